@@ -1,0 +1,1 @@
+"""What the three services share: job schemas, the queue engine and the Postgres repository."""

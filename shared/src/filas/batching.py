@@ -1,0 +1,79 @@
+"""Micro-batches: what has queued up while the last batch was under way goes into the next one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+class MicroBatcher(Generic[Item, Answer]):
+    """Turns many concurrent calls of one item into few calls of many items.
+
+    `flush(items)` answers a list as long as its items, in their order; an answer that is an exception is
+    raised in the call of its item alone. When `flush` itself raises, every call of that batch gets the error.
+    At most `parallel` batches of at most `limit` items are under way at a time; nothing ever waits for a
+    batch to fill up.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | BaseException]]],
+        *,
+        limit: int = 500,
+        parallel: int = 1,
+    ) -> None:
+        self._flush = flush
+        self._limit = limit
+        self._parallel = parallel
+        self._pending: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def add(self, item: Item) -> Answer:
+        """Put `item` into the next batch and wait for its answer.
+
+        A caller that is cancelled takes its item out of a batch only as long as that has not begun.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._pending.append((item, future))
+        if len(self._running) < self._parallel:
+            self._start()
+        return await future
+
+    async def drain(self) -> None:
+        """Wait until every batch that has begun or is pending is done."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    def _start(self) -> None:
+        task = asyncio.create_task(self._run())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _run(self) -> None:
+        # One turn of the event loop: the requests that are ready now share the first batch.
+        await asyncio.sleep(0)
+        while self._pending:
+            batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+            live = [(item, future) for item, future in batch if not future.done()]
+            if live:
+                await self._run_batch(live)
+
+    async def _run_batch(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = await self._flush([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as error:  # the callers' to handle: each gets it
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)

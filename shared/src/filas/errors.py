@@ -1,0 +1,60 @@
+"""The errors that decide what becomes of a job or a request.
+
+A worker maps them so: `PermanentError` ends the job as a dead letter at once; `StoreUnavailable` gives it
+back without using up a try; `RetryLater` retries it at the time it asks for; everything else is retried
+as the queue's policy says.
+"""
+
+
+class FilasError(Exception):
+    """Everything that Filas raises on purpose."""
+
+
+class SettingsError(FilasError):
+    """A setting has a wrong value. The message is one line that names the variable."""
+
+
+class PermanentError(FilasError):
+    """The work can't succeed however often it is tried."""
+
+
+class JobDecodeError(PermanentError):
+    """A job's payload is not what its schema says: broken, foreign, or of a newer version."""
+
+
+class RetryLater(FilasError):
+    """Try again after `delay_s` seconds. `spend_try=False` gives the job back unspent."""
+
+    def __init__(self, message: str, *, delay_s: float, spend_try: bool = True) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
+        self.spend_try = spend_try
+
+
+class StoreUnavailable(FilasError):
+    """Redis or Postgres can't be reached or can't take writes. `store` is `redis` or `postgres`."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(f"{store}: {reason}")
+        self.store = store
+        self.reason = reason
+
+
+class LeaseLost(FilasError):
+    """Somebody else holds the execution or job by now: stop, and write nothing more."""
+
+
+class NotFound(FilasError):
+    """No row of that id."""
+
+
+class Conflict(FilasError):
+    """The row is in a state, or holds a name, that forbids the change."""
+
+
+class OutboundRefused(PermanentError):
+    """The outbound guard refused an address, a port, a method or a redirect."""
+
+
+class SecretUnreadable(PermanentError):
+    """A stored secret can't be decrypted with the present key, or names an environment variable that is not set."""

@@ -1,0 +1,50 @@
+"""Ids of rows: time-ordered where nothing determines them, derived where a retry must find the same one."""
+
+import os
+import time
+import uuid
+
+_NAMESPACE = uuid.UUID("6f0c1f0e-9d0b-5c53-9c1e-1d6a5f3f9a10")
+
+
+def new_id() -> uuid.UUID:
+    """A random, time-ordered id (UUID version 7, RFC 9562: 48 bits of Unix milliseconds, then random)."""
+    value = int.from_bytes(os.urandom(10), "big") & ((1 << 80) - 1)
+    value |= (time.time_ns() // 1_000_000) << 80
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return uuid.UUID(int=value)
+
+
+def derived_id(kind: str, *parts: str | int) -> uuid.UUID:
+    """The id of the `kind` of row that `parts` determine (UUID version 5). The same parts give the same id.
+
+    Each part is preceded by its length, so that no two lists of parts read alike.
+    """
+    name = kind + "".join(f"|{len(str(part))}:{part}" for part in parts)
+    return uuid.uuid5(_NAMESPACE, name)
+
+
+def event_id(webhook_id: str, duplicate_key: str) -> uuid.UUID:
+    """The id of the event that `duplicate_key` names within its webhook."""
+    return derived_id("event", webhook_id, duplicate_key)
+
+
+def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
+    """The id of the execution that a message of an event starts; `message` is the provider's id or its index."""
+    return derived_id("execution", str(event), message)
+
+
+def notification_id(execution: uuid.UUID, seq: int) -> uuid.UUID:
+    """The id of the notification that step `seq` of an execution sends."""
+    return derived_id("notification", str(execution), seq)
+
+
+def conversation_id(channel: str, contact: str) -> uuid.UUID:
+    """The id of the conversation with `contact` over `channel`."""
+    return derived_id("conversation", channel, contact)
+
+
+def effect_key(execution: uuid.UUID, seq: int) -> str:
+    """The idempotency key of the effect of step `seq`: the same however often the step is tried."""
+    return f"{execution}:{seq}"

@@ -1,0 +1,115 @@
+"""The message of each queue: one type a queue, strict and versioned.
+
+On the wire a job is arq's: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}` in JSON; the types here
+are what stands under `job`. An unknown field, a missing one or a wrong type is refused when the job is
+decoded. A reader takes every version up to its own; a newer one is refused (`JobDecodeError`).
+"""
+
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from filas.errors import JobDecodeError
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+
+SCHEMA_VERSION = 1
+
+
+class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What every message carries. `replay` counts how often an operator has put the job back by hand."""
+
+    schema_version: int = SCHEMA_VERSION
+    replay: int = 0
+    traceparent: str | None = None
+
+
+class WebhookJob(JobMessage, frozen=True, kw_only=True):
+    """One accepted webhook, whole: it can be processed and written to Postgres from here alone.
+
+    Its key is the event's id (followed by the contact's number where one body carried messages of several
+    contacts), so the relay and the normal way can't make two jobs of one event.
+
+    `body` is the decoded JSON where `body_kind` is `json`, an object of fields for `form`, text for `text`,
+    base64 for `binary`. `headers` have lower-case names. `timestamp` is when it was received, in
+    milliseconds since 1970. `contact` restricts the job to the messages of that contact.
+    """
+
+    event_id: UUID
+    webhook_id: str
+    method: str
+    headers: dict[str, str]
+    query_params: dict[str, str | list[str]]
+    body: Any
+    body_kind: Literal["json", "form", "text", "binary"] = "json"
+    timestamp: int
+    flow_id: str
+    node_id: str
+    config: dict[str, Any]
+    contact: str | None = None
+
+
+class FlowJob(JobMessage, frozen=True, kw_only=True):
+    """Run an execution from where it stands.
+
+    Its key is the execution's id and `turn`, which grows each time the execution is to be woken: a late
+    job of an earlier turn finds nothing to do.
+    """
+
+    execution_id: UUID
+    turn: int
+    flow_id: str
+    reason: Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay"] = "start"
+
+
+class NotificationJob(JobMessage, frozen=True, kw_only=True):
+    """Deliver one notification. Its content is the row's; its key is the notification's id."""
+
+    notification_id: UUID
+    channel_id: str
+
+
+Message = TypeVar("Message", bound=JobMessage)
+
+MESSAGE_TYPES: dict[str, type[JobMessage]] = {
+    WEBHOOKS.name: WebhookJob,
+    FLOWS.name: FlowJob,
+    NOTIFICATIONS.name: NotificationJob,
+}
+
+
+def webhook_job_key(job: WebhookJob) -> str:
+    """`eventId`, or `eventId:contact` for a part of a body; replays have a key of their own."""
+    part = f"{job.event_id}" if job.contact is None else f"{job.event_id}:{job.contact}"
+    return _with_replay(part, job)
+
+
+def flow_job_key(job: FlowJob) -> str:
+    """`executionId:turn`."""
+    return _with_replay(f"{job.execution_id}:{job.turn}", job)
+
+
+def notification_job_key(job: NotificationJob) -> str:
+    """`notificationId`."""
+    return _with_replay(str(job.notification_id), job)
+
+
+def _with_replay(key: str, job: JobMessage) -> str:
+    return f"{key}:replay-{job.replay}" if job.replay else key
+
+
+def decode(policy: QueuePolicy, payload: object, message_type: type[Message]) -> Message:
+    """The message in a job's decoded payload (what stood under `job`).
+
+    Raises JobDecodeError, naming the field, for anything that the schema doesn't allow, and for a newer
+    version than this code knows.
+    """
+    version = payload.get("schemaVersion") if isinstance(payload, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise JobDecodeError(
+            f"a job of {policy.name} has schema version {version}; this worker knows up to {SCHEMA_VERSION}"
+        )
+    try:
+        return msgspec.convert(payload, message_type)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        raise JobDecodeError(f"a job of {policy.name} doesn't decode: {error}") from None

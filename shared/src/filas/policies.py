@@ -1,0 +1,60 @@
+"""The policy of each queue: who owns it, how often and how long its jobs are tried.
+
+The table stands in the architecture's words; every worker, relay and manifest reads it from here.
+
+| queue                | owner       | tries | waits before a retry | time-out |
+|----------------------|-------------|-------|----------------------|----------|
+| `webhook-processing` | ingest      | 3     | 2 s, 4 s             | 30 s     |
+| `flow-processing`    | flow-runner | 3     | 2 s, 4 s             | 60 s     |
+| `notifications`      | notifier    | 2     | 2 s                  | 15 s     |
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePolicy:
+    """What a queue promises its jobs. Times are in seconds.
+
+    `name` is the Redis key of the queue, `short` its name in the statistics, `function` the arq
+    function that its owner runs, `priority` 1 (high) to 3 (low): the share that a deployment gives.
+    """
+
+    name: str
+    short: str
+    function: str
+    priority: int
+    max_tries: int
+    backoff_s: float
+    timeout_s: float
+
+    def job_id(self, key: str) -> str:
+        """The id of the job for the row `key`.
+
+        The braces put all keys of a job into the hash slot of its queue on a Redis Cluster.
+        """
+        return f"{{{self.name}}}:{key}"
+
+
+WEBHOOKS = QueuePolicy("webhook-processing", "webhook", "process_webhook", 1, 3, 2.0, 30.0)
+FLOWS = QueuePolicy("flow-processing", "flow", "run_flow", 2, 3, 2.0, 60.0)
+NOTIFICATIONS = QueuePolicy("notifications", "notification", "deliver_notification", 3, 2, 2.0, 15.0)
+
+QUEUES: tuple[QueuePolicy, ...] = (WEBHOOKS, FLOWS, NOTIFICATIONS)
+BY_NAME: dict[str, QueuePolicy] = {policy.name: policy for policy in QUEUES}
+BY_SHORT: dict[str, QueuePolicy] = {policy.short: policy for policy in QUEUES}
+
+LEASE_S = 8.0
+"""How long a claimed job stays claimed when nobody renews it: a dead worker's jobs are back within 10 s."""
+
+MAX_LOST_LEASES = 5
+"""How many leases a job may lose (crashes of its worker) before it is a dead letter."""
+
+COMPLETED_RETENTION_S = 24 * 3600
+FAILED_RETENTION_S = 7 * 24 * 3600
+"""How long finished jobs count in the statistics."""
+
+
+def find(queue: str) -> QueuePolicy | None:
+    """The policy of a queue by its full or its short name, or None."""
+    return BY_NAME.get(queue) or BY_SHORT.get(queue)
