@@ -70,6 +70,8 @@ class MicroBatcher(Generic[Item, Answer]):
             raise
         except Exception as error:  # the callers' to handle: each gets it
             answers = [error] * len(batch)
+        if len(answers) != len(batch):
+            answers = [RuntimeError(f"a batch of {len(batch)} was given {len(answers)} answers")] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue

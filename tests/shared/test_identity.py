@@ -1,0 +1,29 @@
+"""Ids: derived ones repeat, random ones are ordered by time."""
+
+import uuid
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas import identity
+
+
+def test_the_same_duplicate_key_of_one_webhook_is_the_same_event() -> None:
+    """Two ingest processes that accept one webhook twice can't make two events of it."""
+    assert identity.event_id("orders", "evt_1") == identity.event_id("orders", "evt_1")
+    assert identity.event_id("orders", "evt_1") != identity.event_id("payments", "evt_1")
+
+
+@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
+def test_different_parts_give_different_ids(left: list[str], right: list[str]) -> None:
+    """No two lists of parts read alike, whatever characters stand in them."""
+    assert (identity.derived_id("kind", *left) == identity.derived_id("kind", *right)) == (left == right)
+
+
+def test_new_ids_are_version_7_and_ordered_by_time() -> None:
+    """Rows with these ids lie in the order of their making (to the millisecond)."""
+    ids = [identity.new_id() for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert all(value.version == 7 and value.variant == uuid.RFC_4122 for value in ids)
+    stamps = [value.int >> 80 for value in ids]
+    assert stamps == sorted(stamps)

@@ -1,0 +1,104 @@
+"""The messages of the queues are strict: what the schema doesn't allow is refused, by name."""
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas import jobs
+from filas.errors import JobDecodeError
+from filas.policies import FLOWS, QUEUES, WEBHOOKS
+
+EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
+
+WEBHOOK: dict[str, Any] = {
+    "schemaVersion": 1,
+    "eventId": str(EVENT),
+    "webhookId": "orders",
+    "method": "POST",
+    "headers": {"content-type": "application/json"},
+    "queryParams": {"tag": ["a", "b"]},
+    "body": {"text": "oi"},
+    "timestamp": 1_790_000_000_000,
+    "flowId": "welcome",
+    "nodeId": "start",
+    "config": {},
+}
+
+
+def test_a_webhook_job_keeps_its_fields_on_the_way() -> None:
+    """What the producer encodes is what the consumer decodes."""
+    job = jobs.decode(WEBHOOKS, WEBHOOK, jobs.WebhookJob)
+    again = jobs.decode(WEBHOOKS, msgspec.to_builtins(job), jobs.WebhookJob)
+    assert again == job
+    assert job.event_id == EVENT
+    assert job.body == {"text": "oi"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"eventId": "not-an-id"}, "eventId"),
+        ({"timestamp": "yesterday"}, "timestamp"),
+        ({"surprise": 1}, "surprise"),
+        ({"webhookId": None}, "webhookId"),
+        ({"bodyKind": "xml"}, "bodyKind"),
+    ],
+)
+def test_a_wrong_field_is_refused_by_name(change: dict[str, Any], named: str) -> None:
+    """The error says which field is wrong, and in which queue."""
+    with pytest.raises(JobDecodeError, match=named) as caught:
+        jobs.decode(WEBHOOKS, WEBHOOK | change, jobs.WebhookJob)
+    assert "webhook-processing" in str(caught.value)
+
+
+@pytest.mark.parametrize("missing", sorted(set(WEBHOOK) - {"schemaVersion"}))
+def test_a_missing_field_is_refused_by_name(missing: str) -> None:
+    """Every field of the contract is required."""
+    with pytest.raises(JobDecodeError, match=missing):
+        jobs.decode(WEBHOOKS, {name: value for name, value in WEBHOOK.items() if name != missing}, jobs.WebhookJob)
+
+
+def test_a_newer_version_is_refused_and_says_so() -> None:
+    """A worker that is older than its producer must not guess."""
+    with pytest.raises(JobDecodeError, match="schema version 2"):
+        jobs.decode(WEBHOOKS, WEBHOOK | {"schemaVersion": 2, "newField": True}, jobs.WebhookJob)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(), children, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(json_values)
+def test_whatever_stands_in_a_job_decodes_or_is_refused(payload: Any) -> None:
+    """No payload makes the decoder raise anything else than its refusal."""
+    for policy in QUEUES:
+        message_type = jobs.MESSAGE_TYPES[policy.name]
+        try:
+            jobs.decode(policy, payload, message_type)
+        except JobDecodeError:
+            continue
+
+
+def test_keys_derive_from_rows_and_replays_have_their_own() -> None:
+    """The relay and the normal way make the same key; a replay by hand makes another."""
+    flow = jobs.FlowJob(execution_id=EVENT, turn=3, flow_id="welcome")
+    assert jobs.flow_job_key(flow) == f"{EVENT}:3"
+    assert jobs.flow_job_key(msgspec.structs.replace(flow, replay=2)) == f"{EVENT}:3:replay-2"
+    assert FLOWS.job_id(jobs.flow_job_key(flow)) == f"{{flow-processing}}:{EVENT}:3"
+
+
+def test_the_policies_are_the_architectures_table() -> None:
+    """Names, tries, waits and time-outs that users and manifests rely on."""
+    table = [(p.name, p.short, p.priority, p.max_tries, p.backoff_s, p.timeout_s) for p in QUEUES]
+    assert table == [
+        ("webhook-processing", "webhook", 1, 3, 2.0, 30.0),
+        ("flow-processing", "flow", 2, 3, 2.0, 60.0),
+        ("notifications", "notification", 3, 2, 2.0, 15.0),
+    ]
