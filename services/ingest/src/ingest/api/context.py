@@ -1,0 +1,51 @@
+"""What the API's handlers work with. The composition root builds one and hands it to `routes.register`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filas.models import NewEvent
+    from filas.queue.connection import Redis
+    from filas.queue.producer import NewJob, Producer
+    from filas.queue.stats import QueueStats
+    from filas.repository.channels import ChannelRepository
+    from filas.repository.dead_letters import DeadLetterRepository
+    from filas.repository.events import EventRepository
+    from filas.repository.executions import ExecutionRepository
+    from filas.repository.flows import FlowRepository
+    from filas.repository.notifications import NotificationRepository
+    from filas.repository.pauses import PauseRepository
+    from filas.repository.secrets import SecretRepository
+    from filas.repository.webhooks import WebhookRepository
+    from filas.secrets import SecretBox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiContext:
+    """The stores, the queues and the settings that the API needs; nothing in it is opened or closed here.
+
+    `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook,
+    flow or channel, so that this process's own cache is fresh at once (others find it by its revision).
+    `event_jobs(event, replay)` gives the `webhook-processing` jobs of a stored event, under the keys of its
+    replay number `replay` (0: the keys of the normal way): the same function that the relay uses.
+    """
+
+    webhooks: WebhookRepository
+    channels: ChannelRepository
+    secrets: SecretRepository
+    flows: FlowRepository
+    events: EventRepository
+    executions: ExecutionRepository
+    notifications: NotificationRepository
+    dead_letters: DeadLetterRepository
+    pauses: PauseRepository
+    producer: Producer
+    stats: QueueStats
+    redis: Redis
+    secret_box: SecretBox
+    admin_token: str
+    configuration_changed: Callable[[], Awaitable[None]]
+    event_jobs: Callable[[NewEvent, int], Sequence[NewJob]]
