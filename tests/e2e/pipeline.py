@@ -1,0 +1,208 @@
+"""The four processes of Filas as a user starts them, on ports of their own, and a receiver outside of them."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp import web
+
+from tests.waiting import eventually
+
+ADMIN_TOKEN = "e2e-admin-token"
+COMMANDS = {
+    "ingest": ["ingest", "serve"],
+    "ingest-worker": ["ingest", "work"],
+    "flow-runner": ["flow_runner"],
+    "notifier": ["notifier"],
+}
+ADMIN_PORTS = {
+    "ingest": "INGEST_ADMIN_PORT",
+    "ingest-worker": "INGEST_WORKER_ADMIN_PORT",
+    "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
+    "notifier": "NOTIFIER_ADMIN_PORT",
+}
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Pipeline:
+    """Starts, kills and asks the four processes. Their output goes to one file a process in `logs`."""
+
+    def __init__(self, redis_url: str, postgres_dsn: str, logs: Path) -> None:
+        redis = urlsplit(redis_url)
+        self.port = free_port()
+        self.admin_ports = {name: free_port() for name in COMMANDS}
+        self.environment = {
+            **os.environ,
+            "REDIS_HOST": redis.hostname or "127.0.0.1",
+            "REDIS_PORT": str(redis.port),
+            "REDIS_DB": redis.path.strip("/") or "0",
+            "DATABASE_URL": postgres_dsn,
+            "FILAS_ADMIN_TOKEN": ADMIN_TOKEN,
+            "FILAS_SECRET_KEY": "e2e-secret-key-that-is-long-enough",
+            "OUTBOUND_ALLOW": "127.0.0.0/8",
+            "INGEST_PORT": str(self.port),
+            "LOG_FORMAT": "json",
+            **{ADMIN_PORTS[name]: str(port) for name, port in self.admin_ports.items()},
+        }
+        self._logs = logs
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession()
+        for name in COMMANDS:
+            self.start(name)
+        for name in COMMANDS:
+            await self.until_ready(name)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for process in self._processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self._processes.values():
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._session is not None:
+            await self._session.close()
+
+    def start(self, name: str) -> None:
+        """Start the process `name` and return at once."""
+        with (self._logs / f"{name}.log").open("ab") as log:
+            self._processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *COMMANDS[name]], env=self.environment, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        """End the process `name` as the kernel does when memory runs out: without a word."""
+        self._processes[name].kill()
+        self._processes[name].wait()
+
+    async def until_ready(self, name: str) -> None:
+        """Wait until `/readyz` of the process answers 200 (bound: 30 s)."""
+
+        async def ready() -> bool:
+            exit_code = self._processes[name].poll()
+            assert exit_code is None, f"{name} ended with {exit_code}:\n{self.log(name)[-4000:]}"
+            try:
+                async with self.session.get(f"http://127.0.0.1:{self.admin_ports[name]}/readyz") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(ready, timeout=30)
+
+    def log(self, name: str) -> str:
+        """What the process has written so far."""
+        return (self._logs / f"{name}.log").read_text(errors="replace")
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The client that tests post with."""
+        assert self._session is not None
+        return self._session
+
+    async def api(self, method: str, route: str, body: Any = None) -> Any:
+        """Call the private API as the operator does; returns the answer's `data`, or fails with the answer."""
+        url = f"http://127.0.0.1:{self.admin_ports['ingest']}{route}"
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        async with self.session.request(method, url, json=body, headers=headers) as answer:
+            assert answer.status < 300, f"{method} {route}: {answer.status} {await answer.text()}"
+            document = await answer.json()
+            assert document["status"] == "success"
+            return document["data"]
+
+    async def executions(self, **filters: str) -> list[dict[str, Any]]:
+        """Every execution, page by page."""
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            query = "&".join(f"{name}={value}" for name, value in {**filters, "limit": "500"}.items())
+            url = f"http://127.0.0.1:{self.admin_ports['ingest']}/api/executions?{query}{cursor}"
+            async with self.session.get(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as answer:
+                document = await answer.json()
+            found += document["data"]
+            if not document.get("nextCursor"):
+                return found
+            cursor = f"&cursor={document['nextCursor']}"
+
+    async def webhook(self, path: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Post raw bytes to the public listener; returns status and decoded answer."""
+        url = f"http://127.0.0.1:{self.port}/webhooks/{path}"
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        async with self.session.post(url, data=body, headers=sent) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+class Receiver:
+    """An HTTP server outside of Filas that messages and API calls go to; it keeps all that arrives."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+
+    @property
+    def url(self) -> str:
+        """Its address, without a path."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def at(self, path: str) -> list[tuple[dict[str, str], bytes]]:
+        """What arrived at `path`: headers and raw body of each request."""
+        return [(headers, body) for where, headers, body in self.requests if where == path]
+
+    def keys(self, path: str) -> Counter[str]:
+        """How often each idempotency key arrived at `path`."""
+        return Counter(headers["idempotency-key"] for headers, _ in self.at(path))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Keep the request, and answer as a CRM would."""
+        body = await request.read()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        self.requests.append((request.path, headers, body))
+        return web.json_response({"ok": True, "name": "Maria"})
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[Receiver]:
+    """A running Receiver."""
+    outside = Receiver()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", outside.handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", outside.port).start()
+    try:
+        yield outside
+    finally:
+        await runner.cleanup()
+
+
+async def until_all_final(pipeline: Pipeline, count: int, *, timeout: float = 120) -> list[dict[str, Any]]:
+    """Wait until `count` executions exist and every one has ended; returns them."""
+    final = {"succeeded", "failed", "cancelled", "timed-out"}
+
+    async def ended() -> list[dict[str, Any]] | None:
+        found = await pipeline.executions()
+        await asyncio.sleep(0.2)  # the API is asked five times a second, not without pause
+        return found if len(found) >= count and all(one["status"] in final for one in found) else None
+
+    return await eventually(ended, timeout=timeout)
