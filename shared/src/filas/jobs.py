@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import JobDecodeError
+from filas.models import ConversationRule
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 
 SCHEMA_VERSION = 1
@@ -33,6 +34,10 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     `body` is the decoded JSON where `body_kind` is `json`, an object of fields for `form`, text for `text`,
     base64 for `binary`. `headers` have lower-case names. `timestamp` is when it was received, in
     milliseconds since 1970. `contact` restricts the job to the messages of that contact.
+
+    `provider` is the webhook's `auth.type`, which says how its body reads, and `conversation` its rule, both
+    as they were at acceptance. `recorded`: the event's row was written then; otherwise the worker writes it,
+    from here: that is what `duplicate_key` and `remote_address` are for.
     """
 
     event_id: UUID
@@ -47,6 +52,11 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     node_id: str
     config: dict[str, Any]
     contact: str | None = None
+    provider: str = "none"
+    conversation: ConversationRule | None = None
+    recorded: bool = False
+    duplicate_key: str | None = None
+    remote_address: str = ""
 
 
 class FlowJob(JobMessage, frozen=True, kw_only=True):

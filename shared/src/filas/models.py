@@ -137,8 +137,11 @@ class FlowSummary(Record, frozen=True, kw_only=True):
 
 
 class NewEvent(Record, frozen=True, kw_only=True):
-    """A webhook about to be accepted. `headers` and `query_params` are JSON text, `body` the raw bytes,
-    `jobs` the encoded messages of its jobs with their keys and group keys: what the relay puts back."""
+    """A webhook about to be accepted. `headers` and `query_params` are JSON text, `body` the raw bytes.
+
+    `config` is JSON text too: `{"provider":…,"conversation":…,"config":…}`, the webhook's own as they were at
+    acceptance, so that the relay makes the same job from the row that acceptance made from the request.
+    """
 
     id: UUID
     webhook_id: str
