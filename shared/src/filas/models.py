@@ -207,6 +207,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     """An execution under this worker's lease. `fence` grows with each claim; every write names it.
 
     `state` is the engine's saved position (JSON text), None before the first checkpoint.
+    `conversation_vars` are the conversation's variables (JSON text of an object), None without a conversation.
     """
 
     id: UUID
@@ -224,6 +225,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     status_before: ExecutionStatus
     started_at: datetime
     deadline_at: datetime | None
+    conversation_vars: str | None = None
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -260,7 +262,9 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     """What one transaction writes for an execution, if `fence` is still the row's.
 
     `status` `running` keeps the lease; a waiting or `queued` one gives it up and starts the next turn;
-    a final one ends the execution. `wake_at` belongs to waiting-timer and retrying.
+    a final one ends the execution. `wake_at` belongs to waiting-timer and retrying. `state` replaces the
+    saved position, also when it is None. `conversation_vars` (JSON text of an object) replaces the variables
+    of the execution's conversation; None leaves them.
     """
 
     execution_id: UUID
@@ -272,6 +276,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     wake_at: datetime | None = None
     error: ErrorDetail | None = None
     output: Any = None
+    conversation_vars: str | None = None
 
 
 class Execution(Record, frozen=True, kw_only=True):
@@ -298,13 +303,16 @@ class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
 
 
 class DueExecution(Record, frozen=True, kw_only=True):
-    """An execution that needs a flow-processing job: its next turn is due."""
+    """An execution that needs a flow-processing job: its next turn is due. `channel` and `contact` name the
+    group of that job."""
 
     id: UUID
     turn: int
     flow_id: str
     conversation_id: UUID | None
     status: ExecutionStatus
+    channel: str | None = None
+    contact: str | None = None
 
 
 # ---- notifications ---------------------------------------------------------------------------------
