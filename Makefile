@@ -1,0 +1,70 @@
+# Filas: what one types. `make up` runs everything here, `make test` proves it; see CONTRIBUTING.md.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+READY := $(VENV)/.ready
+PACKAGES := shared services/ingest services/flow-runner services/notifier deploy/local
+PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
+# The first Python of 3.11 or newer; PYTHON=… names another.
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet
+PYTEST := $(VENV)/bin/pytest
+
+.PHONY: help setup up test lint bench test-deploy test-browser lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+setup: $(READY) ## the virtual environment with the pinned packages
+
+# The stamp is newer than every file that says what is to be installed, so that the second time costs nothing.
+$(READY): requirements-dev.lock $(PYPROJECTS)
+	@[[ -n "$(PYTHON)" ]] || { echo 'Filas needs Python 3.11 or newer: none found (PYTHON=… names one)' >&2; exit 2; }
+	@echo 'Setting up $(VENV) …'
+	@[[ -x $(VENV)/bin/python ]] || "$(PYTHON)" -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@touch $@
+
+up: $(READY) ## everything on this machine, in this terminal (Ctrl-C stops it)
+	@exec $(VENV)/bin/filas up
+
+test: lint ## every check and test that needs no engine or browser that is missing
+	@$(PYTEST) tests --ignore=tests/deploy/test_compose.py
+
+lint: $(READY) ## ruff, mypy and the import rules
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-timings
+
+bench: $(READY) ## the benchmarks, with their table
+	@$(VENV)/bin/python -m tests.benchmarks
+
+test-deploy: $(READY) ## the images and docker-compose.yml, built and run for real (root, or a running engine)
+	@tests/deploy/install-engine
+	@$(PYTEST) tests/deploy
+
+test-browser: $(READY) ## the dashboard in a browser
+	@echo 'There is no dashboard to test in a browser yet.'
+
+# requirements.lock is what runs in production, each service's own lock its share of that, and
+# requirements-dev.lock the same versions with the tools of development. None names an index address.
+# uv lives in a directory of its own: nothing of the project needs it.
+COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-config --quiet \
+	--no-emit-package filas --no-emit-package filas-local
+lock: ## the lock files anew from the pyproject.toml files (UPGRADE=--upgrade takes newer versions)
+	@[[ -x build/lock/bin/uv ]] || { "$(PYTHON)" -m venv build/lock && build/lock/bin/pip install --quiet uv; }
+	@$(COMPILE) $(UPGRADE) $(wildcard services/*/pyproject.toml) -o requirements.lock
+	@$(COMPILE) $(UPGRADE) -c requirements.lock requirements-build.in -o requirements-build.lock
+	@for service in services/*; do \
+		$(COMPILE) -c requirements.lock "$$service/pyproject.toml" -o "$$service/requirements.lock"; done
+	@$(COMPILE) $(UPGRADE) -c requirements.lock -c requirements-build.lock \
+		$(wildcard services/*/pyproject.toml) deploy/local/pyproject.toml requirements-dev.in -o requirements-dev.lock
+
+clean: ## removes what set-up and tests made (not the data in .filas)
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
