@@ -47,18 +47,21 @@ class MicroBatcher(Generic[Item, Answer]):
             await asyncio.wait(set(self._running))
 
     def _start(self) -> None:
-        task = asyncio.create_task(self._run())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.add(asyncio.create_task(self._run()))
 
     async def _run(self) -> None:
-        # One turn of the event loop: the requests that are ready now share the first batch.
-        await asyncio.sleep(0)
-        while self._pending:
-            batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
-            live = [(item, future) for item, future in batch if not future.done()]
-            if live:
-                await self._run_batch(live)
+        try:
+            # One turn of the event loop: the requests that are ready now share the first batch.
+            await asyncio.sleep(0)
+            while self._pending:
+                batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+                live = [(item, future) for item, future in batch if not future.done()]
+                if live:
+                    await self._run_batch(live)
+        finally:
+            # In the same turn in which nothing was pending: an item added later must find that nobody runs.
+            if task := asyncio.current_task():
+                self._running.discard(task)
 
     async def _run_batch(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
         answers: Sequence[Answer | BaseException]
