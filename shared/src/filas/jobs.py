@@ -11,7 +11,6 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import JobDecodeError
-from filas.models import ConversationRule
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 
 SCHEMA_VERSION = 1
@@ -53,7 +52,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     config: dict[str, Any]
     contact: str | None = None
     provider: str = "none"
-    conversation: ConversationRule | None = None
+    conversation: dict[str, str | None] | None = None
     recorded: bool = False
     duplicate_key: str | None = None
     remote_address: str = ""
