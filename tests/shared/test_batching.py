@@ -10,18 +10,18 @@ from filas.batching import MicroBatcher
 
 async def test_callers_that_arrive_during_a_batch_share_the_next_one() -> None:
     """While one batch is under way, everything that arrives waits for one further call, not for one each."""
-    gate = asyncio.Event()
+    gate, begun = asyncio.Event(), asyncio.Event()
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> list[int]:
         batches.append(list(items))
+        begun.set()
         await gate.wait()
         return [item * 10 for item in items]
 
     batcher: MicroBatcher[int, int] = MicroBatcher(flush)
     first = asyncio.create_task(batcher.add(1))
-    while not batches:
-        await asyncio.sleep(0)
+    await begun.wait()
     rest = [asyncio.create_task(batcher.add(number)) for number in (2, 3, 4)]
     await asyncio.sleep(0)
     gate.set()
@@ -85,18 +85,18 @@ async def test_a_batch_is_never_larger_than_its_limit() -> None:
 
 async def test_a_cancelled_caller_is_left_out_of_a_batch_that_has_not_begun() -> None:
     """A sender who has gone away leaves nothing behind if nothing was written yet."""
-    gate = asyncio.Event()
+    gate, begun = asyncio.Event(), asyncio.Event()
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> Sequence[int]:
         batches.append(list(items))
+        begun.set()
         await gate.wait()
         return items
 
     batcher: MicroBatcher[int, int] = MicroBatcher(flush)
     first = asyncio.create_task(batcher.add(1))
-    while not batches:
-        await asyncio.sleep(0)
+    await begun.wait()
     gone = asyncio.create_task(batcher.add(2))
     stays = asyncio.create_task(batcher.add(3))
     await asyncio.sleep(0)
