@@ -1,0 +1,128 @@
+"""The log: one line an event, on standard error, as JSON or for a person to read.
+
+An event is a constant name with fields: `log.info("job.retry_scheduled", job_id=job_id, delay_s=2)`. Fields
+are ids and numbers, not objects; no secret and no body. What other libraries log through `logging` takes
+the same way out.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO, cast
+
+import msgspec
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from filas.errors import StoreUnavailable
+
+Event = MutableMapping[str, Any]
+
+_HIDDEN = frozenset({"authorization", "cookie", "password", "secret", "token"})
+"""Names of fields that never show their value, should one slip through."""
+
+_QUIET_LIBRARIES = ("aiohttp.access", "arq", "asyncio", "aiohttp")
+
+
+def get_logger(name: str) -> FilteringBoundLogger:
+    """A logger whose lines carry `logger=name`. May be made before `configure` is called."""
+    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+
+
+def bind_context(**fields: Any) -> None:
+    """Add `fields` to every line that the present task logs from here on."""
+    structlog.contextvars.bind_contextvars(**fields)
+
+
+def configure(
+    level: Literal["debug", "info", "warning", "error"],
+    fmt: Literal["json", "console"],
+    service: str,
+    stream: TextIO | None = None,
+) -> None:
+    """Set the process's log up. `service` stands in every line; `stream` is standard error unless given."""
+    least = logging.getLevelNamesMapping()[level.upper()]
+    out = stream or sys.stderr
+
+    def add_service(_logger: Any, _method: str, event: Event) -> Event:
+        event["service"] = service
+        return event
+
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        add_service,
+        _describe_exception,
+        _hide_secrets,
+        _render_json if fmt == "json" else _render_console,
+    ]
+    structlog.configure(
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(least),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [_ToStructlog()]
+    root.setLevel(max(least, logging.INFO))
+    for library in _QUIET_LIBRARIES:
+        logging.getLogger(library).setLevel(max(least, logging.WARNING))
+
+
+class _ToStructlog(logging.Handler):
+    """Hands the records of other libraries to our log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, Any] = {"message": record.getMessage()}
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exc_info"] = record.exc_info[1]
+        get_logger(record.name).log(record.levelno, "library.message", **fields)
+
+
+def _describe_exception(_logger: Any, _method: str, event: Event) -> Event:
+    """Turn `exc_info` into `error` and `exception`. A store that is away is no news to be traced: one line says it."""
+    given = event.pop("exc_info", None)
+    error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else None
+    if error is None and given:
+        error = sys.exc_info()[1]
+    if error is None:
+        return event
+    event.setdefault("error", f"{type(error).__name__}: {error}")
+    if not isinstance(error, StoreUnavailable):
+        event["exception"] = "".join(traceback.format_exception(error, limit=-20))
+    return event
+
+
+def _hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
+    for name in event:
+        if name in _HIDDEN:
+            event[name] = "***"
+    return event
+
+
+_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _render_json(_logger: Any, _method: str, event: Event) -> str:
+    try:
+        return _encoder.encode(event).decode()
+    except (TypeError, ValueError):  # an unpaired surrogate, say: the line is worth more than its exact form
+        return _encoder.encode({key: ascii(value) for key, value in event.items()}).decode()
+
+
+def _render_console(_logger: Any, _method: str, event: Event) -> str:
+    time = str(event.pop("time", ""))[11:23]
+    level, service, name = (str(event.pop(key, "")) for key in ("level", "service", "event"))
+    exception = event.pop("exception", None)
+    event.pop("logger", None)
+    fields = " ".join(f"{key}={_console_value(value)}" for key, value in event.items())
+    line = f"{time} {level:<7} {service:<12} {name} {fields}".rstrip()
+    return f"{line}\n{exception.rstrip()}" if isinstance(exception, str) else line
+
+
+def _console_value(value: Any) -> str:
+    text = value if isinstance(value, str) else str(value)
+    plain = text.isprintable() and text and not any(mark in text for mark in ' "=')
+    return text if plain else ascii(text) if not text.isprintable() else f'"{text}"'

@@ -1,0 +1,122 @@
+"""Every Prometheus metric of Filas. Labels are few and never an id.
+
+All of them are declared here, so that a name means the same in every process; a process shows the ones that
+it has set. `queue` is a queue's full name, `function` the name of a job's function.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SLOW = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+
+# ---- the queue -------------------------------------------------------------------------------------
+
+JOBS = Counter(
+    "filas_jobs_total",
+    "Tries of jobs that ended, by how: completed, retried, failed, given-back, lost",
+    ["queue", "function", "outcome"],
+    registry=REGISTRY,
+)
+JOB_WAIT = Histogram(
+    "filas_job_wait_seconds",
+    "From when a job was due until it was claimed",
+    ["queue", "function"],
+    buckets=_SLOW,
+    registry=REGISTRY,
+)
+JOB_RUN = Histogram(
+    "filas_job_run_seconds", "How long a try of a job ran", ["queue", "function"], buckets=_SLOW, registry=REGISTRY
+)
+JOBS_ENQUEUED = Counter(
+    "filas_jobs_enqueued_total", "Jobs put, by outcome: enqueued, duplicate", ["queue", "outcome"], registry=REGISTRY
+)
+QUEUE_JOBS = Gauge(
+    "filas_queue_jobs",
+    "Jobs of a queue by state: waiting, active, delayed, failed",
+    ["queue", "state"],
+    registry=REGISTRY,
+)
+QUEUE_OLDEST_WAITING = Gauge(
+    "filas_queue_oldest_waiting_seconds",
+    "The age of the oldest job that is due and not claimed",
+    ["queue"],
+    registry=REGISTRY,
+)
+QUEUE_PAUSED = Gauge("filas_queue_paused", "1 while the queue is paused", ["queue"], registry=REGISTRY)
+LEASES_LOST = Counter(
+    "filas_leases_lost_total",
+    "Leases of jobs that ran out, so that somebody else took the job",
+    ["queue"],
+    registry=REGISTRY,
+)
+DEAD_LETTERS = Counter("filas_dead_letters_total", "Jobs that were given up", ["queue"], registry=REGISTRY)
+RELAYED = Counter(
+    "filas_relayed_total", "Unfinished rows whose job was absent and was put back", ["table"], registry=REGISTRY
+)
+
+# ---- ingest ----------------------------------------------------------------------------------------
+
+WEBHOOKS = Counter(
+    "filas_webhooks_total",
+    "Requests to webhooks by outcome: accepted, duplicate, or the reason of the refusal",
+    ["outcome"],
+    registry=REGISTRY,
+)
+WEBHOOK_SECONDS = Histogram(
+    "filas_webhook_seconds", "From a webhook's request to its answer", buckets=_FAST, registry=REGISTRY
+)
+WEBHOOK_BATCH_SIZE = Histogram(
+    "filas_webhook_batch_size", "Events written in one statement", buckets=_SIZES, registry=REGISTRY
+)
+AUTH_FAILURES = Counter(
+    "filas_auth_failures_total",
+    "Wrong signatures and tokens, by listener: webhook, api",
+    ["listener"],
+    registry=REGISTRY,
+)
+
+# ---- flow-runner -----------------------------------------------------------------------------------
+
+EXECUTIONS = Counter("filas_executions_total", "Executions that ended, by final status", ["status"], registry=REGISTRY)
+STEPS = Counter(
+    "filas_steps_total",
+    "Visits of nodes that ended, by type of node and outcome",
+    ["type", "outcome"],
+    registry=REGISTRY,
+)
+FENCES_LOST = Counter(
+    "filas_fences_lost_total", "Writes that were refused because another worker holds the execution", registry=REGISTRY
+)
+
+# ---- notifier --------------------------------------------------------------------------------------
+
+NOTIFICATIONS = Counter(
+    "filas_notifications_total",
+    "Tries to deliver that ended, by type of channel and outcome: sent, retry, failed, uncertain",
+    ["type", "outcome"],
+    registry=REGISTRY,
+)
+NOTIFICATION_SECONDS = Histogram(
+    "filas_notification_seconds",
+    "How long one try to deliver took, by type of channel",
+    ["type"],
+    buckets=_SLOW,
+    registry=REGISTRY,
+)
+
+# ---- the outside and the stores --------------------------------------------------------------------
+
+OUTBOUND_REQUESTS = Counter(
+    "filas_outbound_requests_total",
+    "Calls to the outside by outcome: answered, refused, timeout, failed",
+    ["outcome"],
+    registry=REGISTRY,
+)
+STORE_UP = Gauge(
+    "filas_store_up", "1 when this process can use the store: redis, postgres", ["store"], registry=REGISTRY
+)

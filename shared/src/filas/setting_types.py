@@ -1,0 +1,56 @@
+"""The types of settings that are more than a number or a text."""
+
+from ipaddress import IPv4Network, IPv6Network
+
+Network = IPv4Network | IPv6Network
+
+
+class Secret:
+    """A text that never shows itself: `repr`, `str` and f-strings give `***`; `reveal()` gives the text."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+
+class Networks(tuple[Network, ...]):
+    """IP networks, written `10.0.0.0/8,::1/128`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+class Ports(tuple[int, ...]):
+    """TCP ports, written `443,8443`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self))
+
+
+class Addresses(tuple[tuple[str, int], ...]):
+    """Hosts with ports, written `host-a:26379,host-b:26379`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(f"{host}:{port}" for host, port in self)

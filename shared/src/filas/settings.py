@@ -1,0 +1,327 @@
+"""The settings of each process, read from the environment once and validated before anything connects.
+
+A process has one settings class; a class is made of groups, and the field `port` of the group `redis` reads
+as `settings.redis.redis_port`. A field's variable is its name in capitals: `redis_port` is `REDIS_PORT`.
+An empty variable counts as not set, because Docker Compose passes unset ones on as empty.
+
+Nothing here reads `os.environ`: `load` is given the mapping.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from filas.errors import SettingsError
+from filas.setting_types import Addresses, Networks, Ports, Secret
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+"""A TCP port; 0 lets the system choose one."""
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """Some settings that belong together. `__post_init__` of a group raises SettingsError for fields at odds."""
+
+
+class RedisSettings(Group, frozen=True, kw_only=True):
+    """Where Redis is: one server, a Sentinel group, or a Cluster of which `redis_host` is any node."""
+
+    redis_host: Annotated[str, Meta(description="The host of the Redis server, or of any node of a Cluster")] = (
+        "127.0.0.1"
+    )
+    redis_port: Annotated[Port, Meta(description="Its port")] = 6379
+    redis_username: Annotated[str | None, Meta(description="The user of Redis, where it has users (ACL)")] = None
+    redis_password: Annotated[Secret | None, Meta(description="The password of Redis")] = None
+    redis_db: Annotated[Count, Meta(description="The number of the database; a Cluster has only 0")] = 0
+    redis_tls: Annotated[bool, Meta(description="Whether to speak TLS to Redis")] = False
+    redis_sentinels: Annotated[
+        Addresses, Meta(description="Sentinels as `host:port,host:port`; then `REDIS_HOST` is not used")
+    ] = Addresses(())
+    redis_sentinel_master: Annotated[
+        str | None, Meta(description="The name of the master that the Sentinels watch")
+    ] = None
+    redis_cluster: Annotated[bool, Meta(description="Whether Redis is a Cluster")] = False
+
+    def __post_init__(self) -> None:
+        if self.redis_sentinels and not self.redis_sentinel_master:
+            raise SettingsError("REDIS_SENTINEL_MASTER is not set, but REDIS_SENTINELS is")
+        if self.redis_sentinels and self.redis_cluster:
+            raise SettingsError("REDIS_CLUSTER is true, but REDIS_SENTINELS is set: Redis is one or the other")
+        if self.redis_cluster and self.redis_db:
+            raise SettingsError("REDIS_DB must be 0 on a Cluster, which has one database only")
+
+
+class PostgresSettings(Group, frozen=True, kw_only=True):
+    """Where Postgres is."""
+
+    database_url: Annotated[
+        Secret, Meta(description="The Postgres database: `postgresql://user:password@host:5432/name`")
+    ]
+    database_pool_size: Annotated[Positive, Meta(description="The most connections that one process opens")] = 10
+
+    def __post_init__(self) -> None:
+        try:
+            address = urlsplit(self.database_url.reveal())
+            valid = address.scheme in {"postgresql", "postgres"} and address.port != 0
+        except ValueError:
+            valid = False
+        if not valid:
+            # The value may hold a password, so it isn't repeated.
+            raise SettingsError("DATABASE_URL is not an address such as postgresql://user:password@host:5432/name")
+
+
+class LogSettings(Group, frozen=True, kw_only=True):
+    """What is logged, and how it looks."""
+
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least important level that is logged")
+    ] = "info"
+    log_format: Annotated[
+        Literal["json", "console"], Meta(description="One JSON object a line, or lines for a person to read")
+    ] = "json"
+
+
+class AdminSettings(Group, frozen=True, kw_only=True):
+    """Where the private listeners stand. Each process has a port of its own."""
+
+    admin_host: Annotated[str, Meta(description="The address of the private listeners; 0.0.0.0 inside a container")] = (
+        "127.0.0.1"
+    )
+
+
+class SecretSettings(Group, frozen=True, kw_only=True):
+    """The key under which secrets are stored."""
+
+    filas_secret_key: Annotated[
+        Secret, Meta(description="Encrypts stored secrets; the same in every process, long and random")
+    ]
+
+
+class OutboundSettings(Group, frozen=True, kw_only=True):
+    """What flows and channels may call."""
+
+    outbound_allow: Annotated[
+        Networks, Meta(description="Private networks that flows and channels may reach: `10.1.0.0/16,::1/128`")
+    ] = Networks(())
+    outbound_ports: Annotated[
+        Ports, Meta(description="The only ports that flows and channels may call: `443,80`; empty: every port")
+    ] = Ports(())
+
+
+class RetentionSettings(Group, frozen=True, kw_only=True):
+    """How many days finished rows are kept."""
+
+    events_retention_days: Annotated[
+        Positive, Meta(description="Days that events, and with them duplicate keys, are kept")
+    ] = 30
+    executions_retention_days: Annotated[Positive, Meta(description="Days that executions and steps are kept")] = 30
+    notifications_retention_days: Annotated[Positive, Meta(description="Days that notifications are kept")] = 30
+    dead_letters_retention_days: Annotated[Positive, Meta(description="Days that dead letters are kept")] = 90
+
+
+class ProcessSettings(Group, frozen=True, kw_only=True):
+    """What every process needs."""
+
+    redis: RedisSettings
+    postgres: PostgresSettings
+    logs: LogSettings
+    admin: AdminSettings
+
+
+class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
+    """`python -m ingest serve`: the public listener for webhooks, and the private one with the API."""
+
+    secrets: SecretSettings
+    filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
+    ingest_host: Annotated[str, Meta(description="The address of the public listener; 0.0.0.0 inside a container")] = (
+        "127.0.0.1"
+    )
+    ingest_port: Annotated[Port, Meta(description="The public port: webhooks")] = 8080
+    ingest_admin_port: Annotated[Port, Meta(description="The private port: API, dashboard, metrics, health")] = 8081
+    trusted_proxies: Annotated[
+        Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
+    ] = Networks(())
+    rate_limit_per_ip: Annotated[Count, Meta(description="Webhooks a minute from one address; 0: no limit")] = 0
+    auth_failures_per_ip: Annotated[
+        Count, Meta(description="Failed authentications a minute from one address, then 429; 0: no limit")
+    ] = 60
+
+
+class IngestWorkSettings(ProcessSettings, frozen=True, kw_only=True):
+    """`python -m ingest work`: the worker of the queue webhook-processing; it also deletes what is old."""
+
+    retention: RetentionSettings
+    ingest_worker_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8084
+    ingest_worker_concurrency: Annotated[Positive, Meta(description="Webhooks processed at a time")] = 100
+
+
+class FlowRunnerSettings(ProcessSettings, frozen=True, kw_only=True):
+    """`python -m flow_runner`: the worker of the queue flow-processing."""
+
+    secrets: SecretSettings
+    outbound: OutboundSettings
+    flow_runner_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8082
+    flow_runner_concurrency: Annotated[Positive, Meta(description="Executions run at a time")] = 100
+
+
+class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):
+    """`python -m notifier`: the worker of the queue notifications."""
+
+    secrets: SecretSettings
+    outbound: OutboundSettings
+    notifier_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8083
+    notifier_concurrency: Annotated[Positive, Meta(description="Notifications delivered at a time")] = 100
+
+
+PROCESSES: tuple[type[ProcessSettings], ...] = (
+    IngestServeSettings,
+    IngestWorkSettings,
+    FlowRunnerSettings,
+    NotifierSettings,
+)
+"""The settings class of every process, for what is checked against them: README, `.env.example`, manifests."""
+
+SettingsType = TypeVar("SettingsType", bound=Group)
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
+    """One environment variable. `default` is what one would write to get the default; None: it must be set."""
+
+    name: str
+    description: str
+    default: str | None
+    secret: bool
+
+
+def load(settings_type: type[SettingsType], environ: Mapping[str, str]) -> SettingsType:
+    """The settings in `environ`.
+
+    Raises SettingsError with one line that names the variable and says what it should be; a secret's value
+    is never repeated.
+    """
+    values: dict[str, Any] = {}
+    hints = get_type_hints(settings_type, include_extras=True)
+    for field in msgspec.structs.fields(settings_type):
+        group = _group(hints[field.name])
+        if group is not None:
+            values[field.name] = load(group, environ)
+            continue
+        name = field.name.upper()
+        text = environ.get(name, "").strip()
+        if text:
+            values[field.name] = _convert(name, text, hints[field.name])
+        elif field.required:
+            raise SettingsError(f"{name} is not set: {_description(hints[field.name])}")
+    return settings_type(**values)
+
+
+def variables(settings_type: type[Group]) -> list[Variable]:
+    """Every variable that `load` reads for this class, in the order of its fields."""
+    found: list[Variable] = []
+    hints = get_type_hints(settings_type, include_extras=True)
+    for field in msgspec.structs.fields(settings_type):
+        hint = hints[field.name]
+        group = _group(hint)
+        if group is not None:
+            found += variables(group)
+            continue
+        found.append(
+            Variable(
+                name=field.name.upper(),
+                description=_description(hint),
+                default=None if field.required else _written(field.default),
+                secret=Secret in _alternatives(hint),
+            )
+        )
+    return found
+
+
+def _group(hint: Any) -> type[Group] | None:
+    return hint if isinstance(hint, type) and issubclass(hint, Group) else None
+
+
+def _written(default: object) -> str:
+    if default is None:
+        return ""
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def _metas(hint: Any) -> list[Meta]:
+    return [part for part in getattr(hint, "__metadata__", ()) if isinstance(part, Meta)]
+
+
+def _description(hint: Any) -> str:
+    return next((meta.description for meta in reversed(_metas(hint)) if meta.description), "")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types that the value may have: `Annotated[int | None, …]` gives `(int, NoneType)`."""
+    plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
+    arguments = get_args(plain)
+    return arguments if arguments and not isinstance(arguments[0], str) else (plain,)
+
+
+def _convert(name: str, text: str, hint: Any) -> Any:
+    kinds = _alternatives(hint)
+    if getattr(kinds[0], "__origin__", None) is Literal or bool in kinds:
+        text = text.lower()
+    try:
+        return msgspec.convert(text, hint, strict=False, dec_hook=_decode_own)
+    except (msgspec.ValidationError, ValueError):
+        raise SettingsError(f"{name}={text!r} is not {_expected(hint, kinds)}") from None
+
+
+def _decode_own(kind: type, text: object) -> object:
+    """Called by msgspec for the types that are ours. A ValueError reaches the caller as a ValidationError."""
+    if kind is Secret:
+        return Secret(str(text))
+    if kind is Networks:
+        return Networks(tuple(ip_network(part) for part in _parts(text)))
+    if kind is Ports:
+        return Ports(tuple(_port(part) for part in _parts(text)))
+    if kind is Addresses:
+        return Addresses(tuple(_address(part) for part in _parts(text)))
+    raise NotImplementedError(kind)
+
+
+def _parts(text: object) -> list[str]:
+    return [part.strip() for part in str(text).split(",") if part.strip()]
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError(text)
+    return port
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon:
+        raise ValueError(text)
+    return host.strip("[]"), _port(port)
+
+
+def _expected(hint: Any, kinds: tuple[Any, ...]) -> str:
+    words = {
+        Networks: "a list of networks such as 10.0.0.0/8,::1/128",
+        Ports: "a list of ports such as 443,8443",
+        Addresses: "a list of addresses such as host-a:26379,host-b:26379",
+        bool: "true or false",
+        int: "a whole number",
+    }
+    for kind in kinds:
+        if getattr(kind, "__origin__", None) is Literal:
+            return f"one of {', '.join(get_args(kind))}"
+    sentence = next((words[kind] for kind in kinds if kind in words), "a text")
+    least = [meta.ge for meta in _metas(hint) if meta.ge is not None]
+    most = [meta.le for meta in _metas(hint) if meta.le is not None]
+    if least and most:
+        return f"{sentence} from {least[0]} to {most[0]}"
+    return f"{sentence} of at least {least[0]}" if least else sentence
