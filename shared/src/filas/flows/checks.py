@@ -1,0 +1,125 @@
+"""The checks before publishing: every error of a definition, each with its node and field."""
+
+from collections import Counter
+
+from filas.flows import graph, templates
+from filas.flows.definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
+from filas.flows.names import Names
+from filas.flows.problems import Add, FlowProblem, Report
+from filas.flows.variables import convert
+
+
+def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
+    """The definition, or None with everything that is wrong with it. Never raises, whatever `raw` is."""
+    report = Report()
+    draft = read_draft(raw, report)
+    _check_ids(draft, report)
+    _check_head(draft.head, report)
+    names = Names(variables=_declared(raw), nodes=set(draft.ids))
+    for node in draft.nodes:
+        _check_node(node, names)
+    _check_edges(draft, report)
+    _check_graph(draft, report)
+    return (None, report.problems) if report.problems else (draft.definition(), [])
+
+
+def _declared(raw: object) -> set[str]:
+    """The names of all variables, also of those that are declared wrongly: that is reported once, there."""
+    variables = raw.get("variables") if isinstance(raw, dict) else None
+    items = variables if isinstance(variables, list) else []
+    return {item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}
+
+
+def _check_ids(draft: Draft, report: Report) -> None:
+    for node_id, count in Counter(draft.ids).items():
+        if count > 1:
+            report.add(node_id, "id", f"{count} nodes have this id")
+
+
+def _check_head(head: FlowHead, report: Report) -> None:
+    names = Counter(variable.name for variable in head.variables)
+    for index, variable in enumerate(head.variables):
+        if names[variable.name] > 1:
+            report.add(None, f"variables[{index}].name", f"{names[variable.name]} variables are named {variable.name}")
+        try:
+            convert(variable, variable.default)
+        except ValueError as error:
+            report.add(None, f"variables[{index}].default", str(error))
+    if head.settings.error_flow_id is not None:
+        report.add(None, "settings.errorFlowId", "error flows are not supported by this version")
+
+
+def _check_node(draft: DraftNode, names: Names) -> None:
+    data, add = draft.node.data, draft.reader.adds_beside_failures()
+    for field, value in data.templates():
+        _check_templates(field, value, names, add)
+    for field, variable in data.assigns():
+        if variable not in names.variables:
+            add(field, f"unknown variable '{variable[:64]}'; declare it under variables")
+    data.check(add)
+
+
+def _check_templates(field: str, value: object, names: Names, add: Add) -> None:
+    try:
+        for path, text in templates.texts(value):
+            try:
+                for problem in names.problems(templates.parse(text).references):
+                    add(field + path, problem)
+            except templates.TemplateError as error:
+                add(field + path, f"is no template: {error}")
+    except templates.TemplateError as error:
+        add(field, str(error))
+
+
+def _check_edges(draft: Draft, report: Report) -> None:
+    nodes = _sound(draft)
+    for index, edge in enumerate(draft.edges):
+        if edge is None:
+            continue
+        field = f"edges[{index}]"
+        if edge.source not in draft.ids:
+            end = edge.target if edge.target in draft.ids else None
+            report.add(end, f"{field}.source", f"unknown node '{edge.source[:64]}'")
+        elif edge.source in nodes:
+            _check_handle(nodes[edge.source], edge, field, report)
+        if edge.target not in draft.ids:
+            start = edge.source if edge.source in draft.ids else None
+            report.add(start, f"{field}.target", f"unknown node '{edge.target[:64]}'")
+        elif edge.target in nodes and nodes[edge.target].data.starts():
+            report.add(edge.target, f"{field}.target", "a flow begins here: no edge leads in")
+
+
+def _sound(draft: Draft) -> dict[str, Node]:
+    """The nodes of which everything is known: their ways out, and whether a flow begins there."""
+    return {each.node.id: each.node for each in draft.nodes if each.sound}
+
+
+def _check_handle(node: Node, edge: Edge, field: str, report: Report) -> None:
+    ways = node.data.ways_out()
+    known = f"the ways out are {', '.join(ways)}" if ways else "there is no way out"
+    if edge.source_handle is None:
+        if len(ways) != 1:
+            report.add(node.id, f"{field}.sourceHandle", f"is required: {known}")
+    elif edge.source_handle not in ways:
+        hint = " (error needs onError: branch)" if edge.source_handle == "error" and ways == ("out",) else ""
+        report.add(node.id, f"{field}.sourceHandle", f"unknown way out '{edge.source_handle[:64]}': {known}{hint}")
+
+
+def _check_graph(draft: Draft, report: Report) -> None:
+    nodes = _sound(draft)
+    successors: dict[str, list[str]] = {node_id: [] for node_id in draft.ids}
+    for edge in draft.edges:
+        if edge is not None and edge.source in successors and edge.target in successors:
+            successors[edge.source].append(edge.target)
+    starts = [node.id for node in nodes.values() if node.data.starts()]
+    if starts:
+        # A node that couldn't be read may be a start: what hangs on it is not called unreachable.
+        reached = graph.reachable(successors, [*starts, *(name for name in draft.ids if name not in nodes)])
+        for node_id in dict.fromkeys(draft.ids):
+            if node_id not in reached:
+                report.add(node_id, "", "can't be reached from where the flow begins")
+    elif nodes and len(nodes) == len(draft.head.nodes):
+        report.add(None, "nodes", "the flow has no trigger: a webhook node with mode trigger")
+    spinning = {name: targets for name, targets in successors.items() if name in nodes and not nodes[name].data.waits()}
+    for cycle in graph.cycles(spinning):
+        report.add(cycle[0], "", f"is on a cycle that never waits: {' → '.join(cycle)}")

@@ -1,0 +1,171 @@
+"""The definition of a flow, as React Flow draws it and the engine walks it."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from filas.errors import PermanentError
+from filas.flows import limits
+from filas.flows.nodes.node_data import NodeData, Part
+from filas.flows.problems import Report
+from filas.flows.reading import Reader
+from filas.flows.registry import NODE_TYPES
+
+SCHEMA_VERSION = 1
+
+Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS)]
+
+
+class Settings(Part, frozen=True, kw_only=True):
+    """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`."""
+
+    timeout_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 604_800_000
+    max_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    max_visits_per_node: Annotated[int, Meta(ge=1, le=100_000)] = 100
+    error_flow_id: str | None = None
+
+
+class Variable(Part, frozen=True, kw_only=True):
+    """A variable of the flow. What is written to it is converted to `type` where that loses nothing.
+
+    `scope` `conversation`: kept with the conversation, and so seen by its later executions. `secret`: its
+    value is never shown in a trace.
+    """
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=limits.MAX_ID_CHARS)]
+    type: Literal["any", "string", "number", "boolean", "list", "object"] = "any"
+    default: Any = None
+    scope: Literal["execution", "conversation"] = "execution"
+    secret: bool = False
+
+
+class NodeHead(msgspec.Struct, frozen=True, kw_only=True):
+    """What a node says besides its data. React Flow's own fields (`position`, `measured`, …) pass unseen."""
+
+    id: Name
+    type: str
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class Edge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """From a way out (`source_handle`) of one node to another. Edges of one way out run in their order."""
+
+    source: str
+    target: str
+    source_handle: str | None = None
+    id: str | None = None
+
+
+class FlowHead(Part, frozen=True, kw_only=True):
+    """The fields of a definition; `id`, `description` and React Flow's `viewport` mean nothing to the engine."""
+
+    schema_version: Literal[1] = 1
+    name: Annotated[str, Meta(max_length=200)] = ""
+    description: Any = None
+    id: Any = None
+    viewport: Any = None
+    settings: Settings = Settings()
+    variables: Annotated[list[Variable], Meta(max_length=limits.MAX_VARIABLES)] = msgspec.field(default_factory=list)
+    nodes: Annotated[list[Any], Meta(min_length=1, max_length=limits.MAX_NODES)]
+    edges: Annotated[list[Any], Meta(max_length=limits.MAX_EDGES)] = msgspec.field(default_factory=list)
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node with its data decoded."""
+
+    id: str
+    type: str
+    data: NodeData
+
+
+class FlowDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoded definition. Node ids are unique in one that passed the checks."""
+
+    name: str
+    settings: Settings
+    variables: list[Variable]
+    nodes: list[Node]
+    edges: list[Edge]
+
+
+class DraftNode(msgspec.Struct, frozen=True):
+    """A node of a draft, with the reader that read its data: `sound` where nothing in it was wrong."""
+
+    node: Node
+    reader: Reader
+
+    @property
+    def sound(self) -> bool:
+        return not self.reader.failed
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """What could be decoded of a definition: the checks go on with it though parts of it are wrong.
+
+    `ids` holds every node's id, also of those whose type is not known; `edges` has None for what is no edge.
+    """
+
+    head: FlowHead
+    ids: list[str]
+    nodes: list[DraftNode]
+    edges: list[Edge | None]
+
+    def definition(self) -> FlowDefinition:
+        """The definition that a draft without problems is."""
+        return FlowDefinition(
+            name=self.head.name,
+            settings=self.head.settings,
+            variables=self.head.variables,
+            nodes=[draft.node for draft in self.nodes],
+            edges=[edge for edge in self.edges if edge is not None],
+        )
+
+
+class FlowInvalid(PermanentError):
+    """A stored definition can't be run by this version."""
+
+
+def load(raw: object) -> FlowDefinition:
+    """The definition of a flow that was checked when it was stored. Raises FlowInvalid."""
+    report = Report()
+    draft = read_draft(raw, report)
+    for problem in report.problems:
+        where = f"node {problem.node_id}, {problem.field}" if problem.node_id else problem.field
+        raise FlowInvalid(f"the flow's definition can't be run: {where}: {problem.message}")
+    return draft.definition()
+
+
+def read_draft(raw: object, report: Report) -> Draft:
+    """Decodes as much of a definition as can be, reporting every field that is wrong."""
+    head = Reader(report.of_node(None)).read(raw, FlowHead)
+    nodes: list[DraftNode] = []
+    ids: list[str] = []
+    for index, item in enumerate(head.nodes):
+        node = _read_node(item, index, report)
+        if node is not None:
+            nodes.append(node)
+        if isinstance(item, dict) and isinstance(item.get("id"), str):
+            ids.append(item["id"])
+    return Draft(head=head, ids=ids, nodes=nodes, edges=[_read_edge(e, i, report) for i, e in enumerate(head.edges)])
+
+
+def _read_node(item: object, index: int, report: Report) -> DraftNode | None:
+    node_id = item.get("id") if isinstance(item, dict) else None
+    named = isinstance(node_id, str) and bool(node_id)
+    reader = Reader(report.of_node(node_id) if named else report.of_node(None, f"nodes[{index}]"))
+    head = reader.read(item, NodeHead)
+    data_type = NODE_TYPES.get(head.type)
+    if data_type is None:
+        if "type" not in reader.failed and isinstance(item, dict):
+            known = ", ".join(NODE_TYPES)
+            report.of_node(head.id or None)("type", f"unknown node type {head.type[:64]!r}; known are {known}")
+        return None
+    data = reader.read(head.data, data_type)
+    return DraftNode(Node(id=head.id, type=head.type, data=data), reader)
+
+
+def _read_edge(item: object, index: int, report: Report) -> Edge | None:
+    reader = Reader(report.of_node(None, f"edges[{index}]"))
+    edge = reader.read(item, Edge)
+    return None if reader.failed else edge

@@ -1,0 +1,85 @@
+"""The bounds of a definition and of every value that a flow computes.
+
+A bound is there so that no author and no payload can hold up the other executions of a process: by size, by
+nesting, or by a value that is small in memory and huge once written out.
+"""
+
+import datetime
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+MAX_NODES = 1000
+MAX_EDGES = 5000
+MAX_VARIABLES = 500
+MAX_ID_CHARS = 128
+MAX_DEPTH = 32
+"""How deep JSON may be nested in a definition's data and in a value."""
+
+MAX_TEMPLATE_CHARS = 64 * 1024
+MAX_EXPRESSION_CHARS = 4096
+"""The longest JMESPath or RE2 pattern."""
+
+MAX_VALUE_SIZE = 1024 * 1024
+"""The largest value, in characters of its strings and keys plus 8 for everything else in it."""
+
+DELAY_MAX_MS = 30 * 24 * 3600 * 1000
+
+
+class TooLarge(ValueError):
+    """A value is beyond the bounds: too large, nested too deep, or no JSON."""
+
+
+def plain(value: object, *, max_size: int = MAX_VALUE_SIZE) -> Any:
+    """The value as bare JSON: None, bool, int, float, str, list and dict with text keys.
+
+    What templates can make besides is turned into these: ranges and tuples into lists, decimals into
+    numbers, dates into ISO 8601. Raises TooLarge, at the latest after `max_size` steps.
+    """
+    return _Plain(max_size).convert(value, 0)
+
+
+class _Plain:
+    def __init__(self, max_size: int) -> None:
+        self._left = max_size
+
+    def convert(self, value: object, depth: int) -> Any:
+        if depth > MAX_DEPTH:
+            raise TooLarge(f"nested deeper than {MAX_DEPTH}")
+        self._spend(len(value) if isinstance(value, str) else 8)
+        if value is None or isinstance(value, (bool, str)):
+            return value if type(value) in (bool, str, type(None)) else str(value)
+        if isinstance(value, (int, float, Decimal)):
+            return _number(value)
+        if isinstance(value, Mapping):
+            return {self._key(key): self.convert(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, (list, tuple, range)):
+            # Before the items are made: a range is small, its list is not.
+            self._spend(0 if len(value) * 8 <= self._left else self._left + 1)
+            return [self.convert(item, depth + 1) for item in value]
+        if isinstance(value, (datetime.datetime, datetime.date)):
+            return value.isoformat()
+        raise TooLarge(f"a {type(value).__name__} is no JSON value")
+
+    def _key(self, key: object) -> str:
+        text = key if isinstance(key, str) else str(plain(key))
+        self._spend(len(text))
+        return text
+
+    def _spend(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise TooLarge("the value is too large")
+
+
+def _number(value: int | float | Decimal) -> int | float:
+    if isinstance(value, int):
+        if value.bit_length() > 1024:
+            raise TooLarge("the number is too large")
+        return value
+    if isinstance(value, Decimal):
+        value = float(value)
+    if not math.isfinite(value):
+        raise TooLarge(f"{value} is no JSON number")
+    return value

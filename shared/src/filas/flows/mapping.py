@@ -1,0 +1,89 @@
+"""JMESPath, bounded in work and in the size of what it makes."""
+
+import functools
+import json
+from typing import Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from jmespath.functions import Functions, signature
+from jmespath.visitor import Options, TreeInterpreter
+
+from filas.flows.limits import MAX_EXPRESSION_CHARS, TooLarge, plain
+
+MAX_STEPS = 100_000
+MAX_MADE = 256 * 1024
+"""The largest text, list or object that a step may make, as `limits.plain` counts."""
+
+_ERRORS = (JMESPathError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
+
+
+def problem(expression: str) -> str | None:
+    """What is wrong with an expression, or None."""
+    try:
+        _parsed(expression)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def search(expression: str, value: Any) -> Any:
+    """What the expression finds in `value` (JSON): None where it finds nothing. Raises ValueError."""
+    tree = _parsed(expression)
+    try:
+        return plain(_Interpreter().visit(tree, value))
+    except _ERRORS as error:
+        raise ValueError(_message(error)) from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(expression: str) -> Any:
+    if len(expression) > MAX_EXPRESSION_CHARS:
+        raise ValueError(f"is longer than {MAX_EXPRESSION_CHARS} characters")
+    try:
+        return jmespath.compile(expression).parsed
+    except _ERRORS as error:
+        raise ValueError(f"is no JMESPath expression: {_message(error)}") from None
+
+
+class _BoundedFunctions(Functions):
+    """The functions whose result can be far larger than what they are given, looked at before they run."""
+
+    @signature({"types": []})
+    def _func_to_string(self, value: Any) -> Any:
+        plain(value, max_size=MAX_MADE)
+        return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+    @signature({"types": ["string"]}, {"types": ["array-string"]})
+    def _func_join(self, separator: str, array: list[str]) -> Any:
+        if sum(len(item) for item in array) + len(separator) * len(array) > MAX_MADE:
+            raise TooLarge("join makes too long a text")
+        return separator.join(array)
+
+
+class _Interpreter(TreeInterpreter):
+    def __init__(self) -> None:
+        super().__init__(Options(custom_functions=_BoundedFunctions()))
+        self._steps = 0
+
+    def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
+        self._spend(1)
+        made = super().visit(node, *args, **kwargs)
+        if isinstance(made, (list, dict)) and node["type"] not in ("field", "current", "identity", "index"):
+            # Lists of the same list: small in memory, endless when they are compared or written.
+            self._spend(len(made) // 8)
+            if node["type"] in ("multi_select_list", "multi_select_dict", "flatten", "function_expression"):
+                plain(made, max_size=MAX_MADE)
+                self._spend(len(made))
+        return made
+
+    def _spend(self, steps: int) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise TooLarge("the expression does too much work")
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,55 @@
+"""The names that templates may use, and what is wrong with those that a template does use."""
+
+from collections.abc import Collection, Iterator
+
+import msgspec
+
+from filas.flows.templates import Reference
+
+ROOTS = ("webhook", "nodes", "vars", "conversation", "secrets", "loop", "execution")
+
+_MEMBERS: dict[str, tuple[str, ...]] = {
+    "webhook": ("body", "headers", "queryParams", "method", "webhookId"),
+    "conversation": ("contact", "text", "channel", "id", "vars"),
+    "execution": ("id", "flowId", "version"),
+}
+_OF_NODE = ("output", "error")
+
+
+class Names(msgspec.Struct, frozen=True):
+    """What a flow declares."""
+
+    variables: Collection[str]
+    nodes: Collection[str]
+
+    def problems(self, references: tuple[Reference, ...]) -> Iterator[str]:
+        """One sentence for each name that nothing can stand behind."""
+        for reference in references:
+            problem = self._problem(reference)
+            if problem:
+                yield problem
+
+    def _problem(self, reference: Reference) -> str | None:
+        root, member, inner = (*reference, None, None)[:3]
+        if root not in ROOTS:
+            return f"unknown name {root!r}; known are {', '.join(ROOTS)}"
+        if root == "loop":
+            return "`loop` is known only inside of a loop"
+        if member is None or root == "secrets":
+            return None
+        if root == "nodes":
+            return self._node(member, inner)
+        if root in _MEMBERS and member not in _MEMBERS[str(root)]:
+            return f"unknown name '{root}.{member}'; known are {', '.join(_MEMBERS[str(root)])}"
+        name = member if root == "vars" else inner if (root, member) == ("conversation", "vars") else None
+        return self._variable(name)
+
+    def _node(self, name: str | int, inner: str | int | None) -> str | None:
+        if name not in self.nodes:
+            return f"unknown node '{name}'"
+        return None if inner is None or inner in _OF_NODE else f"a node has {' and '.join(_OF_NODE)}, not '{inner}'"
+
+    def _variable(self, name: str | int | None) -> str | None:
+        if name is None or name in self.variables:
+            return None
+        return f"unknown variable '{name}'; declare it under variables"

@@ -1,0 +1,60 @@
+"""`api`: an HTTP call."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from filas.flows import mapping
+from filas.flows.nodes.node_data import FallibleData, Part
+from filas.flows.problems import Add
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class ResponseMapping(Part, frozen=True, kw_only=True):
+    """Puts what the JMESPath `path` finds in `{status, headers, body}` into `variable`."""
+
+    variable: str
+    path: str
+
+
+class ApiData(FallibleData, frozen=True, kw_only=True):
+    """An answer is an error unless its status is 2xx or listed in `accept_status`.
+
+    `body` is JSON with templates, or text. `on_uncertain` says what becomes of a call of which nobody knows
+    whether it arrived: `retry` makes it again under the same idempotency key, `fail` is an error.
+    """
+
+    method: Method = "GET"
+    url: Annotated[str, Meta(min_length=1)]
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    query: dict[str, Any] = msgspec.field(default_factory=dict)
+    body: Any = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=50_000)] = 10_000
+    accept_status: list[Annotated[int, Meta(ge=100, le=599)]] = msgspec.field(default_factory=list)
+    response_mapping: Annotated[list[ResponseMapping], Meta(max_length=100)] = msgspec.field(default_factory=list)
+    on_uncertain: Literal["retry", "fail"] = "retry"
+
+    def templates(self) -> Iterable[tuple[str, object]]:
+        yield from (("url", self.url), ("query", self.query), ("body", self.body))
+        for name, text in self.headers.items():
+            yield f"headers.{name}", text
+
+    def assigns(self) -> Iterable[tuple[str, str]]:
+        for index, entry in enumerate(self.response_mapping):
+            yield f"responseMapping[{index}].variable", entry.variable
+
+    def check(self, add: Add) -> None:
+        for index, entry in enumerate(self.response_mapping):
+            problem = mapping.problem(entry.path)
+            if problem:
+                add(f"responseMapping[{index}].path", problem)
+        check_url(self.url, add)
+
+
+def check_url(url: str, add: Add) -> None:
+    """Reports a fixed address that can't be called; one that begins with a template is known only when run."""
+    if not url.startswith("{{") and not url.lower().startswith(("http://", "https://")):
+        add("url", "must begin with http:// or https://")

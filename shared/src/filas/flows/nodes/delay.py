@@ -1,0 +1,59 @@
+"""`delay`: waits for a time, until a time, or for the next moment of a cron expression."""
+
+import datetime
+import zoneinfo
+from collections.abc import Iterable
+from typing import Annotated
+
+from msgspec import Meta
+
+from filas.flows import limits, schedule
+from filas.flows.nodes.node_data import NodeData
+from filas.flows.problems import Add
+
+
+class DelayData(NodeData, frozen=True, kw_only=True):
+    """One of `ms`, `until` (ISO 8601 or a template) and `cron` (with `timezone`); at most 30 days."""
+
+    ms: Annotated[int, Meta(ge=0, le=limits.DELAY_MAX_MS)] | None = None
+    until: str | None = None
+    cron: str | None = None
+    timezone: str | None = None
+    end_on_reply: bool = False
+
+    def templates(self) -> Iterable[tuple[str, object]]:
+        yield "until", self.until
+
+    def check(self, add: Add) -> None:
+        given = [name for name in ("ms", "until", "cron") if getattr(self, name) is not None]
+        if len(given) != 1:
+            add("ms" if not given else given[1], "a delay has exactly one of ms, until and cron")
+        if self.end_on_reply:
+            add("endOnReply", "ending a delay by a reply is not supported by this version")
+        if self.until is not None and "{" not in self.until:
+            _check_moment(self.until, add)
+        if self.cron is not None:
+            problem = schedule.cron_problem(self.cron)
+            if problem:
+                add("cron", problem)
+        if self.timezone is not None:
+            _check_zone(self.timezone, self.cron, add)
+
+    def waits(self) -> bool:
+        return self.ms != 0
+
+
+def _check_moment(text: str, add: Add) -> None:
+    try:
+        datetime.datetime.fromisoformat(text)
+    except ValueError:
+        add("until", "is neither an ISO 8601 time nor a template")
+
+
+def _check_zone(name: str, cron: str | None, add: Add) -> None:
+    if cron is None:
+        add("timezone", "goes with cron")
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        add("timezone", f"{name[:64]!r} is not a time zone such as America/Sao_Paulo")

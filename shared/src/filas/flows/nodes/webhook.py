@@ -1,0 +1,51 @@
+"""`webhook`: where a flow begins, or a signed webhook to somebody else."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from filas.flows.nodes.api import Method, check_url
+from filas.flows.nodes.node_data import FallibleData
+from filas.flows.problems import Add
+
+_SEND_FIELDS = ("url", "headers", "body", "secret")
+
+
+class WebhookData(FallibleData, frozen=True, kw_only=True):
+    """`trigger` has no more fields; `send` posts `body` to `url`, signed with `secret` where one is given
+    (Standard Webhooks, `whsec_…`)."""
+
+    mode: Literal["trigger", "send", "wait"]
+    url: str | None = None
+    method: Method = "POST"
+    headers: dict[str, str] | None = None
+    body: Any = None
+    secret: str | None = None
+    timeout_ms: Annotated[int, Meta(ge=1)] | None = None
+
+    def ways_out(self) -> tuple[str, ...]:
+        return FallibleData.ways_out(self) if self.mode == "send" else ("out",)
+
+    def templates(self) -> Iterable[tuple[str, object]]:
+        yield from (("url", self.url), ("body", self.body), ("secret", self.secret))
+        for name, text in (self.headers or {}).items():
+            yield f"headers.{name}", text
+
+    def check(self, add: Add) -> None:
+        if self.mode == "wait":
+            add("mode", "waiting for a call is not supported by this version")
+            return
+        if self.mode == "send":
+            if self.url is None:
+                add("url", "is required")
+            else:
+                check_url(self.url, add)
+        for field in _SEND_FIELDS if self.mode == "trigger" else ():
+            if getattr(self, field) is not None:
+                add(field, "goes with mode send")
+        if self.timeout_ms is not None:
+            add("timeoutMs", "goes with mode wait")
+
+    def starts(self) -> bool:
+        return self.mode == "trigger"

@@ -1,0 +1,41 @@
+"""What the publishing checks report."""
+
+from collections.abc import Callable
+
+import msgspec
+
+
+class FlowProblem(msgspec.Struct, frozen=True, rename="camel"):
+    """One error of a definition: the node that has it (None: the flow as a whole), the field within the
+    node's `data` or within the flow (`edges[2].target`), and what is wrong with it, in one sentence."""
+
+    node_id: str | None
+    field: str
+    message: str
+
+
+Add = Callable[[str, str], None]
+"""Reports a problem of one node: `add(field, message)`."""
+
+
+class Report:
+    """Collects the problems of a definition, in the order in which they are found, each once."""
+
+    def __init__(self) -> None:
+        self._problems: dict[FlowProblem, None] = {}
+
+    def add(self, node_id: str | None, field: str, message: str) -> None:
+        self._problems[FlowProblem(node_id, field, message)] = None
+
+    def of_node(self, node_id: str | None, prefix: str = "") -> Add:
+        """An `add` that fills in the node, and puts `prefix` before each field."""
+
+        def add(field: str, message: str) -> None:
+            separator = "." if prefix and field and not field.startswith("[") else ""
+            self.add(node_id, f"{prefix}{separator}{field}", message)
+
+        return add
+
+    @property
+    def problems(self) -> list[FlowProblem]:
+        return list(self._problems)

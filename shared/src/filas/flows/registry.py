@@ -1,0 +1,20 @@
+"""Every node type that a definition may use."""
+
+from filas.flows.nodes.api import ApiData
+from filas.flows.nodes.condition import ConditionData
+from filas.flows.nodes.delay import DelayData
+from filas.flows.nodes.end import EndData
+from filas.flows.nodes.message import MessageData
+from filas.flows.nodes.node_data import NodeData
+from filas.flows.nodes.set_variable import SetVariableData
+from filas.flows.nodes.webhook import WebhookData
+
+NODE_TYPES: dict[str, type[NodeData]] = {
+    "message": MessageData,
+    "condition": ConditionData,
+    "api": ApiData,
+    "delay": DelayData,
+    "webhook": WebhookData,
+    "set-variable": SetVariableData,
+    "end": EndData,
+}

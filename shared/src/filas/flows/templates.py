@@ -1,0 +1,187 @@
+"""Templates: Liquid, strict about unknown names, bounded, and typed where a text is one whole `{{ … }}`."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from liquid.ast import Node
+from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.output import OutputNode
+from liquid.exceptions import LiquidError, UndefinedError
+from liquid.template import BoundTemplate
+
+from filas.flows.bounded_liquid import BoundedContext, OverLimit, build_environment, is_undefined
+from filas.flows.limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
+
+Scope = Mapping[str, Any]
+"""What templates see, by its root name; the values are bare JSON."""
+
+Reference = tuple[str | int | None, ...]
+"""A path that a template looks up, such as `("nodes", "crm", "output")`; None where it is computed."""
+
+_ERRORS = (LiquidError, ArithmeticError, ValueError, TypeError, LookupError, RecursionError, AttributeError)
+"""What python-liquid and its filters raise on an author's mistake, or on data that doesn't fit."""
+
+
+class TemplateError(ValueError):
+    """A template doesn't parse, or can't be rendered with what is in scope."""
+
+
+class UnknownName(TemplateError):
+    """A template uses a name that is not in scope."""
+
+
+class Template:
+    """A parsed template. `references` are the paths that it looks up outside of itself."""
+
+    __slots__ = ("_bound", "_whole", "references", "source")
+
+    def __init__(self, source: str, bound: BoundTemplate | None, references: tuple[Reference, ...]) -> None:
+        self.source = source
+        self.references = references
+        self._bound = bound
+        self._whole = _whole_expression(bound) if bound else None
+
+    def evaluate(self, scope: Scope) -> Any:
+        """The text, or the value of a template that is one whole `{{ … }}`.
+
+        Raises UnknownName and TemplateError.
+        """
+        if self._bound is None:
+            return self.source
+        try:
+            return self._render(self._bound, scope)
+        except UndefinedError as error:
+            raise UnknownName(_message(error)) from None
+        except _ERRORS as error:
+            raise TemplateError(_message(error)) from None
+
+    def _render(self, bound: BoundTemplate, scope: Scope) -> Any:
+        if self._whole is not None:
+            path = _fixed_path(self._whole)
+            if path:
+                found, value = _walk(scope, path)
+                if found:
+                    return value
+            context = BoundedContext(bound, globals=scope)
+            value = self._whole.evaluate(context)
+            if is_undefined(value):
+                str(value)  # raises UndefinedError, with the name
+            return plain(value)
+        context = BoundedContext(bound, globals=scope)
+        buffer = context.get_buffer()
+        bound.render_with_context(context, buffer)
+        return buffer.getvalue()
+
+
+@functools.lru_cache(maxsize=4096)
+def parse(source: str) -> Template:
+    """The template of a text. Raises TemplateError."""
+    if "{{" not in source and "{%" not in source:
+        return Template(source, None, ())
+    if len(source) > MAX_TEMPLATE_CHARS:
+        raise TemplateError(f"is longer than {MAX_TEMPLATE_CHARS} characters")
+    try:
+        bound = _environment().from_string(source)
+        return Template(source, bound, tuple(_references(bound)))
+    except _ERRORS as error:
+        raise TemplateError(_message(error)) from None
+
+
+def render(value: Any, scope: Scope) -> Any:
+    """JSON with every text in it rendered. Keys stay as they are. Raises TemplateError."""
+    return _map_texts(value, lambda text: parse(text).evaluate(scope), 0)
+
+
+def render_text(source: str, scope: Scope) -> str:
+    """A template's text, also where it is one whole `{{ … }}` of another type. Raises TemplateError."""
+    value = parse(source).evaluate(scope)
+    return value if isinstance(value, str) else as_text(value)
+
+
+def evaluate_or_null(value: Any, scope: Scope) -> Any:
+    """As `render`, with None for a text that uses an unknown name: the operand of a rule."""
+
+    def evaluate(text: str) -> Any:
+        try:
+            return parse(text).evaluate(scope)
+        except UnknownName:
+            return None
+
+    return _map_texts(value, evaluate, 0)
+
+
+def as_text(value: Any) -> str:
+    """How a value reads inside of a text: null as nothing, objects and lists as JSON."""
+    return str(_environment().filters["json"](value)) if value is not None else ""
+
+
+def texts(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Every text in JSON with its path. Raises TemplateError where it is nested too deep."""
+    if depth > MAX_DEPTH:
+        raise TemplateError(f"is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(item, f"{path}.{key}", depth + 1)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, f"{path}[{index}]", depth + 1)
+
+
+@functools.lru_cache(maxsize=1)
+def _environment() -> Any:
+    return build_environment()
+
+
+def _map_texts(value: Any, change: Callable[[str], Any], depth: int) -> Any:
+    if depth > MAX_DEPTH:
+        raise TemplateError(f"is nested deeper than {MAX_DEPTH}")
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map_texts(item, change, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_map_texts(item, change, depth + 1) for item in value]
+    return value
+
+
+def _whole_expression(bound: BoundTemplate) -> FilteredExpression | None:
+    nodes: list[Node] = list(bound.nodes)
+    if len(nodes) == 1 and isinstance(nodes[0], OutputNode) and isinstance(nodes[0].expression, FilteredExpression):
+        return nodes[0].expression
+    return None
+
+
+def _fixed_path(expression: FilteredExpression) -> list[str] | None:
+    """The segments of a plain `a.b.c`: by far the most frequent template, looked up without Liquid."""
+    if expression.filters or not isinstance(expression.left, Path):
+        return None
+    segments = expression.left.path
+    return segments if all(type(segment) is str for segment in segments) else None  # type: ignore[return-value]
+
+
+def _walk(scope: Scope, path: list[str]) -> tuple[bool, Any]:
+    value: Any = scope
+    for segment in path:
+        # `scope` may be any mapping; what lies in it is JSON.
+        if not isinstance(value, Mapping) or segment not in value:
+            return False, None
+        value = value[segment]
+    return True, value
+
+
+def _references(bound: BoundTemplate) -> Iterator[Reference]:
+    for variables in bound.analyze(include_partials=False).globals.values():
+        for variable in variables:
+            yield tuple(segment if isinstance(segment, (str, int)) else None for segment in variable.segments)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    if isinstance(error, (OverLimit, TooLarge)):
+        return str(error.args[0])
+    text = str(error.args[0]) if error.args else type(error).__name__
+    return text[:300]
