@@ -56,5 +56,39 @@ class OutboundRefused(PermanentError):
     """The outbound guard refused an address, a port, a method or a redirect."""
 
 
+class OutboundError(FilasError):
+    """A call to the outside ended without a usable answer.
+
+    `kind` is a stable word. `sent`: the request, or a part of it, may have reached the other side, so its
+    effect is uncertain. None of these is permanent: who called decides whether to try again.
+    """
+
+    kind = "communication"
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class OutboundTimeout(OutboundError):
+    """The whole call, redirects and body included, took longer than it may."""
+
+    kind = "timeout"
+
+
+class OutboundFailed(OutboundError):
+    """No connection, a broken one, or an answer that isn't HTTP."""
+
+
+class OutboundTooLarge(OutboundFailed):
+    """The answer has more bytes than the caller takes. `status` is the answer's."""
+
+    kind = "response-too-large"
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message, sent=True)
+        self.status = status
+
+
 class SecretUnreadable(PermanentError):
     """A stored secret can't be decrypted with the present key, or names an environment variable that is not set."""

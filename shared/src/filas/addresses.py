@@ -1,0 +1,99 @@
+"""Which addresses the outside world may not make us call.
+
+The lists follow IANA's registries of special-purpose addresses. Python's own `is_global` isn't enough: on
+3.11 it takes a NAT64 or 6to4 address for a global one, whatever IPv4 address it leads to.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_REFUSED_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
+    (IPv4Network(network), why)
+    for network, why in (
+        ("0.0.0.0/8", "this network"),
+        ("10.0.0.0/8", "private"),
+        ("100.64.0.0/10", "shared address space of carriers"),
+        ("127.0.0.0/8", "loopback"),
+        ("169.254.0.0/16", "link-local"),
+        ("172.16.0.0/12", "private"),
+        ("192.0.0.0/24", "protocol assignments"),
+        ("192.0.2.0/24", "documentation"),
+        ("192.31.196.0/24", "AS112"),
+        ("192.52.193.0/24", "AMT relays"),
+        ("192.88.99.0/24", "6to4 relays"),
+        ("192.168.0.0/16", "private"),
+        ("192.175.48.0/24", "AS112"),
+        ("198.18.0.0/15", "benchmarking"),
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),
+        ("240.0.0.0/4", "reserved"),
+    )
+)
+
+_GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
+"""The only part of IPv6 that is given out; loopback, link-local, unique-local, site-local, multicast,
+discard-only, IPv4-compatible and the local NAT64 prefix all lie outside of it."""
+
+_REFUSED_V6: tuple[tuple[IPv6Network, str], ...] = tuple(
+    (IPv6Network(network), why)
+    for network, why in (
+        ("2001::/23", "protocol assignments"),
+        ("2001:db8::/32", "documentation"),
+        ("2620:4f:8000::/48", "AS112"),
+        ("3fff::/20", "documentation"),
+    )
+)
+
+_MAPPED = IPv6Network("::ffff:0:0/96")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_TEREDO = IPv6Network("2001::/32")
+_SIX_TO_FOUR = IPv6Network("2002::/16")
+
+
+def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
+    """Why `address` may not be called, or None when it may.
+
+    An address inside one of the `allowed` networks may always be called. One that carries an IPv4 address
+    (mapped, NAT64, 6to4, Teredo) is judged by every IPv4 address that it carries.
+    """
+    if any(address.version == network.version and address in network for network in allowed):
+        return None
+    if isinstance(address, IPv4Address):
+        return next((why for network, why in _REFUSED_V4 if address in network), None)
+    form, carried = _carried(address)
+    if form is not None:
+        found = next((why for inner in carried if (why := refusal(inner, allowed)) is not None), None)
+        return None if found is None else f"{form} form of a refused address: {found}"
+    if address not in _GLOBAL_UNICAST_V6:
+        return _word_v6(address)
+    return next((why for network, why in _REFUSED_V6 if address in network), None)
+
+
+def _carried(address: IPv6Address) -> tuple[str | None, tuple[IPv4Address, ...]]:
+    """The name of the form, and the IPv4 addresses inside; (None, ()) for an address that carries none."""
+    number = int(address)
+    last = IPv4Address(number & 0xFFFFFFFF)
+    if address in _MAPPED:
+        return "IPv4-mapped", (last,)
+    if address in _NAT64:
+        return "NAT64", (last,)
+    if address in _SIX_TO_FOUR:
+        return "6to4", (IPv4Address((number >> 80) & 0xFFFFFFFF),)
+    if address in _TEREDO:
+        # RFC 4380: the server's address stands plain, the client's with every bit turned over.
+        return "Teredo", (IPv4Address((number >> 64) & 0xFFFFFFFF), IPv4Address(int(last) ^ 0xFFFFFFFF))
+    return None, ()
+
+
+def _word_v6(address: IPv6Address) -> str:
+    if address.is_loopback:
+        return "loopback"
+    if address.is_multicast:
+        return "multicast"
+    if address.is_link_local:
+        return "link-local"
+    return "private" if address in IPv6Network("fc00::/7") else "reserved"
