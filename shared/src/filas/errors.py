@@ -52,6 +52,14 @@ class Conflict(FilasError):
     """The row is in a state, or holds a name, that forbids the change."""
 
 
+class Unstorable(PermanentError):
+    """A value that Postgres can't hold (a NUL in text, say), or a row that breaks one of its rules."""
+
+
+class InvalidCursor(FilasError):
+    """The cursor of a list was not made by that list."""
+
+
 class OutboundRefused(PermanentError):
     """The outbound guard refused an address, a port, a method or a redirect."""
 

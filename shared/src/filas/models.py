@@ -139,6 +139,9 @@ class FlowSummary(Record, frozen=True, kw_only=True):
 class NewEvent(Record, frozen=True, kw_only=True):
     """A webhook about to be accepted. `headers` and `query_params` are JSON text, `body` the raw bytes.
 
+    `parts` are the contacts of its jobs where one body became several jobs: the event is processed when each
+    part is. Empty: it is one job. Read back from the repository, they are the parts that are not done yet.
+
     `config` is JSON text too: `{"provider":…,"conversation":…,"config":…}`, the webhook's own as they were at
     acceptance, so that the relay makes the same job from the row that acceptance made from the request.
     """
@@ -157,6 +160,7 @@ class NewEvent(Record, frozen=True, kw_only=True):
     group_key: str | None
     config: str
     received_at: datetime
+    parts: list[str] = []
 
 
 class EventReceipt(Record, frozen=True, kw_only=True):
@@ -207,6 +211,8 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     """An execution under this worker's lease. `fence` grows with each claim; every write names it.
 
     `state` is the engine's saved position (JSON text), None before the first checkpoint.
+    `deadline_at` is when the flow's `settings.timeoutMs` run out, None if it sets none.
+    `cancel_requested`: somebody wants it ended; its next checkpoint ought to be `cancelled`.
     `conversation_vars` are the conversation's variables (JSON text of an object), None without a conversation.
     """
 
@@ -226,6 +232,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     started_at: datetime
     deadline_at: datetime | None
     conversation_vars: str | None = None
+    cancel_requested: bool = False
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -353,6 +360,33 @@ class NotificationAttempt(Record, frozen=True, kw_only=True):
     ended_at: datetime | None
 
 
+class DueNotification(Record, frozen=True, kw_only=True):
+    """A notification that needs a job. `channel_id` and `recipient` name the group of that job."""
+
+    id: UUID
+    channel_id: str
+    conversation_id: UUID | None
+    recipient: str
+
+
+class NotificationOutcome(Record, frozen=True, kw_only=True):
+    """What became of try number `attempt`, and the `status` that the notification has now.
+
+    `due_at` belongs to `retrying`: when the next try is due. `uncertain`: the receiver may have had it though
+    the try failed.
+    """
+
+    id: UUID
+    attempt: int
+    outcome: Literal["delivered", "sent", "retry", "failed", "uncertain"]
+    status: NotificationStatus
+    status_code: int | None = None
+    error: ErrorDetail | None = None
+    provider_id: str | None = None
+    due_at: datetime | None = None
+    uncertain: bool = False
+
+
 class NotificationWithAttempts(Notification, frozen=True, kw_only=True):
     """A notification asked for by id: with every try."""
 
@@ -360,6 +394,23 @@ class NotificationWithAttempts(Notification, frozen=True, kw_only=True):
 
 
 # ---- dead letters ----------------------------------------------------------------------------------
+
+
+class NewDeadLetter(Record, frozen=True, kw_only=True):
+    """A job about to be a dead letter. `payload` is its message as JSON (what stands under `job`) where the
+    job decodes so far, else the job's bytes as they were. `queue` is the queue's full name. `history` has an
+    entry a failed try. Queue, job and `failed_at` together tell one dead letter from another."""
+
+    queue: str
+    job_id: str
+    function: str
+    payload: bytes
+    group_key: str | None
+    error: ErrorDetail
+    attempts: int
+    history: list[dict[str, Any]]
+    enqueued_at: datetime | None
+    failed_at: datetime
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):
