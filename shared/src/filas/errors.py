@@ -100,23 +100,3 @@ class OutboundTooLarge(OutboundFailed):
 
 class SecretUnreadable(PermanentError):
     """A stored secret can't be decrypted with the present key, or names an environment variable that is not set."""
-
-
-class OutboundTimeout(FilasError):
-    """No complete answer within the time limit. `sent`: the request may have reached the other side."""
-
-    kind = "timeout"
-
-    def __init__(self, message: str, *, sent: bool = True) -> None:
-        super().__init__(message)
-        self.sent = sent
-
-
-class OutboundFailed(FilasError):
-    """The connection could not be made or broke off. `sent`: the request may have reached the other side."""
-
-    kind = "communication"
-
-    def __init__(self, message: str, *, sent: bool = False) -> None:
-        super().__init__(message)
-        self.sent = sent
