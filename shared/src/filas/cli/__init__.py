@@ -1,0 +1,42 @@
+"""`filas`: the operator's command line, over the API of ingest's private listener.
+
+Exit codes: 0 done; 1 refused, or something is not well; 2 a wrong call or a wrong setting.
+"""
+
+from importlib.metadata import entry_points
+
+import click
+
+from filas.cli.loading import LazyGroup
+
+PLUGINS = "filas.commands"
+"""The entry-point group in which other packages add commands: `filas up` comes from the local run's."""
+
+COMMANDS = {
+    "clean": "filas.cli.queues:clean",
+    "dead-letters": "filas.cli.dead_letters:dead_letters",
+    "doctor": "filas.cli.doctor:doctor",
+    "flow": "filas.cli.flows:flow",
+    "job": "filas.cli.queues:job",
+    "jobs": "filas.cli.queues:jobs",
+    "migrate": "filas.cli.migrate:migrate",
+    "stats": "filas.cli.queues:stats",
+    "webhook": "filas.cli.webhooks:webhook",
+}
+
+
+def main() -> None:
+    """The entry point of the `filas` script."""
+    # Ours come last: a plug-in may add commands, not replace them.
+    addresses = {point.name: point.value for point in entry_points(group=PLUGINS)} | COMMANDS
+    program = LazyGroup(
+        "filas",
+        addresses=addresses,
+        help=(
+            "Run and watch Filas: webhooks in, flows run, messages out.\n\n"
+            "Most commands ask the API at FILAS_URL (http://127.0.0.1:8081 unless set) with FILAS_ADMIN_TOKEN."
+        ),
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    click.version_option(package_name="filas", message="%(prog)s %(version)s")(program)
+    program(prog_name="filas")

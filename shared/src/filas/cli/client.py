@@ -1,0 +1,120 @@
+"""The API as the command line sees it: one request at a time, errors as one line."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import ProxyHandler, Request, build_opener
+
+import click
+
+DEFAULT_URL = "http://127.0.0.1:8081"
+TIMEOUT_S = 30.0
+
+
+class WrongSetting(click.ClickException):
+    """A setting is missing or wrong: exit code 2."""
+
+    exit_code = 2
+
+
+class Refused(click.ClickException):
+    """The API refused, or can't be reached: exit code 1."""
+
+    def __init__(self, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+        super().__init__(message)
+        self.errors = errors or []
+
+
+class Client:
+    """Calls of the API at `url` with `token`. No proxy is used, whatever the environment says."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._url = url.rstrip("/")
+        self._token = token
+        self._opener = build_opener(ProxyHandler({}))
+
+    def get(self, *path: str, **query: Any) -> Any:
+        """The `data` of a GET. Query parameters that are None are left out."""
+        return self._call("GET", path, query)["data"]
+
+    def put(self, *path: str, body: Any, **query: Any) -> Any:
+        """The `data` of a PUT."""
+        return self._call("PUT", path, query, body)["data"]
+
+    def post(self, *path: str, body: Any = None) -> Any:
+        """The `data` of a POST."""
+        return self._call("POST", path, {}, body)["data"]
+
+    def delete(self, *path: str) -> Any:
+        """The `data` of a DELETE."""
+        return self._call("DELETE", path, {})["data"]
+
+    def items(self, *path: str, limit: int, **query: Any) -> Iterator[Any]:
+        """Up to `limit` items of a list, over as many pages as it takes."""
+        cursor: str | None = None
+        while limit > 0:
+            answer = self._call("GET", path, {**query, "limit": min(limit, 500), "cursor": cursor})
+            yield from answer["data"][:limit]
+            limit -= len(answer["data"])
+            cursor = answer.get("nextCursor")
+            if not cursor:
+                return
+
+    def _call(self, method: str, path: tuple[str, ...], query: Mapping[str, Any], body: Any = None) -> dict[str, Any]:
+        address = f"{self._url}/api/" + "/".join(quote(part, safe="") for part in path)
+        given = {name: value for name, value in query.items() if value is not None}
+        if given:
+            address += "?" + urlencode(given)
+        request = Request(  # noqa: S310 - the scheme was checked where the settings were read
+            address,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+        )
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as response:
+                answer: dict[str, Any] = json.load(response)
+        except HTTPError as error:
+            raise _refused(error) from None
+        except (URLError, OSError) as error:
+            reason = getattr(error, "reason", error)
+            raise Refused(f"{self._url} can't be reached ({reason}): is `ingest serve` running?") from None
+        except ValueError:
+            raise Refused(f"{self._url} answers, but not as the API of Filas does") from None
+        return answer
+
+
+def _refused(error: HTTPError) -> Refused:
+    if error.code == 401:
+        return Refused("FILAS_ADMIN_TOKEN is not the token of this installation")
+    try:
+        problem = json.loads(error.read())
+        return Refused(f"{problem['title']}: {problem['detail']}", problem.get("errors"))
+    except (ValueError, KeyError, TypeError):
+        return Refused(f"the API answers {error.code} {error.reason}")
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Client:
+    """The client that FILAS_URL and FILAS_ADMIN_TOKEN describe. Raises WrongSetting naming the variable."""
+    found = os.environ if environ is None else environ
+    token = found.get("FILAS_ADMIN_TOKEN", "")
+    if not token or not token.isascii() or not token.isprintable():
+        reason = "is not set" if not token else "has characters that no token has"
+        raise WrongSetting(f"FILAS_ADMIN_TOKEN {reason} (after `make up`: `set -a; . .filas/env` sets it)")
+    return Client(api_url(found), token)
+
+
+def api_url(environ: Mapping[str, str]) -> str:
+    """FILAS_URL, checked. Raises WrongSetting."""
+    url = environ.get("FILAS_URL") or DEFAULT_URL
+    try:
+        address = urlsplit(url)
+        valid = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise WrongSetting(f"FILAS_URL={url!r} is not an address such as {DEFAULT_URL}")
+    return url

@@ -1,0 +1,167 @@
+"""`filas doctor`: asks every process and every store how it is, and says in words what is wrong."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import ProxyHandler, build_opener
+
+import click
+
+from filas.cli.client import Refused, WrongSetting, api_url, from_environment
+from filas.cli.output import as_json, show_json, show_table
+from filas.errors import FilasError, SettingsError
+from filas.queue.connection import connect
+from filas.repository.database import Database
+from filas.repository.migrate import required_version
+from filas.settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
+
+TIMEOUT_S = 3.0
+POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is: `well`, or what is wrong with it and what to do, in one sentence."""
+
+    part: str
+    well: bool
+    words: str
+
+
+PROCESS_PORTS = (
+    ("ingest serve", "INGEST_ADMIN_PORT"),
+    ("ingest work", "INGEST_WORKER_ADMIN_PORT"),
+    ("flow-runner", "FLOW_RUNNER_ADMIN_PORT"),
+    ("notifier", "NOTIFIER_ADMIN_PORT"),
+)
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> None:
+    """Ask every process, Redis and Postgres how they are, and say in words what is wrong."""
+    findings = examine(os.environ)
+    if as_json:
+        show_json([asdict(finding) for finding in findings])
+    else:
+        rows = [(finding.part, "well" if finding.well else "NOT WELL", finding.words) for finding in findings]
+        show_table(("PART", "STATE", ""), rows, nothing="")
+    ill = [finding.part for finding in findings if not finding.well]
+    if ill:
+        raise Refused(f"not well: {', '.join(ill)}")
+
+
+def examine(environ: Mapping[str, str]) -> list[Finding]:
+    """Every part in the order in which one would repair them: stores first."""
+    findings = [_store("redis", lambda: _redis(environ)), _store("postgres", lambda: _postgres(environ))]
+    findings += [_process(name, address) for name, address in process_addresses(environ)]
+    findings.append(_api(environ))
+    return findings
+
+
+def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Each process with the address of its private listener, as the settings have it. Raises WrongSetting."""
+    defaults = {variable.name: variable.default for kind in PROCESSES for variable in variables(kind)}
+    host = environ.get("ADMIN_HOST") or "127.0.0.1"
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    found = []
+    for name, variable in PROCESS_PORTS:
+        port = environ.get(variable) or defaults[variable] or ""
+        if not port.isdecimal():
+            raise WrongSetting(f"{variable}={port!r} is no port")
+        found.append((name, f"http://{host}:{port}"))
+    if environ.get("FILAS_URL"):
+        found[0] = (found[0][0], api_url(environ).rstrip("/"))
+    return found
+
+
+def _process(name: str, address: str) -> Finding:
+    alive = _ask(f"{address}/livez")
+    if isinstance(alive, str):
+        return Finding(name, False, f"{address} does not answer ({alive}): is it running?")
+    status, document = alive
+    if status != 200:
+        return Finding(name, False, f"{address}/livez answers {status}: something else may listen on its port")
+    ready = _ask(f"{address}/readyz")
+    if isinstance(ready, str):
+        return Finding(name, False, f"{address}/readyz does not answer ({ready})")
+    status, document = ready
+    if status == 200:
+        return Finding(name, True, f"ready at {address}")
+    problems = document.get("problems") if isinstance(document, dict) else None
+    if isinstance(problems, dict) and problems:
+        reasons = "; ".join(f"{part}: {reason}" for part, reason in problems.items())
+        return Finding(name, False, f"runs at {address}, but is not ready: {reasons}")
+    return Finding(name, False, f"{address}/readyz answers {status}")
+
+
+def _ask(address: str) -> tuple[int, Any] | str:
+    """Status and JSON of a GET, or why there is none."""
+    opener = build_opener(ProxyHandler({}))
+    try:
+        with opener.open(address, timeout=TIMEOUT_S) as response:
+            status, raw = response.status, response.read()
+    except HTTPError as error:
+        status, raw = error.code, error.read()
+    except (URLError, OSError, ValueError) as error:
+        return str(getattr(error, "reason", error))
+    try:
+        return status, json.loads(raw)
+    except ValueError:
+        return status, None
+
+
+def _store(part: str, ask: Callable[[], str]) -> Finding:
+    try:
+        return Finding(part, True, ask())
+    except (SettingsError, FilasError, OSError, TimeoutError) as error:
+        return Finding(part, False, str(error) or type(error).__name__)
+
+
+def _redis(environ: Mapping[str, str]) -> str:
+    settings = load(RedisSettings, environ)
+
+    async def ping() -> None:
+        redis = await connect(settings)
+        try:
+            await asyncio.wait_for(redis.ping(), TIMEOUT_S)
+        finally:
+            await redis.aclose()
+
+    asyncio.run(ping())
+    return f"answers at {settings.redis_host}:{settings.redis_port}"
+
+
+def _postgres(environ: Mapping[str, str]) -> str:
+    settings = load(PostgresSettings, environ)
+
+    async def problem() -> str | None:
+        database = Database(settings.database_url.reveal(), application_name="filas-doctor", max_size=1)
+        await database.start()
+        try:
+            # A database reports itself away until its first connection stands.
+            deadline = time.monotonic() + TIMEOUT_S
+            while database.problem is not None and time.monotonic() < deadline:
+                await asyncio.sleep(POLL_S)
+            return database.problem
+        finally:
+            await database.close()
+
+    found = asyncio.run(problem())
+    if found is not None:
+        raise FilasError(found)
+    return f"answers, schema {required_version()}"
+
+
+def _api(environ: Mapping[str, str]) -> Finding:
+    try:
+        queues = from_environment(environ).get("queue", "stats")["queues"]
+    except click.ClickException as error:
+        return Finding("API", False, error.message)
+    waiting = sum(counts["waiting"] for counts in queues.values())
+    return Finding("API", True, f"answers; {waiting} jobs are waiting")

@@ -1,0 +1,119 @@
+"""`filas stats`, `clean`, `jobs` and `job …`: the queues and single jobs."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import click
+
+from filas import policies
+from filas.cli.client import from_environment
+from filas.cli.output import as_json, show_json, show_table
+from filas.models import JobState
+
+QUEUES = click.Choice([policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES])
+STATES = click.Choice(get_args(JobState))
+_COUNTS = ("waiting", "active", "delayed", "completed", "failed")
+_UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class Age(click.ParamType):
+    """A length of time such as `90s`, `30m`, `24h` or `7d`, in milliseconds."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The milliseconds, or click's complaint."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
+        if found is None:
+            self.fail(f"{value!r} is no age such as 90s, 30m, 24h or 7d", param, ctx)
+        return int(found[1]) * _UNITS_MS[found[2]]
+
+
+@click.command()
+@as_json
+def stats(as_json: bool) -> None:
+    """Count the jobs of each queue: waiting, active, delayed, completed, failed."""
+    found = from_environment().get("queue", "stats")
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (policies.BY_SHORT[short].name if short in policies.BY_SHORT else short, *(counts[name] for name in _COUNTS))
+        for short, counts in found["queues"].items()
+    ]
+    summary = found["summary"]
+    rows.append(("all", *(summary[f"total{name.capitalize()}"] for name in _COUNTS)))
+    show_table(("QUEUE", *(name.upper() for name in _COUNTS)), rows, nothing="")
+
+
+@click.command()
+@click.option("--queue", type=QUEUES, help="Only this queue.")
+@click.option("--state", type=click.Choice(["completed", "failed"]), help="Only jobs that ended so.")
+@click.option("--older-than", type=Age(), help="Such as 90s, 30m, 24h or 7d.  [default: completed 24h, failed 7d]")
+@as_json
+def clean(queue: str | None, state: str | None, older_than: int | None, as_json: bool) -> None:
+    """Remove the records of finished jobs."""
+    body = {
+        name: value
+        for name, value in (("queue", queue), ("state", state), ("olderThanMs", older_than))
+        if value is not None
+    }
+    done = from_environment().post("queue", "clean", body=body)
+    if as_json:
+        show_json(done)
+        return
+    click.echo(f"{done['removed']} removed")
+
+
+@click.command()
+@click.argument("queue", type=QUEUES)
+@click.argument("state", type=STATES, default="waiting")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@as_json
+def jobs(queue: str, state: str, limit: int, as_json: bool) -> None:
+    """List the jobs of QUEUE in STATE (waiting unless said otherwise)."""
+    found = list(from_environment().items("queue", queue, "jobs", limit=limit, state=state))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["id"], item["name"], item["state"], item["attemptsMade"], _moment(item.get("processedOn")),
+         item.get("error"))
+        for item in found
+    ]  # fmt: skip
+    headings = ("ID", "FUNCTION", "STATE", "TRIES", "SINCE", "ERROR")
+    show_table(headings, rows, nothing=f"no job of {queue} is {state}")
+
+
+def _moment(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+@click.group()
+def job() -> None:
+    """Show, retry, promote or cancel one job."""
+
+
+@job.command("show")
+@click.argument("job_id", metavar="ID")
+def show_job(job_id: str) -> None:
+    """Print a job with its payload."""
+    show_json(from_environment().get("jobs", job_id))
+
+
+def _action(name: str, told: str, explained: str) -> None:
+    @job.command(name, help=explained)
+    @click.argument("job_id", metavar="ID")
+    def act(job_id: str) -> None:
+        from_environment().post("jobs", job_id, name)
+        click.echo(f"{job_id} {told}")
+
+
+_action("retry", "will be tried again", "Put a failed job back.")
+_action("promote", "is due now", "Make a delayed job due now.")
+_action("cancel", "is cancelled", "Take a job that is not active out of its queue.")
