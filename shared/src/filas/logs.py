@@ -26,8 +26,8 @@ _QUIET_LIBRARIES = ("aiohttp.access", "arq", "asyncio", "aiohttp")
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry `logger=name`. May be made before `configure` is called."""
-    return cast("FilteringBoundLogger", structlog.get_logger(logger=name))
+    """A logger whose lines carry `logger_name=name`. May be made before `configure` is called."""
+    return cast("FilteringBoundLogger", structlog.get_logger(logger_name=name))
 
 
 def bind_context(**fields: Any) -> None:
@@ -116,7 +116,7 @@ def _render_console(_logger: Any, _method: str, event: Event) -> str:
     time = str(event.pop("time", ""))[11:23]
     level, service, name = (str(event.pop(key, "")) for key in ("level", "service", "event"))
     exception = event.pop("exception", None)
-    event.pop("logger", None)
+    event.pop("logger_name", None)
     fields = " ".join(f"{key}={_console_value(value)}" for key, value in event.items())
     line = f"{time} {level:<7} {service:<12} {name} {fields}".rstrip()
     return f"{line}\n{exception.rstrip()}" if isinstance(exception, str) else line
