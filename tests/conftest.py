@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 
 REDIS_DATABASES = 64
@@ -42,8 +43,6 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgr
     """The Postgres that the tests share, with a migrated database to clone."""
     with PostgresServer(tmp_path_factory.mktemp("postgres"), durable=False) as server:
         server.ensure_database(TEMPLATE)
-        from filas.repository import migrate
-
         asyncio.run(migrate.migrate(server.dsn(TEMPLATE)))
         yield server
 
@@ -65,7 +64,5 @@ def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
     """
     with PostgresServer(tmp_path / "own-postgres") as server:
         server.ensure_database()
-        from filas.repository import migrate
-
         asyncio.run(migrate.migrate(server.dsn()))
         yield server

@@ -7,15 +7,8 @@ import pytest
 
 from filas_local.launching import LocalRunError
 from filas_local.servers import PostgresServer, RedisServer, postgres_binary
+from tests.local.processes import alive
 from tests.waiting import eventually
-
-
-def gone(pid: int) -> bool:
-    """Whether no living process has this id (a zombie that waits for its parent lives no more)."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 def test_redis_keeps_what_it_took_through_a_crash(tmp_path: Path) -> None:
@@ -54,7 +47,7 @@ def test_servers_leave_nothing_behind(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as redis, PostgresServer(tmp_path / "postgres", durable=False) as postgres:
         pids = [redis.pid, postgres.pid]
         sockets = postgres.socket_dir
-    assert all(pid is not None and gone(pid) for pid in pids)
+    assert all(pid is not None and not alive(pid) for pid in pids)
     assert not sockets.exists()
 
 

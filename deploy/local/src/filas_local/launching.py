@@ -4,11 +4,22 @@ import os
 import pwd
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 class LocalRunError(Exception):
     """The local run can't go on. The message is one line that says what to do."""
+
+    exit_code = 1
+
+
+class WrongSetting(LocalRunError):
+    """It can't start as it is set. The message names the variable."""
+
+    exit_code = 2
 
 
 UNPRIVILEGED_USERS = ("postgres", "nobody")
@@ -53,3 +64,15 @@ def unprivileged_user(data_dir: Path) -> str | None:
         except KeyError:
             continue
     raise LocalRunError(f"none of the users {', '.join(UNPRIVILEGED_USERS)} exists: run this as an ordinary user")
+
+
+@contextmanager
+def run_directory() -> Iterator[Path]:
+    """A directory for sockets and pipes, gone afterwards: its path is short, since a socket's may have 107 bytes."""
+    path = Path(tempfile.mkdtemp(prefix="filas-"))
+    # Whoever Postgres runs as must get through to its socket directory, and can't list what else is here.
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -23,6 +23,7 @@ from urllib.parse import quote
 from filas_local.launching import LocalRunError, bound_to_parent, unprivileged_user
 
 READY_TIMEOUT_S = 30.0
+RESTART_GRACE_S = 3.0
 STOP_TIMEOUT_S = 20.0
 POLL_S = 0.02
 
@@ -66,13 +67,13 @@ class EmbeddedServer(ABC):
     def start(self) -> None:
         """Start it and return when it takes commands. Raises LocalRunError with the end of its log."""
         self.prepare()
-        deadline = time.monotonic() + READY_TIMEOUT_S
+        deadline = time.monotonic() + RESTART_GRACE_S
         self._spawn()
 
         def give_up_or_respawn() -> None:
             # A server that was killed leaves children (Postgres) that hold its memory or port a moment longer.
             if self.pid is None:
-                if time.monotonic() + 5 > deadline:
+                if time.monotonic() > deadline:
                     raise LocalRunError(f"{self.name} doesn't start: {self.log_end()}")
                 time.sleep(0.2)
                 self._spawn()

@@ -1,0 +1,98 @@
+"""The demo: a flow that shows condition, API call, delay and message, loaded through the API like anybody's."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+from filas_local.launching import LocalRunError
+
+FLOW_ID = WEBHOOK_ID = "demo"
+CHANNEL_ID = "console"
+EXAMPLE = {"from": "+5511999990000", "name": "Maria", "text": "oi"}
+
+CHANNEL: dict[str, Any] = {"type": "console"}
+WEBHOOK: dict[str, Any] = {
+    "flowId": FLOW_ID,
+    "nodeId": "start",
+    "auth": {"type": "none"},
+    "conversation": {"channel": CHANNEL_ID, "contact": "{{ body.from }}", "text": "{{ body.text }}"},
+}
+
+
+def flow(health_url: str) -> dict[str, Any]:
+    """Greets whoever says "oi", after a look at Filas's own health and a second of thought."""
+    positions = ((0, 0), (220, 0), (440, -80), (660, -80), (880, -80), (440, 120))
+    nodes: list[dict[str, Any]] = [
+        {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
+        {
+            "id": "says-oi",
+            "type": "condition",
+            "data": {
+                "logic": "and",
+                "rules": [{"variable": "{{ conversation.text }}", "operator": "contains", "value": "oi"}],
+            },
+        },
+        {
+            "id": "health",
+            "type": "api",
+            "data": {
+                "method": "GET",
+                "url": health_url,
+                "timeoutMs": 5000,
+                "responseMapping": [{"variable": "health", "path": "status"}],
+                "retry": {"maxAttempts": 3, "delayMs": 1000},
+            },
+        },
+        {"id": "think", "type": "delay", "data": {"ms": 1000}},
+        {
+            "id": "greet",
+            "type": "message",
+            "data": {"text": "Olá, {{ webhook.body.name | default: 'you' }}! Filas answered {{ vars.health }}."},
+        },
+        {"id": "sorry", "type": "message", "data": {"text": "I only know oi."}},
+    ]
+    for node, (x, y) in zip(nodes, positions, strict=True):
+        node["position"] = {"x": x, "y": y}
+    return {
+        "schemaVersion": 1,
+        "name": "Demo",
+        "variables": [{"name": "health", "type": "number", "default": 0, "scope": "execution"}],
+        "nodes": nodes,
+        "edges": [
+            {"id": "e1", "source": "start", "target": "says-oi"},
+            {"id": "e2", "source": "says-oi", "sourceHandle": "true", "target": "health"},
+            {"id": "e3", "source": "says-oi", "sourceHandle": "false", "target": "sorry"},
+            {"id": "e4", "source": "health", "sourceHandle": "out", "target": "think"},
+            {"id": "e5", "source": "think", "target": "greet"},
+        ],
+    }
+
+
+def load(api_url: str, token: str) -> None:
+    """Put channel, flow and webhook. What is the same already stays as it is. Raises LocalRunError."""
+    for route, document in (
+        (f"/api/channels/{CHANNEL_ID}", CHANNEL),
+        (f"/api/flows/{FLOW_ID}", flow(f"{api_url}/livez")),
+        (f"/api/webhooks/{WEBHOOK_ID}", WEBHOOK),
+    ):
+        request = urllib.request.Request(  # noqa: S310 - the address is our own, always http
+            api_url + route,
+            data=json.dumps(document).encode(),
+            method="PUT",
+            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - as above
+                pass
+        except urllib.error.HTTPError as error:
+            answer = " ".join(error.read().decode(errors="replace").split())
+            raise LocalRunError(f"the demo can't be loaded: PUT {route} answered {error.code} {answer}") from None
+        except OSError as error:
+            raise LocalRunError(f"the demo can't be loaded: PUT {route}: {error}") from None
+
+
+def curl_line(public_url: str) -> str:
+    """What to type to see it work."""
+    body = json.dumps(EXAMPLE)
+    return f"curl {public_url}/webhooks/{WEBHOOK_ID} -H 'Content-Type: application/json' -d '{body}'"

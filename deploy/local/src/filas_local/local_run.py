@@ -1,0 +1,175 @@
+"""One local run, from the first check to the last process gone."""
+
+import asyncio
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from filas.repository import migrate
+from filas_local import demo, environment
+from filas_local.home import Home
+from filas_local.launching import LocalRunError, bound_to_parent, run_directory
+from filas_local.processes import PROCESSES
+from filas_local.reloading import restart_on_changes
+from filas_local.servers import EmbeddedServer, PostgresServer, RedisServer
+from filas_local.supervision import Program, Supervisor, Watch
+from filas_local.terminal import LogReader, Terminal
+
+READY_TIMEOUT_S = 60.0
+EXPORTED = ("DATABASE_URL", "FILAS_ADMIN_TOKEN", "FILAS_SECRET_KEY", *environment.PORTS)
+
+
+class Stopped(Exception):
+    """The user asked to stop before everything was up."""
+
+
+class LocalRun:
+    """Prepares the servers, hands everything to a supervisor, loads the demo, and stops it all in order."""
+
+    def __init__(self, home: Home, environ: Mapping[str, str], terminal: Terminal, stop: threading.Event) -> None:
+        self._home = home
+        self._environment = environment.with_defaults(environ)
+        self._terminal = terminal
+        self._stop = stop
+        self._watch = Watch(terminal)
+        self._servers: list[EmbeddedServer] = []
+
+    def run(self) -> None:
+        """Return when the user wants it to end. Raises LocalRunError when it can't start or a process keeps dying."""
+        with ExitStack() as stack:
+            run_dir = stack.enter_context(run_directory())
+            self._complete_environment(run_dir)
+            environment.check(self._environment)
+            for server in self._servers:
+                server.prepare()
+            reader = LogReader()
+            supervisor = Supervisor(self._programs(), run_dir, self._home.log, reader, self._watch)
+            stack.callback(reader.close)
+            stack.callback(self._end, supervisor)
+            try:
+                supervisor.start(self._environment)
+                self._bring_up(supervisor)
+                self._until_told_to_stop(supervisor)
+            except Stopped:
+                return
+
+    def _complete_environment(self, run_dir: Path) -> None:
+        """Add what the user left open: keys, and the addresses of the embedded servers."""
+        variables = self._environment
+        for name, key in (("FILAS_ADMIN_TOKEN", "admin-token"), ("FILAS_SECRET_KEY", "secret-key")):
+            variables[name] = variables.get(name) or self._home.key(key)
+        if environment.uses_own_redis(variables):
+            password = self._home.key("redis-password")
+            redis = RedisServer(self._home.redis, password=password, log_path=self._home.log / "redis.log")
+            self._servers.append(redis)
+            variables |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port), "REDIS_PASSWORD": password}
+            for name in ("REDIS_USERNAME", "REDIS_DB", "REDIS_TLS"):
+                variables.pop(name, None)
+        if environment.uses_own_postgres(variables):
+            log = self._home.log / "postgres.log"
+            postgres = PostgresServer(self._home.postgres, socket_dir=run_dir / "pg", log_path=log)
+            self._servers.append(postgres)
+            variables["DATABASE_URL"] = postgres.dsn()
+        exported = {name: value for name, value in variables.items() if name in EXPORTED or name.startswith("REDIS_")}
+        if variables.get("REDIS_PASSWORD"):
+            exported["REDISCLI_AUTH"] = variables["REDIS_PASSWORD"]
+        self._home.write_environment(exported)
+
+    def _programs(self) -> list[Program]:
+        programs = [
+            Program(server.name, server.command(), server.stop_signal.name.removeprefix("SIG"), server.log_path)
+            for server in self._servers
+        ]
+        for process in PROCESSES:
+            command = bound_to_parent([sys.executable, "-m", *process.arguments])
+            programs.append(Program(process.name, command))
+        return programs
+
+    def _bring_up(self, supervisor: Supervisor) -> None:
+        self._wait_for(supervisor.ready, "supervisord")
+        for server in self._servers:
+            server.wait_ready(self._raise_if_over)
+            if isinstance(server, PostgresServer):
+                server.ensure_database()
+        try:
+            asyncio.run(migrate.migrate(self._environment["DATABASE_URL"]))
+        except Exception as error:
+            # Whatever the driver or a migration says, the user gets one line that names the setting.
+            raise LocalRunError(f"DATABASE_URL: the database can't be migrated: {error!r}") from None
+        self._raise_if_over()
+        supervisor.start_services()
+        for process in PROCESSES:
+            self._wait_for_service(process.name, process.admin_port)
+        demo.load(environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
+        self._terminal.plain(self._banner())
+
+    def _until_told_to_stop(self, supervisor: Supervisor) -> None:
+        if self._environment.get("RELOAD") == "1":
+            arguments = (supervisor, self._terminal, self._stop)
+            threading.Thread(target=restart_on_changes, args=arguments, name="reload", daemon=True).start()
+        while not self._stop.wait(0.2):
+            if not supervisor.running:
+                raise LocalRunError(f"supervisord is gone: see {self._home.log / 'supervisord.log'}")
+            if self._watch.failed.is_set():
+                raise LocalRunError("stopped, because a process kept dying: its last words are above")
+
+    def _end(self, supervisor: Supervisor) -> None:
+        if supervisor.running:
+            self._terminal.say("stopping: what runs is finished first")
+            supervisor.stop()
+            self._terminal.say("stopped")
+
+    def _wait_for_service(self, name: str, port_name: str) -> None:
+        address = environment.admin_url(self._environment, port_name)
+        self._wait_for(lambda: _answers_200(f"{address}/readyz"), name)
+
+    def _wait_for(self, condition: Callable[[], bool], name: str) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not condition():
+            self._raise_if_over()
+            if time.monotonic() > deadline:
+                raise LocalRunError(f"{name} is not ready after {READY_TIMEOUT_S:.0f} s: its last words are above")
+            time.sleep(0.05)
+
+    def _raise_if_over(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+        if self._watch.failed.is_set():
+            raise LocalRunError("Filas can't start, because a process kept dying: its last words are above")
+
+    def _banner(self) -> str:
+        api = environment.admin_url(self._environment)
+        kept = f"in {_short(self._home.path)}/env: set -a; . {_short(self._home.path)}/env"
+        return "\n".join(
+            (
+                "",
+                "Filas is up",
+                f"  webhooks     {environment.public_url(self._environment)}/webhooks/…",
+                f"  API          {api}/api/…",
+                f"  admin token  {self._environment['FILAS_ADMIN_TOKEN']}",
+                f"  addresses    {kept}",
+                "",
+                "Try it in another terminal, and read the answer here:",
+                "",
+                f"  {demo.curl_line(environment.public_url(self._environment))}",
+                "",
+            )
+        )
+
+
+def _answers_200(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - the address is our own, always http
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _short(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

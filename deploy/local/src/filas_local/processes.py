@@ -1,0 +1,22 @@
+"""The four processes of Filas, as the local run starts them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ServiceProcess:
+    """`arguments` follow `python -m`; `package` is whose code it runs, `admin_port` its private port's variable."""
+
+    name: str
+    arguments: tuple[str, ...]
+    package: str
+    admin_port: str
+
+
+PROCESSES = (
+    ServiceProcess("ingest", ("ingest", "serve"), "ingest", "INGEST_ADMIN_PORT"),
+    ServiceProcess("ingest-worker", ("ingest", "work"), "ingest", "INGEST_WORKER_ADMIN_PORT"),
+    ServiceProcess("flow-runner", ("flow_runner",), "flow_runner", "FLOW_RUNNER_ADMIN_PORT"),
+    ServiceProcess("notifier", ("notifier",), "notifier", "NOTIFIER_ADMIN_PORT"),
+)
+SHARED_PACKAGE = "filas"

@@ -1,0 +1,45 @@
+"""`RELOAD=1`: restart a service when its code changes."""
+
+import importlib.util
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from watchfiles import PythonFilter, watch
+
+from filas_local.launching import LocalRunError
+from filas_local.processes import PROCESSES, SHARED_PACKAGE
+from filas_local.supervision import Supervisor
+from filas_local.terminal import Terminal
+
+
+def package_directories() -> dict[str, Path]:
+    """Where the code of the services, and what they share, lies."""
+    directories = {}
+    for package in [SHARED_PACKAGE, *(process.package for process in PROCESSES)]:
+        spec = importlib.util.find_spec(package)
+        if spec is not None and spec.origin is not None:
+            directories[package] = Path(spec.origin).parent
+    return directories
+
+
+def processes_of(changed: Iterable[Path], directories: dict[str, Path]) -> list[str]:
+    """The processes that run the changed files. What belongs to no service is shared, and so means all."""
+    names: set[str] = set()
+    for path in changed:
+        owner = next((package for package, root in directories.items() if path.is_relative_to(root)), SHARED_PACKAGE)
+        names.update(process.name for process in PROCESSES if owner in (SHARED_PACKAGE, process.package))
+    return [process.name for process in PROCESSES if process.name in names]
+
+
+def restart_on_changes(supervisor: Supervisor, terminal: Terminal, stop: threading.Event) -> None:
+    """Watch the code until `stop`; runs in a thread of its own."""
+    directories = package_directories()
+    only_code = PythonFilter(extra_extensions=(".lua", ".sql"))
+    for changes in watch(*directories.values(), watch_filter=only_code, stop_event=stop, raise_interrupt=False):
+        names = processes_of((Path(path) for _, path in changes), directories)
+        terminal.say(f"code changed: restarting {', '.join(names)}")
+        try:
+            supervisor.restart(names)
+        except LocalRunError as error:
+            terminal.say(str(error))
