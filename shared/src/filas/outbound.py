@@ -1,0 +1,306 @@
+"""The guarded HTTP client: the only way in which flows and channels call the outside.
+
+The address is checked where the socket is made, because nothing else sees every address: a name may resolve
+to one address when it is checked and to another when it is called, and a literal address is never resolved.
+"""
+
+import asyncio
+import socket
+import string
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from ipaddress import ip_address
+from types import SimpleNamespace, TracebackType
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from filas.addresses import Network, refusal
+from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
+from filas.metrics import OUTBOUND_REQUESTS
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+MAX_REDIRECTS = 5
+USER_AGENT = "Filas/0.1"
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_FRAMING_HEADERS = frozenset(
+    {"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that say where a request ends or what becomes of its connection: only the client sets them."""
+
+_HEADERS_FOR_ANYBODY = frozenset(
+    {"accept", "accept-language", "content-type", "idempotency-key", "traceparent", "user-agent"}
+)
+"""The headers that follow a redirect to another origin. Every other one may be a credential."""
+
+_TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
+"""The characters of a header's name (RFC 9110)."""
+
+_BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-language"})
+
+_KEEPALIVE_S = 15.0
+"""Shorter than the idle time-out of most servers, so that a pooled connection is seldom closed under a POST."""
+
+
+class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
+    """An answer, whatever its status. `headers` have lower-case names; `url` is where the answer came from.
+
+    `truncated`: the answer had more than `max_bytes` bytes and the caller asked for its beginning.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    url: str
+    truncated: bool = False
+
+
+class _Connecting:
+    """What happened to the sockets of one request: kept by its context, filled in where the sockets are made.
+
+    `refused` and `tried` are of the present exchange, `sent` of all of them, redirects included.
+    """
+
+    def __init__(self) -> None:
+        self.refused: list[str] = []
+        self.tried = 0
+        self.sent = False
+
+
+_connecting: ContextVar[_Connecting | None] = ContextVar("filas_outbound_connecting", default=None)
+
+
+class OutboundClient:
+    """An async context manager that holds the pooled connections.
+
+    `allowed` are networks that may be called though private. `ports` are the only ports that may be called;
+    empty means every one. `per_host` bounds the connections to one host, so that one that never answers
+    doesn't hold them all. `resolver` replaces the system's (for tests).
+    """
+
+    def __init__(
+        self,
+        allowed: Sequence[Network] = (),
+        *,
+        ports: Sequence[int] = (),
+        methods: frozenset[str] = METHODS,
+        per_host: int = 50,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._allowed = tuple(allowed)
+        self._ports = frozenset(ports)
+        self._methods = methods
+        self._per_host = per_host
+        self._resolver = resolver
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "OutboundClient":
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_on_headers_sent)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=self._per_host,
+                socket_factory=self._make_socket,
+                resolver=self._resolver,
+                keepalive_timeout=_KEEPALIVE_S,
+            ),
+            # A jar would carry one flow's cookies into another's calls.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            trust_env=False,
+            trace_configs=[trace],
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout_s: float,
+        max_bytes: int = 1024 * 1024,
+        follow_redirects: bool = True,
+        truncate: bool = False,
+    ) -> OutboundResponse:
+        """Call `url` and give the answer, whatever its status.
+
+        `timeout_s` bounds everything: name, connection, redirects, body. `max_bytes` bounds the body after
+        decompression; a longer one raises OutboundTooLarge, or with `truncate` is cut there.
+
+        Raises OutboundRefused (the guard; never worth a retry), OutboundTimeout and OutboundFailed.
+        """
+        call = _Call(method=method.upper(), url=self._checked_url(url), headers=_checked_headers(headers), body=body)
+        limits = _Limits(max_bytes=max_bytes, truncate=truncate, redirects=MAX_REDIRECTS if follow_redirects else 0)
+        connecting = _Connecting()
+        token = _connecting.set(connecting)
+        try:
+            async with asyncio.timeout(timeout_s):
+                response = await self._follow(call, limits, connecting)
+        except TimeoutError:
+            OUTBOUND_REQUESTS.labels("timeout").inc()
+            raise OutboundTimeout(f"no complete answer within {timeout_s:g} s", sent=connecting.sent) from None
+        except OutboundRefused:
+            OUTBOUND_REQUESTS.labels("refused").inc()
+            raise
+        except OutboundFailed:
+            OUTBOUND_REQUESTS.labels("failed").inc()
+            raise
+        finally:
+            _connecting.reset(token)
+        OUTBOUND_REQUESTS.labels("answered").inc()
+        return response
+
+    async def _follow(self, call: "_Call", limits: "_Limits", connecting: _Connecting) -> OutboundResponse:
+        """Make the call, and the ones that it is redirected to."""
+        for _ in range(limits.redirects + 1):
+            location, response = await self._once(call, limits, connecting)
+            if location is None or limits.redirects == 0:
+                return response
+            call = self._redirected(call, response.status, location)
+        raise OutboundRefused(f"more than {limits.redirects} redirects")
+
+    async def _once(
+        self, call: "_Call", limits: "_Limits", connecting: _Connecting
+    ) -> tuple[str | None, OutboundResponse]:
+        """One exchange; gives the address that a redirect names, or None."""
+        if call.method not in self._methods:
+            raise OutboundRefused(f"the method {call.method} may not be used")
+        if self._session is None:
+            raise RuntimeError("an OutboundClient is used outside of its context")
+        connecting.refused.clear()
+        connecting.tried = 0
+        try:
+            async with self._session.request(
+                call.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
+            ) as answer:
+                location = answer.headers.get("Location") if answer.status in _REDIRECTS else None
+                if location is not None and limits.redirects:
+                    answer.close()  # what a redirect says besides its address is nobody's to read
+                    body, truncated = b"", False
+                else:
+                    body, truncated = await _read(answer, limits)
+        except aiohttp.InvalidURL:
+            raise OutboundRefused("not an address that can be called") from None
+        except aiohttp.ClientError as error:
+            if connecting.refused and not connecting.tried:
+                raise OutboundRefused(f"{call.url.host} may not be called: {connecting.refused[0]}") from None
+            raise OutboundFailed(f"{type(error).__name__}: {error}", sent=connecting.sent) from None
+        except ValueError as error:
+            raise OutboundRefused(f"not a request that can be sent: {error}") from None
+        headers = {name.lower(): _printable(", ".join(answer.headers.getall(name))) for name in answer.headers}
+        response = OutboundResponse(
+            status=answer.status, headers=headers, body=body, url=str(call.url), truncated=truncated
+        )
+        return location, response
+
+    def _redirected(self, call: "_Call", status: int, location: str) -> "_Call":
+        """The call that a redirect asks for, as browsers read it: 303, and 301 and 302 of a POST, become a GET."""
+        try:
+            target = self._checked_url(str(call.url.join(URL(location))))
+        except ValueError as error:
+            raise OutboundRefused(f"redirected to no address: {error}") from None
+        if call.url.scheme == "https" and target.scheme == "http":
+            raise OutboundRefused("redirected from https to http")
+        method, body, headers = call.method, call.body, call.headers
+        if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):
+            method, body = "GET", None
+            headers = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
+        if target.origin() != call.url.origin():
+            headers = {name: value for name, value in headers.items() if name.lower() in _HEADERS_FOR_ANYBODY}
+        return _Call(method=method, url=target, headers=headers, body=body)
+
+    def _checked_url(self, url: str) -> URL:
+        try:
+            parsed = URL(url)
+            port = parsed.port
+        except ValueError as error:
+            raise OutboundRefused(f"not an address: {error}") from None
+        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            raise OutboundRefused("only addresses of http and https may be called")
+        if self._ports and port not in self._ports:
+            raise OutboundRefused(f"port {port} may not be called")
+        return parsed
+
+    def _make_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
+        """Where every socket of this client is made, with the very address that it is going to be connected to."""
+        family, kind, protocol, _, address = info
+        host = str(address[0])
+        # A zone (`fe80::1%eth0`) names a network card; whatever follows it, the address is judged without.
+        why = refusal(ip_address(host.partition("%")[0]), self._allowed)
+        connecting = _connecting.get()
+        if why is not None:
+            if connecting is not None:
+                connecting.refused.append(f"{host} ({why})")
+            raise _AddressRefused(f"{host} may not be called ({why})")
+        if connecting is not None:
+            connecting.tried += 1
+        return socket.socket(family, kind, protocol)
+
+
+class _AddressRefused(OSError):
+    """Raised where sockets are made. An OSError, so that a host's other addresses are still tried."""
+
+
+class _Call(msgspec.Struct, frozen=True, kw_only=True):
+    method: str
+    url: URL
+    headers: dict[str, str]
+    body: bytes | None
+
+
+class _Limits(msgspec.Struct, frozen=True, kw_only=True):
+    max_bytes: int
+    truncate: bool
+    redirects: int
+
+
+def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    checked = dict(headers or {})
+    names = {name.lower() for name in checked}
+    for name in names:
+        if name in _FRAMING_HEADERS or name.startswith("proxy-"):
+            raise OutboundRefused(f"the header {name} may not be set")
+        if not name or not _TOKEN.issuperset(name):
+            raise OutboundRefused(f"{name!r} is not the name of a header")
+    return checked if "user-agent" in names else {"User-Agent": USER_AGENT, **checked}
+
+
+def _printable(value: str) -> str:
+    """aiohttp gives bytes that aren't UTF-8 as unpaired surrogates, which no JSON and no database takes."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+async def _read(answer: aiohttp.ClientResponse, limits: _Limits) -> tuple[bytes, bool]:
+    """The body, and whether it was cut. The rest of one that is too long is never read: its connection is closed."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_any():
+        parts.append(chunk)
+        size += len(chunk)
+        if size > limits.max_bytes:
+            answer.close()
+            if limits.truncate:
+                return b"".join(parts)[: limits.max_bytes], True
+            raise OutboundTooLarge(f"the answer has more than {limits.max_bytes} bytes", status=answer.status)
+    return b"".join(parts), False
+
+
+async def _on_headers_sent(
+    _session: aiohttp.ClientSession, _context: SimpleNamespace, _parameters: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    connecting = _connecting.get()
+    if connecting is not None:
+        connecting.sent = True
