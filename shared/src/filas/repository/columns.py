@@ -1,0 +1,41 @@
+"""JSON in and out of `json` columns, whatever the text in it holds."""
+
+import json
+from typing import Any
+
+import msgspec
+
+from filas.models import ErrorDetail
+
+
+def to_json(value: Any) -> str:
+    """`value` as JSON text that a `json` column takes, also with a lone surrogate in it (as its escape)."""
+    try:
+        return msgspec.json.encode(value).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(value, str_keys=True))
+
+
+def to_json_or_null(value: Any) -> str | None:
+    """The same, with None as SQL's null."""
+    return None if value is None else to_json(value)
+
+
+def from_json(text: str | None) -> Any:
+    """What `to_json` was given, built of dicts, lists and scalars; None for SQL's null."""
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
+
+
+def error_detail(text: str | None) -> ErrorDetail | None:
+    """The error in a `json` column; None for SQL's null."""
+    return None if text is None else msgspec.convert(from_json(text), ErrorDetail)
+
+
+def storable(text: str) -> str:
+    """`text` with what a `text` column can't hold (NUL, lone surrogates) replaced by U+FFFD."""
+    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

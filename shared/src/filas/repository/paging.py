@@ -1,0 +1,98 @@
+"""Pages of lists: opaque cursors, and conditions that are put together only where they apply."""
+
+import base64
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from filas.errors import InvalidCursor
+from filas.models import Page
+
+DEFAULT_LIMIT: Final = 50
+MAX_LIMIT: Final = 500
+
+
+Position = TypeVar("Position", bound=msgspec.Struct)
+
+
+class _TimeCursor(msgspec.Struct, frozen=True, array_like=True):
+    time: datetime
+    id: UUID
+
+
+class _NameCursor(msgspec.Struct, frozen=True, array_like=True):
+    name: str
+
+
+def bounded(limit: int) -> int:
+    """`limit` within 1..500."""
+    return max(1, min(limit, MAX_LIMIT))
+
+
+class Filter:
+    """The conditions of one search. Each is SQL with `{}` where its argument goes."""
+
+    def __init__(self) -> None:
+        self.arguments: list[object] = []
+        self._conditions: list[str] = []
+
+    def add(self, condition: str, *arguments: object) -> None:
+        """Demand `condition` if its arguments are not None."""
+        if any(argument is None for argument in arguments):
+            return
+        self._conditions.append(condition.format(*(self.place(argument) for argument in arguments)))
+
+    def place(self, argument: object) -> str:
+        """The placeholder (`$1`, `$2`, …) of one more argument."""
+        self.arguments.append(argument)
+        return f"${len(self.arguments)}"
+
+    def before(self, cursor: str | None, time_column: str) -> None:
+        """Demand what comes after `cursor` in a list that has the newest row first. Raises InvalidCursor."""
+        if cursor is not None:
+            position = _decode(cursor, _TimeCursor)
+            self.add(f"({time_column}, id) < ({{}}, {{}})", position.time, position.id)
+
+    def where(self) -> str:
+        """The `where` clause, empty without conditions."""
+        return "where " + " and ".join(self._conditions) if self._conditions else ""
+
+
+def page_by_time(
+    rows: Sequence[asyncpg.Record], limit: int, time_column: str, read: Callable[[asyncpg.Record], Any]
+) -> Page:
+    """The page of `rows`, of which one more than `limit` were asked for; `read` makes an item of a row."""
+    kept = rows[:limit]
+    more = len(rows) > limit
+    cursor = _encode(_TimeCursor(kept[-1][time_column], kept[-1]["id"])) if more else None
+    return Page(items=[read(row) for row in kept], next_cursor=cursor)
+
+
+def page_by_name(
+    rows: Sequence[asyncpg.Record], limit: int, column: str, read: Callable[[asyncpg.Record], Any]
+) -> Page:
+    """The same for a list in the order of a text column."""
+    kept = rows[:limit]
+    cursor = _encode(_NameCursor(kept[-1][column])) if len(rows) > limit else None
+    return Page(items=[read(row) for row in kept], next_cursor=cursor)
+
+
+def after_name(cursor: str | None) -> str:
+    """The name after which the next page of a list by name begins. Raises InvalidCursor."""
+    return "" if cursor is None else _decode(cursor, _NameCursor).name
+
+
+def _encode(position: msgspec.Struct) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
+
+
+def _decode(cursor: str, kind: type[Position]) -> Position:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        return msgspec.json.decode(text, type=kind)
+    except (ValueError, msgspec.MsgspecError):
+        raise InvalidCursor("the cursor is not one of this list") from None

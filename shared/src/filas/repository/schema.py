@@ -1,0 +1,40 @@
+"""Which schema a database has, and which one this code needs.
+
+Migrations are the numbered `.sql` files of `migrations/`: `0002_name.pre.sql` must run before the code that
+needs it, `0002_name.post.sql` after the last process of the older code has gone (a dropped column, say). Code
+requires the newest `pre` one, and runs with or without the `post` ones.
+"""
+
+import re
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+_NAME = re.compile(r"(?P<number>\d{4})_\w+\.(?P<phase>pre|post)")
+
+_HAS_RECORD = "select to_regclass('public._pogo_migration') is not null"
+_APPLIED = "select migration_id from public._pogo_migration where schema_name = 'public'"
+
+AnyConnection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+
+
+def required_version() -> int:
+    """The number of the newest `pre` migration: what a database must have for this code to run."""
+    return max(pre_number(path.stem) for path in MIGRATIONS.glob("*.sql"))
+
+
+async def current_version(connection: AnyConnection) -> int:
+    """The number of the newest `pre` migration that the database has had, 0 if none."""
+    if not await connection.fetchval(_HAS_RECORD):
+        return 0
+    return max((pre_number(row["migration_id"]) for row in await connection.fetch(_APPLIED)), default=0)
+
+
+def pre_number(migration_id: str) -> int:
+    """The number in a migration's id (its file's name without `.sql`); 0 for a `post` one."""
+    match = _NAME.fullmatch(migration_id)
+    return int(match["number"]) if match and match["phase"] == "pre" else 0
