@@ -1,10 +1,12 @@
 """The one way to Postgres: a pool that comes up when the server does, and says what is wrong meanwhile."""
 
+from __future__ import annotations
+
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -28,7 +30,7 @@ _TAKES_NO_WRITES = "select current_setting('transaction_read_only')::boolean"
 _chance = random.SystemRandom()
 _log = get_logger("filas.repository")
 
-Connection = PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 
 class Database:

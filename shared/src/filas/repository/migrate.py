@@ -4,6 +4,8 @@ pogo-core reads and records the migrations. Only what migrates imports this modu
 not carry the libraries that it needs.
 """
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -7,7 +7,7 @@ requires the newest `pre` one, and runs with or without the `post` ones.
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -19,7 +19,7 @@ _NAME = re.compile(r"(?P<number>\d{4})_\w+\.(?P<phase>pre|post)")
 _HAS_RECORD = "select to_regclass('public._pogo_migration') is not null"
 _APPLIED = "select migration_id from public._pogo_migration where schema_name = 'public'"
 
-AnyConnection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+AnyConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 
 
 def required_version() -> int:
