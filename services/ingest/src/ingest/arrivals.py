@@ -1,0 +1,93 @@
+"""The events of a request: one, or one a message where a provider's body carries many."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from filas.identity import event_id, new_id
+from filas.models import NewEvent
+from ingest import content, dedupe
+from ingest.accept import Arrival
+from ingest.directory import ReadyWebhook
+from ingest.event_jobs import new_job
+from ingest.refusals import Refusal
+from ingest.verify.scheme import Presented
+
+MAX_PARTS = 1000
+MAX_GROWTH = 8
+"""A body of many messages becomes one event each (at most 1,000), together at most 8 times the body limit."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Reader:
+    """Reads one verified request. `headers` and `query` are as they are stored."""
+
+    ready: ReadyWebhook
+    presented: Presented
+    content_type: str
+    headers: dict[str, str]
+    query: dict[str, str | list[str]]
+    address: str
+
+    def arrivals(self) -> list[Arrival]:
+        """What is to be accepted. Raises Refusal (415, 413).
+
+        Each part of a body is an event of its own, with a body of its own, and so has its own duplicate key,
+        conversation and fate: a batch of which some messages are new is accepted for those.
+        """
+        ready, body = self.ready, self.presented.body
+        demands_json = ready.scheme is not None and ready.scheme.demands_json
+        try:
+            whole = content.read(self.content_type, body, demands_json=demands_json)
+        except content.UnreadableBody as error:
+            raise Refusal(415, "not-json", str(error)) from None
+        parts = ready.provider.split(whole.document) if ready.provider is not None else [whole.document]
+        if len(parts) == 1:
+            return [self._arrival(whole, body, None)]
+        bodies = [msgspec.json.encode(part) for part in parts]
+        if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
+            raise Refusal(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
+        return [
+            self._arrival(content.Content("json", part, msgspec.Raw(encoded)), encoded, number)
+            for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))
+        ]
+
+    def _arrival(self, part: content.Content, body: bytes, number: int | None) -> Arrival:
+        webhook = self.ready.webhook
+        key = self._duplicate_key(part.document, number)
+        scope = {"body": part.document, "headers": self.headers, "queryParams": self.query}
+        event = NewEvent(
+            id=new_id() if key is None else event_id(webhook.id, key),
+            webhook_id=webhook.id,
+            flow_id=webhook.flow_id,
+            node_id=webhook.node_id,
+            method=self.presented.method,
+            headers=msgspec.json.encode(self.headers).decode(),
+            query_params=msgspec.json.encode(self.query).decode(),
+            body=body,
+            content_type=self.content_type,
+            remote_address=self.address,
+            duplicate_key=key,
+            group_key=self.ready.conversation.group(webhook.id, scope),
+            config=self.ready.under_json,
+            received_at=datetime.fromtimestamp(self.presented.now, UTC),
+        )
+        return Arrival(
+            event,
+            lambda recorded: new_job(
+                event, self.ready.under, part, headers=self.headers, query=self.query, recorded=recorded
+            ),
+        )
+
+    def _duplicate_key(self, document: Any, number: int | None) -> str | None:
+        """As the webhook's `dedupe` says, else as its provider does. To the former a part adds its number."""
+        ready = self.ready
+        if ready.duplicate_key is not None:
+            key = ready.duplicate_key(self.presented, document)
+            if key is not None and number is not None:
+                key = f"{key}#{number}"
+        else:
+            key = ready.scheme.duplicate_key(self.presented, document) if ready.scheme is not None else None
+        return None if key is None else dedupe.bounded(key)

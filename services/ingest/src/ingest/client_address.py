@@ -1,0 +1,52 @@
+"""Who has called: the address of the connection, or what a proxy that we trust says of it."""
+
+import functools
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+UNKNOWN = "unknown"
+
+
+class ClientAddress:
+    """Finds a caller's address behind the proxies in `trusted`, whose `X-Forwarded-For` is believed."""
+
+    def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._trusted = tuple(trusted)
+        self._is_trusted = functools.lru_cache(maxsize=4096)(self._belongs)
+
+    def of(self, peer: str | None, forwarded: Sequence[str]) -> str:
+        """The address of the caller: `peer` itself, unless it is trusted; then the last entry of the
+        `X-Forwarded-For` headers (`forwarded`) that no trusted proxy made. What is no address ends the search.
+        """
+        address = peer or UNKNOWN
+        if not self._trusted or not forwarded or not self._is_trusted(address):
+            return address
+        for entry in reversed(",".join(forwarded).split(",")):
+            claimed = normalized(entry.strip())
+            if claimed is None:
+                break
+            address = claimed
+            if not self._is_trusted(claimed):
+                break
+        return address
+
+    def _belongs(self, text: str) -> bool:
+        address = normalized(text)
+        return address is not None and any(ip_address(address) in network for network in self._trusted)
+
+
+def normalized(text: str) -> str | None:
+    """The usual spelling of an IP address (an IPv4 one in IPv6 clothes as IPv4), None for anything else."""
+    try:
+        address = ip_address(text.strip("[]"))
+    except ValueError:
+        return None
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
+
+
+@functools.lru_cache(maxsize=4096)
+def is_loopback(text: str) -> bool:
+    """Whether the address is this machine's own: it is never counted against anybody."""
+    address = normalized(text)
+    return address is not None and ip_address(address).is_loopback

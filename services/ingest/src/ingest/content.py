@@ -1,0 +1,155 @@
+"""What a body is: JSON, a form, text or bytes, by its content type."""
+
+import base64
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import HTTP
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from filas.errors import FilasError
+
+BodyKind = Literal["json", "form", "text", "binary"]
+
+MAX_DEPTH = 200
+"""How deeply a JSON body may be nested: every later reader has to get through it again, inside a job."""
+
+MAX_FIELDS = 1000
+"""How many fields a form may have."""
+
+
+class UnreadableBody(FilasError):
+    """The body must be JSON, or a form of a bearable size, and isn't."""
+
+
+@dataclass(slots=True)
+class Content:
+    """A body as flows see it. `embedded` is the same, in whatever form is the quickest to put into a job:
+    the raw bytes where they are JSON already."""
+
+    kind: BodyKind
+    document: Any
+    embedded: Any
+
+
+def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Content:
+    """The body by its content type; `demands_json` if the sender posts nothing but JSON objects.
+
+    JSON (`application/json`, `…+json`): its document. Forms, both kinds: an object of their fields (a field
+    that is repeated: a list; a file: `filename`, `contentType` and `content` in base64). Else text where it
+    is UTF-8, and base64 where it isn't. Raises UnreadableBody.
+    """
+    media_type = content_type.partition(";")[0].strip().lower()
+    if demands_json or media_type == "application/json" or media_type.endswith("+json"):
+        document = _json(body)
+        if demands_json and not isinstance(document, dict):
+            raise UnreadableBody("the body must be a JSON object")
+        return Content("json", document, msgspec.Raw(body))
+    if media_type == "application/x-www-form-urlencoded":
+        fields = _urlencoded(body)
+        return _bytes(body) if fields is None else Content("form", fields, fields)
+    if media_type == "multipart/form-data":
+        fields = _multipart(content_type, body)
+        return _bytes(body) if fields is None else Content("form", fields, fields)
+    return _bytes(body)
+
+
+def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of `pairs`; what a repeated name has stands in a list, in order."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name not in found:
+            found[name] = value
+        elif isinstance(found[name], list):
+            found[name].append(value)
+        else:
+            found[name] = [found[name], value]
+    return found
+
+
+def _json(body: bytes) -> Any:
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise UnreadableBody(f"the body is not JSON: {error}") from None
+    # Nesting can't be deeper than there are brackets, which are counted much faster.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
+        raise UnreadableBody(f"the body is nested more than {MAX_DEPTH} levels deep")
+    return document
+
+
+def _is_deeper(document: Any, levels: int) -> bool:
+    level = [document]
+    for _ in range(levels):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below.extend(one.values())
+            elif isinstance(one, list):
+                below.extend(one)
+        if not below:
+            return False
+        level = below
+    return True
+
+
+def _bytes(body: bytes) -> Content:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        encoded = base64.b64encode(body).decode()
+        return Content("binary", encoded, encoded)
+    return Content("text", text, text)
+
+
+def _urlencoded(body: bytes) -> dict[str, Any] | None:
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return None
+    try:
+        return collected(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise UnreadableBody(f"the form has more than {MAX_FIELDS} fields") from None
+
+
+def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
+    """The fields of a multipart form, None if it isn't one. Read as MIME, which it is (RFC 7578)."""
+    if not content_type.isascii() or "\n" in content_type or "\r" in content_type:
+        return None
+    try:
+        message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
+        if not message.is_multipart():
+            return None
+        parts = list(message.iter_parts())
+        if len(parts) > MAX_FIELDS:
+            raise UnreadableBody(f"the form has more than {MAX_FIELDS} fields")
+        return collected([pair for part in parts if (pair := _field(part)) is not None])
+    except (ValueError, LookupError, AttributeError, TypeError, IndexError):
+        return None  # the parser of the standard library raises these on broken headers
+
+
+def _field(part: EmailMessage) -> tuple[str, Any] | None:
+    name = part.get_param("name", header="content-disposition")
+    payload = part.get_payload(decode=True)
+    if not isinstance(name, str) or not isinstance(payload, bytes):
+        return None
+    filename = part.get_filename()
+    if filename is not None:
+        content = base64.b64encode(payload).decode()
+        return name, {"filename": filename, "contentType": part.get_content_type(), "content": content}
+    return name, payload.decode("utf-8", "replace")
+
+
+def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, str]:
+    """The body that reads as `document`, and its content type: the way back from a job to a row."""
+    if kind == "text":
+        return str(document).encode(), content_type
+    if kind == "binary":
+        return base64.b64decode(str(document)), content_type
+    if kind == "form":
+        content_type = "application/json"
+    return msgspec.json.encode(document), content_type

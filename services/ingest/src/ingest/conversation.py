@@ -1,0 +1,147 @@
+"""Whose message an event is: the webhook's `conversation` rule over what its provider says already."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from filas.errors import PermanentError
+from filas.models import ConversationRule
+from ingest.providers.message import IncomingMessage, Provider, clean_contact
+from ingest.providers.registry import PROVIDERS
+
+_PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
+_SEGMENT = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]+)\]", re.ASCII)
+
+_ABSENT = object()
+
+Scope = dict[str, Any]
+"""What a rule sees: `body`, `headers` and `queryParams`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What starts one execution. Without a contact there is no conversation, and no message either."""
+
+    channel: str | None
+    contact: str | None
+    message: IncomingMessage | None
+
+
+NO_CONVERSATION = Turn(None, None, None)
+
+
+def group_of(channel: str, contact: str) -> str:
+    """The group key of the jobs of one conversation: they run one at a time, in order."""
+    return f"{channel}:{contact}"
+
+
+class Expression:
+    """One field of a rule: a literal, a plain path such as `{{ body.from }}`, or a real template.
+
+    `is_direct`: its value needs no template engine, so it is known when the webhook is accepted.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        match = _PATH.fullmatch(source.strip())
+        self._path: list[str | int] | None = None
+        if match is not None:
+            segments = _SEGMENT.findall(match[2])
+            self._path = [match[1], *(name or int(index) for name, index in segments)]
+        self._is_literal = "{{" not in source and "{%" not in source
+        self.is_direct = self._is_literal or self._path is not None
+
+    def value(self, scope: Scope) -> Any:
+        """What it yields, None for what isn't there. Raises PermanentError for a template that fails."""
+        if self._is_literal:
+            return self._source
+        if self._path is not None:
+            return _walk(scope, self._path)
+        # Liquid takes memory and time to import, and few webhooks need it.
+        from filas.flows import templates
+
+        try:
+            return templates.render_text(self._source, scope)
+        except templates.UnknownName:
+            return None
+        except templates.TemplateError as error:
+            raise PermanentError(f"a template of the webhook's conversation fails: {error}") from None
+
+
+class ConversationReader:
+    """Finds the turns in an event's scope, for one webhook. Makes nothing of statuses and echoes."""
+
+    def __init__(self, provider: str, rule: ConversationRule | None) -> None:
+        rule = rule or ConversationRule()
+        self._provider: Provider | None = PROVIDERS.get(provider)
+        self._channel = Expression(rule.channel) if rule.channel else None
+        self._contact = Expression(rule.contact) if rule.contact else None
+        self._text = Expression(rule.text) if rule.text else None
+        self._has_conversation = self._provider is not None or self._contact is not None
+        self._is_direct = all(one is None or one.is_direct for one in (self._channel, self._contact))
+
+    def turns(self, scope: Scope, event_key: str) -> list[Turn]:
+        """One turn a message, or the one of a webhook without a provider, whose message `event_key` names."""
+        if self._provider is not None:
+            provider, body = self._provider, scope["body"]
+            return [self._of_message(message, provider.channel(body), scope) for message in provider.messages(body)]
+        contact, channel = self._value(self._contact, scope), self._value(self._channel, scope)
+        if contact is None or channel is None:
+            return [NO_CONVERSATION]
+        text = _as_text(self._text.value(scope)) if self._text is not None else None
+        return [Turn(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))]
+
+    def group(self, webhook_id: str, scope: Scope) -> str | None:
+        """The group key of the event's job, None where nothing needs an order.
+
+        A contact that takes a real template isn't known yet, so its whole webhook is one group.
+        """
+        if not self._has_conversation:
+            return None
+        if not self._is_direct:
+            return f"webhook:{webhook_id}"
+        channel, contact = self._known(scope)
+        return group_of(channel, contact) if channel is not None and contact is not None else None
+
+    def _known(self, scope: Scope) -> tuple[str | None, str | None]:
+        if self._provider is None:
+            return self._value(self._channel, scope), self._value(self._contact, scope)
+        body = scope["body"]
+        for message in self._provider.messages(body):
+            channel = self._value(self._channel, scope) or self._provider.channel(body)
+            return channel, self._value(self._contact, scope) or message.contact
+        return None, None
+
+    def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> Turn:
+        channel = self._value(self._channel, scope) or usual_channel
+        contact = self._value(self._contact, scope) or message.contact
+        text = message.text if self._text is None else _as_text(self._text.value(scope))
+        if contact != message.contact or text != message.text:
+            message = msgspec.structs.replace(message, contact=contact, text=text)
+        return Turn(channel, contact, message)
+
+    @staticmethod
+    def _value(expression: Expression | None, scope: Scope) -> str | None:
+        return clean_contact(expression.value(scope)) if expression is not None else None
+
+
+def _walk(scope: Scope, path: list[str | int]) -> Any:
+    value: Any = scope
+    for segment in path:
+        if isinstance(segment, str):
+            value = value.get(segment, _ABSENT) if isinstance(value, dict) else _ABSENT
+        elif isinstance(value, list) and segment < len(value):
+            value = value[segment]
+        else:
+            return None
+        if value is _ABSENT:
+            return None
+    return value
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()

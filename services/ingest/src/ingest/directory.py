@@ -1,0 +1,153 @@
+"""The webhooks by path, ready to be used: read from Postgres, kept fresh, usable while that is away."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from filas.errors import SecretUnreadable, StoreUnavailable
+from filas.logs import get_logger
+from filas.models import Webhook
+from ingest import dedupe
+from ingest.conversation import ConversationReader
+from ingest.event_jobs import AcceptedUnder, accepted_under
+from ingest.providers.message import Provider
+from ingest.providers.registry import PROVIDERS
+from ingest.rate_limit import Limit
+from ingest.verify import registry
+from ingest.verify.scheme import Reveal, Scheme
+
+log = get_logger(__name__)
+
+POLL_S = 0.5
+"""How often changes are looked for: other replicas' changes are obeyed within a second."""
+
+OVERLAP = 100
+"""How many revisions are read again: a transaction with a lower number may commit after one with a higher."""
+
+
+class WebhookSource(Protocol):
+    """Where webhooks are kept."""
+
+    async def changed_since(self, revision: int) -> tuple[list[Webhook], list[str], int]:
+        """What has a higher revision, the ids that are deleted, and the highest. Raises StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyWebhook:
+    """A webhook with all that a request needs, worked out once.
+
+    `scheme` is None when the webhook can't be used (its secrets can't be read, say): nobody is let through.
+    """
+
+    webhook: Webhook
+    scheme: Scheme | None
+    provider: Provider | None
+    conversation: ConversationReader
+    duplicate_key: dedupe.KeyOf | None
+    methods: frozenset[str]
+    allow: str
+    limit: Limit
+    limit_policy: str
+    hidden_headers: frozenset[str]
+    under: AcceptedUnder
+    under_json: str
+
+
+class WebhookDirectory:
+    """All webhooks in memory. `refresh` reads what has changed; `run` does so for as long as the process lives."""
+
+    def __init__(self, source: WebhookSource, reveal: Reveal, *, poll_s: float = POLL_S) -> None:
+        self._source = source
+        self._reveal = reveal
+        self._poll_s = poll_s
+        self._revision = 0
+        self._by_path: dict[str, ReadyWebhook] = {}
+        self._by_id: dict[str, ReadyWebhook] = {}
+        self._refreshing = asyncio.Lock()
+        self.is_loaded = False
+
+    def find(self, path: str) -> ReadyWebhook | None:
+        """The webhook at `/webhooks/{path}`, None if there is none or it is switched off."""
+        return self._by_path.get(path)
+
+    async def refresh(self) -> None:
+        """Read what has changed. Raises StoreUnavailable, and then leaves everything as it was."""
+        async with self._refreshing:
+            changed, deleted, revision = await self._source.changed_since(max(0, self._revision - OVERLAP))
+            # First all that leaves, then all that comes: a path may go from one webhook to another.
+            moved = [webhook for webhook in changed if self._is_news(webhook)]
+            for webhook_id in [*deleted, *(webhook.id for webhook in moved)]:
+                self._remove(webhook_id)
+            for webhook in moved:
+                self._add(webhook)
+            self._revision = max(self._revision, revision)
+            self.is_loaded = True
+
+    async def run(self) -> None:
+        """Refresh until cancelled; what fails is tried again."""
+        while True:
+            try:
+                await self.refresh()
+            except StoreUnavailable as error:
+                log.debug("webhooks.refresh_failed", reason=error.reason)
+            except Exception as error:  # one bad row must not end the freshness of all others
+                log.error("webhooks.refresh_failed", exc_info=error)
+            await asyncio.sleep(self._poll_s)
+
+    def _is_news(self, webhook: Webhook) -> bool:
+        known = self._by_id.get(webhook.id)
+        return known is None or known.webhook.revision != webhook.revision
+
+    def _remove(self, webhook_id: str) -> None:
+        known = self._by_id.pop(webhook_id, None)
+        if known is not None and self._by_path.get(known.webhook.path) is known:
+            del self._by_path[known.webhook.path]
+
+    def _add(self, webhook: Webhook) -> None:
+        ready = make_ready(webhook, self._reveal)
+        self._by_id[webhook.id] = ready
+        if webhook.enabled:
+            self._by_path[webhook.path] = ready
+
+
+def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
+    """Work out what every request to `webhook` needs. Never raises: what is wrong shuts this webhook alone."""
+    scheme = _scheme(webhook, reveal)
+    under = accepted_under(webhook)
+    limit = webhook.rate_limit
+    hidden = scheme.sensitive_headers if scheme is not None else frozenset()
+    return ReadyWebhook(
+        webhook=webhook,
+        scheme=scheme,
+        provider=PROVIDERS.get(under.provider),
+        conversation=ConversationReader(under.provider, webhook.conversation),
+        duplicate_key=_duplicate_key(webhook),
+        methods=frozenset(webhook.methods),
+        allow=", ".join(webhook.methods),
+        limit=Limit(f"webhook:{webhook.id}", limit.max, limit.window_ms),
+        limit_policy=f'"webhook";q={limit.max};w={max(1, round(limit.window_ms / 1000))}',
+        hidden_headers=registry.SIGNATURE_HEADERS | hidden,
+        under=under,
+        under_json=msgspec.json.encode(under).decode(),
+    )
+
+
+def _scheme(webhook: Webhook, reveal: Callable[[str], str]) -> Scheme | None:
+    try:
+        return registry.configuration(webhook.auth).scheme(reveal)
+    except (msgspec.ValidationError, SecretUnreadable) as error:
+        log.error("webhook.unusable", webhook_id=webhook.id, error=str(error))
+        return None
+
+
+def _duplicate_key(webhook: Webhook) -> dedupe.KeyOf | None:
+    if webhook.dedupe is None:
+        return None
+    try:
+        return dedupe.configured(webhook.dedupe)
+    except ValueError as error:
+        log.error("webhook.dedupe_unusable", webhook_id=webhook.id, error=str(error))
+        return None

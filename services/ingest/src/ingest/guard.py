@@ -1,0 +1,50 @@
+"""Limits an address: how much it may send, and how often it may fail to prove itself."""
+
+import time
+
+from filas.logs import get_logger
+from ingest import refusals
+from ingest.client_address import is_loopback
+from ingest.rate_limit import Limit, RateLimiter
+
+log = get_logger(__name__)
+
+MINUTE_MS = 60_000
+MAX_BLOCKED = 10_000
+
+
+class AddressGuard:
+    """Counts requests and failed authentications by address, across replicas. Loopback is never counted.
+
+    0 as a limit means none.
+    """
+
+    def __init__(self, limiter: RateLimiter, *, requests_a_minute: int, failures_a_minute: int) -> None:
+        self._limiter = limiter
+        self._requests = requests_a_minute
+        self._failures = failures_a_minute
+        self._blocked: dict[str, float] = {}
+
+    async def admit(self, address: str) -> None:
+        """Let the address in, or raise the 429. Costs nothing for an address without failures and no limit."""
+        until = self._blocked.get(address)
+        if until is not None:
+            remaining = until - time.monotonic()
+            if remaining > 0:
+                raise refusals.too_many("auth-failures", "too many failed authentications", int(remaining) + 1)
+            del self._blocked[address]
+        if self._requests and not is_loopback(address):
+            grant = await self._limiter.take(Limit(f"ip:{address}", self._requests, MINUTE_MS))
+            if not grant.allowed:
+                raise refusals.too_many("address-limit", "too many requests from this address", grant.reset_s)
+
+    async def failed(self, address: str, webhook_id: str, reason: str) -> None:
+        """Count and log a failed authentication; the address is shut out when it has had its share."""
+        log.warning("webhook.unauthenticated", address=address, webhook_id=webhook_id, reason=reason)
+        if not self._failures or is_loopback(address):
+            return
+        grant = await self._limiter.take(Limit(f"auth:{address}", self._failures, MINUTE_MS))
+        if not grant.allowed or grant.remaining == 0:
+            if len(self._blocked) >= MAX_BLOCKED:
+                self._blocked.clear()
+            self._blocked[address] = time.monotonic() + grant.reset_s

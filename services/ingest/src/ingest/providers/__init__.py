@@ -1,0 +1,1 @@
+"""What each provider's body says: the messages in it, and how a body of many is split."""

@@ -1,0 +1,61 @@
+"""A message of a contact, whichever provider brought it."""
+
+from typing import Any, Protocol
+
+import msgspec
+
+MAX_CONTACT = 256
+"""The longest contact: numbers and ids are far shorter, and it stands in an index."""
+
+
+class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """`id` is the provider's, unique within its webhook. `kind` is the provider's word (`text`, `image`, …).
+
+    `text` is what the contact wrote or chose, a medium's caption included. `media_id` or `media_url` says
+    where a medium is. `sent_at` is the provider's time, in milliseconds since 1970.
+    """
+
+    id: str
+    kind: str
+    text: str | None
+    contact: str
+    media_id: str | msgspec.UnsetType = msgspec.UNSET
+    media_url: str | msgspec.UnsetType = msgspec.UNSET
+    sent_at: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class Provider(Protocol):
+    """How to read the bodies of one `auth.type`. None of it raises, whatever the document is."""
+
+    def split(self, document: Any) -> list[Any]:
+        """The documents that `document` is made of: one a message or status, each like a body of its own."""
+
+    def messages(self, document: Any) -> list[IncomingMessage]:
+        """The messages of contacts in `document`: statuses and echoes are none."""
+
+    def channel(self, document: Any) -> str:
+        """The channel over which to answer unless the webhook names one."""
+
+
+def clean_contact(value: object) -> str | None:
+    """`value` as a contact: text or a number, without blanks around it; None if it can't be one.
+
+    A NUL or an unpaired surrogate has no place in a column of text.
+    """
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    contact = str(value).strip()
+    if not contact or len(contact) > MAX_CONTACT or not is_storable(contact):
+        return None
+    return contact
+
+
+def is_storable(text: str) -> bool:
+    """Whether Postgres takes `text` in a column of text: no NUL, no unpaired surrogate."""
+    if "\x00" in text:
+        return False
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

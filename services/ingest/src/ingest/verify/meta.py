@@ -1,0 +1,72 @@
+"""`meta`: WhatsApp, Messenger and Instagram.
+
+`X-Hub-Signature-256: sha256=` and the hex HMAC-SHA256 of the raw body under the app secret. Meta asks whether
+an address is ours by a GET with `hub.mode=subscribe`, a `hub.verify_token` that we have agreed on, and a
+`hub.challenge` to be echoed (developers.facebook.com, Graph API, Webhooks, "Getting started").
+"""
+
+import binascii
+import hmac
+from typing import Any, Literal
+
+import msgspec
+
+from ingest.providers import meta
+from ingest.verify.credentials import Secrets
+from ingest.verify.hmac_signature import signed_by_any
+from ingest.verify.scheme import Handshake, Presented, Reveal, presented_bytes, revealed
+
+_HEADER = "X-Hub-Signature-256"
+_PREFIX = b"sha256="
+
+
+class MetaAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """`{"type":"meta","secrets":["app secret"],"verifyToken":"…"}`. Without a token no challenge is answered."""
+
+    type: Literal["meta"]
+    secrets: Secrets
+    verify_token: str | None = None
+
+    def scheme(self, reveal: Reveal) -> "MetaScheme":
+        """The check of the signature, and of the token in a challenge."""
+        token = revealed([self.verify_token], reveal)[0] if self.verify_token else None
+        return MetaScheme(revealed(self.secrets, reveal), token)
+
+
+class MetaScheme:
+    """Checks Meta's signature and answers its challenge."""
+
+    demands_json = True
+    authenticate: str | None = None
+    sensitive_headers = frozenset({"x-hub-signature", "x-hub-signature-256"})
+
+    def __init__(self, secrets: tuple[bytes, ...], verify_token: bytes | None) -> None:
+        self._secrets = secrets
+        self._verify_token = verify_token
+
+    def handshake(self, presented: Presented) -> Handshake | None:
+        """Echoes the challenge if the token is right, else 403."""
+        if presented.method != "GET" or presented.query.get("hub.mode") != "subscribe":
+            return None
+        token = presented_bytes(presented.query.get("hub.verify_token", ""))
+        if self._verify_token is None or not hmac.compare_digest(token, self._verify_token):
+            return Handshake(403)
+        return Handshake(200, presented.query.get("hub.challenge", ""))
+
+    def refusal(self, presented: Presented) -> str | None:
+        """`signature-missing`, `signature-malformed` or `signature-wrong`."""
+        value = presented.headers.get(_HEADER)
+        if value is None:
+            return "signature-missing"
+        encoded = presented_bytes(value.strip())
+        if not encoded.startswith(_PREFIX):
+            return "signature-malformed"
+        try:
+            signature = binascii.unhexlify(encoded[len(_PREFIX) :])
+        except (binascii.Error, ValueError):
+            return "signature-malformed"
+        return None if signed_by_any(signature, self._secrets, presented.body, "sha256") else "signature-wrong"
+
+    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+        """The id of the one message, or the id and state of the one status, in `document`."""
+        return meta.duplicate_key(document)

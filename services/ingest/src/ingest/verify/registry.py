@@ -1,0 +1,50 @@
+"""Every scheme, by its `auth.type`. A new one is its module and one line here."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from ingest.verify.api_key import ApiKeyAuth
+from ingest.verify.basic import BasicAuth
+from ingest.verify.bearer import BearerAuth
+from ingest.verify.hmac_signature import HmacAuth
+from ingest.verify.meta import MetaAuth
+from ingest.verify.none import NoAuth
+from ingest.verify.scheme import Configuration
+
+CONFIGURATIONS: dict[str, type[Any]] = {
+    "none": NoAuth,
+    "basic": BasicAuth,
+    "bearer": BearerAuth,
+    "api-key": ApiKeyAuth,
+    "hmac": HmacAuth,
+    "meta": MetaAuth,
+}
+
+SIGNATURE_HEADERS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "x-hub-signature",
+        "x-hub-signature-256",
+        "x-telegram-bot-api-secret-token",
+        "x-slack-signature",
+        "x-twilio-signature",
+        "stripe-signature",
+        "x-shopify-hmac-sha256",
+        "webhook-signature",
+    }
+)
+"""Headers that carry secrets or signatures by convention: never stored nor put into a job, whatever the scheme."""
+
+
+def configuration(auth: Mapping[str, Any]) -> Configuration:
+    """A webhook's `auth`, checked. Raises msgspec.ValidationError, naming the field, for whatever is wrong."""
+    kind = auth.get("type")
+    decoded = CONFIGURATIONS.get(kind) if isinstance(kind, str) else None
+    if decoded is None:
+        raise msgspec.ValidationError(f"Expected one of {', '.join(CONFIGURATIONS)} - at `$.type`")
+    return cast(Configuration, msgspec.convert(dict(auth), decoded))

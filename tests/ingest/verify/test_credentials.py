@@ -1,0 +1,128 @@
+"""`none`, `basic`, `bearer` and `api-key`."""
+
+import base64
+
+import msgspec
+import pytest
+
+from filas.errors import SecretUnreadable
+from ingest.verify import registry
+from tests.ingest.verify.presenting import presented, scheme
+
+
+def basic(user_and_password: str) -> dict[str, str]:
+    """The header of HTTP basic authentication."""
+    return {"Authorization": "Basic " + base64.b64encode(user_and_password.encode()).decode()}
+
+
+def test_none_lets_everybody_in() -> None:
+    """No header is asked for."""
+    assert scheme(type="none").refusal(presented()) is None
+
+
+def test_basic_takes_the_example_of_rfc_7617() -> None:
+    """`Aladdin` and `open sesame`; and the second example, whose password is not ASCII."""
+    aladdin = scheme(type="basic", secrets=["Aladdin:open sesame"])
+    assert aladdin.refusal(presented(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})) is None
+    pound = scheme(type="basic", secrets=["test:123£"])
+    assert pound.refusal(presented(headers={"authorization": "basic dGVzdDoxMjPCow=="})) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "credentials-missing"),
+        ("", "credentials-malformed"),
+        ("Basic", "credentials-wrong"),  # no base64 at all is the base64 of nothing
+        ("Bearer dXNlcjpwYXNzd29yZA==", "credentials-malformed"),
+        ("Basic ###", "credentials-malformed"),
+        ("Basic dXNlcjpwYXNzd29yZA", "credentials-malformed"),  # the padding is missing
+        ("Basic \udcff\udcfe", "credentials-malformed"),
+        ("Basic é", "credentials-malformed"),
+        ("Basic dXNlcjp3cm9uZw==", "credentials-wrong"),
+    ],
+)
+def test_basic_refuses_whatever_is_not_its_secret(header: str | None, reason: str) -> None:
+    """Missing, malformed and wrong credentials are told apart, and none of them raises."""
+    headers = {} if header is None else {"Authorization": header}
+    assert scheme(type="basic", secrets=["user:password"]).refusal(presented(headers=headers)) == reason
+
+
+@pytest.mark.parametrize("token", ["old", "new", "chave-é"])
+def test_every_active_bearer_token_is_taken(token: str) -> None:
+    """Secrets are rotated by having two at a time. Tokens are compared as bytes, so any character may be in one."""
+    both = scheme(type="bearer", secrets=["old", "new", "chave-é"])
+    assert both.refusal(presented(headers={"Authorization": f"Bearer {token}"})) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "credentials-missing"),
+        ("Bearer wrong", "credentials-wrong"),
+        ("Bearer", "credentials-wrong"),
+        ("Bearer let-me-i", "credentials-wrong"),
+        ("let-me-in", "credentials-malformed"),
+        ("Bearer \udcff", "credentials-wrong"),
+        ("Bearer \ud800", "credentials-wrong"),
+    ],
+)
+def test_bearer_refuses_whatever_is_not_its_token(header: str | None, reason: str) -> None:
+    """As above, for tokens."""
+    headers = {} if header is None else {"Authorization": header}
+    assert scheme(type="bearer", secrets=["let-me-in"]).refusal(presented(headers=headers)) == reason
+
+
+def test_an_api_key_stands_in_the_header_that_the_webhook_names() -> None:
+    """The header's name is found in any case; the key elsewhere is no key."""
+    check = scheme(type="api-key", header="X-Shop-Key", secrets=["k1"])
+    assert check.refusal(presented(headers={"x-shop-key": "k1"})) is None
+    assert check.refusal(presented(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
+    assert check.refusal(presented(headers={"X-Api-Key": "k1"})) == "credentials-missing"
+    assert "x-shop-key" in check.sensitive_headers
+
+
+def test_one_unreadable_secret_does_not_shut_out_the_others() -> None:
+    """A variable that is gone after a rotation leaves the present secret working; none left is an error."""
+
+    def reveal(secret: str) -> str:
+        if secret.startswith("env:"):
+            raise SecretUnreadable(f"{secret} is not set")
+        return secret
+
+    check = registry.configuration({"type": "bearer", "secrets": ["env:OLD", "new"]}).scheme(reveal)
+    assert check.refusal(presented(headers={"Authorization": "Bearer new"})) is None
+    with pytest.raises(SecretUnreadable, match="env:OLD"):
+        registry.configuration({"type": "bearer", "secrets": ["env:OLD"]}).scheme(reveal)
+
+
+def test_an_empty_secret_is_no_secret() -> None:
+    """An environment variable that is set to nothing must not let in a sender who shows nothing."""
+    with pytest.raises(SecretUnreadable):
+        scheme(type="bearer", secrets=[""])
+
+
+@pytest.mark.parametrize(
+    ("auth", "named"),
+    [
+        ({}, "type"),
+        ({"type": "magic"}, "type"),
+        ({"type": ["none"]}, "type"),
+        ({"type": "bearer"}, "secrets"),
+        ({"type": "bearer", "secrets": []}, "secrets"),
+        ({"type": "bearer", "secrets": "abc"}, "secrets"),
+        ({"type": "basic", "secrets": [1]}, "secrets"),
+        ({"type": "none", "secrets": ["x"]}, "secrets"),
+        ({"type": "api-key", "secrets": ["x"], "header": "no blanks"}, "header"),
+        ({"type": "hmac", "secrets": ["x"]}, "header"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "algorithm": "md5"}, "algorithm"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{timestamp}"}, "body"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{timestamp}.{body}"}, "timestampHeader"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "toleranceSeconds": 5}, "toleranceSeconds"),
+        ({"type": "meta", "secrets": ["x"], "token": "y"}, "token"),
+    ],
+)
+def test_a_wrong_definition_is_refused_by_the_name_of_its_field(auth: dict[str, object], named: str) -> None:
+    """The API shows this to whoever puts the webhook."""
+    with pytest.raises(msgspec.ValidationError, match=named):
+        registry.configuration(auth)

@@ -1,0 +1,184 @@
+"""`hmac` and `meta`: signatures over the raw body."""
+
+import base64
+import hashlib
+import hmac
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.verify.scheme import Handshake
+from tests.ingest.verify.presenting import presented, scheme
+
+GITHUB_SECRET = "It's a Secret to Everybody"
+GITHUB_SIGNATURE = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+GITHUB = {"type": "hmac", "secrets": [GITHUB_SECRET], "header": "X-Hub-Signature-256", "prefix": "sha256="}
+
+META = scheme(type="meta", secrets=["app secret"], verifyToken="a token")
+NOW = 1_790_000_000.0
+
+
+def meta_signature(body: bytes, secret: bytes = b"app secret") -> dict[str, str]:
+    """As Meta signs."""
+    return {"X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()}
+
+
+def test_the_published_case_of_github_passes() -> None:
+    """From GitHub's documentation, "Validating webhook deliveries"."""
+    request = presented(b"Hello, World!", {"X-Hub-Signature-256": GITHUB_SIGNATURE})
+    assert scheme(**GITHUB).refusal(request) is None
+    assert scheme(type="meta", secrets=[GITHUB_SECRET]).refusal(request) is None
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (None, "signature-missing"),
+        ("", "signature-malformed"),
+        (GITHUB_SIGNATURE.removeprefix("sha256="), "signature-malformed"),
+        (GITHUB_SIGNATURE.replace("sha256", "sha1"), "signature-malformed"),
+        (GITHUB_SIGNATURE[:-1], "signature-malformed"),
+        (GITHUB_SIGNATURE[:-2], "signature-wrong"),
+        (GITHUB_SIGNATURE[:-1] + "z", "signature-malformed"),
+        (GITHUB_SIGNATURE[:-1] + "8", "signature-wrong"),
+        ("sha256=", "signature-wrong"),
+        ("sha256=é\udcff", "signature-malformed"),
+    ],
+)
+def test_a_header_that_is_not_the_signature_is_refused(header: str | None, reason: str) -> None:
+    """Missing, malformed (no prefix, odd or foreign digits, non-ASCII) and wrong: none raises."""
+    headers = {} if header is None else {"X-Hub-Signature-256": header}
+    for auth in (GITHUB, {"type": "meta", "secrets": [GITHUB_SECRET]}):
+        assert scheme(**auth).refusal(presented(b"Hello, World!", headers)) == reason
+
+
+def test_a_changed_body_and_another_secret_are_refused() -> None:
+    """The signature is over these very bytes under this very secret."""
+    headers = {"X-Hub-Signature-256": GITHUB_SIGNATURE}
+    assert scheme(**GITHUB).refusal(presented(b"Hello, World", headers)) == "signature-wrong"
+    other = {**GITHUB, "secrets": ["another secret"]}
+    assert scheme(**other).refusal(presented(b"Hello, World!", headers)) == "signature-wrong"
+    rotated = {**GITHUB, "secrets": ["another secret", GITHUB_SECRET]}
+    assert scheme(**rotated).refusal(presented(b"Hello, World!", headers)) is None
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
+@pytest.mark.parametrize("encoding", ["hex", "base64"])
+def test_every_algorithm_and_encoding(algorithm: str, encoding: str) -> None:
+    """As an independent implementation signs."""
+    digest = hmac.new(b"key", b'{"a":1}', algorithm).digest()
+    written = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
+    check = scheme(type="hmac", secrets=["key"], header="X-Sig", algorithm=algorithm, encoding=encoding)
+    assert check.refusal(presented(b'{"a":1}', {"X-Sig": written})) is None
+    assert check.refusal(presented(b'{"a":2}', {"X-Sig": written})) == "signature-wrong"
+    assert check.refusal(presented(b'{"a":1}', {"X-Sig": written + "="})) == "signature-malformed"
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "reason"),
+    [
+        (str(int(NOW)), None),
+        (str(int(NOW) - 300), None),
+        (str(int(NOW) + 300), None),
+        (str(int(NOW) - 301), "timestamp-stale"),
+        (str(int(NOW) + 301), "timestamp-stale"),
+        ("soon", "timestamp-malformed"),
+        ("١٧٩٠٠٠٠٠٠٠", "timestamp-malformed"),
+        ("9" * 400, "timestamp-malformed"),
+        ("-1", "timestamp-malformed"),
+        ("", "timestamp-malformed"),
+        (None, "timestamp-missing"),
+    ],
+)
+def test_a_timestamp_outside_of_the_window_is_refused(timestamp: str | None, reason: str | None) -> None:
+    """300 s on both sides. The timestamp is signed too, so nobody can freshen an old request."""
+    check = scheme(
+        type="hmac",
+        secrets=["key"],
+        header="X-Sig",
+        template="v0:{timestamp}:{body}",
+        timestampHeader="X-Time",
+        toleranceSeconds=300,
+    )
+    body = b'{"amount":"{timestamp}"}'  # what looks like a placeholder in the body is none
+    signed = b"v0:" + (timestamp or "").encode() + b":" + body
+    headers = {"X-Sig": hmac.new(b"key", signed, "sha256").hexdigest()}
+    if timestamp is not None:
+        headers["X-Time"] = timestamp
+    assert check.refusal(presented(body, headers, now=NOW)) == reason
+    if reason is None:
+        headers["X-Time"] = str(int(NOW) - 1)
+        assert check.refusal(presented(body, headers, now=NOW)) == "signature-wrong"
+
+
+def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
+    """Meta escapes non-ASCII characters before it signs, so only the raw bytes will do."""
+    body = rb'{"text":"\u00e1\u00e9 \/"}'
+    assert META.refusal(presented(body, meta_signature(body))) is None
+    assert META.refusal(presented(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
+    assert META.refusal(presented(body, meta_signature(body, b"other"))) == "signature-wrong"
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ({"hub.mode": "subscribe", "hub.verify_token": "a token", "hub.challenge": "42"}, Handshake(200, "42")),
+        ({"hub.mode": "subscribe", "hub.verify_token": "a guess", "hub.challenge": "42"}, Handshake(403)),
+        ({"hub.mode": "subscribe", "hub.verify_token": "é", "hub.challenge": "42"}, Handshake(403)),
+        ({"hub.mode": "subscribe", "hub.challenge": "42"}, Handshake(403)),
+        ({"hub.mode": "unsubscribe", "hub.verify_token": "a token"}, None),
+        ({}, None),
+    ],
+)
+def test_metas_challenge_is_echoed_to_whoever_knows_the_token(query: dict[str, str], answer: Handshake | None) -> None:
+    """And to nobody else; by GET alone."""
+    assert META.handshake(presented(method="GET", query=query)) == answer
+    assert META.handshake(presented(method="POST", query=query)) is None
+
+
+def test_without_a_verify_token_no_challenge_is_answered() -> None:
+    """An empty token of the caller must not equal a token that isn't there."""
+    query = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "42"}
+    check = scheme(type="meta", secrets=["app secret"])
+    assert check.handshake(presented(method="GET", query=query)) == Handshake(403)
+
+
+_SCHEMES = [
+    scheme(type="basic", secrets=["u:p"]),
+    scheme(type="bearer", secrets=["t"]),
+    scheme(type="api-key", secrets=["t"]),
+    scheme(**GITHUB),
+    scheme(
+        type="hmac",
+        secrets=["k"],
+        header="X-Sig",
+        encoding="base64",
+        template="{timestamp}.{body}",
+        timestampHeader="X-Time",
+        toleranceSeconds=1,
+    ),
+    META,
+]
+_ANY_TEXT = st.text(st.characters(codec=None), max_size=60) | st.text(string.hexdigits + "=,: ", max_size=90)
+
+
+@given(
+    value=_ANY_TEXT,
+    prefix=st.sampled_from(["", "sha256=", "Basic ", "Bearer "]),
+    timestamp=_ANY_TEXT,
+    body=st.binary(max_size=100),
+)
+def test_no_header_makes_a_scheme_raise_or_let_somebody_in(
+    value: str, prefix: str, timestamp: str, body: bytes
+) -> None:
+    """Whatever stands in the header, lone surrogates included, it is refused in so many words."""
+    names = ("Authorization", "X-Api-Key", "X-Hub-Signature-256", "X-Sig")
+    headers = {name: prefix + value for name in names} | {"X-Time": timestamp}
+    query = {"hub.mode": "subscribe", "hub.verify_token": value, "hub.challenge": value}
+    for check in _SCHEMES:
+        reason = check.refusal(presented(body, headers))
+        assert reason is not None or (prefix + value).split()[-1:] == ["t"] or value.strip() == "t"
+        handshake = check.handshake(presented(method="GET", query=query))
+        assert handshake is None or handshake.status == 403 or value == "a token"
