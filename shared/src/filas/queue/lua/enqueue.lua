@@ -1,0 +1,72 @@
+-- Put jobs, many a call. Each is told apart: put, or refused as a duplicate.
+--
+-- KEYS 1 queue  2 wake  3 dead  4 heads  5 grouped  6 last  7 waiting
+-- ARGV 1 ms that a payload is kept beyond its due time
+--      2 '1' when the call may be a repetition: a job that stands there with the same payload was put by us
+--      3 prefix of the groups' lists
+--      then five a job: id, payload, due time in ms ('' now), ms to advance it for its priority, group ('')
+-- Returns a list with 1 (put) or 0 (duplicate) a job.
+
+local JOB, RESULT = 'arq:job:', 'arq:result:'
+local keep, repeated, group_prefix = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3]
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+
+-- A score has about a 4096th of a millisecond left for the order within it. When the clock went back,
+-- the order across that moment is given up rather than the jobs held back.
+local last = tonumber(redis.call('GET', KEYS[6]) or 0)
+if last > now + 0.9 then last = now end
+local step = 1 / 2048
+
+local results = {}
+for i = 4, #ARGV, 5 do results[#results + 1] = RESULT .. ARGV[i] end
+local any_result = redis.call('EXISTS', unpack(results)) > 0
+local any_dead = redis.call('HLEN', KEYS[3]) > 0
+
+local outcomes, scores, waiting, due_now = {}, {}, 0, false
+for i = 4, #ARGV, 5 do
+  local id, payload, due, advance, group = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
+  local outcome, put = 0, false
+  if any_dead and redis.call('HEXISTS', KEYS[3], id) == 1 then
+    put = false
+  elseif any_result and redis.call('EXISTS', RESULT .. id) == 1 then
+    put = false
+  else
+    local delay = (due and due > now) and due - now or 0
+    put = redis.call('SET', JOB .. id, payload, 'NX', 'PX', string.format('%.0f', keep + delay))
+    if not put and repeated and redis.call('GET', JOB .. id) == payload then outcome = 1 end
+  end
+  if put then
+    outcome = 1
+    local score
+    if due and due > now then
+      score = due
+    else
+      last = math.max(last + step, now)
+      score = last - advance
+    end
+    local text = string.format('%.17g', score)
+    local first = true
+    if group ~= '' then
+      redis.call('HSET', KEYS[5], id, text .. '|' .. group)
+      first = redis.call('HSETNX', KEYS[4], group, id) == 1
+    end
+    if first then
+      scores[#scores + 1] = text
+      scores[#scores + 1] = id
+      if score <= now + 1 then due_now = true end
+    else
+      redis.call('RPUSH', group_prefix .. group, id)
+      waiting = waiting + 1
+    end
+  end
+  outcomes[#outcomes + 1] = outcome
+end
+
+if #scores > 0 then
+  redis.call('ZADD', KEYS[1], unpack(scores))
+  redis.call('SET', KEYS[6], string.format('%.17g', last))
+end
+if waiting > 0 then redis.call('INCRBY', KEYS[7], waiting) end
+if #scores > 0 and redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], '1') end
+return outcomes

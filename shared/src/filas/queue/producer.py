@@ -1,0 +1,207 @@
+"""Putting jobs on the queues."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from filas import metrics
+from filas.batching import MicroBatcher
+from filas.errors import StoreUnavailable
+from filas.jobs import (
+    FlowJob,
+    JobMessage,
+    NotificationJob,
+    WebhookJob,
+    flow_job_key,
+    notification_job_key,
+    webhook_job_key,
+)
+from filas.logs import get_logger
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.queue.connection import Redis
+from filas.queue.scripts import load
+from filas.queue.wire import JobEncodeError, encode_job
+
+PAYLOAD_KEPT_MS: Final = 30 * 24 * 3600 * 1000
+"""How long a payload is kept beyond its job's due time: far longer than any retry or pause."""
+
+MAX_BATCH: Final = 500
+MAX_ID_BYTES: Final = 1024
+_PRIORITY_STEP_MS: Final = 100_000_000_000
+"""A level of priority is three years of seniority: more than any queue is behind."""
+
+_log = get_logger(__name__)
+
+
+class EnqueueOutcome(StrEnum):
+    """What became of a job that was put.
+
+    `duplicate`: a job of that id waits, runs, has a kept result or is a dead letter on its way to Postgres.
+    `refused`: it can't stand in a queue (no JSON, or no id); only `enqueue_many` answers so.
+    An unknown outcome is no answer but an error: `OutcomeUnknown`.
+    """
+
+    ENQUEUED = "enqueued"
+    DUPLICATE = "duplicate"
+    REFUSED = "refused"
+
+
+class OutcomeUnknown(StoreUnavailable):
+    """Redis was lost after a job was sent, and stayed away: it may stand in the queue, or not.
+
+    Putting it again under the same id is always right.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to put. Its id is `policy.job_id(key)`.
+
+    `group`: jobs of one group run one at a time, in the order in which they were put. `defer_until_ms`: due
+    then (Unix ms), not now. `priority`: 1, 2 or 3, the order among jobs that are due when they are put; None
+    is 3, the level of stock producers too. `function`: the policy's unless given.
+    """
+
+    policy: QueuePolicy
+    key: str
+    message: JobMessage
+    group: str | None = None
+    defer_until_ms: int | None = None
+    priority: int | None = None
+    function: str | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The id under which it stands in Redis."""
+        return self.policy.job_id(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class EnqueueResult:
+    """The id of a job that was put, and whether it was new."""
+
+    job_id: str
+    outcome: EnqueueOutcome
+
+
+Arguments = tuple[bytes, bytes, int | str, int, bytes]
+"""What the script takes for a job: id, payload, due time or '', ms of seniority, group or b''."""
+
+
+class Producer:
+    """Puts jobs on the queues of one Redis. Callers of one event loop share one call to Redis.
+
+    Every method raises StoreUnavailable when Redis can't be reached or takes no writes, its subclass
+    OutcomeUnknown when the job may have been put all the same, and (but for `enqueue_many`)
+    JobEncodeError for a job that can't stand in a queue. `retry_for_s`: how long a call is repeated, under
+    the same id, after its outcome became unknown.
+    """
+
+    def __init__(self, redis: Redis, *, retry_for_s: float = 2.0) -> None:
+        self._redis = redis
+        self._retry_for_s = retry_for_s
+        self._script = load("enqueue")
+        self._batchers: dict[str, MicroBatcher[Arguments, EnqueueOutcome]] = {}
+
+    async def enqueue(self, job: NewJob) -> EnqueueResult:
+        """Put one job. Concurrent calls go to Redis together, in the order in which they were made."""
+        arguments = _arguments(job, int(time.time() * 1000))
+        return EnqueueResult(job.job_id, await self._batcher(job.policy.name).add(arguments))
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
+        """Put `jobs` in their order, whatever their queues; one outcome each, in the same order."""
+        outcomes = [EnqueueOutcome.REFUSED] * len(jobs)
+        by_queue: dict[str, list[tuple[int, Arguments]]] = {}
+        now = int(time.time() * 1000)
+        for place, job in enumerate(jobs):
+            try:
+                by_queue.setdefault(job.policy.name, []).append((place, _arguments(job, now)))
+            except JobEncodeError as error:
+                _log.warning("job.refused", queue=job.policy.name, job_key=ascii(job.key)[:200], reason=str(error))
+        for queue, placed in by_queue.items():
+            for start in range(0, len(placed), MAX_BATCH):
+                chunk = placed[start : start + MAX_BATCH]
+                answers = await self._put(queue, [arguments for _, arguments in chunk])
+                for (place, _), outcome in zip(chunk, answers, strict=True):
+                    outcomes[place] = outcome
+        return outcomes
+
+    async def add_webhook_job(
+        self, job: WebhookJob, *, group: str | None = None, defer_until_ms: int | None = None
+    ) -> EnqueueResult:
+        """Put a job on `webhook-processing`, under `webhook_job_key`."""
+        return await self.enqueue(NewJob(WEBHOOKS, webhook_job_key(job), job, group, defer_until_ms))
+
+    async def add_flow_job(
+        self, job: FlowJob, *, group: str | None = None, defer_until_ms: int | None = None
+    ) -> EnqueueResult:
+        """Put a job on `flow-processing`, under `flow_job_key`."""
+        return await self.enqueue(NewJob(FLOWS, flow_job_key(job), job, group, defer_until_ms))
+
+    async def add_notification_job(
+        self, job: NotificationJob, *, group: str | None = None, defer_until_ms: int | None = None
+    ) -> EnqueueResult:
+        """Put a job on `notifications`, under `notification_job_key`."""
+        return await self.enqueue(NewJob(NOTIFICATIONS, notification_job_key(job), job, group, defer_until_ms))
+
+    async def drain(self) -> None:
+        """Wait until everything that was given to this producer has its outcome."""
+        await asyncio.gather(*(batcher.drain() for batcher in self._batchers.values()))
+
+    def _batcher(self, queue: str) -> MicroBatcher[Arguments, EnqueueOutcome]:
+        batcher = self._batchers.get(queue)
+        if batcher is None:
+
+            async def flush(batch: Sequence[Arguments]) -> list[EnqueueOutcome]:
+                return await self._put(queue, batch)
+
+            # One batch at a time: two connections could overtake each other, and order would be lost.
+            batcher = self._batchers[queue] = MicroBatcher(flush, limit=MAX_BATCH)
+        return batcher
+
+    async def _put(self, queue: str, batch: Sequence[Arguments]) -> list[EnqueueOutcome]:
+        names = self._redis.keys(queue)
+        keys = names.of("wake", "dead", "heads", "grouped", "last", "waiting")
+        # A Cluster's client repeats a command by itself, so any call there may be a repetition.
+        head: list[object] = [PAYLOAD_KEPT_MS, "1" if self._redis.cluster else "0", names.group_prefix]
+        body = [part for arguments in batch for part in arguments]
+        deadline = time.monotonic() + self._retry_for_s
+        delay, sent = 0.02, False
+        while True:
+            try:
+                answers = await self._redis.run(self._script, keys, head + body)
+                break
+            except StoreUnavailable as error:
+                # A server that refused is sure not to have put anything; a lost connection says nothing.
+                sent = sent or self._redis.outcome_unknown(error)
+                if time.monotonic() + delay > deadline:
+                    raise (OutcomeUnknown("redis", error.reason) if sent else error) from error
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 0.5)
+                head[1] = "1" if sent else head[1]
+        outcomes = [EnqueueOutcome.ENQUEUED if answer else EnqueueOutcome.DUPLICATE for answer in answers]
+        enqueued = outcomes.count(EnqueueOutcome.ENQUEUED)
+        metrics.JOBS_ENQUEUED.labels(queue, "enqueued").inc(enqueued)
+        if enqueued < len(outcomes):
+            metrics.JOBS_ENQUEUED.labels(queue, "duplicate").inc(len(outcomes) - enqueued)
+        return outcomes
+
+
+def _arguments(job: NewJob, now_ms: int) -> Arguments:
+    if not job.key:
+        raise JobEncodeError("a job's key is empty")
+    try:
+        job_id = job.job_id.encode()
+        group = job.group.encode() if job.group else b""
+    except UnicodeEncodeError as error:
+        raise JobEncodeError(f"a job's key or group can't be written as UTF-8: {error}") from None
+    if len(job_id) > MAX_ID_BYTES or len(group) > MAX_ID_BYTES:
+        raise JobEncodeError(f"a job's id and group have at most {MAX_ID_BYTES} bytes")
+    if job.priority is not None and not 1 <= job.priority <= 3:
+        raise JobEncodeError(f"a priority is 1, 2 or 3, not {job.priority}")
+    payload = encode_job(job.function or job.policy.function, job.message, now_ms)
+    due = "" if job.defer_until_ms is None else job.defer_until_ms
+    return job_id, payload, due, (3 - (job.priority or 3)) * _PRIORITY_STEP_MS, group

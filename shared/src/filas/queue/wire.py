@@ -1,0 +1,157 @@
+"""How a job stands in Redis: arq's dictionaries, in JSON.
+
+A job is `{"t":try or null,"f":function,"a":[…],"k":{…},"et":ms}`; ours carry their message under `k.job`.
+A result is that with `s` (success), `r` (result), `st`, `ft` (ms), `q` (queue) and `id`. An exception in
+`r` is `{"$error":{"type":…,"message":…}}`. `serialize` and `deserialize` are for stock arq clients and
+workers on our queues. Never pickle: what stands in Redis is not code.
+"""
+
+import asyncio
+from typing import Any, TypeVar
+
+import msgspec
+
+from filas import errors
+from filas.errors import FilasError, JobDecodeError
+from filas.jobs import SCHEMA_VERSION, JobMessage, decode
+from filas.policies import QueuePolicy
+
+Message = TypeVar("Message", bound=JobMessage)
+
+
+class JobFailed(FilasError):
+    """What a stored result raises when its error's type isn't one that we rebuild: `type: message`."""
+
+
+class JobEncodeError(errors.PermanentError):
+    """A job that can't be put: its message is no JSON (a lone surrogate, say), or its key is no id."""
+
+
+class Keywords(msgspec.Struct):
+    """The `k` of a job. A stock producer's other keyword arguments are dropped here."""
+
+    job: msgspec.Raw = msgspec.Raw(b"")
+
+
+class Envelope(msgspec.Struct):
+    """A job as arq stores it, its message not yet decoded."""
+
+    f: str
+    a: list[msgspec.Raw] = []
+    k: Keywords = msgspec.field(default_factory=Keywords)
+    t: int | None = None
+    et: int = 0
+
+
+class Call(msgspec.Struct):
+    """What a function without a message type is called with: the arguments of `enqueue_job`."""
+
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class _WholeEnvelope(msgspec.Struct):
+    f: str
+    a: list[Any] = []
+    k: dict[str, Any] = {}
+
+
+def _encode_other(value: object) -> object:
+    if isinstance(value, BaseException):
+        return {"$error": {"type": type(value).__name__, "message": str(value)}}
+    raise TypeError(f"a {type(value).__name__} can't stand in a job")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_encode_other)
+_envelopes = msgspec.json.Decoder(Envelope)
+_whole_envelopes = msgspec.json.Decoder(_WholeEnvelope)
+_decoders: dict[type[JobMessage], msgspec.json.Decoder[Any]] = {}
+
+_KNOWN_ERRORS: dict[str, type[BaseException]] = {
+    "CancelledError": asyncio.CancelledError,
+    "TimeoutError": TimeoutError,
+    "ValueError": ValueError,
+    "TypeError": TypeError,
+    "KeyError": KeyError,
+    "RuntimeError": RuntimeError,
+    "PermanentError": errors.PermanentError,
+    "JobDecodeError": JobDecodeError,
+}
+
+
+def encode(value: object) -> bytes:
+    """JSON, exceptions included. Raises JobEncodeError for what JSON has no form for."""
+    try:
+        return _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
+        raise JobEncodeError(f"a value can't be written as JSON: {error}") from None
+
+
+def encode_job(function: str, message: object, enqueued_at_ms: int) -> bytes:
+    """The payload of one of our own jobs."""
+    return encode({"t": None, "f": function, "a": (), "k": {"job": message}, "et": enqueued_at_ms})
+
+
+def decode_envelope(payload: bytes) -> Envelope:
+    """The job that `payload` is. Raises JobDecodeError when it is none."""
+    try:
+        return _envelopes.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise JobDecodeError(f"a job that is not arq's JSON: {error}") from None
+
+
+def raw_message(envelope: Envelope) -> bytes:
+    """The JSON of the message: `k.job`, or the only positional argument of a stock producer; else empty."""
+    raw = bytes(envelope.k.job)
+    return raw or (bytes(envelope.a[0]) if len(envelope.a) == 1 else b"")
+
+
+def decode_message(policy: QueuePolicy, envelope: Envelope, message_type: type[Message]) -> Message:
+    """The message in `envelope`. Raises JobDecodeError as `filas.jobs.decode` does."""
+    raw = raw_message(envelope)
+    decoder = _decoders.get(message_type)
+    if decoder is None:
+        decoder = _decoders[message_type] = msgspec.json.Decoder(message_type)
+    try:
+        message: Message = decoder.decode(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # The slow way says what is wrong, in the words of the schema's own module.
+        try:
+            value: object = msgspec.json.decode(raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise JobDecodeError(f"a job of {policy.name} has no message: {error}") from None
+        return decode(policy, value, message_type)
+    if message.schema_version > SCHEMA_VERSION:
+        return decode(policy, {"schemaVersion": message.schema_version}, message_type)
+    return message
+
+
+def decode_call(payload: bytes) -> Call:
+    """The arguments of a job of a stock producer. Raises JobDecodeError."""
+    try:
+        whole = _whole_envelopes.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise JobDecodeError(f"a job that is not arq's JSON: {error}") from None
+    return Call(whole.a, whole.k)
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """`job_serializer` of stock arq, for jobs and results alike. Raises what arq expects: any exception."""
+    return encode(job)
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    """`job_deserializer` of stock arq. The error of a failed job comes back as an exception."""
+    job: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
+    result = job.get("r")
+    if isinstance(result, dict) and set(result) == {"$error"}:
+        job["r"] = _rebuild(result["$error"])
+    return job
+
+
+def _rebuild(error: object) -> BaseException:
+    if not isinstance(error, dict):
+        return JobFailed(str(error))
+    name, message = str(error.get("type", "")), str(error.get("message", ""))
+    known = _KNOWN_ERRORS.get(name)
+    return known(message) if known else JobFailed(f"{name}: {message}")
