@@ -1,0 +1,84 @@
+"""Stored secrets: what is sealed opens with its own key alone, and nothing shows a key."""
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas.errors import SecretUnreadable
+from filas.secrets import SecretBox
+
+BOX = SecretBox("a key of the installation")
+ANY_TEXT = st.text(st.characters())
+
+
+@given(ANY_TEXT)
+def test_whatever_is_sealed_opens_again(text: str) -> None:
+    """Empty text, NUL and lone surrogates included."""
+    assert BOX.open(BOX.seal(text)) == text
+
+
+def test_a_seal_hides_its_text_and_differs_each_time() -> None:
+    """Two seals of one text don't tell that it is the same."""
+    first, second = BOX.seal("hunter2"), BOX.seal("hunter2")
+    assert first.startswith("enc:")
+    assert "hunter2" not in first
+    assert first != second
+
+
+def test_another_key_opens_nothing() -> None:
+    """A changed FILAS_SECRET_KEY is an error that says so, not garbage."""
+    with pytest.raises(SecretUnreadable, match="FILAS_SECRET_KEY"):
+        SecretBox("another key").open(BOX.seal("text"))
+
+
+@given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=255))
+def test_a_changed_seal_does_not_open(position: int, change: int) -> None:
+    """Every byte of the value is protected: version, nonce, text and tag."""
+    raw = bytearray(base64.urlsafe_b64decode(BOX.seal("12 characters")[4:]))
+    raw[position] ^= change
+    with pytest.raises(SecretUnreadable):
+        BOX.open("enc:" + base64.urlsafe_b64encode(bytes(raw)).decode())
+
+
+@pytest.mark.parametrize("value", ["enc:", "enc:%%%", "enc:AQ==", "enc:é", "plain", "env:NAME", ""])
+def test_what_was_never_sealed_is_refused(value: str) -> None:
+    """A damaged or foreign value is a SecretUnreadable, whatever its shape."""
+    with pytest.raises(SecretUnreadable):
+        BOX.open(value)
+
+
+def test_reveal_reads_the_environment_a_seal_or_the_literal() -> None:
+    """`env:` names a variable, `enc:` opens, anything else is the secret itself."""
+    environ = {"STRIPE_SECRET": "from outside", "EMPTY": ""}
+    assert BOX.reveal("env:STRIPE_SECRET", environ) == "from outside"
+    assert BOX.reveal("env:EMPTY", environ) == ""
+    assert BOX.reveal(BOX.seal("sealed"), environ) == "sealed"
+    assert BOX.reveal("literal", environ) == "literal"
+
+
+def test_reveal_names_the_variable_that_is_missing() -> None:
+    """The operator learns which one to set."""
+    with pytest.raises(SecretUnreadable, match="STRIPE_SECRET"):
+        BOX.reveal("env:STRIPE_SECRET", {})
+
+
+def test_seal_fields_seals_the_named_literals_alone() -> None:
+    """Lists are sealed item by item; references, seals, other types and other fields stay."""
+    already = BOX.seal("old")
+    config = {"url": "https://crm.example", "secret": "new", "tokens": ["a", "env:B", already], "port": 1, "none": None}
+    sealed = BOX.seal_fields(config, ["secret", "tokens", "port", "none", "absent"])
+    assert sealed["url"] == "https://crm.example"
+    assert BOX.open(sealed["secret"]) == "new"
+    assert BOX.open(sealed["tokens"][0]) == "a"
+    assert sealed["tokens"][1:] == ["env:B", already]
+    assert (sealed["port"], sealed["none"]) == (1, None)
+    assert "absent" not in sealed
+    assert config["secret"] == "new"
+
+
+def test_a_box_never_shows_its_key() -> None:
+    """Not even in a traceback's locals."""
+    assert "installation" not in repr(BOX)
+    assert "installation" not in str(vars(BOX))
