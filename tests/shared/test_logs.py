@@ -1,0 +1,120 @@
+"""The log: one line an event, in either form, and nothing in it that doesn't belong there."""
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas import logs
+from filas.errors import StoreUnavailable
+from filas.setting_types import Secret
+
+
+LEVELS: dict[str, int] = {}
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    """The log is the process's; each test gives it back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def written(fmt: str, *, level: str = "info") -> tuple[io.StringIO, structlog.typing.FilteringBoundLogger]:
+    stream = io.StringIO()
+    logs.configure(level, fmt, "notifier", stream)  # type: ignore[arg-type]
+    return stream, logs.get_logger("tests")
+
+
+def test_json_is_one_object_a_line() -> None:
+    stream, log = written("json")
+    log.info("job.retry_scheduled", job_id="j-1", delay_s=2)
+    line = json.loads(stream.getvalue())
+    assert line.pop("time").endswith("Z")
+    assert line == {
+        "event": "job.retry_scheduled",
+        "level": "info",
+        "service": "notifier",
+        "logger_name": "tests",
+        "job_id": "j-1",
+        "delay_s": 2,
+    }
+
+
+def test_console_reads_time_level_service_event_and_fields() -> None:
+    stream, log = written("console")
+    log.warning("job.retry_scheduled", job_id="j-1", reason="no answer", odd="a\nb")
+    pattern = (
+        r"\d\d:\d\d:\d\d\.\d{3} warning notifier +job\.retry_scheduled job_id=j-1 reason=\"no answer\" odd='a\\nb'\n"
+    )
+    assert re.fullmatch(pattern, stream.getvalue())
+
+
+def test_what_is_below_the_level_is_not_written() -> None:
+    stream, log = written("json", level="warning")
+    log.info("job.started")
+    logging.getLogger("anybody").info("hello")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_a_store_that_is_away_is_one_line_without_a_trace(fmt: str) -> None:
+    stream, log = written(fmt)
+    try:
+        raise StoreUnavailable("redis", "connection refused")
+    except StoreUnavailable as error:
+        log.error("job.given_back", exc_info=error)
+        log.exception("job.given_back")
+    assert len(stream.getvalue().splitlines()) == 2
+    assert "redis: connection refused" in stream.getvalue()
+    assert "Traceback" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_a_bug_shows_its_trace(fmt: str) -> None:
+    stream, log = written(fmt)
+    try:
+        LEVELS["absent"]
+    except KeyError:
+        log.exception("job.failed", job_id="j-1")
+    assert "Traceback" in stream.getvalue()
+    assert "KeyError: 'absent'" in stream.getvalue()
+
+
+def test_secrets_are_hidden() -> None:
+    stream, log = written("json")
+    log.info("channel.loaded", password="pa55word", key=Secret("pa55word"), authorization="Bearer pa55word")
+    assert "pa55word" not in stream.getvalue()
+
+
+def test_context_bound_in_a_task_stands_in_its_lines() -> None:
+    stream, log = written("json")
+    logs.bind_context(job_id="j-1")
+    log.info("job.started")
+    assert json.loads(stream.getvalue())["job_id"] == "j-1"
+
+
+def test_other_libraries_take_the_same_way_out() -> None:
+    stream, _ = written("json")
+    logging.getLogger("a.library").warning("three of %s", "four")
+    line = json.loads(stream.getvalue())
+    assert (line["event"], line["message"], line["logger_name"]) == ("library.message", "three of four", "a.library")
+
+
+@given(st.dictionaries(st.sampled_from(["job_id", "reason", "error"]), st.text(st.characters())))
+@pytest.mark.parametrize("fmt", ["json", "console"])
+def test_no_value_breaks_the_line(fmt: str, fields: dict[str, str]) -> None:
+    stream, log = written(fmt)
+    log.info("odd.values", **fields)
+    assert len(stream.getvalue().split("\n")) == 2

@@ -1,0 +1,134 @@
+"""Settings: what a process reads, and the one line that a wrong value gets."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas.errors import SettingsError
+from filas.setting_types import Secret
+from filas.settings import (
+    PROCESSES,
+    FlowRunnerSettings,
+    IngestServeSettings,
+    IngestWorkSettings,
+    NotifierSettings,
+    ProcessSettings,
+    RedisSettings,
+    load,
+    variables,
+)
+
+NEEDED = {
+    "DATABASE_URL": "postgresql://user:pa55word@db.example:5432/filas",
+    "FILAS_SECRET_KEY": "key-of-the-tests",
+    "FILAS_ADMIN_TOKEN": "token-of-the-tests",
+}
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    settings = load(IngestServeSettings, NEEDED)
+    assert (settings.ingest_host, settings.ingest_port, settings.ingest_admin_port) == ("127.0.0.1", 8080, 8081)
+    assert (settings.redis.redis_host, settings.redis.redis_port) == ("127.0.0.1", 6379)
+    assert (settings.rate_limit_per_ip, settings.auth_failures_per_ip) == (0, 60)
+    assert load(FlowRunnerSettings, NEEDED).flow_runner_admin_port == 8082
+    assert load(NotifierSettings, NEEDED).notifier_admin_port == 8083
+    assert load(IngestWorkSettings, NEEDED).ingest_worker_admin_port == 8084
+
+
+def test_every_kind_of_value_is_read() -> None:
+    settings = load(
+        NotifierSettings,
+        NEEDED
+        | {
+            "REDIS_SENTINELS": "a.example:26379, [::1]:26380",
+            "REDIS_SENTINEL_MASTER": "main",
+            "REDIS_TLS": "True",
+            "REDIS_PASSWORD": "pw",
+            "LOG_LEVEL": "DEBUG",
+            "OUTBOUND_ALLOW": "127.0.0.0/8, ::1",
+            "OUTBOUND_PORTS": "443,8443",
+            "NOTIFIER_CONCURRENCY": " 7 ",
+        },
+    )
+    assert settings.redis.redis_sentinels == (("a.example", 26379), ("::1", 26380))
+    assert settings.redis.redis_tls is True
+    assert settings.redis.redis_password == Secret("pw")
+    assert settings.logs.log_level == "debug"
+    assert str(settings.outbound.outbound_allow) == "127.0.0.0/8,::1/128"
+    assert settings.outbound.outbound_ports == (443, 8443)
+    assert settings.notifier_concurrency == 7
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    """Docker Compose passes a variable that is not set on as an empty one."""
+    assert load(RedisSettings, {"REDIS_PORT": "", "REDIS_PASSWORD": "  "}) == RedisSettings()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        ({"REDIS_PORT": "abc"}, "REDIS_PORT='abc' is not a whole number from 0 to 65535"),
+        ({"REDIS_PORT": "65536"}, "REDIS_PORT='65536' is not a whole number from 0 to 65535"),
+        ({"REDIS_DB": "-1"}, "REDIS_DB='-1' is not a whole number of at least 0"),
+        ({"NOTIFIER_CONCURRENCY": "0"}, "NOTIFIER_CONCURRENCY='0' is not a whole number of at least 1"),
+        ({"REDIS_TLS": "perhaps"}, "REDIS_TLS='perhaps' is not true or false"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT='xml' is not one of json, console"),
+        ({"LOG_FORMAT": "a\nb"}, "LOG_FORMAT='a\\nb' is not one of json, console"),
+        (
+            {"OUTBOUND_ALLOW": "10.0.0.0/8,home"},
+            "OUTBOUND_ALLOW='10.0.0.0/8,home' is not a list of networks such as 10.0.0.0/8,::1/128",
+        ),
+        ({"OUTBOUND_PORTS": "0"}, "OUTBOUND_PORTS='0' is not a list of ports such as 443,8443"),
+        (
+            {"REDIS_SENTINELS": "nowhere"},
+            "REDIS_SENTINELS='nowhere' is not a list of addresses such as host-a:26379,host-b:26379",
+        ),
+        ({"REDIS_SENTINELS": "a:1"}, "REDIS_SENTINEL_MASTER is not set, but REDIS_SENTINELS is"),
+        ({"REDIS_CLUSTER": "true", "REDIS_DB": "1"}, "REDIS_DB must be 0 on a Cluster, which has one database only"),
+        (
+            {"FILAS_SECRET_KEY": ""},
+            "FILAS_SECRET_KEY is not set: Encrypts stored secrets; the same in every process, long and random",
+        ),
+    ],
+)
+def test_a_wrong_value_gets_one_line_that_names_its_variable(wrong: dict[str, str], line: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load(NotifierSettings, NEEDED | wrong)
+    assert str(refused.value) == line
+
+
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@[h/d", "postgres://h:x/d"])
+def test_a_wrong_database_address_is_not_repeated(url: str) -> None:
+    """It may hold a password."""
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not an address") as refused:
+        load(NotifierSettings, NEEDED | {"DATABASE_URL": url})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_secrets_never_show_themselves() -> None:
+    for process in PROCESSES:
+        shown = repr(load(process, NEEDED | {"REDIS_PASSWORD": "pa55word"}))
+        for secret in ("pa55word", "key-of-the-tests", "token-of-the-tests"):
+            assert secret not in shown
+    assert f"{Secret('x')} {Secret('x')!s}" == "*** ***"
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_each_variable_says_what_it_means_and_its_default_loads_as_itself(process: type[ProcessSettings]) -> None:
+    found = variables(process)
+    assert all(variable.description for variable in found)
+    written = {variable.name: variable.default for variable in found if variable.default is not None}
+    assert load(process, NEEDED | written) == load(process, NEEDED)
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@given(data=st.data())
+def test_no_text_makes_loading_fail_in_another_way(process: type[ProcessSettings], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from([variable.name for variable in variables(process)]))
+    line = name
+    try:
+        load(process, NEEDED | {name: data.draw(st.text())})
+    except SettingsError as refused:
+        line = str(refused)
+    assert "\n" not in line
+    assert "_" in line

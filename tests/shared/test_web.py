@@ -1,0 +1,157 @@
+"""The private listener, problem documents, and the start and stop of a process."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from filas.errors import StoreUnavailable
+from filas.web import Health, build_private_app, problem, serve_app
+
+PROCESS = """
+import asyncio, os, sys
+from filas.settings import IngestWorkSettings
+from filas.web import Health, build_private_app, run_service, serve_app
+
+async def work(settings: IngestWorkSettings, stop: asyncio.Event) -> None:
+    async with serve_app(build_private_app(Health()), "127.0.0.1", settings.ingest_worker_admin_port) as port:
+        print("ready", port, flush=True)
+        await stop.wait()
+        print("stopping", flush=True)
+        if "STUBBORN" in os.environ:
+            await asyncio.Event().wait()
+
+sys.exit(run_service("ingest-work", IngestWorkSettings, work, os.environ))
+"""
+
+
+@asynccontextmanager
+async def listener(health: Health, *routes: web.RouteDef) -> AsyncIterator[aiohttp.ClientSession]:
+    app = build_private_app(health, routes, client_max_size=100)
+    async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
+        yield session
+
+
+async def test_readyz_names_each_store_that_is_away() -> None:
+    problems: dict[str, str | None] = {"postgres": "connection refused", "redis": None}
+    health = Health()
+    health.add("postgres", lambda: problems["postgres"])
+    health.add("redis", lambda: problems["redis"])
+    async with listener(health) as http:
+        answer = await http.get("/readyz")
+        assert answer.status == 503
+        assert await answer.json() == {"status": "unready", "problems": {"postgres": "connection refused"}}
+        metrics = await (await http.get("/metrics")).text()
+        assert 'filas_store_up{store="postgres"} 0.0' in metrics
+        assert 'filas_store_up{store="redis"} 1.0' in metrics
+        problems["postgres"] = None
+        answer = await http.get("/readyz")
+        assert (answer.status, await answer.json()) == (200, {"status": "ready"})
+
+
+async def test_livez_says_alive_whatever_is_away() -> None:
+    health = Health()
+    health.add("redis", lambda: "gone")
+    async with listener(health) as http:
+        answer = await http.get("/livez")
+        assert (answer.status, await answer.json()) == (200, {"status": "alive"})
+
+
+async def test_a_process_that_drains_is_not_ready() -> None:
+    health = Health()
+    health.draining = True
+    async with listener(health) as http:
+        assert (await (await http.get("/readyz")).json())["problems"] == {"process": "draining"}
+
+
+async def test_every_failure_is_a_problem_document() -> None:
+    async def bug(_request: web.Request) -> web.Response:
+        raise KeyError("pa55word")
+
+    async def away(_request: web.Request) -> web.Response:
+        raise StoreUnavailable("postgres", "connection to db.example refused")
+
+    async def read(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    async def listed(_request: web.Request) -> web.Response:
+        return problem(422, "The flow has errors", errors=[{"nodeId": "a"}])
+
+    routes = [web.get("/bug", bug), web.get("/away", away), web.post("/read", read), web.get("/listed", listed)]
+    async with listener(Health(), *routes) as http:
+        expected = {
+            ("GET", "/bug"): (500, "Internal error"),
+            ("GET", "/away"): (503, "A store is away"),
+            ("GET", "/nowhere"): (404, "Not Found"),
+            ("DELETE", "/bug"): (405, "Method Not Allowed"),
+            ("POST", "/read"): (413, "Request Entity Too Large"),
+            ("GET", "/listed"): (422, "The flow has errors"),
+        }
+        for (method, path), (status, title) in expected.items():
+            async with http.request(method, path, data=b"x" * 200 if method == "POST" else None) as answer:
+                assert answer.content_type == "application/problem+json"
+                document = await answer.json(content_type=None)
+                assert (answer.status, document["status"], document["title"]) == (status, status, title)
+                assert "pa55word" not in str(document)
+                assert (answer.headers.get("Retry-After") is not None) == (status == 503)
+                assert (answer.headers.get("Allow") is not None) == (status == 405)
+                assert ("errors" in document) == (status == 422)
+
+
+@asynccontextmanager
+async def process(**environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    given = {"DATABASE_URL": "postgresql://nowhere/", "INGEST_WORKER_ADMIN_PORT": "0", "PATH": os.environ["PATH"]}
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROCESS, env=given | environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_stops_a_process_in_good_order(number: signal.Signals) -> None:
+    async with process() as running:
+        assert running.stdout is not None
+        assert (await running.stdout.readline()).startswith(b"ready")
+        running.send_signal(number)
+        assert await running.stdout.readline() == b"stopping\n"
+        assert await asyncio.wait_for(running.wait(), 10) == 0
+
+
+async def test_a_second_signal_does_not_wait() -> None:
+    async with process(STUBBORN="1") as running:
+        assert running.stdout is not None
+        await running.stdout.readline()
+        running.send_signal(signal.SIGTERM)
+        assert await running.stdout.readline() == b"stopping\n"
+        running.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(running.wait(), 10) == 1
+
+
+async def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
+    async with process(REDIS_PORT="abc") as running:
+        _, errors = await asyncio.wait_for(running.communicate(), 10)
+        assert running.returncode == 2
+        assert errors == b"REDIS_PORT='abc' is not a whole number from 0 to 65535\n"
+
+
+async def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
+    async with (
+        serve_app(web.Application(), "127.0.0.1", 0) as taken,
+        process(INGEST_WORKER_ADMIN_PORT=str(taken)) as running,
+    ):
+        _, errors = await asyncio.wait_for(running.communicate(), 10)
+    assert running.returncode == 1
+    assert b"process.failed" in errors
+    assert b"Traceback" not in errors
