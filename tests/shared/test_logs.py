@@ -15,7 +15,6 @@ from filas import logs
 from filas.errors import StoreUnavailable
 from filas.setting_types import Secret
 
-
 LEVELS: dict[str, int] = {}
 
 
