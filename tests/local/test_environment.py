@@ -40,7 +40,9 @@ def test_a_taken_port_is_one_line_with_its_variable() -> None:
         other.listen()
         port = other.getsockname()[1]
         variables = environment.with_defaults(KEYS | free_ports() | {"NOTIFIER_ADMIN_PORT": str(port)})
-        with pytest.raises(WrongSetting, match=rf"^a port is taken: 127\.0\.0\.1:{port}; set NOTIFIER_ADMIN_PORT .*$"):
+        with pytest.raises(
+            WrongSetting, match=rf"^a port is taken: 127\.0\.0\.1:{port}; set NOTIFIER_ADMIN_PORT to a free one$"
+        ):
             environment.check(variables)
 
 

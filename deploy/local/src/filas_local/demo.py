@@ -1,10 +1,9 @@
 """The demo: a flow that shows condition, API call, delay and message, loaded through the API like anybody's."""
 
 import json
-import urllib.error
-import urllib.request
 from typing import Any
 
+from filas.cli.client import Client, Refused
 from filas_local.launching import LocalRunError
 
 FLOW_ID = WEBHOOK_ID = "demo"
@@ -71,25 +70,13 @@ def flow(health_url: str) -> dict[str, Any]:
 
 def load(api_url: str, token: str) -> None:
     """Put channel, flow and webhook. What is the same already stays as it is. Raises LocalRunError."""
-    for route, document in (
-        (f"/api/channels/{CHANNEL_ID}", CHANNEL),
-        (f"/api/flows/{FLOW_ID}", flow(f"{api_url}/livez")),
-        (f"/api/webhooks/{WEBHOOK_ID}", WEBHOOK),
-    ):
-        request = urllib.request.Request(  # noqa: S310 - the address is our own, always http
-            api_url + route,
-            data=json.dumps(document).encode(),
-            method="PUT",
-            headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - as above
-                pass
-        except urllib.error.HTTPError as error:
-            answer = " ".join(error.read().decode(errors="replace").split())
-            raise LocalRunError(f"the demo can't be loaded: PUT {route} answered {error.code} {answer}") from None
-        except OSError as error:
-            raise LocalRunError(f"the demo can't be loaded: PUT {route}: {error}") from None
+    api = Client(api_url, token)
+    try:
+        api.put("channels", CHANNEL_ID, body=CHANNEL)
+        api.put("flows", FLOW_ID, body=flow(f"{api_url}/livez"))
+        api.put("webhooks", WEBHOOK_ID, body=WEBHOOK)
+    except Refused as error:
+        raise LocalRunError(f"the demo can't be loaded: {error.message} {error.errors or ''}".strip()) from None
 
 
 def curl_line(public_url: str) -> str:

@@ -70,7 +70,7 @@ def _check_free(name: str, host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                message = f"a port is taken: {host}:{port}; set {name} to a free one, e.g. {name}={port + 1000} make up"
+                message = f"a port is taken: {host}:{port}; set {name} to a free one"
             else:
                 message = f"{name}: can't listen on {host}:{port}: {error.strerror}"
             raise WrongSetting(message) from None

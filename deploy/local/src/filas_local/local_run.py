@@ -4,7 +4,6 @@ import asyncio
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -21,7 +20,7 @@ from filas_local.supervision import Program, Supervisor, Watch
 from filas_local.terminal import LogReader, Terminal
 
 READY_TIMEOUT_S = 60.0
-EXPORTED = ("DATABASE_URL", "FILAS_ADMIN_TOKEN", "FILAS_SECRET_KEY", *environment.PORTS)
+EXPORTED = ("DATABASE_URL", "FILAS_ADMIN_TOKEN", "FILAS_SECRET_KEY", "ADMIN_HOST", *environment.PORTS)
 
 
 class Stopped(Exception):
@@ -76,6 +75,7 @@ class LocalRun:
             self._servers.append(postgres)
             variables["DATABASE_URL"] = postgres.dsn()
         exported = {name: value for name, value in variables.items() if name in EXPORTED or name.startswith("REDIS_")}
+        exported["FILAS_URL"] = environment.admin_url(variables)
         if variables.get("REDIS_PASSWORD"):
             exported["REDISCLI_AUTH"] = variables["REDIS_PASSWORD"]
         self._home.write_environment(exported)
@@ -144,7 +144,7 @@ class LocalRun:
 
     def _banner(self) -> str:
         api = environment.admin_url(self._environment)
-        kept = f"in {_short(self._home.path)}/env: set -a; . {_short(self._home.path)}/env"
+        kept = f"set -a; . {_short(self._home.path)}/env"
         return "\n".join(
             (
                 "",
@@ -152,7 +152,7 @@ class LocalRun:
                 f"  webhooks     {environment.public_url(self._environment)}/webhooks/…",
                 f"  API          {api}/api/…",
                 f"  admin token  {self._environment['FILAS_ADMIN_TOKEN']}",
-                f"  addresses    {kept}",
+                f"  for a shell  {kept}   (then .venv/bin/filas stats, doctor, …; redis-cli -p $REDIS_PORT)",
                 "",
                 "Try it in another terminal, and read the answer here:",
                 "",
@@ -163,10 +163,12 @@ class LocalRun:
 
 
 def _answers_200(url: str) -> bool:
+    # Loopback is never reached through a proxy, whatever the environment says.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(url, timeout=2) as answer:  # noqa: S310 - the address is our own, always http
+        with opener.open(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False
 
 
