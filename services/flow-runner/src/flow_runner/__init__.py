@@ -1,0 +1,1 @@
+"""flow-runner: the owner of the queue flow-processing. It walks the flows."""

@@ -1,0 +1,281 @@
+"""Walks an execution from where it stands, until it ends, waits, or its turn is up.
+
+A checkpoint is where an effect is. Pure nodes ride along: what they did is written with the next effect, or
+when the turn ends. After a call to the outside only pure nodes can run before its checkpoint, so between an
+effect and its record lies no waiting. After a crash, pure nodes run again, and a call is made again under the
+same key, `execution:seq`.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from filas import identity
+from filas.errors import PermanentError
+from filas.flows import graph
+from filas.flows.definition import Node
+from filas.flows.templates import TemplateError
+from filas.metrics import EXECUTIONS
+from filas.models import (
+    FINAL_EXECUTION_STATUSES,
+    Checkpoint,
+    ClaimedExecution,
+    ErrorDetail,
+    ExecutionStatus,
+    NewNotification,
+    StepStatus,
+)
+from flow_runner import retrying
+from flow_runner.budget import Budget
+from flow_runner.nodes.visit import Done, Finish, NodeFailure, Outcome, Visit, Wait
+from flow_runner.plan import Plan
+from flow_runner.ports import Clock, ExecutionStore, Outbound, Secrets
+from flow_runner.registry import RUNNERS
+from flow_runner.scope import ExecutionScope
+from flow_runner.state import MAX_STATE_BYTES, Pending, State, decode, encode
+from flow_runner.steps import StepLog
+
+_BREATH_EVERY = 25
+_MAX_UNSAVED_STEPS = 200
+
+
+class Engine:
+    """Runs turns of executions, each alone; many run at a time in one process."""
+
+    def __init__(self, store: ExecutionStore, outbound: Outbound, secrets: Secrets, clock: Clock) -> None:
+        self._store = store
+        self._outbound = outbound
+        self._secrets = secrets
+        self._clock = clock
+
+    async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> ExecutionStatus:
+        """Runs one turn and gives the status that it ended in.
+
+        Raises LeaseLost when somebody else holds the execution by now, StoreUnavailable, and PermanentError
+        when the execution can't be run by this version.
+        """
+        if claimed.state is None and claimed.node_id not in plan.nodes:
+            raise PermanentError(f"version {plan.version} of flow {plan.flow_id} has no node {claimed.node_id}")
+        state = decode(claimed.state) if claimed.state else State(stack=[claimed.node_id])
+        secrets = await self._secrets.revealed() if plan.uses_secrets else {}
+        scope = ExecutionScope(claimed, plan, state, secrets)
+        return await _Turn(self._store, self._outbound, self._clock, claimed, plan, budget, state, scope).run()
+
+
+class _Turn:
+    """One turn of one execution."""
+
+    def __init__(
+        self,
+        store: ExecutionStore,
+        outbound: Outbound,
+        clock: Clock,
+        claimed: ClaimedExecution,
+        plan: Plan,
+        budget: Budget,
+        state: State,
+        scope: ExecutionScope,
+    ) -> None:
+        self._store, self._outbound, self._clock = store, outbound, clock
+        self._claimed, self._plan, self._budget = claimed, plan, budget
+        self._state, self._scope = state, scope
+        self._steps = StepLog(scope.redactor)
+        self._notifications: list[NewNotification] = []
+        self._effect_unsaved = False
+        self._ended: ExecutionStatus | None = None
+        timeout = timedelta(milliseconds=plan.settings.timeout_ms)
+        self._deadline = claimed.deadline_at or claimed.started_at + timeout
+
+    async def run(self) -> ExecutionStatus:
+        visits = 0
+        while self._ended is None:
+            if self._claimed.cancel_requested:
+                await self._end("cancelled")
+            elif self._clock.now() >= self._deadline:
+                message = f"the execution took longer than {self._plan.settings.timeout_ms} ms"
+                await self._end("timed-out", ErrorDetail(kind="timeout", message=message))
+            elif self._state.pending is None and not self._state.stack:
+                await self._end("succeeded")
+            else:
+                visits += 1
+                if visits % _BREATH_EVERY == 0:
+                    await asyncio.sleep(0)
+                await self._next_node()
+        return self._ended
+
+    async def _next_node(self) -> None:
+        pending = self._state.pending
+        node_id = pending.node if pending else self._state.stack[-1]
+        node = self._plan.nodes.get(node_id)
+        if node is None:
+            raise PermanentError(f"version {self._plan.version} of flow {self._plan.flow_id} has no node {node_id}")
+        call_s = RUNNERS[node.type].call_s(node.data)
+        if not self._budget.allows(call_s):
+            await self._save("queued")
+            return
+        # Before the node is taken off the stack: whoever goes on from here after a crash visits it.
+        unsaved_effects = self._effect_unsaved or bool(self._notifications)
+        if (call_s and unsaved_effects) or len(self._steps.records) >= _MAX_UNSAVED_STEPS:
+            await self._save("running")
+        if pending is None and not await self._enter(node_id):
+            return
+        visit = self._visit(node, pending, call_s)
+        self._steps.begin(visit, node.type, pending.started_at if pending else visit.now)
+        announced = pending is not None and pending.reason == "effect"
+        if RUNNERS[node.type].announced(node.data) and not announced:
+            self._state.pending = self._pending(visit, "effect")
+            await self._save("running", started=visit)
+        if self._ended is None:
+            await self._run_node(visit, node)
+
+    async def _enter(self, node_id: str) -> bool:
+        """Counts the visit; False where it is one too many and the execution has ended."""
+        state, settings = self._state, self._plan.settings
+        state.stack.pop()
+        visits = state.visits[node_id] = state.visits.get(node_id, 0) + 1
+        state.seq += 1
+        if visits > settings.max_visits_per_node:
+            message = f"node {node_id} was to be visited more than {settings.max_visits_per_node} times"
+            await self._end("failed", self._limit_error(message, node_id))
+        elif state.seq > settings.max_steps:
+            await self._end("failed", self._limit_error(f"more than {settings.max_steps} steps", node_id))
+        return self._ended is None
+
+    def _visit(self, node: Node, pending: Pending | None, call_s: float) -> Visit:
+        now = self._clock.now()
+        retried = pending is not None and pending.reason == "retry"
+        seq = pending.seq if pending else self._state.seq
+        return Visit(
+            node_id=node.id,
+            data=node.data,
+            seq=seq,
+            attempt=(pending.attempt if pending else 1) + (1 if retried else 0),
+            key=identity.effect_key(self._claimed.id, seq),
+            claimed=self._claimed,
+            scope=self._scope,
+            outbound=self._outbound,
+            now=now,
+            time_limit_s=min(call_s, max((self._deadline - now).total_seconds(), 0.05)),
+            pending=pending,
+        )
+
+    async def _run_node(self, visit: Visit, node: Node) -> None:
+        runner = RUNNERS[node.type]
+        try:
+            if visit.pending is not None and visit.pending.reason == "effect":
+                raise NodeFailure("uncertain", "the call may have been made before a crash, and is not repeated")
+            outcome: Outcome = await runner.run(visit)
+        except TemplateError as error:
+            await self._failed(visit, node, NodeFailure("template", str(error)))
+        except NodeFailure as failure:
+            await self._failed(visit, node, failure)
+        else:
+            await self._leave(visit, node, outcome)
+        if runner.call_s(node.data):
+            self._effect_unsaved = self._ended is None
+
+    async def _leave(self, visit: Visit, node: Node, outcome: Outcome) -> None:
+        if isinstance(outcome, Wait):
+            self._state.pending = self._pending(visit, "delay", outcome.until)
+            self._steps.waits(visit)
+            await self._save("waiting-timer", wake_at=min(outcome.until, self._deadline))
+        elif isinstance(outcome, Finish):
+            self._steps.ends(visit, self._clock.now(), "succeeded", None, outcome.output)
+            error = ErrorDetail(kind="ended", message="the flow ended as failed", node_id=node.id)
+            await self._end(outcome.status, error if outcome.status == "failed" else None, outcome.output)
+        else:
+            self._notifications += outcome.notifications
+            self._go_on(visit, node, outcome)
+
+    def _go_on(self, visit: Visit, node: Node, done: Done, error: ErrorDetail | None = None) -> None:
+        """Leaves the node by `done.handle`: the nodes behind it come next, before what was to come anyway."""
+        state = self._state
+        state.pending = None
+        status: StepStatus = "failed" if error else "succeeded"
+        shown = done.output if done.shown is msgspec.UNSET else done.shown
+        self._steps.ends(visit, self._clock.now(), status, done.handle, shown, error)
+        self._scope.ended(node.id, done.output, retrying.in_scope(error))
+        state.stack += reversed(self._plan.targets(node.id, done.handle))
+
+    async def _failed(self, visit: Visit, node: Node, failure: NodeFailure) -> None:
+        error = retrying.error_detail(node.id, failure, self._scope.redactor)
+        wait_s = retrying.wait_s(node.data, visit.attempt, failure, self._clock.share())
+        if wait_s is not None:
+            wake_at = self._clock.now() + timedelta(seconds=wait_s)
+            self._state.pending = self._pending(visit, "retry", wake_at)
+            self._steps.retries(visit, error)
+            await self._save("retrying", wake_at=min(wake_at, self._deadline))
+            return
+        handle = retrying.handle_after(node.data)
+        if handle is not None:
+            self._go_on(visit, node, Done(failure.output, handle), error)
+            return
+        self._steps.ends(visit, self._clock.now(), "failed", None, failure.output, error)
+        await self._end("failed", error)
+
+    def _pending(self, visit: Visit, reason: Any, wake_at: datetime | None = None) -> Pending:
+        return Pending(
+            node=visit.node_id,
+            seq=visit.seq,
+            attempt=visit.attempt,
+            reason=reason,
+            started_at=self._steps.started_at(visit),
+            wake_at=wake_at,
+            input=self._steps.shown(visit.input),
+        )
+
+    def _limit_error(self, message: str, node_id: str) -> ErrorDetail:
+        cycle = graph.cycle_through(self._plan.successors, node_id)
+        where = f"; the cycle is {' → '.join(cycle)}" if cycle else ""
+        detail = {"cycle": cycle} if cycle else None
+        return ErrorDetail(kind="limit", message=message + where, node_id=node_id, detail=detail)
+
+    async def _end(self, status: ExecutionStatus, error: ErrorDetail | None = None, output: Any = None) -> None:
+        pending = self._state.pending
+        if pending is not None and status in ("cancelled", "timed-out"):
+            node = self._plan.nodes.get(pending.node)
+            self._steps.cancels(pending, node.type if node else "", self._clock.now())
+        await self._save(status, error=error, output=self._steps.shown(output))
+
+    async def _save(
+        self,
+        status: ExecutionStatus,
+        *,
+        started: Visit | None = None,
+        wake_at: datetime | None = None,
+        error: ErrorDetail | None = None,
+        output: Any = None,
+    ) -> None:
+        """One checkpoint: all that has happened since the last one. Any status but running ends the turn."""
+        state = self._saved_state(status)
+        if state is not None and len(state) > MAX_STATE_BYTES:
+            message = f"the execution holds more than {MAX_STATE_BYTES} bytes of variables and outputs"
+            status, wake_at, state = "failed", None, None
+            error = ErrorDetail(kind="limit", message=message)
+        changed = self._scope.conversation_changed and self._claimed.conversation_id is not None
+        checkpoint = Checkpoint(
+            execution_id=self._claimed.id,
+            fence=self._claimed.fence,
+            status=status,
+            state=state,
+            steps=self._steps.take(started),
+            notifications=self._notifications,
+            wake_at=wake_at,
+            error=error,
+            output=output,
+            conversation_vars=self._scope.conversation_text() if changed else None,
+        )
+        await self._store.checkpoint(self._claimed, checkpoint)
+        self._notifications = []
+        self._effect_unsaved = False
+        self._scope.conversation_changed = False
+        if status in FINAL_EXECUTION_STATUSES:
+            EXECUTIONS.labels(status).inc()
+        if status != "running":
+            self._ended = status
+
+    def _saved_state(self, status: ExecutionStatus) -> str | None:
+        """A finished execution keeps no state; what of a visit has begun is in the pending one."""
+        return None if status in FINAL_EXECUTION_STATUSES else encode(self._state)

@@ -1,0 +1,142 @@
+"""The executions of this worker: claimed and written many in one statement, and renewed while they run.
+
+The rows are the outbox: the jobs that a checkpoint calls for are put after its transaction. When the process
+dies in between, or Redis is away, the relay finds the rows.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Protocol
+from uuid import UUID
+
+from filas import logs
+from filas.batching import MicroBatcher
+from filas.errors import LeaseLost, StoreUnavailable
+from filas.metrics import FENCES_LOST
+from filas.models import Checkpoint, ClaimedExecution
+from filas.policies import LEASE_S
+
+log = logs.get_logger(__name__)
+
+RENEW_EVERY_S = LEASE_S / 3
+BATCH = 100
+PARALLEL = 2
+"""Two transactions under way: while one commits, the next is being filled and sent."""
+
+_RETRY_WAITS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 2.0)
+"""How long a checkpoint is tried again while Postgres is away: 5.85 s, so that a short absence repeats no
+effect."""
+
+Written = tuple[ClaimedExecution, Checkpoint]
+Outbox = Callable[[list[Written]], Awaitable[None]]
+"""Puts the jobs that written checkpoints call for; raises nothing."""
+
+
+class ExecutionRows(Protocol):
+    """What is needed of the repository."""
+
+    async def claim_many(
+        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+    ) -> list[ClaimedExecution | BaseException | None]: ...
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]: ...
+
+    async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
+
+
+class Executions:
+    """Claims, checkpoints and leases of one worker process, which is `owner`."""
+
+    def __init__(self, rows: ExecutionRows, owner: str, outbox: Outbox, *, lease_s: float = LEASE_S) -> None:
+        self._rows = rows
+        self._owner = owner
+        self._outbox = outbox
+        self._lease_s = lease_s
+        self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
+        self._lost: set[tuple[UUID, int]] = set()
+        self._claims: MicroBatcher[tuple[UUID, int], ClaimedExecution | None] = MicroBatcher(
+            self._claim_many, limit=BATCH, parallel=PARALLEL
+        )
+        self._checkpoints: MicroBatcher[Written, bool] = MicroBatcher(
+            self._checkpoint_many, limit=BATCH, parallel=PARALLEL
+        )
+
+    async def claim(self, execution_id: UUID, turn: int) -> ClaimedExecution | None:
+        """The execution under this worker's lease; None: its turn has been had.
+
+        Raises RetryLater while somebody else holds it, and StoreUnavailable.
+        """
+        return await self._claims.add((execution_id, turn))
+
+    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> None:
+        """Writes a checkpoint. Raises LeaseLost when somebody else holds the execution, and StoreUnavailable
+        when Postgres stays away."""
+        for wait_s in (*_RETRY_WAITS_S, None):
+            try:
+                kept = await self._checkpoints.add((claimed, checkpoint))
+                break
+            except StoreUnavailable:
+                if wait_s is None:
+                    raise
+                # The same checkpoint may be written twice: its rows have keys, and its fence is the same.
+                await asyncio.sleep(wait_s)
+        if not kept:
+            FENCES_LOST.inc()
+            raise LeaseLost(f"execution {claimed.id}")
+
+    @asynccontextmanager
+    async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[None]:
+        """Keeps the lease alive while the block runs; raises LeaseLost in the block when it is gone."""
+        key = claimed.id, claimed.fence
+        task = asyncio.current_task()
+        assert task is not None, "runs in a task"  # noqa: S101 - tells the type checker
+        self._held[key] = task
+        try:
+            yield
+        except asyncio.CancelledError:
+            if key in self._lost and task.uncancel() == 0:
+                raise LeaseLost(f"execution {claimed.id}") from None
+            raise
+        finally:
+            self._held.pop(key, None)
+            self._lost.discard(key)
+
+    async def keep_leases(self) -> None:
+        """Renews every held lease in one statement, over and over, until cancelled."""
+        while True:
+            await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
+            await self.renew_once()
+
+    async def renew_once(self) -> None:
+        """Renews what is held now, and stops what is not ours any more."""
+        held = list(self._held)
+        if not held:
+            return
+        try:
+            kept = await self._rows.renew(held, self._lease_s)
+        except StoreUnavailable as error:
+            # Nobody can claim while Postgres is away; after that the fence decides.
+            log.warning("execution.renew_failed", store=error.store, reason=error.reason)
+            return
+        self._stop(key for key in held if key[0] not in kept)
+
+    async def drain(self) -> None:
+        """Waits for the statements under way."""
+        await self._claims.drain()
+        await self._checkpoints.drain()
+
+    def _stop(self, lost: Iterable[tuple[UUID, int]]) -> None:
+        for key in lost:
+            task = self._held.get(key)
+            if task is not None:
+                self._lost.add(key)
+                task.cancel()
+
+    async def _claim_many(self, turns: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedExecution | BaseException | None]:
+        return await self._rows.claim_many(turns, self._owner, self._lease_s)
+
+    async def _checkpoint_many(self, written: Sequence[Written]) -> Sequence[bool | BaseException]:
+        answers = await self._rows.checkpoint_many([checkpoint for _, checkpoint in written])
+        await self._outbox([pair for pair, kept in zip(written, answers, strict=True) if kept is True])
+        return answers

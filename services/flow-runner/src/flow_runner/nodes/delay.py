@@ -1,0 +1,41 @@
+"""Runs `delay`: says until when; waiting costs nothing, because the time stands in the execution's row."""
+
+from datetime import datetime, timedelta
+
+from filas.flows import schedule, templates
+from filas.flows.limits import DELAY_MAX_MS
+from filas.flows.nodes.delay import DelayData
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
+
+
+async def _run(visit: Visit) -> Done | Wait:
+    if visit.pending is not None and visit.pending.wake_at is not None:
+        visit.input = visit.pending.input
+        until = visit.pending.wake_at
+    else:
+        until = _until(visit)
+        visit.input = {"until": until.isoformat()}
+    if until > visit.now:
+        return Wait(until)
+    return Done({"until": until.isoformat()})
+
+
+def _until(visit: Visit) -> datetime:
+    data: DelayData = visit.data
+    try:
+        if data.ms is not None:
+            return visit.now + timedelta(milliseconds=data.ms)
+        if data.cron is not None:
+            until = schedule.next_moment(data.cron, data.timezone, visit.now)
+        else:
+            until = schedule.parse_moment(templates.parse(data.until or "").evaluate(visit.scope.roots))
+    except templates.TemplateError:
+        raise
+    except ValueError as error:
+        raise NodeFailure("delay", f"the end of the delay is not known: {error}") from None
+    if until - visit.now > timedelta(milliseconds=DELAY_MAX_MS):
+        raise NodeFailure("delay", f"{until.isoformat()} is more than 30 days away")
+    return until
+
+
+RUNNER = NodeRunner(_run)

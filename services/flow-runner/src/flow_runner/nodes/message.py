@@ -1,0 +1,62 @@
+"""Runs `message`: records what the notifier is to deliver."""
+
+from typing import Any
+
+from filas import identity
+from filas.flows import templates
+from filas.flows.nodes.message import MessageData
+from filas.models import NewNotification
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+
+
+async def _run(visit: Visit) -> Done:
+    data: MessageData = visit.data
+    scope = visit.scope.roots
+    payload = _payload(data, scope)
+    channel = templates.render_text(data.channel, scope) if data.channel else visit.claimed.channel
+    to = templates.render_text(data.to, scope) if data.to else visit.claimed.contact
+    visit.input = {"channel": channel, "to": to, **payload}
+    if not channel:
+        raise NodeFailure("message", "no channel: the execution has no conversation, and the node names none")
+    if not to:
+        raise NodeFailure("message", "no receiver: the execution has no conversation, and the node names none")
+    own = channel == visit.claimed.channel and to == visit.claimed.contact
+    notification = NewNotification(
+        id=identity.notification_id(visit.claimed.id, visit.seq),
+        execution_id=visit.claimed.id,
+        seq=visit.seq,
+        channel_id=channel,
+        recipient=to,
+        payload=payload,
+        idempotency_key=visit.key,
+        conversation_id=visit.claimed.conversation_id if own else None,
+    )
+    return Done({"notificationId": str(notification.id), "channel": channel, "to": to}, notifications=[notification])
+
+
+def _payload(data: MessageData, scope: templates.Scope) -> dict[str, Any]:
+    """The channel-neutral content, its `type` first."""
+    if data.media:
+        caption = templates.render_text(data.media.caption, scope) if data.media.caption else None
+        url = templates.render_text(data.media.url, scope)
+        return {"type": "media", "kind": data.media.kind, "url": url, "caption": caption}
+    if data.template:
+        return {
+            "type": "template",
+            "name": templates.render_text(data.template.name, scope),
+            "language": templates.render_text(data.template.language, scope),
+            "parameters": templates.render(data.template.parameters, scope),
+        }
+    text = templates.render_text(data.text or "", scope)
+    if not text.strip():
+        raise NodeFailure("message", "the text is empty")
+    if not data.buttons:
+        return {"type": "text", "text": text}
+    buttons = [
+        {"id": templates.render_text(button.id, scope), "title": templates.render_text(button.title, scope)}
+        for button in data.buttons
+    ]
+    return {"type": "buttons", "text": text, "buttons": buttons}
+
+
+RUNNER = NodeRunner(_run)

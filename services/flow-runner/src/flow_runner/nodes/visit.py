@@ -1,0 +1,111 @@
+"""The protocol between the engine and a node type: what a visit is given, and how it may end."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from filas.models import ClaimedExecution, NewNotification
+from flow_runner.ports import Outbound
+from flow_runner.scope import ExecutionScope
+from flow_runner.state import Pending
+
+
+@dataclass(slots=True)
+class Visit:
+    """One try of one visit of a node. `key` is the idempotency key of its effect, the same in every try.
+
+    A node sets `input`, its resolved configuration, as soon as it knows it: the trace shows it whatever
+    happens next. `pending` is what an earlier try of the same visit left.
+    """
+
+    node_id: str
+    data: Any
+    seq: int
+    attempt: int
+    key: str
+    claimed: ClaimedExecution
+    scope: ExecutionScope
+    outbound: Outbound
+    now: datetime
+    time_limit_s: float
+    pending: Pending | None = None
+    input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The node has done its work and is left by `handle`. `shown` is what the trace shows as output, where
+    that is not the output itself."""
+
+    output: Any = None
+    handle: str = "out"
+    notifications: list[NewNotification] = field(default_factory=list)
+    shown: Any = msgspec.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The visit goes on at `until`; meanwhile the execution holds no worker."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The execution ends here."""
+
+    status: Literal["succeeded", "failed"]
+    output: Any
+
+
+Outcome = Done | Wait | Finish
+
+
+class NodeFailure(Exception):
+    """The node failed. `kind` is a stable word; `classes` are the words under which `retry.on` may name it.
+
+    `output` is what the node has nevertheless to show, such as the answer whose status is an error.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        *,
+        classes: frozenset[str] = frozenset(),
+        detail: dict[str, Any] | None = None,
+        output: Any = None,
+        retry_after_s: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.classes = classes
+        self.detail = detail
+        self.output = output
+        self.retry_after_s = retry_after_s
+
+
+def _no_call(_: Any) -> float:
+    return 0.0
+
+
+def _not_announced(_: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRunner:
+    """How a node type is run.
+
+    `call_s` gives the longest time, in seconds, that a visit may spend on a call to the outside; 0 means that
+    it has no effect there, and may be repeated after a crash unseen. `announced`: the effect must not be
+    repeated by itself, so the state is saved right before it.
+    """
+
+    run: Callable[[Visit], Awaitable[Outcome]]
+    call_s: Callable[[Any], float] = _no_call
+    announced: Callable[[Any], bool] = _not_announced

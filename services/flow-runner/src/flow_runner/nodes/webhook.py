@@ -1,0 +1,55 @@
+"""Runs `webhook`: the trigger shows what came in, `send` makes a signed call."""
+
+from typing import Any
+
+from filas import standard_webhooks
+from filas.flows import templates
+from filas.flows.nodes.webhook import WebhookData
+from flow_runner.nodes import calling
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.trace import HIDDEN, headers_shown
+
+SEND_TIMEOUT_S = 15.0
+
+
+async def _run(visit: Visit) -> Done:
+    data: WebhookData = visit.data
+    return await _send(visit, data) if data.mode == "send" else _trigger(visit)
+
+
+def _trigger(visit: Visit) -> Done:
+    webhook = visit.scope.webhook
+    visit.input = {"mode": "trigger"}
+    return Done(webhook, shown={**webhook, "headers": headers_shown(webhook.get("headers") or {})})
+
+
+async def _send(visit: Visit, data: WebhookData) -> Done:
+    scope = visit.scope.roots
+    url = templates.render_text(data.url or "", scope)
+    headers = calling.render_headers(data.headers or {}, scope)
+    visit.input = {"mode": "send", "method": data.method, "url": url, "headers": headers_shown(headers)}
+    body = calling.encode_body(data.body, headers, scope) or b""
+    visit.input["body"] = templates.render(data.body, scope)
+    if data.secret is not None:
+        secret = templates.render_text(data.secret, scope)
+        visit.scope.redactor.hide(secret)
+        visit.input["secret"] = HIDDEN
+        headers.update(_signature(secret, visit, body))
+    calling.set_missing(headers, "Idempotency-Key", visit.key)
+    answer = await calling.call(visit, data.method, url, headers, body)
+    return Done(answer, shown={**answer, "headers": headers_shown(answer["headers"])})
+
+
+def _signature(secret: str, visit: Visit, body: bytes) -> dict[str, str]:
+    """The headers of Standard Webhooks. The message's id is the effect's key: the same in every try."""
+    try:
+        return standard_webhooks.signed_headers([secret], visit.key, int(visit.now.timestamp()), body)
+    except ValueError as error:
+        raise NodeFailure("signature", f"the secret can't sign: {error}") from None
+
+
+def _call_s(data: Any) -> float:
+    return SEND_TIMEOUT_S if data.mode == "send" else 0.0
+
+
+RUNNER = NodeRunner(_run, _call_s)

@@ -1,0 +1,57 @@
+"""What the engine needs of the world, as it needs it. The engine knows no queue, no database, no HTTP server."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from filas.models import Checkpoint, ClaimedExecution
+
+
+class ExecutionStore(Protocol):
+    """Where executions are kept."""
+
+    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> None:
+        """Writes all of it or nothing. Raises LeaseLost when somebody else holds the execution by now, and
+        StoreUnavailable."""
+
+
+class OutboundAnswer(Protocol):
+    """An HTTP answer, its body read whole."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class Outbound(Protocol):
+    """Guarded calls to the outside."""
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> OutboundAnswer:
+        """Raises OutboundRefused, OutboundTimeout and OutboundFailed."""
+
+
+class Secrets(Protocol):
+    """The secrets of flows."""
+
+    async def revealed(self) -> Mapping[str, str]:
+        """Each secret that can be read, in the clear, by its name. Raises StoreUnavailable."""
+
+
+class Clock(Protocol):
+    """The time."""
+
+    def now(self) -> datetime:
+        """Aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that only grow."""
+
+    def share(self) -> float:
+        """A random share from 0 to 1, for the jitter of a retry."""

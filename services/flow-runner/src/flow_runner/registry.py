@@ -1,0 +1,14 @@
+"""How every node type is run."""
+
+from flow_runner.nodes import api, condition, delay, end, message, set_variable, webhook
+from flow_runner.nodes.visit import NodeRunner
+
+RUNNERS: dict[str, NodeRunner] = {
+    "message": message.RUNNER,
+    "condition": condition.RUNNER,
+    "api": api.RUNNER,
+    "delay": delay.RUNNER,
+    "webhook": webhook.RUNNER,
+    "set-variable": set_variable.RUNNER,
+    "end": end.RUNNER,
+}

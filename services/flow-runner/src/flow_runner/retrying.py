@@ -1,0 +1,52 @@
+"""What becomes of a node that failed: another try, another way out, or the end of the execution."""
+
+from filas import backoff
+from filas.flows.nodes.node_data import FallibleData, NodeData
+from filas.models import ErrorDetail
+from flow_runner.nodes.visit import NodeFailure
+from flow_runner.trace import Redactor
+
+_MAX_MESSAGE = 1000
+
+
+def wait_s(data: NodeData, attempt: int, failure: NodeFailure, share: float) -> float | None:
+    """Seconds until the next try after the failed try number `attempt`; None: there is none.
+
+    `min(maxDelayMs, delayMs * rate ** (attempt - 1))`, times `share` where the node's jitter is `full`; at
+    least what the other side asked for (`Retry-After`), as far as `maxDelayMs` allows.
+
+    | attempt | delayMs 2000, rate 2 | the same, maxDelayMs 5000 |
+    |---------|----------------------|---------------------------|
+    | 1       | 2 s                  | 2 s                       |
+    | 2       | 4 s                  | 4 s                       |
+    | 3       | 8 s                  | 5 s                       |
+    """
+    if not isinstance(data, FallibleData):
+        return None
+    retry = data.retry
+    if attempt >= retry.max_attempts or not failure.classes.intersection(retry.on):
+        return None
+    cap_s = retry.max_delay_ms / 1000
+    jitter = share if retry.jitter == "full" else 1.0
+    wait = backoff.exponential(attempt, base_s=retry.delay_ms / 1000, rate=retry.rate, cap_s=cap_s, jitter=jitter)
+    return max(wait, min(failure.retry_after_s, cap_s))
+
+
+def handle_after(data: NodeData) -> str | None:
+    """The way out of a node that has failed for good; None: the execution fails with it."""
+    if not isinstance(data, FallibleData) or data.on_error == "fail":
+        return None
+    return "error" if data.on_error == "branch" else "out"
+
+
+def error_detail(node_id: str, failure: NodeFailure, redactor: Redactor) -> ErrorDetail:
+    """The failure as it is recorded, without secrets."""
+    message = redactor.text(failure.message)[:_MAX_MESSAGE]
+    return ErrorDetail(kind=failure.kind, message=message, node_id=node_id, detail=redactor.clean(failure.detail))
+
+
+def in_scope(error: ErrorDetail | None) -> dict[str, object] | None:
+    """The failure as templates see it under `nodes.<id>.error`."""
+    if error is None:
+        return None
+    return {"kind": error.kind, "message": error.message, "detail": error.detail}

@@ -1,0 +1,168 @@
+"""An engine over a store in memory and a recorded outside world."""
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from filas.flows.checks import check
+from filas.models import StepRecord
+from flow_runner.budget import Budget
+from flow_runner.engine import Engine
+from flow_runner.executions import Executions, Written
+from flow_runner.plan import Plan
+from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
+from tests.waiting import eventually
+
+TRIGGER = {"id": "start", "type": "webhook", "data": {"mode": "trigger"}}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to the outside."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    timeout_s: float
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body or b"null")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the outside says."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Answering = Callable[[Call], Awaitable[Answer] | Answer]
+
+
+class Outside:
+    """Records every call and answers as told: by default 200 with `{}`."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.answer: Answering = lambda _: Answer()
+
+    async def request(
+        self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
+    ) -> Answer:
+        call = Call(method, url, dict(headers), body, timeout_s)
+        self.calls.append(call)
+        answer = self.answer(call)
+        return answer if isinstance(answer, Answer) else await answer
+
+    async def called(self, times: int = 1) -> None:
+        """Waits until that many calls have come in."""
+        await eventually(lambda: len(self.calls) >= times)
+
+    def hold(self) -> asyncio.Event:
+        """From now on answers come only when the event is set."""
+        release = asyncio.Event()
+
+        async def answer(_: Call) -> Answer:
+            await release.wait()
+            return Answer()
+
+        self.answer = answer
+        return release
+
+
+class KnownSecrets:
+    """Secrets that a test sets."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    async def revealed(self) -> Mapping[str, str]:
+        return self.values
+
+
+def flow(*nodes: dict[str, Any], edges: str = "", **rest: Any) -> dict[str, Any]:
+    """A definition: the trigger `start`, `nodes`, and edges written as `start>a a.true>b`."""
+    drawn = []
+    for text in edges.split():
+        source, target = text.split(">")
+        name, _, handle = source.partition(".")
+        drawn.append({"source": name, "target": target} | ({"sourceHandle": handle} if handle else {}))
+    return {"schemaVersion": 1, "nodes": [TRIGGER, *nodes], "edges": drawn, **rest}
+
+
+def node(node_id: str, kind: str, **data: Any) -> dict[str, Any]:
+    return {"id": node_id, "type": kind, "data": data}
+
+
+def chain(*nodes: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    """A flow of the nodes one after another, each left by `out`."""
+    names = ["start", *(each["id"] for each in nodes)]
+    return flow(*nodes, edges=" ".join(f"{a}.out>{b}" for a, b in itertools.pairwise(names)), **rest)
+
+
+def plan_of(definition: dict[str, Any]) -> Plan:
+    checked, problems = check(definition)
+    assert checked is not None, problems
+    return Plan("flow", 1, checked)
+
+
+class Harness:
+    """One worker. `turn` runs the next turn of an execution, `finish` all of them, moving the clock."""
+
+    def __init__(self) -> None:
+        self.clock = MemoryClock()
+        self.rows = MemoryRows(self.clock)
+        self.outside = Outside()
+        self.secrets = KnownSecrets()
+        self.written: list[Written] = []
+        self.executions = self.worker()
+        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock)
+
+    def worker(self, owner: str = "w1") -> Executions:
+        return Executions(self.rows, owner, self._note)
+
+    async def turn(self, row: Row, plan: Plan, stopping: Callable[[], bool] = lambda: False) -> str | None:
+        claimed = await self.executions.claim(row.id, row.turn)
+        if claimed is None:
+            return None
+        async with self.executions.hold(claimed):
+            return await self.engine.run(claimed, plan, Budget(self.clock.monotonic, stopping))
+
+    async def finish(self, row: Row, plan: Plan, most_turns: int = 500) -> Row:
+        for _ in range(most_turns):
+            if row.wake_at is not None and row.wake_at > self.clock.now():
+                self.clock.advance((row.wake_at - self.clock.now()).total_seconds())
+            status = await self.turn(row, plan)
+            if status in ("succeeded", "failed", "cancelled", "timed-out"):
+                return row
+        raise AssertionError(f"not finished after {most_turns} turns: {row.status}")
+
+    async def run(self, definition: dict[str, Any], **start: Any) -> Row:
+        return await self.finish(self.rows.add(**start), plan_of(definition))
+
+    def crash(self, row: Row) -> None:
+        """What a killed worker leaves: a lease that nobody renews, and that has run out by now."""
+        assert row.status == "running"
+        self.clock.advance(60)
+
+    async def _note(self, written: list[Written]) -> None:
+        await asyncio.sleep(0)
+        self.written += written
+
+
+def path(row: Row) -> list[str]:
+    """The ids of the visited nodes, in order."""
+    return [step.node_id for _, step in sorted(row.steps.items())]
+
+
+def step(row: Row, node_id: str) -> StepRecord:
+    """The last visit of a node."""
+    return [each for _, each in sorted(row.steps.items()) if each.node_id == node_id][-1]

@@ -1,0 +1,155 @@
+"""A store of executions in memory, for tests of the engine. It passes the suite of the real repository."""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from filas.errors import RetryLater
+from filas.models import Checkpoint, ClaimedExecution, ErrorDetail, NewNotification, StepRecord
+
+ENDS_LEASE = {"queued", "waiting-timer", "retrying", "succeeded", "failed", "cancelled", "timed-out"}
+FINAL = {"succeeded", "failed", "cancelled", "timed-out"}
+START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+class MemoryClock:
+    """A clock that moves when it is told to. Its jitter is always the full wait."""
+
+    def __init__(self) -> None:
+        self.time = START
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def share(self) -> float:
+        return 1.0
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+        self.seconds += seconds
+
+
+@dataclass
+class Row:
+    """One execution."""
+
+    id: UUID
+    node_id: str
+    trigger: str
+    channel: str | None
+    contact: str | None
+    version: int = 1
+    status: str = "queued"
+    turn: int = 1
+    fence: int = 0
+    lease_until: datetime | None = None
+    wake_at: datetime | None = None
+    state: str | None = None
+    error: ErrorDetail | None = None
+    output: Any = None
+    started_at: datetime | None = None
+    cancel_requested: bool = False
+    steps: dict[int, StepRecord] = field(default_factory=dict)
+
+
+class MemoryRows:
+    """The claims and checkpoints of the repository, over dictionaries."""
+
+    def __init__(self, clock: MemoryClock) -> None:
+        self.clock = clock
+        self.rows: dict[UUID, Row] = {}
+        self.notifications: dict[UUID, NewNotification] = {}
+        self.conversation_vars: dict[UUID, str] = {}
+        self.checkpoints: list[Checkpoint] = []
+
+    def add(
+        self,
+        *,
+        node_id: str = "start",
+        channel: str | None = "demo",
+        contact: str | None = "55119",
+        webhook: Any = None,
+        text: str | None = "oi",
+    ) -> Row:
+        message = {"id": "m1", "kind": "text", "text": text, "contact": contact} if text is not None else None
+        trigger = {"webhook": webhook or {"body": {"text": text}, "headers": {}, "queryParams": {}}, "message": message}
+        row = Row(uuid.uuid4(), node_id, msgspec.json.encode(trigger).decode(), channel, contact)
+        self.rows[row.id] = row
+        return row
+
+    async def claim_many(
+        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+    ) -> list[ClaimedExecution | BaseException | None]:
+        await asyncio.sleep(0)
+        return [self._claim(execution_id, turn, lease_s) for execution_id, turn in turns]
+
+    def _claim(self, execution_id: UUID, turn: int, lease_s: float) -> ClaimedExecution | BaseException | None:
+        row, now = self.rows.get(execution_id), self.clock.now()
+        if row is None or row.turn != turn or row.status in FINAL:
+            return None
+        if row.status in ("waiting-timer", "retrying") and row.wake_at is not None and row.wake_at > now:
+            return None
+        if row.status == "running" and row.lease_until is not None and row.lease_until > now:
+            return RetryLater("held", delay_s=1.0, spend_try=False)
+        before = row.status
+        row.status, row.fence, row.lease_until = "running", row.fence + 1, now + timedelta(seconds=lease_s)
+        row.started_at = row.started_at or now
+        conversation = uuid.uuid5(uuid.NAMESPACE_URL, f"{row.channel}:{row.contact}") if row.channel else None
+        return ClaimedExecution(
+            id=row.id,
+            fence=row.fence,
+            turn=row.turn,
+            flow_id="flow",
+            version=row.version,
+            node_id=row.node_id,
+            event_id=None,
+            conversation_id=conversation,
+            channel=row.channel,
+            contact=row.contact,
+            trigger=row.trigger,
+            state=row.state,
+            status_before=before,  # type: ignore[arg-type]
+            started_at=row.started_at,
+            deadline_at=None,
+            conversation_vars=self.conversation_vars.get(conversation, "{}") if conversation else None,
+            cancel_requested=row.cancel_requested,
+        )
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+        await asyncio.sleep(0)
+        return [self._checkpoint(checkpoint) for checkpoint in checkpoints]
+
+    def _checkpoint(self, checkpoint: Checkpoint) -> bool:
+        row = self.rows[checkpoint.execution_id]
+        if row.fence != checkpoint.fence or row.status != "running":
+            return False
+        self.checkpoints.append(checkpoint)
+        row.status, row.state = checkpoint.status, checkpoint.state
+        row.wake_at, row.error, row.output = checkpoint.wake_at, checkpoint.error, checkpoint.output
+        row.steps |= {step.seq: step for step in checkpoint.steps}
+        for notification in checkpoint.notifications:
+            self.notifications.setdefault(notification.id, notification)
+        if checkpoint.conversation_vars is not None:
+            conversation = uuid.uuid5(uuid.NAMESPACE_URL, f"{row.channel}:{row.contact}")
+            self.conversation_vars[conversation] = checkpoint.conversation_vars
+        if checkpoint.status in ENDS_LEASE:
+            row.lease_until = None
+            row.turn += checkpoint.status not in FINAL
+        return True
+
+    async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
+        await asyncio.sleep(0)
+        kept = {key for key, fence in held if self.rows[key].fence == fence and self.rows[key].status == "running"}
+        for key in kept:
+            self.rows[key].lease_until = self.clock.now() + timedelta(seconds=lease_s)
+        return kept

@@ -1,0 +1,355 @@
+"""The engine walks a flow once, in order, and says what it did."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from filas.errors import LeaseLost, OutboundTimeout, PermanentError, RetryLater
+from flow_runner.state import decode
+from tests.flow_runner.harness import Answer, Call, Harness, chain, flow, node, path, plan_of, step
+
+HI = node("hi", "message", text="Olá {{ conversation.text }}!")
+CALL = node("call", "api", method="POST", url="https://crm.example/contacts", body={"a": "{{ webhook.body.text }}"})
+
+
+async def test_a_flow_is_one_checkpoint_where_it_has_no_effect_outside() -> None:
+    """Trigger, condition and message ride along in the transaction of the end."""
+    harness = Harness()
+    is_hi = node(
+        "is-hi", "condition", rules=[{"variable": "{{ webhook.body.text }}", "operator": "contains", "value": "oi"}]
+    )
+    row = await harness.run(flow(is_hi, HI, edges="start>is-hi is-hi.true>hi"))
+    assert (row.status, path(row), len(harness.rows.checkpoints)) == ("succeeded", ["start", "is-hi", "hi"], 1)
+    [notification] = harness.rows.notifications.values()
+    assert notification.payload == {"type": "text", "text": "Olá oi!"}
+    assert notification.idempotency_key == f"{row.id}:3"
+    assert (notification.channel_id, notification.recipient) == ("demo", "55119")
+    assert [step.handle for step in row.steps.values()] == ["out", "true", "out"]
+
+
+async def test_a_message_is_written_before_a_call_and_the_call_before_the_next() -> None:
+    """What a call might outlast is saved first: a message is on its way while the call runs."""
+    harness = Harness()
+    seen: list[int] = []
+
+    def answer(_: Call) -> Answer:
+        seen.append(len(harness.rows.notifications))
+        return Answer()
+
+    harness.outside.answer = answer
+    row = await harness.run(chain(HI, CALL, CALL | {"id": "call2"}))
+    assert (seen, len(harness.rows.checkpoints), row.status) == ([1, 1], 3, "succeeded")
+
+
+async def test_edges_out_of_one_handle_run_one_after_another() -> None:
+    """The first edge's whole branch comes before the second's."""
+    harness = Harness()
+    say = [node(name, "set-variable", assignments=[{"variable": "x", "value": name}]) for name in "abcd"]
+    edges = "start>a a>b start>c c>d"
+    row = await harness.run(flow(*say, edges=edges, variables=[{"name": "x"}]))
+    assert path(row) == ["start", "a", "b", "c", "d"]
+
+
+async def test_end_ends_the_whole_execution() -> None:
+    harness = Harness()
+    end = node("end", "end", status="failed", output={"said": "{{ webhook.body.text }}"})
+    row = await harness.run(flow(end, HI, edges="start>end start>hi"))
+    assert (row.status, row.output, path(row)) == ("failed", {"said": "oi"}, ["start", "end"])
+    assert row.error is not None
+    assert row.error.node_id == "end"
+
+
+async def test_a_crash_between_effect_and_checkpoint_repeats_it_under_the_same_key() -> None:
+    """The killed worker's call was made; the next worker makes it again, with the key of the first."""
+    harness = Harness()
+    plan = plan_of(chain(HI, CALL, HI | {"id": "bye"}))
+    row = harness.rows.add()
+    harness.outside.hold()
+    killed = asyncio.create_task(harness.turn(row, plan))
+    await harness.outside.called()
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+    harness.crash(row)
+    harness.outside.answer = lambda _: Answer()
+    await harness.finish(row, plan)
+    keys = [call.headers["Idempotency-Key"] for call in harness.outside.calls]
+    assert keys == [f"{row.id}:3"] * 2
+    assert (row.status, path(row), len(harness.rows.notifications)) == ("succeeded", ["start", "hi", "call", "bye"], 2)
+
+
+async def test_an_effect_that_must_not_be_repeated_is_uncertain_after_a_crash() -> None:
+    """`onUncertain: fail` makes no second call; the author's error branch takes over."""
+    harness = Harness()
+    careful = CALL["data"] | {"onUncertain": "fail", "onError": "branch"}
+    plan = plan_of(flow(CALL | {"data": careful}, HI, edges="start>call call.error>hi"))
+    row = harness.rows.add()
+    harness.outside.hold()
+    killed = asyncio.create_task(harness.turn(row, plan))
+    await harness.outside.called()
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+    assert step(row, "call").status == "running"
+    harness.crash(row)
+    await harness.finish(row, plan)
+    error = step(row, "call").error
+    assert error is not None
+    assert (len(harness.outside.calls), error.kind, path(row)) == (1, "uncertain", ["start", "call", "hi"])
+
+
+async def test_a_worker_whose_lease_was_taken_writes_nothing_more() -> None:
+    """The fence refuses the late checkpoint of the first worker; the second's result stands."""
+    harness = Harness()
+    plan = plan_of(chain(CALL, HI))
+    row = harness.rows.add()
+    release = harness.outside.hold()
+    first = asyncio.create_task(harness.turn(row, plan))
+    await harness.outside.called()
+    harness.clock.advance(60)
+    harness.outside.answer = lambda _: Answer()
+    assert await harness.turn(row, plan) == "succeeded"
+    release.set()
+    with pytest.raises(LeaseLost):
+        await first
+    assert (row.status, len(harness.rows.notifications)) == ("succeeded", 1)
+
+
+async def test_a_lost_lease_stops_the_execution_at_its_renewal() -> None:
+    """The renewal of all leases finds that one is gone and stops that execution alone."""
+    harness = Harness()
+    plan = plan_of(chain(CALL))
+    row, other = harness.rows.add(), harness.rows.add()
+    release = harness.outside.hold()
+    tasks = [asyncio.create_task(harness.turn(each, plan)) for each in (row, other)]
+    await harness.outside.called(2)
+    row.fence += 1
+    await harness.executions.renew_once()
+    with pytest.raises(LeaseLost):
+        await tasks[0]
+    release.set()
+    assert await tasks[1] == "succeeded"
+
+
+async def test_two_workers_cannot_run_one_execution_at_once() -> None:
+    """The second claim is told to come later, and that costs its job no try."""
+    harness = Harness()
+    row = harness.rows.add()
+    claims = await asyncio.gather(
+        harness.executions.claim(row.id, 1), harness.worker("w2").claim(row.id, 1), return_exceptions=True
+    )
+    [refused] = [claim for claim in claims if isinstance(claim, RetryLater)]
+    assert refused.spend_try is False
+    assert sum(claim is not None for claim in claims) == 2
+
+
+async def test_a_late_job_of_an_earlier_turn_finds_nothing_to_do() -> None:
+    harness = Harness()
+    row = await harness.run(chain(node("d", "delay", ms=1000)))
+    assert row.turn == 2
+    assert await harness.executions.claim(row.id, 1) is None
+
+
+async def test_a_delay_is_one_step_that_holds_no_worker() -> None:
+    """The turn ends with the time in the row; the same step finishes in the next turn."""
+    harness = Harness()
+    plan = plan_of(chain(node("wait", "delay", ms=60_000), HI))
+    row = harness.rows.add()
+    assert await harness.turn(row, plan) == "waiting-timer"
+    assert (row.wake_at, step(row, "wait").status) == (harness.rows.clock.now() + timedelta(seconds=60), "waiting")
+    assert await harness.turn(row, plan) is None, "not due yet"
+    harness.clock.advance(61)
+    assert await harness.turn(row, plan) == "succeeded"
+    assert path(row) == ["start", "wait", "hi"]
+    done = step(row, "wait")
+    assert (done.status, done.ended_at is not None, done.input) == ("succeeded", True, step(row, "wait").input)
+    assert done.started_at == done.started_at.replace(microsecond=0)
+
+
+async def test_a_failed_call_waits_outside_of_the_worker_and_keeps_its_key() -> None:
+    """Each try is counted, the waits grow, the key stays."""
+    harness = Harness()
+    data = CALL["data"] | {"retry": {"maxAttempts": 3, "delayMs": 2000, "jitter": "none"}}
+    answers = iter([503, 429, 200])
+    harness.outside.answer = lambda _: Answer(next(answers))
+    plan = plan_of(chain(CALL | {"data": data}))
+    row = harness.rows.add()
+    waits = []
+    while await harness.turn(row, plan) == "retrying":
+        assert row.wake_at is not None
+        waits.append((row.wake_at - harness.clock.now()).total_seconds())
+        harness.clock.advance(waits[-1])
+    assert (waits, row.status, step(row, "call").attempt) == ([2.0, 4.0], "succeeded", 3)
+    assert len({call.headers["Idempotency-Key"] for call in harness.outside.calls}) == 1
+    assert len(row.steps) == 2
+
+
+@pytest.mark.parametrize(
+    ("on_error", "status", "visited"),
+    [("fail", "failed", ["start", "call"]), ("continue", "succeeded", ["start", "call", "hi"])],
+)
+async def test_the_author_says_what_an_error_leads_to(on_error: str, status: str, visited: list[str]) -> None:
+    harness = Harness()
+    harness.outside.answer = lambda _: Answer(404, b'{"why":"gone"}')
+    row = await harness.run(chain(CALL | {"data": CALL["data"] | {"onError": on_error}}, HI))
+    assert (row.status, path(row)) == (status, visited)
+    error = step(row, "call").error
+    assert error is not None
+    assert (error.kind, error.detail) == ("http-status", {"status": 404})
+
+
+async def test_an_error_branch_sees_the_error_and_the_answer() -> None:
+    harness = Harness()
+    harness.outside.answer = lambda _: Answer(404, b'{"why":"gone"}')
+    told = node("told", "message", text="{{ nodes.call.error.kind }}: {{ nodes.call.output.body.why }}")
+    call = CALL | {"data": CALL["data"] | {"onError": "branch"}}
+    row = await harness.run(flow(call, told, edges="start>call call.error>told"))
+    [notification] = harness.rows.notifications.values()
+    assert (row.status, notification.payload["text"]) == ("succeeded", "http-status: gone")
+
+
+async def test_a_timeout_of_a_call_is_tried_again() -> None:
+    harness = Harness()
+    tries = iter([OutboundTimeout("slow", sent=True), None])
+
+    def answer(_: Call) -> Answer:
+        error = next(tries)
+        if error:
+            raise error
+        return Answer()
+
+    harness.outside.answer = answer
+    row = await harness.run(chain(CALL | {"data": CALL["data"] | {"retry": {"maxAttempts": 2}}}))
+    assert (row.status, step(row, "call").attempt) == ("succeeded", 2)
+
+
+async def test_a_cycle_without_end_is_stopped_and_named() -> None:
+    """A loop with a delay passes the checks; the bound on visits ends it."""
+    harness = Harness()
+    definition = flow(
+        node("a", "delay", ms=1000),
+        node("b", "message", text="x"),
+        edges="start>a a>b b>a",
+        settings={"maxVisitsPerNode": 5},
+    )
+    row = await harness.run(definition)
+    assert row.error is not None
+    assert (row.status, row.error.kind, row.error.detail) == ("failed", "limit", {"cycle": ["a", "b", "a"]})
+    assert len(harness.rows.notifications) == 5
+
+
+async def test_steps_are_bounded() -> None:
+    harness = Harness()
+    definition = flow(node("a", "delay", ms=0 + 1), edges="start>a a>a", settings={"maxSteps": 7})
+    row = await harness.run(definition)
+    assert row.error is not None
+    assert (row.status, row.error.kind, len(row.steps)) == ("failed", "limit", 7)
+
+
+async def test_an_execution_is_timed_out_though_it_waits() -> None:
+    """A delay beyond the time-out ends at the time-out, its step cancelled."""
+    harness = Harness()
+    row = await harness.run(chain(node("wait", "delay", ms=3_600_000), settings={"timeoutMs": 1000}))
+    assert (row.status, step(row, "wait").status) == ("timed-out", "cancelled")
+    assert harness.clock.seconds <= 2
+
+
+async def test_a_turn_ends_before_its_job_does() -> None:
+    """After 45 s the execution saves, is queued, and goes on in its next turn with nothing repeated."""
+    harness = Harness()
+
+    def slow(_: Call) -> Answer:
+        harness.clock.advance(9.0)
+        return Answer()
+
+    harness.outside.answer = slow
+    many = plan_of(chain(*(CALL | {"id": f"c{number}"} for number in range(7))))
+    row = harness.rows.add()
+    assert await harness.turn(row, many) == "queued"
+    assert len(harness.outside.calls) == 5
+    assert await harness.turn(row, many) == "succeeded"
+    assert len(harness.outside.calls) == 7
+
+
+async def test_a_stopping_process_hands_its_executions_on() -> None:
+    harness = Harness()
+    plan = plan_of(chain(HI, CALL))
+    row = harness.rows.add()
+    assert await harness.turn(row, plan, stopping=lambda: True) == "queued"
+    assert (harness.outside.calls, row.turn) == ([], 2)
+    await harness.finish(row, plan)
+    assert row.status == "succeeded"
+
+
+async def test_too_large_a_state_ends_the_execution() -> None:
+    harness = Harness()
+    big = "x" * 200_000
+    grow = [
+        node(f"s{number}", "set-variable", assignments=[{"variable": f"v{number}", "value": "{{ webhook.body.big }}"}])
+        for number in range(6)
+    ]
+    variables = [{"name": f"v{number}"} for number in range(6)]
+    definition = chain(*grow, node("wait", "delay", ms=1000), variables=variables)
+    row = await harness.run(definition, webhook={"body": {"big": big}, "headers": {}, "queryParams": {}})
+    assert row.error is not None
+    assert (row.status, row.error.kind) == ("failed", "limit")
+
+
+async def test_a_cancelled_execution_does_nothing_more() -> None:
+    harness = Harness()
+    plan = plan_of(chain(node("wait", "delay", ms=1000), HI))
+    row = harness.rows.add()
+    await harness.turn(row, plan)
+    row.cancel_requested = True
+    harness.clock.advance(2)
+    assert await harness.turn(row, plan) == "cancelled"
+    assert (step(row, "wait").status, harness.rows.notifications) == ("cancelled", {})
+
+
+async def test_an_unknown_start_is_permanent() -> None:
+    harness = Harness()
+    with pytest.raises(PermanentError, match="has no node elsewhere"):
+        await harness.turn(harness.rows.add(node_id="elsewhere"), plan_of(chain(HI)))
+
+
+async def test_conversation_variables_outlive_the_execution() -> None:
+    """What one execution writes the next one of the same conversation reads; another conversation does not."""
+    harness = Harness()
+    count = node("count", "set-variable", assignments=[{"variable": "n", "value": "{{ vars.n | plus: 1 }}"}])
+    definition = chain(count, variables=[{"name": "n", "type": "number", "default": 0, "scope": "conversation"}])
+    assert step(await harness.run(definition), "count").output == {"n": 1}
+    assert step(await harness.run(definition), "count").output == {"n": 2}
+    assert step(await harness.run(definition, contact="other"), "count").output == {"n": 1}
+
+
+async def test_only_outputs_that_somebody_reads_are_saved() -> None:
+    harness = Harness()
+    harness.outside.answer = lambda _: Answer(body=b'{"name":"Ana"}')
+    reads = node("reads", "message", text="{{ nodes.call.output.body.name }}")
+    plan = plan_of(chain(CALL, CALL | {"id": "unread"}, node("wait", "delay", ms=1000), reads))
+    row = harness.rows.add()
+    await harness.turn(row, plan)
+    assert row.state is not None
+    assert set(decode(row.state).outputs) == {"call"}
+    await harness.finish(row, plan)
+    assert [each.payload["text"] for each in harness.rows.notifications.values()] == ["Ana"]
+
+
+async def test_secrets_reach_the_outside_and_no_trace() -> None:
+    """The header is sent; input, output, error and end show it nowhere, not even encoded."""
+    harness = Harness()
+    harness.secrets.values["crm"] = "s3cr3t+value"
+    harness.outside.answer = lambda _: Answer(body=b'{"echo":"s3cr3t+value","encoded":"s3cr3t%2Bvalue"}')
+    call = node(
+        "call",
+        "api",
+        method="POST",
+        url="https://crm.example/?key={{ secrets.crm | url_encode }}",
+        headers={"X-Key": "{{ secrets.crm }}"},
+        body={"key": "{{ secrets.crm }}"},
+    )
+    row = await harness.run(chain(call, node("end", "end", output="{{ nodes.call.output.body.echo }}"), variables=[]))
+    assert harness.outside.calls[0].headers["X-Key"] == "s3cr3t+value"
+    assert harness.outside.calls[0].json == {"key": "s3cr3t+value"}
+    shown = repr([row.steps, row.output])
+    assert "s3cr3t" not in shown
+    assert "[redacted]" in shown
