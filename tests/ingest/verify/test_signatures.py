@@ -175,7 +175,7 @@ def test_no_header_makes_a_scheme_raise_or_let_somebody_in(
 ) -> None:
     """Whatever stands in the header, lone surrogates included, it is refused in so many words."""
     names = ("Authorization", "X-Api-Key", "X-Hub-Signature-256", "X-Sig")
-    headers = {name: prefix + value for name in names} | {"X-Time": timestamp}
+    headers = dict.fromkeys(names, prefix + value) | {"X-Time": timestamp}
     query = {"hub.mode": "subscribe", "hub.verify_token": value, "hub.challenge": value}
     for check in _SCHEMES:
         reason = check.refusal(presented(body, headers))

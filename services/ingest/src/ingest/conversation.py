@@ -1,5 +1,6 @@
 """Whose message an event is: the webhook's `conversation` rule over what its provider says already."""
 
+import importlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -60,10 +61,10 @@ class Expression:
         if self._path is not None:
             return _walk(scope, self._path)
         # Liquid takes memory and time to import, and few webhooks need it.
-        from filas.flows import templates
-
+        templates = importlib.import_module("filas.flows.templates")
         try:
-            return templates.render_text(self._source, scope)
+            rendered: str = templates.render_text(self._source, scope)
+            return rendered
         except templates.UnknownName:
             return None
         except templates.TemplateError as error:

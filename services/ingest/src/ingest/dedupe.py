@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import jmespath
 import msgspec
 
 from filas.models import Dedupe
@@ -37,8 +38,6 @@ def bounded(key: str) -> str:
 
 
 def _by_path(path: str) -> KeyOf:
-    import jmespath  # only the webhooks that are configured so need it
-
     # A type error within a search, or nesting without end, is the request's: it has no key then.
     errors = (jmespath.exceptions.JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError)
     expression = jmespath.compile(path)

@@ -35,7 +35,7 @@ class CredentialsScheme:
         self.authenticate = authenticate
         self.sensitive_headers = frozenset({header.lower()})
 
-    def handshake(self, presented: Presented) -> Handshake | None:
+    def handshake(self, _presented: Presented) -> Handshake | None:
         """There is none."""
         return None
 
@@ -56,6 +56,6 @@ class CredentialsScheme:
                 return "credentials-malformed"
         return None if equals_any(credentials, self._secrets) else "credentials-wrong"
 
-    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, _presented: Presented, _document: Any) -> str | None:
         """As the webhook's `dedupe` says, not as the scheme does."""
         return None

@@ -60,7 +60,7 @@ class HmacScheme:
         self._template = [part.encode() for part in _PLACEHOLDER.split(configuration.template)]
         self.sensitive_headers = frozenset({configuration.header.lower()})
 
-    def handshake(self, presented: Presented) -> Handshake | None:
+    def handshake(self, _presented: Presented) -> Handshake | None:
         """There is none."""
         return None
 
@@ -85,7 +85,7 @@ class HmacScheme:
             return "signature-wrong"
         return None
 
-    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, _presented: Presented, _document: Any) -> str | None:
         """As the webhook's `dedupe` says, not as the scheme does."""
         return None
 

@@ -67,6 +67,6 @@ class MetaScheme:
             return "signature-malformed"
         return None if signed_by_any(signature, self._secrets, presented.body, "sha256") else "signature-wrong"
 
-    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, _presented: Presented, document: Any) -> str | None:
         """The id of the one message, or the id and state of the one status, in `document`."""
         return meta.duplicate_key(document)

@@ -12,7 +12,7 @@ class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 
     type: Literal["none"]
 
-    def scheme(self, reveal: Reveal) -> "NoScheme":
+    def scheme(self, _reveal: Reveal) -> "NoScheme":
         """The check that lets everybody through."""
         return NoScheme()
 
@@ -24,14 +24,14 @@ class NoScheme:
     demands_json = False
     authenticate: str | None = None
 
-    def handshake(self, presented: Presented) -> Handshake | None:
+    def handshake(self, _presented: Presented) -> Handshake | None:
         """There is none."""
         return None
 
-    def refusal(self, presented: Presented) -> str | None:
+    def refusal(self, _presented: Presented) -> str | None:
         """Always None."""
         return None
 
-    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, _presented: Presented, _document: Any) -> str | None:
         """As the webhook's `dedupe` says, not as the scheme does."""
         return None

@@ -47,4 +47,4 @@ def configuration(auth: Mapping[str, Any]) -> Configuration:
     decoded = CONFIGURATIONS.get(kind) if isinstance(kind, str) else None
     if decoded is None:
         raise msgspec.ValidationError(f"Expected one of {', '.join(CONFIGURATIONS)} - at `$.type`")
-    return cast(Configuration, msgspec.convert(dict(auth), decoded))
+    return cast("Configuration", msgspec.convert(dict(auth), decoded))

@@ -46,20 +46,20 @@ class Scheme(Protocol):
     def authenticate(self) -> str | None:
         """The `WWW-Authenticate` header of its 401, if it has one."""
 
-    def handshake(self, presented: Presented) -> Handshake | None:
+    def handshake(self, presented: Presented, /) -> Handshake | None:
         """The answer to a GET that asks for one, else None. Never raises, whatever was presented."""
 
-    def refusal(self, presented: Presented) -> str | None:
+    def refusal(self, presented: Presented, /) -> str | None:
         """None if the sender has proved itself, else one word why not. Never raises, whatever was presented."""
 
-    def duplicate_key(self, presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, presented: Presented, document: Any, /) -> str | None:
         """The provider's own id of what it sent (`document`: the decoded body), None if it gives none."""
 
 
 class Configuration(Protocol):
     """A webhook's `auth`, decoded: `scheme` makes the check of it."""
 
-    def scheme(self, reveal: Reveal) -> Scheme:
+    def scheme(self, reveal: Reveal, /) -> Scheme:
         """The check with its secrets revealed. Raises SecretUnreadable if none of them can be."""
 
 

@@ -1,0 +1,53 @@
+"""Whose address counts behind proxies."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from ingest.client_address import ClientAddress, is_loopback
+
+PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("::1/128")])
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("203.0.113.9", [], "203.0.113.9"),
+        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),  # anybody can send the header
+        ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),  # what the caller itself claims stands further left
+        ("10.0.0.1", ["6.6.6.6, 1.2.3.4, 10.0.0.2"], "1.2.3.4"),
+        ("10.0.0.1", ["6.6.6.6", "1.2.3.4", "10.0.0.2"], "1.2.3.4"),
+        ("::ffff:10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
+        ("::1", ["2001:db8::1"], "2001:db8::1"),
+        ("10.0.0.1", ["unknown"], "10.0.0.1"),
+        ("10.0.0.1", ["1.2.3.4, garbage, 10.0.0.2"], "10.0.0.2"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        (None, ["1.2.3.4"], "unknown"),
+    ],
+)
+def test_the_last_entry_that_no_trusted_proxy_made(peer: str | None, forwarded: list[str], address: str) -> None:
+    """Read from the right, as far as we trust who wrote it."""
+    assert PROXIES.of(peer, forwarded) == address
+
+
+def test_without_trusted_proxies_the_header_is_nobody() -> None:
+    """The default."""
+    assert ClientAddress([]).of("127.0.0.1", ["1.2.3.4"]) == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("address", "loopback"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("unknown", False),
+    ],
+)
+def test_this_machine_is_known_by_its_addresses(address: str, loopback: bool) -> None:
+    """In each of their spellings."""
+    assert is_loopback(address) is loopback

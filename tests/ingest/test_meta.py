@@ -1,0 +1,164 @@
+"""What Meta's bodies say, and how they are split."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest.providers.message import IncomingMessage
+from ingest.providers.meta import Meta, duplicate_key
+
+META = Meta()
+
+
+def text_message(contact: str, text: str, identity: str) -> dict[str, Any]:
+    """A text message as the Cloud API has it."""
+    return {"from": contact, "id": identity, "timestamp": "1749416383", "type": "text", "text": {"body": text}}
+
+
+def whatsapp(*messages: dict[str, Any], statuses: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A body of the WhatsApp Cloud API, in Meta's documented shape."""
+    value: dict[str, Any] = {
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": "15550783881", "phone_number_id": "106540352242922"},
+    }
+    if messages:
+        contacts = dict.fromkeys(message["from"] for message in messages)
+        value["contacts"] = [{"profile": {"name": f"Name of {one}"}, "wa_id": one} for one in contacts]
+        value["messages"] = list(messages)
+    if statuses is not None:
+        value["statuses"] = statuses
+    entry = {"id": "102290129340398", "changes": [{"value": value, "field": "messages"}]}
+    return {"object": "whatsapp_business_account", "entry": [entry]}
+
+
+def messenger(*events: dict[str, Any], kind: str = "page") -> dict[str, Any]:
+    """A body of Messenger or Instagram."""
+    return {"object": kind, "entry": [{"id": "1", "time": 1, "messaging": list(events)}]}
+
+
+DELIVERED = {"id": "wamid.OUT", "status": "delivered", "timestamp": "1", "recipient_id": "5599"}
+
+
+def test_a_text_message() -> None:
+    """Contact, text, provider's id and time."""
+    body = whatsapp(text_message("5511", "oi", "wamid.1"))
+    assert META.messages(body) == [
+        IncomingMessage(id="wamid.1", kind="text", text="oi", contact="5511", sent_at=1_749_416_383_000)
+    ]
+    assert duplicate_key(body) == "wamid.1"
+    assert META.channel(body) == "whatsapp"
+    assert META.split(body) == [body]
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "media"),
+    [
+        ({"type": "image", "image": {"id": "M1", "caption": "look"}}, "look", "M1"),
+        ({"type": "audio", "audio": {"id": "M2"}}, None, "M2"),
+        ({"type": "button", "button": {"payload": "p", "text": "Sim"}}, "Sim", None),
+        (
+            {"type": "interactive", "interactive": {"type": "button_reply", "button_reply": {"id": "1", "title": "A"}}},
+            "A",
+            None,
+        ),
+        (
+            {"type": "interactive", "interactive": {"type": "list_reply", "list_reply": {"id": "1", "title": "B"}}},
+            "B",
+            None,
+        ),
+        ({"type": "reaction", "reaction": {"message_id": "wamid.0", "emoji": "👍"}}, "👍", None),
+        ({"type": "location", "location": {"latitude": 1, "longitude": 2}}, None, None),
+        ({"type": "unsupported"}, None, None),
+        ({}, None, None),
+    ],
+)
+def test_other_kinds_of_messages(content: dict[str, Any], text: str | None, media: str | None) -> None:
+    """What the contact wrote or chose, and where the medium is."""
+    (message,) = META.messages(whatsapp({"from": "5511", "id": "wamid.1", **content}))
+    assert message.kind == content.get("type", "unknown")
+    assert message.text == text
+    assert (message.media_id or None) == media
+
+
+def test_statuses_are_no_messages_and_each_state_has_a_key() -> None:
+    """`delivered` and `read` of one message are two events."""
+    body = whatsapp(statuses=[DELIVERED])
+    assert META.messages(body) == []
+    assert duplicate_key(body) == "wamid.OUT:delivered"
+
+
+def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
+    """Each with its own contact's profile, and everything around it as it was; in order."""
+    one, two, three = (
+        text_message("5511", "a", "w1"),
+        text_message("5522", "b", "w2"),
+        text_message("5511", "c", "w3"),
+    )
+    parts = META.split(whatsapp(one, two, three, statuses=[DELIVERED]))
+    assert [duplicate_key(part) for part in parts] == ["w1", "w2", "w3", "wamid.OUT:delivered"]
+    assert parts[:3] == [whatsapp(one), whatsapp(two), whatsapp(three)]
+    assert parts[3] == whatsapp(statuses=[DELIVERED])
+    assert [message.contact for part in parts for message in META.messages(part)] == ["5511", "5522", "5511"]
+
+
+def test_a_split_part_equals_the_body_that_carries_it_alone() -> None:
+    """So a message is the same event, whether it comes in a batch or by itself."""
+    alone = whatsapp(text_message("5511", "a", "w1"))
+    in_batch = META.split(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2")))[0]
+    assert in_batch == alone
+
+
+def test_messenger_and_instagram() -> None:
+    """`messaging[]` instead of `changes[]`; an echo of our own message starts nothing."""
+    hello = {"sender": {"id": "77"}, "timestamp": 5, "message": {"mid": "m1", "text": "hi"}}
+    picture = {
+        "sender": {"id": "78"},
+        "message": {"mid": "m2", "attachments": [{"type": "image", "payload": {"url": "https://cdn.example/1"}}]},
+    }
+    echo = {"sender": {"id": "page"}, "message": {"mid": "m3", "text": "hi", "is_echo": True}}
+    pressed = {"sender": {"id": "79"}, "postback": {"mid": "m4", "title": "Start"}}
+    body = messenger(hello, picture, echo, pressed)
+    assert META.messages(body) == [
+        IncomingMessage(id="m1", kind="text", text="hi", contact="77", sent_at=5),
+        IncomingMessage(id="m2", kind="image", text=None, contact="78", media_url="https://cdn.example/1"),
+        IncomingMessage(id="m4", kind="text", text="Start", contact="79"),
+    ]
+    assert [duplicate_key(part) for part in META.split(body)] == ["m1", "m2", "m3", "m4"]
+    assert META.channel(body) == "messenger"
+    assert META.channel(messenger(hello, kind="instagram")) == "instagram"
+
+
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["entry", "changes", "value", "messages", "statuses", "messaging", "message", "from", "id", "type"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(document=_JSON)
+def test_no_document_makes_the_reader_raise(document: Any) -> None:
+    """A signed body of a shape that nobody has documented is still accepted."""
+    META.messages(document)
+    META.channel(document)
+    duplicate_key(document)
+    assert META.split(document)
+
+
+@given(value=_JSON)
+def test_nor_does_one_that_is_almost_right(value: Any) -> None:
+    """The same, deeper inside."""
+    document = {"entry": [{"changes": [{"value": {"messages": [value], "contacts": value}}], "messaging": [value]}]}
+    for part in META.split(document):
+        META.messages(part)
+        duplicate_key(part)

@@ -1,0 +1,134 @@
+"""At most so many in any window: the same in Redis, in its script, and in one process."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas.errors import StoreUnavailable
+from filas.queue.connection import connect_url
+from filas_local.servers import RedisServer
+from ingest.rate_limit import Limit, LocalWindows, RateLimiter, Taken
+from ingest.windows import RedisWindows
+from tests.waiting import eventually
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    def __init__(self) -> None:
+        self.now = 1_790_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class NoStore:
+    """A store that is always away."""
+
+    async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
+        """Fails."""
+        raise StoreUnavailable("redis", "gone")
+
+
+def test_the_window_slides() -> None:
+    """Room comes back as what was used leaves the window, not all at once."""
+    clock = Clock()
+    windows = LocalWindows(clock)
+    limit = Limit("w", 10, 60_000)
+    assert windows.take([(limit, 6)])[0].passed == 6
+    clock.now += 30
+    (second,) = windows.take([(limit, 6)])
+    assert (second.passed, second.used) == (4, 6)
+    assert 30_000 <= second.reset_ms <= 33_000
+    clock.now += second.reset_ms / 1000
+    assert windows.take([(limit, 10)])[0].passed == 6
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 400), st.integers(1, 5)), max_size=60),
+    most=st.integers(1, 12),
+    window_ms=st.integers(1, 1000),
+)
+def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, int]], most: int, window_ms: int) -> None:
+    """Wherever one puts the window, and however requests come."""
+    clock = Clock()
+    windows = LocalWindows(clock)
+    passed: list[int] = []
+    now = 1_790_000_000_000
+    for wait, count in steps:
+        now += wait
+        clock.now = now / 1000
+        (taken,) = windows.take([(Limit("w", most, window_ms), count)])
+        passed += [now] * taken.passed
+        assert len([time for time in passed if time > now - window_ms]) <= most
+
+
+async def test_replicas_count_together(redis_url: str) -> None:
+    """Two limiters on one Redis let through what one would; who is refused learns when to come again."""
+    first, second = connect_url(redis_url), connect_url(redis_url)
+    try:
+        replicas = [RateLimiter(RedisWindows(one)) for one in (first, second)]
+        limit = Limit("webhook:w", 100, 60_000)
+        grants = await asyncio.gather(*(replicas[number % 2].take(limit) for number in range(150)))
+        assert sum(grant.allowed for grant in grants) == 100
+        assert sorted(grant.remaining for grant in grants if grant.allowed) == list(range(100))
+        refused = await replicas[0].take(limit)
+        assert not refused.allowed
+        assert refused.remaining == 0
+        assert 57 <= refused.reset_s <= 63
+        assert (await replicas[1].take(Limit("webhook:other", 100, 60_000))).allowed
+    finally:
+        await first.close()
+        await second.close()
+
+
+async def test_the_script_counts_as_the_process_does(redis_url: str) -> None:
+    """Several limits in one call, each with its own answer; what has left the window is forgotten."""
+    redis = connect_url(redis_url)
+    try:
+        windows = RedisWindows(redis)
+        brief, long = Limit("brief", 3, 40), Limit("long", 3, 60_000)
+        first = await windows.take([(brief, 2), (long, 5)])
+        assert [(one.passed, one.used) for one in first] == [(2, 0), (3, 0)]
+        assert [one.passed for one in await windows.take([(long, 1)])] == [0]
+
+        async def gone() -> bool:
+            return (await windows.take([(brief, 0)]))[0].used == 0
+
+        await eventually(gone, timeout=5)
+        assert (await windows.take([(brief, 4)]))[0].passed == 3
+    finally:
+        await redis.close()
+
+
+async def test_without_redis_each_process_counts_for_itself() -> None:
+    """A limit is still a limit."""
+    limiter = RateLimiter(NoStore())
+    limit = Limit("w", 5, 60_000)
+    grants = [await limiter.take(limit) for _ in range(8)]
+    assert [grant.allowed for grant in grants] == [True] * 5 + [False] * 3
+
+
+@pytest.mark.timeout(60)
+async def test_a_redis_that_dies_is_done_without(own_redis: RedisServer) -> None:
+    """The limiter goes on locally, and back to Redis when that is there again."""
+    redis = connect_url(own_redis.url)
+    try:
+        limiter = RateLimiter(RedisWindows(redis))
+        limit = Limit("w", 1000, 60_000)
+        assert (await limiter.take(limit)).remaining == 999
+        own_redis.kill()
+        assert (await limiter.take(limit)).remaining == 999  # the process's own count begins
+        own_redis.start()
+
+        async def used() -> bool:
+            await limiter.take(limit)
+            slices = await redis.command("HVALS", "{filas-rate}:w:60000") if redis.problem is None else []
+            return sum(map(int, slices)) > 1
+
+        await eventually(used, timeout=10)
+    finally:
+        await redis.close()
