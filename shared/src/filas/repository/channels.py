@@ -1,0 +1,81 @@
+"""Channels: where messages go. Few rows, read whole into the notifier's cache."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Final
+
+import asyncpg
+
+from filas.models import Channel, Page
+from filas.repository import paging
+from filas.repository.columns import from_json, to_json
+from filas.repository.database import Database
+
+# The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
+PUT: Final = """
+with next as (update configuration_revision set revision = revision + 1 returning revision)
+insert into channels as c (id, type, config, revision) select $1, $2, $3::json, revision from next
+on conflict (id) do update set
+    type = excluded.type, config = excluded.config, deleted = false, revision = excluded.revision,
+    updated_at = now(), created_at = case when c.deleted then now() else c.created_at end
+returning c.*"""
+
+GET: Final = "select * from channels where id = $1 and not deleted"
+
+LIST: Final = "select * from channels where id > $1 and not deleted order by id limit $2"
+
+# A deleted channel stays as a mark, for the caches to find; its secrets don't.
+DELETE: Final = """
+with next as (update configuration_revision set revision = revision + 1
+              where exists (select from channels where id = $1 and not deleted) returning revision)
+update channels set deleted = true, config = '{}', revision = next.revision, updated_at = now()
+from next where id = $1 and not deleted
+returning id"""
+
+CHANGED_SINCE: Final = "select * from channels where revision > $1 order by revision"
+
+
+class ChannelRepository:
+    """The table `channels`. Every change takes the next revision, by which caches follow."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, channel: Channel) -> Channel:
+        """Store the channel under its id, whether new or not, and give it as stored."""
+        [row] = await self._database.fetch(PUT, channel.id, channel.type, to_json(channel.config))
+        return _channel(row)
+
+    async def get(self, channel_id: str) -> Channel | None:
+        """The channel of that id, or None."""
+        row = await self._database.fetchrow(GET, channel_id)
+        return _channel(row) if row else None
+
+    async def delete(self, channel_id: str) -> bool:
+        """Delete the channel; False if there was none."""
+        return await self._database.fetchrow(DELETE, channel_id) is not None
+
+    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
+        """One page of the channels in the order of their ids. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        rows = await self._database.fetch(LIST, paging.after_name(cursor), limit + 1)
+        return paging.page_by_name(rows, limit, "id", _channel)
+
+    async def changed_since(self, revision: int) -> tuple[builtins.list[Channel], builtins.list[str], int]:
+        """The channels put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
+        rows = await self._database.fetch(CHANGED_SINCE, revision)
+        changed = [_channel(row) for row in rows if not row["deleted"]]
+        deleted = [row["id"] for row in rows if row["deleted"]]
+        return changed, deleted, rows[-1]["revision"] if rows else revision
+
+
+def _channel(row: asyncpg.Record) -> Channel:
+    return Channel(
+        id=row["id"],
+        type=row["type"],
+        config=from_json(row["config"]),
+        revision=row["revision"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

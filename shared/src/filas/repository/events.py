@@ -1,0 +1,205 @@
+"""Accepted webhooks. The busiest insert of all: one statement a micro-batch, one round trip."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Literal
+from uuid import UUID
+
+import asyncpg
+
+from filas.errors import Unstorable
+from filas.models import ErrorDetail, Event, EventReceipt, EventStatus, NewEvent, Page
+from filas.repository import paging
+from filas.repository.columns import error_detail, from_json, to_json
+from filas.repository.database import Database
+from filas.repository.isolation import isolate
+
+# Answers the ids that are new. Of two rows with one id in the same batch the first is taken. `parts` come
+# joined by U+001F, as an array of arrays would have to be a rectangle.
+INSERT_MANY: Final = """
+insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
+    remote_address, duplicate_key, group_key, config, received_at, parts)
+select id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
+    remote_address, duplicate_key, group_key, config, received_at, string_to_array(parts, E'\\x1f')
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[], $8::bytea[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[], $15::text[])
+    as new (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
+        remote_address, duplicate_key, group_key, config, received_at, parts)
+on conflict (id) do nothing
+returning id"""
+
+GET: Final = "select * from events where id = $1"
+
+UNFINISHED: Final = """
+select * from events
+where status = 'received' and received_at <= now() - make_interval(secs => $1)
+    and ($3::uuid is null
+        or (received_at, id) > ((select received_at from events where id = $3), $3))
+order by received_at, id limit $2"""
+
+FINISH_MANY: Final = """
+update events set status = $2, parts = '{}', processed_at = now(), error = null
+where id = any($1::uuid[]) and status = 'received'"""
+
+FAIL_MANY: Final = """
+update events e set status = 'failed', error = f.error, processed_at = now()
+from unnest($1::uuid[], $2::json[]) as f (id, error)
+where e.id = f.id and e.status = 'received'"""
+
+REOPEN: Final = """
+update events set status = 'received', error = null, processed_at = null where id = $1
+returning *"""
+
+_PART_SEPARATOR: Final = "\x1f"
+
+
+class EventRepository:
+    """The table `events`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Unstorable]:
+        """Store the events; give, in their order, whether each is new or was there before.
+
+        Two events of one id in the same call: the first is new, the others are duplicates. An event that
+        Postgres refuses gets an Unstorable in its place and its neighbours are stored nevertheless. Calling
+        again with the same events stores nothing twice.
+        """
+        return await isolate(events, self._insert)
+
+    async def _insert(self, events: Sequence[NewEvent]) -> list[EventReceipt]:
+        columns = zip(
+            *(
+                (
+                    event.id,
+                    event.webhook_id,
+                    event.flow_id,
+                    event.node_id,
+                    event.method,
+                    event.headers,
+                    event.query_params,
+                    event.body,
+                    event.content_type,
+                    event.remote_address,
+                    event.duplicate_key,
+                    event.group_key,
+                    event.config,
+                    event.received_at,
+                    _PART_SEPARATOR.join(event.parts),
+                )
+                for event in events
+            ),
+            strict=True,
+        )
+        new = {row["id"] for row in await self._database.fetch(INSERT_MANY, *map(list, columns))}
+        receipts = []
+        for event in events:
+            receipts.append(EventReceipt(id=event.id, duplicate=event.id not in new))
+            new.discard(event.id)
+        return receipts
+
+    async def get(self, event_id: UUID) -> Event | None:
+        """The event of that id, or None."""
+        row = await self._database.fetchrow(GET, event_id)
+        return _event(row) if row else None
+
+    async def search(
+        self,
+        *,
+        webhook_id: str | None = None,
+        status: EventStatus | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        text: str | None = None,
+        cursor: str | None = None,
+        limit: int = paging.DEFAULT_LIMIT,
+    ) -> Page:
+        """One page of events, the newest first: received at `since` or later and before `until`, with `text`
+        somewhere in the body (as its UTF-8 bytes, case-sensitive). Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        search = paging.Filter()
+        search.add("webhook_id = {}", webhook_id)
+        search.add("status = {}", status)
+        search.add("received_at >= {}", since)
+        search.add("received_at < {}", until)
+        search.add("position({}::bytea in body) > 0", text.encode("utf-8", "surrogatepass") if text else None)
+        search.before(cursor, "received_at")
+        order = ("order by received_at desc, id desc limit", search.place(limit + 1))
+        rows = await self._database.fetch(" ".join(("select * from events", search.where(), *order)), *search.arguments)
+        return paging.page_by_time(rows, limit, "received_at", _event)
+
+    async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
+        """Events whose job is not done though they were received `older_than_s` seconds ago, the oldest first.
+
+        `after` is the last id of the call before: a sweep goes through them all, page by page. `parts` are
+        those still to be done.
+        """
+        return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
+
+    async def finish_many(self, event_ids: Sequence[UUID], status: Literal["processed", "ignored"]) -> None:
+        """End the events among these that are not ended, with all their parts."""
+        await self._database.fetch(FINISH_MANY, list(event_ids), status)
+
+    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
+        """Mark the events among these that are not ended as failed, each with its error."""
+        ids = [event_id for event_id, _ in failures]
+        await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
+
+    async def reopen(self, event_id: UUID) -> NewEvent | None:
+        """Make the event unfinished again, for a replay, and give it; None if there is none of that id.
+
+        Of an event of several parts only those that were not done are done again.
+        """
+        row = await self._database.fetchrow(REOPEN, event_id)
+        return _new_event(row) if row else None
+
+
+def _new_event(row: asyncpg.Record) -> NewEvent:
+    return NewEvent(
+        id=row["id"],
+        webhook_id=row["webhook_id"],
+        flow_id=row["flow_id"],
+        node_id=row["node_id"],
+        method=row["method"],
+        headers=row["headers"],
+        query_params=row["query_params"],
+        body=row["body"],
+        content_type=row["content_type"],
+        remote_address=row["remote_address"],
+        duplicate_key=row["duplicate_key"],
+        group_key=row["group_key"],
+        config=row["config"],
+        received_at=row["received_at"],
+        parts=row["parts"],
+    )
+
+
+def _event(row: asyncpg.Record) -> Event:
+    body: bytes = row["body"]
+    encoding: Literal["utf-8", "base64"] = "utf-8"
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text, encoding = base64.b64encode(body).decode(), "base64"
+    return Event(
+        id=row["id"],
+        webhook_id=row["webhook_id"],
+        flow_id=row["flow_id"],
+        node_id=row["node_id"],
+        status=row["status"],
+        method=row["method"],
+        headers=from_json(row["headers"]),
+        query_params=from_json(row["query_params"]),
+        body=text,
+        body_encoding=encoding,
+        content_type=row["content_type"],
+        remote_address=row["remote_address"],
+        duplicate_key=row["duplicate_key"],
+        error=error_detail(row["error"]),
+        received_at=row["received_at"],
+        processed_at=row["processed_at"],
+    )

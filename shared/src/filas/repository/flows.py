@@ -1,0 +1,144 @@
+"""Flows and their versions. A version never changes once it is stored."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+from typing import Any, Final
+
+import asyncpg
+
+from filas.errors import Conflict
+from filas.models import FlowSummary, FlowVersion, Page
+from filas.repository import paging
+from filas.repository.columns import from_json, to_json
+from filas.repository.database import Database
+
+# Also the lock under which the versions of one flow are counted.
+UPSERT_FLOW: Final = """
+insert into flows (id, name) values ($1, $2)
+on conflict (id) do update set name = excluded.name, updated_at = now()
+returning published_version"""
+
+NEWEST_VERSION: Final = """
+select version, name, definition, digest, created_at from flow_versions
+where flow_id = $1 order by version desc limit 1"""
+
+INSERT_VERSION: Final = """
+insert into flow_versions (flow_id, version, name, definition, digest, timeout_ms)
+values ($1, $2, $3, $4::json, $5, $6) returning version, name, definition, created_at"""
+
+PUBLISH: Final = "update flows set published_version = $2 where id = $1"
+
+GET: Final = """
+select v.*, v.version is not distinct from f.published_version as published
+from flows f join flow_versions v on v.flow_id = f.id
+where f.id = $1 and v.version = coalesce($2, f.published_version,
+    (select max(version) from flow_versions where flow_id = $1))"""
+
+VERSIONS: Final = """
+select v.*, v.version is not distinct from f.published_version as published
+from flows f join flow_versions v on v.flow_id = f.id
+where f.id = $1 order by v.version desc"""
+
+LIST: Final = """
+select f.id, f.name, f.published_version, f.created_at, f.updated_at,
+    (select max(version) from flow_versions where flow_id = f.id) as latest_version
+from flows f where f.id > $1 order by f.id limit $2"""
+
+PUBLISHED_VERSION: Final = "select published_version from flows where id = $1"
+
+# The lock keeps executions from starting (they take the row's key) between the look and the deletion.
+LOCK_FLOW: Final = "select id from flows where id = $1 for update"
+UNFINISHED: Final = "select exists (select from executions where flow_id = $1 and ended_at is null)"
+DELETE: Final = "delete from flows where id = $1"
+
+
+class FlowRepository:
+    """The tables `flows` and `flow_versions`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, flow_id: str, definition: dict[str, Any], name: str, publish: bool) -> FlowVersion:
+        """Store a new version of the flow, the first if it is new, and publish it if asked.
+
+        Where name and definition are those of the newest version, that one is given back (and published, if
+        asked). Two puts at once make two versions, one after the other.
+        """
+        text = to_json(definition)
+        digest = _digest(name, definition)
+        async with self._database.transaction() as connection:
+            published = await connection.fetchval(UPSERT_FLOW, flow_id, name)
+            newest = await connection.fetchrow(NEWEST_VERSION, flow_id)
+            if newest is None or newest["digest"] != digest:
+                number = newest["version"] + 1 if newest else 1
+                timeout_ms = _timeout_ms(definition)
+                [newest] = await connection.fetch(INSERT_VERSION, flow_id, number, name, text, digest, timeout_ms)
+            if publish and published != newest["version"]:
+                await connection.execute(PUBLISH, flow_id, newest["version"])
+                published = newest["version"]
+        return FlowVersion(
+            flow_id=flow_id,
+            version=newest["version"],
+            name=newest["name"],
+            definition=from_json(newest["definition"]),
+            published=published == newest["version"],
+            created_at=newest["created_at"],
+        )
+
+    async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None:
+        """That version of the flow; without a number the published one, else the newest. None if there is none."""
+        row = await self._database.fetchrow(GET, flow_id, version)
+        return _version(row) if row else None
+
+    async def versions(self, flow_id: str) -> builtins.list[FlowVersion]:
+        """Every version of the flow, the newest first; empty if there is no such flow."""
+        return [_version(row) for row in await self._database.fetch(VERSIONS, flow_id)]
+
+    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
+        """One page of FlowSummary in the order of the flows' ids. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        rows = await self._database.fetch(LIST, paging.after_name(cursor), limit + 1)
+        return paging.page_by_name(rows, limit, "id", lambda row: FlowSummary(**row))
+
+    async def published_version(self, flow_id: str) -> int | None:
+        """The number of the flow's published version; None if it has none, or if there is no such flow."""
+        version: int | None = await self._database.fetchval(PUBLISHED_VERSION, flow_id)
+        return version
+
+    async def delete(self, flow_id: str) -> bool:
+        """Delete the flow with every version; False if there was none.
+
+        Raises Conflict while an execution of it is unfinished. Executions that have ended stay.
+        """
+        async with self._database.transaction() as connection:
+            if await connection.fetchrow(LOCK_FLOW, flow_id) is None:
+                return False
+            if await connection.fetchval(UNFINISHED, flow_id):
+                raise Conflict("executions of this flow are not finished")
+            await connection.execute(DELETE, flow_id)
+        return True
+
+
+def _digest(name: str, definition: dict[str, Any]) -> bytes:
+    """The same for the same name and definition, in whatever order an object's keys come."""
+    return hashlib.sha256(json.dumps([name, definition], sort_keys=True).encode()).digest()
+
+
+def _timeout_ms(definition: dict[str, Any]) -> int | None:
+    settings = definition.get("settings")
+    timeout_ms = settings.get("timeoutMs") if isinstance(settings, dict) else None
+    return timeout_ms if type(timeout_ms) is int and 0 < timeout_ms < 2**53 else None
+
+
+def _version(row: asyncpg.Record) -> FlowVersion:
+    return FlowVersion(
+        flow_id=row["flow_id"],
+        version=row["version"],
+        name=row["name"],
+        definition=from_json(row["definition"]),
+        published=row["published"],
+        created_at=row["created_at"],
+    )

@@ -1,0 +1,28 @@
+"""Which queues an operator has paused. Kept here, so that an emptied Redis resumes nothing."""
+
+from typing import Final
+
+from filas.repository.database import Database
+
+ALL: Final = "select queue from queue_pauses"
+PAUSE: Final = "insert into queue_pauses (queue) values ($1) on conflict do nothing returning queue"
+RESUME: Final = "delete from queue_pauses where queue = $1 returning queue"
+
+
+class PauseRepository:
+    """The table `queue_pauses`; queues by their full names."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def all(self) -> set[str]:
+        """The paused queues."""
+        return {row["queue"] for row in await self._database.fetch(ALL)}
+
+    async def pause(self, queue: str) -> bool:
+        """Pause the queue; False if it was paused already."""
+        return await self._database.fetchrow(PAUSE, queue) is not None
+
+    async def resume(self, queue: str) -> bool:
+        """Resume the queue; False if it was not paused."""
+        return await self._database.fetchrow(RESUME, queue) is not None

@@ -1,0 +1,35 @@
+"""What flows name as `secrets.<name>`. Values come in and go out sealed (`filas.secrets`)."""
+
+from typing import Final
+
+from filas.repository.database import Database
+
+PUT: Final = """
+insert into secrets (name, value) values ($1, $2)
+on conflict (name) do update set value = excluded.value, updated_at = now()"""
+DELETE: Final = "delete from secrets where name = $1 returning name"
+NAMES: Final = "select name from secrets order by name"
+ALL: Final = "select name, value from secrets"
+
+
+class SecretRepository:
+    """The table `secrets`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, name: str, sealed: str) -> None:
+        """Store the sealed value (or `env:NAME`) under `name`, in place of the one before."""
+        await self._database.fetch(PUT, name, sealed)
+
+    async def delete(self, name: str) -> bool:
+        """Delete the secret; False if there was none."""
+        return await self._database.fetchrow(DELETE, name) is not None
+
+    async def names(self) -> list[str]:
+        """The names of all secrets, in order."""
+        return [row["name"] for row in await self._database.fetch(NAMES)]
+
+    async def all(self) -> dict[str, str]:
+        """Every secret's stored value by its name."""
+        return {row["name"]: row["value"] for row in await self._database.fetch(ALL)}

@@ -1,0 +1,118 @@
+"""Webhooks: the addresses at which Filas listens. Few rows, read whole into every process's cache."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from filas.errors import Conflict
+from filas.models import ConversationRule, Dedupe, Page, RateLimit, Webhook
+from filas.repository import paging
+from filas.repository.columns import from_json, to_json, to_json_or_null
+from filas.repository.database import Database
+
+# The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
+PUT: Final = """
+with next as (update configuration_revision set revision = revision + 1 returning revision)
+insert into webhooks as w (id, path, flow_id, node_id, methods, auth, rate_limit, dedupe, conversation, config,
+    max_body_bytes, enabled, revision)
+select $1, $2, $3, $4, $5::text[], $6::json, $7::json, $8::json, $9::json, $10::json, $11, $12, revision from next
+on conflict (id) do update set
+    path = excluded.path, flow_id = excluded.flow_id, node_id = excluded.node_id, methods = excluded.methods,
+    auth = excluded.auth, rate_limit = excluded.rate_limit, dedupe = excluded.dedupe,
+    conversation = excluded.conversation, config = excluded.config, max_body_bytes = excluded.max_body_bytes,
+    enabled = excluded.enabled, deleted = false, revision = excluded.revision, updated_at = now(),
+    created_at = case when w.deleted then now() else w.created_at end
+returning w.*"""
+
+GET: Final = "select * from webhooks where id = $1 and not deleted"
+
+LIST: Final = "select * from webhooks where id > $1 and not deleted order by id limit $2"
+
+# A deleted webhook stays as a mark, for the caches to find; its secrets don't.
+DELETE: Final = """
+with next as (update configuration_revision set revision = revision + 1
+              where exists (select from webhooks where id = $1 and not deleted) returning revision)
+update webhooks set deleted = true, auth = '{}', config = '{}', revision = next.revision, updated_at = now()
+from next where id = $1 and not deleted
+returning id"""
+
+CHANGED_SINCE: Final = "select * from webhooks where revision > $1 order by revision"
+
+
+class WebhookRepository:
+    """The table `webhooks`. Every change takes the next revision, by which caches follow."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, webhook: Webhook) -> Webhook:
+        """Store the webhook under its id, whether new or not, and give it as stored.
+
+        Raises Conflict if another webhook has its path.
+        """
+        try:
+            [row] = await self._database.fetch(
+                PUT,
+                webhook.id,
+                webhook.path,
+                webhook.flow_id,
+                webhook.node_id,
+                webhook.methods,
+                to_json(webhook.auth),
+                to_json(webhook.rate_limit),
+                to_json_or_null(webhook.dedupe),
+                to_json_or_null(webhook.conversation),
+                to_json(webhook.config),
+                webhook.max_body_bytes,
+                webhook.enabled,
+            )
+        except asyncpg.UniqueViolationError:
+            raise Conflict("path") from None
+        return _webhook(row)
+
+    async def get(self, webhook_id: str) -> Webhook | None:
+        """The webhook of that id, or None."""
+        row = await self._database.fetchrow(GET, webhook_id)
+        return _webhook(row) if row else None
+
+    async def delete(self, webhook_id: str) -> bool:
+        """Delete the webhook; False if there was none. Its path is free again."""
+        return await self._database.fetchrow(DELETE, webhook_id) is not None
+
+    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
+        """One page of the webhooks in the order of their ids. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        rows = await self._database.fetch(LIST, paging.after_name(cursor), limit + 1)
+        return paging.page_by_name(rows, limit, "id", _webhook)
+
+    async def changed_since(self, revision: int) -> tuple[builtins.list[Webhook], builtins.list[str], int]:
+        """The webhooks put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
+        rows = await self._database.fetch(CHANGED_SINCE, revision)
+        changed = [_webhook(row) for row in rows if not row["deleted"]]
+        deleted = [row["id"] for row in rows if row["deleted"]]
+        return changed, deleted, rows[-1]["revision"] if rows else revision
+
+
+def _webhook(row: asyncpg.Record) -> Webhook:
+    dedupe, conversation = from_json(row["dedupe"]), from_json(row["conversation"])
+    return Webhook(
+        id=row["id"],
+        flow_id=row["flow_id"],
+        node_id=row["node_id"],
+        path=row["path"],
+        methods=row["methods"],
+        auth=from_json(row["auth"]),
+        rate_limit=msgspec.convert(from_json(row["rate_limit"]), RateLimit),
+        dedupe=None if dedupe is None else msgspec.convert(dedupe, Dedupe),
+        conversation=None if conversation is None else msgspec.convert(conversation, ConversationRule),
+        config=from_json(row["config"]),
+        max_body_bytes=row["max_body_bytes"],
+        enabled=row["enabled"],
+        revision=row["revision"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
