@@ -139,9 +139,6 @@ class FlowSummary(Record, frozen=True, kw_only=True):
 class NewEvent(Record, frozen=True, kw_only=True):
     """A webhook about to be accepted. `headers` and `query_params` are JSON text, `body` the raw bytes.
 
-    `parts` are the contacts of its jobs where one body became several jobs: the event is processed when each
-    part is. Empty: it is one job. Read back from the repository, they are the parts that are not done yet.
-
     `config` is JSON text too: `{"provider":…,"conversation":…,"config":…}`, the webhook's own as they were at
     acceptance, so that the relay makes the same job from the row that acceptance made from the request.
     """
@@ -160,7 +157,6 @@ class NewEvent(Record, frozen=True, kw_only=True):
     group_key: str | None
     config: str
     received_at: datetime
-    parts: list[str] = []
 
 
 class EventReceipt(Record, frozen=True, kw_only=True):

@@ -10,24 +10,22 @@ from uuid import UUID
 
 import asyncpg
 
-from filas.errors import Unstorable
 from filas.models import ErrorDetail, Event, EventReceipt, EventStatus, NewEvent, Page
 from filas.repository import paging
 from filas.repository.columns import error_detail, from_json, to_json
 from filas.repository.database import Database
 from filas.repository.isolation import isolate
 
-# Answers the ids that are new. Of two rows with one id in the same batch the first is taken. `parts` come
-# joined by U+001F, as an array of arrays would have to be a rectangle.
+# Answers the ids that are new. Of two rows with one id in the same batch the first is taken.
 INSERT_MANY: Final = """
 insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-    remote_address, duplicate_key, group_key, config, received_at, parts)
+    remote_address, duplicate_key, group_key, config, received_at)
 select id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-    remote_address, duplicate_key, group_key, config, received_at, string_to_array(parts, E'\\x1f')
+    remote_address, duplicate_key, group_key, config, received_at
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[], $8::bytea[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[], $15::text[])
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[])
     as new (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-        remote_address, duplicate_key, group_key, config, received_at, parts)
+        remote_address, duplicate_key, group_key, config, received_at)
 on conflict (id) do nothing
 returning id"""
 
@@ -41,7 +39,7 @@ where status = 'received' and received_at <= now() - make_interval(secs => $1)
 order by received_at, id limit $2"""
 
 FINISH_MANY: Final = """
-update events set status = $2, parts = '{}', processed_at = now(), error = null
+update events set status = $2, processed_at = now(), error = null
 where id = any($1::uuid[]) and status = 'received'"""
 
 FAIL_MANY: Final = """
@@ -53,8 +51,6 @@ REOPEN: Final = """
 update events set status = 'received', error = null, processed_at = null where id = $1
 returning *"""
 
-_PART_SEPARATOR: Final = "\x1f"
-
 
 class EventRepository:
     """The table `events`."""
@@ -62,14 +58,14 @@ class EventRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Unstorable]:
+    async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Exception]:
         """Store the events; give, in their order, whether each is new or was there before.
 
         Two events of one id in the same call: the first is new, the others are duplicates. An event that
         Postgres refuses gets an Unstorable in its place and its neighbours are stored nevertheless. Calling
         again with the same events stores nothing twice.
         """
-        return await isolate(events, self._insert)
+        return [*await isolate(events, self._insert)]
 
     async def _insert(self, events: Sequence[NewEvent]) -> list[EventReceipt]:
         columns = zip(
@@ -89,7 +85,6 @@ class EventRepository:
                     event.group_key,
                     event.config,
                     event.received_at,
-                    _PART_SEPARATOR.join(event.parts),
                 )
                 for event in events
             ),
@@ -135,13 +130,12 @@ class EventRepository:
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
         """Events whose job is not done though they were received `older_than_s` seconds ago, the oldest first.
 
-        `after` is the last id of the call before: a sweep goes through them all, page by page. `parts` are
-        those still to be done.
+        `after` is the last id of the call before: a sweep goes through them all, page by page.
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
     async def finish_many(self, event_ids: Sequence[UUID], status: Literal["processed", "ignored"]) -> None:
-        """End the events among these that are not ended, with all their parts."""
+        """End the events among these that are not ended."""
         await self._database.fetch(FINISH_MANY, list(event_ids), status)
 
     async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
@@ -150,10 +144,7 @@ class EventRepository:
         await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, event_id: UUID) -> NewEvent | None:
-        """Make the event unfinished again, for a replay, and give it; None if there is none of that id.
-
-        Of an event of several parts only those that were not done are done again.
-        """
+        """Make the event unfinished again, for a replay, and give it; None if there is none of that id."""
         row = await self._database.fetchrow(REOPEN, event_id)
         return _new_event(row) if row else None
 
@@ -174,7 +165,6 @@ def _new_event(row: asyncpg.Record) -> NewEvent:
         group_key=row["group_key"],
         config=row["config"],
         received_at=row["received_at"],
-        parts=row["parts"],
     )
 
 

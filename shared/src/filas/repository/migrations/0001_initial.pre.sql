@@ -86,7 +86,6 @@ create table secrets (
     updated_at timestamptz not null default now()
 );
 
--- `parts`: the contacts whose jobs are not done yet, where one body became several jobs; else empty.
 create table events (
     id             uuid primary key,
     webhook_id     text not null,
@@ -102,7 +101,6 @@ create table events (
     duplicate_key  text,
     group_key      text,
     config         json not null,
-    parts          text[] not null default '{}',
     error          json,
     received_at    timestamptz not null,
     processed_at   timestamptz
