@@ -48,7 +48,7 @@ def replay(letter_id: str, as_json: bool) -> None:
     if as_json:
         show_json(put)
         return
-    click.echo(f"put back as {', '.join(put['jobIds'])}")
+    click.echo(f"put back as {put['jobId']}")
 
 
 @dead_letters.command()

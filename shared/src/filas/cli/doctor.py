@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,14 +13,13 @@ import click
 
 from filas.cli.client import Refused, WrongSetting, api_url, from_environment
 from filas.cli.output import as_json, show_json, show_table
-from filas.errors import FilasError, SettingsError
+from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.queue.connection import connect
 from filas.repository.database import Database
 from filas.repository.migrate import required_version
 from filas.settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
 
 TIMEOUT_S = 3.0
-POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +55,10 @@ def doctor(as_json: bool) -> None:
 
 
 def examine(environ: Mapping[str, str]) -> list[Finding]:
-    """Every part in the order in which one would repair them: stores first."""
+    """Every part in the order in which one would repair them: stores first. Raises WrongSetting."""
+    addresses = process_addresses(environ)
     findings = [_store("redis", lambda: _redis(environ)), _store("postgres", lambda: _postgres(environ))]
-    findings += [_process(name, address) for name, address in process_addresses(environ)]
+    findings += [_process(name, address) for name, address in addresses]
     findings.append(_api(environ))
     return findings
 
@@ -127,11 +126,11 @@ def _redis(environ: Mapping[str, str]) -> str:
     settings = load(RedisSettings, environ)
 
     async def ping() -> None:
-        redis = await connect(settings)
+        redis = connect(settings)
         try:
-            await asyncio.wait_for(redis.ping(), TIMEOUT_S)
+            await redis.command("PING")
         finally:
-            await redis.aclose()
+            await redis.close()
 
     asyncio.run(ping())
     return f"answers at {settings.redis_host}:{settings.redis_port}"
@@ -142,15 +141,14 @@ def _postgres(environ: Mapping[str, str]) -> str:
 
     async def problem() -> str | None:
         database = Database(settings.database_url.reveal(), application_name="filas-doctor", max_size=1)
-        await database.start()
+        database.start()
         try:
-            # A database reports itself away until its first connection stands.
-            deadline = time.monotonic() + TIMEOUT_S
-            while database.problem is not None and time.monotonic() < deadline:
-                await asyncio.sleep(POLL_S)
-            return database.problem
+            await database.wait_ready(TIMEOUT_S)
+        except StoreUnavailable as error:
+            return error.reason
         finally:
             await database.close()
+        return None
 
     found = asyncio.run(problem())
     if found is not None:

@@ -1,0 +1,205 @@
+"""The operator's commands against a running API: what they print, and how they end."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from filas.cli.output import show_table
+from tests.ingest.api.serving import FLOW, TOKEN, Api, serving
+from tests.shared.cli.running import Run, filas
+
+
+@pytest_asyncio.fixture
+async def api(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
+    """A running API."""
+    async with serving(redis_url, postgres_dsn) as running:
+        yield running
+
+
+async def asked(api: Api, *arguments: str, given: Any = None) -> Run:
+    """A command that asks this API; `given` is its input as JSON."""
+    environ = {"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN}
+    return await filas(*arguments, environ=environ, given="" if given is None else json.dumps(given))
+
+
+async def test_stats_shows_a_row_a_queue(api: Api) -> None:
+    """Every queue, and the sum."""
+    run = await asked(api, "stats")
+    assert (run.code, run.err) == (0, "")
+    lines = run.out.splitlines()
+    assert lines[0].split() == ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "COMPLETED", "FAILED"]
+    assert [line.split()[0] for line in lines[1:]] == ["webhook-processing", "flow-processing", "notifications", "all"]
+    assert (await asked(api, "stats", "--json")).json["summary"]["totalWaiting"] == 0
+
+
+async def test_a_flow_is_applied_shown_and_listed(api: Api) -> None:
+    """From standard input and back."""
+    applied = await asked(api, "flow", "apply", "greeting", "-", given=FLOW)
+    assert (applied.code, applied.out) == (0, "greeting version 1 published\n")
+    assert (await asked(api, "flow", "get", "greeting")).json == FLOW
+    assert "greeting" in (await asked(api, "flow", "list")).out
+    draft = await asked(api, "flow", "apply", "greeting", "-", "--no-publish", given=FLOW | {"name": "Next"})
+    assert draft.out == "greeting version 2 stored, not published\n"
+
+
+async def test_a_wrong_flow_is_refused_with_each_error(api: Api) -> None:
+    """A table of the errors, one line of summary, exit code 1."""
+    run = await asked(api, "flow", "apply", "greeting", "-", given={**FLOW, "edges": []})
+    assert run.code == 1
+    assert "hello" in run.out
+    assert run.err.startswith("Error: Not valid")
+    assert len(run.err.splitlines()) == 1
+
+
+async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path: Path) -> None:
+    """The whole life of a webhook, from a file."""
+    file = tmp_path / "webhook.json"
+    file.write_text(json.dumps({"flowId": "greeting", "auth": {"type": "bearer", "secrets": ["hush"]}}))
+    applied = await asked(api, "webhook", "apply", "orders", str(file))
+    assert (applied.code, applied.out) == (0, "/webhooks/orders starts greeting at start\n")
+    shown = await asked(api, "webhook", "get", "orders")
+    assert shown.json["auth"]["secrets"] == ["***"]
+    assert "bearer" in (await asked(api, "webhook", "list")).out
+    assert (await asked(api, "webhook", "delete", "orders")).code == 0
+    gone = await asked(api, "webhook", "get", "orders")
+    assert (gone.code, gone.err) == (1, "Error: Not found: there is no webhook 'orders'\n")
+
+
+async def test_empty_lists_say_so(api: Api) -> None:
+    """A sentence instead of headings without rows."""
+    assert (await asked(api, "dead-letters", "list")).out == "no dead letters\n"
+    assert (await asked(api, "flow", "list")).out == "no flow has been put yet\n"
+    assert (await asked(api, "jobs", "flow", "active")).out == "no job of flow is active\n"
+
+
+async def test_clean_says_how_many(api: Api) -> None:
+    """Nothing is there to be removed."""
+    run = await asked(api, "clean", "--queue", "webhook", "--state", "completed", "--older-than", "1h")
+    assert (run.code, run.out) == (0, "0 removed\n")
+
+
+async def test_a_job_that_is_not_there_is_refused(api: Api) -> None:
+    """One line, exit code 1."""
+    for action in ("show", "retry", "promote", "cancel"):
+        run = await asked(api, "job", action, "{flow-processing}:nothing")
+        assert run.code == 1
+        assert len(run.err.splitlines()) == 1
+
+
+# ---- without an API ---------------------------------------------------------------------------------
+
+
+async def test_check_needs_no_server(tmp_path: Path) -> None:
+    """A flow is checked offline: 0 when it is well formed, 1 with every error when it isn't."""
+    good = await filas("flow", "check", "-", given=json.dumps(FLOW))
+    assert (good.code, good.out) == (0, "- is well formed\n")
+    bad = await filas("flow", "check", "-", "--json", given=json.dumps({**FLOW, "edges": []}))
+    assert bad.code == 1
+    assert "hello" in {problem["nodeId"] for problem in bad.json}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "word"),
+    [
+        (["stats"], {}, "FILAS_ADMIN_TOKEN"),
+        (["stats"], {"FILAS_ADMIN_TOKEN": "line\nbreak"}, "FILAS_ADMIN_TOKEN"),
+        (["stats"], {"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "localhost"}, "FILAS_URL"),
+        (["stats"], {"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "http://[::1"}, "FILAS_URL"),
+        (["migrate"], {}, "DATABASE_URL"),
+        (["doctor"], {"NOTIFIER_ADMIN_PORT": "many"}, "NOTIFIER_ADMIN_PORT"),
+        (["flow", "check", "no-such-file.json"], {}, "no-such-file.json"),
+        (["flow", "check", "-"], {}, "not JSON"),
+        (["clean", "--older-than", "soon"], {}, "age"),
+        (["jobs", "no-such-queue"], {}, "no-such-queue"),
+        (["no-such-command"], {}, "no-such-command"),
+    ],
+)
+async def test_a_wrong_call_or_setting_exits_with_2(arguments: list[str], environ: dict[str, str], word: str) -> None:
+    """The last line on standard error names what is wrong, and there is no stack trace."""
+    run = await filas(*arguments, environ=environ, given="{")
+    assert run.code == 2, run.err
+    assert word in run.err.splitlines()[-1]
+    assert "Traceback" not in run.err
+
+
+async def test_an_api_that_is_away_is_one_line() -> None:
+    """Exit code 1; nothing listens on port 9 of the loopback."""
+    run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "http://127.0.0.1:9"})
+    assert run.code == 1
+    assert run.err.startswith("Error: http://127.0.0.1:9 can't be reached")
+    assert len(run.err.splitlines()) == 1
+
+
+async def test_a_wrong_token_is_one_line(api: Api) -> None:
+    """Exit code 1, naming the variable."""
+    run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "wrong", "FILAS_URL": api.url})
+    assert (run.code, run.err) == (1, "Error: FILAS_ADMIN_TOKEN is not the token of this installation\n")
+
+
+async def test_migrate_may_be_run_again(postgres_dsn: str) -> None:
+    """A database at the newest schema stays there."""
+    run = await filas("migrate", environ={"DATABASE_URL": postgres_dsn})
+    assert run.code == 0, run.err
+    assert run.out.startswith("the schema is at ")
+
+
+async def test_migrate_without_a_server_is_one_line() -> None:
+    """Exit code 1, no stack trace."""
+    run = await filas("migrate", environ={"DATABASE_URL": "postgresql://x:hush@127.0.0.1:9/x"})
+    assert run.code == 1
+    assert len(run.err.splitlines()) == 1
+    assert "hush" not in run.err
+
+
+async def test_doctor_says_what_is_away_and_what_is_well(redis_url: str, postgres_dsn: str) -> None:
+    """The stores are well, no process runs: each is named with what to do, and the exit code is 1."""
+    host, _, database = redis_url.removeprefix("redis://").partition("/")
+    environ = {
+        "REDIS_HOST": host.split(":")[0],
+        "REDIS_PORT": host.split(":")[1],
+        "REDIS_DB": database,
+        "DATABASE_URL": postgres_dsn,
+        "FILAS_ADMIN_TOKEN": "x",
+        **{f"{name}_ADMIN_PORT": "9" for name in ("INGEST", "INGEST_WORKER", "FLOW_RUNNER", "NOTIFIER")},
+    }
+    run = await filas("doctor", "--json", environ=environ)
+    assert run.code == 1
+    found = {finding["part"]: finding for finding in run.json}
+    assert found["redis"]["well"] is True, found
+    assert found["postgres"]["well"] is True, found
+    for process in ("ingest serve", "ingest work", "flow-runner", "notifier"):
+        assert found[process]["well"] is False
+        assert "is it running?" in found[process]["words"]
+    assert run.err.splitlines()[-1].startswith("Error: not well: ingest serve")
+
+
+async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api) -> None:
+    """A process that runs and waits for a store says which, and so does the doctor."""
+    run = await filas("doctor", "--json", environ={"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN, "REDIS_PORT": "9"})
+    found = {finding["part"]: finding for finding in run.json}
+    assert found["ingest serve"]["well"] is True, found
+    assert found["API"]["well"] is True, found
+    assert found["redis"]["well"] is False
+    assert "DATABASE_URL" in found["postgres"]["words"]
+
+
+async def test_help_lists_every_command() -> None:
+    """Those of the installed plug-ins too, though one of them may not load."""
+    run = await filas("--help")
+    assert run.code == 0
+    for command in ("stats", "clean", "jobs", "job", "dead-letters", "flow", "webhook", "migrate", "doctor", "up"):
+        assert f"  {command} " in run.out
+    assert "can't be loaded" not in run.out
+
+
+def test_a_table_shows_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    """What came from outside can't move the cursor or break a line, and a long cell is cut."""
+    show_table(("A", "B"), [("x\x1b[2Jy\nz", 5), ("w" * 200, 12345)], nothing="")
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert len(out.splitlines()) == 3
+    assert max(map(len, out.splitlines())) < 100
