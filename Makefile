@@ -33,7 +33,7 @@ up: $(READY) ## everything on this machine, in this terminal (Ctrl-C stops it)
 	@exec $(VENV)/bin/filas up
 
 test: lint ## every check and test that needs no engine or browser that is missing
-	@$(PYTEST) tests --ignore=tests/deploy/test_compose.py
+	@$(PYTEST) tests
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .
@@ -46,7 +46,7 @@ bench: $(READY) ## the benchmarks, with their table
 
 test-deploy: $(READY) ## the images and docker-compose.yml, built and run for real (root, or a running engine)
 	@tests/deploy/install-engine
-	@$(PYTEST) tests/deploy
+	@FILAS_TEST_DEPLOY=1 $(PYTEST) tests/deploy
 
 test-browser: $(READY) ## the dashboard in a browser
 	@echo 'There is no dashboard to test in a browser yet.'
