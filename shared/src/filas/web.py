@@ -145,13 +145,22 @@ async def serve_app(
     backlog: int = 1024,
     keepalive_s: float = 75.0,
     shutdown_s: float = 10.0,
+    auto_decompress: bool = True,
 ) -> AsyncIterator[int]:
     """Serve `app` while the block runs; gives the port, which the system has chosen when `port` is 0.
 
     On leaving, no new connection is taken and requests under way have `shutdown_s` seconds to end.
+    Without `auto_decompress` a body stays as it was sent: a signature is over those bytes, and no small
+    request becomes a large one.
     Raises OSError when the address can't be used.
     """
-    runner = web.AppRunner(app, access_log=None, keepalive_timeout=keepalive_s, shutdown_timeout=shutdown_s)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        keepalive_timeout=keepalive_s,
+        shutdown_timeout=shutdown_s,
+        auto_decompress=auto_decompress,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=backlog, reuse_port=False)
