@@ -11,12 +11,13 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
+from filas import logs
 from filas.cli.client import Refused, WrongSetting, api_url, from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.queue.connection import connect
 from filas.repository.database import Database
-from filas.repository.migrate import required_version
+from filas.repository.schema import required_version
 from filas.settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
 
 TIMEOUT_S = 3.0
@@ -43,6 +44,8 @@ PROCESS_PORTS = (
 @as_json
 def doctor(as_json: bool) -> None:
     """Ask every process, Redis and Postgres how they are, and say in words what is wrong."""
+    # What the stores' own parts would log is in the findings.
+    logs.configure("error", "console", "doctor")
     findings = examine(os.environ)
     if as_json:
         show_json([asdict(finding) for finding in findings])

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import get_args
 
 import click
 
@@ -17,19 +17,14 @@ _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-class Age(click.ParamType):
-    """A length of time such as `90s`, `30m`, `24h` or `7d`, in milliseconds."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The milliseconds, or click's complaint."""
-        if isinstance(value, int):
-            return value
-        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is no age such as 90s, 30m, 24h or 7d", param, ctx)
-        return int(found[1]) * _UNITS_MS[found[2]]
+def _milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+    """An age such as `90s`, `30m`, `24h` or `7d`, or click's complaint."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,6})([smhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no age such as 90s, 30m, 24h or 7d")
+    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 @click.command()
@@ -52,7 +47,12 @@ def stats(as_json: bool) -> None:
 @click.command()
 @click.option("--queue", type=QUEUES, help="Only this queue.")
 @click.option("--state", type=click.Choice(["completed", "failed"]), help="Only jobs that ended so.")
-@click.option("--older-than", type=Age(), help="Such as 90s, 30m, 24h or 7d.  [default: completed 24h, failed 7d]")
+@click.option(
+    "--older-than",
+    metavar="AGE",
+    callback=_milliseconds,
+    help="Such as 90s, 30m, 24h or 7d.  [default: completed 24h, failed 7d]",
+)
 @as_json
 def clean(queue: str | None, state: str | None, older_than: int | None, as_json: bool) -> None:
     """Remove the records of finished jobs."""
