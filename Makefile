@@ -39,7 +39,7 @@ lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports --no-timings
+	@$(VENV)/bin/lint-imports --no-logo
 
 bench: $(READY) ## the benchmarks, with their table
 	@$(VENV)/bin/python -m tests.benchmarks

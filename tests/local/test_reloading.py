@@ -1,8 +1,12 @@
 """Which services a changed file restarts."""
 
+import io
+import threading
 from pathlib import Path
 
-from filas_local.reloading import package_directories, processes_of
+from filas_local.reloading import package_directories, processes_of, restart_on_changes
+from filas_local.terminal import Terminal
+from tests.waiting import eventually
 
 DIRECTORIES = {"filas": Path("/code/filas"), "ingest": Path("/code/ingest"), "notifier": Path("/code/notifier")}
 
@@ -24,3 +28,29 @@ def test_every_package_has_its_directory() -> None:
     directories = package_directories()
     assert set(directories) == {"filas", "ingest", "flow_runner", "notifier"}
     assert (directories["filas"] / "policies.py").exists()
+
+
+async def test_a_changed_file_restarts_while_the_run_goes_on(tmp_path: Path) -> None:
+    """A save is seen within seconds, other files are not looked at, and the end of the run ends the watch."""
+    restarted: list[list[str]] = []
+
+    class Recorder:
+        def restart(self, names: list[str]) -> None:
+            restarted.append(names)
+
+    stop = threading.Event()
+    terminal = Terminal(io.StringIO(), ["notifier"])
+    thread = threading.Thread(target=restart_on_changes, args=({"notifier": tmp_path}, Recorder(), terminal, stop))
+    thread.start()
+    saves = iter(range(1000))
+
+    def saved_and_seen() -> bool:
+        # Saved again and again, because nobody tells when the watch has begun.
+        (tmp_path / "notes.txt").write_text("not code")
+        (tmp_path / "app.py").write_text(f"save = {next(saves)}")
+        return bool(restarted)
+
+    await eventually(saved_and_seen)
+    stop.set()
+    await eventually(lambda: not thread.is_alive())
+    assert restarted[0] == ["notifier"]

@@ -14,7 +14,7 @@ from filas_local import demo, environment
 from filas_local.home import Home
 from filas_local.launching import LocalRunError, bound_to_parent, run_directory
 from filas_local.processes import PROCESSES
-from filas_local.reloading import restart_on_changes
+from filas_local.reloading import package_directories, restart_on_changes
 from filas_local.servers import EmbeddedServer, PostgresServer, RedisServer
 from filas_local.supervision import Program, Supervisor, Watch
 from filas_local.terminal import LogReader, Terminal
@@ -110,7 +110,7 @@ class LocalRun:
 
     def _until_told_to_stop(self, supervisor: Supervisor) -> None:
         if self._environment.get("RELOAD") == "1":
-            arguments = (supervisor, self._terminal, self._stop)
+            arguments = (package_directories(), supervisor, self._terminal, self._stop)
             threading.Thread(target=restart_on_changes, args=arguments, name="reload", daemon=True).start()
         while not self._stop.wait(0.2):
             if not supervisor.running:

@@ -4,12 +4,12 @@ import importlib.util
 import threading
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 from watchfiles import PythonFilter, watch
 
 from filas_local.launching import LocalRunError
 from filas_local.processes import PROCESSES, SHARED_PACKAGE
-from filas_local.supervision import Supervisor
 from filas_local.terminal import Terminal
 
 
@@ -32,9 +32,16 @@ def processes_of(changed: Iterable[Path], directories: dict[str, Path]) -> list[
     return [process.name for process in PROCESSES if process.name in names]
 
 
-def restart_on_changes(supervisor: Supervisor, terminal: Terminal, stop: threading.Event) -> None:
-    """Watch the code until `stop`; runs in a thread of its own."""
-    directories = package_directories()
+class Restarts(Protocol):
+    """Whoever can restart processes: the supervisor."""
+
+    def restart(self, names: list[str]) -> None: ...
+
+
+def restart_on_changes(
+    directories: dict[str, Path], supervisor: Restarts, terminal: Terminal, stop: threading.Event
+) -> None:
+    """Watch the packages' directories until `stop`; runs in a thread of its own."""
     only_code = PythonFilter(extra_extensions=(".lua", ".sql"))
     for changes in watch(*directories.values(), watch_filter=only_code, stop_event=stop, raise_interrupt=False):
         names = processes_of((Path(path) for _, path in changes), directories)
