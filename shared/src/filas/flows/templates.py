@@ -8,6 +8,7 @@ from liquid.ast import Node
 from liquid.builtin.expressions import FilteredExpression, Path
 from liquid.builtin.output import OutputNode
 from liquid.exceptions import LiquidError, UndefinedError
+from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from filas.flows.bounded_liquid import BoundedContext, OverLimit, build_environment, is_undefined
@@ -83,9 +84,14 @@ def parse(source: str) -> Template:
         raise TemplateError(f"is longer than {MAX_TEMPLATE_CHARS} characters")
     try:
         bound = _environment().from_string(source)
-        return Template(source, bound, tuple(_references(bound)))
+        used = bound.analyze(include_partials=False)
+        unknown = sorted(name for name in used.filters if name not in _environment().filters)
     except _ERRORS as error:
         raise TemplateError(_message(error)) from None
+    if unknown:
+        # Liquid would notice only when the template is rendered.
+        raise TemplateError(f"unknown filter '{unknown[0]}'")
+    return Template(source, bound, tuple(_references(used)))
 
 
 def render(value: Any, scope: Scope) -> Any:
@@ -95,8 +101,7 @@ def render(value: Any, scope: Scope) -> Any:
 
 def render_text(source: str, scope: Scope) -> str:
     """A template's text, also where it is one whole `{{ … }}` of another type. Raises TemplateError."""
-    value = parse(source).evaluate(scope)
-    return value if isinstance(value, str) else as_text(value)
+    return as_text(parse(source).evaluate(scope))
 
 
 def evaluate_or_null(value: Any, scope: Scope) -> Any:
@@ -112,8 +117,13 @@ def evaluate_or_null(value: Any, scope: Scope) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """How a value reads inside of a text: null as nothing, objects and lists as JSON."""
-    return str(_environment().filters["json"](value)) if value is not None else ""
+    """How a value reads inside of a text: null as nothing, objects and lists as JSON. Raises TemplateError."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    try:
+        return str(_environment().filters["json"](value))
+    except OverLimit as error:
+        raise TemplateError(_message(error)) from None
 
 
 def texts(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -172,8 +182,8 @@ def _walk(scope: Scope, path: list[str]) -> tuple[bool, Any]:
     return True, value
 
 
-def _references(bound: BoundTemplate) -> Iterator[Reference]:
-    for variables in bound.analyze(include_partials=False).globals.values():
+def _references(used: TemplateAnalysis) -> Iterator[Reference]:
+    for variables in used.globals.values():
         for variable in variables:
             yield tuple(segment if isinstance(segment, (str, int)) else None for segment in variable.segments)
 

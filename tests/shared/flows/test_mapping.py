@@ -1,0 +1,71 @@
+"""JMESPath finds, and no expression takes more than its bound."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filas.flows import mapping
+
+ANSWER: dict[str, Any] = {"status": 200, "headers": {"x-id": "7"}, "body": {"items": [{"n": 1}, {"n": 2}], "s": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("expression", "value"),
+    [
+        ("body.items[0].n", 1),
+        ("body.items[*].n", [1, 2]),
+        ("body.items[?n > `1`] | [0].n", 2),
+        ('headers."x-id"', "7"),
+        ("body.missing.deeper", None),
+        ("length(body.items)", 2),
+        ("join(', ', ['a', body.s])", "a, a"),
+        ("to_string(body.items)", '[{"n":1},{"n":2}]'),
+        ('{id: headers."x-id", first: body.items[0]}', {"id": "7", "first": {"n": 1}}),
+    ],
+)
+def test_it_finds(expression: str, value: Any) -> None:
+    assert mapping.problem(expression) is None
+    assert mapping.search(expression, ANSWER) == value
+
+
+@pytest.mark.parametrize("expression", ["", "a[", "a.b.", "((((", "(" * 2000, "x" * 5000, "a ||"])
+def test_a_bad_expression_is_said_before_it_runs(expression: str) -> None:
+    assert mapping.problem(expression)
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "[@,@]|" * 60 + "@",
+        "[@,@][]|" * 60 + "@",
+        "to_string(" + "[@,@]|" * 60 + "@)",
+        "{a:@,b:@}|" * 60 + "@",
+        "[@,@]|" * 40 + "[0] == [1]",
+        "body.items[*].n | map(&[@,@], @) | " * 40 + "@",
+        "nope(@)",
+        "abs('a')",
+        "sort_by(body.items, &@)",
+    ],
+)
+def test_a_bomb_or_a_wrong_type_is_an_error(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        mapping.search(expression, ANSWER)
+
+
+PARTS = ["body", "items", "s", ".", "[", "]", "*", "?", "@", "|", "&", "(", ")", "`1`", "'a'", "==", "{", "}", ":", ","]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    expression=st.lists(st.sampled_from([*PARTS, "map", "join", "length", "\\", '"', "0", ">"]), max_size=16).map(
+        "".join
+    )
+)
+def test_any_text_is_an_expression_or_an_error(expression: str) -> None:
+    try:
+        mapping.search(expression, ANSWER)
+    except ValueError:
+        return
+    assert mapping.problem(expression) is None
