@@ -1,6 +1,7 @@
 """What a local run makes of the user's variables, and what it refuses before anything starts."""
 
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,13 @@ def test_a_home_that_cannot_be_made_names_its_variable(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WrongSetting, match="FILAS_HOME"):
         Home(tmp_path / "file" / "home")
+
+
+def test_a_shell_can_read_the_environment_file(tmp_path: Path) -> None:
+    """`set -a; . .filas/env` gives each variable as it is, whatever characters it has; nobody else reads it."""
+    home = Home(tmp_path)
+    home.write_environment({"DATABASE_URL": "postgresql://a:it's $HOME@/x?host=/tmp/a b", "REDIS_PORT": "1"})
+    script = f'set -a; . {home.path}/env; printf "%s" "$DATABASE_URL"'
+    shown = subprocess.run(["sh", "-c", script], check=True, capture_output=True, text=True).stdout
+    assert shown == "postgresql://a:it's $HOME@/x?host=/tmp/a b"
+    assert (home.path / "env").stat().st_mode & 0o077 == 0

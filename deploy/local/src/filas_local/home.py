@@ -2,6 +2,7 @@
 
 import fcntl
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,7 +58,7 @@ class Home:
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
         """Keep the variables that reach this run: `set -a; . .filas/env` gives them to a shell."""
-        lines = [f"{name}='{value}'" for name, value in sorted(environment.items()) if "'" not in value]
+        lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
         write_private(self.path / "env", "\n".join(lines))
 
 
