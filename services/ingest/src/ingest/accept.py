@@ -22,7 +22,7 @@ from filas.queue.producer import EnqueueOutcome, NewJob
 log = get_logger(__name__)
 
 AWAY_S = 1.0
-"""How long Postgres is not asked after it has failed."""
+"""How long a store that has failed is not asked, as long as there is the other one."""
 
 
 class NotStorable(FilasError):
@@ -32,14 +32,14 @@ class NotStorable(FilasError):
 class EventStore(Protocol):
     """Where events are written."""
 
-    async def insert_many(self, events: list[NewEvent]) -> list[EventReceipt | Exception]:
+    async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         """One answer an event, in order. Raises StoreUnavailable."""
 
 
 class JobStore(Protocol):
     """Where jobs are put."""
 
-    async def enqueue_many(self, jobs: list[NewJob]) -> list[EnqueueOutcome]:
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         """One outcome a job, in order. Raises StoreUnavailable."""
 
 
@@ -50,6 +50,12 @@ class Arrival:
 
     event: NewEvent
     job: Callable[[bool], NewJob]
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    job: NewJob
+    recorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +75,9 @@ class Acceptor:
         self._jobs = jobs
         self._timeout_s = timeout_s
         self._postgres_away_until = 0.0
+        self._redis_away_until = 0.0
         self._writes: MicroBatcher[NewEvent, EventReceipt] = MicroBatcher(self._write, limit=limit)
-        self._puts: MicroBatcher[NewJob, EnqueueOutcome] = MicroBatcher(self._put, limit=limit)
+        self._puts: MicroBatcher[_Put, EnqueueOutcome] = MicroBatcher(self._put, limit=limit)
 
     async def accept(self, arrival: Arrival) -> Receipt:
         """Write the event, then put its job.
@@ -88,15 +95,16 @@ class Acceptor:
                 # Whoever came first has put the job, or the relay will.
                 return Receipt(receipt.id, WEBHOOKS.job_id(str(receipt.id)), True)
         job = arrival.job(recorded)
-        job_id = WEBHOOKS.job_id(job.key)
         try:
-            outcome = await self._puts.add(job)
+            outcome = await self._puts.add(_Put(job, recorded))
         except StoreUnavailable:
             if not recorded:
                 raise
-            return Receipt(event.id, job_id, False)  # the relay puts it when Redis is back
+            return Receipt(event.id, job.job_id, False)  # the relay puts it when Redis is back
+        if outcome is EnqueueOutcome.REFUSED:
+            raise NotStorable("this request can't be put into a queue")
         # A job under this id was there already: with Postgres away, that is how a duplicate shows.
-        return Receipt(event.id, job_id, not recorded and outcome == "duplicate")
+        return Receipt(event.id, job.job_id, not recorded and outcome is EnqueueOutcome.DUPLICATE)
 
     async def drain(self) -> None:
         """Wait until whatever is under way has its answer."""
@@ -117,12 +125,19 @@ class Acceptor:
             raise StoreUnavailable("postgres", reason) from None
         return [_answer(event, answer) for event, answer in zip(events, answers, strict=True)]
 
-    async def _put(self, jobs: Sequence[NewJob]) -> Sequence[EnqueueOutcome]:
+    async def _put(self, puts: Sequence[_Put]) -> Sequence[EnqueueOutcome]:
+        """Put a batch. What is in Postgres already waits for no Redis that is away; the rest has nothing else."""
+        can_wait = all(put.recorded for put in puts)
+        if can_wait and time.monotonic() < self._redis_away_until:
+            raise StoreUnavailable("redis", "it has failed within the last second")
         try:
-            return await self._jobs.enqueue_many(list(jobs))
-        except StoreUnavailable as error:
-            log.warning("acceptance.redis_away", reason=error.reason, jobs=len(jobs))
-            raise
+            async with asyncio.timeout(self._timeout_s if can_wait else None):
+                return await self._jobs.enqueue_many([put.job for put in puts])
+        except (StoreUnavailable, TimeoutError) as error:
+            self._redis_away_until = time.monotonic() + AWAY_S
+            reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
+            log.warning("acceptance.redis_away", reason=reason, jobs=len(puts))
+            raise StoreUnavailable("redis", reason) from None
 
 
 def _answer(event: NewEvent, answer: EventReceipt | Exception) -> EventReceipt | BaseException:

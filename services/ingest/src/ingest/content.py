@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import MIMEPart
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any, Literal
@@ -132,7 +132,7 @@ def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
         return None  # the parser of the standard library raises these on broken headers
 
 
-def _field(part: EmailMessage) -> tuple[str, Any] | None:
+def _field(part: MIMEPart) -> tuple[str, Any] | None:
     name = part.get_param("name", header="content-disposition")
     payload = part.get_payload(decode=True)
     if not isinstance(name, str) or not isinstance(payload, bytes):

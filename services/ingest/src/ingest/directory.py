@@ -24,15 +24,15 @@ log = get_logger(__name__)
 POLL_S = 0.5
 """How often changes are looked for: other replicas' changes are obeyed within a second."""
 
-OVERLAP = 100
-"""How many revisions are read again: a transaction with a lower number may commit after one with a higher."""
-
 
 class WebhookSource(Protocol):
     """Where webhooks are kept."""
 
     async def changed_since(self, revision: int) -> tuple[list[Webhook], list[str], int]:
-        """What has a higher revision, the ids that are deleted, and the highest. Raises StoreUnavailable."""
+        """What was put and the ids that were deleted since, and the revision to ask from next time.
+
+        Raises StoreUnavailable.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,13 @@ class WebhookDirectory:
     async def refresh(self) -> None:
         """Read what has changed. Raises StoreUnavailable, and then leaves everything as it was."""
         async with self._refreshing:
-            changed, deleted, revision = await self._source.changed_since(max(0, self._revision - OVERLAP))
+            changed, deleted, revision = await self._source.changed_since(self._revision)
             # First all that leaves, then all that comes: a path may go from one webhook to another.
-            moved = [webhook for webhook in changed if self._is_news(webhook)]
-            for webhook_id in [*deleted, *(webhook.id for webhook in moved)]:
+            for webhook_id in [*deleted, *(webhook.id for webhook in changed)]:
                 self._remove(webhook_id)
-            for webhook in moved:
+            for webhook in changed:
                 self._add(webhook)
-            self._revision = max(self._revision, revision)
+            self._revision = revision
             self.is_loaded = True
 
     async def run(self) -> None:
@@ -96,10 +95,6 @@ class WebhookDirectory:
             except Exception as error:  # one bad row must not end the freshness of all others
                 log.error("webhooks.refresh_failed", exc_info=error)
             await asyncio.sleep(self._poll_s)
-
-    def _is_news(self, webhook: Webhook) -> bool:
-        known = self._by_id.get(webhook.id)
-        return known is None or known.webhook.revision != webhook.revision
 
     def _remove(self, webhook_id: str) -> None:
         known = self._by_id.pop(webhook_id, None)

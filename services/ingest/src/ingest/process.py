@@ -32,7 +32,7 @@ Outcome = dict[str, Any] | BaseException
 class EventStore(Protocol):
     """Where events are written."""
 
-    async def insert_many(self, events: list[NewEvent]) -> list[EventReceipt | Exception]:
+    async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         """One answer an event, in order. Raises StoreUnavailable."""
 
 
@@ -48,7 +48,7 @@ class ExecutionStore(Protocol):
 class JobStore(Protocol):
     """Where jobs are put."""
 
-    async def enqueue_many(self, jobs: list[NewJob]) -> Sequence[object]:
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> Sequence[object]:
         """Put all of them. Raises StoreUnavailable."""
 
 

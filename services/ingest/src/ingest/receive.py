@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 
 from filas.errors import StoreUnavailable
+from filas.logs import get_logger
 from filas.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from ingest import refusals, request
 from ingest.accept import Acceptor, Arrival, NotStorable, Receipt
@@ -17,6 +18,8 @@ from ingest.guard import AddressGuard
 from ingest.rate_limit import Grant, RateLimiter
 from ingest.refusals import Refusal
 from ingest.verify.scheme import Handshake, Presented
+
+log = get_logger(__name__)
 
 BODY_TIMEOUT_S = 10.0
 """How long a body may take to arrive."""
@@ -52,6 +55,9 @@ class Receiver:
             return await self._receive(http)
         except Refusal as refusal:
             return refusal.response()
+        except Exception as error:  # the last resort: the sender comes again, and the log says why
+            log.error("webhook.failed", method=http.method, path=http.path[:200], exc_info=error)
+            return Refusal(500, "error", "the error has been logged").response()
         finally:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import msgspec
 
 MAX_CONTACT = 256
-"""The longest contact: numbers and ids are far shorter, and it stands in an index."""
+"""The longest contact, in bytes: numbers and ids are far shorter, and it stands in an index and in a group key."""
 
 
 class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -47,7 +47,7 @@ def clean_contact(value: object) -> str | None:
     contact = str(value).strip()
     if not contact or len(contact) > MAX_CONTACT or not is_storable(contact):
         return None
-    return contact
+    return contact if len(contact.encode()) <= MAX_CONTACT else None
 
 
 def is_storable(text: str) -> bool:

@@ -1,0 +1,115 @@
+"""The public listener over real stores, with webhooks to post to."""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import ClientResponse, ClientSession
+
+from filas.models import Dedupe, RateLimit, Webhook
+from filas.policies import WEBHOOKS
+from filas.queue.connection import Redis, connect_url
+from filas.repository.database import Database
+from filas.repository.events import EventRepository
+from filas.repository.webhooks import WebhookRepository
+from filas.secrets import SecretBox
+from filas.web import serve_app
+from ingest.public import Public, build_public
+
+BOX = SecretBox("the key of these tests")
+
+
+def webhook(webhook_id: str = "orders", **changes: Any) -> Webhook:
+    """A webhook that anybody may post to, with whatever is different about it."""
+    fields: dict[str, Any] = {
+        "flow_id": "welcome",
+        "node_id": "start",
+        "path": webhook_id,
+        "methods": ["POST"],
+        "auth": {"type": "none"},
+        "rate_limit": RateLimit(max=100_000),
+        "dedupe": None,
+        "conversation": None,
+        "config": {"k": "v"},
+        "max_body_bytes": 1 << 20,
+    }
+    return Webhook(id=webhook_id, **{**fields, **changes})
+
+
+DEDUPED = webhook("deduped", dedupe=Dedupe(path="id"))
+
+
+@dataclass
+class Serving:
+    """A running listener and its stores."""
+
+    port: int
+    public: Public
+    session: ClientSession
+    redis: Redis
+    database: Database
+
+    @property
+    def events(self) -> EventRepository:
+        """The events in Postgres."""
+        return EventRepository(self.database)
+
+    async def put(self, *webhooks: Webhook) -> None:
+        """Store the webhooks and let the listener know."""
+        repository = WebhookRepository(self.database)
+        for one in webhooks:
+            await repository.put(one)
+        await self.public.directory.refresh()
+
+    async def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        """Post JSON (bytes go as they are); status and decoded answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.request("POST", path, data=data, headers=headers) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """Any request to `/webhooks/{path}`."""
+        options["headers"] = {"Content-Type": "application/json", **(options.get("headers") or {})}
+        return self.session.request(method, f"http://127.0.0.1:{self.port}/webhooks/{path}", **options)
+
+    async def jobs(self) -> list[dict[str, Any]]:
+        """The messages of the jobs that wait in Redis, by their order in the queue, groups' followers aside."""
+        ids = await self.redis.command("ZRANGE", WEBHOOKS.name, 0, -1)
+        payloads = [await self.redis.command("GET", b"arq:job:" + job_id) for job_id in ids]
+        return [json.loads(payload)["k"]["job"] for payload in payloads]
+
+
+@contextlib.asynccontextmanager
+async def serving(redis_url: str, dsn: str, *webhooks: Webhook, **options: Any) -> AsyncIterator[Serving]:
+    """A listener with `webhooks` in it; `options` are build_public's."""
+    database, redis = Database(dsn, application_name="test-serve"), connect_url(redis_url)
+    database.start()
+    await database.wait_ready(20)
+    public = build_public(database, redis, lambda secret: BOX.reveal(secret, os.environ), **options)
+    following = asyncio.create_task(public.directory.run())
+    try:
+        async with (
+            serve_app(public.app, "127.0.0.1", 0, shutdown_s=1, auto_decompress=False) as port,
+            ClientSession() as session,
+        ):
+            running = Serving(port, public, session, redis, database)
+            await running.put(*webhooks)
+            yield running
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await public.acceptor.drain()
+        await redis.close()
+        await database.close()
+
+
+async def problem_of(answer: ClientResponse) -> dict[str, Any]:
+    """The problem document of a refusal."""
+    assert answer.content_type == "application/problem+json"
+    document: dict[str, Any] = json.loads(await answer.read())
+    assert document["status"] == answer.status
+    return document

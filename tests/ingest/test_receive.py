@@ -1,0 +1,381 @@
+"""The way of a request through the public listener, against real stores."""
+
+import asyncio
+import base64
+import gzip
+import hashlib
+import hmac
+import json
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filas.models import ConversationRule, Dedupe, RateLimit
+from filas.repository.webhooks import WebhookRepository
+from tests.ingest.serving import BOX, DEDUPED, problem_of, serving, webhook
+from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
+from tests.ingest.verify.test_signatures import meta_signature
+from tests.waiting import eventually
+
+META = webhook("whatsapp", auth={"type": "meta", "secrets": [BOX.seal("app secret")], "verifyToken": "a token"})
+
+
+def signed(document: Any) -> tuple[bytes, dict[str, str]]:
+    """A body as Meta posts it."""
+    body = json.dumps(document).encode()
+    return body, meta_signature(body)
+
+
+async def test_an_accepted_webhook_is_in_postgres_and_its_job_in_redis(redis_url: str, postgres_dsn: str) -> None:
+    """Both before the 200, under ids that belong together; secrets in neither."""
+    plain = webhook("plain", auth={"type": "bearer", "secrets": ["let-me-in"]})
+    async with serving(redis_url, postgres_dsn, plain) as app:
+        body = b'{"text" : "ol\\u00e1", "n": 1.50}'
+        headers = {"Authorization": "Bearer let-me-in", "Cookie": "a=b", "X-Tag": "é"}
+        async with app.request("POST", "plain?a=1&a=2&b=3", data=body, headers=headers) as answer:
+            assert answer.status == 200
+            receipt = await answer.json()
+            assert answer.headers["RateLimit-Policy"] == '"webhook";q=100000;w=60'
+            assert answer.headers["RateLimit"].startswith('"webhook";r=99999;t=')
+        assert receipt == {
+            "status": "received",
+            "eventId": receipt["eventId"],
+            "jobId": f"{{webhook-processing}}:{receipt['eventId']}",
+            "duplicate": False,
+        }
+        event = await app.events.get(UUID(receipt["eventId"]))
+        assert event is not None
+        assert (event.body.encode(), event.status, event.method) == (body, "received", "POST")
+        assert event.query_params == {"a": ["1", "2"], "b": "3"}
+        assert event.headers["x-tag"] == "é"
+        assert not {"authorization", "cookie"} & set(event.headers)
+        (job,) = await app.jobs()
+        assert (job["eventId"], job["webhookId"], job["flowId"], job["nodeId"]) == (
+            receipt["eventId"],
+            "plain",
+            "welcome",
+            "start",
+        )
+        assert (job["body"], job["config"], job["queryParams"]) == (
+            {"text": "olá", "n": 1.5},
+            {"k": "v"},
+            {"a": ["1", "2"], "b": "3"},
+        )
+        assert job["headers"] == event.headers
+        assert job["recorded"] is True
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "kind", "document"),
+    [
+        ("application/x-www-form-urlencoded", b"From=%2B55&Body=oi", "form", {"From": "+55", "Body": "oi"}),
+        ("text/plain", "olá".encode(), "text", "olá"),
+        ("application/octet-stream", b"\x00\xff", "binary", base64.b64encode(b"\x00\xff").decode()),
+    ],
+)
+async def test_bodies_of_every_kind(
+    redis_url: str, postgres_dsn: str, content_type: str, body: bytes, kind: str, document: Any
+) -> None:
+    """As flows see them in the job, as they came in Postgres."""
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        status, receipt = await app.post("orders", body, {"Content-Type": content_type})
+        assert status == 200
+        (job,) = await app.jobs()
+        assert (job["bodyKind"], job["body"]) == (kind, document)
+        (event,) = await app.events.unfinished(0, 10)
+        assert (event.body, event.content_type, str(event.id)) == (body, content_type, receipt["eventId"])
+
+
+async def test_what_is_turned_away(redis_url: str, postgres_dsn: str) -> None:
+    """Each kind of bad input has its own status, says why, and leaves no event."""
+    closed = webhook("closed", enabled=False)
+    small = webhook("small", max_body_bytes=10)
+    basic = webhook("basic", auth={"type": "basic", "secrets": ["u:p"]})
+    unreadable = webhook("unreadable", auth={"type": "bearer", "secrets": ["env:NOWHERE_TO_BE_FOUND"]})
+    async with serving(redis_url, postgres_dsn, webhook(), closed, small, basic, unreadable, META) as app:
+
+        async def refused(method: str, path: str, body: bytes = b"{}", **headers: str) -> tuple[int, Any]:
+            async with app.request(method, path, data=body, headers=headers) as answer:
+                await problem_of(answer)
+                return answer.status, answer.headers
+
+        assert (await refused("POST", "nowhere"))[0] == 404
+        assert (await refused("POST", "closed"))[0] == 404
+        status, headers = await refused("PUT", "orders")
+        assert (status, headers["Allow"]) == (405, "POST")
+        status, headers = await refused("POST", "basic")
+        assert (status, headers["WWW-Authenticate"][:6]) == (401, "Basic ")
+        assert (await refused("POST", "whatsapp"))[0] == 401
+        assert (await refused("POST", "whatsapp", **{"X-Hub-Signature-256": "sha256=zz"}))[0] == 401
+        assert (await refused("POST", "small", b'"12345678901"'))[0] == 413
+        assert (await refused("POST", "orders", b"{broken"))[0] == 415
+        broken = b"{broken"
+        assert (await refused("POST", "whatsapp", broken, **meta_signature(broken)))[0] == 415
+        zipped = gzip.compress(b"{}")
+        assert (await refused("POST", "orders", zipped, **{"Content-Encoding": "gzip"}))[0] == 415
+        status, headers = await refused("POST", "unreadable", Authorization="Bearer x")
+        assert (status, headers["Retry-After"]) == (503, "5")
+        async with app.session.get(f"http://127.0.0.1:{app.port}/api/queue/stats") as answer:
+            assert answer.status == 404
+        assert await app.events.unfinished(0, 10) == []
+        assert await app.jobs() == []
+
+
+async def test_a_body_without_end_is_cut_off(redis_url: str, postgres_dsn: str) -> None:
+    """The limit holds where no length is declared, as soon as it is passed."""
+    sent = 0
+
+    async def endless() -> Any:
+        nonlocal sent
+        while sent < 50_000_000:
+            sent += 10_000
+            yield b"x" * 10_000
+
+    async with serving(redis_url, postgres_dsn, webhook(max_body_bytes=100_000)) as app:
+        try:
+            async with app.request("POST", "orders", data=endless()) as answer:
+                assert answer.status == 413
+        except OSError:
+            pass  # the connection may be gone before the answer is read
+        assert sent < 50_000_000
+
+
+async def raw(port: int, request: bytes) -> bytes:
+    """What the listener answers to these bytes on a connection that stays open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await asyncio.wait_for(reader.read(500), 10)
+    finally:
+        writer.close()
+
+
+async def test_slow_and_broken_bodies(redis_url: str, postgres_dsn: str) -> None:
+    """A sender that stops in the middle is cut off with 408; a broken transfer encoding is 400."""
+    async with serving(redis_url, postgres_dsn, webhook(), body_timeout_s=0.2) as app:
+        head = b"POST /webhooks/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        answer = await raw(app.port, head + b"Content-Length: 100\r\n\r\n{")
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"Connection: close" in answer
+        answer = await raw(app.port, head + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n")
+        assert answer.split(b" ")[1] == b"400"
+
+
+async def test_metas_challenge_passes_whatever_the_methods_say(redis_url: str, postgres_dsn: str) -> None:
+    """The right token gets the challenge as plain text, a wrong one 403; any other GET is no method."""
+    async with serving(redis_url, postgres_dsn, META) as app:
+        query = {"hub.mode": "subscribe", "hub.challenge": "115<b>", "hub.verify_token": "a token"}
+        async with app.request("GET", "whatsapp", params=query) as answer:
+            assert (answer.status, answer.content_type, await answer.text()) == (200, "text/plain", "115<b>")
+        async with app.request("GET", "whatsapp", params={**query, "hub.verify_token": "x"}) as answer:
+            assert answer.status == 403
+        async with app.request("GET", "whatsapp") as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+async def test_64_copies_at_once_are_one_event(redis_url: str, postgres_dsn: str) -> None:
+    """One of them is new, the others are duplicates with its id; one row, one job."""
+    async with serving(redis_url, postgres_dsn, META) as app:
+        body, headers = signed(whatsapp(text_message("5511", "oi", "wamid.1")))
+        answers = await asyncio.gather(*(app.post("whatsapp", body, headers) for _ in range(64)))
+        assert {status for status, _ in answers} == {200}
+        assert len({answer["eventId"] for _, answer in answers}) == 1
+        assert [answer["duplicate"] for _, answer in answers].count(False) == 1
+        assert len(await app.events.unfinished(0, 10)) == 1
+        assert len(await app.jobs()) == 1
+
+
+async def test_duplicates_are_known_after_their_job_is_gone(redis_url: str, postgres_dsn: str) -> None:
+    """By Postgres, as long as the event is kept; without a key nothing is a duplicate."""
+    async with serving(redis_url, postgres_dsn, DEDUPED, webhook("free")) as app:
+        _, first = await app.post("deduped", {"id": "a", "n": 1})
+        await app.redis.command("FLUSHDB")
+        _, again = await app.post("deduped", {"id": "a", "n": 2})
+        assert (again["duplicate"], again["eventId"]) == (True, first["eventId"])
+        _, other = await app.post("deduped", {"id": "b"})
+        assert (other["duplicate"], other["eventId"] != first["eventId"]) == (False, True)
+        for _ in range(2):
+            assert (await app.post("deduped", {"n": 1}))[1]["duplicate"] is False
+            assert (await app.post("free", {"id": "a"}))[1]["duplicate"] is False
+
+
+async def test_a_batch_is_accepted_for_what_is_new_in_it(redis_url: str, postgres_dsn: str) -> None:
+    """Each message is an event with its own key, conversation and body; all known is a duplicate."""
+    one, two, three = (
+        text_message("5511", "a", "w1"),
+        text_message("5522", "b", "w2"),
+        text_message("5511", "c", "w3"),
+    )
+    async with serving(redis_url, postgres_dsn, META) as app:
+        _, first = await app.post("whatsapp", *signed(whatsapp(one)))
+        _, batch = await app.post("whatsapp", *signed(whatsapp(one, two, three, statuses=[DELIVERED])))
+        assert (first["duplicate"], batch["duplicate"]) == (False, False)
+        assert batch["eventId"] != first["eventId"]
+        _, again = await app.post("whatsapp", *signed(whatsapp(three, two)))
+        assert again["duplicate"] is True
+        events = {event.duplicate_key: event for event in await app.events.unfinished(0, 10)}
+        assert {key: event.group_key for key, event in events.items()} == {
+            "w1": "whatsapp:5511",
+            "w2": "whatsapp:5522",
+            "w3": "whatsapp:5511",
+            "wamid.OUT:delivered": None,
+        }
+        assert json.loads(events["w2"].body) == whatsapp(two)
+
+
+async def test_the_rate_limit_is_the_webhooks_own(redis_url: str, postgres_dsn: str) -> None:
+    """429 with Retry-After beyond it, and what is left on every answer; a refused signature uses up nothing."""
+    limited = webhook("limited", rate_limit=RateLimit(max=3), auth={"type": "bearer", "secrets": ["t"]})
+    async with serving(redis_url, postgres_dsn, limited, webhook()) as app:
+        for _ in range(5):
+            assert (await app.post("limited", {}))[0] == 401
+        left = []
+        for _ in range(3):
+            async with app.request("POST", "limited", data=b"{}", headers={"Authorization": "Bearer t"}) as answer:
+                assert answer.status == 200
+                left.append(answer.headers["RateLimit"].split(";")[1])
+        assert left == ["r=2", "r=1", "r=0"]
+        async with app.request("POST", "limited", data=b"{}", headers={"Authorization": "Bearer t"}) as answer:
+            assert answer.status == 429
+            assert 55 <= int(answer.headers["Retry-After"]) <= 63
+            assert answer.headers["RateLimit"].startswith('"webhook";r=0;t=')
+        assert (await app.post("orders", {}))[0] == 200
+
+
+async def test_limits_by_address(redis_url: str, postgres_dsn: str) -> None:
+    """Too many requests, or too many failures, from one address are 429; other addresses are not touched."""
+    guarded = webhook("guarded", auth={"type": "bearer", "secrets": ["t"]})
+    options = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 3}
+    async with serving(redis_url, postgres_dsn, guarded, **options) as app:
+
+        async def status(address: str | None, token: str) -> int:
+            headers = {"Authorization": f"Bearer {token}"}
+            if address is not None:
+                headers["X-Forwarded-For"] = address
+            async with app.request("POST", "guarded", data=b"{}", headers=headers) as answer:
+                if answer.status == 429:
+                    assert int(answer.headers["Retry-After"]) > 0
+                found: int = answer.status
+                return found
+
+        assert [await status("203.0.113.9", "wrong") for _ in range(4)] == [401, 401, 401, 429]
+        assert await status("203.0.113.9", "t") == 429
+        assert await status("203.0.113.10", "t") == 200
+        assert [await status(None, "wrong") for _ in range(6)] == [401] * 6  # loopback is never counted
+    async with serving(redis_url, postgres_dsn, guarded, **options, requests_per_address=2) as app:
+        assert [await status("203.0.113.50", "t") for _ in range(3)] == [200, 200, 429]
+        assert [await status(None, "t") for _ in range(3)] == [200, 200, 200]
+
+
+async def test_a_change_is_obeyed_within_a_second(redis_url: str, postgres_dsn: str) -> None:
+    """By another replica's listener too: new, moved, switched off and deleted webhooks."""
+    async with serving(redis_url, postgres_dsn, webhook("a")) as app:
+        elsewhere = WebhookRepository(app.database)
+
+        async def answers(path: str, status: int) -> None:
+            async def reached() -> bool:
+                return (await app.post(path, {}))[0] == status
+
+            await eventually(reached, timeout=1.0, message=f"{path} did not answer {status}")
+
+        await elsewhere.put(webhook("b"))
+        await answers("b", 200)
+        await elsewhere.put(webhook("b", path="c"))
+        await answers("c", 200)
+        assert (await app.post("b", {}))[0] == 404
+        await elsewhere.put(webhook("a", enabled=False))
+        await answers("a", 404)
+        await elsewhere.delete("b")
+        await answers("c", 404)
+        await elsewhere.put(webhook("d", path="c"))
+        await answers("c", 200)
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "group"),
+    [
+        (None, {"from": "1"}, None),
+        (ConversationRule(channel="shop", contact="{{ body.from }}"), {"from": "1"}, "shop:1"),
+        (ConversationRule(channel="shop", contact="{{ body.from }}"), {}, None),
+        (ConversationRule(channel="shop", contact="{{ body.from | upcase }}"), {"from": "1"}, "webhook:orders"),
+    ],
+)
+async def test_the_group_of_a_job_is_its_conversation(
+    redis_url: str, postgres_dsn: str, rule: ConversationRule | None, body: Any, group: str | None
+) -> None:
+    """Known at acceptance for a plain path; else the whole webhook is one group."""
+    async with serving(redis_url, postgres_dsn, webhook(conversation=rule)) as app:
+        assert (await app.post("orders", body))[0] == 200
+        (event,) = await app.events.unfinished(0, 10)
+        assert event.group_key == group
+
+
+@pytest.mark.parametrize("dedupe", [Dedupe(header="X-Id"), Dedupe(path="id"), Dedupe(body=True)])
+async def test_keys_that_no_column_takes(redis_url: str, postgres_dsn: str, dedupe: Dedupe) -> None:
+    """Endless ones, and ones with a NUL, still tell duplicates from others."""
+    async with serving(redis_url, postgres_dsn, webhook(dedupe=dedupe)) as app:
+        for key in ("x" * 5000, "a\0b" if dedupe.header is None else "ÿ"):
+            headers = {} if dedupe.header is None else {"X-Id": key}
+            answers = [await app.post("orders", {"id": key}, headers) for _ in range(2)]
+            assert [(status, answer["duplicate"]) for status, answer in answers] == [(200, False), (200, True)]
+
+
+_HEADER_TEXT = st.binary(max_size=40).map(lambda value: value.translate(None, b"\r\n\0"))
+_REQUEST_BODY = st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'{"from":"\\u0000"}', b'{"from":"\\ud800"}'])
+
+
+@settings(
+    max_examples=150,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(data=st.data())
+def test_no_request_is_answered_with_a_500(
+    fuzzed: "tuple[asyncio.AbstractEventLoop, int]", data: st.DataObject
+) -> None:
+    """Whatever stands in headers, query and body: bytes that are no text included."""
+    loop, port = fuzzed
+    path = data.draw(st.sampled_from(["orders", "whatsapp", "keyed", "signed", "nowhere"]))
+    method = data.draw(st.sampled_from(["POST", "POST", "GET", "PUT"]))
+    query = data.draw(st.sampled_from(["", "?a=%00", "?a=%ff&a=%ed%a0%80", "?hub.mode=subscribe&hub.challenge=%ff"]))
+    body = data.draw(_REQUEST_BODY)
+    lines = [f"{method} /webhooks/{path}{query} HTTP/1.1".encode(), b"Host: x", b"Connection: close"]
+    kinds = [
+        b"application/json",
+        b"text/plain",
+        b"application/x-www-form-urlencoded",
+        b"multipart/form-data; boundary=x",
+    ]
+    lines.append(b"Content-Type: " + data.draw(st.sampled_from(kinds) | _HEADER_TEXT))
+    names = ["X-Hub-Signature-256", "X-Sig", "X-Time", "X-Id", "Authorization", "X-Forwarded-For", "X-Other"]
+    for name in data.draw(st.lists(st.sampled_from(names), max_size=4)):
+        value = data.draw(_HEADER_TEXT)
+        if name == "X-Sig" and data.draw(st.booleans()):
+            value = hmac.new(b"k", body, hashlib.sha256).hexdigest().encode()
+        lines.append(name.encode() + b": " + value)
+    lines.append(b"Content-Length: " + str(len(body)).encode())
+    answer = loop.run_until_complete(raw(port, b"\r\n".join(lines) + b"\r\n\r\n" + body))
+    status = int(answer.split(b" ", 2)[1])
+    assert status in {200, 400, 401, 403, 404, 405, 415}, answer
+
+
+@pytest.fixture
+def fuzzed(redis_url: str, postgres_dsn: str) -> Any:
+    """A listener with webhooks of every kind, on a loop that Hypothesis can come back to."""
+    webhooks = [
+        webhook(conversation=ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")),
+        META,
+        webhook("keyed", dedupe=Dedupe(header="X-Id"), methods=["POST", "GET", "PUT"]),
+        webhook("signed", dedupe=Dedupe(body=True), auth={"type": "hmac", "secrets": ["k"], "header": "X-Sig"}),
+    ]
+    with asyncio.Runner() as runner:
+        loop = runner.get_loop()
+        context = serving(redis_url, postgres_dsn, *webhooks)
+        app = loop.run_until_complete(context.__aenter__())
+        yield loop, app.port
+        loop.run_until_complete(context.__aexit__(None, None, None))
