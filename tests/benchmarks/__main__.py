@@ -1,0 +1,25 @@
+"""`make bench`: every benchmark of this directory, one after the other, each with its table."""
+
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run them; the exit code is 1 when one of them failed."""
+    failed = []
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        if module.name == "__main__" or module.ispkg:
+            continue
+        print(f"== {module.name}", flush=True)
+        # A process each, so that none is measured on the heap of the one before.
+        if subprocess.run([sys.executable, "-m", f"{__package__}.{module.name}"], check=False).returncode != 0:
+            failed.append(module.name)
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
