@@ -1,0 +1,1 @@
+"""The notifier: delivers the messages and notifications that flows send."""

@@ -1,0 +1,58 @@
+"""The channel `console`: prints each message in the service's terminal. The demo's, and for trying flows out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from filas import logs
+from notifier.channels.channel import Delivered, OutgoingMessage, PrintLine, Result, Tools, TryAgain
+
+SECRET_FIELDS: tuple[str, ...] = ()
+
+log = logs.get_logger(__name__)
+
+
+class ConsoleChannel:
+    """Prints `To: <contact> | <text>`, one line a message, whatever the text holds."""
+
+    def __init__(self, print_line: PrintLine) -> None:
+        self._print_line = print_line
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        line = f"To: {one_line(message.to)} | {one_line(as_text(message.content))}"
+        try:
+            self._print_line(line)
+        except OSError as error:
+            return TryAgain(reason=f"the terminal takes nothing: {error.strerror}", kind="communication")
+        # The text is the receiver's alone: the log says that there was one.
+        log.info("console.message_printed", notification_id=str(message.id))
+        return Delivered()
+
+
+def build(_config: dict[str, Any], tools: Tools) -> ConsoleChannel:
+    """The channel; it has no configuration."""
+    return ConsoleChannel(tools.print_line)
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """The content as a person would read it: its text, and in brackets what a terminal can't show."""
+    subject, text = content.get("subject"), content.get("text")
+    parts = [f"[{subject}]"] if subject else []
+    if text:
+        parts.append(str(text))
+    if content.get("type") == "media":
+        parts.append(f"[{content.get('kind')}] {content.get('url')}")
+        parts += [str(content["caption"])] if content.get("caption") else []
+    elif content.get("type") == "template":
+        parts.append(f"[template {content.get('name')}, {content.get('language')}]")
+    buttons = content.get("buttons")
+    for button in buttons if isinstance(buttons, list) else []:
+        parts.append(f"[{button.get('title')}]" if isinstance(button, dict) else f"[{button}]")
+    return " ".join(parts)
+
+
+def one_line(text: str) -> str:
+    """`text` with every control character shown instead of obeyed: it comes from outside, and a terminal obeys."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )

@@ -1,0 +1,96 @@
+"""A receiver of messages on this machine, which does what the test tells it, and writes down what it got."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from filas.web import serve_app
+
+Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass
+class Received:
+    """One request: its headers with lower-case names, its raw body."""
+
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Receiver:
+    """`behaviour` answers each request; set it anew to change its mind."""
+
+    url: str
+    behaviour: Behaviour
+    received: list[Received] = field(default_factory=list)
+
+    def keys(self) -> list[str]:
+        """The idempotency key of each request, in the order of arrival."""
+        return [request.headers["idempotency-key"] for request in self.received]
+
+
+def answer(status: int, headers: dict[str, str] | None = None) -> Behaviour:
+    """Answers every request with `status`."""
+
+    async def behave(_request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, headers=headers)
+
+    return behave
+
+
+async def never(_request: web.Request) -> web.StreamResponse:
+    """Takes the request and never answers."""
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+class Flood:
+    """Answers 200 with a gigabyte, as far as it is taken; `pieces` of a megabyte have been."""
+
+    PIECES = 1024
+
+    def __init__(self) -> None:
+        self.pieces = 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        piece = b"0" * 1024 * 1024
+        while self.pieces < self.PIECES:
+            await response.write(piece)
+            self.pieces += 1
+        return response
+
+
+async def reset(request: web.Request) -> web.StreamResponse:
+    """Takes the request and breaks the connection."""
+    assert request.transport is not None
+    request.transport.abort()
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def receiver(behaviour: Behaviour) -> AsyncIterator[Receiver]:
+    """Serves on a port of its own while the block runs."""
+    app = web.Application()
+
+    async def take(request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        this.received.append(Received(headers, await request.read()))
+        return await this.behaviour(request)
+
+    app.router.add_post("/{path:.*}", take)
+    async with serve_app(app, "127.0.0.1", 0, shutdown_s=0.1) as port:
+        this = Receiver(f"http://127.0.0.1:{port}", behaviour)
+        yield this

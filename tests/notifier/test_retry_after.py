@@ -1,0 +1,41 @@
+"""`Retry-After` as receivers write it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.channels.retry_after import LONGEST_S, retry_after_s
+
+NOW = datetime(2026, 11, 22, 21, 8, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("0", 0.0),
+        ("7", 7.0),
+        (" 120 ", 120.0),
+        ("86400", LONGEST_S),
+        ("9" * 5000, LONGEST_S),
+        ("Sun, 22 Nov 2026 21:08:30 GMT", 30.0),
+        ("Sun, 22 Nov 2026 21:07:00 GMT", 0.0),
+        ("Sunday, 22-Nov-26 21:09:00 GMT", 60.0),
+        ("Sun, 22 Nov 2099 21:08:30 GMT", LONGEST_S),
+        (None, None),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("\u0667", None),
+    ],
+)
+def test_seconds_and_dates_are_read_and_bounded(value: str | None, seconds: float | None) -> None:
+    assert retry_after_s(value, NOW) == seconds
+
+
+@given(st.text())
+def test_no_value_breaks_it(value: str) -> None:
+    seconds = retry_after_s(value, NOW)
+    assert seconds is None or 0 <= seconds <= LONGEST_S
