@@ -62,12 +62,13 @@ class NewJob:
 
     `group`: jobs of one group run one at a time, in the order in which they were put. `defer_until_ms`: due
     then (Unix ms), not now. `priority`: 1, 2 or 3, the order among jobs that are due when they are put; None
-    is 3, the level of stock producers too. `function`: the policy's unless given.
+    is 3, the level of stock producers too. `function`: the policy's unless given. `message` None: a call
+    without arguments.
     """
 
     policy: QueuePolicy
     key: str
-    message: JobMessage
+    message: JobMessage | None
     group: str | None = None
     defer_until_ms: int | None = None
     priority: int | None = None

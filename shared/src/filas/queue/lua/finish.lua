@@ -9,7 +9,7 @@
 --      then nine for each other job: what, id, token, group or '', leases lost, and by what
 --        'complete': result or '', ms to keep it, record, ''
 --        'dead':     result or '', ms to keep it, record, dead letter
---        'retry':    due in ms from now, tries spent, error of this try, ''
+--        'retry':    due in ms from now, tries spent, error of this try or '' (it spent none), ''
 --        'return':   score ('' now), '', '', ''
 -- Returns { dead letters that wait, numbers of the jobs (from 0, in the order given) whose token is gone }.
 
@@ -98,11 +98,13 @@ for at = others, #ARGV, 9 do
       local delay = tonumber(ARGV[at + 5])
       score = string.format('%.17g', now + delay)
       local ttl = string.format('%.0f', keep + delay)
-      redis.call('SET', RETRY .. id, ARGV[at + 6], 'PX', ttl)
-      redis.call('RPUSH', HISTORY .. id, ARGV[at + 7])
+      if ARGV[at + 6] ~= '0' then redis.call('SET', RETRY .. id, ARGV[at + 6], 'PX', ttl) end
+      if ARGV[at + 7] ~= '' then
+        redis.call('RPUSH', HISTORY .. id, ARGV[at + 7])
+        retried = retried + 1
+      end
       redis.call('PEXPIRE', HISTORY .. id, ttl)
       redis.call('PEXPIRE', JOB .. id, ttl)
-      retried = retried + 1
     else
       score = ARGV[at + 5]
       if score == '' then score = string.format('%.17g', now) end

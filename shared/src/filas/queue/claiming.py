@@ -1,0 +1,187 @@
+"""Claiming jobs: woken by whoever puts one, many a call, and decoded here."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+from uuid import uuid4
+
+from filas.errors import JobDecodeError, PermanentError, StoreUnavailable
+from filas.logs import get_logger
+from filas.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
+from filas.queue.connection import Redis
+from filas.queue.finishing import Finisher
+from filas.queue.functions import JobFunction, StoreProblem
+from filas.queue.held import HeldJob, JobAborted
+from filas.queue.outcomes import Decision
+from filas.queue.running import Slots
+from filas.queue.scripts import load
+from filas.queue.wire import decode_call, decode_envelope, decode_message
+
+FALLBACK_POLL_S: Final = 0.5
+"""How soon a job is seen whose producer wakes nobody: stock arq's, or another data centre's clock."""
+
+_FIELDS: Final = 8
+_FIXED: Final = 5
+_log = get_logger(__name__)
+
+
+class MissingPayload(PermanentError):
+    """The job's id stands in the queue, but its content is gone."""
+
+
+class TooManyLostLeases(PermanentError):
+    """The worker that ran the job vanished too often: the job itself may be the cause."""
+
+
+class TriesExhausted(PermanentError):
+    """The tries were used up by somebody who recorded no error: a stock worker that crashed."""
+
+
+class Claimer:
+    """Keeps the slots busy.
+
+    `paused` and `store_problem` are asked before each claim; `on_data_lost` is called when the claim found
+    that Redis had lost its data. `problem` says why nothing is claimed now, or None.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        policy: QueuePolicy,
+        functions: Mapping[str, JobFunction],
+        slots: Slots,
+        finisher: Finisher,
+        held: dict[bytes, HeldJob],
+        *,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._redis = redis
+        self._policy = policy
+        self._functions = functions
+        self._slots = slots
+        self._finisher = finisher
+        self._held = held
+        self._lease_ms = int(lease_s * 1000)
+        names = redis.keys(policy.name)
+        self._keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
+        self._wake_key = names.named("wake")
+        self._prefix = names.required_prefix
+        self._script = load("claim")
+        self._trouble: StoreUnavailable | None = None
+        self._trouble_s = 0.25
+        self.unpaused = asyncio.Event()
+        self.unpaused.set()
+        self.store_problem: StoreProblem | None = None
+        self.on_data_lost: Callable[[], None] | None = None
+        self.problem: str | None = None
+
+    def pause(self, paused: bool) -> None:
+        """Stop or go on claiming. What is claimed runs on."""
+        if paused:
+            self.unpaused.clear()
+        else:
+            self.unpaused.set()
+
+    def trouble(self, error: StoreUnavailable) -> None:
+        """A handler met a store that is away: claim no more until it is back."""
+        if self._trouble is None:
+            self._trouble = error
+            self.problem = str(error)
+            _log.warning("worker.store_unavailable", queue=self._policy.name, store=error.store, reason=error.reason)
+        for job in self._slots.take_back():
+            self._finisher.give_back(job)
+
+    async def run(self) -> None:
+        """Claim for as long as the task lives."""
+        delay = 0.05
+        while True:
+            try:
+                await self._wait_until_allowed()
+                await self._once()
+                delay = 0.05
+            except StoreUnavailable as error:
+                if self.problem is None:
+                    _log.warning("worker.redis_unavailable", queue=self._policy.name, reason=error.reason)
+                self.problem = str(error)
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 2.0)
+            else:
+                if self.problem is not None and self._trouble is None:
+                    _log.info("worker.resumed", queue=self._policy.name)
+                    self.problem = None
+
+    async def _wait_until_allowed(self) -> None:
+        await self.unpaused.wait()
+        if self._trouble is not None:
+            # Without anybody to ask, trying again after a while is the only way to know.
+            await asyncio.sleep(self._trouble_s)
+            self._trouble_s = min(self._trouble_s * 2, 2.0)
+            self._trouble = None
+        while self.store_problem is not None and (reason := self.store_problem()) is not None:
+            self.problem = reason
+            await asyncio.sleep(0.1)
+
+    async def _once(self) -> None:
+        wanted = self._slots.wanted()
+        if wanted <= 0:
+            self._slots.room.clear()
+            await self._slots.room.wait()
+            return
+        claimed, next_due = await self._claim(wanted)
+        if claimed:
+            self._trouble_s = 0.25 if self._trouble is None else self._trouble_s
+        if claimed < wanted:
+            # Whoever puts a job from now on leaves a token, so nothing can slip in between.
+            await self._redis.pop_blocking(self._wake_key, min(next_due, FALLBACK_POLL_S))
+
+    async def _claim(self, limit: int) -> tuple[int, float]:
+        """Claim up to `limit`; returns how many came, and the seconds until the next job is due."""
+        reply = await self._redis.run(self._script, self._keys, [limit, self._lease_ms, uuid4().hex, self._prefix])
+        now_ms, token, fresh, due, foreign = reply[:_FIXED]
+        if fresh and self.on_data_lost:
+            self.on_data_lost()
+        for raw_id in foreign:
+            _log.error("job.foreign_slot", queue=self._policy.name, job_id=raw_id.decode("utf-8", "backslashreplace"))
+        next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S
+        now = time.time()
+        jobs: list[HeldJob] = []
+        for at in range(_FIXED, len(reply), _FIELDS):
+            job = HeldJob(reply[at : at + _FIELDS], token, now)
+            self._held[job.raw_id] = job
+            try:
+                self._prepare(job)
+            except PermanentError as error:
+                self._finisher.fail(job, error, Decision("dead"), now)
+            except JobAborted as error:
+                self._finisher.fail(job, error, Decision("dead"), now)
+            else:
+                jobs.append(job)
+        if jobs:
+            self._slots.put(jobs)
+        return (len(reply) - _FIXED) // _FIELDS, max(next_due, 0.001)
+
+    def _prepare(self, job: HeldJob) -> None:
+        """Decode the job. Raises what makes it a dead letter before it has run."""
+        context = job.context
+        if job.payload is None:
+            raise MissingPayload("the job's payload is gone from Redis")
+        envelope = decode_envelope(job.payload)
+        context.function = envelope.f
+        context.enqueued_at_ms = envelope.et
+        if job.aborted:
+            raise JobAborted("cancelled before it ran")
+        if job.lost_leases >= MAX_LOST_LEASES:
+            raise TooManyLostLeases(f"its worker vanished {job.lost_leases} times while it ran")
+        function = self._functions.get(envelope.f)
+        if function is None:
+            raise JobDecodeError(f"{self._policy.name} has no function {envelope.f[:200]!r}")
+        job.function = function
+        context.max_tries = self._policy.max_tries if function.max_tries is None else function.max_tries
+        context.attempt = max(context.attempt, envelope.t or 1)
+        if context.attempt > context.max_tries:
+            raise TriesExhausted(f"its {context.max_tries} tries are used up")
+        if function.message_type is None:
+            job.message = decode_call(job.payload)
+        else:
+            job.message = decode_message(self._policy, envelope, function.message_type)

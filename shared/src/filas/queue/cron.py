@@ -1,0 +1,94 @@
+"""Jobs by the clock, with arq's own `cron()`. Every worker puts them; the id lets only one in."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final
+
+from filas.errors import StoreUnavailable
+from filas.logs import get_logger
+from filas.policies import QueuePolicy
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.producer import NewJob, Producer
+
+if TYPE_CHECKING:
+    from arq.cron import CronJob  # whoever has no jobs by the clock needn't load arq
+
+AHEAD_S: Final = 1.0
+"""How long before its time a job is put, deferred: the clock of Redis then says when it is due."""
+
+KEPT_S: Final = 120.0
+"""How long the result of a run stays, at least: until then a worker whose clock is behind can't run it again."""
+
+_log = get_logger(__name__)
+
+
+def cron_function(job: "CronJob") -> JobFunction:
+    """The function that runs `job`, called with arq's `ctx`."""
+
+    async def handler(context: JobContext, _: Any) -> Any:
+        started = datetime.fromtimestamp(context.enqueued_at_ms / 1000, UTC)
+        return await job.coroutine({"job_id": context.job_id, "job_try": context.attempt, "enqueue_time": started})
+
+    return JobFunction(
+        job.name,
+        handler,
+        timeout_s=job.timeout_s,
+        max_tries=job.max_tries,
+        keep_result_s=max(job.keep_result_s or 0.0, KEPT_S),
+    )
+
+
+class CronSchedule:
+    """Puts the jobs of `cron_jobs` as their times come, in `timezone` (UTC unless given)."""
+
+    def __init__(
+        self,
+        producer: Producer,
+        policy: QueuePolicy,
+        cron_jobs: Sequence["CronJob"],
+        *,
+        timezone: tzinfo = UTC,
+        clock: Callable[[tzinfo], datetime] = datetime.now,
+    ) -> None:
+        self._producer = producer
+        self._policy = policy
+        self._timezone = timezone
+        self._clock = clock
+        self._next: list[tuple[CronJob, datetime | None]] = [
+            (job, clock(timezone) if job.run_at_startup else None) for job in cron_jobs
+        ]
+
+    async def run(self) -> None:
+        """Put jobs for as long as the task lives. A time that passes while Redis is away is made up for once."""
+        while True:
+            try:
+                wait_s = await self.step()
+            except StoreUnavailable:
+                wait_s = 1.0
+            await asyncio.sleep(wait_s)
+
+    async def step(self) -> float:
+        """Put what is due within AHEAD_S; returns the seconds until it is worth looking again (at most 1)."""
+        now = self._clock(self._timezone)
+        horizon = now + timedelta(seconds=AHEAD_S)
+        for number, (job, planned) in enumerate(self._next):
+            due = planned or self._after(job, now)
+            if due <= horizon:
+                await self._put(job, due)
+                due = self._after(job, max(due, now))
+            self._next[number] = (job, due)
+        soonest = min(due for _, due in self._next if due is not None)
+        return min(max((soonest - horizon).total_seconds(), 0.02), 1.0)
+
+    @staticmethod
+    def _after(job: "CronJob", moment: datetime) -> datetime:
+        job.calculate_next(moment)
+        return job.next_run or moment
+
+    async def _put(self, job: "CronJob", due: datetime) -> None:
+        due_ms = int(due.timestamp() * 1000)
+        key = job.job_id or (f"cron:{job.name}:{due_ms}" if job.unique else f"cron:{job.name}:{due_ms}:{id(self)}")
+        new = NewJob(self._policy, key, None, defer_until_ms=due_ms, function=job.name)
+        result = await self._producer.enqueue(new)
+        _log.debug("cron.put", queue=self._policy.name, job_id=result.job_id, outcome=result.outcome)

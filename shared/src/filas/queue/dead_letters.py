@@ -1,0 +1,83 @@
+"""From the dead letters in Redis to the sink that keeps them for good."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from filas.errors import StoreUnavailable
+from filas.logs import get_logger
+from filas.models import NewDeadLetter
+from filas.policies import QueuePolicy
+from filas.queue.connection import Redis
+from filas.queue.functions import DeadLetterSink
+from filas.queue.scripts import load
+
+BATCH: Final = 200
+SWEEP_S: Final = 10.0
+"""How soon letters are found that another process left behind."""
+
+_log = get_logger(__name__)
+_decoder = msgspec.json.Decoder(NewDeadLetter)
+Pair = tuple[bytes, bytes]
+
+
+class DeadLetterDrain:
+    """Moves dead letters to `sink`. One that the sink can't take stays in Redis, and holds up no other.
+
+    `waiting` is set by the finisher when there are some.
+    """
+
+    def __init__(self, redis: Redis, policy: QueuePolicy, sink: DeadLetterSink, waiting: asyncio.Event) -> None:
+        self._redis = redis
+        self._policy = policy
+        self._sink = sink
+        self._waiting = waiting
+        self._key = redis.keys(policy.name).named("dead")
+        self._script = load("settle_dead")
+
+    async def run(self) -> None:
+        """Drain for as long as the task lives, with back-off while a store is away."""
+        delay = 0.1
+        while True:
+            self._waiting.clear()
+            try:
+                await self.drain()
+                delay = 0.1
+            except StoreUnavailable:
+                # Both stores say elsewhere that they are away.
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, 5.0)
+                continue
+            try:
+                await asyncio.wait_for(self._waiting.wait(), SWEEP_S)
+            except TimeoutError:
+                continue
+
+    async def drain(self) -> int:
+        """Move what is there now; returns how many letters the sink took. Raises StoreUnavailable."""
+        cursor, moved = 0, 0
+        while True:
+            answer = await self._redis.command("HSCAN", self._key, cursor, "COUNT", BATCH)
+            cursor, found = int(answer[0]), list(answer[1].items())
+            for start in range(0, len(found), BATCH):
+                moved += await self._move(found[start : start + BATCH])
+            if cursor == 0:
+                return moved
+
+    async def _move(self, found: Sequence[Pair]) -> int:
+        try:
+            await self._sink([_decoder.decode(letter) for _, letter in found])
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if len(found) == 1:
+                job_id = found[0][0].decode("utf-8", "backslashreplace")
+                _log.error("dead_letter.not_stored", queue=self._policy.name, job_id=job_id, reason=str(error)[:500])
+                return 0
+            half = len(found) // 2
+            return await self._move(found[:half]) + await self._move(found[half:])
+        parts = [part for pair in found for part in pair]
+        await self._redis.run(self._script, [self._key], parts)
+        return len(found)

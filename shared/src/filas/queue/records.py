@@ -1,0 +1,102 @@
+"""What is written about a finished job: its record in the ring, arq's result, and its dead letter."""
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from filas.errors import JobDecodeError
+from filas.models import ErrorDetail, NewDeadLetter
+from filas.queue.held import HeldJob
+from filas.queue.wire import JobEncodeError, decode_call, decode_envelope, encode, raw_message
+
+_encoder = msgspec.json.Encoder()
+
+
+class FinishedJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """The record of a finished job in the ring of its queue. Times are Unix ms."""
+
+    id: str
+    name: str
+    attempts_made: int
+    enqueued_on: int
+    processed_on: int
+    finished_on: int
+    group: str | None = None
+    error: ErrorDetail | None = None
+
+
+def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetail | None) -> bytes:
+    """The JSON of the job's FinishedJob."""
+    return _encoder.encode(
+        FinishedJob(
+            id=job.job_id,
+            name=job.context.function,
+            attempts_made=job.attempt,
+            enqueued_on=job.enqueued_ms,
+            processed_on=int(started * 1000),
+            finished_on=int(finished * 1000),
+            group=job.context.group,
+            error=error,
+        )
+    )
+
+
+def result_record(job: HeldJob, queue: str, success: bool, result: Any, times: tuple[float, float]) -> bytes:
+    """arq's result. A result that JSON has no form for becomes a failure that says so, as with arq."""
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    with contextlib.suppress(JobDecodeError):
+        call = decode_call(job.payload or b"")
+        args, kwargs = call.args, call.kwargs
+    data = {
+        "t": job.attempt,
+        "f": job.context.function,
+        "a": args,
+        "k": kwargs,
+        "et": job.enqueued_ms,
+        "s": success,
+        "r": result,
+        "st": int(times[0] * 1000),
+        "ft": int(times[1] * 1000),
+        "q": queue,
+        "id": job.job_id,
+    }
+    try:
+        return encode(data)
+    except JobEncodeError:
+        return encode({**data, "r": "unable to serialize result", "s": False})
+
+
+def history_entry(job: HeldJob, error: ErrorDetail, started: float, failed: float) -> bytes:
+    """The JSON of one failed try, as it stands in a dead letter's history."""
+    entry = {
+        "attempt": job.attempt,
+        "error": error,
+        "startedAt": int(started * 1000),
+        "failedAt": int(failed * 1000),
+    }
+    return _encoder.encode(entry)
+
+
+def dead_letter(job: HeldJob, queue: str, error: ErrorDetail, entry: bytes, failed: float) -> bytes:
+    """The JSON of the job's NewDeadLetter: everything that there is to know of it."""
+    payload, function = job.payload or b"", job.context.function
+    with contextlib.suppress(JobDecodeError):
+        envelope = decode_envelope(payload)
+        function = envelope.f
+        payload = raw_message(envelope) or payload
+    letter = NewDeadLetter(
+        queue=queue,
+        job_id=job.job_id,
+        function=function,
+        payload=payload,
+        group_key=job.context.group,
+        error=error,
+        attempts=job.attempt,
+        history=[msgspec.json.decode(one) for one in (*job.history, entry)],
+        enqueued_at=datetime.fromtimestamp(job.enqueued_ms / 1000, UTC) if 0 < job.enqueued_ms < 1e14 else None,
+        failed_at=datetime.fromtimestamp(failed, UTC),
+    )
+    return _encoder.encode(letter)

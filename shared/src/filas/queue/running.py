@@ -1,0 +1,183 @@
+"""Running claimed jobs: a bounded number of slots, each a long-lived task, so that a short job costs no task."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from filas.errors import StoreUnavailable
+from filas.logs import get_logger
+from filas.policies import QueuePolicy
+from filas.queue.finishing import Finisher
+from filas.queue.held import HeldJob, JobAborted, Run
+from filas.queue.outcomes import decide
+
+_AHEAD_S: Final = 0.02
+"""How much work may be claimed beyond the free slots: enough to hide the way to Redis, and no more."""
+
+_MAX_AHEAD: Final = 500
+_BREATH: Final = 32
+"""After so many jobs that never waited, a slot lets the rest of the process have its turn."""
+
+_log = get_logger(__name__)
+
+
+class Slots:
+    """`concurrency` slots over a queue of claimed jobs.
+
+    `room` is set when it would be worth while to claim more. `on_store_trouble` is called when a handler
+    says that a store is away.
+    """
+
+    def __init__(
+        self,
+        policy: QueuePolicy,
+        finisher: Finisher,
+        *,
+        concurrency: int,
+        batch_limit: int,
+    ) -> None:
+        self._policy = policy
+        self._finisher = finisher
+        self._concurrency = concurrency
+        self._batch_limit = batch_limit
+        self.on_store_trouble: Callable[[StoreUnavailable], None] | None = None
+        self.ready: deque[HeldJob] = deque()
+        self.runs: set[Run] = set()
+        self.room = asyncio.Event()
+        self._idle: list[asyncio.Future[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._waking = False
+        # A job's time in its slot, smoothed. Slow until it is known, so that nothing is claimed ahead.
+        self._job_s = 0.1
+
+    def wanted(self) -> int:
+        """How many jobs to claim now."""
+        free = (self._concurrency - len(self.runs)) * self._batch_limit
+        ahead = min(_MAX_AHEAD, int(self._concurrency * _AHEAD_S / max(self._job_s, 1e-6)))
+        if ahead and len(self.ready) > ahead // 2:
+            return 0
+        return min(max(free, 0) + ahead - len(self.ready), max(_MAX_AHEAD, self._batch_limit))
+
+    def put(self, jobs: list[HeldJob]) -> None:
+        """Run `jobs` as slots get free."""
+        self.ready.extend(jobs)
+        if not self._waking:
+            self._wake_one()
+
+    def take_back(self) -> list[HeldJob]:
+        """Everything that has not begun."""
+        jobs = list(self.ready)
+        self.ready.clear()
+        return jobs
+
+    async def close(self) -> None:
+        """End the slots. Handlers that still run are cancelled."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            future = self._idle.pop()
+            if not future.done():
+                self._waking = True
+                future.set_result(None)
+                return
+        if len(self._tasks) < self._concurrency:
+            self._waking = True
+            task = asyncio.create_task(self._slot())
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("worker.slot_died", queue=self._policy.name, reason=repr(task.exception()))
+
+    async def _slot(self) -> None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._waking = False
+        jobs_in_a_row = 0
+        while True:
+            if not self.ready:
+                self.room.set()
+                future = asyncio.get_running_loop().create_future()
+                self._idle.append(future)
+                await future
+                self._waking = False
+                continue
+            jobs = self._next_call()
+            # The next slot gets its turn when this one waits. Short jobs never wait: one slot runs them all.
+            if self.ready and not self._waking:
+                self._wake_one()
+            await self._call(task, jobs)
+            if len(self.ready) * 2 <= _MAX_AHEAD:
+                self.room.set()
+            jobs_in_a_row += len(jobs)
+            if jobs_in_a_row >= _BREATH:
+                jobs_in_a_row = 0
+                await asyncio.sleep(0)
+
+    def _next_call(self) -> list[HeldJob]:
+        ready = self.ready
+        first = ready.popleft()
+        function = first.function
+        if not function.batch:
+            return [first]
+        jobs = [first]
+        while ready and len(jobs) < function.batch_limit and ready[0].function is function:
+            jobs.append(ready.popleft())
+        return jobs
+
+    async def _call(self, task: "asyncio.Task[Any]", jobs: list[HeldJob]) -> None:
+        first, started = jobs[0], time.time()
+        function = first.function
+        timeout_s = self._policy.timeout_s if function.timeout_s is None else function.timeout_s
+        run = Run(jobs, task, started, timeout_s)
+        self.runs.add(run)
+        outcomes: Any
+        handler: Any = function.handler
+        try:
+            if function.batch:
+                outcomes = await handler([(job.context, job.message) for job in jobs])
+                if len(outcomes) != len(jobs):
+                    raise RuntimeError(f"{function.name} answered {len(outcomes)} outcomes for {len(jobs)} jobs")
+            else:
+                outcomes = (await handler(first.context, first.message),)
+        except asyncio.CancelledError:
+            if run.reason is None and task.cancelling():
+                raise
+            outcomes = [self._interruption(run, timeout_s)] * len(jobs)
+        except Exception as error:
+            outcomes = [error] * len(jobs)
+        finally:
+            self.runs.discard(run)
+            if run.reason is not None:
+                while task.cancelling():
+                    task.uncancel()
+        self._job_s += 0.1 * ((time.time() - started) / len(jobs) - self._job_s)
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            self._end(job, outcome, run)
+
+    @staticmethod
+    def _interruption(run: Run, timeout_s: float) -> BaseException:
+        if run.reason == "timeout":
+            return TimeoutError(f"not done after {timeout_s:g} s")
+        if run.reason == "abort":
+            return JobAborted("cancelled while it ran")
+        return asyncio.CancelledError("the handler was cancelled")
+
+    def _end(self, job: HeldJob, outcome: Any, run: Run) -> None:
+        if job.token_gone:
+            self._finisher.forget(job)
+        elif not isinstance(outcome, BaseException):
+            self._finisher.complete(job, outcome, run.started)
+        elif run.reason == "drain" and isinstance(outcome, asyncio.CancelledError):
+            self._finisher.give_back(job, time.time() - run.started)
+        else:
+            if isinstance(outcome, StoreUnavailable) and self.on_store_trouble:
+                self.on_store_trouble(outcome)
+            decision = decide(outcome, job.context.attempt, job.context.max_tries, self._policy)
+            self._finisher.fail(job, outcome, decision, run.started)
