@@ -1,0 +1,61 @@
+"""Checkpoints as the arrays that their one statement takes: a column an array."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from filas.models import Checkpoint, NewNotification, StepRecord
+from filas.repository.columns import to_json, to_json_or_null
+
+
+def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
+    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications."""
+    # Of two steps with one number the last holds: a statement can write a row once only.
+    steps = {(one.execution_id, step.seq): step for one in checkpoints for step in one.steps}
+    return [
+        *_executions(checkpoints),
+        *_steps([(execution_id, step) for (execution_id, _), step in steps.items()]),
+        *_notifications([notification for one in checkpoints for notification in one.notifications]),
+    ]
+
+
+def _executions(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
+    return [
+        [one.execution_id for one in checkpoints],
+        [one.fence for one in checkpoints],
+        [one.status for one in checkpoints],
+        [one.state for one in checkpoints],
+        [one.wake_at for one in checkpoints],
+        [to_json_or_null(one.error) for one in checkpoints],
+        [to_json_or_null(one.output) for one in checkpoints],
+        [one.conversation_vars for one in checkpoints],
+    ]
+
+
+def _steps(steps: Sequence[tuple[UUID, StepRecord]]) -> list[list[object]]:
+    return [
+        [execution_id for execution_id, _ in steps],
+        [step.seq for _, step in steps],
+        [step.node_id for _, step in steps],
+        [step.type for _, step in steps],
+        [step.status for _, step in steps],
+        [step.attempt for _, step in steps],
+        [step.handle for _, step in steps],
+        [to_json_or_null(step.input) for _, step in steps],
+        [to_json_or_null(step.output) for _, step in steps],
+        [to_json_or_null(step.error) for _, step in steps],
+        [step.started_at for _, step in steps],
+        [step.ended_at for _, step in steps],
+    ]
+
+
+def _notifications(notifications: Sequence[NewNotification]) -> list[list[object]]:
+    return [
+        [one.id for one in notifications],
+        [one.execution_id for one in notifications],
+        [one.seq for one in notifications],
+        [one.channel_id for one in notifications],
+        [one.recipient for one in notifications],
+        [to_json(one.payload) for one in notifications],
+        [one.idempotency_key for one in notifications],
+        [one.conversation_id for one in notifications],
+    ]

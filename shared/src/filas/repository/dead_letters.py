@@ -1,0 +1,170 @@
+"""Dead letters: jobs that can't succeed, kept whole, their rows marked as failed in the same transaction."""
+
+from __future__ import annotations
+
+import base64
+import builtins
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from filas.identity import new_id
+from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
+from filas.repository import paging
+from filas.repository.columns import from_json, storable, to_json
+from filas.repository.database import Database
+
+# $1-$11: the letters; $12-$14: the row that each is about, with the turn of an execution. Only what is stored
+# now fails its row: a letter that comes a second time may find its row reopened for a replay.
+INSERT_MANY: Final = """
+with letter as (
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::json[],
+        $8::integer[], $9::json[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[], $14::integer[])
+        as l (id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at,
+            kind, subject_id, turn)
+), stored as (
+    insert into dead_letters (id, queue, job_id, function, payload, group_key, error, attempts, history,
+        enqueued_at, failed_at)
+    select id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at
+    from letter
+    on conflict (queue, job_id, failed_at) do nothing
+    returning id
+), failing as (
+    select l.kind, l.subject_id, l.turn, l.error from letter l join stored s on s.id = l.id
+), event as (
+    update events e set status = 'failed', error = f.error, processed_at = now()
+    from failing f where f.kind = 'event' and e.id = f.subject_id and e.status = 'received'
+), execution as (
+    update executions e set status = 'failed', error = f.error, fence = e.fence + 1, lease_owner = null,
+        lease_until = null, ready_at = null, wake_at = null, ended_at = now()
+    from failing f
+    where f.kind = 'execution' and e.id = f.subject_id and e.turn = f.turn and e.ended_at is null
+), notification as (
+    update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
+    from failing f where f.kind = 'notification' and n.id = f.subject_id and n.ended_at is null
+)
+select id from stored"""
+
+GET: Final = "select * from dead_letters where id = $1"
+
+MARK_REPLAYED: Final = """
+update dead_letters set replayed_at = now(), replayed_job_id = $2 where id = $1 returning id"""
+
+DELETE: Final = "delete from dead_letters where id = $1 returning id"
+
+
+class _Subject(msgspec.Struct, rename="camel"):
+    """What a job's message says of the row that it is about."""
+
+    event_id: UUID | None = None
+    execution_id: UUID | None = None
+    turn: int | None = None
+    notification_id: UUID | None = None
+
+
+class DeadLetterRepository:
+    """The table `dead_letters`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert_many(self, letters: Sequence[NewDeadLetter]) -> None:
+        """Store the letters and fail their event, execution or notification, unless that has ended, in one
+        transaction. A letter that is there already (by queue, job and time) changes nothing.
+
+        There is room for every letter: what a text column can't hold is replaced by U+FFFD in the texts (the
+        payload is kept as it is), and a letter that names no row is stored all the same.
+        """
+        subjects = [_subject(letter) for letter in letters]
+        await self._database.fetch(
+            INSERT_MANY,
+            [new_id() for _ in letters],
+            [storable(letter.queue) for letter in letters],
+            [storable(letter.job_id) for letter in letters],
+            [storable(letter.function) for letter in letters],
+            [letter.payload for letter in letters],
+            [None if letter.group_key is None else storable(letter.group_key) for letter in letters],
+            [to_json(letter.error) for letter in letters],
+            [letter.attempts for letter in letters],
+            [to_json(letter.history) for letter in letters],
+            [letter.enqueued_at for letter in letters],
+            [letter.failed_at for letter in letters],
+            [kind for kind, _, _ in subjects],
+            [subject_id for _, subject_id, _ in subjects],
+            [turn for _, _, turn in subjects],
+        )
+
+    async def list(
+        self, queue: str | None = None, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
+    ) -> Page:
+        """One page of the dead letters (of one queue, by its full name), the newest first. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        search = paging.Filter()
+        search.add("queue = {}", queue)
+        search.before(cursor, "failed_at")
+        order = ("order by failed_at desc, id desc limit", search.place(limit + 1))
+        rows = await self._database.fetch(
+            " ".join(("select * from dead_letters", search.where(), *order)), *search.arguments
+        )
+        return paging.page_by_time(rows, limit, "failed_at", _letter)
+
+    async def get(self, letter_id: UUID) -> DeadLetter | None:
+        """The dead letter of that id, or None."""
+        row = await self._database.fetchrow(GET, letter_id)
+        return _letter(row) if row else None
+
+    async def mark_replayed(self, letter_id: UUID, job_id: str) -> bool:
+        """Record that its job was put back as `job_id`; False if there is no such letter."""
+        return await self._database.fetchrow(MARK_REPLAYED, letter_id, job_id) is not None
+
+    async def delete(self, letter_id: UUID) -> bool:
+        """Delete the letter; False if there was none."""
+        return await self._database.fetchrow(DELETE, letter_id) is not None
+
+
+def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None]:
+    """The kind and the id of the row that the letter's job is about, and the turn of an execution."""
+    try:
+        said = msgspec.json.decode(letter.payload, type=_Subject)
+    except msgspec.MsgspecError:
+        return None, None, None
+    subjects: dict[str, tuple[str, UUID | None]] = {
+        WEBHOOKS.name: ("event", said.event_id),
+        FLOWS.name: ("execution", said.execution_id),
+        NOTIFICATIONS.name: ("notification", said.notification_id),
+    }
+    kind, subject_id = subjects.get(letter.queue, (None, None))
+    return kind, subject_id, said.turn if kind == "execution" else None
+
+
+def _letter(row: asyncpg.Record) -> DeadLetter:
+    payload = _message(row["payload"])
+    error = msgspec.convert(from_json(row["error"]), ErrorDetail)
+    history: builtins.list[dict[str, Any]] = from_json(row["history"])
+    return DeadLetter(
+        id=row["id"],
+        queue=row["queue"],
+        job_id=row["job_id"],
+        function=row["function"],
+        payload=payload,
+        raw=base64.b64encode(row["payload"]).decode() if payload is None else None,
+        group_key=row["group_key"],
+        error=error,
+        attempts=row["attempts"],
+        history=history,
+        enqueued_at=row["enqueued_at"],
+        failed_at=row["failed_at"],
+        replayed_at=row["replayed_at"],
+        replayed_job_id=row["replayed_job_id"],
+    )
+
+
+def _message(payload: bytes) -> dict[str, Any] | None:
+    try:
+        return msgspec.json.decode(payload, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

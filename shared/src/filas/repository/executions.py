@@ -1,0 +1,311 @@
+"""Executions: started by events, claimed under a lease, written by checkpoints that name their fence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from filas.errors import PermanentError, RetryLater
+from filas.identity import conversation_id
+from filas.models import (
+    Checkpoint,
+    ClaimedExecution,
+    DueExecution,
+    ErrorDetail,
+    Execution,
+    ExecutionStatus,
+    ExecutionWithSteps,
+    NewExecution,
+    Page,
+    StepRecord,
+)
+from filas.repository import execution_sql as sql
+from filas.repository import paging
+from filas.repository.checkpoint_columns import columns_of
+from filas.repository.columns import error_detail, from_json, to_json
+from filas.repository.database import Database
+from filas.repository.isolation import isolate
+
+Start = tuple[UUID, list[NewExecution]]
+
+MAX_LOOKS: Final = 3
+
+SOON_S: Final = 1.0
+"""When to come back for an execution that somebody else has just claimed."""
+
+
+class ExecutionRepository:
+    """The tables `executions`, `steps` and `conversations`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def start_many(self, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+        """Create the executions of each event, in the published version of their flows, and end the event:
+        `processed`, or `ignored` where it starts none. One transaction.
+
+        Gives for each event the executions that need a job. A repeated call changes nothing and gives those
+        that need one still. An event of which a flow has no published version, or which Postgres refuses,
+        gets a PermanentError in its place and stays as it is.
+        """
+        return [*await isolate(starts, self._start)]
+
+    async def _start(self, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+        new = [execution for _, executions in starts for execution in executions]
+        conversations = [
+            conversation_id(one.channel, one.contact) if one.channel is not None and one.contact is not None else None
+            for one in new
+        ]
+        arguments = (
+            [event_id for event_id, _ in starts],
+            ["processed" if executions else "ignored" for _, executions in starts],
+            [one.id for one in new],
+            [one.event_id for one in new],
+            [one.flow_id for one in new],
+            [one.node_id for one in new],
+            conversations,
+            [one.channel for one in new],
+            [one.contact for one in new],
+            [one.trigger for one in new],
+        )
+        for _ in range(MAX_LOOKS):
+            rows = await self._database.fetch(sql.START_MANY, *arguments)
+            found = {row["id"]: row for row in rows if row["id"] is not None}
+            missing = {row["event_id"] for row in rows if row["id"] is None}
+            # An execution that another transaction created while this statement ran is neither inserted nor
+            # seen by it: the next statement sees it.
+            if all(one.id in found or one.event_id in missing for one in new):
+                return [
+                    PermanentError(_unpublished(executions)) if event_id in missing else _due_among(executions, found)
+                    for event_id, executions in starts
+                ]
+        raise RetryLater("the executions are being started elsewhere", delay_s=SOON_S, spend_try=False)
+
+    async def claim(self, execution_id: UUID, turn: int, owner: str, lease_s: float) -> ClaimedExecution | None:
+        """`claim_many` for one: raises what that gives."""
+        [answer] = await self.claim_many([(execution_id, turn)], owner, lease_s)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def claim_many(
+        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+    ) -> list[ClaimedExecution | BaseException | None]:
+        """Claim each execution for its turn: it is `running` then, under `owner`'s lease, with a new fence.
+
+        None where there is nothing to do: the turn has been had, is not due yet, or the row is gone.
+        RetryLater, which spends no try, where somebody else holds the turn. Claimable are executions that
+        are queued, whose wait or retry is due, or whose lease has run out.
+        """
+        first: dict[UUID, int] = {}
+        for index, (execution_id, _) in enumerate(turns):
+            first.setdefault(execution_id, index)
+        asked = [turns[index] for index in first.values()]
+        rows = await self._database.fetch(
+            sql.CLAIM_MANY, [one for one, _ in asked], [turn for _, turn in asked], owner, lease_s
+        )
+        answers = {row["asked_id"]: _claim(row) for row in rows}
+        return [
+            answers[execution_id] if first[execution_id] == index else _held_elsewhere(SOON_S)
+            for index, (execution_id, _) in enumerate(turns)
+        ]
+
+    async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
+        """Prolong the leases of these (id, fence) to `lease_s` from now; give the ids that are still held."""
+        rows = await self._database.fetch(sql.RENEW, [one for one, _ in held], [fence for _, fence in held], lease_s)
+        return {row["id"] for row in rows}
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool | Exception]:
+        """Write each checkpoint whole if its fence is still the row's; False where it is not.
+
+        All in one transaction, except that what Postgres refuses gets an Unstorable in its place, and that
+        a second checkpoint of one execution in the same call is written after the first. A repeated
+        checkpoint is True and changes nothing more. Steps replace those of the same number, notifications
+        that exist stay as they are. A checkpoint that waits doesn't wait beyond the execution's deadline,
+        and not at all when the execution is to be cancelled: it is `queued` then.
+        """
+        answers: dict[int, bool | Exception] = {}
+        waiting = list(enumerate(checkpoints))
+        while waiting:
+            batch, waiting = _without_repeats(waiting)
+            written = await isolate([checkpoint for _, checkpoint in batch], self._checkpoint)
+            answers.update(zip((index for index, _ in batch), written, strict=True))
+        return [answers[index] for index in range(len(checkpoints))]
+
+    async def _checkpoint(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+        rows = await self._database.fetch(sql.CHECKPOINT_MANY, *columns_of(checkpoints))
+        kept = {row["id"]: row["kept"] or row["repeated"] for row in rows}
+        return [kept[checkpoint.execution_id] for checkpoint in checkpoints]
+
+    async def due(self, limit: int) -> list[DueExecution]:
+        """Queue the executions whose wait has ended (at most `limit`, the longest due first) and give them.
+
+        Several callers share the work: no execution is given to two.
+        """
+        return [_due(row) for row in await self._database.fetch(sql.DUE, limit)]
+
+    async def next_wake(self) -> datetime | None:
+        """When the next wait ends, in the past if it is due; None if nothing waits for a time."""
+        wake_at: datetime | None = await self._database.fetchval(sql.NEXT_WAKE)
+        return wake_at
+
+    async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueExecution]:
+        """Executions that ought to be under way since `older_than_s` seconds and are not, the oldest first:
+        queued, or running under a lease that has run out. `after` is the last id of the call before."""
+        return [_due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)]
+
+    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
+        """End the executions among these that are not ended as failed; whoever holds one has lost it."""
+        ids = [execution_id for execution_id, _ in failures]
+        await self._database.fetch(sql.FAIL_MANY, ids, [to_json(error) for _, error in failures])
+
+    async def reopen(self, execution_id: UUID, turn: int) -> bool:
+        """Queue an execution again that has failed in `turn`, from its last checkpoint; False if it has not."""
+        return await self._database.fetchrow(sql.REOPEN, execution_id, turn) is not None
+
+    async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
+        """Ask that the execution be ended; None if it has ended, or there is none.
+
+        One that waits is queued: put a job for it. One that runs learns of it through `cancelling`, or in
+        its next turn (`ClaimedExecution.cancel_requested`).
+        """
+        row = await self._database.fetchrow(sql.REQUEST_CANCEL, execution_id)
+        return _due(row) if row else None
+
+    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:
+        """Those of the executions that are to be cancelled and have not ended."""
+        return {row["id"] for row in await self._database.fetch(sql.CANCELLING, list(execution_ids))}
+
+    async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
+        """The execution with its steps in order, or None."""
+        row = await self._database.fetchrow(sql.GET, execution_id)
+        if row is None:
+            return None
+        steps = [_step(step) for step in await self._database.fetch(sql.STEPS, execution_id)]
+        return ExecutionWithSteps(**_fields(row), steps=steps)
+
+    async def search(
+        self,
+        *,
+        flow_id: str | None = None,
+        status: ExecutionStatus | None = None,
+        event_id: UUID | None = None,
+        conversation_id: UUID | None = None,
+        cursor: str | None = None,
+        limit: int = paging.DEFAULT_LIMIT,
+    ) -> Page:
+        """One page of executions without their steps, the newest first. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        search = paging.Filter()
+        search.add("flow_id = {}", flow_id)
+        search.add("status = {}", status)
+        search.add("event_id = {}", event_id)
+        search.add("conversation_id = {}", conversation_id)
+        search.before(cursor, "queued_at")
+        order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
+        rows = await self._database.fetch(" ".join((sql.SEARCH, search.where(), *order)), *search.arguments)
+        return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**_fields(row)))
+
+
+def _unpublished(executions: Sequence[NewExecution]) -> str:
+    flows = ", ".join(sorted({execution.flow_id for execution in executions}))
+    return f"no version of the flow is published: {flows}"
+
+
+def _due_among(executions: Sequence[NewExecution], found: dict[Any, asyncpg.Record]) -> list[DueExecution]:
+    return [_due(found[one.id]) for one in executions if found[one.id]["due"]]
+
+
+def _due(row: asyncpg.Record) -> DueExecution:
+    return DueExecution(
+        id=row["id"],
+        turn=row["turn"],
+        flow_id=row["flow_id"],
+        conversation_id=row["conversation_id"],
+        status=row["status"],
+        channel=row["channel"],
+        contact=row["contact"],
+    )
+
+
+def _claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
+    if row["id"] is None:
+        if row["seen_turn"] and row["seen_status"] in ("queued", "running"):
+            return _held_elsewhere(row["seen_lease_s"])
+        return None
+    return ClaimedExecution(
+        id=row["id"],
+        fence=row["fence"],
+        turn=row["turn"],
+        flow_id=row["flow_id"],
+        version=row["version"],
+        node_id=row["node_id"],
+        event_id=row["event_id"],
+        conversation_id=row["conversation_id"],
+        channel=row["channel"],
+        contact=row["contact"],
+        trigger=row["trigger"],
+        state=row["state"],
+        status_before=row["status_before"],
+        started_at=row["started_at"],
+        deadline_at=row["deadline_at"],
+        conversation_vars=row["vars"],
+        cancel_requested=row["cancel_requested"],
+    )
+
+
+def _held_elsewhere(lease_s: float | None) -> RetryLater:
+    # The statement may have seen the row as it was before the other claim: then its lease is not known.
+    delay_s = lease_s if lease_s is not None and lease_s > 0 else SOON_S
+    return RetryLater("another worker holds the execution", delay_s=delay_s, spend_try=False)
+
+
+def _without_repeats(
+    checkpoints: list[tuple[int, Checkpoint]],
+) -> tuple[list[tuple[int, Checkpoint]], list[tuple[int, Checkpoint]]]:
+    """The first checkpoint of each execution, and the others: one statement can write a row once only."""
+    seen: set[UUID] = set()
+    batch: list[tuple[int, Checkpoint]] = []
+    others: list[tuple[int, Checkpoint]] = []
+    for numbered in checkpoints:
+        execution_id = numbered[1].execution_id
+        (others if execution_id in seen else batch).append(numbered)
+        seen.add(execution_id)
+    return batch, others
+
+
+def _fields(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "status": row["status"],
+        "flow_id": row["flow_id"],
+        "version": row["version"],
+        "event_id": row["event_id"],
+        "conversation_id": row["conversation_id"],
+        "error": error_detail(row["error"]),
+        "output": from_json(row["output"]),
+        "wake_at": row["wake_at"],
+        "queued_at": row["queued_at"],
+        "started_at": row["started_at"],
+        "ended_at": row["ended_at"],
+    }
+
+
+def _step(row: asyncpg.Record) -> StepRecord:
+    return StepRecord(
+        seq=row["seq"],
+        node_id=row["node_id"],
+        type=row["type"],
+        status=row["status"],
+        attempt=row["attempt"],
+        handle=row["handle"],
+        input=from_json(row["input"]),
+        output=from_json(row["output"]),
+        error=error_detail(row["error"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )

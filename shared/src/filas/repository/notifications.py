@@ -1,0 +1,236 @@
+"""Notifications: each try to deliver one is recorded before it is made and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from filas.models import (
+    DueNotification,
+    ErrorDetail,
+    Notification,
+    NotificationAttempt,
+    NotificationOutcome,
+    NotificationStatus,
+    NotificationWithAttempts,
+    Page,
+)
+from filas.repository import paging
+from filas.repository.columns import error_detail, from_json, storable, to_json, to_json_or_null
+from filas.repository.database import Database
+
+# A notification that is found in `sending` was being sent by a try of which nobody knows the outcome.
+BEGIN_MANY: Final = """
+with found as (
+    select n.id, n.status, n.attempts from notifications n
+        join unnest($1::uuid[], $2::boolean[]) as a (id, replay) on a.id = n.id
+    where n.status in ('queued', 'retrying', 'sending') or (a.replay and n.status in ('failed', 'cancelled'))
+    order by n.id for update of n
+), unknown as (
+    update notification_attempts a set outcome = 'uncertain', ended_at = now()
+    from found f
+    where f.status = 'sending' and a.notification_id = f.id and a.attempt = f.attempts and a.outcome = 'sending'
+), begun as (
+    update notifications n set status = 'sending', attempts = n.attempts + 1,
+        uncertain = n.uncertain or f.status = 'sending', error = null, ended_at = null,
+        due_at = now(), updated_at = now()
+    from found f where n.id = f.id
+    returning n.*
+), opened as (
+    insert into notification_attempts (notification_id, attempt, outcome, started_at)
+    select id, attempts, 'sending', now() from begun
+)
+select * from begun"""
+
+# The try is recorded in any case; the notification only if no later try has begun.
+RECORD_MANY: Final = """
+with ended as (
+    select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::json[], $7::text[],
+        $8::timestamptz[], $9::boolean[])
+        as o (id, attempt, outcome, status, status_code, error, provider_id, due_at, uncertain)
+), tried as (
+    update notification_attempts a set outcome = e.outcome, status_code = e.status_code, error = e.error,
+        ended_at = now()
+    from ended e
+    where a.notification_id = e.id and a.attempt = e.attempt and a.outcome in ('sending', 'uncertain')
+), latest as (
+    select n.id from notifications n join ended e on e.id = n.id and e.attempt = n.attempts
+    where n.status = 'sending'
+    order by n.id for update of n
+)
+update notifications n set status = e.status, error = e.error, provider_id = coalesce(e.provider_id, n.provider_id),
+    uncertain = n.uncertain or e.uncertain or e.outcome = 'uncertain', due_at = coalesce(e.due_at, n.due_at),
+    updated_at = now(), ended_at = case when e.status in ('queued', 'sending', 'retrying') then null else now() end
+from ended e join latest on latest.id = e.id
+where n.id = e.id
+returning n.id"""
+
+UNFINISHED: Final = """
+select id, channel_id, conversation_id, recipient from notifications
+where ended_at is null and due_at <= now() - make_interval(secs => $1)
+    and ($3::uuid is null or (due_at, id) > ((select due_at from notifications where id = $3), $3))
+order by due_at, id limit $2"""
+
+FAIL_MANY: Final = """
+with failing as (
+    select n.id, f.error from notifications n
+        join unnest($1::uuid[], $2::json[]) as f (id, error) on f.id = n.id
+    where n.ended_at is null
+    order by n.id for update of n
+)
+update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
+from failing f where n.id = f.id"""
+
+REOPEN: Final = """
+update notifications set status = 'queued', error = null, due_at = now(), updated_at = now(), ended_at = null
+where id = $1 and status in ('failed', 'cancelled')
+returning id, channel_id, conversation_id, recipient"""
+
+GET: Final = "select * from notifications where id = $1"
+
+ATTEMPTS: Final = "select * from notification_attempts where notification_id = $1 order by attempt"
+
+
+class NotificationRepository:
+    """The tables `notifications` and `notification_attempts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, notification_id: UUID, *, replay: bool = False) -> Notification | None:
+        """Begin the next try (its number is `attempts` of what is given); None if there is nothing to send.
+
+        Nothing to send: settled already, or no such row; a `replay` begins anew what has failed or was
+        cancelled. A notification that was in `sending` becomes `uncertain`, and so does that try.
+        """
+        [answer] = await self.begin_many([(notification_id, replay)])
+        return answer
+
+    async def begin_many(self, tries: Sequence[tuple[UUID, bool]]) -> list[Notification | None]:
+        """`begin` for each (id, replay), in one transaction. An id's second mention gets None."""
+        first: dict[UUID, int] = {}
+        for index, (notification_id, _) in enumerate(tries):
+            first.setdefault(notification_id, index)
+        asked = [tries[index] for index in first.values()]
+        rows = await self._database.fetch(BEGIN_MANY, [one for one, _ in asked], [replay for _, replay in asked])
+        begun = {row["id"]: Notification(**_fields(row)) for row in rows}
+        return [
+            begun.get(notification_id) if first[notification_id] == index else None
+            for index, (notification_id, _) in enumerate(tries)
+        ]
+
+    async def record(self, outcome: NotificationOutcome) -> bool:
+        """Record what became of a try; False if a later one has begun, or it was settled otherwise: then
+        only the try's own row is written. A repeated call changes nothing."""
+        [kept] = await self.record_many([outcome])
+        return kept
+
+    async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
+        """`record` for each outcome, in one transaction; at most one outcome a try."""
+        rows = await self._database.fetch(
+            RECORD_MANY,
+            [one.id for one in outcomes],
+            [one.attempt for one in outcomes],
+            [one.outcome for one in outcomes],
+            [one.status for one in outcomes],
+            [one.status_code for one in outcomes],
+            [to_json_or_null(one.error) for one in outcomes],
+            # The outside says what it likes; the record of the try must not fail for it.
+            [None if one.provider_id is None else storable(one.provider_id) for one in outcomes],
+            [one.due_at for one in outcomes],
+            [one.uncertain for one in outcomes],
+        )
+        kept = {row["id"] for row in rows}
+        return [one.id in kept for one in outcomes]
+
+    async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueNotification]:
+        """Notifications that are not settled though they were due `older_than_s` seconds ago, the oldest first.
+
+        `after` is the last id of the call before.
+        """
+        return [_due(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
+
+    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
+        """Mark those of the notifications as failed that are not settled."""
+        ids = [notification_id for notification_id, _ in failures]
+        await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
+
+    async def reopen(self, notification_id: UUID) -> DueNotification | None:
+        """Queue a notification again that has failed or was cancelled; None if it has not."""
+        row = await self._database.fetchrow(REOPEN, notification_id)
+        return _due(row) if row else None
+
+    async def get(self, notification_id: UUID) -> NotificationWithAttempts | None:
+        """The notification with every try in order, or None."""
+        row = await self._database.fetchrow(GET, notification_id)
+        if row is None:
+            return None
+        attempts = await self._database.fetch(ATTEMPTS, notification_id)
+        return NotificationWithAttempts(**_fields(row), history=[_attempt(attempt) for attempt in attempts])
+
+    async def search(
+        self,
+        *,
+        execution_id: UUID | None = None,
+        conversation_id: UUID | None = None,
+        channel_id: str | None = None,
+        status: NotificationStatus | None = None,
+        cursor: str | None = None,
+        limit: int = paging.DEFAULT_LIMIT,
+    ) -> Page:
+        """One page of notifications, the newest first. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        search = paging.Filter()
+        search.add("execution_id = {}", execution_id)
+        search.add("conversation_id = {}", conversation_id)
+        search.add("channel_id = {}", channel_id)
+        search.add("status = {}", status)
+        search.before(cursor, "created_at")
+        order = ("order by created_at desc, id desc limit", search.place(limit + 1))
+        rows = await self._database.fetch(
+            " ".join(("select * from notifications", search.where(), *order)), *search.arguments
+        )
+        return paging.page_by_time(rows, limit, "created_at", lambda row: Notification(**_fields(row)))
+
+
+def _due(row: asyncpg.Record) -> DueNotification:
+    return DueNotification(
+        id=row["id"],
+        channel_id=row["channel_id"],
+        conversation_id=row["conversation_id"],
+        recipient=row["recipient"],
+    )
+
+
+def _fields(row: asyncpg.Record) -> dict[str, Any]:
+    return {
+        "id": row["id"],
+        "execution_id": row["execution_id"],
+        "conversation_id": row["conversation_id"],
+        "seq": row["seq"],
+        "channel_id": row["channel_id"],
+        "recipient": row["recipient"],
+        "payload": from_json(row["payload"]),
+        "idempotency_key": row["idempotency_key"],
+        "status": row["status"],
+        "attempts": row["attempts"],
+        "uncertain": row["uncertain"],
+        "provider_id": row["provider_id"],
+        "error": error_detail(row["error"]),
+        "created_at": row["created_at"],
+        "updated_at": row["updated_at"],
+    }
+
+
+def _attempt(row: asyncpg.Record) -> NotificationAttempt:
+    return NotificationAttempt(
+        attempt=row["attempt"],
+        outcome=row["outcome"],
+        status_code=row["status_code"],
+        error=error_detail(row["error"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )
