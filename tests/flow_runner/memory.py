@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -146,6 +146,10 @@ class MemoryRows:
             row.lease_until = None
             row.turn += checkpoint.status not in FINAL
         return True
+
+    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:
+        await asyncio.sleep(0)
+        return {key for key in execution_ids if self.rows[key].cancel_requested}
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
         await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from filas import logs
 from filas.batching import MicroBatcher
 from filas.errors import LeaseLost, StoreUnavailable
 from filas.metrics import FENCES_LOST
-from filas.models import Checkpoint, ClaimedExecution
+from filas.models import Checkpoint, ClaimedExecution, DueExecution
 from filas.policies import LEASE_S
 
 log = logs.get_logger(__name__)
@@ -40,9 +40,15 @@ class ExecutionRows(Protocol):
         self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
     ) -> list[ClaimedExecution | BaseException | None]: ...
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]: ...
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> Sequence[bool | BaseException]: ...
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
+
+    async def request_cancel(self, execution_id: UUID) -> DueExecution | None: ...
+
+    async def reopen(self, execution_id: UUID, turn: int) -> bool: ...
+
+    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]: ...
 
 
 class Executions:
@@ -55,6 +61,7 @@ class Executions:
         self._lease_s = lease_s
         self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
         self._lost: set[tuple[UUID, int]] = set()
+        self._cancelling: set[UUID] = set()
         self._claims: MicroBatcher[tuple[UUID, int], ClaimedExecution | None] = MicroBatcher(
             self._claim_many, limit=BATCH, parallel=PARALLEL
         )
@@ -68,6 +75,14 @@ class Executions:
         Raises RetryLater while somebody else holds it, and StoreUnavailable.
         """
         return await self._claims.add((execution_id, turn))
+
+    async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
+        """Asks that the execution be ended; None: it has ended, or there is none."""
+        return await self._rows.request_cancel(execution_id)
+
+    async def reopen(self, execution_id: UUID, turn: int) -> bool:
+        """Queues an execution that failed in `turn` again, from its last checkpoint; False: it has not failed."""
+        return await self._rows.reopen(execution_id, turn)
 
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> None:
         """Writes a checkpoint. Raises LeaseLost when somebody else holds the execution, and StoreUnavailable
@@ -115,11 +130,16 @@ class Executions:
             return
         try:
             kept = await self._rows.renew(held, self._lease_s)
+            self._cancelling = await self._rows.cancelling([execution_id for execution_id, _ in held])
         except StoreUnavailable as error:
             # Nobody can claim while Postgres is away; after that the fence decides.
-            log.warning("execution.renew_failed", store=error.store, reason=error.reason)
+            log.warning("executions.renew_failed", held=len(held), store=error.store, reason=error.reason)
             return
         self._stop(key for key in held if key[0] not in kept)
+
+    def is_cancelling(self, execution_id: UUID) -> bool:
+        """Whether somebody wants a held execution ended, as far as the last renewal knows."""
+        return execution_id in self._cancelling
 
     async def drain(self) -> None:
         """Waits for the statements under way."""

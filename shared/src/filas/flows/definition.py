@@ -14,7 +14,8 @@ from filas.flows.registry import NODE_TYPES
 
 SCHEMA_VERSION = 1
 
-Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS)]
+Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+"""An id as an author gives it: any text without control characters."""
 
 
 class Settings(Part, frozen=True, kw_only=True):

@@ -20,6 +20,8 @@ async def _run(visit: Visit) -> Done:
         raise NodeFailure("message", "no channel: the execution has no conversation, and the node names none")
     if not to:
         raise NodeFailure("message", "no receiver: the execution has no conversation, and the node names none")
+    if "\0" in channel or "\0" in to:
+        raise NodeFailure("message", "the channel or the receiver holds a NUL character")
     own = channel == visit.claimed.channel and to == visit.claimed.contact
     notification = NewNotification(
         id=identity.notification_id(visit.claimed.id, visit.seq),

@@ -1,0 +1,53 @@
+"""The secrets that flows name, in the clear, read anew every few seconds at most."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from filas import logs
+from filas.errors import SecretUnreadable
+
+log = logs.get_logger(__name__)
+
+FRESH_S = 2.0
+"""A changed secret is used at most this much later."""
+
+
+class SealedSecrets(Protocol):
+    """What is needed of the repository."""
+
+    async def all(self) -> dict[str, str]: ...
+
+
+class FlowSecrets:
+    """Reveals all secrets at once. One that can't be read is left out, so that only the flows that use it
+    fail, with an error that names it."""
+
+    def __init__(
+        self,
+        sealed: SealedSecrets,
+        reveal: Callable[[str], str],
+        monotonic: Callable[[], float],
+        fresh_s: float = FRESH_S,
+    ) -> None:
+        self._sealed = sealed
+        self._reveal = reveal
+        self._monotonic = monotonic
+        self._fresh_s = fresh_s
+        self._read_at: float | None = None
+        self._known: Mapping[str, str] = {}
+
+    async def revealed(self) -> Mapping[str, str]:
+        now = self._monotonic()
+        if self._read_at is None or now - self._read_at >= self._fresh_s:
+            self._known = self._open(await self._sealed.all())
+            self._read_at = now
+        return self._known
+
+    def _open(self, sealed: dict[str, str]) -> dict[str, str]:
+        opened: dict[str, str] = {}
+        for name, value in sealed.items():
+            try:
+                opened[name] = self._reveal(value)
+            except SecretUnreadable as error:
+                log.warning("secret.unreadable", name_of_secret=name, reason=str(error))
+        return opened

@@ -1,0 +1,40 @@
+"""The plans of flows, kept as long as they are used: a version never changes."""
+
+from collections import OrderedDict
+from typing import Protocol
+
+from filas.errors import PermanentError
+from filas.flows.definition import load
+from filas.models import FlowVersion
+from flow_runner.plan import Plan
+
+KEPT = 256
+"""Plans kept at a time; the one that was not used for the longest goes first."""
+
+
+class FlowSource(Protocol):
+    """What is needed of the repository."""
+
+    async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None: ...
+
+
+class Plans:
+    """Loads the version of a flow that an execution started with."""
+
+    def __init__(self, flows: FlowSource) -> None:
+        self._flows = flows
+        self._kept: OrderedDict[tuple[str, int], Plan] = OrderedDict()
+
+    async def get(self, flow_id: str, version: int) -> Plan:
+        """Raises PermanentError when the version is gone or can't be run, and StoreUnavailable."""
+        key = flow_id, version
+        plan = self._kept.get(key)
+        if plan is None:
+            stored = await self._flows.get(flow_id, version)
+            if stored is None:
+                raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
+            plan = self._kept[key] = Plan(flow_id, version, load(stored.definition))
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return plan

@@ -1,0 +1,62 @@
+"""Wakes executions whose time has come: the time stands in their rows, so nothing is kept in memory."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from filas import logs
+from filas.errors import StoreUnavailable
+from filas.models import DueExecution
+from filas.queue.producer import Producer
+from flow_runner.outbox import due_job
+
+log = logs.get_logger(__name__)
+
+BATCH = 500
+POLL_S = 0.5
+"""The longest sleep: another worker may write an earlier time at any moment."""
+
+AWAY_S = 1.0
+_SHORTEST_S = 0.01
+
+
+class DueRows(Protocol):
+    """What is needed of the repository."""
+
+    async def due(self, limit: int) -> list[DueExecution]: ...
+
+    async def next_wake(self) -> datetime | None: ...
+
+
+class Timers:
+    """Turns due rows into jobs. Any number of workers may run one: a row is given to one of them."""
+
+    def __init__(self, rows: DueRows, producer: Producer, now: Callable[[], datetime]) -> None:
+        self._rows = rows
+        self._producer = producer
+        self._now = now
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                wait_s = await self.wake_due()
+            except StoreUnavailable as error:
+                # Rows that are marked queued and have no job yet are found by the relay.
+                log.warning("timers.store_away", store=error.store, reason=error.reason)
+                wait_s = AWAY_S
+            await asyncio.sleep(wait_s)
+
+    async def wake_due(self) -> float:
+        """Puts the jobs of what is due, and gives the seconds to sleep until the next look."""
+        due = await self._rows.due(BATCH)
+        if due:
+            await self._producer.enqueue_many([due_job(row, "timer") for row in due])
+            log.debug("timers.woken", executions=len(due))
+        if len(due) == BATCH:
+            return 0.0
+        next_wake = await self._rows.next_wake()
+        if next_wake is None:
+            return POLL_S
+        return min(POLL_S, max(_SHORTEST_S, (next_wake - self._now()).total_seconds()))
