@@ -1,0 +1,161 @@
+"""Acceptance while a store is away: what was answered 200 is somewhere, and nobody is told 200 when it isn't."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from filas.models import NewEvent
+from filas.queue.producer import Producer
+from filas.repository.events import EventRepository
+from filas_local.servers import PostgresServer, RedisServer
+from ingest.accept import Acceptor, Arrival, NotStorable
+from ingest.event_jobs import event_jobs
+from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
+from tests.waiting import eventually
+
+
+async def answer(app: Serving, path: str, body: Any) -> tuple[int, str | None]:
+    """Status and Retry-After."""
+    async with app.request("POST", path, json=body) as found:
+        if found.status != 200:
+            await problem_of(found)
+        return found.status, found.headers.get("Retry-After")
+
+
+@pytest.mark.timeout(90)
+async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, own_postgres: PostgresServer) -> None:
+    """Accepted at once, marked as not recorded, and a duplicate is still told from a new one."""
+    rule = webhook("plain", auth={"type": "api-key", "secrets": ["k"]})
+    async with serving(redis_url, own_postgres.dsn(), DEDUPED, rule) as app:
+        own_postgres.kill()
+        await eventually(lambda: app.database.problem)  # its sessions outlive its main process by a moment
+        answers = await asyncio.gather(*(app.post("deduped", {"id": number, "text": "olá"}) for number in range(50)))
+        assert {status for status, _ in answers} == {200}
+        status, again = await app.post("deduped", {"id": 7})
+        assert (status, again["duplicate"], again["eventId"]) == (200, True, answers[7][1]["eventId"])
+        status, _ = await app.post("plain", {"a": 1}, {"X-Api-Key": "k"})
+        assert status == 200
+        jobs = await app.jobs()
+        assert len(jobs) == 51
+        assert [job["body"]["id"] for job in jobs[:50]] == list(range(50)), "the order of arrival is lost"
+        assert (jobs[0]["recorded"], jobs[0]["duplicateKey"], jobs[0]["body"]["text"]) == (False, "0", "olá")
+        assert jobs[0]["remoteAddress"] == "127.0.0.1"
+        assert "x-api-key" not in jobs[50]["headers"]
+
+        own_postgres.start()
+        await app.database.wait_ready(30)
+
+        async def recorded_again() -> bool:
+            await app.post("plain", {"a": 2}, {"X-Api-Key": "k"})
+            return len(await app.events.unfinished(0, 100)) > 0
+
+        await eventually(recorded_again, timeout=10)
+
+
+@pytest.mark.timeout(90)
+async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, postgres_dsn: str) -> None:
+    """Accepted at once; the relay has all that it needs to put the job when Redis is back."""
+    async with serving(own_redis.url, postgres_dsn, webhook()) as app:
+        own_redis.kill()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answers = await asyncio.gather(*(app.post("orders", {"n": number}) for number in range(50)))
+        answers += [await app.post("orders", {"n": 50 + number}) for number in range(5)]
+        assert loop.time() - began < 10
+        assert {status for status, _ in answers} == {200}
+        events = await app.events.unfinished(0, 100)
+        assert [str(event.id) for event in events] == [receipt["eventId"] for _, receipt in answers]
+        jobs = [job for event in events for job in event_jobs(event)]
+        assert [job.job_id for job in jobs] == [receipt["jobId"] for _, receipt in answers]
+
+        own_redis.start()
+
+        async def put_again() -> bool:
+            assert (await app.post("orders", {}))[0] == 200
+            return app.redis.problem is None and len(await app.jobs()) > 0
+
+        await eventually(put_again, timeout=10)
+
+
+@pytest.mark.timeout(90)
+async def test_without_both_nobody_is_told_200(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
+    """503 with Retry-After, until one of them is back."""
+    async with serving(own_redis.url, own_postgres.dsn(), webhook()) as app:
+        own_redis.kill()
+        own_postgres.kill()
+
+        async def refused() -> bool:
+            # Postgres's sessions outlive its main process by a moment.
+            return await asyncio.gather(*(answer(app, "orders", {}) for _ in range(5))) == [(503, "5")] * 5
+
+        await eventually(refused)
+        own_redis.start()
+
+        async def taken() -> bool:
+            return await answer(app, "orders", {}) == (200, None)
+
+        await eventually(taken, timeout=15)
+
+
+async def test_before_the_webhooks_were_read_nobody_is_told_404(redis_url: str, own_postgres: PostgresServer) -> None:
+    """A sender that is told 404 gives up; it is told 503 instead."""
+    async with serving(redis_url, own_postgres.dsn(), webhook()) as app:
+        app.public.directory.is_loaded = False
+        assert await answer(app, "new", {}) == (503, "5")
+        assert await answer(app, "orders", {}) == (200, None)
+
+
+def _event(number: int, duplicate_key: str | None = None) -> NewEvent:
+    return NewEvent(
+        id=UUID(int=number + 1),
+        webhook_id="w",
+        flow_id="f",
+        node_id="n",
+        method="POST",
+        headers="{}",
+        query_params="{}",
+        body=b"{}",
+        content_type="application/json",
+        remote_address="127.0.0.1",
+        duplicate_key=duplicate_key,
+        group_key=None,
+        config="{}",
+        received_at=datetime.now(UTC),
+    )
+
+
+def arrival(event: NewEvent) -> Arrival:
+    """The event as it is handed to acceptance."""
+    return Arrival(event, lambda _recorded: event_jobs(event)[0])
+
+
+async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: str) -> None:
+    """Its neighbours in the batch are accepted."""
+    async with serving(redis_url, postgres_dsn) as app:
+        acceptor = Acceptor(EventRepository(app.database), Producer(app.redis))
+        events = [_event(number, "a\0b" if number == 7 else None) for number in range(20)]
+        outcomes = await asyncio.gather(*(acceptor.accept(arrival(event)) for event in events), return_exceptions=True)
+        assert isinstance(outcomes.pop(7), NotStorable)
+        assert not [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        assert len(await app.jobs()) == 19
+
+
+class NoJobs:
+    """A queue that never answers."""
+
+    async def enqueue_many(self, jobs: Any) -> Any:
+        """Waits for ever."""
+        await asyncio.Event().wait()
+
+
+async def test_a_store_that_hangs_is_a_store_that_is_away(redis_url: str, postgres_dsn: str) -> None:
+    """The sender waits no longer than the time limit, and the next ones not at all."""
+    async with serving(redis_url, postgres_dsn) as app:
+        acceptor = Acceptor(EventRepository(app.database), NoJobs(), timeout_s=0.2)
+        for number in range(3):
+            receipt = await acceptor.accept(arrival(_event(number)))
+            assert not receipt.duplicate
+        assert len(await app.events.unfinished(0, 10)) == 3
