@@ -345,6 +345,12 @@ class Notification(Record, frozen=True, kw_only=True):
     updated_at: datetime
 
 
+class BegunNotification(Notification, frozen=True, kw_only=True):
+    """A notification whose try number `attempts` begins now. `interrupted`: the try before was found unfinished."""
+
+    interrupted: bool
+
+
 class NotificationAttempt(Record, frozen=True, kw_only=True):
     """One try to deliver."""
 

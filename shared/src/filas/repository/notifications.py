@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from filas.models import (
+    BegunNotification,
     DueNotification,
     ErrorDetail,
     Notification,
@@ -38,7 +39,7 @@ with found as (
         uncertain = n.uncertain or f.status = 'sending', error = null, ended_at = null,
         due_at = now(), updated_at = now()
     from found f where n.id = f.id
-    returning n.*
+    returning n.*, f.status = 'sending' as interrupted
 ), opened as (
     insert into notification_attempts (notification_id, attempt, outcome, started_at)
     select id, attempts, 'sending', now() from begun
@@ -100,23 +101,23 @@ class NotificationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, notification_id: UUID, *, replay: bool = False) -> Notification | None:
+    async def begin(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
         """Begin the next try (its number is `attempts` of what is given); None if there is nothing to send.
 
         Nothing to send: settled already, or no such row; a `replay` begins anew what has failed or was
-        cancelled. A notification that was in `sending` becomes `uncertain`, and so does that try.
+        cancelled. A notification that was in `sending` is `interrupted` and becomes `uncertain`, as does that try.
         """
         [answer] = await self.begin_many([(notification_id, replay)])
         return answer
 
-    async def begin_many(self, tries: Sequence[tuple[UUID, bool]]) -> list[Notification | None]:
+    async def begin_many(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
         """`begin` for each (id, replay), in one transaction. An id's second mention gets None."""
         first: dict[UUID, int] = {}
         for index, (notification_id, _) in enumerate(tries):
             first.setdefault(notification_id, index)
         asked = [tries[index] for index in first.values()]
         rows = await self._database.fetch(BEGIN_MANY, [one for one, _ in asked], [replay for _, replay in asked])
-        begun = {row["id"]: Notification(**_fields(row)) for row in rows}
+        begun = {row["id"]: BegunNotification(**_fields(row), interrupted=row["interrupted"]) for row in rows}
         return [
             begun.get(notification_id) if first[notification_id] == index else None
             for index, (notification_id, _) in enumerate(tries)
