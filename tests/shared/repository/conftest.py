@@ -1,0 +1,25 @@
+"""A database per test, connected."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from filas.repository.database import Database
+from filas.repository.flows import FlowRepository
+
+
+@pytest.fixture
+async def database(postgres_dsn: str) -> AsyncIterator[Database]:
+    """The test's own database, ready."""
+    database = Database(postgres_dsn, application_name="test", max_size=8)
+    database.start()
+    await database.wait_ready(10)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+async def published(database: Database) -> str:
+    """The id of a flow with a published version."""
+    await FlowRepository(database).put("welcome", {"nodes": [], "settings": {"timeoutMs": 60_000}}, "Welcome", True)
+    return "welcome"

@@ -1,0 +1,181 @@
+"""The pool comes up when its server does, says what is wrong meanwhile, and recovers by itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from filas.errors import StoreUnavailable
+from filas.repository.database import Database
+from filas_local.servers import PostgresServer, free_port
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def own_database(own_postgres: PostgresServer) -> AsyncIterator[Database]:
+    """A database whose server the test may kill."""
+    database = Database(own_postgres.dsn(), application_name="test", max_size=4, statement_timeout_s=1.0)
+    database.start()
+    await database.wait_ready(10)
+    yield database
+    await database.close()
+
+
+async def ask(database: Database) -> int:
+    answer: int = await database.fetchval("select 1")
+    return answer
+
+
+async def test_it_starts_without_a_server_and_says_so() -> None:
+    """Starting returns at once; every call says why it can't be served."""
+    database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", application_name="test")
+    database.start()
+    await eventually(lambda: database.problem == "connection refused")
+    with pytest.raises(StoreUnavailable, match="postgres: connection refused"):
+        await ask(database)
+    with pytest.raises(StoreUnavailable, match="connection refused"):
+        await database.wait_ready(0.05)
+    await database.close()
+
+
+async def test_it_connects_when_the_server_comes_up_later(own_postgres: PostgresServer) -> None:
+    """A service may start before its database."""
+    own_postgres.stop()
+    database = Database(own_postgres.dsn(), application_name="test")
+    database.start()
+    await eventually(lambda: database.problem in ("connection refused", "can't be reached"))
+    await asyncio.to_thread(own_postgres.start)
+    await database.wait_ready(20)
+    assert database.problem is None
+    assert await ask(database) == 1
+    await database.close()
+
+
+async def test_a_killed_server_is_unavailable_and_back_by_itself(
+    own_database: Database, own_postgres: PostgresServer
+) -> None:
+    """The call under way and those after it raise StoreUnavailable; nobody has to reconnect."""
+    under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
+    await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
+    await asyncio.to_thread(own_postgres.kill)
+    with pytest.raises(StoreUnavailable):
+        await under_way
+    assert own_database.problem is not None
+    with pytest.raises(StoreUnavailable):
+        await ask(own_database)
+    await asyncio.to_thread(own_postgres.start)
+    await own_database.wait_ready(20)
+    assert await ask(own_database) == 1
+
+
+async def test_a_stopped_server_is_unavailable_and_back_by_itself(
+    own_database: Database, own_postgres: PostgresServer
+) -> None:
+    """An orderly stop (a restart for an upgrade) ends the sessions; it is no error of ours."""
+    await asyncio.to_thread(own_postgres.stop)
+    await eventually(lambda: _refused(own_database))
+    await asyncio.to_thread(own_postgres.start)
+    await own_database.wait_ready(20)
+    assert await ask(own_database) == 1
+
+
+async def test_a_server_that_turns_read_only_is_unavailable(
+    own_database: Database, own_postgres: PostgresServer
+) -> None:
+    """As after a failover: a write fails, and the probe goes on saying so until writes are taken again."""
+    own_postgres.execute("alter database filas set default_transaction_read_only = on")
+    own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
+    await eventually(lambda: _refused(own_database))
+    await eventually(lambda: own_database.problem == "read-only")
+    own_postgres.execute(
+        "set default_transaction_read_only = off", "alter database filas reset default_transaction_read_only"
+    )
+    await own_database.wait_ready(20)
+    assert await ask(own_database) == 1
+
+
+async def test_sessions_ended_by_an_administrator_are_replaced(
+    own_database: Database, own_postgres: PostgresServer
+) -> None:
+    """57P01 in the middle of a statement is StoreUnavailable, and the next statement finds a new connection."""
+    under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
+    await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
+    own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
+    with pytest.raises(StoreUnavailable):
+        await under_way
+    await own_database.wait_ready(20)
+    assert await ask(own_database) == 1
+
+
+async def test_a_slow_statement_is_ended_and_condemns_no_other(own_database: Database) -> None:
+    """A statement over its time is StoreUnavailable, but the store is not down for that."""
+    with pytest.raises(StoreUnavailable, match="too long"):
+        await own_database.fetchval("select pg_sleep(30)")
+    assert own_database.problem is None
+    assert await ask(own_database) == 1
+
+
+async def test_a_database_without_its_schema_is_not_ready(own_postgres: PostgresServer) -> None:
+    """The operator is told what to run."""
+    own_postgres.ensure_database("empty")
+    database = Database(own_postgres.dsn("empty"), application_name="test")
+    database.start()
+    await eventually(lambda: database.problem == "schema is at 0, needs 1: run `filas migrate`")
+    with pytest.raises(StoreUnavailable, match="filas migrate"):
+        await ask(database)
+    await database.close()
+
+
+async def test_a_transaction_is_rolled_back_by_an_exception(database: Database) -> None:
+    """And the connection is good for the next one."""
+
+    async def fail_half_way() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("insert into queue_pauses (queue) values ('a')")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_half_way()
+    assert await database.fetchval("select count(*) from queue_pauses") == 0
+
+
+async def test_a_wrong_statement_is_no_outage(database: Database) -> None:
+    """An error of ours must not look like the store's: it would be retried for ever."""
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await database.fetch("selekt 1")
+    with pytest.raises(asyncpg.InterfaceError):
+        await database.fetch("select $1::int", 1, 2)
+    assert database.problem is None
+
+
+async def test_two_statements_in_a_deadlock_both_succeed(database: Database) -> None:
+    """The one that the server rolls back is run again."""
+    crossed = "select pg_advisory_xact_lock($1), pg_sleep(0.3), pg_advisory_xact_lock($2)"
+    await asyncio.gather(database.fetch(crossed, 1, 2), database.fetch(crossed, 2, 1))
+    await eventually(
+        lambda: database.fetchval("select deadlocks from pg_stat_database where datname = current_database()")
+    )
+
+
+async def test_close_ends_it_for_good(database: Database, tmp_path: Path) -> None:
+    """Closing twice is harmless; calls after it are refused."""
+    await database.close()
+    await database.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        await ask(database)
+
+
+def _sleeping(server: PostgresServer) -> bool:
+    return "1" in server.execute(
+        "select 1 from pg_stat_activity where query like 'select pg_sleep%' and state='active'"
+    )
+
+
+async def _refused(database: Database) -> bool:
+    try:
+        await ask(database)
+    except StoreUnavailable:
+        return True
+    return False
