@@ -35,19 +35,26 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._can_do_without: dict[str, Callable[[], bool]] = {}
         self.draining = False
         """Set when the process stops: it then says that it is not ready, so that nothing new is sent to it."""
 
-    def add(self, name: str, check: Check) -> None:
-        """Add a check; `redis` and `postgres` also set the metric filas_store_up."""
+    def add(self, name: str, check: Check, *, can_do_without: Callable[[], bool] | None = None) -> None:
+        """Add a check; `redis` and `postgres` also set the metric filas_store_up.
+
+        While `can_do_without` says so, a failing check leaves the process ready.
+        """
         self._checks[name] = check
+        if can_do_without is not None:
+            self._can_do_without[name] = can_do_without
 
     def problems(self) -> dict[str, str]:
         """Every failing check with its reason; empty means ready."""
         found: dict[str, str] = {"process": "draining"} if self.draining else {}
         for name, check in self._checks.items():
             reason = check()
-            if reason is not None:
+            spare = self._can_do_without.get(name)
+            if reason is not None and not (spare is not None and spare()):
                 found[name] = reason
             if name in _STORES:
                 STORE_UP.labels(name).set(reason is None)
