@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from filas import metrics
 from filas.batching import MicroBatcher
 from filas.errors import StoreUnavailable
@@ -20,6 +22,7 @@ from filas.jobs import (
     webhook_job_key,
 )
 from filas.logs import get_logger
+from filas.models import NewDeadLetter
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.scripts import load
@@ -30,7 +33,7 @@ PAYLOAD_KEPT_MS: Final = 30 * 24 * 3600 * 1000
 
 MAX_BATCH: Final = 500
 MAX_ID_BYTES: Final = 1024
-_PRIORITY_STEP_MS: Final = 100_000_000_000
+PRIORITY_STEP_MS: Final = 100_000_000_000
 """A level of priority is three years of seniority: more than any queue is behind."""
 
 _log = get_logger(__name__)
@@ -148,6 +151,17 @@ class Producer:
         """Put a job on `notifications`, under `notification_job_key`."""
         return await self.enqueue(NewJob(NOTIFICATIONS, notification_job_key(job), job, group, defer_until_ms))
 
+    async def revive(self, policy: QueuePolicy, letter: NewDeadLetter) -> EnqueueOutcome:
+        """Put the job of a dead letter that is still in Redis back under its id; the letter is gone then."""
+        try:
+            message = msgspec.Raw(letter.payload)
+            payload = encode_job(letter.function, message, int(time.time() * 1000))
+        except JobEncodeError:
+            return EnqueueOutcome.REFUSED
+        group = letter.group_key.encode() if letter.group_key else b""
+        (outcome,) = await self._put(policy.name, [(letter.job_id.encode(), payload, "", 0, group)], mode="2")
+        return outcome
+
     async def drain(self) -> None:
         """Wait until everything that was given to this producer has its outcome."""
         await asyncio.gather(*(batcher.drain() for batcher in self._batchers.values()))
@@ -163,11 +177,11 @@ class Producer:
             batcher = self._batchers[queue] = MicroBatcher(flush, limit=MAX_BATCH)
         return batcher
 
-    async def _put(self, queue: str, batch: Sequence[Arguments]) -> list[EnqueueOutcome]:
+    async def _put(self, queue: str, batch: Sequence[Arguments], mode: str = "") -> list[EnqueueOutcome]:
         names = self._redis.keys(queue)
         keys = names.of("wake", "dead", "heads", "grouped", "last", "waiting")
         # A Cluster's client repeats a command by itself, so any call there may be a repetition.
-        head: list[object] = [PAYLOAD_KEPT_MS, "1" if self._redis.cluster else "0", names.group_prefix]
+        head: list[object] = [PAYLOAD_KEPT_MS, mode or ("1" if self._redis.cluster else "0"), names.group_prefix]
         body = [part for arguments in batch for part in arguments]
         deadline = time.monotonic() + self._retry_for_s
         delay, sent = 0.02, False
@@ -182,7 +196,7 @@ class Producer:
                     raise (OutcomeUnknown("redis", error.reason) if sent else error) from error
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 0.5)
-                head[1] = "1" if sent else head[1]
+                head[1] = "1" if sent and not mode else head[1]
         outcomes = [EnqueueOutcome.ENQUEUED if answer else EnqueueOutcome.DUPLICATE for answer in answers]
         enqueued = outcomes.count(EnqueueOutcome.ENQUEUED)
         metrics.JOBS_ENQUEUED.labels(queue, "enqueued").inc(enqueued)
@@ -205,4 +219,4 @@ def _arguments(job: NewJob, now_ms: int) -> Arguments:
         raise JobEncodeError(f"a priority is 1, 2 or 3, not {job.priority}")
     payload = encode_job(job.function or job.policy.function, job.message, now_ms)
     due = "" if job.defer_until_ms is None else job.defer_until_ms
-    return job_id, payload, due, (3 - (job.priority or 3)) * _PRIORITY_STEP_MS, group
+    return job_id, payload, due, (3 - (job.priority or 3)) * PRIORITY_STEP_MS, group

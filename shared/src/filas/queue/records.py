@@ -100,3 +100,8 @@ def dead_letter(job: HeldJob, queue: str, error: ErrorDetail, entry: bytes, fail
         failed_at=datetime.fromtimestamp(failed, UTC),
     )
     return _encoder.encode(letter)
+
+
+def text(raw: bytes) -> str:
+    """Bytes as text; what is no UTF-8 shows as escapes."""
+    return raw.decode("utf-8", "backslashreplace")

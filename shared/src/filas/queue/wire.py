@@ -87,7 +87,7 @@ def encode(value: object) -> bytes:
         raise JobEncodeError(f"a value can't be written as JSON: {error}") from None
 
 
-def encode_job(function: str, message: JobMessage | None, enqueued_at_ms: int) -> bytes:
+def encode_job(function: str, message: JobMessage | msgspec.Raw | None, enqueued_at_ms: int) -> bytes:
     """The payload of one of our own jobs; without a message it has no arguments."""
     arguments = {} if message is None else {"job": message}
     return encode({"t": None, "f": function, "a": (), "k": arguments, "et": enqueued_at_ms})

@@ -6,9 +6,8 @@ tasks live in `run()`; none of them ends on a fault of Redis, of Postgres or of 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from uuid import uuid4
 
 from filas.errors import StoreUnavailable
@@ -37,22 +36,21 @@ _GROUPS_A_CALL: Final = 200
 _log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """What is rarely changed.
+class WorkerOptions(TypedDict, total=False):
+    """What is rarely given.
 
-    `cron_jobs`: made by `arq.cron`, run in `timezone`. `on_data_lost`: called when Redis is found without our
-    data (the relay's cue). `lease_s`: how long a job stays claimed when nobody renews it. `drain_s`: how long
-    `stop()` lets handlers finish; what runs longer goes back unspent. `ring`: how many records of finished
-    jobs are kept, of each state.
+    `cron_jobs`: made by `arq.cron`, run in `timezone` (UTC). `on_data_lost`: called when Redis is found without
+    our data (the relay's cue). `lease_s`: how long a job stays claimed when nobody renews it. `drain_s`: how
+    long `stop()` lets handlers finish (20 s); what runs longer goes back unspent. `ring`: how many records of
+    finished jobs are kept, of each state (1,000).
     """
 
-    cron_jobs: Sequence["CronJob"] = ()
-    timezone: tzinfo = UTC
-    on_data_lost: Callable[[], None] | None = None
-    lease_s: float = LEASE_S
-    drain_s: float = 20.0
-    ring: int = 1000
+    cron_jobs: Sequence["CronJob"]
+    timezone: tzinfo
+    on_data_lost: Callable[[], None]
+    lease_s: float
+    drain_s: float
+    ring: int
 
 
 class Worker:
@@ -60,7 +58,7 @@ class Worker:
 
     `functions`: what jobs may name. `concurrency`: how many handlers run at a time (calls, for batch
     functions). `dead_letters`: where dead letters go; None leaves them in Redis. `pauses`: asked twice a
-    second. `store_problem`: while it answers a reason, nothing is claimed.
+    second. `store_problem`: while it answers a reason, nothing is claimed. The rest: WorkerOptions.
     """
 
     def __init__(
@@ -73,35 +71,32 @@ class Worker:
         dead_letters: DeadLetterSink | None = None,
         pauses: PauseSource | None = None,
         store_problem: StoreProblem | None = None,
-        options: WorkerOptions | None = None,
+        **options: Unpack[WorkerOptions],
     ) -> None:
-        chosen = options or WorkerOptions()
+        cron_jobs, lease_s = options.get("cron_jobs", ()), options.get("lease_s", LEASE_S)
         self.id = uuid4().hex
         self.policy = policy
         self._redis = redis
         self._pauses = pauses
-        self._drain_s = chosen.drain_s
+        self._drain_s = options.get("drain_s", 20.0)
         self._stopping = asyncio.Event()
         self._held: dict[bytes, HeldJob] = {}
-        cron_functions = [cron_function(job) for job in chosen.cron_jobs]
+        cron_functions = [cron_function(job) for job in cron_jobs]
         by_name = {function.name: function for function in (*functions, *cron_functions)}
-        self._finisher = Finisher(redis, policy, self._held, ring=chosen.ring)
+        self._finisher = Finisher(redis, policy, self._held, ring=options.get("ring", 1000))
         limit = max((function.batch_limit for function in functions if function.batch), default=1)
         self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit)
         parts = (self._slots, self._finisher, self._held)
-        self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=chosen.lease_s)
+        self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=lease_s)
         self._claimer.store_problem = store_problem
-        self._claimer.on_data_lost = chosen.on_data_lost
+        self._claimer.on_data_lost = options.get("on_data_lost")
         self._slots.on_store_trouble = self._claimer.trouble
-        self._keeper = Keeper(redis, policy, *parts, lease_s=chosen.lease_s)
+        self._keeper = Keeper(redis, policy, *parts, lease_s=lease_s)
         self._drain = (
             DeadLetterDrain(redis, policy, dead_letters, self._finisher.dead_letters) if dead_letters else None
         )
-        self._cron = (
-            CronSchedule(Producer(redis), policy, chosen.cron_jobs, timezone=chosen.timezone)
-            if chosen.cron_jobs
-            else None
-        )
+        timezone = options.get("timezone", UTC)
+        self._cron = CronSchedule(Producer(redis), policy, cron_jobs, timezone=timezone) if cron_jobs else None
 
     @property
     def problem(self) -> str | None:

@@ -1,5 +1,7 @@
 -- Claim due jobs: each gets a lease, a fencing token (the value of arq:in-progress) and a score at the
 -- lease's end, so that nobody sees it until then and it comes back by itself when its worker dies.
+-- The token is `epoch-number-now`: the number grows by claim, the epoch tells it from those before a loss of
+-- data, the time is when it was claimed.
 --
 -- KEYS 1 queue  2 active  3 wake  4 grouped  5 lost  6 epoch  7 fence  8 abort  9 counts
 -- ARGV 1 limit  2 lease in ms  3 a new epoch, taken when there is none
@@ -54,7 +56,7 @@ end
 for _ = 1, 8 do
   local found = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', bound, 'WITHSCORES', 'LIMIT', offset, limit - #ids)
   if #found == 0 then break end
-  if token == '' then token = epoch .. '-' .. redis.call('INCR', KEYS[7]) end
+  if token == '' then token = epoch .. '-' .. redis.call('INCR', KEYS[7]) .. '-' .. string.format('%.0f', now) end
   local asked = limit - #ids
   take(found)
   if #ids >= limit or #found < asked * 2 then break end

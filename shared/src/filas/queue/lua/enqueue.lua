@@ -2,7 +2,8 @@
 --
 -- KEYS 1 queue  2 wake  3 dead  4 heads  5 grouped  6 last  7 waiting
 -- ARGV 1 ms that a payload is kept beyond its due time
---      2 '1' when the call may be a repetition: a job that stands there with the same payload was put by us
+--      2 '1' when the call may be a repetition: a job that stands there with the same payload was put by us;
+--        '2' to bring dead letters back to life: they leave the dead letters by this call
 --      3 prefix of the groups' lists
 --      then five a job: id, payload, due time in ms ('' now), ms to advance it for its priority, group ('')
 -- Returns a list with 1 (put) or 0 (duplicate) a job.
@@ -21,6 +22,9 @@ local step = 1 / 2048
 local results = {}
 for i = 4, #ARGV, 5 do results[#results + 1] = RESULT .. ARGV[i] end
 local any_result = redis.call('EXISTS', unpack(results)) > 0
+if ARGV[2] == '2' then
+  for i = 4, #ARGV, 5 do redis.call('HDEL', KEYS[3], ARGV[i]) end
+end
 local any_dead = redis.call('HLEN', KEYS[3]) > 0
 
 local outcomes, scores, waiting, due_now = {}, {}, 0, false

@@ -1,0 +1,19 @@
+-- What is known of single jobs.
+--
+-- KEYS 1 queue  2 grouped
+-- ARGV ids
+-- Returns { now in ms, then six a job: payload, token, tries spent, score, place in its group, last error }.
+
+local time = redis.call('TIME')
+local reply = { string.format('%.3f', time[1] * 1000 + time[2] / 1000) }
+for i, id in ipairs(ARGV) do
+  local at = 1 + (i - 1) * 6
+  local found = redis.call('MGET', 'arq:job:' .. id, 'arq:in-progress:' .. id, 'arq:retry:' .. id)
+  reply[at + 1] = found[1]
+  reply[at + 2] = found[2]
+  reply[at + 3] = found[3]
+  reply[at + 4] = redis.call('ZSCORE', KEYS[1], id)
+  reply[at + 5] = redis.call('HGET', KEYS[2], id)
+  reply[at + 6] = redis.call('LINDEX', 'arq:history:' .. id, -1)
+end
+return reply

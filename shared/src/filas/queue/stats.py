@@ -1,0 +1,204 @@
+"""What stands in a queue: counts, and single jobs. The same numbers for the API and for `/metrics`."""
+
+import base64
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from filas import metrics
+from filas.errors import JobDecodeError
+from filas.models import JobState, Page
+from filas.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QUEUES, QueuePolicy
+from filas.queue.connection import Redis
+from filas.queue.producer import PRIORITY_STEP_MS
+from filas.queue.records import FinishedJob, text
+from filas.queue.scripts import load
+from filas.queue.wire import decode_envelope, raw_message
+
+MAX_PAGE: Final = 500
+_FINISHED: tuple[JobState, ...] = ("completed", "failed")
+_ring_decoder = msgspec.json.Decoder(FinishedJob)
+
+
+class QueueCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The counts of a queue at one moment.
+
+    `waiting`: due and not claimed, behind the head of a group too. `delayed`: due later. `active`: claimed
+    under a live lease. `completed`, `failed`: finished within retention (24 h, 7 days; `clean` shortens it).
+    `retries`, `dead_letters`, `lost_leases`: since Redis last lost its data. `dead_letters_waiting`: not yet
+    in Postgres. `oldest_waiting_ms`: how long the oldest waiting job has been due. A job that a stock arq
+    worker runs counts as waiting, and its end is not counted.
+    """
+
+    waiting: int
+    active: int
+    delayed: int
+    completed: int
+    failed: int
+    retries: int
+    dead_letters: int
+    dead_letters_waiting: int
+    lost_leases: int
+    oldest_waiting_ms: int
+
+
+class JobInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One job. Times are Unix ms. `data` is its message, `error` why it failed (or its last try did)."""
+
+    id: str
+    name: str
+    state: JobState
+    attempts_made: int = 0
+    enqueued_on: int | None = None
+    due_on: int | None = None
+    processed_on: int | None = None
+    finished_on: int | None = None
+    group: str | None = None
+    data: Any = None
+    error: Any = None
+
+
+class QueueStats:
+    """Reads the queues of one Redis. Every method raises StoreUnavailable."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def snapshot(self, policy: QueuePolicy) -> QueueCounts:
+        """The counts of a queue, in one call."""
+        keys = self._redis.keys(policy.name).of("active", "waiting", "completed", "failed", "counts", "dead")
+        args = [COMPLETED_RETENTION_S * 1000, FAILED_RETENTION_S * 1000, 2 * PRIORITY_STEP_MS, PRIORITY_STEP_MS, 0]
+        answer = await self._redis.run(load("stats"), keys, args)
+        waiting, active, delayed, completed, failed, retries, dead, dead_waiting, lost, oldest = answer
+        return QueueCounts(
+            waiting=waiting,
+            active=active,
+            delayed=delayed,
+            completed=completed,
+            failed=failed,
+            retries=retries,
+            dead_letters=dead,
+            dead_letters_waiting=dead_waiting,
+            lost_leases=lost,
+            oldest_waiting_ms=oldest,
+        )
+
+    async def publish(self, policies: Sequence[QueuePolicy] = QUEUES) -> None:
+        """Set the gauges of `/metrics` from the snapshots of `policies`."""
+        for policy in policies:
+            counts = await self.snapshot(policy)
+            for state in ("waiting", "active", "delayed", "failed"):
+                metrics.QUEUE_JOBS.labels(policy.name, state).set(getattr(counts, state))
+            metrics.QUEUE_OLDEST_WAITING.labels(policy.name).set(counts.oldest_waiting_ms / 1000)
+
+    async def active_jobs(self, policy: QueuePolicy, limit: int = 20) -> list[JobInfo]:
+        """Up to `limit` jobs that run now, the longest claimed first."""
+        page = await self.jobs(policy, "active", limit)
+        return [job for job in page.items if isinstance(job, JobInfo)]
+
+    async def jobs(self, policy: QueuePolicy, state: JobState, limit: int = 50, cursor: str | None = None) -> Page:
+        """A page of JobInfo. Waiting and delayed jobs come in the order in which they are due; those behind
+        the head of their group are counted but not listed. Finished ones come from the ring, newest first.
+        """
+        limit = max(1, min(limit, MAX_PAGE))
+        start = _place(cursor)
+        names = self._redis.keys(policy.name)
+        if state in _FINISHED:
+            raw = await self._redis.command("LRANGE", names.named(f"ring:{state}"), start, start + limit)
+            items = [_finished(_ring_decoder.decode(one), state) for one in raw[:limit]]
+            return Page(items=items, next_cursor=_cursor(start + limit) if len(raw) > limit else None)
+        seconds, micros = await self._redis.command("TIME")
+        now = int(seconds) * 1000 + int(micros) / 1000
+        key, low, high = {
+            "active": (names.named("active"), f"({now}", "+inf"),
+            "waiting": (policy.name, "-inf", f"{now}"),
+            "delayed": (policy.name, f"({now}", "+inf"),
+        }[state]
+        command = ("ZRANGEBYSCORE", key, low, high, "LIMIT", start, limit + 1)
+        found: list[bytes] = await self._redis.command(*command)
+        infos = await self._inspect(policy, found[:limit])
+        # A claimed job stands in the queue's own set too, at the end of its lease.
+        items = [info for info in infos if info is not None and info.state == state]
+        return Page(items=items, next_cursor=_cursor(start + limit) if len(found) > limit else None)
+
+    async def job(self, policy: QueuePolicy, job_id: str) -> JobInfo | None:
+        """One job of the queue by its id, finished ones as long as their record stands; or None."""
+        raw_id = job_id.encode("utf-8", "backslashreplace")
+        (info,) = await self._inspect(policy, [raw_id])
+        if info is not None:
+            return info
+        for state in _FINISHED:
+            ring = self._redis.keys(policy.name).named(f"ring:{state}")
+            for raw in await self._redis.command("LRANGE", ring, 0, -1):
+                record = _ring_decoder.decode(raw)
+                if record.id == job_id:
+                    return _finished(record, state)
+        return None
+
+    async def _inspect(self, policy: QueuePolicy, raw_ids: list[bytes]) -> list[JobInfo | None]:
+        if not raw_ids:
+            return []
+        now, *rows = await self._redis.run(load("inspect"), self._redis.keys(policy.name).of("grouped"), raw_ids)
+        return [_live(raw_id, rows[6 * at : 6 * at + 6], float(now)) for at, raw_id in enumerate(raw_ids)]
+
+
+def _live(raw_id: bytes, row: list[Any], now: float) -> JobInfo | None:
+    """The job of a row of `inspect.lua`; None when it stands nowhere in the queue."""
+    payload, token, spent, score, place, last_error = row
+    if payload is None or (score is None and place is None):
+        return None
+    name, data, enqueued = "<unknown>", None, None
+    with contextlib.suppress(JobDecodeError, msgspec.DecodeError, UnicodeDecodeError):
+        envelope = decode_envelope(payload)
+        name, enqueued = envelope.f, envelope.et
+        data = msgspec.json.decode(raw_message(envelope) or b"null")
+    due = float(score) if score is not None else now
+    state: JobState = "active" if token else "delayed" if due > now else "waiting"
+    return JobInfo(
+        id=text(raw_id),
+        name=name,
+        state=state,
+        attempts_made=int(spent or 0) + (1 if token else 0),
+        enqueued_on=enqueued,
+        due_on=int(due) if state == "delayed" else None,
+        processed_on=_claimed_ms(token) if token else None,
+        group=text(place.split(b"|", 1)[1]) if place else None,
+        data=data,
+        error=msgspec.json.decode(last_error).get("error") if last_error else None,
+    )
+
+
+def _claimed_ms(token: bytes) -> int | None:
+    """When a token was given: its last part. A stock worker's token says nothing."""
+    last = token.rpartition(b"-")[2]
+    return int(last) if last.isdigit() and len(last) > 10 else None
+
+
+def _finished(record: FinishedJob, state: JobState) -> JobInfo:
+    return JobInfo(
+        id=record.id,
+        name=record.name,
+        state=state,
+        attempts_made=record.attempts_made,
+        enqueued_on=record.enqueued_on,
+        processed_on=record.processed_on,
+        finished_on=record.finished_on,
+        group=record.group,
+        error=record.error,
+    )
+
+
+def _cursor(place: int) -> str:
+    return base64.urlsafe_b64encode(str(place).encode()).decode()
+
+
+def _place(cursor: str | None) -> int:
+    """The position that a cursor names. Raises ValueError for what is none of ours."""
+    if cursor is None:
+        return 0
+    try:
+        return max(int(base64.urlsafe_b64decode(cursor)), 0)
+    except ValueError as error:
+        raise ValueError("the cursor is none that this list gave") from error
