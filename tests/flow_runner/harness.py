@@ -117,9 +117,9 @@ def plan_of(definition: dict[str, Any]) -> Plan:
 class Harness:
     """One worker. `turn` runs the next turn of an execution, `finish` all of them, moving the clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Callable[[MemoryClock], MemoryRows] = MemoryRows) -> None:
         self.clock = MemoryClock()
-        self.rows = MemoryRows(self.clock)
+        self.rows = rows(self.clock)
         self.outside = Outside()
         self.secrets = KnownSecrets()
         self.written: list[Written] = []

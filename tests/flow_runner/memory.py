@@ -11,7 +11,16 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import RetryLater
-from filas.models import Checkpoint, ClaimedExecution, ErrorDetail, NewNotification, StepRecord
+from filas.models import (
+    Checkpoint,
+    ClaimedExecution,
+    DueExecution,
+    ErrorDetail,
+    ExecutionStatus,
+    NewNotification,
+    StepRecord,
+)
+from flow_runner.ports import Clock
 
 ENDS_LEASE = {"queued", "waiting-timer", "retrying", "succeeded", "failed", "cancelled", "timed-out"}
 FINAL = {"succeeded", "failed", "cancelled", "timed-out"}
@@ -49,7 +58,7 @@ class Row:
     channel: str | None
     contact: str | None
     version: int = 1
-    status: str = "queued"
+    status: ExecutionStatus = "queued"
     turn: int = 1
     fence: int = 0
     lease_until: datetime | None = None
@@ -65,7 +74,7 @@ class Row:
 class MemoryRows:
     """The claims and checkpoints of the repository, over dictionaries."""
 
-    def __init__(self, clock: MemoryClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.rows: dict[UUID, Row] = {}
         self.notifications: dict[UUID, NewNotification] = {}
@@ -118,7 +127,7 @@ class MemoryRows:
             contact=row.contact,
             trigger=row.trigger,
             state=row.state,
-            status_before=before,  # type: ignore[arg-type]
+            status_before=before,
             started_at=row.started_at,
             deadline_at=None,
             conversation_vars=self.conversation_vars.get(conversation, "{}") if conversation else None,
@@ -145,6 +154,31 @@ class MemoryRows:
         if checkpoint.status in ENDS_LEASE:
             row.lease_until = None
             row.turn += checkpoint.status not in FINAL
+        return True
+
+    async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
+        await asyncio.sleep(0)
+        row = self.rows.get(execution_id)
+        if row is None or row.status in FINAL:
+            return None
+        row.cancel_requested, row.wake_at = True, None
+        row.status = "running" if row.status == "running" else "queued"
+        return DueExecution(
+            id=row.id,
+            turn=row.turn,
+            flow_id="flow",
+            conversation_id=None,
+            status=row.status,
+            channel=row.channel,
+            contact=row.contact,
+        )
+
+    async def reopen(self, execution_id: UUID, turn: int) -> bool:
+        await asyncio.sleep(0)
+        row = self.rows.get(execution_id)
+        if row is None or row.status != "failed" or row.turn != turn:
+            return False
+        row.status, row.error = "queued", None
         return True
 
     async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:

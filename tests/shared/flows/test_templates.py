@@ -84,7 +84,7 @@ BOMBS = {
     "loops in loops": "{% for i in (1..200) %}{% for j in (1..200) %}x{% endfor %}{% endfor %}",
     "loops after loops": "{% for i in (1..9000) %}{% endfor %}" * 50,
     "a doubling text": "{% assign s = 'aaaaaaaa' %}{% for i in (1..99) %}{% assign s = s | append: s %}{% endfor %}",
-    "a doubling list": "{% assign s = 'a' | split: ',' %}{% for i in (1..99) %}{% assign s = s|concat: s %}{% endfor %}",
+    "a doubling list": "{% assign s = 'a' | split: ',' %}{% for i in (1..99)%}{% assign s = s|concat: s %}{% endfor %}",
     "a captured text": "{% for i in (1..9999) %}{% capture s %}{{ s }}{{ s }}xx{% endcapture %}{% endfor %}",
     "a huge range": "{{ (1..1000000000) }}",
     "a joined range": "{{ (1..1000000000) | join: ',' }}",

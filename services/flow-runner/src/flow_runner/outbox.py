@@ -50,8 +50,10 @@ class ExecutionRelay:
         self._rows = rows
         self._grace_s = grace_s
 
-    async def due(self, limit: int) -> list[NewJob]:
-        return [due_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit)]
+    async def due(self, limit: int, after: NewJob | None) -> list[NewJob]:
+        """One page of jobs, the longest unfinished first; `after` is the last of the page before."""
+        last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
+        return [due_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
 
 
 def due_job(due: DueExecution, reason: Literal["timer", "continue", "start"]) -> NewJob:

@@ -1,0 +1,221 @@
+"""The store in memory and the repository promise the same: what the engine was tested on is what it runs on."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from filas.errors import RetryLater
+from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewExecution, StepRecord, StepStatus
+from filas.repository.database import Database
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from flow_runner.executions import ExecutionRows
+from flow_runner.wall_clock import WallClock
+from tests.flow_runner.harness import chain, node
+from tests.flow_runner.memory import MemoryRows
+from tests.waiting import eventually
+
+LONG_S = 30.0
+SHORT_S = 0.05
+
+
+@dataclass
+class Store:
+    """Rows, and a way to put an execution into them."""
+
+    rows: ExecutionRows
+    add: Callable[[], Awaitable[UUID]]
+
+    async def claim(self, execution: UUID, turn: int = 1, lease_s: float = LONG_S) -> ClaimedExecution | None:
+        [answer] = await self.rows.claim_many([(execution, turn)], "worker", lease_s)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    async def claimed(self, execution: UUID, turn: int = 1, lease_s: float = LONG_S) -> ClaimedExecution:
+        answer = await self.claim(execution, turn, lease_s)
+        assert answer is not None
+        return answer
+
+    async def write(self, claimed: ClaimedExecution, status: ExecutionStatus, **more: Any) -> Any:
+        checkpoint = Checkpoint(
+            execution_id=claimed.id,
+            fence=claimed.fence,
+            status=status,
+            **{"state": None, "steps": [], "notifications": []} | more,
+        )
+        [kept] = await self.rows.checkpoint_many([checkpoint])
+        return kept
+
+
+def _step(status: StepStatus) -> StepRecord:
+    start = datetime(2026, 11, 22, tzinfo=UTC)
+    return StepRecord(
+        seq=1,
+        node_id="n",
+        type="api",
+        status=status,
+        attempt=1,
+        handle=None,
+        input={"a": 1},
+        output=None,
+        error=None,
+        started_at=start,
+        ended_at=None if status == "running" else start,
+    )
+
+
+async def _memory() -> AsyncIterator[Store]:
+    rows = MemoryRows(WallClock())
+
+    async def add() -> UUID:
+        return rows.add().id
+
+    yield Store(rows, add)
+
+
+async def _postgres(dsn: str) -> AsyncIterator[Store]:
+    database = Database(dsn, application_name="test")
+    database.start()
+    await database.wait_ready(10)
+    rows = ExecutionRepository(database)
+    await FlowRepository(database).put("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
+
+    async def add() -> UUID:
+        event, execution = uuid.uuid4(), uuid.uuid4()
+        trigger = msgspec.json.encode({"webhook": {"body": {}, "headers": {}, "queryParams": {}}, "message": None})
+        new = NewExecution(
+            id=execution,
+            event_id=event,
+            flow_id="flow",
+            node_id="start",
+            channel="demo",
+            contact="55119",
+            trigger=trigger.decode(),
+        )
+        [[due]] = await rows.start_many([(event, [new])])  # type: ignore[misc]
+        return due.id
+
+    yield Store(rows, add)
+    await database.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def address(request: pytest.FixtureRequest) -> str | None:
+    """Where the store is; None: in memory."""
+    return None if request.param == "memory" else request.getfixturevalue("postgres_dsn")
+
+
+@pytest.fixture
+async def store(address: str | None) -> AsyncIterator[Store]:
+    """Each store in turn."""
+    async for each in _memory() if address is None else _postgres(address):
+        yield each
+
+
+async def test_an_execution_is_claimed_once_a_turn(store: Store) -> None:
+    """The second claim comes back later, and that spends no try of its job."""
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    assert (claimed.state, claimed.status_before, claimed.turn) == (None, "queued", 1)
+    with pytest.raises(RetryLater) as refused:
+        await store.claim(execution)
+    assert refused.value.spend_try is False
+
+
+async def test_another_turn_is_nothing_to_do(store: Store) -> None:
+    execution = await store.add()
+    assert await store.claim(execution, turn=2) is None
+    assert await store.claim(uuid.uuid4()) is None
+
+
+async def test_an_expired_lease_is_claimed_with_a_greater_fence(store: Store) -> None:
+    """The dead worker's write is refused from then on."""
+    execution = await store.add()
+    first = await store.claimed(execution, lease_s=SHORT_S)
+
+    async def again() -> ClaimedExecution | None:
+        try:
+            return await store.claim(execution)
+        except RetryLater:
+            return None
+
+    second = await eventually(again)
+    assert second is not None
+    assert (second.fence > first.fence, second.status_before) == (True, "running")
+    assert await store.write(first, "succeeded", steps=[_step("running")]) is False
+    assert await store.write(second, "running", state='{"a":1}') is True
+
+
+async def test_a_renewed_lease_holds(store: Store) -> None:
+    """Renewal answers which are still held: not those of an older fence."""
+    execution, other = await store.add(), await store.add()
+    claimed, second = await store.claimed(execution), await store.claimed(other)
+    held = [(claimed.id, claimed.fence), (second.id, second.fence + 1)]
+    assert await store.rows.renew(held, LONG_S) == {claimed.id}
+    assert await store.rows.cancelling([claimed.id]) == set()
+
+
+async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(store: Store) -> None:
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    wake_at = datetime.now(UTC) + timedelta(seconds=0.2)
+    assert await store.write(claimed, "waiting-timer", state='{"at":"d"}', wake_at=wake_at) is True
+    assert await store.claim(execution, turn=1) is None
+    assert await store.claim(execution, turn=2) is None, "not due yet"
+    again = await eventually(lambda: store.claim(execution, turn=2))
+    assert again is not None
+    assert msgspec.json.decode(again.state or "") == {"at": "d"}
+
+
+async def test_a_continued_execution_is_claimed_in_its_next_turn(store: Store) -> None:
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    assert await store.write(claimed, "queued", state="{}") is True
+    assert (await store.claimed(execution, turn=2)).started_at == claimed.started_at
+
+
+async def test_a_finished_execution_is_not_claimed_again(store: Store) -> None:
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    assert await store.write(claimed, "running", state="{}", steps=[_step("running")]) is True
+    assert await store.write(claimed, "succeeded", steps=[_step("succeeded")], output={"a": 1}) is True
+    assert await store.claim(execution, turn=1) is None
+    assert await store.claim(execution, turn=2) is None
+
+
+async def test_variables_of_a_conversation_reach_its_next_execution(store: Store) -> None:
+    first, second = await store.add(), await store.add()
+    claimed = await store.claimed(first)
+    assert msgspec.json.decode(claimed.conversation_vars or "") == {}
+    await store.write(claimed, "succeeded", conversation_vars='{"n":2}')
+    assert msgspec.json.decode((await store.claimed(second)).conversation_vars or "") == {"n": 2}
+
+
+async def test_a_waiting_execution_is_queued_to_be_cancelled(store: Store) -> None:
+    """Its claim says so; one that has ended can't be cancelled."""
+    execution = await store.add()
+    wake_at = datetime.now(UTC) + timedelta(hours=1)
+    await store.write(await store.claimed(execution), "waiting-timer", state="{}", wake_at=wake_at)
+    due = await store.rows.request_cancel(execution)
+    assert due is not None
+    assert (due.status, due.turn) == ("queued", 2)
+    claimed = await store.claimed(execution, turn=2)
+    assert claimed.cancel_requested is True
+    assert await store.rows.cancelling([execution]) == {execution}
+    await store.write(claimed, "cancelled")
+    assert await store.rows.request_cancel(execution) is None
+
+
+async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
+    execution = await store.add()
+    await store.write(await store.claimed(execution), "failed")
+    assert await store.rows.reopen(execution, 2) is False
+    assert await store.rows.reopen(execution, 1) is True
+    assert (await store.claimed(execution)).status_before == "queued"
