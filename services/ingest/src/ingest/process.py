@@ -70,7 +70,7 @@ class Processor:
                 continue
             try:
                 starts.append((index, job.event_id, executions_of(job)))
-            except PermanentError as error:
+            except Exception as error:  # this job's, not its neighbours'
                 outcomes[index] = error
         flow_jobs: list[NewJob] = []
         if starts:

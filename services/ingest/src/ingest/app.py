@@ -1,0 +1,114 @@
+"""The composition root of `python -m ingest serve`: the public listener, and the private one with the API."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+
+from filas.errors import StoreUnavailable
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from filas.repository.channels import ChannelRepository
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.events import EventRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from filas.repository.notifications import NotificationRepository
+from filas.repository.pauses import PauseRepository
+from filas.repository.secrets import SecretRepository
+from filas.repository.webhooks import WebhookRepository
+from filas.secrets import SecretBox
+from filas.settings import IngestServeSettings
+from filas.web import Health, build_private_app, serve_app
+from ingest.api import routes
+from ingest.api.context import ApiContext
+from ingest.directory import WebhookDirectory
+from ingest.event_jobs import event_jobs
+from ingest.public import Public, build_public
+from ingest.stores import Stores, cancelled, open_stores
+
+STATS_EVERY_S = 5.0
+
+
+async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
+    """The process, until `stop`; then requests under way are answered, and what was accepted is put."""
+    # aiohttp logs a stack trace for whatever a stranger sends that is no HTTP.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    async with open_stores(settings, "filas-ingest-serve") as stores:
+        box = SecretBox(settings.secrets.filas_secret_key.reveal())
+        public = build_public(
+            stores.database,
+            stores.redis,
+            lambda secret: box.reveal(secret, environ),
+            trusted_proxies=settings.trusted_proxies,
+            requests_per_address=settings.rate_limit_per_ip,
+            failures_per_address=settings.auth_failures_per_ip,
+        )
+        health = _health(stores, public.directory)
+        stats = QueueStats(stores.redis)
+        private = build_private_app(health)
+        routes.register(private, _api_context(settings, stores, public, stats, box))
+        background = [
+            asyncio.create_task(part) for part in (public.directory.run(), stores.probe(), _keep_publishing(stats))
+        ]
+        try:
+            async with (
+                serve_app(private, settings.admin.admin_host, settings.ingest_admin_port),
+                serve_app(public.app, settings.ingest_host, settings.ingest_port, auto_decompress=False),
+            ):
+                await stop.wait()
+                health.draining = True
+            await public.acceptor.drain()
+        finally:
+            await cancelled(*background)
+
+
+def _health(stores: Stores, directory: WebhookDirectory) -> Health:
+    """Ready once it knows the webhooks; from then on for as long as one store is there, because it accepts with
+    one: to be taken out of service then would lose what it could have taken."""
+    redis, database = stores.redis, stores.database
+    health = Health()
+    health.add("redis", lambda: redis.problem, can_do_without=lambda: directory.is_loaded and database.problem is None)
+    health.add(
+        "postgres", lambda: database.problem, can_do_without=lambda: directory.is_loaded and redis.problem is None
+    )
+    health.add("webhooks", lambda: None if directory.is_loaded else "not read yet")
+    return health
+
+
+def _api_context(
+    settings: IngestServeSettings, stores: Stores, public: Public, stats: QueueStats, box: SecretBox
+) -> ApiContext:
+    redis, database = stores.redis, stores.database
+
+    async def configuration_changed() -> None:
+        # The change is stored; should Postgres be gone again, the directory finds it as other replicas do.
+        with suppress(StoreUnavailable):
+            await public.directory.refresh()
+
+    return ApiContext(
+        webhooks=WebhookRepository(database),
+        channels=ChannelRepository(database),
+        secrets=SecretRepository(database),
+        flows=FlowRepository(database),
+        events=EventRepository(database),
+        executions=ExecutionRepository(database),
+        notifications=NotificationRepository(database),
+        dead_letters=DeadLetterRepository(database),
+        pauses=PauseRepository(database),
+        producer=Producer(redis),
+        stats=stats,
+        redis=redis,
+        secret_box=box,
+        admin_token=settings.filas_admin_token.reveal(),
+        configuration_changed=configuration_changed,
+        event_jobs=event_jobs,
+    )
+
+
+async def _keep_publishing(stats: QueueStats) -> None:
+    """Set the metrics of all queues every few seconds, until cancelled."""
+    while True:
+        with suppress(StoreUnavailable):
+            await stats.publish()
+        await asyncio.sleep(STATS_EVERY_S)
