@@ -101,6 +101,11 @@ NOTIFICATIONS = Counter(
     ["type", "outcome"],
     registry=REGISTRY,
 )
+NOTIFICATIONS_INTERRUPTED = Counter(
+    "filas_notifications_interrupted_total",
+    "Tries to deliver that were found unfinished: they may have arrived, and were made again",
+    registry=REGISTRY,
+)
 NOTIFICATION_SECONDS = Histogram(
     "filas_notification_seconds",
     "How long one try to deliver took, by type of channel",

@@ -15,7 +15,7 @@ import msgspec
 from filas import logs, metrics
 from filas.backoff import exponential
 from filas.errors import PermanentError, RetryLater
-from filas.models import ErrorDetail, Notification, NotificationOutcome
+from filas.models import BegunNotification, ErrorDetail, Notification, NotificationOutcome
 from filas.policies import NOTIFICATIONS
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.directory import ChannelUnusable, KnownChannel
@@ -26,7 +26,7 @@ log = logs.get_logger(__name__)
 class NotificationStore(Protocol):
     """Where notifications are stored (`NotificationRepository`)."""
 
-    async def begin(self, notification_id: UUID, *, replay: bool) -> Notification | None:
+    async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """Claim the notification for a try that begins now; None when there is nothing to deliver any more."""
 
     async def record(self, outcome: NotificationOutcome) -> bool:
@@ -86,6 +86,9 @@ class Delivery:
         if notification is None:
             log.info("notification.nothing_to_do", notification_id=str(notification_id))
             return "nothing to do"
+        if notification.interrupted:
+            metrics.NOTIFICATIONS_INTERRUPTED.inc()
+            log.warning("notification.try_was_unfinished", notification_id=str(notification_id))
         channel_type, result = await _send(notification, known)
         outcome = _outcome(notification, result, this_try)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()

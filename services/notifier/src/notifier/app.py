@@ -1,0 +1,108 @@
+"""The composition root of the notifier: what is made of what, started and stopped in order."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+
+from filas.outbound import OutboundClient
+from filas.policies import NOTIFICATIONS
+from filas.queue.connection import Redis, connect
+from filas.queue.producer import Producer
+from filas.queue.relay import Relay
+from filas.queue.worker import Worker, WorkerOptions
+from filas.repository.channels import ChannelRepository
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.notifications import NotificationRepository
+from filas.repository.pauses import PauseRepository
+from filas.secrets import SecretBox
+from filas.settings import NotifierSettings
+from filas.web import Health, build_private_app, run_service, serve_app
+from notifier.batched_store import BatchedStore
+from notifier.channels.channel import Tools
+from notifier.channels.registry import CHANNEL_TYPES
+from notifier.deliver import Delivery
+from notifier.directory import ChannelDirectory
+from notifier.jobs import NotificationRelay, deliver_notification
+
+
+class Notifier:
+    """The worker and the relay over stores that somebody else opens and closes."""
+
+    def __init__(
+        self,
+        settings: NotifierSettings,
+        environ: Mapping[str, str],
+        redis: Redis,
+        database: Database,
+        outbound: OutboundClient,
+    ) -> None:
+        self.health = Health()
+        self.health.add("redis", lambda: redis.problem)
+        self.health.add("postgres", lambda: database.problem)
+        box = SecretBox(settings.secrets.filas_secret_key.reveal())
+        channels = ChannelDirectory(
+            ChannelRepository(database),
+            CHANNEL_TYPES,
+            Tools(outbound, _print_line),
+            lambda stored: box.reveal(stored, environ),
+        )
+        notifications = NotificationRepository(database)
+        delivery = Delivery(BatchedStore(notifications), channels)
+        self._relay = Relay(Producer(redis), NotificationRelay(notifications))
+        self._worker = Worker(
+            redis,
+            NOTIFICATIONS,
+            [deliver_notification(delivery)],
+            concurrency=settings.notifier_concurrency,
+            dead_letters=DeadLetterRepository(database).insert_many,
+            pauses=PauseRepository(database),
+            store_problem=lambda: database.problem,
+            options=WorkerOptions(on_data_lost=self._relay.data_lost),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop`, then finish what is under way. A part that fails ends the process."""
+        async with asyncio.TaskGroup() as group:
+            relay = group.create_task(self._relay.run())
+            worker = group.create_task(self._worker.run())
+            stopping = group.create_task(stop.wait())
+            await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
+            self.health.draining = True
+            self._worker.stop()
+            await worker
+            relay.cancel()
+            stopping.cancel()
+
+
+async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: asyncio.Event) -> None:
+    """The process: comes up though Redis and Postgres are away, and says so on its private listener."""
+    redis = connect(settings.redis)
+    database = Database(
+        settings.postgres.database_url.reveal(),
+        application_name="filas-notifier",
+        max_size=settings.postgres.database_pool_size,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(redis.close)
+        stack.push_async_callback(database.close)
+        database.start()
+        outbound = await stack.enter_async_context(
+            OutboundClient(settings.outbound.outbound_allow, ports=settings.outbound.outbound_ports)
+        )
+        notifier = Notifier(settings, environ, redis, database, outbound)
+        app = build_private_app(notifier.health)
+        await stack.enter_async_context(serve_app(app, settings.admin.admin_host, settings.notifier_admin_port))
+        await notifier.run(stop)
+
+
+def main(environ: Mapping[str, str]) -> int:
+    """Run the process; gives its exit code."""
+    return run_service("notifier", NotifierSettings, partial(serve, environ), environ)
+
+
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

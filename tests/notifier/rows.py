@@ -1,0 +1,37 @@
+"""Rows as flow-runner leaves them for the notifier, and a database to keep them in."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from filas.identity import new_id
+from filas.repository.database import Database
+
+ADD = """
+insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,
+    created_at, updated_at)
+values ($1, $2, 5, $3, $4, $5::json, $6, now() - make_interval(secs => $7), now(), now())"""
+
+
+@asynccontextmanager
+async def opened(dsn: str) -> AsyncIterator[Database]:
+    """The database at `dsn`, ready."""
+    database = Database(dsn, application_name="filas-tests")
+    database.start()
+    try:
+        await database.wait_ready(10)
+        yield database
+    finally:
+        await database.close()
+
+
+async def add_notification(
+    database: Database, channel_id: str, *, recipient: str = "5511999990000", due_s_ago: float = 0.0
+) -> UUID:
+    """A queued notification with the text `Olá!`; gives its id. Its key is `<execution>:5`."""
+    notification_id, execution_id = new_id(), new_id()
+    text = '{"type":"text","text":"Olá!"}'
+    await database.fetch(
+        ADD, notification_id, execution_id, channel_id, recipient, text, f"{execution_id}:5", due_s_ago
+    )
+    return notification_id

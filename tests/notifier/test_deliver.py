@@ -1,0 +1,215 @@
+"""One notification's way: what is recorded, what is raised, and what is sent twice at most under one key."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from filas import metrics
+from filas.errors import StoreUnavailable
+from filas.models import NotificationWithAttempts
+from filas.repository.database import Database
+from filas.repository.notifications import NotificationRepository
+from notifier.batched_store import BatchedStore
+from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
+from notifier.deliver import Delivery, DeliveryFailed, DeliveryPostponed, Try
+from notifier.directory import ChannelUnusable, KnownChannel
+from tests.notifier.rows import add_notification, opened
+
+FIRST = Try(number=1, last=False, replay=False)
+LAST = Try(number=2, last=True, replay=False)
+
+
+class Scripted:
+    """A channel that answers what the script says next, and keeps what it was given."""
+
+    def __init__(self, *script: Result | Exception) -> None:
+        self.script = list(script)
+        self.sent: list[OutgoingMessage] = []
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        self.sent.append(message)
+        step = self.script.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+
+class World:
+    """Notifications in Postgres, and channels: `scripted`, and none of the name `absent`."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.rows = NotificationRepository(database)
+        self.channel = Scripted()
+        self.away = False
+        self.delivery = Delivery(BatchedStore(self.rows), self)
+
+    async def find(self, channel_id: str) -> KnownChannel:
+        if self.away:
+            raise StoreUnavailable("postgres", "connection refused")
+        if channel_id != "scripted":
+            raise ChannelUnusable(f"there is no channel {channel_id!r}")
+        return KnownChannel("scripted", self.channel)
+
+    async def deliver(self, notification_id: UUID, this_try: Try, channel_id: str = "scripted") -> str:
+        return await self.delivery.deliver(notification_id, channel_id, this_try)
+
+    async def row(self, notification_id: UUID) -> NotificationWithAttempts:
+        found = await self.rows.get(notification_id)
+        assert found is not None
+        return found
+
+    async def due_at(self, notification_id: UUID) -> datetime:
+        due: datetime = await self.database.fetchval("select due_at from notifications where id = $1", notification_id)
+        return due
+
+
+@pytest.fixture
+async def world(postgres_dsn: str) -> AsyncIterator[World]:
+    async with opened(postgres_dsn) as database:
+        yield World(database)
+
+
+def outcomes(row: NotificationWithAttempts) -> list[str]:
+    return [attempt.outcome for attempt in row.history]
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        (Delivered(provider_id="p-1", status_code=200), "delivered"),
+        (Delivered(provider_id="p-1", confirmed=False), "sent"),
+    ],
+)
+async def test_a_delivered_message_is_recorded_with_its_try(world: World, result: Result, status: str) -> None:
+    world.channel.script = [result]
+    notification_id = await add_notification(world.database, "scripted")
+    assert await world.deliver(notification_id, FIRST) == "delivered"
+    row = await world.row(notification_id)
+    assert (row.status, row.attempts, row.provider_id, row.uncertain, row.error) == (status, 1, "p-1", False, None)
+    assert outcomes(row) == [status]
+    assert row.history[0].ended_at is not None
+    (sent,) = world.channel.sent
+    assert (sent.id, sent.to, sent.content["text"]) == (notification_id, "5511999990000", "Olá!")
+    assert sent.idempotency_key == f"{sent.execution_id}:5"
+
+
+@pytest.mark.parametrize(("after_s", "delay_s"), [(None, 2.0), (30.0, 30.0)])
+async def test_a_message_that_is_put_off_waits_as_asked_or_as_the_policy_says(
+    world: World, after_s: float | None, delay_s: float
+) -> None:
+    world.channel.script = [TryAgain(reason="busy", kind="http-status", after_s=after_s, status_code=429)]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed) as postponed:
+        await world.deliver(notification_id, FIRST)
+    assert (postponed.value.delay_s, postponed.value.spend_try) == (delay_s, True)
+    row = await world.row(notification_id)
+    assert (row.status, row.uncertain, outcomes(row)) == ("retrying", False, ["retry"])
+    assert row.error is not None
+    assert (row.error.kind, row.error.message, row.error.detail) == ("http-status", "busy", {"status": 429})
+    wait_s = (await world.due_at(notification_id) - datetime.now(UTC)).total_seconds()
+    assert delay_s - 2 < wait_s <= delay_s
+
+
+async def test_after_the_last_try_the_row_waits_for_its_dead_letter(world: World) -> None:
+    """`failed` and the dead letter come in one transaction, or a crash in between would lose one of them."""
+    world.channel.script = [TryAgain(reason="busy", kind="http-status", status_code=503)]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed) as postponed:
+        await world.deliver(notification_id, LAST)
+    row = await world.row(notification_id)
+    assert (row.status, outcomes(row)) == ("retrying", ["failed"])
+    assert postponed.value.detail == row.error
+
+
+async def test_a_message_that_nobody_wants_is_given_up_at_once(world: World) -> None:
+    world.channel.script = [Never(reason="the receiver answered 410", kind="http-status", status_code=410)]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryFailed, match="410") as failed:
+        await world.deliver(notification_id, FIRST)
+    row = await world.row(notification_id)
+    assert (row.error, outcomes(row)) == (failed.value.detail, ["failed"])
+
+
+async def test_a_missing_channel_is_given_up_and_named(world: World) -> None:
+    notification_id = await add_notification(world.database, "absent")
+    with pytest.raises(DeliveryFailed, match="no channel 'absent'") as failed:
+        await world.deliver(notification_id, FIRST, "absent")
+    assert failed.value.detail.kind == "channel"
+    assert outcomes(await world.row(notification_id)) == ["failed"]
+
+
+async def test_a_try_found_unfinished_is_counted_marked_and_made_again_under_the_same_key(world: World) -> None:
+    world.channel.script = [Delivered()]
+    notification_id = await add_notification(world.database, "scripted")
+    begun = await world.rows.begin(notification_id)  # and then its process died
+    assert begun is not None
+    counted = metrics.NOTIFICATIONS_INTERRUPTED._value.get()
+    assert await world.deliver(notification_id, FIRST) == "delivered"
+    row = await world.row(notification_id)
+    assert (row.status, row.attempts, row.uncertain, outcomes(row)) == (
+        "delivered",
+        2,
+        True,
+        ["uncertain", "delivered"],
+    )
+    assert world.channel.sent[0].idempotency_key == begun.idempotency_key
+    assert metrics.NOTIFICATIONS_INTERRUPTED._value.get() == counted + 1
+
+
+async def test_a_try_without_an_answer_is_uncertain(world: World) -> None:
+    world.channel.script = [TryAgain(reason="no answer", kind="timeout", uncertain=True), Delivered()]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed):
+        await world.deliver(notification_id, FIRST)
+    await world.deliver(notification_id, LAST)
+    row = await world.row(notification_id)
+    assert (row.status, row.uncertain, outcomes(row)) == ("delivered", True, ["uncertain", "delivered"])
+    assert len({sent.idempotency_key for sent in world.channel.sent}) == 1
+
+
+async def test_what_is_settled_is_not_sent_again_unless_replayed(world: World) -> None:
+    world.channel.script = [Never(reason="no", kind="http-status"), Delivered()]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryFailed) as failed:
+        await world.deliver(notification_id, FIRST)
+    await world.rows.fail_many([(notification_id, failed.value.detail)])
+    assert await world.deliver(notification_id, FIRST) == "nothing to do"
+    assert await world.deliver(notification_id, Try(number=1, last=False, replay=True)) == "delivered"
+    assert await world.deliver(notification_id, Try(number=1, last=False, replay=True)) == "nothing to do"
+    assert len(world.channel.sent) == 2
+
+
+async def test_a_bug_in_a_channel_is_a_try_that_failed(world: World) -> None:
+    world.channel.script = [KeyError("pa55word")]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed) as postponed:
+        await world.deliver(notification_id, FIRST)
+    assert "pa55word" not in str(postponed.value)
+    assert outcomes(await world.row(notification_id)) == ["uncertain"]
+
+
+async def test_while_channels_can_not_be_read_no_try_begins(world: World) -> None:
+    notification_id = await add_notification(world.database, "scripted")
+    world.away = True
+    with pytest.raises(StoreUnavailable):
+        await world.deliver(notification_id, FIRST)
+    row = await world.row(notification_id)
+    assert (row.status, row.attempts) == ("queued", 0)
+
+
+async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
+    """Two workers over one notification, its lease lost in between: the later try is the one that counts."""
+    notification_id = await add_notification(world.database, "scripted")
+
+    class Overtaken(Scripted):
+        async def deliver(self, message: OutgoingMessage) -> Result:
+            assert await world.rows.begin(notification_id) is not None
+            return await super().deliver(message)
+
+    world.channel = Overtaken(Delivered())
+    assert await world.deliver(notification_id, FIRST) == "delivered"
+    row = await world.row(notification_id)
+    assert (row.status, row.attempts) == ("sending", 2)

@@ -1,0 +1,152 @@
+"""Finding channels: fresh within a second, secrets revealed, and a plain word on what can't be used."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from filas import models
+from filas.errors import StoreUnavailable
+from filas.repository.channels import ChannelRepository
+from filas.secrets import SecretBox
+from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
+from notifier.channels.registry import ChannelType
+from notifier.directory import ChannelDirectory, ChannelUnusable
+from tests.notifier.rows import opened
+
+BOX = SecretBox("key-of-the-tests")
+ENVIRON = {"TOKEN": "from the environment"}
+
+
+class Remembering:
+    """A channel that only knows its configuration."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        return Delivered()
+
+
+def build(config: dict[str, Any], _tools: Tools) -> Channel:
+    if "url" not in config:
+        raise WrongConfiguration("`url` is missing")
+    return Remembering(config)
+
+
+class Counting:
+    """A source of channels that counts how often it is read, and can be away."""
+
+    def __init__(self, channels: ChannelRepository) -> None:
+        self.channels = channels
+        self.reads = 0
+        self.away = False
+
+    async def changed_since(self, revision: int) -> tuple[list[models.Channel], list[str], int]:
+        self.reads += 1
+        if self.away:
+            raise StoreUnavailable("postgres", "connection refused")
+        return await self.channels.changed_since(revision)
+
+
+class World:
+    """Channels in Postgres, a directory over them, and a clock that stands still unless told."""
+
+    def __init__(self, channels: ChannelRepository) -> None:
+        self.channels = channels
+        self.source = Counting(channels)
+        self.now = 1000.0
+        types = {"remembering": ChannelType(build, ("secret",))}
+        tools = Tools(None, print)  # type: ignore[arg-type]
+        self.directory = ChannelDirectory(
+            self.source, types, tools, lambda stored: BOX.reveal(stored, ENVIRON), clock=lambda: self.now
+        )
+
+    async def put(self, channel_id: str, channel_type: str = "remembering", **config: object) -> None:
+        await self.channels.put(models.Channel(id=channel_id, type=channel_type, config=config))
+
+    async def config(self, channel_id: str) -> dict[str, Any]:
+        known = await self.directory.find(channel_id)
+        assert isinstance(known.channel, Remembering)
+        return known.channel.config
+
+
+@pytest.fixture
+async def world(postgres_dsn: str) -> AsyncIterator[World]:
+    async with opened(postgres_dsn) as database:
+        yield World(ChannelRepository(database))
+
+
+async def test_secrets_are_revealed_whether_sealed_or_in_the_environment(world: World) -> None:
+    await world.put("a", url="u", secret=BOX.seal("sealed"))
+    await world.put("b", url="env:TOKEN", secret=["env:TOKEN", BOX.seal("second")])
+    assert await world.config("a") == {"url": "u", "secret": "sealed"}
+    assert await world.config("b") == {"url": "env:TOKEN", "secret": ["from the environment", "second"]}
+
+
+async def test_a_change_is_obeyed_within_a_second_and_not_asked_for_more_often(world: World) -> None:
+    await world.put("a", url="one")
+    assert (await world.config("a"))["url"] == "one"
+    await world.put("a", url="two")
+    world.now += 0.9
+    assert (await world.config("a"))["url"] == "one"
+    assert world.source.reads == 1
+    world.now += 0.1
+    assert (await world.config("a"))["url"] == "two"
+    assert world.source.reads == 2
+
+
+async def test_many_that_ask_at_once_share_one_read(world: World) -> None:
+    await world.put("a", url="one")
+    await asyncio.gather(*(world.config("a") for _ in range(50)))
+    assert world.source.reads == 1
+
+
+async def test_a_channel_put_just_now_is_found_though_the_cache_is_fresh(world: World) -> None:
+    with pytest.raises(ChannelUnusable):
+        await world.config("a")
+    world.now += 0.01
+    await world.put("a", url="one")
+    assert (await world.config("a"))["url"] == "one"
+
+
+async def test_a_deleted_channel_is_gone_within_a_second(world: World) -> None:
+    await world.put("a", url="one")
+    await world.config("a")
+    await world.channels.delete("a")
+    world.now += 1.0
+    with pytest.raises(ChannelUnusable, match="'a'"):
+        await world.config("a")
+
+
+@pytest.mark.parametrize(
+    ("channel_type", "config", "words"),
+    [
+        ("pigeon", {}, "unknown type 'pigeon'"),
+        ("remembering", {}, "`url` is missing"),
+        ("remembering", {"url": "u", "secret": "env:UNSET"}, "UNSET"),
+        ("remembering", {"url": "u", "secret": SecretBox("another key").seal("pa55word")}, "FILAS_SECRET_KEY"),
+    ],
+)
+async def test_a_channel_that_can_not_be_used_says_why_and_hurts_no_other(
+    world: World, channel_type: str, config: dict[str, object], words: str
+) -> None:
+    await world.put("bad", channel_type, **config)
+    await world.put("good", url="u")
+    with pytest.raises(ChannelUnusable, match=words) as refused:
+        await world.config("bad")
+    assert "'bad'" in str(refused.value)
+    assert await world.config("good") == {"url": "u"}
+    world.now += 0.01
+    await world.put("bad", url="put right")
+    assert await world.config("bad") == {"url": "put right"}
+
+
+async def test_while_the_channels_can_not_be_read_nobody_is_told_that_there_are_none(world: World) -> None:
+    await world.put("a", url="one")
+    world.source.away = True
+    with pytest.raises(StoreUnavailable):
+        await world.config("a")
+    world.source.away = False
+    assert (await world.config("a"))["url"] == "one"
