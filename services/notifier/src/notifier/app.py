@@ -11,7 +11,7 @@ from filas.policies import NOTIFICATIONS
 from filas.queue.connection import Redis, connect
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
-from filas.queue.worker import Worker, WorkerOptions
+from filas.queue.worker import Worker
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
@@ -51,7 +51,7 @@ class Notifier:
         )
         notifications = NotificationRepository(database)
         delivery = Delivery(BatchedStore(notifications), channels)
-        self._relay = Relay(Producer(redis), NotificationRelay(notifications))
+        self._relay = Relay(redis, Producer(redis), NotificationRelay(notifications))
         self._worker = Worker(
             redis,
             NOTIFICATIONS,
@@ -60,7 +60,7 @@ class Notifier:
             dead_letters=DeadLetterRepository(database).insert_many,
             pauses=PauseRepository(database),
             store_problem=lambda: database.problem,
-            options=WorkerOptions(on_data_lost=self._relay.data_lost),
+            on_data_lost=self._relay.data_lost,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

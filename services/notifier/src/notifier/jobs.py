@@ -37,7 +37,7 @@ class NotificationRelay:
     def __init__(self, notifications: UnfinishedNotifications) -> None:
         self._notifications = notifications
 
-    async def due(self, limit: int, after: NewJob | None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """See `RelaySource.due`."""
         last = after.message.notification_id if after and isinstance(after.message, NotificationJob) else None
         return [new_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
