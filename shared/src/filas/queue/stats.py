@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from filas import metrics
-from filas.errors import JobDecodeError
+from filas.errors import InvalidCursor, JobDecodeError
 from filas.models import JobState, Page
 from filas.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QUEUES, QueuePolicy
 from filas.queue.connection import Redis
@@ -18,6 +18,7 @@ from filas.queue.scripts import load
 from filas.queue.wire import decode_envelope, raw_message
 
 MAX_PAGE: Final = 500
+MAX_PLACE: Final = 2**53
 _FINISHED: tuple[JobState, ...] = ("completed", "failed")
 _ring_decoder = msgspec.json.Decoder(FinishedJob)
 
@@ -195,10 +196,13 @@ def _cursor(place: int) -> str:
 
 
 def _place(cursor: str | None) -> int:
-    """The position that a cursor names. Raises ValueError for what is none of ours."""
+    """The position that a cursor names. Raises InvalidCursor for what is none of ours."""
     if cursor is None:
         return 0
     try:
-        return max(int(base64.urlsafe_b64decode(cursor)), 0)
-    except ValueError as error:
-        raise ValueError("the cursor is none that this list gave") from error
+        place = int(base64.urlsafe_b64decode(cursor))
+    except ValueError:
+        place = -1
+    if not 0 <= place < MAX_PLACE:
+        raise InvalidCursor("the cursor is not one of this list")
+    return place

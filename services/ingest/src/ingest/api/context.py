@@ -1,26 +1,22 @@
 """What the API's handlers work with. The composition root builds one and hands it to `routes.register`."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-if TYPE_CHECKING:
-    from filas.models import NewEvent
-    from filas.queue.connection import Redis
-    from filas.queue.producer import NewJob, Producer
-    from filas.queue.stats import QueueStats
-    from filas.repository.channels import ChannelRepository
-    from filas.repository.dead_letters import DeadLetterRepository
-    from filas.repository.events import EventRepository
-    from filas.repository.executions import ExecutionRepository
-    from filas.repository.flows import FlowRepository
-    from filas.repository.notifications import NotificationRepository
-    from filas.repository.pauses import PauseRepository
-    from filas.repository.secrets import SecretRepository
-    from filas.repository.webhooks import WebhookRepository
-    from filas.secrets import SecretBox
+from filas.models import NewEvent
+from filas.queue.connection import Redis
+from filas.queue.producer import NewJob, Producer
+from filas.queue.stats import QueueStats
+from filas.repository.channels import ChannelRepository
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.events import EventRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from filas.repository.notifications import NotificationRepository
+from filas.repository.pauses import PauseRepository
+from filas.repository.secrets import SecretRepository
+from filas.repository.webhooks import WebhookRepository
+from filas.secrets import SecretBox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +42,6 @@ class ApiContext:
     stats: QueueStats
     redis: Redis
     secret_box: SecretBox
-    admin_token: str
+    admin_token: str = field(repr=False)
     configuration_changed: Callable[[], Awaitable[None]]
     event_jobs: Callable[[NewEvent, int], Sequence[NewJob]]

@@ -1,0 +1,326 @@
+"""Queues: how many jobs stand where, which, and what an operator may do with them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from filas import policies
+from filas.models import JobState
+from filas.policies import QueuePolicy
+from filas.queue.clean import RETENTION_MS, FinishedState, clean
+from filas.queue.control import ControlOutcome, JobControl
+from filas.queue.stats import JobInfo
+from ingest.api.refusals import absent, conflict, invalid_field
+from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
+
+ACTIVE_SHOWN = 20
+"""How many active jobs a queue's statistics show."""
+
+MAX_AGE_MS = 10 * 365 * 24 * 3600 * 1000
+
+
+class ActiveJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A job that runs now. `processedOn`: since when, in Unix ms."""
+
+    id: str
+    name: str
+    attempts_made: int
+    processed_on: int | None
+    data: Any
+
+
+class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The counts of a queue, and its first active jobs."""
+
+    waiting: int
+    active: int
+    completed: int
+    failed: int
+    delayed: int
+    active_jobs: list[ActiveJob]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The counts of all queues together."""
+
+    total_waiting: int
+    total_active: int
+    total_completed: int
+    total_failed: int
+    total_delayed: int
+
+
+class StatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The statistics; `queues` by their short names."""
+
+    queues: dict[str, QueueView]
+    summary: Summary
+    timestamp: str
+
+
+class CleanBody(Body, frozen=True, kw_only=True):
+    """What to remove; what is left out is everything, at the age at which it is not counted any more."""
+
+    queue: str | None = None
+    state: FinishedState | None = None
+    older_than_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_AGE_MS)] | None = None
+
+
+class Cleaned(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many finished jobs were removed, in all and by queue."""
+
+    removed: int
+    queues: dict[str, int]
+
+
+class PauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether a queue is paused; `changed`: it was not so before."""
+
+    queue: str
+    paused: bool
+    changed: bool
+
+
+class JobsQuery(PageQuery, frozen=True, kw_only=True):
+    """`state`: which jobs of the queue."""
+
+    state: JobState = "waiting"
+
+
+def found_policy(queue: Word) -> QueuePolicy:
+    """The queue that a filter or a body names, by its full or its short name; 422 naming `queue`."""
+    policy = policies.find(queue)
+    if policy is None:
+        raise invalid_field("queue", f"the queues are {', '.join(policies.BY_SHORT)}")
+    return policy
+
+
+def _addressed_policy(call: Call[Any, Any]) -> QueuePolicy:
+    policy = policies.find(call.path["queue"])
+    if policy is None:
+        raise absent("queue", call.path["queue"])
+    return policy
+
+
+async def queue_stats(call: Call[None, Query]) -> Answer:
+    """Count the jobs of every queue."""
+    views = await asyncio.gather(*(_view(call, policy) for policy in policies.QUEUES))
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Answer(
+        StatsView(
+            queues={policy.short: view for policy, view in zip(policies.QUEUES, views, strict=True)},
+            summary=Summary(
+                total_waiting=sum(view.waiting for view in views),
+                total_active=sum(view.active for view in views),
+                total_completed=sum(view.completed for view in views),
+                total_failed=sum(view.failed for view in views),
+                total_delayed=sum(view.delayed for view in views),
+            ),
+            timestamp=now,
+        )
+    )
+
+
+async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
+    counts = await call.context.stats.snapshot(policy)
+    # Most of the time nothing is active, and then there is nothing to ask for.
+    active = await call.context.stats.active_jobs(policy, ACTIVE_SHOWN) if counts.active else []
+    return QueueView(
+        waiting=counts.waiting,
+        active=counts.active,
+        completed=counts.completed,
+        failed=counts.failed,
+        delayed=counts.delayed,
+        active_jobs=[
+            ActiveJob(
+                id=job.id,
+                name=job.name,
+                attempts_made=job.attempts_made,
+                processed_on=job.processed_on,
+                data=job.data,
+            )
+            for job in active
+        ],
+    )
+
+
+async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
+    """Remove the records of finished jobs."""
+    body = call.body
+    chosen = policies.QUEUES if body.queue is None else (found_policy(body.queue),)
+    states = list(RETENTION_MS) if body.state is None else [body.state]
+    removed: dict[str, int] = {}
+    for policy in chosen:
+        removed[policy.name] = 0
+        for state in states:
+            removed[policy.name] += await clean(call.context.redis, policy, state, body.older_than_ms)
+    return Answer(Cleaned(removed=sum(removed.values()), queues=removed))
+
+
+async def pause_queue(call: Call[None, Query]) -> Answer:
+    """Stop the workers of a queue from taking jobs; those that run finish."""
+    policy = _addressed_policy(call)
+    changed = await call.context.pauses.pause(policy.name)
+    return Answer(PauseView(queue=policy.name, paused=True, changed=changed))
+
+
+async def resume_queue(call: Call[None, Query]) -> Answer:
+    """Let the workers of a queue take jobs again."""
+    policy = _addressed_policy(call)
+    changed = await call.context.pauses.resume(policy.name)
+    return Answer(PauseView(queue=policy.name, paused=False, changed=changed))
+
+
+async def list_jobs(call: Call[None, JobsQuery]) -> Answer:
+    """List the jobs of a queue in one state."""
+    query = call.query
+    page = await call.context.stats.jobs(_addressed_policy(call), query.state, query.limit, query.cursor)
+    return Answer(page.items, page.next_cursor)
+
+
+async def get_job(call: Call[None, Query]) -> Answer:
+    """Show one job with its message."""
+    _, job = await _job(call)
+    return Answer(job)
+
+
+async def _job(call: Call[None, Query]) -> tuple[QueuePolicy, JobInfo]:
+    """The job that the address names, with its queue; 404 where no queue knows it.
+
+    Our ids begin with their queue; a stock producer's may be anything.
+    """
+    job_id = call.path["id"]
+    named = [policy for policy in policies.QUEUES if job_id.startswith(policy.job_id(""))]
+    for policy in named or policies.QUEUES:
+        job = await call.context.stats.job(policy, job_id)
+        if job is not None:
+            return policy, job
+    raise absent("job", job_id)
+
+
+class JobTouched(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What became of a wish: `done`, or `running` where a cancel takes effect within a second."""
+
+    id: str
+    outcome: Literal["done", "running"]
+
+
+async def retry_job(call: Call[None, Query]) -> Answer:
+    """Run a job that waits for its next try now. One that has failed for good is replayed as a dead letter."""
+    policy, job_id = await _touchable(call)
+    return _touched(job_id, await _control(call).retry(policy, job_id))
+
+
+async def promote_job(call: Call[None, Query]) -> Answer:
+    """Make a delayed job due now."""
+    policy, job_id = await _touchable(call)
+    return _touched(job_id, await _control(call).promote(policy, job_id))
+
+
+async def cancel_job(call: Call[None, Query]) -> Answer:
+    """End a job as a dead letter of the kind `cancelled`, interrupting it where it runs."""
+    policy, job_id = await _touchable(call)
+    outcome = await _control(call).cancel(policy, job_id)
+    if outcome == "running":
+        return Answer(JobTouched(id=job_id, outcome="running"))
+    return _touched(job_id, outcome)
+
+
+def _control(call: Call[None, Query]) -> JobControl:
+    return JobControl(call.context.redis, call.context.producer)
+
+
+async def _touchable(call: Call[None, Query]) -> tuple[QueuePolicy, str]:
+    policy, job = await _job(call)
+    if job.state == "completed":
+        raise conflict("it is completed")
+    return policy, job.id
+
+
+def _touched(job_id: str, outcome: ControlOutcome) -> Answer:
+    if outcome == "done":
+        return Answer(JobTouched(id=job_id, outcome="done"))
+    if outcome == "running":
+        raise conflict("it runs")
+    if outcome == "waiting":
+        raise conflict("it waits for the jobs of its group that were put before it, and their order is kept")
+    raise conflict("it is in no queue any more; what has failed for good is replayed from /api/dead-letters")
+
+
+def _job_route(action: str, handler: Callable[[Call[None, Query]], Awaitable[Answer]], summary: str) -> Route[Any, Any]:
+    return Route(
+        method="POST",
+        path=f"/jobs/{{id}}/{action}",
+        handler=handler,
+        role="operator",
+        summary=summary,
+        answer=JobTouched,
+        query=Query,
+        refusals=(409,),
+    )
+
+
+ROUTES: tuple[Route[Any, Any], ...] = (
+    Route(
+        method="GET",
+        path="/queue/stats",
+        handler=queue_stats,
+        role="viewer",
+        summary="How many jobs stand where, in each queue and in all.",
+        answer=StatsView,
+        query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/queue/clean",
+        handler=clean_queues,
+        role="operator",
+        summary="Remove the records of finished jobs: completed older than 24 h, failed older than 7 days, or as said.",
+        answer=Cleaned,
+        body=CleanBody,
+        query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/queue/{queue}/pause",
+        handler=pause_queue,
+        role="operator",
+        summary="Stop the workers of a queue from taking jobs.",
+        answer=PauseView,
+        query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/queue/{queue}/resume",
+        handler=resume_queue,
+        role="operator",
+        summary="Let the workers of a queue take jobs again.",
+        answer=PauseView,
+        query=Query,
+    ),
+    Route(
+        method="GET",
+        path="/queue/{queue}/jobs",
+        handler=list_jobs,
+        role="viewer",
+        summary="The jobs of a queue in one state.",
+        answer=list[JobInfo],
+        query=JobsQuery,
+        paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{id}",
+        handler=get_job,
+        role="viewer",
+        summary="One job with its message.",
+        answer=JobInfo,
+        query=Query,
+    ),
+    _job_route("retry", retry_job, "Run a job that waits for its next try now."),
+    _job_route("promote", promote_job, "Make a delayed job due now."),
+    _job_route("cancel", cancel_job, "End a job, interrupting it where it runs."),
+)

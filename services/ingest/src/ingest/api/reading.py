@@ -1,0 +1,70 @@
+"""From a request's bytes to the validated body and query of its route."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ingest.api.refusals import FieldError, Refusal, invalid, invalid_field
+from ingest.api.table import QueryT, Route
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+"""A flow of a thousand nodes has about 1 MB."""
+
+
+async def read_body(request: web.Request) -> bytes:
+    """The whole body. Refuses with 413 beyond MAX_BODY_BYTES, whatever the application's own limit is."""
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.content.iter_any():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise Refusal(413, "Too large", f"a body may have {MAX_BODY_BYTES} bytes at most")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def parse_body(route: Route[Any, Any], raw: bytes) -> Any:
+    """The body as the route's type says: 400 for what is no JSON, 422 naming the field for the rest.
+
+    An absent body counts as `{}`.
+    """
+    try:
+        document = msgspec.json.decode(raw) if raw.strip() else {}
+    except msgspec.ValidationError as error:  # a number that no machine type holds
+        raise invalid_field("", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, "Malformed JSON", f"the body is not JSON: {error}") from None
+    if route.precheck is not None:
+        route.precheck(document)
+    return _convert(document, route.body, strict=True)
+
+
+def parse_query(route: Route[Any, QueryT], pairs: Iterable[tuple[str, str]]) -> QueryT:
+    """The query parameters as the route's type says, else 422 naming the parameter."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if name in found:
+            raise invalid_field(name, "given more than once")
+        found[name] = value
+    query: QueryT = _convert(found, route.query, strict=False)
+    return query
+
+
+def _convert(document: Any, expected: Any, *, strict: bool) -> Any:
+    try:
+        return msgspec.convert(document, expected, strict=strict)
+    except msgspec.ValidationError as error:
+        raise invalid([field_error(str(error))]) from None
+
+
+def field_error(message: str) -> FieldError:
+    """msgspec's words (`Expected `int`, got `str` - at `$.rateLimit.max``) as field and message."""
+    text, _, place = message.partition(" - at `")
+    field = place.rstrip("`").removeprefix("$").removeprefix(".")
+    for opening in ("Object missing required field `", "Object contains unknown field `"):
+        if text.startswith(opening):
+            name = text.removeprefix(opening).rstrip("`")
+            field = f"{field}.{name}" if field else name
+    return FieldError(field=field, message=text)

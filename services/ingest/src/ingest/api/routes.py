@@ -1,0 +1,71 @@
+"""The API's route table, and its registration on the private listener's application."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from importlib import metadata
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from ingest.api import channels, dead_letters, events, executions, flow_secrets, flows, notifications, queues, webhooks
+from ingest.api.context import ApiContext
+from ingest.api.guard import ROLE, make_guard, require
+from ingest.api.openapi import document
+from ingest.api.reading import MAX_BODY_BYTES, parse_body, parse_query, read_body
+from ingest.api.refusals import Refusal
+from ingest.api.table import Call, Route
+
+ROUTES: tuple[Route[Any, Any], ...] = (
+    *queues.ROUTES,
+    *flows.ROUTES,
+    *webhooks.ROUTES,
+    *channels.ROUTES,
+    *flow_secrets.ROUTES,
+    *events.ROUTES,
+    *executions.ROUTES,
+    *notifications.ROUTES,
+    *dead_letters.ROUTES,
+)
+
+
+def register(app: web.Application, context: ApiContext) -> None:
+    """Mount the API under `/api` of `app`, as an application of its own behind its own guard."""
+    api = web.Application(middlewares=[make_guard(context.admin_token)], client_max_size=MAX_BODY_BYTES)
+    for route in ROUTES:
+        # By itself the router takes no braces in a parameter, and a job's id begins with some.
+        path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", route.path)
+        api.router.add_route(route.method, path, _handler(route, context))
+    openapi = msgspec.json.encode(document(ROUTES, metadata.version("filas")))
+
+    async def show_openapi(_request: web.Request) -> web.Response:
+        return web.Response(body=openapi, content_type="application/json")
+
+    api.router.add_get("/openapi.json", show_openapi)
+    app.add_subapp("/api", api)
+
+
+def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        require(route.role, request[ROLE])
+        path = dict(request.match_info)
+        if any("\x00" in part for part in path.values()):
+            raise Refusal(404, "Not found", "no id holds a NUL")
+        query = parse_query(route, request.query.items())
+        body = None if route.body is None else parse_body(route, await read_body(request))
+        answer = await route.handler(Call(context=context, path=path, query=query, body=body))
+        document: dict[str, Any] = {"status": "success", "data": answer.data}
+        if route.paged:
+            document["nextCursor"] = answer.next_cursor
+        return web.Response(body=_encoded(document), content_type="application/json")
+
+    return handle
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    """The JSON of an answer. What came from outside may hold lone surrogates, which only escapes can carry."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(document, str_keys=True)).encode()

@@ -1,0 +1,88 @@
+"""The types of the route table: what a route takes, what it answers, and who may call it.
+
+One table serves the router, the validation and the OpenAPI document, so the three can't disagree.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from ingest.api.context import ApiContext
+
+Role = Literal["viewer", "operator", "admin"]
+RANK: dict[str, int] = {"viewer": 1, "operator": 2, "admin": 3}
+"""A role may do what every role of a lower rank may."""
+
+Method = Literal["GET", "PUT", "POST", "DELETE"]
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="How many items a page holds at most.")]
+Cursor = Annotated[str, msgspec.Meta(max_length=1000, description="`nextCursor` of the page before.")]
+Word = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=500)]
+"""Text of a filter. A NUL can't stand in any column, so nothing would match it."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The query parameters of a route: none, unless a subclass says so."""
+
+
+class PageQuery(Query, frozen=True, kw_only=True):
+    """The query parameters of a list."""
+
+    limit: Limit = 50
+    cursor: Cursor | None = None
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The JSON body of a route: none, unless a subclass says so."""
+
+
+BodyT = TypeVar("BodyT")
+QueryT = TypeVar("QueryT", bound=Query)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[BodyT, QueryT]):
+    """One authorised request whose body and query have been validated."""
+
+    context: ApiContext
+    path: Mapping[str, str]
+    query: QueryT
+    body: BodyT
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler gives back: `data` as the answer's `data`; a list says where its next page begins."""
+
+    data: Any
+    next_cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Generic[BodyT, QueryT]):
+    """One row of the table.
+
+    `path` is relative to `/api`. `body` is None where none is read; `precheck` sees the parsed JSON before it is
+    converted to `body`, and may refuse it in better words. `answer` is the type of the answer's `data`; `paged`
+    adds `nextCursor`. `refusals` are the statuses besides those that every route has.
+    """
+
+    method: Method
+    path: str
+    handler: Callable[[Call[BodyT, QueryT]], Awaitable[Answer]]
+    role: Role
+    summary: str
+    answer: Any
+    query: type[QueryT]
+    body: Any = None
+    precheck: Callable[[Any], None] | None = None
+    paged: bool = False
+    refusals: tuple[int, ...] = ()
+
+    @property
+    def operation_id(self) -> str:
+        """The handler's name in camelCase: one handler, one route."""
+        first, *rest = self.handler.__name__.split("_")
+        return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,212 @@
+"""Webhooks: the addresses at which events are received, how their senders prove themselves, and what they start."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from filas.models import ConversationRule, Dedupe, RateLimit, Webhook
+from ingest.api.identifiers import Deleted, Identifier, known, to_store
+from ingest.api.reading import field_error
+from ingest.api.refusals import FieldError, absent, invalid
+from ingest.api.sealing import masked, sealed
+from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route
+from ingest.dedupe import configured
+from ingest.verify import registry
+
+Path = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[A-Za-z0-9._~-]{1,200}$",
+        description="The address is `/webhooks/{path}`. Letters, digits, `.`, `_`, `~` and `-`.",
+    ),
+]
+NodeId = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]{1,200}$")]
+Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+MIB = 1024 * 1024
+MAX_RATE_WINDOW_MS = 24 * 3600 * 1000
+
+
+class WebhookBody(Body, frozen=True, kw_only=True):
+    """A webhook's definition. `path` is the id and `nodeId` the flow's trigger unless they say otherwise.
+
+    What an answer shows besides (`id`, `revision`, `createdAt`, `updatedAt`) may be sent back; it changes nothing.
+    """
+
+    flow_id: Identifier
+    node_id: NodeId | None = None
+    path: Path | None = None
+    methods: Annotated[list[Verb], msgspec.Meta(min_length=1, max_length=5)] = msgspec.field(
+        default_factory=lambda: ["POST"]
+    )
+    auth: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "none"})
+    rate_limit: RateLimit = RateLimit()
+    dedupe: Dedupe | None = None
+    conversation: ConversationRule | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=64 * MIB)] = MIB
+    enabled: bool = True
+    id: Identifier | None = None
+    revision: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+def shown(webhook: Webhook) -> Webhook:
+    """The webhook as an answer shows it: without its secrets."""
+    auth = dict(webhook.auth)
+    if isinstance(auth.get("secrets"), list):
+        auth["secrets"] = [masked(str(secret)) for secret in auth["secrets"]]
+    if "verifyToken" in auth:
+        auth["verifyToken"] = masked(str(auth["verifyToken"]))
+    return msgspec.structs.replace(webhook, auth=auth)
+
+
+async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
+    """Create or replace a webhook."""
+    body = call.body
+    webhook_id = to_store(call.path["id"], body.id)
+    _check(body)
+    stored = await call.context.webhooks.get(webhook_id)
+    webhook = await call.context.webhooks.put(
+        Webhook(
+            id=webhook_id,
+            flow_id=body.flow_id,
+            node_id=body.node_id or await _trigger(call),
+            path=body.path or webhook_id,
+            methods=list(dict.fromkeys(body.methods)),
+            auth=_sealed_auth(call, stored),
+            rate_limit=body.rate_limit,
+            dedupe=body.dedupe,
+            conversation=body.conversation,
+            config=body.config,
+            max_body_bytes=body.max_body_bytes,
+            enabled=body.enabled,
+        )
+    )
+    await call.context.configuration_changed()
+    return Answer(shown(webhook))
+
+
+def _check(body: WebhookBody) -> None:
+    """Refuses what the types alone don't: every wrong field at once."""
+    errors: list[FieldError] = []
+    try:
+        registry.configuration(body.auth)
+    except msgspec.ValidationError as error:
+        found = field_error(str(error))
+        field = f"auth.{found.field}" if found.field else "auth"
+        errors.append(FieldError(field=field, message=found.message))
+    if not 1 <= body.rate_limit.max <= 1_000_000:
+        errors.append(FieldError(field="rateLimit.max", message="from 1 to 1000000"))
+    if not 1 <= body.rate_limit.window_ms <= MAX_RATE_WINDOW_MS:
+        errors.append(FieldError(field="rateLimit.windowMs", message=f"from 1 to {MAX_RATE_WINDOW_MS}"))
+    if body.dedupe is not None:
+        errors += _check_dedupe(body.dedupe)
+    if errors:
+        raise invalid(errors)
+
+
+def _check_dedupe(dedupe: Dedupe) -> list[FieldError]:
+    if [bool(dedupe.header), bool(dedupe.path), dedupe.body].count(True) != 1:
+        return [FieldError(field="dedupe", message="give one of `header`, `path` and `body`, or null")]
+    try:
+        configured(dedupe)
+    except (ValueError, RecursionError) as error:
+        summary = (str(error).splitlines() or ["it does not parse"])[0]
+        return [FieldError(field="dedupe.path", message=f"not a JMESPath expression: {summary}")]
+    return []
+
+
+async def _trigger(call: Call[WebhookBody, Query]) -> str:
+    """The node at which the flow begins: its only trigger if it has been put already, else `start`."""
+    version = await call.context.flows.get(call.body.flow_id)
+    nodes = version.definition.get("nodes", []) if version is not None else []
+    triggers = [
+        node["id"]
+        for node in nodes
+        if node.get("type") == "webhook" and (node.get("data") or {}).get("mode", "trigger") == "trigger"
+    ]
+    return triggers[0] if len(triggers) == 1 else "start"
+
+
+def _sealed_auth(call: Call[WebhookBody, Query], stored: Webhook | None) -> dict[str, Any]:
+    box, auth = call.context.secret_box, dict(call.body.auth)
+    before = stored.auth if stored is not None else {}
+    if "secrets" in auth:
+        kept: list[str] = list(before.get("secrets") or [])
+        auth["secrets"] = [
+            sealed(box, f"auth.secrets[{index}]", secret, kept[index] if index < len(kept) else None)
+            for index, secret in enumerate(auth["secrets"])
+        ]
+    if auth.get("verifyToken") is not None:
+        auth["verifyToken"] = sealed(box, "auth.verifyToken", auth["verifyToken"], before.get("verifyToken"))
+    return auth
+
+
+async def get_webhook(call: Call[None, Query]) -> Answer:
+    """Show a webhook, its secrets masked."""
+    webhook_id = known("webhook", call.path["id"])
+    webhook = await call.context.webhooks.get(webhook_id)
+    if webhook is None:
+        raise absent("webhook", webhook_id)
+    return Answer(shown(webhook))
+
+
+async def delete_webhook(call: Call[None, Query]) -> Answer:
+    """Remove a webhook; its address answers 404 within a second. Its events stay."""
+    webhook_id = known("webhook", call.path["id"])
+    if not await call.context.webhooks.delete(webhook_id):
+        raise absent("webhook", webhook_id)
+    await call.context.configuration_changed()
+    return Answer(Deleted(id=webhook_id))
+
+
+async def list_webhooks(call: Call[None, PageQuery]) -> Answer:
+    """List webhooks by id."""
+    page = await call.context.webhooks.list(call.query.cursor, call.query.limit)
+    return Answer([shown(webhook) for webhook in page.items], page.next_cursor)
+
+
+ROUTES: tuple[Route[Any, Any], ...] = (
+    Route(
+        method="GET",
+        path="/webhooks",
+        handler=list_webhooks,
+        role="viewer",
+        summary="The webhooks, their secrets masked.",
+        answer=list[Webhook],
+        query=PageQuery,
+        paged=True,
+    ),
+    Route(
+        method="PUT",
+        path="/webhooks/{id}",
+        handler=put_webhook,
+        role="admin",
+        summary="Create or replace a webhook. `***` keeps a stored secret.",
+        answer=Webhook,
+        body=WebhookBody,
+        query=Query,
+        refusals=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/webhooks/{id}",
+        handler=get_webhook,
+        role="viewer",
+        summary="One webhook, its secrets masked.",
+        answer=Webhook,
+        query=Query,
+    ),
+    Route(
+        method="DELETE",
+        path="/webhooks/{id}",
+        handler=delete_webhook,
+        role="admin",
+        summary="Remove a webhook. Its events stay.",
+        answer=Deleted,
+        query=Query,
+    ),
+)

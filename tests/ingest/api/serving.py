@@ -1,0 +1,148 @@
+"""The API over a real Redis and a real Postgres, served on a port of the loopback."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from filas.queue.connection import Redis, connect_url
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from filas.repository.channels import ChannelRepository
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.events import EventRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from filas.repository.notifications import NotificationRepository
+from filas.repository.pauses import PauseRepository
+from filas.repository.secrets import SecretRepository
+from filas.repository.webhooks import WebhookRepository
+from filas.secrets import SecretBox
+from filas.web import Health, build_private_app, serve_app
+from ingest.api.context import ApiContext
+from ingest.api.routes import register
+from ingest.event_jobs import event_jobs
+
+TOKEN = "the-admin-token"
+SECRET_KEY = "a long and random key of the tests"
+
+FLOW: dict[str, Any] = {
+    "schemaVersion": 1,
+    "name": "Greeting",
+    "nodes": [
+        {"id": "start", "type": "webhook", "position": {"x": 0, "y": 0}, "data": {"mode": "trigger"}},
+        {
+            "id": "hello",
+            "type": "message",
+            "position": {"x": 1, "y": 0},
+            "data": {"text": "Hello {{ webhook.body.name }}"},
+        },
+    ],
+    "edges": [{"id": "e1", "source": "start", "target": "hello"}],
+}
+
+
+@dataclass
+class Reply:
+    """An answer of the API: its status, its JSON and its headers."""
+
+    status: int
+    json: Any
+    headers: Any
+    text: str
+
+    @property
+    def data(self) -> Any:
+        """The answer's `data`, which a refusal has none of."""
+        assert self.json["status"] == "success", self.text
+        return self.json["data"]
+
+
+@dataclass
+class Api:
+    """The running API with what stands behind it."""
+
+    url: str
+    context: ApiContext
+    database: Database
+    redis: Redis
+    session: aiohttp.ClientSession
+    changes: list[str] = field(default_factory=list)
+    """One entry for each time that `configuration_changed` was awaited."""
+
+    async def call(self, method: str, path: str, *, token: str | None = TOKEN, **options: Any) -> Reply:
+        """One request under `/api`; `token` None sends none. `json`, `data`, `params` and `headers` as aiohttp's."""
+        headers = dict(options.pop("headers", {}))
+        if token is not None:
+            headers.setdefault("Authorization", f"Bearer {token}")
+        async with self.session.request(method, f"{self.url}/api{path}", headers=headers, **options) as response:
+            text = await response.text()
+            return Reply(response.status, await response.json(content_type=None), response.headers, text)
+
+    async def get(self, path: str, **options: Any) -> Reply:
+        """GET."""
+        return await self.call("GET", path, **options)
+
+    async def put(self, path: str, document: Any, **options: Any) -> Reply:
+        """PUT of a JSON document."""
+        return await self.call("PUT", path, json=document, **options)
+
+    async def post(self, path: str, document: Any = None, **options: Any) -> Reply:
+        """POST, of a JSON document unless it is None."""
+        given = {} if document is None else {"json": document}
+        return await self.call("POST", path, **given, **options)
+
+    async def delete(self, path: str) -> Reply:
+        """DELETE."""
+        return await self.call("DELETE", path)
+
+
+@asynccontextmanager
+async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
+    """The API over these stores, ready."""
+    changes: list[str] = []
+
+    async def changed() -> None:
+        changes.append("changed")
+
+    redis = connect_url(redis_url)
+    database = Database(postgres_dsn, application_name="tests-api", max_size=4)
+    database.start()
+    context = ApiContext(
+        webhooks=WebhookRepository(database),
+        channels=ChannelRepository(database),
+        secrets=SecretRepository(database),
+        flows=FlowRepository(database),
+        events=EventRepository(database),
+        executions=ExecutionRepository(database),
+        notifications=NotificationRepository(database),
+        dead_letters=DeadLetterRepository(database),
+        pauses=PauseRepository(database),
+        producer=Producer(redis),
+        stats=QueueStats(redis),
+        redis=redis,
+        secret_box=SecretBox(SECRET_KEY),
+        admin_token=TOKEN,
+        configuration_changed=changed,
+        event_jobs=event_jobs,
+    )
+    app: web.Application = build_private_app(Health())
+    register(app, context)
+    try:
+        async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
+            await database.wait_ready(10)
+            yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
+    finally:
+        await database.close()
+        await redis.close()
+
+
+def fields_of(reply: Reply) -> list[str]:
+    """The fields that a 422 names."""
+    assert reply.status == 422, reply.text
+    errors: Sequence[dict[str, Any]] = reply.json["errors"]
+    return [error.get("field", "") for error in errors]

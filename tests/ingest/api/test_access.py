@@ -1,0 +1,159 @@
+"""Who gets in, and what a caller is told when something is wrong."""
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from yarl import URL
+
+from ingest.api.guard import bearer_token, require, role_of
+from ingest.api.refusals import Refusal
+from tests.ingest.api.serving import TOKEN, Api
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": TOKEN},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer não"},
+    ],
+)
+async def test_without_the_token_nothing_is_shown(api: Api, headers: dict[str, str]) -> None:
+    """Every address under /api answers 401 alike, whether it exists or not."""
+    for path in ("/queue/stats", "/openapi.json", "/no-such-thing", "/flows/x"):
+        reply = await api.get(path, token=None, headers=headers)
+        assert reply.status == 401
+        assert reply.headers["WWW-Authenticate"].startswith("Bearer")
+        assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_health_needs_no_token(api: Api) -> None:
+    """The API's guard doesn't stand before the private listener's other routes."""
+    async with api.session.get(f"{api.url}/livez") as response:
+        assert response.status == 200
+
+
+def test_no_token_opens_an_api_whose_own_is_empty() -> None:
+    """An empty setting must not be matched by an empty header."""
+    assert role_of("", "") is None
+    assert role_of("x", "") is None
+    assert role_of("x", "x") == "admin"
+
+
+@given(st.text())
+def test_any_header_is_read_without_an_error(header: str) -> None:
+    """Whatever stands in the header, the answer is a role or none."""
+    assert role_of(bearer_token(header), "secret") in (None, "admin")
+
+
+def test_a_lower_role_is_refused() -> None:
+    """A role may do what every lower one may, and nothing above."""
+    require("viewer", "admin")
+    require("operator", "operator")
+    with pytest.raises(Refusal) as refused:
+        require("admin", "operator")
+    assert refused.value.status == 403
+
+
+async def test_an_unknown_route_is_a_problem_document(api: Api) -> None:
+    """404 in the form of RFC 9457."""
+    reply = await api.get("/nothing/here")
+    assert (reply.status, reply.json["status"], reply.json["title"]) == (404, 404, "Not found")
+    assert reply.headers["Content-Type"] == "application/problem+json"
+
+
+async def test_a_wrong_method_says_which_are_allowed(api: Api) -> None:
+    """405 with Allow."""
+    reply = await api.call("PATCH", "/flows/x")
+    assert reply.status == 405
+    assert {"GET", "PUT", "DELETE"} <= set(reply.headers["Allow"].split(", "))
+
+
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}', b"nonsense"])
+async def test_malformed_json_is_400(api: Api, raw: bytes) -> None:
+    """What is no JSON is refused before anything looks at it."""
+    reply = await api.call("PUT", "/flows/x", data=raw)
+    assert (reply.status, reply.json["title"]) == (400, "Malformed JSON")
+
+
+async def test_a_body_beyond_the_limit_is_413(api: Api) -> None:
+    """A body of more than 4 MiB is not read to its end."""
+    reply = await api.call("PUT", "/flows/x", data=b" " * (4 * 1024 * 1024 + 1))
+    assert reply.status == 413
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+NAMES = st.sampled_from(
+    ["flowId", "nodeId", "path", "methods", "auth", "rateLimit", "dedupe", "conversation", "config", "maxBodyBytes",
+     "enabled", "type", "url", "secret", "value", "queue", "state", "olderThanMs", "nodes", "edges", "name", "settings",
+     "variables", "schemaVersion"]
+)  # fmt: skip
+PUTS = st.sampled_from(
+    [
+        ("PUT", "/flows/x"),
+        ("PUT", "/webhooks/x"),
+        ("PUT", "/channels/x"),
+        ("PUT", "/secrets/x"),
+        ("POST", "/queue/clean"),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(route=PUTS, document=st.dictionaries(NAMES, JSON, max_size=6) | JSON)
+async def test_no_body_is_an_error_of_ours(api: Api, route: tuple[str, str], document: object) -> None:
+    """Any JSON at all is taken or refused with a 4xx, never a 5xx."""
+    method, path = route
+    reply = await api.call(method, path, json=document)
+    assert reply.status < 500, reply.text
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(raw=st.binary(max_size=200), route=PUTS)
+async def test_no_bytes_are_an_error_of_ours(api: Api, raw: bytes, route: tuple[str, str]) -> None:
+    """Any bytes at all as a body are taken or refused with a 4xx."""
+    method, path = route
+    reply = await api.call(method, path, data=raw)
+    assert reply.status < 500, reply.text
+
+
+LISTS = st.sampled_from(
+    ["/events", "/executions", "/notifications", "/dead-letters", "/flows", "/webhooks", "/channels"]
+)
+PARAMETERS = st.sampled_from(
+    ["limit", "cursor", "status", "since", "until", "webhookId", "flowId", "eventId", "queue", "channelId", "x"]
+)
+WIRE_TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(path=LISTS, query=st.dictionaries(PARAMETERS, WIRE_TEXT, max_size=3))
+async def test_no_query_is_an_error_of_ours(api: Api, path: str, query: dict[str, str]) -> None:
+    """Any query parameters are taken or refused with a 4xx that names one."""
+    reply = await api.get(path, params=query)
+    assert reply.status in (200, 422), reply.text
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.sampled_from(
+        ["flows", "webhooks", "channels", "secrets", "events", "executions", "notifications", "dead-letters", "jobs"]
+    ),
+    name=WIRE_TEXT.filter(lambda text: text not in ("", ".", "..")),
+    method=st.sampled_from(["GET", "DELETE"]),
+)
+async def test_no_id_is_an_error_of_ours(api: Api, kind: str, name: str, method: str) -> None:
+    """Whatever stands where an id belongs, the answer is that there is no such thing."""
+    address = URL(f"{api.url}/api/{kind}/{quote(name, safe='')}", encoded=True)
+    async with api.session.request(method, address, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
+        assert response.status in (404, 405), await response.text()

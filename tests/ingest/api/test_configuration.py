@@ -1,0 +1,299 @@
+"""Flows, webhooks, channels and secrets: what is taken, what is refused, and what is never shown."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.ingest.api.serving import FLOW, SECRET_KEY, Api, fields_of
+
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+# ---- flows -----------------------------------------------------------------------------------------
+
+
+async def test_a_flow_is_stored_published_and_shown(api: Api) -> None:
+    """PUT answers the new version; GET shows the definition as it was put."""
+    put = await api.put("/flows/greeting", FLOW)
+    assert put.status == 200, put.text
+    assert (put.data["id"], put.data["version"], put.data["published"]) == ("greeting", 1, True)
+    assert put.data["createdAt"].endswith("Z")
+    got = await api.get("/flows/greeting")
+    assert got.data["definition"] == FLOW
+    assert api.changes == ["changed"]
+
+
+async def test_an_unchanged_flow_is_no_new_version(api: Api) -> None:
+    """Putting the same definition again answers the version that there is."""
+    await api.put("/flows/greeting", FLOW)
+    again = await api.put("/flows/greeting", FLOW)
+    assert again.data["version"] == 1
+
+
+async def test_a_version_can_be_stored_without_publishing(api: Api) -> None:
+    """`?publish=false` leaves the published version as it was."""
+    await api.put("/flows/greeting", FLOW)
+    changed = copy.deepcopy(FLOW) | {"name": "Second"}
+    put = await api.put("/flows/greeting", changed, params={"publish": "false"})
+    assert (put.data["version"], put.data["published"]) == (2, False)
+    assert (await api.get("/flows/greeting")).data["version"] == 1
+    assert (await api.get("/flows/greeting", params={"version": "2"})).data["name"] == "Second"
+    versions = await api.get("/flows/greeting/versions")
+    assert {item["version"]: item["published"] for item in versions.data} == {1: True, 2: False}
+    listed = await api.get("/flows")
+    assert [(item["id"], item["latestVersion"], item["publishedVersion"]) for item in listed.data] == [
+        ("greeting", 2, 1)
+    ]
+    assert listed.json["nextCursor"] is None
+
+
+async def test_every_error_of_a_flow_is_listed_with_its_node(api: Api) -> None:
+    """422 with `errors`, one each, and nothing is stored."""
+    wrong = copy.deepcopy(FLOW)
+    wrong["nodes"][1]["data"] = {"text": "{{ nothing.known }}"}
+    wrong["edges"].append({"id": "e2", "source": "start", "target": "nowhere"})
+    reply = await api.put("/flows/greeting", wrong)
+    assert reply.status == 422
+    assert len(reply.json["errors"]) >= 2
+    assert {"nodeId", "field", "message"} <= set(reply.json["errors"][0])
+    assert "hello" in {error.get("nodeId") for error in reply.json["errors"]}
+    assert (await api.get("/flows/greeting")).status == 404
+
+
+async def test_a_flow_is_deleted_once(api: Api) -> None:
+    """The second DELETE finds nothing."""
+    await api.put("/flows/greeting", FLOW)
+    deleted = await api.delete("/flows/greeting")
+    assert deleted.data == {"id": "greeting", "deleted": True}
+    assert (await api.delete("/flows/greeting")).status == 404
+    assert (await api.get("/flows/greeting/versions")).status == 404
+
+
+async def test_what_is_no_id_can_not_be_stored(api: Api) -> None:
+    """422 naming `id` on PUT, 404 on GET."""
+    for path in ("/flows/-x", "/webhooks/a%20b", "/channels/%00"):
+        document = {"flows": FLOW, "webhooks": {"flowId": "f"}, "channels": {"type": "console"}}[path.split("/")[1]]
+        assert (await api.put(path, document)).status in (404, 422)
+        assert (await api.get(path)).status == 404
+
+
+# ---- webhooks --------------------------------------------------------------------------------------
+
+
+async def test_a_webhook_has_defaults(api: Api) -> None:
+    """Only `flowId` must be given."""
+    put = await api.put("/webhooks/orders", {"flowId": "greeting"})
+    assert put.status == 200, put.text
+    got = (await api.get("/webhooks/orders")).data
+    assert got == put.data
+    assert {name: got[name] for name in ("id", "path", "nodeId", "methods", "auth", "rateLimit", "config")} == {
+        "id": "orders",
+        "path": "orders",
+        "nodeId": "start",
+        "methods": ["POST"],
+        "auth": {"type": "none"},
+        "rateLimit": {"max": 100, "windowMs": 60000},
+        "config": {},
+    }
+    assert (got["maxBodyBytes"], got["enabled"]) == (1024 * 1024, True)
+
+
+async def test_a_webhook_begins_at_the_flows_only_trigger(api: Api) -> None:
+    """`nodeId` left out is the trigger of the published flow, whatever its name."""
+    flow = copy.deepcopy(FLOW)
+    flow["nodes"][0]["id"] = "door"
+    flow["edges"][0]["source"] = "door"
+    assert (await api.put("/flows/greeting", flow)).status == 200
+    assert (await api.put("/webhooks/orders", {"flowId": "greeting"})).data["nodeId"] == "door"
+
+
+async def test_what_was_shown_can_be_put_back(api: Api) -> None:
+    """GET, then PUT of the same: masked secrets and read-only fields change nothing."""
+    auth = {"type": "meta", "secrets": ["app-secret", "env:APP_SECRET_OLD"], "verifyToken": "verify-me"}
+    await api.put("/webhooks/wa", {"flowId": "greeting", "auth": auth})
+    before = await api.context.webhooks.get("wa")
+    shown = (await api.get("/webhooks/wa")).data
+    assert shown["auth"] == {"type": "meta", "secrets": ["***", "env:APP_SECRET_OLD"], "verifyToken": "***"}
+    again = await api.put("/webhooks/wa", shown)
+    assert again.status == 200, again.text
+    after = await api.context.webhooks.get("wa")
+    assert before is not None
+    assert after is not None
+    assert after.auth == before.auth
+    box = api.context.secret_box
+    assert box.open(after.auth["secrets"][0]) == "app-secret"
+    assert box.open(after.auth["verifyToken"]) == "verify-me"
+
+
+async def test_a_mask_with_nothing_behind_it_is_refused(api: Api) -> None:
+    """`***` at a place where no secret is stored would otherwise become the secret."""
+    reply = await api.put("/webhooks/x", {"flowId": "f", "auth": {"type": "bearer", "secrets": ["***"]}})
+    assert fields_of(reply) == ["auth.secrets[0]"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"auth": {"type": "telepathy"}}, "auth.type"),
+        ({"auth": {"type": "bearer"}}, "auth.secrets"),
+        ({"auth": {"type": "bearer", "secrets": [""]}}, "auth.secrets[0]"),
+        ({"auth": {"type": "bearer", "secrets": ["env:not a name"]}}, "auth.secrets[0]"),
+        ({"auth": {"type": "none", "colour": "red"}}, "auth.colour"),
+        ({"methods": []}, "methods"),
+        ({"methods": ["BREW"]}, "methods[0]"),
+        ({"path": "../etc"}, "path"),
+        ({"rateLimit": {"max": 0}}, "rateLimit.max"),
+        ({"rateLimit": {"max": 1, "windowMs": 0}}, "rateLimit.windowMs"),
+        ({"rateLimit": {"maximum": 5}}, "rateLimit.maximum"),
+        ({"dedupe": {}}, "dedupe"),
+        ({"dedupe": {"path": "a..b"}}, "dedupe.path"),
+        ({"dedupe": {"header": "X-Id", "body": True}}, "dedupe"),
+        ({"maxBodyBytes": 0}, "maxBodyBytes"),
+        ({"colour": "red"}, "colour"),
+        ({"flowId": None}, "flowId"),
+        ({"id": "another"}, "id"),
+    ],
+)
+async def test_a_wrong_field_of_a_webhook_is_named(api: Api, change: dict[str, Any], field: str) -> None:
+    """422 whose `errors` name the field by its path."""
+    reply = await api.put("/webhooks/orders", {"flowId": "greeting", **change})
+    assert fields_of(reply) == [field], reply.text
+    assert (await api.get("/webhooks/orders")).status == 404
+
+
+async def test_a_path_belongs_to_one_webhook(api: Api) -> None:
+    """409 for the second, which is not stored."""
+    await api.put("/webhooks/a", {"flowId": "f", "path": "orders"})
+    reply = await api.put("/webhooks/b", {"flowId": "f", "path": "orders"})
+    assert reply.status == 409, reply.text
+    assert (await api.get("/webhooks/b")).status == 404
+
+
+async def test_webhooks_are_listed_page_by_page(api: Api) -> None:
+    """`nextCursor` leads through the list, each item once."""
+    for name in ("a", "b", "c"):
+        await api.put(f"/webhooks/{name}", {"flowId": "f"})
+    first = await api.get("/webhooks", params={"limit": "2"})
+    assert [item["id"] for item in first.data] == ["a", "b"]
+    second = await api.get("/webhooks", params={"limit": "2", "cursor": first.json["nextCursor"]})
+    assert [item["id"] for item in second.data] == ["c"]
+    assert second.json["nextCursor"] is None
+    assert fields_of(await api.get("/webhooks", params={"cursor": "nonsense"})) == ["cursor"]
+
+
+async def test_a_deleted_webhook_is_gone(api: Api) -> None:
+    """It is neither shown nor listed nor deleted twice."""
+    await api.put("/webhooks/a", {"flowId": "f"})
+    assert (await api.delete("/webhooks/a")).data["deleted"] is True
+    assert (await api.get("/webhooks/a")).status == 404
+    assert (await api.get("/webhooks")).data == []
+    assert (await api.delete("/webhooks/a")).status == 404
+
+
+# ---- channels --------------------------------------------------------------------------------------
+
+
+async def test_an_http_channel_hides_its_secret(api: Api) -> None:
+    """The answer masks it, the store holds it sealed, and a mask put back keeps it."""
+    document = {"type": "http", "url": "https://example.com/messages", "secret": WHSEC}
+    put = await api.put("/channels/mine", document)
+    assert put.status == 200, put.text
+    assert (put.data["type"], put.data["url"], put.data["secret"]) == ("http", document["url"], "***")
+    again = await api.put("/channels/mine", put.data | {"url": "https://example.com/other"})
+    assert again.status == 200, again.text
+    stored = await api.context.channels.get("mine")
+    assert stored is not None
+    assert stored.config["url"] == "https://example.com/other"
+    assert api.context.secret_box.open(stored.config["secret"]) == WHSEC
+
+
+async def test_a_channels_secret_may_name_a_variable(api: Api) -> None:
+    """`env:NAME` is stored and shown as it is."""
+    put = await api.put("/channels/mine", {"type": "http", "url": "http://10.0.0.5:9000/x", "secret": "env:MINE"})
+    assert put.data["secret"] == "env:MINE"
+
+
+async def test_a_console_channel_needs_nothing(api: Api) -> None:
+    """Its type is all."""
+    await api.put("/channels/console", {"type": "console"})
+    listed = await api.get("/channels")
+    assert [(item["id"], item["type"]) for item in listed.data] == [("console", "console")]
+    assert (await api.delete("/channels/console")).data["deleted"] is True
+    assert (await api.get("/channels/console")).status == 404
+
+
+@pytest.mark.parametrize("type_", ["slack", "whatsapp", None, 7, ["http"]])
+async def test_an_unknown_type_of_channel_names_the_known_ones(api: Api, type_: object) -> None:
+    """422 that says what there is."""
+    reply = await api.put("/channels/x", {"type": type_})
+    assert fields_of(reply) == ["type"]
+    assert "console, http" in reply.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"url": "example.com/messages"}, "url"),
+        ({"url": "ftp://example.com"}, "url"),
+        ({"url": "http://"}, "url"),
+        ({"url": "http://[::1"}, "url"),
+        ({"url": "http://example.com:99999/"}, "url"),
+        ({"url": "https://user:password@example.com/"}, "url"),
+        ({"url": "https://example.com/\nx"}, "url"),
+        ({"secret": "not-a-signing-secret"}, "secret"),
+        ({"secret": "whsec_!!!"}, "secret"),
+        ({"secret": "whsec_YQ=="}, "secret"),
+        ({"secret": "***"}, "secret"),
+        ({"secret": "whsec_ção"}, "secret"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_wrong_field_of_a_channel_is_named(api: Api, change: dict[str, Any], field: str) -> None:
+    """422 whose `errors` name the field, without repeating a secret."""
+    reply = await api.put("/channels/x", {"type": "http", "url": "https://example.com/", "secret": WHSEC, **change})
+    assert fields_of(reply) == [field], reply.text
+    assert "password" not in reply.text.replace("user name or password", "")
+
+
+# ---- secrets of flows --------------------------------------------------------------------------------
+
+
+async def test_a_flows_secret_is_written_and_never_read(api: Api) -> None:
+    """Only its name is shown; the store holds it sealed."""
+    assert (await api.put("/secrets/crm", {"value": "s3cr3t"})).data == {"name": "crm"}
+    assert (await api.get("/secrets")).data == ["crm"]
+    sealed = (await api.context.secrets.all())["crm"]
+    assert "s3cr3t" not in sealed
+    assert api.context.secret_box.open(sealed) == "s3cr3t"
+    assert (await api.delete("/secrets/crm")).status == 200
+    assert (await api.delete("/secrets/crm")).status == 404
+    assert (await api.get("/secrets")).data == []
+
+
+@pytest.mark.parametrize("name", ["a b", "1x", "a.b", "x" * 65])
+async def test_a_secrets_name_must_fit_a_template(api: Api, name: str) -> None:
+    """`secrets.<name>` has to be writable."""
+    assert fields_of(await api.put(f"/secrets/{name}", {"value": "x"})) == ["name"]
+
+
+@pytest.mark.parametrize("document", [{}, {"value": ""}, {"value": "***"}, {"value": 5}, {"value": "env:"}])
+async def test_a_secret_needs_a_value(api: Api, document: dict[str, Any]) -> None:
+    """422 naming `value`."""
+    assert fields_of(await api.put("/secrets/crm", document)) == ["value"]
+
+
+async def test_no_secret_is_in_any_answer(api: Api) -> None:
+    """Whatever is asked for after secrets were put, none of them comes back, sealed or plain."""
+    planted = ["planted-bearer", "planted-verify", WHSEC, "planted-flow-secret", SECRET_KEY]
+    auth = {"type": "meta", "secrets": [planted[0]], "verifyToken": planted[1]}
+    replies = [
+        await api.put("/webhooks/w", {"flowId": "f", "auth": auth}),
+        await api.put("/channels/c", {"type": "http", "url": "https://example.com/", "secret": WHSEC}),
+        await api.put("/secrets/s", {"value": planted[3]}),
+    ]
+    for path in ("/webhooks", "/webhooks/w", "/channels", "/channels/c", "/secrets", "/queue/stats", "/events"):
+        replies.append(await api.get(path))
+    for reply in replies:
+        assert reply.status == 200, reply.text
+        assert not [secret for secret in [*planted, "enc:"] if secret in reply.text]

@@ -1,0 +1,273 @@
+"""Events, executions, notifications and dead letters: searched, shown, replayed."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from filas.identity import new_id
+from filas.models import ErrorDetail, NewDeadLetter, NewEvent, NewExecution
+from filas.policies import FLOWS, WEBHOOKS
+from tests.ingest.api.serving import FLOW, Api, fields_of
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+
+def new_event(**changes: Any) -> NewEvent:
+    """An accepted webhook."""
+    fields: dict[str, Any] = {
+        "id": new_id(),
+        "webhook_id": "orders",
+        "flow_id": "greeting",
+        "node_id": "start",
+        "method": "POST",
+        "headers": '{"content-type":"application/json"}',
+        "query_params": "{}",
+        "body": b'{"name":"Maria"}',
+        "content_type": "application/json",
+        "remote_address": "127.0.0.1",
+        "duplicate_key": None,
+        "group_key": None,
+        "config": '{"provider":"none","conversation":null,"config":{}}',
+        "received_at": NOON,
+    }
+    return NewEvent(**{**fields, **changes})
+
+
+async def started(api: Api) -> tuple[uuid.UUID, uuid.UUID]:
+    """An event and the execution that it started."""
+    await api.put("/flows/greeting", FLOW)
+    event = new_event()
+    await api.context.events.insert_many([event])
+    execution = NewExecution(
+        id=new_id(), event_id=event.id, flow_id="greeting", node_id="start", channel=None, contact=None, trigger="{}"
+    )
+    await api.context.executions.start_many([(event.id, [execution])])
+    return event.id, execution.id
+
+
+async def dead_letter(api: Api, payload: dict[str, Any] | bytes, queue: str, job_id: str) -> str:
+    """A dead letter in Postgres; gives its id."""
+    raw = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
+    letter = NewDeadLetter(
+        queue=queue,
+        job_id=job_id,
+        function="process_webhook",
+        payload=raw,
+        group_key="console:+55",
+        error=ErrorDetail(kind="permanent", message="it can't be done"),
+        attempts=1,
+        history=[],
+        enqueued_at=NOON,
+        failed_at=NOON + timedelta(seconds=1),
+    )
+    await api.context.dead_letters.insert_many([letter])
+    return str((await api.get("/dead-letters")).data[0]["id"])
+
+
+# ---- events ----------------------------------------------------------------------------------------
+
+
+async def test_an_event_is_shown_as_it_was_accepted(api: Api) -> None:
+    """Headers, body and times; what is no UTF-8 as base64."""
+    event = new_event()
+    binary = new_event(body=b"\xff\x00", content_type="application/octet-stream")
+    await api.context.events.insert_many([event, binary])
+    shown = (await api.get(f"/events/{event.id}")).data
+    assert (shown["id"], shown["status"], shown["body"]) == (str(event.id), "received", '{"name":"Maria"}')
+    assert shown["receivedAt"] == "2026-11-22T12:00:00Z"
+    assert (await api.get(f"/events/{binary.id}")).data["bodyEncoding"] == "base64"
+
+
+async def test_an_event_with_a_lone_surrogate_is_shown(api: Api) -> None:
+    """Half a character in a header is no error of ours: it comes back as its escape."""
+    event = new_event(headers='{"x-name":"\\ud800"}', query_params='{"q":"\\u0000"}')
+    await api.context.events.insert_many([event])
+    for path in (f"/events/{event.id}", "/events"):
+        reply = await api.get(path)
+        assert reply.status == 200, reply.text
+        assert "\\ud800" in reply.text
+
+
+async def test_events_are_searched(api: Api) -> None:
+    """Each filter by itself: webhook, status, time."""
+    old = new_event(received_at=NOON - timedelta(hours=1))
+    new = new_event(webhook_id="payments")
+    await api.context.events.insert_many([old, new])
+
+    async def found(**params: str) -> list[str]:
+        return [item["id"] for item in (await api.get("/events", params=params)).data]
+
+    assert await found() == [str(new.id), str(old.id)]
+    assert await found(webhookId="orders") == [str(old.id)]
+    assert await found(since="2026-11-22T12:00:00Z") == [str(new.id)]
+    assert await found(until="2026-11-22T12:00:00Z") == [str(old.id)]
+    assert await found(status="failed") == []
+    assert await found(limit="1") == [str(new.id)]
+    page = await api.get("/events", params={"limit": "1"})
+    assert await found(limit="1", cursor=page.json["nextCursor"]) == [str(old.id)]
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"status": "lost"}, "status"),
+        ({"since": "yesterday"}, "since"),
+        ({"since": "2026-11-22T12:00:00"}, "since"),
+        ({"limit": "0"}, "limit"),
+        ({"limit": "501"}, "limit"),
+        ({"limit": "ten"}, "limit"),
+        ({"cursor": "nonsense"}, "cursor"),
+        ({"webhookId": "\x00"}, "webhookId"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+async def test_a_wrong_filter_is_named(api: Api, params: dict[str, str], field: str) -> None:
+    """422 whose `errors` name the parameter."""
+    assert fields_of(await api.get("/events", params=params)) == [field]
+
+
+async def test_a_filter_is_given_once(api: Api) -> None:
+    """Two values for one parameter would have one of them ignored."""
+    assert fields_of(await api.get("/events?limit=1&limit=2")) == ["limit"]
+
+
+async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
+    """Its row is unfinished again, and each replay puts a job under a key of its own."""
+    event = new_event()
+    await api.context.events.insert_many([event])
+    await api.context.events.finish_many([event.id], "processed")
+    first = await api.post(f"/events/{event.id}/replay")
+    assert (first.data["id"], first.data["replay"]) == (str(event.id), 1)
+    assert first.data["jobIds"] == [WEBHOOKS.job_id(f"{event.id}:replay-1")]
+    assert (await api.get(f"/events/{event.id}")).data["status"] == "received"
+    assert (await api.post(f"/events/{event.id}/replay")).data["replay"] == 2
+    jobs = await api.get("/queue/webhook/jobs", params={"state": "waiting"})
+    assert {job["id"] for job in jobs.data} == {WEBHOOKS.job_id(f"{event.id}:replay-{n}") for n in (1, 2)}
+
+
+@pytest.mark.parametrize("kind", ["events", "executions", "notifications", "dead-letters"])
+@pytest.mark.parametrize("name", ["not-a-uuid", "018f0000-0000-7000-8000-000000000000", "%00", "%F0%9F%98%80"])
+async def test_an_unknown_id_is_404(api: Api, kind: str, name: str) -> None:
+    """Whether it could be an id or not."""
+    assert (await api.get(f"/{kind}/{name}")).status == 404
+
+
+async def test_replaying_nothing_is_404(api: Api) -> None:
+    """There is no such event and no such dead letter."""
+    missing = new_id()
+    assert (await api.post(f"/events/{missing}/replay")).status == 404
+    assert (await api.post(f"/dead-letters/{missing}/replay")).status == 404
+    assert (await api.delete(f"/dead-letters/{missing}")).status == 404
+    assert (await api.post(f"/executions/{missing}/cancel")).status == 404
+
+
+# ---- executions and notifications --------------------------------------------------------------------
+
+
+async def test_an_execution_is_shown_with_its_steps(api: Api) -> None:
+    """And found by its event, its flow and its status."""
+    event, execution = await started(api)
+    shown = (await api.get(f"/executions/{execution}")).data
+    expected = {"id": str(execution), "status": "queued", "flowId": "greeting", "version": 1, "eventId": str(event)}
+    assert expected.items() <= shown.items()
+    assert shown["steps"] == []
+    assert {"conversationId", "error", "startedAt", "endedAt"} <= set(shown)
+    for params in ({"eventId": str(event)}, {"flowId": "greeting"}, {"status": "queued"}, {}):
+        listed = await api.get("/executions", params=params)
+        assert [item["id"] for item in listed.data] == [str(execution)], params
+        assert "steps" not in listed.data[0]
+    assert (await api.get("/executions", params={"eventId": str(new_id())})).data == []
+    assert fields_of(await api.get("/executions", params={"eventId": "x"})) == ["eventId"]
+    assert fields_of(await api.get("/executions", params={"status": "x"})) == ["status"]
+
+
+async def test_an_execution_that_waits_is_to_be_cancelled(api: Api) -> None:
+    """The wish goes to the flow-runner as a job of its own, outside the conversation's group."""
+    _, execution = await started(api)
+    asked = await api.post(f"/executions/{execution}/cancel")
+    job = (await api.get(f"/jobs/{asked.data['jobId']}")).data
+    assert (job["data"]["reason"], job["data"]["executionId"], job.get("group")) == ("cancel", str(execution), None)
+
+
+async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:
+    """409, saying how it ended."""
+    _, execution = await started(api)
+    await api.context.executions.fail_many([(execution, ErrorDetail(kind="test", message="broken"))])
+    reply = await api.post(f"/executions/{execution}/cancel")
+    assert (reply.status, reply.json["detail"]) == (409, "it has ended already: failed")
+
+
+async def test_notifications_are_listed(api: Api) -> None:
+    """Nothing has been sent yet; wrong filters are named."""
+    assert (await api.get("/notifications")).data == []
+    assert (await api.get("/notifications", params={"executionId": str(new_id()), "status": "sent"})).data == []
+    assert fields_of(await api.get("/notifications", params={"status": "lost"})) == ["status"]
+
+
+# ---- dead letters --------------------------------------------------------------------------------------
+
+
+def webhook_payload(event: NewEvent) -> dict[str, Any]:
+    """The message of the event's job, as JSON."""
+    return {
+        "schemaVersion": 1,
+        "eventId": str(event.id),
+        "webhookId": event.webhook_id,
+        "method": "POST",
+        "headers": {},
+        "queryParams": {},
+        "body": {"name": "Maria"},
+        "timestamp": 1_790_000_000_000,
+        "flowId": "greeting",
+        "nodeId": "start",
+        "config": {},
+        "recorded": True,
+    }
+
+
+async def test_a_dead_letter_is_shown_replayed_and_deleted(api: Api) -> None:
+    """Its job is put back under the next replay's key, once; the letter is marked, and its event unfinished again."""
+    event = new_event()
+    await api.context.events.insert_many([event])
+    letter = await dead_letter(api, webhook_payload(event), WEBHOOKS.name, WEBHOOKS.job_id(str(event.id)))
+    shown = (await api.get(f"/dead-letters/{letter}")).data
+    assert (shown["queue"], shown["error"]["kind"], shown["replayedAt"]) == (WEBHOOKS.name, "permanent", None)
+    assert (await api.get(f"/events/{event.id}")).data["status"] == "failed"
+    put = await api.post(f"/dead-letters/{letter}/replay")
+    assert put.data == {
+        "id": letter,
+        "replay": 1,
+        "jobId": WEBHOOKS.job_id(f"{event.id}:replay-1"),
+        "duplicate": False,
+    }
+    assert (await api.get(f"/events/{event.id}")).data["status"] == "received"
+    job = (await api.get(f"/jobs/{put.data['jobId']}")).data
+    assert (job["state"], job["data"]["replay"]) == ("waiting", 1)
+    assert (await api.get(f"/dead-letters/{letter}")).data["replayedJobId"] == put.data["jobId"]
+    again = await api.post(f"/dead-letters/{letter}/replay")
+    assert (again.status, again.json["title"]) == (409, "Conflict")
+    assert (await api.delete(f"/dead-letters/{letter}")).data == {"id": letter, "deleted": True}
+    assert (await api.get(f"/dead-letters/{letter}")).status == 404
+
+
+async def test_what_never_was_a_job_can_not_be_put_back(api: Api) -> None:
+    """409, and the raw bytes are there to be looked at."""
+    letter = await dead_letter(api, b"\xffnonsense", FLOWS.name, FLOWS.job_id("x"))
+    shown = (await api.get(f"/dead-letters/{letter}")).data
+    assert shown["payload"] is None
+    assert shown["raw"]
+    assert (await api.post(f"/dead-letters/{letter}/replay")).status == 409
+    foreign = await dead_letter(api, {"schemaVersion": 99}, FLOWS.name, FLOWS.job_id("y"))
+    assert (await api.post(f"/dead-letters/{foreign}/replay")).status == 409
+
+
+async def test_dead_letters_are_listed_by_queue(api: Api) -> None:
+    """By the queue's full or short name; what is no queue is named."""
+    await dead_letter(api, {"schemaVersion": 99}, FLOWS.name, FLOWS.job_id("x"))
+    assert len((await api.get("/dead-letters", params={"queue": "flow"})).data) == 1
+    assert len((await api.get("/dead-letters", params={"queue": FLOWS.name})).data) == 1
+    assert (await api.get("/dead-letters", params={"queue": "webhook"})).data == []
+    assert fields_of(await api.get("/dead-letters", params={"queue": "x"})) == ["queue"]

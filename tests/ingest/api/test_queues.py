@@ -1,0 +1,170 @@
+"""The queues through the API: counts, lists, pauses, and single jobs."""
+
+import asyncio
+import re
+import time
+from typing import Any
+from urllib.parse import quote
+
+from filas.identity import new_id
+from filas.jobs import FlowJob, flow_job_key
+from filas.policies import FLOWS, QUEUES
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.producer import NewJob
+from filas.queue.worker import Worker
+from tests.ingest.api.serving import Api, fields_of
+from tests.waiting import eventually
+
+COUNTS = {"waiting", "active", "completed", "failed", "delayed"}
+
+
+def flow_job() -> FlowJob:
+    """The first turn of an execution."""
+    return FlowJob(execution_id=new_id(), turn=1, flow_id="greeting")
+
+
+async def no_letters(_letters: Any) -> None:
+    """A sink for dead letters, of which there are none here."""
+
+
+async def test_the_statistics_have_their_documented_shape(api: Api) -> None:
+    """Nothing more, nothing less than the architecture shows."""
+    await api.context.producer.add_flow_job(flow_job())
+    late = flow_job()
+    await api.context.producer.add_flow_job(late, defer_until_ms=int(time.time() * 1000) + 60_000)
+    data = (await api.get("/queue/stats")).data
+    assert set(data) == {"queues", "summary", "timestamp"}
+    assert set(data["queues"]) == {"webhook", "flow", "notification"}
+    for counts in data["queues"].values():
+        assert set(counts) == COUNTS | {"activeJobs"}
+    assert {name: data["queues"]["flow"][name] for name in COUNTS} == {
+        "waiting": 1,
+        "active": 0,
+        "completed": 0,
+        "failed": 0,
+        "delayed": 1,
+    }
+    assert data["summary"] == {
+        "totalWaiting": 1,
+        "totalActive": 0,
+        "totalCompleted": 0,
+        "totalFailed": 0,
+        "totalDelayed": 1,
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", data["timestamp"])
+
+
+async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
+    """While a worker has it, `activeJobs` shows it with its message; cleaned, its record is gone."""
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handle(_context: JobContext, _job: FlowJob) -> None:
+        began.set()
+        await go_on.wait()
+
+    job = flow_job()
+    put = await api.context.producer.add_flow_job(job)
+    function = JobFunction(FLOWS.function, handle, FlowJob)
+    worker = Worker(api.redis, FLOWS, [function], concurrency=2, dead_letters=no_letters)
+    running = asyncio.create_task(worker.run())
+    try:
+        await asyncio.wait_for(began.wait(), 10)
+        flow = (await api.get("/queue/stats")).data["queues"]["flow"]
+        assert (flow["waiting"], flow["active"]) == (0, 1)
+        [active] = flow["activeJobs"]
+        assert set(active) == {"id", "name", "attemptsMade", "processedOn", "data"}
+        assert (active["id"], active["name"], active["attemptsMade"]) == (put.job_id, "run_flow", 1)
+        assert active["data"]["executionId"] == str(job.execution_id)
+        assert abs(active["processedOn"] - time.time() * 1000) < 60_000
+        for action in ("retry", "promote"):
+            assert (await api.post(f"/jobs/{put.job_id}/{action}")).status == 409
+        go_on.set()
+
+        async def completed() -> bool:
+            return bool((await api.get("/queue/stats")).data["queues"]["flow"]["completed"] == 1)
+
+        await eventually(completed)
+    finally:
+        go_on.set()
+        worker.stop()
+        await asyncio.wait_for(running, 20)
+    listed = await api.get("/queue/flow/jobs", params={"state": "completed"})
+    assert [item["id"] for item in listed.data] == [put.job_id]
+    assert (await api.post("/queue/clean")).data["removed"] == 0
+    cleaned = await api.post("/queue/clean", {"queue": "flow", "state": "completed", "olderThanMs": 0})
+    assert cleaned.data == {"removed": 1, "queues": {"flow-processing": 1}}
+    assert (await api.get("/queue/flow/jobs", params={"state": "completed"})).data == []
+
+
+async def test_a_queue_is_paused_and_resumed(api: Api) -> None:
+    """By its full or short name; twice is no error; what is no queue is 404."""
+    assert (await api.post("/queue/flow/pause")).data == {"queue": FLOWS.name, "paused": True, "changed": True}
+    assert await api.context.pauses.all() == {FLOWS.name}
+    assert (await api.post(f"/queue/{FLOWS.name}/pause")).data["changed"] is False
+    assert (await api.post("/queue/flow/resume")).data == {"queue": FLOWS.name, "paused": False, "changed": True}
+    assert await api.context.pauses.all() == set()
+    assert (await api.post("/queue/flow/resume")).data["changed"] is False
+    for action in ("pause", "resume"):
+        assert (await api.post(f"/queue/nothing/{action}")).status == 404
+    assert (await api.get("/queue/nothing/jobs")).status == 404
+
+
+async def test_what_to_clean_is_checked(api: Api) -> None:
+    """422 naming the field; no body means the defaults."""
+    assert (await api.post("/queue/clean")).data == {"removed": 0, "queues": {policy.name: 0 for policy in QUEUES}}
+    assert fields_of(await api.post("/queue/clean", {"queue": "nothing"})) == ["queue"]
+    assert fields_of(await api.post("/queue/clean", {"state": "waiting"})) == ["state"]
+    assert fields_of(await api.post("/queue/clean", {"olderThanMs": -1})) == ["olderThanMs"]
+    assert fields_of(await api.post("/queue/clean", {"olderThan": 5})) == ["olderThan"]
+
+
+async def test_jobs_are_listed_by_state(api: Api) -> None:
+    """Page by page, in the order in which they are due."""
+    put = [await api.context.producer.add_flow_job(flow_job()) for _ in range(3)]
+    first = await api.get("/queue/flow/jobs", params={"limit": "2"})
+    second = await api.get("/queue/flow/jobs", params={"limit": "2", "cursor": first.json["nextCursor"]})
+    assert [item["id"] for item in first.data + second.data] == [result.job_id for result in put]
+    assert second.json["nextCursor"] is None
+    for state in ("delayed", "active", "completed", "failed"):
+        assert (await api.get("/queue/flow/jobs", params={"state": state})).data == []
+    assert fields_of(await api.get("/queue/flow/jobs", params={"state": "lost"})) == ["state"]
+    for cursor in ("nonsense", "LTU=", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5"):
+        assert fields_of(await api.get("/queue/flow/jobs", params={"cursor": cursor})) == ["cursor"]
+
+
+async def test_a_job_is_shown_by_its_id(api: Api) -> None:
+    """Braces, and a slash in a contact, are part of an id."""
+    job = flow_job()
+    put = await api.context.producer.enqueue(NewJob(FLOWS, f"{flow_job_key(job)}:a/b", job))
+    shown = (await api.get(f"/jobs/{quote(put.job_id, safe='')}")).data
+    assert (shown["id"], shown["state"], shown["name"]) == (put.job_id, "waiting", "run_flow")
+    assert shown["data"]["executionId"] == str(job.execution_id)
+
+
+async def test_a_delayed_job_is_promoted(api: Api) -> None:
+    """Due in an hour, and then now."""
+    put = await api.context.producer.add_flow_job(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000)
+    assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "delayed"
+    assert (await api.post(f"/jobs/{put.job_id}/promote")).data == {"id": put.job_id, "outcome": "done"}
+    assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
+
+
+async def test_a_job_waiting_for_its_next_try_is_tried_now(api: Api) -> None:
+    """`retry` of a job that is delayed makes it due."""
+    put = await api.context.producer.add_flow_job(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000)
+    assert (await api.post(f"/jobs/{put.job_id}/retry")).data["outcome"] == "done"
+    assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
+
+
+async def test_a_job_behind_its_group_keeps_its_place(api: Api) -> None:
+    """409: promoting it would break the order of the conversation."""
+    await api.context.producer.add_flow_job(flow_job(), group="console:+55")
+    second = await api.context.producer.add_flow_job(flow_job(), group="console:+55")
+    reply = await api.post(f"/jobs/{second.job_id}/promote")
+    assert (reply.status, reply.json["title"]) == (409, "Conflict")
+
+
+async def test_a_waiting_job_is_cancelled(api: Api) -> None:
+    """The wish is taken; the worker ends the job when it meets it."""
+    put = await api.context.producer.add_flow_job(flow_job())
+    assert (await api.post(f"/jobs/{put.job_id}/cancel")).data == {"id": put.job_id, "outcome": "done"}
