@@ -56,4 +56,5 @@ async def _ring_has_older(redis: Redis, ring: str, before: int) -> bool:
         return False
     _, _, rest = last.partition(b'"finishedOn":')
     digits = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
-    return int(digits or 0) < before
+    finished: int = int(digits or 0)
+    return finished < before

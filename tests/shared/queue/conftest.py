@@ -1,0 +1,63 @@
+"""A Redis of their own for the queue's tests, and workers that are stopped whatever happens."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from filas.policies import QueuePolicy
+from filas.queue.connection import Redis, connect_url
+from filas.queue.functions import JobFunction
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from filas.queue.worker import Worker
+from tests.shared.queue.jobs import QUICK, Letters
+
+StartWorker = Callable[..., Worker]
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A connection to an empty database."""
+    connection = connect_url(redis_url)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def producer(redis: Redis) -> Producer:
+    """Puts jobs there."""
+    return Producer(redis)
+
+
+@pytest.fixture
+def stats(redis: Redis) -> QueueStats:
+    """Looks there."""
+    return QueueStats(redis)
+
+
+@pytest.fixture
+def letters() -> Letters:
+    """Takes the dead letters of `start_worker`'s workers."""
+    return Letters()
+
+
+@pytest.fixture
+async def start_worker(redis: Redis, letters: Letters) -> AsyncIterator[StartWorker]:
+    """Starts a worker in the background: `start_worker([functions], **what Worker takes)`."""
+    running: list[tuple[Worker, asyncio.Task[None]]] = []
+
+    def start(
+        functions: list[JobFunction], *, on: Redis | None = None, policy: QueuePolicy = QUICK, **options: Any
+    ) -> Worker:
+        options.setdefault("dead_letters", letters)
+        options.setdefault("drain_s", 5.0)
+        worker = Worker(on or redis, policy, functions, **options)
+        running.append((worker, asyncio.create_task(worker.run())))
+        return worker
+
+    yield start
+    for worker, _ in running:
+        worker.stop()
+    await asyncio.gather(*(task for _, task in running))
