@@ -50,7 +50,7 @@ class ExecutionRelay:
         self._rows = rows
         self._grace_s = grace_s
 
-    async def due(self, limit: int, after: NewJob | None) -> list[NewJob]:
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """One page of jobs, the longest unfinished first; `after` is the last of the page before."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
         return [due_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]

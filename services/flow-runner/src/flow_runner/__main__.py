@@ -1,0 +1,17 @@
+"""`python -m flow_runner`."""
+
+import asyncio
+import os
+import sys
+
+from filas.settings import FlowRunnerSettings
+from filas.web import run_service
+from flow_runner.app import serve
+
+
+async def _serve(settings: FlowRunnerSettings, stop: asyncio.Event) -> None:
+    await serve(settings, stop, os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(run_service("flow-runner", FlowRunnerSettings, _serve, os.environ))

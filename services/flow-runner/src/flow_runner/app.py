@@ -1,0 +1,116 @@
+"""The composition root of flow-runner: what is made of what, started and stopped in order."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+from filas import logs
+from filas.identity import new_id
+from filas.jobs import FlowJob
+from filas.outbound import OutboundClient
+from filas.policies import FLOWS
+from filas.queue.connection import Redis, connect
+from filas.queue.functions import JobFunction
+from filas.queue.producer import Producer
+from filas.queue.relay import Relay
+from filas.queue.worker import Worker
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from filas.repository.pauses import PauseRepository
+from filas.repository.secrets import SecretRepository
+from filas.secrets import SecretBox
+from filas.settings import FlowRunnerSettings
+from filas.web import Health, build_private_app, serve_app
+from flow_runner.engine import Engine
+from flow_runner.executions import Executions
+from flow_runner.flow_secrets import FlowSecrets
+from flow_runner.outbox import ExecutionRelay, Outbox
+from flow_runner.plans import Plans
+from flow_runner.run_flow import RunFlow
+from flow_runner.timers import Timers
+from flow_runner.wall_clock import WallClock
+
+log = logs.get_logger(__name__)
+
+DRAIN_S = 20.0
+"""How long a stopping process lets its turns come to their next node."""
+
+
+class FlowRunner:
+    """One worker process. `run` works until `stop` is set and what runs then has been written."""
+
+    def __init__(
+        self,
+        settings: FlowRunnerSettings,
+        environ: Mapping[str, str],
+        redis: Redis,
+        database: Database,
+        outbound: OutboundClient,
+    ) -> None:
+        self.health = Health()
+        self.health.add("redis", lambda: redis.problem)
+        self.health.add("postgres", lambda: database.problem)
+        rows = ExecutionRepository(database)
+        producer = Producer(redis)
+        clock = WallClock()
+        box = SecretBox(settings.secrets.filas_secret_key.reveal())
+        secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
+        self.executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer).put)
+        engine = Engine(self.executions, outbound, secrets, clock)
+        run_flow = RunFlow(
+            self.executions, Plans(FlowRepository(database)), engine, clock, lambda: self.health.draining
+        )
+        self._timers = Timers(rows, producer, clock.now)
+        self._relay = Relay(redis, producer, ExecutionRelay(rows))
+        self._worker = Worker(
+            redis,
+            FLOWS,
+            [JobFunction(FLOWS.function, run_flow, FlowJob)],
+            concurrency=settings.flow_runner_concurrency,
+            dead_letters=DeadLetterRepository(database).insert_many,
+            pauses=PauseRepository(database),
+            store_problem=lambda: database.problem,
+            on_data_lost=self._relay.data_lost,
+            drain_s=DRAIN_S,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop`; a part that fails ends the process, to be started anew by its supervisor."""
+        async with asyncio.TaskGroup() as group:
+            beside = [
+                group.create_task(part)
+                for part in (self.executions.keep_leases(), self._timers.run(), self._relay.run())
+            ]
+            worker = group.create_task(self._worker.run())
+            stopping = group.create_task(stop.wait())
+            await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
+            # From here on a turn ends at its next node; leases are kept until the last one has ended.
+            self.health.draining = True
+            self._worker.stop()
+            await worker
+            await self.executions.drain()
+            for task in (*beside, stopping):
+                task.cancel()
+
+
+async def serve(settings: FlowRunnerSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
+    """The process: comes up though Redis and Postgres are away, and says so on its private listener."""
+    redis = connect(settings.redis)
+    database = Database(
+        settings.postgres.database_url.reveal(),
+        application_name="filas-flow-runner",
+        max_size=settings.postgres.database_pool_size,
+    )
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(redis.close)
+        stack.push_async_callback(database.close)
+        database.start()
+        allowed = settings.outbound
+        outbound = await stack.enter_async_context(OutboundClient(allowed.outbound_allow, ports=allowed.outbound_ports))
+        runner = FlowRunner(settings, environ, redis, database, outbound)
+        app = build_private_app(runner.health)
+        await stack.enter_async_context(serve_app(app, settings.admin.admin_host, settings.flow_runner_admin_port))
+        await runner.run(stop)

@@ -1,0 +1,176 @@
+"""flow-runner as a process of its own, over real stores, and somebody outside who is called."""
+
+import asyncio
+import os
+import socket
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from filas.jobs import FlowJob
+from filas.models import DueExecution, ExecutionWithSteps, NewExecution
+from filas.queue.connection import connect_url
+from filas.queue.producer import Producer
+from filas.repository.database import Database
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from flow_runner.outbox import group_of
+from tests.waiting import eventually
+
+
+@dataclass
+class Receiver:
+    """An HTTP server that keeps the idempotency key of every call, and answers when it is let."""
+
+    url: str
+    calls: list[str] = field(default_factory=list)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@asynccontextmanager
+async def receiving() -> AsyncIterator[Receiver]:
+    """A receiver on a port of the loopback, its gate open."""
+    receiver = Receiver("")
+    receiver.gate.set()
+
+    async def handle(request: web.Request) -> web.Response:
+        receiver.calls.append(request.headers["Idempotency-Key"])
+        await receiver.gate.wait()
+        return web.json_response({"name": "Ana"})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield receiver
+    finally:
+        receiver.gate.set()
+        await runner.cleanup()
+
+
+class Stores:
+    """The two stores as a test uses them: starts executions as ingest does, and looks at what became of them."""
+
+    def __init__(self, database: Database, producer: Producer) -> None:
+        self.executions = ExecutionRepository(database)
+        self.flows = FlowRepository(database)
+        self.database = database
+        self._producer = producer
+
+    async def start(self, count: int = 1, contact: str | None = None) -> list[UUID]:
+        """Executions of the flow `flow`, each with its job; each in a conversation of its own unless given."""
+        starts = [self._new(contact or f"contact-{number}") for number in range(count)]
+        due: list[DueExecution] = []
+        for answer in await self.executions.start_many(starts):
+            assert not isinstance(answer, BaseException), answer
+            due += answer
+        for row in due:
+            job = FlowJob(execution_id=row.id, turn=row.turn, flow_id=row.flow_id)
+            await self._producer.add_flow_job(job, group=group_of(row.channel, row.contact))
+        return [row.id for row in due]
+
+    async def finished(self, executions: list[UUID], timeout: float = 40.0) -> list[ExecutionWithSteps]:
+        """The executions, once all have ended."""
+
+        async def all_ended() -> list[ExecutionWithSteps]:
+            found = [await self.get(each) for each in executions]
+            return found if all(each.ended_at for each in found) else []
+
+        return await eventually(all_ended, timeout)
+
+    async def get(self, execution: UUID) -> ExecutionWithSteps:
+        found = await self.executions.get(execution)
+        assert found is not None
+        return found
+
+    async def put_flow(self, definition: dict[str, Any]) -> None:
+        await self.flows.put("flow", definition, "flow", publish=True)
+
+    def _new(self, contact: str) -> tuple[UUID, list[NewExecution]]:
+        event = uuid.uuid4()
+        trigger = msgspec.json.encode({"webhook": {"body": {"text": "oi"}, "headers": {}, "queryParams": {}}})
+        execution = NewExecution(
+            id=uuid.uuid4(),
+            event_id=event,
+            flow_id="flow",
+            node_id="start",
+            channel="demo",
+            contact=contact,
+            trigger=trigger.decode(),
+        )
+        return event, [execution]
+
+
+@asynccontextmanager
+async def stores(postgres: str, redis: str) -> AsyncIterator[Stores]:
+    """Connected, and closed in the end."""
+    database = Database(postgres, application_name="test")
+    connection = connect_url(redis)
+    database.start()
+    await database.wait_ready(20)
+    try:
+        yield Stores(database, Producer(connection))
+    finally:
+        await database.close()
+        await connection.close()
+
+
+class Process:
+    """`python -m flow_runner`."""
+
+    def __init__(self, postgres: str, redis: str) -> None:
+        address = urlsplit(redis)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self._environ = os.environ | {
+            "DATABASE_URL": postgres,
+            "REDIS_HOST": address.hostname or "",
+            "REDIS_PORT": str(address.port),
+            "REDIS_DB": address.path.strip("/") or "0",
+            "FILAS_SECRET_KEY": "a key for tests",
+            "FLOW_RUNNER_ADMIN_PORT": str(self.port),
+            "OUTBOUND_ALLOW": "127.0.0.0/8",
+            "LOG_FORMAT": "console",
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> "Process":
+        self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", "flow_runner", env=self._environ)
+        return self
+
+    async def kill(self) -> None:
+        """As the kernel does it: nothing is written, nothing is given back."""
+        assert self._process is not None
+        self._process.kill()
+        await self._process.wait()
+
+    async def stop(self) -> int:
+        """As a deployment does it; gives the exit code."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.terminate()
+        return await asyncio.wait_for(self._process.wait(), 30)
+
+
+@asynccontextmanager
+async def running(postgres: str, redis: str) -> AsyncIterator[Process]:
+    """A process that runs, and is killed in the end if it still does."""
+    process = await Process(postgres, redis).start()
+    try:
+        yield process
+    finally:
+        assert process._process is not None
+        if process._process.returncode is None:
+            await process.kill()

@@ -1,0 +1,151 @@
+"""flow-runner over real stores: what it promises when processes die, stores restart and several run at once."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import aiohttp
+
+from filas.models import ExecutionWithSteps
+from filas_local.servers import PostgresServer, RedisServer
+from tests.flow_runner.harness import chain, flow, node
+from tests.flow_runner.processes import receiving, running, stores
+from tests.waiting import eventually
+
+HI = node("hi", "message", text="Olá {{ vars.nome }}!")
+NAME = [{"name": "nome", "default": "ninguém"}]
+
+
+def _call(url: str) -> dict[str, Any]:
+    return node("call", "api", method="POST", url=url, responseMapping=[{"variable": "nome", "path": "body.name"}])
+
+
+def _visited(execution: ExecutionWithSteps) -> list[str]:
+    return [step.node_id for step in execution.steps]
+
+
+async def test_a_flow_runs_from_its_job_to_its_end(postgres_dsn: str, redis_url: str) -> None:
+    """Condition, call, short delay and message; the notification is recorded, the steps are all there."""
+    rule = {"variable": "{{ webhook.body.text }}", "operator": "equals", "value": "oi"}
+    async with receiving() as receiver, stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
+        is_hi, wait = node("is-hi", "condition", rules=[rule]), node("wait", "delay", ms=300)
+        edges = "start>is-hi is-hi.true>call call>wait wait>hi"
+        await store.put_flow(flow(is_hi, _call(receiver.url), wait, HI, edges=edges, variables=NAME))
+        [done] = await store.finished(await store.start())
+        assert (done.status, done.error) == ("succeeded", None)
+        assert _visited(done) == ["start", "is-hi", "call", "wait", "hi"]
+        assert receiver.calls == [f"{done.id}:3"]
+        row = await store.database.fetchrow("select * from notifications")
+        assert row is not None
+        assert (row["recipient"], row["idempotency_key"]) == ("contact-0", f"{done.id}:5")
+        assert "Olá Ana!" in row["payload"]
+
+
+async def test_a_killed_process_repeats_its_call_under_the_same_key(postgres_dsn: str, redis_url: str) -> None:
+    """Killed between the effect and its checkpoint: the next process finishes every execution, once."""
+    async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(_call(receiver.url), HI, variables=NAME))
+        receiver.gate.clear()
+        async with running(postgres_dsn, redis_url) as process:
+            executions = await store.start(10)
+            await eventually(lambda: len(receiver.calls) == 10, 30)
+            await process.kill()
+        receiver.gate.set()
+        async with running(postgres_dsn, redis_url):
+            done = await store.finished(executions)
+        assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "call", "hi"))}
+        assert Counter(receiver.calls) == {f"{each.id}:2": 2 for each in done}
+        assert await store.database.fetchval("select count(*) from notifications") == 10
+
+
+async def test_two_processes_never_run_one_execution_at_once(postgres_dsn: str, redis_url: str) -> None:
+    """Each call is made once though two workers take jobs."""
+    async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(_call(receiver.url), HI, variables=NAME))
+        async with running(postgres_dsn, redis_url), running(postgres_dsn, redis_url):
+            done = await store.finished(await store.start(50))
+        assert {each.status for each in done} == {"succeeded"}
+        assert Counter(receiver.calls) == {f"{each.id}:2": 1 for each in done}
+
+
+async def test_a_delay_survives_the_restart_of_everything(own_postgres: PostgresServer, own_redis: RedisServer) -> None:
+    """Worker killed, both stores killed, Redis emptied: the flow goes on in time from its delay."""
+    dsn = own_postgres.dsn()
+    async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url) as process:
+        await store.put_flow(chain(node("wait", "delay", ms=4000), HI, variables=NAME))
+        executions = await store.start(5)
+
+        async def all_wait() -> bool:
+            return {(await store.get(each)).status for each in executions} == {"waiting-timer"}
+
+        await eventually(all_wait, 20)
+        await process.kill()
+    own_redis.kill()
+    own_postgres.kill()
+    await asyncio.to_thread(own_postgres.start)
+    await asyncio.to_thread(own_redis.start)
+    own_redis.execute("FLUSHALL")
+    async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url):
+        done = await store.finished(executions)
+    assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "wait", "hi"))}
+
+
+async def test_a_stopped_process_hands_its_executions_on(postgres_dsn: str, redis_url: str) -> None:
+    """SIGTERM: the running turn ends at its next node and is saved; nothing is repeated; the exit code is 0."""
+    async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
+        second = _call(receiver.url) | {"id": "second"}
+        await store.put_flow(chain(_call(receiver.url), second, HI, variables=NAME))
+        receiver.gate.clear()
+        async with running(postgres_dsn, redis_url) as process:
+            executions = await store.start(5)
+            await eventually(lambda: len(receiver.calls) == 5, 30)
+            stopping = asyncio.create_task(process.stop())
+            await _unready(process.port)
+            receiver.gate.set()
+            assert await stopping == 0
+        assert len(receiver.calls) == 5, "the second call is left to the next process"
+        async with running(postgres_dsn, redis_url):
+            done = await store.finished(executions)
+        assert {each.status for each in done} == {"succeeded"}
+        assert set(Counter(receiver.calls).values()) == {1}
+
+
+async def _unready(port: int) -> None:
+    async with aiohttp.ClientSession() as session:
+
+        async def says_so() -> bool:
+            async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+                return answer.status == 503
+
+        await eventually(says_so)
+
+
+async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresServer, own_redis: RedisServer) -> None:
+    """It comes up while both stores are away, says which, and is ready when they are back."""
+    own_redis.kill()
+    own_postgres.kill()
+    async with running(own_postgres.dsn(), own_redis.url) as process, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{process.port}"
+
+        async def ready() -> dict[str, Any] | None:
+            try:
+                async with session.get(f"{url}/readyz") as answer:
+                    return {"status": answer.status, **await answer.json()}
+            except aiohttp.ClientError:
+                return None
+
+        async def names_both() -> bool:
+            said = await ready()
+            return said is not None and set(said.get("problems", {})) >= {"postgres", "redis"}
+
+        async def is_ready() -> bool:
+            said = await ready()
+            return said is not None and said["status"] == 200
+
+        await eventually(names_both, 30)
+        async with session.get(f"{url}/livez") as alive:
+            assert alive.status == 200
+        await asyncio.to_thread(own_postgres.start)
+        await asyncio.to_thread(own_redis.start)
+        await eventually(is_ready, 30)
+        assert await process.stop() == 0
