@@ -48,6 +48,7 @@ class Serving:
     """A running listener and its stores."""
 
     port: int
+    redis_url: str
     public: Public
     session: ClientSession
     redis: Redis
@@ -96,7 +97,7 @@ async def serving(redis_url: str, dsn: str, *webhooks: Webhook, **options: Any) 
             serve_app(public.app, "127.0.0.1", 0, shutdown_s=1, auto_decompress=False) as port,
             ClientSession() as session,
         ):
-            running = Serving(port, public, session, redis, database)
+            running = Serving(port, redis_url, public, session, redis, database)
             await running.put(*webhooks)
             yield running
     finally:

@@ -1,0 +1,242 @@
+"""From an accepted webhook to executions and their jobs, with the real worker on real stores."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from filas import jobs
+from filas.models import ConversationRule, Webhook
+from filas.policies import FLOWS, WEBHOOKS
+from filas.queue.connection import connect_url
+from filas.queue.producer import Producer
+from filas.queue.relay import Relay
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.events import EventRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.flows import FlowRepository
+from filas_local.servers import PostgresServer
+from ingest.event_jobs import event_jobs
+from ingest.process import Processor
+from ingest.stores import Stores
+from ingest.work import EventRelaySource
+from ingest.worker_app import build_worker
+from tests.ingest.serving import DEDUPED, Serving, serving, webhook
+from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
+from tests.ingest.test_receive import META, signed
+from tests.waiting import eventually
+
+FLOW: dict[str, Any] = {
+    "schemaVersion": 1,
+    "name": "Welcome",
+    "nodes": [{"id": "start", "type": "webhook", "data": {"mode": "trigger"}}],
+    "edges": [],
+}
+
+
+@contextlib.asynccontextmanager
+async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Relay]:
+    """The worker beside the listener, and its relay, which is only given the run that a test asks for."""
+    redis = connect_url(app.redis_url)
+    relay = Relay(redis, Producer(redis), EventRelaySource(EventRepository(app.database), grace_s=grace_s))
+    worker = build_worker(Stores(redis, app.database), relay, 10)
+    running = asyncio.create_task(worker.run())
+    try:
+        yield relay
+    finally:
+        worker.stop()
+        await running
+        await redis.close()
+
+
+@contextlib.asynccontextmanager
+async def published(redis_url: str, dsn: str, *webhooks: Webhook) -> AsyncIterator[Serving]:
+    """A listener whose webhooks start a flow that is published."""
+    async with serving(redis_url, dsn, *webhooks) as app:
+        await FlowRepository(app.database).put("welcome", FLOW, "Welcome", publish=True)
+        yield app
+
+
+async def status_of(app: Serving, event_id: str) -> str | None:
+    """The event's present status."""
+    event = await app.events.get(UUID(event_id))
+    return event.status if event is not None else None
+
+
+async def until_done(app: Serving, event_id: str, status: str = "processed") -> None:
+    """Wait until the event has ended so."""
+
+    async def done() -> bool:
+        return await status_of(app, event_id) == status
+
+    await eventually(done, message=f"event {event_id} did not become {status}")
+
+
+async def executions(database: Database, **filters: Any) -> list[Any]:
+    """The executions, the oldest first."""
+    page = await ExecutionRepository(database).search(**filters)
+    return page.items[::-1]
+
+
+async def flow_jobs(app: Serving) -> list[dict[str, Any]]:
+    """The messages of the jobs in `flow-processing`."""
+    ids = await app.redis.command("ZRANGE", FLOWS.name, 0, -1)
+    return [json.loads(await app.redis.command("GET", b"arq:job:" + one))["k"]["job"] for one in ids]
+
+
+async def test_a_message_becomes_an_execution_and_its_job(redis_url: str, postgres_dsn: str) -> None:
+    """In the published version, in the contact's conversation; the event is processed."""
+    async with published(redis_url, postgres_dsn, META) as app, working(app):
+        _, receipt = await app.post("whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"))))
+        await until_done(app, receipt["eventId"])
+        (execution,) = await executions(app.database)
+        assert (str(execution.event_id), execution.flow_id, execution.version) == (receipt["eventId"], "welcome", 1)
+        assert execution.conversation_id is not None
+
+        async def put() -> Any:
+            return await flow_jobs(app)
+
+        (job,) = await eventually(put)
+        assert (job["executionId"], job["turn"], job["reason"]) == (str(execution.id), 1, "start")
+
+
+async def test_a_status_is_ignored(redis_url: str, postgres_dsn: str) -> None:
+    """It starts nothing, and is done."""
+    async with published(redis_url, postgres_dsn, META) as app, working(app):
+        _, receipt = await app.post("whatsapp", *signed(whatsapp(statuses=[DELIVERED])))
+        await until_done(app, receipt["eventId"], "ignored")
+        assert await executions(app.database) == []
+
+
+async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_dsn: str) -> None:
+    """In batches; and each conversation's jobs in the order of its messages."""
+    rule = ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")
+    async with published(redis_url, postgres_dsn, webhook(conversation=rule)) as app, working(app):
+        count = 120
+        answers = await asyncio.gather(
+            *(app.post("orders", {"from": str(number % 7), "text": str(number)}) for number in range(count))
+        )
+        for _, receipt in answers:
+            await until_done(app, receipt["eventId"])
+        found = await executions(app.database, limit=500)
+        assert sorted(str(one.event_id) for one in found) == sorted(receipt["eventId"] for _, receipt in answers)
+
+
+async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgres_dsn: str) -> None:
+    """As after a crash between the transaction and the job's end."""
+    async with published(redis_url, postgres_dsn, META) as app:
+        await app.post(
+            "whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"), text_message("5522", "oi", "w2")))
+        )
+        messages: list[Any] = [job.message for event in await app.events.unfinished(0, 10) for job in event_jobs(event)]
+        for message in messages:
+            assert message.recorded
+        processor = Processor(app.events, ExecutionRepository(app.database), Producer(app.redis))
+        decoded = [decoded_job(message) for message in messages]
+        first = await processor.process(decoded)
+        again = await processor.process([*decoded, *decoded])
+        assert again == [*first, *first]
+        assert len(await executions(app.database)) == 2
+        assert len(await flow_jobs(app)) == 2
+
+
+def decoded_job(message: Any) -> Any:
+    """A message as a worker gets it."""
+    return jobs.decode(WEBHOOKS, msgspec.json.decode(msgspec.json.encode(message)), jobs.WebhookJob)
+
+
+async def test_what_cannot_be_started_fails_alone(redis_url: str, postgres_dsn: str) -> None:
+    """No published flow, a template that fails: dead letters with their reason, beside executions that start."""
+    lost = webhook("lost", flow_id="nowhere")
+    bad = webhook("bad", conversation=ConversationRule(channel="c", contact="{{ body.from | nonsense }}"))
+    async with published(redis_url, postgres_dsn, lost, bad, webhook()) as app:
+        answers = [await app.post(path, {"from": "1"}) for path in ("lost", "orders", "bad")]
+        ids = [receipt["eventId"] for _, receipt in answers]
+        async with working(app):
+            await until_done(app, ids[0], "failed")
+            await until_done(app, ids[1])
+            await until_done(app, ids[2], "failed")
+            letters = (await DeadLetterRepository(app.database).list(WEBHOOKS.name)).items
+            assert {letter.job_id for letter in letters} == {answers[0][1]["jobId"], answers[2][1]["jobId"]}
+            assert {letter.attempts for letter in letters} == {1}
+            assert len(await executions(app.database)) == 1
+
+
+async def test_a_job_that_is_none_is_a_dead_letter_at_once(redis_url: str, postgres_dsn: str) -> None:
+    """Its bytes are kept, and the worker goes on."""
+    async with published(redis_url, postgres_dsn, webhook()) as app, working(app):
+        await app.redis.command("SET", "arq:job:{webhook-processing}:broken", b"{not json")
+        await app.redis.command("ZADD", WEBHOOKS.name, 1, "{webhook-processing}:broken")
+
+        async def dead() -> Any:
+            return (await DeadLetterRepository(app.database).list(WEBHOOKS.name)).items
+
+        (letter,) = await eventually(dead)
+        assert letter.error.kind
+        _, receipt = await app.post("orders", {})
+        await until_done(app, receipt["eventId"])
+
+
+async def test_jobs_lost_with_redis_are_put_back(redis_url: str, postgres_dsn: str) -> None:
+    """The relay reads them from their rows; what is done already stays done, and nothing is done twice."""
+    async with published(redis_url, postgres_dsn, META, webhook()) as app:
+        _, one = await app.post("whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"))))
+        _, two = await app.post("orders", b"\xff", {"Content-Type": "image/png"})
+        await app.redis.command("FLUSHDB")
+        async with working(app, grace_s=0.0) as relay:
+            assert await relay.sweep() == 2
+            await until_done(app, one["eventId"])
+            await until_done(app, two["eventId"])
+            assert await relay.sweep() == 0
+            assert len(await executions(app.database)) == 2
+
+
+async def test_the_relay_goes_through_all_of_a_long_table(redis_url: str, postgres_dsn: str) -> None:
+    """Page by page, a row that can't be read passed over; and leaves alone whose job is there."""
+    async with published(redis_url, postgres_dsn, DEDUPED) as app:
+        await asyncio.gather(*(app.post("deduped", {"id": number}) for number in range(30)))
+        source = EventRelaySource(app.events, grace_s=0.0)
+        page = await source.due(10)
+        pages = [page]
+        while len(page) == 10:
+            page = await source.due(10, page[-1])
+            pages.append(page)
+        assert [len(one) for one in pages] == [10, 10, 10, 0]
+        assert len({job.key for one in pages for job in one}) == 30
+        assert await Relay(app.redis, Producer(app.redis), source).sweep() == 0
+        assert await EventRelaySource(app.events).due(10) == [], "younger than the grace period"
+
+
+@pytest.mark.timeout(120)
+async def test_what_was_accepted_without_postgres_is_written_and_processed(
+    redis_url: str, own_postgres: PostgresServer
+) -> None:
+    """Row, execution and status, once Postgres is back; no try is used up meanwhile."""
+    async with published(redis_url, own_postgres.dsn(), DEDUPED) as app, working(app):
+        own_postgres.kill()
+
+        async def lost() -> bool:
+            await app.post("deduped", {"id": "probe"})
+            return app.database.problem is not None
+
+        await eventually(lost)
+        answers = [await app.post("deduped", {"id": number}) for number in range(10)]
+        assert {status for status, _ in answers} == {200}
+        own_postgres.start()
+        for _, receipt in answers:
+
+            async def processed(event_id: str = receipt["eventId"]) -> bool:
+                return app.database.problem is None and await status_of(app, event_id) == "processed"
+
+            await eventually(processed, timeout=40)
+        event = await app.events.get(UUID(answers[3][1]["eventId"]))
+        assert event is not None
+        assert (json.loads(event.body), event.duplicate_key, event.remote_address) == ({"id": 3}, "3", "127.0.0.1")
+        assert len(await executions(app.database)) == 11
+        assert (await DeadLetterRepository(app.database).list(WEBHOOKS.name)).items == []
