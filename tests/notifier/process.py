@@ -1,0 +1,149 @@
+"""`python -m notifier` as a process of its own, and what a test needs around it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import aiohttp
+
+from filas.jobs import NotificationJob
+from filas.models import Channel, NotificationWithAttempts
+from filas.queue.connection import connect_url
+from filas.queue.producer import EnqueueResult, Producer
+from filas.repository.channels import ChannelRepository
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.notifications import NotificationRepository
+from filas.secrets import SecretBox
+from tests.e2e.pipeline import free_port
+from tests.notifier.rows import add_notification, opened
+from tests.waiting import eventually
+
+KEY = "key-of-the-tests"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+class NotifierProcess:
+    """Starts, stops and kills one notifier; its standard output and log are read from files."""
+
+    def __init__(self, redis_url: str, postgres_dsn: str, directory: Path, **environ: str) -> None:
+        redis = urlsplit(redis_url)
+        self.port = free_port()
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "REDIS_HOST": redis.hostname or "",
+            "REDIS_PORT": str(redis.port),
+            "REDIS_DB": redis.path.strip("/"),
+            "DATABASE_URL": postgres_dsn,
+            "FILAS_SECRET_KEY": KEY,
+            "OUTBOUND_ALLOW": "127.0.0.1/32",
+            "NOTIFIER_ADMIN_PORT": str(self.port),
+            **environ,
+        }
+        self._output = directory / "notifier.out"
+        self._log = directory / "notifier.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def start(self) -> None:
+        with self._output.open("ab") as output, self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "notifier"], env=self.environ, stdout=output, stderr=log
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended."""
+        assert self._process is not None
+        process = self._process
+        await eventually(lambda: process.poll() is not None, 20, message="the notifier still runs")
+        return process.returncode
+
+    async def ready(self) -> tuple[int, dict[str, object]]:
+        """Status and document of `/readyz`; (0, {}) while nobody listens."""
+        try:
+            async with aiohttp.request("GET", f"http://127.0.0.1:{self.port}/readyz") as answer:
+                return answer.status, await answer.json()
+        except aiohttp.ClientError:
+            return 0, {}
+
+    async def until_ready(self) -> None:
+        async def is_ready() -> bool:
+            return (await self.ready())[0] == 200
+
+        await eventually(is_ready, 20, message=f"the notifier is not ready: {self.log[-2000:]}")
+
+    def close(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+
+class Stage:
+    """The stores with a notifier beside them."""
+
+    def __init__(self, notifier: NotifierProcess, database: Database, producer: Producer) -> None:
+        self.notifier = notifier
+        self.database = database
+        self.rows = NotificationRepository(database)
+        self.dead_letters = DeadLetterRepository(database)
+        self._producer = producer
+
+    async def channel(self, channel_id: str, url: str | None) -> None:
+        """A channel `http` to `url`, or without one a channel `console`."""
+        secret = SecretBox(KEY).seal(SECRET)
+        kind, config = ("http", {"url": url, "secret": secret}) if url else ("console", {})
+        await ChannelRepository(self.database).put(Channel(id=channel_id, type=kind, config=config))
+
+    async def notify(self, channel_id: str, recipient: str = "5511999990000") -> UUID:
+        """A notification and its job, as flow-runner leaves them."""
+        notification_id = await add_notification(self.database, channel_id, recipient=recipient)
+        await self.put_job(notification_id, channel_id, recipient)
+        return notification_id
+
+    async def put_job(self, notification_id: UUID, channel_id: str, recipient: str) -> EnqueueResult:
+        job = NotificationJob(notification_id=notification_id, channel_id=channel_id)
+        return await self._producer.add_notification_job(job, group=f"{channel_id}:{recipient}")
+
+    async def row(self, notification_id: UUID) -> NotificationWithAttempts:
+        found = await self.rows.get(notification_id)
+        assert found is not None
+        return found
+
+    async def until(self, notification_id: UUID, status: str, timeout: float = 20.0) -> NotificationWithAttempts:
+        async def reached() -> bool:
+            return (await self.row(notification_id)).status == status
+
+        await eventually(reached, timeout, message=f"{notification_id} is not {status}: {self.notifier.log[-3000:]}")
+        return await self.row(notification_id)
+
+
+@asynccontextmanager
+async def stage(redis_url: str, postgres_dsn: str, directory: Path, **environ: str) -> AsyncIterator[Stage]:
+    """A running notifier, ready, over these stores; killed at the end if it still runs."""
+    notifier = NotifierProcess(redis_url, postgres_dsn, directory, **environ)
+    redis = connect_url(redis_url)
+    async with opened(postgres_dsn) as database:
+        try:
+            notifier.start()
+            await notifier.until_ready()
+            yield Stage(notifier, database, Producer(redis))
+        finally:
+            notifier.close()
+            await redis.close()
