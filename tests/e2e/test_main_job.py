@@ -188,6 +188,12 @@ async def test_what_the_public_listener_refuses(redis_url: str, postgres_dsn: st
         assert await pipeline.api("GET", "/api/events") == []
 
 
+async def until_more_arrives(outside: Receiver, total: int) -> None:
+    """Wait until the receiver gets a further request, or has had all `total` of them."""
+    before = len(outside.requests)
+    await eventually(lambda: len(outside.requests) > before or before >= total, timeout=60)
+
+
 @pytest.mark.timeout(300)
 async def test_every_worker_killed_in_the_middle_of_200_flows_loses_and_repeats_nothing(
     redis_url: str, postgres_dsn: str, tmp_path: Path
@@ -209,8 +215,7 @@ async def test_every_worker_killed_in_the_middle_of_200_flows_loses_and_repeats_
                 pipeline.start(name)
         # A second round while the queues drain: now the workers are killed in the middle of the work itself.
         for name in ("flow-runner", "notifier", "ingest-worker"):
-            before = len(outside.requests)
-            await eventually(lambda seen=before: len(outside.requests) > seen or len(outside.requests) >= 2 * count, 60)
+            await until_more_arrives(outside, 2 * count)
             pipeline.kill(name)
             pipeline.start(name)
 
