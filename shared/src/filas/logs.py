@@ -69,6 +69,8 @@ def configure(
     root.setLevel(max(least, logging.INFO))
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(max(least, logging.WARNING))
+    # Its warnings are stack traces of a server that is away, which the repository tells in one line.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
 class _ToStructlog(logging.Handler):
