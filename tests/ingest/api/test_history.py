@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from filas.identity import new_id
+from filas.jobs import FlowJob, NotificationJob
 from filas.models import ErrorDetail, NewDeadLetter, NewEvent, NewExecution
 from filas.policies import FLOWS, WEBHOOKS
+from ingest.api.dead_letters import key_of
 from tests.ingest.api.serving import FLOW, Api, fields_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -271,3 +273,12 @@ async def test_dead_letters_are_listed_by_queue(api: Api) -> None:
     assert len((await api.get("/dead-letters", params={"queue": FLOWS.name})).data) == 1
     assert (await api.get("/dead-letters", params={"queue": "webhook"})).data == []
     assert fields_of(await api.get("/dead-letters", params={"queue": "x"})) == ["queue"]
+
+
+def test_a_replays_key_is_its_queues_own() -> None:
+    """Whatever the queue, the job of a replay has the row's key and the replay's number."""
+    row = new_id()
+    flow = FlowJob(execution_id=row, turn=3, flow_id="f", replay=2)
+    notification = NotificationJob(notification_id=row, channel_id="c", replay=1)
+    assert key_of(flow) == f"{row}:3:replay-2"
+    assert key_of(notification) == f"{row}:replay-1"
