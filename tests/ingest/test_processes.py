@@ -1,0 +1,143 @@
+"""`python -m ingest serve` and `work` as processes: how they come up, say how they are, and end."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from filas_local.servers import PostgresServer, RedisServer
+from tests.e2e.pipeline import free_port
+from tests.waiting import eventually
+
+PORTS = {"serve": "INGEST_ADMIN_PORT", "work": "INGEST_WORKER_ADMIN_PORT"}
+
+
+class Process:
+    """One running process and its private listener."""
+
+    def __init__(self, process: asyncio.subprocess.Process, port: int, session: ClientSession) -> None:
+        self.process = process
+        self.port = port
+        self.session = session
+
+    async def get(self, path: str) -> tuple[int, Any]:
+        """Status and text from the private listener; 0 while it does not answer."""
+        try:
+            async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
+                return answer.status, await answer.text()
+        except ClientError:
+            return 0, ""
+
+
+def environment(redis: str, dsn: str, **more: str) -> dict[str, str]:
+    """The variables of a process on these stores."""
+    where = urlsplit(redis)
+    return {
+        **os.environ,
+        "REDIS_HOST": "127.0.0.1",
+        "REDIS_PORT": str(where.port),
+        "REDIS_DB": where.path.strip("/") or "0",
+        "DATABASE_URL": dsn,
+        "FILAS_ADMIN_TOKEN": "token",
+        "FILAS_SECRET_KEY": "a key",
+        "INGEST_PORT": str(free_port()),
+        **more,
+    }
+
+
+@contextlib.asynccontextmanager
+async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Process]:
+    """The process until the block ends; it must then end on SIGTERM, with 0."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ingest", command, env={**variables, PORTS[command]: str(port)},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    async with ClientSession() as session:
+        yield Process(process, port, session)
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, errors.decode()
+    assert b"Traceback" not in errors, errors.decode()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("command", ["serve", "work"])
+async def test_it_comes_up_before_its_stores(
+    command: str, own_redis: RedisServer, own_postgres: PostgresServer
+) -> None:
+    """Alive at once, not ready as long as one is away, which it names; ready when both are there."""
+    own_redis.kill()
+    own_postgres.kill()
+    async with running(command, environment(own_redis.url, own_postgres.dsn())) as process:
+
+        async def answers(path: str, status: int, *words: str) -> bool:
+            found, text = await process.get(path)
+            return found == status and all(word in text for word in words)
+
+        await eventually(lambda: answers("/livez", 200), timeout=20)
+        await eventually(lambda: answers("/readyz", 503, "redis", "postgres"), timeout=10)
+        own_redis.start()
+        own_postgres.start()
+        await eventually(lambda: answers("/readyz", 200), timeout=40)
+        assert (await process.get("/metrics"))[0] == 200
+
+
+@pytest.mark.timeout(120)
+async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
+    """It accepts with one, so it is not to be taken out of service; without both it says so."""
+    async with running("serve", environment(own_redis.url, own_postgres.dsn())) as process:
+
+        async def ready(status: int) -> bool:
+            return (await process.get("/readyz"))[0] == status
+
+        await eventually(lambda: ready(200), timeout=30)
+        own_redis.kill()
+
+        async def noticed() -> bool:
+            return 'filas_store_up{store="redis"} 0.0' in (await process.get("/metrics"))[1]
+
+        await eventually(noticed, timeout=20)
+        assert await ready(200)
+        own_postgres.kill()
+        await eventually(lambda: ready(503), timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "named"),
+    [
+        (["serve"], {"DATABASE_URL": ""}, "DATABASE_URL"),
+        (["serve"], {"INGEST_PORT": "eighty"}, "INGEST_PORT"),
+        (["work"], {"INGEST_WORKER_CONCURRENCY": "0"}, "INGEST_WORKER_CONCURRENCY"),
+        ([], {}, "usage"),
+        (["both"], {}, "usage"),
+    ],
+)
+async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict[str, str], named: str) -> None:
+    """That names the variable; exit 2."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ingest", *arguments,
+        env={**environment("redis://127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/x"), **variables},
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert named in errors.decode()
+    assert len(errors.decode().splitlines()) == 1
+
+
+async def test_the_worker_does_without_what_it_does_not_need() -> None:
+    """Neither the API nor verification nor templates are in its memory until something asks for them."""
+    spared = ("liquid", "jmespath", "filas.secrets", "ingest.api", "ingest.verify")
+    code = f"import ingest.worker_app, sys; print([name for name in {spared} if name in sys.modules])"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert output.decode().strip() == "[]"
