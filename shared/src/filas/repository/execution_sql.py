@@ -87,11 +87,11 @@ with asked as (
     from held h where e.id = h.id
     returning e.*, h.status as status_before
 )
-select a.id as asked_id, c.*, v.vars,
+select a.id as asked_id, a.turn as asked_turn, c.*, v.vars,
     seen.status as seen_status, seen.turn = a.turn as seen_turn,
     extract(epoch from seen.lease_until - clock_timestamp())::float8 as seen_lease_s
 from asked a
-    left join claimed c on c.id = a.id
+    left join claimed c on c.id = a.id and c.turn = a.turn
     left join conversations v on v.id = c.conversation_id
     left join executions seen on seen.id = a.id"""
 

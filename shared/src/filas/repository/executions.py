@@ -101,18 +101,15 @@ class ExecutionRepository:
         RetryLater, which spends no try, where somebody else holds the turn. Claimable are executions that
         are queued, whose wait or retry is due, or whose lease has run out.
         """
-        first: dict[UUID, int] = {}
-        for index, (execution_id, _) in enumerate(turns):
-            first.setdefault(execution_id, index)
-        asked = [turns[index] for index in first.values()]
+        first: dict[tuple[UUID, int], int] = {}
+        for index, turn in enumerate(turns):
+            first.setdefault(turn, index)
+        asked = list(first)
         rows = await self._database.fetch(
-            sql.CLAIM_MANY, [one for one, _ in asked], [turn for _, turn in asked], owner, lease_s
+            sql.CLAIM_MANY, [one for one, _ in asked], [number for _, number in asked], owner, lease_s
         )
-        answers = {row["asked_id"]: _claim(row) for row in rows}
-        return [
-            answers[execution_id] if first[execution_id] == index else _held_elsewhere(SOON_S)
-            for index, (execution_id, _) in enumerate(turns)
-        ]
+        answers = {(row["asked_id"], row["asked_turn"]): _claim(row) for row in rows}
+        return [answers[turn] if first[turn] == index else _held_elsewhere(SOON_S) for index, turn in enumerate(turns)]
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
         """Prolong the leases of these (id, fence) to `lease_s` from now; give the ids that are still held."""

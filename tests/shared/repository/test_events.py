@@ -1,0 +1,146 @@
+"""Events: each is stored once, and a poisoned one fails alone."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filas.errors import Unstorable
+from filas.identity import event_id
+from filas.models import EventReceipt
+from filas.repository.database import Database
+from filas.repository.events import EventRepository
+from tests.shared.repository.builders import BROKEN, NOON, event
+
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+async def test_a_batch_is_stored_and_a_repeat_is_all_duplicates(database: Database) -> None:
+    """A caller that doesn't know whether its first call was written may simply call again."""
+    rows = EventRepository(database)
+    batch = [event() for _ in range(20)]
+    assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=False) for one in batch]
+    assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=True) for one in batch]
+    assert await database.fetchval("select count(*) from events") == 20
+    assert await rows.insert_many([]) == []
+
+
+async def test_of_two_with_one_id_the_first_is_stored(database: Database) -> None:
+    """Within a batch, and between batches at once: exactly one is new."""
+    rows = EventRepository(database)
+    key = event_id("orders", "wamid.1")
+    first, second = event(id=key, body=b"first"), event(id=key, body=b"second")
+    assert await rows.insert_many([first, second]) == [
+        EventReceipt(id=key, duplicate=False),
+        EventReceipt(id=key, duplicate=True),
+    ]
+    stored = await rows.get(key)
+    assert stored is not None
+    assert stored.body == "first"
+    others = [event() for _ in range(5)]
+    answers = await asyncio.gather(*(rows.insert_many(others) for _ in range(4)))
+    flat = [receipt for receipts in answers for receipt in receipts]
+    assert sum(receipt == EventReceipt(id=one.id, duplicate=False) for one in others for receipt in flat) == 5
+
+
+@QUICK
+@given(bad=st.sets(st.integers(0, 12), max_size=5), kind=st.sampled_from(["nul", "surrogate", "broken-json"]))
+async def test_poisoned_events_fail_alone(database: Database, bad: set[int], kind: str) -> None:
+    """NUL in text, a lone surrogate, text that is no JSON: whatever the batch, exactly these are refused."""
+    poison = {
+        "nul": {"remote_address": "192.0.2.1\x00"},
+        "surrogate": {"content_type": "text/\ud800"},
+        "broken-json": {"headers": "{"},
+    }[kind]
+    rows = EventRepository(database)
+    batch = [event(**(poison if number in bad else {})) for number in range(13)]
+    answers = await rows.insert_many(batch)
+    assert {number for number, answer in enumerate(answers) if isinstance(answer, Unstorable)} == bad
+    for number, answer in enumerate(answers):
+        if number not in bad:
+            assert answer == EventReceipt(id=batch[number].id, duplicate=False)
+            assert await rows.get(batch[number].id) is not None
+
+
+async def test_an_event_is_shown_whatever_its_bytes(database: Database) -> None:
+    """UTF-8 as text, also with a NUL in it; anything else in base64; odd escapes in headers survive."""
+    rows = EventRepository(database)
+    text = event(body='{"t":"olá \x00"}'.encode(), headers='{"x":"\\u0000 \\ud800"}')
+    binary = event(body=b"\xff\x00")
+    await rows.insert_many([text, binary])
+    shown = await rows.get(text.id)
+    assert shown is not None
+    assert (shown.body, shown.body_encoding) == ('{"t":"olá \x00"}', "utf-8")
+    assert shown.headers == {"x": "\x00 \ud800"}
+    shown = await rows.get(binary.id)
+    assert shown is not None
+    assert (shown.body, shown.body_encoding) == ("/wA=", "base64")
+
+
+async def test_search_filters_and_pages(database: Database) -> None:
+    """All conditions hold together; pages go from the newest to the oldest without gap or repeat."""
+    rows = EventRepository(database)
+    same_time = [event(received_at=NOON, body=b'{"city":"Recife"}') for _ in range(4)]
+    later = [event(received_at=NOON + timedelta(seconds=1), webhook_id="other") for _ in range(3)]
+    await rows.insert_many([*same_time, *later])
+    await rows.finish_many([same_time[0].id], "processed")
+    seen = []
+    cursor = None
+    while True:
+        page = await rows.search(cursor=cursor, limit=3)
+        seen += [one.id for one in page.items]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 7
+    assert set(seen[:3]) == {one.id for one in later}
+
+    async def found(**conditions: Any) -> int:
+        return len((await rows.search(**conditions)).items)
+
+    assert await found(webhook_id="other") == 3
+    assert await found(status="processed") == 1
+    assert await found(since=NOON + timedelta(seconds=1)) == 3
+    assert await found(until=NOON + timedelta(seconds=1)) == 4
+    assert await found(text="Recife") == 4
+    assert await found(text="Recife", status="processed", webhook_id="orders") == 1
+    assert await found(text="' or '1'='1") == 0
+
+
+async def test_unfinished_goes_through_all_in_order_of_arrival(database: Database) -> None:
+    """Only those old enough and not done; page by page; whole, so that their jobs can be made again."""
+    rows = EventRepository(database)
+    old = [event(received_at=NOON + timedelta(milliseconds=number // 2), group_key="c:1") for number in range(7)]
+    await rows.insert_many([*reversed(old), event()])
+    await rows.finish_many([old[3].id], "ignored")
+    seen = []
+    after = None
+    while page := await rows.unfinished(5.0, 2, after):
+        seen += page
+        after = page[-1].id
+    assert sorted(one.id for one in seen) == sorted(one.id for one in old if one is not old[3])
+    assert [one.received_at for one in seen] == sorted(one.received_at for one in seen)
+    assert next(one for one in seen if one.id == old[0].id) == old[0]
+
+
+async def test_an_event_ends_once(database: Database) -> None:
+    """What has ended stays so; a replay opens it again."""
+    rows = EventRepository(database)
+    one, other = event(), event()
+    await rows.insert_many([one, other])
+    await rows.fail_many([(one.id, BROKEN)])
+    await rows.finish_many([one.id, other.id], "processed")
+    await rows.fail_many([(other.id, BROKEN)])
+    failed, processed = await rows.get(one.id), await rows.get(other.id)
+    assert failed is not None
+    assert processed is not None
+    assert (failed.status, failed.error) == ("failed", BROKEN)
+    assert (processed.status, processed.error) == ("processed", None)
+    assert processed.processed_at is not None
+    assert await rows.reopen(one.id) == one
+    reopened = await rows.get(one.id)
+    assert reopened is not None
+    assert (reopened.status, reopened.error, reopened.processed_at) == ("received", None, None)
+    assert await rows.reopen(event().id) is None

@@ -1,0 +1,200 @@
+"""Notifications: every try leaves its trace, and an unknown outcome is said to be one."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from filas.identity import new_id
+from filas.models import Notification, NotificationOutcome, NotificationWithAttempts
+from filas.repository.database import Database
+from filas.repository.executions import ExecutionRepository
+from filas.repository.notifications import NotificationRepository
+from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notification
+
+
+@pytest.fixture
+def rows(database: Database) -> NotificationRepository:
+    """The repository under test."""
+    return NotificationRepository(database)
+
+
+async def queued(database: Database, count: int = 1) -> list[UUID]:
+    """Notifications that an execution has just recorded."""
+    held = await claimed(database)
+    new = [notification(held.id, seq) for seq in range(1, count + 1)]
+    await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
+    return [one.id for one in new]
+
+
+async def begun(rows: NotificationRepository, row_id: UUID) -> Notification:
+    """The next try's notification."""
+    found = await rows.begin(row_id)
+    assert found is not None
+    return found
+
+
+async def shown(rows: NotificationRepository, row_id: UUID) -> NotificationWithAttempts:
+    """The notification with its tries."""
+    found = await rows.get(row_id)
+    assert found is not None
+    return found
+
+
+def sent(row_id: UUID, attempt: int = 1) -> NotificationOutcome:
+    return NotificationOutcome(
+        id=row_id, attempt=attempt, outcome="sent", status="sent", status_code=200, provider_id="wamid.\x001"
+    )
+
+
+def retry(row_id: UUID, attempt: int = 1) -> NotificationOutcome:
+    due_at = datetime.now(UTC) + timedelta(seconds=2)
+    return NotificationOutcome(
+        id=row_id, attempt=attempt, outcome="retry", status="retrying", status_code=503, error=BROKEN, due_at=due_at
+    )
+
+
+async def test_a_try_is_recorded_before_and_after(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """From queued through a retry to sent, each try with its times and answer."""
+    [row_id] = await queued(database)
+    first = await begun(rows, row_id)
+    assert (first.status, first.attempts, first.uncertain) == ("sending", 1, False)
+    assert [one.outcome for one in (await shown(rows, row_id)).history] == ["sending"]
+    assert await rows.record(retry(row_id))
+    between = await shown(rows, row_id)
+    assert (between.status, between.error) == ("retrying", BROKEN)
+    assert (await begun(rows, row_id)).attempts == 2
+    assert await rows.record(sent(row_id, 2))
+    done = await shown(rows, row_id)
+    assert (done.status, done.error, done.uncertain, done.provider_id) == ("sent", None, False, "wamid.\ufffd1")
+    assert [(one.attempt, one.outcome, one.status_code) for one in done.history] == [
+        (1, "retry", 503),
+        (2, "sent", 200),
+    ]
+    assert all(one.ended_at is not None for one in done.history)
+
+
+async def test_a_settled_notification_is_not_sent_again(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """A late job of it finds nothing to do; nor does one of a row that is not there."""
+    [row_id] = await queued(database)
+    await begun(rows, row_id)
+    await rows.record(sent(row_id))
+    assert await rows.begin(row_id) is None
+    assert await rows.begin(row_id, replay=True) is None
+    assert await rows.begin(new_id()) is None
+    assert (await shown(rows, row_id)).attempts == 1
+
+
+async def test_a_try_whose_end_nobody_saw_is_uncertain(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """The worker died: the receiver may have the message. The row says so for good."""
+    [row_id] = await queued(database)
+    await begun(rows, row_id)
+    second = await begun(rows, row_id)
+    assert (second.attempts, second.uncertain) == (2, True)
+    assert [one.outcome for one in (await shown(rows, row_id)).history] == ["uncertain", "sending"]
+    assert not await rows.record(sent(row_id, 1)), "the later try has the word"
+    late = await shown(rows, row_id)
+    assert (late.status, [one.outcome for one in late.history]) == ("sending", ["sent", "sending"])
+    assert await rows.record(sent(row_id, 2))
+    assert (await shown(rows, row_id)).uncertain
+
+
+async def test_an_outcome_may_be_recorded_twice(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """The answer to the first call may be lost; the second changes nothing."""
+    [row_id] = await queued(database)
+    await begun(rows, row_id)
+    assert await rows.record(sent(row_id))
+    before = await shown(rows, row_id)
+    assert not await rows.record(sent(row_id))
+    assert await shown(rows, row_id) == before
+
+
+async def test_a_batch_is_begun_and_recorded_at_once(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """In the order of the call; a second mention gets nothing."""
+    ids = await queued(database, 4)
+    answers = await rows.begin_many([(row_id, False) for row_id in [*ids, ids[0], new_id()]])
+    assert [one.id if one else None for one in answers] == [*ids, None, None]
+    assert await rows.record_many([sent(ids[0]), retry(ids[1]), sent(new_id())]) == [True, True, False]
+    assert [(await shown(rows, row_id)).status for row_id in ids] == ["sent", "retrying", "sending", "sending"]
+    assert await rows.begin_many([]) == []
+    assert await rows.record_many([]) == []
+
+
+async def test_two_that_begin_at_once_have_two_numbers(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """No try overwrites another's record."""
+    [row_id] = await queued(database)
+    both = await asyncio.gather(rows.begin(row_id), rows.begin(row_id))
+    assert sorted(one.attempts for one in both if one) == [1, 2]
+    assert (await shown(rows, row_id)).uncertain
+
+
+async def test_the_relay_finds_what_is_not_settled(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """Queued, due for a retry, or in the middle of a try; page by page; not what is to wait still."""
+    ids = await queued(database, 6)
+    for row_id in ids[:3]:
+        await begun(rows, row_id)
+    await rows.record_many([sent(ids[0]), retry(ids[1])])
+    seen = []
+    after = None
+    while page := await rows.unfinished(0.0, 2, after):
+        seen += [due.id for due in page]
+        after = page[-1].id
+    assert len(seen) == 4
+    assert set(seen) == set(ids[2:])
+    assert await rows.unfinished(60.0, 10) == []
+    [due] = await rows.unfinished(0.0, 1)
+    assert (due.channel_id, due.recipient) == ("whatsapp", "+5511999990000")
+
+
+async def test_what_failed_may_be_sent_again_by_hand(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """By a replay, or opened again for the relay; what was sent may not."""
+    failed, other, done = await queued(database, 3)
+    await begun(rows, done)
+    await rows.record(sent(done))
+    await rows.fail_many([(failed, BROKEN), (other, BROKEN), (done, BROKEN)])
+    assert (await shown(rows, failed)).error == BROKEN
+    assert (await shown(rows, done)).status == "sent"
+    assert await rows.begin(failed) is None
+    assert (await begun_again(rows, failed)).error is None
+    reopened = await rows.reopen(other)
+    assert reopened is not None
+    assert (await shown(rows, other)).status == "queued"
+    assert await rows.reopen(done) is None
+
+
+async def test_search_filters_and_pages(database: Database, published: str, rows: NotificationRepository) -> None:
+    """All conditions hold together."""
+    ids = await queued(database, 3)
+    await queued(database, 2)
+    await rows.fail_many([(ids[0], BROKEN)])
+    execution_id = (await shown(rows, ids[0])).execution_id
+    assert len((await rows.search(execution_id=execution_id)).items) == 3
+    assert [one.id for one in (await rows.search(status="failed")).items] == [ids[0]]
+    assert (await rows.search(channel_id="none")).items == []
+    first = await rows.search(limit=3)
+    second = await rows.search(limit=3, cursor=first.next_cursor)
+    assert len({one.id for one in [*first.items, *second.items]}) == 5
+    assert second.next_cursor is None
+
+
+async def begun_again(rows: NotificationRepository, row_id: UUID) -> Notification:
+    found = await rows.begin(row_id, replay=True)
+    assert found is not None
+    return found

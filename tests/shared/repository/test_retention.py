@@ -1,0 +1,89 @@
+"""Retention: what is old and done goes, in chunks; everything else stays."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from filas.policies import FLOWS
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.events import EventRepository
+from filas.repository.executions import ExecutionRepository
+from filas.repository.notifications import NotificationRepository
+from filas.repository.retention import Ages, Retention
+from tests.shared.repository.builders import checkpoint, claimed, dead_letter, event, notification, step
+
+NOW = datetime.now(UTC)
+LONG_AGO = NOW - timedelta(days=31)
+LONGER_AGO = NOW - timedelta(days=91)
+
+
+async def count(database: Database, table: str) -> int:
+    number: int = await database.fetchval(f"select count(*) from {table}")
+    return number
+
+
+async def test_old_events_go_unless_their_job_is_not_done(database: Database) -> None:
+    """More than fit into one chunk; those not done are passed by, wherever they stand."""
+    rows = EventRepository(database)
+    old = [event(received_at=LONG_AGO - timedelta(seconds=number)) for number in range(25)]
+    fresh = [event(received_at=NOW) for _ in range(3)]
+    await rows.insert_many([*old, *fresh])
+    open_ids = {old[0].id, old[12].id, old[24].id}
+    await rows.finish_many([one.id for one in [*old, *fresh] if one.id not in open_ids], "processed")
+    counts = await Retention(database, chunk_rows=4).purge(NOW, Ages())
+    assert counts == {"events": 22, "executions": 0, "notifications": 0, "dead_letters": 0}
+    left = {row["id"] for row in await database.fetch("select id from events")}
+    assert left == open_ids | {one.id for one in fresh}
+
+
+async def test_old_executions_go_with_their_steps(database: Database, published: str) -> None:
+    """One that has waited for longer than a month is none of them, nor one that ended just now."""
+    executions = ExecutionRepository(database)
+    old, waiting, late = [await claimed(database) for _ in range(3)]
+    await executions.checkpoint_many(
+        [
+            checkpoint(old, "succeeded", steps=[step(1), step(2)]),
+            checkpoint(waiting, "waiting-timer", steps=[step(1)]),
+            checkpoint(late, "failed", steps=[step(1)]),
+        ]
+    )
+    await database.fetch("update executions set queued_at = $1", LONG_AGO)
+    await database.fetch("update executions set ended_at = $1 where id = $2", LONG_AGO, old.id)
+    assert (await Retention(database).purge(NOW, Ages()))["executions"] == 1
+    assert await executions.get(old.id) is None
+    assert await count(database, "executions") == 2
+    assert await count(database, "steps") == 2
+
+
+async def test_old_notifications_go_with_their_tries(database: Database, published: str) -> None:
+    """Unless they are not settled."""
+    held = await claimed(database)
+    new = [notification(held.id, seq) for seq in (1, 2)]
+    await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
+    rows = NotificationRepository(database)
+    await rows.begin_many([(one.id, False) for one in new])
+    await database.fetch("update notifications set created_at = $1", LONG_AGO)
+    await database.fetch("update notifications set status = 'sent', ended_at = $1 where id = $2", LONG_AGO, new[0].id)
+    assert (await Retention(database).purge(NOW, Ages()))["notifications"] == 1
+    assert await rows.get(new[0].id) is None
+    assert await count(database, "notification_attempts") == 1
+
+
+async def test_dead_letters_are_kept_longer(database: Database) -> None:
+    """90 days by default; the ages are settings."""
+    rows = DeadLetterRepository(database)
+    await rows.insert_many([dead_letter(FLOWS.name, b"{}", failed_at=at) for at in (NOW, LONG_AGO, LONGER_AGO)])
+    assert (await Retention(database).purge(NOW, Ages()))["dead_letters"] == 1
+    assert (await Retention(database).purge(NOW, Ages(dead_letters_days=1)))["dead_letters"] == 1
+
+
+async def test_several_purge_at_once_and_a_budget_is_kept(database: Database) -> None:
+    """They share the rows; without a budget nothing is done, and the next call does it."""
+    rows = EventRepository(database)
+    old = [event(received_at=LONG_AGO) for _ in range(40)]
+    await rows.insert_many(old)
+    await rows.finish_many([one.id for one in old], "processed")
+    assert (await Retention(database).purge(NOW, Ages(), budget_s=0))["events"] == 0
+    both = await asyncio.gather(*(Retention(database, chunk_rows=3).purge(NOW, Ages()) for _ in range(2)))
+    assert sum(counts["events"] for counts in both) == 40
+    assert await count(database, "events") == 0
