@@ -114,6 +114,7 @@ def test_a_rule_for_meta_names_the_channel_and_may_override_the_rest() -> None:
 def test_what_carries_no_message_starts_nothing() -> None:
     """Statuses, and bodies that nobody has documented."""
     reader = ConversationReader("meta", None)
-    for body in (whatsapp(statuses=[{"id": "w", "status": "read", "recipient_id": "1"}]), {}, [], "text", None):
+    bodies: list[Any] = [whatsapp(statuses=[{"id": "w", "status": "read", "recipient_id": "1"}]), {}, [], "text", None]
+    for body in bodies:
         assert reader.turns(scope(body), "k") == []
         assert reader.group("w", scope(body)) is None
