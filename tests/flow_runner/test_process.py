@@ -130,7 +130,7 @@ async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresSe
         async def ready() -> dict[str, Any] | None:
             try:
                 async with session.get(f"{url}/readyz") as answer:
-                    return {"status": answer.status, **await answer.json()}
+                    return {"code": answer.status, **await answer.json()}
             except aiohttp.ClientError:
                 return None
 
@@ -140,7 +140,7 @@ async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresSe
 
         async def is_ready() -> bool:
             said = await ready()
-            return said is not None and said["status"] == 200
+            return said is not None and said["code"] == 200
 
         await eventually(names_both, 30)
         async with session.get(f"{url}/livez") as alive:
