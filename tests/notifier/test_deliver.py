@@ -191,6 +191,17 @@ async def test_a_bug_in_a_channel_is_a_try_that_failed(world: World) -> None:
     assert outcomes(await world.row(notification_id)) == ["uncertain"]
 
 
+async def test_a_reason_that_is_no_unicode_is_recorded_as_far_as_it_is(world: World) -> None:
+    world.channel.script = [Never(reason="the receiver said \udcff" + "x" * 5000, kind="http-status")]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryFailed):
+        await world.deliver(notification_id, FIRST)
+    error = (await world.row(notification_id)).error
+    assert error is not None
+    assert error.message.startswith("the receiver said \\udcffxxx")
+    assert len(error.message) == 500
+
+
 async def test_while_channels_can_not_be_read_no_try_begins(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
     world.away = True

@@ -20,6 +20,8 @@ from filas.policies import NOTIFICATIONS
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.directory import ChannelUnusable, KnownChannel
 
+MAX_REASON = 500
+
 log = logs.get_logger(__name__)
 
 
@@ -174,7 +176,9 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
 
 def _detail(result: TryAgain | Never) -> ErrorDetail:
     status = None if result.status_code is None else {"status": result.status_code}
-    return ErrorDetail(kind=result.kind, message=result.reason, detail=status)
+    # Others share the statement that writes it: a lone surrogate from outside must not fail it for them.
+    message = result.reason.encode("utf-8", "backslashreplace").decode()[:MAX_REASON]
+    return ErrorDetail(kind=result.kind, message=message, detail=status)
 
 
 def _delay_s(result: TryAgain, this_try: Try) -> float:
