@@ -2,13 +2,13 @@
 (Messenger, Instagram). One body can carry up to a thousand of them, of many contacts.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from ingest.providers.message import IncomingMessage, clean_contact
 
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
+_LISTS = ("messages", "statuses")
 _CHANNELS = {"page": "messenger", "instagram": "instagram"}
 
 
@@ -27,7 +27,7 @@ class Meta:
 
     def split(self, document: Any) -> list[Any]:
         """One document a message or status, in their order, each with its own contact's profile alone."""
-        items = list(_items(document))
+        items = _items(document)
         if len(items) < 2:
             return [document]
         return [_alone(document, item) for item in items]
@@ -49,7 +49,7 @@ class Meta:
 
 def duplicate_key(document: Any) -> str | None:
     """A message's id, or a status's id and state. None for a document of none, or of several."""
-    items = list(_items(document))
+    items = _items(document)
     if len(items) != 1:
         return None
     item = items[0]
@@ -63,15 +63,19 @@ def duplicate_key(document: Any) -> str | None:
     return f"{identity}:{content.get('status')}"
 
 
-def _items(document: Any) -> Iterator[_Item]:
-    for entry in _dicts(_dict(document).get("entry")):
+def _items(document: Any) -> list[_Item]:
+    """Every message and status in their order. Asked several times a request, so plainly written."""
+    found: list[_Item] = []
+    for entry in _dicts(document.get("entry") if isinstance(document, dict) else None):
         for change in _dicts(entry.get("changes")):
-            value = _dict(change.get("value"))
-            for name in ("messages", "statuses"):
-                for content in _dicts(value.get(name)):
-                    yield _Item(entry, change, name, content)
-        for content in _dicts(entry.get("messaging")):
-            yield _Item(entry, None, "messaging", content)
+            value = change.get("value")
+            if isinstance(value, dict):
+                for name in _LISTS:
+                    if name in value:
+                        found += [_Item(entry, change, name, content) for content in _dicts(value[name])]
+        if "messaging" in entry:
+            found += [_Item(entry, None, "messaging", content) for content in _dicts(entry["messaging"])]
+    return found
 
 
 def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
