@@ -26,6 +26,20 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
+async def connect_more(redis_url: str) -> AsyncIterator[Callable[[str], Redis]]:
+    """More connections, to this database or another address: `connect_more("")`. Closed after the workers."""
+    opened: list[Redis] = []
+
+    def connect_another(url: str) -> Redis:
+        opened.append(connect_url(url or redis_url))
+        return opened[-1]
+
+    yield connect_another
+    for connection in opened:
+        await connection.close()
+
+
+@pytest.fixture
 def producer(redis: Redis) -> Producer:
     """Puts jobs there."""
     return Producer(redis)
@@ -44,7 +58,9 @@ def letters() -> Letters:
 
 
 @pytest.fixture
-async def start_worker(redis: Redis, letters: Letters) -> AsyncIterator[StartWorker]:
+async def start_worker(
+    redis: Redis, letters: Letters, connect_more: Callable[[str], Redis]
+) -> AsyncIterator[StartWorker]:
     """Starts a worker in the background: `start_worker([functions], **what Worker takes)`."""
     running: list[tuple[Worker, asyncio.Task[None]]] = []
 

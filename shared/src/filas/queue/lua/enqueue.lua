@@ -27,7 +27,7 @@ if ARGV[2] == '2' then
 end
 local any_dead = redis.call('HLEN', KEYS[3]) > 0
 
-local outcomes, scores, waiting, due_now = {}, {}, 0, false
+local outcomes, scores, waiting = {}, {}, 0
 for i = 4, #ARGV, 5 do
   local id, payload, due, advance, group = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
   local outcome, put = 0, false
@@ -58,7 +58,6 @@ for i = 4, #ARGV, 5 do
     if first then
       scores[#scores + 1] = text
       scores[#scores + 1] = id
-      if score <= now + 1 then due_now = true end
     else
       redis.call('RPUSH', group_prefix .. group, id)
       waiting = waiting + 1
@@ -72,5 +71,6 @@ if #scores > 0 then
   redis.call('SET', KEYS[6], string.format('%.17g', last))
 end
 if waiting > 0 then redis.call('INCRBY', KEYS[7], waiting) end
+-- A deferred job wakes somebody too: to learn when it is due.
 if #scores > 0 and redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], '1') end
 return outcomes

@@ -108,8 +108,9 @@ for at = others, #ARGV, 9 do
     else
       score = ARGV[at + 5]
       if score == '' then score = string.format('%.17g', now) end
-      wake = true
     end
+    -- A retry wakes somebody too: to learn when it is due.
+    wake = true
     -- Not unlike a stock worker's retry: an id that was taken out of the queue meanwhile stays out.
     if redis.call('ZSCORE', KEYS[1], id) then
       scored[#scored + 1] = score

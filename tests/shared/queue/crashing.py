@@ -1,0 +1,32 @@
+"""A worker process to be killed: `python -m tests.shared.queue.crashing URL LEASE_S`.
+
+It prints the key of each job that it begins, and never ends one.
+"""
+
+import asyncio
+import sys
+
+from filas import logs
+from filas.jobs import NotificationJob
+from filas.queue.connection import connect_url
+from filas.queue.functions import JobContext
+from filas.queue.worker import Worker
+from tests.shared.queue.jobs import QUICK, function
+
+
+async def begin(context: JobContext, message: NotificationJob) -> None:
+    """Say so, and hang."""
+    sys.stdout.write(f"{context.job_id.partition('}:')[2]}\n")
+    sys.stdout.flush()
+    await asyncio.sleep(600)
+
+
+async def main(url: str, lease_s: float) -> None:
+    """Work until killed."""
+    logs.configure("error", "json", "test")
+    redis = connect_url(url)
+    await Worker(redis, QUICK, [function(begin, timeout_s=600)], concurrency=3, lease_s=lease_s).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], float(sys.argv[2])))

@@ -1,0 +1,255 @@
+"""The real arq 0.28, both ways: its client on our queues, its worker beside ours, its functions in ours."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from arq import Retry, create_pool, cron, func
+from arq.connections import ArqRedis, RedisSettings
+from arq.jobs import Job, JobStatus
+from arq.worker import Worker as StockWorker
+
+from filas.jobs import NotificationJob
+from filas.queue.compat import arq_function
+from filas.queue.connection import Redis
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from filas.queue.wire import Call, JobFailed, deserialize, serialize
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
+from tests.waiting import eventually
+
+ID = "{notifications}:stock"
+
+
+@pytest.fixture
+async def arq(redis_url: str) -> AsyncIterator[ArqRedis]:
+    """A stock client with our serializer."""
+    pool = await create_pool(
+        RedisSettings.from_dsn(redis_url),
+        job_serializer=serialize,
+        job_deserializer=deserialize,
+        default_queue_name=QUICK.name,
+    )
+    yield pool
+    await pool.aclose()
+
+
+async def put(arq: ArqRedis, name: str, *args: Any, **options: Any) -> Job:
+    options.setdefault("_job_id", ID)
+    found = await arq.enqueue_job(name, *args, **options)
+    assert found is not None
+    return found
+
+
+async def add(context: JobContext, call: Call) -> int:
+    """The sum of the arguments; a negative one is an error."""
+    if min(call.args) < 0:
+        raise ValueError(f"{min(call.args)} is negative")
+    return sum(call.args) + sum(call.kwargs.values())
+
+
+async def test_a_stock_job_is_run_and_stock_answers_are_true(arq: ArqRedis, start_worker: StartWorker) -> None:
+    """status() and info() before, during and after; result() gives what the function returned."""
+    go = asyncio.Event()
+
+    async def slow_add(context: JobContext, call: Call) -> int:
+        await go.wait()
+        return await add(context, call)
+
+    one = await put(arq, "add", 1, 2, more=3)
+    assert await one.status() is JobStatus.queued
+    start_worker([JobFunction("add", slow_add, keep_result_s=60)])
+
+    async def in_progress() -> bool:
+        return await one.status() is JobStatus.in_progress
+
+    await eventually(in_progress)
+    info = await one.info()
+    assert info is not None
+    assert (info.function, list(info.args), info.kwargs) == ("add", [1, 2], {"more": 3})
+    go.set()
+    assert await one.result(timeout=5, poll_delay=0.02) == 6
+    assert await one.status() is JobStatus.complete
+    result = await one.result_info()
+    assert result is not None
+    assert (result.success, result.result, result.job_try, result.queue_name, result.job_id) == (
+        True, 6, 1, QUICK.name, ID,
+    )  # fmt: skip
+    assert result.start_time <= result.finish_time
+    assert await arq.enqueue_job("add", 1, _job_id=ID) is None
+
+
+@pytest.mark.parametrize(("max_tries", "tries"), [(1, 1), (3, 3)])
+async def test_the_error_of_a_failed_job_reaches_the_stock_client(
+    arq: ArqRedis, start_worker: StartWorker, max_tries: int, tries: int
+) -> None:
+    """result() raises the error that the function raised, and not that it can't be read."""
+    start_worker([JobFunction("add", add, keep_result_s=60, max_tries=max_tries)])
+    one = await put(arq, "add", -1)
+    with pytest.raises(ValueError, match="-1 is negative"):
+        await one.result(timeout=5, poll_delay=0.02)
+    info = await one.result_info()
+    assert info is not None
+    assert (info.success, info.job_try) == (False, tries)
+
+
+async def test_an_error_of_a_type_of_ours_reaches_the_stock_client_by_name(
+    arq: ArqRedis, start_worker: StartWorker
+) -> None:
+    """A type that the client can't know is told, not rebuilt."""
+
+    class Unheard(Exception):
+        pass
+
+    async def fail(context: JobContext, call: Call) -> None:
+        raise Unheard("of")
+
+    start_worker([JobFunction("fail", fail, keep_result_s=60, max_tries=1)])
+    with pytest.raises(JobFailed, match="Unheard: of"):
+        await (await put(arq, "fail")).result(timeout=5, poll_delay=0.02)
+
+
+async def test_a_stock_client_s_deferred_job_runs_when_due(arq: ArqRedis, start_worker: StartWorker) -> None:
+    """Its status says deferred until then."""
+    start_worker([JobFunction("add", add, keep_result_s=60)])
+    one = await put(arq, "add", 1, _defer_by=timedelta(seconds=0.3))
+    assert await one.status() is JobStatus.deferred
+    assert await one.result(timeout=5, poll_delay=0.02) == 1
+
+
+async def test_a_stock_abort_stops_a_running_job_and_one_that_has_not_begun(
+    arq: ArqRedis, start_worker: StartWorker, letters: Letters
+) -> None:
+    """abort() answers True for both; the score that it puts on a running job hands it to nobody else."""
+    began: list[str] = []
+
+    async def hang(context: JobContext, call: Call) -> None:
+        began.append(context.job_id)
+        await asyncio.sleep(60)
+
+    start_worker([JobFunction("hang", hang, timeout_s=60, keep_result_s=60)])
+    start_worker([JobFunction("hang", hang, timeout_s=60, keep_result_s=60)])
+    running = await put(arq, "hang")
+    await eventually(lambda: began)
+    deferred = await put(arq, "hang", _job_id="{notifications}:later", _defer_by=3600)
+    assert await running.abort(timeout=5, poll_delay=0.02)
+    assert await deferred.abort(timeout=5, poll_delay=0.02)
+    assert began == [ID]
+    await eventually(lambda: len(letters.stored) == 2)
+
+
+async def test_our_jobs_and_a_stock_producer_s_share_function_and_message(
+    arq: ArqRedis, producer: Producer, start_worker: StartWorker
+) -> None:
+    """`job=` as keyword or as the only argument: the message is decoded as strictly as ours."""
+    seen = Recorder()
+    start_worker([function(seen)])
+    message = {"notificationId": "0190e2a4-0000-7000-8000-000000000001", "channelId": "stock"}
+    await put(arq, QUICK.function, job=message)
+    await put(arq, QUICK.function, message, _job_id="{notifications}:positional")
+    await producer.enqueue(job(text="ours"))
+    await eventually(lambda: sorted(seen.texts) == ["ours", "stock", "stock"])
+
+
+async def test_a_stock_job_without_braces_in_its_id_is_run(arq: ArqRedis, start_worker: StartWorker) -> None:
+    """arq makes ids of 32 hex digits by itself."""
+    start_worker([JobFunction("add", add, keep_result_s=60)])
+    one = await arq.enqueue_job("add", 2, 2)
+    assert one is not None
+    assert await one.result(timeout=5, poll_delay=0.02) == 4
+
+
+async def test_a_stock_worker_runs_our_jobs(redis_url: str, producer: Producer, arq: ArqRedis, redis: Redis) -> None:
+    """With our serializer it finds the message under `job`, in the order of our scores, deferred ones when due."""
+    seen: list[str] = []
+
+    async def deliver(ctx: dict[Any, Any], job: dict[str, Any]) -> str:
+        seen.append(job["channelId"])
+        return "done"
+
+    await producer.enqueue_many([job(str(number), text=str(number)) for number in range(20)])
+    worker = StockWorker(
+        [func(deliver, name=QUICK.function)], redis_pool=arq, queue_name=QUICK.name, burst=True, max_jobs=1,
+        handle_signals=False, poll_delay=0.01, job_serializer=serialize, job_deserializer=deserialize,
+    )  # fmt: skip
+    await asyncio.wait_for(worker.async_run(), 20)
+    assert seen == [str(number) for number in range(20)]
+    assert await Job(QUICK.job_id("3"), arq, QUICK.name, deserialize).result(timeout=1) == "done"
+
+
+async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
+    redis_url: str, producer: Producer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
+) -> None:
+    """10,000 jobs on one queue; both take their share."""
+    runs: Counter[str] = Counter()
+    shares: Counter[str] = Counter()
+
+    async def stock(ctx: dict[Any, Any], job: dict[str, Any]) -> None:
+        runs[ctx["job_id"]] += 1
+        shares["stock"] += 1
+
+    async def ours(context: JobContext, message: NotificationJob) -> None:
+        runs[context.job_id] += 1
+        shares["ours"] += 1
+        await asyncio.sleep(0.0005)
+
+    jobs = [job(str(number)) for number in range(10_000)]
+    await producer.enqueue_many(jobs)
+    worker = StockWorker(
+        [func(stock, name=QUICK.function, keep_result=0)], redis_pool=arq, queue_name=QUICK.name, max_jobs=50,
+        handle_signals=False, poll_delay=0.01, job_serializer=serialize, job_deserializer=deserialize,
+    )  # fmt: skip
+    task = asyncio.create_task(worker.async_run())
+    await eventually(lambda: shares["stock"] >= 50)
+    start_worker([function(ours)], concurrency=4)
+    await eventually(lambda: len(runs) == 10_000, timeout=60)
+    await eventually(lambda: nothing_left(redis))
+    task.cancel()
+    await asyncio.gather(task, *worker.tasks.values(), return_exceptions=True)
+    assert set(runs) == {one.job_id for one in jobs}
+    assert set(runs.values()) == {1}
+    assert min(shares["stock"], shares["ours"]) > 0
+
+
+async def nothing_left(redis: Redis) -> bool:
+    left = [key async for key in redis.client.scan_iter("arq:job:*")]
+    return not left and not await redis.client.zcard(QUICK.name)
+
+
+async def test_functions_written_for_arq_run_in_our_worker(
+    arq: ArqRedis, start_worker: StartWorker, redis: Redis
+) -> None:
+    """`ctx`, arguments, `Retry`, and `func`'s own settings."""
+    tries: list[int] = []
+
+    async def stock(ctx: dict[str, Any], name: str) -> str:
+        tries.append(ctx["job_try"])
+        if ctx["job_try"] < 2:
+            raise Retry(defer=0.05)
+        return f"hello {name}"
+
+    start_worker([arq_function(func(stock, name="greet", max_tries=2))])
+    assert await (await put(arq, "greet", "you")).result(timeout=5, poll_delay=0.02) == "hello you"
+    assert tries == [1, 2]
+
+
+async def test_a_job_by_the_clock_runs_once_though_every_worker_has_it(
+    start_worker: StartWorker, connect_more: Callable[[str], Redis], stats: QueueStats
+) -> None:
+    """arq's own `cron()`, every second, on two workers."""
+    runs: list[str] = []
+
+    async def tick(ctx: dict[str, Any]) -> None:
+        runs.append(ctx["job_id"])
+
+    start_worker([], cron_jobs=[cron(tick, name="tick", second=set(range(60)), microsecond=0)])
+    start_worker([], cron_jobs=[cron(tick, name="tick", second=set(range(60)), microsecond=0)], on=connect_more(""))
+    await eventually(lambda: len(runs) >= 2)
+    assert len(runs) == len(set(runs))
+    assert all(one.startswith("{notifications}:cron:tick:") for one in runs)
+    assert (await stats.snapshot(QUICK)).failed == 0

@@ -1,0 +1,145 @@
+"""Group keys: one at a time, in order, whatever happens to a job of the group."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from filas.errors import PermanentError, RetryLater
+from filas.jobs import NotificationJob
+from filas.queue.connection import Redis
+from filas.queue.functions import JobContext
+from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.stats import QueueStats
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
+from tests.waiting import eventually
+
+
+class Groups:
+    """A handler that checks that no two jobs of a group run at once, and notes the order of the ends."""
+
+    def __init__(self) -> None:
+        self.running: set[str] = set()
+        self.overlaps = 0
+        self.done: dict[str, list[int]] = defaultdict(list)
+        self.dice = random.Random(7)
+
+    async def __call__(self, context: JobContext, message: NotificationJob) -> None:
+        group = context.group or ""
+        self.overlaps += group in self.running
+        self.running.add(group)
+        try:
+            await asyncio.sleep(self.dice.random() * 0.004)
+            if self.dice.random() < 0.15 and not context.last_try:
+                raise ValueError("try again")
+            self.done[group].append(int(message.channel_id))
+        finally:
+            self.running.discard(group)
+
+
+async def test_groups_run_in_order_across_workers_through_retries(
+    connect_more: Callable[[str], Redis], producer: Producer, start_worker: StartWorker, stats: QueueStats
+) -> None:
+    """30 groups of 10 jobs, three workers, a seventh of the tries failing: no overlap, every group in order."""
+    jobs = [job(f"{n}-{g}", text=str(n), group=f"g{g}") for n in range(10) for g in range(30)]
+    await producer.enqueue_many(jobs)
+    assert (await stats.snapshot(QUICK)).waiting == 300
+    groups = Groups()
+    connections = [connect_more("") for _ in range(3)]
+    for connection in connections:
+        start_worker([function(groups)], on=connection, concurrency=5)
+    await eventually(lambda: sum(map(len, groups.done.values())) == 300, timeout=30)
+    assert groups.overlaps == 0
+    assert all(done == list(range(10)) for done in groups.done.values())
+    await eventually(lambda: nothing_left(connections[0]))
+
+
+async def nothing_left(redis: Redis) -> bool:
+    """Groups cost nothing when they are empty."""
+    keys = redis.keys(QUICK.name)
+    left = [key async for key in redis.client.scan_iter(keys.group_prefix + "*")]
+    heads, grouped = keys.named("heads"), keys.named("grouped")
+    return not left and not await redis.client.exists(heads, grouped) and await waiting(redis) == 0
+
+
+async def waiting(redis: Redis) -> int:
+    return int(await redis.client.get(redis.keys(QUICK.name).named("waiting")) or 0)
+
+
+async def test_a_deferred_or_retrying_head_holds_back_its_own_group_only(
+    producer: Producer, start_worker: StartWorker
+) -> None:
+    """The other group and the jobs without one go on."""
+    seen = Recorder(
+        lambda context, message: (
+            raising(RetryLater("later", delay_s=0.3))(context, message)
+            if (message.channel_id, context.attempt) == ("a1", 1)
+            else None
+        )
+    )
+    start_worker([function(seen)])
+    await producer.enqueue_many(
+        [
+            job("a1", text="a1", group="a"),
+            job("a2", text="a2", group="a"),
+            job("b1", text="b1", group="b"),
+            job("free", text="free"),
+            job("b2", text="b2", group="b"),
+        ]
+    )
+    await eventually(lambda: len(seen.keys) == 6)
+    assert seen.keys[:1] == ["a1"]
+    assert set(seen.keys[1:4]) == {"b1", "free", "b2"}
+    assert seen.keys[4:] == ["a1", "a2"]
+    assert seen.keys.index("b1") < seen.keys.index("b2")
+
+
+async def test_a_dead_head_lets_the_next_one_run(
+    producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """A permanent error, a broken payload: the group goes on all the same."""
+    seen = Recorder(
+        lambda context, message: (
+            raising(PermanentError("no"))(context, message) if message.channel_id == "bad" else None
+        )
+    )
+    await producer.enqueue_many([job(text="bad", group="g"), job(text="good", group="g"), job(text="fine", group="g")])
+    start_worker([function(seen)])
+    await eventually(lambda: seen.texts == ["bad", "good", "fine"])
+    await eventually(lambda: len(letters.stored) == 1)
+
+
+async def test_a_head_whose_payload_is_gone_is_reported_and_the_group_goes_on(
+    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """The letter names the id; what the row's job was, the relay knows."""
+    first: NewJob = job("first", group="g")
+    await producer.enqueue_many([first, job("second", group="g")])
+    await redis.client.delete(f"arq:job:{first.job_id}")
+    seen = Recorder()
+    start_worker([function(seen)])
+    await eventually(lambda: seen.keys == ["second"])
+    await eventually(lambda: letters.ids == [first.job_id])
+    assert "payload is gone" in letters.stored[0].error.message
+
+
+async def test_a_waiting_job_of_a_group_is_a_duplicate_too(producer: Producer) -> None:
+    """Its id is known though it stands behind the head."""
+    outcomes: list[Any] = await producer.enqueue_many([job("a", group="g"), job("b", group="g"), job("b", group="g")])
+    assert outcomes[2] is EnqueueOutcome.DUPLICATE
+
+
+async def test_a_head_that_a_stock_worker_ended_is_found_by_the_sweep(
+    redis: Redis, producer: Producer, start_worker: StartWorker
+) -> None:
+    """A stock worker removes the head's keys and promotes nobody; our worker sees that within seconds."""
+    head = job("head", group="g")
+    await producer.enqueue_many([head, job("next", group="g")])
+    await redis.client.zrem(QUICK.name, head.job_id)
+    await redis.client.delete(f"arq:job:{head.job_id}")
+    seen = Recorder()
+    start_worker([function(seen)])
+    await eventually(lambda: seen.keys == ["next"])
+    await eventually(lambda: nothing_left(redis))

@@ -1,0 +1,149 @@
+"""Whatever stands in the queue: a dead letter or a clear refusal, and the worker goes on."""
+
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from filas.errors import JobDecodeError, PermanentError
+from filas.jobs import NotificationJob
+from filas.policies import NOTIFICATIONS
+from filas.queue import wire
+from filas.queue.connection import Redis
+from filas.queue.outcomes import decide, describe
+from filas.queue.producer import Producer
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
+from tests.waiting import eventually
+
+MESSAGE = b'{"notificationId":"0190e2a4-0000-7000-8000-000000000001","channelId":"c"}'
+
+BROKEN = {
+    "nothing": b"",
+    "a pickle": b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00K\x01.",
+    "no JSON": b"{",
+    "another shape": b"[1,2]",
+    "no function": b'{"a":[],"k":{},"et":1}',
+    "an unknown function": b'{"f":"who","a":[],"k":{"job":' + MESSAGE + b'},"et":1}',
+    "no message": b'{"f":"deliver_notification","a":[],"k":{},"et":1}',
+    "too many arguments": b'{"f":"deliver_notification","a":[1,2],"k":{},"et":1}',
+    "a field too many": b'{"f":"deliver_notification","a":[],"k":{"job":{"x":1}},"et":1}',
+    "a wrong type": b'{"f":"deliver_notification","a":[],"k":{"job":{"notificationId":7,"channelId":"c"}},"et":1}',
+    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":99,"new":1}},"et":1}',
+    "a newer version of the same fields": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":99,'
+    + MESSAGE[1:]
+    + b'},"et":1}',
+    "a lone surrogate": b'{"f":"deliver_notification","k":{"job":{"notificationId":"\\ud800"}},"et":1}',
+    "no UTF-8": b'{"f":"deliver_notification\xff","k":{},"et":1}',
+    "a time beyond all": b'{"f":"who","k":{},"et":9223372036854775807}',
+    "deep nesting": b'{"f":"deliver_notification","k":{"job":' + b"[" * 5000 + b"]" * 5000 + b'},"et":1}',
+}
+
+
+async def plant(redis: Redis, raw_id: bytes, payload: bytes | None) -> None:
+    """Put a job as anybody with access to Redis could."""
+    if payload is not None:
+        await redis.client.set(b"arq:job:" + raw_id, payload)
+    await redis.client.zadd(QUICK.name, {raw_id: time.time() * 1000})
+
+
+async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
+    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """Each keeps its bytes, says why, and names its id; the good job among them is run."""
+    for number, payload in enumerate(BROKEN.values()):
+        await plant(redis, b"broken-%d" % number, payload)
+    await plant(redis, b"gone", None)
+    await plant(redis, b"\xff\xfe id \x00", BROKEN["no JSON"])
+    seen = Recorder()
+    await producer.enqueue(job("good"))
+    start_worker([function(seen)])
+    await eventually(lambda: seen.keys == ["good"])
+    await eventually(lambda: len(letters.stored) == len(BROKEN) + 2)
+    assert {letter.error.kind for letter in letters.stored} == {"decode", "permanent"}
+    by_id = {letter.job_id: letter for letter in letters.stored}
+    assert by_id["gone"].payload == b""
+    assert "\\xff\\xfe id \x00" in by_id
+    assert by_id["broken-1"].payload == BROKEN["a pickle"]
+    names = list(BROKEN)
+    assert "version 99" in by_id[f"broken-{names.index('a newer version')}"].error.message
+    assert "version 99" in by_id[f"broken-{names.index('a newer version of the same fields')}"].error.message
+    assert "no function 'who'" in by_id[f"broken-{names.index('an unknown function')}"].error.message
+    left = [key async for key in redis.client.scan_iter("arq:*")]
+    assert left == []
+
+
+async def test_an_error_message_of_any_text_is_recorded(
+    producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """A lone surrogate, a NUL, a megabyte: the letter is written, shortened where it must be."""
+    errors = [PermanentError("\ud800 \0 é"), PermanentError("x" * 1_000_000)]
+    start_worker([function(Recorder(raising(*errors)))], concurrency=1)
+    await producer.enqueue_many([job("a"), job("b")])
+    await eventually(lambda: len(letters.stored) == 2)
+    assert letters.stored[0].error.message == "\\ud800 \0 é"
+    assert len(letters.stored[1].error.message) == 2000
+
+
+async def test_a_result_that_is_no_json_is_no_failure(
+    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """The job is done; its result says that it can't be shown."""
+    new = job("a")
+    await producer.enqueue(new)
+    start_worker([function(Recorder(lambda *_: object()), keep_result_s=60)])
+
+    async def result() -> bytes | None:
+        found: bytes | None = await redis.client.get(f"arq:result:{new.job_id}")
+        return found
+
+    stored = wire.deserialize(await eventually(result) or b"")
+    assert (stored["s"], stored["r"]) == (False, "unable to serialize result")
+    assert letters.stored == []
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_do_anything_but_decode_or_be_refused(payload: bytes) -> None:
+    """Never another exception."""
+    try:
+        envelope = wire.decode_envelope(payload)
+        wire.decode_message(NOTIFICATIONS, envelope, NotificationJob)
+    except JobDecodeError:
+        pass
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.sampled_from("tfak") | st.just("et"), JSON))
+def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) -> None:
+    """The same for JSON of nearly the right shape."""
+    try:
+        payload = msgspec.json.encode(job)
+    except UnicodeEncodeError:
+        return
+    try:
+        wire.decode_message(NOTIFICATIONS, wire.decode_envelope(payload), NotificationJob)
+    except JobDecodeError:
+        pass
+
+
+@given(st.text(), st.integers(1, 10), st.integers(1, 10))
+def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, max_tries: int) -> None:
+    """Retried below the last try, dead at it; the description can be written as JSON."""
+    decision = decide(ValueError(text), attempt, max_tries, NOTIFICATIONS)
+    assert decision.what == ("retry" if attempt < max_tries else "dead")
+    msgspec.json.encode(describe(ValueError(text)))
+
+
+@pytest.mark.parametrize("known", [ValueError("x"), TimeoutError("x"), KeyError("x"), PermanentError("x")])
+def test_a_known_error_survives_the_wire(known: Exception) -> None:
+    """As itself."""
+    back = wire.deserialize(wire.serialize({"r": known, "s": False}))["r"]
+    assert type(back) is type(known)

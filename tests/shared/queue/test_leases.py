@@ -1,0 +1,133 @@
+"""Leases: a dead worker's jobs come back, a live worker's never do, and a lost one changes nothing."""
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+
+from filas import metrics
+from filas.policies import LEASE_S, MAX_LOST_LEASES
+from filas.queue.connection import Redis
+from filas.queue.keys import IN_PROGRESS
+from filas.queue.producer import Producer
+from filas.queue.scripts import load
+from filas.queue.stats import QueueStats
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
+from tests.waiting import eventually
+
+
+@contextlib.asynccontextmanager
+async def crashing_worker(url: str, lease_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker process that hangs in its jobs; killed at the latest when the block ends."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.shared.queue.crashing", url, str(lease_s), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def begun(process: asyncio.subprocess.Process, number: int) -> set[str]:
+    """The keys of the first `number` jobs that the process has begun."""
+    assert process.stdout is not None
+    return {(await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip() for _ in range(number)}
+
+
+async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order(
+    redis_url: str, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+) -> None:
+    """kill -9 with the lease of production: other jobs go on meanwhile, groups keep their order, no try is spent."""
+    jobs = [job("a1", group="a"), job("a2", group="a"), job("b1"), job("c1")]
+    async with crashing_worker(redis_url, LEASE_S) as process:
+        await producer.enqueue_many(jobs)
+        assert await begun(process, 3) == {"a1", "b1", "c1"}
+        process.kill()
+        killed = time.monotonic()
+    seen = Recorder()
+    start_worker([function(seen)])
+    await producer.enqueue(job("fresh"))
+    await eventually(lambda: seen.keys == ["fresh"], timeout=2)
+    await eventually(lambda: len(seen.keys) == 5, timeout=12)
+    assert time.monotonic() - killed < 10
+    assert set(seen.keys[1:4]) == {"a1", "b1", "c1"}
+    assert seen.keys.index("a1") < seen.keys.index("a2")
+    lost = {context.job_id.partition("}:")[2]: context.lost_leases for context in seen.contexts}
+    assert lost == {"fresh": 0, "a1": 1, "b1": 1, "c1": 1, "a2": 0}
+    assert {context.attempt for context in seen.contexts} == {1}
+    assert (await stats.snapshot(QUICK)).lost_leases == 3
+    assert letters.stored == []
+
+
+async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
+    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+) -> None:
+    """Each time somebody claims it and vanishes; the sixth claim makes it a dead letter, and never runs it."""
+    new = job("killer")
+    await producer.enqueue(new)
+    for _ in range(MAX_LOST_LEASES):
+        # A worker that claims it and is never heard of again.
+        names = redis.keys(QUICK.name)
+        keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
+
+        async def claimed(keys: list[str] = keys) -> bool:
+            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", ""])) > 5
+
+        await eventually(claimed)
+    seen = Recorder()
+    start_worker([function(seen)])
+    await eventually(lambda: letters.stored)
+    assert seen.keys == []
+    assert "vanished 5 times" in letters.stored[0].error.message
+    await eventually(lambda: gone(redis))
+
+
+async def gone(redis: Redis) -> bool:
+    return not await redis.client.exists(redis.keys(QUICK.name).named("lost"))
+
+
+async def test_a_running_job_keeps_its_lease_however_long_it_takes(
+    producer: Producer, start_worker: StartWorker, stats: QueueStats, connect_more: Callable[[str], Redis]
+) -> None:
+    """Five leases long; another worker that would take it gets nothing."""
+    slow = Recorder(lambda *_: asyncio.sleep(1.5))
+    start_worker([function(slow)], lease_s=0.3)
+    await producer.enqueue(job("a"))
+    await eventually(lambda: slow.keys)
+    thief = Recorder()
+    start_worker([function(thief)], on=connect_more(""), lease_s=0.3)
+    assert (await stats.snapshot(QUICK)).active == 1
+
+    async def done() -> bool:
+        return (await stats.snapshot(QUICK)).completed == 1
+
+    await eventually(done)
+    assert (slow.keys, thief.keys) == (["a"], [])
+
+
+async def test_whoever_lost_the_token_writes_nothing(
+    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats
+) -> None:
+    """A worker that slept through its lease finishes after another took the job: its end is not counted."""
+    go = asyncio.Event()
+    new = job("a")
+    sleeper = Recorder(lambda *_: go.wait())
+    start_worker([function(sleeper)])
+    await producer.enqueue(new)
+    await eventually(lambda: sleeper.keys)
+    # As if the lease had run out and somebody else had claimed it.
+    await redis.client.set(f"{IN_PROGRESS}{new.job_id}", "another-token")
+    before = lost_leases()
+    go.set()
+    await eventually(lambda: lost_leases() == before + 1)
+    counts = await stats.snapshot(QUICK)
+    assert (counts.completed, counts.active) == (0, 1)
+    assert await redis.client.exists(f"arq:job:{new.job_id}")
+
+
+def lost_leases() -> float:
+    return metrics.REGISTRY.get_sample_value("filas_leases_lost_total", {"queue": QUICK.name}) or 0.0
