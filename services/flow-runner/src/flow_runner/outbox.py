@@ -1,6 +1,6 @@
 """The jobs that a written checkpoint or a due row calls for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from filas.errors import StoreUnavailable
 from filas.jobs import FlowJob, NotificationJob, flow_job_key, notification_job_key
 from filas.models import DueExecution, NewNotification
 from filas.policies import FLOWS, NOTIFICATIONS
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import NewJob
 from flow_runner.executions import Written
 
 log = logs.get_logger(__name__)
@@ -18,10 +18,16 @@ GRACE_S = 5.0
 """A row younger than this has its job on the way."""
 
 
+class Jobs(Protocol):
+    """What is needed of the producer."""
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> Sequence[object]: ...
+
+
 class Outbox:
     """Puts jobs after the transaction that calls for them; what can't be put is left to the relay."""
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Jobs) -> None:
         self._producer = producer
 
     async def put(self, written: list[Written]) -> None:

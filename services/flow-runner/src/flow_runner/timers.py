@@ -8,8 +8,7 @@ from typing import Protocol
 from filas import logs
 from filas.errors import StoreUnavailable
 from filas.models import DueExecution
-from filas.queue.producer import Producer
-from flow_runner.outbox import due_job
+from flow_runner.outbox import Jobs, due_job
 
 log = logs.get_logger(__name__)
 
@@ -32,19 +31,24 @@ class DueRows(Protocol):
 class Timers:
     """Turns due rows into jobs. Any number of workers may run one: a row is given to one of them."""
 
-    def __init__(self, rows: DueRows, producer: Producer, now: Callable[[], datetime]) -> None:
+    def __init__(self, rows: DueRows, producer: Jobs, now: Callable[[], datetime]) -> None:
         self._rows = rows
         self._producer = producer
         self._now = now
+        self._failures = 0
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             try:
                 wait_s = await self.wake_due()
+                self._failures = 0
             except StoreUnavailable as error:
-                # Rows that are marked queued and have no job yet are found by the relay.
-                log.warning("timers.store_away", store=error.store, reason=error.reason)
+                # Rows that are marked queued and have no job yet are found by the relay. Said once an absence,
+                # and not for the moment that a process needs to connect.
+                self._failures += 1
+                if self._failures == 2:
+                    log.warning("timers.store_away", store=error.store, reason=error.reason)
                 wait_s = AWAY_S
             await asyncio.sleep(wait_s)
 

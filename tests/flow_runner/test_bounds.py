@@ -1,0 +1,78 @@
+"""An execution is bounded: in steps, visits, time, size, and in how long one turn may take."""
+
+from tests.flow_runner.harness import Answer, Call, Harness, chain, flow, node, plan_of, step
+
+HI = node("hi", "message", text="Olá {{ conversation.text }}!")
+CALL = node("call", "api", method="POST", url="https://crm.example/contacts", body={"a": "{{ webhook.body.text }}"})
+
+
+async def test_a_cycle_without_end_is_stopped_and_named() -> None:
+    """A loop with a delay passes the checks; the bound on visits ends it."""
+    harness = Harness()
+    definition = flow(
+        node("a", "delay", ms=1000),
+        node("b", "message", text="x"),
+        edges="start>a a>b b>a",
+        settings={"maxVisitsPerNode": 5},
+    )
+    row = await harness.run(definition)
+    assert row.error is not None
+    assert (row.status, row.error.kind, row.error.detail) == ("failed", "limit", {"cycle": ["a", "b", "a"]})
+    assert len(harness.rows.notifications) == 5
+
+
+async def test_steps_are_bounded() -> None:
+    harness = Harness()
+    definition = flow(node("a", "delay", ms=0 + 1), edges="start>a a>a", settings={"maxSteps": 7})
+    row = await harness.run(definition)
+    assert row.error is not None
+    assert (row.status, row.error.kind, len(row.steps)) == ("failed", "limit", 7)
+
+
+async def test_an_execution_is_timed_out_though_it_waits() -> None:
+    """A delay beyond the time-out ends at the time-out, its step cancelled."""
+    harness = Harness()
+    row = await harness.run(chain(node("wait", "delay", ms=3_600_000), settings={"timeoutMs": 1000}))
+    assert (row.status, step(row, "wait").status) == ("timed-out", "cancelled")
+    assert harness.clock.seconds <= 2
+
+
+async def test_a_turn_ends_before_its_job_does() -> None:
+    """After 45 s the execution saves, is queued, and goes on in its next turn with nothing repeated."""
+    harness = Harness()
+
+    def slow(_: Call) -> Answer:
+        harness.clock.advance(9.0)
+        return Answer()
+
+    harness.outside.answer = slow
+    many = plan_of(chain(*(CALL | {"id": f"c{number}"} for number in range(7))))
+    row = harness.rows.add()
+    assert await harness.turn(row, many) == "queued"
+    assert len(harness.outside.calls) == 5
+    assert await harness.turn(row, many) == "succeeded"
+    assert len(harness.outside.calls) == 7
+
+
+async def test_a_stopping_process_hands_its_executions_on() -> None:
+    harness = Harness()
+    plan = plan_of(chain(HI, CALL))
+    row = harness.rows.add()
+    assert await harness.turn(row, plan, stopping=lambda: True) == "queued"
+    assert (harness.outside.calls, row.turn) == ([], 2)
+    await harness.finish(row, plan)
+    assert row.status == "succeeded"
+
+
+async def test_too_large_a_state_ends_the_execution() -> None:
+    harness = Harness()
+    big = "x" * 200_000
+    grow = [
+        node(f"s{number}", "set-variable", assignments=[{"variable": f"v{number}", "value": "{{ webhook.body.big }}"}])
+        for number in range(6)
+    ]
+    variables = [{"name": f"v{number}"} for number in range(6)]
+    definition = chain(*grow, node("wait", "delay", ms=1000), variables=variables)
+    row = await harness.run(definition, webhook={"body": {"big": big}, "headers": {}, "queryParams": {}})
+    assert row.error is not None
+    assert (row.status, row.error.kind) == ("failed", "limit")

@@ -1,0 +1,266 @@
+"""The jobs around the engine: what is put after a checkpoint, when time comes, and what a job does."""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
+from filas.jobs import FlowJob, NotificationJob
+from filas.models import DueExecution, FlowVersion
+from filas.policies import FLOWS, NOTIFICATIONS
+from filas.queue.functions import JobContext
+from filas.queue.producer import NewJob
+from flow_runner.flow_secrets import FlowSecrets
+from flow_runner.outbox import ExecutionRelay, Outbox, group_of
+from flow_runner.plans import KEPT, Plans
+from flow_runner.run_flow import RunFlow
+from flow_runner.timers import AWAY_S, POLL_S, Timers
+from tests.flow_runner.harness import Harness, chain, node, plan_of
+from tests.waiting import eventually
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+CONTEXT = JobContext("{flow-processing}:x", "run_flow")
+HI = node("hi", "message", text="x")
+
+
+class Queue:
+    """Keeps what is put, or is away."""
+
+    def __init__(self) -> None:
+        self.jobs: list[NewJob] = []
+        self.away = False
+
+    async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[str]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailable("redis", "gone")
+        self.jobs += jobs
+        return ["enqueued"] * len(jobs)
+
+
+async def _written(definition: dict[str, Any], stopping: Callable[[], bool] = lambda: False) -> tuple[Harness, Queue]:
+    """One turn of a flow, and the jobs that its checkpoints call for."""
+    harness, queue = Harness(), Queue()
+    row = harness.rows.add()
+    await harness.turn(row, plan_of(definition), stopping)
+    await Outbox(queue).put(harness.written)
+    return harness, queue
+
+
+async def test_a_notification_has_a_job_in_the_group_of_its_receiver() -> None:
+    harness, queue = await _written(chain(HI, HI | {"id": "hi2"}))
+    assert [(job.policy, job.group) for job in queue.jobs] == [(NOTIFICATIONS, "demo:55119")] * 2
+    first = next(iter(harness.rows.notifications.values()))
+    assert queue.jobs[0].message == NotificationJob(notification_id=first.id, channel_id="demo")
+    assert queue.jobs[0].key == str(first.id)
+
+
+async def test_an_execution_that_goes_on_has_a_job_for_its_next_turn() -> None:
+    harness, queue = await _written(chain(HI), stopping=lambda: True)
+    [row] = harness.rows.rows.values()
+    [job] = queue.jobs
+    assert job.message == FlowJob(execution_id=row.id, turn=2, flow_id="flow", reason="continue")
+    assert (job.policy, job.key, job.group) == (FLOWS, f"{row.id}:2", "demo:55119")
+
+
+async def test_an_execution_that_waits_or_ends_needs_no_job() -> None:
+    for definition in (chain(node("d", "delay", ms=1000)), chain(node("e", "end"))):
+        _, queue = await _written(definition)
+        assert queue.jobs == []
+
+
+async def test_what_cannot_be_put_is_left_to_the_relay() -> None:
+    """Redis away after the transaction: the checkpoint stands, and nothing is raised."""
+    harness, queue = Harness(), Queue()
+    queue.away = True
+    await harness.turn(harness.rows.add(), plan_of(chain(HI)))
+    await Outbox(queue).put(harness.written)
+    assert queue.jobs == []
+
+
+def test_outside_of_a_conversation_there_is_no_group() -> None:
+    assert group_of(None, "a") is None
+    assert group_of("a", "b") == "a:b"
+
+
+class Rows:
+    """Due executions and the next time, as a test says."""
+
+    def __init__(self, due: int = 0, next_wake: datetime | None = None) -> None:
+        self.pending = [
+            DueExecution(
+                id=uuid.uuid4(), turn=2, flow_id="f", conversation_id=None, status="queued", channel="c", contact="p"
+            )
+            for _ in range(due)
+        ]
+        self.wake_at = next_wake
+        self.away = False
+
+    async def due(self, limit: int) -> list[DueExecution]:
+        await asyncio.sleep(0)
+        if self.away:
+            raise StoreUnavailable("postgres", "gone")
+        taken, self.pending = self.pending[:limit], self.pending[limit:]
+        return taken
+
+    async def next_wake(self) -> datetime | None:
+        await asyncio.sleep(0)
+        return self.wake_at
+
+    async def unfinished(self, older_than_s: float, limit: int, after: uuid.UUID | None = None) -> list[DueExecution]:
+        await asyncio.sleep(0)
+        ids = [row.id for row in self.pending]
+        start = ids.index(after) + 1 if after else 0
+        return self.pending[start : start + limit]
+
+
+@pytest.mark.parametrize(
+    ("next_wake", "sleep_s"),
+    [(None, POLL_S), (NOW + timedelta(hours=1), POLL_S), (NOW + timedelta(seconds=0.2), 0.2), (NOW, 0.01)],
+)
+async def test_timers_sleep_until_the_next_time_but_not_for_long(next_wake: datetime | None, sleep_s: float) -> None:
+    assert await Timers(Rows(3, next_wake), Queue(), lambda: NOW).wake_due() == sleep_s
+
+
+async def test_every_due_execution_has_its_job() -> None:
+    """More than a batch: the next look comes at once."""
+    rows, queue = Rows(700), Queue()
+    timers = Timers(rows, queue, lambda: NOW)
+    assert await timers.wake_due() == 0
+    await timers.wake_due()
+    assert len({job.key for job in queue.jobs}) == 700
+    assert {(job.group, type(job.message)) for job in queue.jobs} == {("c:p", FlowJob)}
+
+
+async def test_timers_go_on_when_a_store_is_back() -> None:
+    rows, queue = Rows(1), Queue()
+    rows.away = True
+    task = asyncio.create_task(Timers(rows, queue, lambda: NOW).run())
+    rows.away = False
+    await eventually(lambda: len(queue.jobs) == 1, AWAY_S + 5)
+    task.cancel()
+
+
+async def test_the_relay_goes_through_the_rows_page_by_page() -> None:
+    rows = Rows(5)
+    relay = ExecutionRelay(rows)
+    first = await relay.due(3)
+    rest = await relay.due(3, first[-1])
+    assert [job.key for job in first + rest] == [f"{row.id}:2" for row in rows.pending]
+
+
+class Flows:
+    """One definition under every id, but for the flow `gone`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int | None]] = []
+
+    async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None:
+        await asyncio.sleep(0)
+        self.asked.append((flow_id, version))
+        if flow_id == "gone":
+            return None
+        definition = chain(node("wait", "delay", ms=1000), HI) if flow_id != "old" else {"nodes": [{"type": "x"}]}
+        return FlowVersion(
+            flow_id=flow_id, version=version or 1, name="", definition=definition, published=True, created_at=NOW
+        )
+
+
+async def test_a_plan_is_loaded_once_and_the_longest_unused_is_forgotten() -> None:
+    flows = Flows()
+    plans = Plans(flows)
+    assert await plans.get("a", 1) is await plans.get("a", 1)
+    for version in range(2, KEPT + 2):
+        await plans.get("a", version)
+    await plans.get("a", 1)
+    assert flows.asked.count(("a", 1)) == 2
+
+
+@pytest.mark.parametrize("flow_id", ["gone", "old"])
+async def test_a_version_that_cannot_be_run_is_permanent(flow_id: str) -> None:
+    """Deleted, or of a kind that this version does not know: the job is a dead letter at once."""
+    with pytest.raises(PermanentError):
+        await Plans(Flows()).get(flow_id, 1)
+
+
+async def test_a_secret_that_cannot_be_read_is_left_out() -> None:
+    """The others are there; a change is seen after at most two seconds."""
+    harness = Harness()
+    sealed = {"good": "a", "bad": "b"}
+
+    class Sealed:
+        async def all(self) -> dict[str, str]:
+            await asyncio.sleep(0)
+            return dict(sealed)
+
+    def reveal(value: str) -> str:
+        if value == "b":
+            raise SecretUnreadable("no key")
+        return value.upper()
+
+    secrets = FlowSecrets(Sealed(), reveal, harness.clock.monotonic)
+    assert await secrets.revealed() == {"good": "A"}
+    sealed["new"] = "c"
+    assert await secrets.revealed() == {"good": "A"}
+    harness.clock.advance(2)
+    assert await secrets.revealed() == {"good": "A", "new": "C"}
+
+
+def _job(row: Any, **more: Any) -> FlowJob:
+    return FlowJob(execution_id=row.id, turn=more.pop("turn", row.turn), flow_id="flow", **more)
+
+
+async def test_a_job_runs_its_turn_and_says_how_it_ended() -> None:
+    harness = Harness()
+    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    row = harness.rows.add()
+    assert await run_flow(CONTEXT, _job(row)) == {"status": "waiting-timer"}
+    assert await run_flow(CONTEXT, _job(row, turn=1)) == {"status": "nothing-to-do"}
+    harness.clock.advance(2)
+    assert await run_flow(CONTEXT, _job(row)) == {"status": "succeeded"}
+
+
+async def test_a_cancel_ends_a_waiting_execution_at_once() -> None:
+    harness = Harness()
+    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    row = harness.rows.add()
+    await run_flow(CONTEXT, _job(row))
+    assert await run_flow(CONTEXT, _job(row, reason="cancel")) == {"status": "cancelled"}
+    assert await run_flow(CONTEXT, _job(row, reason="cancel")) == {"status": "nothing-to-do"}
+    assert harness.rows.notifications == {}
+
+
+async def test_a_cancel_ends_a_running_execution_at_its_next_node() -> None:
+    """Whoever runs it learns of it with the renewal of its lease; the next turn ends it."""
+    harness = Harness()
+    plan = plan_of(chain(node("a", "api", url="https://a.example"), HI))
+    row = harness.rows.add()
+    release = harness.outside.hold()
+
+    async def turn() -> str | None:
+        return await harness.turn(row, plan, lambda: harness.executions.is_cancelling(row.id))
+
+    task = asyncio.create_task(turn())
+    await harness.outside.called()
+    await harness.executions.request_cancel(row.id)
+    await harness.executions.renew_once()
+    release.set()
+    assert await task == "queued"
+    assert await turn() == "cancelled"
+    assert harness.rows.notifications == {}
+
+
+async def test_a_replayed_dead_letter_goes_on_from_the_last_checkpoint() -> None:
+    """The execution was given up in turn 2: its replay runs that turn."""
+    harness = Harness()
+    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    row = harness.rows.add()
+    await run_flow(CONTEXT, _job(row))
+    harness.clock.advance(2)
+    row.status = "failed"
+    assert await run_flow(CONTEXT, _job(row)) == {"status": "nothing-to-do"}
+    assert await run_flow(CONTEXT, _job(row, replay=1)) == {"status": "succeeded"}
