@@ -1,4 +1,22 @@
-"""Removes what is older than its table's age, in small chunks."""
+"""Removes what is older than its table's age, in small chunks. Why not by dropping partitions:
+
+Measured (`tests/benchmarks/retention.py`; two cores shared with the client, Postgres 18 with its default
+settings and durable commits; 300,000 events present, 270,000 of them past their age; 100 new events a batch,
+20 batches a second). Latency of a batch's insert in ms:
+
+| layout and what goes on beside the inserts                   | p50 | p99  |
+|--------------------------------------------------------------|-----|------|
+| one table, nothing                                           | 3.4 | 11.2 |
+| one table, this purge (it deleted all 270,000 within 15 s)   | 3.1 | 10.1 |
+| partitions by day and a table of keys, nothing               | 2.8 | 17.0 |
+| the same, a partition dropped and its 270,000 keys deleted   | 2.9 | 11.4 |
+
+The inserts don't notice the purge, and at half of one connection's time it deletes 18,000 rows a second,
+three times what the busiest installation that we plan for takes in. Partitions would make the deletion of
+the rows free, but no unique key could span them: each event's id would stand in a second table without a
+time, whose rows must be deleted in chunks all the same, and every reading by id would look into every
+partition. "Once" rests on those keys, so they are kept in the table itself.
+"""
 
 from __future__ import annotations
 
