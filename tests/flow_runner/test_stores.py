@@ -1,7 +1,8 @@
 """The store in memory and the repository promise the same: what the engine was tested on is what it runs on."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from flow_runner.executions import ExecutionRows
 from flow_runner.wall_clock import WallClock
-from tests.flow_runner.harness import chain, node
+from tests.flow_runner.harness import Harness, chain, node, plan_of
 from tests.flow_runner.memory import MemoryRows
 from tests.waiting import eventually
 
@@ -219,3 +220,23 @@ async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
     assert await store.rows.reopen(execution, 2) is False
     assert await store.rows.reopen(execution, 1) is True
     assert (await store.claimed(execution)).status_before == "queued"
+
+
+class CountingRows(MemoryRows):
+    """Counts the transactions."""
+
+    transactions = 0
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+        self.transactions += 1
+        return await super().checkpoint_many(checkpoints)
+
+
+async def test_executions_that_are_ready_together_share_a_transaction() -> None:
+    harness = Harness(CountingRows)
+    plan = plan_of(chain(node("m", "message", text="x")))
+    turns = [harness.turn(harness.rows.add(), plan) for _ in range(100)]
+    assert set(await asyncio.gather(*turns)) == {"succeeded"}
+    assert isinstance(harness.rows, CountingRows)
+    assert harness.rows.transactions <= 5
+    assert len(harness.rows.notifications) == 100
