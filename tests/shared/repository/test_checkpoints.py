@@ -214,6 +214,17 @@ async def test_due_waits_are_queued_once(database: Database, published: str) -> 
     assert (claim.fence, claim.status_before) == (2, "queued")
 
 
+async def test_due_waits_that_another_is_queueing_are_passed_by(database: Database, published: str) -> None:
+    """Nobody waits for them, and nobody queues them a second time."""
+    held = [await claimed(database) for _ in range(2)]
+    rows = ExecutionRepository(database)
+    past = datetime.now(UTC) - SOON
+    await rows.checkpoint_many([checkpoint(claim, "waiting-timer", wake_at=past) for claim in held])
+    async with database.transaction() as other:
+        await other.execute("update executions set status = 'queued', wake_at = null where id = $1", held[0].id)
+        assert [due.id for due in await rows.due(10)] == [held[1].id]
+
+
 @pytest.mark.parametrize("wake_at", [None, datetime(2100, 1, 1, tzinfo=UTC)])
 async def test_no_wait_outlasts_the_deadline(database: Database, published: str, wake_at: datetime | None) -> None:
     """A wait without an end, too, is woken when the flow's time is up."""

@@ -15,9 +15,12 @@ from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
+from tests.waiting import eventually
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LEASE_S = 8.0
+
+BLOCKED = "select count(*) from pg_locks where not granted"
 
 Start = tuple[UUID, list[NewExecution]]
 
@@ -177,6 +180,22 @@ async def test_of_claims_at_once_one_wins(database: Database, published: str, cl
     later = [answer for answer in flat if isinstance(answer, RetryLater)]
     assert len(later) == claimers - 1
     assert not any(answer.spend_try for answer in later)
+
+
+async def test_a_claim_that_waited_for_another_sees_what_that_did(database: Database, published: str) -> None:
+    """The row that it chose is not claimable any more when it gets it."""
+    new = await started(database)
+    rows = ExecutionRepository(database)
+    async with database.transaction() as other:
+        await other.execute(
+            "update executions set status = 'running', fence = 1, lease_until = now() + interval '8 s' where id = $1",
+            new.id,
+        )
+        claim = asyncio.create_task(rows.claim_many([(new.id, 1)], "worker-2", LEASE_S))
+        await eventually(lambda: database.fetchval(BLOCKED))
+    [answer] = await claim
+    assert isinstance(answer, RetryLater)
+    assert await database.fetchval("select fence from executions where id = $1", new.id) == 1
 
 
 async def test_batches_at_once_share_their_executions(database: Database, published: str) -> None:

@@ -37,7 +37,7 @@ with found as (
 ), begun as (
     update notifications n set status = 'sending', attempts = n.attempts + 1,
         uncertain = n.uncertain or f.status = 'sending', error = null, ended_at = null,
-        due_at = now(), updated_at = now()
+        updated_at = now()
     from found f where n.id = f.id
     returning n.*, f.status = 'sending' as interrupted
 ), opened as (
