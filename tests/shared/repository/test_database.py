@@ -1,6 +1,8 @@
 """The pool comes up when its server does, says what is wrong meanwhile, and recovers by itself."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -115,6 +117,36 @@ async def test_a_slow_statement_is_ended_and_condemns_no_other(own_database: Dat
         await own_database.fetchval("select pg_sleep(30)")
     assert own_database.problem is None
     assert await ask(own_database) == 1
+
+
+async def test_a_frozen_server_is_unavailable(own_database: Database, own_postgres: PostgresServer) -> None:
+    """A session that answers nothing, not even that it took too long, is given up a second after its time."""
+    backend = await own_database.fetchval("select pg_backend_pid()")
+    frozen = [backend, own_postgres.pid]
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(StoreUnavailable, match="timed out"):
+            await ask(own_database)
+        assert own_database.problem is not None
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    await own_database.wait_ready(20)
+    assert await ask(own_database) == 1
+
+
+async def test_a_crowd_is_no_outage(postgres_dsn: str) -> None:
+    """Who gets no connection in time is told so; the store is not said to be down for it."""
+    database = Database(postgres_dsn, application_name="test", max_size=1, acquire_timeout_s=0.1)
+    database.start()
+    await database.wait_ready(10)
+    async with database.connection():
+        with pytest.raises(StoreUnavailable, match="busy"):
+            await ask(database)
+    assert database.problem is None
+    assert await ask(database) == 1
+    await database.close()
 
 
 async def test_a_database_without_its_schema_is_not_ready(own_postgres: PostgresServer) -> None:

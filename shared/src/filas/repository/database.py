@@ -108,11 +108,15 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for several statements; each is a transaction of its own."""
-        if self._pool is None or self._problem is not None:
+        pool = self._pool
+        if pool is None or self._problem is not None:
             raise StoreUnavailable(STORE, self._problem or "not connected yet")
         try:
-            async with self._pool.acquire(timeout=self._acquire_timeout_s) as connection:
+            connection = await self._acquire(pool)
+            try:
                 yield connection
+            finally:
+                await pool.release(connection)
         except Exception as error:
             reason = failures.unavailable(error)
             if reason is None:
@@ -150,6 +154,15 @@ class Database:
                 if run == MAX_RUNS or not failures.may_run_again(error):
                     raise
         raise AssertionError("unreachable: the last run returns or raises")
+
+    async def _acquire(self, pool: asyncpg.Pool[asyncpg.Record]) -> Connection:
+        try:
+            return await pool.acquire(timeout=self._acquire_timeout_s)
+        except TimeoutError:
+            # All of them at work is a crowd, not an outage: to condemn the store would add reconnecting to it.
+            if pool.get_size() < self._max_size or pool.get_idle_size():
+                raise
+            raise StoreUnavailable(STORE, "every connection is busy") from None
 
     def _lose(self, reason: str) -> None:
         if self._problem is None:
