@@ -21,7 +21,7 @@ PROCESSES: dict[str, type[settings.Group]] = {
     "notifier": settings.NotifierSettings,
 }
 OF_THE_IMAGE = {"HEALTH_PORT"}
-OF_COMPOSE = {"POSTGRES_PASSWORD"}
+ALL_VARIABLES = {variable.name for process in settings.PROCESSES for variable in settings.variables(process)}
 
 
 def test_the_dockerfiles_differ_only_in_what_a_service_is() -> None:
@@ -71,15 +71,22 @@ def test_the_private_port_stays_on_this_machine() -> None:
     assert private.endswith(":8081")
 
 
-def test_the_example_has_what_compose_requires_and_nothing_unknown() -> None:
-    """`cp .env.example .env` is enough; a variable that nobody reads would only mislead."""
+def test_the_example_has_every_variable_that_can_be_set_here() -> None:
+    """`cp .env.example .env` is enough; what compose passes on stands in it, with the code's own default."""
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
-    mentioned = set(re.findall(r"^#?([A-Z_]+)=", EXAMPLE, re.MULTILINE))
-    used = set(re.findall(r"\$\{([A-Z_]+)", COMPOSE))
+    optional = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= set(assigned)
-    assert mentioned <= used
-    of_the_code = {variable.name for process in settings.PROCESSES for variable in settings.variables(process)}
-    assert used - OF_COMPOSE <= of_the_code
+    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) == {*assigned, *optional}
+    defaults = {one.name: one.default for process in settings.PROCESSES for one in settings.variables(process)}
+    assert optional == {name: defaults[name] for name in optional}
+
+
+def test_compose_passes_on_every_setting_that_it_does_not_decide() -> None:
+    """A new setting must be reachable from `.env`, or be named here as decided by the deployment."""
+    decided = {name for name in ALL_VARIABLES if name.startswith("REDIS_") or name.endswith(("_HOST", "_PORT"))}
+    decided.add("DATABASE_URL")
+    passed_on = {name for process in PROCESSES for name in SERVICES[process]["environment"]}
+    assert passed_on - OF_THE_IMAGE >= ALL_VARIABLES - decided
 
 
 def test_the_examples_values_are_accepted() -> None:
