@@ -34,11 +34,13 @@ class Recorder:
     def __init__(self, step: Callable[[JobContext, NotificationJob], Any] | None = None) -> None:
         self.contexts: list[JobContext] = []
         self.texts: list[str] = []
+        self.began = asyncio.Event()
         self._step = step
 
     async def __call__(self, context: JobContext, message: NotificationJob) -> Any:
         self.contexts.append(context)
         self.texts.append(message.channel_id)
+        self.began.set()
         result = self._step(context, message) if self._step else None
         return await result if asyncio.iscoroutine(result) else result
 

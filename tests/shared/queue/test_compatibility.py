@@ -50,7 +50,8 @@ async def add(context: JobContext, call: Call) -> int:
     """The sum of the arguments; a negative one is an error."""
     if min(call.args) < 0:
         raise ValueError(f"{min(call.args)} is negative")
-    return sum(call.args) + sum(call.kwargs.values())
+    total: int = sum(call.args) + sum(call.kwargs.values())
+    return total
 
 
 async def test_a_stock_job_is_run_and_stock_answers_are_true(arq: ArqRedis, start_worker: StartWorker) -> None:

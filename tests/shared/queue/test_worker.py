@@ -158,7 +158,7 @@ async def test_no_more_handlers_run_than_allowed(producer: Producer, start_worke
         await asyncio.sleep(0.01)
         now -= 1
 
-    seen = Recorder(lambda context, message: handler(context, message))
+    seen = Recorder(handler)
     await producer.enqueue_many([job() for _ in range(100)])
     start_worker([function(seen)], concurrency=7)
     await eventually(lambda: len(seen.keys) == 100 and now == 0)
@@ -255,10 +255,10 @@ async def test_an_idle_worker_is_woken_by_the_enqueue(producer: Producer, start_
     await producer.enqueue(job())
     await eventually(lambda: seen.keys)
     began = time.monotonic()
-    for number in range(10):
+    for _ in range(10):
+        seen.began.clear()
         await producer.enqueue(job())
-        while len(seen.keys) < number + 2:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(seen.began.wait(), 5)
     assert time.monotonic() - began < 0.5
 
 

@@ -13,7 +13,8 @@ from filas.queue.connection import Redis
 from filas.queue.finishing import Finisher
 from filas.queue.functions import JobFunction, StoreProblem
 from filas.queue.held import HeldJob, JobAborted
-from filas.queue.outcomes import Decision
+from filas.queue.outcomes import Decision, describe
+from filas.queue.records import dead_letter, history_entry
 from filas.queue.running import Slots
 from filas.queue.scripts import load
 from filas.queue.wire import decode_call, decode_envelope, decode_message
@@ -66,10 +67,12 @@ class Claimer:
         names = redis.keys(policy.name)
         self._keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
         self._wake_key = names.named("wake")
+        self._dead_key = names.named("dead")
         self._prefix = names.required_prefix
         self._script = load("claim")
         self._trouble: StoreUnavailable | None = None
         self._trouble_s = 0.25
+        self._claiming: asyncio.Task[tuple[int, float]] | None = None
         self.unpaused = asyncio.Event()
         self.unpaused.set()
         self.store_problem: StoreProblem | None = None
@@ -111,6 +114,11 @@ class Claimer:
                     _log.info("worker.resumed", queue=self._policy.name)
                     self.problem = None
 
+    async def settle(self) -> None:
+        """Wait for a claim that is under way, after `run` was cancelled."""
+        if self._claiming is not None:
+            await asyncio.gather(self._claiming, return_exceptions=True)
+
     async def _wait_until_allowed(self) -> None:
         await self.unpaused.wait()
         if self._trouble is not None:
@@ -128,7 +136,9 @@ class Claimer:
             self._slots.room.clear()
             await self._slots.room.wait()
             return
-        claimed, next_due = await self._claim(wanted)
+        # A claim that has been sent is waited for, even when this task is cancelled: what it took goes back.
+        self._claiming = asyncio.create_task(self._claim(wanted))
+        claimed, next_due = await asyncio.shield(self._claiming)
         if claimed:
             self._trouble_s = 0.25 if self._trouble is None else self._trouble_s
         if claimed < wanted:
@@ -142,24 +152,36 @@ class Claimer:
         if fresh and self.on_data_lost:
             self.on_data_lost()
         for raw_id in foreign:
-            _log.error("job.foreign_slot", queue=self._policy.name, job_id=raw_id.decode("utf-8", "backslashreplace"))
+            await self._refuse(raw_id)
         next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S
         now = time.time()
         jobs: list[HeldJob] = []
         for at in range(_FIXED, len(reply), _FIELDS):
             job = HeldJob(reply[at : at + _FIELDS], token, now)
+            before = self._held.get(job.raw_id)
+            if before is not None:
+                before.token_gone = True  # we slept through its lease, and have just taken it from ourselves
             self._held[job.raw_id] = job
             try:
                 self._prepare(job)
-            except PermanentError as error:
-                self._finisher.fail(job, error, Decision("dead"), now)
-            except JobAborted as error:
+            except Exception as error:
                 self._finisher.fail(job, error, Decision("dead"), now)
             else:
                 jobs.append(job)
         if jobs:
             self._slots.put(jobs)
         return (len(reply) - _FIXED) // _FIELDS, max(next_due, 0.001)
+
+    async def _refuse(self, raw_id: bytes) -> None:
+        """Make a dead letter of an id whose keys lie in another slot of the Cluster, where no script reaches."""
+        now = time.time()
+        job = HeldJob([raw_id, b"0", 0, 0, b"", 0, None, None], b"", now)
+        error = describe(MissingPayload("its id lacks the queue's name in braces, so its keys lie in another slot"))
+        letter = dead_letter(job, self._policy.name, error, history_entry(job, error, now, now), now)
+        await self._redis.command("HSET", self._dead_key, raw_id, letter)
+        await self._redis.command("ZREM", self._policy.name, raw_id)
+        self._finisher.dead_letters.set()
+        _log.error("job.foreign_slot", queue=self._policy.name, job_id=job.job_id)
 
     def _prepare(self, job: HeldJob) -> None:
         """Decode the job. Raises what makes it a dead letter before it has run."""

@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Final, Literal
 
+import msgspec
+
 from filas.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
 from filas.queue.connection import Redis
+from filas.queue.records import FinishedJob
 from filas.queue.scripts import load
 
 CHUNK: Final = 500
@@ -54,7 +57,5 @@ async def _ring_has_older(redis: Redis, ring: str, before: int) -> bool:
     last: bytes | None = await redis.command("LINDEX", ring, -1)
     if last is None:
         return False
-    _, _, rest = last.partition(b'"finishedOn":')
-    digits = rest[: len(rest) - len(rest.lstrip(b"0123456789"))]
-    finished: int = int(digits or 0)
-    return finished < before
+    record: FinishedJob = msgspec.json.decode(last, type=FinishedJob)
+    return record.finished_on < before

@@ -78,8 +78,11 @@ class Redis:
     async def identity(self) -> str:
         """A name of the server's data: it changes when another server answers (restart, fail-over)."""
         with self._watching():
-            info = await self.client.info("server")
-        return str(info.get("run_id", sorted(info))) if isinstance(info, dict) else ""
+            if self.cluster:
+                await self.client.initialize()
+                return " ".join(sorted(node.name for node in self.client.get_primaries()))
+            info: dict[str, Any] = await self.client.info("server")
+            return str(info.get("run_id", ""))
 
     @staticmethod
     def outcome_unknown(error: StoreUnavailable) -> bool:

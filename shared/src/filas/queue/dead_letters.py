@@ -1,6 +1,7 @@
 """From the dead letters in Redis to the sink that keeps them for good."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -50,10 +51,9 @@ class DeadLetterDrain:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
                 continue
-            try:
-                await asyncio.wait_for(self._waiting.wait(), SWEEP_S)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_S):
+                    await self._waiting.wait()
 
     async def drain(self) -> int:
         """Move what is there now; returns how many letters the sink took. Raises StoreUnavailable."""

@@ -20,6 +20,8 @@ that name in braces, which puts it into the same hash slot of a Redis Cluster.
 | `{q}:fence`           | string | counts claims; with the epoch it makes the fencing token                    |
 | `{q}:epoch`           | string | random, made once; it is missing when Redis has lost its data               |
 | `{q}:waiting`         | string | how many jobs wait in groups                                                |
+| `{q}:sweep`           | string | the lock of the sweep over groups                                           |
+| `{q}:worker:<id>`     | string | a worker's heartbeat                                                        |
 | `arq:job:<id>` …      |        | arq's own: payload, in-progress (the token), retry (tries spent), result    |
 | `arq:history:<id>`    | list   | the errors of the tries so far                                              |
 """

@@ -80,7 +80,8 @@ class Relay:
                 continue
             wait_s = min(SERVER_POLL_S, max(next_sweep - time.monotonic(), 0.01))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._now.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._now.wait()
 
     async def sweep(self, *, pages: int | None = None) -> int:
         """Put back what is absent, from where the last sweep stopped, for at most `pages` pages (None: to the

@@ -6,17 +6,18 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
 
-from filas.errors import StoreUnavailable
+from filas.errors import PermanentError, StoreUnavailable
 from filas.logs import get_logger
 from filas.policies import QueuePolicy
 from filas.queue.finishing import Finisher
 from filas.queue.held import HeldJob, JobAborted, Run
-from filas.queue.outcomes import decide
+from filas.queue.outcomes import Decision, decide
 
 _AHEAD_S: Final = 0.02
 """How much work may be claimed beyond the free slots: enough to hide the way to Redis, and no more."""
 
 _MAX_AHEAD: Final = 500
+_MAX_CLAIM: Final = 1000
 _BREATH: Final = 32
 """After so many jobs that never waited, a slot lets the rest of the process have its turn."""
 
@@ -46,6 +47,7 @@ class Slots:
         self.ready: deque[HeldJob] = deque()
         self.runs: set[Run] = set()
         self.room = asyncio.Event()
+        self.closing = False
         self._idle: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._waking = False
@@ -58,10 +60,14 @@ class Slots:
         ahead = min(_MAX_AHEAD, int(self._concurrency * _AHEAD_S / max(self._job_s, 1e-6)))
         if ahead and len(self.ready) > ahead // 2:
             return 0
-        return min(max(free, 0) + ahead - len(self.ready), max(_MAX_AHEAD, self._batch_limit))
+        return min(max(free, 0) + ahead - len(self.ready), _MAX_CLAIM)
 
     def put(self, jobs: list[HeldJob]) -> None:
-        """Run `jobs` as slots get free."""
+        """Run `jobs` as slots get free; once `closing` they go back."""
+        if self.closing:
+            for job in jobs:
+                self._finisher.give_back(job)
+            return
         self.ready.extend(jobs)
         if not self._waking:
             self._wake_one()
@@ -159,7 +165,15 @@ class Slots:
                     task.uncancel()
         self._job_s += 0.1 * ((time.time() - started) / len(jobs) - self._job_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
-            self._end(job, outcome, run)
+            try:
+                self._end(job, outcome, run)
+            except Exception as error:
+                # An outcome that can't be written, an error whose own text raises: the job must end all the same.
+                _log.error(
+                    "job.outcome_unwritable", queue=self._policy.name, job_id=job.job_id, reason=type(error).__name__
+                )
+                unwritable = PermanentError(f"its outcome can't be recorded: {type(error).__name__}")
+                self._finisher.fail(job, unwritable, Decision("dead"), run.started)
 
     @staticmethod
     def _interruption(run: Run, timeout_s: float) -> BaseException:

@@ -32,6 +32,7 @@ PAUSE_POLL_S: Final = 0.4
 GROUP_SWEEP_S: Final = 5.0
 HEARTBEAT_S: Final = 2.0
 _GROUPS_A_CALL: Final = 200
+_CALLS_A_SWEEP: Final = 50
 
 _log = get_logger(__name__)
 
@@ -80,6 +81,7 @@ class Worker:
         self._pauses = pauses
         self._drain_s = options.get("drain_s", 20.0)
         self._stopping = asyncio.Event()
+        self._swept = 0
         self._held: dict[bytes, HeldJob] = {}
         cron_functions = [cron_function(job) for job in cron_jobs]
         by_name = {function.name: function for function in (*functions, *cron_functions)}
@@ -131,7 +133,9 @@ class Worker:
             for task in (*claiming, *keeping):
                 if task.done():
                     task.result()
+            self._slots.closing = True
             await _cancel(claiming)
+            await self._claimer.settle()
             await self.drain(self._drain_s)
         finally:
             stopping.cancel()
@@ -200,18 +204,25 @@ class Worker:
 
     async def _sweep_groups(self) -> None:
         names = self._redis.keys(self.policy.name)
-        cursor = 0
-        while True:
-            answer = await self._redis.command("HSCAN", names.named("heads"), cursor, "COUNT", _GROUPS_A_CALL)
-            cursor, groups = int(answer[0]), list(answer[1])
+        # One worker of the queue at a time; the lock's expiry lets the next one.
+        lock = names.named("sweep")
+        if not await self._redis.command("SET", lock, self.id, "NX", "PX", int(GROUP_SWEEP_S * 900)):
+            return
+        for _ in range(_CALLS_A_SWEEP):
+            answer = await self._redis.command("HSCAN", names.named("heads"), self._swept, "COUNT", _GROUPS_A_CALL)
+            self._swept, groups = int(answer[0]), list(answer[1])
             if groups:
                 keys = names.of("wake", "heads", "grouped", "waiting")
                 await self._redis.run(load("sweep_groups"), keys, [names.group_prefix, *groups])
-            if cursor == 0:
+            if self._swept == 0:
                 return
 
 
 async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    pending = set(tasks)
+    while pending:
+        # More than once: a cancellation that meets an answer or a time-out in the same turn can get lost in a
+        # library on the way.
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=0.2)

@@ -32,7 +32,7 @@ local function take(found)
     local id = found[i]
     if required ~= '' and string.sub(id, 1, #required) ~= required then
       foreign[#foreign + 1] = id
-      redis.call('ZREM', KEYS[1], id)
+      offset = offset + 1
     elseif redis.call('SET', IN_PROGRESS .. id, token, 'NX', 'PX', lease) then
       ids[#ids + 1] = id
       scores[#scores + 1] = found[i + 1]

@@ -1,0 +1,123 @@
+"""Sentinel and Cluster, with real servers: the same queue, and what happens when a server dies."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from filas.errors import PermanentError
+from filas.jobs import NotificationJob
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
+from filas.queue.clean import clean
+from filas.queue.connection import Redis, connect
+from filas.queue.control import JobControl
+from filas.queue.functions import JobFunction
+from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.stats import QueueStats
+from filas.queue.worker import Worker
+from filas.setting_types import Addresses
+from filas.settings import RedisSettings
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
+from tests.shared.queue.topologies import Sentinels, cluster, sentinels
+from tests.waiting import eventually
+
+
+@pytest.fixture
+async def sentinel_redis(tmp_path: Path) -> AsyncIterator[tuple[Sentinels, Redis]]:
+    """Three Sentinels, two data nodes, and a connection through them."""
+    with sentinels(tmp_path) as group:
+        settings = RedisSettings(
+            redis_sentinels=Addresses(group.addresses), redis_sentinel_master=Sentinels.master_name
+        )
+        redis = connect(settings)
+        yield group, redis
+        await redis.close()
+
+
+async def test_a_fail_over_behind_sentinels_is_waited_for(
+    sentinel_redis: tuple[Sentinels, Redis], letters: Letters
+) -> None:
+    """kill -9 of the master: the worker says not ready, finds the promoted replica, and goes on."""
+    group, redis = sentinel_redis
+    producer = Producer(redis)
+    seen = Recorder()
+    worker = Worker(redis, QUICK, [function(seen)], dead_letters=letters)
+    working = asyncio.create_task(worker.run())
+    await producer.enqueue_many([job(str(number)) for number in range(20)])
+    await eventually(lambda: len(seen.keys) == 20)
+    group.master.kill()
+    await eventually(lambda: worker.problem)
+    await eventually(lambda: worker.problem is None, timeout=30)
+
+    async def put() -> bool:
+        return (await producer.enqueue(job("after"))).outcome is EnqueueOutcome.ENQUEUED
+
+    await eventually(put, timeout=15)
+    await eventually(lambda: "after" in seen.keys)
+    assert "role:master" in group.replica.execute("INFO replication")
+    assert letters.stored == []
+    worker.stop()
+    await working
+
+
+@pytest.fixture
+async def cluster_redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """A connection to a Cluster of three masters."""
+    with cluster(tmp_path) as nodes:
+        redis = connect(RedisSettings(redis_port=nodes[1].port, redis_cluster=True))
+        yield redis
+        await redis.close()
+
+
+async def test_everything_works_on_a_cluster(cluster_redis: Redis, start_worker: StartWorker, letters: Letters) -> None:
+    """All three queues: put, run, retried, in groups, dead, counted, cancelled, cleaned."""
+    redis = cluster_redis
+    producer, stats = Producer(redis), QueueStats(redis)
+    control = JobControl(redis, producer)
+    seen = Recorder(lambda context, message: _act(context.attempt, message.channel_id))
+    policies = (QUICK, WEBHOOKS, FLOWS)
+    for policy in policies:
+        start_worker([JobFunction("f", seen, NotificationJob)], on=redis, policy=policy)
+    for policy in policies:
+        jobs = [
+            NewJob(policy, f"{policy.short}-{text}", job(text=text).message, group=group, function="f")
+            for text, group in [("a", "g"), ("b", "g"), ("bad", "g"), ("c", "g"), ("free", None)]
+        ]
+        assert set(await producer.enqueue_many(jobs)) == {EnqueueOutcome.ENQUEUED}
+    await eventually(lambda: len(letters.stored) == 3)
+
+    async def done() -> bool:
+        return all([(await stats.snapshot(policy)).completed >= 4 for policy in policies])
+
+    await eventually(done)
+    for policy in policies:
+        order = [key for key in seen.keys if key.startswith(policy.short) and "free" not in key]
+        assert [key.split("-")[1] for key in order][:4] == ["a", "b", "bad", "c"]
+        assert (await stats.snapshot(policy)).failed == 1
+    late = job("late", defer_until_ms=int(time.time() * 1000) + 3_600_000, function="f")
+    await producer.enqueue(late)
+    assert await control.cancel(QUICK, late.job_id) == "done"
+    await eventually(lambda: letters.ids[-1] == late.job_id)
+    assert await clean(redis, NOTIFICATIONS, "failed", 0) == 2
+    assert (await stats.jobs(QUICK, "completed")).items
+
+
+def _act(attempt: int, text: str) -> None:
+    if text == "bad":
+        raise PermanentError("no")
+
+
+async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
+    cluster_redis: Redis, start_worker: StartWorker, letters: Letters
+) -> None:
+    """A stock producer's id without braces can't be read in the queue's slot: a dead letter says so."""
+    await cluster_redis.command("ZADD", QUICK.name, 1, "no-braces")
+    seen = Recorder()
+    await Producer(cluster_redis).enqueue(job("good"))
+    start_worker([function(seen)], on=cluster_redis)
+    await eventually(lambda: seen.keys == ["good"])
+    await eventually(lambda: letters.ids == ["no-braces"])
+    assert await cluster_redis.command("ZSCORE", QUICK.name, "no-braces") is None

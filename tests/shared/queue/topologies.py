@@ -1,0 +1,137 @@
+"""Real Sentinels and a real Cluster on the loopback interface."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from filas_local.launching import bound_to_parent
+from filas_local.servers import RedisServer, redis_binary
+
+SLOTS = 16_384
+_BOUND_S = 30.0
+
+
+class Node(RedisServer):
+    """A Redis with more lines in its configuration; as a Sentinel, with `sentinel=True`."""
+
+    def __init__(self, data_dir: Path, *lines: str, sentinel: bool = False) -> None:
+        super().__init__(data_dir, port=_low_port(), fsync="no", databases=1)
+        self._lines = lines
+        self._sentinel = sentinel
+
+    def prepare(self) -> None:
+        """Write the configuration, once: Sentinel keeps what it learns in it."""
+        path = self.data_dir / "redis.conf"
+        if path.exists():
+            return
+        super().prepare()
+        if self._sentinel:
+            path.write_text(f'bind {self.host}\nport {self.port}\ndir "{self.data_dir}"\n')
+        with path.open("a") as file:
+            file.write("\n".join(self._lines) + "\n")
+
+    def answers(self) -> bool:
+        """Whether it takes commands. A Sentinel knows no databases, and says so to each `SELECT`."""
+        try:
+            return "+PONG" in self.execute("PING") if self._sentinel else super().answers()
+        except OSError:
+            return False
+
+    def command(self) -> list[str]:
+        """How it is started."""
+        mode = ["--sentinel"] if self._sentinel else []
+        return bound_to_parent([redis_binary(), str(self.data_dir / "redis.conf"), *mode])
+
+
+def _low_port() -> int:
+    # A Cluster's nodes talk on their port plus 10,000.
+    for port in range(21_000, 32_000, 7):
+        with socket.socket() as probe, socket.socket() as bus, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port
+    raise RuntimeError("no free port")
+
+
+def _until(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _BOUND_S
+    while not done():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} took more than {_BOUND_S:.0f} s")
+        time.sleep(0.05)
+
+
+class Sentinels:
+    """Three Sentinels over a master and its replica, which is promoted when the master dies."""
+
+    master_name = "filas"
+
+    def __init__(self, master: Node, replica: Node, watchers: list[Node]) -> None:
+        self.master = master
+        self.replica = replica
+        self.watchers = watchers
+
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """Where the Sentinels listen."""
+        return [(watcher.host, watcher.port) for watcher in self.watchers]
+
+
+@contextlib.contextmanager
+def sentinels(directory: Path) -> Iterator[Sentinels]:
+    """Running and agreed with one another."""
+    with ExitStack() as stack:
+        master = stack.enter_context(Node(directory / "master"))
+        replica = stack.enter_context(
+            Node(directory / "replica", f"replicaof 127.0.0.1 {master.port}", "repl-diskless-sync-delay 0")
+        )
+        watchers = [
+            stack.enter_context(
+                Node(
+                    directory / f"sentinel-{number}",
+                    f"sentinel monitor {Sentinels.master_name} 127.0.0.1 {master.port} 2",
+                    f"sentinel down-after-milliseconds {Sentinels.master_name} 1000",
+                    f"sentinel failover-timeout {Sentinels.master_name} 5000",
+                    sentinel=True,
+                )
+            )
+            for number in range(3)
+        ]
+        _until(lambda: "master_link_status:up" in replica.execute("INFO replication"), "replication")
+
+        def agreed() -> bool:
+            states = [watcher.execute(f"SENTINEL CKQUORUM {Sentinels.master_name}") for watcher in watchers]
+            told = [watcher.execute(f"SENTINEL REPLICAS {Sentinels.master_name}") for watcher in watchers]
+            return all("3 usable" in state for state in states) and all("replica" in one or "slave" in one
+                                                                        for one in told)  # fmt: skip
+
+        _until(agreed, "the Sentinels' agreement")
+        yield Sentinels(master, replica, watchers)
+
+
+@contextlib.contextmanager
+def cluster(directory: Path) -> Iterator[list[Node]]:
+    """Three masters that share the slots."""
+    with ExitStack() as stack:
+        nodes = [
+            stack.enter_context(
+                Node(
+                    directory / f"node-{number}",
+                    "cluster-enabled yes",
+                    "cluster-node-timeout 2000",
+                    "cluster-config-file nodes.conf",
+                )
+            )
+            for number in range(3)
+        ]
+        for number, node in enumerate(nodes):
+            low, high = number * SLOTS // 3, (number + 1) * SLOTS // 3
+            node.execute(f"CLUSTER ADDSLOTS {' '.join(map(str, range(low, high)))}")
+            node.execute(f"CLUSTER SET-CONFIG-EPOCH {number + 1}")
+        for node in nodes[1:]:
+            nodes[0].execute(f"CLUSTER MEET 127.0.0.1 {node.port}")
+        _until(lambda: all("cluster_state:ok" in node.execute("CLUSTER INFO") for node in nodes), "the Cluster")
+        yield nodes
