@@ -1,13 +1,14 @@
 """The API over a real Redis and a real Postgres, served on a port of the loopback."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from filas.errors import StoreUnavailable
 from filas.queue.connection import Redis, connect_url
 from filas.queue.producer import Producer
 from filas.queue.stats import QueueStats
@@ -26,6 +27,7 @@ from filas.web import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register
 from ingest.event_jobs import event_jobs
+from ingest.public import build_public
 
 TOKEN = "the-admin-token"
 SECRET_KEY = "a long and random key of the tests"
@@ -106,12 +108,17 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     """The API over these stores, ready."""
     changes: list[str] = []
 
-    async def changed() -> None:
-        changes.append("changed")
-
     redis = connect_url(redis_url)
     database = Database(postgres_dsn, application_name="tests-api", max_size=4)
     database.start()
+    box = SecretBox(SECRET_KEY)
+    public = build_public(database, redis, lambda secret: box.reveal(secret, {}))
+
+    async def changed() -> None:
+        changes.append("changed")
+        with suppress(StoreUnavailable):
+            await public.directory.refresh()
+
     context = ApiContext(
         webhooks=WebhookRepository(database),
         channels=ChannelRepository(database),
@@ -125,9 +132,11 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         producer=Producer(redis),
         stats=QueueStats(redis),
         redis=redis,
-        secret_box=SecretBox(SECRET_KEY),
+        secret_box=box,
         admin_token=TOKEN,
         configuration_changed=changed,
+        directory=public.directory,
+        acceptor=public.acceptor,
         event_jobs=event_jobs,
     )
     app: web.Application = build_private_app(Health())
@@ -135,8 +144,10 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(10)
+            await public.directory.refresh()
             yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
     finally:
+        await public.acceptor.drain()
         await database.close()
         await redis.close()
 

@@ -106,6 +106,16 @@ class Acceptor:
         # A job under this id was there already: with Postgres away, that is how a duplicate shows.
         return Receipt(event.id, job.job_id, not recorded and outcome is EnqueueOutcome.DUPLICATE)
 
+    async def accept_many(self, arrivals: Sequence[Arrival]) -> list[Receipt | BaseException]:
+        """Accept each of `arrivals`, in their order; an answer that is an exception is that of its arrival alone."""
+        if len(arrivals) == 1:
+            try:
+                return [await self.accept(arrivals[0])]
+            except Exception as error:  # the caller's to tell apart, as with many
+                return [error]
+        tasks = [asyncio.ensure_future(self.accept(arrival)) for arrival in arrivals]
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
     async def drain(self) -> None:
         """Wait until whatever is under way has its answer."""
         await self._writes.drain()
@@ -138,6 +148,20 @@ class Acceptor:
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
             log.warning("acceptance.redis_away", reason=reason, jobs=len(puts))
             raise StoreUnavailable("redis", reason) from None
+
+
+def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
+    """The answer to a body of these parts: that of the first new one, a duplicate when none is new.
+
+    Raises the first failure: the sender comes again with the whole body, and the parts that are in are
+    duplicates then.
+    """
+    receipts: list[Receipt] = []
+    for part in parts:
+        if isinstance(part, BaseException):
+            raise part
+        receipts.append(part)
+    return next((receipt for receipt in receipts if not receipt.duplicate), receipts[0])
 
 
 def _answer(event: NewEvent, answer: EventReceipt | Exception) -> EventReceipt | BaseException:

@@ -102,6 +102,8 @@ def _api_context(
         secret_box=box,
         admin_token=settings.filas_admin_token.reveal(),
         configuration_changed=configuration_changed,
+        directory=public.directory,
+        acceptor=public.acceptor,
         event_jobs=event_jobs,
     )
 

@@ -22,7 +22,10 @@ MAX_GROWTH = 8
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
-    """Reads one verified request. `headers` and `query` are as they are stored."""
+    """Reads one request whose sender is known. `headers` and `query` are as they are stored.
+
+    `stated_key`: the duplicate key that the sender itself gives, before any that is found in the request.
+    """
 
     ready: ReadyWebhook
     presented: Presented
@@ -30,6 +33,7 @@ class Reader:
     headers: dict[str, str]
     query: dict[str, str | list[str]]
     address: str
+    stated_key: str | None = None
 
     def arrivals(self) -> list[Arrival]:
         """What is to be accepted. Raises Refusal (415, 413).
@@ -82,10 +86,13 @@ class Reader:
         )
 
     def _duplicate_key(self, document: Any, number: int | None) -> str | None:
-        """As the webhook's `dedupe` says, else as its provider does. To the former a part adds its number."""
+        """As stated, else as the webhook's `dedupe` says, else as its provider does. To the first two a part adds
+        its number."""
         ready = self.ready
-        if ready.duplicate_key is not None:
-            key = ready.duplicate_key(self.presented, document)
+        if self.stated_key is not None or ready.duplicate_key is not None:
+            key = self.stated_key
+            if key is None and ready.duplicate_key is not None:
+                key = ready.duplicate_key(self.presented, document)
             if key is not None and number is not None:
                 key = f"{key}#{number}"
         else:

@@ -73,6 +73,11 @@ class WebhookDirectory:
         """The webhook at `/webhooks/{path}`, None if there is none or it is switched off."""
         return self._by_path.get(path)
 
+    def find_by_id(self, webhook_id: str) -> ReadyWebhook | None:
+        """The webhook of that id, None if there is none or it is switched off."""
+        ready = self._by_id.get(webhook_id)
+        return ready if ready is not None and ready.webhook.enabled else None
+
     async def refresh(self) -> None:
         """Read what has changed. Raises StoreUnavailable, and then leaves everything as it was."""
         async with self._refreshing:

@@ -1,6 +1,5 @@
 """The way of a request from the public listener to its answer."""
 
-import asyncio
 import time
 
 import msgspec
@@ -10,7 +9,7 @@ from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from ingest import refusals, request
-from ingest.accept import Acceptor, Arrival, NotStorable, Receipt
+from ingest.accept import Acceptor, NotStorable, receipt_of
 from ingest.arrivals import Reader
 from ingest.client_address import ClientAddress
 from ingest.directory import ReadyWebhook, WebhookDirectory
@@ -124,10 +123,7 @@ class Receiver:
         )
         arrivals = reader.arrivals()
         try:
-            if len(arrivals) == 1:
-                receipt = await self._acceptor.accept(arrivals[0])
-            else:
-                receipt = await self._accept_all(arrivals)
+            receipt = receipt_of(await self._acceptor.accept_many(arrivals))
         except StoreUnavailable:
             raise refusals.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
@@ -142,17 +138,6 @@ class Receiver:
         return web.Response(
             body=msgspec.json.encode(answer), content_type="application/json", headers=_limit_headers(ready, grant)
         )
-
-    async def _accept_all(self, arrivals: list[Arrival]) -> Receipt:
-        """Accept every part of one body. The answer is that of the first new part: a duplicate when none is."""
-        tasks = [self._acceptor.accept(arrival) for arrival in arrivals]
-        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        for outcome in outcomes:
-            # The sender comes again with the whole body, and the parts that are in are duplicates then.
-            if isinstance(outcome, BaseException):
-                raise outcome
-        receipts = [outcome for outcome in outcomes if isinstance(outcome, Receipt)]
-        return next((receipt for receipt in receipts if not receipt.duplicate), receipts[0])
 
 
 def _limit_headers(ready: ReadyWebhook, grant: Grant) -> dict[str, str]:

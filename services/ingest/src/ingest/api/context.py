@@ -17,6 +17,8 @@ from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
+from ingest.accept import Acceptor
+from ingest.directory import WebhookDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class ApiContext:
 
     `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook,
     flow or channel, so that this process's own cache is fresh at once (others find it by its revision).
+    `directory` and `acceptor` are the public listener's.
     `event_jobs(event, replay)` gives the `webhook-processing` jobs of a stored event, under the keys of its
     replay number `replay` (0: the keys of the normal way): the same function that the relay uses.
     """
@@ -44,4 +47,6 @@ class ApiContext:
     secret_box: SecretBox
     admin_token: str = field(repr=False)
     configuration_changed: Callable[[], Awaitable[None]]
+    directory: WebhookDirectory
+    acceptor: Acceptor
     event_jobs: Callable[[NewEvent, int], Sequence[NewJob]]

@@ -9,7 +9,18 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ingest.api import channels, dead_letters, events, executions, flow_secrets, flows, notifications, queues, webhooks
+from ingest.api import (
+    acceptance,
+    channels,
+    dead_letters,
+    events,
+    executions,
+    flow_secrets,
+    flows,
+    notifications,
+    queues,
+    webhooks,
+)
 from ingest.api.context import ApiContext
 from ingest.api.guard import ROLE, make_guard, require
 from ingest.api.openapi import document
@@ -23,6 +34,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *webhooks.ROUTES,
     *channels.ROUTES,
     *flow_secrets.ROUTES,
+    *acceptance.ROUTES,
     *events.ROUTES,
     *executions.ROUTES,
     *notifications.ROUTES,
@@ -54,7 +66,8 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
             raise Refusal(404, "Not found", "no id holds a NUL")
         query = parse_query(route, request.query.items())
         body = None if route.body is None else parse_body(route, await read_body(request))
-        answer = await route.handler(Call(context=context, path=path, query=query, body=body))
+        address = request.remote or ""
+        answer = await route.handler(Call(context=context, path=path, query=query, body=body, address=address))
         document: dict[str, Any] = {"status": "success", "data": answer.data}
         if route.paged:
             document["nextCursor"] = answer.next_cursor

@@ -44,12 +44,13 @@ QueryT = TypeVar("QueryT", bound=Query)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One authorised request whose body and query have been validated."""
+    """One authorised request whose body and query have been validated. `address` is its sender's."""
 
     context: ApiContext
     path: Mapping[str, str]
     query: QueryT
     body: BodyT
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Route(Generic[BodyT, QueryT]):
     """One row of the table.
 
     `path` is relative to `/api`. `body` is None where none is read; `precheck` sees the parsed JSON before it is
-    converted to `body`, and may refuse it in better words. `answer` is the type of the answer's `data`; `paged`
+    converted to `body`, and may refuse it in better words; `decode` reads the raw body in place of all that, and
+    raises Refusal. `answer` is the type of the answer's `data`; `paged`
     adds `nextCursor`. `refusals` are the statuses besides those that every route has.
     """
 
@@ -78,6 +80,7 @@ class Route(Generic[BodyT, QueryT]):
     query: type[QueryT]
     body: Any = None
     precheck: Callable[[Any], None] | None = None
+    decode: Callable[[bytes], Any] | None = None
     paged: bool = False
     refusals: tuple[int, ...] = ()
 
