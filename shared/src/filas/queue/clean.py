@@ -42,8 +42,8 @@ async def clean(
     keys = [names.named(state), names.named(f"ring:{state}")]
     cursor, total = b"0", 0
     while True:
-        cursor, removed = await redis.run(load("clean"), keys, [before, cursor, CHUNK])
-        total += removed
+        answer = await redis.run(load("clean"), keys, [before, cursor, CHUNK])
+        cursor, total = answer[0], total + int(answer[1])
         if progress:
             progress(total)
         if cursor == b"0":

@@ -13,10 +13,16 @@ from filas import metrics
 from filas.batching import MicroBatcher
 from filas.errors import StoreUnavailable
 from filas.jobs import (
+    CANCEL_NOTIFICATION,
+    UPDATE_DELIVERY_STATUS,
+    CancelNotificationJob,
+    DeliveryStatusJob,
     FlowJob,
     JobMessage,
     NotificationJob,
     WebhookJob,
+    cancel_notification_job_key,
+    delivery_status_job_key,
     flow_job_key,
     notification_job_key,
     webhook_job_key,
@@ -150,6 +156,18 @@ class Producer:
     ) -> EnqueueResult:
         """Put a job on `notifications`, under `notification_job_key`."""
         return await self.enqueue(NewJob(NOTIFICATIONS, notification_job_key(job), job, group, defer_until_ms))
+
+    async def add_delivery_status_job(self, job: DeliveryStatusJob) -> EnqueueResult:
+        """Put a provider's word on a message on `notifications`, under `delivery_status_job_key`."""
+        return await self.enqueue(
+            NewJob(NOTIFICATIONS, delivery_status_job_key(job), job, function=UPDATE_DELIVERY_STATUS)
+        )
+
+    async def add_cancel_notification_job(self, job: CancelNotificationJob) -> EnqueueResult:
+        """Put the wish to cancel a notification on `notifications`: in no group, so that it waits behind nothing."""
+        return await self.enqueue(
+            NewJob(NOTIFICATIONS, cancel_notification_job_key(job), job, function=CANCEL_NOTIFICATION)
+        )
 
     async def revive(self, policy: QueuePolicy, letter: NewDeadLetter) -> EnqueueOutcome:
         """Put the job of a dead letter that is still in Redis back under its id; the letter is gone then."""

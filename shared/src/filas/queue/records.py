@@ -9,7 +9,7 @@ import msgspec
 from filas.errors import JobDecodeError
 from filas.models import ErrorDetail, NewDeadLetter
 from filas.queue.held import HeldJob
-from filas.queue.wire import JobEncodeError, decode_call, decode_envelope, encode, raw_message
+from filas.queue.wire import JobEncodeError, decode_envelope, encode, raw_arguments, raw_message
 
 _encoder = msgspec.json.Encoder()
 
@@ -45,11 +45,7 @@ def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetai
 
 def result_record(job: HeldJob, queue: str, success: bool, result: Any, times: tuple[float, float]) -> bytes:
     """arq's result. A result that JSON has no form for becomes a failure that says so, as with arq."""
-    args: list[Any] = []
-    kwargs: dict[str, Any] = {}
-    with contextlib.suppress(JobDecodeError):
-        call = decode_call(job.payload or b"")
-        args, kwargs = call.args, call.kwargs
+    args, kwargs = raw_arguments(job.payload or b"")
     data = {
         "t": job.attempt,
         "f": job.context.function,

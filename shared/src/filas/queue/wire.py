@@ -50,6 +50,11 @@ class Call(msgspec.Struct):
     kwargs: dict[str, Any]
 
 
+class _Arguments(msgspec.Struct):
+    a: msgspec.Raw = msgspec.Raw(b"[]")
+    k: msgspec.Raw = msgspec.Raw(b"{}")
+
+
 class _WholeEnvelope(msgspec.Struct):
     f: str
     a: list[Any] = []
@@ -64,6 +69,7 @@ def _encode_other(value: object) -> object:
 
 _encoder = msgspec.json.Encoder(enc_hook=_encode_other)
 _envelopes = msgspec.json.Decoder(Envelope)
+_arguments = msgspec.json.Decoder(_Arguments)
 _whole_envelopes = msgspec.json.Decoder(_WholeEnvelope)
 _decoders: dict[type[JobMessage], msgspec.json.Decoder[Any]] = {}
 
@@ -134,6 +140,15 @@ def decode_call(payload: bytes) -> Call:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise JobDecodeError(f"a job that is not arq's JSON: {error}") from None
     return Call(whole.a, whole.k)
+
+
+def raw_arguments(payload: bytes) -> tuple[msgspec.Raw, msgspec.Raw]:
+    """`a` and `k` of a job as they stand in it; empty ones for what is no job."""
+    try:
+        found = _arguments.decode(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = _Arguments()
+    return found.a, found.k
 
 
 def serialize(job: dict[str, Any]) -> bytes:

@@ -1,0 +1,124 @@
+"""The destinations' circuits and rates, kept in Redis so that all notifiers share them.
+
+Everything here is lost with Redis and learnt anew from the destinations' next answers.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal, cast
+
+from filas.batching import MicroBatcher
+from filas.destinations import (
+    BREAK_S,
+    FAILURES_TO_OPEN,
+    LONGEST_PAUSE_S,
+    PAUSE_S,
+    Admission,
+    Admitted,
+    DestinationState,
+    DestinationStatus,
+    PutOff,
+    Report,
+    Verdict,
+)
+from filas.policies import NOTIFICATIONS
+from filas.queue.connection import Redis
+from filas.queue.scripts import load
+
+PATIENCE_MS: Final = 50
+"""A slot that is free so soon is waited for in the handler: it costs less than going back to the queue."""
+
+PROBE_MS: Final = 20_000
+"""Longer than any try: a probe that says nothing by then belonged to a process that died."""
+
+SHORTEST_PAUSE_MS: Final = 250
+MAX_BATCH: Final = 200
+_REASONS: Final = {-1: "paused", -2: "half-open", -3: "rate", -4: "receiver"}
+_CHANGES: Final[tuple[Literal["none", "opened", "closed"], ...]] = ("none", "opened", "closed")
+
+
+class Destinations:
+    """The `DestinationStore` of all processes at this Redis. Concurrent calls share one call to Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._names = redis.keys(NOTIFICATIONS.name)
+        self._admit = MicroBatcher[Admission, Admitted | PutOff](self.admit_many, limit=MAX_BATCH)
+        self._report = MicroBatcher[Report, Verdict](self.report_many, limit=MAX_BATCH)
+
+    async def admit(self, asked: Admission) -> Admitted | PutOff:
+        """See `DestinationStore.admit`."""
+        return await self._admit.add(asked)
+
+    async def report(self, report: Report) -> Verdict:
+        """See `DestinationStore.report`."""
+        return await self._report.add(report)
+
+    async def admit_many(self, asked: Sequence[Admission]) -> list[Admitted | PutOff]:
+        """`admit` for each, in their order."""
+        keys: list[str] = []
+        args: list[Any] = [PATIENCE_MS, PROBE_MS]
+        for one in asked:
+            receiver = hashlib.sha256(one.receiver.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            parts = ("", ":pace", ":slots", f":receiver:{receiver}")
+            keys += (self._key(one.destination) + part for part in parts)
+            per_second, per_receiver = one.limits.per_second, one.limits.per_receiver
+            args += (one.id, _interval_ms(per_second), math.ceil(per_second) + 1, _interval_ms(per_receiver))
+        answer = await self._redis.run(load("admit"), keys, args)
+        return [_admission(int(what), float(ms) / 1000) for what, ms in zip(answer[::2], answer[1::2], strict=True)]
+
+    async def report_many(self, reports: Sequence[Report]) -> list[Verdict]:
+        """`report` for each, in their order."""
+        args: list[Any] = [
+            FAILURES_TO_OPEN,
+            int(BREAK_S * 1000),
+            int(PAUSE_S * 1000),
+            int(LONGEST_PAUSE_S * 1000),
+            SHORTEST_PAUSE_MS,
+        ]
+        for one in reports:
+            args += (one.id, one.what, -1 if one.pause_s is None else int(one.pause_s * 1000))
+        answer = await self._redis.run(load("report"), [self._key(one.destination) for one in reports], args)
+        return [
+            Verdict(change=_CHANGES[int(change)], resume_s=float(ms) / 1000)
+            for change, ms in zip(answer[::2], answer[1::2], strict=True)
+        ]
+
+    async def status(self, destination: str) -> DestinationStatus:
+        """How a destination is now; one of which nothing is known is closed. Raises StoreUnavailable."""
+        [found] = await self.status_many([destination])
+        return found
+
+    async def status_many(self, destinations: Sequence[str]) -> list[DestinationStatus]:
+        """`status` of each."""
+        if not destinations:
+            return []
+        now, *rows = await self._redis.run(load("destinations"), [self._key(one) for one in destinations], [])
+        return [_status(rows[at : at + 3], float(now)) for at in range(0, len(rows), 3)]
+
+    def _key(self, destination: str) -> str:
+        return self._names.named(f"destination:{destination}")
+
+
+def _interval_ms(per_second: float) -> str:
+    return f"{1000 / per_second:.3f}" if per_second > 0 else "0"
+
+
+def _admission(what: int, seconds: float) -> Admitted | PutOff:
+    if what >= 0:
+        return Admitted(delay_s=seconds, probe=what == 2, troubled=what == 1)
+    return PutOff(reason=cast("Literal['paused', 'half-open', 'rate', 'receiver']", _REASONS[what]), delay_s=seconds)
+
+
+def _status(row: list[bytes], now_ms: float) -> DestinationStatus:
+    ends, reason, failures = row
+    if not ends:
+        return DestinationStatus(state="closed", failures=int(failures or 0))
+    state: DestinationState = "open" if float(ends) > now_ms else "half-open"
+    return DestinationStatus(
+        state=state,
+        reason="busy" if reason == b"busy" else "failing",
+        until=datetime.fromtimestamp(float(ends) / 1000, UTC),
+    )

@@ -1,0 +1,107 @@
+"""This engine: `python -m tests.benchmarks.queue.ours URL`. All guarantees are on; they have no switch."""
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvloop
+
+from filas import logs
+from filas.jobs import NotificationJob
+from filas.policies import NOTIFICATIONS
+from filas.queue.connection import Redis, connect_url
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.producer import NewJob, Producer
+from filas.queue.stats import QueueStats
+from filas.queue.worker import Worker
+from tests.benchmarks.queue.measure import (
+    TEXT,
+    Countdown,
+    Figures,
+    answer,
+    by_callers,
+    idle_cpu,
+    memory,
+    pickups,
+    rate,
+)
+from tests.waiting import eventually
+
+JOBS = 30_000
+CHUNK = 500
+GROUPS = 1_000
+CONCURRENCY = 100
+
+
+def new(number: int, *, groups: bool = False) -> NewJob:
+    """A job with a key of its own."""
+    message = NotificationJob(notification_id=uuid.uuid4(), channel_id=TEXT)
+    return NewJob(NOTIFICATIONS, str(uuid.uuid4()), message, group=f"group-{number % GROUPS}" if groups else None)
+
+
+async def bulk(producer: Producer, *, groups: bool = False) -> None:
+    """Put JOBS jobs, CHUNK a call."""
+    for start in range(0, JOBS, CHUNK):
+        await producer.enqueue_many([new(start + number, groups=groups) for number in range(CHUNK)])
+
+
+@asynccontextmanager
+async def working(redis: Redis, counter: Countdown, keep_result_s: float = 0.0) -> AsyncIterator[None]:
+    """A worker that does nothing, quickly."""
+
+    async def nothing(context: JobContext, message: NotificationJob) -> str:
+        counter.one()
+        return "done"
+
+    function = JobFunction(NOTIFICATIONS.function, nothing, NotificationJob, keep_result_s=keep_result_s)
+    worker = Worker(redis, NOTIFICATIONS, [function], concurrency=CONCURRENCY)
+    task = asyncio.create_task(worker.run())
+    yield
+    worker.stop()
+    await task
+
+
+async def processing(redis: Redis, *, keep_result_s: float = 0.0, groups: bool = False) -> float:
+    """Jobs a second from the start of the worker until the end of the last job is written."""
+    await redis.client.flushdb()
+    await bulk(Producer(redis), groups=groups)
+    counter, stats = Countdown(JOBS), QueueStats(redis)
+
+    async def all_done() -> bool:
+        return (await stats.snapshot(NOTIFICATIONS)).completed == JOBS
+
+    async def work() -> None:
+        async with working(redis, counter, keep_result_s):
+            await counter.all_began.wait()
+            await eventually(all_done, timeout=120)
+
+    return await rate(JOBS, work())
+
+
+async def main(url: str) -> None:
+    """Take all figures."""
+    logs.configure("error", "json", "benchmark")
+    redis = connect_url(url)
+    figures = Figures()
+    producer = Producer(redis)
+    figures.enqueue_bulk = await rate(JOBS, bulk(producer))
+    await redis.client.flushdb()
+    figures.enqueue_single = await rate(JOBS, by_callers(JOBS, lambda number: producer.enqueue(new(number))))
+    figures.process = await processing(redis)
+    figures.process_results = await processing(redis, keep_result_s=3600)
+    figures.process_groups = await processing(redis, groups=True)
+    await redis.client.flushdb()
+    counter = Countdown(-1)
+    async with working(redis, counter):
+        await asyncio.sleep(0.3)
+        figures.pickup_p50, figures.pickup_p99 = await pickups(counter, lambda number: producer.enqueue(new(number)))
+        figures.idle_cpu = await idle_cpu()
+        figures.rss, figures.private = memory()
+    await redis.close()
+    answer(figures)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(sys.argv[1]))
