@@ -2,8 +2,8 @@
 
 import base64
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -14,18 +14,18 @@ from filas.models import Page
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
-
+NOT_OURS: Final = "the cursor is not one of this list"
 
 Position = TypeVar("Position", bound=msgspec.Struct)
 
 
 class _TimeCursor(msgspec.Struct, frozen=True, array_like=True):
-    time: datetime
+    time: Annotated[datetime, msgspec.Meta(tz=True)]
     id: UUID
 
 
 class _NameCursor(msgspec.Struct, frozen=True, array_like=True):
-    name: str
+    name: Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 
 
 def bounded(limit: int) -> int:
@@ -55,7 +55,11 @@ class Filter:
         """Demand what comes after `cursor` in a list that has the newest row first. Raises InvalidCursor."""
         if cursor is not None:
             position = _decode(cursor, _TimeCursor)
-            self.add(f"({time_column}, id) < ({{}}, {{}})", position.time, position.id)
+            try:
+                time = position.time.astimezone(UTC)
+            except OverflowError:
+                raise InvalidCursor(NOT_OURS) from None
+            self.add(f"({time_column}, id) < ({{}}, {{}})", time, position.id)
 
     def where(self) -> str:
         """The `where` clause, empty without conditions."""
@@ -95,4 +99,4 @@ def _decode(cursor: str, kind: type[Position]) -> Position:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(text, type=kind)
     except (ValueError, msgspec.MsgspecError):
-        raise InvalidCursor("the cursor is not one of this list") from None
+        raise InvalidCursor(NOT_OURS) from None

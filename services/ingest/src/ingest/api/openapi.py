@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import fields
 
 from ingest.api.refusals import FieldError
-from ingest.api.table import Query, Route
+from ingest.api.table import Body, Query, Route
 
 _REFUSALS = {
     400: "The body is not JSON.",
@@ -82,10 +83,15 @@ def _operation(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, A
     }
     if route.body is not None:
         operation["requestBody"] = {
-            "required": True,
+            "required": not _may_be_absent(route.body),
             "content": {"application/json": {"schema": schema_of[_key(route.body)]}},
         }
     return operation
+
+
+def _may_be_absent(body: Any) -> bool:
+    """Whether no body at all is taken, as `{}` is: nothing in it has to be there."""
+    return isinstance(body, type) and issubclass(body, Body) and not any(field.required for field in fields(body))
 
 
 def _path_parameters(path: str) -> list[dict[str, Any]]:

@@ -18,8 +18,10 @@ RANK: dict[str, int] = {"viewer": 1, "operator": 2, "admin": 3}
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="How many items a page holds at most.")]
-Cursor = Annotated[str, msgspec.Meta(max_length=1000, description="`nextCursor` of the page before.")]
-Word = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=500)]
+Cursor = Annotated[
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_=-]{1,1000}$", description="`nextCursor` of the page before.")
+]
+Word = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=200)]
 """Text of a filter. A NUL can't stand in any column, so nothing would match it."""
 
 
