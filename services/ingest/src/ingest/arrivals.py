@@ -22,7 +22,8 @@ MAX_GROWTH = 8
 
 @dataclass(slots=True, kw_only=True)
 class Reader:
-    """Reads one request whose sender is known. `headers` and `query` are as they are stored.
+    """Reads one request whose sender is known. `headers` and `query` are as they are stored; `content_type` too,
+    unless the body must be JSON whatever it says.
 
     `stated_key`: the duplicate key that the sender itself gives, before any that is found in the request.
     """
@@ -43,6 +44,8 @@ class Reader:
         """
         ready, body = self.ready, self.presented.body
         demands_json = ready.scheme is not None and ready.scheme.demands_json
+        if demands_json and not content.says_json(self.content_type):
+            self.content_type = content.JSON  # so that whoever reads the row later reads the same
         try:
             whole = content.read(self.content_type, body, demands_json=demands_json)
         except content.UnreadableBody as error:

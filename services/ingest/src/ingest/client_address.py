@@ -1,7 +1,7 @@
-"""Who has called: the address of the connection, or what a proxy that we trust says of it."""
+"""Who has called, and what: by the connection and the request, or what a proxy that we trust says of them."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 UNKNOWN = "unknown"
@@ -29,6 +29,17 @@ class ClientAddress:
             if not self._is_trusted(claimed):
                 break
         return address
+
+    def url(self, peer: str | None, target: str, headers: Mapping[str, str]) -> str:
+        """The address that was called: scheme and host as a trusted proxy says, else as the request itself does.
+
+        `target` is the path and query as they were sent. Without a proxy that ends TLS, the scheme is http.
+        """
+        host, scheme = headers.get("Host", ""), "http"
+        if self._trusted and self._is_trusted(peer or UNKNOWN):
+            host = headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
+            scheme = headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip().lower()
+        return f"{scheme}://{host}{target}"
 
     def _belongs(self, text: str) -> bool:
         address = normalized(text)

@@ -6,13 +6,16 @@ from email.message import MIMEPart
 from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from filas.errors import FilasError
 
 BodyKind = Literal["json", "form", "text", "binary"]
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
 
 MAX_DEPTH = 200
 """How deeply a JSON body may be nested: every later reader has to get through it again, inside a job."""
@@ -42,19 +45,29 @@ def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Conte
     that is repeated: a list; a file: `filename`, `contentType` and `content` in base64). Else text where it
     is UTF-8, and base64 where it isn't. Raises UnreadableBody.
     """
-    media_type = content_type.partition(";")[0].strip().lower()
-    if demands_json or media_type == "application/json" or media_type.endswith("+json"):
+    if demands_json or says_json(content_type):
         document = _json(body)
         if demands_json and not isinstance(document, dict):
             raise UnreadableBody("the body must be a JSON object")
         return Content("json", document, msgspec.Raw(body))
-    if media_type == "application/x-www-form-urlencoded":
+    media_type = _media_type(content_type)
+    if media_type == FORM:
         fields = _urlencoded(body)
         return _bytes(body) if fields is None else Content("form", fields, fields)
     if media_type == "multipart/form-data":
         fields = _multipart(content_type, body)
         return _bytes(body) if fields is None else Content("form", fields, fields)
     return _bytes(body)
+
+
+def says_json(content_type: str) -> bool:
+    """Whether the type is `application/json` or `…+json`."""
+    media_type = _media_type(content_type)
+    return media_type == JSON or media_type.endswith("+json")
+
+
+def _media_type(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -145,11 +158,18 @@ def _field(part: MIMEPart) -> tuple[str, Any] | None:
 
 
 def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, str]:
-    """The body that reads as `document`, and its content type: the way back from a job to a row."""
+    """A body that reads as `document`, and its content type: the way back from a job to a row.
+
+    A form becomes an urlencoded one, in the order of its fields; one with files becomes JSON.
+    """
     if kind == "text":
         return str(document).encode(), content_type
     if kind == "binary":
         return base64.b64decode(str(document)), content_type
-    if kind == "form":
-        content_type = "application/json"
-    return msgspec.json.encode(document), content_type
+    if kind == "form" and document and not any(map(_is_file, document.values())):
+        return urlencode(document, doseq=True).encode(), FORM
+    return msgspec.json.encode(document), content_type if says_json(content_type) else JSON
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(one, dict) for one in value))

@@ -9,7 +9,7 @@ import msgspec
 
 from filas.errors import PermanentError
 from filas.models import ConversationRule
-from ingest.providers.message import IncomingMessage, Provider, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingStatus, Provider, clean_contact
 from ingest.providers.registry import PROVIDERS
 
 _PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
@@ -93,6 +93,14 @@ class ConversationReader:
             return [NO_CONVERSATION]
         text = _as_text(self._text.value(scope)) if self._text is not None else None
         return [Turn(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))]
+
+    def statuses(self, scope: Scope) -> list[tuple[str, IncomingStatus]]:
+        """What the event says of messages of ours, each with the channel over which that was sent."""
+        if self._provider is None:
+            return []
+        body = scope["body"]
+        channel = self._value(self._channel, scope) or self._provider.channel(body)
+        return [(channel, status) for status in self._provider.statuses(body)]
 
     def group(self, webhook_id: str, scope: Scope) -> str | None:
         """The group key of the event's job, None where nothing needs an order.

@@ -10,7 +10,6 @@ from filas.models import NewEvent, Webhook
 from filas.policies import WEBHOOKS
 from filas.queue.producer import NewJob
 from ingest import content
-from ingest.providers.registry import PROVIDERS
 
 
 class AcceptedUnder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -66,7 +65,7 @@ def new_job(  # what an event holds as text, acceptance has at hand as objects
 def event_jobs(event: NewEvent, replay: int = 0) -> Sequence[NewJob]:
     """The jobs of a stored event, under the keys of its replay number `replay` (0: of the normal way)."""
     under = msgspec.json.decode(event.config, type=AcceptedUnder)
-    body = read_body(event, under)
+    body = read_body(event)
     return [
         new_job(
             event,
@@ -80,9 +79,9 @@ def event_jobs(event: NewEvent, replay: int = 0) -> Sequence[NewJob]:
     ]
 
 
-def read_body(event: NewEvent, under: AcceptedUnder) -> content.Content:
+def read_body(event: NewEvent) -> content.Content:
     """The event's body as acceptance read it; what no acceptance would have let in, as text or bytes."""
     try:
-        return content.read(event.content_type, event.body, demands_json=under.provider in PROVIDERS)
+        return content.read(event.content_type, event.body)
     except content.UnreadableBody:
         return content.read("", event.body)

@@ -1,5 +1,6 @@
 """The way of a request from the public listener to its answer."""
 
+import functools
 import time
 
 import msgspec
@@ -70,7 +71,8 @@ class Receiver:
         await self._guard.admit(address)
         if ready.scheme is None:
             raise refusals.unavailable("unusable", "this webhook's secrets can't be read")
-        presented = Presented(http.method, http.headers, http.query, b"", time.time())
+        url = functools.partial(self._addresses.url, http.remote, http.raw_path, http.headers)
+        presented = Presented(http.method, http.headers, http.query, b"", time.time(), url)
         handshake = ready.scheme.handshake(presented)
         if handshake is not None:
             return await self._shake_hands(handshake, ready, address)
@@ -81,6 +83,9 @@ class Receiver:
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise refusals.unauthenticated(ready.scheme.authenticate)
+        greeting = ready.scheme.greeting(presented)
+        if greeting is not None:
+            return await self._shake_hands(greeting, ready, address)
         grant = await self._limiter.take(ready.limit)
         if not grant.allowed:
             refusal = refusals.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)

@@ -1,6 +1,6 @@
 """A message of a contact, whichever provider brought it."""
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -24,6 +24,21 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     sent_at: int | msgspec.UnsetType = msgspec.UNSET
 
 
+DeliveryState = Literal["sent", "delivered", "read", "failed"]
+
+
+class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a provider says of a message that was sent over it. `id` is the id that it gave the message then.
+
+    `error` says why one failed. `at` is the provider's time, in milliseconds since 1970, if it gives one.
+    """
+
+    id: str
+    state: DeliveryState
+    error: str | None = None
+    at: int | None = None
+
+
 class Provider(Protocol):
     """How to read the bodies of one `auth.type`. None of it raises, whatever the document is."""
 
@@ -32,6 +47,9 @@ class Provider(Protocol):
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The messages of contacts in `document`: statuses and echoes are none."""
+
+    def statuses(self, document: Any) -> list[IncomingStatus]:
+        """What `document` says of messages of ours."""
 
     def channel(self, document: Any) -> str:
         """The channel over which to answer unless the webhook names one."""

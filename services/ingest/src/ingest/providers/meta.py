@@ -5,11 +5,13 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.providers.message import IncomingMessage, clean_contact
+from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, clean_contact
+from ingest.providers.reading import milliseconds, object_of, objects, text_of
 
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
 _LISTS = ("messages", "statuses")
 _CHANNELS = {"page": "messenger", "instagram": "instagram"}
+_STATES: dict[str, DeliveryState] = {"sent": "sent", "delivered": "delivered", "read": "read", "failed": "failed"}
 
 
 @dataclass(slots=True)
@@ -41,9 +43,18 @@ class Meta:
                 found.append(message)
         return found
 
+    def statuses(self, document: Any) -> list[IncomingStatus]:
+        """WhatsApp's statuses; Messenger tells of deliveries without saying of which message it can be sure."""
+        found: list[IncomingStatus] = []
+        for item in _items(document):
+            status = _status_of(item.content) if item.list_name == "statuses" else None
+            if status is not None:
+                found.append(status)
+        return found
+
     def channel(self, document: Any) -> str:
         """`whatsapp`, `messenger` or `instagram`, as the document's `object` says."""
-        kind = _dict(document).get("object")
+        kind = object_of(document).get("object")
         return _CHANNELS.get(kind, "whatsapp") if isinstance(kind, str) else "whatsapp"
 
 
@@ -55,9 +66,9 @@ def duplicate_key(document: Any) -> str | None:
     item = items[0]
     content = item.content
     if item.list_name == "messaging":
-        content = _dict(content.get("message")) or _dict(content.get("postback"))
-        return _text(content.get("mid"))
-    identity = _text(content.get("id"))
+        content = object_of(content.get("message")) or object_of(content.get("postback"))
+        return text_of(content.get("mid"))
+    identity = text_of(content.get("id"))
     if identity is None or item.list_name == "messages":
         return identity
     return f"{identity}:{content.get('status')}"
@@ -66,15 +77,15 @@ def duplicate_key(document: Any) -> str | None:
 def _items(document: Any) -> list[_Item]:
     """Every message and status in their order. Asked several times a request, so plainly written."""
     found: list[_Item] = []
-    for entry in _dicts(document.get("entry") if isinstance(document, dict) else None):
-        for change in _dicts(entry.get("changes")):
+    for entry in objects(document.get("entry") if isinstance(document, dict) else None):
+        for change in objects(entry.get("changes")):
             value = change.get("value")
             if isinstance(value, dict):
                 for name in _LISTS:
                     if name in value:
-                        found += [_Item(entry, change, name, content) for content in _dicts(value[name])]
+                        found += [_Item(entry, change, name, content) for content in objects(value[name])]
         if "messaging" in entry:
-            found += [_Item(entry, None, "messaging", content) for content in _dicts(entry["messaging"])]
+            found += [_Item(entry, None, "messaging", content) for content in objects(entry["messaging"])]
     return found
 
 
@@ -83,10 +94,10 @@ def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
     if item.change is None:
         entry["messaging"] = [item.content]
     else:
-        whole = _dict(item.change.get("value"))
+        whole = object_of(item.change.get("value"))
         value = {name: part for name, part in whole.items() if name not in ("messages", "statuses", "contacts")}
         contact = item.content.get("from", item.content.get("recipient_id"))
-        profiles = [profile for profile in _dicts(whole.get("contacts")) if profile.get("wa_id") == contact]
+        profiles = [profile for profile in objects(whole.get("contacts")) if profile.get("wa_id") == contact]
         if profiles:
             value["contacts"] = profiles
         value[item.list_name] = [item.content]
@@ -96,15 +107,15 @@ def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
 
 def _of_whatsapp(item: _Item) -> IncomingMessage | None:
     content = item.content
-    identity, contact = _text(content.get("id")), clean_contact(content.get("from"))
+    identity, contact = text_of(content.get("id")), clean_contact(content.get("from"))
     if identity is None or contact is None:
         return None
-    kind = _text(content.get("type")) or "unknown"
+    kind = text_of(content.get("type")) or "unknown"
     details: dict[str, Any] = {}
-    medium = _text(_dict(content.get(kind)).get("id")) if kind in _MEDIA else None
+    medium = text_of(object_of(content.get(kind)).get("id")) if kind in _MEDIA else None
     if medium is not None:
         details["media_id"] = medium
-    sent_at = _milliseconds(content.get("timestamp"), 1000)
+    sent_at = milliseconds(content.get("timestamp"), 1000)
     if sent_at is not None:
         details["sent_at"] = sent_at
     return IncomingMessage(id=identity, kind=kind, text=_written(kind, content), contact=contact, **details)
@@ -112,57 +123,47 @@ def _of_whatsapp(item: _Item) -> IncomingMessage | None:
 
 def _written(kind: str, content: dict[str, Any]) -> str | None:
     """What the contact wrote or chose."""
-    part = _dict(content.get(kind))
+    part = object_of(content.get(kind))
     match kind:
         case "text":
-            return _text(part.get("body"))
+            return text_of(part.get("body"))
         case "button":
-            return _text(part.get("text"))
+            return text_of(part.get("text"))
         case "reaction":
-            return _text(part.get("emoji"))
+            return text_of(part.get("emoji"))
         case "interactive":
-            reply = _dict(part.get("button_reply")) or _dict(part.get("list_reply"))
-            return _text(reply.get("title"))
+            reply = object_of(part.get("button_reply")) or object_of(part.get("list_reply"))
+            return text_of(reply.get("title"))
         case _:
-            return _text(part.get("caption"))
+            return text_of(part.get("caption"))
+
+
+def _status_of(content: dict[str, Any]) -> IncomingStatus | None:
+    identity, state = text_of(content.get("id")), _STATES.get(text_of(content.get("status")) or "")
+    if identity is None or state is None:
+        return None
+    error = None
+    for failure in objects(content.get("errors"))[:1]:
+        parts = (failure.get("code"), failure.get("title"), object_of(failure.get("error_data")).get("details"))
+        error = " ".join(str(part) for part in parts if part is not None) or None
+    return IncomingStatus(id=identity, state=state, error=error, at=milliseconds(content.get("timestamp"), 1000))
 
 
 def _of_messenger(item: _Item) -> IncomingMessage | None:
     content = item.content
-    message, postback = _dict(content.get("message")), _dict(content.get("postback"))
-    contact = clean_contact(_dict(content.get("sender")).get("id"))
-    identity = _text(message.get("mid")) or _text(postback.get("mid"))
+    message, postback = object_of(content.get("message")), object_of(content.get("postback"))
+    contact = clean_contact(object_of(content.get("sender")).get("id"))
+    identity = text_of(message.get("mid")) or text_of(postback.get("mid"))
     if identity is None or contact is None or message.get("is_echo"):
         return None
     details: dict[str, Any] = {}
-    sent_at = _milliseconds(content.get("timestamp"), 1)
+    sent_at = milliseconds(content.get("timestamp"), 1)
     if sent_at is not None:
         details["sent_at"] = sent_at
-    text, kind = _text(message.get("text")) or _text(postback.get("title")), "text"
-    for attachment in _dicts(message.get("attachments"))[:1]:
-        kind = _text(attachment.get("type")) or "unknown"
-        address = _text(_dict(attachment.get("payload")).get("url"))
+    text, kind = text_of(message.get("text")) or text_of(postback.get("title")), "text"
+    for attachment in objects(message.get("attachments"))[:1]:
+        kind = text_of(attachment.get("type")) or "unknown"
+        address = text_of(object_of(attachment.get("payload")).get("url"))
         if address is not None:
             details["media_url"] = address
     return IncomingMessage(id=identity, kind=kind, text=text, contact=contact, **details)
-
-
-def _milliseconds(value: Any, factor: int) -> int | None:
-    """A time that is a number or its digits, in units of `factor` milliseconds."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**16:
-        return None
-    return value * factor
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

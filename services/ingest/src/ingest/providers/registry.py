@@ -2,7 +2,13 @@
 
 from ingest.providers.message import Provider
 from ingest.providers.meta import Meta
+from ingest.providers.slack import Slack
+from ingest.providers.telegram import Telegram
+from ingest.providers.twilio import Twilio
 
 PROVIDERS: dict[str, Provider] = {
     "meta": Meta(),
+    "telegram": Telegram(),
+    "slack": Slack(),
+    "twilio": Twilio(),
 }

@@ -1,23 +1,21 @@
 """A secret that the sender shows in a header, as it is: the check behind `basic`, `bearer` and `api-key`."""
 
 import binascii
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from ingest.verify.scheme import Handshake, Presented, equals_any, presented_bytes
+from ingest.verify.scheme import PlainScheme, Presented, equals_any, presented_bytes
 
 Secrets = Annotated[list[str], msgspec.Meta(min_length=1)]
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 
 
-class CredentialsScheme:
+class CredentialsScheme(PlainScheme):
     """Compares what stands in `header`, after `word` and a blank if there is one, with each secret.
 
     `is_base64`: the secret is written in base64 there.
     """
-
-    demands_json = False
 
     def __init__(
         self,
@@ -35,10 +33,6 @@ class CredentialsScheme:
         self.authenticate = authenticate
         self.sensitive_headers = frozenset({header.lower()})
 
-    def handshake(self, _presented: Presented) -> Handshake | None:
-        """There is none."""
-        return None
-
     def refusal(self, presented: Presented) -> str | None:
         """`credentials-missing`, `credentials-malformed` or `credentials-wrong`."""
         value = presented.headers.get(self._header)
@@ -55,7 +49,3 @@ class CredentialsScheme:
             except binascii.Error:
                 return "credentials-malformed"
         return None if equals_any(credentials, self._secrets) else "credentials-wrong"
-
-    def duplicate_key(self, _presented: Presented, _document: Any) -> str | None:
-        """As the webhook's `dedupe` says, not as the scheme does."""
-        return None

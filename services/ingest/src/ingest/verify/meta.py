@@ -5,7 +5,6 @@ an address is ours by a GET with `hub.mode=subscribe`, a `hub.verify_token` that
 `hub.challenge` to be echoed (developers.facebook.com, Graph API, Webhooks, "Getting started").
 """
 
-import binascii
 import hmac
 from typing import Any, Literal
 
@@ -13,11 +12,9 @@ import msgspec
 
 from ingest.providers import meta
 from ingest.verify.credentials import Secrets
-from ingest.verify.hmac_signature import signed_by_any
+from ingest.verify.github import HUB_SIGNATURE
 from ingest.verify.scheme import Handshake, Presented, Reveal, presented_bytes, revealed
-
-_HEADER = "X-Hub-Signature-256"
-_PREFIX = b"sha256="
+from ingest.verify.signature import SignatureScheme
 
 
 class MetaAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -33,18 +30,16 @@ class MetaAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
         return MetaScheme(revealed(self.secrets, reveal), token)
 
 
-class MetaScheme:
+class MetaScheme(SignatureScheme):
     """Checks Meta's signature and answers its challenge."""
 
     demands_json = True
-    authenticate: str | None = None
-    sensitive_headers = frozenset({"x-hub-signature", "x-hub-signature-256"})
 
     def __init__(self, secrets: tuple[bytes, ...], verify_token: bytes | None) -> None:
-        self._secrets = secrets
+        super().__init__(HUB_SIGNATURE, secrets)
         self._verify_token = verify_token
 
-    def handshake(self, presented: Presented) -> Handshake | None:
+    def handshake(self, presented: Presented, /) -> Handshake | None:
         """Echoes the challenge if the token is right, else 403."""
         if presented.method != "GET" or presented.query.get("hub.mode") != "subscribe":
             return None
@@ -53,20 +48,6 @@ class MetaScheme:
             return Handshake(403)
         return Handshake(200, presented.query.get("hub.challenge", ""))
 
-    def refusal(self, presented: Presented) -> str | None:
-        """`signature-missing`, `signature-malformed` or `signature-wrong`."""
-        value = presented.headers.get(_HEADER)
-        if value is None:
-            return "signature-missing"
-        encoded = presented_bytes(value.strip())
-        if not encoded.startswith(_PREFIX):
-            return "signature-malformed"
-        try:
-            signature = binascii.unhexlify(encoded[len(_PREFIX) :])
-        except (binascii.Error, ValueError):
-            return "signature-malformed"
-        return None if signed_by_any(signature, self._secrets, presented.body, "sha256") else "signature-wrong"
-
-    def duplicate_key(self, _presented: Presented, document: Any) -> str | None:
+    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
         """The id of the one message, or the id and state of the one status, in `document`."""
         return meta.duplicate_key(document)

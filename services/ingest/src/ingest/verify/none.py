@@ -1,10 +1,10 @@
 """`none`: anybody may post."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from ingest.verify.scheme import Handshake, Presented, Reveal
+from ingest.verify.scheme import PlainScheme, Presented, Reveal
 
 
 class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -17,21 +17,9 @@ class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
         return NoScheme()
 
 
-class NoScheme:
+class NoScheme(PlainScheme):
     """Refuses nobody."""
-
-    sensitive_headers: frozenset[str] = frozenset()
-    demands_json = False
-    authenticate: str | None = None
-
-    def handshake(self, _presented: Presented) -> Handshake | None:
-        """There is none."""
-        return None
 
     def refusal(self, _presented: Presented) -> str | None:
         """Always None."""
-        return None
-
-    def duplicate_key(self, _presented: Presented, _document: Any) -> str | None:
-        """As the webhook's `dedupe` says, not as the scheme does."""
         return None

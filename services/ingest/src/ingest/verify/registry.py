@@ -8,10 +8,17 @@ import msgspec
 from ingest.verify.api_key import ApiKeyAuth
 from ingest.verify.basic import BasicAuth
 from ingest.verify.bearer import BearerAuth
+from ingest.verify.github import GithubAuth
 from ingest.verify.hmac_signature import HmacAuth
 from ingest.verify.meta import MetaAuth
 from ingest.verify.none import NoAuth
 from ingest.verify.scheme import Configuration
+from ingest.verify.shopify import ShopifyAuth
+from ingest.verify.slack import SlackAuth
+from ingest.verify.standard_webhooks import StandardWebhooksAuth
+from ingest.verify.stripe import StripeAuth
+from ingest.verify.telegram import TelegramAuth
+from ingest.verify.twilio import TwilioAuth
 
 CONFIGURATIONS: dict[str, type[Any]] = {
     "none": NoAuth,
@@ -20,6 +27,13 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "api-key": ApiKeyAuth,
     "hmac": HmacAuth,
     "meta": MetaAuth,
+    "telegram": TelegramAuth,
+    "slack": SlackAuth,
+    "twilio": TwilioAuth,
+    "github": GithubAuth,
+    "stripe": StripeAuth,
+    "shopify": ShopifyAuth,
+    "standard-webhooks": StandardWebhooksAuth,
 }
 
 SIGNATURE_HEADERS = frozenset(

@@ -14,18 +14,20 @@ Reveal = Callable[[str], str]
 @dataclass(slots=True)
 class Presented:
     """A request as its sender presents it. `headers` finds names in any case; `body` is the raw bytes;
-    `now` is the time of arrival in seconds since 1970."""
+    `now` is the time of arrival in seconds since 1970; `url` gives the address that the sender has called,
+    as far as that can be known behind proxies."""
 
     method: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes
     now: float
+    url: Callable[[], str] = str
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The answer to a provider's question whether this address is ours: text on 200, nothing on 403."""
+    """The answer to a provider's question whether this address is ours or alive: text on 200, nothing on 403."""
 
     status: int
     text: str = ""
@@ -49,11 +51,35 @@ class Scheme(Protocol):
     def handshake(self, presented: Presented, /) -> Handshake | None:
         """The answer to a GET that asks for one, else None. Never raises, whatever was presented."""
 
+    def greeting(self, presented: Presented, /) -> Handshake | None:
+        """The answer to a request that brings nothing but a question of the provider's, else None. Asked when the
+        sender has proved itself; never raises."""
+
     def refusal(self, presented: Presented, /) -> str | None:
         """None if the sender has proved itself, else one word why not. Never raises, whatever was presented."""
 
     def duplicate_key(self, presented: Presented, document: Any, /) -> str | None:
         """The provider's own id of what it sent (`document`: the decoded body), None if it gives none."""
+
+
+class PlainScheme:
+    """What most schemes have in common: no ceremony, no ids of their own, bodies of any kind."""
+
+    sensitive_headers: frozenset[str] = frozenset()
+    demands_json = False
+    authenticate: str | None = None
+
+    def handshake(self, _presented: Presented, /) -> Handshake | None:
+        """There is none."""
+        return None
+
+    def greeting(self, _presented: Presented, /) -> Handshake | None:
+        """There is none."""
+        return None
+
+    def duplicate_key(self, _presented: Presented, _document: Any, /) -> str | None:
+        """As the webhook's `dedupe` says, not as the scheme does."""
+        return None
 
 
 class Configuration(Protocol):

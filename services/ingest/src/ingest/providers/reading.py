@@ -1,0 +1,34 @@
+"""Parts of a provider's document, which may be anything: each as the type that it should have, or as nothing."""
+
+from typing import Any
+
+
+def object_of(value: Any) -> dict[str, Any]:
+    """`value` if it is an object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects in the list `value`."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def text_of(value: Any) -> str | None:
+    """`value` if it is a text that isn't empty."""
+    return value if isinstance(value, str) and value else None
+
+
+def identity_of(value: Any) -> str | None:
+    """`value` as text if it can be an id: a text that isn't empty, or a whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return text_of(value)
+
+
+def milliseconds(value: Any, factor: int) -> int | None:
+    """A time that is a number or its digits, in units of `factor` milliseconds."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**16:
+        return None
+    return value * factor

@@ -1,0 +1,39 @@
+"""`github`: `X-Hub-Signature-256: sha256=` and the hex HMAC-SHA256 of the raw body.
+
+docs.github.com, "Validating webhook deliveries". A new webhook is tried by an event `ping`, which is answered
+and starts nothing. A redelivery by hand has the `X-GitHub-Delivery` of the delivery that it repeats.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
+from ingest.verify.signature import Signature, SignatureScheme
+
+HUB_SIGNATURE: Final = Signature(header="X-Hub-Signature-256", prefix="sha256=")
+"""As GitHub and Meta sign."""
+
+
+class GithubAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"type":"github","secrets":["…"]}`."""
+
+    type: Literal["github"]
+    secrets: Secrets
+
+    def scheme(self, reveal: Reveal) -> "GithubScheme":
+        """The check of the signature."""
+        return GithubScheme(HUB_SIGNATURE, revealed(self.secrets, reveal))
+
+
+class GithubScheme(SignatureScheme):
+    """Checks GitHub's signature and answers its ping."""
+
+    def greeting(self, presented: Presented, /) -> Handshake | None:
+        """`pong`."""
+        return Handshake(200, "pong") if presented.headers.get("X-GitHub-Event") == "ping" else None
+
+    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+        """`X-GitHub-Delivery`."""
+        return presented.headers.get("X-GitHub-Delivery") or None

@@ -1,0 +1,33 @@
+"""`shopify`: `X-Shopify-Hmac-Sha256`, the base64 HMAC-SHA256 of the raw body under the app's client secret.
+
+shopify.dev, "Deliver webhooks through HTTPS". `X-Shopify-Webhook-Id` names a delivery, its retries included.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import Presented, Reveal, revealed
+from ingest.verify.signature import Signature, SignatureScheme
+
+_SIGNATURE: Final = Signature(header="X-Shopify-Hmac-Sha256", encoding="base64")
+
+
+class ShopifyAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"type":"shopify","secrets":["client secret"]}`."""
+
+    type: Literal["shopify"]
+    secrets: Secrets
+
+    def scheme(self, reveal: Reveal) -> "ShopifyScheme":
+        """The check of the signature."""
+        return ShopifyScheme(_SIGNATURE, revealed(self.secrets, reveal))
+
+
+class ShopifyScheme(SignatureScheme):
+    """Checks Shopify's signature."""
+
+    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+        """`X-Shopify-Webhook-Id`."""
+        return presented.headers.get("X-Shopify-Webhook-Id") or None

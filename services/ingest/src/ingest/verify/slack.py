@@ -1,0 +1,56 @@
+"""`slack`: `X-Slack-Signature: v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}`, at most 300 s old.
+
+api.slack.com, "Verifying requests from Slack". A new address is asked by a body of type `url_verification`,
+whose challenge is echoed once its signature is right.
+"""
+
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ingest.providers import slack
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
+from ingest.verify.signature import TOLERANCE_S, Signature, SignatureScheme
+
+_SIGNATURE: Final = Signature(
+    header="X-Slack-Signature",
+    prefix="v0=",
+    template="v0:{timestamp}:{body}",
+    timestamp_header="X-Slack-Request-Timestamp",
+    tolerance_s=TOLERANCE_S,
+)
+
+
+class SlackAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"type":"slack","secrets":["signing secret"]}`."""
+
+    type: Literal["slack"]
+    secrets: Secrets
+
+    def scheme(self, reveal: Reveal) -> "SlackScheme":
+        """The check of the signature."""
+        return SlackScheme(_SIGNATURE, revealed(self.secrets, reveal))
+
+
+class _Question(msgspec.Struct):
+    type: str
+    challenge: str
+
+
+class SlackScheme(SignatureScheme):
+    """Checks Slack's signature and answers its challenge."""
+
+    def greeting(self, presented: Presented, /) -> Handshake | None:
+        """The challenge of a `url_verification`."""
+        if b"url_verification" not in presented.body:
+            return None
+        try:
+            question = msgspec.json.decode(presented.body, type=_Question)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            return None
+        return Handshake(200, question.challenge) if question.type == "url_verification" else None
+
+    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
+        """`event_id`, or the `trigger_id` of a command or a click."""
+        return slack.duplicate_key(document)

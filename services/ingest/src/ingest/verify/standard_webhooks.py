@@ -1,0 +1,117 @@
+"""`standard-webhooks`: the specification of standardwebhooks.com, by which Svix and many others sign.
+
+`webhook-signature` lists signatures over `{webhook-id}.{webhook-timestamp}.{body}`, divided by blanks: `v1,` and the
+base64 HMAC-SHA256 under the decoded `whsec_` secret, or `v1a,` and the base64 Ed25519 signature of the `whpk_`
+public key. Any one that is right will do; other versions count for nothing. At most 300 s from our clock.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from filas.errors import SecretUnreadable
+from filas.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
+
+_PUBLIC: Final = "whpk_"
+_ELSEWHERE: Final = ("env:", "enc:", "***")
+MAX_PUBLIC_SIGNATURES: Final = 10
+"""How many Ed25519 signatures are tried: each costs far more than a hash, and a header has room for dozens."""
+
+
+class StandardWebhooksAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"type":"standard-webhooks","secrets":["whsec_…","whpk_…"]}`."""
+
+    type: Literal["standard-webhooks"]
+    secrets: Secrets
+
+    def __post_init__(self) -> None:
+        for secret in self.secrets:
+            if not secret.startswith(_ELSEWHERE):
+                _decoded_secret(secret)
+
+    def scheme(self, reveal: Reveal) -> "StandardWebhooksScheme":
+        """The check of the signatures."""
+        shared: list[bytes] = []
+        public: list[Ed25519PublicKey] = []
+        failure: InvalidSecret | None = None
+        for secret in revealed(self.secrets, reveal):
+            try:
+                key = _decoded_secret(secret.decode())
+            except InvalidSecret as error:  # one that is mistaken must not shut out the others
+                failure = error
+                continue
+            if isinstance(key, bytes):
+                shared.append(key)
+            else:
+                public.append(key)
+        if not shared and not public:
+            raise SecretUnreadable(str(failure))
+        return StandardWebhooksScheme(shared, public)
+
+
+class StandardWebhooksScheme(PlainScheme):
+    """Checks the signatures of both kinds."""
+
+    sensitive_headers = frozenset({SIGNATURE_HEADER})
+
+    def __init__(self, shared: Sequence[bytes], public: Sequence[Ed25519PublicKey]) -> None:
+        self._shared = shared
+        self._public = public
+
+    def refusal(self, presented: Presented) -> str | None:
+        """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
+        headers = presented.headers
+        identity, timestamp, written = (headers.get(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
+        if not identity or timestamp is None or written is None:
+            return "signature-missing"
+        problem = time_problem(timestamp, presented.now, TOLERANCE_S)
+        if problem is not None:
+            return problem
+        symmetric, asymmetric = _signatures(written, "v1,"), _signatures(written, "v1a,")
+        if not symmetric and not asymmetric:
+            return "signature-malformed"
+        signed = b"%b.%b.%b" % (presented_bytes(identity), timestamp.encode(), presented.body)
+        is_signed = signed_by_any(symmetric, self._shared, signed, "sha256")
+        return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
+
+    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+        """`webhook-id`: it is signed, and the same for every try."""
+        return presented.headers.get(ID_HEADER) or None
+
+    def _is_signed_publicly(self, signatures: Sequence[bytes], signed: bytes) -> bool:
+        tried = signatures[:MAX_PUBLIC_SIGNATURES]
+        return any(_is_right(key, signature, signed) for key in self._public for signature in tried)
+
+
+def _signatures(written: str, version: str) -> list[bytes]:
+    found = (
+        decoded(presented_bytes(part[len(version) :]), "base64")
+        for part in written.split(" ")
+        if part.startswith(version)
+    )
+    return [signature for signature in found if signature is not None]
+
+
+def _decoded_secret(secret: str) -> bytes | Ed25519PublicKey:
+    """The key in a secret. Raises InvalidSecret."""
+    if not secret.startswith(_PUBLIC):
+        return decode_secret(secret)
+    key = decoded(secret.removeprefix(_PUBLIC).encode(), "base64")
+    try:
+        return Ed25519PublicKey.from_public_bytes(key or b"")
+    except ValueError:
+        raise InvalidSecret("a public key of Standard Webhooks is whpk_ followed by 32 bytes in base64") from None
+
+
+def _is_right(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True

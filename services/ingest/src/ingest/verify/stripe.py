@@ -1,0 +1,60 @@
+"""`stripe`: `Stripe-Signature: t=…,v1=…`, any `v1` being the hex HMAC-SHA256 of `{t}.{body}`, at most 300 s from now.
+
+docs.stripe.com, "Verify webhook signatures manually". Other schemes in the header (`v0`) count for nothing. The
+key is the secret as it is handed out, `whsec_` included.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
+
+_HEADER = "Stripe-Signature"
+
+
+class StripeAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """`{"type":"stripe","secrets":["whsec_…"]}`."""
+
+    type: Literal["stripe"]
+    secrets: Secrets
+
+    def scheme(self, reveal: Reveal) -> "StripeScheme":
+        """The check of the signature."""
+        return StripeScheme(revealed(self.secrets, reveal))
+
+
+class StripeScheme(PlainScheme):
+    """Checks Stripe's signatures."""
+
+    demands_json = True
+    sensitive_headers = frozenset({_HEADER.lower()})
+
+    def __init__(self, secrets: tuple[bytes, ...]) -> None:
+        self._secrets = secrets
+
+    def refusal(self, presented: Presented) -> str | None:
+        """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
+        value = presented.headers.get(_HEADER)
+        if value is None:
+            return "signature-missing"
+        pairs = [(name.strip(), given.strip()) for name, _, given in (part.partition("=") for part in value.split(","))]
+        timestamp = next((given for name, given in pairs if name == "t"), None)
+        if timestamp is None:
+            return "signature-malformed"
+        written = [decoded(presented_bytes(given), "hex") for name, given in pairs if name == "v1"]
+        digests = [digest for digest in written if digest is not None]
+        if not digests:
+            return "signature-malformed"
+        problem = time_problem(timestamp, presented.now, TOLERANCE_S)
+        if problem is not None:
+            return problem
+        signed = b"%b.%b" % (timestamp.encode(), presented.body)
+        return None if signed_by_any(digests, self._secrets, signed, "sha256") else "signature-wrong"
+
+    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
+        """The event's `id`."""
+        identity = document.get("id") if isinstance(document, dict) else None
+        return identity if isinstance(identity, str) and identity else None

@@ -1,0 +1,110 @@
+"""`twilio`: `X-Twilio-Signature`, the base64 HMAC-SHA1, under the auth token, of what Twilio has called and said;
+HMAC-SHA256, under a shared key, where `X-Twilio-Webhooks-Signature-Settings` says so.
+
+twilio.com/docs/usage/security, "Validating requests": the public URL, followed by each form field's name and value,
+sorted by name; a value that is given several times counts once. Of a body that is no form the URL's query has a
+`bodySHA256`, and the URL alone is signed. Twilio signs some URLs with their port and some without, so both will do.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from ingest.providers import twilio
+from ingest.verify.credentials import Secrets
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.signature import Algorithm, decoded, signed_by_any
+
+_HEADER: Final = "X-Twilio-Signature"
+_SETTINGS_HEADER: Final = "X-Twilio-Webhooks-Signature-Settings"
+_FORM: Final = "application/x-www-form-urlencoded"
+_ADDRESS: Final = re.compile(r"(https?)://([^/?#@]*@)?(\[[^]/?#]+\]|[^/?#:]+)(?::([0-9]{0,5}))?([/?].*)?", re.ASCII)
+_PORTS: Final = {"https": "443", "http": "80"}
+MAX_FIELDS: Final = 1000
+
+
+class TwilioAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
+    """`{"type":"twilio","secrets":["auth token"],"url":"https://example.com/webhooks/sms"}`.
+
+    `url` is the address as it is entered at Twilio, without the query; left out, it is taken from the request.
+    """
+
+    type: Literal["twilio"]
+    secrets: Secrets
+    url: Annotated[str, msgspec.Meta(max_length=2000)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.url is not None and not _ADDRESS.fullmatch(self.url):
+            raise ValueError("`url` must be the https (or http) address that Twilio calls")
+
+    def scheme(self, reveal: Reveal) -> "TwilioScheme":
+        """The check of the signature."""
+        return TwilioScheme(revealed(self.secrets, reveal), self.url)
+
+
+class TwilioScheme(PlainScheme):
+    """Checks Twilio's signature."""
+
+    sensitive_headers = frozenset({_HEADER.lower()})
+
+    def __init__(self, secrets: tuple[bytes, ...], url: str | None) -> None:
+        self._secrets = secrets
+        self._url = url
+
+    def refusal(self, presented: Presented) -> str | None:
+        """`signature-missing`, `-malformed` or `-wrong`, `body-malformed` for a form of too many fields."""
+        value = presented.headers.get(_HEADER)
+        if value is None:
+            return "signature-missing"
+        digest = decoded(presented_bytes(value.strip()), "base64")
+        if digest is None:
+            return "signature-malformed"
+        is_form = presented.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
+        try:
+            fields = _signed_fields(presented.body) if is_form else b""
+        except ValueError:
+            return "body-malformed"
+        if not is_form and presented.body and not _is_body_of(presented.query, presented.body):
+            return "signature-wrong"
+        algorithm = _algorithm(presented.headers.get(_SETTINGS_HEADER, ""))
+        right = False
+        for url in self._addresses(presented):
+            right |= signed_by_any((digest,), self._secrets, presented_bytes(url) + fields, algorithm)
+        return None if right else "signature-wrong"
+
+    def duplicate_key(self, presented: Presented, document: Any, /) -> str | None:
+        """`I-Twilio-Idempotency-Token`, else the message's or call's id and state."""
+        return presented.headers.get("I-Twilio-Idempotency-Token") or twilio.duplicate_key(document)
+
+    def _addresses(self, presented: Presented) -> list[str]:
+        """What Twilio may have called, with and without a port."""
+        called = presented.url()
+        if self._url is not None:
+            query = called.partition("?")[2]
+            called = f"{self._url}?{query}" if query and "?" not in self._url else self._url
+        match = _ADDRESS.fullmatch(called)
+        if match is None:
+            return [called]
+        scheme, user, host, port, rest = match.groups(default="")
+        return [f"{scheme}://{user}{host}{written}{rest}" for written in ("", f":{port or _PORTS[scheme]}")]
+
+
+def _algorithm(settings: str) -> Algorithm:
+    return "sha256" if "algorithm=hmac_sha256" in settings.replace(" ", "").lower() else "sha1"
+
+
+def _signed_fields(body: bytes) -> bytes:
+    """Names and values in the order in which they are signed. Raises ValueError for more than 1,000 of them."""
+    text = body.decode("utf-8", "surrogateescape")
+    pairs = set(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS))
+    return b"".join(presented_bytes(name + value) for name, value in sorted(pairs))
+
+
+def _is_body_of(query: Mapping[str, str], body: bytes) -> bool:
+    expected = hashlib.sha256(body).hexdigest()
+    return hmac.compare_digest(presented_bytes(query.get("bodySHA256", "").lower()), expected.encode())
