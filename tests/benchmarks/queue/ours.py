@@ -37,8 +37,8 @@ CONCURRENCY = 100
 
 def new(number: int, *, groups: bool = False) -> NewJob:
     """A job with a key of its own."""
-    message = NotificationJob(notification_id=uuid.uuid4(), channel_id=TEXT)
-    return NewJob(NOTIFICATIONS, str(uuid.uuid4()), message, group=f"group-{number % GROUPS}" if groups else None)
+    message = NotificationJob(notification_id=uuid.UUID(int=number), channel_id=TEXT)
+    return NewJob(NOTIFICATIONS, f"job-{number}", message, group=f"group-{number % GROUPS}" if groups else None)
 
 
 async def bulk(producer: Producer, *, groups: bool = False) -> None:

@@ -112,7 +112,8 @@ class Finisher:
             await self._work.wait()
             self._work.clear()
             while self._pending:
-                batch, self._pending = self._pending[:MAX_BATCH], self._pending[MAX_BATCH:]
+                batch = self._pending[:MAX_BATCH]
+                del self._pending[:MAX_BATCH]
                 await self._write(batch)
             self._written.set()
 

@@ -27,6 +27,22 @@ class FinishedJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     error: ErrorDetail | None = None
 
 
+class ResultRecord(msgspec.Struct):
+    """arq's result, under arq's names."""
+
+    t: int
+    f: str
+    a: msgspec.Raw
+    k: msgspec.Raw
+    et: int
+    s: bool
+    r: Any
+    st: int
+    ft: int
+    q: str
+    id: str
+
+
 def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetail | None) -> bytes:
     """The JSON of the job's FinishedJob."""
     return _encoder.encode(
@@ -46,23 +62,24 @@ def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetai
 def result_record(job: HeldJob, queue: str, success: bool, result: Any, times: tuple[float, float]) -> bytes:
     """arq's result. A result that JSON has no form for becomes a failure that says so, as with arq."""
     args, kwargs = raw_arguments(job.payload or b"")
-    data = {
-        "t": job.attempt,
-        "f": job.context.function,
-        "a": args,
-        "k": kwargs,
-        "et": job.enqueued_ms,
-        "s": success,
-        "r": result,
-        "st": int(times[0] * 1000),
-        "ft": int(times[1] * 1000),
-        "q": queue,
-        "id": job.job_id,
-    }
+    record = ResultRecord(
+        job.attempt,
+        job.context.function,
+        args,
+        kwargs,
+        job.enqueued_ms,
+        success,
+        result,
+        int(times[0] * 1000),
+        int(times[1] * 1000),
+        queue,
+        job.job_id,
+    )
     try:
-        return encode(data)
+        return encode(record)
     except JobEncodeError:
-        return encode({**data, "r": "unable to serialize result", "s": False})
+        record.r, record.s = "unable to serialize result", False
+        return encode(record)
 
 
 def history_entry(job: HeldJob, error: ErrorDetail, started: float, failed: float) -> bytes:

@@ -17,7 +17,7 @@ _AHEAD_S: Final = 0.02
 """How much work may be claimed beyond the free slots: enough to hide the way to Redis, and no more."""
 
 _MAX_AHEAD: Final = 500
-_MAX_CLAIM: Final = 1000
+_MAX_CLAIM: Final = 500
 _BREATH: Final = 32
 """After so many jobs that never waited, a slot lets the rest of the process have its turn."""
 

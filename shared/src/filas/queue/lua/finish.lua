@@ -4,7 +4,7 @@
 -- KEYS 1 queue  2 active  3 wake  4 grouped  5 lost  6 heads  7 dead  8 completed  9 failed  10 counts
 --      11 ring of completed  12 ring of failed  13 abort  14 waiting
 -- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept beyond its due time
---      4 number of plain jobs: completed, without group, result or lost lease; then three each:
+--      4 number of plain jobs: completed at the first try, without group, result or lost lease; then three each:
 --        id, token, record
 --      then nine for each other job: what, id, token, group or '', leases lost, and by what
 --        'complete': result or '', ms to keep it, record, ''
@@ -23,11 +23,10 @@ local minute = math.floor(now / 60000)
 local doomed, removed, inactive, scored, done, failed, lost = {}, {}, {}, {}, {}, {}, {}
 local completed_count, failed_count, retried, wake = 0, 0, 0, false
 
-local function remove(id)
+local function remove(id, token_key)
   local n = #doomed
   doomed[n + 1] = JOB .. id
-  doomed[n + 2] = IN_PROGRESS .. id
-  doomed[n + 3] = RETRY .. id
+  doomed[n + 2] = token_key
   removed[#removed + 1] = id
 end
 
@@ -48,9 +47,10 @@ local function promote(group, id)
   wake = true
 end
 
-local function ended(at, ring_list)
+local function ended(at, token_key, ring_list)
   local id, group, result, ttl = ARGV[at + 1], ARGV[at + 3], ARGV[at + 5], ARGV[at + 6]
-  remove(id)
+  remove(id, token_key)
+  doomed[#doomed + 1] = RETRY .. id
   doomed[#doomed + 1] = HISTORY .. id
   if result ~= '' then redis.call('SET', RESULT .. id, result, 'PX', ttl) end
   if group ~= '' then promote(group, id) end
@@ -67,7 +67,7 @@ local tokens = redis.call('MGET', unpack(held_keys))
 for i = 1, plain do
   local at = 5 + (i - 1) * 3
   if tokens[i] == ARGV[at + 1] then
-    remove(ARGV[at])
+    remove(ARGV[at], held_keys[i])
     done[#done + 1] = ARGV[at + 2]
     completed_count = completed_count + 1
   else
@@ -82,16 +82,16 @@ for at = others, #ARGV, 9 do
   if tokens[number] ~= ARGV[at + 2] then
     lost[#lost + 1] = number - 1
   elseif what == 'complete' then
-    ended(at, done)
+    ended(at, held_keys[number], done)
     completed_count = completed_count + 1
   elseif what == 'dead' then
     -- The letter stands before the first key is deleted: a crash of Redis between two commands of a
     -- script is none in its log, yet the order costs nothing.
     redis.call('HSET', KEYS[7], id, ARGV[at + 8])
-    ended(at, failed)
+    ended(at, held_keys[number], failed)
     failed_count = failed_count + 1
   else
-    doomed[#doomed + 1] = IN_PROGRESS .. id
+    doomed[#doomed + 1] = held_keys[number]
     inactive[#inactive + 1] = id
     local score
     if what == 'retry' then
