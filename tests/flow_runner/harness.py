@@ -2,14 +2,15 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from filas.flows.checks import check
-from filas.models import StepRecord
+from filas.models import DueNotification, StepRecord
 from flow_runner.budget import Budget
 from flow_runner.engine import Engine
 from flow_runner.executions import Executions, Written
@@ -123,18 +124,20 @@ class Harness:
         self.outside = Outside()
         self.secrets = KnownSecrets()
         self.written: list[Written] = []
+        self.put_again: list[UUID] = []
         self.executions = self.worker()
         self.engine = Engine(self.executions, self.outside, self.secrets, self.clock)
 
     def worker(self, owner: str = "w1") -> Executions:
-        return Executions(self.rows, owner, self._note)
+        return Executions(self.rows, owner, self)
 
     async def turn(self, row: Row, plan: Plan, stopping: Callable[[], bool] = lambda: False) -> str | None:
         claimed = await self.executions.claim(row.id, row.turn)
         if claimed is None:
             return None
         async with self.executions.hold(claimed):
-            return await self.engine.run(claimed, plan, Budget(self.clock.monotonic, stopping))
+            end = await self.engine.run(claimed, plan, Budget(self.clock.monotonic, stopping))
+        return end.status
 
     async def finish(self, row: Row, plan: Plan, most_turns: int = 500) -> Row:
         for _ in range(most_turns):
@@ -153,9 +156,16 @@ class Harness:
         assert row.status == "running"
         self.clock.advance(60)
 
-    async def _note(self, written: list[Written]) -> None:
+    async def put(self, written: list[Written]) -> bool:
+        """The outbox of the executions: keeps what was written."""
         await asyncio.sleep(0)
         self.written += written
+        return True
+
+    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
+        """The same, for what may have a job already."""
+        await asyncio.sleep(0)
+        self.put_again += [each.id for each in notifications]
 
 
 def path(row: Row) -> list[str]:

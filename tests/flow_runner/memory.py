@@ -15,14 +15,16 @@ from filas.models import (
     Checkpoint,
     ClaimedExecution,
     DueExecution,
+    DueNotification,
     ErrorDetail,
     ExecutionStatus,
+    FollowingExecution,
     NewNotification,
     StepRecord,
 )
 from flow_runner.ports import Clock
 
-ENDS_LEASE = {"queued", "waiting-timer", "retrying", "succeeded", "failed", "cancelled", "timed-out"}
+WAITS = {"waiting-timer", "waiting-input", "waiting-callback"}
 FINAL = {"succeeded", "failed", "cancelled", "timed-out"}
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -68,6 +70,11 @@ class Row:
     output: Any = None
     started_at: datetime | None = None
     cancel_requested: bool = False
+    carries_message: bool = True
+    awaits_reply_since: datetime | None = None
+    reply: str | None = None
+    resumed: tuple[UUID, int] | None = None
+    start_state: str | None = None
     steps: dict[int, StepRecord] = field(default_factory=dict)
 
 
@@ -93,6 +100,7 @@ class MemoryRows:
         message = {"id": "m1", "kind": "text", "text": text, "contact": contact} if text is not None else None
         trigger = {"webhook": webhook or {"body": {"text": text}, "headers": {}, "queryParams": {}}, "message": message}
         row = Row(uuid.uuid4(), node_id, msgspec.json.encode(trigger).decode(), channel, contact)
+        row.carries_message = channel is not None
         self.rows[row.id] = row
         return row
 
@@ -104,15 +112,18 @@ class MemoryRows:
 
     def _claim(self, execution_id: UUID, turn: int, lease_s: float) -> ClaimedExecution | BaseException | None:
         row, now = self.rows.get(execution_id), self.clock.now()
+        if row is not None:
+            row, turn = self._hand_over(row, turn)
         if row is None or row.turn != turn or row.status in FINAL:
             return None
-        if row.status in ("waiting-timer", "retrying") and row.wake_at is not None and row.wake_at > now:
-            return None
+        if row.status in {*WAITS, "retrying"} and row.wake_at is not None and row.wake_at > now:
+            later = RetryLater("not due", delay_s=(row.wake_at - now).total_seconds(), spend_try=False)
+            return later if row.status == "retrying" else None
         if row.status == "running" and row.lease_until is not None and row.lease_until > now:
             return RetryLater("held", delay_s=1.0, spend_try=False)
         before = row.status
         row.status, row.fence, row.lease_until = "running", row.fence + 1, now + timedelta(seconds=lease_s)
-        row.started_at = row.started_at or now
+        row.started_at, row.awaits_reply_since = row.started_at or now, None
         conversation = uuid.uuid5(uuid.NAMESPACE_URL, f"{row.channel}:{row.contact}") if row.channel else None
         return ClaimedExecution(
             id=row.id,
@@ -132,36 +143,71 @@ class MemoryRows:
             deadline_at=None,
             conversation_vars=self.conversation_vars.get(conversation, "{}") if conversation else None,
             cancel_requested=row.cancel_requested,
+            claimed_at=now,
+            start_state=row.start_state,
+            reply=row.reply,
         )
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+    def _hand_over(self, row: Row, turn: int) -> tuple[Row, int]:
+        """The execution that waits for this one's message, and its turn; else this one."""
+        if row.resumed is None and row.carries_message and row.fence == 0 and row.turn == turn:
+            waiting = [
+                other
+                for other in self.rows.values()
+                if other.awaits_reply_since and (other.channel, other.contact) == (row.channel, row.contact)
+            ]
+            if waiting and not row.cancel_requested:
+                newest = max(waiting, key=lambda other: other.awaits_reply_since or START)
+                newest.status, newest.wake_at, newest.awaits_reply_since = "queued", None, None
+                newest.reply, row.status, row.resumed = row.trigger, "succeeded", (newest.id, newest.turn)
+        return (self.rows[row.resumed[0]], row.resumed[1]) if row.resumed else (row, turn)
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
         await asyncio.sleep(0)
         return [self._checkpoint(checkpoint) for checkpoint in checkpoints]
 
-    def _checkpoint(self, checkpoint: Checkpoint) -> bool:
+    def _checkpoint(self, checkpoint: Checkpoint) -> ExecutionStatus | None:
         row = self.rows[checkpoint.execution_id]
         if row.fence != checkpoint.fence or row.status != "running":
-            return False
+            return None
         self.checkpoints.append(checkpoint)
-        row.status, row.state = checkpoint.status, checkpoint.state
+        row.status, row.state, row.reply = checkpoint.status, checkpoint.state, None
+        if row.cancel_requested and row.status in {*WAITS, "retrying"}:
+            row.status = "queued"
+        row.awaits_reply_since = self.clock.now() if checkpoint.awaits_reply and row.status in WAITS else None
         row.wake_at, row.error, row.output = checkpoint.wake_at, checkpoint.error, checkpoint.output
         row.steps |= {step.seq: step for step in checkpoint.steps}
         for notification in checkpoint.notifications:
             self.notifications.setdefault(notification.id, notification)
+        for following in checkpoint.starts:
+            self._start(row, following)
         if checkpoint.conversation_vars is not None:
             conversation = uuid.uuid5(uuid.NAMESPACE_URL, f"{row.channel}:{row.contact}")
             self.conversation_vars[conversation] = checkpoint.conversation_vars
-        if checkpoint.status in ENDS_LEASE:
+        if row.status != "running":
             row.lease_until = None
-            row.turn += checkpoint.status not in FINAL
-        return True
+            row.turn += row.status in WAITS
+        return row.status
+
+    def _start(self, parent: Row, new: FollowingExecution) -> None:
+        row = Row(new.id, new.node_id, new.trigger, parent.channel, parent.contact, carries_message=False)
+        self.rows.setdefault(new.id, row)
+
+    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
+        await asyncio.sleep(0)
+        asked = set(execution_ids)
+        return [
+            DueNotification(id=one.id, channel_id=one.channel_id, conversation_id=None, recipient=one.recipient)
+            for one in self.notifications.values()
+            if one.execution_id in asked
+        ]
 
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
         await asyncio.sleep(0)
         row = self.rows.get(execution_id)
         if row is None or row.status in FINAL:
             return None
-        row.cancel_requested, row.wake_at = True, None
+        row.cancel_requested, row.wake_at, row.awaits_reply_since = True, None, None
         row.status = "running" if row.status == "running" else "queued"
         return DueExecution(
             id=row.id,

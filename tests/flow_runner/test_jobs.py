@@ -11,7 +11,7 @@ import pytest
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
 from filas.jobs import FlowJob, NotificationJob
 from filas.models import DueExecution, FlowVersion
-from filas.policies import FLOWS, NOTIFICATIONS
+from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext
 from filas.queue.producer import NewJob
 from flow_runner.flow_secrets import FlowSecrets
@@ -57,14 +57,6 @@ async def test_a_notification_has_a_job_in_the_group_of_its_receiver() -> None:
     first = next(iter(harness.rows.notifications.values()))
     assert queue.jobs[0].message == NotificationJob(notification_id=first.id, channel_id="demo")
     assert queue.jobs[0].key == str(first.id)
-
-
-async def test_an_execution_that_goes_on_has_a_job_for_its_next_turn() -> None:
-    harness, queue = await _written(chain(HI), stopping=lambda: True)
-    [row] = harness.rows.rows.values()
-    [job] = queue.jobs
-    assert job.message == FlowJob(execution_id=row.id, turn=2, flow_id="flow", reason="continue")
-    assert (job.policy, job.key, job.group) == (FLOWS, f"{row.id}:2", "demo:55119")
 
 
 async def test_an_execution_that_waits_or_ends_needs_no_job() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition import load
-from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint
+from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ExecutionStatus
 from flow_runner.plan import Plan
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row
@@ -27,7 +27,7 @@ class DyingRows(MemoryRows):
 
     dies: Callable[[], bool]
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
         if self.dies():
             raise Killed("before the write")
         answers = await super().checkpoint_many(checkpoints)

@@ -150,8 +150,8 @@ async def test_an_expired_lease_is_claimed_with_a_greater_fence(store: Store) ->
     second = await eventually(again)
     assert second is not None
     assert (second.fence > first.fence, second.status_before) == (True, "running")
-    assert await store.write(first, "succeeded", steps=[_step("running")]) is False
-    assert await store.write(second, "running", state='{"a":1}') is True
+    assert await store.write(first, "succeeded", steps=[_step("running")]) is None
+    assert await store.write(second, "running", state='{"a":1}') == "running"
 
 
 async def test_a_renewed_lease_holds(store: Store) -> None:
@@ -167,7 +167,7 @@ async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(st
     execution = await store.add()
     claimed = await store.claimed(execution)
     wake_at = datetime.now(UTC) + timedelta(seconds=0.2)
-    assert await store.write(claimed, "waiting-timer", state='{"at":"d"}', wake_at=wake_at) is True
+    assert await store.write(claimed, "waiting-timer", state='{"at":"d"}', wake_at=wake_at) == "waiting-timer"
     assert await store.claim(execution, turn=1) is None
     assert await store.claim(execution, turn=2) is None, "not due yet"
     again = await eventually(lambda: store.claim(execution, turn=2))
@@ -175,18 +175,42 @@ async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(st
     assert msgspec.json.decode(again.state or "") == {"at": "d"}
 
 
-async def test_a_continued_execution_is_claimed_in_its_next_turn(store: Store) -> None:
+async def test_a_continued_execution_is_claimed_in_its_own_turn(store: Store) -> None:
+    """Its job goes on with it, and holds its place in the conversation."""
     execution = await store.add()
     claimed = await store.claimed(execution)
-    assert await store.write(claimed, "queued", state="{}") is True
-    assert (await store.claimed(execution, turn=2)).started_at == claimed.started_at
+    assert await store.write(claimed, "queued", state="{}") == "queued"
+    again = await store.claimed(execution)
+    assert (again.started_at, again.status_before, again.state) == (claimed.started_at, "queued", "{}")
+
+
+async def test_a_try_that_is_not_due_is_waited_for_in_its_turn(store: Store) -> None:
+    """Not for nothing: the conversation's next message must not overtake it."""
+    execution = await store.add()
+    wake_at = datetime.now(UTC) + timedelta(seconds=0.3)
+    assert await store.write(await store.claimed(execution), "retrying", state="{}", wake_at=wake_at) == "retrying"
+    with pytest.raises(RetryLater) as refused:
+        await store.claim(execution)
+    assert 0 < refused.value.delay_s <= 0.3
+    assert refused.value.spend_try is False
+
+    async def again() -> ClaimedExecution | None:
+        try:
+            return await store.claim(execution)
+        except RetryLater:
+            return None
+
+    claimed = await eventually(again)
+    assert claimed is not None
+    assert (claimed.turn, claimed.status_before) == (1, "retrying")
 
 
 async def test_a_finished_execution_is_not_claimed_again(store: Store) -> None:
     execution = await store.add()
     claimed = await store.claimed(execution)
-    assert await store.write(claimed, "running", state="{}", steps=[_step("running")]) is True
-    assert await store.write(claimed, "succeeded", steps=[_step("succeeded")], output={"a": 1}) is True
+    assert await store.write(claimed, "running", state="{}", steps=[_step("running")]) == "running"
+    done = {"steps": [_step("succeeded")], "output": {"a": 1}}
+    assert await store.write(claimed, "succeeded", **done) == "succeeded"
     assert await store.claim(execution, turn=1) is None
     assert await store.claim(execution, turn=2) is None
 
@@ -227,7 +251,7 @@ class CountingRows(MemoryRows):
 
     transactions = 0
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
         self.transactions += 1
         return await super().checkpoint_many(checkpoints)
 

@@ -35,6 +35,11 @@ def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
     return derived_id("execution", str(event), message)
 
 
+def error_execution_id(execution: uuid.UUID) -> uuid.UUID:
+    """The id of the execution of the error flow that a failed execution starts."""
+    return derived_id("error-execution", str(execution))
+
+
 def notification_id(execution: uuid.UUID, seq: int) -> uuid.UUID:
     """The id of the notification that step `seq` of an execution sends."""
     return derived_id("notification", str(execution), seq)

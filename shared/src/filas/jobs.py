@@ -1,10 +1,11 @@
-"""The message of each queue: one type a queue, strict and versioned.
+"""The messages of the queues, strict and versioned: one type a queue, and two small ones beside notifications.
 
 On the wire a job is arq's: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}` in JSON; the types here
 are what stands under `job`. An unknown field, a missing one or a wrong type is refused when the job is
 decoded. A reader takes every version up to its own; a newer one is refused (`JobDecodeError`).
 """
 
+import hashlib
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -62,13 +63,14 @@ class FlowJob(JobMessage, frozen=True, kw_only=True):
     """Run an execution from where it stands.
 
     Its key is the execution's id and `turn`, which grows each time the execution is to be woken: a late
-    job of an earlier turn finds nothing to do.
+    job of an earlier turn finds nothing to do. `reason` says why it was put; `error`: another execution has
+    failed, whose flow names this one's as its error flow.
     """
 
     execution_id: UUID
     turn: int
     flow_id: str
-    reason: Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay"] = "start"
+    reason: Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay", "error"] = "start"
 
 
 class NotificationJob(JobMessage, frozen=True, kw_only=True):
@@ -78,6 +80,32 @@ class NotificationJob(JobMessage, frozen=True, kw_only=True):
     channel_id: str
 
 
+UPDATE_DELIVERY_STATUS = "update_delivery_status"
+CANCEL_NOTIFICATION = "cancel_notification"
+"""The other functions of the queue `notifications`."""
+
+
+class DeliveryStatusJob(JobMessage, frozen=True, kw_only=True):
+    """A provider says what became of a message: WhatsApp's `statuses`, Twilio's callbacks.
+
+    Function `update_delivery_status`. `provider_id` is the provider's id of the message, `timestamp` when it
+    happened, in milliseconds since 1970. `error_kind` and `error_message` belong to `failed`.
+    """
+
+    channel_id: str
+    provider_id: str
+    status: Literal["sent", "delivered", "read", "failed"]
+    timestamp: int
+    error_kind: str | None = None
+    error_message: str | None = None
+
+
+class CancelNotificationJob(JobMessage, frozen=True, kw_only=True):
+    """Deliver the notification no more. Function `cancel_notification`."""
+
+    notification_id: UUID
+
+
 Message = TypeVar("Message", bound=JobMessage)
 
 MESSAGE_TYPES: dict[str, type[JobMessage]] = {
@@ -85,6 +113,17 @@ MESSAGE_TYPES: dict[str, type[JobMessage]] = {
     FLOWS.name: FlowJob,
     NOTIFICATIONS.name: NotificationJob,
 }
+"""The message of each queue's own function."""
+
+OTHER_FUNCTIONS: dict[str, type[JobMessage]] = {
+    UPDATE_DELIVERY_STATUS: DeliveryStatusJob,
+    CANCEL_NOTIFICATION: CancelNotificationJob,
+}
+
+
+def message_type(policy: QueuePolicy, function: str) -> type[JobMessage]:
+    """The message of `function` on that queue; that of the queue's own function where it is unknown."""
+    return OTHER_FUNCTIONS.get(function, MESSAGE_TYPES[policy.name])
 
 
 def webhook_job_key(job: WebhookJob) -> str:
@@ -101,6 +140,32 @@ def flow_job_key(job: FlowJob) -> str:
 def notification_job_key(job: NotificationJob) -> str:
     """`notificationId`."""
     return _with_replay(str(job.notification_id), job)
+
+
+def delivery_status_job_key(job: DeliveryStatusJob) -> str:
+    """`status:channel:digest:status`: a provider that says the same twice makes one job; its ids may be long."""
+    digest = hashlib.sha256(job.provider_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+    return _with_replay(f"status:{job.channel_id}:{digest}:{job.status}", job)
+
+
+def cancel_notification_job_key(job: CancelNotificationJob) -> str:
+    """`cancel:notificationId`."""
+    return _with_replay(f"cancel:{job.notification_id}", job)
+
+
+def job_key(job: JobMessage) -> str:
+    """The key of any message. Raises TypeError for one of no queue."""
+    if isinstance(job, WebhookJob):
+        return webhook_job_key(job)
+    if isinstance(job, FlowJob):
+        return flow_job_key(job)
+    if isinstance(job, NotificationJob):
+        return notification_job_key(job)
+    if isinstance(job, DeliveryStatusJob):
+        return delivery_status_job_key(job)
+    if isinstance(job, CancelNotificationJob):
+        return cancel_notification_job_key(job)
+    raise TypeError(f"{type(job).__name__} is the message of no queue")
 
 
 def _with_replay(key: str, job: JobMessage) -> str:

@@ -210,6 +210,9 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     `deadline_at` is when the flow's `settings.timeoutMs` run out, None if it sets none.
     `cancel_requested`: somebody wants it ended; its next checkpoint ought to be `cancelled`.
     `conversation_vars` are the conversation's variables (JSON text of an object), None without a conversation.
+    `start_state` is the position of another execution from which this one begins, None where it begins at
+    `node_id` (empty: where the flow does). `reply` is the trigger (JSON text) of the message that has ended the
+    wait, until the next checkpoint. `claimed_at` is the time by the clock that decides what is due.
     """
 
     id: UUID
@@ -229,6 +232,9 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     deadline_at: datetime | None
     conversation_vars: str | None = None
     cancel_requested: bool = False
+    claimed_at: datetime | None = None
+    start_state: str | None = None
+    reply: str | None = None
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -261,13 +267,24 @@ class NewNotification(Record, frozen=True, kw_only=True):
     conversation_id: UUID | None
 
 
+class FollowingExecution(Record, frozen=True, kw_only=True):
+    """An execution that another one starts, in its conversation and for its event, in the published version of
+    `flow_id`. An empty `node_id` means where the flow begins."""
+
+    id: UUID
+    flow_id: str
+    trigger: str
+    node_id: str = ""
+
+
 class Checkpoint(Record, frozen=True, kw_only=True):
     """What one transaction writes for an execution, if `fence` is still the row's.
 
-    `status` `running` keeps the lease; a waiting or `queued` one gives it up and starts the next turn;
-    a final one ends the execution. `wake_at` belongs to waiting-timer and retrying. `state` replaces the
-    saved position, also when it is None. `conversation_vars` (JSON text of an object) replaces the variables
-    of the execution's conversation; None leaves them.
+    `status` `running` keeps the lease. `queued` and `retrying` give it up, to go on in the same turn; a
+    waiting one starts the next turn; a final one ends the execution. `wake_at` belongs to waiting-timer and
+    retrying. `awaits_reply`: a message of the conversation ends the wait. `state` replaces the saved position,
+    also when it is None. `conversation_vars` (JSON text of an object) replaces the variables of the
+    execution's conversation; None leaves them.
     """
 
     execution_id: UUID
@@ -280,10 +297,16 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     error: ErrorDetail | None = None
     output: Any = None
     conversation_vars: str | None = None
+    awaits_reply: bool = False
+    starts: list[FollowingExecution] = msgspec.field(default_factory=list)
 
 
 class Execution(Record, frozen=True, kw_only=True):
-    """An execution as the API shows it."""
+    """An execution as the API shows it.
+
+    `replay_of`: the execution that this one runs anew. `resumed_id`: the execution that waited for the message
+    of this one, and goes on with it; this one has run nothing then.
+    """
 
     id: UUID
     status: ExecutionStatus
@@ -297,6 +320,8 @@ class Execution(Record, frozen=True, kw_only=True):
     queued_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
+    replay_of: UUID | None = None
+    resumed_id: UUID | None = None
 
 
 class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
@@ -387,6 +412,15 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
     provider_id: str | None = None
     due_at: datetime | None = None
     uncertain: bool = False
+
+
+class DeliveryUpdate(Record, frozen=True, kw_only=True):
+    """What a provider says became of the message that it calls `provider_id`."""
+
+    channel_id: str
+    provider_id: str
+    status: Literal["sent", "delivered", "read", "failed"]
+    error: ErrorDetail | None = None
 
 
 class NotificationWithAttempts(Notification, frozen=True, kw_only=True):

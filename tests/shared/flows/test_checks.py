@@ -98,7 +98,6 @@ RULE = {"variable": "{{ vars.nome }}", "operator": "equals", "value": 1}
 CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("newer schema", "schemaVersion", 2, None, "schemaVersion", "2"),
     ("misspelled field of the flow", "varables", [], None, "varables", "not a field"),
-    ("error flow", "settings.errorFlowId", "other", None, "settings.errorFlowId", "not supported"),
     ("bound below one", "settings.maxSteps", 0, None, "settings.maxSteps", ">= 1"),
     ("variable named wrongly", "variables.0.name", "a b", None, "variables[0].name", "regex"),
     ("default of another type", "variables.0.default", [1], None, "variables[0].default", "string"),
@@ -156,7 +155,6 @@ CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("bad zone", "nodes.4.data.timezone", "Mars/Olympus", "wait", "timezone", "time zone"),
     ("too long a delay", "nodes.4.data", {"ms": 2592000001}, "wait", "ms", "2592000000"),
     ("bad moment", "nodes.4.data", {"until": "tomorrow"}, "wait", "until", "ISO 8601"),
-    ("ended by a reply", "nodes.4.data.endOnReply", True, "wait", "endOnReply", "not supported"),
     ("unknown mode", "nodes.5.data.mode", "fetch", "tell", "mode", "fetch"),
     ("waiting for a call", "nodes.5.data", {"mode": "wait"}, "tell", "mode", "not supported"),
     ("send without url", "nodes.5.data.url", ..., "tell", "url", "required"),

@@ -37,7 +37,7 @@ async def test_a_checkpoint_is_written_whole(database: Database, published: str)
         notifications=[notification(held.id, 2)],
         conversation_vars='{"nome":"Ana"}',
     )
-    assert await rows.checkpoint_many([whole]) == [True]
+    assert await rows.checkpoint_many([whole]) == ["running"]
     shown = await rows.get(held.id)
     assert shown is not None
     assert shown.status == "running"
@@ -53,15 +53,15 @@ async def test_a_checkpoint_is_written_whole(database: Database, published: str)
 
 @pytest.mark.parametrize("status", STATUSES)
 async def test_what_each_status_does_to_the_row(database: Database, published: str, status: str) -> None:
-    """Running keeps the lease; waiting or queued gives it up for the next turn; a final one ends it."""
+    """Running keeps the lease; what goes on or tries again gives it up in its turn, what waits for the next one."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     wake_at = datetime.now(UTC) + SOON
-    assert await rows.checkpoint_many([checkpoint(held, status, wake_at=wake_at, output={"ok": 1})]) == [True]
+    assert await rows.checkpoint_many([checkpoint(held, status, wake_at=wake_at, output={"ok": 1})]) == [status]
     row = await row_of(database, held)
     waits, ends = status in ("waiting-timer", "retrying"), status in STATUSES[4:]
     assert row["status"] == status
-    assert row["turn"] == (1 if status == "running" or ends else 2)
+    assert row["turn"] == (2 if status == "waiting-timer" else 1)
     assert (row["lease_until"] is not None) == (status == "running")
     assert (row["ready_at"] is not None) == (status in ("running", "queued"))
     assert row["wake_at"] == (wake_at if waits else None)
@@ -86,11 +86,11 @@ async def test_writing_again_changes_nothing(
         for claim, status in zip(held, statuses, strict=True)
     ]
     rows = ExecutionRepository(database)
-    assert await rows.checkpoint_many(batch) == [True] * len(batch)
+    assert await rows.checkpoint_many(batch) == statuses
     before = [dict(await row_of(database, claim)) for claim in held]
     notifications = await database.fetchval(NUMBERS)
     for _ in range(repeats):
-        assert await rows.checkpoint_many(batch) == [True] * len(batch)
+        assert await rows.checkpoint_many(batch) == statuses
     assert [dict(await row_of(database, claim)) for claim in held] == before
     assert await database.fetchval(NUMBERS) == notifications
 
@@ -102,7 +102,7 @@ async def test_a_lost_fence_writes_nothing_at_all(database: Database, published:
         lost, steps=[step()], notifications=[notification(lost.id)], conversation_vars='{"x":1}', fence=lost.fence + 1
     )
     rows = ExecutionRepository(database)
-    assert await rows.checkpoint_many([stale, checkpoint(kept, steps=[step()])]) == [False, True]
+    assert await rows.checkpoint_many([stale, checkpoint(kept, steps=[step()])]) == [None, "running"]
     for claim, steps in ((lost, 0), (kept, 1)):
         shown = await rows.get(claim.id)
         assert shown is not None
@@ -118,7 +118,7 @@ async def test_a_step_is_replaced_by_its_next_state(database: Database, publishe
     for attempt, status in enumerate(("running", "retrying", "succeeded"), start=1):
         await rows.checkpoint_many([checkpoint(held, steps=[step(1, status=status, attempt=attempt), step(2)])])
     twice = checkpoint(held, steps=[step(3, handle="a"), step(3, handle="b")])
-    assert await rows.checkpoint_many([twice]) == [True]
+    assert await rows.checkpoint_many([twice]) == ["running"]
     shown = await rows.get(held.id)
     assert shown is not None
     assert [(one.seq, one.status, one.attempt, one.handle) for one in shown.steps] == [
@@ -133,7 +133,7 @@ async def test_two_checkpoints_of_one_execution_are_written_in_order(database: D
     held = await claimed(database)
     rows = ExecutionRepository(database)
     both = [checkpoint(held, state='{"n":1}', steps=[step(1)]), checkpoint(held, "succeeded", steps=[step(2)])]
-    assert await rows.checkpoint_many(both) == [True, True]
+    assert await rows.checkpoint_many(both) == ["running", "succeeded"]
     shown = await rows.get(held.id)
     assert shown is not None
     assert (shown.status, len(shown.steps)) == ("succeeded", 2)
@@ -166,7 +166,7 @@ async def test_whatever_a_step_puts_out_is_kept(database: Database, published: s
     held = await claimed(database)
     rows = ExecutionRepository(database)
     last = checkpoint(held, "succeeded", steps=[step(input=value, output={"v": value})], output=value)
-    assert await rows.checkpoint_many([last]) == [True]
+    assert await rows.checkpoint_many([last]) == ["succeeded"]
     shown = await rows.get(held.id)
     assert shown is not None
     assert (shown.output, shown.steps[0].input, shown.steps[0].output) == (value, value, {"v": value})
@@ -183,7 +183,7 @@ async def test_batches_at_once_don_t_get_into_each_others_way(database: Database
             rows.checkpoint_many(list(reversed(batch))),
             rows.renew([(claim.id, claim.fence) for claim in held], 8.0),
         )
-        assert answers[0] == answers[1] == [True] * 20
+        assert answers[0] == answers[1] == ["running"] * 20
         assert len(answers[2]) == 20
 
 
@@ -201,15 +201,15 @@ async def test_due_waits_are_queued_once(database: Database, published: str) -> 
         for number, (claim, wake_at) in enumerate(zip(held, waits, strict=True))
     ]
     assert await rows.next_wake() is None
-    assert await rows.checkpoint_many(batch) == [True] * 6
+    assert await rows.checkpoint_many(batch) == [one.status for one in batch]
     assert await rows.next_wake() == now - SOON
     found = await asyncio.gather(*(rows.due(3) for _ in range(4)))
     due = [one for many in found for one in many]
     assert sorted(one.id for one in due) == sorted(claim.id for claim in held[:4])
-    assert {(one.turn, one.status) for one in due} == {(2, "queued")}
+    assert {(one.turn, one.status) for one in due} == {(1, "queued"), (2, "queued")}
     assert await rows.due(10) == []
     assert await rows.next_wake() == now + SOON
-    claim = await rows.claim(held[0].id, 2, "worker-1", 8.0)
+    claim = await rows.claim(held[1].id, 2, "worker-1", 8.0)
     assert claim is not None
     assert (claim.fence, claim.status_before) == (2, "queued")
 

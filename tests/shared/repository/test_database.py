@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from filas.errors import StoreUnavailable
+from filas.repository import schema
 from filas.repository.database import Database
 from filas_local.servers import PostgresServer, free_port
 from tests.waiting import eventually
@@ -154,7 +155,8 @@ async def test_a_database_without_its_schema_is_not_ready(own_postgres: Postgres
     own_postgres.ensure_database("empty")
     database = Database(own_postgres.dsn("empty"), application_name="test")
     database.start()
-    await eventually(lambda: database.problem == "schema is at 0, needs 1: run `filas migrate`")
+    problem = f"schema is at 0, needs {schema.required_version()}: run `filas migrate`"
+    await eventually(lambda: database.problem == problem)
     with pytest.raises(StoreUnavailable, match="filas migrate"):
         await ask(database)
     await database.close()

@@ -96,7 +96,7 @@ async def test_the_row_of_each_queue_is_failed_with_it(
     sent = await NotificationRepository(database).get(note.id)
     assert sent is not None
     assert (sent.status, sent.error) == ("failed", BROKEN)
-    assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == [False], "its fence is gone"
+    assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == [None], "its fence is gone"
 
 
 async def test_what_has_ended_or_moved_on_is_left_alone(
@@ -107,7 +107,7 @@ async def test_what_has_ended_or_moved_on_is_left_alone(
     await EventRepository(database).insert_many([row])
     await EventRepository(database).finish_many([row.id], "processed")
     executions = ExecutionRepository(database)
-    await executions.checkpoint_many([checkpoint(moved, "queued"), checkpoint(done, "succeeded")])
+    await executions.checkpoint_many([checkpoint(moved, "waiting-timer"), checkpoint(done, "succeeded")])
     await rows.insert_many(
         [
             dead_letter(WEBHOOKS.name, message(eventId=row.id)),
@@ -116,7 +116,7 @@ async def test_what_has_ended_or_moved_on_is_left_alone(
         ]
     )
     assert await status_of(database, "events", row.id) == "processed"
-    assert await status_of(database, "executions", moved.id) == "queued"
+    assert await status_of(database, "executions", moved.id) == "waiting-timer"
     assert await status_of(database, "executions", done.id) == "succeeded"
     assert len((await rows.list()).items) == 3
 

@@ -224,14 +224,14 @@ async def test_a_dead_workers_execution_is_claimed_under_a_new_fence(database: D
     """From its last checkpoint; the dead one, if it lives after all, can write nothing more."""
     dead = await claimed(database)
     rows = ExecutionRepository(database)
-    assert await rows.checkpoint_many([checkpoint(dead, state='{"at":"a"}')]) == [True]
+    assert await rows.checkpoint_many([checkpoint(dead, state='{"at":"a"}')]) == ["running"]
     await expire_lease(database, dead.id)
     alive = await rows.claim(dead.id, 1, "worker-2", LEASE_S)
     assert alive is not None
     assert (alive.fence, alive.state, alive.status_before) == (2, '{"at":"a"}', "running")
     assert alive.started_at == dead.started_at
     for status in ("running", "succeeded", "waiting-timer"):
-        assert await rows.checkpoint_many([checkpoint(dead, status, state=None)]) == [False]
+        assert await rows.checkpoint_many([checkpoint(dead, status, state=None)]) == [None]
     assert await rows.renew([(dead.id, dead.fence), (alive.id, alive.fence)], LEASE_S) == {alive.id}
     assert await rows.renew([(dead.id, dead.fence)], LEASE_S) == set()
 
@@ -298,8 +298,8 @@ async def test_cancelling_wakes_what_waits_and_tells_what_runs(database: Databas
     assert asked is not None
     assert asked.status == "running"
     assert await rows.cancelling([waiting.id, running.id, ended.id]) == {waiting.id, running.id}
-    assert await rows.checkpoint_many([checkpoint(running, "waiting-timer")]) == [True]
-    assert (await rows.claim(running.id, 2, "worker-1", LEASE_S)) is not None
+    assert await rows.checkpoint_many([checkpoint(running, "waiting-timer")]) == ["queued"]
+    assert (await rows.claim(running.id, 1, "worker-1", LEASE_S)) is not None
     assert await rows.request_cancel(ended.id) is None
 
 
@@ -309,7 +309,7 @@ async def test_a_failed_execution_may_be_reopened_in_its_turn(database: Database
     held = await claimed(database)
     await rows.checkpoint_many([checkpoint(held, state='{"at":"b"}')])
     await rows.fail_many([(held.id, BROKEN)])
-    assert await rows.checkpoint_many([checkpoint(held, "succeeded")]) == [False]
+    assert await rows.checkpoint_many([checkpoint(held, "succeeded")]) == [None]
     failed = await rows.get(held.id)
     assert failed is not None
     assert (failed.status, failed.error) == ("failed", BROKEN)

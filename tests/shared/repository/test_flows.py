@@ -70,7 +70,7 @@ async def test_a_flow_with_unfinished_executions_is_not_deleted(database: Databa
     held = await claimed(database)
     with pytest.raises(Conflict):
         await flows.delete(published)
-    assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == [True]
+    assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == ["succeeded"]
     assert await flows.delete(published)
     assert not await flows.delete(published)
     assert await flows.versions(published) == []

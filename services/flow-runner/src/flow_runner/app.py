@@ -58,7 +58,7 @@ class FlowRunner:
         clock = WallClock()
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
         secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
-        self.executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer).put)
+        self.executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer))
         engine = Engine(self.executions, outbound, secrets, clock)
         run_flow = RunFlow(
             self.executions, Plans(FlowRepository(database)), engine, clock, lambda: self.health.draining

@@ -7,6 +7,7 @@ same key, `execution:seq`.
 """
 
 import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,21 +25,32 @@ from filas.models import (
     ClaimedExecution,
     ErrorDetail,
     ExecutionStatus,
+    FollowingExecution,
     NewNotification,
     StepStatus,
 )
 from flow_runner import retrying
 from flow_runner.budget import Budget
+from flow_runner.error_flow import error_trigger
 from flow_runner.nodes.visit import Done, Finish, NodeFailure, Outcome, Visit, Wait
 from flow_runner.plan import Plan
 from flow_runner.ports import Clock, ExecutionStore, Outbound, Secrets
 from flow_runner.registry import RUNNERS
 from flow_runner.scope import ExecutionScope
-from flow_runner.state import MAX_STATE_BYTES, Pending, State, decode, encode
+from flow_runner.state import MAX_STATE_BYTES, Pending, State, begin_anew, decode, encode
 from flow_runner.steps import StepLog
 
 _BREATH_EVERY = 25
 _MAX_UNSAVED_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnd:
+    """The status in which a turn has ended. `queued` and `retrying` go on in the same turn, and so in the same
+    job: at once, or at `wake_at`."""
+
+    status: ExecutionStatus
+    wake_at: datetime | None = None
 
 
 class Engine:
@@ -50,15 +62,13 @@ class Engine:
         self._secrets = secrets
         self._clock = clock
 
-    async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> ExecutionStatus:
-        """Runs one turn and gives the status that it ended in.
+    async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> TurnEnd:
+        """Runs one turn and says how it ended.
 
         Raises LeaseLost when somebody else holds the execution by now, StoreUnavailable, and PermanentError
         when the execution can't be run by this version.
         """
-        if claimed.state is None and claimed.node_id not in plan.nodes:
-            raise PermanentError(f"version {plan.version} of flow {plan.flow_id} has no node {claimed.node_id}")
-        state = decode(claimed.state) if claimed.state else State(stack=[claimed.node_id])
+        state = _position(claimed, plan)
         secrets = await self._secrets.revealed() if plan.uses_secrets else {}
         scope = ExecutionScope(claimed, plan, state, secrets)
         return await _Turn(self._store, self._outbound, self._clock, claimed, plan, budget, state, scope).run()
@@ -84,16 +94,16 @@ class _Turn:
         self._steps = StepLog(scope.redactor)
         self._notifications: list[NewNotification] = []
         self._effect_unsaved = False
-        self._ended: ExecutionStatus | None = None
+        self._ended: TurnEnd | None = None
         timeout = timedelta(milliseconds=plan.settings.timeout_ms)
         self._deadline = claimed.deadline_at or claimed.started_at + timeout
 
-    async def run(self) -> ExecutionStatus:
+    async def run(self) -> TurnEnd:
         visits = 0
         while self._ended is None:
             if self._claimed.cancel_requested:
                 await self._end("cancelled")
-            elif self._clock.now() >= self._deadline:
+            elif self._now() >= self._deadline:
                 message = f"the execution took longer than {self._plan.settings.timeout_ms} ms"
                 await self._end("timed-out", ErrorDetail(kind="timeout", message=message))
             elif self._state.pending is None and not self._state.stack:
@@ -110,7 +120,7 @@ class _Turn:
         node_id = pending.node if pending else self._state.stack[-1]
         node = self._plan.nodes.get(node_id)
         if node is None:
-            raise PermanentError(f"version {self._plan.version} of flow {self._plan.flow_id} has no node {node_id}")
+            raise _no_node(self._plan, node_id)
         call_s = RUNNERS[node.type].call_s(node.data)
         if not self._budget.allows(call_s):
             await self._save("queued")
@@ -138,13 +148,16 @@ class _Turn:
         state.seq += 1
         if visits > settings.max_visits_per_node:
             message = f"node {node_id} was to be visited more than {settings.max_visits_per_node} times"
-            await self._end("failed", self._limit_error(message, node_id))
         elif state.seq > settings.max_steps:
-            await self._end("failed", self._limit_error(f"more than {settings.max_steps} steps", node_id))
-        return self._ended is None
+            message = f"more than {settings.max_steps} steps"
+        else:
+            return True
+        state.stack.append(node_id)
+        await self._end("failed", self._limit_error(message, node_id))
+        return False
 
     def _visit(self, node: Node, pending: Pending | None, call_s: float) -> Visit:
-        now = self._clock.now()
+        now = self._now()
         retried = pending is not None and pending.reason == "retry"
         seq = pending.seq if pending else self._state.seq
         return Visit(
@@ -180,9 +193,11 @@ class _Turn:
         if isinstance(outcome, Wait):
             self._state.pending = self._pending(visit, "delay", outcome.until)
             self._steps.waits(visit)
-            await self._save("waiting-timer", wake_at=min(outcome.until, self._deadline))
+            wake_at = min(outcome.until, self._deadline)
+            await self._save("waiting-timer", wake_at=wake_at, awaits_reply=outcome.awaits_reply)
         elif isinstance(outcome, Finish):
-            self._steps.ends(visit, self._clock.now(), "succeeded", None, outcome.output)
+            self._steps.ends(visit, self._now(), "succeeded", None, outcome.output)
+            self._state.stack.append(node.id)
             error = ErrorDetail(kind="ended", message="the flow ended as failed", node_id=node.id)
             await self._end(outcome.status, error if outcome.status == "failed" else None, outcome.output)
         else:
@@ -195,7 +210,7 @@ class _Turn:
         state.pending = None
         status: StepStatus = "failed" if error else "succeeded"
         shown = done.output if done.shown is msgspec.UNSET else done.shown
-        self._steps.ends(visit, self._clock.now(), status, done.handle, shown, error)
+        self._steps.ends(visit, self._now(), status, done.handle, shown, error)
         self._scope.ended(node.id, done.output, retrying.in_scope(error))
         state.stack += reversed(self._plan.targets(node.id, done.handle))
 
@@ -203,7 +218,7 @@ class _Turn:
         error = retrying.error_detail(node.id, failure, self._scope.redactor)
         wait_s = retrying.wait_s(node.data, visit.attempt, failure, self._clock.share())
         if wait_s is not None:
-            wake_at = self._clock.now() + timedelta(seconds=wait_s)
+            wake_at = self._now() + timedelta(seconds=wait_s)
             self._state.pending = self._pending(visit, "retry", wake_at)
             self._steps.retries(visit, error)
             await self._save("retrying", wake_at=min(wake_at, self._deadline))
@@ -212,7 +227,8 @@ class _Turn:
         if handle is not None:
             self._go_on(visit, node, Done(failure.output, handle), error)
             return
-        self._steps.ends(visit, self._clock.now(), "failed", None, failure.output, error)
+        self._state.pending = self._pending(visit, "retry")
+        self._steps.ends(visit, self._now(), "failed", None, failure.output, error)
         await self._end("failed", error)
 
     def _pending(self, visit: Visit, reason: Any, wake_at: datetime | None = None) -> Pending:
@@ -236,7 +252,7 @@ class _Turn:
         pending = self._state.pending
         if pending is not None and status in ("cancelled", "timed-out"):
             node = self._plan.nodes.get(pending.node)
-            self._steps.cancels(pending, node.type if node else "", self._clock.now())
+            self._steps.cancels(pending, node.type if node else "", self._now())
         await self._save(status, error=error, output=self._steps.shown(output))
 
     async def _save(
@@ -245,15 +261,17 @@ class _Turn:
         *,
         started: Visit | None = None,
         wake_at: datetime | None = None,
+        awaits_reply: bool = False,
         error: ErrorDetail | None = None,
         output: Any = None,
     ) -> None:
         """One checkpoint: all that has happened since the last one. Any status but running ends the turn."""
         state = self._saved_state(status)
         if state is not None and len(state) > MAX_STATE_BYTES:
-            message = f"the execution holds more than {MAX_STATE_BYTES} bytes of variables and outputs"
-            status, wake_at, state = "failed", None, None
-            error = ErrorDetail(kind="limit", message=message)
+            wake_at, state = None, None
+            if status not in FINAL_EXECUTION_STATUSES:
+                message = f"the execution holds more than {MAX_STATE_BYTES} bytes of variables and outputs"
+                status, error = "failed", ErrorDetail(kind="limit", message=message)
         changed = self._scope.conversation_changed and self._claimed.conversation_id is not None
         checkpoint = Checkpoint(
             execution_id=self._claimed.id,
@@ -266,16 +284,55 @@ class _Turn:
             error=error,
             output=output,
             conversation_vars=self._scope.conversation_text() if changed else None,
+            awaits_reply=awaits_reply and self._claimed.conversation_id is not None,
+            starts=self._starts(status, error),
         )
-        await self._store.checkpoint(self._claimed, checkpoint)
+        status = await self._store.checkpoint(self._claimed, checkpoint)
         self._notifications = []
         self._effect_unsaved = False
         self._scope.conversation_changed = False
         if status in FINAL_EXECUTION_STATUSES:
             EXECUTIONS.labels(status).inc()
         if status != "running":
-            self._ended = status
+            self._ended = TurnEnd(status, wake_at)
 
     def _saved_state(self, status: ExecutionStatus) -> str | None:
-        """A finished execution keeps no state; what of a visit has begun is in the pending one."""
-        return None if status in FINAL_EXECUTION_STATUSES else encode(self._state)
+        """What has not succeeded keeps its position, to be replayed from there; what of a visit has begun is in
+        the pending one."""
+        return None if status == "succeeded" else encode(self._state)
+
+    def _starts(self, status: ExecutionStatus, error: ErrorDetail | None) -> list[FollowingExecution]:
+        """The execution of the error flow, if this one fails; one that is itself of an error flow starts none."""
+        flow_id = self._plan.settings.error_flow_id
+        if status not in ("failed", "timed-out") or flow_id is None or "errorOf" in self._scope.trigger:
+            return []
+        trigger = error_trigger(self._claimed, self._scope, status, error)
+        following = identity.error_execution_id(self._claimed.id)
+        return [FollowingExecution(id=following, flow_id=flow_id, trigger=trigger)]
+
+    def _now(self) -> datetime:
+        """Never before the moment of the claim by the store's clock, which has said what is due."""
+        now, claimed_at = self._clock.now(), self._claimed.claimed_at
+        return claimed_at if claimed_at is not None and claimed_at > now else now
+
+
+def _position(claimed: ClaimedExecution, plan: Plan) -> State:
+    """Where the turn goes on; with the reply, if one has ended the wait."""
+    if claimed.state is not None:
+        state = decode(claimed.state)
+    elif claimed.start_state is not None:
+        state = begin_anew(decode(claimed.start_state))
+    else:
+        first = claimed.node_id or plan.begins_at
+        if first not in plan.nodes:
+            raise _no_node(plan, first)
+        state = State(stack=[first])
+    if claimed.reply is not None:
+        state.message = msgspec.json.decode(claimed.reply).get("message") or {}
+        if state.pending is not None:
+            state.pending.reply = state.message
+    return state
+
+
+def _no_node(plan: Plan, node_id: str) -> PermanentError:
+    return PermanentError(f"version {plan.version} of flow {plan.flow_id} has no node {node_id}")

@@ -5,7 +5,7 @@ dies in between, or Redis is away, the relay finds the rows.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import UUID
@@ -14,7 +14,7 @@ from filas import logs
 from filas.batching import MicroBatcher
 from filas.errors import LeaseLost, StoreUnavailable
 from filas.metrics import FENCES_LOST
-from filas.models import Checkpoint, ClaimedExecution, DueExecution
+from filas.models import Checkpoint, ClaimedExecution, DueExecution, DueNotification, ExecutionStatus
 from filas.policies import LEASE_S
 
 log = logs.get_logger(__name__)
@@ -29,8 +29,16 @@ _RETRY_WAITS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 2.0)
 effect."""
 
 Written = tuple[ClaimedExecution, Checkpoint]
-Outbox = Callable[[list[Written]], Awaitable[None]]
-"""Puts the jobs that written checkpoints call for; raises nothing."""
+
+
+class Outbox(Protocol):
+    """Puts the jobs that written rows call for."""
+
+    async def put(self, written: list[Written]) -> bool:
+        """The jobs of these checkpoints; False: they could not be put."""
+
+    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
+        """The jobs of these notifications, unless they are there. Raises StoreUnavailable."""
 
 
 class ExecutionRows(Protocol):
@@ -40,7 +48,11 @@ class ExecutionRows(Protocol):
         self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
     ) -> list[ClaimedExecution | BaseException | None]: ...
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> Sequence[bool | BaseException]: ...
+    async def checkpoint_many(
+        self, checkpoints: Sequence[Checkpoint]
+    ) -> Sequence[ExecutionStatus | BaseException | None]: ...
+
+    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]: ...
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
 
@@ -62,19 +74,27 @@ class Executions:
         self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
         self._lost: set[tuple[UUID, int]] = set()
         self._cancelling: set[UUID] = set()
+        self._unput: set[UUID] = set()
         self._claims: MicroBatcher[tuple[UUID, int], ClaimedExecution | None] = MicroBatcher(
             self._claim_many, limit=BATCH, parallel=PARALLEL
         )
-        self._checkpoints: MicroBatcher[Written, bool] = MicroBatcher(
+        self._unfinished: MicroBatcher[UUID, None] = MicroBatcher(self._put_again, limit=BATCH, parallel=PARALLEL)
+        self._checkpoints: MicroBatcher[Written, ExecutionStatus | None] = MicroBatcher(
             self._checkpoint_many, limit=BATCH, parallel=PARALLEL
         )
 
     async def claim(self, execution_id: UUID, turn: int) -> ClaimedExecution | None:
-        """The execution under this worker's lease; None: its turn has been had.
+        """The execution under this worker's lease; None: its turn has been had. Where it carries a message for
+        which another execution waits, it is that other one.
 
         Raises RetryLater while somebody else holds it, and StoreUnavailable.
         """
-        return await self._claims.add((execution_id, turn))
+        claimed = await self._claims.add((execution_id, turn))
+        # Whoever had it before may have died, or lost Redis, between its transaction and the jobs of that. They are
+        # put before anything else happens in the conversation.
+        if claimed is None or claimed.state is not None:
+            await self._unfinished.add(execution_id if claimed is None else claimed.id)
+        return claimed
 
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
         """Asks that the execution be ended; None: it has ended, or there is none."""
@@ -84,31 +104,38 @@ class Executions:
         """Queues an execution that failed in `turn` again, from its last checkpoint; False: it has not failed."""
         return await self._rows.reopen(execution_id, turn)
 
-    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> None:
-        """Writes a checkpoint. Raises LeaseLost when somebody else holds the execution, and StoreUnavailable
-        when Postgres stays away."""
+    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
+        """Writes a checkpoint and gives the status that the execution has then. Raises LeaseLost when somebody else
+        holds the execution, and StoreUnavailable when Postgres stays away."""
         for wait_s in (*_RETRY_WAITS_S, None):
             try:
-                kept = await self._checkpoints.add((claimed, checkpoint))
+                status = await self._checkpoints.add((claimed, checkpoint))
                 break
             except StoreUnavailable:
                 if wait_s is None:
                     raise
                 # The same checkpoint may be written twice: its rows have keys, and its fence is the same.
                 await asyncio.sleep(wait_s)
-        if not kept:
+        if status is None:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")
+        return status
 
     @asynccontextmanager
     async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[None]:
-        """Keeps the lease alive while the block runs; raises LeaseLost in the block when it is gone."""
+        """Keeps the lease alive while the block runs; raises LeaseLost in the block when it is gone.
+
+        Raises StoreUnavailable in the end when jobs of its checkpoints could not be put: the job that runs the block
+        is to come back, and puts them then, before the next one of its group.
+        """
         key = claimed.id, claimed.fence
         task = asyncio.current_task()
         assert task is not None, "runs in a task"  # noqa: S101 - tells the type checker
         self._held[key] = task
         try:
             yield
+            if claimed.id in self._unput:
+                raise StoreUnavailable("redis", "the jobs of a checkpoint could not be put")
         except asyncio.CancelledError:
             if key in self._lost and task.uncancel() == 0:
                 raise LeaseLost(f"execution {claimed.id}") from None
@@ -116,6 +143,7 @@ class Executions:
         finally:
             self._held.pop(key, None)
             self._lost.discard(key)
+            self._unput.discard(claimed.id)
 
     async def keep_leases(self) -> None:
         """Renews every held lease in one statement, over and over, until cancelled."""
@@ -156,7 +184,15 @@ class Executions:
     async def _claim_many(self, turns: Sequence[tuple[UUID, int]]) -> Sequence[ClaimedExecution | BaseException | None]:
         return await self._rows.claim_many(turns, self._owner, self._lease_s)
 
-    async def _checkpoint_many(self, written: Sequence[Written]) -> Sequence[bool | BaseException]:
+    async def _checkpoint_many(self, written: Sequence[Written]) -> Sequence[ExecutionStatus | BaseException | None]:
         answers = await self._rows.checkpoint_many([checkpoint for _, checkpoint in written])
-        await self._outbox([pair for pair, kept in zip(written, answers, strict=True) if kept is True])
+        kept = [pair for pair, answer in zip(written, answers, strict=True) if isinstance(answer, str)]
+        if not await self._outbox.put(kept):
+            self._unput.update(claimed.id for claimed, _ in kept)
         return answers
+
+    async def _put_again(self, execution_ids: Sequence[UUID]) -> Sequence[None]:
+        notifications = await self._rows.outbox(execution_ids)
+        if notifications:
+            await self._outbox.put_notifications(notifications)
+        return [None] * len(execution_ids)

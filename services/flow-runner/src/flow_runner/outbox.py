@@ -1,13 +1,13 @@
 """The jobs that a written checkpoint or a due row calls for."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
 from filas import logs
 from filas.errors import StoreUnavailable
 from filas.jobs import FlowJob, NotificationJob, flow_job_key, notification_job_key
-from filas.models import DueExecution, NewNotification
+from filas.models import DueExecution, DueNotification
 from filas.policies import FLOWS, NOTIFICATIONS
 from filas.queue.producer import NewJob
 from flow_runner.executions import Written
@@ -25,20 +25,29 @@ class Jobs(Protocol):
 
 
 class Outbox:
-    """Puts jobs after the transaction that calls for them; what can't be put is left to the relay."""
+    """Puts jobs after the transaction that calls for them."""
 
     def __init__(self, producer: Jobs) -> None:
         self._producer = producer
 
-    async def put(self, written: list[Written]) -> None:
-        """Jobs for the notifications of each checkpoint, and for the next turn of what goes on at once."""
+    async def put(self, written: list[Written]) -> bool:
+        """Jobs for the notifications of each checkpoint, and for the executions that it starts; False: Redis is
+        away."""
         jobs = [job for pair in written for job in _jobs_of(pair)]
         if not jobs:
-            return
+            return True
         try:
             await self._producer.enqueue_many(jobs)
         except StoreUnavailable as error:
-            log.warning("outbox.left_to_relay", jobs=len(jobs), store=error.store, reason=error.reason)
+            log.warning("outbox.not_put", jobs=len(jobs), store=error.store, reason=error.reason)
+            return False
+        return True
+
+    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
+        """Jobs for notifications that may have one already. Raises StoreUnavailable."""
+        await self._producer.enqueue_many(
+            [_notification_job(each.id, each.channel_id, each.recipient) for each in notifications]
+        )
 
 
 class UnfinishedRows(Protocol):
@@ -75,13 +84,13 @@ def group_of(channel: str | None, contact: str | None) -> str | None:
 
 def _jobs_of(written: Written) -> Iterator[NewJob]:
     claimed, checkpoint = written
-    yield from _notification_jobs(checkpoint.notifications)
-    if checkpoint.status == "queued":
-        job = FlowJob(execution_id=claimed.id, turn=claimed.turn + 1, flow_id=claimed.flow_id, reason="continue")
+    for each in checkpoint.notifications:
+        yield _notification_job(each.id, each.channel_id, each.recipient)
+    for following in checkpoint.starts:
+        job = FlowJob(execution_id=following.id, turn=1, flow_id=following.flow_id, reason="error")
         yield NewJob(FLOWS, flow_job_key(job), job, group_of(claimed.channel, claimed.contact))
 
 
-def _notification_jobs(notifications: Iterable[NewNotification]) -> Iterator[NewJob]:
-    for each in notifications:
-        job = NotificationJob(notification_id=each.id, channel_id=each.channel_id)
-        yield NewJob(NOTIFICATIONS, notification_job_key(job), job, group_of(each.channel_id, each.recipient))
+def _notification_job(notification_id: UUID, channel_id: str, recipient: str) -> NewJob:
+    job = NotificationJob(notification_id=notification_id, channel_id=channel_id)
+    return NewJob(NOTIFICATIONS, notification_job_key(job), job, group_of(channel_id, recipient))

@@ -14,6 +14,7 @@ class Plan:
         self.version = version
         self.settings = definition.settings
         self.nodes: dict[str, Node] = {node.id: node for node in definition.nodes}
+        self.begins_at = next((node.id for node in definition.nodes if node.data.starts()), "")
         self.variables: dict[str, Variable] = {variable.name: variable for variable in definition.variables}
         self.successors: dict[str, list[str]] = {node_id: [] for node_id in self.nodes}
         self._targets: dict[tuple[str, str], list[str]] = {}

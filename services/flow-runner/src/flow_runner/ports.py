@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from filas.models import Checkpoint, ClaimedExecution
+from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus
 
 
 class ExecutionStore(Protocol):
     """Where executions are kept."""
 
-    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> None:
-        """Writes all of it or nothing. Raises LeaseLost when somebody else holds the execution by now, and
+    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
+        """Writes all of it or nothing, and gives the status that the execution has then: `queued` where it was
+        to wait and is to be cancelled. Raises LeaseLost when somebody else holds the execution by now, and
         StoreUnavailable."""
 
 

@@ -3,16 +3,19 @@
 from collections.abc import Callable
 
 from filas import logs
-from filas.errors import LeaseLost
+from filas.errors import LeaseLost, RetryLater
 from filas.jobs import FlowJob
 from filas.queue.functions import JobContext
 from flow_runner.budget import Budget
-from flow_runner.engine import Engine
+from flow_runner.engine import Engine, TurnEnd
 from flow_runner.executions import Executions
 from flow_runner.plans import Plans
 from flow_runner.ports import Clock
 
 log = logs.get_logger(__name__)
+
+MAX_HOLD_S = 30.0
+"""When a job that waits for its node's next try looks again at the latest: the execution may have been cancelled."""
 
 
 class RunFlow:
@@ -29,25 +32,33 @@ class RunFlow:
 
     async def __call__(self, context: JobContext, job: FlowJob) -> dict[str, str]:
         """The job's result. Raises what the worker knows: RetryLater, StoreUnavailable, PermanentError."""
-        # To be cancelled, an execution ends its turn as it does when the process stops: the next turn's claim
-        # says that it is to be cancelled.
-        budget = Budget(
-            self._clock.monotonic, lambda: self._stopping() or self._executions.is_cancelling(job.execution_id)
-        )
         turn = await self._turn(job)
         claimed = None if turn is None else await self._executions.claim(job.execution_id, turn)
         if claimed is None:
             return {"status": "nothing-to-do"}
+        # To be cancelled, an execution ends its turn as it does when the process stops: the next claim says that it
+        # is to be cancelled.
+        budget = Budget(self._clock.monotonic, lambda: self._stopping() or self._executions.is_cancelling(claimed.id))
         try:
             async with self._executions.hold(claimed):
                 plan = await self._plans.get(claimed.flow_id, claimed.version)
-                status = await self._engine.run(claimed, plan, budget)
+                end = await self._engine.run(claimed, plan, budget)
         except LeaseLost:
             # Another worker runs it, and will finish it: this job is done.
-            log.warning("execution.lease_lost", execution_id=str(job.execution_id), job_id=context.job_id)
+            log.warning("execution.lease_lost", execution_id=str(claimed.id), job_id=context.job_id)
             return {"status": "lease-lost"}
-        log.debug("execution.turn_ended", execution_id=str(job.execution_id), turn=job.turn, status=status)
-        return {"status": status}
+        log.debug("execution.turn_ended", execution_id=str(claimed.id), turn=claimed.turn, status=end.status)
+        self._go_on(end)
+        return {"status": end.status}
+
+    def _go_on(self, end: TurnEnd) -> None:
+        """A turn that is not done yet goes on in its own job, so that its conversation's next message waits for
+        it: the job holds its group, and no worker. Raises RetryLater then."""
+        if end.status == "queued":
+            raise RetryLater("the execution goes on", delay_s=0.0, spend_try=False)
+        if end.status == "retrying" and end.wake_at is not None:
+            wait_s = (end.wake_at - self._clock.now()).total_seconds()
+            raise RetryLater("a node is tried again", delay_s=min(max(wait_s, 0.0), MAX_HOLD_S), spend_try=False)
 
     async def _turn(self, job: FlowJob) -> int | None:
         """The turn to be had; None: none here and now.

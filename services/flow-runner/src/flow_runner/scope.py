@@ -27,7 +27,8 @@ class ExecutionScope:
         self.conversation_changed = False
         trigger = msgspec.json.decode(claimed.trigger)
         self.webhook: dict[str, Any] = trigger.get("webhook") or {}
-        message = trigger.get("message") or {}
+        self.trigger: dict[str, Any] = trigger
+        self.message: dict[str, Any] = state.message or trigger.get("message") or {}
         self.vars = {name: self._stored(variable) for name, variable in plan.variables.items()}
         for name, value in self.vars.items():
             if plan.variables[name].secret:
@@ -42,7 +43,7 @@ class ExecutionScope:
                 "contact": claimed.contact,
                 "channel": claimed.channel,
                 "id": str(claimed.conversation_id) if claimed.conversation_id else None,
-                "text": message.get("text"),
+                "text": self.message.get("text"),
                 "vars": self.conversation_vars,
             },
             "execution": {"id": str(claimed.id), "flowId": claimed.flow_id, "version": claimed.version},

@@ -15,7 +15,7 @@ class Pending(msgspec.Struct, kw_only=True):
     """A visit that has begun and not ended: a delay, a retry, or an effect that was announced.
 
     `reason` `effect`: the state was saved right before the effect, so one who finds it doesn't know whether
-    the effect has happened.
+    the effect has happened. `reply`: the message that has ended the wait.
     """
 
     node: str
@@ -25,13 +25,15 @@ class Pending(msgspec.Struct, kw_only=True):
     started_at: datetime
     wake_at: datetime | None = None
     input: Any = None
+    reply: dict[str, Any] | None = None
 
 
 class State(msgspec.Struct, kw_only=True):
     """The engine's position.
 
     `stack` holds the nodes that are still to be visited, the next one last; `seq` counts the steps. `outputs`
-    keeps only what some template of the flow looks at.
+    keeps only what some template of the flow looks at. `message`: the last reply that the execution went on
+    with; None: the one that started it is the last.
     """
 
     version: int = VERSION
@@ -41,6 +43,7 @@ class State(msgspec.Struct, kw_only=True):
     vars: dict[str, Any] = msgspec.field(default_factory=dict)
     outputs: dict[str, Any] = msgspec.field(default_factory=dict)
     visits: dict[str, int] = msgspec.field(default_factory=dict)
+    message: dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(State)
@@ -60,3 +63,10 @@ def decode(text: str) -> State:
     if state.version > VERSION:
         raise PermanentError(f"the execution's state has version {state.version}; this engine knows up to {VERSION}")
     return state
+
+
+def begin_anew(state: State) -> State:
+    """The position of an execution that has failed, as another one begins from it: the visit that was not done
+    comes first, and bounds and steps count from nothing."""
+    undone = [state.pending.node] if state.pending else []
+    return msgspec.structs.replace(state, seq=0, stack=state.stack + undone, pending=None, visits={})

@@ -45,8 +45,6 @@ def _check_head(head: FlowHead, report: Report) -> None:
             convert(variable, variable.default)
         except ValueError as error:
             report.add(None, f"variables[{index}].default", str(error))
-    if head.settings.error_flow_id is not None:
-        report.add(None, "settings.errorFlowId", "error flows are not supported by this version")
 
 
 def _check_node(draft: DraftNode, names: Names) -> None:

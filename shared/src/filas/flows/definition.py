@@ -19,12 +19,13 @@ Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern
 
 
 class Settings(Part, frozen=True, kw_only=True):
-    """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`."""
+    """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`.
+    `error_flow_id`: the flow that is started when an execution of this one fails or is timed out."""
 
     timeout_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 604_800_000
     max_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     max_visits_per_node: Annotated[int, Meta(ge=1, le=100_000)] = 100
-    error_flow_id: str | None = None
+    error_flow_id: Name | None = None
 
 
 class Variable(Part, frozen=True, kw_only=True):

@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from filas.models import Checkpoint, NewNotification, StepRecord
+from filas.models import Checkpoint, FollowingExecution, NewNotification, StepRecord
 from filas.repository.columns import to_json, to_json_or_null
 
 
 def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
-    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications."""
+    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications, what they start."""
     # Of two steps with one number the last holds: a statement can write a row once only.
     steps = {(one.execution_id, step.seq): step for one in checkpoints for step in one.steps}
     return [
         *_executions(checkpoints),
         *_steps([(execution_id, step) for (execution_id, _), step in steps.items()]),
         *_notifications([notification for one in checkpoints for notification in one.notifications]),
+        *_starts([(one.execution_id, following) for one in checkpoints for following in one.starts]),
     ]
 
 
@@ -28,6 +29,7 @@ def _executions(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
         [to_json_or_null(one.error) for one in checkpoints],
         [to_json_or_null(one.output) for one in checkpoints],
         [one.conversation_vars for one in checkpoints],
+        [one.awaits_reply for one in checkpoints],
     ]
 
 
@@ -58,4 +60,14 @@ def _notifications(notifications: Sequence[NewNotification]) -> list[list[object
         [to_json(one.payload) for one in notifications],
         [one.idempotency_key for one in notifications],
         [one.conversation_id for one in notifications],
+    ]
+
+
+def _starts(starts: Sequence[tuple[UUID, FollowingExecution]]) -> list[list[object]]:
+    return [
+        [execution_id for execution_id, _ in starts],
+        [one.id for _, one in starts],
+        [one.flow_id for _, one in starts],
+        [one.node_id for _, one in starts],
+        [one.trigger for _, one in starts],
     ]

@@ -6,15 +6,17 @@ of in a circle.
 
 from typing import Final
 
-# $1-$2: each event with the status that it gets. $3-$10: the executions. A row without an id names an event
-# that could not start for want of a published version. An execution that was there before is given only if
+# $1-$2: each event with the status that it gets. $3-$10: the executions, whose times keep their order: the
+# messages of one body are that near. A row without an id names an event that could not start for want of a
+# published version. An execution that was there before is given only if
 # its turn is still to be had: the job of a turn that waits for its time must not be put before that.
 START_MANY: Final = """
 with starting as (
     select event_id, status from unnest($1::uuid[], $2::text[]) as s (event_id, status)
 ), new as (
-    select * from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[],
-        $10::json[]) as n (id, event_id, flow_id, node_id, conversation_id, channel, contact, trigger)
+    select *, now() + place * interval '1 microsecond' as at
+    from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::json[])
+        with ordinality as n (id, event_id, flow_id, node_id, conversation_id, channel, contact, trigger, place)
 ), published as (
     select id, published_version from flows
     where id = any ($5::text[]) and published_version is not null
@@ -34,9 +36,9 @@ with starting as (
     on conflict do nothing
 ), inserted as (
     insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
-        ready_at, queued_at)
+        carries_message, ready_at, queued_at)
     select n.id, n.flow_id, p.published_version, n.node_id, n.event_id, n.conversation_id, n.channel, n.contact,
-        n.trigger, now(), now()
+        n.trigger, n.conversation_id is not null, n.at, n.at
     from new n join published p on p.id = n.flow_id
     where n.event_id not in (select event_id from missing)
     order by n.id
@@ -59,20 +61,30 @@ from existing
 union all
 select null, event_id, null, null, null, null, null, null, false from missing"""
 
-# The turn and the state decide who claims; the fence makes sure of it afterwards. What could not be claimed
-# comes back as the statement saw it: `seen_…`.
+# The turn and the state decide who claims; the fence makes sure of it afterwards. Whoever asks for a message that
+# has resumed another execution asks for that one. A message in whose conversation an execution waits for a reply is
+# not claimed: RESUME_MANY hands it over first. What could not be claimed comes back as the statement saw it:
+# `seen_…`.
 CLAIM_MANY: Final = """
-with asked as (
-    select id, turn from unnest($1::uuid[], $2::integer[]) as a (id, turn)
+with given as (
+    select a.id as asked_id, a.turn as asked_turn, coalesce(m.resumed_id, a.id) as id,
+        coalesce(m.resumed_turn, a.turn) as turn, a.place
+    from unnest($1::uuid[], $2::integer[]) with ordinality as a (id, turn, place)
+        left join executions m on m.id = a.id and m.turn = a.turn and m.resumed_id is not null
+), asked as (
+    select *, row_number() over (partition by id, turn order by place) = 1 as first from given
 ), held as (
     select e.id, e.status, v.timeout_ms
     from executions e
-        join asked a on a.id = e.id and a.turn = e.turn
+        join asked a on a.id = e.id and a.turn = e.turn and a.first
         left join flow_versions v on v.flow_id = e.flow_id and v.version = e.version
-    where e.status = 'queued'
-        or (e.status = 'running' and e.lease_until <= clock_timestamp())
-        or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
-            and e.wake_at <= clock_timestamp())
+    where (e.status = 'queued'
+            or (e.status = 'running' and e.lease_until <= clock_timestamp())
+            or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
+                and e.wake_at <= clock_timestamp()))
+        and not (e.carries_message and e.fence = 0 and not e.cancel_requested and exists (
+            select from executions w where w.conversation_id = e.conversation_id
+                and w.awaits_reply_since is not null and w.ended_at is null))
     order by e.id for update of e
 ), claimed as (
     update executions e set
@@ -82,18 +94,47 @@ with asked as (
         lease_until = clock_timestamp() + make_interval(secs => $4),
         ready_at = coalesce(e.ready_at, now()),
         wake_at = null,
+        awaits_reply_since = null,
         started_at = coalesce(e.started_at, now()),
         deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
     from held h where e.id = h.id
     returning e.*, h.status as status_before
 )
-select a.id as asked_id, a.turn as asked_turn, c.*, v.vars,
+select a.asked_id, a.asked_turn, c.*, v.vars, r.trigger as reply, clock_timestamp() as claimed_at,
     seen.status as seen_status, seen.turn = a.turn as seen_turn,
-    extract(epoch from seen.lease_until - clock_timestamp())::float8 as seen_lease_s
+    seen.carries_message and seen.fence = 0 as seen_message,
+    extract(epoch from coalesce(seen.lease_until, seen.wake_at) - clock_timestamp())::float8 as seen_wait_s
 from asked a
-    left join claimed c on c.id = a.id and c.turn = a.turn
+    left join claimed c on c.id = a.id and c.turn = a.turn and a.first
     left join conversations v on v.id = c.conversation_id
-    left join executions seen on seen.id = a.id"""
+    left join executions r on r.id = c.reply_id
+    left join executions seen on seen.id = a.id and c.id is null"""
+
+# $1: executions that carry a message and have not begun. Each that finds an execution waiting for a reply in its
+# conversation, the one that has begun to wait last, hands its message over and ends.
+RESUME_MANY: Final = """
+with message as (
+    select m.id, m.conversation_id from executions m
+    where m.id = any ($1::uuid[]) and m.carries_message and m.fence = 0 and m.status = 'queued'
+        and not m.cancel_requested
+    order by m.id for update of m
+), found as (
+    select m.id as message_id, w.id, w.turn
+    from message m cross join lateral (
+        select e.id, e.turn from executions e
+        where e.conversation_id = m.conversation_id and e.awaits_reply_since is not null and e.ended_at is null
+        order by e.awaits_reply_since desc, e.id limit 1 for update) w
+), waiting as (
+    select distinct on (id) message_id, id, turn from found order by id, message_id
+), resumed as (
+    update executions e set status = 'queued', ready_at = coalesce(e.ready_at, now()), wake_at = null,
+        awaits_reply_since = null, reply_id = w.message_id
+    from waiting w where e.id = w.id
+)
+update executions e set status = 'succeeded', resumed_id = w.id, resumed_turn = w.turn, ready_at = null,
+    started_at = now(), ended_at = now()
+from waiting w where e.id = w.message_id
+returning e.id"""
 
 RENEW: Final = """
 with held as (
@@ -106,41 +147,48 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$8: the executions. $9-$20: their steps. $21-$28: their notifications. `repeated`: a checkpoint with
-# this fence has already ended the lease, and nobody has claimed since: its answer was lost on the way.
+# $1-$9: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that they start,
+# each in its parent's conversation and its flow's published version; without one it is not started. A wait or a
+# retry of what is to be cancelled is not begun. A turn ends where a wait begins: who goes on at once, or tries again,
+# does so in the job that it has. `repeated`: a checkpoint with this fence has already ended the lease, and nobody has
+# claimed since: its answer was lost on the way.
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
-        $8::json[]) as w (id, fence, status, state, wake_at, error, output, vars)
+        $8::json[], $9::boolean[]) as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply)
 ), locked as (
-    select e.id, w.status, w.state, w.wake_at, w.error, w.output, w.vars,
-        w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying') as waits,
+    select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply,
+        case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
+            then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
     from executions e join written w on w.id = e.id and w.fence = e.fence
     where e.status = 'running'
     order by e.id for update of e
 ), kept as (
     update executions e set
-        status = case when l.waits and e.cancel_requested then 'queued' else l.status end,
+        status = l.status,
         state = l.state,
         error = l.error,
         output = l.output,
-        turn = case when l.ends or l.status = 'running' then e.turn else e.turn + 1 end,
+        turn = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback') then e.turn + 1
+            else e.turn end,
         lease_owner = case when l.status = 'running' then e.lease_owner end,
         lease_until = case when l.status = 'running' then e.lease_until end,
-        ready_at = case when l.status = 'running' then e.ready_at
-            when l.status = 'queued' or (l.waits and e.cancel_requested) then now() end,
-        wake_at = case when l.waits and not e.cancel_requested then least(l.wake_at, e.deadline_at) end,
+        ready_at = case l.status when 'running' then e.ready_at when 'queued' then now() end,
+        wake_at = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
+            then least(l.wake_at, e.deadline_at) end,
+        awaits_reply_since = case when l.awaits_reply and l.status like 'waiting-%' then now() end,
+        reply_id = null,
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
-    returning e.id, e.conversation_id, l.vars
+    returning e.id, e.status, e.event_id, e.conversation_id, e.channel, e.contact, l.vars
 ), stepped as (
     insert into steps (execution_id, seq, node_id, type, status, attempt, handle, input, output, error,
         started_at, ended_at)
     select s.execution_id, s.seq, s.node_id, s.type, s.status, s.attempt, s.handle, s.input, s.output, s.error,
         s.started_at, s.ended_at
-    from unnest($9::uuid[], $10::integer[], $11::text[], $12::text[], $13::text[], $14::integer[], $15::text[],
-            $16::json[], $17::json[], $18::json[], $19::timestamptz[], $20::timestamptz[])
+    from unnest($10::uuid[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[],
+            $17::json[], $18::json[], $19::json[], $20::timestamptz[], $21::timestamptz[])
         as s (execution_id, seq, node_id, type, status, attempt, handle, input, output, error, started_at, ended_at)
         join kept on kept.id = s.execution_id
     on conflict (execution_id, seq) do update set
@@ -152,18 +200,29 @@ with written as (
         conversation_id, due_at, created_at, updated_at)
     select n.id, n.execution_id, n.seq, n.channel_id, n.recipient, n.payload, n.idempotency_key, n.conversation_id,
         now(), now(), now()
-    from unnest($21::uuid[], $22::uuid[], $23::integer[], $24::text[], $25::text[], $26::json[], $27::text[],
-            $28::uuid[])
+    from unnest($22::uuid[], $23::uuid[], $24::integer[], $25::text[], $26::text[], $27::json[], $28::text[],
+            $29::uuid[])
         as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id)
         join kept on kept.id = n.execution_id
+    order by n.id
+    on conflict do nothing
+), started as (
+    insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
+        ready_at, queued_at)
+    select n.id, n.flow_id, f.published_version, n.node_id, kept.event_id, kept.conversation_id, kept.channel,
+        kept.contact, n.trigger, now(), now()
+    from unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::json[])
+        as n (parent_id, id, flow_id, node_id, trigger)
+        join kept on kept.id = n.parent_id
+        join flows f on f.id = n.flow_id and f.published_version is not null
     order by n.id
     on conflict do nothing
 ), conversed as (
     update conversations c set vars = kept.vars, updated_at = now()
     from kept where c.id = kept.conversation_id and kept.vars is not null
 )
-select w.id, kept.id is not null as kept,
-    coalesce(seen.fence = w.fence and seen.status <> 'running', false) as repeated
+select w.id, coalesce(kept.status, case when seen.fence = w.fence and seen.status <> 'running' then seen.status end)
+    as status
 from written w
     left join kept on kept.id = w.id
     left join executions seen on seen.id = w.id"""
@@ -203,7 +262,7 @@ returning id"""
 
 # The turn of a waiting execution is counted already, so that waking it needs no new one.
 REQUEST_CANCEL: Final = """
-update executions set cancel_requested = true, wake_at = null,
+update executions set cancel_requested = true, wake_at = null, awaits_reply_since = null,
     status = case when status = 'running' then status else 'queued' end,
     ready_at = coalesce(ready_at, now())
 where id = $1 and ended_at is null
@@ -215,7 +274,35 @@ GET: Final = "select * from executions where id = $1"
 
 STEPS: Final = "select * from steps where execution_id = $1 order by seq"
 
+# What a message has resumed is found by the message's event too; the message itself ran nothing, and is not listed.
 SEARCH: Final = """
 select id, status, flow_id, version, event_id, conversation_id, error, output, wake_at, queued_at, started_at,
-    ended_at
+    ended_at, replay_of, resumed_id
 from executions"""
+SEARCH_EVENT: Final = """
+id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
+
+# The notifications of executions that may have no job yet, in the order in which they were written.
+OUTBOX: Final = """
+select id, channel_id, conversation_id, recipient from notifications
+where execution_id = any ($1::uuid[]) and ended_at is null
+order by created_at, execution_id, seq"""
+
+REPLAYABLE: Final = """
+select e.ended_at is not null as ended, e.resumed_id is not null as resumed, e.state is not null as has_state,
+    f.published_version
+from executions e left join flows f on f.id = e.flow_id
+where e.id = $1"""
+
+# $1: the execution that is replayed, $2: the new one, $3: from where it failed, $4: in the published version,
+# $5: another trigger, or null.
+REPLAY: Final = """
+insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
+    replay_of, start_state, ready_at, queued_at)
+select $2, e.flow_id, case when $4 then f.published_version else e.version end, e.node_id, e.event_id,
+    e.conversation_id, e.channel, e.contact, coalesce($5::json, e.trigger), e.id, case when $3 then e.state end,
+    now(), now()
+from executions e left join flows f on f.id = e.flow_id
+where e.id = $1
+on conflict (id) do nothing
+returning id, turn, flow_id, conversation_id, status, channel, contact"""

@@ -9,33 +9,31 @@ from uuid import UUID
 
 import asyncpg
 
-from filas.errors import PermanentError, RetryLater
+from filas.errors import Conflict, PermanentError, RetryLater
 from filas.identity import conversation_id
 from filas.models import (
     Checkpoint,
     ClaimedExecution,
     DueExecution,
+    DueNotification,
     ErrorDetail,
     Execution,
     ExecutionStatus,
     ExecutionWithSteps,
     NewExecution,
     Page,
-    StepRecord,
 )
+from filas.repository import execution_rows, paging
 from filas.repository import execution_sql as sql
-from filas.repository import paging
 from filas.repository.checkpoint_columns import columns_of
-from filas.repository.columns import error_detail, from_json, to_json
+from filas.repository.columns import to_json
 from filas.repository.database import Database
 from filas.repository.isolation import isolate
 
 Start = tuple[UUID, list[NewExecution]]
 
 MAX_LOOKS: Final = 3
-
-SOON_S: Final = 1.0
-"""When to come back for an execution that somebody else has just claimed."""
+"""How often a batch is looked at again because what another transaction did was not seen."""
 
 
 class ExecutionRepository:
@@ -83,7 +81,7 @@ class ExecutionRepository:
                     PermanentError(_unpublished(executions)) if event_id in missing else _due_among(executions, found)
                     for event_id, executions in starts
                 ]
-        raise RetryLater("the executions are being started elsewhere", delay_s=SOON_S, spend_try=False)
+        raise RetryLater("the executions are being started elsewhere", delay_s=execution_rows.SOON_S, spend_try=False)
 
     async def claim(self, execution_id: UUID, turn: int, owner: str, lease_s: float) -> ClaimedExecution | None:
         """`claim_many` for one: raises what that gives."""
@@ -97,35 +95,56 @@ class ExecutionRepository:
     ) -> list[ClaimedExecution | BaseException | None]:
         """Claim each execution for its turn: it is `running` then, under `owner`'s lease, with a new fence.
 
-        None where there is nothing to do: the turn has been had, is not due yet, or the row is gone.
-        RetryLater, which spends no try, where somebody else holds the turn. Claimable are executions that
+        None where there is nothing to do: the turn has been had, waits, or the row is gone. RetryLater, which
+        spends no try, where somebody else holds the turn, or its retry is not due. Claimable are executions that
         are queued, whose wait or retry is due, or whose lease has run out.
+
+        One that carries a message for which another execution of its conversation waits is ended, and that
+        other one is claimed in its place: with the `reply`, and an id that differs from the one asked for.
         """
         first: dict[tuple[UUID, int], int] = {}
         for index, turn in enumerate(turns):
             first.setdefault(turn, index)
-        asked = list(first)
-        rows = await self._database.fetch(
-            sql.CLAIM_MANY, [one for one, _ in asked], [number for _, number in asked], owner, lease_s
-        )
-        answers = {(row["asked_id"], row["asked_turn"]): _claim(row) for row in rows}
-        return [answers[turn] if first[turn] == index else _held_elsewhere(SOON_S) for index, turn in enumerate(turns)]
+        answers = await self._claim(list(first), owner, lease_s)
+        return [
+            answers[turn] if first[turn] == index else execution_rows.held_elsewhere(None)
+            for index, turn in enumerate(turns)
+        ]
+
+    async def _claim(
+        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+    ) -> dict[tuple[UUID, int], ClaimedExecution | BaseException | None]:
+        found: dict[tuple[UUID, int], asyncpg.Record] = {}
+        asked = turns
+        for _ in range(MAX_LOOKS):
+            ids, numbers = [one for one, _ in asked], [number for _, number in asked]
+            rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s)
+            found.update(((row["asked_id"], row["asked_turn"]), row) for row in rows)
+            messages = [row["asked_id"] for row in rows if row["id"] is None and _hands_over(row)]
+            handed_over = (
+                {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, messages)} if messages else ()
+            )
+            asked = [turn for turn in asked if turn[0] in handed_over]
+            if not asked:
+                break
+        return {turn: execution_rows.claim(row) for turn, row in found.items()}
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
         """Prolong the leases of these (id, fence) to `lease_s` from now; give the ids that are still held."""
         rows = await self._database.fetch(sql.RENEW, [one for one, _ in held], [fence for _, fence in held], lease_s)
         return {row["id"] for row in rows}
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[bool | Exception]:
-        """Write each checkpoint whole if its fence is still the row's; False where it is not.
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | Exception | None]:
+        """Write each checkpoint whole if its fence is still the row's, and give the status that the execution has
+        then; None where the fence is lost.
 
         All in one transaction, except that what Postgres refuses gets an Unstorable in its place, and that
         a second checkpoint of one execution in the same call is written after the first. A repeated
-        checkpoint is True and changes nothing more. Steps replace those of the same number, notifications
-        that exist stay as they are. A checkpoint that waits doesn't wait beyond the execution's deadline,
-        and not at all when the execution is to be cancelled: it is `queued` then.
+        checkpoint changes nothing more. Steps replace those of the same number, notifications and executions
+        that exist stay as they are. A checkpoint that waits doesn't wait beyond the execution's deadline, and
+        not at all when the execution is to be cancelled: it is `queued` then, in the same turn.
         """
-        answers: dict[int, bool | Exception] = {}
+        answers: dict[int, ExecutionStatus | Exception | None] = {}
         waiting = list(enumerate(checkpoints))
         while waiting:
             batch, waiting = _without_repeats(waiting)
@@ -133,17 +152,22 @@ class ExecutionRepository:
             answers.update(zip((index for index, _ in batch), written, strict=True))
         return [answers[index] for index in range(len(checkpoints))]
 
-    async def _checkpoint(self, checkpoints: Sequence[Checkpoint]) -> list[bool]:
+    async def _checkpoint(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
         rows = await self._database.fetch(sql.CHECKPOINT_MANY, *columns_of(checkpoints))
-        kept = {row["id"]: row["kept"] or row["repeated"] for row in rows}
-        return [kept[checkpoint.execution_id] for checkpoint in checkpoints]
+        statuses = {row["id"]: row["status"] for row in rows}
+        return [statuses[checkpoint.execution_id] for checkpoint in checkpoints]
+
+    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
+        """The unfinished notifications of these executions, in their order: they may have no job yet."""
+        rows = await self._database.fetch(sql.OUTBOX, list(execution_ids))
+        return [DueNotification(**row) for row in rows]
 
     async def due(self, limit: int) -> list[DueExecution]:
         """Queue the executions whose wait has ended (at most `limit`, the longest due first) and give them.
 
         Several callers share the work: no execution is given to two.
         """
-        return [_due(row) for row in await self._database.fetch(sql.DUE, limit)]
+        return [execution_rows.due(row) for row in await self._database.fetch(sql.DUE, limit)]
 
     async def next_wake(self) -> datetime | None:
         """When the next wait ends, in the past if it is due; None if nothing waits for a time."""
@@ -153,7 +177,9 @@ class ExecutionRepository:
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueExecution]:
         """Executions that ought to be under way since `older_than_s` seconds and are not, the oldest first:
         queued, or running under a lease that has run out. `after` is the last id of the call before."""
-        return [_due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)]
+        return [
+            execution_rows.due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)
+        ]
 
     async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
         """End the executions among these that are not ended as failed; whoever holds one has lost it."""
@@ -171,7 +197,30 @@ class ExecutionRepository:
         its next turn (`ClaimedExecution.cancel_requested`).
         """
         row = await self._database.fetchrow(sql.REQUEST_CANCEL, execution_id)
-        return _due(row) if row else None
+        return execution_rows.due(row) if row else None
+
+    async def replay(
+        self, execution_id: UUID, new_id: UUID, *, from_failure: bool, newest: bool, trigger: str | None = None
+    ) -> DueExecution | None:
+        """Start an execution that has ended anew as `new_id`: from its beginning, or from where it failed; in its
+        own version, or in the published one; with its own trigger, or another. None if there is no such execution.
+
+        Gives what needs a job; a repeated call changes nothing. Raises Conflict for one that has not ended, that
+        keeps no position to go on from, or whose flow has no published version.
+        """
+        found = await self._database.fetchrow(sql.REPLAYABLE, execution_id)
+        if found is None:
+            return None
+        if not found["ended"]:
+            raise Conflict("it has not ended")
+        if found["resumed"]:
+            raise Conflict("its message resumed another execution: that one can be replayed")
+        if from_failure and not found["has_state"]:
+            raise Conflict("it keeps no position to go on from: it can be replayed from its start")
+        if newest and found["published_version"] is None:
+            raise Conflict("its flow has no published version")
+        row = await self._database.fetchrow(sql.REPLAY, execution_id, new_id, from_failure, newest, trigger)
+        return execution_rows.due(row) if row else None
 
     async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:
         """Those of the executions that are to be cancelled and have not ended."""
@@ -182,8 +231,8 @@ class ExecutionRepository:
         row = await self._database.fetchrow(sql.GET, execution_id)
         if row is None:
             return None
-        steps = [_step(step) for step in await self._database.fetch(sql.STEPS, execution_id)]
-        return ExecutionWithSteps(**_fields(row), steps=steps)
+        steps = [execution_rows.step(step) for step in await self._database.fetch(sql.STEPS, execution_id)]
+        return ExecutionWithSteps(**execution_rows.fields(row), steps=steps)
 
     async def search(
         self,
@@ -195,17 +244,21 @@ class ExecutionRepository:
         cursor: str | None = None,
         limit: int = paging.DEFAULT_LIMIT,
     ) -> Page:
-        """One page of executions without their steps, the newest first. Raises InvalidCursor."""
+        """One page of executions without their steps, the newest first. Raises InvalidCursor.
+
+        Those that only handed a message over are left out; with `event_id`, what the message resumed is found.
+        """
         limit = paging.bounded(limit)
         search = paging.Filter()
         search.add("flow_id = {}", flow_id)
         search.add("status = {}", status)
-        search.add("event_id = {}", event_id)
+        search.add("resumed_id is null")
+        search.add(sql.SEARCH_EVENT, event_id)
         search.add("conversation_id = {}", conversation_id)
         search.before(cursor, "queued_at")
         order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
         rows = await self._database.fetch(" ".join((sql.SEARCH, search.where(), *order)), *search.arguments)
-        return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**_fields(row)))
+        return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
 
 
 def _unpublished(executions: Sequence[NewExecution]) -> str:
@@ -213,52 +266,13 @@ def _unpublished(executions: Sequence[NewExecution]) -> str:
     return f"no version of the flow is published: {flows}"
 
 
+def _hands_over(row: asyncpg.Record) -> bool:
+    """Whether it was not claimed because it may carry a message that another execution waits for."""
+    return bool(row["seen_turn"] and row["seen_message"] and row["seen_status"] == "queued")
+
+
 def _due_among(executions: Sequence[NewExecution], found: dict[Any, asyncpg.Record]) -> list[DueExecution]:
-    return [_due(found[one.id]) for one in executions if found[one.id]["due"]]
-
-
-def _due(row: asyncpg.Record) -> DueExecution:
-    return DueExecution(
-        id=row["id"],
-        turn=row["turn"],
-        flow_id=row["flow_id"],
-        conversation_id=row["conversation_id"],
-        status=row["status"],
-        channel=row["channel"],
-        contact=row["contact"],
-    )
-
-
-def _claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
-    if row["id"] is None:
-        if row["seen_turn"] and row["seen_status"] in ("queued", "running"):
-            return _held_elsewhere(row["seen_lease_s"])
-        return None
-    return ClaimedExecution(
-        id=row["id"],
-        fence=row["fence"],
-        turn=row["turn"],
-        flow_id=row["flow_id"],
-        version=row["version"],
-        node_id=row["node_id"],
-        event_id=row["event_id"],
-        conversation_id=row["conversation_id"],
-        channel=row["channel"],
-        contact=row["contact"],
-        trigger=row["trigger"],
-        state=row["state"],
-        status_before=row["status_before"],
-        started_at=row["started_at"],
-        deadline_at=row["deadline_at"],
-        conversation_vars=row["vars"],
-        cancel_requested=row["cancel_requested"],
-    )
-
-
-def _held_elsewhere(lease_s: float | None) -> RetryLater:
-    # The statement may have seen the row as it was before the other claim: then its lease is not known.
-    delay_s = lease_s if lease_s is not None and lease_s > 0 else SOON_S
-    return RetryLater("another worker holds the execution", delay_s=delay_s, spend_try=False)
+    return [execution_rows.due(found[one.id]) for one in executions if found[one.id]["due"]]
 
 
 def _without_repeats(
@@ -273,36 +287,3 @@ def _without_repeats(
         (others if execution_id in seen else batch).append(numbered)
         seen.add(execution_id)
     return batch, others
-
-
-def _fields(row: asyncpg.Record) -> dict[str, Any]:
-    return {
-        "id": row["id"],
-        "status": row["status"],
-        "flow_id": row["flow_id"],
-        "version": row["version"],
-        "event_id": row["event_id"],
-        "conversation_id": row["conversation_id"],
-        "error": error_detail(row["error"]),
-        "output": from_json(row["output"]),
-        "wake_at": row["wake_at"],
-        "queued_at": row["queued_at"],
-        "started_at": row["started_at"],
-        "ended_at": row["ended_at"],
-    }
-
-
-def _step(row: asyncpg.Record) -> StepRecord:
-    return StepRecord(
-        seq=row["seq"],
-        node_id=row["node_id"],
-        type=row["type"],
-        status=row["status"],
-        attempt=row["attempt"],
-        handle=row["handle"],
-        input=from_json(row["input"]),
-        output=from_json(row["output"]),
-        error=error_detail(row["error"]),
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-    )

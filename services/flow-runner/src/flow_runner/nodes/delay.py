@@ -9,15 +9,19 @@ from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
 
 
 async def _run(visit: Visit) -> Done | Wait:
+    data: DelayData = visit.data
     if visit.pending is not None and visit.pending.wake_at is not None:
         visit.input = visit.pending.input
         until = visit.pending.wake_at
     else:
         until = _until(visit)
         visit.input = {"until": until.isoformat()}
+    output = {"until": until.isoformat()}
+    if visit.pending is not None and visit.pending.reply is not None:
+        return Done(output | {"endedBy": "reply"})
     if until > visit.now:
-        return Wait(until)
-    return Done({"until": until.isoformat()})
+        return Wait(until, awaits_reply=data.end_on_reply)
+    return Done(output | {"endedBy": "time"} if data.end_on_reply else output)
 
 
 def _until(visit: Visit) -> datetime:

@@ -48,9 +48,11 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The visit goes on at `until`; meanwhile the execution holds no worker."""
+    """The visit goes on at `until`, or with a reply in the conversation where it `awaits_reply`; meanwhile the
+    execution holds no worker."""
 
     until: datetime
+    awaits_reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)

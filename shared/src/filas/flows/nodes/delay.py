@@ -13,7 +13,8 @@ from filas.flows.problems import Add
 
 
 class DelayData(NodeData, frozen=True, kw_only=True):
-    """One of `ms`, `until` (ISO 8601 or a template) and `cron` (with `timezone`); at most 30 days."""
+    """One of `ms`, `until` (ISO 8601 or a template) and `cron` (with `timezone`); at most 30 days. `end_on_reply`:
+    the next message of the conversation ends it early."""
 
     ms: Annotated[int, Meta(ge=0, le=limits.DELAY_MAX_MS)] | None = None
     until: str | None = None
@@ -28,8 +29,6 @@ class DelayData(NodeData, frozen=True, kw_only=True):
         given = [name for name in ("ms", "until", "cron") if getattr(self, name) is not None]
         if len(given) != 1:
             add("ms" if not given else given[1], "a delay has exactly one of ms, until and cron")
-        if self.end_on_reply:
-            add("endOnReply", "ending a delay by a reply is not supported by this version")
         if self.until is not None and "{" not in self.until:
             _check_moment(self.until, add)
         if self.cron is not None:

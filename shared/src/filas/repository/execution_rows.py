@@ -1,0 +1,105 @@
+"""Rows of `executions` and `steps` as records."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import asyncpg
+
+from filas.errors import RetryLater
+from filas.models import ClaimedExecution, DueExecution, StepRecord
+from filas.repository.columns import error_detail, from_json
+
+SOON_S: Final = 1.0
+"""When to come back for an execution that somebody else has just claimed."""
+
+MAX_HOLD_S: Final = 30.0
+"""When to look again, at the latest, whether a try is due: it may have been cancelled meanwhile."""
+
+
+def due(row: asyncpg.Record) -> DueExecution:
+    """An execution that needs a job."""
+    return DueExecution(
+        id=row["id"],
+        turn=row["turn"],
+        flow_id=row["flow_id"],
+        conversation_id=row["conversation_id"],
+        status=row["status"],
+        channel=row["channel"],
+        contact=row["contact"],
+    )
+
+
+def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
+    """The answer to one that asked for an execution."""
+    if row["id"] is None:
+        # A try that is to come is waited for in the job that asks: its group waits with it.
+        if row["seen_turn"] and row["seen_status"] in ("queued", "running", "retrying"):
+            return held_elsewhere(row["seen_wait_s"])
+        return None
+    return ClaimedExecution(
+        id=row["id"],
+        fence=row["fence"],
+        turn=row["turn"],
+        flow_id=row["flow_id"],
+        version=row["version"],
+        node_id=row["node_id"],
+        event_id=row["event_id"],
+        conversation_id=row["conversation_id"],
+        channel=row["channel"],
+        contact=row["contact"],
+        trigger=row["trigger"],
+        state=row["state"],
+        status_before=row["status_before"],
+        started_at=row["started_at"],
+        deadline_at=row["deadline_at"],
+        conversation_vars=row["vars"],
+        cancel_requested=row["cancel_requested"],
+        claimed_at=row["claimed_at"],
+        start_state=row["start_state"],
+        reply=row["reply"],
+    )
+
+
+def held_elsewhere(wait_s: float | None) -> RetryLater:
+    """Somebody else has the turn: to be asked for again when the lease or the wait ends."""
+    # The statement may have seen the row as it was before the other claim: then its lease is not known.
+    delay_s = min(wait_s, MAX_HOLD_S) if wait_s is not None and wait_s > 0 else SOON_S
+    return RetryLater("the execution is held by another worker, or not due", delay_s=delay_s, spend_try=False)
+
+
+def fields(row: asyncpg.Record) -> dict[str, Any]:
+    """The fields of an Execution."""
+    return {
+        "id": row["id"],
+        "status": row["status"],
+        "flow_id": row["flow_id"],
+        "version": row["version"],
+        "event_id": row["event_id"],
+        "conversation_id": row["conversation_id"],
+        "error": error_detail(row["error"]),
+        "output": from_json(row["output"]),
+        "wake_at": row["wake_at"],
+        "queued_at": row["queued_at"],
+        "started_at": row["started_at"],
+        "ended_at": row["ended_at"],
+        "replay_of": row["replay_of"],
+        "resumed_id": row["resumed_id"],
+    }
+
+
+def step(row: asyncpg.Record) -> StepRecord:
+    """One visit of a node."""
+    return StepRecord(
+        seq=row["seq"],
+        node_id=row["node_id"],
+        type=row["type"],
+        status=row["status"],
+        attempt=row["attempt"],
+        handle=row["handle"],
+        input=from_json(row["input"]),
+        output=from_json(row["output"]),
+        error=error_detail(row["error"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )
