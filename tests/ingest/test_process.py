@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from filas import jobs
 from filas.errors import PermanentError
 from filas.identity import execution_id
-from filas.jobs import WebhookJob
+from filas.jobs import DeliveryStatusJob, WebhookJob
 from filas.models import ConversationRule, DueExecution, NewEvent
-from filas.policies import FLOWS, WEBHOOKS
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from ingest.event_jobs import AcceptedUnder, event_jobs
-from ingest.process import executions_of, flow_job, missing_event
+from ingest.process import executions_of, flow_job, missing_event, status_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
@@ -106,6 +106,18 @@ def test_metas_messages_start_an_execution_each() -> None:
 def test_a_status_starts_nothing() -> None:
     """The event is done with it."""
     assert executions_of(meta(whatsapp(statuses=[DELIVERED]))) == []
+
+
+def test_a_status_becomes_a_job_of_the_notifier() -> None:
+    """Once, however often the provider says it; the channel is the one that was answered over."""
+    (job,) = status_jobs(meta(whatsapp(statuses=[DELIVERED])))
+    assert (job.policy, job.function) == (NOTIFICATIONS, "update_delivery_status")
+    assert job.message == DeliveryStatusJob(
+        channel_id="whatsapp", provider_id="wamid.OUT", status="delivered", timestamp=1000
+    )
+    (again,) = status_jobs(meta(whatsapp(statuses=[DELIVERED])))
+    assert again.job_id == job.job_id
+    assert status_jobs(meta(whatsapp(text_message("5511", "oi", "w1")))) == []
 
 
 def test_a_template_that_fails_fails_its_job_for_good() -> None:

@@ -14,10 +14,17 @@ import msgspec
 
 from filas.errors import PermanentError, StoreUnavailable
 from filas.identity import execution_id
-from filas.jobs import FlowJob, WebhookJob, flow_job_key
+from filas.jobs import (
+    UPDATE_DELIVERY_STATUS,
+    DeliveryStatusJob,
+    FlowJob,
+    WebhookJob,
+    delivery_status_job_key,
+    flow_job_key,
+)
 from filas.logs import get_logger
 from filas.models import ConversationRule, DueExecution, EventReceipt, NewEvent, NewExecution
-from filas.policies import FLOWS
+from filas.policies import FLOWS, NOTIFICATIONS
 from filas.queue.producer import NewJob
 from ingest import content
 from ingest.conversation import ConversationReader, Turn, group_of
@@ -72,17 +79,18 @@ class Processor:
                 starts.append((index, job.event_id, executions_of(job)))
             except Exception as error:  # this job's, not its neighbours'
                 outcomes[index] = error
-        flow_jobs: list[NewJob] = []
+        new_jobs: list[NewJob] = []
         if starts:
             answers = await self._executions.start_many([(event, executions) for _, event, executions in starts])
             for (index, event, _), answer in zip(starts, answers, strict=True):
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
-                flow_jobs += [flow_job(due) for due in answer]
+                new_jobs += [flow_job(due) for due in answer]
+                new_jobs += status_jobs(jobs[index])
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
-        if flow_jobs:
-            await self._jobs.enqueue_many(flow_jobs)
+        if new_jobs:
+            await self._jobs.enqueue_many(new_jobs)
         return [outcomes[index] for index in range(len(jobs))]
 
     async def _record(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> None:
@@ -161,6 +169,24 @@ def flow_job(due: DueExecution) -> NewJob:
     job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id)
     group = group_of(due.channel, due.contact) if due.channel is not None and due.contact is not None else None
     return NewJob(policy=FLOWS, key=flow_job_key(job), message=job, group=group)
+
+
+def status_jobs(job: WebhookJob) -> list[NewJob]:
+    """What a provider says of messages of ours, for their owner, the notifier."""
+    scope = {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
+    made: list[NewJob] = []
+    for channel, status in reader_of(job).statuses(scope):
+        message = DeliveryStatusJob(
+            channel_id=channel,
+            provider_id=status.id,
+            status=status.state,
+            timestamp=job.timestamp if status.at is None else status.at,
+            error_kind=None if status.error is None else "delivery",
+            error_message=status.error,
+        )
+        key = delivery_status_job_key(message)
+        made.append(NewJob(policy=NOTIFICATIONS, key=key, message=message, function=UPDATE_DELIVERY_STATUS))
+    return made
 
 
 def missing_event(job: WebhookJob) -> NewEvent:
