@@ -49,6 +49,7 @@ async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order
         process.kill()
         killed = time.monotonic()
     seen = Recorder()
+    before = metrics.REGISTRY.get_sample_value("filas_leases_lost_total", {"queue": QUICK.name}) or 0.0
     start_worker([function(seen)])
     await producer.enqueue(job("fresh"))
     await eventually(lambda: seen.keys == ["fresh"], timeout=2)
@@ -60,6 +61,7 @@ async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order
     assert lost == {"fresh": 0, "a1": 1, "b1": 1, "c1": 1, "a2": 0}
     assert {context.attempt for context in seen.contexts} == {1}
     assert (await stats.snapshot(QUICK)).lost_leases == 3
+    assert metrics.REGISTRY.get_sample_value("filas_leases_lost_total", {"queue": QUICK.name}) == before + 3
     assert letters.stored == []
 
 
@@ -75,7 +77,7 @@ async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
         keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
 
         async def claimed(keys: list[str] = keys) -> bool:
-            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", ""])) > 5
+            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", ""])) > 6
 
         await eventually(claimed)
     seen = Recorder()
@@ -121,13 +123,14 @@ async def test_whoever_lost_the_token_writes_nothing(
     await eventually(lambda: sleeper.keys)
     # As if the lease had run out and somebody else had claimed it.
     await redis.client.set(f"{IN_PROGRESS}{new.job_id}", "another-token")
-    before = lost_leases()
+    before = lost_ends()
     go.set()
-    await eventually(lambda: lost_leases() == before + 1)
+    await eventually(lambda: lost_ends() == before + 1)
     counts = await stats.snapshot(QUICK)
     assert (counts.completed, counts.active) == (0, 1)
     assert await redis.client.exists(f"arq:job:{new.job_id}")
 
 
-def lost_leases() -> float:
-    return metrics.REGISTRY.get_sample_value("filas_leases_lost_total", {"queue": QUICK.name}) or 0.0
+def lost_ends() -> float:
+    labels = {"queue": QUICK.name, "function": QUICK.function, "outcome": "lost"}
+    return metrics.REGISTRY.get_sample_value("filas_jobs_total", labels) or 0.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from uuid import uuid4
 
+from filas import metrics
 from filas.errors import JobDecodeError, PermanentError, StoreUnavailable
 from filas.logs import get_logger
 from filas.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
@@ -22,8 +23,10 @@ from filas.queue.wire import decode_call, decode_envelope, decode_message
 FALLBACK_POLL_S: Final = 0.5
 """How soon a job is seen whose producer wakes nobody: stock arq's, or another data centre's clock."""
 
+_FIRST_WAIT_S: Final = 0.25
+_CALM_S: Final = 10.0
 _FIELDS: Final = 8
-_FIXED: Final = 5
+_FIXED: Final = 6
 _log = get_logger(__name__)
 
 
@@ -71,7 +74,8 @@ class Claimer:
         self._prefix = names.required_prefix
         self._script = load("claim")
         self._trouble: StoreUnavailable | None = None
-        self._trouble_s = 0.25
+        self._trouble_s = _FIRST_WAIT_S
+        self._troubled = 0.0
         self._claiming: asyncio.Task[tuple[int, float]] | None = None
         self.unpaused = asyncio.Event()
         self.unpaused.set()
@@ -90,6 +94,10 @@ class Claimer:
         """A handler met a store that is away: claim no more until it is back."""
         if self._trouble is None:
             self._trouble = error
+            # Another outage than the last one begins with short waits again.
+            if time.monotonic() - self._troubled > _CALM_S:
+                self._trouble_s = _FIRST_WAIT_S
+            self._troubled = time.monotonic()
             self.problem = str(error)
             _log.warning("worker.store_unavailable", queue=self._policy.name, store=error.store, reason=error.reason)
         for job in self._slots.take_back():
@@ -139,8 +147,6 @@ class Claimer:
         # A claim that has been sent is waited for, even when this task is cancelled: what it took goes back.
         self._claiming = asyncio.create_task(self._claim(wanted))
         claimed, next_due = await asyncio.shield(self._claiming)
-        if claimed:
-            self._trouble_s = 0.25 if self._trouble is None else self._trouble_s
         if claimed < wanted:
             # Whoever puts a job from now on leaves a token, so nothing can slip in between.
             await self._redis.pop_blocking(self._wake_key, min(next_due, FALLBACK_POLL_S))
@@ -148,9 +154,11 @@ class Claimer:
     async def _claim(self, limit: int) -> tuple[int, float]:
         """Claim up to `limit`; returns how many came, and the seconds until the next job is due."""
         reply = await self._redis.run(self._script, self._keys, [limit, self._lease_ms, uuid4().hex, self._prefix])
-        now_ms, token, fresh, due, foreign = reply[:_FIXED]
+        now_ms, token, fresh, due, foreign, lost = reply[:_FIXED]
         if fresh and self.on_data_lost:
             self.on_data_lost()
+        if lost:
+            metrics.LEASES_LOST.labels(self._policy.name).inc(lost)
         for raw_id in foreign:
             await self._refuse(raw_id)
         next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S

@@ -102,7 +102,7 @@ class Finisher:
         """The job's lease is lost and nothing of it runs here: there is nothing to write."""
         if self._held.get(job.raw_id) is job:
             del self._held[job.raw_id]
-            metrics.LEASES_LOST.labels(self._policy.name).inc()
+            metrics.JOBS.labels(self._policy.name, job.function.name, "lost").inc()
             _log.warning("job.lease_lost", queue=self._policy.name, job_id=job.job_id)
         self._written.set()
 
@@ -176,5 +176,3 @@ class Finisher:
             metrics.JOBS.labels(queue, name, outcome).inc(number)
             if outcome == "failed":
                 metrics.DEAD_LETTERS.labels(queue).inc(number)
-            if outcome == "lost":
-                metrics.LEASES_LOST.labels(queue).inc(number)

@@ -10,6 +10,7 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from uuid import uuid4
 
+from filas import metrics
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.policies import LEASE_S, QueuePolicy
@@ -193,6 +194,7 @@ class Worker:
         if self._pauses is None:
             return
         paused = self.policy.name in await self._pauses.all()
+        metrics.QUEUE_PAUSED.labels(self.policy.name).set(paused)
         if paused != self.paused:
             _log.info("queue.paused" if paused else "queue.resumed", queue=self.policy.name)
             self._claimer.pause(paused)

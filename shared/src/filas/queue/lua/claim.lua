@@ -7,8 +7,8 @@
 -- ARGV 1 limit  2 lease in ms  3 a new epoch, taken when there is none
 --      4 what an id must begin with (on a Cluster; '' elsewhere)
 -- Returns { now in ms, token, '1' when the epoch was missing, next due time in ms or '', ids that lie in a
---   foreign slot, then eight a job: id, score, tries spent, leases lost, group or '', 1 when it is to be
---   aborted, payload or nil, errors of its tries or nil }.
+--   foreign slot, leases that were found lost, then eight a job: id, score, tries spent, leases lost,
+--   group or '', 1 when it is to be aborted, payload or nil, errors of its tries or nil }.
 
 local JOB, IN_PROGRESS, RETRY, HISTORY = 'arq:job:', 'arq:in-progress:', 'arq:retry:', 'arq:history:'
 local limit, lease, required = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4]
@@ -71,7 +71,7 @@ else
   if #rest > 0 then next_due = rest[2] end
 end
 
-local reply = { string.format('%.3f', now), token, fresh, next_due, foreign }
+local reply = { string.format('%.3f', now), token, fresh, next_due, foreign, 0 }
 if #ids == 0 then return reply end
 
 local payload_keys = {}
@@ -98,7 +98,7 @@ for i, id in ipairs(ids) do
   local group = ''
   if grouped[i] then group = string.sub(grouped[i], string.find(grouped[i], '|', 1, true) + 1) end
   local spent = tonumber(payloads[2 * i] or 0) or 0
-  local at = 5 + (i - 1) * 8
+  local at = 6 + (i - 1) * 8
   reply[at + 1] = id
   reply[at + 2] = scores[i]
   reply[at + 3] = spent
@@ -109,5 +109,8 @@ for i, id in ipairs(ids) do
   reply[at + 8] = spent > 0 and redis.call('LRANGE', HISTORY .. id, 0, -1) or false
 end
 redis.call('ZADD', KEYS[2], unpack(active))
-if lost_now > 0 then redis.call('HINCRBY', KEYS[9], 'lost', lost_now) end
+if lost_now > 0 then
+  redis.call('HINCRBY', KEYS[9], 'lost', lost_now)
+  reply[6] = lost_now
+end
 return reply
