@@ -5,11 +5,19 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filas.flows import checks
+from filas.flows import checks, limits
+from filas.flows.definition import Edge, FlowHead, NodeHead
 from filas.models import FlowSummary, FlowVersion
 from ingest.api.identifiers import Deleted, known, to_store
 from ingest.api.refusals import FieldError, absent, invalid
 from ingest.api.table import Answer, Call, PageQuery, Query, Route
+
+
+class FlowBody(FlowHead, frozen=True, kw_only=True):
+    """A flow's definition. What a node's `data` holds depends on its `type`."""
+
+    nodes: Annotated[list[NodeHead], msgspec.Meta(min_length=1, max_length=limits.MAX_NODES)]
+    edges: Annotated[list[Edge], msgspec.Meta(max_length=limits.MAX_EDGES)] = msgspec.field(default_factory=list)
 
 
 class PublishQuery(Query, frozen=True, kw_only=True):
@@ -112,6 +120,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Check a flow, store it as a new version and publish it. A 422 lists every error with its node.",
         answer=FlowView,
         body=dict[str, Any],
+        documented=FlowBody,
         query=PublishQuery,
     ),
     Route(

@@ -62,10 +62,14 @@ def document(routes: Sequence[Route[Any, Any]], version: str) -> dict[str, Any]:
 def _types(routes: Sequence[Route[Any, Any]]) -> list[Any]:
     found: dict[str, Any] = {_key(Problem): Problem}
     for route in routes:
-        for used in (route.answer, route.body):
+        for used in (route.answer, _shown(route)):
             if used is not None:
                 found.setdefault(_key(used), used)
     return list(found.values())
+
+
+def _shown(route: Route[Any, Any]) -> Any:
+    return route.documented or route.body
 
 
 def _key(used: Any) -> str:
@@ -84,7 +88,7 @@ def _operation(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, A
     if route.body is not None:
         operation["requestBody"] = {
             "required": not _may_be_absent(route.body),
-            "content": {"application/json": {"schema": schema_of[_key(route.body)]}},
+            "content": {"application/json": {"schema": schema_of[_key(_shown(route))]}},
         }
     return operation
 

@@ -67,10 +67,11 @@ class Answer:
 class Route(Generic[BodyT, QueryT]):
     """One row of the table.
 
-    `path` is relative to `/api`. `body` is None where none is read; `precheck` sees the parsed JSON before it is
-    converted to `body`, and may refuse it in better words; `decode` reads the raw body in place of all that, and
-    raises Refusal. `answer` is the type of the answer's `data`; `paged`
-    adds `nextCursor`. `refusals` are the statuses besides those that every route has.
+    `path` is relative to `/api`. `body` is None where none is read; `documented` is what the document shows in its
+    place where the handler itself checks more than `body` does, to tell every error at once. `precheck` sees the
+    parsed JSON before it is converted to `body`, and may refuse it in better words; `decode` reads the raw body in
+    place of all that, and raises Refusal. `answer` is the type of the answer's `data`; `paged` adds `nextCursor`.
+    `refusals` are the statuses besides those that every route has.
     """
 
     method: Method
@@ -81,6 +82,7 @@ class Route(Generic[BodyT, QueryT]):
     answer: Any
     query: type[QueryT]
     body: Any = None
+    documented: Any = None
     precheck: Callable[[Any], None] | None = None
     decode: Callable[[bytes], Any] | None = None
     paged: bool = False

@@ -1,0 +1,153 @@
+"""The process as it runs, called with whatever its own OpenAPI document allows, and with what it doesn't."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from hypothesis.strategies import SearchStrategy
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from filas.identity import new_id
+from filas.policies import QUEUES, WEBHOOKS
+from ingest.api.routes import ROUTES
+from tests.ingest.api.seeding import delayed_job, queued_notifications, tried
+from tests.ingest.api.serving import SECRET_KEY, TOKEN, Api, serving
+from tests.ingest.api.test_history import dead_letter, started
+from tests.ingest.test_processes import environment, running
+from tests.waiting import eventually
+
+EXAMPLES = 12
+"""How many requests each operation gets of either kind, valid and not; the whole test takes about 20 seconds."""
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+async def seeded(api: Api) -> dict[str, list[str]]:
+    """One thing of every kind, and by the first part of a route's path the ids that lead to something."""
+    await api.put("/channels/console", {"type": "console"})
+    await api.put("/secrets/shop", {"value": "s"})
+    await api.put("/webhooks/orders", {"flowId": "greeting", "dedupe": {"path": "id"}})
+    event, execution = await started(api)
+    [notification] = await queued_notifications(api, execution)
+    await tried(api, notification, succeeds=True)
+    letter = await dead_letter(api, b'{"schemaVersion":1}', WEBHOOKS.name, WEBHOOKS.job_id(str(new_id())))
+    # schemathesis puts no braces into a path, and the ids of our own jobs begin with some.
+    await delayed_job(api, "stock-job")
+    handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
+    return {
+        "channels": ["console"],
+        "secrets": ["shop"],
+        "flows": ["greeting"],
+        "webhooks": ["orders"],
+        "events": [str(event), handed.data["events"][0]["eventId"]],
+        "executions": [str(execution)],
+        "notifications": [str(notification)],
+        "dead-letters": [letter],
+        "jobs": ["stock-job"],
+        "queue": [queue.short for queue in QUEUES],
+    }
+
+
+def with_known_ids(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
+    """The document, in whose paths only those ids are valid that lead to something."""
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for parameter in operation["parameters"]:
+                if parameter["in"] == "path":
+                    parameter["schema"] = {"enum": known[path.split("/")[2]]}
+    return document
+
+
+@pytest_asyncio.fixture
+async def api_and_ids(redis_url: str, postgres_dsn: str) -> AsyncIterator[tuple[Api, dict[str, list[str]]]]:
+    """Stores with something of every kind in them."""
+    async with serving(redis_url, postgres_dsn) as api:
+        yield api, await seeded(api)
+
+
+def fuzz(url: str, document: dict[str, Any]) -> dict[str, set[int]]:
+    """Call every operation, those that remove something last; the statuses that each has answered."""
+    answered: dict[str, set[int]] = {}
+    found = [
+        result.ok()
+        for result in schemathesis.openapi.from_dict(document).get_all_operations()
+        if isinstance(result, Ok)
+    ]
+    with requests.Session() as session:
+        for operation in sorted(found, key=lambda one: str(one.method).upper() == "DELETE"):
+            answered[operation.label] = {
+                status
+                for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+                for status in fuzz_operation(operation.as_strategy(mode), url, session)
+            }
+    return answered
+
+
+def fuzz_operation(cases: SearchStrategy[schemathesis.Case[Any]], url: str, session: requests.Session) -> set[int]:
+    """Call one operation with EXAMPLES cases, the same in every run; what it has answered."""
+    statuses: set[int] = set()
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=cases)
+    def call(case: schemathesis.Case[Any]) -> None:
+        response = case.call(base_url=url, headers=HEADERS, session=session)
+        statuses.add(response.status_code)
+        case.validate_response(response, checks=CHECKS)
+
+    with suppress(Unsatisfiable):  # an operation that takes nothing can't be called wrongly
+        call()
+    return statuses
+
+
+@pytest.mark.timeout(180)
+async def test_no_request_makes_it_fail(
+    api_and_ids: tuple[Api, dict[str, list[str]]], redis_url: str, postgres_dsn: str
+) -> None:
+    """No 5xx, no answer that the document doesn't have, and no stack trace in the log."""
+    api, known = api_and_ids
+    variables = environment(
+        redis_url, postgres_dsn, FILAS_ADMIN_TOKEN=TOKEN, FILAS_SECRET_KEY=SECRET_KEY, OUTBOUND_ALLOW="127.0.0.0/8"
+    )
+    async with running("serve", variables) as process:
+
+        async def ready() -> bool:
+            return (await process.get("/readyz"))[0] == 200
+
+        await eventually(ready, timeout=30)
+        document = (await api.get("/openapi.json")).json
+        url = f"http://127.0.0.1:{process.port}"
+        answered = await asyncio.to_thread(fuzz, url, with_known_ids(document, known))
+        assert await ready()
+    assert set(answered) == {f"{route.method} /api{route.path}" for route in ROUTES}
+    # A whole flow is nothing that chance puts together; the seeded one was put by this route.
+    assert answered.pop("PUT /api/flows/{id}") >= {422}
+    unmet = {name: statuses for name, statuses in answered.items() if not statuses & {200, 409}}
+    assert unmet == {}, "nothing but refusals"
+
+
+async def test_the_document_is_valid(api: Api) -> None:
+    """By the schema of OpenAPI 3.1."""
+    document = (await api.get("/openapi.json")).json
+    assert list(OpenAPIV31SpecValidator(document).iter_errors()) == []
