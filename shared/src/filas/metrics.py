@@ -97,7 +97,7 @@ FENCES_LOST = Counter(
 
 NOTIFICATIONS = Counter(
     "filas_notifications_total",
-    "Tries to deliver that ended, by type of channel and outcome: sent, retry, failed, uncertain",
+    "Tries to deliver that ended, by type of channel and outcome: delivered, sent, retry, failed, uncertain",
     ["type", "outcome"],
     registry=REGISTRY,
 )
@@ -111,6 +111,31 @@ NOTIFICATION_SECONDS = Histogram(
     "How long one try to deliver took, by type of channel",
     ["type"],
     buckets=_SLOW,
+    registry=REGISTRY,
+)
+
+NOTIFICATIONS_PUT_OFF = Counter(
+    "filas_notifications_put_off_total",
+    "Messages that had to wait for their destination before a try, by reason: paused, half-open, rate, receiver, slow",
+    ["reason"],
+    registry=REGISTRY,
+)
+DESTINATIONS = Gauge(
+    "filas_destinations",
+    "Channels by the state of their circuit: closed, open, half-open",
+    ["state"],
+    registry=REGISTRY,
+)
+DESTINATION_CHANGES = Counter(
+    "filas_destination_changes_total",
+    "How often circuits opened and closed, by type of channel and change: opened, closed",
+    ["type", "change"],
+    registry=REGISTRY,
+)
+DELIVERY_STATUSES = Counter(
+    "filas_delivery_statuses_total",
+    "Delivery statuses that providers sent, by outcome: recorded, stale, unknown",
+    ["outcome"],
     registry=REGISTRY,
 )
 
