@@ -8,10 +8,9 @@ import msgspec
 import pytest
 
 from filas.identity import new_id
-from filas.jobs import FlowJob, NotificationJob
+from filas.jobs import FlowJob, NotificationJob, job_key
 from filas.models import ErrorDetail, NewDeadLetter, NewEvent, NewExecution
 from filas.policies import FLOWS, WEBHOOKS
-from ingest.api.dead_letters import key_of
 from tests.ingest.api.serving import FLOW, Api, fields_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -280,5 +279,5 @@ def test_a_replays_key_is_its_queues_own() -> None:
     row = new_id()
     flow = FlowJob(execution_id=row, turn=3, flow_id="f", replay=2)
     notification = NotificationJob(notification_id=row, channel_id="c", replay=1)
-    assert key_of(flow) == f"{row}:3:replay-2"
-    assert key_of(notification) == f"{row}:replay-1"
+    assert job_key(flow) == f"{row}:3:replay-2"
+    assert job_key(notification) == f"{row}:replay-1"

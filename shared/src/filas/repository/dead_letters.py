@@ -12,6 +12,7 @@ import asyncpg
 import msgspec
 
 from filas.identity import new_id
+from filas.jobs import CANCEL_NOTIFICATION
 from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.repository import paging
@@ -127,7 +128,12 @@ class DeadLetterRepository:
 
 
 def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None]:
-    """The kind and the id of the row that the letter's job is about, and the turn of an execution."""
+    """The kind and the id of the row that the letter's job is about, and the turn of an execution.
+
+    A cancel that could not be carried out fails nothing: what it was to end goes on.
+    """
+    if letter.function == CANCEL_NOTIFICATION:
+        return None, None, None
     try:
         said = msgspec.json.decode(letter.payload, type=_Subject)
     except msgspec.MsgspecError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from datetime import datetime
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
 
 from filas.models import (
     BegunNotification,
+    DeliveryUpdate,
     DueNotification,
     ErrorDetail,
     Notification,
@@ -90,6 +92,40 @@ update notifications set status = 'queued', error = null, due_at = now(), update
 where id = $1 and status in ('failed', 'cancelled')
 returning id, channel_id, conversation_id, recipient"""
 
+# Of several words on one message the furthest counts; `failed` never takes back that it arrived.
+TELL_MANY: Final = """
+with told as (
+    select distinct on (channel_id, provider_id) channel_id, provider_id, status, error
+    from unnest($1::text[], $2::text[], $3::text[], $4::json[]) as t (channel_id, provider_id, status, error)
+    order by channel_id, provider_id, array_position(array['read', 'delivered', 'failed', 'sent'], status)
+), found as (
+    select n.id, n.status as before, t.channel_id, t.provider_id, t.status, t.error
+    from told t join notifications n on n.channel_id = t.channel_id and n.provider_id = t.provider_id
+        and n.provider_id is not null
+    order by n.id for update of n
+), moved as (
+    update notifications n set status = f.status, error = coalesce(f.error, n.error), updated_at = now()
+    from found f
+    where n.id = f.id and case f.before
+        when 'sent' then f.status <> 'sent'
+        when 'delivered' then f.status = 'read'
+        else false end
+    returning n.id
+)
+select f.channel_id, f.provider_id, f.status, m.id is not null as moved
+from found f left join moved m on m.id = f.id"""
+
+CANCEL: Final = """
+with found as (
+    select id, status from notifications where id = $1 for update
+), cancelled as (
+    update notifications n set status = 'cancelled', updated_at = now(), ended_at = now()
+    from found f where n.id = f.id and f.status in ('queued', 'retrying')
+    returning n.id
+)
+select case when c.id is null then f.status else 'cancelled' end as status
+from found f left join cancelled c on c.id = f.id"""
+
 GET: Final = "select * from notifications where id = $1"
 
 ATTEMPTS: Final = "select * from notification_attempts where notification_id = $1 order by attempt"
@@ -147,6 +183,33 @@ class NotificationRepository:
         kept = {row["id"] for row in rows}
         return [one.id in kept for one in outcomes]
 
+    async def tell_many(self, updates: Sequence[DeliveryUpdate]) -> list[Literal["recorded", "stale", "unknown"]]:
+        """Record what providers say of messages that were sent: never backwards (sent, delivered, read; `failed`
+        only in place of `sent`).
+
+        `stale`: the notification is as far already, or is not one to be told of (being sent anew, say).
+        `unknown`: no notification of that channel has that provider's id.
+        """
+        rows = await self._database.fetch(
+            TELL_MANY,
+            [storable(one.channel_id) for one in updates],
+            [storable(one.provider_id) for one in updates],
+            [one.status for one in updates],
+            [to_json_or_null(one.error) for one in updates],
+        )
+        found = {(row["channel_id"], row["provider_id"]): row for row in rows}
+        outcomes: list[Literal["recorded", "stale", "unknown"]] = []
+        for one in updates:
+            row = found.get((storable(one.channel_id), storable(one.provider_id)))
+            moved = row is not None and row["moved"] and row["status"] == one.status
+            outcomes.append("unknown" if row is None else "recorded" if moved else "stale")
+        return outcomes
+
+    async def cancel(self, notification_id: UUID) -> NotificationStatus | None:
+        """Cancel it unless it is being sent or settled; gives the status that it has then, None if there is none."""
+        row = await self._database.fetchrow(CANCEL, notification_id)
+        return row["status"] if row else None
+
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueNotification]:
         """Notifications that are not settled though they were due `older_than_s` seconds ago, the oldest first.
 
@@ -179,16 +242,23 @@ class NotificationRepository:
         conversation_id: UUID | None = None,
         channel_id: str | None = None,
         status: NotificationStatus | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
         cursor: str | None = None,
         limit: int = paging.DEFAULT_LIMIT,
     ) -> Page:
-        """One page of notifications, the newest first. Raises InvalidCursor."""
+        """One page of notifications created at `since` or later and before `until`, the newest first.
+
+        Raises InvalidCursor.
+        """
         limit = paging.bounded(limit)
         search = paging.Filter()
         search.add("execution_id = {}", execution_id)
         search.add("conversation_id = {}", conversation_id)
         search.add("channel_id = {}", channel_id)
         search.add("status = {}", status)
+        search.add("created_at >= {}", since)
+        search.add("created_at < {}", until)
         search.before(cursor, "created_at")
         order = ("order by created_at desc, id desc limit", search.place(limit + 1))
         rows = await self._database.fetch(

@@ -1,12 +1,12 @@
 """Dead letters: jobs that could not succeed, looked at, put back, removed."""
 
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
 from filas import jobs, policies
 from filas.errors import JobDecodeError
-from filas.jobs import FlowJob, JobMessage, NotificationJob, WebhookJob
+from filas.jobs import WebhookJob
 from filas.models import DeadLetter
 from filas.queue.producer import EnqueueOutcome, NewJob
 from ingest.api.identifiers import Deleted
@@ -62,13 +62,14 @@ async def replay_dead_letter(call: Call[None, Query]) -> Answer:
     if policy is None or letter.payload is None:
         raise conflict("its payload is not a job of this version, so there is nothing to put back")
     try:
-        message = jobs.decode(policy, letter.payload, jobs.MESSAGE_TYPES[policy.name])
+        message = jobs.decode(policy, letter.payload, jobs.message_type(policy, letter.function))
     except JobDecodeError as error:
         raise conflict(str(error)) from None
     message = msgspec.structs.replace(message, replay=message.replay + 1)
     if isinstance(message, WebhookJob):
         await call.context.events.reopen(message.event_id)
-    job = NewJob(policy=policy, key=key_of(message), message=message, group=letter.group_key)
+    function = letter.function if letter.function in jobs.OTHER_FUNCTIONS else None
+    job = NewJob(policy, jobs.job_key(message), message, group=letter.group_key, function=function)
     result = await call.context.producer.enqueue(job)
     await call.context.dead_letters.mark_replayed(letter.id, result.job_id)
     return Answer(
@@ -79,15 +80,6 @@ async def replay_dead_letter(call: Call[None, Query]) -> Answer:
             duplicate=result.outcome is EnqueueOutcome.DUPLICATE,
         )
     )
-
-
-def key_of(message: JobMessage) -> str:
-    """The key of a job, by the rule of its queue."""
-    if isinstance(message, WebhookJob):
-        return jobs.webhook_job_key(message)
-    if isinstance(message, FlowJob):
-        return jobs.flow_job_key(message)
-    return jobs.notification_job_key(cast("NotificationJob", message))
 
 
 async def _letter(call: Call[None, Query]) -> DeadLetter:
