@@ -1,5 +1,6 @@
 """One notification's way: what is recorded, what is raised, and what is sent twice at most under one key."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from filas import metrics
+from filas.destinations import Admission, Admitted, PutOff, Report, Verdict
 from filas.errors import StoreUnavailable
 from filas.models import NotificationWithAttempts
 from filas.repository.database import Database
@@ -15,6 +17,8 @@ from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.deliver import Delivery, DeliveryFailed, DeliveryPostponed, Try
 from notifier.directory import ChannelUnusable, KnownChannel
+from notifier.gate import DestinationBusy, Gate
+from notifier.share import FairShare
 from tests.notifier.rows import add_notification, opened
 
 FIRST = Try(number=1, last=False, replay=False)
@@ -36,6 +40,24 @@ class Scripted:
         return step
 
 
+class Openhanded:
+    """A store of destinations that lets everything pass, unless told otherwise, and keeps the reports."""
+
+    def __init__(self) -> None:
+        self.answer: Admitted | PutOff = Admitted(troubled=True)
+        self.reports: list[Report] = []
+        self.away = False
+
+    async def admit(self, asked: Admission) -> Admitted | PutOff:
+        return self.answer
+
+    async def report(self, report: Report) -> Verdict:
+        if self.away:
+            raise StoreUnavailable("redis", "connection refused")
+        self.reports.append(report)
+        return Verdict(change="none", resume_s=report.pause_s or 0.0)
+
+
 class World:
     """Notifications in Postgres, and channels: `scripted`, and none of the name `absent`."""
 
@@ -44,7 +66,9 @@ class World:
         self.rows = NotificationRepository(database)
         self.channel = Scripted()
         self.away = False
-        self.delivery = Delivery(BatchedStore(self.rows), self)
+        self.store = Openhanded()
+        self.gate = Gate(self.store, FairShare(10))
+        self.delivery = Delivery(BatchedStore(self.rows), self, self.gate)
 
     async def find(self, channel_id: str) -> KnownChannel:
         if self.away:
@@ -224,3 +248,91 @@ async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
     assert await world.deliver(notification_id, FIRST) == "delivered"
     row = await world.row(notification_id)
     assert (row.status, row.attempts) == ("sending", 2)
+
+
+# ---- patience --------------------------------------------------------------------------------------
+
+
+async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
+    """On the last try too: the job comes back when the destination wants it, and nothing is spent."""
+    world.channel.script = [
+        TryAgain(reason="busy", kind="http-status", after_s=30.0, wait_for="destination", status_code=429)
+    ]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed) as postponed:
+        await world.deliver(notification_id, LAST)
+    assert not postponed.value.spend_try
+    assert postponed.value.delay_s == pytest.approx(30.0, abs=0.1)
+    assert outcomes(await world.row(notification_id)) == ["retry"]
+    (report,) = world.store.reports
+    assert (report.destination, report.what, report.pause_s) == ("scripted", "busy", 30.0)
+
+
+async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: World) -> None:
+    world.channel.script = [TryAgain(reason="enough", kind="busy", after_s=6.0, wait_for="receiver")]
+    notification_id = await add_notification(world.database, "scripted")
+    with pytest.raises(DeliveryPostponed) as postponed:
+        await world.deliver(notification_id, LAST)
+    assert (postponed.value.spend_try, postponed.value.delay_s) == (False, 6.0)
+    assert [report.what for report in world.store.reports] == ["success"]
+
+
+async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
+    notification_id = await add_notification(world.database, "scripted")
+    world.store.answer = PutOff(reason="paused", delay_s=5.0)
+    with pytest.raises(DestinationBusy) as busy:
+        await world.deliver(notification_id, LAST)
+    assert not busy.value.spend_try
+    assert busy.value.delay_s == pytest.approx(5.0, abs=0.1)
+    assert (await world.row(notification_id)).attempts == 0
+
+
+async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World) -> None:
+    notification_id = await add_notification(world.database, "scripted")
+    world.store.answer = PutOff(reason="paused", delay_s=5.0)
+    with pytest.raises(DeliveryFailed) as failed:
+        await world.deliver(notification_id, Try(number=1, last=False, replay=False, age_s=25 * 3600))
+    assert failed.value.detail.kind == "expired"
+
+
+@pytest.mark.parametrize(
+    ("result", "what"),
+    [
+        (Delivered(), "success"),
+        (Never(reason="no such contact", kind="recipient", status_code=400), "success"),
+        (TryAgain(reason="no answer", kind="timeout", uncertain=True), "failure"),
+        (TryAgain(reason="broken", kind="http-status", status_code=500), "failure"),
+        (KeyError("a fault of our own"), "unsent"),
+    ],
+)
+async def test_a_try_says_how_its_destination_is(world: World, result: Result | Exception, what: str) -> None:
+    world.channel.script = [result]
+    notification_id = await add_notification(world.database, "scripted")
+    with contextlib.suppress(DeliveryFailed, DeliveryPostponed):
+        await world.deliver(notification_id, FIRST)
+    assert [report.what for report in world.store.reports] == [what]
+
+
+async def test_a_success_costs_no_report_where_all_is_well(world: World) -> None:
+    world.store.answer = Admitted()
+    world.channel.script = [Delivered()]
+    await world.deliver(await add_notification(world.database, "scripted"), FIRST)
+    assert world.store.reports == []
+
+
+async def test_a_delivered_message_stays_delivered_when_its_destination_can_not_be_told_of(world: World) -> None:
+    world.store.away = True
+    world.channel.script = [Delivered()]
+    notification_id = await add_notification(world.database, "scripted")
+    assert await world.deliver(notification_id, FIRST) == "delivered"
+    assert (await world.row(notification_id)).status == "delivered"
+
+
+async def test_a_probe_that_sends_nothing_makes_room_for_the_next(world: World) -> None:
+    """Its notification was settled meanwhile, or the store went away before the try began."""
+    world.store.answer = Admitted(probe=True)
+    world.channel.script = [Delivered()]
+    notification_id = await add_notification(world.database, "scripted")
+    await world.deliver(notification_id, FIRST)
+    assert await world.deliver(notification_id, FIRST) == "nothing to do"
+    assert [report.what for report in world.store.reports] == ["success", "unsent"]

@@ -58,7 +58,7 @@ class World:
         self.source = Counting(channels)
         self.now = 1000.0
         types = {"remembering": ChannelType(build, ("secret",))}
-        tools = Tools(None, print)  # type: ignore[arg-type]
+        tools = Tools(None, print, None)  # type: ignore[arg-type]
         self.directory = ChannelDirectory(
             self.source, types, tools, lambda stored: BOX.reveal(stored, ENVIRON), clock=lambda: self.now
         )

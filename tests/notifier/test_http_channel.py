@@ -9,7 +9,7 @@ import standardwebhooks
 
 from filas.outbound import OutboundClient
 from filas.setting_types import Networks
-from notifier.channels import http
+from notifier.channels import calling, http
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
 from notifier.channels.http import HttpChannel
 from tests.notifier.receiver import Behaviour, Flood, answer, never, receiver, reset
@@ -26,7 +26,7 @@ async def outbound() -> AsyncIterator[OutboundClient]:
 
 
 def channel(outbound: OutboundClient, url: str, secret: str | list[str] = SECRET) -> HttpChannel:
-    return http.build({"url": url, "secret": secret}, Tools(outbound, print))
+    return http.build({"url": url, "secret": secret}, Tools(outbound, print, outbound.open_socket))
 
 
 def message(**content: object) -> OutgoingMessage:
@@ -93,6 +93,7 @@ async def test_a_receiver_that_is_busy_or_broken_is_tried_again_when_it_wants(
         result = await channel(outbound, outside.url).deliver(message())
     assert isinstance(result, TryAgain)
     assert (result.kind, result.after_s, result.status_code) == ("http-status", after_s, status)
+    assert result.wait_for == ("destination" if status in (429, 503) else "nobody")
     assert not result.uncertain
 
 
@@ -109,7 +110,7 @@ async def test_a_receiver_that_does_not_want_it_is_never_tried_again(outbound: O
 async def test_a_receiver_that_takes_the_message_and_says_nothing_leaves_it_uncertain(
     outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, kind: str
 ) -> None:
-    monkeypatch.setattr(http, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(calling, "TIMEOUT_S", 0.5)
     async with receiver(behaviour) as outside:
         result = await channel(outbound, outside.url).deliver(message())
     assert isinstance(result, TryAgain)
@@ -154,5 +155,5 @@ async def test_a_wrong_configuration_is_named_without_its_secret(
     outbound: OutboundClient, config: dict[str, object]
 ) -> None:
     with pytest.raises(WrongConfiguration) as refused:
-        http.build(config, Tools(outbound, print))
+        http.build(config, Tools(outbound, print, outbound.open_socket))
     assert "pa55word" not in str(refused.value)

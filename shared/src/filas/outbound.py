@@ -18,6 +18,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from filas.addresses import Network, refusal
+from filas.dialing import dial
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.metrics import OUTBOUND_REQUESTS
 
@@ -162,6 +163,10 @@ class OutboundClient:
             _connecting.reset(token)
         OUTBOUND_REQUESTS.labels("answered").inc()
         return response
+
+    async def open_socket(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
+        """A connection for another protocol than HTTP, behind the same guard. See `dialing.dial`."""
+        return await dial(host, port, allowed=self._allowed, ports=self._ports, timeout_s=timeout_s)
 
     async def _follow(self, call: "_Call", limits: "_Limits", connecting: _Connecting) -> OutboundResponse:
         """Make the call, and the ones that it is redirected to."""

@@ -1,14 +1,18 @@
 """The composition root of the notifier: what is made of what, started and stopped in order."""
 
 import asyncio
+import contextlib
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
+from filas import metrics
+from filas.errors import StoreUnavailable
 from filas.outbound import OutboundClient
 from filas.policies import NOTIFICATIONS
 from filas.queue.connection import Redis, connect
+from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
 from filas.queue.worker import Worker
@@ -25,7 +29,12 @@ from notifier.channels.channel import Tools
 from notifier.channels.registry import CHANNEL_TYPES
 from notifier.deliver import Delivery
 from notifier.directory import ChannelDirectory
-from notifier.jobs import NotificationRelay, deliver_notification
+from notifier.gate import Gate
+from notifier.jobs import NotificationRelay, cancel_notification, deliver_notification, update_delivery_status
+from notifier.share import FairShare
+
+DESTINATIONS_SHOWN_S = 5.0
+"""How often the metric of the destinations' states is brought up to date."""
 
 
 class Notifier:
@@ -43,19 +52,26 @@ class Notifier:
         self.health.add("redis", lambda: redis.problem)
         self.health.add("postgres", lambda: database.problem)
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
-        channels = ChannelDirectory(
+        self._channels = ChannelDirectory(
             ChannelRepository(database),
             CHANNEL_TYPES,
-            Tools(outbound, _print_line),
+            Tools(outbound, _print_line, outbound.open_socket),
             lambda stored: box.reveal(stored, environ),
         )
         notifications = NotificationRepository(database)
-        delivery = Delivery(BatchedStore(notifications), channels)
+        self._destinations = Destinations(redis)
+        gate = Gate(self._destinations, FairShare(settings.notifier_concurrency))
+        store = BatchedStore(notifications)
+        delivery = Delivery(store, self._channels, gate)
         self._relay = Relay(redis, Producer(redis), NotificationRelay(notifications))
         self._worker = Worker(
             redis,
             NOTIFICATIONS,
-            [deliver_notification(delivery)],
+            [
+                deliver_notification(delivery),
+                update_delivery_status(store),
+                cancel_notification(notifications),
+            ],
             concurrency=settings.notifier_concurrency,
             dead_letters=DeadLetterRepository(database).insert_many,
             pauses=PauseRepository(database),
@@ -66,15 +82,24 @@ class Notifier:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`, then finish what is under way. A part that fails ends the process."""
         async with asyncio.TaskGroup() as group:
-            relay = group.create_task(self._relay.run())
+            background = [group.create_task(self._relay.run()), group.create_task(self._show_destinations())]
             worker = group.create_task(self._worker.run())
             stopping = group.create_task(stop.wait())
             await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
             self.health.draining = True
             self._worker.stop()
             await worker
-            relay.cancel()
-            stopping.cancel()
+            for task in (*background, stopping):
+                task.cancel()
+
+    async def _show_destinations(self) -> None:
+        """Keep the metric of the destinations' states, as far as this process knows their channels."""
+        while True:
+            await asyncio.sleep(DESTINATIONS_SHOWN_S)
+            with contextlib.suppress(StoreUnavailable):
+                found = await self._destinations.status_many(self._channels.ids())
+                for state in ("closed", "open", "half-open"):
+                    metrics.DESTINATIONS.labels(state).set(sum(one.state == state for one in found))
 
 
 async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: asyncio.Event) -> None:
@@ -90,7 +115,12 @@ async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: as
         stack.push_async_callback(database.close)
         database.start()
         outbound = await stack.enter_async_context(
-            OutboundClient(settings.outbound.outbound_allow, ports=settings.outbound.outbound_ports)
+            OutboundClient(
+                settings.outbound.outbound_allow,
+                ports=settings.outbound.outbound_ports,
+                # The destinations' fair shares bound what one host can hold.
+                per_host=settings.notifier_concurrency,
+            )
         )
         notifier = Notifier(settings, environ, redis, database, outbound)
         app = build_private_app(notifier.health)

@@ -1,11 +1,13 @@
 """Many deliveries at a time, few statements: what waits while one statement runs goes into the next."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
-from filas.models import BegunNotification, NotificationOutcome
+from filas.models import BegunNotification, DeliveryUpdate, NotificationOutcome
+
+Told = Literal["recorded", "stale", "unknown"]
 
 MAX_BATCH = 200
 
@@ -19,6 +21,9 @@ class NotificationTable(Protocol):
     async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
         """Record how tries ended."""
 
+    async def tell_many(self, updates: Sequence[DeliveryUpdate]) -> list[Told]:
+        """Record what providers say of messages that were sent."""
+
 
 class BatchedStore:
     """A `NotificationStore` whose concurrent calls share statements."""
@@ -26,6 +31,7 @@ class BatchedStore:
     def __init__(self, table: NotificationTable) -> None:
         self._begin = MicroBatcher[tuple[UUID, bool], BegunNotification | None](table.begin_many, limit=MAX_BATCH)
         self._record = MicroBatcher[NotificationOutcome, bool](table.record_many, limit=MAX_BATCH)
+        self._tell = MicroBatcher[DeliveryUpdate, Told](table.tell_many, limit=MAX_BATCH)
 
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """See `NotificationStore.begin`."""
@@ -34,3 +40,7 @@ class BatchedStore:
     async def record(self, outcome: NotificationOutcome) -> bool:
         """See `NotificationStore.record`."""
         return await self._record.add(outcome)
+
+    async def tell(self, update: DeliveryUpdate) -> Told:
+        """See `StatusStore.tell`."""
+        return await self._tell.add(update)

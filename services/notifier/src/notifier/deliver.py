@@ -3,6 +3,8 @@
 A try is recorded before it is made and after it has ended. One that is found unfinished (its process died, or
 couldn't record it) may have arrived: it is counted and marked as uncertain, and the message is sent again
 under the same idempotency key, by which the receiver tells the second from the first.
+
+A destination that is busy is waited for: that uses up no try, and ends after a day.
 """
 
 import time
@@ -14,13 +16,18 @@ import msgspec
 
 from filas import logs, metrics
 from filas.backoff import exponential
+from filas.destinations import Admission
 from filas.errors import PermanentError, RetryLater
 from filas.models import BegunNotification, ErrorDetail, Notification, NotificationOutcome
 from filas.policies import NOTIFICATIONS
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.directory import ChannelUnusable, KnownChannel
+from notifier.gate import Gate, Passage
 
 MAX_REASON = 500
+
+GIVE_UP_S = 24 * 3600.0
+"""How long a message waits for a busy destination before it is given up."""
 
 log = logs.get_logger(__name__)
 
@@ -44,11 +51,13 @@ class Channels(Protocol):
 
 class Try(msgspec.Struct, frozen=True, kw_only=True):
     """What the queue says about this try: its number from 1, whether it is the last, and whether an operator
-    has put the job back by hand."""
+    has put the job back by hand; who receives it (its group), and how long ago its job was put."""
 
     number: int
     last: bool
     replay: bool
+    receiver: str = ""
+    age_s: float = 0.0
 
 
 class DeliveryFailed(PermanentError):
@@ -62,28 +71,47 @@ class DeliveryFailed(PermanentError):
 class DeliveryPostponed(RetryLater):
     """The message is to be tried again. `detail` is what is recorded if this was the last try."""
 
-    def __init__(self, detail: ErrorDetail, delay_s: float) -> None:
-        super().__init__(detail.message, delay_s=delay_s)
+    def __init__(self, detail: ErrorDetail, delay_s: float, *, spend_try: bool = True) -> None:
+        super().__init__(detail.message, delay_s=delay_s, spend_try=spend_try)
         self.detail = detail
 
 
 class Delivery:
-    """Delivers notifications of `store` over the channels of `channels`."""
+    """Delivers notifications of `store` over the channels of `channels`, through the `gate` before each."""
 
-    def __init__(self, store: NotificationStore, channels: Channels) -> None:
+    def __init__(self, store: NotificationStore, channels: Channels, gate: Gate) -> None:
         self._store = store
         self._channels = channels
+        self._gate = gate
 
     async def deliver(
         self, notification_id: UUID, channel_id: str, this_try: Try
     ) -> Literal["delivered", "nothing to do"]:
-        """Make one try. Raises DeliveryPostponed or DeliveryFailed, and StoreUnavailable.
+        """Make one try. Raises DeliveryPostponed, DestinationBusy or DeliveryFailed, and StoreUnavailable.
 
         The row itself becomes `failed` together with the dead letter, in one transaction, by whoever keeps
         dead letters: until then it stays unfinished, so that no crash in between can lose either.
         """
         # Before the try begins: should the channels be out of reach, then nothing has been sent for certain.
         known = await self._find(channel_id)
+        if isinstance(known, ChannelUnusable):
+            return await self._try(notification_id, known, this_try, None)
+        asked = Admission(
+            destination=channel_id, id=str(notification_id), receiver=this_try.receiver, limits=known.limits
+        )
+        try:
+            async with self._gate.passage(asked, known.type) as passage:
+                return await self._try(notification_id, known, this_try, passage)
+        except RetryLater as error:
+            if error.spend_try or this_try.age_s < GIVE_UP_S:
+                raise
+            hours = round(this_try.age_s / 3600)
+            detail = ErrorDetail(kind="expired", message=f"given up after {hours} h: {error}"[:MAX_REASON])
+            raise DeliveryFailed(detail) from None
+
+    async def _try(
+        self, notification_id: UUID, known: KnownChannel | ChannelUnusable, this_try: Try, passage: Passage | None
+    ) -> Literal["delivered", "nothing to do"]:
         notification = await self._store.begin(notification_id, replay=this_try.replay)
         if notification is None:
             log.info("notification.nothing_to_do", notification_id=str(notification_id))
@@ -96,20 +124,25 @@ class Delivery:
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
             log.warning("notification.overtaken", notification_id=str(notification_id), attempt=outcome.attempt)
+        # Only now: what became of the message is worth more than what it says of its destination.
+        resume_s = await passage.tell(result) if passage else 0.0
         if isinstance(result, Delivered):
             log.info("notification.delivered", notification_id=str(notification_id), attempt=outcome.attempt)
             return "delivered"
         log.warning(
             "notification.not_delivered",
             notification_id=str(notification_id),
-            channel_id=channel_id,
+            channel_id=notification.channel_id,
             attempt=outcome.attempt,
             kind=result.kind,
             reason=result.reason,
         )
         if isinstance(result, Never):
             raise DeliveryFailed(_detail(result))
-        raise DeliveryPostponed(_detail(result), _delay_s(result, this_try))
+        if result.wait_for == "destination":
+            raise DeliveryPostponed(_detail(result), resume_s, spend_try=False)
+        spend_try = result.wait_for == "nobody"
+        raise DeliveryPostponed(_detail(result), _delay_s(result, this_try), spend_try=spend_try)
 
     async def _find(self, channel_id: str) -> KnownChannel | ChannelUnusable:
         try:
@@ -147,6 +180,7 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
     |------------------------|--------------------------------------------|----------------------------|
     | delivered              | `delivered`, or `sent` if only taken       | the same                   |
     | try again              | `retry`, or `failed` on the last try       | `retrying`                 |
+    | try again: it is busy  | `retry`                                    | `retrying`                 |
     | never                  | `failed`                                   | `retrying` (see `deliver`) |
     | either, and uncertain  | `uncertain`                                | `retrying`                 |
     """
@@ -160,7 +194,7 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
             status_code=result.status_code,
             provider_id=result.provider_id,
         )
-    given_up = isinstance(result, Never) or this_try.last
+    given_up = isinstance(result, Never) or (this_try.last and result.wait_for == "nobody")
     wait_s = 0.0 if isinstance(result, Never) else _delay_s(result, this_try)
     return NotificationOutcome(
         id=notification.id,

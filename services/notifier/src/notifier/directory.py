@@ -8,12 +8,15 @@ from typing import Any, Protocol
 import msgspec
 
 from filas import logs, models
+from filas.destinations import Limits
 from filas.errors import PermanentError, SecretUnreadable
 from notifier.channels.channel import Channel, Tools, WrongConfiguration
 from notifier.channels.registry import ChannelType
 
 FRESH_S = 1.0
 """How long what was read is good for: a change of a channel is obeyed within this time."""
+
+MAX_RATE = 10_000
 
 log = logs.get_logger(__name__)
 
@@ -32,10 +35,11 @@ class ChannelUnusable(PermanentError):
 
 
 class KnownChannel(msgspec.Struct, frozen=True):
-    """A channel ready for use, and the name of its type."""
+    """A channel ready for use, the name of its type, and how much it takes."""
 
     type: str
     channel: Channel
+    limits: Limits = Limits()
 
 
 class ChannelDirectory:
@@ -104,12 +108,30 @@ class ChannelDirectory:
                 name: self._revealed(value) if name in kind.secret_fields else value
                 for name, value in channel.config.items()
             }
-            return KnownChannel(channel.type, kind.build(config, self._tools))
+            limits = Limits(
+                per_second=_rate(config, "rate", kind.limits.per_second),
+                per_receiver=_rate(config, "receiverRate", kind.limits.per_receiver),
+            )
+            return KnownChannel(channel.type, kind.build(config, self._tools), limits)
         except (SecretUnreadable, WrongConfiguration) as error:
             log.warning("channel.unusable", channel_id=channel.id, type=channel.type, reason=str(error))
             return ChannelUnusable(f"the channel {channel.id!r} can't be used: {error}")
+
+    def ids(self) -> list[str]:
+        """The channels that can be used, as far as is known."""
+        return [channel_id for channel_id, known in self._known.items() if isinstance(known, KnownChannel)]
 
     def _revealed(self, value: Any) -> Any:
         if isinstance(value, list):
             return [self._revealed(item) for item in value]
         return self._reveal(value) if isinstance(value, str) else value
+
+
+def _rate(config: dict[str, Any], field: str, default: float) -> float:
+    """The rate that the field names, taken out of `config`. Raises WrongConfiguration."""
+    rate = config.pop(field, None)
+    if rate is None:
+        return default
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MAX_RATE:
+        raise WrongConfiguration(f"`{field}` is a number of messages a second, from 0 (no limit) to {MAX_RATE}")
+    return float(rate)

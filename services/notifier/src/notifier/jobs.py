@@ -1,25 +1,97 @@
 """The jobs of the queue `notifications`: what they ask of the domain, and which of them are to be put back."""
 
-from typing import Protocol
+import time
+from typing import Literal, Protocol
 from uuid import UUID
 
-from filas.jobs import NotificationJob, notification_job_key
-from filas.models import DueNotification
+from filas import logs, metrics
+from filas.errors import RetryLater
+from filas.jobs import (
+    CANCEL_NOTIFICATION,
+    UPDATE_DELIVERY_STATUS,
+    CancelNotificationJob,
+    DeliveryStatusJob,
+    NotificationJob,
+    notification_job_key,
+)
+from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
 from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
-from notifier.deliver import Delivery, Try
+from notifier.deliver import MAX_REASON, Delivery, Try
+
+STATUS_TRIES = 4
+STATUS_WAIT_S = 1.0
+"""A provider may report on a message before its own answer has been recorded: 1, 2 and 4 s later that has happened."""
+
+CANCEL_TRIES = 10
+CANCEL_WAIT_S = 2.0
+"""A message that is being sent is cancelled only if that fails: longer than two tries take is waited for it."""
+
+log = logs.get_logger(__name__)
 
 
 def deliver_notification(delivery: Delivery) -> JobFunction:
     """The function that delivers the notification which its job names."""
 
     async def handle(context: JobContext, job: NotificationJob) -> str:
-        this_try = Try(number=context.attempt, last=context.last_try, replay=job.replay > 0)
+        this_try = Try(
+            number=context.attempt,
+            last=context.last_try,
+            replay=job.replay > 0,
+            receiver=context.group or str(job.notification_id),
+            age_s=time.time() - context.enqueued_at_ms / 1000 if context.enqueued_at_ms else 0.0,
+        )
         return await delivery.deliver(job.notification_id, job.channel_id, this_try)
 
     return JobFunction(NOTIFICATIONS.function, handle, NotificationJob)
+
+
+class StatusStore(Protocol):
+    """Where delivery statuses are recorded (`BatchedStore`)."""
+
+    async def tell(self, update: DeliveryUpdate) -> Literal["recorded", "stale", "unknown"]:
+        """Record it, never backwards."""
+
+
+def update_delivery_status(store: StatusStore) -> JobFunction:
+    """The function that records what a provider says of a message that was sent.
+
+    A message that nobody here has sent (another system uses the same number, say) is no error: after a few tries
+    its status is let go.
+    """
+
+    async def handle(context: JobContext, job: DeliveryStatusJob) -> str:
+        outcome = await store.tell(_update(job))
+        if outcome == "unknown" and not context.last_try:
+            wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
+            raise RetryLater("no message of that id is known yet", delay_s=wait_s)
+        metrics.DELIVERY_STATUSES.labels(outcome).inc()
+        log.info("delivery_status.told", channel_id=job.channel_id, status=job.status, outcome=outcome)
+        return outcome
+
+    return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryStatusJob, max_tries=STATUS_TRIES)
+
+
+class CancelTable(Protocol):
+    """Where notifications are cancelled (`NotificationRepository`)."""
+
+    async def cancel(self, notification_id: UUID) -> NotificationStatus | None:
+        """Cancel it unless it is being sent or settled; its status then."""
+
+
+def cancel_notification(table: CancelTable) -> JobFunction:
+    """The function that cancels a notification. Its own job then finds nothing to do."""
+
+    async def handle(context: JobContext, job: CancelNotificationJob) -> str:
+        status = await table.cancel(job.notification_id)
+        if status == "sending" and not context.last_try:
+            raise RetryLater("it is being sent", delay_s=CANCEL_WAIT_S)
+        log.info("notification.cancel_asked", notification_id=str(job.notification_id), status=status)
+        return status or "unknown"
+
+    return JobFunction(CANCEL_NOTIFICATION, handle, CancelNotificationJob, max_tries=CANCEL_TRIES)
 
 
 class UnfinishedNotifications(Protocol):
@@ -47,3 +119,11 @@ def new_job(due: DueNotification) -> NewJob:
     """The job of a notification, in the group that keeps the messages to one receiver in order."""
     job = NotificationJob(notification_id=due.id, channel_id=due.channel_id)
     return NewJob(NOTIFICATIONS, notification_job_key(job), job, group=f"{due.channel_id}:{due.recipient}")
+
+
+def _update(job: DeliveryStatusJob) -> DeliveryUpdate:
+    error = None
+    if job.status == "failed":
+        message = (job.error_message or "the provider could not deliver it")[:MAX_REASON]
+        error = ErrorDetail(kind=(job.error_kind or "undelivered")[:100], message=message)
+    return DeliveryUpdate(channel_id=job.channel_id, provider_id=job.provider_id, status=job.status, error=error)

@@ -1,7 +1,8 @@
 """What a channel is: it is given a message, and says what became of it."""
 
+import socket
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
 import msgspec
@@ -35,11 +36,13 @@ class TryAgain(msgspec.Struct, frozen=True, kw_only=True):
     """Not now. `after_s` is when the other side wants it again, None if it doesn't say.
 
     `kind` is a stable word, `reason` a sentence without secrets. `uncertain`: it may have arrived all the same.
+    `wait_for`: the whole destination is busy, or this receiver has had enough for now; either uses up no try.
     """
 
     reason: str
     kind: str
     after_s: float | None = None
+    wait_for: Literal["nobody", "receiver", "destination"] = "nobody"
     uncertain: bool = False
     status_code: int | None = None
 
@@ -101,10 +104,19 @@ class Outbound(Protocol):
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What the process lends its channels. `print_line` writes one line where its owner can read it."""
+    """What the process lends its channels. `print_line` writes one line where its owner can read it;
+    `open_socket` is for the channels that don't speak HTTP."""
 
     outbound: Outbound
     print_line: "PrintLine"
+    open_socket: "OpenSocket"
+
+
+class OpenSocket(Protocol):
+    """Connects to the outside, if the guard lets it (`filas.outbound.OutboundClient.open_socket`)."""
+
+    async def __call__(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
+        """Raises OutboundRefused, or an OutboundError."""
 
 
 class PrintLine(Protocol):

@@ -1,0 +1,212 @@
+"""The channel `email`: SMTP, with TLS, text and HTML.
+
+| answer                                  | here                                                            |
+|-----------------------------------------|-----------------------------------------------------------------|
+| 2xx                                     | sent                                                            |
+| 421, or no more connections             | pauses the channel                                              |
+| another 4xx (greylisting, a full inbox) | waits for this receiver, 5 minutes at a time                    |
+| 530, 534, 535, 538                      | `credentials`                                                   |
+| 5xx to the receiver's address           | `recipient`                                                     |
+| another 5xx                             | `rejected`                                                      |
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, localtime
+from typing import Any, Literal
+
+import aiosmtplib
+import msgspec
+
+from filas.errors import OutboundError, OutboundRefused
+from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, Tools, TryAgain, WrongConfiguration
+from notifier.channels.content import Unsendable, kind_of, media_of, numbered, text_of
+from notifier.channels.smtp_connections import SmtpConnections
+
+SECRET_FIELDS = ("password",)
+
+TIMEOUT_S = 10.0
+"""For one message in all, connection included. The job's 15 s leave room to record what became of it."""
+
+MAX_TEXT = 1_000_000
+GREYLISTED_S = 300.0
+
+_CREDENTIALS = frozenset({530, 534, 535, 538})
+_FAILURES = (OutboundRefused, OutboundError, aiosmtplib.SMTPException, ssl.SSLError, OSError, TimeoutError)
+_FORBIDDEN_IN_ADDRESS = frozenset(' ,;:<>()[]"\\')
+
+
+class EmailConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """`sender` (`from` in the configuration) is an address, `sender_name` what is shown for it. `security`: `tls`
+    from the first byte, `starttls` (required), or `none`. `ca_certificate`: PEM of the authority of a server of
+    one's own. `subject` is that of messages without one."""
+
+    host: str
+    sender: str = msgspec.field(name="from")
+    port: int | None = None
+    security: Literal["tls", "starttls", "none"] = "starttls"
+    username: str | None = None
+    password: str | None = None
+    sender_name: str = ""
+    subject: str = "Message"
+    ca_certificate: str | None = None
+
+
+class EmailChannel:
+    """Sends one message a receiver. Its `Message-ID` is the same at each try, so a mail server that has it already
+    can tell. Templates and buttons have no form in mail: buttons become a numbered list."""
+
+    def __init__(self, config: EmailConfig, connections: SmtpConnections) -> None:
+        self._config = config
+        self._connections = connections
+        self._domain = _checked(config.sender, "`from`", WrongConfiguration).rpartition("@")[2]
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        try:
+            to = _checked(message.to, "the receiver", Unsendable)
+            content = self._message(message, to).as_bytes(policy=SMTP_POLICY)
+        except Unsendable as error:
+            return Never(reason=str(error), kind=error.kind)
+        sending = _Sending(self._connections, self._config.sender, to)
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await sending.send(content)
+        except _FAILURES as error:
+            return self._failed(error, sending.stage)
+        return Delivered(provider_id=f"{message.id}@{self._domain}", confirmed=False)
+
+    def _failed(self, error: Exception, stage: str) -> Result:
+        if isinstance(error, aiosmtplib.SMTPResponseException):
+            return self._answered(error, stage)
+        if isinstance(error, OutboundRefused):
+            return Never(reason=str(error), kind="refused")
+        if isinstance(error, aiosmtplib.SMTPNotSupported):
+            return Never(reason=f"the mail server can't: {error}", kind="configuration")
+        if isinstance(error, OutboundError):
+            return TryAgain(reason=str(error), kind=error.kind)
+        reason, kind = f"the connection to the mail server failed ({stage}): {type(error).__name__}", "communication"
+        if isinstance(error, TimeoutError):
+            reason, kind = f"the mail server was not done within {TIMEOUT_S:g} s ({stage})", "timeout"
+        return TryAgain(reason=reason, kind=kind, uncertain=stage == "content")
+
+    def _answered(self, error: aiosmtplib.SMTPResponseException, stage: str) -> Result:
+        code = error.code
+        said = str(error.message)
+        if self._config.password:
+            said = said.replace(self._config.password, "***")
+        reason = f"the mail server answered {code} ({stage}): {said}"
+        if not 200 <= code <= 599:
+            kind = "malformed-answer"
+            return TryAgain(
+                reason=f"the mail server's answer is none ({stage})", kind=kind, uncertain=stage == "content"
+            )
+        if code == 421:
+            return TryAgain(reason=reason, kind="busy", wait_for="destination", status_code=code)
+        if code < 500:
+            wait_for: Literal["receiver", "nobody"] = "receiver" if stage in ("receiver", "content") else "nobody"
+            wait = GREYLISTED_S if wait_for == "receiver" else None
+            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for=wait_for, status_code=code)
+        kind = "credentials" if code in _CREDENTIALS else "recipient" if stage == "receiver" else "rejected"
+        return Never(reason=reason, kind=kind, status_code=code)
+
+    def _message(self, message: OutgoingMessage, to: str) -> EmailMessage:
+        text, html = _bodies(message.content)
+        mail = EmailMessage()
+        subject = str(message.content.get("subject") or self._config.subject)
+        try:
+            mail["From"] = Address(self._config.sender_name, addr_spec=self._config.sender)
+            mail["To"] = Address(addr_spec=to)
+            # A line break in a header would begin another one.
+            mail["Subject"] = " ".join(subject.split())
+            mail["Date"] = format_datetime(localtime())
+            mail["Message-ID"] = f"<{message.id}@{self._domain}>"
+            mail["X-Idempotency-Key"] = message.idempotency_key
+            mail["Auto-Submitted"] = "auto-generated"
+            mail.set_content(text)
+            if html:
+                mail.add_alternative(html, subtype="html")
+        except (ValueError, UnicodeError, IndexError) as error:
+            raise Unsendable(f"it can't be written as a mail: {error}", "invalid") from None
+        return mail
+
+
+class _Sending:
+    """One message's way to the server. `stage` says how far it has come: until `content` nothing can have arrived."""
+
+    def __init__(self, connections: SmtpConnections, sender: str, to: str) -> None:
+        self._connections = connections
+        self._sender = sender
+        self._to = to
+        self.stage = "connecting"
+
+    async def send(self, content: bytes) -> None:
+        client = await self._connections.take()
+        reusable = False
+        try:
+            self.stage = "sender"
+            await client.mail(self._sender)
+            self.stage = "receiver"
+            await client.rcpt(self._to)
+            self.stage = "content"
+            await client.data(content)
+            reusable = True
+        except aiosmtplib.SMTPResponseException as error:
+            # The server said no to this message and stays to be asked again, unless it says that it leaves.
+            reusable = 400 <= error.code < 600 and error.code != 421
+            raise
+        finally:
+            if reusable:
+                self._connections.give_back(client)
+            else:
+                client.close()
+
+
+def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
+    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    try:
+        checked = msgspec.convert(config, EmailConfig)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None
+    if (checked.username is None) != (checked.password is None):
+        raise WrongConfiguration("`username` and `password` go together")
+    try:
+        context = ssl.create_default_context(cadata=checked.ca_certificate)
+    except (ssl.SSLError, ValueError):
+        raise WrongConfiguration("`caCertificate` is no certificate in PEM") from None
+    connections = SmtpConnections(
+        tools.open_socket,
+        checked.host,
+        checked.port,
+        security=checked.security,
+        credentials=(checked.username, checked.password) if checked.username and checked.password else None,
+        context=context,
+        own_name=checked.sender.rpartition("@")[2],
+    )
+    return EmailChannel(checked, connections)
+
+
+def _checked(address: str, what: str, failure: type[WrongConfiguration] | type[Unsendable]) -> str:
+    """`address` if it is one, and only one. What a mail server may take, it says itself."""
+    local, at, domain = address.rpartition("@")
+    plain = address.isascii() and address.isprintable() and not _FORBIDDEN_IN_ADDRESS & set(address)
+    if not (local and at and domain and plain):
+        raise failure(f"{what} is not an e-mail address")
+    return address
+
+
+def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
+    """Text and HTML ('' without). Raises Unsendable."""
+    kind = kind_of(content)
+    if kind == "text":
+        return text_of({"text": content.get("text")}, MAX_TEXT), str(content.get("html") or "")
+    if kind == "buttons":
+        return numbered({**content, "subject": None}, MAX_TEXT), ""
+    if kind == "media":
+        media = media_of(content)
+        return f"{media.caption}\n{media.url}" if media.caption else media.url, ""
+    raise Unsendable(f"mail has no messages of the type {kind!r}")

@@ -1,0 +1,167 @@
+"""The channel `slack`: the web API's `chat.postMessage` with a bot's token, or an incoming webhook.
+
+The web API answers 200 with `{"ok":false,"error":…}` to what it refuses, a webhook 4xx with a word as text. Both
+answer 429 with `Retry-After` to more than about one message a second.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from filas.destinations import Limits
+from notifier.channels.calling import BUSY, Caller, after_s, by_status, json_object, malformed
+from notifier.channels.channel import (
+    Answer,
+    Delivered,
+    Never,
+    Outbound,
+    OutgoingMessage,
+    Result,
+    Tools,
+    TryAgain,
+    WrongConfiguration,
+)
+from notifier.channels.content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+
+SECRET_FIELDS = ("botToken", "webhookUrl")
+LIMITS = Limits(per_second=1.0)
+
+MAX_TEXT, MAX_BLOCK_TEXT, MAX_BUTTONS, MAX_BUTTON_TITLE, MAX_BUTTON_VALUE, MAX_ALT_TEXT = (
+    40_000,
+    3000,
+    25,
+    75,
+    2000,
+    2000,
+)
+
+_BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "service_unavailable", "accesslimited"})
+_AGAIN = frozenset({"internal_error", "fatal_error", "request_timeout", "team_added_to_org", "rollup_error"})
+_CREDENTIALS = frozenset(
+    {
+        "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission",
+        "missing_scope", "not_allowed_token_type", "ekm_access_denied", "org_login_required", "access_denied",
+        "no_service", "no_service_id", "no_active_hooks", "invalid_token", "no_team", "team_disabled",
+    }
+)  # fmt: skip
+_RECIPIENT = frozenset(
+    {
+        "channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "user_not_found",
+        "restricted_action", "cannot_dm_bot", "messages_tab_disabled", "posting_to_general_channel_denied",
+        "action_prohibited", "user_is_restricted",
+    }
+)  # fmt: skip
+
+
+class SlackConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """One of `bot_token` and `webhook_url`. A webhook posts to its own channel, whoever the receiver is."""
+
+    bot_token: str | None = None
+    webhook_url: str | None = None
+    base_url: str = "https://slack.com"
+
+
+class SlackChannel:
+    """Sends text, images and buttons; other media as links. Slack has no templates, and reports nothing later."""
+
+    def __init__(self, config: SlackConfig, outbound: Outbound) -> None:
+        if (config.bot_token is None) == (config.webhook_url is None):
+            raise WrongConfiguration("needs one of `botToken` and `webhookUrl`")
+        self._token = config.bot_token
+        self._url = config.webhook_url or f"{config.base_url.rstrip('/')}/api/chat.postMessage"
+        self._caller = Caller(outbound, [config.bot_token or "", config.webhook_url or ""])
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        try:
+            document = _document(message.content)
+        except Unsendable as error:
+            return Never(reason=str(error), kind=error.kind)
+        headers = {"Content-Type": "application/json; charset=utf-8"}
+        if self._token is not None:
+            document["channel"] = message.to
+            headers["Authorization"] = f"Bearer {self._token}"
+        answer = await self._caller.post(self._url, headers, msgspec.json.encode(document))
+        if isinstance(answer, TryAgain | Never):
+            return answer
+        if answer.status in BUSY:
+            return by_status(answer, f"Slack answered {answer.status}", "busy")
+        return self._of_webhook(answer) if self._token is None else self._of_api(answer)
+
+    def _of_api(self, answer: Answer) -> Result:
+        said = json_object(answer)
+        if said is None or not isinstance(said.get("ok"), bool):
+            return malformed(answer, "Slack") if answer.status == 200 else by_status(answer, _status(answer))
+        if said["ok"]:
+            return Delivered(provider_id=f"{said.get('channel')}:{said.get('ts')}", status_code=answer.status)
+        return self._refused(answer, str(said.get("error")))
+
+    def _of_webhook(self, answer: Answer) -> Result:
+        word = answer.body.decode("utf-8", "replace").strip()
+        if answer.status == 200:
+            return Delivered(status_code=200) if word == "ok" else malformed(answer, "Slack")
+        if answer.status >= 500 or not word.replace("_", "").isalnum():
+            return by_status(answer, _status(answer))
+        return self._refused(answer, word)
+
+    def _refused(self, answer: Answer, word: str) -> Result:
+        reason = self._caller.hidden(f"Slack answered {word[:200]}")
+        status = answer.status
+        if word in _BUSY:
+            wait = after_s(answer)
+            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+        if word in _AGAIN:
+            return TryAgain(reason=reason, kind="provider", status_code=status)
+        kind = "credentials" if word in _CREDENTIALS else "recipient" if word in _RECIPIENT else "rejected"
+        return Never(reason=reason, kind=kind, status_code=status)
+
+
+def build(config: dict[str, Any], tools: Tools) -> SlackChannel:
+    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    try:
+        return SlackChannel(msgspec.convert(config, SlackConfig), tools.outbound)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None
+
+
+def _status(answer: Answer) -> str:
+    return f"Slack answered {answer.status}"
+
+
+def _document(content: Mapping[str, Any]) -> dict[str, Any]:
+    kind = kind_of(content)
+    if kind == "text":
+        return {"text": text_of(content, MAX_TEXT)}
+    if kind == "media":
+        return _media(content)
+    if kind == "buttons":
+        return _buttons(content)
+    raise Unsendable(f"Slack has no messages of the type {kind!r}")
+
+
+def _media(content: Mapping[str, Any]) -> dict[str, Any]:
+    media = media_of(content)
+    text = within(media.caption or media.url, MAX_TEXT, "the caption")
+    if media.kind not in ("image", "sticker"):
+        return {"text": f"{media.caption}\n{media.url}" if media.caption else media.url}
+    alt_text = (media.caption or media.kind)[:MAX_ALT_TEXT]
+    return {"text": text, "blocks": [{"type": "image", "image_url": media.url, "alt_text": alt_text}]}
+
+
+def _buttons(content: Mapping[str, Any]) -> dict[str, Any]:
+    buttons = buttons_of(content)
+    if len(buttons) > MAX_BUTTONS:
+        raise Unsendable(f"{len(buttons)} buttons; Slack takes {MAX_BUTTONS}", "too-long")
+    text = text_of(content, MAX_BLOCK_TEXT)
+    elements = [
+        {
+            "type": "button",
+            "action_id": f"choice-{number}",
+            "text": {"type": "plain_text", "text": within(button.title, MAX_BUTTON_TITLE, "a button's title")},
+            "value": within(button.id, MAX_BUTTON_VALUE, "a button's id"),
+        }
+        for number, button in enumerate(buttons)
+    ]
+    section = {"type": "section", "text": {"type": "plain_text", "text": text}}
+    return {"text": text, "blocks": [section, {"type": "actions", "elements": elements}]}

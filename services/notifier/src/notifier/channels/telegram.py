@@ -1,0 +1,142 @@
+"""The channel `telegram`: the Bot API.
+
+Its limits: about 30 messages a second in all, 1 a second to a chat, 20 a minute to a group. A refusal is
+`{"ok":false,"error_code":…,"description":…,"parameters":{"retry_after":…,"migrate_to_chat_id":…}}`.
+"""
+
+from typing import Any
+
+import msgspec
+
+from filas.destinations import Limits
+from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.channel import (
+    Answer,
+    Delivered,
+    Never,
+    Outbound,
+    OutgoingMessage,
+    Result,
+    Tools,
+    TryAgain,
+    WrongConfiguration,
+)
+from notifier.channels.content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.retry_after import LONGEST_S
+
+SECRET_FIELDS = ("botToken",)
+LIMITS = Limits(per_second=30.0, per_receiver=1.0)
+
+MAX_TEXT, MAX_CAPTION, MAX_CALLBACK_BYTES, MAX_BUTTONS = 4096, 1024, 64, 100
+_METHODS = {
+    "image": ("sendPhoto", "photo"),
+    "video": ("sendVideo", "video"),
+    "audio": ("sendAudio", "audio"),
+    "document": ("sendDocument", "document"),
+    "sticker": ("sendSticker", "sticker"),
+}
+_CREDENTIALS = frozenset({401, 404})
+
+
+class TelegramConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """`base_url` may be a Bot API server of one's own."""
+
+    bot_token: str
+    base_url: str = "https://api.telegram.org"
+
+
+class TelegramChannel:
+    """Sends text, media and inline buttons; Telegram has no templates. What it has taken counts as delivered:
+    it reports nothing later."""
+
+    def __init__(self, config: TelegramConfig, outbound: Outbound) -> None:
+        if "/" in config.bot_token:
+            raise WrongConfiguration("`botToken` is not one of a bot")
+        self._base = f"{config.base_url.rstrip('/')}/bot{config.bot_token}"
+        self._caller = Caller(outbound, [config.bot_token])
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        try:
+            method, document = _call(message)
+        except Unsendable as error:
+            return Never(reason=str(error), kind=error.kind)
+        result, moved_to = await self._send(method, {"chat_id": message.to, **document})
+        if moved_to is not None:
+            # A group that became a supergroup: the refusal names its new id, and nothing was sent.
+            result, _ = await self._send(method, {"chat_id": moved_to, **document})
+        return result
+
+    async def _send(self, method: str, document: dict[str, Any]) -> tuple[Result, int | None]:
+        """What became of it, and the chat's new id if it has one."""
+        headers = {"Content-Type": "application/json"}
+        answer = await self._caller.post(f"{self._base}/{method}", headers, msgspec.json.encode(document))
+        if isinstance(answer, TryAgain | Never):
+            return answer, None
+        said = json_object(answer)
+        if answer.status == 200 and (said is None or said.get("ok") is not True):
+            return malformed(answer, "Telegram"), None
+        if said is None or said.get("ok") is None:
+            return by_status(answer, f"Telegram answered {answer.status}"), None
+        if answer.status == 200:
+            sent = said.get("result")
+            number = sent.get("message_id") if isinstance(sent, dict) else None
+            provider_id = None if number is None else f"{document['chat_id']}:{number}"
+            return Delivered(provider_id=provider_id, status_code=200), None
+        return self._refused(answer, said, str(document["chat_id"]))
+
+    def _refused(self, answer: Answer, said: dict[str, Any], chat: str) -> tuple[Result, int | None]:
+        parameters = said.get("parameters")
+        parameters = parameters if isinstance(parameters, dict) else {}
+        reason = self._caller.hidden(f"Telegram answered {answer.status}: {said.get('description')}")
+        status = answer.status
+        if status == 429:
+            wait = parameters.get("retry_after")
+            seconds = min(float(wait), LONGEST_S) if isinstance(wait, int | float) else after_s(answer)
+            # Groups have a limit of their own, and their ids are negative: the others needn't wait for one.
+            group = chat.startswith("-")
+            wait_for = TryAgain(reason=reason, kind="busy", after_s=seconds, wait_for="receiver", status_code=status)
+            if not group:
+                wait_for = msgspec.structs.replace(wait_for, wait_for="destination")
+            return wait_for, None
+        moved_to = parameters.get("migrate_to_chat_id")
+        if status >= 500:
+            return by_status(answer, reason, "provider"), None
+        kind = "credentials" if status in _CREDENTIALS else "recipient" if status == 403 else "rejected"
+        if status == 400 and "chat not found" in reason.lower():
+            kind = "recipient"
+        never = Never(reason=reason, kind=kind, status_code=status)
+        return never, moved_to if isinstance(moved_to, int) and str(moved_to) != chat else None
+
+
+def build(config: dict[str, Any], tools: Tools) -> TelegramChannel:
+    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    try:
+        return TelegramChannel(msgspec.convert(config, TelegramConfig), tools.outbound)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None
+
+
+def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
+    """The method and its parameters. Raises Unsendable."""
+    content = message.content
+    kind = kind_of(content)
+    if kind == "text":
+        return "sendMessage", {"text": text_of(content, MAX_TEXT)}
+    if kind == "buttons":
+        buttons = buttons_of(content)
+        if len(buttons) > MAX_BUTTONS:
+            raise Unsendable(f"{len(buttons)} buttons; Telegram takes {MAX_BUTTONS}", "too-long")
+        rows = [
+            [{"text": button.title, "callback_data": within(button.id, MAX_CALLBACK_BYTES, "a button's id", "bytes")}]
+            for button in buttons
+        ]
+        return "sendMessage", {"text": text_of(content, MAX_TEXT), "reply_markup": {"inline_keyboard": rows}}
+    if kind == "media":
+        media = media_of(content)
+        method, field = _METHODS[media.kind]
+        parameters = {field: media.url}
+        if media.caption and media.kind != "sticker":
+            parameters["caption"] = within(media.caption, MAX_CAPTION, "the caption")
+        return method, parameters
+    raise Unsendable(f"Telegram has no messages of the type {kind!r}")

@@ -1,0 +1,140 @@
+"""The channel `twilio`: SMS (and what else a Twilio number speaks), `POST …/Accounts/<sid>/Messages.json`.
+
+A refusal is `{"code":…,"message":…,"more_info":…,"status":…}`.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.channel import (
+    Answer,
+    Delivered,
+    Never,
+    Outbound,
+    OutgoingMessage,
+    Result,
+    Tools,
+    TryAgain,
+    WrongConfiguration,
+)
+from notifier.channels.content import Unsendable, kind_of, media_of, numbered, text_of, within
+
+SECRET_FIELDS = ("authToken",)
+
+MAX_TEXT = 1600
+
+_BUSY = frozenset({20429, 14107, 21611, 30022})
+"""Too many requests; too many messages; the sender's queue is full; the rate of the number's kind is exceeded."""
+
+_CREDENTIALS = frozenset({20003, 20005, 20404, 21606, 21212, 21603, 21701, 21703})
+"""Wrong token, a closed account, no such account, and senders that are none or not this account's."""
+
+_RECIPIENT = frozenset({21211, 21214, 21217, 21265, 21408, 21604, 21610, 21612, 21614, 63003})
+"""No number, one that can't be reached or may not be, and one that has answered STOP (21610)."""
+
+
+class TwilioConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """One of `sender` (`from` in the configuration) and `messaging_service_sid`. Twilio reports what becomes of a
+    message to `status_callback`."""
+
+    account_sid: str
+    auth_token: str
+    sender: str | None = msgspec.field(default=None, name="from")
+    messaging_service_sid: str | None = None
+    status_callback: str | None = None
+    base_url: str = "https://api.twilio.com"
+
+
+class TwilioChannel:
+    """Sends text and media; buttons as a numbered list; a template is one of Twilio's content templates, its name
+    the content's SID. Twilio only takes a message; whether it arrived comes back as a status."""
+
+    def __init__(self, config: TwilioConfig, outbound: Outbound) -> None:
+        if (config.sender is None) == (config.messaging_service_sid is None):
+            raise WrongConfiguration("needs one of `from` and `messagingServiceSid`")
+        self._config = config
+        account = quote(config.account_sid, safe="")
+        self._url = f"{config.base_url.rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
+        self._caller = Caller(outbound, [config.auth_token])
+        credentials = b64encode(f"{config.account_sid}:{config.auth_token}".encode()).decode()
+        self._headers = {
+            "Authorization": f"Basic {credentials}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        try:
+            fields = {"To": message.to, **self._sender(), **_fields(message.content)}
+        except Unsendable as error:
+            return Never(reason=str(error), kind=error.kind)
+        body = urlencode(fields, errors="replace").encode()
+        answer = await self._caller.post(self._url, self._headers, body)
+        if isinstance(answer, TryAgain | Never):
+            return answer
+        said = json_object(answer)
+        if answer.status not in (200, 201):
+            return self._refused(answer, said or {})
+        if said is None or not isinstance(said.get("sid"), str):
+            return malformed(answer, "Twilio")
+        return Delivered(provider_id=said["sid"], confirmed=False, status_code=answer.status)
+
+    def _sender(self) -> dict[str, str]:
+        config = self._config
+        sender = {"From": config.sender or ""} if config.sender else {}
+        if config.messaging_service_sid:
+            sender = {"MessagingServiceSid": config.messaging_service_sid}
+        return sender | ({"StatusCallback": config.status_callback} if config.status_callback else {})
+
+    def _refused(self, answer: Answer, said: dict[str, Any]) -> Result:
+        code = said.get("code")
+        if not isinstance(code, int):
+            return by_status(answer, f"Twilio answered {answer.status}")
+        reason = self._caller.hidden(f"Twilio answered {code}: {said.get('message')}")
+        status = answer.status
+        if code in _BUSY:
+            wait = after_s(answer)
+            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+        if status == 429 or status >= 500:
+            return by_status(answer, reason, "provider")
+        kind = "credentials" if code in _CREDENTIALS or status in (401, 403) else "rejected"
+        if code in _RECIPIENT:
+            kind = "recipient"
+        return Never(reason=reason, kind=kind, status_code=status)
+
+
+def build(config: dict[str, Any], tools: Tools) -> TwilioChannel:
+    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    try:
+        return TwilioChannel(msgspec.convert(config, TwilioConfig), tools.outbound)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None
+
+
+def _fields(content: Mapping[str, Any]) -> dict[str, str]:
+    kind = kind_of(content)
+    if kind == "text":
+        return {"Body": text_of(content, MAX_TEXT)}
+    if kind == "buttons":
+        return {"Body": numbered(content, MAX_TEXT)}
+    if kind == "media":
+        media = media_of(content)
+        caption = {"Body": within(media.caption, MAX_TEXT, "the caption")} if media.caption else {}
+        return caption | {"MediaUrl": media.url}
+    if kind == "template":
+        return {"ContentSid": str(content.get("name")), **_variables(content.get("parameters"))}
+    raise Unsendable(f"Twilio has no messages of the type {kind!r}")
+
+
+def _variables(given: Any) -> dict[str, str]:
+    """The template's variables: named ones, or numbered from 1."""
+    if not given:
+        return {}
+    if not isinstance(given, dict):
+        given = {str(number): value for number, value in enumerate(given, 1)}
+    return {"ContentVariables": msgspec.json.encode({name: str(value) for name, value in given.items()}).decode()}

@@ -1,0 +1,207 @@
+"""The channel `whatsapp`: Meta's Cloud API, `POST /<version>/<phone number id>/messages`.
+
+What its error codes mean here (Meta: "Cloud API, error codes"); every other one is final:
+
+| codes                              | meaning                                             | here                      |
+|------------------------------------|-----------------------------------------------------|---------------------------|
+| 4, 80007, 130429                   | the app, the account or the number is too fast      | pauses the channel        |
+| 131048                             | the number is restricted: too much marked as spam   | pauses the channel        |
+| 131056                             | too much to this receiver                           | waits for this receiver   |
+| 2, 131016, 131057, 133004          | overloaded, in maintenance                          | pauses the channel        |
+| 1, 131000                          | something went wrong                                | tried again               |
+| 0, 3, 10, 190, 200-299, 131005     | token or permission                                 | `credentials`             |
+| 131021, 131026, 131030, 130472     | this receiver can't be reached                      | `recipient`               |
+| 131047                             | more than 24 h since the receiver's last message    | `window-closed`           |
+| 132000-132016                      | the template                                        | `template`                |
+| 131049, 368, 131031, 131042        | the account may not, or not now                     | `policy`                  |
+| 131052, 131053                     | the media                                           | `media`                   |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from filas.destinations import Limits
+from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.channel import (
+    Answer,
+    Delivered,
+    Never,
+    Outbound,
+    OutgoingMessage,
+    Result,
+    Tools,
+    TryAgain,
+    WrongConfiguration,
+)
+from notifier.channels.content import Button, Unsendable, buttons_of, kind_of, media_of, text_of, within
+
+SECRET_FIELDS = ("accessToken",)
+LIMITS = Limits(per_second=80.0)
+
+MAX_TEXT, MAX_REPLY_BODY, MAX_CAPTION = 4096, 1024, 1024
+MAX_REPLIES, MAX_REPLY_TITLE, MAX_REPLY_ID = 3, 20, 256
+MAX_ROWS, MAX_ROW_TITLE, MAX_ROW_ID = 10, 24, 200
+MAX_CALLBACK_DATA = 512
+
+_BUSY = frozenset({4, 80007, 130429, 131048, 2, 131016, 131057, 133004})
+_RECEIVER_BUSY = frozenset({131056})
+_AGAIN = frozenset({1, 131000})
+_CAPTIONED = frozenset({"image", "video", "document"})
+_COMPONENTS = frozenset({"header", "body", "button"})
+_KINDS: tuple[tuple[frozenset[int], str], ...] = (
+    (frozenset({0, 3, 10, 190, 131005, *range(200, 300)}), "credentials"),
+    (frozenset({131021, 131026, 131030, 130472}), "recipient"),
+    (frozenset({131047}), "window-closed"),
+    (frozenset(range(132000, 132017)), "template"),
+    (frozenset({131049, 368, 131031, 131042}), "policy"),
+    (frozenset({131052, 131053}), "media"),
+)
+
+
+class WhatsAppConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """`phone_number_id` is the sender's, `list_label` stands on the button that opens a list of choices."""
+
+    phone_number_id: str
+    access_token: str
+    base_url: str = "https://graph.facebook.com"
+    api_version: str = "v23.0"
+    list_label: str = "Options"
+
+
+class WhatsAppChannel:
+    """Sends text, media, up to three buttons or a list of up to ten, and templates.
+
+    The provider only takes a message; whether it arrived comes back as a status.
+    """
+
+    def __init__(self, config: WhatsAppConfig, outbound: Outbound) -> None:
+        self._config = config
+        self._url = f"{config.base_url.rstrip('/')}/{config.api_version}/{config.phone_number_id}/messages"
+        self._caller = Caller(outbound, [config.access_token])
+
+    async def deliver(self, message: OutgoingMessage) -> Result:
+        """See `Channel.deliver`."""
+        try:
+            document = self._document(message)
+        except Unsendable as error:
+            return Never(reason=str(error), kind=error.kind)
+        headers = {"Authorization": f"Bearer {self._config.access_token}", "Content-Type": "application/json"}
+        answer = await self._caller.post(self._url, headers, msgspec.json.encode(document))
+        if isinstance(answer, TryAgain | Never):
+            return answer
+        return self._taken(answer) if answer.status == 200 else self._refused(answer)
+
+    def _taken(self, answer: Answer) -> Result:
+        messages = (json_object(answer) or {}).get("messages")
+        first = messages[0] if isinstance(messages, list) and messages else None
+        if not isinstance(first, dict) or not isinstance(first.get("id"), str):
+            return malformed(answer, "WhatsApp")
+        return Delivered(provider_id=first["id"], confirmed=False, status_code=answer.status)
+
+    def _refused(self, answer: Answer) -> Result:
+        error = (json_object(answer) or {}).get("error")
+        code = error.get("code") if isinstance(error, dict) else None
+        if not isinstance(error, dict) or not isinstance(code, int):
+            return by_status(answer, f"WhatsApp answered {answer.status}")
+        data = error.get("error_data")
+        details = data.get("details") if isinstance(data, dict) else None
+        reason = self._caller.hidden(f"WhatsApp answered {code}: {details or error.get('message')}")
+        status = answer.status
+        if code in _BUSY:
+            wait = after_s(answer)
+            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+        if code in _RECEIVER_BUSY:
+            # One message every six seconds to one receiver is what Meta lets pass for long.
+            return TryAgain(reason=reason, kind="busy", after_s=6.0, wait_for="receiver", status_code=status)
+        if code in _AGAIN:
+            return TryAgain(reason=reason, kind="provider", status_code=status)
+        kind = next((word for codes, word in _KINDS if code in codes), "rejected")
+        if kind == "rejected" and (answer.status >= 500 or answer.status == 429):
+            return by_status(answer, reason, "provider")
+        return Never(reason=reason, kind=kind, status_code=status)
+
+    def _document(self, message: OutgoingMessage) -> dict[str, Any]:
+        content = message.content
+        kind = kind_of(content)
+        parts: dict[str, Any]
+        if kind == "text":
+            parts = {"type": "text", "text": {"body": text_of(content, MAX_TEXT), "preview_url": False}}
+        elif kind == "media":
+            parts = _media(content)
+        elif kind == "buttons":
+            parts = {"type": "interactive", "interactive": self._interactive(content)}
+        elif kind == "template":
+            parts = {"type": "template", "template": _template(content)}
+        else:
+            raise Unsendable(f"WhatsApp has no messages of the type {kind!r}")
+        return {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": message.to,
+            **parts,
+            # Comes back in every status of the message, so that one whose answer was lost can be recognised.
+            "biz_opaque_callback_data": message.idempotency_key[:MAX_CALLBACK_DATA],
+        }
+
+    def _interactive(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        buttons = buttons_of(content)
+        text = text_of(content, MAX_TEXT)
+        as_replies = (
+            len(buttons) <= MAX_REPLIES
+            and len(text) <= MAX_REPLY_BODY
+            and all(len(button.title) <= MAX_REPLY_TITLE for button in buttons)
+        )
+        action: dict[str, Any]
+        if as_replies:
+            replies = [
+                {"id": within(button.id, MAX_REPLY_ID, "a button's id"), "title": button.title} for button in buttons
+            ]
+            action = {"buttons": [{"type": "reply", "reply": reply} for reply in replies]}
+            return {"type": "button", "body": {"text": text}, "action": action}
+        action = {"button": self._config.list_label[:MAX_REPLY_TITLE], "sections": [{"rows": _rows(buttons)}]}
+        return {"type": "list", "body": {"text": text}, "action": action}
+
+
+def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:
+    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    try:
+        return WhatsAppChannel(msgspec.convert(config, WhatsAppConfig), tools.outbound)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None
+
+
+def _rows(buttons: list[Button]) -> list[dict[str, str]]:
+    if len(buttons) > MAX_ROWS:
+        raise Unsendable(f"{len(buttons)} buttons; WhatsApp takes {MAX_ROWS}", "too-long")
+    return [
+        {
+            "id": within(button.id, MAX_ROW_ID, "a choice's id"),
+            "title": within(button.title, MAX_ROW_TITLE, "a choice's title"),
+        }
+        for button in buttons
+    ]
+
+
+def _media(content: Mapping[str, Any]) -> dict[str, Any]:
+    media = media_of(content)
+    part = {"link": media.url}
+    if media.caption and media.kind in _CAPTIONED:
+        part["caption"] = within(media.caption, MAX_CAPTION, "the caption")
+    return {"type": media.kind, media.kind: part}
+
+
+def _template(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters: a list of values in their order, an object of named values, or the API's own components."""
+    given = content.get("parameters")
+    template: dict[str, Any] = {"name": content.get("name"), "language": {"code": content.get("language") or "en"}}
+    if not given:
+        return template
+    if isinstance(given, dict):
+        values = [{"type": "text", "parameter_name": name, "text": str(value)} for name, value in given.items()]
+    elif all(isinstance(one, dict) and one.get("type") in _COMPONENTS for one in given):
+        return template | {"components": given}
+    else:
+        values = [one if isinstance(one, dict) else {"type": "text", "text": str(one)} for one in given]
+    return template | {"components": [{"type": "body", "parameters": values}]}

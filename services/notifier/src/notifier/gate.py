@@ -1,0 +1,135 @@
+"""The gate before a destination: who may pass now, and when the others ought to come back.
+
+Whoever may not pass goes back to the queue without having used up a try, and holds no handler while it waits.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from filas import logs, metrics
+from filas.destinations import Admission, Admitted, DestinationStore, Report, Verdict
+from filas.errors import RetryLater, StoreUnavailable
+from notifier.channels.channel import Result, TryAgain
+from notifier.share import FairShare
+
+SLOW_S = 0.25
+"""When a message comes back that found its destination slow."""
+
+SPREAD_S = 0.002
+"""The time between two messages that come back to one destination: 500 a second come back to one that is paused,
+however many wait for it."""
+
+log = logs.get_logger(__name__)
+
+
+class DestinationBusy(RetryLater):
+    """The destination takes nothing more at present. No try was made; it uses up none."""
+
+    def __init__(self, reason: str, delay_s: float) -> None:
+        super().__init__(f"its destination has to be waited for: {reason}", delay_s=delay_s, spend_try=False)
+        self.reason = reason
+
+
+class Passage:
+    """One message's way through the gate. What became of it is to be told here."""
+
+    def __init__(self, gate: "Gate", asked: Admission, admitted: Admitted, channel_type: str) -> None:
+        self._gate = gate
+        self._asked = asked
+        self._admitted = admitted
+        self._type = channel_type
+        self.told = False
+
+    async def tell(self, result: Result) -> float:
+        """Tell what the destination did; gives the seconds in which it may be tried again by this message.
+
+        Never raises: that the destination's state can't be written hurts only what comes next.
+        """
+        self.told = True
+        report = _report(self._asked, result)
+        if report.what == "success" and not (self._admitted.probe or self._admitted.troubled):
+            return 0.0
+        verdict = await self._gate.report(report, self._type)
+        return self._gate.place(self._asked.destination, verdict.resume_s)
+
+    async def unsent(self) -> None:
+        """Nothing was sent: whoever comes next may find out how the destination is."""
+        if self._admitted.probe and not self.told:
+            asked = self._asked
+            await self._gate.report(Report(destination=asked.destination, id=asked.id, what="unsent"), self._type)
+
+
+class Gate:
+    """Lets messages pass to their destinations: not more than one destination's share of this process's handlers,
+    and as the destination's circuit and rates, known to all processes, allow."""
+
+    def __init__(
+        self, store: DestinationStore, share: FairShare, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._store = store
+        self._share = share
+        self._clock = clock
+        self._next_return: dict[str, float] = {}
+
+    @asynccontextmanager
+    async def passage(self, asked: Admission, channel_type: str) -> AsyncIterator[Passage]:
+        """Hold a place while the block runs.
+
+        Raises DestinationBusy when the message may not pass now, and StoreUnavailable.
+        """
+        if not await self._share.enter(asked.destination):
+            raise self._busy("slow", self.place(asked.destination, SLOW_S))
+        try:
+            admitted = await self._store.admit(asked)
+            if not isinstance(admitted, Admitted):
+                own_time = admitted.reason in ("rate", "receiver")
+                delay_s = admitted.delay_s if own_time else self.place(asked.destination, admitted.delay_s)
+                raise self._busy(admitted.reason, delay_s)
+            if admitted.delay_s > 0:
+                await asyncio.sleep(admitted.delay_s)
+            passage = Passage(self, asked, admitted, channel_type)
+            try:
+                yield passage
+            finally:
+                await passage.unsent()
+        finally:
+            self._share.leave(asked.destination)
+
+    def place(self, destination: str, resume_s: float) -> float:
+        """The seconds after which a message ought to come back to a destination that resumes in `resume_s`:
+        behind those that were told before."""
+        now = self._clock()
+        when = max(now + resume_s, self._next_return.get(destination, 0.0) + SPREAD_S)
+        self._next_return[destination] = when
+        return when - now
+
+    async def report(self, report: Report, channel_type: str) -> Verdict:
+        """Write what became of a message; what can't be written is as if nothing had happened."""
+        try:
+            verdict = await self._store.report(report)
+        except StoreUnavailable as error:
+            log.warning("destination.not_reported", channel_id=report.destination, store=error.store)
+            return Verdict(change="none", resume_s=report.pause_s or 0.0)
+        if verdict.change != "none":
+            metrics.DESTINATION_CHANGES.labels(channel_type, verdict.change).inc()
+            event = "destination.opened" if verdict.change == "opened" else "destination.closed"
+            log.warning(event, channel_id=report.destination, resume_s=round(verdict.resume_s, 3))
+        return verdict
+
+    def _busy(self, reason: str, delay_s: float) -> DestinationBusy:
+        metrics.NOTIFICATIONS_PUT_OFF.labels(reason).inc()
+        return DestinationBusy(reason, delay_s)
+
+
+def _report(asked: Admission, result: Result) -> Report:
+    """What a try says of the destination: one that refuses a message is well, as is one with a busy receiver."""
+    if isinstance(result, TryAgain) and result.wait_for == "destination":
+        return Report(destination=asked.destination, id=asked.id, what="busy", pause_s=result.after_s)
+    if isinstance(result, TryAgain) and result.wait_for == "nobody":
+        # A fault of our own says nothing of the destination.
+        what: Literal["unsent", "failure"] = "unsent" if result.kind == "exception" else "failure"
+        return Report(destination=asked.destination, id=asked.id, what=what)
+    return Report(destination=asked.destination, id=asked.id, what="success")

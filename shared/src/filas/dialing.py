@@ -1,0 +1,58 @@
+"""Guarded connections for protocols other than HTTP: the address is judged where the socket is made."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_address
+
+from filas.addresses import Network, refusal
+from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout
+
+
+async def dial(
+    host: str, port: int, *, allowed: Sequence[Network], ports: frozenset[int], timeout_s: float
+) -> socket.socket:
+    """A connected, non-blocking TCP socket to the first address of `host` that answers and may be called.
+
+    `allowed` and `ports` as for OutboundClient. Raises OutboundRefused when none of its addresses, or not this
+    port, may be called; OutboundTimeout and OutboundFailed, with nothing sent.
+    """
+    if ports and port not in ports:
+        raise OutboundRefused(f"port {port} may not be called")
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _first(host, port, allowed)
+    except TimeoutError:
+        raise OutboundTimeout(f"no connection to {host} within {timeout_s:g} s", sent=False) from None
+
+
+async def _first(host: str, port: int, allowed: Sequence[Network]) -> socket.socket:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise OutboundFailed(f"{host} has no address: {error}", sent=False) from None
+    refused: str | None = None
+    failed: OSError | None = None
+    for family, kind, protocol, _, address in found:
+        number = str(address[0])
+        # A zone (`fe80::1%eth0`) names a network card; whatever follows it, the address is judged without.
+        why = refusal(ip_address(number.partition("%")[0]), allowed)
+        if why is not None:
+            refused = f"{number} ({why})"
+            continue
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.setblocking(False)
+            await loop.sock_connect(connection, address)
+        except OSError as error:
+            connection.close()
+            failed = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    if failed is None and refused is not None:
+        raise OutboundRefused(f"{host} may not be called: {refused}")
+    raise OutboundFailed(f"no connection to {host}: {failed}", sent=False)
