@@ -1,14 +1,20 @@
-"""Executions: what ran, step by step, and the wish that one should end."""
+"""Executions: what ran, step by step, the wish that one should end, and one run anew."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from filas.jobs import FlowJob
-from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
-from ingest.api.refusals import absent, conflict, row_id
-from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
+from filas.errors import Conflict, PermanentError, StoreUnavailable
+from filas.identity import conversation_id, new_id
+from filas.jobs import FlowJob, WebhookJob
+from filas.logs import get_logger
+from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
+from ingest.api.refusals import absent, conflict, invalid_field, row_id
+from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.process import executions_of, flow_job
+
+log = get_logger(__name__)
 
 
 class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
@@ -67,6 +73,84 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
     return Answer(CancelAsked(id=str(execution_id), job_id=put.job_id))
 
 
+class ReplayOrder(Body, frozen=True, kw_only=True):
+    """How an execution is to be run anew."""
+
+    begin: Annotated[
+        Literal["start", "failed-step"],
+        msgspec.Meta(description="From its start, or from the step at which it failed, with the variables it had."),
+    ] = msgspec.field(name="from", default="start")
+    version: Annotated[
+        Literal["own", "newest"], msgspec.Meta(description="Its own version of the flow, or the published one.")
+    ] = "own"
+    body: Annotated[Any, msgspec.Meta(description="What the event's body is to be in its place.")] = msgspec.UNSET
+
+
+class ExecutionReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The new execution, and which one it replays."""
+
+    id: str
+    replay_of: str
+
+
+async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
+    """Run an execution that has ended once more, as a new one in the same conversation.
+
+    Its row is written here, as that of any execution that begins; its job follows.
+    """
+    execution_id = row_id("execution", call.path["id"])
+    execution = await call.context.executions.get(execution_id)
+    if execution is None:
+        raise absent("execution", execution_id)
+    order = call.body
+    trigger = None if order.body is msgspec.UNSET else await _edited_trigger(call, execution, order.body)
+    try:
+        due = await call.context.executions.replay(
+            execution_id,
+            new_id(),
+            from_failure=order.begin == "failed-step",
+            newest=order.version == "newest",
+            trigger=trigger,
+        )
+    except Conflict as error:
+        raise conflict(str(error)) from None
+    if due is None:
+        raise absent("execution", execution_id)
+    try:
+        await call.context.producer.enqueue(flow_job(due))
+    except StoreUnavailable as error:
+        # The row is what counts: the flow-runner's relay puts its job. A second request would be a second replay.
+        log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
+    return Answer(ExecutionReplayed(id=str(due.id), replay_of=str(execution_id)))
+
+
+async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, body: Any) -> str:
+    """The trigger of an execution whose event has another body: read as the event was, by its webhook."""
+    event = None if execution.event_id is None else await call.context.events.stored(execution.event_id)
+    if event is None:
+        raise conflict("its event is gone, so there is no body to edit")
+    try:
+        found = [one for job in _webhook_jobs(call, event) for one in executions_of(_with_body(job, body))]
+    except PermanentError as error:
+        raise invalid_field("body", str(error)) from None
+    if not found:
+        raise invalid_field("body", "nothing in it starts a flow")
+    same = [one for one in found if execution.conversation_id == _conversation(one.channel, one.contact)]
+    return (same or found)[0].trigger
+
+
+def _webhook_jobs(call: Call[ReplayOrder, Query], event: NewEvent) -> list[WebhookJob]:
+    return [job.message for job in call.context.event_jobs(event, 0) if isinstance(job.message, WebhookJob)]
+
+
+def _with_body(job: WebhookJob, body: Any) -> WebhookJob:
+    return msgspec.structs.replace(job, body=body, body_kind="json")
+
+
+def _conversation(channel: str | None, contact: str | None) -> UUID | None:
+    return conversation_id(channel, contact) if channel is not None and contact is not None else None
+
+
 ROUTES: tuple[Route[Any, Any], ...] = (
     Route(
         method="GET",
@@ -95,6 +179,17 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Ask that an execution be ended.",
         answer=CancelAsked,
         query=Query,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/executions/{id}/replay",
+        handler=replay_execution,
+        role="operator",
+        summary="Run an execution that has ended once more, as a new one.",
+        answer=ExecutionReplayed,
+        query=Query,
+        body=ReplayOrder,
         refusals=(409,),
     ),
 )

@@ -1,0 +1,56 @@
+"""A job that died, put back by an operator who has nothing but the API, while all four processes run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.pipeline import Pipeline
+from tests.ingest.api.serving import FLOW
+from tests.waiting import eventually
+
+CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ body.text }}"}
+
+
+@pytest.mark.timeout(180)
+async def test_a_dead_flow_job_is_put_back_and_its_execution_succeeds(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Handed over, killed as a job, found as a dead letter, replayed: the message is sent, and once."""
+    async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
+        await pipeline.api("PUT", "/api/channels/console", {"type": "console"})
+        await pipeline.api("PUT", "/api/flows/greeting", FLOW)
+        await pipeline.api("PUT", "/api/webhooks/hi", {"flowId": "greeting", "conversation": CONVERSATION})
+        await pipeline.api("POST", "/api/queue/flow/pause")
+        body = {"from": "+5511999990000", "text": "oi", "name": "Maria"}
+        handed = await pipeline.api("POST", "/api/events", {"events": [{"webhookId": "hi", "body": body}]})
+        event = handed["events"][0]["eventId"]
+
+        async def first(route: str) -> Any:
+            return next(iter(await pipeline.api("GET", route)), None)
+
+        job = await eventually(lambda: first("/api/queue/flow/jobs"), 30)
+        execution = job["data"]["executionId"]
+        await pipeline.api("POST", f"/api/jobs/{job['id']}/cancel")
+        letter = await eventually(lambda: first("/api/dead-letters?queue=flow"), 30)
+        assert (letter["jobId"], letter["error"]["kind"]) == (job["id"], "cancelled")
+        dead = await pipeline.api("GET", f"/api/executions/{execution}")
+        assert (dead["status"], dead["eventId"], dead["steps"]) == ("failed", event, [])
+
+        await pipeline.api("POST", "/api/queue/flow/resume")
+        put = await pipeline.api("POST", f"/api/dead-letters/{letter['id']}/replay")
+        assert (put["replay"], put["duplicate"]) == (1, False)
+        assert put["jobId"] != job["id"]
+
+        async def sent() -> Any:
+            found = await first(f"/api/notifications?executionId={execution}&status=sent")
+            return found and await pipeline.api("GET", f"/api/notifications/{found['id']}")
+
+        message = await eventually(sent, 30)
+        assert (message["payload"]["text"], message["attempts"]) == ("Hello Maria", 1)
+        assert [one["outcome"] for one in message["history"]] == ["sent"]
+        shown = await pipeline.api("GET", f"/api/executions/{execution}")
+        assert (shown["status"], shown["error"]) == ("succeeded", None)
+        assert [step["nodeId"] for step in shown["steps"]] == ["start", "hello"]
+        assert (await pipeline.api("GET", f"/api/dead-letters/{letter['id']}"))["replayedJobId"] == put["jobId"]
+        assert len(await pipeline.api("GET", "/api/notifications")) == 1
