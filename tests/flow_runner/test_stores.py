@@ -12,7 +12,15 @@ import msgspec
 import pytest
 
 from filas.errors import RetryLater
-from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewExecution, StepRecord, StepStatus
+from filas.models import (
+    Checkpoint,
+    ClaimedExecution,
+    ExecutionStatus,
+    FollowingExecution,
+    NewExecution,
+    StepRecord,
+    StepStatus,
+)
 from filas.repository.database import Database
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
@@ -20,6 +28,7 @@ from flow_runner.executions import ExecutionRows
 from flow_runner.wall_clock import WallClock
 from tests.flow_runner.harness import Harness, chain, node, plan_of
 from tests.flow_runner.memory import MemoryRows
+from tests.shared.repository import builders
 from tests.waiting import eventually
 
 LONG_S = 30.0
@@ -236,6 +245,75 @@ async def test_a_waiting_execution_is_queued_to_be_cancelled(store: Store) -> No
     assert await store.rows.cancelling([execution]) == {execution}
     await store.write(claimed, "cancelled")
     assert await store.rows.request_cancel(execution) is None
+
+
+async def test_a_message_resumes_what_waits_for_it(store: Store) -> None:
+    """It is handed over once, however often its job asks; the reply is there until the next checkpoint."""
+    first = await store.add()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    claimed = await store.claimed(first)
+    assert await store.write(claimed, "waiting-timer", state="{}", wake_at=later, awaits_reply=True) == "waiting-timer"
+    reply = await store.add()
+    resumed = await store.claimed(reply, lease_s=SHORT_S)
+    assert (resumed.id, resumed.turn, resumed.status_before) == (first, 2, "queued")
+    assert resumed.reply is not None
+
+    async def again() -> ClaimedExecution | None:
+        try:
+            return await store.claim(reply)
+        except RetryLater:
+            return None
+
+    once_more = await eventually(again)
+    assert once_more is not None
+    assert (once_more.id, once_more.reply, once_more.status_before) == (first, resumed.reply, "running")
+    assert await store.write(once_more, "queued", state="{}") == "queued"
+    on = await store.claimed(reply)
+    assert (on.id, on.reply) == (first, None)
+    await store.write(on, "succeeded")
+    assert await store.claim(reply) is None
+
+
+async def test_a_wait_that_no_reply_ends_is_passed_by(store: Store) -> None:
+    """The message begins its own execution."""
+    first = await store.add()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await store.write(await store.claimed(first), "waiting-timer", state="{}", wake_at=later)
+    second = await store.add()
+    assert (await store.claimed(second)).id == second
+
+
+async def test_a_wait_that_is_to_be_cancelled_does_not_begin(store: Store) -> None:
+    """Its checkpoint says so; the turn is still the same, and its claim ends it."""
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    due = await store.rows.request_cancel(execution)
+    assert due is not None
+    assert due.status == "running"
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert await store.write(claimed, "waiting-timer", state="{}", wake_at=later) == "queued"
+    assert (await store.claimed(execution)).cancel_requested is True
+
+
+async def test_an_execution_starts_another_with_its_end(store: Store) -> None:
+    """Once; in the same conversation, and no message of it."""
+    execution, new = await store.add(), uuid.uuid4()
+    claimed = await store.claimed(execution)
+    starts = [FollowingExecution(id=new, flow_id="flow", trigger='{"errorOf":"x"}')]
+    assert await store.write(claimed, "failed", starts=starts) == "failed"
+    started = await store.claimed(new)
+    assert (started.contact, started.node_id, started.trigger) == (claimed.contact, "", '{"errorOf":"x"}')
+    assert started.conversation_id == claimed.conversation_id
+
+
+async def test_the_outbox_holds_what_is_not_delivered(store: Store) -> None:
+    """In the order in which it was written."""
+    execution = await store.add()
+    claimed = await store.claimed(execution)
+    sent = [builders.notification(execution, seq) for seq in (1, 2, 3)]
+    await store.write(claimed, "succeeded", notifications=sent)
+    assert [one.id for one in await store.rows.outbox([execution])] == [one.id for one in sent]
+    assert await store.rows.outbox([uuid.uuid4()]) == []
 
 
 async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
