@@ -66,10 +66,12 @@ class Countdown:
             self.all_began.set()
 
 
-async def pickups(counter: Countdown, put: Callable[[int], Awaitable[object]]) -> tuple[float, float]:
+async def pickups(
+    counter: Countdown, put: Callable[[int], Awaitable[object]], jobs: int = PICKUPS
+) -> tuple[float, float]:
     """p50 and p99 of the ms from the call that puts a job to the handler's first line, the worker being idle."""
     times = []
-    for number in range(PICKUPS):
+    for number in range(jobs):
         counter.began.clear()
         began = time.perf_counter()
         await put(number)

@@ -25,6 +25,7 @@ from tests.benchmarks.queue.measure import (
 from tests.waiting import eventually
 
 JOBS = {"default": 600, "tuned": 4_000}
+PICKUPS = {"default": 40, "tuned": 200}
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "tuned": {"max_jobs": 500, "queue_read_limit": 2_000, "poll_delay": 0.01, "log_results": False},
@@ -81,7 +82,9 @@ async def main(url: str, mode: str) -> None:
     counter = Countdown(-1)
     async with working(pool, counter, mode):
         await asyncio.sleep(0.3)
-        figures.pickup_p50, figures.pickup_p99 = await pickups(counter, lambda _: pool.enqueue_job("nothing", TEXT))
+        figures.pickup_p50, figures.pickup_p99 = await pickups(
+            counter, lambda _: pool.enqueue_job("nothing", TEXT), PICKUPS[mode]
+        )
         figures.idle_cpu = await idle_cpu()
         figures.rss, figures.private = memory()
     answer(figures)

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
+
+from redis import Connection, RedisError
 
 from filas_local.launching import bound_to_parent
 from filas_local.servers import RedisServer, redis_binary
@@ -34,11 +37,28 @@ class Node(RedisServer):
             file.write("\n".join(self._lines) + "\n")
 
     def answers(self) -> bool:
-        """Whether it takes commands. A Sentinel knows no databases, and says so to each `SELECT`."""
+        """Whether it takes commands."""
         try:
-            return "+PONG" in self.execute("PING") if self._sentinel else super().answers()
+            return "PONG" in self.execute("PING") if self._sentinel else super().answers()
         except OSError:
             return False
+
+    def execute(self, *commands: str, database: int = 0) -> str:
+        """What it answers to `commands`. A Sentinel knows neither databases nor, of late, `QUIT`."""
+        if not self._sentinel:
+            return super().execute(*commands, database=database)
+        make: Any = Connection  # redis-py gives it no types
+        connection = make(host=self.host, port=self.port, socket_timeout=5)
+        answers = []
+        try:
+            for command in commands:
+                connection.send_command(*command.split())
+                answers.append(str(connection.read_response()))
+        except RedisError as error:
+            raise OSError(str(error)) from error
+        finally:
+            connection.disconnect()
+        return "\n".join(answers)
 
     def command(self) -> list[str]:
         """How it is started."""
@@ -103,7 +123,10 @@ def sentinels(directory: Path) -> Iterator[Sentinels]:
         _until(lambda: "master_link_status:up" in replica.execute("INFO replication"), "replication")
 
         def agreed() -> bool:
-            states = [watcher.execute(f"SENTINEL CKQUORUM {Sentinels.master_name}") for watcher in watchers]
+            try:
+                states = [watcher.execute(f"SENTINEL CKQUORUM {Sentinels.master_name}") for watcher in watchers]
+            except OSError:
+                return False  # NOQUORUM
             told = [watcher.execute(f"SENTINEL REPLICAS {Sentinels.master_name}") for watcher in watchers]
             return all("3 usable" in state for state in states) and all("replica" in one or "slave" in one
                                                                         for one in told)  # fmt: skip
