@@ -16,12 +16,12 @@ CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ 
 async def test_a_dead_flow_job_is_put_back_and_its_execution_succeeds(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Handed over, killed as a job, found as a dead letter, replayed: the message is sent, and once."""
+    """Handed over, cancelled while nobody runs it, found as a dead letter, replayed: the message is sent, and once."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         await pipeline.api("PUT", "/api/channels/console", {"type": "console"})
         await pipeline.api("PUT", "/api/flows/greeting", FLOW)
         await pipeline.api("PUT", "/api/webhooks/hi", {"flowId": "greeting", "conversation": CONVERSATION})
-        await pipeline.api("POST", "/api/queue/flow/pause")
+        pipeline.kill("flow-runner")
         body = {"from": "+5511999990000", "text": "oi", "name": "Maria"}
         handed = await pipeline.api("POST", "/api/events", {"events": [{"webhookId": "hi", "body": body}]})
         event = handed["events"][0]["eventId"]
@@ -32,23 +32,23 @@ async def test_a_dead_flow_job_is_put_back_and_its_execution_succeeds(
         job = await eventually(lambda: first("/api/queue/flow/jobs"), 30)
         execution = job["data"]["executionId"]
         await pipeline.api("POST", f"/api/jobs/{job['id']}/cancel")
+        pipeline.start("flow-runner")
         letter = await eventually(lambda: first("/api/dead-letters?queue=flow"), 30)
         assert (letter["jobId"], letter["error"]["kind"]) == (job["id"], "cancelled")
         dead = await pipeline.api("GET", f"/api/executions/{execution}")
         assert (dead["status"], dead["eventId"], dead["steps"]) == ("failed", event, [])
 
-        await pipeline.api("POST", "/api/queue/flow/resume")
         put = await pipeline.api("POST", f"/api/dead-letters/{letter['id']}/replay")
         assert (put["replay"], put["duplicate"]) == (1, False)
         assert put["jobId"] != job["id"]
 
-        async def sent() -> Any:
-            found = await first(f"/api/notifications?executionId={execution}&status=sent")
+        async def delivered() -> Any:
+            found = await first(f"/api/notifications?executionId={execution}&status=delivered")
             return found and await pipeline.api("GET", f"/api/notifications/{found['id']}")
 
-        message = await eventually(sent, 30)
+        message = await eventually(delivered, 30)
         assert (message["payload"]["text"], message["attempts"]) == ("Hello Maria", 1)
-        assert [one["outcome"] for one in message["history"]] == ["sent"]
+        assert [one["outcome"] for one in message["history"]] == ["delivered"]
         shown = await pipeline.api("GET", f"/api/executions/{execution}")
         assert (shown["status"], shown["error"]) == ("succeeded", None)
         assert [step["nodeId"] for step in shown["steps"]] == ["start", "hello"]
