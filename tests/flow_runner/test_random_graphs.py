@@ -1,21 +1,27 @@
 """Whatever the graph, and wherever its worker is killed, an execution ends, and no finished effect is repeated."""
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition import load
-from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ExecutionStatus
+from filas.jobs import FlowJob
+from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.plan import Plan
+from flow_runner.run_flow import RunFlow
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row
+from tests.flow_runner.test_conversations import OnePlan
+from tests.flow_runner.test_jobs import CONTEXT
 
 BOUNDS = {"maxSteps": 40, "maxVisitsPerNode": 8}
-MOST_TURNS = 400
+MOST_TRIES = 3000
 
 
 class Killed(Exception):
@@ -27,13 +33,23 @@ class DyingRows(MemoryRows):
 
     dies: Callable[[], bool]
 
-    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
-        if self.dies():
-            raise Killed("before the write")
-        answers = await super().checkpoint_many(checkpoints)
-        if self.dies():
-            raise Killed("after the write")
+    async def claim_many(
+        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+    ) -> list[ClaimedExecution | BaseException | None]:
+        self._may_die("before the claim")
+        answers = await super().claim_many(turns, owner, lease_s)
+        self._may_die("after the claim")
         return answers
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
+        self._may_die("before the write")
+        answers = await super().checkpoint_many(checkpoints)
+        self._may_die("after the write")
+        return answers
+
+    def _may_die(self, where: str) -> None:
+        if self.dies():
+            raise Killed(where)
 
 
 def _api(number: int, on_error: str, attempts: int, on_uncertain: str) -> dict[str, Any]:
@@ -60,6 +76,7 @@ KINDS = st.one_of(
             {"type": "set-variable", "data": {"assignments": [{"variable": "n", "value": "{{ webhook.body.no }}"}]}},
             {"type": "delay", "data": {"ms": 1000}},
             {"type": "delay", "data": {"ms": 0}},
+            {"type": "delay", "data": {"ms": 5000, "endOnReply": True}},
             {"type": "webhook", "data": {"mode": "send", "url": "https://b.example", "onError": "continue"}},
             {"type": "end", "data": {}},
         ]
@@ -81,35 +98,71 @@ def graphs(draw: st.DrawFn) -> Plan:
 
 
 class Trial:
-    """One execution, killed where `deaths` says true, point by point."""
+    """One conversation, worked on as the queue does it: a job at a time, in order, the head held while it is tried
+    again. Its worker is killed where `deaths` says true, point by point; after a job the contact may write again."""
 
-    def __init__(self, plan: Plan, deaths: list[bool], failures: list[bool]) -> None:
-        self.plan = plan
-        self._deaths, self._failures = iter(deaths), iter(failures)
+    def __init__(self, plan: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]) -> None:
+        self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
         self.harness = Harness(DyingRows)
+        self.rows = self.harness.rows.rows
         assert isinstance(self.harness.rows, DyingRows)
         self.harness.rows.dies = lambda: next(self._deaths, False)
         self.harness.outside.answer = self._answer
-        self.row: Row = self.harness.rows.add()
         self.urls: dict[str, str] = {}
+        self.tries_spent = 0
+        self.jobs: deque[FlowJob] = deque()
+        plans: Any = OnePlan(plan)
+        executions, clock = self.harness.executions, self.harness.clock
+        self._run = RunFlow(executions, plans, self.harness.engine, clock, lambda: False)
 
     async def run(self) -> None:
-        for _ in range(MOST_TURNS):
-            if self.row.status in FINAL_EXECUTION_STATUSES:
+        self._write()
+        for _ in range(MOST_TRIES):
+            self._wake()
+            if not self.jobs:
                 return
-            try:
-                await self.harness.turn(self.row, self.plan)
-            except (Killed, RetryLater):
-                self.harness.clock.advance(10)
-            self.harness.clock.advance(1)
-        raise AssertionError(f"still {self.row.status}")
+            await self._try(self.jobs[0])
+        raise AssertionError(f"still {[row.status for row in self.rows.values()]}")
+
+    async def _try(self, job: FlowJob) -> None:
+        try:
+            await self._run(CONTEXT, job)
+        except Killed:
+            self.harness.clock.advance(10)
+        except RetryLater as later:
+            self.tries_spent += later.spend_try
+            self.harness.clock.advance(later.delay_s)
+        else:
+            self.jobs.popleft()
+            if next(self._messages, False):
+                self._write()
+
+    def _write(self) -> None:
+        self._put(self.harness.rows.add())
+
+    def _put(self, row: Row) -> None:
+        self.jobs.append(FlowJob(execution_id=row.id, turn=row.turn, flow_id="flow"))
+
+    def _wake(self) -> None:
+        """What the timers do; when nothing else is to be done, time passes until then."""
+        clock = self.harness.clock
+        waiting = [row for row in self.rows.values() if row.status == "waiting-timer" and row.wake_at]
+        if waiting and not self.jobs:
+            first = min(row.wake_at for row in waiting if row.wake_at)
+            clock.advance(max(0.0, (first - clock.now()).total_seconds()))
+        for row in waiting:
+            if row.wake_at is not None and row.wake_at <= clock.now():
+                row.status, row.wake_at = "queued", None
+                self._put(row)
 
     def _answer(self, call: Call) -> Answer:
         key = call.headers["Idempotency-Key"]
-        step = self.row.steps.get(int(key.rpartition(":")[2]))
+        execution, _, seq = key.rpartition(":")
+        steps = self.rows[UUID(execution)].steps
+        step = steps.get(int(seq))
         assert step is None or step.status in ("running", "retrying"), "a finished effect is repeated"
-        unsaved = [other for other in self.urls if other != key and int(other.rpartition(":")[2]) not in self.row.steps]
-        assert not unsaved, "an earlier effect is not written yet"
+        before = [other for other in self.urls if other != key and other.startswith(execution)]
+        assert all(int(other.rpartition(":")[2]) in steps for other in before), "an earlier effect is not written yet"
         assert self.urls.setdefault(key, call.url) == call.url, "one key for two effects"
         if next(self._deaths, False):
             raise Killed("before the effect")
@@ -123,19 +176,29 @@ class Trial:
 @settings(max_examples=300, deadline=None)
 @given(
     plan=graphs(),
-    deaths=st.lists(st.sampled_from([False, False, False, True]), max_size=60),
+    deaths=st.lists(st.sampled_from([False, False, False, True]), max_size=80),
     failures=st.lists(st.booleans(), max_size=20),
+    messages=st.lists(st.booleans(), max_size=5),
 )
 def test_every_execution_ends_and_repeats_no_finished_effect(
-    plan: Plan, deaths: list[bool], failures: list[bool]
+    plan: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]
 ) -> None:
-    """Success, failure or a bound; the trace has every step once, and all of them ended."""
-    trial = Trial(plan, deaths, failures)
+    """Success, failure or a bound; the trace has every step once, and all of them ended. A message starts its own
+    execution or resumes one that waits."""
+    trial = Trial(plan, deaths, failures, messages)
     asyncio.run(trial.run())
-    steps = trial.row.steps
-    assert sorted(steps) == list(range(1, len(steps) + 1))
-    assert len(steps) <= BOUNDS["maxSteps"]
-    assert {step.status for step in steps.values()} <= {"succeeded", "failed"}
-    assert all(step.ended_at is not None for step in steps.values())
-    sent = [notification.seq for notification in trial.harness.rows.notifications.values()]
-    assert sorted(sent) == [seq for seq, step in sorted(steps.items()) if step.type == "message" and step.output]
+    assert trial.tries_spent == 0
+    for row in trial.rows.values():
+        assert row.status in FINAL_EXECUTION_STATUSES
+        assert row.steps if row.resumed is None else not row.steps
+        assert row.reply is None
+        assert sorted(row.steps) == list(range(1, len(row.steps) + 1))
+        assert len(row.steps) <= BOUNDS["maxSteps"]
+        assert {step.status for step in row.steps.values()} <= {"succeeded", "failed"}
+        assert all(step.ended_at is not None for step in row.steps.values())
+        sent = [one.seq for one in trial.harness.rows.notifications.values() if one.execution_id == row.id]
+        assert sorted(sent) == [
+            seq for seq, step in sorted(row.steps.items()) if step.type == "message" and step.output
+        ]
+    replied = Counter(row.resumed for row in trial.rows.values() if row.resumed)
+    assert set(replied.values()) <= {1}, "two replies for one wait"

@@ -205,8 +205,8 @@ class ExecutionRepository:
         """Start an execution that has ended anew as `new_id`: from its beginning, or from where it failed; in its
         own version, or in the published one; with its own trigger, or another. None if there is no such execution.
 
-        Gives what needs a job; None for a `new_id` that is there already, too. Raises Conflict for one that has not ended, that
-        keeps no position to go on from, or whose flow has no published version.
+        Gives what needs a job; None also for a `new_id` that is there already. Raises Conflict for one that has
+        not ended, that keeps no position to go on from, or whose flow has no published version.
         """
         found = await self._database.fetchrow(sql.REPLAYABLE, execution_id)
         if found is None:
