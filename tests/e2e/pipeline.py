@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -42,12 +42,16 @@ def free_port() -> int:
 
 
 class Pipeline:
-    """Starts, kills and asks the four processes. Their output goes to one file a process in `logs`."""
+    """Starts, kills and asks the four processes. Their output goes to one file a process in `logs`.
 
-    def __init__(self, redis_url: str, postgres_dsn: str, logs: Path) -> None:
+    `twice`: those of which a second one runs beside the first, under the name `NAME-2`.
+    """
+
+    def __init__(self, redis_url: str, postgres_dsn: str, logs: Path, *, twice: Sequence[str] = ()) -> None:
         redis = urlsplit(redis_url)
         self.port = free_port()
-        self.admin_ports = {name: free_port() for name in COMMANDS}
+        self._kinds = {name: name for name in COMMANDS} | {f"{name}-2": name for name in twice}
+        self.admin_ports = {name: free_port() for name in self._kinds}
         self.environment = {
             **os.environ,
             "REDIS_HOST": redis.hostname or "127.0.0.1",
@@ -59,7 +63,6 @@ class Pipeline:
             "OUTBOUND_ALLOW": "127.0.0.0/8",
             "INGEST_PORT": str(self.port),
             "LOG_FORMAT": "json",
-            **{ADMIN_PORTS[name]: str(port) for name, port in self.admin_ports.items()},
         }
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -67,9 +70,9 @@ class Pipeline:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
-        for name in COMMANDS:
+        for name in self._kinds:
             self.start(name)
-        for name in COMMANDS:
+        for name in self._kinds:
             await self.until_ready(name)
         return self
 
@@ -87,9 +90,11 @@ class Pipeline:
 
     def start(self, name: str) -> None:
         """Start the process `name` and return at once."""
+        kind = self._kinds[name]
+        environment = self.environment | {ADMIN_PORTS[kind]: str(self.admin_ports[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *COMMANDS[name]], env=self.environment, stdout=log, stderr=log
+                [sys.executable, "-m", *COMMANDS[kind]], env=environment, stdout=log, stderr=log
             )
 
     def kill(self, name: str) -> None:
