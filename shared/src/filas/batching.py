@@ -8,13 +8,51 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+class Batches(Generic[Item]):
+    """Hands on what is put, many items a call: what has come while the last call ran goes into the next one.
+
+    `work(items)` says nothing and may not raise: whoever waits for an item is told by it. At most `parallel`
+    calls of at most `limit` items are under way at a time; nothing ever waits for a batch to fill up.
+    """
+
+    def __init__(
+        self, work: Callable[[Sequence[Item]], Awaitable[None]], *, limit: int = 500, parallel: int = 1
+    ) -> None:
+        self._work = work
+        self._limit = limit
+        self._parallel = parallel
+        self._pending: list[Item] = []
+        self._running: set[asyncio.Task[None]] = set()
+
+    def put(self, item: Item) -> None:
+        """Put `item` into the next batch."""
+        self._pending.append(item)
+        if len(self._running) < self._parallel:
+            self._running.add(asyncio.create_task(self._run()))
+
+    async def drain(self) -> None:
+        """Wait until every batch that has begun or is pending is done."""
+        while self._running:
+            await asyncio.wait(set(self._running))
+
+    async def _run(self) -> None:
+        try:
+            # One turn of the event loop: the items that are ready now share the first batch.
+            await asyncio.sleep(0)
+            while self._pending:
+                batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+                await self._work(batch)
+        finally:
+            # In the same turn in which nothing was pending: an item added later must find that nobody runs.
+            if task := asyncio.current_task():
+                self._running.discard(task)
+
+
 class MicroBatcher(Generic[Item, Answer]):
-    """Turns many concurrent calls of one item into few calls of many items.
+    """Turns many concurrent calls of one item into few calls of many items, as `Batches` does.
 
     `flush(items)` answers a list as long as its items, in their order; an answer that is an exception is
     raised in the call of its item alone. When `flush` itself raises, every call of that batch gets the error.
-    At most `parallel` batches of at most `limit` items are under way at a time; nothing ever waits for a
-    batch to fill up.
     """
 
     def __init__(
@@ -25,10 +63,9 @@ class MicroBatcher(Generic[Item, Answer]):
         parallel: int = 1,
     ) -> None:
         self._flush = flush
-        self._limit = limit
-        self._parallel = parallel
-        self._pending: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._batches: Batches[tuple[Item, asyncio.Future[Answer]]] = Batches(
+            self._run_batch, limit=limit, parallel=parallel
+        )
 
     async def add(self, item: Item) -> Answer:
         """Put `item` into the next batch and wait for its answer.
@@ -36,34 +73,17 @@ class MicroBatcher(Generic[Item, Answer]):
         A caller that is cancelled takes its item out of a batch only as long as that has not begun.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._pending.append((item, future))
-        if len(self._running) < self._parallel:
-            self._start()
+        self._batches.put((item, future))
         return await future
 
     async def drain(self) -> None:
         """Wait until every batch that has begun or is pending is done."""
-        while self._running:
-            await asyncio.wait(set(self._running))
+        await self._batches.drain()
 
-    def _start(self) -> None:
-        self._running.add(asyncio.create_task(self._run()))
-
-    async def _run(self) -> None:
-        try:
-            # One turn of the event loop: the requests that are ready now share the first batch.
-            await asyncio.sleep(0)
-            while self._pending:
-                batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
-                live = [(item, future) for item, future in batch if not future.done()]
-                if live:
-                    await self._run_batch(live)
-        finally:
-            # In the same turn in which nothing was pending: an item added later must find that nobody runs.
-            if task := asyncio.current_task():
-                self._running.discard(task)
-
-    async def _run_batch(self, batch: list[tuple[Item, "asyncio.Future[Answer]"]]) -> None:
+    async def _run_batch(self, items: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> None:
+        batch = [(item, future) for item, future in items if not future.done()]
+        if not batch:
+            return
         answers: Sequence[Answer | BaseException]
         try:
             answers = await self._flush([item for item, _ in batch])

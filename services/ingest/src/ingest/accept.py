@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from filas.batching import MicroBatcher
+from filas.batching import Batches
 from filas.errors import FilasError, StoreUnavailable
 from filas.logs import get_logger
 from filas.metrics import WEBHOOK_BATCH_SIZE
@@ -52,19 +52,23 @@ class Arrival:
     job: Callable[[bool], NewJob]
 
 
-@dataclass(frozen=True, slots=True)
-class _Put:
-    job: NewJob
-    recorded: bool
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Receipt:
     """What the sender is told. Of a duplicate: the first one's ids."""
 
     event_id: UUID
     job_id: str
     duplicate: bool
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An arrival on its way. `recorded`: its event is in Postgres; `job` is known from then on."""
+
+    arrival: Arrival
+    receipt: "asyncio.Future[Receipt]"
+    recorded: bool = False
+    job: NewJob | None = None
 
 
 class Acceptor:
@@ -76,78 +80,120 @@ class Acceptor:
         self._timeout_s = timeout_s
         self._postgres_away_until = 0.0
         self._redis_away_until = 0.0
-        self._writes: MicroBatcher[NewEvent, EventReceipt] = MicroBatcher(self._write, limit=limit)
-        self._puts: MicroBatcher[_Put, EnqueueOutcome] = MicroBatcher(self._put, limit=limit)
+        self._writes: Batches[_Waiting] = Batches(self._write, limit=limit)
+        self._puts: Batches[_Waiting] = Batches(self._put, limit=limit)
 
-    async def accept(self, arrival: Arrival) -> Receipt:
+    def accept(self, arrival: Arrival) -> "asyncio.Future[Receipt]":
         """Write the event, then put its job.
 
-        Raises StoreUnavailable when neither store takes it, and NotStorable when this very event can't be.
+        The future raises StoreUnavailable when neither store takes it, and NotStorable when this very event
+        can't be.
         """
-        event = arrival.event
-        recorded = True
-        try:
-            receipt = await self._writes.add(event)
-        except StoreUnavailable:
-            recorded = False
-        else:
-            if receipt.duplicate:
-                # Whoever came first has put the job, or the relay will.
-                return Receipt(receipt.id, WEBHOOKS.job_id(str(receipt.id)), True)
-        job = arrival.job(recorded)
-        try:
-            outcome = await self._puts.add(_Put(job, recorded))
-        except StoreUnavailable:
-            if not recorded:
-                raise
-            return Receipt(event.id, job.job_id, False)  # the relay puts it when Redis is back
-        if outcome is EnqueueOutcome.REFUSED:
-            raise NotStorable("this request can't be put into a queue")
-        # A job under this id was there already: with Postgres away, that is how a duplicate shows.
-        return Receipt(event.id, job.job_id, not recorded and outcome is EnqueueOutcome.DUPLICATE)
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._writes.put(_Waiting(arrival, receipt))
+        return receipt
 
     async def accept_many(self, arrivals: Sequence[Arrival]) -> list[Receipt | BaseException]:
         """Accept each of `arrivals`, in their order; an answer that is an exception is that of its arrival alone."""
-        if len(arrivals) == 1:
-            try:
-                return [await self.accept(arrivals[0])]
-            except Exception as error:  # the caller's to tell apart, as with many
-                return [error]
-        tasks = [asyncio.ensure_future(self.accept(arrival)) for arrival in arrivals]
-        return await asyncio.gather(*tasks, return_exceptions=True)
+        return await asyncio.gather(*map(self.accept, arrivals), return_exceptions=True)
 
     async def drain(self) -> None:
         """Wait until whatever is under way has its answer."""
         await self._writes.drain()
         await self._puts.drain()
 
-    async def _write(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | BaseException]:
+    async def _write(self, batch: Sequence[_Waiting]) -> None:
+        """Write the events of a batch, and hand on what needs a job."""
+        batch = [waiting for waiting in batch if not waiting.receipt.done()]
+        try:
+            answers = await self._insert([waiting.arrival.event for waiting in batch])
+        except StoreUnavailable:
+            for waiting in batch:
+                self._hand_on(waiting, recorded=False)
+            return
+        except Exception as error:  # the callers' to handle: each gets it
+            _fail(batch, error)
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, EventReceipt):
+                if answer.duplicate:
+                    # Whoever came first has put the job, or the relay will.
+                    _tell(waiting, Receipt(answer.id, WEBHOOKS.job_id(str(answer.id)), True))
+                else:
+                    self._hand_on(waiting, recorded=True)
+            elif isinstance(answer, StoreUnavailable):
+                self._hand_on(waiting, recorded=False)
+            else:
+                _fail([waiting], _not_storable(waiting.arrival.event, answer))
+
+    async def _insert(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         if time.monotonic() < self._postgres_away_until:
             raise StoreUnavailable("postgres", "it has failed within the last second")
         WEBHOOK_BATCH_SIZE.observe(len(events))
         try:
             async with asyncio.timeout(self._timeout_s):
-                answers = await self._events.insert_many(list(events))
+                return await self._events.insert_many(events)
         except (StoreUnavailable, TimeoutError) as error:
             self._postgres_away_until = time.monotonic() + AWAY_S
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
             log.warning("acceptance.postgres_away", reason=reason, events=len(events))
             raise StoreUnavailable("postgres", reason) from None
-        return [_answer(event, answer) for event, answer in zip(events, answers, strict=True)]
 
-    async def _put(self, puts: Sequence[_Put]) -> Sequence[EnqueueOutcome]:
-        """Put a batch. What is in Postgres already waits for no Redis that is away; the rest has nothing else."""
-        can_wait = all(put.recorded for put in puts)
+    def _hand_on(self, waiting: _Waiting, *, recorded: bool) -> None:
+        waiting.recorded = recorded
+        try:
+            waiting.job = waiting.arrival.job(recorded)
+        except Exception as error:  # this one's, not its neighbours'
+            _fail([waiting], error)
+        else:
+            self._puts.put(waiting)
+
+    async def _put(self, batch: Sequence[_Waiting]) -> None:
+        """Put the jobs of a batch."""
+        jobs = [waiting.job for waiting in batch if waiting.job is not None]
+        try:
+            outcomes = await self._enqueue(jobs, can_wait=all(waiting.recorded for waiting in batch))
+        except StoreUnavailable as error:
+            for waiting, job in zip(batch, jobs, strict=True):
+                if waiting.recorded:  # the relay puts it when Redis is back
+                    _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, False))
+                else:
+                    _fail([waiting], error)
+            return
+        except Exception as error:  # the callers' to handle: each gets it
+            _fail(batch, error)
+            return
+        for waiting, job, outcome in zip(batch, jobs, outcomes, strict=True):
+            if outcome is EnqueueOutcome.REFUSED:
+                _fail([waiting], NotStorable("this request can't be put into a queue"))
+                continue
+            # A job under this id was there already: with Postgres away, that is how a duplicate shows.
+            duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
+            _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, duplicate))
+
+    async def _enqueue(self, jobs: Sequence[NewJob], *, can_wait: bool) -> Sequence[EnqueueOutcome]:
+        """What is in Postgres already (`can_wait`) waits for no Redis that is away; the rest has nothing else."""
         if can_wait and time.monotonic() < self._redis_away_until:
             raise StoreUnavailable("redis", "it has failed within the last second")
         try:
             async with asyncio.timeout(self._timeout_s if can_wait else None):
-                return await self._jobs.enqueue_many([put.job for put in puts])
+                return await self._jobs.enqueue_many(jobs)
         except (StoreUnavailable, TimeoutError) as error:
             self._redis_away_until = time.monotonic() + AWAY_S
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
-            log.warning("acceptance.redis_away", reason=reason, jobs=len(puts))
+            log.warning("acceptance.redis_away", reason=reason, jobs=len(jobs))
             raise StoreUnavailable("redis", reason) from None
+
+
+def _tell(waiting: _Waiting, receipt: Receipt) -> None:
+    if not waiting.receipt.done():
+        waiting.receipt.set_result(receipt)
+
+
+def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.receipt.done():
+            waiting.receipt.set_exception(error)
 
 
 def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
@@ -164,8 +210,6 @@ def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
     return next((receipt for receipt in receipts if not receipt.duplicate), receipts[0])
 
 
-def _answer(event: NewEvent, answer: EventReceipt | Exception) -> EventReceipt | BaseException:
-    if isinstance(answer, EventReceipt | StoreUnavailable):
-        return answer
-    log.error("acceptance.not_storable", webhook_id=event.webhook_id, event_id=str(event.id), error=str(answer)[:200])
+def _not_storable(event: NewEvent, error: Exception) -> NotStorable:
+    log.error("acceptance.not_storable", webhook_id=event.webhook_id, event_id=str(event.id), error=str(error)[:200])
     return NotStorable("this request can't be stored")
