@@ -1,25 +1,18 @@
 """Events: what was accepted, searched and shown, and processed once more."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from filas.models import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
-from ingest.api.refusals import absent, conflict, invalid_field, row_id
+from ingest.api.refusals import absent, conflict, row_id
 from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
 
 MAX_REPLAYS = 100
 
-Moment = Annotated[
-    str,
-    msgspec.Meta(
-        description="ISO 8601 with a zone, such as 2026-11-22T12:00:00Z.",
-        extra_json_schema={"format": "date-time"},
-    ),
-]
-"""Text until the handler reads it: in a query msgspec would take any number for seconds since 1970."""
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with a zone, such as 2026-11-22T12:00:00Z.")]
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
@@ -39,27 +32,14 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     job_ids: list[str]
 
 
-def moment(name: str, text: str | None) -> datetime | None:
-    """The time that the parameter `name` gives, in UTC; 422 where it is none."""
-    if text is None:
-        return None
-    try:
-        read: datetime = msgspec.convert(text, Annotated[datetime, msgspec.Meta(tz=True)])
-        return read.astimezone(UTC)
-    except msgspec.ValidationError as error:
-        raise invalid_field(name, str(error)) from None
-    except OverflowError:
-        raise invalid_field(name, "in UTC it is outside of the years 1 to 9999") from None
-
-
 async def list_events(call: Call[None, EventsQuery]) -> Answer:
     """List events, the newest first."""
     query = call.query
     page = await call.context.events.search(
         webhook_id=query.webhook_id,
         status=query.status,
-        since=moment("since", query.since),
-        until=moment("until", query.until),
+        since=query.since,
+        until=query.until,
         cursor=query.cursor,
         limit=query.limit,
     )

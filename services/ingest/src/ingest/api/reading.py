@@ -1,10 +1,12 @@
 """From a request's bytes to the validated body and query of its route."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import fields
 
 from ingest.api.refusals import FieldError, Refusal, invalid, invalid_field
 from ingest.api.table import QueryT, Route
@@ -61,7 +63,21 @@ def parse_query(route: Route[Any, QueryT], pairs: Iterable[tuple[str, str]]) -> 
             raise invalid_field(name, "given more than once")
         found[name] = value
     query: QueryT = _convert(found, route.query, strict=False)
+    for field in fields(query):
+        value = getattr(query, field.name)
+        if isinstance(value, datetime):
+            _check_time(field.encode_name, found[field.encode_name], value)
     return query
+
+
+def _check_time(name: str, text: str, time: datetime) -> None:
+    """Refuses a bare number, which msgspec takes for seconds since 1970, and a time that UTC has no date for."""
+    if ":" not in text:
+        raise invalid_field(name, "Invalid RFC3339 encoded datetime")
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        raise invalid_field(name, "in UTC it is outside of the years 1 to 9999") from None
 
 
 def _convert(document: Any, expected: Any, *, strict: bool) -> Any:
