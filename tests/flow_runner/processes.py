@@ -68,9 +68,9 @@ class Stores:
         self.database = database
         self._producer = producer
 
-    async def start(self, count: int = 1, contact: str | None = None) -> list[UUID]:
+    async def start(self, count: int = 1, contact: str | None = None, prefix: str = "contact") -> list[UUID]:
         """Executions of the flow `flow`, each with its job; each in a conversation of its own unless given."""
-        starts = [self._new(contact or f"contact-{number}") for number in range(count)]
+        starts = [self._new(contact or f"{prefix}-{number}") for number in range(count)]
         due: list[DueExecution] = []
         for answer in await self.executions.start_many(starts):
             assert not isinstance(answer, BaseException), answer
@@ -129,7 +129,7 @@ async def stores(postgres: str, redis: str) -> AsyncIterator[Stores]:
 class Process:
     """`python -m flow_runner`."""
 
-    def __init__(self, postgres: str, redis: str) -> None:
+    def __init__(self, postgres: str, redis: str, **environ: str) -> None:
         address = urlsplit(redis)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -143,6 +143,7 @@ class Process:
             "FLOW_RUNNER_ADMIN_PORT": str(self.port),
             "OUTBOUND_ALLOW": "127.0.0.0/8",
             "LOG_FORMAT": "console",
+            **environ,
         }
         self._process: asyncio.subprocess.Process | None = None
 
@@ -165,9 +166,9 @@ class Process:
 
 
 @asynccontextmanager
-async def running(postgres: str, redis: str) -> AsyncIterator[Process]:
+async def running(postgres: str, redis: str, **environ: str) -> AsyncIterator[Process]:
     """A process that runs, and is killed in the end if it still does."""
-    process = await Process(postgres, redis).start()
+    process = await Process(postgres, redis, **environ).start()
     try:
         yield process
     finally:

@@ -170,6 +170,24 @@ async def test_an_execution_cancelled_as_it_begins_to_wait_ends_in_its_own_job()
     assert (harness.rows.notifications, step(row, "wait").status) == ({}, "cancelled")
 
 
+async def test_what_is_interrupted_need_not_wait_for_its_lease() -> None:
+    """Redis was emptied, say, and the queue stops what ran: the next renewal ends the lease in Postgres."""
+    harness = Harness()
+    run = running(harness, chain(CALL))
+    row = harness.rows.add()
+    harness.outside.hold()
+    task = asyncio.create_task(run(CONTEXT, job(row)))
+    await harness.outside.called()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    with pytest.raises(RetryLater):
+        await harness.executions.claim(row.id, 1)
+    await harness.executions.renew_once()
+    claimed = await harness.executions.claim(row.id, 1)
+    assert claimed is not None
+    assert claimed.status_before == "running"
+
+
 class AwayOutbox:
     """Redis is away for what a checkpoint calls for, then back."""
 

@@ -5,11 +5,12 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
+import pytest
 
 from filas.models import ExecutionWithSteps
 from filas_local.servers import PostgresServer, RedisServer
 from tests.flow_runner.harness import chain, flow, node
-from tests.flow_runner.processes import receiving, running, stores
+from tests.flow_runner.processes import Stores, receiving, running, stores
 from tests.waiting import eventually
 
 HI = node("hi", "message", text="Olá {{ vars.nome }}!")
@@ -88,6 +89,57 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
     async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url):
         done = await store.finished(executions)
     assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "wait", "hi"))}
+
+
+COUNTS = """
+select count(*) filter (where status = 'waiting-timer') as waiting,
+    count(*) filter (where status = 'running') as running
+from executions"""
+
+LATENESS = """
+select max(extract(epoch from ended_at - (input->>'until')::timestamptz))::float8 from steps where type = 'delay'"""
+
+
+@pytest.mark.timeout(180)
+async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str, own_redis: RedisServer) -> None:
+    """1,000 wait and 1,000 run when it happens: all finish once, and the waits end in their time."""
+    many = 1000
+    waits = node(
+        "waits",
+        "condition",
+        rules=[{"variable": "{{ conversation.contact }}", "operator": "starts-with", "value": "w"}],
+    )
+    wait = node("wait", "delay", ms=25_000)
+    async with receiving() as receiver, stores(postgres_dsn, own_redis.url) as store:
+        edges = "start>waits waits.true>wait wait>hi waits.false>call call>hi"
+        call = _call(receiver.url)
+        call["data"] |= {"timeoutMs": 40_000}
+        await store.put_flow(flow(waits, wait, call, HI, edges=edges, variables=NAME))
+        async with running(postgres_dsn, own_redis.url, FLOW_RUNNER_CONCURRENCY=str(2 * many)):
+            receiver.gate.clear()
+            executions = [*await store.start(many, prefix="waiting"), *await store.start(many, prefix="running")]
+
+            async def all_under_way() -> bool:
+                row = await store.database.fetchrow(COUNTS)
+                return row is not None and (row["waiting"], row["running"]) == (many, many)
+
+            await eventually(all_under_way, 25)
+            own_redis.execute("FLUSHALL")
+            receiver.gate.set()
+            await eventually(lambda: _all_ended(store, 2 * many), 120)
+            late_s = await store.database.fetchval(LATENESS)
+        done = Counter([(each.status, *_visited(each)) for each in [await store.get(one) for one in executions]])
+        assert done == {
+            ("succeeded", "start", "waits", "wait", "hi"): many,
+            ("succeeded", "start", "waits", "call", "hi"): many,
+        }
+        assert len(set(receiver.calls)) == many, "a call was made under two keys"
+        assert await store.database.fetchval("select count(*) from notifications") == 2 * many
+        assert late_s < 5
+
+
+async def _all_ended(store: Stores, count: int) -> bool:
+    return bool(await store.database.fetchval("select count(*) = $1 from executions where ended_at is not null", count))
 
 
 async def test_a_stopped_process_hands_its_executions_on(postgres_dsn: str, redis_url: str) -> None:

@@ -5,6 +5,7 @@ dies in between, or Redis is away, the relay finds the rows.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -73,6 +74,7 @@ class Executions:
         self._lease_s = lease_s
         self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
         self._lost: set[tuple[UUID, int]] = set()
+        self._let_go: set[tuple[UUID, int]] = set()
         self._cancelling: set[UUID] = set()
         self._unput: set[UUID] = set()
         self._claims: MicroBatcher[tuple[UUID, int], ClaimedExecution | None] = MicroBatcher(
@@ -139,6 +141,7 @@ class Executions:
         except asyncio.CancelledError:
             if key in self._lost and task.uncancel() == 0:
                 raise LeaseLost(f"execution {claimed.id}") from None
+            self._let_go.add(key)
             raise
         finally:
             self._held.pop(key, None)
@@ -152,11 +155,12 @@ class Executions:
             await self.renew_once()
 
     async def renew_once(self) -> None:
-        """Renews what is held now, and stops what is not ours any more."""
+        """Renews what is held now, and stops what is not ours any more; ends the leases of what was interrupted."""
         held = list(self._held)
-        if not held:
-            return
         try:
+            await self._release()
+            if not held:
+                return
             kept = await self._rows.renew(held, self._lease_s)
             self._cancelling = await self._rows.cancelling([execution_id for execution_id, _ in held])
         except StoreUnavailable as error:
@@ -170,9 +174,18 @@ class Executions:
         return execution_id in self._cancelling
 
     async def drain(self) -> None:
-        """Waits for the statements under way."""
+        """Waits for the statements under way, and ends the leases of what was interrupted."""
         await self._claims.drain()
         await self._checkpoints.drain()
+        with contextlib.suppress(StoreUnavailable):
+            await self._release()
+
+    async def _release(self) -> None:
+        """Whoever comes next need not wait until these leases run out: the job's own lease was lost, or its time was
+        up, and nothing of the execution runs here."""
+        if self._let_go:
+            released, self._let_go = self._let_go, set()
+            await self._rows.renew(list(released), 0.0)
 
     def _stop(self, lost: Iterable[tuple[UUID, int]]) -> None:
         for key in lost:
