@@ -99,6 +99,7 @@ CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("newer schema", "schemaVersion", 2, None, "schemaVersion", "2"),
     ("misspelled field of the flow", "varables", [], None, "varables", "not a field"),
     ("bound below one", "settings.maxSteps", 0, None, "settings.maxSteps", ">= 1"),
+    ("name that no column holds", "name", "a\x00b", None, "name", "regex"),
     ("variable named wrongly", "variables.0.name", "a b", None, "variables[0].name", "regex"),
     ("default of another type", "variables.0.default", [1], None, "variables[0].default", "string"),
     ("nodes is no list", "nodes", {}, None, "nodes", "array"),

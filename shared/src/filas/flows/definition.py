@@ -63,7 +63,7 @@ class FlowHead(Part, frozen=True, kw_only=True):
     """The fields of a definition; `id`, `description` and React Flow's `viewport` mean nothing to the engine."""
 
     schema_version: Literal[1] = 1
-    name: Annotated[str, Meta(max_length=200)] = ""
+    name: Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")] = ""
     description: Any = None
     id: Any = None
     viewport: Any = None
