@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.providers.message import IncomingMessage
-from ingest.providers.meta import Meta, duplicate_key
+from ingest.providers.message import IncomingMessage, Part
+from ingest.providers.meta import Meta
 
 META = Meta()
 
@@ -47,9 +47,8 @@ def test_a_text_message() -> None:
     assert META.messages(body) == [
         IncomingMessage(id="wamid.1", kind="text", text="oi", contact="5511", sent_at=1_749_416_383_000)
     ]
-    assert duplicate_key(body) == "wamid.1"
     assert META.channel(body) == "whatsapp"
-    assert META.split(body) == [body]
+    assert META.parts(body) == [Part(body, "wamid.1", "5511")]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +85,8 @@ def test_statuses_are_no_messages_and_each_state_has_a_key() -> None:
     """`delivered` and `read` of one message are two events."""
     body = whatsapp(statuses=[DELIVERED])
     assert META.messages(body) == []
-    assert duplicate_key(body) == "wamid.OUT:delivered"
+    (part,) = META.parts(body)
+    assert (part.key, part.contact) == ("wamid.OUT:delivered", None)
 
 
 def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
@@ -96,18 +96,19 @@ def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
         text_message("5522", "b", "w2"),
         text_message("5511", "c", "w3"),
     )
-    parts = META.split(whatsapp(one, two, three, statuses=[DELIVERED]))
-    assert [duplicate_key(part) for part in parts] == ["w1", "w2", "w3", "wamid.OUT:delivered"]
-    assert parts[:3] == [whatsapp(one), whatsapp(two), whatsapp(three)]
-    assert parts[3] == whatsapp(statuses=[DELIVERED])
-    assert [message.contact for part in parts for message in META.messages(part)] == ["5511", "5522", "5511"]
+    parts = META.parts(whatsapp(one, two, three, statuses=[DELIVERED]))
+    assert [part.key for part in parts] == ["w1", "w2", "w3", "wamid.OUT:delivered"]
+    assert [part.document for part in parts[:3]] == [whatsapp(one), whatsapp(two), whatsapp(three)]
+    assert parts[3].document == whatsapp(statuses=[DELIVERED])
+    assert [part.contact for part in parts] == ["5511", "5522", "5511", None]
 
 
 def test_a_split_part_equals_the_body_that_carries_it_alone() -> None:
     """So a message is the same event, whether it comes in a batch or by itself."""
     alone = whatsapp(text_message("5511", "a", "w1"))
-    in_batch = META.split(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2")))[0]
-    assert in_batch == alone
+    in_batch = META.parts(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2")))[0]
+    assert in_batch.document == alone
+    assert META.parts(alone) == [in_batch]
 
 
 def test_messenger_and_instagram() -> None:
@@ -125,7 +126,12 @@ def test_messenger_and_instagram() -> None:
         IncomingMessage(id="m2", kind="image", text=None, contact="78", media_url="https://cdn.example/1"),
         IncomingMessage(id="m4", kind="text", text="Start", contact="79"),
     ]
-    assert [duplicate_key(part) for part in META.split(body)] == ["m1", "m2", "m3", "m4"]
+    assert [(part.key, part.contact) for part in META.parts(body)] == [
+        ("m1", "77"),
+        ("m2", "78"),
+        ("m3", None),
+        ("m4", "79"),
+    ]
     assert META.channel(body) == "messenger"
     assert META.channel(messenger(hello, kind="instagram")) == "instagram"
 
@@ -151,14 +157,13 @@ def test_no_document_makes_the_reader_raise(document: Any) -> None:
     """A signed body of a shape that nobody has documented is still accepted."""
     META.messages(document)
     META.channel(document)
-    duplicate_key(document)
-    assert META.split(document)
+    assert META.parts(document)
 
 
 @given(value=_JSON)
 def test_nor_does_one_that_is_almost_right(value: Any) -> None:
-    """The same, deeper inside."""
+    """The same, deeper inside; and a part has the contact of its message."""
     document = {"entry": [{"changes": [{"value": {"messages": [value], "contacts": value}}], "messaging": [value]}]}
-    for part in META.split(document):
-        META.messages(part)
-        duplicate_key(part)
+    for part in META.parts(document):
+        messages = META.messages(part.document)
+        assert part.contact == (messages[0].contact if messages else None)

@@ -135,7 +135,8 @@ TWILIO: list[tuple[dict[str, Any], IncomingMessage | None]] = [
 def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: IncomingMessage | None) -> None:
     """Contact, kind, words, medium and time; and its job runs in the order of its conversation."""
     assert PROVIDERS[provider].messages(document) == ([] if expected is None else [expected])
-    assert PROVIDERS[provider].split(document) == [document]
+    (part,) = PROVIDERS[provider].parts(document)
+    assert (part.document, part.contact) == (document, expected and expected.contact)
     group = None if expected is None else f"{provider}:{expected.contact}"
     assert ConversationReader(provider, None).group("w", {"body": document}) == group
 
@@ -203,7 +204,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 def test_any_document_is_read(provider: str, document: Any) -> None:
     """Nothing in it raises, and what is found can be stored."""
     reader = PROVIDERS[provider]
-    reader.split(document)
+    assert reader.parts(document)
     reader.statuses(document)
     reader.channel(document)
     for found in reader.messages(document):

@@ -12,6 +12,7 @@ from ingest import content, dedupe
 from ingest.accept import Arrival
 from ingest.directory import ReadyWebhook
 from ingest.event_jobs import new_job
+from ingest.providers.message import Part
 from ingest.refusals import Refusal
 from ingest.verify.scheme import Presented
 
@@ -50,21 +51,24 @@ class Reader:
             whole = content.read(self.content_type, body, demands_json=demands_json)
         except content.UnreadableBody as error:
             raise Refusal(415, "not-json", str(error)) from None
-        parts = ready.provider.split(whole.document) if ready.provider is not None else [whole.document]
+        if ready.provider is None:
+            return [self._arrival(whole, body, None, None)]
+        parts = ready.provider.parts(whole.document)
         if len(parts) == 1:
-            return [self._arrival(whole, body, None)]
-        bodies = [msgspec.json.encode(part) for part in parts]
+            return [self._arrival(whole, body, parts[0], None)]
+        bodies = [msgspec.json.encode(part.document) for part in parts]
         if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
             raise Refusal(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
         return [
-            self._arrival(content.Content("json", part, msgspec.Raw(encoded)), encoded, number)
+            self._arrival(content.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number)
             for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))
         ]
 
-    def _arrival(self, part: content.Content, body: bytes, number: int | None) -> Arrival:
+    def _arrival(self, read: content.Content, body: bytes, part: Part | None, number: int | None) -> Arrival:
+        """The arrival of a request without parts, of a part that is the whole body, or of the part `number`."""
         webhook = self.ready.webhook
-        key = self._duplicate_key(part.document, number)
-        scope = {"body": part.document, "headers": self.headers, "queryParams": self.query}
+        key = self._duplicate_key(read.document, part, number)
+        scope = {"body": read.document, "headers": self.headers, "queryParams": self.query}
         event = NewEvent(
             id=new_id() if key is None else event_id(webhook.id, key),
             webhook_id=webhook.id,
@@ -77,18 +81,18 @@ class Reader:
             content_type=self.content_type,
             remote_address=self.address,
             duplicate_key=key,
-            group_key=self.ready.conversation.group(webhook.id, scope),
+            group_key=self.ready.conversation.group(webhook.id, scope, part),
             config=self.ready.under_json,
             received_at=datetime.fromtimestamp(self.presented.now, UTC),
         )
         return Arrival(
             event,
             lambda recorded: new_job(
-                event, self.ready.under, part, headers=self.headers, query=self.query, recorded=recorded
+                event, self.ready.under, read, headers=self.headers, query=self.query, recorded=recorded
             ),
         )
 
-    def _duplicate_key(self, document: Any, number: int | None) -> str | None:
+    def _duplicate_key(self, document: Any, part: Part | None, number: int | None) -> str | None:
         """As stated, else as the webhook's `dedupe` says, else as its provider does. To the first two a part adds
         its number."""
         ready = self.ready
@@ -99,5 +103,6 @@ class Reader:
             if key is not None and number is not None:
                 key = f"{key}#{number}"
         else:
-            key = ready.scheme.duplicate_key(self.presented, document) if ready.scheme is not None else None
+            found = part.key if part is not None else None
+            key = ready.scheme.duplicate_key(self.presented, document, found) if ready.scheme is not None else found
         return None if key is None else dedupe.bounded(key)

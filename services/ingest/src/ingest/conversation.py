@@ -9,7 +9,7 @@ import msgspec
 
 from filas.errors import PermanentError
 from filas.models import ConversationRule
-from ingest.providers.message import IncomingMessage, IncomingStatus, Provider, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingStatus, Part, Provider, clean_contact
 from ingest.providers.registry import PROVIDERS
 
 _PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
@@ -102,26 +102,29 @@ class ConversationReader:
         channel = self._value(self._channel, scope) or self._provider.channel(body)
         return [(channel, status) for status in self._provider.statuses(body)]
 
-    def group(self, webhook_id: str, scope: Scope) -> str | None:
+    def group(self, webhook_id: str, scope: Scope, part: Part | None = None) -> str | None:
         """The group key of the event's job, None where nothing needs an order.
 
-        A contact that takes a real template isn't known yet, so its whole webhook is one group.
+        `part` is the event's body as its provider has read it already. A contact that takes a real template
+        isn't known yet, so its whole webhook is one group.
         """
         if not self._has_conversation:
             return None
         if not self._is_direct:
             return f"webhook:{webhook_id}"
-        channel, contact = self._known(scope)
+        channel, contact = self._known(scope, part)
         return group_of(channel, contact) if channel is not None and contact is not None else None
 
-    def _known(self, scope: Scope) -> tuple[str | None, str | None]:
+    def _known(self, scope: Scope, part: Part | None) -> tuple[str | None, str | None]:
         if self._provider is None:
             return self._value(self._channel, scope), self._value(self._contact, scope)
         body = scope["body"]
-        for message in self._provider.messages(body):
-            channel = self._value(self._channel, scope) or self._provider.channel(body)
-            return channel, self._value(self._contact, scope) or message.contact
-        return None, None
+        parts = self._provider.parts(body) if part is None else [part]
+        contact = next((one.contact for one in parts if one.contact is not None), None)
+        if contact is None:
+            return None, None
+        channel = self._value(self._channel, scope) or self._provider.channel(body)
+        return channel, self._value(self._contact, scope) or contact
 
     def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> Turn:
         channel = self._value(self._channel, scope) or usual_channel

@@ -1,5 +1,7 @@
 """A message of a contact, whichever provider brought it."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -39,11 +41,21 @@ class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     at: int | None = None
 
 
+@dataclass(slots=True)
+class Part:
+    """A message or status of a body, as a body of its own. `key` tells it from all others, its repetitions aside;
+    `contact` has written it: None for a status."""
+
+    document: Any
+    key: str | None
+    contact: str | None
+
+
 class Provider(Protocol):
     """How to read the bodies of one `auth.type`. None of it raises, whatever the document is."""
 
-    def split(self, document: Any) -> list[Any]:
-        """The documents that `document` is made of: one a message or status, each like a body of its own."""
+    def parts(self, document: Any) -> list[Part]:
+        """What `document` is made of, in order: at least one part."""
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The messages of contacts in `document`: statuses and echoes are none."""
@@ -53,6 +65,14 @@ class Provider(Protocol):
 
     def channel(self, document: Any) -> str:
         """The channel over which to answer unless the webhook names one."""
+
+
+def whole(
+    document: Any, key: Callable[[Any], str | None], messages: Callable[[Any], Sequence[IncomingMessage]]
+) -> list[Part]:
+    """The parts of a document that is always one, by its reader's two questions."""
+    contact = next((message.contact for message in messages(document)), None)
+    return [Part(document, key(document), contact)]
 
 
 def clean_contact(value: object) -> str | None:

@@ -5,7 +5,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, clean_contact
+from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, Part, clean_contact
 from ingest.providers.reading import milliseconds, object_of, objects, text_of
 
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
@@ -27,20 +27,23 @@ class _Item:
 class Meta:
     """Reads the bodies that Meta posts."""
 
-    def split(self, document: Any) -> list[Any]:
-        """One document a message or status, in their order, each with its own contact's profile alone."""
+    def parts(self, document: Any) -> list[Part]:
+        """One a message or status, in their order, each with its own contact's profile alone."""
         items = _items(document)
-        if len(items) < 2:
-            return [document]
-        return [_alone(document, item) for item in items]
+        if not items:
+            return [Part(document, None, None)]
+        if len(items) == 1:
+            return [Part(document, _key_of(items[0]), _contact_of(items[0]))]
+        return [Part(_alone(document, item), _key_of(item), _contact_of(item)) for item in items]
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """Every message with an id and a sender."""
         found: list[IncomingMessage] = []
         for item in _items(document):
-            message = _of_whatsapp(item) if item.list_name == "messages" else _of_messenger(item)
-            if message is not None:
-                found.append(message)
+            identity, contact = _key_of(item), _contact_of(item)
+            if identity is not None and contact is not None:
+                of_item = _of_whatsapp if item.list_name == "messages" else _of_messenger
+                found.append(of_item(identity, contact, item.content))
         return found
 
     def statuses(self, document: Any) -> list[IncomingStatus]:
@@ -58,35 +61,57 @@ class Meta:
         return _CHANNELS.get(kind, "whatsapp") if isinstance(kind, str) else "whatsapp"
 
 
-def duplicate_key(document: Any) -> str | None:
-    """A message's id, or a status's id and state. None for a document of none, or of several."""
-    items = _items(document)
-    if len(items) != 1:
-        return None
-    item = items[0]
-    content = item.content
+def _items(document: Any) -> list[_Item]:
+    """Every message and status in their order. A part of every request, so plainly written."""
+    found: list[_Item] = []
+    entries = document.get("entry") if isinstance(document, dict) else None
+    if isinstance(entries, list):
+        for entry in entries:
+            if isinstance(entry, dict):
+                if "changes" in entry:
+                    _add_changes(entry, entry["changes"], found)
+                if "messaging" in entry:
+                    found += [_Item(entry, None, "messaging", content) for content in objects(entry["messaging"])]
+    return found
+
+
+def _add_changes(entry: dict[str, Any], changes: Any, found: list[_Item]) -> None:
+    if not isinstance(changes, list):
+        return
+    for change in changes:
+        value = change.get("value") if isinstance(change, dict) else None
+        if isinstance(value, dict):
+            for name in _LISTS:
+                contents = value.get(name)
+                if isinstance(contents, list):
+                    found += [_Item(entry, change, name, content) for content in contents if isinstance(content, dict)]
+
+
+def _key_of(item: _Item) -> str | None:
+    """A message's id, or a status's id and state."""
     if item.list_name == "messaging":
-        content = object_of(content.get("message")) or object_of(content.get("postback"))
-        return text_of(content.get("mid"))
-    identity = text_of(content.get("id"))
+        return _messenger_id(item.content)
+    identity = text_of(item.content.get("id"))
     if identity is None or item.list_name == "messages":
         return identity
-    return f"{identity}:{content.get('status')}"
+    return f"{identity}:{item.content.get('status')}"
 
 
-def _items(document: Any) -> list[_Item]:
-    """Every message and status in their order. Asked several times a request, so plainly written."""
-    found: list[_Item] = []
-    for entry in objects(document.get("entry") if isinstance(document, dict) else None):
-        for change in objects(entry.get("changes")):
-            value = change.get("value")
-            if isinstance(value, dict):
-                for name in _LISTS:
-                    if name in value:
-                        found += [_Item(entry, change, name, content) for content in objects(value[name])]
-        if "messaging" in entry:
-            found += [_Item(entry, None, "messaging", content) for content in objects(entry["messaging"])]
-    return found
+def _contact_of(item: _Item) -> str | None:
+    """Who has written the message; None for a status, an echo, and what has no id."""
+    if item.list_name == "statuses" or _key_of(item) is None:
+        return None
+    if item.list_name == "messages":
+        return clean_contact(item.content.get("from"))
+    if object_of(item.content.get("message")).get("is_echo"):
+        return None
+    return clean_contact(object_of(item.content.get("sender")).get("id"))
+
+
+def _messenger_id(content: dict[str, Any]) -> str | None:
+    return text_of(object_of(content.get("message")).get("mid")) or text_of(
+        object_of(content.get("postback")).get("mid")
+    )
 
 
 def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
@@ -105,11 +130,7 @@ def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
     return {**document, "entry": [entry]}
 
 
-def _of_whatsapp(item: _Item) -> IncomingMessage | None:
-    content = item.content
-    identity, contact = text_of(content.get("id")), clean_contact(content.get("from"))
-    if identity is None or contact is None:
-        return None
+def _of_whatsapp(identity: str, contact: str, content: dict[str, Any]) -> IncomingMessage:
     kind = text_of(content.get("type")) or "unknown"
     details: dict[str, Any] = {}
     medium = text_of(object_of(content.get(kind)).get("id")) if kind in _MEDIA else None
@@ -149,13 +170,8 @@ def _status_of(content: dict[str, Any]) -> IncomingStatus | None:
     return IncomingStatus(id=identity, state=state, error=error, at=milliseconds(content.get("timestamp"), 1000))
 
 
-def _of_messenger(item: _Item) -> IncomingMessage | None:
-    content = item.content
+def _of_messenger(identity: str, contact: str, content: dict[str, Any]) -> IncomingMessage:
     message, postback = object_of(content.get("message")), object_of(content.get("postback"))
-    contact = clean_contact(object_of(content.get("sender")).get("id"))
-    identity = text_of(message.get("mid")) or text_of(postback.get("mid"))
-    if identity is None or contact is None or message.get("is_echo"):
-        return None
     details: dict[str, Any] = {}
     sent_at = milliseconds(content.get("timestamp"), 1)
     if sent_at is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ingest.providers.message import IncomingMessage, IncomingStatus, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
 from ingest.providers.reading import identity_of, object_of, objects, text_of
 
 _SAID = frozenset({None, "file_share", "thread_broadcast", "me_message"})
@@ -18,9 +18,9 @@ _SAID = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 class Slack:
     """Reads the bodies that Slack posts."""
 
-    def split(self, document: Any) -> list[Any]:
+    def parts(self, document: Any) -> list[Part]:
         """A body carries one event."""
-        return [document]
+        return whole(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """A message to the app or its channels, a command with its words, or the value of what was clicked."""
@@ -44,7 +44,7 @@ class Slack:
         return "slack"
 
 
-def duplicate_key(document: Any) -> str | None:
+def _duplicate_key(document: Any) -> str | None:
     """`event_id`, or the `trigger_id` of a command or an interaction."""
     body = object_of(document)
     return text_of(body.get("event_id")) or text_of(body.get("trigger_id") or _interaction(body).get("trigger_id"))

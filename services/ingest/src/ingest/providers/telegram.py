@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ingest.providers.message import IncomingMessage, IncomingStatus, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
 from ingest.providers.reading import identity_of, milliseconds, object_of, objects, text_of
 
 _KINDS = ("message", "edited_message", "channel_post", "edited_channel_post", "business_message")
@@ -13,9 +13,9 @@ _OTHERS = ("location", "contact", "poll", "venue", "dice")
 class Telegram:
     """Reads the updates that Telegram posts. The contact is the chat: that is where answers go."""
 
-    def split(self, document: Any) -> list[Any]:
+    def parts(self, document: Any) -> list[Part]:
         """An update is one already."""
-        return [document]
+        return whole(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The message, or the press of an inline button, with its `callback_data` as text."""
@@ -48,7 +48,7 @@ class Telegram:
         return "telegram"
 
 
-def duplicate_key(document: Any) -> str | None:
+def _duplicate_key(document: Any) -> str | None:
     """`update_id`."""
     return identity_of(object_of(document).get("update_id"))
 

@@ -5,7 +5,7 @@ twilio.com/docs/messaging/guides, "Webhook request" and "Track the message statu
 
 from typing import Any
 
-from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, clean_contact
+from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, Part, clean_contact, whole
 from ingest.providers.reading import object_of, text_of
 
 _STATES: dict[str, DeliveryState] = {
@@ -21,9 +21,9 @@ _INCOMING = frozenset({"", "received", "receiving"})
 class Twilio:
     """Reads the forms that Twilio posts."""
 
-    def split(self, document: Any) -> list[Any]:
+    def parts(self, document: Any) -> list[Part]:
         """A form is about one message."""
-        return [document]
+        return whole(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The message of a form that has one: its words, or what was on the button, and its first medium."""
@@ -59,7 +59,7 @@ class Twilio:
         return "twilio"
 
 
-def duplicate_key(document: Any) -> str | None:
+def _duplicate_key(document: Any) -> str | None:
     """The message's id and state, or the call's; an incoming message has the state `received`."""
     form = object_of(document)
     identity = _message_id(form) or text_of(form.get("CallSid"))

@@ -34,6 +34,6 @@ class GithubScheme(SignatureScheme):
         """`pong`."""
         return Handshake(200, "pong") if presented.headers.get("X-GitHub-Event") == "ping" else None
 
-    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
         """`X-GitHub-Delivery`."""
         return presented.headers.get("X-GitHub-Delivery") or None

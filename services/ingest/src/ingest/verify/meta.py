@@ -6,11 +6,10 @@ an address is ours by a GET with `hub.mode=subscribe`, a `hub.verify_token` that
 """
 
 import hmac
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from ingest.providers import meta
 from ingest.verify.credentials import Secrets
 from ingest.verify.github import HUB_SIGNATURE
 from ingest.verify.scheme import Handshake, Presented, Reveal, presented_bytes, revealed
@@ -47,7 +46,3 @@ class MetaScheme(SignatureScheme):
         if self._verify_token is None or not hmac.compare_digest(token, self._verify_token):
             return Handshake(403)
         return Handshake(200, presented.query.get("hub.challenge", ""))
-
-    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
-        """The id of the one message, or the id and state of the one status, in `document`."""
-        return meta.duplicate_key(document)

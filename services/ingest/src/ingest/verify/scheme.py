@@ -58,8 +58,9 @@ class Scheme(Protocol):
     def refusal(self, presented: Presented, /) -> str | None:
         """None if the sender has proved itself, else one word why not. Never raises, whatever was presented."""
 
-    def duplicate_key(self, presented: Presented, document: Any, /) -> str | None:
-        """The provider's own id of what it sent (`document`: the decoded body), None if it gives none."""
+    def duplicate_key(self, presented: Presented, document: Any, key: str | None, /) -> str | None:
+        """The sender's own id of what it sent, None if it gives none. `document` is the decoded body, `key` what
+        the provider's reader has found in it."""
 
 
 class PlainScheme:
@@ -77,9 +78,9 @@ class PlainScheme:
         """There is none."""
         return None
 
-    def duplicate_key(self, _presented: Presented, _document: Any, /) -> str | None:
-        """As the webhook's `dedupe` says, not as the scheme does."""
-        return None
+    def duplicate_key(self, _presented: Presented, _document: Any, key: str | None, /) -> str | None:
+        """What stands in the body, where the provider's bodies are known."""
+        return key
 
 
 class Configuration(Protocol):

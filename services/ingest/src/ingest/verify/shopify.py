@@ -28,6 +28,6 @@ class ShopifyAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 class ShopifyScheme(SignatureScheme):
     """Checks Shopify's signature."""
 
-    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
         """`X-Shopify-Webhook-Id`."""
         return presented.headers.get("X-Shopify-Webhook-Id") or None

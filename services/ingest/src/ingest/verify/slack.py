@@ -4,11 +4,10 @@ api.slack.com, "Verifying requests from Slack". A new address is asked by a body
 whose challenge is echoed once its signature is right.
 """
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
-from ingest.providers import slack
 from ingest.verify.credentials import Secrets
 from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, Signature, SignatureScheme
@@ -50,7 +49,3 @@ class SlackScheme(SignatureScheme):
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         return Handshake(200, question.challenge) if question.type == "url_verification" else None
-
-    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
-        """`event_id`, or the `trigger_id` of a command or a click."""
-        return slack.duplicate_key(document)

@@ -80,7 +80,7 @@ class StandardWebhooksScheme(PlainScheme):
         is_signed = signed_by_any(symmetric, self._shared, signed, "sha256")
         return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
 
-    def duplicate_key(self, presented: Presented, _document: Any, /) -> str | None:
+    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
         """`webhook-id`: it is signed, and the same for every try."""
         return presented.headers.get(ID_HEADER) or None
 

@@ -54,7 +54,7 @@ class StripeScheme(PlainScheme):
         signed = b"%b.%b" % (timestamp.encode(), presented.body)
         return None if signed_by_any(digests, self._secrets, signed, "sha256") else "signature-wrong"
 
-    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
+    def duplicate_key(self, _presented: Presented, document: Any, _key: str | None, /) -> str | None:
         """The event's `id`."""
         identity = document.get("id") if isinstance(document, dict) else None
         return identity if isinstance(identity, str) and identity else None

@@ -3,13 +3,12 @@
 core.telegram.org/bots/api, "setWebhook". `update_id` names an update, however often it is sent.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from ingest.providers import telegram
 from ingest.verify.credentials import CredentialsScheme, Secrets
-from ingest.verify.scheme import Presented, Reveal, revealed
+from ingest.verify.scheme import Reveal, revealed
 
 
 class TelegramAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -27,7 +26,3 @@ class TelegramScheme(CredentialsScheme):
     """Checks the token that Telegram repeats."""
 
     demands_json = True
-
-    def duplicate_key(self, _presented: Presented, document: Any, /) -> str | None:
-        """`update_id`."""
-        return telegram.duplicate_key(document)

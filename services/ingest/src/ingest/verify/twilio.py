@@ -15,7 +15,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from ingest.providers import twilio
 from ingest.verify.credentials import Secrets
 from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
 from ingest.verify.signature import Algorithm, decoded, signed_by_any
@@ -77,9 +76,9 @@ class TwilioScheme(PlainScheme):
             right |= signed_by_any((digest,), self._secrets, presented_bytes(url) + fields, algorithm)
         return None if right else "signature-wrong"
 
-    def duplicate_key(self, presented: Presented, document: Any, /) -> str | None:
+    def duplicate_key(self, presented: Presented, _document: Any, key: str | None, /) -> str | None:
         """`I-Twilio-Idempotency-Token`, else the message's or call's id and state."""
-        return presented.headers.get("I-Twilio-Idempotency-Token") or twilio.duplicate_key(document)
+        return presented.headers.get("I-Twilio-Idempotency-Token") or key
 
     def _addresses(self, presented: Presented) -> list[str]:
         """What Twilio may have called, with and without a port."""
