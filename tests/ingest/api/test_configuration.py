@@ -223,12 +223,12 @@ async def test_a_console_channel_needs_nothing(api: Api) -> None:
     assert (await api.get("/channels/console")).status == 404
 
 
-@pytest.mark.parametrize("type_", ["slack", "whatsapp", None, 7, ["http"]])
+@pytest.mark.parametrize("type_", ["pigeon", "HTTP", None, 7, ["http"]])
 async def test_an_unknown_type_of_channel_names_the_known_ones(api: Api, type_: object) -> None:
     """422 that says what there is."""
     reply = await api.put("/channels/x", {"type": type_})
     assert fields_of(reply) == ["type"]
-    assert "console, http" in reply.json["detail"]
+    assert "console, email, http" in reply.json["detail"]
 
 
 @pytest.mark.parametrize(

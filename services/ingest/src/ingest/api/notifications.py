@@ -3,17 +3,33 @@
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
+from filas.jobs import CancelNotificationJob, NotificationJob
 from filas.models import Notification, NotificationStatus, NotificationWithAttempts
-from ingest.api.refusals import absent, row_id
+from filas.queue.producer import EnqueueOutcome, EnqueueResult
+from ingest.api.events import Moment
+from ingest.api.refusals import absent, conflict, row_id
 from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
 
 
 class NotificationsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of notifications; all that are given must hold."""
+    """Filters of the list of notifications; all that are given must hold. `since` is inclusive, `until` is not."""
 
     execution_id: UUID | None = None
+    conversation_id: UUID | None = None
     channel_id: Word | None = None
     status: NotificationStatus | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class NotificationAsked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The job that carries the wish to the notifier. `duplicate`: it had been asked for already."""
+
+    id: str
+    job_id: str
+    duplicate: bool
 
 
 async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
@@ -21,8 +37,11 @@ async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
     query = call.query
     page = await call.context.notifications.search(
         execution_id=query.execution_id,
+        conversation_id=query.conversation_id,
         channel_id=query.channel_id,
         status=query.status,
+        since=query.since,
+        until=query.until,
         cursor=query.cursor,
         limit=query.limit,
     )
@@ -31,11 +50,45 @@ async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
 
 async def get_notification(call: Call[None, Query]) -> Answer:
     """Show a notification with every try to deliver it."""
+    return Answer(await _notification(call))
+
+
+async def retry_notification(call: Call[None, Query]) -> Answer:
+    """Ask that a notification be sent again that has failed or was cancelled, under its idempotency key.
+
+    The wish goes as a job, because only the notifier writes notifications. Its number is that of the tries made, so
+    that who asks twice asks once.
+    """
+    notification = await _notification(call)
+    if notification.status not in ("failed", "cancelled"):
+        raise conflict(f"it is {notification.status}: only what has failed or was cancelled is sent again")
+    replay = notification.attempts + 1
+    job = NotificationJob(notification_id=notification.id, channel_id=notification.channel_id, replay=replay)
+    group = f"{notification.channel_id}:{notification.recipient}"
+    put = await call.context.producer.add_notification_job(job, group=group)
+    return Answer(_asked(notification, put))
+
+
+async def cancel_notification(call: Call[None, Query]) -> Answer:
+    """Ask that a notification be delivered no more. One that is being sent is cancelled only if that try fails."""
+    notification = await _notification(call)
+    if notification.status not in ("queued", "retrying", "sending"):
+        raise conflict(f"it is {notification.status}: there is nothing left to cancel")
+    job = CancelNotificationJob(notification_id=notification.id, replay=notification.attempts)
+    return Answer(_asked(notification, await call.context.producer.add_cancel_notification_job(job)))
+
+
+async def _notification(call: Call[None, Query]) -> NotificationWithAttempts:
     notification_id = row_id("notification", call.path["id"])
     notification = await call.context.notifications.get(notification_id)
     if notification is None:
         raise absent("notification", notification_id)
-    return Answer(notification)
+    return notification
+
+
+def _asked(notification: Notification, put: EnqueueResult) -> NotificationAsked:
+    duplicate = put.outcome is EnqueueOutcome.DUPLICATE
+    return NotificationAsked(id=str(notification.id), job_id=put.job_id, duplicate=duplicate)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -57,5 +110,25 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="One notification with every try to deliver it.",
         answer=NotificationWithAttempts,
         query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/notifications/{id}/retry",
+        handler=retry_notification,
+        role="operator",
+        summary="Ask that a notification be sent again.",
+        answer=NotificationAsked,
+        query=Query,
+        refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/notifications/{id}/cancel",
+        handler=cancel_notification,
+        role="operator",
+        summary="Ask that a notification be delivered no more.",
+        answer=NotificationAsked,
+        query=Query,
+        refusals=(409,),
     ),
 )

@@ -1,0 +1,187 @@
+"""The types of channels: the fields of each, and what is wrong with them where the types alone can't tell.
+
+The notifier has a module for each of them; its tests hold the two lists against one another.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta
+
+from filas.destinations import DestinationStatus
+from ingest.api.identifiers import Identifier
+from ingest.api.refusals import invalid_field
+from ingest.api.sealing import MASK, names_variable
+from ingest.api.table import Body
+
+Url = Annotated[str, Meta(min_length=1, max_length=2048)]
+Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="Itself, `env:NAME`, or `***`: as it was.")]
+Short = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
+Rate = Annotated[float, Meta(ge=0, le=10_000, description="Messages a second; 0: no limit.")]
+Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+
+
+class _Channel(Body, frozen=True, kw_only=True):
+    """`rate` and `receiverRate` replace the provider's usual limits. What an answer shows besides the type's own
+    fields (`id`, `revision`, `createdAt`, `updatedAt`, `destination`) may be sent back; it changes nothing."""
+
+    rate: Rate | None = None
+    receiver_rate: Rate | None = None
+    id: Identifier | None = None
+    revision: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    destination: DestinationStatus | None = None
+
+
+class HttpChannel(_Channel, frozen=True, kw_only=True, tag="http", tag_field="type"):
+    """Each message is a POST to `url`, signed by Standard Webhooks with `secret` (`whsec_…` or `env:NAME`)."""
+
+    url: Url
+    secret: Annotated[str, Meta(max_length=1024)]
+
+
+class ConsoleChannel(_Channel, frozen=True, kw_only=True, tag="console", tag_field="type"):
+    """Each message is printed in the notifier's log."""
+
+
+class WhatsAppChannel(_Channel, frozen=True, kw_only=True, tag="whatsapp", tag_field="type"):
+    """WhatsApp's Cloud API. `listLabel` stands on the button that opens a list of choices."""
+
+    phone_number_id: Segment
+    access_token: Secret
+    base_url: Url | None = None
+    api_version: Segment | None = None
+    list_label: Annotated[str, Meta(min_length=1, max_length=20)] | None = None
+
+
+class TelegramChannel(_Channel, frozen=True, kw_only=True, tag="telegram", tag_field="type"):
+    """Telegram's Bot API."""
+
+    bot_token: Secret
+    base_url: Url | None = None
+
+
+class SlackChannel(_Channel, frozen=True, kw_only=True, tag="slack", tag_field="type"):
+    """Slack: a bot's token, or an incoming webhook's address (which is a secret)."""
+
+    bot_token: Secret | None = None
+    webhook_url: Secret | None = None
+    base_url: Url | None = None
+
+
+class TwilioChannel(_Channel, frozen=True, kw_only=True, tag="twilio", tag_field="type"):
+    """Twilio's messages: `from` a number (or `whatsapp:+…`), or a messaging service."""
+
+    account_sid: Segment
+    auth_token: Secret
+    sender: Short | None = msgspec.field(default=None, name="from")
+    messaging_service_sid: Segment | None = None
+    status_callback: Url | None = None
+    base_url: Url | None = None
+
+
+class EmailChannel(_Channel, frozen=True, kw_only=True, tag="email", tag_field="type"):
+    """SMTP. `security`: TLS from the first byte, STARTTLS (required), or none. `caCertificate`: PEM of the authority
+    of a server of one's own. `subject` is that of messages without one."""
+
+    host: Segment
+    sender: Short = msgspec.field(name="from")
+    port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    security: Literal["tls", "starttls", "none"] | None = None
+    username: Short | None = None
+    password: Secret | None = None
+    sender_name: Short | None = None
+    subject: Short | None = None
+    ca_certificate: Annotated[str, Meta(max_length=65536)] | None = None
+
+
+ChannelBody = (
+    ConsoleChannel | EmailChannel | HttpChannel | SlackChannel | TelegramChannel | TwilioChannel | WhatsAppChannel
+)
+TYPES = ("console", "email", "http", "slack", "telegram", "twilio", "whatsapp")
+SECRET_FIELDS: dict[str, tuple[str, ...]] = {
+    "email": ("password",),
+    "http": ("secret",),
+    "slack": ("botToken", "webhookUrl"),
+    "telegram": ("botToken",),
+    "twilio": ("authToken",),
+    "whatsapp": ("accessToken",),
+}
+SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "destination"})
+
+
+def check(channel: ChannelBody) -> None:
+    """422 naming the first field that is wrong."""
+    for field in ("url", "base_url", "status_callback"):
+        address = getattr(channel, field, None)
+        if address is not None:
+            check_address(address, _WIRE_NAMES.get(field, field))
+    further = _CHECKS.get(type(channel))
+    if further is not None:
+        further(channel)
+
+
+def check_address(url: str, field: str) -> None:
+    """422 naming `field` unless `url` is a complete address of http or https without credentials."""
+    try:
+        address = urlsplit(url)
+        complete = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
+    except ValueError:
+        complete = False
+    if not complete or not url.isprintable() or " " in url:
+        raise invalid_field(field, "needs an absolute http or https address, such as https://example.com/messages")
+    if address.username is not None or address.password is not None:
+        raise invalid_field(field, "may not carry a user name or password: the secret has a field of its own")
+
+
+def _check_http(channel: HttpChannel) -> None:
+    if channel.secret == MASK or names_variable(channel.secret):
+        return
+    try:
+        key = base64.b64decode(channel.secret.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not channel.secret.startswith("whsec_") or len(key) < 16:
+        raise invalid_field("secret", "needs `whsec_` followed by at least 16 bytes in base64, or `env:NAME`")
+
+
+def _check_slack(channel: SlackChannel) -> None:
+    if (channel.bot_token is None) == (channel.webhook_url is None):
+        raise invalid_field("botToken", "a Slack channel has one of `botToken` and `webhookUrl`")
+    url = channel.webhook_url
+    if url is not None and url != MASK and not names_variable(url):
+        check_address(url, "webhookUrl")
+
+
+def _check_telegram(channel: TelegramChannel) -> None:
+    if "/" in channel.bot_token:
+        raise invalid_field("botToken", "is no token of a bot")
+
+
+def _check_twilio(channel: TwilioChannel) -> None:
+    if (channel.sender is None) == (channel.messaging_service_sid is None):
+        raise invalid_field("from", "a Twilio channel has one of `from` and `messagingServiceSid`")
+
+
+def _check_email(channel: EmailChannel) -> None:
+    local, at, domain = channel.sender.rpartition("@")
+    if not (local and at and domain and channel.sender.isascii()) or set(channel.sender) & set(' ,;:<>()[]"\\'):
+        raise invalid_field("from", "is not an e-mail address")
+    if (channel.username is None) != (channel.password is None):
+        raise invalid_field("password", "`username` and `password` go together")
+
+
+_WIRE_NAMES = {"base_url": "baseUrl", "status_callback": "statusCallback"}
+_CHECKS: Mapping[type, Callable[[Any], None]] = {
+    HttpChannel: _check_http,
+    SlackChannel: _check_slack,
+    TelegramChannel: _check_telegram,
+    TwilioChannel: _check_twilio,
+    EmailChannel: _check_email,
+}

@@ -1,0 +1,169 @@
+"""Channels of every type, how their destinations are, and what an operator does to a notification."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from filas.destinations import Report
+from filas.jobs import CANCEL_NOTIFICATION
+from filas.policies import NOTIFICATIONS
+from filas.queue.destinations import Destinations
+from filas.queue.stats import JobInfo
+from ingest.api.channel_types import SECRET_FIELDS
+from tests.ingest.api.serving import Api, fields_of
+from tests.notifier.rows import add_notification
+
+CHANNELS: dict[str, dict[str, Any]] = {
+    "console": {},
+    "http": {"url": "https://example.com/in", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+    "whatsapp": {"phoneNumberId": "106540352242922", "accessToken": "EAAG-planted", "rate": 20},
+    "telegram": {"botToken": "110201543:planted", "receiverRate": 0.5, "baseUrl": "http://bots.internal:8081"},
+    "slack": {"botToken": "xoxb-planted"},
+    "twilio": {"accountSid": "AC123", "authToken": "planted", "from": "+15005550006"},
+    "email": {
+        "host": "mail.example.com",
+        "from": "bot@example.com",
+        "username": "bot",
+        "password": "planted",
+        "security": "tls",
+        "port": 465,
+    },
+}
+
+
+@pytest.mark.parametrize("type_", CHANNELS)
+async def test_a_channel_of_every_type_is_stored_and_shown_without_its_secrets(api: Api, type_: str) -> None:
+    """What was shown can be put back and changes nothing."""
+    document = {"type": type_, **CHANNELS[type_]}
+    put = await api.put("/channels/mine", document)
+    assert put.status == 200, put.text
+    shown = (await api.get("/channels/mine")).data
+    secrets = SECRET_FIELDS.get(type_, ())
+    assert {name: shown[name] for name in document if name not in secrets} == {
+        name: value for name, value in document.items() if name not in secrets
+    }
+    assert all(shown[name] == "***" for name in secrets if name in document)
+    assert shown["destination"] == {"state": "closed", "reason": None, "until": None, "failures": 0}
+    before = await api.context.channels.get("mine")
+    again = await api.put("/channels/mine", shown)
+    assert again.status == 200, again.text
+    after = await api.context.channels.get("mine")
+    assert before is not None
+    assert after is not None
+    assert after.config == before.config
+    for name in secrets:
+        if name in document:
+            assert api.context.secret_box.open(after.config[name]) == document[name]
+
+
+@pytest.mark.parametrize(
+    ("type_", "change", "field"),
+    [
+        ("whatsapp", {"phoneNumberId": "1/../2"}, "phoneNumberId"),
+        ("whatsapp", {"accessToken": ""}, "accessToken"),
+        ("whatsapp", {"baseUrl": "graph.facebook.com"}, "baseUrl"),
+        ("whatsapp", {"rate": -1}, "rate"),
+        ("whatsapp", {"listLabel": "more than twenty characters"}, "listLabel"),
+        ("telegram", {"botToken": "a/b"}, "botToken"),
+        ("slack", {"webhookUrl": "https://hooks.slack.com/services/x"}, "botToken"),
+        ("slack", {"botToken": None, "webhookUrl": "not an address"}, "webhookUrl"),
+        ("twilio", {"messagingServiceSid": "MG1"}, "from"),
+        ("twilio", {"statusCallback": "/here"}, "statusCallback"),
+        ("email", {"from": "nobody"}, "from"),
+        ("email", {"from": "a@b.example, c@d.example"}, "from"),
+        ("email", {"username": None}, "password"),
+        ("email", {"security": "maybe"}, "security"),
+        ("email", {"port": 0}, "port"),
+    ],
+)
+async def test_a_wrong_field_is_named(api: Api, type_: str, change: dict[str, Any], field: str) -> None:
+    """422, and no secret in the answer."""
+    reply = await api.put("/channels/x", {"type": type_, **CHANNELS[type_], **change})
+    assert fields_of(reply) == [field], reply.text
+    assert "planted" not in reply.text
+
+
+async def test_a_channel_shows_that_its_destination_is_paused(api: Api) -> None:
+    """State, reason and the time until when; closed again afterwards."""
+    await api.put("/channels/mine", {"type": "console"})
+    destinations = Destinations(api.redis)
+    await destinations.report(Report(destination="mine", id="1", what="busy", pause_s=60.0))
+    shown = (await api.get("/channels/mine")).data["destination"]
+    assert (shown["state"], shown["reason"]) == ("open", "busy")
+    until = datetime.fromisoformat(shown["until"])
+    assert 50 < (until - datetime.now(UTC)).total_seconds() <= 60
+
+
+# ---- notifications -----------------------------------------------------------------------------------
+
+
+async def settle(api: Api, notification_id: UUID, status: str, attempts: int = 2) -> None:
+    await api.database.fetch(
+        "update notifications set status = $2, attempts = $3 where id = $1", notification_id, status, attempts
+    )
+
+
+async def waiting(api: Api) -> list[JobInfo]:
+    jobs: list[JobInfo] = (await api.context.stats.jobs(NOTIFICATIONS, "waiting")).items
+    return jobs
+
+
+async def test_notifications_are_found_by_what_they_are(api: Api) -> None:
+    """Status, channel and time, together."""
+    first = await add_notification(api.database, "a")
+    second = await add_notification(api.database, "b")
+    await settle(api, second, "failed")
+    assert [one["id"] for one in (await api.get("/notifications", params={"channelId": "a"})).data] == [str(first)]
+    assert [one["id"] for one in (await api.get("/notifications", params={"status": "failed"})).data] == [str(second)]
+    row = (await api.get(f"/notifications/{first}")).data
+    later = {"since": row["createdAt"]}
+    assert {one["id"] for one in (await api.get("/notifications", params=later)).data} == {str(first), str(second)}
+    assert (await api.get("/notifications", params={"until": row["createdAt"]})).data == []
+    assert (await api.get("/notifications", params={"conversationId": str(first)})).data == []
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+async def test_a_retry_is_a_job_to_the_notifier_and_asking_twice_is_asking_once(api: Api, status: str) -> None:
+    """In the group of its receiver, so that the order holds; the row is the notifier's to write."""
+    notification_id = await add_notification(api.database, "a")
+    await settle(api, notification_id, status)
+    asked = await api.post(f"/notifications/{notification_id}/retry")
+    assert asked.status == 200, asked.text
+    assert not asked.data["duplicate"]
+    assert (await api.post(f"/notifications/{notification_id}/retry")).data["duplicate"]
+    (job,) = await waiting(api)
+    assert (job.id, job.group) == (asked.data["jobId"], "a:5511999990000")
+    assert job.data["replay"] == 3
+    assert (await api.get(f"/notifications/{notification_id}")).data["status"] == status
+
+
+async def test_a_cancel_is_a_job_to_the_notifier(api: Api) -> None:
+    """In no group: it must not wait behind what it is to end."""
+    notification_id = await add_notification(api.database, "a")
+    asked = await api.post(f"/notifications/{notification_id}/cancel")
+    assert asked.status == 200, asked.text
+    (job,) = await waiting(api)
+    assert (job.name, job.group, job.id) == (CANCEL_NOTIFICATION, None, asked.data["jobId"])
+
+
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [
+        ("delivered", "retry"),
+        ("queued", "retry"),
+        ("sending", "retry"),
+        ("delivered", "cancel"),
+        ("failed", "cancel"),
+        ("cancelled", "cancel"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(api: Api, status: str, action: str) -> None:
+    """409 that says how it is."""
+    notification_id = await add_notification(api.database, "a")
+    await settle(api, notification_id, status)
+    refused = await api.post(f"/notifications/{notification_id}/{action}")
+    assert refused.status == 409
+    assert status in refused.json["detail"]
+    assert await waiting(api) == []
