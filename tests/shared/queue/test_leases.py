@@ -6,9 +6,14 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
+import pytest
+
 from filas import metrics
+from filas.errors import PermanentError
+from filas.jobs import NotificationJob
 from filas.policies import LEASE_S, MAX_LOST_LEASES
 from filas.queue.connection import Redis
+from filas.queue.functions import JobContext
 from filas.queue.keys import IN_PROGRESS
 from filas.queue.producer import Producer
 from filas.queue.scripts import load
@@ -111,14 +116,51 @@ async def test_a_running_job_keeps_its_lease_however_long_it_takes(
     assert (slow.keys, thief.keys) == (["a"], [])
 
 
-async def test_whoever_lost_the_token_writes_nothing(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats
+async def test_a_score_that_a_stock_abort_has_moved_goes_back_to_the_end_of_the_lease(
+    redis: Redis, producer: Producer, start_worker: StartWorker
 ) -> None:
-    """A worker that slept through its lease finishes after another took the job: its end is not counted."""
+    """It sets the score of a running job to 1: the next claim steps over it and puts it back."""
+    new = job("a")
+    await producer.enqueue(new)
+    names = redis.keys(QUICK.name)
+    keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
+    assert len(await redis.run(load("claim"), keys, [1, 60_000, "epoch", ""])) > 6
+    await redis.client.zadd(QUICK.name, {new.job_id: 1})
+    thief = Recorder()
+    start_worker([function(thief)])
+
+    async def back() -> bool:
+        return float(await redis.client.zscore(QUICK.name, new.job_id)) > time.time() * 1000
+
+    await eventually(back)
+    assert thief.keys == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "keep_result_s"),
+    [(None, 0.0), (None, 60.0), (ValueError("again"), 0.0), (PermanentError("never"), 0.0)],
+    ids=["completed", "completed with a result", "retried", "dead"],
+)
+async def test_whoever_lost_the_token_writes_nothing(
+    redis: Redis,
+    producer: Producer,
+    start_worker: StartWorker,
+    stats: QueueStats,
+    letters: Letters,
+    outcome: Exception | None,
+    keep_result_s: float,
+) -> None:
+    """A worker that slept through its lease ends its try after another took the job: nothing of it counts."""
     go = asyncio.Event()
     new = job("a")
-    sleeper = Recorder(lambda *_: go.wait())
-    start_worker([function(sleeper)])
+
+    async def sleep(context: JobContext, message: NotificationJob) -> None:
+        await go.wait()
+        if outcome is not None:
+            raise outcome
+
+    sleeper = Recorder(sleep)
+    start_worker([function(sleeper, keep_result_s=keep_result_s)], lease_s=60.0)
     await producer.enqueue(new)
     await eventually(lambda: sleeper.keys)
     # As if the lease had run out and somebody else had claimed it.
@@ -127,8 +169,11 @@ async def test_whoever_lost_the_token_writes_nothing(
     go.set()
     await eventually(lambda: lost_ends() == before + 1)
     counts = await stats.snapshot(QUICK)
-    assert (counts.completed, counts.active) == (0, 1)
+    assert (counts.completed, counts.failed, counts.retries, counts.active) == (0, 0, 0, 1)
     assert await redis.client.exists(f"arq:job:{new.job_id}")
+    assert not await redis.client.exists(f"arq:result:{new.job_id}")
+    assert await redis.client.get(f"{IN_PROGRESS}{new.job_id}") == b"another-token"
+    assert letters.stored == []
 
 
 def lost_ends() -> float:
