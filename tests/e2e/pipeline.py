@@ -70,10 +70,14 @@ class Pipeline:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession()
-        for name in self._kinds:
-            self.start(name)
-        for name in self._kinds:
-            await self.until_ready(name)
+        try:
+            for name in self._kinds:
+                self.start(name)
+            for name in self._kinds:
+                await self.until_ready(name)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -115,6 +119,11 @@ class Pipeline:
                 return False
 
         await eventually(ready, timeout=30)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """The process id of each process."""
+        return {name: process.pid for name, process in self._processes.items()}
 
     def log(self, name: str) -> str:
         """What the process has written so far."""
@@ -178,18 +187,21 @@ class Receiver:
         """How often each idempotency key arrived at `path`."""
         return Counter(headers["idempotency-key"] for headers, _ in self.at(path))
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Keep the request, and answer as a CRM would."""
-        body = await request.read()
+    def note(self, request: web.Request, body: bytes) -> None:
+        """Keep a request that has arrived."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((request.path, headers, body))
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Note the request, and answer as a CRM would."""
+        self.note(request, await request.read())
         return web.json_response({"ok": True, "name": "Maria"})
 
 
 @asynccontextmanager
-async def receiver() -> AsyncIterator[Receiver]:
-    """A running Receiver."""
-    outside = Receiver()
+async def receiver(outside: Receiver | None = None) -> AsyncIterator[Receiver]:
+    """A running Receiver, or another one that is told what arrives."""
+    outside = outside or Receiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", outside.handle)
     runner = web.AppRunner(app)

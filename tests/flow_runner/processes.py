@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import aiohttp
 import msgspec
 from aiohttp import web
 
@@ -150,6 +151,25 @@ class Process:
     async def start(self) -> "Process":
         self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", "flow_runner", env=self._environ)
         return self
+
+    @property
+    def pid(self) -> int:
+        """Its id while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def ready(self) -> None:
+        """Waits until it says that it is ready."""
+        async with aiohttp.ClientSession() as session:
+
+            async def is_ready() -> bool:
+                try:
+                    async with session.get(f"http://127.0.0.1:{self.port}/readyz") as answer:
+                        return answer.status == 200
+                except aiohttp.ClientError:
+                    return False
+
+            await eventually(is_ready, 30)
 
     async def kill(self) -> None:
         """As the kernel does it: nothing is written, nothing is given back."""

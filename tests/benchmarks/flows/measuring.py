@@ -1,0 +1,75 @@
+"""What a process and the two servers have used, by what the kernel and the servers say themselves."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from filas_local.servers import RedisServer
+from tests.flow_runner.processes import Stores
+
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+MIB = 1024 * 1024
+
+# Every statement of ours is a transaction of its own, so commits count statements; other sessions than these two
+# there are none, and the benchmark's own questions are few.
+COMMITS = "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """CPU seconds of a process so far, and its resident memory in MiB, now and at most."""
+
+    cpu_s: float
+    rss_mib: float
+    peak_mib: float
+
+
+def usage_of(pid: int) -> Usage:
+    """Of the process `pid`, without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    sizes = {
+        name: int(value.split()[0]) / 1024
+        for name, _, value in (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        if name in ("VmRSS", "VmHWM")
+    }
+    return Usage((int(fields[11]) + int(fields[12])) / TICKS_A_SECOND, sizes["VmRSS"], sizes["VmHWM"])
+
+
+def cpu_of_tree(pid: int) -> float:
+    """CPU seconds of a process and of all that descend from it: a Postgres with its sessions."""
+    parents: dict[int, int] = {}
+    spent: dict[int, float] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            parents[int(entry.name)] = int(fields[1])
+            # With those of children that have ended.
+            spent[int(entry.name)] = sum(int(fields[number]) for number in (11, 12, 13, 14)) / TICKS_A_SECOND
+    return sum(seconds for each, seconds in spent.items() if _descends(each, pid, parents))
+
+
+def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
+    while pid not in (0, ancestor):
+        pid = parents.get(pid, 0)
+    return pid == ancestor
+
+
+def redis_bytes(server: RedisServer) -> int:
+    """What Redis holds, in bytes."""
+    lines = server.execute("INFO", "memory").splitlines()
+    return int(next(line for line in lines if line.startswith("used_memory:")).partition(":")[2])
+
+
+async def commits(store: Stores) -> int:
+    """How many transactions the database has ended."""
+    found: int = await store.database.fetchval(COMMITS)
+    return found
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The smallest of `values` that so large a share of them doesn't exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

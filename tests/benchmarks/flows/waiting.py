@@ -1,0 +1,51 @@
+"""Executions that wait a day: what they cost the flow-runner and Redis."""
+
+import asyncio
+
+from filas_local.servers import PostgresServer, RedisServer
+from tests.benchmarks.flows.definitions import waiting_a_day
+from tests.benchmarks.flows.measuring import redis_bytes, usage_of
+from tests.benchmarks.flows.one_runner import start_many
+from tests.flow_runner.processes import Process, Stores, running, stores
+from tests.waiting import eventually
+
+WARM = 3000
+"""So many first: Redis keeps records of the newest 1,000 finished jobs, whatever has run since."""
+
+SETTLE_S = 3.0
+WAITING = "select count(*) from executions where status = 'waiting-timer'"
+DUE = "explain (analyze, timing off) select id from executions where wake_at <= now() order by wake_at limit 500"
+
+
+async def measure(postgres: PostgresServer, redis: RedisServer, database: str, count: int) -> None:
+    """Let `count` executions begin to wait, and print what they hold then, also after a restart."""
+    dsn = postgres.dsn(database)
+    async with stores(dsn, redis.url) as store:
+        await store.put_flow(waiting_a_day())
+        async with running(dsn, redis.url, LOG_LEVEL="warning") as process:
+            await _all_wait(store, process, WARM)
+            redis_before, before = redis_bytes(redis), usage_of(process.pid).rss_mib
+            await _all_wait(store, process, count)
+            redis_after, after = redis_bytes(redis), usage_of(process.pid)
+        async with running(dsn, redis.url, LOG_LEVEL="warning") as process:
+            await process.ready()
+            await asyncio.sleep(SETTLE_S)
+            restarted = usage_of(process.pid).rss_mib
+        look = [row[0] for row in await store.database.fetch(DUE)][-1]
+    print(f"| memory of flow-runner before, and with {count:,} waiting | {before:.0f}, {after.rss_mib:.0f} MiB |")
+    print(f"| memory of flow-runner after a restart | {restarted:.0f} MiB |")
+    print(f"| Redis for the waiting ones, in all | {redis_after - redis_before:,} bytes |")
+    print(f"| a look for what is due | {look.strip()} |", flush=True)
+
+
+async def _all_wait(store: Stores, process: Process, more: int) -> None:
+    expected = await store.database.fetchval(WAITING) + more
+    await start_many(store, more)
+
+    async def waiting() -> bool:
+        await asyncio.sleep(0.2)
+        return bool(await store.database.fetchval(WAITING) >= expected)
+
+    await eventually(waiting, 900)
+    await process.ready()
+    await asyncio.sleep(SETTLE_S)
