@@ -16,10 +16,11 @@ Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass
 class Received:
-    """One request: its headers with lower-case names, its raw body."""
+    """One request: its path, its headers with lower-case names, its raw body."""
 
     headers: dict[str, str]
     body: bytes
+    path: str = ""
 
     @property
     def document(self) -> Any:
@@ -87,7 +88,7 @@ async def receiver(behaviour: Behaviour) -> AsyncIterator[Receiver]:
 
     async def take(request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        this.received.append(Received(headers, await request.read()))
+        this.received.append(Received(headers, await request.read(), request.path))
         return await this.behaviour(request)
 
     app.router.add_post("/{path:.*}", take)

@@ -85,7 +85,8 @@ class EmailChannel:
             return self._answered(error, stage)
         if isinstance(error, OutboundRefused):
             return Never(reason=str(error), kind="refused")
-        if isinstance(error, aiosmtplib.SMTPNotSupported):
+        # The plain class says that the server lacks what the configuration wants: STARTTLS, or a login.
+        if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
             return Never(reason=f"the mail server can't: {error}", kind="configuration")
         if isinstance(error, OutboundError):
             return TryAgain(reason=str(error), kind=error.kind)

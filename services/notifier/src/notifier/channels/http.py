@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from filas.standard_webhooks import InvalidSecret, decode_secret, signed_headers
-from notifier.channels.calling import Caller, by_status
+from notifier.channels.calling import Caller, by_status, encoded
 from notifier.channels.channel import (
     Delivered,
     Never,
@@ -51,7 +51,7 @@ class HttpChannel:
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
-        body = msgspec.json.encode(_document(message))
+        body = encoded(_document(message))
         headers = signed_headers(self._secrets, str(message.id), int(time.time()), body)
         headers |= {"Content-Type": "application/json", "Idempotency-Key": message.idempotency_key}
         answer = await self._caller.post(self._url, headers, body)

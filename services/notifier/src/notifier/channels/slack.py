@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from filas.destinations import Limits
-from notifier.channels.calling import BUSY, Caller, after_s, by_status, json_object, malformed
+from notifier.channels.calling import BUSY, Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -82,7 +82,7 @@ class SlackChannel:
         if self._token is not None:
             document["channel"] = message.to
             headers["Authorization"] = f"Bearer {self._token}"
-        answer = await self._caller.post(self._url, headers, msgspec.json.encode(document))
+        answer = await self._caller.post(self._url, headers, encoded(document))
         if isinstance(answer, TryAgain | Never):
             return answer
         if answer.status in BUSY:

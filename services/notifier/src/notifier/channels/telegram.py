@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from filas.destinations import Limits
-from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -70,7 +70,7 @@ class TelegramChannel:
     async def _send(self, method: str, document: dict[str, Any]) -> tuple[Result, int | None]:
         """What became of it, and the chat's new id if it has one."""
         headers = {"Content-Type": "application/json"}
-        answer = await self._caller.post(f"{self._base}/{method}", headers, msgspec.json.encode(document))
+        answer = await self._caller.post(f"{self._base}/{method}", headers, encoded(document))
         if isinstance(answer, TryAgain | Never):
             return answer, None
         said = json_object(answer)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -137,4 +137,4 @@ def _variables(given: Any) -> dict[str, str]:
         return {}
     if not isinstance(given, dict):
         given = {str(number): value for number, value in enumerate(given, 1)}
-    return {"ContentVariables": msgspec.json.encode({name: str(value) for name, value in given.items()}).decode()}
+    return {"ContentVariables": encoded({name: str(value) for name, value in given.items()}).decode()}

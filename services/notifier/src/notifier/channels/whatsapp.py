@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from filas.destinations import Limits
-from notifier.channels.calling import Caller, after_s, by_status, json_object, malformed
+from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -88,7 +88,7 @@ class WhatsAppChannel:
         except Unsendable as error:
             return Never(reason=str(error), kind=error.kind)
         headers = {"Authorization": f"Bearer {self._config.access_token}", "Content-Type": "application/json"}
-        answer = await self._caller.post(self._url, headers, msgspec.json.encode(document))
+        answer = await self._caller.post(self._url, headers, encoded(document))
         if isinstance(answer, TryAgain | Never):
             return answer
         return self._taken(answer) if answer.status == 200 else self._refused(answer)

@@ -1,0 +1,240 @@
+"""The channel `email` against a real SMTP server."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from filas.outbound import OutboundClient
+from notifier.channels import email
+from notifier.channels.channel import Channel, Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
+from tests.notifier.mail import MailServer, certificate, mail_server
+from tests.notifier.providers import BUTTONS, HOME, IMAGE, TEMPLATE, message
+
+MARIA = "maria@example.com"
+
+
+@pytest.fixture
+async def outbound() -> AsyncIterator[OutboundClient]:
+    async with OutboundClient(HOME) as client:
+        yield client
+
+
+def channel(outbound: OutboundClient, server: MailServer, **config: object) -> Channel:
+    whole = {"host": "127.0.0.1", "port": server.port, "security": "none", "from": "bot@filas.example", **config}
+    return email.build(whole, Tools(outbound, print, outbound.open_socket))
+
+
+def mail(content: dict[str, Any] | None = None, to: str = MARIA) -> OutgoingMessage:
+    return message(content, to)
+
+
+def server_context(directory: Path) -> tuple[ssl.SSLContext, str]:
+    """A server's TLS, and the certificate that its clients must know."""
+    public, key = certificate()
+    path = directory / "server.pem"
+    path.write_bytes(public + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context, public.decode()
+
+
+async def test_a_text_is_mailed_and_its_id_is_the_same_at_each_try(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        sent = mail({"type": "text", "text": "Olá\n.\nMaria 🎉", "subject": "Atenção"})
+        mailer = channel(outbound, server, senderName="Robô")
+        result = await mailer.deliver(sent)
+        assert result == Delivered(provider_id=f"{sent.id}@filas.example", confirmed=False)
+        await mailer.deliver(sent)
+    first, second = server.mails
+    assert first["Message-ID"] == second["Message-ID"] == f"<{sent.id}@filas.example>"
+    assert first["X-Idempotency-Key"] == "execution:5"
+    assert (first["To"], first["Subject"], first["From"]) == (MARIA, "Atenção", "Robô <bot@filas.example>")
+    assert first.get_content().replace("\r\n", "\n").strip() == "Olá\n.\nMaria 🎉"
+    assert server.recipients == [MARIA, MARIA]
+
+
+async def test_html_goes_beside_the_text(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        await channel(outbound, server).deliver(mail({"type": "text", "text": "Olá", "html": "<b>Olá</b>"}))
+    (got,) = server.mails
+    assert got.get_content_type() == "multipart/alternative"
+    plain, html = (got.get_body((kind,)) for kind in ("plain", "html"))
+    assert plain is not None
+    assert html is not None
+    assert (plain.get_content().strip(), html.get_content().strip()) == ("Olá", "<b>Olá</b>")
+    assert got["Subject"] == "Message"
+
+
+async def test_choices_and_media_are_written_out_and_templates_refused(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        mailer = channel(outbound, server)
+        await mailer.deliver(mail(BUTTONS))
+        await mailer.deliver(mail(IMAGE))
+        assert isinstance(await mailer.deliver(mail(TEMPLATE)), Never)
+    texts = [got.get_content().replace("\r\n", "\n").strip() for got in server.mails]
+    assert texts == ["E agora?\n1. Sim\n2. Não", "A\nhttps://example.com/a.png"]
+
+
+async def test_a_connection_serves_many_messages_and_is_made_anew_when_the_server_has_left(
+    outbound: OutboundClient,
+) -> None:
+    async with mail_server() as server:
+        mailer = channel(outbound, server)
+        for _ in range(3):
+            assert isinstance(await mailer.deliver(mail()), Delivered)
+        assert len(server.sessions) == 1
+        server.reset_at = "MAIL"
+        assert isinstance(await mailer.deliver(mail()), TryAgain)
+        server.reset_at = None
+        assert isinstance(await mailer.deliver(mail()), Delivered)
+    assert len(server.mails) == 4
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+async def test_tls_and_a_login_are_used_as_configured(outbound: OutboundClient, tmp_path: Path, security: str) -> None:
+    context, authority = server_context(tmp_path)
+    login = {"username": "bot", "password": "pa55word", "security": security, "host": "localhost"}
+    async with mail_server(tls=context, implicit=security == "tls", password="pa55word") as server:
+        result = await channel(outbound, server, caCertificate=authority, **login).deliver(mail())
+        assert isinstance(result, Delivered), result
+        unknown = await channel(outbound, server, **login).deliver(mail())
+        wrong = await channel(outbound, server, caCertificate=authority, **(login | {"password": "wr0ngword"})).deliver(
+            mail()
+        )
+    assert isinstance(unknown, TryAgain), "its certificate is not to be trusted"
+    assert isinstance(wrong, Never)
+    assert (wrong.kind, "wr0ngword" in wrong.reason) == ("credentials", False)
+    assert len(server.mails) == 1
+
+
+async def test_a_server_without_starttls_gets_nothing_in_the_clear(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        result = await channel(outbound, server, security="starttls").deliver(mail())
+    assert isinstance(result, Never)
+    assert (result.kind, server.mails) == ("configuration", [])
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "kind", "wait_for", "after_s"),
+    [
+        ("MAIL", "421 4.7.0 try again later", "busy", "destination", None),
+        ("RCPT", "421 too many connections", "busy", "destination", None),
+        ("MAIL", "451 4.3.0 local error", "busy", "nobody", None),
+        ("RCPT", "450 4.2.0 greylisted", "busy", "receiver", 300.0),
+        ("RCPT", "452 4.2.2 mailbox full", "busy", "receiver", 300.0),
+        ("DATA", "451 4.7.1 try again later", "busy", "receiver", 300.0),
+    ],
+)
+async def test_a_server_that_says_later_is_asked_later(
+    outbound: OutboundClient, command: str, said: str, kind: str, wait_for: str, after_s: float | None
+) -> None:
+    async with mail_server() as server:
+        server.answers[command] = said
+        result = await channel(outbound, server).deliver(mail())
+    assert isinstance(result, TryAgain)
+    assert (result.kind, result.wait_for, result.after_s) == (kind, wait_for, after_s)
+    assert (result.status_code, result.uncertain) == (int(said[:3]), False)
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "kind"),
+    [
+        ("MAIL", "550 5.7.1 not you", "rejected"),
+        ("MAIL", "530 5.7.0 authentication required", "credentials"),
+        ("RCPT", "550 5.1.1 no such user", "recipient"),
+        ("DATA", "552 5.3.4 too big", "rejected"),
+        ("DATA", "554 5.7.1 spam", "rejected"),
+    ],
+)
+async def test_a_server_that_says_no_is_not_asked_again(
+    outbound: OutboundClient, command: str, said: str, kind: str
+) -> None:
+    async with mail_server() as server:
+        server.answers[command] = said
+        mailer = channel(outbound, server)
+        result = await mailer.deliver(mail())
+        assert isinstance(result, Never)
+        assert (result.kind, result.status_code) == (kind, int(said[:3]))
+        server.answers.clear()
+        assert isinstance(await mailer.deliver(mail()), Delivered), "and the next message is none the worse for it"
+
+
+@pytest.mark.parametrize(("command", "uncertain"), [("MAIL", False), ("RCPT", False), ("DATA", True)])
+@pytest.mark.parametrize("how", ["silent_at", "reset_at"])
+async def test_a_server_that_vanishes_leaves_it_uncertain_only_after_the_content(
+    outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, command: str, uncertain: bool, how: str
+) -> None:
+    monkeypatch.setattr(email, "TIMEOUT_S", 0.5)
+    async with mail_server() as server:
+        setattr(server, how, command)
+        result = await channel(outbound, server).deliver(mail())
+    assert isinstance(result, TryAgain)
+    assert (result.kind, result.uncertain) == ("timeout" if how == "silent_at" else "communication", uncertain)
+
+
+async def test_a_server_that_speaks_something_else_is_no_mail_server(outbound: OutboundClient) -> None:
+    async def babble(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(babble, "127.0.0.1", 0)
+    async with server:
+        state = MailServer(port=server.sockets[0].getsockname()[1])
+        result = await channel(outbound, state).deliver(mail())
+    assert isinstance(result, TryAgain)
+    assert not result.uncertain
+
+
+async def test_a_private_mail_server_is_refused_and_an_absent_one_tried_again(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        async with OutboundClient() as guarded:
+            refused = await channel(guarded, server).deliver(mail())
+        assert server.sessions == set()
+    absent = await channel(outbound, server).deliver(mail())
+    assert isinstance(refused, Never)
+    assert refused.kind == "refused"
+    assert isinstance(absent, TryAgain)
+    assert (absent.kind, absent.uncertain) == ("communication", False)
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["maria", "@example.com", "maria@", "a@b.example,c@d.example", "a b@c.example", "a@b.example\r\nBcc: x@y.z", ""],
+)
+async def test_what_is_no_single_address_gets_no_mail(outbound: OutboundClient, to: str) -> None:
+    async with mail_server() as server:
+        result = await channel(outbound, server).deliver(mail(to=to))
+    assert isinstance(result, Never)
+    assert (server.sessions, "@y.z" in result.reason) == (set(), False)
+
+
+async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) -> None:
+    async with mail_server() as server:
+        content = {"type": "text", "text": "x", "subject": "Hi\r\nBcc: eve@example.com"}
+        await channel(outbound, server).deliver(mail(content))
+    (got,) = server.mails
+    assert (got["Bcc"], got["Subject"]) == (None, "Hi Bcc: eve@example.com")
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"host": "mail.example"},
+        {"host": "mail.example", "from": "nobody"},
+        {"host": "mail.example", "from": "a@b.example", "security": "perhaps"},
+        {"host": "mail.example", "from": "a@b.example", "password": "pa55word"},
+        {"host": "mail.example", "from": "a@b.example", "caCertificate": "pa55word"},
+    ],
+)
+async def test_a_wrong_configuration_is_named_without_its_secret(
+    outbound: OutboundClient, config: dict[str, object]
+) -> None:
+    with pytest.raises(WrongConfiguration) as wrong:
+        email.build(config, Tools(outbound, print, outbound.open_socket))
+    assert "pa55word" not in str(wrong.value)

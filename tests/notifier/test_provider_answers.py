@@ -1,0 +1,222 @@
+"""What each provider answers, by its documentation, and what becomes of the message then."""
+
+from typing import Any
+
+import pytest
+
+from notifier.channels import calling
+from notifier.channels.channel import Never, Result, TryAgain
+from tests.notifier.providers import CONFIGS, TAKEN, channel, deliver, message, says, standing_in
+from tests.notifier.receiver import Behaviour, Flood, answer, never, receiver, reset
+
+PROVIDERS = tuple(TAKEN)
+
+
+def whatsapp(code: int, details: str = "details") -> dict[str, Any]:
+    return {
+        "error": {
+            "message": f"(#{code}) title",
+            "type": "OAuthException",
+            "code": code,
+            "error_data": {"messaging_product": "whatsapp", "details": details},
+            "fbtrace_id": "A",
+        }
+    }
+
+
+def telegram(code: int, description: str = "words", **parameters: int) -> dict[str, Any]:
+    refusal: dict[str, Any] = {"ok": False, "error_code": code, "description": description}
+    return refusal | ({"parameters": parameters} if parameters else {})
+
+
+def slack(word: str) -> dict[str, Any]:
+    return {"ok": False, "error": word}
+
+
+def twilio(code: int, status: int) -> dict[str, Any]:
+    return {
+        "code": code,
+        "message": "words",
+        "more_info": f"https://www.twilio.com/docs/errors/{code}",
+        "status": status,
+    }
+
+
+BUSY: list[tuple[str, int, object, dict[str, str], str, float | None]] = [
+    ("whatsapp", 400, whatsapp(130429), {}, "destination", None),
+    ("whatsapp", 400, whatsapp(80007), {"Retry-After": "30"}, "destination", 30.0),
+    ("whatsapp", 429, whatsapp(4), {"Retry-After": "7"}, "destination", 7.0),
+    ("whatsapp", 400, whatsapp(131048), {}, "destination", None),
+    ("whatsapp", 500, whatsapp(131016), {}, "destination", None),
+    ("whatsapp", 503, whatsapp(2), {}, "destination", None),
+    ("whatsapp", 400, whatsapp(131056), {}, "receiver", 6.0),
+    ("whatsapp", 429, "<html>", {"Retry-After": "9"}, "destination", 9.0),
+    ("telegram", 429, telegram(429, "Too Many Requests", retry_after=5), {}, "destination", 5.0),
+    ("telegram", 429, "", {"Retry-After": "3"}, "destination", 3.0),
+    ("slack", 429, slack("ratelimited"), {"Retry-After": "30"}, "destination", 30.0),
+    ("slack", 200, slack("rate_limited"), {"Retry-After": "4"}, "destination", 4.0),
+    ("slack", 503, "", {}, "destination", None),
+    ("twilio", 429, twilio(20429, 429), {"Retry-After": "2"}, "destination", 2.0),
+    ("twilio", 400, twilio(21611, 400), {}, "destination", None),
+    ("twilio", 503, "", {"Retry-After": "8"}, "destination", 8.0),
+]
+
+
+@pytest.mark.parametrize(("type_", "status", "document", "headers", "wait_for", "after_s"), BUSY)
+async def test_a_busy_provider_is_waited_for_as_it_asks(
+    type_: str, status: int, document: object, headers: dict[str, str], wait_for: str, after_s: float | None
+) -> None:
+    result, _ = await deliver(type_, says(status, document, headers))
+    assert isinstance(result, TryAgain)
+    assert (result.wait_for, result.after_s, result.status_code) == (wait_for, after_s, status)
+    assert not result.uncertain
+
+
+async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> None:
+    result, _ = await deliver("telegram", says(429, telegram(429, retry_after=40)), to="-100123")
+    assert isinstance(result, TryAgain)
+    assert (result.wait_for, result.after_s) == ("receiver", 40.0)
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "document"),
+    [
+        ("whatsapp", 500, whatsapp(131000)),
+        ("whatsapp", 500, whatsapp(1)),
+        ("whatsapp", 502, "Bad Gateway"),
+        ("telegram", 500, telegram(500, "Internal Server Error")),
+        ("telegram", 502, "<html>"),
+        ("slack", 200, slack("internal_error")),
+        ("slack", 200, slack("fatal_error")),
+        ("slack", 500, ""),
+        ("twilio", 500, twilio(20500, 500)),
+        ("twilio", 502, "Bad Gateway"),
+    ],
+)
+async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, document: object) -> None:
+    result, _ = await deliver(type_, says(status, document))
+    assert isinstance(result, TryAgain)
+    assert (result.wait_for, result.uncertain) == ("nobody", False)
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "document", "kind"),
+    [
+        ("whatsapp", 401, whatsapp(190), "credentials"),
+        ("whatsapp", 401, whatsapp(0), "credentials"),
+        ("whatsapp", 403, whatsapp(10), "credentials"),
+        ("whatsapp", 403, whatsapp(200), "credentials"),
+        ("whatsapp", 500, whatsapp(3), "credentials"),
+        ("whatsapp", 400, whatsapp(131026), "recipient"),
+        ("whatsapp", 400, whatsapp(131030), "recipient"),
+        ("whatsapp", 400, whatsapp(131047), "window-closed"),
+        ("whatsapp", 404, whatsapp(132001), "template"),
+        ("whatsapp", 400, whatsapp(131049), "policy"),
+        ("whatsapp", 403, whatsapp(368), "policy"),
+        ("whatsapp", 400, whatsapp(131053), "media"),
+        ("whatsapp", 400, whatsapp(100), "rejected"),
+        ("whatsapp", 400, whatsapp(131009), "rejected"),
+        ("whatsapp", 302, "", "http-status"),
+        ("telegram", 401, telegram(401, "Unauthorized"), "credentials"),
+        ("telegram", 404, telegram(404, "Not Found"), "credentials"),
+        ("telegram", 403, telegram(403, "Forbidden: bot was blocked by the user"), "recipient"),
+        ("telegram", 400, telegram(400, "Bad Request: chat not found"), "recipient"),
+        ("telegram", 400, telegram(400, "Bad Request: can't parse entities"), "rejected"),
+        ("slack", 200, slack("invalid_auth"), "credentials"),
+        ("slack", 200, slack("missing_scope"), "credentials"),
+        ("slack", 200, slack("channel_not_found"), "recipient"),
+        ("slack", 200, slack("is_archived"), "recipient"),
+        ("slack", 200, slack("msg_too_long"), "rejected"),
+        ("slack", 200, slack("a_word_of_next_year"), "rejected"),
+        ("twilio", 401, twilio(20003, 401), "credentials"),
+        ("twilio", 400, twilio(21606, 400), "credentials"),
+        ("twilio", 400, twilio(21211, 400), "recipient"),
+        ("twilio", 400, twilio(21610, 400), "recipient"),
+        ("twilio", 400, twilio(21617, 400), "rejected"),
+        ("twilio", 404, "", "http-status"),
+    ],
+)
+async def test_what_the_provider_refuses_is_given_up_with_its_reason(
+    type_: str, status: int, document: object, kind: str
+) -> None:
+    """And the reason has the provider's own word or number in it."""
+    result, received = await deliver(type_, says(status, document))
+    assert isinstance(result, Never), result
+    assert (result.kind, result.status_code) == (kind, status)
+    assert len(received) == 1
+    if isinstance(document, dict):
+        error = document.get("error")
+        words = str(
+            error["code"] if isinstance(error, dict) else error or document.get("error_code", document.get("code"))
+        )
+        assert words in result.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "word", "kind"),
+    [(403, "action_prohibited", "recipient"), (404, "no_service", "credentials"), (400, "invalid_payload", "rejected")],
+)
+async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, kind: str) -> None:
+    async with standing_in(says(status, word)) as (outside, outbound):
+        hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
+        result = await hook.deliver(message())
+    assert isinstance(result, Never)
+    assert (result.kind, word in result.reason) == (kind, True)
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+@pytest.mark.parametrize(
+    "body", ["", "<html>a proxy's page</html>", "[]", "null", "{}", '{"messages":[],"ok":1}', "{" * 5000]
+)
+async def test_a_success_that_is_not_the_providers_is_uncertain(type_: str, body: str) -> None:
+    result, _ = await deliver(type_, says(200, body))
+    assert isinstance(result, TryAgain)
+    assert (result.kind, result.uncertain) == ("malformed-answer", True)
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+@pytest.mark.parametrize(("behaviour", "kind"), [(never, "timeout"), (reset, "communication")])
+async def test_a_provider_that_says_nothing_leaves_it_uncertain(
+    monkeypatch: pytest.MonkeyPatch, type_: str, behaviour: Behaviour, kind: str
+) -> None:
+    monkeypatch.setattr(calling, "TIMEOUT_S", 0.3)
+    result, _ = await deliver(type_, behaviour)
+    assert isinstance(result, TryAgain)
+    assert (result.kind, result.uncertain, result.wait_for) == (kind, True, "nobody")
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+async def test_a_provider_that_is_not_there_has_certainly_not_got_it(type_: str) -> None:
+    async with standing_in(answer(200)) as (outside, outbound):
+        url = outside.url
+        async with receiver(answer(200)) as gone:
+            nobody = gone.url
+        result = await channel(outbound, type_, nobody).deliver(message())
+    assert url != nobody
+    assert isinstance(result, TryAgain)
+    assert (result.kind, result.uncertain) == ("communication", False)
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+async def test_a_gigabyte_is_not_read(type_: str) -> None:
+    flood = Flood()
+    result, _ = await deliver(type_, flood)
+    assert isinstance(result, TryAgain)
+    assert result.kind == "malformed-answer"
+    assert flood.pieces < flood.PIECES
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+async def test_a_redirect_is_not_followed_and_no_reason_holds_the_secret(type_: str) -> None:
+    """The token stands in Telegram's addresses and may come back in anything a provider says."""
+    secret = next(value for value in CONFIGS[type_].values() if "planted" in value)
+    echo = whatsapp(100, secret) | telegram(400, secret) | {"code": 5, "message": secret}
+    if type_ == "slack":
+        echo = slack(secret)
+    results: list[Result] = []
+    for status, document in ((307, ""), (200 if type_ == "slack" else 400, echo)):
+        result, received = await deliver(type_, says(status, document, {"Location": "http://127.0.0.2/inside"}))
+        results.append(result)
+        assert len(received) == 1
+    assert all(isinstance(result, Never) for result in results), results
+    assert not [result for result in results if "planted" in result.reason]  # type: ignore[union-attr]

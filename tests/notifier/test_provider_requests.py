@@ -1,0 +1,239 @@
+"""What each provider is sent: the requests of its documentation, for every kind of content."""
+
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+from notifier.channels.channel import Delivered, Never, WrongConfiguration
+from tests.notifier.providers import (
+    BUTTONS,
+    IMAGE,
+    TAKEN,
+    TEMPLATE,
+    TEXT,
+    channel,
+    deliver,
+    document,
+    form,
+    message,
+    says,
+    standing_in,
+)
+
+
+async def sent(type_: str, content: dict[str, Any], **config: Any) -> Any:
+    """The one request's document, after the provider took it."""
+    result, (got,) = await deliver(type_, says(200, TAKEN[type_]), content, **config)
+    assert isinstance(result, Delivered), result
+    return form(got) if type_ == "twilio" else document(got)
+
+
+def buttons(count: int, title: str = "Sim", button_id: str = "y") -> dict[str, Any]:
+    return {"type": "buttons", "text": "E agora?", "buttons": [{"id": button_id, "title": title}] * count}
+
+
+# ---- whatsapp --------------------------------------------------------------------------------------
+
+
+async def test_whatsapp_takes_a_text_and_says_later_whether_it_arrived() -> None:
+    result, (got,) = await deliver("whatsapp", says(200, TAKEN["whatsapp"]))
+    assert result == Delivered(provider_id="wamid.HBg", confirmed=False, status_code=200)
+    assert got.path == "/v23.0/1063/messages"
+    assert got.headers["authorization"] == "Bearer planted-token"
+    assert document(got) == {
+        "messaging_product": "whatsapp",
+        "recipient_type": "individual",
+        "to": "5511",
+        "type": "text",
+        "text": {"body": TEXT["text"], "preview_url": False},
+        "biz_opaque_callback_data": "execution:5",
+    }
+
+
+async def test_whatsapp_shows_few_buttons_as_buttons_and_more_as_a_list() -> None:
+    few = (await sent("whatsapp", BUTTONS))["interactive"]
+    assert few["type"] == "button"
+    assert few["action"]["buttons"][1] == {"type": "reply", "reply": {"id": "n", "title": "Não"}}
+    many = (await sent("whatsapp", buttons(10), listLabel="Opções"))["interactive"]
+    assert (many["type"], many["action"]["button"]) == ("list", "Opções")
+    assert many["action"]["sections"][0]["rows"][0] == {"id": "y", "title": "Sim"}
+    longer = (await sent("whatsapp", buttons(2, "x" * 24)))["interactive"]
+    assert longer["type"] == "list"
+
+
+async def test_whatsapp_fetches_media_and_shows_captions_where_it_has_them() -> None:
+    image = await sent("whatsapp", IMAGE)
+    assert (image["type"], image["image"]) == ("image", {"link": "https://example.com/a.png", "caption": "A"})
+    audio = await sent("whatsapp", IMAGE | {"kind": "audio"})
+    assert audio["audio"] == {"link": "https://example.com/a.png"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "components"),
+    [
+        (None, None),
+        (
+            ["Maria", 3],
+            [{"type": "body", "parameters": [{"type": "text", "text": "Maria"}, {"type": "text", "text": "3"}]}],
+        ),
+        (
+            {"name": "Maria"},
+            [{"type": "body", "parameters": [{"type": "text", "parameter_name": "name", "text": "Maria"}]}],
+        ),
+        ([{"type": "header", "parameters": []}], [{"type": "header", "parameters": []}]),
+    ],
+)
+async def test_a_whatsapp_template_takes_its_parameters_in_every_form(parameters: Any, components: Any) -> None:
+    template = (await sent("whatsapp", TEMPLATE | {"parameters": parameters}))["template"]
+    expected = {"name": "welcome", "language": {"code": "pt_BR"}}
+    assert template == (expected | {"components": components} if components else expected)
+
+
+# ---- telegram --------------------------------------------------------------------------------------
+
+
+async def test_telegram_takes_a_text() -> None:
+    result, (got,) = await deliver("telegram", says(200, TAKEN["telegram"]))
+    assert result == Delivered(provider_id="5511:42", status_code=200)
+    assert got.path == "/bot11020:planted-token/sendMessage"
+    assert document(got) == {"chat_id": "5511", "text": TEXT["text"]}
+
+
+async def test_telegram_shows_buttons_under_the_text_and_media_by_their_kind() -> None:
+    keyboard = (await sent("telegram", BUTTONS))["reply_markup"]["inline_keyboard"]
+    assert keyboard == [[{"text": "Sim", "callback_data": "y"}], [{"text": "Não", "callback_data": "n"}]]
+    _, (got,) = await deliver("telegram", says(200, TAKEN["telegram"]), IMAGE | {"kind": "document"})
+    assert got.path.endswith("/sendDocument")
+    assert document(got) == {"chat_id": "5511", "document": "https://example.com/a.png", "caption": "A"}
+
+
+async def test_a_telegram_group_that_has_moved_is_followed() -> None:
+    moved = {
+        "ok": False,
+        "error_code": 400,
+        "description": "Bad Request: group chat was upgraded to a supergroup chat",
+        "parameters": {"migrate_to_chat_id": -1009},
+    }
+    async with standing_in(says(400, moved)) as (outside, outbound):
+        behaviours = [says(400, moved), says(200, TAKEN["telegram"])]
+
+        async def behave(request: Any) -> Any:
+            return await behaviours.pop(0)(request)
+
+        outside.behaviour = behave
+        result = await channel(outbound, "telegram", outside.url).deliver(message(to="-55"))
+    assert result == Delivered(provider_id="-1009:42", status_code=200)
+    assert [document(got)["chat_id"] for got in outside.received] == ["-55", -1009]
+
+
+# ---- slack -----------------------------------------------------------------------------------------
+
+
+async def test_slack_takes_a_text_by_its_web_api() -> None:
+    result, (got,) = await deliver("slack", says(200, TAKEN["slack"]), to="C1")
+    assert result == Delivered(provider_id="C1:1503435956.000247", status_code=200)
+    assert (got.path, got.headers["authorization"]) == ("/api/chat.postMessage", "Bearer xoxb-planted-token")
+    assert document(got) == {"text": TEXT["text"], "channel": "C1"}
+
+
+async def test_slack_takes_a_text_by_an_incoming_webhook() -> None:
+    async with standing_in(says(200, "ok")) as (outside, outbound):
+        hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/T1/B1/x")
+        assert await hook.deliver(message()) == Delivered(status_code=200)
+    (got,) = outside.received
+    assert (got.path, document(got)) == ("/services/T1/B1/x", {"text": TEXT["text"]})
+
+
+async def test_slack_shows_buttons_and_images_as_blocks_and_other_media_as_links() -> None:
+    blocks = (await sent("slack", BUTTONS))["blocks"]
+    assert [block["type"] for block in blocks] == ["section", "actions"]
+    assert blocks[1]["elements"][1]["value"] == "n"
+    (image,) = (await sent("slack", IMAGE))["blocks"]
+    assert (image["image_url"], image["alt_text"]) == ("https://example.com/a.png", "A")
+    assert (await sent("slack", IMAGE | {"kind": "video"}))["text"] == "A\nhttps://example.com/a.png"
+
+
+# ---- twilio ----------------------------------------------------------------------------------------
+
+
+async def test_twilio_takes_a_text_and_says_later_whether_it_arrived() -> None:
+    result, (got,) = await deliver(
+        "twilio", says(201, TAKEN["twilio"]), to="+5511", statusCallback="https://filas.example/cb"
+    )
+    assert result == Delivered(provider_id="SM1", confirmed=False, status_code=201)
+    assert got.path == "/2010-04-01/Accounts/AC1/Messages.json"
+    assert b64decode(got.headers["authorization"].removeprefix("Basic ")) == b"AC1:planted-token"
+    assert form(got) == {
+        "To": "+5511",
+        "From": "+15005550006",
+        "StatusCallback": "https://filas.example/cb",
+        "Body": TEXT["text"],
+    }
+
+
+async def test_twilio_sends_media_templates_and_numbered_choices() -> None:
+    assert (await sent("twilio", IMAGE))["MediaUrl"] == "https://example.com/a.png"
+    assert (await sent("twilio", BUTTONS))["Body"] == "E agora?\n1. Sim\n2. Não"
+    template = await sent("twilio", TEMPLATE | {"name": "HX1"})
+    assert (template["ContentSid"], template["ContentVariables"]) == ("HX1", '{"1":"Maria","2":"3"}')
+    by_service = await sent("twilio", TEXT, messagingServiceSid="MG1", **{"from": None})
+    assert by_service["MessagingServiceSid"] == "MG1"
+    assert "From" not in by_service
+
+
+# ---- all -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("type_", "content", "kind"),
+    [
+        ("whatsapp", {"type": "text", "text": "x" * 4097}, "too-long"),
+        ("whatsapp", {"type": "text", "text": " "}, "invalid"),
+        ("whatsapp", buttons(11), "too-long"),
+        ("whatsapp", buttons(2, "x" * 25), "too-long"),
+        ("whatsapp", buttons(4, "Sim", "x" * 201), "too-long"),
+        ("whatsapp", IMAGE | {"caption": "x" * 1025}, "too-long"),
+        ("whatsapp", IMAGE | {"kind": "hologram"}, "invalid"),
+        ("whatsapp", {"type": "carousel"}, "unsupported"),
+        ("telegram", {"type": "text", "text": "x" * 4097}, "too-long"),
+        ("telegram", buttons(1, "Sim", "ã" * 33), "too-long"),
+        ("telegram", TEMPLATE, "unsupported"),
+        ("slack", buttons(26), "too-long"),
+        ("slack", buttons(1, "x" * 76), "too-long"),
+        ("slack", TEMPLATE, "unsupported"),
+        ("twilio", {"type": "text", "text": "x" * 1601}, "too-long"),
+        ("twilio", {"type": "buttons", "text": "x", "buttons": "none"}, "invalid"),
+    ],
+)
+async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content: dict[str, Any], kind: str) -> None:
+    """By its documented limits, with the numbers, and without a call."""
+    result, received = await deliver(type_, says(200, TAKEN[type_]), content)
+    assert isinstance(result, Never)
+    assert result.kind == kind
+    assert received == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "config"),
+    [
+        ("whatsapp", {"accessToken": None}),
+        ("whatsapp", {"phoneNumberId": 5}),
+        ("telegram", {"botToken": "planted/token"}),
+        ("slack", {"webhookUrl": "https://hooks.example/planted"}),
+        ("slack", {"botToken": None}),
+        ("twilio", {"messagingServiceSid": "MG1"}),
+    ],
+)
+async def test_a_wrong_configuration_is_named_without_its_secret(type_: str, config: dict[str, Any]) -> None:
+    with pytest.raises(WrongConfiguration) as wrong:
+        await deliver(type_, says(200, {}), **config)
+    assert "planted" not in str(wrong.value)
+
+
+@pytest.mark.parametrize("type_", TAKEN)
+async def test_text_that_is_no_unicode_is_sent_as_far_as_it_is(type_: str) -> None:
+    """A lone surrogate, as JSON may carry it, fails no message."""
+    result, received = await deliver(type_, says(200, TAKEN[type_]), {"type": "text", "text": "a\udcffb"})
+    assert isinstance(result, Delivered)
+    assert len(received) == 1
