@@ -219,6 +219,10 @@ class MemoryRows:
             contact=row.contact,
         )
 
+    async def get(self, execution_id: UUID) -> Row | None:
+        await asyncio.sleep(0)
+        return self.rows.get(execution_id)
+
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
         await asyncio.sleep(0)
         row = self.rows.get(execution_id)

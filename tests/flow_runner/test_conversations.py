@@ -1,9 +1,11 @@
 """A conversation and its executions: replies, error flows, what is replayed and what is cancelled in a race."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
+import structlog.testing
 
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.identity import error_execution_id
@@ -233,6 +235,16 @@ async def test_a_failed_execution_starts_its_error_flow_once() -> None:
     sorry = chain(told, CALL, settings={"errorFlowId": "sorry"})
     await harness.finish(started, plan_of(sorry))
     assert (started.status, texts(harness), len(harness.rows.rows)) == ("failed", ["http-status at call"], 2)
+
+
+async def test_an_error_flow_that_is_not_published_is_said() -> None:
+    """Its job finds no execution; the log names the flow."""
+    harness = Harness()
+    run = running(harness, chain(SAID))
+    absent = FlowJob(execution_id=uuid.uuid4(), turn=1, flow_id="sorry", reason="error")
+    with structlog.testing.capture_logs() as logs:
+        assert await run(CONTEXT, absent) == {"status": "nothing-to-do"}
+    assert [(line["event"], line["flow_id"]) for line in logs] == [("error_flow.not_published", "sorry")]
 
 
 async def test_a_timed_out_execution_starts_its_error_flow_and_a_cancelled_one_does_not() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from filas.identity import error_execution_id
 from filas.models import ExecutionWithSteps
 from filas_local.servers import PostgresServer, RedisServer
 from tests.flow_runner.harness import chain, flow, node
@@ -89,6 +90,46 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
     async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url):
         done = await store.finished(executions)
     assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "wait", "hi"))}
+
+
+async def test_a_reply_resumes_and_a_deadline_ends_what_waits(postgres_dsn: str, redis_url: str) -> None:
+    """Two conversations wait for an hour: one is answered, the other one's time is up after two seconds."""
+    wait = node("wait", "delay", ms=3_600_000, endOnReply=True)
+    async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
+        definition = chain(wait, HI, variables=NAME, settings={"timeoutMs": 2000})
+        await store.put_flow(definition)
+        [silent, talking] = [*await store.start(contact="silent"), *await store.start(contact="talking")]
+
+        async def both_wait() -> bool:
+            return {(await store.get(each)).status for each in (silent, talking)} == {"waiting-timer"}
+
+        await eventually(both_wait, 20)
+        [reply] = await store.finished(await store.start(contact="talking"))
+        assert (reply.status, reply.resumed_id, reply.steps) == ("succeeded", talking, [])
+        answered, late = await store.finished([talking, silent])
+        assert (answered.status, _visited(answered)) == ("succeeded", ["start", "wait", "hi"])
+        assert (late.status, _visited(late), late.steps[-1].status) == ("timed-out", ["start", "wait"], "cancelled")
+        assert late.started_at is not None
+        assert late.ended_at is not None
+        assert 2 <= (late.ended_at - late.started_at).total_seconds() < 7
+
+
+async def test_an_error_flow_runs_in_the_conversation(postgres_dsn: str, redis_url: str) -> None:
+    """The failed execution's end starts it, with a job of its own."""
+    async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
+        sorry = node("sorry", "message", text="{{ webhook.body.error.kind }}")
+        await store.flows.put("sorry", chain(sorry), "sorry", publish=True)
+        await store.put_flow(chain(node("no", "end", status="failed"), settings={"errorFlowId": "sorry"}))
+        [failed] = await store.finished(await store.start())
+        [told] = await store.finished([error_execution_id(failed.id)])
+        assert (failed.status, told.status, told.flow_id, _visited(told)) == (
+            "failed",
+            "succeeded",
+            "sorry",
+            ["start", "sorry"],
+        )
+        assert told.conversation_id == failed.conversation_id
+        assert '"ended"' in await store.database.fetchval("select payload from notifications")
 
 
 COUNTS = """

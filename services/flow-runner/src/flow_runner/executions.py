@@ -63,6 +63,8 @@ class ExecutionRows(Protocol):
 
     async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]: ...
 
+    async def get(self, execution_id: UUID) -> object | None: ...
+
 
 class Executions:
     """Claims, checkpoints and leases of one worker process, which is `owner`."""
@@ -101,6 +103,10 @@ class Executions:
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
         """Asks that the execution be ended; None: it has ended, or there is none."""
         return await self._rows.request_cancel(execution_id)
+
+    async def exists(self, execution_id: UUID) -> bool:
+        """Whether there is such an execution."""
+        return await self._rows.get(execution_id) is not None
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
         """Queues an execution that failed in `turn` again, from its last checkpoint; False: it has not failed."""

@@ -35,6 +35,8 @@ class RunFlow:
         turn = await self._turn(job)
         claimed = None if turn is None else await self._executions.claim(job.execution_id, turn)
         if claimed is None:
+            if job.reason == "error" and not await self._executions.exists(job.execution_id):
+                log.warning("error_flow.not_published", flow_id=job.flow_id, execution_id=str(job.execution_id))
             return {"status": "nothing-to-do"}
         # To be cancelled, an execution ends its turn as it does when the process stops: the next claim says that it
         # is to be cancelled.
