@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,10 @@ from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
+from filas.setting_types import Network
 from filas.web import serve_app
-from ingest.public import Public, build_public
+from ingest.public import Limits, Public, build_public
+from ingest.stores import cancelled
 
 BOX = SecretBox("the key of these tests")
 
@@ -85,24 +87,31 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def serving(redis_url: str, dsn: str, *webhooks: Webhook, **options: Any) -> AsyncIterator[Serving]:
-    """A listener with `webhooks` in it; `options` are build_public's."""
+async def serving(
+    redis_url: str, dsn: str, *webhooks: Webhook, trusted_proxies: Sequence[Network] = (), **limits: Any
+) -> AsyncIterator[Serving]:
+    """A listener with `webhooks` in it; `limits` are those of Limits."""
     database, redis = Database(dsn, application_name="test-serve"), connect_url(redis_url)
     database.start()
     await database.wait_ready(20)
-    public = build_public(database, redis, lambda secret: BOX.reveal(secret, os.environ), **options)
-    following = asyncio.create_task(public.directory.run())
+    public = build_public(
+        database,
+        redis,
+        lambda secret: BOX.reveal(secret, os.environ),
+        trusted_proxies=trusted_proxies,
+        limits=Limits(**limits),
+    )
+    running_parts = [asyncio.create_task(part) for part in (public.directory.run(), public.listener.watch())]
     try:
         async with (
-            serve_app(public.app, "127.0.0.1", 0, shutdown_s=1, auto_decompress=False) as port,
+            serve_app(public.listener, "127.0.0.1", 0, shutdown_s=1) as port,
             ClientSession() as session,
         ):
             running = Serving(port, redis_url, public, session, redis, database)
             await running.put(*webhooks)
             yield running
     finally:
-        following.cancel()
-        await asyncio.gather(following, return_exceptions=True)
+        await cancelled(*running_parts)
         await public.acceptor.drain()
         await redis.close()
         await database.close()

@@ -66,6 +66,67 @@ def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, int]], 
         assert len([time for time in passed if time > now - window_ms]) <= most
 
 
+class CountedWindows:
+    """Windows by a clock, as Redis has them, that count how often they were asked."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._windows = LocalWindows(clock)
+        self.calls = 0
+
+    async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
+        """As the script does it."""
+        self.calls += 1
+        return self._windows.take(asked)
+
+
+async def test_a_busy_limit_is_counted_ahead() -> None:
+    """Few calls for many requests; what is left is told as if each had been counted by itself."""
+    clock = Clock()
+    store = CountedWindows(clock)
+    limiter = RateLimiter(store, clock=clock)
+    limit = Limit("w", 100_000, 60_000)
+    grants = [await limiter.take(limit) for _ in range(1000)]
+    assert store.calls < 150
+    assert [grant.remaining for grant in grants] == list(range(99_999, 98_999, -1))
+    clock.now += 10  # the reserve ends with its slice
+    assert limiter.take_now(limit) is None
+
+
+async def test_where_there_is_no_room_nobody_asks_again() -> None:
+    """Until there may be some: a flood beyond the limit costs nothing."""
+    clock = Clock()
+    store = CountedWindows(clock)
+    limiter = RateLimiter(store, clock=clock)
+    limit = Limit("w", 5, 60_000)
+    grants = [await limiter.take(limit) for _ in range(500)]
+    assert [grant.allowed for grant in grants] == [True] * 5 + [False] * 495
+    assert store.calls == 6
+    clock.now += grants[-1].reset_s
+    assert (await limiter.take(limit)).allowed
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(0, 1)), max_size=40),
+    most=st.integers(1, 900),
+)
+async def test_replicas_that_count_ahead_never_pass_more_than_the_limit(
+    steps: list[tuple[int, int, int]], most: int
+) -> None:
+    """In any window, however requests come to either."""
+    clock = Clock()
+    store = CountedWindows(clock)
+    replicas = [RateLimiter(store, clock=clock) for _ in range(2)]
+    limit = Limit("w", most, 1000)
+    passed: list[int] = []
+    now = 1_790_000_000_000
+    for wait, count, number in steps:
+        now += wait
+        clock.now = now / 1000
+        grants = await asyncio.gather(*(replicas[number].take(limit) for _ in range(count)))
+        passed += [now] * sum(grant.allowed for grant in grants)
+        assert len([time for time in passed if time > now - 1000]) <= most
+
+
 async def test_replicas_count_together(redis_url: str) -> None:
     """Two limiters on one Redis let through what one would; who is refused learns when to come again."""
     first, second = connect_url(redis_url), connect_url(redis_url)

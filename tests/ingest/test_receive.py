@@ -252,7 +252,7 @@ async def test_the_rate_limit_is_the_webhooks_own(redis_url: str, postgres_dsn: 
 async def test_limits_by_address(redis_url: str, postgres_dsn: str) -> None:
     """Too many requests, or too many failures, from one address are 429; other addresses are not touched."""
     guarded = webhook("guarded", auth={"type": "bearer", "secrets": ["t"]})
-    options = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 3}
+    options: dict[str, Any] = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 3}
     async with serving(redis_url, postgres_dsn, guarded, **options) as app:
 
         async def status(address: str | None, token: str) -> int:

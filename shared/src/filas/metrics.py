@@ -80,6 +80,13 @@ AUTH_FAILURES = Counter(
     registry=REGISTRY,
 )
 
+CONNECTIONS_SHED = Counter(
+    "filas_connections_shed_total",
+    "Connections that the public listener has closed by itself, by reason: silent, crowded",
+    ["reason"],
+    registry=REGISTRY,
+)
+
 # ---- flow-runner -----------------------------------------------------------------------------------
 
 EXECUTIONS = Counter("filas_executions_total", "Executions that ended, by final status", ["status"], registry=REGISTRY)

@@ -144,6 +144,9 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     )
     ingest_port: Annotated[Port, Meta(description="The public port: webhooks")] = 8080
     ingest_admin_port: Annotated[Port, Meta(description="The private port: API, dashboard, metrics, health")] = 8081
+    ingest_max_connections: Annotated[
+        Positive, Meta(description="Open connections on the public port; beyond, idle ones are closed")
+    ] = 2000
     trusted_proxies: Annotated[
         Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
     ] = Networks(())

@@ -26,6 +26,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STORES = frozenset({"redis", "postgres"})
 _RETRY_AFTER_S = 5
 
+PROBLEM_JSON = "application/problem+json"
+
+KEEP_ALIVE_S = 75.0
+"""How long a connection may stay without a further request: longer than load balancers keep theirs (60 s)."""
+
 
 class Health:
     """Whether the process can do its work: named checks, each None when well or else the reason.
@@ -78,10 +83,16 @@ def problem(
     status: int, title: str, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **extra: Any
 ) -> web.Response:
     """An RFC 9457 problem document. `extra` members stand beside `title` and `detail`, named as given."""
+    body = problem_document(status, title, detail, **extra)
+    return web.Response(body=body, status=status, headers=headers, content_type=PROBLEM_JSON)
+
+
+def problem_document(status: int, title: str, detail: str | None = None, **extra: Any) -> bytes:
+    """The body of `problem`."""
     document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
     if detail is not None:
         document["detail"] = detail
-    return json_response(document | extra, status, headers, "application/problem+json")
+    return msgspec.json.encode(document | extra)
 
 
 @web.middleware
@@ -145,29 +156,18 @@ def build_private_app(
 
 @asynccontextmanager
 async def serve_app(
-    app: web.Application,
-    host: str,
-    port: int,
-    *,
-    backlog: int = 1024,
-    keepalive_s: float = 75.0,
-    shutdown_s: float = 10.0,
-    auto_decompress: bool = True,
+    app: web.Application | web.Server, host: str, port: int, *, backlog: int = 1024, shutdown_s: float = 10.0
 ) -> AsyncIterator[int]:
     """Serve `app` while the block runs; gives the port, which the system has chosen when `port` is 0.
 
     On leaving, no new connection is taken and requests under way have `shutdown_s` seconds to end.
-    Without `auto_decompress` a body stays as it was sent: a signature is over those bytes, and no small
-    request becomes a large one.
-    Raises OSError when the address can't be used.
+    A `web.Server` brings settings of its own. Raises OSError when the address can't be used.
     """
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        keepalive_timeout=keepalive_s,
-        shutdown_timeout=shutdown_s,
-        auto_decompress=auto_decompress,
-    )
+    runner: web.BaseRunner
+    if isinstance(app, web.Server):
+        runner = web.ServerRunner(app, shutdown_timeout=shutdown_s)
+    else:
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=shutdown_s)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=backlog, reuse_port=False)

@@ -24,7 +24,7 @@ from ingest.api import routes
 from ingest.api.context import ApiContext
 from ingest.directory import WebhookDirectory
 from ingest.event_jobs import event_jobs
-from ingest.public import Public, build_public
+from ingest.public import Limits, Public, build_public
 from ingest.stores import Stores, cancelled, open_stores
 
 STATS_EVERY_S = 5.0
@@ -41,20 +41,22 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
             stores.redis,
             lambda secret: box.reveal(secret, environ),
             trusted_proxies=settings.trusted_proxies,
-            requests_per_address=settings.rate_limit_per_ip,
-            failures_per_address=settings.auth_failures_per_ip,
+            limits=Limits(
+                requests_per_address=settings.rate_limit_per_ip,
+                failures_per_address=settings.auth_failures_per_ip,
+                max_connections=settings.ingest_max_connections,
+            ),
         )
         health = _health(stores, public.directory)
         stats = QueueStats(stores.redis)
         private = build_private_app(health)
         routes.register(private, _api_context(settings, stores, public, stats, box))
-        background = [
-            asyncio.create_task(part) for part in (public.directory.run(), stores.probe(), _keep_publishing(stats))
-        ]
+        parts = (public.directory.run(), public.listener.watch(), stores.probe(), _keep_publishing(stats))
+        background = [asyncio.create_task(part) for part in parts]
         try:
             async with (
                 serve_app(private, settings.admin.admin_host, settings.ingest_admin_port),
-                serve_app(public.app, settings.ingest_host, settings.ingest_port, auto_decompress=False),
+                serve_app(public.listener, settings.ingest_host, settings.ingest_port),
             ):
                 await stop.wait()
                 health.draining = True

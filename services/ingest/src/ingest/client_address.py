@@ -12,6 +12,7 @@ class ClientAddress:
 
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._trusted = tuple(trusted)
+        self.believes = bool(self._trusted)
         self._is_trusted = functools.lru_cache(maxsize=4096)(self._belongs)
 
     def of(self, peer: str | None, forwarded: Sequence[str]) -> str:
@@ -19,7 +20,7 @@ class ClientAddress:
         `X-Forwarded-For` headers (`forwarded`) that no trusted proxy made. What is no address ends the search.
         """
         address = peer or UNKNOWN
-        if not self._trusted or not forwarded or not self._is_trusted(address):
+        if not self.believes or not forwarded or not self._is_trusted(address):
             return address
         for entry in reversed(",".join(forwarded).split(",")):
             claimed = normalized(entry.strip())
@@ -36,7 +37,7 @@ class ClientAddress:
         `target` is the path and query as they were sent. Without a proxy that ends TLS, the scheme is http.
         """
         host, scheme = headers.get("Host", ""), "http"
-        if self._trusted and self._is_trusted(peer or UNKNOWN):
+        if self.believes and self._is_trusted(peer or UNKNOWN):
             host = headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
             scheme = headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip().lower()
         return f"{scheme}://{host}{target}"

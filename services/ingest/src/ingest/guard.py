@@ -25,6 +25,11 @@ class AddressGuard:
         self._failures = failures_a_minute
         self._blocked: dict[str, float] = {}
 
+    @property
+    def watches(self) -> bool:
+        """Whether `admit` may have anything to say at present."""
+        return bool(self._blocked or self._requests)
+
     async def admit(self, address: str) -> None:
         """Let the address in, or raise the 429. Costs nothing for an address without failures and no limit."""
         until = self._blocked.get(address)

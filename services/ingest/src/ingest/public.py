@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from aiohttp import web
-
 from filas.queue.connection import Redis
 from filas.queue.producer import Producer
 from filas.repository.database import Database
@@ -15,6 +13,7 @@ from ingest.accept import Acceptor
 from ingest.client_address import ClientAddress
 from ingest.directory import WebhookDirectory
 from ingest.guard import AddressGuard
+from ingest.listener import REQUEST_TIMEOUT_S, Listener
 from ingest.rate_limit import RateLimiter
 from ingest.receive import BODY_TIMEOUT_S, Receiver
 from ingest.verify.scheme import Reveal
@@ -26,11 +25,27 @@ ENQUEUE_RETRY_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """The listener's app, and what runs behind it: `directory.run()` is to be kept running, `acceptor` drained."""
+    """The listener, and what runs behind it: `directory.run()` and `listener.watch()` are to be kept running,
+    `acceptor` drained."""
 
-    app: web.Application
+    listener: Listener
     directory: WebhookDirectory
     acceptor: Acceptor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What callers may take. The two an address are a minute's; 0 means none. Times are in seconds: for a body to
+    arrive, and for a new connection to ask something."""
+
+    requests_per_address: int = 0
+    failures_per_address: int = 60
+    max_connections: int = 2000
+    body_timeout_s: float = BODY_TIMEOUT_S
+    request_timeout_s: float = REQUEST_TIMEOUT_S
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def build_public(
@@ -39,18 +54,19 @@ def build_public(
     reveal: Reveal,
     *,
     trusted_proxies: Sequence[Network] = (),
-    requests_per_address: int = 0,
-    failures_per_address: int = 60,
-    body_timeout_s: float = BODY_TIMEOUT_S,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Public:
-    """The public listener over these stores. The limits an address are a minute's; 0 means none."""
+    """The public listener over these stores, within a running event loop."""
     directory = WebhookDirectory(WebhookRepository(database), reveal)
     acceptor = Acceptor(EventRepository(database), Producer(redis, retry_for_s=ENQUEUE_RETRY_S))
     limiter = RateLimiter(RedisWindows(redis))
-    guard = AddressGuard(limiter, requests_a_minute=requests_per_address, failures_a_minute=failures_per_address)
-    receiver = Receiver(
-        directory, acceptor, limiter, guard, ClientAddress(trusted_proxies), body_timeout_s=body_timeout_s
+    guard = AddressGuard(
+        limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
-    app = web.Application()
-    app.router.add_route("*", "/webhooks/{path}", receiver.handle)
-    return Public(app, directory, acceptor)
+    receiver = Receiver(
+        directory, acceptor, limiter, guard, ClientAddress(trusted_proxies), body_timeout_s=limits.body_timeout_s
+    )
+    listener = Listener(
+        receiver.handle, max_connections=limits.max_connections, request_timeout_s=limits.request_timeout_s
+    )
+    return Public(listener, directory, acceptor)

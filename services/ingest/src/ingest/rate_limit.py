@@ -21,6 +21,12 @@ AWAY_S = 1.0
 
 MAX_LOCAL_KEYS = 50_000
 
+RESERVE_SHARE = 100
+RESERVE_BATCHES = 10
+"""A busy limit is counted ahead: at most ten times what asks now, and at most a hundredth of the room that is left.
+So a limit under a hundred is always counted one by one, and a replica that falls silent leaves at most a hundredth
+of the room unused until the slice is over; more than the limit never pass."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -43,11 +49,12 @@ class Grant:
 @dataclass(frozen=True, slots=True)
 class Taken:
     """The answer for one limit: how many of those who asked pass, how many had passed before them in this
-    window, and in how many milliseconds the oldest of them leave it."""
+    window, in how many milliseconds the oldest of them leave it, and for how many they count as having come now."""
 
     passed: int
     used: int
     reset_ms: int
+    slice_ms: int
 
 
 class WindowStore(Protocol):
@@ -57,26 +64,54 @@ class WindowStore(Protocol):
         """Count `n` more under each limit, as far as there is room. Raises StoreUnavailable."""
 
 
-class RateLimiter:
-    """Asks the store for all the requests that wait at the moment in one call."""
+@dataclass(slots=True)
+class _Standing:
+    """What is known of a limit without asking, until `until`: `reserve` more may pass, counted
+    already, or, where there is no room (`shut`), nobody may."""
 
-    def __init__(self, store: WindowStore, *, clock: Callable[[], float] = time.time, timeout_s: float = 1.0) -> None:
+    until: float
+    reserve: int
+    room: int
+    reset_s: int
+    shut: bool
+
+
+class RateLimiter:
+    """Asks the store for all the requests that wait at the moment in one call, or not at all where it is known."""
+
+    def __init__(
+        self, store: WindowStore, *, clock: Callable[[], float] = time.monotonic, timeout_s: float = 1.0
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._local = LocalWindows(clock)
         self._timeout_s = timeout_s
         self._away_until = 0.0
+        self._standings: dict[Limit, _Standing] = {}
         self._batches: MicroBatcher[Limit, Grant] = MicroBatcher(self._take)
+
+    def take_now(self, limit: Limit) -> Grant | None:
+        """As `take`, where the answer is known without asking; else None, and nothing is counted."""
+        standing = self._standings.get(limit)
+        if standing is None or (standing.reserve == 0 and not standing.shut):
+            return None
+        left_s = standing.until - self._clock()
+        if left_s <= 0:
+            return None
+        if standing.shut:
+            return Grant(False, 0, max(1, math.ceil(left_s)))
+        standing.reserve -= 1
+        return Grant(True, standing.room + standing.reserve, standing.reset_s)
 
     async def take(self, limit: Limit) -> Grant:
         """Count one under `limit`, if there is room. Never raises because a store is away."""
-        return await self._batches.add(limit)
+        return self.take_now(limit) or await self._batches.add(limit)
 
     async def _take(self, limits: Sequence[Limit]) -> list[Grant]:
         counts: dict[Limit, int] = {}
         for limit in limits:
             counts[limit] = counts.get(limit, 0) + 1
-        asked = list(counts.items())
-        taken = dict(zip(counts, await self._taken(asked), strict=True))
+        taken = dict(zip(counts, await self._taken(counts), strict=True))
         served: dict[Limit, int] = {}
         grants: list[Grant] = []
         for limit in limits:
@@ -84,23 +119,53 @@ class RateLimiter:
             grants.append(_grant(limit, taken[limit], place))
         return grants
 
-    async def _taken(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
-        if time.monotonic() >= self._away_until:
+    async def _taken(self, counts: dict[Limit, int]) -> list[Taken]:
+        """How many of `counts` pass."""
+        began = self._clock()
+        if began >= self._away_until:
+            asked = [(limit, count + self._ahead(limit, count)) for limit, count in counts.items()]
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    return await self._store.take(asked)
+                    answers = await self._store.take(asked)
             except (StoreUnavailable, TimeoutError) as error:
-                self._away_until = time.monotonic() + AWAY_S
+                self._away_until = self._clock() + AWAY_S
                 log.warning("rate_limit.local", reason=str(error) or "timeout")
-        return self._local.take(asked)
+            else:
+                self._remember(counts, answers, began)
+                return answers
+        self._standings.clear()
+        return self._local.take(list(counts.items()))
+
+    def _ahead(self, limit: Limit, count: int) -> int:
+        standing = self._standings.get(limit)
+        if standing is None or standing.reserve:
+            return 0
+        return min(standing.room // RESERVE_SHARE, RESERVE_BATCHES * count)
+
+    def _remember(self, counts: dict[Limit, int], answers: Sequence[Taken], began: float) -> None:
+        """`began` is when the store was asked: earlier than it counted, so that a reserve ends with its slice."""
+        if len(self._standings) > MAX_LOCAL_KEYS:
+            self._standings.clear()
+        for (limit, count), taken in zip(counts.items(), answers, strict=True):
+            room = max(0, limit.max - taken.used - taken.passed)
+            reserve, shut = max(0, taken.passed - count), room == 0 and taken.passed < count
+            until = began + (taken.reset_ms if shut else taken.slice_ms) / 1000
+            before = self._standings.get(limit)
+            if before is not None and before.reserve and self._clock() < before.until:
+                reserve, until, shut = reserve + before.reserve, min(until, before.until), False
+            self._standings[limit] = _Standing(until, reserve, room, _reset_s(taken), shut)
 
 
 def _grant(limit: Limit, taken: Taken, place: int) -> Grant:
     return Grant(
         allowed=place <= taken.passed,
         remaining=max(0, limit.max - taken.used - min(place, taken.passed)),
-        reset_s=max(1, math.ceil(taken.reset_ms / 1000)),
+        reset_s=_reset_s(taken),
     )
+
+
+def _reset_s(taken: Taken) -> int:
+    return max(1, math.ceil(taken.reset_ms / 1000))
 
 
 class LocalWindows:
@@ -128,7 +193,7 @@ class LocalWindows:
         if passed:
             slices[now // width] = slices.get(now // width, 0) + passed
         reset = (min(slices) + 1) * width + limit.window_ms - now if slices else 0
-        return Taken(passed, used, reset)
+        return Taken(passed, used, reset, (now // width + 1) * width - now)
 
     def _forget(self, now: int) -> None:
         """Drop the windows in which nothing counts any more."""

@@ -2,17 +2,22 @@
 
 import functools
 import time
+from collections.abc import Mapping
+from urllib.parse import unquote
+from uuid import UUID
 
 import msgspec
 from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
 
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from ingest import refusals, request
 from ingest.accept import Acceptor, NotStorable, receipt_of
+from ingest.answer import Answer
 from ingest.arrivals import Reader
-from ingest.client_address import ClientAddress
+from ingest.client_address import UNKNOWN, ClientAddress
 from ingest.directory import ReadyWebhook, WebhookDirectory
 from ingest.guard import AddressGuard
 from ingest.rate_limit import Grant, RateLimiter
@@ -24,12 +29,16 @@ log = get_logger(__name__)
 BODY_TIMEOUT_S = 10.0
 """How long a body may take to arrive."""
 
+PREFIX = "/webhooks/"
+
+_NO_QUERY: Mapping[str, str] = MultiDictProxy(MultiDict[str]())
+_encode = msgspec.json.Encoder().encode
 _accepted = WEBHOOKS.labels("accepted")
 _duplicate = WEBHOOKS.labels("duplicate")
 
 
 class Receiver:
-    """Handles `ANY /webhooks/{path}`."""
+    """Handles `ANY /webhooks/{path}`, and knows no other address."""
 
     def __init__(
         self,
@@ -48,52 +57,66 @@ class Receiver:
         self._addresses = addresses
         self._body_timeout_s = body_timeout_s
 
-    async def handle(self, http: web.Request) -> web.StreamResponse:
+    async def handle(self, http: web.BaseRequest) -> Answer:
         """Answer one request; every refusal is a problem document and counted by its reason."""
         began = time.perf_counter()
         try:
             return await self._receive(http)
         except Refusal as refusal:
-            return refusal.response()
+            return refusal.answer()
         except Exception as error:  # the last resort: the sender comes again, and the log says why
-            log.error("webhook.failed", method=http.method, path=http.path[:200], exc_info=error)
-            return Refusal(500, "error", "the error has been logged").response()
+            log.error("webhook.failed", method=http.method, path=http.raw_path[:200], exc_info=error)
+            return Refusal(500, "error", "the error has been logged").answer()
         finally:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 
-    async def _receive(self, http: web.Request) -> web.StreamResponse:
-        ready = self._directory.find(http.match_info["path"])
-        if ready is None:
-            if not self._directory.is_loaded:
-                raise refusals.unavailable("not-loaded", "the webhooks have not been read yet")
-            raise refusals.unknown_webhook()
-        address = self._addresses.of(http.remote, http.headers.getall("X-Forwarded-For", ()))
-        await self._guard.admit(address)
-        if ready.scheme is None:
+    async def _receive(self, http: web.BaseRequest) -> Answer:
+        ready = self._find(http)
+        headers, address = http.headers, http.remote or UNKNOWN
+        if self._addresses.believes:
+            address = self._addresses.of(address, headers.getall("X-Forwarded-For", ()))
+        if self._guard.watches:
+            await self._guard.admit(address)
+        scheme = ready.scheme
+        if scheme is None:
             raise refusals.unavailable("unusable", "this webhook's secrets can't be read")
-        url = functools.partial(self._addresses.url, http.remote, http.raw_path, http.headers)
-        presented = Presented(http.method, http.headers, http.query, b"", time.time(), url)
-        handshake = ready.scheme.handshake(presented)
+        query = http.query if "?" in http.raw_path else _NO_QUERY
+        url = functools.partial(self._addresses.url, http.remote, http.raw_path, headers)
+        presented = Presented(http.method, headers, query, b"", time.time(), url)
+        handshake = scheme.handshake(presented)
         if handshake is not None:
             return await self._shake_hands(handshake, ready, address)
         if http.method not in ready.methods:
             raise refusals.wrong_method(ready.allow)
-        presented.body = await self._read(http, ready)
-        reason = ready.scheme.refusal(presented)
+        body = request.body_at_hand(http, ready.webhook.max_body_bytes)
+        presented.body = await self._read(http, ready) if body is None else body
+        reason = scheme.refusal(presented)
         if reason is not None:
             await self._count_failure(ready, address, reason)
-            raise refusals.unauthenticated(ready.scheme.authenticate)
-        greeting = ready.scheme.greeting(presented)
+            raise refusals.unauthenticated(scheme.authenticate)
+        greeting = scheme.greeting(presented)
         if greeting is not None:
             return await self._shake_hands(greeting, ready, address)
-        grant = await self._limiter.take(ready.limit)
+        grant = self._limiter.take_now(ready.limit) or await self._limiter.take(ready.limit)
         if not grant.allowed:
             refusal = refusals.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
             refusal.headers.update(_limit_headers(ready, grant))
             raise refusal
-        return await self._accept(http, ready, presented, address, grant)
+        return await self._accept(ready, presented, address, grant)
 
-    async def _read(self, http: web.Request, ready: ReadyWebhook) -> bytes:
+    def _find(self, http: web.BaseRequest) -> ReadyWebhook:
+        """The webhook that is called. Raises Refusal."""
+        target = http.raw_path if http.raw_path.startswith(PREFIX) else http.path
+        name = target[len(PREFIX) :].partition("?")[0] if target.startswith(PREFIX) else ""
+        ready = self._directory.find(unquote(name) if "%" in name else name)
+        if ready is not None:
+            return ready
+        if not self._directory.is_loaded:
+            raise refusals.unavailable("not-loaded", "the webhooks have not been read yet")
+        raise refusals.unknown_webhook()
+
+    async def _read(self, http: web.BaseRequest, ready: ReadyWebhook) -> bytes:
+        request.invite_body(http)
         try:
             return await request.read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
         except request.BodyTooLarge:
@@ -103,46 +126,47 @@ class Receiver:
         except request.BodyBroken:
             raise Refusal(400, "broken", "the body could not be read to its end", closes=True) from None
 
-    async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> web.Response:
+    async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
         if handshake.status != 200:
             await self._count_failure(ready, address, "challenge-wrong")
             raise Refusal(handshake.status, "challenge", "the challenge's token is wrong")
         WEBHOOKS.labels("handshake").inc()
-        body = handshake.text.encode("utf-8", "replace")
-        return web.Response(body=body, content_type="text/plain", headers={"X-Content-Type-Options": "nosniff"})
+        return Answer(200, handshake.text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
 
     async def _count_failure(self, ready: ReadyWebhook, address: str, reason: str) -> None:
         AUTH_FAILURES.labels("webhook").inc()
         await self._guard.failed(address, ready.webhook.id, reason)
 
-    async def _accept(
-        self, http: web.Request, ready: ReadyWebhook, presented: Presented, address: str, grant: Grant
-    ) -> web.Response:
+    async def _accept(self, ready: ReadyWebhook, presented: Presented, address: str, grant: Grant) -> Answer:
         reader = Reader(
             ready=ready,
             presented=presented,
-            content_type=request.storable(http.headers.get("Content-Type", ""))[:255],
-            headers=request.stored_headers(http.headers, ready.hidden_headers),
-            query=request.stored_query(http),
+            content_type=request.storable(presented.headers.get("Content-Type", ""))[:255],
+            headers=request.stored_headers(presented.headers, ready.hidden_headers),
+            query=request.stored_query(presented.query),
             address=address,
         )
         arrivals = reader.arrivals()
         try:
-            receipt = receipt_of(await self._acceptor.accept_many(arrivals))
+            if len(arrivals) == 1:
+                receipt = await self._acceptor.accept(arrivals[0])
+            else:
+                receipt = receipt_of(await self._acceptor.accept_many(arrivals))
         except StoreUnavailable:
             raise refusals.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
             raise Refusal(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()
-        answer = {
-            "status": "received",
-            "eventId": receipt.event_id,
-            "jobId": receipt.job_id,
-            "duplicate": receipt.duplicate,
-        }
-        return web.Response(
-            body=msgspec.json.encode(answer), content_type="application/json", headers=_limit_headers(ready, grant)
-        )
+        received = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
+        return Answer(200, _encode(received), headers=_limit_headers(ready, grant))
+
+
+class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received"):
+    """What a sender is told."""
+
+    event_id: UUID
+    job_id: str
+    duplicate: bool
 
 
 def _limit_headers(ready: ReadyWebhook, grant: Grant) -> dict[str, str]:

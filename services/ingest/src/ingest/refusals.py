@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from aiohttp import web
-
 from filas.errors import FilasError
 from filas.metrics import WEBHOOKS
-from filas.web import problem
+from filas.web import PROBLEM_JSON, problem_document
+from ingest.answer import Answer
 
 RETRY_AFTER_S = 5
 """When to come again after a 503: stores are back, or the other one has taken over, within seconds."""
@@ -23,13 +22,11 @@ class Refusal(FilasError):
     headers: dict[str, str] = field(default_factory=dict)
     closes: bool = False
 
-    def response(self) -> web.Response:
+    def answer(self) -> Answer:
         """The problem document; `closes` also ends the connection, whose remaining bytes nobody wants."""
         WEBHOOKS.labels(self.reason).inc()
-        answer = problem(self.status, HTTPStatus(self.status).phrase, self.detail, headers=self.headers)
-        if self.closes:
-            answer.force_close()
-        return answer
+        document = problem_document(self.status, HTTPStatus(self.status).phrase, self.detail)
+        return Answer(self.status, document, PROBLEM_JSON, self.headers, closes=self.closes)
 
 
 def unknown_webhook() -> Refusal:

@@ -21,7 +21,22 @@ class BodyBroken(FilasError):
     """The body ended early, or its transfer encoding is wrong."""
 
 
-async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> bytes:
+def body_at_hand(request: web.BaseRequest, max_bytes: int) -> bytes | None:
+    """The raw body if it has arrived with its headers, as small ones do, and is small enough; else None."""
+    stream = request.content
+    if not stream.is_eof() or stream.exception() is not None or stream.total_bytes > max_bytes:
+        return None
+    return stream.read_nowait()
+
+
+def invite_body(request: web.BaseRequest) -> None:
+    """Tell a sender that waits to be told (`Expect: 100-continue`) that it may send its body."""
+    expected = request.headers.get("Expect", "").lower() == "100-continue"
+    if expected and request.version >= (1, 1) and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> bytes:
     """The raw body, never more than `max_bytes` of it in memory (and a buffer of the connection).
 
     Raises BodyTooLarge, BodyTooSlow and BodyBroken.
@@ -29,23 +44,16 @@ async def read_body(request: web.Request, max_bytes: int, timeout_s: float) -> b
     declared = request.content_length
     if declared is not None and declared > max_bytes:
         raise BodyTooLarge
-    stream = request.content
     try:
-        if stream.is_eof():  # small bodies arrive with their headers: no time limit to set up
-            body = stream.read_nowait()
-        else:
-            async with asyncio.timeout(timeout_s):
-                body = await _read_stream(request, max_bytes)
+        async with asyncio.timeout(timeout_s):
+            return await _read_stream(request, max_bytes)
     except TimeoutError:
         raise BodyTooSlow from None
     except (web.RequestPayloadError, ConnectionError, ValueError, asyncio.IncompleteReadError) as error:
         raise BodyBroken(str(error)) from None
-    if len(body) > max_bytes:
-        raise BodyTooLarge
-    return body
 
 
-async def _read_stream(request: web.Request, max_bytes: int) -> bytes:
+async def _read_stream(request: web.BaseRequest, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
@@ -83,8 +91,8 @@ def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[s
     return found
 
 
-def stored_query(request: web.Request) -> dict[str, str | list[str]]:
+def stored_query(query: Mapping[str, str]) -> dict[str, str | list[str]]:
     """The query parameters; what is given more than once is a list."""
-    if not request.query_string:
+    if not query:
         return {}
-    return collected([(storable(name), storable(value)) for name, value in request.query.items()])
+    return collected([(storable(name), storable(value)) for name, value in query.items()])

@@ -19,4 +19,4 @@ class RedisWindows:
         keys = [f"{{filas-rate}}:{limit.key}:{limit.window_ms}" for limit, _ in asked]
         arguments = [number for limit, count in asked for number in (limit.max, limit.window_ms, count)]
         flat = await self._redis.run(self._script, keys, arguments)
-        return [Taken(*map(int, flat[start : start + 3])) for start in range(0, len(flat), 3)]
+        return [Taken(*map(int, flat[start : start + 4])) for start in range(0, len(flat), 4)]

@@ -8,8 +8,8 @@
 -- ARGV[3i - 1]       window in milliseconds
 -- ARGV[3i]           how many ask now
 --
--- Answers three numbers a key: how many of them may pass, how many had passed in the window before, and in how
--- many milliseconds the oldest slice leaves the window (0 while there is none).
+-- Answers four numbers a key: how many of them may pass, how many had passed in the window before, in how many
+-- milliseconds the oldest slice leaves the window (0 while there is none), and how many are left of the present slice.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local answer = {}
@@ -43,8 +43,9 @@ for i, key in ipairs(KEYS) do
   if oldest ~= nil then
     reset = (oldest + 1) * width + window - now
   end
-  answer[3 * i - 2] = passed
-  answer[3 * i - 1] = used
-  answer[3 * i] = reset
+  answer[4 * i - 3] = passed
+  answer[4 * i - 2] = used
+  answer[4 * i - 1] = reset
+  answer[4 * i] = (present + 1) * width - now
 end
 return answer
