@@ -78,7 +78,9 @@ class Finisher:
         detail = describe(error)
         fields = {"queue": self._policy.name, "job_id": job.job_id, "attempt": job.attempt, "error_kind": detail.kind}
         if decision.what == "retry":
-            _log.info("job.retry_scheduled", delay_s=decision.delay_s, spent=decision.spent, **fields)
+            # A job that costs no try may be put off as often as its destination wants.
+            say = _log.info if decision.spent else _log.debug
+            say("job.retry_scheduled", delay_s=decision.delay_s, spent=decision.spent, **fields)
             spent = job.attempt if decision.spent else job.spent
             entry = history_entry(job, detail, started, now) if decision.spent else b""
             outcome = "retried" if decision.spent else "given-back"

@@ -1,0 +1,95 @@
+"""The jobs beside delivering: what a provider says, and cancelling."""
+
+from typing import Any, Literal
+
+import pytest
+
+from filas import jobs
+from filas.errors import JobDecodeError, RetryLater
+from filas.identity import new_id
+from filas.jobs import CancelNotificationJob, DeliveryStatusJob
+from filas.models import DeliveryUpdate, NotificationStatus
+from filas.policies import NOTIFICATIONS
+from filas.queue.functions import JobContext, JobFunction
+from notifier.jobs import cancel_notification, update_delivery_status
+
+
+class Table:
+    """Says the same of every notification."""
+
+    def __init__(self, told: Literal["recorded", "stale", "unknown"] = "recorded", status: Any = None) -> None:
+        self._told = told
+        self._status: NotificationStatus | None = status
+        self.updates: list[DeliveryUpdate] = []
+
+    async def tell(self, update: DeliveryUpdate) -> Literal["recorded", "stale", "unknown"]:
+        self.updates.append(update)
+        return self._told
+
+    async def cancel(self, notification_id: object) -> NotificationStatus | None:
+        return self._status
+
+
+def job(**fields: Any) -> DeliveryStatusJob:
+    return DeliveryStatusJob(
+        **{"channel_id": "wa", "provider_id": "wamid.1", "status": "delivered", "timestamp": 1, **fields}
+    )
+
+
+async def run(function: JobFunction, message: object, attempt: int = 1) -> Any:
+    handler: Any = function.handler
+    return await handler(JobContext("id", function.name, attempt=attempt, max_tries=function.max_tries or 1), message)
+
+
+async def test_a_status_of_an_unknown_message_is_asked_for_again_and_then_let_go() -> None:
+    """Its answer may not be recorded yet; or another system sent it: that is nobody's dead letter."""
+    function = update_delivery_status(Table("unknown"))
+    waits = []
+    for attempt in range(1, function.max_tries or 0):
+        with pytest.raises(RetryLater) as later:
+            await run(function, job(), attempt)
+        waits.append(later.value.delay_s)
+    assert waits == [1.0, 2.0, 4.0]
+    assert await run(function, job(), function.max_tries or 0) == "unknown"
+
+
+async def test_a_failed_status_carries_the_providers_reason() -> None:
+    table = Table()
+    function = update_delivery_status(table)
+    await run(function, job(status="failed", error_kind="delivery", error_message="x" * 5000))
+    await run(function, job(status="failed"))
+    await run(function, job(status="read", error_message="ignored"))
+    first, second, third = (update.error for update in table.updates)
+    assert first is not None
+    assert second is not None
+    assert (first.kind, len(first.message)) == ("delivery", 500)
+    assert second.message
+    assert third is None
+
+
+async def test_a_message_that_is_being_sent_is_waited_for_before_it_is_cancelled() -> None:
+    function = cancel_notification(Table(status="sending"))
+    message = CancelNotificationJob(notification_id=new_id())
+    with pytest.raises(RetryLater):
+        await run(function, message)
+    assert await run(function, message, function.max_tries or 0) == "sending"
+    assert await run(cancel_notification(Table(status="cancelled")), message) == "cancelled"
+    assert await run(cancel_notification(Table(status=None)), message) == "unknown"
+
+
+def test_the_same_word_makes_one_job_and_keys_stay_short() -> None:
+    """Whatever a provider calls its messages."""
+    assert jobs.job_key(job()) == jobs.job_key(job(timestamp=2))
+    different = {
+        jobs.job_key(job(**change)) for change in ({}, {"status": "read"}, {"provider_id": "2"}, {"channel_id": "b"})
+    }
+    assert len(different) == 4
+    assert len(jobs.job_key(job(channel_id="c" * 128, provider_id="p\udcff" * 5000)).encode()) < 300
+
+
+def test_a_dead_letter_decodes_as_what_its_function_takes() -> None:
+    payload = {"schemaVersion": 1, "channelId": "wa", "providerId": "1", "status": "read", "timestamp": 1}
+    message_type = jobs.message_type(NOTIFICATIONS, jobs.UPDATE_DELIVERY_STATUS)
+    assert isinstance(jobs.decode(NOTIFICATIONS, payload, message_type), DeliveryStatusJob)
+    with pytest.raises(JobDecodeError):
+        jobs.decode(NOTIFICATIONS, payload, jobs.message_type(NOTIFICATIONS, NOTIFICATIONS.function))

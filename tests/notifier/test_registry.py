@@ -1,0 +1,10 @@
+"""The types of channels here and in the API are the same."""
+
+from ingest.api import channel_types
+from notifier.channels.registry import CHANNEL_TYPES
+
+
+def test_the_api_knows_every_type_and_seals_every_secret() -> None:
+    assert set(channel_types.TYPES) == set(CHANNEL_TYPES)
+    for name, kind in CHANNEL_TYPES.items():
+        assert channel_types.SECRET_FIELDS.get(name, ()) == kind.secret_fields

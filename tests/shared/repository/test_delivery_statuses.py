@@ -1,0 +1,150 @@
+"""What providers say of messages that were sent, and cancelling."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from filas.identity import new_id
+from filas.models import DeliveryUpdate, NotificationWithAttempts
+from filas.repository.database import Database
+from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.notifications import NotificationRepository
+from tests.notifier.rows import add_notification
+from tests.shared.repository.builders import BROKEN, dead_letter
+
+RANK = {"sent": 1, "delivered": 2, "read": 3}
+
+
+class World:
+    """Notifications that a provider has taken."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.rows = NotificationRepository(database)
+
+    async def sent(self, provider_id: str | None = "wamid.1", status: str = "sent") -> Any:
+        notification_id = await add_notification(self.database, "wa")
+        await self.database.fetch(
+            "update notifications set status = $2, provider_id = $3, ended_at = now() where id = $1",
+            notification_id,
+            status,
+            provider_id,
+        )
+        return notification_id
+
+    async def told(self, *statuses: str, provider_id: str = "wamid.1", channel_id: str = "wa") -> list[str]:
+        updates = [
+            DeliveryUpdate(
+                channel_id=channel_id,
+                provider_id=provider_id,
+                status=status,  # type: ignore[arg-type]
+                error=BROKEN if status == "failed" else None,
+            )
+            for status in statuses
+        ]
+        return list(await self.rows.tell_many(updates))
+
+    async def row(self, notification_id: Any) -> NotificationWithAttempts:
+        found = await self.rows.get(notification_id)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database)
+
+
+async def test_a_status_moves_the_notification_forwards(world: World) -> None:
+    """One after the other, as they come."""
+    notification_id = await world.sent()
+    for status, outcome in (("sent", "stale"), ("delivered", "recorded"), ("read", "recorded")):
+        assert await world.told(status) == [outcome]
+        assert (await world.row(notification_id)).status == status
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"])))
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_whatever_the_order_it_never_goes_backwards(world: World, order: tuple[str, ...], at_once: bool) -> None:
+    """Providers promise no order, and one batch may hold all."""
+    notification_id = await world.sent()
+    if at_once:
+        await world.told(*order)
+    else:
+        seen = 0
+        for status in order:
+            await world.told(status)
+            now = RANK[(await world.row(notification_id)).status]
+            assert now >= seen
+            seen = now
+    assert (await world.row(notification_id)).status == "read"
+
+
+async def test_a_message_that_could_not_be_delivered_has_failed_with_the_providers_reason(world: World) -> None:
+    """And what arrived isn't taken back."""
+    notification_id = await world.sent()
+    assert await world.told("failed") == ["recorded"]
+    row = await world.row(notification_id)
+    assert (row.status, row.error) == ("failed", BROKEN)
+    arrived = await world.sent("wamid.2", "delivered")
+    assert await world.told("failed", provider_id="wamid.2") == ["stale"]
+    assert (await world.row(arrived)).status == "delivered"
+
+
+@pytest.mark.parametrize("status", ["queued", "sending", "retrying", "failed", "cancelled", "read"])
+async def test_what_is_not_on_its_way_is_left_alone(world: World, status: str) -> None:
+    """Being sent anew, say, after an operator's retry."""
+    notification_id = await world.sent(status=status)
+    assert await world.told("delivered") == ["stale"]
+    assert (await world.row(notification_id)).status == status
+
+
+async def test_messages_of_others_are_unknown(world: World) -> None:
+    """Of the same number, sent by another system, or of another channel."""
+    await world.sent()
+    assert await world.told("delivered", provider_id="wamid.other") == ["unknown"]
+    assert await world.told("delivered", channel_id="other") == ["unknown"]
+    assert await world.told("delivered", provider_id="a\x00\udcff") == ["unknown"]
+
+
+async def test_a_batch_tells_each_its_own(world: World) -> None:
+    """One statement for all of them."""
+    ids = [await world.sent(f"wamid.{number}") for number in range(20)]
+    updates = [
+        DeliveryUpdate(channel_id="wa", provider_id=f"wamid.{number}", status="delivered") for number in range(25)
+    ]
+    assert await world.rows.tell_many(updates) == ["recorded"] * 20 + ["unknown"] * 5
+    assert {(await world.row(one)).status for one in ids} == {"delivered"}
+
+
+async def test_what_waits_is_cancelled_and_what_is_sent_or_settled_is_not(world: World) -> None:
+    """The status then says how it is."""
+    for status, then in (
+        ("queued", "cancelled"),
+        ("retrying", "cancelled"),
+        ("sending", "sending"),
+        ("delivered", "delivered"),
+        ("failed", "failed"),
+        ("cancelled", "cancelled"),
+    ):
+        notification_id = await world.sent(None, status)
+        assert await world.rows.cancel(notification_id) == then
+        assert (await world.row(notification_id)).status == then
+    assert await world.rows.cancel(new_id()) is None
+
+
+async def test_a_cancelled_notification_is_not_begun_and_not_relayed_unless_replayed(world: World) -> None:
+    notification_id = await add_notification(world.database, "wa", due_s_ago=60)
+    assert await world.rows.cancel(notification_id) == "cancelled"
+    assert await world.rows.unfinished(5.0, 10) == []
+    assert await world.rows.begin(notification_id) is None
+    assert await world.rows.begin(notification_id, replay=True) is not None
+
+
+async def test_a_cancel_that_becomes_a_dead_letter_fails_nothing(world: World) -> None:
+    notification_id = await add_notification(world.database, "wa")
+    payload = f'{{"schemaVersion":1,"notificationId":"{notification_id}"}}'.encode()
+    letter = dead_letter("notifications", payload, function="cancel_notification")
+    await DeadLetterRepository(world.database).insert_many([letter])
+    assert (await world.row(notification_id)).status == "queued"
