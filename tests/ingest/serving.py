@@ -123,3 +123,14 @@ async def problem_of(answer: ClientResponse) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(await answer.read())
     assert document["status"] == answer.status
     return document
+
+
+async def raw(port: int, request: bytes) -> bytes:
+    """What the listener answers to these bytes on a connection that stays open."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        await writer.drain()
+        return await asyncio.wait_for(reader.read(500), 10)
+    finally:
+        writer.close()

@@ -3,20 +3,16 @@
 import asyncio
 import base64
 import gzip
-import hashlib
-import hmac
 import json
 from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from filas.models import ConversationRule, Dedupe, RateLimit
 from filas.repository.webhooks import WebhookRepository
-from tests.ingest.serving import BOX, DEDUPED, problem_of, serving, webhook
+from tests.ingest.serving import BOX, DEDUPED, problem_of, raw, serving, webhook
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 from tests.ingest.verify.test_signatures import meta_signature
 from tests.waiting import eventually
@@ -144,17 +140,6 @@ async def test_a_body_without_end_is_cut_off(redis_url: str, postgres_dsn: str) 
         except OSError:
             pass  # the connection may be gone before the answer is read
         assert sent < 50_000_000
-
-
-async def raw(port: int, request: bytes) -> bytes:
-    """What the listener answers to these bytes on a connection that stays open."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    try:
-        writer.write(request)
-        await writer.drain()
-        return await asyncio.wait_for(reader.read(500), 10)
-    finally:
-        writer.close()
 
 
 async def test_slow_and_broken_bodies(redis_url: str, postgres_dsn: str) -> None:
@@ -325,59 +310,3 @@ async def test_keys_that_no_column_takes(redis_url: str, postgres_dsn: str, dedu
             headers = {} if dedupe.header is None else {"X-Id": key}
             answers = [await app.post("orders", {"id": key}, headers) for _ in range(2)]
             assert [(status, answer["duplicate"]) for status, answer in answers] == [(200, False), (200, True)]
-
-
-_HEADER_TEXT = st.binary(max_size=40).map(lambda value: value.translate(None, b"\r\n\0"))
-_REQUEST_BODY = st.binary(max_size=60) | st.sampled_from([b"{}", b"[]", b'{"from":"\\u0000"}', b'{"from":"\\ud800"}'])
-
-
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(data=st.data())
-def test_no_request_is_answered_with_a_500(
-    fuzzed: "tuple[asyncio.AbstractEventLoop, int]", data: st.DataObject
-) -> None:
-    """Whatever stands in headers, query and body: bytes that are no text included."""
-    loop, port = fuzzed
-    path = data.draw(st.sampled_from(["orders", "whatsapp", "keyed", "signed", "nowhere"]))
-    method = data.draw(st.sampled_from(["POST", "POST", "GET", "PUT"]))
-    query = data.draw(st.sampled_from(["", "?a=%00", "?a=%ff&a=%ed%a0%80", "?hub.mode=subscribe&hub.challenge=%ff"]))
-    body = data.draw(_REQUEST_BODY)
-    lines = [f"{method} /webhooks/{path}{query} HTTP/1.1".encode(), b"Host: x", b"Connection: close"]
-    kinds = [
-        b"application/json",
-        b"text/plain",
-        b"application/x-www-form-urlencoded",
-        b"multipart/form-data; boundary=x",
-    ]
-    lines.append(b"Content-Type: " + data.draw(st.sampled_from(kinds) | _HEADER_TEXT))
-    names = ["X-Hub-Signature-256", "X-Sig", "X-Time", "X-Id", "Authorization", "X-Forwarded-For", "X-Other"]
-    for name in data.draw(st.lists(st.sampled_from(names), max_size=4)):
-        value = data.draw(_HEADER_TEXT)
-        if name == "X-Sig" and data.draw(st.booleans()):
-            value = hmac.new(b"k", body, hashlib.sha256).hexdigest().encode()
-        lines.append(name.encode() + b": " + value)
-    lines.append(b"Content-Length: " + str(len(body)).encode())
-    answer = loop.run_until_complete(raw(port, b"\r\n".join(lines) + b"\r\n\r\n" + body))
-    status = int(answer.split(b" ", 2)[1])
-    assert status in {200, 400, 401, 403, 404, 405, 415}, answer
-
-
-@pytest.fixture
-def fuzzed(redis_url: str, postgres_dsn: str) -> Any:
-    """A listener with webhooks of every kind, on a loop that Hypothesis can come back to."""
-    webhooks = [
-        webhook(conversation=ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")),
-        META,
-        webhook("keyed", dedupe=Dedupe(header="X-Id"), methods=["POST", "GET", "PUT"]),
-        webhook("signed", dedupe=Dedupe(body=True), auth={"type": "hmac", "secrets": ["k"], "header": "X-Sig"}),
-    ]
-    with asyncio.Runner() as runner:
-        loop = runner.get_loop()
-        context = serving(redis_url, postgres_dsn, *webhooks)
-        app = loop.run_until_complete(context.__aenter__())
-        yield loop, app.port
-        loop.run_until_complete(context.__aexit__(None, None, None))

@@ -82,8 +82,8 @@ AUTH_FAILURES = Counter(
 
 CONNECTIONS_SHED = Counter(
     "filas_connections_shed_total",
-    "Connections that the public listener has closed by itself, by reason: silent, crowded",
-    ["reason"],
+    "Connections that the public listener has closed by itself, by outcome: silent, crowded",
+    ["outcome"],
     registry=REGISTRY,
 )
 

@@ -5,9 +5,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import standardwebhooks
@@ -46,11 +45,10 @@ class Vendor:
     signed: str
     timed: str | None = None
     window: bool = False
-    auth: dict[str, Any] = field(default_factory=dict)
 
     def check(self, *secrets: str) -> Scheme:
         """The webhook's check, with these secrets or its own."""
-        return scheme(type=self.type, secrets=list(secrets or (self.secret,)), **self.auth)
+        return scheme(type=self.type, secrets=list(secrets or (self.secret,)))
 
     def request(
         self, headers: dict[str, str], body: bytes | None = None, *, now: float = NOW, url: str = URL

@@ -1,0 +1,151 @@
+"""The public listener's connections: heads that never end, crowds, and requests in every dress of HTTP."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.ingest.serving import Serving, raw, serving, webhook
+from tests.waiting import eventually
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+HEAD = b"POST /webhooks/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+REQUEST = HEAD + b"Content-Length: 2\r\n\r\n{}"
+
+
+@contextlib.asynccontextmanager
+async def connections(app: Serving, count: int) -> AsyncIterator[list[Streams]]:
+    """So many open connections."""
+    streams = [await asyncio.open_connection("127.0.0.1", app.port) for _ in range(count)]
+    try:
+        yield streams
+    finally:
+        for _, writer in streams:
+            writer.close()
+
+
+async def asked(streams: Streams, request: bytes = REQUEST) -> bytes:
+    """The head of the answer to a request, the connection being kept; nothing where it was closed."""
+    reader, writer = streams
+    try:
+        writer.write(request)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+    except (OSError, asyncio.IncompleteReadError):
+        return b""
+    return head
+
+
+async def is_closed(streams: Streams) -> bool:
+    """Whether the other side has ended the connection."""
+    reader, _ = streams
+    try:
+        return await asyncio.wait_for(reader.read(1), 10) == b""
+    except OSError:
+        return True
+
+
+async def test_a_connection_that_never_asks_is_closed(redis_url: str, postgres_dsn: str) -> None:
+    """Whether it says nothing, or sends its head drop by drop; one that has asked may rest."""
+    async with (
+        serving(redis_url, postgres_dsn, webhook(), request_timeout_s=0.5) as app,
+        connections(app, 3) as (silent, slow, proper),
+    ):
+        slow[1].write(HEAD)
+        assert (await asked(proper)).startswith(b"HTTP/1.1 200")
+        assert await is_closed(silent)
+        assert await is_closed(slow)
+        assert (await asked(proper)).startswith(b"HTTP/1.1 200")
+
+
+async def test_in_a_crowd_those_who_ask_are_served(redis_url: str, postgres_dsn: str) -> None:
+    """Silent connections make room first, then resting ones, the oldest first."""
+    async with (
+        serving(redis_url, postgres_dsn, webhook(), max_connections=5) as app,
+        connections(app, 2) as resting,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        for streams in resting:
+            assert (await asked(streams)).startswith(b"HTTP/1.1 200")
+        silent = await stack.enter_async_context(connections(app, 3))
+        (newest,) = await stack.enter_async_context(connections(app, 1))
+        assert (await asked(newest)).startswith(b"HTTP/1.1 200")
+        assert await is_closed(silent[0])
+        for streams in (*resting, *await stack.enter_async_context(connections(app, 1))):
+            assert (await asked(streams)).startswith(b"HTTP/1.1 200")
+        more = await stack.enter_async_context(connections(app, 4))
+
+        async def served() -> bool:
+            return (await asked(more[-1])).startswith(b"HTTP/1.1 200")
+
+        await eventually(served)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 9000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % number for number in range(200)) + b"\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ],
+    ids=["long line", "long header", "many headers", "TLS", "two lengths"],
+)
+async def test_heads_are_bounded(redis_url: str, postgres_dsn: str, request_bytes: bytes) -> None:
+    """Beyond the bounds, and for what is no HTTP: 400, and the connection ends."""
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        assert (await raw(app.port, request_bytes)).startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"/webhooks/orders", b"200"),
+        (b"/webhooks/orders?a=1", b"200"),
+        (b"/webhooks/%6Frders", b"200"),
+        (b"http://filas.example/webhooks/orders", b"200"),
+        (b"/webhooks/orders/", b"404"),
+        (b"/webhooks/", b"404"),
+        (b"/webhooks", b"404"),
+        (b"/", b"404"),
+        (b"/api/queue/stats", b"404"),
+        (b"/webhooks/../webhooks/orders", b"404"),
+    ],
+)
+async def test_the_only_addresses_are_the_webhooks(
+    redis_url: str, postgres_dsn: str, target: bytes, status: bytes
+) -> None:
+    """In every way to write them, and nothing else."""
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        assert (await raw(app.port, REQUEST.replace(b"/webhooks/orders", target))).split(b" ")[1] == status
+
+
+async def test_a_connection_is_kept_as_its_caller_wants(redis_url: str, postgres_dsn: str) -> None:
+    """HTTP/1.1 unless it says close, HTTP/1.0 if it asks for it; requests may be sent ahead of their answers."""
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        old = REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0")
+        assert b"Connection: close" in await raw(app.port, old)
+        asking = old.replace(b"Host: x\r\n", b"Host: x\r\nConnection: keep-alive\r\n")
+        assert b"Connection: keep-alive" in await raw(app.port, asking)
+        assert b"Connection: close" in await raw(app.port, REQUEST.replace(b"Host: x", b"Connection: close\r\nHost: x"))
+        async with connections(app, 1) as (streams,):
+            streams[1].write(REQUEST * 20)
+            assert [(await asked(streams, b""))[:12] for _ in range(20)] == [b"HTTP/1.1 200"] * 20
+        async with connections(app, 1) as (streams,):
+            streams[1].write(REQUEST.replace(b"POST", b"HEAD") + REQUEST)
+            assert (await streams[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405")
+            assert (await asked(streams, b"")).startswith(b"HTTP/1.1 200")  # and no body between the two
+
+
+async def test_a_sender_that_waits_to_be_asked_is_asked(redis_url: str, postgres_dsn: str) -> None:
+    """`Expect: 100-continue`: curl does so for bodies of more than a kilobyte. Nobody asks for what is refused."""
+    async with serving(redis_url, postgres_dsn, webhook(), webhook("small", max_body_bytes=1)) as app:
+        async with connections(app, 1) as (streams,):
+            streams[1].write(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+            assert await streams[0].readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            assert (await asked(streams, b"{}")).startswith(b"HTTP/1.1 200")
+        head = HEAD.replace(b"orders", b"nowhere") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+        assert (await raw(app.port, head)).startswith(b"HTTP/1.1 404")
