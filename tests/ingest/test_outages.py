@@ -100,6 +100,25 @@ async def test_without_both_nobody_is_told_200(own_redis: RedisServer, own_postg
         await eventually(taken, timeout=15)
 
 
+@pytest.mark.timeout(90)
+async def test_a_postgres_that_comes_back_as_redis_goes_is_waited_for(
+    own_redis: RedisServer, own_postgres: PostgresServer
+) -> None:
+    """Nobody is refused because we haven't noticed yet that it is there again."""
+    async with serving(own_redis.url, own_postgres.dsn(), webhook()) as app:
+        own_postgres.kill()
+
+        async def noticed() -> bool:
+            assert await answer(app, "orders", {}) == (200, None)
+            return app.database.problem is not None
+
+        await eventually(noticed)
+        await asyncio.to_thread(own_postgres.start)
+        own_redis.kill()
+        answers = await asyncio.gather(*(answer(app, "orders", {"n": number}) for number in range(20)))
+        assert set(answers) == {(200, None)}
+
+
 async def test_before_the_webhooks_were_read_nobody_is_told_404(redis_url: str, own_postgres: PostgresServer) -> None:
     """A sender that is told 404 gives up; it is told 503 instead."""
     async with serving(redis_url, own_postgres.dsn(), webhook()) as app:

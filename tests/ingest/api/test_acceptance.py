@@ -256,6 +256,10 @@ class Failing:
         self.batches -= 1
         return [EventReceipt(id=event.id, duplicate=False) for event in events]
 
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Nothing comes back."""
+        raise StoreUnavailable("postgres", "gone")
+
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         """Puts nothing, and says so from then on."""
         if self.batches == 0:

@@ -22,7 +22,10 @@ from filas.queue.producer import EnqueueOutcome, NewJob
 log = get_logger(__name__)
 
 AWAY_S = 1.0
-"""How long a store that has failed is not asked, as long as there is the other one."""
+"""How long a store that let us wait is not asked, as long as there is the other one."""
+
+LAST_RESORT_S = 2.0
+"""How long a sender is kept waiting for Postgres when both stores are away: one that restarts may be back."""
 
 
 class NotStorable(FilasError):
@@ -33,7 +36,10 @@ class EventStore(Protocol):
     """Where events are written."""
 
     async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
-        """One answer an event, in order. Raises StoreUnavailable."""
+        """One answer an event, in order. Raises StoreUnavailable, at once where the store is known to be away."""
+
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Wait until events can be written. Raises StoreUnavailable."""
 
 
 class JobStore(Protocol):
@@ -80,6 +86,8 @@ class Acceptor:
         self._timeout_s = timeout_s
         self._postgres_away_until = 0.0
         self._redis_away_until = 0.0
+        self._both_away_until = 0.0
+        self._mute_until = 0.0
         self._writes: Batches[_Waiting] = Batches(self._write, limit=limit)
         self._puts: Batches[_Waiting] = Batches(self._put, limit=limit)
 
@@ -118,7 +126,7 @@ class Acceptor:
             if isinstance(answer, EventReceipt):
                 if answer.duplicate:
                     # Whoever came first has put the job, or the relay will.
-                    _tell(waiting, Receipt(answer.id, WEBHOOKS.job_id(str(answer.id)), True))
+                    _tell(waiting, _left_to_the_relay(waiting, duplicate=True))
                 else:
                     self._hand_on(waiting, recorded=True)
             elif isinstance(answer, StoreUnavailable):
@@ -128,16 +136,20 @@ class Acceptor:
 
     async def _insert(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         if time.monotonic() < self._postgres_away_until:
-            raise StoreUnavailable("postgres", "it has failed within the last second")
+            raise StoreUnavailable("postgres", "it has let us wait within the last second")
         WEBHOOK_BATCH_SIZE.observe(len(events))
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._events.insert_many(events)
-        except (StoreUnavailable, TimeoutError) as error:
+        except TimeoutError:
             self._postgres_away_until = time.monotonic() + AWAY_S
-            reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
-            log.warning("acceptance.postgres_away", reason=reason, events=len(events))
-            raise StoreUnavailable("postgres", reason) from None
+            failure = StoreUnavailable("postgres", "timeout")
+        except StoreUnavailable as error:
+            failure = error
+        if time.monotonic() >= self._mute_until:
+            self._mute_until = time.monotonic() + AWAY_S
+            log.warning("acceptance.postgres_away", reason=failure.reason, events=len(events))
+        raise failure
 
     def _hand_on(self, waiting: _Waiting, *, recorded: bool) -> None:
         waiting.recorded = recorded
@@ -154,11 +166,10 @@ class Acceptor:
         try:
             outcomes = await self._enqueue(jobs, can_wait=all(waiting.recorded for waiting in batch))
         except StoreUnavailable as error:
-            for waiting, job in zip(batch, jobs, strict=True):
-                if waiting.recorded:  # the relay puts it when Redis is back
-                    _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, False))
-                else:
-                    _fail([waiting], error)
+            for waiting in batch:
+                if waiting.recorded:
+                    _tell(waiting, _left_to_the_relay(waiting))
+            await self._write_at_last([waiting for waiting in batch if not waiting.recorded], error)
             return
         except Exception as error:  # the callers' to handle: each gets it
             _fail(batch, error)
@@ -170,6 +181,28 @@ class Acceptor:
             # A job under this id was there already: with Postgres away, that is how a duplicate shows.
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
             _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, duplicate))
+
+    async def _write_at_last(self, batch: Sequence[_Waiting], failure: StoreUnavailable) -> None:
+        """Neither store took these. One may be coming back in this very moment: Postgres is waited for, briefly."""
+        if not batch:
+            return
+        try:
+            if time.monotonic() < self._both_away_until:
+                raise failure
+            await self._events.wait_ready(LAST_RESORT_S)
+            self._postgres_away_until = 0.0
+            answers = await self._insert([waiting.arrival.event for waiting in batch])
+        except Exception as error:  # the callers' to handle: each gets it
+            if isinstance(error, StoreUnavailable) and error is not failure:
+                self._both_away_until = time.monotonic() + AWAY_S
+            _fail(batch, error)
+            return
+        for waiting, answer in zip(batch, answers, strict=True):
+            if isinstance(answer, EventReceipt):
+                _tell(waiting, _left_to_the_relay(waiting, duplicate=answer.duplicate))
+            else:
+                event = waiting.arrival.event
+                _fail([waiting], answer if isinstance(answer, StoreUnavailable) else _not_storable(event, answer))
 
     async def _enqueue(self, jobs: Sequence[NewJob], *, can_wait: bool) -> Sequence[EnqueueOutcome]:
         """What is in Postgres already (`can_wait`) waits for no Redis that is away; the rest has nothing else."""
@@ -183,6 +216,12 @@ class Acceptor:
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
             log.warning("acceptance.redis_away", reason=reason, jobs=len(jobs))
             raise StoreUnavailable("redis", reason) from None
+
+
+def _left_to_the_relay(waiting: _Waiting, *, duplicate: bool = False) -> Receipt:
+    """The receipt of an event that is in Postgres, and whose job the relay puts when Redis is back."""
+    event_id = waiting.arrival.event.id
+    return Receipt(event_id, WEBHOOKS.job_id(str(event_id)), duplicate)
 
 
 def _tell(waiting: _Waiting, receipt: Receipt) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -68,6 +68,8 @@ class Database:
         self._keeper: asyncio.Task[None] | None = None
         self._trouble = asyncio.Event()
         self._ready = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._waiting = 0
         self._problem: str | None = "not connected yet"
 
     @property
@@ -82,12 +84,19 @@ class Database:
             self._keeper = asyncio.create_task(self._keep(), name="postgres-keeper")
 
     async def wait_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until Postgres can be used. Raises StoreUnavailable when `timeout_s` run out first."""
+        """Wait until Postgres can be used. Raises StoreUnavailable when `timeout_s` run out first.
+
+        While somebody waits here, the server is probed without back-off.
+        """
+        self._waiting += 1
+        self._hurry.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
         except TimeoutError:
             raise StoreUnavailable(STORE, self._problem or "timed out") from None
+        finally:
+            self._waiting -= 1
 
     async def close(self) -> None:
         """Stop connecting and close the pool; what still runs after 5 s is cut off."""
@@ -185,12 +194,20 @@ class Database:
                 attempt += 1
                 # Half jittered: a fleet that lost the server together doesn't come back in step.
                 jitter = 0.5 + _chance.random() / 2
-                await asyncio.sleep(exponential(attempt, base_s=FIRST_PROBE_S, cap_s=LONGEST_PROBE_S, jitter=jitter))
+                delay_s = exponential(attempt, base_s=FIRST_PROBE_S, cap_s=LONGEST_PROBE_S, jitter=jitter)
+                await self._pause(FIRST_PROBE_S if self._waiting else delay_s)
             self._trouble.clear()
             self._problem = None
             self._ready.set()
             metrics.STORE_UP.labels(STORE).set(1)
             _log.info("postgres.ready")
+
+    async def _pause(self, delay_s: float) -> None:
+        """Sleep, or until somebody begins to wait."""
+        self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._hurry.wait()
 
     async def _probe(self) -> str | None:
         """What is wrong with the server, by a connection of its own; with nothing wrong, the pool is ready."""

@@ -58,6 +58,10 @@ class EventRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    async def wait_ready(self, timeout_s: float) -> None:
+        """Wait until Postgres can be used. Raises StoreUnavailable when the time runs out first."""
+        await self._database.wait_ready(timeout_s)
+
     async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Exception]:
         """Store the events; give, in their order, whether each is new or was there before.
 
