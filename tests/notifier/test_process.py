@@ -153,7 +153,8 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
             # In less time than one call may take: nobody waited for a hostile one to end.
             await world.until(notification_id, "delivered", 9)
         rows = [await world.row(notification_id) for notification_id in hostile]
-        assert {row.status for row in rows if row.channel_id == "silent"} == {"sending"}
+        # Under way, or waiting for their share of the handlers; the first may have had their time-out.
+        assert {row.status for row in rows if row.channel_id == "silent"} <= {"sending", "queued", "retrying"}
         for notification_id in hostile:
             if (await world.row(notification_id)).channel_id == "leading":
                 await world.until(notification_id, "failed")

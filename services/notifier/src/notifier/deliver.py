@@ -8,6 +8,7 @@ A destination that is busy is waited for: that uses up no try, and ends after a 
 """
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
@@ -119,7 +120,7 @@ class Delivery:
         if notification.interrupted:
             metrics.NOTIFICATIONS_INTERRUPTED.inc()
             log.warning("notification.try_was_unfinished", notification_id=str(notification_id))
-        channel_type, result = await _send(notification, known)
+        channel_type, result = await _send(notification, known, passage)
         outcome = _outcome(notification, result, this_try)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
@@ -151,7 +152,9 @@ class Delivery:
             return error
 
 
-async def _send(notification: Notification, known: KnownChannel | ChannelUnusable) -> tuple[str, Result]:
+async def _send(
+    notification: Notification, known: KnownChannel | ChannelUnusable, passage: Passage | None
+) -> tuple[str, Result]:
     """The channel's type and what it says. What it raises is a bug of ours; the try is recorded even so."""
     if isinstance(known, ChannelUnusable):
         return "none", Never(reason=str(known), kind=known.kind)
@@ -165,7 +168,8 @@ async def _send(notification: Notification, known: KnownChannel | ChannelUnusabl
     begun = time.monotonic()
     result: Result
     try:
-        result = await known.channel.deliver(message)
+        with passage.calling() if passage else nullcontext():
+            result = await known.channel.deliver(message)
     except Exception as error:
         log.error("channel.failed", channel_id=notification.channel_id, type=known.type, exc_info=error)
         result = TryAgain(reason=f"the channel failed: {type(error).__name__}", kind="exception", uncertain=True)

@@ -5,8 +5,8 @@ Whoever may not pass goes back to the queue without having used up a try, and ho
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
 from filas import logs, metrics
@@ -21,6 +21,9 @@ SLOW_S = 0.25
 SPREAD_S = 0.002
 """The time between two messages that come back to one destination: 500 a second come back to one that is paused,
 however many wait for it."""
+
+QUICKEST_S, SLOWEST_S = 0.0005, 0.01
+"""The bounds of that time for a destination that is merely slow."""
 
 log = logs.get_logger(__name__)
 
@@ -41,7 +44,23 @@ class Passage:
         self._asked = asked
         self._admitted = admitted
         self._type = channel_type
+        self._left = False
         self.told = False
+
+    @contextmanager
+    def calling(self) -> Iterator[None]:
+        """The block is the call to the destination. Behind it the destination's place is free for the next."""
+        try:
+            with self._gate.share.calling(self._asked.destination):
+                yield
+        finally:
+            self.leave()
+
+    def leave(self) -> None:
+        """Give the place back, once."""
+        if not self._left:
+            self._left = True
+            self._gate.share.leave(self._asked.destination)
 
     async def tell(self, result: Result) -> float:
         """Tell what the destination did; gives the seconds in which it may be tried again by this message.
@@ -70,7 +89,7 @@ class Gate:
         self, store: DestinationStore, share: FairShare, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
-        self._share = share
+        self.share = share
         self._clock = clock
         self._next_return: dict[str, float] = {}
 
@@ -80,29 +99,33 @@ class Gate:
 
         Raises DestinationBusy when the message may not pass now, and StoreUnavailable.
         """
-        if not await self._share.enter(asked.destination):
-            raise self._busy("slow", self.place(asked.destination, SLOW_S))
+        if not await self.share.enter(asked.destination):
+            # At the destination's own speed, so that it stays busy with what comes back.
+            spread_s = min(max(self.share.gap_s(asked.destination), QUICKEST_S), SLOWEST_S)
+            raise self._busy("slow", self.place(asked.destination, SLOW_S, spread_s))
+        passage: Passage | None = None
         try:
             admitted = await self._store.admit(asked)
             if not isinstance(admitted, Admitted):
                 own_time = admitted.reason in ("rate", "receiver")
                 delay_s = admitted.delay_s if own_time else self.place(asked.destination, admitted.delay_s)
                 raise self._busy(admitted.reason, delay_s)
+            passage = Passage(self, asked, admitted, channel_type)
             if admitted.delay_s > 0:
                 await asyncio.sleep(admitted.delay_s)
-            passage = Passage(self, asked, admitted, channel_type)
-            try:
-                yield passage
-            finally:
-                await passage.unsent()
+            yield passage
         finally:
-            self._share.leave(asked.destination)
+            if passage is None:
+                self.share.leave(asked.destination)
+            else:
+                passage.leave()
+                await passage.unsent()
 
-    def place(self, destination: str, resume_s: float) -> float:
+    def place(self, destination: str, resume_s: float, spread_s: float = SPREAD_S) -> float:
         """The seconds after which a message ought to come back to a destination that resumes in `resume_s`:
-        behind those that were told before."""
+        `spread_s` behind those that were told before."""
         now = self._clock()
-        when = max(now + resume_s, self._next_return.get(destination, 0.0) + SPREAD_S)
+        when = max(now + resume_s, self._next_return.get(destination, 0.0) + spread_s)
         self._next_return[destination] = when
         return when - now
 

@@ -1,0 +1,189 @@
+"""The notifier's benchmark: one process delivers what is queued to a receiver on this machine.
+
+    python -m tests.benchmarks.notifier [--notifications N] [--channels N …]
+
+Postgres keeps to disk what it commits, Redis writes its log every second: as `filas up` runs them. The receiver is a
+process of its own that does as little as one can and still be HTTP.
+"""
+
+import argparse
+import asyncio
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import UUID
+
+from filas import logs
+from filas.identity import new_id
+from filas.jobs import NotificationJob, notification_job_key
+from filas.models import Channel
+from filas.policies import NOTIFICATIONS
+from filas.queue.connection import connect_url
+from filas.queue.producer import NewJob, Producer
+from filas.repository import migrate
+from filas.repository.channels import ChannelRepository
+from filas.repository.database import Database
+from filas.secrets import SecretBox
+from filas_local.servers import PostgresServer, RedisServer
+from tests.benchmarks.flows.measuring import COMMITS, cpu_of_tree, usage_of
+from tests.notifier.process import KEY, SECRET, NotifierProcess
+from tests.notifier.rows import opened
+from tests.waiting import eventually
+
+DATABASE = "bench"
+GOAL = 1500
+CHUNK = 500
+STATISTICS_S = 1.5
+"""Sessions tell Postgres at most once a second what they have done."""
+
+ADD = """
+insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,
+    created_at, updated_at)
+select id, id, 5, channel_id, recipient, '{"type":"text","text":"Olá Maria! Seu pedido chegou."}', id || ':5', now(),
+    now(), now()
+from unnest($1::uuid[], $2::text[], $3::text[]) as n (id, channel_id, recipient)"""
+ENDED = "select count(*) from notifications where ended_at is not null"
+DELIVERED = "select count(*) from notifications where status = 'delivered'"
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+class Taking(asyncio.Protocol):
+    """Answers 200 to every request with a Content-Length, on connections that stay open."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while True:
+            head, found, rest = self._buffer.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+            if len(rest) < length:
+                return
+            self._buffer = rest[length:]
+            assert self._transport is not None
+            self._transport.write(ANSWER)
+
+
+async def receive() -> None:
+    """The receiver's process: prints its port and serves until it is killed."""
+    server = await asyncio.get_running_loop().create_server(Taking, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+@contextmanager
+def receiver() -> Iterator[str]:
+    """A receiver's address while the block runs."""
+    command = [sys.executable, "-m", "tests.benchmarks.notifier", "--receive"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/in"
+        finally:
+            process.kill()
+
+
+async def queue(database: Database, redis_url: str, count: int, channels: int) -> None:
+    """`count` notifications with their jobs, each to a receiver of its own, the channels in turn."""
+    redis = connect_url(redis_url)
+    producer = Producer(redis)
+    for start in range(0, count, CHUNK):
+        numbers = range(start, min(start + CHUNK, count))
+        ids: list[UUID] = [new_id() for _ in numbers]
+        names = [f"channel-{number % channels}" for number in numbers]
+        contacts = [f"55119{number:08}" for number in numbers]
+        await database.fetch(ADD, ids, names, contacts)
+        jobs = [NotificationJob(notification_id=one, channel_id=name) for one, name in zip(ids, names, strict=True)]
+        groups = [f"{name}:{contact}" for name, contact in zip(names, contacts, strict=True)]
+        await producer.enqueue_many(
+            [
+                NewJob(NOTIFICATIONS, notification_job_key(job), job, group=group)
+                for job, group in zip(jobs, groups, strict=True)
+            ]
+        )
+    await redis.close()
+
+
+async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, count: int, channels: int) -> None:
+    """Queue `count` notifications, start a notifier, and print what it took."""
+    dsn = postgres.dsn(DATABASE)
+    with receiver() as url:
+        async with opened(dsn) as database:
+            for number in range(channels):
+                config = {"url": url, "secret": SecretBox(KEY).seal(SECRET)}
+                await ChannelRepository(database).put(Channel(id=f"channel-{number}", type="http", config=config))
+            await queue(database, f"{redis.url}/0", count, channels)
+            notifier = NotifierProcess(f"{redis.url}/0", dsn, home, LOG_LEVEL="warning")
+            try:
+                notifier.start()
+                # From the first that has ended: starting an interpreter is not what is measured.
+                await eventually(lambda: database.fetchval(ENDED), 60)
+                before, began = await database.fetchval(COMMITS), time.monotonic()
+                done = await database.fetchval(ENDED)
+                cpu, postgres_cpu = usage_of(notifier.pid).cpu_s, cpu_of_tree(postgres.pid or 0)
+                await until(database, count)
+                took = time.monotonic() - began
+                after = usage_of(notifier.pid)
+                postgres_cpu = cpu_of_tree(postgres.pid or 0) - postgres_cpu
+                await asyncio.sleep(STATISTICS_S)
+                statements = await database.fetchval(COMMITS) - before
+            finally:
+                notifier.close()
+            failures = count - await database.fetchval(DELIVERED)
+    measured = count - done
+    rate = measured / took
+    print(f"| notifications a second (goal {GOAL:,}) | {rate:,.0f}{'' if rate >= GOAL else ' (goal missed)'} |")
+    print(f"| CPU of the notifier a notification | {(after.cpu_s - cpu) / measured * 1000:.2f} ms |")
+    print(f"| CPU of Postgres a notification | {postgres_cpu / measured * 1000:.2f} ms |")
+    print(f"| Postgres statements a notification | {statements / measured:.2f} |")
+    print(f"| memory of the notifier, at most | {after.peak_mib:.0f} MiB |")
+    print(f"| notifications that were not delivered | {failures} |", flush=True)
+
+
+async def until(database: Database, count: int) -> None:
+    """Until so many notifications have ended, looking ten times a second."""
+
+    async def ended() -> bool:
+        await asyncio.sleep(0.1)
+        return bool(await database.fetchval(ENDED) >= count)
+
+    await eventually(ended, 600)
+
+
+def main() -> None:
+    """Each number of channels on servers of its own."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.notifier", description=__doc__)
+    parser.add_argument("--notifications", type=int, default=20_000)
+    parser.add_argument("--channels", type=int, nargs="*", default=[1, 20])
+    parser.add_argument("--receive", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.receive:
+        asyncio.run(receive())
+        return
+    logs.configure("warning", "console", "bench")
+    for channels in options.channels:
+        where = "one channel" if channels == 1 else f"{channels} channels"
+        print(f"\n| {options.notifications:,} notifications queued to {where}, one notifier | |\n|---|---|", flush=True)
+        with tempfile.TemporaryDirectory() as name:
+            home = Path(name)
+            with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
+                postgres.ensure_database(DATABASE)
+                asyncio.run(migrate.migrate(postgres.dsn(DATABASE)))
+                asyncio.run(measure(postgres, redis, home, options.notifications, channels))
+
+
+if __name__ == "__main__":
+    main()
