@@ -135,8 +135,8 @@ DESTINATIONS = Gauge(
 )
 DESTINATION_CHANGES = Counter(
     "filas_destination_changes_total",
-    "How often circuits opened and closed, by type of channel and change: opened, closed",
-    ["type", "change"],
+    "How often circuits changed, by type of channel and the state since: closed, open",
+    ["type", "state"],
     registry=REGISTRY,
 )
 DELIVERY_STATUSES = Counter(

@@ -137,8 +137,9 @@ class Gate:
             log.warning("destination.not_reported", channel_id=report.destination, store=error.store)
             return Verdict(change="none", resume_s=report.pause_s or 0.0)
         if verdict.change != "none":
-            metrics.DESTINATION_CHANGES.labels(channel_type, verdict.change).inc()
-            event = "destination.opened" if verdict.change == "opened" else "destination.closed"
+            opened = verdict.change == "opened"
+            metrics.DESTINATION_CHANGES.labels(channel_type, "open" if opened else "closed").inc()
+            event = "destination.opened" if opened else "destination.closed"
             log.warning(event, channel_id=report.destination, resume_s=round(verdict.resume_s, 3))
         return verdict
 
