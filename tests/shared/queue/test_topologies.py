@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from filas.destinations import Admission, Admitted, Limits, Report
 from filas.errors import PermanentError
 from filas.jobs import NotificationJob
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.queue.clean import clean
 from filas.queue.connection import Redis, connect
 from filas.queue.control import JobControl
+from filas.queue.destinations import Destinations
 from filas.queue.functions import JobFunction
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
 from filas.queue.stats import QueueStats
@@ -121,3 +123,14 @@ async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
     await eventually(lambda: seen.keys == ["good"])
     await eventually(lambda: letters.ids == ["no-braces"])
     assert await cluster_redis.command("ZSCORE", QUICK.name, "no-braces") is None
+
+
+async def test_destinations_of_any_name_are_kept_on_a_cluster(cluster_redis: Redis) -> None:
+    """Many in one call: all their keys lie in the slot of the queue."""
+    destinations = Destinations(cluster_redis)
+    limits = Limits(per_second=10.0, per_receiver=1.0)
+    asked = [Admission(destination=f"d{number}", id="m", receiver="r", limits=limits) for number in range(20)]
+    assert await destinations.admit_many(asked) == [Admitted()] * 20
+    await destinations.report_many([Report(destination=f"d{number}", id="m", what="busy") for number in range(20)])
+    found = await destinations.status_many([f"d{number}" for number in range(20)])
+    assert {status.state for status in found} == {"open"}
