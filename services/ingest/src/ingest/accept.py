@@ -115,12 +115,11 @@ class Acceptor:
         batch = [waiting for waiting in batch if not waiting.receipt.done()]
         try:
             answers = await self._insert([waiting.arrival.event for waiting in batch])
-        except StoreUnavailable:
+        except Exception as error:  # whatever it is: there is the other store
+            if not isinstance(error, StoreUnavailable):
+                log.error("acceptance.write_failed", events=len(batch), exc_info=error)
             for waiting in batch:
                 self._hand_on(waiting, recorded=False)
-            return
-        except Exception as error:  # the callers' to handle: each gets it
-            _fail(batch, error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
@@ -165,14 +164,13 @@ class Acceptor:
         jobs = [waiting.job for waiting in batch if waiting.job is not None]
         try:
             outcomes = await self._enqueue(jobs, can_wait=all(waiting.recorded for waiting in batch))
-        except StoreUnavailable as error:
+        except Exception as error:  # whatever it is: there is the other store
+            if not isinstance(error, StoreUnavailable):
+                log.error("acceptance.put_failed", jobs=len(jobs), exc_info=error)
             for waiting in batch:
                 if waiting.recorded:
                     _tell(waiting, _left_to_the_relay(waiting))
             await self._write_at_last([waiting for waiting in batch if not waiting.recorded], error)
-            return
-        except Exception as error:  # the callers' to handle: each gets it
-            _fail(batch, error)
             return
         for waiting, job, outcome in zip(batch, jobs, outcomes, strict=True):
             if outcome is EnqueueOutcome.REFUSED:
@@ -182,7 +180,7 @@ class Acceptor:
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
             _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, duplicate))
 
-    async def _write_at_last(self, batch: Sequence[_Waiting], failure: StoreUnavailable) -> None:
+    async def _write_at_last(self, batch: Sequence[_Waiting], failure: Exception) -> None:
         """Neither store took these. One may be coming back in this very moment: Postgres is waited for, briefly."""
         if not batch:
             return

@@ -53,6 +53,10 @@ def unavailable(error: BaseException) -> str | None:
     # The driver has one class for a closed connection and for being called wrongly.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return "connection lost"
+    # A connection that breaks just as it is handed out: "another operation is in progress". Its subclasses tell
+    # of outdated plans.
+    if type(error) is asyncpg.InternalClientError:
+        return "connection lost"
     return None
 
 

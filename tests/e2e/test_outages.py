@@ -1,0 +1,152 @@
+"""The stores fail under load, one after the other, and no sender ever learns of it."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from filas_local.servers import PostgresServer, RedisServer
+from tests.e2e.pipeline import Pipeline
+from tests.waiting import eventually
+
+RATE = 300
+SECONDS = 60
+REQUESTS = RATE * SECONDS
+
+POSTGRES_AWAY = (5, 20)
+REDIS_AWAY = (25, 40)
+FLUSHED_FROM = 45
+
+FLOW = {
+    "schemaVersion": 1,
+    "name": "Count",
+    "variables": [{"name": "id", "type": "string", "default": "", "scope": "execution", "secret": False}],
+    "nodes": [
+        {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
+        {
+            "id": "keep",
+            "type": "set-variable",
+            "data": {"assignments": [{"variable": "id", "value": "{{ webhook.body.id }}"}]},
+        },
+        {"id": "end", "type": "end", "data": {"output": "{{ vars.id }}"}},
+    ],
+    "edges": [
+        {"id": "e1", "source": "start", "target": "keep"},
+        {"id": "e2", "source": "keep", "target": "end"},
+    ],
+}
+WEBHOOK = {
+    "flowId": "count",
+    "auth": {"type": "bearer", "secrets": ["token"]},
+    "dedupe": {"path": "id"},
+    "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
+}
+
+STATES = """select 'events', status, count(*) from events group by status
+    union all select 'executions', status, count(*) from executions group by status order by 1, 2"""
+
+
+class Senders:
+    """Post a request every 1/300 s, whatever became of the last ones, and keep every answer."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._url = f"http://127.0.0.1:{pipeline.port}/webhooks/count"
+        self.answers: Counter[str] = Counter()
+        self.events: dict[str, int] = {}
+        self.slowest_s = 0.0
+
+    async def run(self, session: aiohttp.ClientSession, began: float) -> None:
+        """All of them, until the last is answered."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(REQUESTS):
+                wait = began + number / RATE - time.monotonic()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                group.create_task(self._post(session, number))
+
+    async def _post(self, session: aiohttp.ClientSession, number: int) -> None:
+        sent = time.monotonic()
+        headers = {"Authorization": "Bearer token", "Content-Type": "application/json"}
+        try:
+            async with session.post(self._url, data=json.dumps({"id": f"n{number}"}), headers=headers) as answer:
+                document = await answer.json(content_type=None)
+                self.answers[str(answer.status)] += 1
+                if answer.status == 200:
+                    self.events[document["eventId"]] = number
+        except (aiohttp.ClientError, TimeoutError) as error:
+            self.answers[type(error).__name__] += 1
+        self.slowest_s = max(self.slowest_s, time.monotonic() - sent)
+
+
+async def break_the_stores(pipeline: Pipeline, postgres: PostgresServer, redis: RedisServer, began: float) -> None:
+    """Each store is killed for a while, then Redis loses everything in the middle of the work."""
+
+    async def at(second: float) -> None:
+        await asyncio.sleep(max(0.0, began + second - time.monotonic()))
+
+    for server, (away, back) in ((postgres, POSTGRES_AWAY), (redis, REDIS_AWAY)):
+        await at(away)
+        await asyncio.to_thread(server.kill)
+        await at(back)
+        await asyncio.to_thread(server.start)
+    await at(FLUSHED_FROM)
+
+    async def flushed_at_work() -> bool:
+        stats = await pipeline.api("GET", "/api/queue/stats")
+        if stats["summary"]["totalActive"] == 0:
+            return False
+        await asyncio.to_thread(redis.execute, "FLUSHALL")
+        return True
+
+    await eventually(flushed_at_work, timeout=30)
+
+
+@pytest.mark.timeout(420)
+async def test_nothing_is_lost_and_nothing_done_twice_while_the_stores_fail(
+    own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """300 requests/s for a minute; Postgres killed for 15 s, then Redis for 15 s, then Redis emptied under work.
+
+    Every request is answered 200, because one store was always there. At the end each has exactly one execution,
+    which has succeeded and did each of its steps once; no job is a dead letter.
+    """
+
+    def query(sql: str) -> list[str]:
+        return own_postgres.execute(sql, database="filas").splitlines()
+
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        Pipeline(own_redis.url, own_postgres.dsn(), tmp_path) as pipeline,
+        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session,
+    ):
+        await pipeline.api("PUT", "/api/flows/count", FLOW)
+        await pipeline.api("PUT", "/api/webhooks/count", WEBHOOK)
+        senders, began = Senders(pipeline), time.monotonic() + 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(senders.run(session, began))
+            group.create_task(break_the_stores(pipeline, own_postgres, own_redis, began))
+
+        assert senders.answers == {"200": REQUESTS}, f"slowest {senders.slowest_s:.1f} s"
+        assert len(senders.events) == REQUESTS
+
+        states: list[str] = []
+
+        async def finished() -> bool:
+            states[:] = await asyncio.to_thread(query, STATES)
+            await asyncio.sleep(0.5)  # the database is asked twice a second, not without pause
+            return states == [f"events|processed|{REQUESTS}", f"executions|succeeded|{REQUESTS}"]
+
+        try:
+            await eventually(finished, timeout=180)
+        except AssertionError:
+            stats = await pipeline.api("GET", "/api/queue/stats")
+            pytest.fail(f"not finished: {states}, {stats['summary']}")
+    assert set(query("select event_id from executions")) == set(senders.events)
+    assert query("select count(*), count(distinct event_id) from executions") == [f"{REQUESTS}|{REQUESTS}"]
+    assert query("select count(*) from steps where attempt > 1 or status <> 'succeeded'") == ["0"]
+    assert query("select count(*) from steps") == [str(3 * REQUESTS)]
+    assert query("select count(*) from dead_letters") == ["0"]
