@@ -1,6 +1,7 @@
 """The composition root of `python -m ingest serve`: the public listener, and the private one with the API."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
@@ -32,6 +33,7 @@ STATS_EVERY_S = 5.0
 
 async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
     """The process, until `stop`; then requests under way are answered, and what was accepted is put."""
+    _collect_rarely()
     # aiohttp logs a stack trace for whatever a stranger sends that is no HTTP.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     async with open_stores(settings, "filas-ingest-serve") as stores:
@@ -63,6 +65,14 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
             await public.acceptor.drain()
         finally:
             await cancelled(*background)
+
+
+def _collect_rarely() -> None:
+    """A request makes hundreds of objects and no cycles: looking for some every 700 is a twentieth of its time, and
+    through all that was imported takes long enough to be seen in the slowest answers."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _health(stores: Stores, directory: WebhookDirectory) -> Health:
