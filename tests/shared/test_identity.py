@@ -20,6 +20,13 @@ def test_different_parts_give_different_ids(left: list[str], right: list[str]) -
     assert (identity.derived_id("kind", *left) == identity.derived_id("kind", *right)) == (left == right)
 
 
+@given(st.lists(st.text(), max_size=4))
+def test_a_derived_id_is_a_uuid_of_version_5(parts: list[str]) -> None:
+    """As the standard library makes it, so that anybody can."""
+    name = "kind" + "".join(f"|{len(part)}:{part}" for part in parts)
+    assert identity.derived_id("kind", *parts) == uuid.uuid5(uuid.UUID("6f0c1f0e-9d0b-5c53-9c1e-1d6a5f3f9a10"), name)
+
+
 def test_new_ids_are_version_7_and_ordered_by_time() -> None:
     """Rows with these ids lie in the order of their making (to the millisecond)."""
     ids = [identity.new_id() for _ in range(1000)]

@@ -29,6 +29,9 @@ class Meta:
 
     def parts(self, document: Any) -> list[Part]:
         """One a message or status, in their order, each with its own contact's profile alone."""
+        usual = _only_message(document)
+        if usual is not None:
+            return [Part(document, text_of(usual.get("id")), _writer_of(usual))]
         items = _items(document)
         if not items:
             return [Part(document, None, None)]
@@ -61,8 +64,21 @@ class Meta:
         return _CHANNELS.get(kind, "whatsapp") if isinstance(kind, str) else "whatsapp"
 
 
+def _only_message(document: Any) -> dict[str, Any] | None:
+    """The message of a body of WhatsApp's with nothing beside it: nearly every body, so found without ado."""
+    try:
+        (entry,) = document["entry"]
+        (change,) = entry["changes"]
+        value = change["value"]
+        (message,) = value["messages"]
+        is_alone = "statuses" not in value and "messaging" not in entry
+    except (KeyError, TypeError, ValueError):
+        return None
+    return message if is_alone and isinstance(message, dict) else None
+
+
 def _items(document: Any) -> list[_Item]:
-    """Every message and status in their order. A part of every request, so plainly written."""
+    """Every message and status in their order."""
     found: list[_Item] = []
     entries = document.get("entry") if isinstance(document, dict) else None
     if isinstance(entries, list):
@@ -102,10 +118,14 @@ def _contact_of(item: _Item) -> str | None:
     if item.list_name == "statuses" or _key_of(item) is None:
         return None
     if item.list_name == "messages":
-        return clean_contact(item.content.get("from"))
+        return _writer_of(item.content)
     if object_of(item.content.get("message")).get("is_echo"):
         return None
     return clean_contact(object_of(item.content.get("sender")).get("id"))
+
+
+def _writer_of(message: dict[str, Any]) -> str | None:
+    return clean_contact(message.get("from")) if text_of(message.get("id")) is not None else None
 
 
 def _messenger_id(content: dict[str, Any]) -> str | None:
