@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -148,6 +149,27 @@ async def test_a_job_that_takes_too_long_is_interrupted_and_tried_again(
     (letter,) = letters.stored
     assert [entry["error"]["kind"] for entry in letter.history] == ["timeout", "permanent"]
     assert "0.1 s" in letter.history[0]["error"]["message"]
+
+
+async def test_free_slots_are_filled_though_no_job_ends(producer: Producer, start_worker: StartWorker) -> None:
+    """After short jobs much is claimed ahead. When long ones follow, the claiming goes on while all of them run."""
+    many = 700
+    gate, running = asyncio.Event(), 0
+
+    async def handler(context: JobContext, message: NotificationJob) -> None:
+        nonlocal running
+        if message.channel_id == "long":
+            running += 1
+            await gate.wait()
+
+    await producer.enqueue_many([job() for _ in range(many)])
+    worker = start_worker([function(handler)], concurrency=many, policy=replace(QUICK, timeout_s=60.0))
+    await producer.enqueue_many([job(text="long") for _ in range(many)])
+    try:
+        await eventually(lambda: running == many, 30, message=f"only some of {many} slots were used")
+        assert worker.running == many
+    finally:
+        gate.set()
 
 
 async def test_no_more_handlers_run_than_allowed(producer: Producer, start_worker: StartWorker) -> None:

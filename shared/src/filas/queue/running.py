@@ -115,6 +115,9 @@ class Slots:
                 self._waking = False
                 continue
             jobs = self._next_call()
+            if not self.ready:
+                # Though no job may end for a minute, other slots are free.
+                self.room.set()
             # The next slot gets its turn when this one waits. Short jobs never wait: one slot runs them all.
             if self.ready and not self._waking:
                 self._wake_one()
