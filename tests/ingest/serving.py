@@ -18,7 +18,7 @@ from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
 from filas.setting_types import Network
-from filas.web import serve_app
+from filas.web import serve_connections
 from ingest.public import Limits, Public, build_public
 from ingest.stores import cancelled
 
@@ -104,7 +104,7 @@ async def serving(
     running_parts = [asyncio.create_task(part) for part in (public.directory.run(), public.listener.watch())]
     try:
         async with (
-            serve_app(public.listener, "127.0.0.1", 0, shutdown_s=1) as port,
+            serve_connections(public.listener, "127.0.0.1", 0, shutdown_s=1) as port,
             ClientSession() as session,
         ):
             running = Serving(port, redis_url, public, session, redis, database)

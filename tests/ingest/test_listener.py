@@ -149,3 +149,65 @@ async def test_a_sender_that_waits_to_be_asked_is_asked(redis_url: str, postgres
             assert (await asked(streams, b"{}")).startswith(b"HTTP/1.1 200")
         head = HEAD.replace(b"orders", b"nowhere") + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
         assert (await raw(app.port, head)).startswith(b"HTTP/1.1 404")
+
+
+async def test_a_caller_that_has_said_all_gets_all_answers(redis_url: str, postgres_dsn: str) -> None:
+    """Requests sent ahead, and the sending side closed: each is answered, then the connection ends."""
+    async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
+        streams[1].write(REQUEST * 3)
+        streams[1].write_eof()
+        assert (await asyncio.wait_for(streams[0].read(), 10)).count(b"HTTP/1.1 200") == 3
+
+
+async def test_another_protocol_is_not_spoken(redis_url: str, postgres_dsn: str) -> None:
+    """A request that offers an upgrade is answered as any other, body and all, and the connection ends."""
+    offering = REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n")
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        answer = await raw(app.port, offering)
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"Connection: close" in answer
+        async with connections(app, 1) as ((reader, writer),):
+            for piece in (offering[:-2], b"{", b"}GET"):
+                writer.write(piece)
+                await writer.drain()
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(b"2\r\n{}\r\n0\r\n\r\n", b"200"), (b"1\r\n{\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n", b"200"), (b"zz\r\n{}", b"400")],
+    ids=["one", "two and a trailer", "broken"],
+)
+async def test_a_body_in_chunks_is_read_or_refused(
+    redis_url: str, postgres_dsn: str, body: bytes, status: bytes
+) -> None:
+    """With its pieces together or apart; what is no chunk is a 400, and nothing is stored."""
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    async with serving(redis_url, postgres_dsn, webhook()) as app:
+        assert (await raw(app.port, head + body)).split(b" ")[1] == status
+        async with connections(app, 1) as ((reader, writer),):
+            for piece in (head, *(body[at : at + 1] for at in range(len(body)))):
+                writer.write(piece)
+                await writer.drain()
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).split(b" ")[1] == status
+        assert len(await app.jobs()) == (2 if status == b"200" else 0)
+
+
+async def test_a_sender_of_too_much_sees_its_refusal(redis_url: str, postgres_dsn: str) -> None:
+    """The answer isn't lost under the bytes that are still on their way; the connection ends."""
+    head = HEAD + b"Content-Length: 8000000\r\n\r\n"
+    async with serving(redis_url, postgres_dsn, webhook(max_body_bytes=1000)) as app:
+        async with connections(app, 1) as ((reader, writer),):
+            writer.write(head + b"a" * 8_000_000)
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 413")
+        async with connections(app, 1) as ((reader, writer),):
+            writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n" + b"a" * 4096 + b"\r\n")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 413")
+
+
+async def test_a_flood_of_requests_ahead_waits_for_its_answers(redis_url: str, postgres_dsn: str) -> None:
+    """Thousands on one connection whose answers nobody reads yet: none is lost, and they keep their order."""
+    many = 3000
+    async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
+        streams[1].write(REQUEST * many)
+        assert [(await asked(streams, b""))[:12] for _ in range(many)] == [b"HTTP/1.1 200"] * many

@@ -6,7 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import uvloop
@@ -154,20 +154,38 @@ def build_private_app(
     return app
 
 
+class ConnectionServer(Protocol):
+    """Makes the protocol of each connection, and ends them all."""
+
+    def __call__(self) -> asyncio.Protocol: ...
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Let what was asked be answered for as long as `timeout_s`, and end all connections."""
+
+
+@asynccontextmanager
+async def serve_connections(
+    server: ConnectionServer, host: str, port: int, *, backlog: int = 1024, shutdown_s: float = 10.0
+) -> AsyncIterator[int]:
+    """As `serve_app`, for a server that speaks its protocol itself."""
+    listening = await asyncio.get_running_loop().create_server(server, host, port, backlog=backlog)
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        await server.shutdown(shutdown_s)
+
+
 @asynccontextmanager
 async def serve_app(
-    app: web.Application | web.Server, host: str, port: int, *, backlog: int = 1024, shutdown_s: float = 10.0
+    app: web.Application, host: str, port: int, *, backlog: int = 1024, shutdown_s: float = 10.0
 ) -> AsyncIterator[int]:
     """Serve `app` while the block runs; gives the port, which the system has chosen when `port` is 0.
 
     On leaving, no new connection is taken and requests under way have `shutdown_s` seconds to end.
-    A `web.Server` brings settings of its own. Raises OSError when the address can't be used.
+    Raises OSError when the address can't be used.
     """
-    runner: web.BaseRunner
-    if isinstance(app, web.Server):
-        runner = web.ServerRunner(app, shutdown_timeout=shutdown_s)
-    else:
-        runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=shutdown_s)
+    runner = web.AppRunner(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, shutdown_timeout=shutdown_s)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=backlog, reuse_port=False)

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import logging
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -20,7 +19,7 @@ from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
 from filas.settings import IngestServeSettings
-from filas.web import Health, build_private_app, serve_app
+from filas.web import Health, build_private_app, serve_app, serve_connections
 from ingest.api import routes
 from ingest.api.context import ApiContext
 from ingest.directory import WebhookDirectory
@@ -34,8 +33,6 @@ STATS_EVERY_S = 5.0
 async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
     """The process, until `stop`; then requests under way are answered, and what was accepted is put."""
     _collect_rarely()
-    # aiohttp logs a stack trace for whatever a stranger sends that is no HTTP.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     async with open_stores(settings, "filas-ingest-serve") as stores:
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
         public = build_public(
@@ -58,7 +55,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         try:
             async with (
                 serve_app(private, settings.admin.admin_host, settings.ingest_admin_port),
-                serve_app(public.listener, settings.ingest_host, settings.ingest_port),
+                serve_connections(public.listener, settings.ingest_host, settings.ingest_port),
             ):
                 await stop.wait()
                 health.draining = True

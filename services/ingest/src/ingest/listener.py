@@ -2,22 +2,21 @@
 
 import asyncio
 import resource
-from collections.abc import Awaitable, Callable
-
-from aiohttp import web
 
 from filas.logs import get_logger
 from filas.metrics import CONNECTIONS_SHED
 from filas.web import KEEP_ALIVE_S
+from ingest import refusals
+from ingest.answer import Answer
+from ingest.connection import Connection, Handler
 
 log = get_logger(__name__)
 
 REQUEST_TIMEOUT_S = 10.0
 """How long a new connection may take until the head of its first request is there."""
 
-MAX_LINE = MAX_FIELD = 8190
-MAX_HEADERS = 100
-"""The longest request line and header, and how many headers there may be; beyond, 400 and the connection ends."""
+LINGER_S = 2.0
+"""How long a caller may go on sending what nobody reads, until it has seen its answer."""
 
 SPARE_FILES = 128
 """How many file descriptors are left for the stores, the private listener and the logs."""
@@ -25,78 +24,121 @@ SPARE_FILES = 128
 SWEEP_EVERY_S = 1.0
 
 
-class Listener(web.Server):
-    """aiohttp's server, without routes. It sheds connections: those that never ask, and in a crowd the oldest that
-    have asked nothing yet, then the oldest that rest between two requests, before it turns away a new one."""
+class Listener:
+    """Makes the connections of a server, without routes. It sheds them: those that never ask, and in a crowd the
+    oldest that have asked nothing yet, then the oldest that rest between two requests, before it turns away a new
+    one.
+
+    `draining`: every caller is told with its next answer that the connection ends.
+    """
 
     def __init__(
         self,
-        handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+        handler: Handler,
         *,
         max_connections: int,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
     ) -> None:
-        super().__init__(
-            self._handle,
-            access_log=None,
-            keepalive_timeout=KEEP_ALIVE_S,
-            auto_decompress=False,  # a signature is over the bytes as they were sent, and no small body becomes large
-            max_line_size=MAX_LINE,
-            max_field_size=MAX_FIELD,
-            max_headers=MAX_HEADERS,
-        )
-        self._answer = handler
+        self.draining = False
+        self.answer = handler
         self._most = max(1, min(max_connections, _files() - SPARE_FILES))
         self._request_timeout_s = request_timeout_s
-        self._silent: dict[web.RequestHandler, float] = {}
-        self._resting: dict[web.RequestHandler, None] = {}
-        self._open = 0
+        self._loop = asyncio.get_running_loop()
+        self._open: set[Connection] = set()
+        self._silent: dict[Connection, float] = {}
+        self._resting: dict[Connection, float] = {}
+        self._lingering: dict[Connection, float] = {}
         self._shed = 0
+        self._all_closed = asyncio.Event()
 
-    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """aiohttp has a new connection."""
-        super().connection_made(handler, transport)
-        self._open += 1
-        self._silent[handler] = self._loop.time()
-        if self._open > self._most:
-            self._close(next(iter(self._silent if len(self._silent) > 1 else self._resting), handler), "crowded")
-
-    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        """A connection of aiohttp's is gone."""
-        self._open -= 1
-        self._silent.pop(handler, None)
-        self._resting.pop(handler, None)
-        super().connection_lost(handler, exc)
+    def __call__(self) -> Connection:
+        """A new connection's protocol."""
+        return Connection(self)
 
     async def watch(self) -> None:
         """Close the connections that stay silent, until cancelled."""
         while True:
             await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4))
-            latest = self._loop.time() - self._request_timeout_s
-            for handler, since in list(self._silent.items()):
-                if since > latest:
-                    break  # the others came later
-                self._close(handler, "silent")
+            now = self._loop.time()
+            for connection in _before(self._silent, now - self._request_timeout_s):
+                self._shut(connection, "silent")
+            # Resting as long as one may is no fault, and lingering only a courtesy.
+            for connection in _before(self._resting, now - KEEP_ALIVE_S):
+                connection.abort()
+            for connection in _before(self._lingering, now - LINGER_S):
+                connection.abort()
             if self._shed:
-                log.warning("connections.shed", connections=self._shed, open=self._open)
+                log.warning("connections.shed", connections=self._shed, open=len(self._open))
                 self._shed = 0
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        handler = request.protocol
-        self._silent.pop(handler, None)
-        self._resting.pop(handler, None)
-        try:
-            return await self._answer(request)
-        finally:
-            if request.transport is not None:
-                self._resting[handler] = None
+    async def shutdown(self, timeout_s: float) -> None:
+        """Let what was asked be answered for as long as `timeout_s`, and end all connections."""
+        self.draining = True
+        for connection in tuple(self._open):
+            if not connection.is_busy:
+                connection.close()
+        if self._open:
+            try:
+                await asyncio.wait_for(self._all_closed.wait(), timeout_s)
+            except TimeoutError:
+                log.warning("connections.cut_off", connections=len(self._open))
+        for connection in tuple(self._open):
+            connection.abort()
 
-    def _close(self, handler: web.RequestHandler, reason: str) -> None:
-        self._silent.pop(handler, None)
-        self._resting.pop(handler, None)
+    # ---- what connections say ----------------------------------------------------------------------
+
+    def malformed(self) -> Answer:
+        """400, for what is no HTTP or beyond its bounds."""
+        return refusals.malformed().answer()
+
+    def opened(self, connection: Connection) -> None:
+        """There is a new one."""
+        self._all_closed.clear()
+        self._open.add(connection)
+        self._silent[connection] = self._loop.time()
+        if len(self._open) > self._most:
+            self._shut(next(iter(self._silent if len(self._silent) > 1 else self._resting), connection), "crowded")
+
+    def closed(self, connection: Connection) -> None:
+        """It has gone."""
+        self._open.discard(connection)
+        self._silent.pop(connection, None)
+        self._resting.pop(connection, None)
+        self._lingering.pop(connection, None)
+        if not self._open:
+            self._all_closed.set()
+
+    def busy(self, connection: Connection) -> None:
+        """It has asked something."""
+        if self._resting.pop(connection, None) is None:
+            self._silent.pop(connection, None)
+
+    def resting(self, connection: Connection) -> None:
+        """It has its answers."""
+        if self.draining:
+            connection.close()
+        self._resting[connection] = self._loop.time()
+
+    def lingering(self, connection: Connection) -> None:
+        """It has its last answer, and goes on sending."""
+        self._lingering[connection] = self._loop.time()
+
+    def _shut(self, connection: Connection, reason: str) -> None:
+        self._silent.pop(connection, None)
+        self._resting.pop(connection, None)
         CONNECTIONS_SHED.labels(reason).inc()
         self._shed += 1
-        handler.force_close()
+        connection.close()
+
+
+def _before(since: dict[Connection, float], latest: float) -> list[Connection]:
+    """Those of `since`, which is in the order of its times, that are as old as `latest`."""
+    found: list[Connection] = []
+    for connection, began in since.items():
+        if began > latest:
+            break
+        found.append(connection)
+    return found
 
 
 def _files() -> int:

@@ -2,13 +2,10 @@
 
 import functools
 import time
-from collections.abc import Mapping
 from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
-from aiohttp import web
-from multidict import MultiDict, MultiDictProxy
 
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
@@ -31,7 +28,6 @@ BODY_TIMEOUT_S = 10.0
 
 PREFIX = "/webhooks/"
 
-_NO_QUERY: Mapping[str, str] = MultiDictProxy(MultiDict[str]())
 _encode = msgspec.json.Encoder().encode
 _accepted = WEBHOOKS.labels("accepted")
 _duplicate = WEBHOOKS.labels("duplicate")
@@ -57,7 +53,7 @@ class Receiver:
         self._addresses = addresses
         self._body_timeout_s = body_timeout_s
 
-    async def handle(self, http: web.BaseRequest) -> Answer:
+    async def handle(self, http: request.Request) -> Answer:
         """Answer one request; every refusal is a problem document and counted by its reason."""
         began = time.perf_counter()
         try:
@@ -65,12 +61,12 @@ class Receiver:
         except Refusal as refusal:
             return refusal.answer()
         except Exception as error:  # the last resort: the sender comes again, and the log says why
-            log.error("webhook.failed", method=http.method, path=http.raw_path[:200], exc_info=error)
+            log.error("webhook.failed", method=http.method, path=http.target[:200], exc_info=error)
             return Refusal(500, "error", "the error has been logged").answer()
         finally:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 
-    async def _receive(self, http: web.BaseRequest) -> Answer:
+    async def _receive(self, http: request.Request) -> Answer:
         ready = self._find(http)
         headers, address = http.headers, http.remote or UNKNOWN
         if self._addresses.believes:
@@ -80,15 +76,14 @@ class Receiver:
         scheme = ready.scheme
         if scheme is None:
             raise refusals.unavailable("unusable", "this webhook's secrets can't be read")
-        query = http.query if "?" in http.raw_path else _NO_QUERY
-        url = functools.partial(self._addresses.url, http.remote, http.raw_path, headers)
-        presented = Presented(http.method, headers, query, b"", time.time(), url)
+        url = functools.partial(self._addresses.url, http.remote, http.target, headers)
+        presented = Presented(http.method, headers, http.query, b"", time.time(), url)
         handshake = scheme.handshake(presented)
         if handshake is not None:
             return await self._shake_hands(handshake, ready, address)
         if http.method not in ready.methods:
             raise refusals.wrong_method(ready.allow)
-        body = request.body_at_hand(http, ready.webhook.max_body_bytes)
+        body = http.body_at_hand(ready.webhook.max_body_bytes)
         presented.body = await self._read(http, ready) if body is None else body
         reason = scheme.refusal(presented)
         if reason is not None:
@@ -104,9 +99,9 @@ class Receiver:
             raise refusal
         return await self._accept(ready, presented, address, grant)
 
-    def _find(self, http: web.BaseRequest) -> ReadyWebhook:
+    def _find(self, http: request.Request) -> ReadyWebhook:
         """The webhook that is called. Raises Refusal."""
-        target = http.raw_path if http.raw_path.startswith(PREFIX) else http.path
+        target = http.target if http.target.startswith(PREFIX) else http.path
         name = target[len(PREFIX) :].partition("?")[0] if target.startswith(PREFIX) else ""
         ready = self._directory.find(unquote(name) if "%" in name else name)
         if ready is not None:
@@ -115,10 +110,9 @@ class Receiver:
             raise refusals.unavailable("not-loaded", "the webhooks have not been read yet")
         raise refusals.unknown_webhook()
 
-    async def _read(self, http: web.BaseRequest, ready: ReadyWebhook) -> bytes:
-        request.invite_body(http)
+    async def _read(self, http: request.Request, ready: ReadyWebhook) -> bytes:
         try:
-            return await request.read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
+            return await http.read(ready.webhook.max_body_bytes, self._body_timeout_s)
         except request.BodyTooLarge:
             raise refusals.too_large(ready.webhook.max_body_bytes) from None
         except request.BodyTooSlow:

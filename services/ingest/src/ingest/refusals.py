@@ -29,6 +29,11 @@ class Refusal(FilasError):
         return Answer(self.status, document, PROBLEM_JSON, self.headers, closes=self.closes)
 
 
+def malformed() -> Refusal:
+    """400."""
+    return Refusal(400, "malformed", "this is no HTTP request, or its head is too large", closes=True)
+
+
 def unknown_webhook() -> Refusal:
     """404."""
     return Refusal(404, "unknown", "there is no webhook at this address")

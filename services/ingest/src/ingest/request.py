@@ -1,12 +1,15 @@
-"""From aiohttp's request to plain data: the body within its bounds, and headers and query as they are stored."""
+"""A request as the public listener reads it: the body within its bounds, headers and query as they are stored."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from aiohttp import web
+from multidict import CIMultiDict, MultiDict, MultiDictProxy
+from yarl import URL
 
 from filas.errors import FilasError
 from ingest.content import collected
+
+_NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
 
 class BodyTooLarge(FilasError):
@@ -21,47 +24,139 @@ class BodyBroken(FilasError):
     """The body ended early, or its transfer encoding is wrong."""
 
 
-def body_at_hand(request: web.BaseRequest, max_bytes: int) -> bytes | None:
-    """The raw body if it has arrived with its headers, as small ones do, and is small enough; else None."""
-    stream = request.content
-    if not stream.is_eof() or stream.exception() is not None or stream.total_bytes > max_bytes:
-        return None
-    return stream.read_nowait()
+class Request:
+    """One request. `target` is what stands between method and version; header values are as they were sent, what
+    isn't UTF-8 as lone surrogates; `remote` is the other end of the connection.
 
-
-def invite_body(request: web.BaseRequest) -> None:
-    """Tell a sender that waits to be told (`Expect: 100-continue`) that it may send its body."""
-    expected = request.headers.get("Expect", "").lower() == "100-continue"
-    if expected and request.version >= (1, 1) and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-
-async def read_body(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> bytes:
-    """The raw body, never more than `max_bytes` of it in memory (and a buffer of the connection).
-
-    Raises BodyTooLarge, BodyTooSlow and BodyBroken.
+    The connection feeds the body in; `on_read` is called whenever what has come was taken out, `invite` sends
+    `100 Continue`.
     """
-    declared = request.content_length
-    if declared is not None and declared > max_bytes:
-        raise BodyTooLarge
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await _read_stream(request, max_bytes)
-    except TimeoutError:
-        raise BodyTooSlow from None
-    except (web.RequestPayloadError, ConnectionError, ValueError, asyncio.IncompleteReadError) as error:
-        raise BodyBroken(str(error)) from None
 
+    __slots__ = (
+        "_chunks",
+        "_failure",
+        "_more",
+        "_on_read",
+        "buffered",
+        "headers",
+        "invite",
+        "is_complete",
+        "keep_alive",
+        "method",
+        "remote",
+        "target",
+        "version",
+    )
 
-async def _read_stream(request: web.BaseRequest, max_bytes: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.content.iter_any():
-        size += len(chunk)
-        if size > max_bytes:
+    def __init__(  # a request has that many parts
+        self,
+        method: str,
+        target: str,
+        headers: CIMultiDict[str],
+        version: str,
+        remote: str | None,
+        *,
+        keep_alive: bool,
+        on_read: Callable[[], None],
+        invite: Callable[[], None],
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.version = version
+        self.remote = remote
+        self.keep_alive = keep_alive
+        self.is_complete = False
+        self.buffered = 0
+        self.invite = invite
+        self._on_read = on_read
+        self._chunks: list[bytes] = []
+        self._failure: str | None = None
+        self._more: asyncio.Future[None] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path, percent-decoded, of a target in any form; empty where there is none."""
+        try:
+            return URL(self.target, encoded=True).path
+        except ValueError:
+            return ""
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters, decoded; several of one name are kept."""
+        text = self.target.partition("?")[2].partition("#")[0]
+        return URL.build(path="/", query_string=text, encoded=True).query if text else _NO_QUERY
+
+    @property
+    def declared_length(self) -> int | None:
+        """How many bytes the body is said to have; None: it isn't said."""
+        declared = self.headers.get("Content-Length")
+        return None if declared is None else int(declared)
+
+    def feed(self, chunk: bytes) -> None:
+        """More of the body."""
+        self._chunks.append(chunk)
+        self.buffered += len(chunk)
+        self._wake()
+
+    def complete(self) -> None:
+        """The body is whole."""
+        self.is_complete = True
+        self._wake()
+
+    def fail(self, reason: str) -> None:
+        """The body will never be whole."""
+        if not self.is_complete:
+            self._failure = reason
+            self._wake()
+
+    def body_at_hand(self, max_bytes: int) -> bytes | None:
+        """The raw body if it has arrived with its head, as small ones do, and is small enough; else None."""
+        if not self.is_complete or self.buffered > max_bytes:
+            return None
+        return self._take()
+
+    async def read(self, max_bytes: int, timeout_s: float) -> bytes:
+        """The raw body, never more than `max_bytes` of it in memory (and a buffer of the connection).
+
+        Raises BodyTooLarge, BodyTooSlow and BodyBroken.
+        """
+        declared = self.declared_length
+        if declared is not None and declared > max_bytes:
             raise BodyTooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if not self.is_complete and self.headers.get("Expect", "").lower() == "100-continue":
+            self.invite()
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._read(max_bytes)
+        except TimeoutError:
+            raise BodyTooSlow from None
+
+    async def _read(self, max_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            part = self._take()
+            size += len(part)
+            if size > max_bytes:
+                raise BodyTooLarge
+            parts.append(part)
+            if self.is_complete:
+                return b"".join(parts)
+            if self._failure is not None:
+                raise BodyBroken(self._failure)
+            self._more = asyncio.get_running_loop().create_future()
+            await self._more
+
+    def _take(self) -> bytes:
+        chunks, self._chunks, self.buffered = self._chunks, [], 0
+        self._on_read()
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _wake(self) -> None:
+        if self._more is not None and not self._more.done():
+            self._more.set_result(None)
 
 
 def storable(text: str) -> str:

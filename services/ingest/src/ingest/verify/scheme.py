@@ -91,7 +91,7 @@ class Configuration(Protocol):
 
 
 def presented_bytes(value: str) -> bytes:
-    """The bytes of a header as they were sent (aiohttp keeps what isn't UTF-8 as lone surrogates)."""
+    """The bytes of a header as they were sent (what isn't UTF-8 is kept as lone surrogates)."""
     try:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
