@@ -63,6 +63,8 @@ class MicroBatcher(Generic[Item, Answer]):
         parallel: int = 1,
     ) -> None:
         self._flush = flush
+        # Kept: on Python 3.11 to ask for it is a system call.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._batches: Batches[tuple[Item, asyncio.Future[Answer]]] = Batches(
             self._run_batch, limit=limit, parallel=parallel
         )
@@ -72,7 +74,9 @@ class MicroBatcher(Generic[Item, Answer]):
 
         A caller that is cancelled takes its item out of a batch only as long as that has not begun.
         """
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = self._loop.create_future()
         self._batches.put((item, future))
         return await future
 

@@ -84,6 +84,8 @@ class Acceptor:
         self._events = events
         self._jobs = jobs
         self._timeout_s = timeout_s
+        # Kept: on Python 3.11 to ask for it is a system call, and here it would be one a request.
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._postgres_away_until = 0.0
         self._redis_away_until = 0.0
         self._both_away_until = 0.0
@@ -97,7 +99,9 @@ class Acceptor:
         The future raises StoreUnavailable when neither store takes it, and NotStorable when this very event
         can't be.
         """
-        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        receipt: asyncio.Future[Receipt] = self._loop.create_future()
         self._writes.put(_Waiting(arrival, receipt))
         return receipt
 

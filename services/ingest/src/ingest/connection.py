@@ -32,6 +32,7 @@ class Owner(Protocol):
     """The listener, as its connections know it. It is told of each change of state."""
 
     draining: bool
+    loop: asyncio.AbstractEventLoop
     answer: Handler
     """Gives the answer to a request. Never raises."""
 
@@ -124,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """A caller that asks on and reads nothing has to wait."""
-        self._may_write = asyncio.get_running_loop().create_future()
+        self._may_write = self._owner.loop.create_future()
 
     def resume_writing(self) -> None:
         """It has read."""
@@ -150,7 +151,7 @@ class Connection(asyncio.Protocol):
             self._pause_if_ahead()
         if self._task is None and (self._ahead or self._malformed):
             self._owner.busy(self)
-            self._task = asyncio.get_running_loop().create_task(self._serve())
+            self._task = self._owner.loop.create_task(self._serve())
 
     def _feed(self, data: bytes) -> None:
         heads, was_in_head = self._heads, self._in_head

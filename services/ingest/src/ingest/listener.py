@@ -43,7 +43,7 @@ class Listener:
         self.answer = handler
         self._most = max(1, min(max_connections, _files() - SPARE_FILES))
         self._request_timeout_s = request_timeout_s
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._open: set[Connection] = set()
         self._silent: dict[Connection, float] = {}
         self._resting: dict[Connection, float] = {}
@@ -59,7 +59,7 @@ class Listener:
         """Close the connections that stay silent, until cancelled."""
         while True:
             await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4))
-            now = self._loop.time()
+            now = self.loop.time()
             for connection in _before(self._silent, now - self._request_timeout_s):
                 self._shut(connection, "silent")
             # Resting as long as one may is no fault, and lingering only a courtesy.
@@ -95,7 +95,7 @@ class Listener:
         """There is a new one."""
         self._all_closed.clear()
         self._open.add(connection)
-        self._silent[connection] = self._loop.time()
+        self._silent[connection] = self.loop.time()
         if len(self._open) > self._most:
             self._shut(next(iter(self._silent if len(self._silent) > 1 else self._resting), connection), "crowded")
 
@@ -117,11 +117,11 @@ class Listener:
         """It has its answers."""
         if self.draining:
             connection.close()
-        self._resting[connection] = self._loop.time()
+        self._resting[connection] = self.loop.time()
 
     def lingering(self, connection: Connection) -> None:
         """It has its last answer, and goes on sending."""
-        self._lingering[connection] = self._loop.time()
+        self._lingering[connection] = self.loop.time()
 
     def _shut(self, connection: Connection, reason: str) -> None:
         self._silent.pop(connection, None)
