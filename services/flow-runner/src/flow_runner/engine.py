@@ -7,9 +7,10 @@ same key, `execution:seq`.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,6 @@ from filas.errors import PermanentError
 from filas.flows import graph
 from filas.flows.definition import Node
 from filas.flows.templates import TemplateError
-from filas.metrics import EXECUTIONS
 from filas.models import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
@@ -32,7 +32,7 @@ from filas.models import (
 from flow_runner import retrying
 from flow_runner.budget import Budget
 from flow_runner.error_flow import error_trigger
-from flow_runner.nodes.visit import Done, Finish, NodeFailure, Outcome, Visit, Wait
+from flow_runner.nodes.visit import Done, Finish, NodeFailure, NodeRunner, Outcome, Visit, Wait
 from flow_runner.plan import Plan
 from flow_runner.ports import Clock, ExecutionStore, Outbound, Secrets
 from flow_runner.registry import RUNNERS
@@ -54,13 +54,19 @@ class TurnEnd:
 
 
 class Engine:
-    """Runs turns of executions, each alone; many run at a time in one process."""
+    """Runs turns of executions, each alone; many run at a time in one process. `runners` says how each type of
+    node is run."""
 
-    def __init__(self, store: ExecutionStore, outbound: Outbound, secrets: Secrets, clock: Clock) -> None:
-        self._store = store
-        self._outbound = outbound
+    def __init__(
+        self,
+        store: ExecutionStore,
+        outbound: Outbound,
+        secrets: Secrets,
+        clock: Clock,
+        runners: Mapping[str, NodeRunner] = RUNNERS,
+    ) -> None:
+        self._ports = _Ports(store, outbound, clock, runners)
         self._secrets = secrets
-        self._clock = clock
 
     async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> TurnEnd:
         """Runs one turn and says how it ended.
@@ -71,7 +77,14 @@ class Engine:
         state = _position(claimed, plan)
         secrets = await self._secrets.revealed() if plan.uses_secrets else {}
         scope = ExecutionScope(claimed, plan, state, secrets)
-        return await _Turn(self._store, self._outbound, self._clock, claimed, plan, budget, state, scope).run()
+        return await _Turn(self._ports, claimed, plan, budget, state, scope).run()
+
+
+class _Ports(NamedTuple):
+    store: ExecutionStore
+    outbound: Outbound
+    clock: Clock
+    runners: Mapping[str, NodeRunner]
 
 
 class _Turn:
@@ -79,16 +92,14 @@ class _Turn:
 
     def __init__(
         self,
-        store: ExecutionStore,
-        outbound: Outbound,
-        clock: Clock,
+        ports: _Ports,
         claimed: ClaimedExecution,
         plan: Plan,
         budget: Budget,
         state: State,
         scope: ExecutionScope,
     ) -> None:
-        self._store, self._outbound, self._clock = store, outbound, clock
+        self._store, self._outbound, self._clock, self._runners = ports
         self._claimed, self._plan, self._budget = claimed, plan, budget
         self._state, self._scope = state, scope
         self._steps = StepLog(scope.redactor)
@@ -121,7 +132,7 @@ class _Turn:
         node = self._plan.nodes.get(node_id)
         if node is None:
             raise _no_node(self._plan, node_id)
-        call_s = RUNNERS[node.type].call_s(node.data)
+        call_s = self._runners[node.type].call_s(node.data)
         if not self._budget.allows(call_s):
             await self._save("queued")
             return
@@ -134,7 +145,7 @@ class _Turn:
         visit = self._visit(node, pending, call_s)
         self._steps.begin(visit, node.type, pending.started_at if pending else visit.now)
         announced = pending is not None and pending.reason == "effect"
-        if RUNNERS[node.type].announced(node.data) and not announced:
+        if self._runners[node.type].announced(node.data) and not announced:
             self._state.pending = self._pending(visit, "effect")
             await self._save("running", started=visit)
         if self._ended is None:
@@ -175,7 +186,7 @@ class _Turn:
         )
 
     async def _run_node(self, visit: Visit, node: Node) -> None:
-        runner = RUNNERS[node.type]
+        runner = self._runners[node.type]
         try:
             if visit.pending is not None and visit.pending.reason == "effect":
                 raise NodeFailure("uncertain", "the call may have been made before a crash, and is not repeated")
@@ -291,8 +302,6 @@ class _Turn:
         self._notifications = []
         self._effect_unsaved = False
         self._scope.conversation_changed = False
-        if status in FINAL_EXECUTION_STATUSES:
-            EXECUTIONS.labels(status).inc()
         if status != "running":
             self._ended = TurnEnd(status, wake_at)
 

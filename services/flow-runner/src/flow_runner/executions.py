@@ -14,8 +14,15 @@ from uuid import UUID
 from filas import logs
 from filas.batching import MicroBatcher
 from filas.errors import LeaseLost, StoreUnavailable
-from filas.metrics import FENCES_LOST
-from filas.models import Checkpoint, ClaimedExecution, DueExecution, DueNotification, ExecutionStatus
+from filas.metrics import EXECUTIONS, FENCES_LOST, STEPS
+from filas.models import (
+    FINAL_EXECUTION_STATUSES,
+    Checkpoint,
+    ClaimedExecution,
+    DueExecution,
+    DueNotification,
+    ExecutionStatus,
+)
 from filas.policies import LEASE_S
 
 log = logs.get_logger(__name__)
@@ -127,6 +134,7 @@ class Executions:
         if status is None:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")
+        _count(checkpoint, status)
         return status
 
     @asynccontextmanager
@@ -215,3 +223,12 @@ class Executions:
         if notifications:
             await self._outbox.put_notifications(notifications)
         return [None] * len(execution_ids)
+
+
+def _count(checkpoint: Checkpoint, status: ExecutionStatus) -> None:
+    """The metrics of what has been written."""
+    for step in checkpoint.steps:
+        if step.ended_at is not None:
+            STEPS.labels(step.type, step.status).inc()
+    if status in FINAL_EXECUTION_STATUSES:
+        EXECUTIONS.labels(status).inc()

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from filas.metrics import STEPS
 from filas.models import ErrorDetail, StepRecord, StepStatus
 from flow_runner.nodes.visit import Visit
 from flow_runner.state import Pending
@@ -47,8 +46,7 @@ class StepLog:
         error: ErrorDetail | None = None,
     ) -> None:
         self._add(visit, status, handle, output, error, now)
-        node_type, _ = self._begun.pop(visit.seq)
-        STEPS.labels(node_type, status).inc()
+        del self._begun[visit.seq]
 
     def cancels(self, pending: Pending, node_type: str, now: datetime) -> None:
         """The row of a visit that the end of its execution cuts short."""
