@@ -134,7 +134,6 @@ def executions_of(job: WebhookJob) -> list[NewExecution]:
             trigger=trigger_of(job, turn),
         )
         for turn in turns
-        if job.contact is None or turn.contact == job.contact
     ]
 
 
