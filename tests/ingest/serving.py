@@ -18,9 +18,9 @@ from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
 from filas.setting_types import Network
+from filas.stores import cancelled
 from filas.web import serve_connections
 from ingest.public import Limits, Public, build_public
-from ingest.stores import cancelled
 
 BOX = SecretBox("the key of these tests")
 

@@ -21,10 +21,10 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
+from filas.stores import Stores
 from filas_local.servers import PostgresServer
 from ingest.event_jobs import event_jobs
 from ingest.process import Processor
-from ingest.stores import Stores
 from ingest.work import EventRelaySource
 from ingest.worker_app import build_worker
 from tests.ingest.serving import DEDUPED, Serving, serving, webhook

@@ -19,13 +19,13 @@ from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.secrets import SecretBox
 from filas.settings import IngestServeSettings
+from filas.stores import Stores, cancelled, open_stores
 from filas.web import Health, build_private_app, serve_app, serve_connections
 from ingest.api import routes
 from ingest.api.context import ApiContext
 from ingest.directory import WebhookDirectory
 from ingest.event_jobs import event_jobs
 from ingest.public import Limits, Public, build_public
-from ingest.stores import Stores, cancelled, open_stores
 
 STATS_EVERY_S = 5.0
 

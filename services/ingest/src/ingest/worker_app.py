@@ -18,9 +18,9 @@ from filas.repository.executions import ExecutionRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.retention import Ages, Retention
 from filas.settings import IngestWorkSettings, RetentionSettings
+from filas.stores import Stores, cancelled, open_stores
 from filas.web import Health, build_private_app, serve_app
 from ingest.process import Processor
-from ingest.stores import Stores, cancelled, open_stores
 from ingest.work import EventRelaySource, ProcessWebhook, keep_purging
 
 MAX_BATCH = 100

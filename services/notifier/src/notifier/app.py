@@ -11,7 +11,7 @@ from filas import metrics
 from filas.errors import StoreUnavailable
 from filas.outbound import OutboundClient
 from filas.policies import NOTIFICATIONS
-from filas.queue.connection import Redis, connect
+from filas.queue.connection import Redis
 from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
@@ -23,6 +23,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.secrets import SecretBox
 from filas.settings import NotifierSettings
+from filas.stores import open_stores
 from filas.web import Health, build_private_app, run_service, serve_app
 from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Tools
@@ -104,16 +105,8 @@ class Notifier:
 
 async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: asyncio.Event) -> None:
     """The process: comes up though Redis and Postgres are away, and says so on its private listener."""
-    redis = connect(settings.redis)
-    database = Database(
-        settings.postgres.database_url.reveal(),
-        application_name="filas-notifier",
-        max_size=settings.postgres.database_pool_size,
-    )
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(redis.close)
-        stack.push_async_callback(database.close)
-        database.start()
+        stores = await stack.enter_async_context(open_stores(settings, "filas-notifier"))
         outbound = await stack.enter_async_context(
             OutboundClient(
                 settings.outbound.outbound_allow,
@@ -122,7 +115,7 @@ async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: as
                 per_host=settings.notifier_concurrency,
             )
         )
-        notifier = Notifier(settings, environ, redis, database, outbound)
+        notifier = Notifier(settings, environ, stores.redis, stores.database, outbound)
         app = build_private_app(notifier.health)
         await stack.enter_async_context(serve_app(app, settings.admin.admin_host, settings.notifier_admin_port))
         await notifier.run(stop)

@@ -1,4 +1,4 @@
-"""Redis and Postgres as both processes of ingest hold them."""
+"""Redis and Postgres as every process holds them."""
 
 import asyncio
 from collections.abc import AsyncIterator
