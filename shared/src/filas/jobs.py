@@ -1,4 +1,4 @@
-"""The messages of the queues, strict and versioned: one type a queue, and two small ones beside notifications.
+"""The messages of the queues, strict and versioned: one type a queue, and a few for its other functions.
 
 On the wire a job is arq's: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}` in JSON; the types here
 are what stands under `job`. An unknown field, a missing one or a wrong type is refused when the job is
@@ -6,7 +6,7 @@ decoded. A reader takes every version up to its own; a newer one is refused (`Jo
 """
 
 import hashlib
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,12 +28,11 @@ class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 class WebhookJob(JobMessage, frozen=True, kw_only=True):
     """One accepted webhook, whole: it can be processed and written to Postgres from here alone.
 
-    Its key is the event's id (followed by the contact's number where one body carried messages of several
-    contacts), so the relay and the normal way can't make two jobs of one event.
+    Its key is the event's id, so the relay and the normal way can't make two jobs of one event.
 
     `body` is the decoded JSON where `body_kind` is `json`, an object of fields for `form`, text for `text`,
     base64 for `binary`. `headers` have lower-case names. `timestamp` is when it was received, in
-    milliseconds since 1970. `contact` restricts the job to the messages of that contact.
+    milliseconds since 1970.
 
     `provider` is the webhook's `auth.type`, which says how its body reads, and `conversation` its rule, both
     as they were at acceptance. `recorded`: the event's row was written then; otherwise the worker writes it,
@@ -51,7 +50,6 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     flow_id: str
     node_id: str
     config: dict[str, Any]
-    contact: str | None = None
     provider: str = "none"
     conversation: dict[str, str | None] | None = None
     recorded: bool = False
@@ -78,6 +76,48 @@ class NotificationJob(JobMessage, frozen=True, kw_only=True):
 
     notification_id: UUID
     channel_id: str
+
+
+TEST_FLOW = "test_flow"
+"""The other function of the queue `flow-processing`."""
+
+AnswerError = Literal["timeout", "communication"]
+
+
+class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a call to the outside is answered in a test run: a status with headers and body (JSON; a text as it is),
+    or an `error` in place of an answer."""
+
+    status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
+    headers: dict[str, str] = {}
+    body: Any = msgspec.field(default_factory=dict)
+    error: AnswerError | None = None
+
+
+class FlowTestJob(JobMessage, frozen=True, kw_only=True):
+    """Run a flow as a test: nothing is stored, and what would go outside is recorded. Function `test_flow`; its
+    result is a `models.FlowTestResult`. Its key is `run_id`.
+
+    `definition` is the whole flow (`version` None: it is not a stored one). `node_id` is where it begins, None: where
+    the flow does. `trigger` is what the templates see as `webhook`, `message` the contact's first one.
+    `contact` None: there is no conversation. `vars` and `outputs` (by node) are what earlier nodes have left.
+    `replies`: what the contact answers, in order; None: the contact says nothing until the wait is over. `answers`, by
+    node: what its calls are answered in order, the last one for all that follow.
+    """
+
+    run_id: UUID
+    flow_id: str
+    version: int | None
+    definition: dict[str, Any]
+    node_id: str | None
+    trigger: dict[str, Any]
+    message: dict[str, Any] | None
+    channel: str | None
+    contact: str | None
+    vars: dict[str, Any]
+    outputs: dict[str, Any]
+    replies: list[str | None]
+    answers: dict[str, list[GivenAnswer]]
 
 
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
@@ -116,6 +156,7 @@ MESSAGE_TYPES: dict[str, type[JobMessage]] = {
 """The message of each queue's own function."""
 
 OTHER_FUNCTIONS: dict[str, type[JobMessage]] = {
+    TEST_FLOW: FlowTestJob,
     UPDATE_DELIVERY_STATUS: DeliveryStatusJob,
     CANCEL_NOTIFICATION: CancelNotificationJob,
 }
@@ -127,14 +168,18 @@ def message_type(policy: QueuePolicy, function: str) -> type[JobMessage]:
 
 
 def webhook_job_key(job: WebhookJob) -> str:
-    """`eventId`, or `eventId:contact` for a part of a body; replays have a key of their own."""
-    part = f"{job.event_id}" if job.contact is None else f"{job.event_id}:{job.contact}"
-    return _with_replay(part, job)
+    """`eventId`; replays have a key of their own."""
+    return _with_replay(f"{job.event_id}", job)
 
 
 def flow_job_key(job: FlowJob) -> str:
     """`executionId:turn`."""
     return _with_replay(f"{job.execution_id}:{job.turn}", job)
+
+
+def flow_test_job_key(job: FlowTestJob) -> str:
+    """`test:runId`."""
+    return _with_replay(f"test:{job.run_id}", job)
 
 
 def notification_job_key(job: NotificationJob) -> str:
@@ -159,6 +204,8 @@ def job_key(job: JobMessage) -> str:
         return webhook_job_key(job)
     if isinstance(job, FlowJob):
         return flow_job_key(job)
+    if isinstance(job, FlowTestJob):
+        return flow_test_job_key(job)
     if isinstance(job, NotificationJob):
         return notification_job_key(job)
     if isinstance(job, DeliveryStatusJob):

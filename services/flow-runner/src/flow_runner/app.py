@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from filas import logs
 from filas.identity import new_id
-from filas.jobs import FlowJob
+from filas.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.outbound import OutboundClient
 from filas.policies import FLOWS
 from filas.queue.connection import Redis, connect
@@ -30,6 +30,7 @@ from flow_runner.flow_secrets import FlowSecrets
 from flow_runner.outbox import ExecutionRelay, Outbox
 from flow_runner.plans import Plans
 from flow_runner.run_flow import RunFlow
+from flow_runner.run_flow_test import KEEP_RESULT_S, RunFlowTest
 from flow_runner.timers import Timers
 from flow_runner.wall_clock import WallClock
 
@@ -63,12 +64,16 @@ class FlowRunner:
         run_flow = RunFlow(
             self.executions, Plans(FlowRepository(database)), engine, clock, lambda: self.health.draining
         )
+        test_flow = RunFlowTest(secrets, clock)
         self._timers = Timers(rows, producer, clock.now)
         self._relay = Relay(redis, producer, ExecutionRelay(rows))
         self._worker = Worker(
             redis,
             FLOWS,
-            [JobFunction(FLOWS.function, run_flow, FlowJob)],
+            [
+                JobFunction(FLOWS.function, run_flow, FlowJob),
+                JobFunction(TEST_FLOW, test_flow, FlowTestJob, max_tries=1, keep_result_s=KEEP_RESULT_S),
+            ],
             concurrency=settings.flow_runner_concurrency,
             dead_letters=DeadLetterRepository(database).insert_many,
             pauses=PauseRepository(database),

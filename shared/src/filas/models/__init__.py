@@ -20,6 +20,7 @@ from filas.models.executions import (
     StepRecord,
     StepStatus,
 )
+from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.notifications import (
     BegunNotification,
     DeliveryUpdate,
@@ -52,6 +53,9 @@ __all__ = [
     "ExecutionStatus",
     "ExecutionWithSteps",
     "FlowSummary",
+    "FlowTestCall",
+    "FlowTestResult",
+    "FlowTestStatus",
     "FlowVersion",
     "FollowingExecution",
     "JobState",

@@ -85,6 +85,8 @@ def _operation(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, A
         "parameters": [*_path_parameters(route.path), *_query_parameters(route.query)],
         "responses": {"200": _success(route, schema_of), **_problems(route)},
     }
+    if route.may_go_on:
+        operation["responses"]["202"] = _success(route, schema_of)
     if route.body is not None:
         operation["requestBody"] = {
             "required": not _may_be_absent(route.body),

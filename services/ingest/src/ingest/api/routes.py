@@ -16,6 +16,7 @@ from ingest.api import (
     events,
     executions,
     flow_secrets,
+    flow_tests,
     flows,
     notifications,
     queues,
@@ -31,6 +32,7 @@ from ingest.api.table import Call, Route
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queues.ROUTES,
     *flows.ROUTES,
+    *flow_tests.ROUTES,
     *webhooks.ROUTES,
     *channels.ROUTES,
     *flow_secrets.ROUTES,
@@ -71,7 +73,8 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         document: dict[str, Any] = {"status": "success", "data": answer.data}
         if route.paged:
             document["nextCursor"] = answer.next_cursor
-        return web.Response(body=_encoded(document), content_type="application/json")
+        status = 200 if answer.done else 202
+        return web.Response(status=status, body=_encoded(document), content_type="application/json")
 
     return handle
 

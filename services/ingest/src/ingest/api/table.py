@@ -57,10 +57,12 @@ class Call(Generic[BodyT, QueryT]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back: `data` as the answer's `data`; a list says where its next page begins."""
+    """What a handler gives back: `data` as the answer's `data`; a list says where its next page begins. `done` False:
+    the work goes on, and the answer is a 202."""
 
     data: Any
     next_cursor: str | None = None
+    done: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ class Route(Generic[BodyT, QueryT]):
     place where the handler itself checks more than `body` does, to tell every error at once. `precheck` sees the
     parsed JSON before it is converted to `body`, and may refuse it in better words; `decode` reads the raw body in
     place of all that, and raises Refusal. `answer` is the type of the answer's `data`; `paged` adds `nextCursor`.
-    `refusals` are the statuses besides those that every route has.
+    `may_go_on`: the answer may be a 202. `refusals` are the statuses besides those that every route has.
     """
 
     method: Method
@@ -86,6 +88,7 @@ class Route(Generic[BodyT, QueryT]):
     precheck: Callable[[Any], None] | None = None
     decode: Callable[[bytes], Any] | None = None
     paged: bool = False
+    may_go_on: bool = False
     refusals: tuple[int, ...] = ()
 
     @property

@@ -1,0 +1,24 @@
+"""A clock on which waits take no time."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class JumpingClock:
+    """The engine's Clock in a test run: the real time, and what has been jumped over. Retries wait in full."""
+
+    def __init__(self) -> None:
+        self._jumped = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._jumped
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def share(self) -> float:
+        return 1.0
+
+    def jump_to(self, moment: datetime) -> None:
+        """From now on it is `moment`, unless that has passed."""
+        self._jumped += max(moment - self.now(), timedelta())

@@ -1,0 +1,96 @@
+"""One execution in memory."""
+
+import uuid
+from datetime import datetime
+
+import msgspec
+
+from filas import identity
+from filas.jobs import FlowTestJob
+from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
+from flow_runner.plan import Plan
+from flow_runner.state import State, encode
+
+UNSAVED_VERSION = 0
+"""The version that templates see where the flow is not a stored one."""
+
+
+class MemoryExecution:
+    """The engine's ExecutionStore of one test run, and what the next turn is given.
+
+    `last` is the newest checkpoint; `steps` are by their number; `notifications` since they were taken.
+    """
+
+    def __init__(self, job: FlowTestJob, plan: Plan, now: datetime) -> None:
+        self.steps: dict[int, StepRecord] = {}
+        self.last: Checkpoint | None = None
+        self._notifications: list[NewNotification] = []
+        # No id of the run's own: whatever derives from it can never be that of a real execution.
+        self._claimed = _first_turn(job, plan, now)
+
+    async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
+        conversation_vars = checkpoint.conversation_vars or claimed.conversation_vars
+        self._claimed = msgspec.structs.replace(self._claimed, conversation_vars=conversation_vars)
+        self.last = checkpoint
+        self.steps |= {step.seq: step for step in checkpoint.steps}
+        self._notifications += checkpoint.notifications
+        return checkpoint.status
+
+    def take_notifications(self) -> list[NewNotification]:
+        """What has been sent since the last time."""
+        taken, self._notifications = self._notifications, []
+        return taken
+
+    def claim(self, now: datetime, reply: str | None = None) -> ClaimedExecution:
+        """The next turn: the first one, or from the last checkpoint on; with the contact's `reply`."""
+        last, claimed = self.last, self._claimed
+        if last is not None:
+            claimed = msgspec.structs.replace(
+                claimed,
+                turn=claimed.turn + 1,
+                state=last.state,
+                status_before=last.status,
+                claimed_at=now,
+                reply=None if reply is None else _trigger({}, _message(reply, claimed.contact)),
+            )
+        self._claimed = claimed
+        return claimed
+
+
+def _first_turn(job: FlowTestJob, plan: Plan, now: datetime) -> ClaimedExecution:
+    in_conversation = {name for name, variable in plan.variables.items() if variable.scope == "conversation"}
+    conversation_vars = {name: value for name, value in job.vars.items() if name in in_conversation}
+    state = State(
+        stack=[job.node_id or plan.begins_at],
+        vars={name: value for name, value in job.vars.items() if name not in in_conversation},
+        outputs={name: {"output": output, "error": None} for name, output in job.outputs.items()},
+    )
+    known = job.channel is not None and job.contact is not None
+    return ClaimedExecution(
+        id=uuid.uuid4(),
+        fence=1,
+        turn=1,
+        flow_id=job.flow_id,
+        version=job.version or UNSAVED_VERSION,
+        node_id=job.node_id or "",
+        event_id=None,
+        conversation_id=identity.derived_id("test-conversation", str(job.run_id)) if known else None,
+        channel=job.channel if known else None,
+        contact=job.contact if known else None,
+        trigger=_trigger(job.trigger, job.message),
+        state=None,
+        start_state=encode(state),
+        status_before="queued",
+        started_at=now,
+        deadline_at=None,
+        conversation_vars=msgspec.json.encode(conversation_vars).decode(),
+        claimed_at=now,
+    )
+
+
+def _message(text: str, contact: str | None) -> dict[str, object]:
+    return {"id": f"reply-{uuid.uuid4()}", "kind": "text", "text": text, "contact": contact}
+
+
+def _trigger(webhook: object, message: object) -> str:
+    return msgspec.json.encode({"webhook": webhook, "message": message}).decode()

@@ -1,0 +1,123 @@
+"""`POST /api/flows/{id}/test` through the API, the queue and a flow-runner's process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from tests.flow_runner.harness import chain, node
+from tests.flow_runner.processes import receiving, running
+from tests.ingest.api.serving import SECRET_KEY, Api, fields_of, serving
+from tests.waiting import eventually
+
+HI = node("hi", "message", text="Olá {{ vars.nome }}, {{ conversation.text }}!")
+NAME = [{"name": "nome", "default": "ninguém"}, {"name": "idade", "type": "number"}]
+WAIT = node("wait", "delay", ms=3_600_000)
+
+
+def _call(url: str = "https://crm.example/x") -> dict[str, Any]:
+    return node("call", "api", method="POST", url=url, responseMapping=[{"variable": "nome", "path": "body.name"}])
+
+
+@asynccontextmanager
+async def installed(postgres_dsn: str, redis_url: str) -> AsyncIterator[Api]:
+    """The API and a flow-runner."""
+    async with serving(redis_url, postgres_dsn) as api, running(postgres_dsn, redis_url, FILAS_SECRET_KEY=SECRET_KEY):
+        yield api
+
+
+@pytest.mark.timeout(180)
+async def test_a_test_run_shows_everything_and_leaves_nothing(postgres_dsn: str, redis_url: str) -> None:
+    """A stored flow with a call, an hour's wait and a message: the trace is whole, nobody was called, and no row of
+    an execution, a conversation or a notification is there afterwards."""
+    async with receiving() as receiver, installed(postgres_dsn, redis_url) as api:
+        definition = chain(_call(receiver.url), WAIT, HI, variables=NAME)
+        assert (await api.put("/flows/welcome", definition)).status == 200
+        given = {
+            "conversation": {"contact": "5511", "channel": "zap", "text": "oi"},
+            "answers": {"call": {"body": {"name": "Ana"}}},
+        }
+        reply = await api.post("/flows/welcome/test", given)
+        assert reply.status == 200, reply.text
+        data = reply.data
+        assert (data["status"], data["version"], data["vars"]["nome"]) == ("succeeded", 1, "Ana")
+        assert [step["nodeId"] for step in data["steps"]] == ["start", "call", "wait", "hi"]
+        assert [(one["nodeId"], one["url"], one["to"]) for one in data["calls"]] == [
+            ("call", receiver.url, None),
+            ("hi", None, "5511"),
+        ]
+        assert data["calls"][1]["payload"]["text"] == "Olá Ana, oi!"
+        assert (await api.get(f"/flows/welcome/test/{data['id']}")).data == data
+        assert (await api.get(f"/flows/other/test/{data['id']}")).status == 404
+        assert receiver.calls == []
+        for table in ("executions", "steps", "conversations", "notifications", "events", "dead_letters"):
+            assert await api.database.fetchval(f"select count(*) from {table}") == 0, table
+
+
+@pytest.mark.timeout(180)
+async def test_an_unsaved_flow_is_checked_and_run_from_any_node(postgres_dsn: str, redis_url: str) -> None:
+    """The definition comes with the request; nothing is stored under its id."""
+    async with installed(postgres_dsn, redis_url) as api:
+        definition = chain(_call(), HI, variables=NAME)
+        given = {"definition": definition, "nodeId": "hi", "vars": {"nome": "Eva", "idade": "41"}}
+        data = (await api.post("/flows/draft/test", given)).data
+        assert (data["status"], data["version"], data["vars"]) == ("succeeded", None, {"nome": "Eva", "idade": 41})
+        assert (await api.get("/flows/draft")).status == 404
+        bad = {**definition, "nodes": [*definition["nodes"], node("lost", "message")]}
+        assert {error["nodeId"] for error in (await api.post("/flows/d/test", {"definition": bad})).json["errors"]} == {
+            "lost"
+        }
+        webhook = {"flowId": "draft", "conversation": {"channel": "zap", "contact": "{{ body.from }}"}}
+        await api.put("/flows/draft", definition)
+        assert (await api.put("/webhooks/crm", webhook | {"auth": {"type": "none"}})).status == 200
+        read = {"webhookId": "crm", "webhook": {"body": {"from": "+55 11"}}, "nodeId": "hi"}
+        data = (await api.post("/flows/draft/test", read)).data
+        assert (data["calls"][0]["channel"], data["calls"][0]["to"]) == ("zap", "+55 11")
+
+
+async def test_a_run_that_takes_longer_is_asked_for_later(postgres_dsn: str, redis_url: str) -> None:
+    """Without a flow-runner the answer is 202; once one runs, the result is there."""
+    async with serving(redis_url, postgres_dsn) as api:
+        given = {"definition": chain(HI, variables=NAME), "timeoutMs": 50}
+        first = await api.post("/flows/draft/test", given)
+        assert (first.status, first.data["status"], first.data["steps"]) == (202, "running", [])
+        address = f"/flows/draft/test/{first.data['id']}"
+        assert (await api.get(address)).status == 202
+
+        async def ended() -> bool:
+            return (await api.get(address)).status == 200
+
+        async with running(postgres_dsn, redis_url, FILAS_SECRET_KEY=SECRET_KEY):
+            await eventually(ended, 60)
+        assert (await api.get(address)).data["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"nodeId": "nobody"}, "nodeId"),
+        ({"outputs": {"nobody": 1}}, "outputs.nobody"),
+        ({"answers": {"nobody": {}}}, "answers.nobody"),
+        ({"answers": {"hi": []}}, "answers.hi"),
+        ({"answers": {"hi": {"status": 7}}}, "answers[...].status"),
+        ({"vars": {"nobody": 1}}, "vars.nobody"),
+        ({"vars": {"idade": "old"}}, "vars.idade"),
+        ({"webhookId": "nobody"}, "webhookId"),
+        ({"version": 1}, "version"),
+        ({"definition": {}}, "nodes"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+async def test_what_cannot_be_run_is_refused(postgres_dsn: str, redis_url: str, given: Any, field: str) -> None:
+    """422 with the field, before any job is put."""
+    async with serving(redis_url, postgres_dsn) as api:
+        reply = await api.post("/flows/draft/test", {"definition": chain(HI, variables=NAME), **given})
+        assert field in fields_of(reply), reply.text
+
+
+async def test_a_flow_that_is_not_there_is_not_found(postgres_dsn: str, redis_url: str) -> None:
+    async with serving(redis_url, postgres_dsn) as api:
+        assert (await api.post("/flows/nothing/test", {})).status == 404
+        assert (await api.get("/flows/nothing/test/no-id")).status == 404
+        assert (await api.get("/flows/nothing/test/0190aaaa-0000-7000-8000-000000000000")).status == 404

@@ -1,0 +1,200 @@
+"""Test runs: the real engine, nothing outside, and no wait."""
+
+import uuid
+from typing import Any
+
+import pytest
+
+from filas.errors import PermanentError
+from filas.jobs import FlowTestJob, GivenAnswer
+from filas.models import FlowTestResult
+from filas.queue.functions import JobContext
+from flow_runner.flow_test.run import FlowTest
+from flow_runner.run_flow_test import RunFlowTest
+from flow_runner.trace import HIDDEN
+from tests.flow_runner.harness import KnownSecrets, chain, flow, node
+from tests.flow_runner.memory import MemoryClock
+
+HI = node("hi", "message", text="Olá {{ vars.nome }}!")
+NAME = [{"name": "nome", "default": "ninguém"}]
+CALL = node("call", "api", url="https://crm.example/x", responseMapping=[{"variable": "nome", "path": "body.name"}])
+DAY_MS = 24 * 3600 * 1000
+
+
+def job(definition: dict[str, Any], **given: Any) -> FlowTestJob:
+    """A test run of a flow in a conversation, begun by "oi"."""
+    defaults: dict[str, Any] = {
+        "run_id": uuid.uuid4(),
+        "flow_id": "flow",
+        "version": 3,
+        "definition": definition,
+        "node_id": None,
+        "trigger": {"body": {"text": "oi"}, "headers": {}, "queryParams": {}},
+        "message": {"text": "oi", "contact": "55119"},
+        "channel": "demo",
+        "contact": "55119",
+        "vars": {},
+        "outputs": {},
+        "replies": [],
+        "answers": {},
+    }
+    return FlowTestJob(**{**defaults, **given})
+
+
+async def run_of(definition: dict[str, Any], secrets: dict[str, str] | None = None, **given: Any) -> FlowTestResult:
+    known = KnownSecrets()
+    known.values = secrets or {}
+    return await FlowTest(job(definition, **given), known).run()
+
+
+def path(result: FlowTestResult) -> list[str]:
+    return [step.node_id for step in result.steps]
+
+
+async def test_a_flow_runs_to_its_end_and_shows_what_it_would_have_sent() -> None:
+    """The call gets the given answer, the message is recorded, variables and steps are shown."""
+    answer = GivenAnswer(body={"name": "Ana"})
+    result = await run_of(chain(CALL, HI, variables=NAME), answers={"call": [answer]})
+    assert (result.status, result.error, path(result)) == ("succeeded", None, ["start", "call", "hi"])
+    request, message = result.calls
+    assert (request.node_id, request.type, request.method, request.url) == ("call", "api", "GET", CALL["data"]["url"])
+    assert request.answer == {"status": 200, "body": {"name": "Ana"}}
+    assert (message.node_id, message.channel, message.to) == ("hi", "demo", "55119")
+    assert message.payload == {"type": "text", "text": "Olá Ana!"}
+    assert result.vars == {"nome": "Ana"}
+    assert (result.flow_id, result.version) == ("flow", 3)
+
+
+async def test_waits_take_no_time_and_are_shown() -> None:
+    """Thirty days pass on the run's clock alone."""
+    result = await run_of(
+        chain(node("wait", "delay", ms=30 * DAY_MS), HI, variables=NAME, settings={"timeoutMs": 10**10})
+    )
+    assert (result.status, path(result)) == ("succeeded", ["start", "wait", "hi"])
+    wait = result.steps[1]
+    assert wait.ended_at is not None
+    assert (wait.ended_at - wait.started_at).days == 30
+    assert (result.ended_at - result.started_at).days == 30
+    assert result.took_ms < 10_000
+
+
+async def test_the_flows_own_time_out_holds_on_the_runs_clock() -> None:
+    result = await run_of(
+        chain(node("wait", "delay", ms=2 * DAY_MS), HI, variables=NAME, settings={"timeoutMs": DAY_MS})
+    )
+    assert (result.status, path(result)) == ("timed-out", ["start", "wait"])
+
+
+@pytest.mark.parametrize(
+    ("replies", "ended_by", "days", "unused"),
+    [([], "time", 1, 0), (["sim"], "reply", 0, 0), ([None], "time", 1, 0), (["sim", "eh"], "reply", 0, 1)],
+)
+async def test_a_reply_ends_a_delay(replies: list[str | None], ended_by: str, days: int, unused: int) -> None:
+    """With a reply at once, without one or with silence when its time is up."""
+    wait = node("wait", "delay", ms=DAY_MS, endOnReply=True)
+    said = node("said", "message", text="{{ conversation.text }}")
+    result = await run_of(chain(wait, said), replies=replies)
+    assert result.status == "succeeded"
+    assert result.steps[1].output["endedBy"] == ended_by
+    assert (result.ended_at - result.started_at).days == days
+    assert result.calls[0].payload == {"type": "text", "text": "sim" if ended_by == "reply" else "oi"}
+    assert result.unused_replies == unused
+
+
+async def test_retries_are_made_at_once_and_each_call_is_shown() -> None:
+    """A time-out, a 503 and an answer: three calls of one step, in full wait by the run's clock."""
+    call = {**CALL, "data": {**CALL["data"], "retry": {"maxAttempts": 3, "delayMs": 60_000}}}
+    answers = [GivenAnswer(error="timeout"), GivenAnswer(status=503), GivenAnswer(body={"name": "Ana"})]
+    result = await run_of(chain(call, HI, variables=NAME), answers={"call": answers})
+    assert result.status == "succeeded"
+    assert [(one.attempt, one.answer.get("error"), one.answer.get("status")) for one in result.calls[:3]] == [
+        (1, "timeout", None),
+        (2, None, 503),
+        (3, None, 200),
+    ]
+    assert result.steps[1].attempt == 3
+    assert (result.calls[2].at - result.calls[0].at).total_seconds() >= 120
+
+
+async def test_a_run_may_begin_at_any_node_with_what_was_before() -> None:
+    """Variables of both scopes and the outputs of nodes that were not run."""
+    variables = [*NAME, {"name": "pedidos", "type": "number", "scope": "conversation"}]
+    says = node("says", "message", text="{{ vars.nome }} {{ vars.pedidos }} {{ nodes.call.output.body.id }}")
+    plus = node("plus", "set-variable", assignments=[{"variable": "pedidos", "value": "{{ vars.pedidos | plus: 1 }}"}])
+    definition = chain(CALL, plus, says, variables=variables)
+    given: dict[str, Any] = {"vars": {"nome": "Ana", "pedidos": 4}, "outputs": {"call": {"body": {"id": 7}}}}
+    result = await run_of(definition, node_id="plus", **given)
+    assert (result.status, path(result)) == ("succeeded", ["plus", "says"])
+    assert result.calls[0].payload == {"type": "text", "text": "Ana 5 7"}
+    assert result.vars == {"nome": "Ana", "pedidos": 5}
+
+
+async def test_variables_of_the_conversation_outlast_a_wait() -> None:
+    variables = [{"name": "quem", "scope": "conversation"}]
+    remember = node("remember", "set-variable", assignments=[{"variable": "quem", "value": "Ana"}])
+    told = node("told", "message", text="{{ vars.quem }}")
+    result = await run_of(chain(remember, HI, node("wait", "delay", ms=5), told, variables=variables + NAME))
+    assert result.calls[-1].payload == {"type": "text", "text": "Ana"}
+
+
+async def test_no_secret_is_shown_anywhere() -> None:
+    """A flow's secret, a secret variable and a signing secret, in address, headers, body, payload and variables."""
+    send = node(
+        "send", "webhook", mode="send", url="https://x.example/{{ secrets.key }}", secret="whsec_c2lnbmluZy1zZWNyZXQ=",
+        headers={"X-Anything": "{{ secrets.key }}"}, body={"pin": "{{ vars.pin }}", "key": "{{ secrets.key }}"},
+    )  # fmt: skip
+    told = node("told", "message", text="{{ vars.pin }} {{ secrets.key }}")
+    pin = [{"name": "pin", "secret": True, "default": "pin-4711"}]
+    result = await run_of(chain(send, told, variables=pin), secrets={"key": "the-key-9"})
+    assert result.status == "succeeded"
+    assert len(result.calls) == 2
+    assert result.vars == {"pin": HIDDEN}
+    for secret in ("pin-4711", "the-key-9", "c2lnbmluZy1zZWNyZXQ="):
+        assert secret not in str(result)
+
+
+async def test_a_failure_says_where_and_which_flow_would_follow() -> None:
+    definition = chain(CALL, HI, variables=NAME, settings={"errorFlowId": "sorry"})
+    result = await run_of(definition, answers={"call": [GivenAnswer(status=404)]})
+    assert (result.status, result.error_flow_id) == ("failed", "sorry")
+    assert result.error is not None
+    assert (result.error.kind, result.error.node_id) == ("http-status", "call")
+
+
+async def test_without_a_conversation_a_message_needs_its_own_channel() -> None:
+    result = await run_of(chain(HI, variables=NAME), channel=None, contact=None, message=None)
+    assert result.status == "failed"
+    assert result.error is not None
+    assert "no channel" in result.error.message
+
+
+async def test_a_run_that_works_too_long_is_stopped_and_shows_how_far_it_came() -> None:
+    """A flow that goes round and round over delays."""
+    wait = node("wait", "delay", ms=1000)
+    definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
+    result = await FlowTest(job(definition), KnownSecrets(), wall_s=0.05).run()
+    assert result.status == "stopped"
+    assert result.error is not None
+    assert result.error.kind == "limit"
+    assert len(result.steps) > 2
+
+
+async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What doesn't fit is counted."""
+    monkeypatch.setattr("flow_runner.flow_test.run.MAX_SHOWN_BYTES", 1000)
+    result = await run_of(chain(HI, *(HI | {"id": f"hi{n}"} for n in range(9)), variables=NAME))
+    assert result.status == "succeeded"
+    assert result.left_out == 11 + 10 - len(result.steps) - len(result.calls)
+    assert 0 < len(result.steps) < 11
+
+
+async def test_a_definition_that_cannot_be_run_is_a_result_too() -> None:
+    """A stored flow of a newer version, say: the job is done, and its result says why."""
+    context = JobContext("{flow-processing}:test:x", "test_flow")
+    bad = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
+    result = await RunFlowTest(KnownSecrets(), MemoryClock())(context, bad)
+    assert (result.status, result.steps) == ("failed", [])
+    assert result.error is not None
+    assert "quantum" in result.error.message
+    with pytest.raises(PermanentError):
+        FlowTest(bad, KnownSecrets())
