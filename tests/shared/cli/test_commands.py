@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 
 from filas.cli.output import show_table
-from tests.ingest.api.serving import FLOW, TOKEN, Api, serving
+from tests.ingest.api.serving import TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
 
 
@@ -34,25 +34,6 @@ async def test_stats_shows_a_row_a_queue(api: Api) -> None:
     assert lines[0].split() == ["QUEUE", "WAITING", "ACTIVE", "DELAYED", "COMPLETED", "FAILED"]
     assert [line.split()[0] for line in lines[1:]] == ["webhook-processing", "flow-processing", "notifications", "all"]
     assert (await asked(api, "stats", "--json")).json["summary"]["totalWaiting"] == 0
-
-
-async def test_a_flow_is_applied_shown_and_listed(api: Api) -> None:
-    """From standard input and back."""
-    applied = await asked(api, "flow", "apply", "greeting", "-", given=FLOW)
-    assert (applied.code, applied.out) == (0, "greeting version 1 published\n")
-    assert (await asked(api, "flow", "get", "greeting")).json == FLOW
-    assert "greeting" in (await asked(api, "flow", "list")).out
-    draft = await asked(api, "flow", "apply", "greeting", "-", "--no-publish", given=FLOW | {"name": "Next"})
-    assert draft.out == "greeting version 2 stored, not published\n"
-
-
-async def test_a_wrong_flow_is_refused_with_each_error(api: Api) -> None:
-    """A table of the errors, one line of summary, exit code 1."""
-    run = await asked(api, "flow", "apply", "greeting", "-", given={**FLOW, "edges": []})
-    assert run.code == 1
-    assert "hello" in run.out
-    assert run.err.startswith("Error: Not valid")
-    assert len(run.err.splitlines()) == 1
 
 
 async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path: Path) -> None:
@@ -91,15 +72,6 @@ async def test_a_job_that_is_not_there_is_refused(api: Api) -> None:
 
 
 # ---- without an API ---------------------------------------------------------------------------------
-
-
-async def test_check_needs_no_server(tmp_path: Path) -> None:
-    """A flow is checked offline: 0 when it is well formed, 1 with every error when it isn't."""
-    good = await filas("flow", "check", "-", given=json.dumps(FLOW))
-    assert (good.code, good.out) == (0, "- is well formed\n")
-    bad = await filas("flow", "check", "-", "--json", given=json.dumps({**FLOW, "edges": []}))
-    assert bad.code == 1
-    assert "hello" in {problem["nodeId"] for problem in bad.json}
 
 
 @pytest.mark.parametrize(

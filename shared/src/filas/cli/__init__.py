@@ -1,6 +1,7 @@
 """`filas`: the operator's command line, over the API of ingest's private listener.
 
-Exit codes: 0 done; 1 refused, or something is not well; 2 a wrong call or a wrong setting.
+Exit codes: 0 done; 1 refused, or something is not well; 2 a wrong call or a wrong setting; 3 a test run waits for
+what was not given.
 """
 
 from importlib.metadata import entry_points

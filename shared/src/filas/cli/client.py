@@ -21,11 +21,12 @@ class WrongSetting(click.ClickException):
 
 
 class Refused(click.ClickException):
-    """The API refused, or can't be reached: exit code 1."""
+    """The API refused (with `status`), or can't be reached: exit code 1."""
 
-    def __init__(self, message: str, errors: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, message: str, errors: list[dict[str, Any]] | None = None, status: int | None = None) -> None:
         super().__init__(message)
         self.errors = errors or []
+        self.status = status
 
 
 class Client:
@@ -92,9 +93,9 @@ def _refused(error: HTTPError) -> Refused:
         return Refused("FILAS_ADMIN_TOKEN is not the token of this installation")
     try:
         problem = json.loads(error.read())
-        return Refused(f"{problem['title']}: {problem['detail']}", problem.get("errors"))
+        return Refused(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
     except (ValueError, KeyError, TypeError):
-        return Refused(f"the API answers {error.code} {error.reason}")
+        return Refused(f"the API answers {error.code} {error.reason}", status=error.code)
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Client:

@@ -1,25 +1,51 @@
 """`filas flow check`: apart from the other flow commands, because it needs the template and pattern engines."""
 
+from typing import Any
+
 import click
 
 from filas.cli.client import Refused
-from filas.cli.documents import read_object
-from filas.cli.output import as_json, show_json, show_problems
+from filas.cli.documents import Document, read_document
+from filas.cli.output import as_json, show_json, show_table
 from filas.flows import checks
 
 
 @click.command()
-@click.argument("file")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @as_json
-def check(file: str, as_json: bool) -> None:
-    """Report every error of the flow in FILE (JSON; `-`: standard input), without asking a server."""
-    _, found = checks.check(read_object(file))
-    problems = [{"nodeId": item.node_id, "field": item.field, "message": item.message} for item in found]
+def check(files: tuple[str, ...], as_json: bool) -> None:
+    """Report every error of the flows in the FILEs (JSON; `-`: standard input), without asking a server."""
+    found: list[dict[str, Any]] = []
+    ill: list[str] = []
+    for document in [read_document(file) for file in files]:
+        problems = _problems(document)
+        found += problems
+        if problems:
+            ill.append(document.source)
+        if as_json:
+            continue
+        if problems:
+            rows = [(one["nodeId"], one["field"] or None, one["line"], one["message"]) for one in problems]
+            click.echo(f"{document.source}:")
+            show_table(("NODE", "FIELD", "LINE", "ERROR"), rows, nothing="")
+        else:
+            click.echo(f"{document.source} is well formed")
     if as_json:
-        show_json(problems)
-    else:
-        show_problems(problems)
-    if problems:
-        raise Refused(f"{file} has {len(problems)} error{'s' if len(problems) > 1 else ''}")
-    if not as_json:
-        click.echo(f"{file} is well formed")
+        show_json(found)
+    if ill:
+        raise Refused(f"{', '.join(ill)}: {len(found)} error{'s' if len(found) > 1 else ''}")
+
+
+def _problems(document: Document) -> list[dict[str, Any]]:
+    """Each error with its file, and the line of its node where that is found."""
+    _, found = checks.check(document.value)
+    return [
+        {
+            "file": document.source,
+            "line": document.line_of_id(one.node_id),
+            "nodeId": one.node_id,
+            "field": one.field,
+            "message": one.message,
+        }
+        for one in found
+    ]

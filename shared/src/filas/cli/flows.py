@@ -1,43 +1,118 @@
-"""`filas flow …`: apply, show, list and check flows."""
+"""`filas flow …`: apply, compare, test, export and list flows."""
+
+import json
+from typing import Any
 
 import click
 
-from filas.cli.client import Refused, from_environment
-from filas.cli.documents import read_object
+from filas.cli.client import Client, Refused, from_environment
+from filas.cli.documents import Document, read_document
+from filas.cli.flow_differences import Difference, differences
 from filas.cli.loading import LazyGroup
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
-@click.group(cls=LazyGroup, addresses={"check": "filas.cli.flow_check:check"})
+
+@click.group(cls=LazyGroup, addresses={"check": "filas.cli.flow_check:check", "test": "filas.cli.flow_test:test"})
 def flow() -> None:
-    """Apply, show, list and check flows."""
+    """Check, apply, compare, test, export and list flows."""
 
 
 @flow.command()
-@click.argument("flow_id", metavar="ID")
-@click.argument("file")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--no-publish", is_flag=True, help="Store the version without making it the one that runs.")
 @as_json
-def apply(flow_id: str, file: str, no_publish: bool, as_json: bool) -> None:
-    """Store FILE (JSON; `-`: standard input) as a new version of the flow ID and publish it."""
-    definition = read_object(file)
+def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json: bool) -> None:
+    """Store each FILE (JSON; `-`: standard input) as a new version of its flow and publish it.
+
+    What is the newest version already makes no new one.
+    """
+    if flow_id is not None and len(files) > 1:
+        raise click.UsageError("--id goes with one FILE")
+    documents = [(flow_id or document.stem, document) for document in map(read_document, files)]
+    client = from_environment()
+    applied = []
+    for name, document in documents:
+        before = _published(client, name)
+        version = _put(client, name, document, not no_publish)
+        applied.append(version)
+        if not as_json:
+            unchanged = before is not None and before["version"] == version["version"]
+            state = "published" if version["published"] else "stored, not published"
+            click.echo(f"{name} version {version['version']} {'unchanged' if unchanged else state}")
+    if as_json:
+        show_json(applied)
+
+
+def _put(client: Client, flow_id: str, document: Document, publish: bool) -> dict[str, Any]:
     try:
-        version = from_environment().put("flows", flow_id, body=definition, publish=str(not no_publish).lower())
+        version: dict[str, Any] = client.put("flows", flow_id, body=document.value, publish=str(publish).lower())
     except Refused as refusal:
         show_problems(refusal.errors)
+        raise Refused(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
+    return version
+
+
+def _published(client: Client, flow_id: str, version: int | None = None) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = client.get("flows", flow_id, version=version)
+    except Refused as refusal:
+        if refusal.status == 404:
+            return None
         raise
+    return found if found["published"] or version is not None else None
+
+
+@flow.command()
+@click.argument("file")
+@click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
+@click.option("--version", type=click.IntRange(min=1), help="Compare with that version, not the published one.")
+@as_json
+def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> None:
+    """Show what FILE would change in the published version of its flow. Exit code 1 where they differ."""
+    document = read_document(file)
+    name = flow_id or document.stem
+    stored = _published(from_environment(), name, version)
+    found = differences(stored["definition"] if stored else {}, document.value)
     if as_json:
-        show_json(version)
-        return
-    state = "published" if version["published"] else "stored, not published"
-    click.echo(f"{version['id']} version {version['version']} {state}")
+        show_json([one._asdict() for one in found])
+    else:
+        for one in found:
+            click.echo(_line(one))
+    against = f"version {stored['version']} of {name}" if stored else f"{name}, of which nothing is published"
+    if found:
+        raise Refused(f"{file} differs from {against}")
+    if not as_json:
+        click.echo(f"{file} is {against}")
+
+
+def _line(one: Difference) -> str:
+    place = " ".join(part for part in (one.part if one.part != "flow" else "", one.name) if part)
+    head = f"{_MARKS[one.kind]} {': '.join(part for part in (place, one.field) if part)}"
+    if one.field == "drawing":
+        return f"{head} (positions and the like; no run notices)"
+    if not one.field:
+        kind = one.after or one.before
+        return f"{head} ({kind['type']})" if isinstance(kind, dict) and kind.get("type") else head
+    if one.kind == "changed":
+        return f"{head}: {_value(one.before)} → {_value(one.after)}"
+    return f"{head}: {_value(one.after if one.kind == 'added' else one.before)}"
+
+
+def _value(value: Any) -> str:
+    # JSON's escapes keep line breaks and control characters out of the terminal.
+    text = json.dumps(value, ensure_ascii=False)
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return shown if len(shown) <= 200 else shown[:199] + "…"
 
 
 @flow.command()
 @click.argument("flow_id", metavar="ID")
 @click.option("--version", type=click.IntRange(min=1), help="That version instead of the published one.")
-def get(flow_id: str, version: int | None) -> None:
-    """Print the definition of the flow ID."""
+def export(flow_id: str, version: int | None) -> None:
+    """Print the definition of the flow ID, as `apply` takes it."""
     show_json(from_environment().get("flows", flow_id, version=version)["definition"])
 
 

@@ -1,0 +1,107 @@
+"""What differs between two definitions of a flow, in the words of its author."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["added", "removed", "changed"]
+
+_ABSENT: Any = object()
+_PARTS = ("nodes", "edges", "variables")
+
+
+class Difference(NamedTuple):
+    """One difference. `part` is `flow`, or `node`, `variable` or `edge`, `name` which one, `field` where in it. What
+    was added has no `before`, what was removed no `after`."""
+
+    kind: Kind
+    part: str
+    name: str
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+    """Every difference that a run of the flow might notice, and one for all that is only drawn."""
+    found = [
+        *_fields("flow", "", _rest(before), _rest(after)),
+        *_items("variable", _by_name(before, "variables", "name"), _by_name(after, "variables", "name")),
+        *_items("node", _nodes(before), _nodes(after)),
+        *_edges(before, after),
+    ]
+    if not found and before != after:
+        found.append(Difference("changed", "flow", "", "drawing"))
+    return found
+
+
+def _rest(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """The flow without its parts and what an editor keeps in it."""
+    return {name: value for name, value in flow.items() if name not in (*_PARTS, "viewport", "id")}
+
+
+def _by_name(flow: Mapping[str, Any], part: str, key: str) -> dict[str, Any]:
+    items = flow.get(part)
+    found = items if isinstance(items, list) else []
+    return {str(item.get(key)): item for item in found if isinstance(item, dict)}
+
+
+def _nodes(flow: Mapping[str, Any]) -> dict[str, Any]:
+    """Each node as the engine reads it."""
+    nodes = _by_name(flow, "nodes", "id")
+    return {name: {"type": node.get("type"), "data": node.get("data", {})} for name, node in nodes.items()}
+
+
+def _items(part: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator[Difference]:
+    for name, item in before.items():
+        if name not in after:
+            yield Difference("removed", part, name, "", before=item)
+    for name, item in after.items():
+        if name not in before:
+            yield Difference("added", part, name, "", after=item)
+        else:
+            yield from _fields(part, name, before[name], item)
+
+
+def _edges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
+    """Edges by where they lead, not by their ids; those of one way out run in their order, so that counts too."""
+    olds, news = _ways(before), _ways(after)
+    for way, targets in olds.items():
+        for target in targets:
+            if target not in news.get(way, ()):
+                yield Difference("removed", "edge", f"{way} → {target}", "")
+    for way, targets in news.items():
+        for target in targets:
+            if target not in olds.get(way, ()):
+                yield Difference("added", "edge", f"{way} → {target}", "")
+        old = olds.get(way, [])
+        if old != targets and sorted(old) == sorted(targets):
+            yield Difference("changed", "edge", way, "order", old, targets)
+
+
+def _ways(flow: Mapping[str, Any]) -> dict[str, list[str]]:
+    edges = flow.get("edges")
+    ways: dict[str, list[str]] = {}
+    for edge in edges if isinstance(edges, list) else []:
+        if isinstance(edge, dict):
+            handle = edge.get("sourceHandle")
+            way = f"{edge.get('source')}.{handle}" if handle else str(edge.get("source"))
+            ways.setdefault(way, []).append(str(edge.get("target")))
+    return ways
+
+
+def _fields(part: str, name: str, before: Any, after: Any, path: str = "") -> Iterator[Difference]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _fields(part, name, before.get(key, _ABSENT), after.get(key, _ABSENT), inner)
+    elif isinstance(before, list) and isinstance(after, list):
+        for index in range(max(len(before), len(after))):
+            old = before[index] if index < len(before) else _ABSENT
+            new = after[index] if index < len(after) else _ABSENT
+            yield from _fields(part, name, old, new, f"{path}[{index}]")
+    elif before is _ABSENT:
+        yield Difference("added", part, name, path, after=after)
+    elif after is _ABSENT:
+        yield Difference("removed", part, name, path, before=before)
+    elif type(before) is not type(after) or before != after:
+        yield Difference("changed", part, name, path, before, after)

@@ -1,0 +1,165 @@
+"""`filas flow test`: a flow is run as a test, and its trace is shown."""
+
+import json
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from filas.cli.client import Client, Refused, from_environment
+from filas.cli.documents import read_document, read_json, read_object
+from filas.cli.output import as_json, show_json, show_problems, show_table
+
+WAIT_S = 60.0
+POLL_S = 0.5
+WAITS = 3
+"""The exit code of a run that waits for what was not given."""
+
+
+@click.command()
+@click.argument("subject", metavar="FILE|ID")
+@click.option("--event", metavar="FILE", help="JSON: the body of the webhook that starts the flow.")
+@click.option("--webhook", metavar="ID", help="Find contact and text in the event as this stored webhook would.")
+@click.option("--contact", default="test", show_default=True, help="Who writes.")
+@click.option("--channel", default="test", show_default=True, help="Over which channel.")
+@click.option("--text", help="The contact's first message.")
+@click.option("--reply", "replies", metavar="TEXT", multiple=True, help="What the contact answers; may be repeated.")
+@click.option("--answers", metavar="FILE", help="JSON, by node: what its calls are answered.")
+@click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; may be repeated.")
+@click.option("--from", "node_id", metavar="NODE", help="Begin at this node.")
+@click.option("--version", type=click.IntRange(min=1), help="Of a stored flow: that version, not the published one.")
+@as_json
+def test(subject: str, as_json: bool, **given: Any) -> None:
+    """Run the flow in FILE (it need not be stored), or the stored flow ID, as a test.
+
+    Nothing goes outside: calls and messages are shown, waits take no time. Exit code 0 when the flow succeeds, 1 when
+    it fails, 3 when it waits for a reply or call that was not given.
+    """
+    flow_id, body = _request(subject, given)
+    client = from_environment()
+    try:
+        run = client.post("flows", flow_id, "test", body=body)
+    except Refused as refusal:
+        show_problems(refusal.errors)
+        raise
+    run = _ended(client, flow_id, run)
+    if as_json:
+        show_json(run)
+    else:
+        _show(run)
+    sys.exit(0 if run["status"] == "succeeded" else WAITS if run["status"].startswith("waiting-") else 1)
+
+
+def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The flow's id and the body of the call."""
+    body: dict[str, Any] = {"replies": list(given["replies"]), "vars": dict(map(_variable, given["variables"]))}
+    if subject == "-" or subject.endswith(".json") or Path(subject).is_file():
+        document = read_document(subject)
+        flow_id = "unsaved" if subject == "-" else document.stem
+        body["definition"] = document.value
+        if given["version"] is not None:
+            raise click.UsageError("--version goes with a stored flow's ID")
+    else:
+        flow_id = subject
+    if given["event"] is not None:
+        body["webhook"] = {"body": read_json(given["event"])}
+    if given["webhook"] is not None:
+        body["webhookId"] = given["webhook"]
+    else:
+        body["conversation"] = {"contact": given["contact"], "channel": given["channel"], "text": given["text"]}
+    if given["answers"] is not None:
+        body["answers"] = read_object(given["answers"])
+    named = {"nodeId": given["node_id"], "version": given["version"]}
+    return flow_id, body | {name: value for name, value in named.items() if value is not None}
+
+
+def _variable(text: str) -> tuple[str, Any]:
+    """`NAME=VALUE`; what reads as JSON is JSON, all else a text."""
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _ended(client: Client, flow_id: str, run: dict[str, Any]) -> dict[str, Any]:
+    """The run once it has ended. Raises Refused when nobody runs it."""
+    deadline = time.monotonic() + WAIT_S
+    while run["status"] == "running":
+        if time.monotonic() > deadline:
+            raise Refused(f"test run {run['id']} has not ended after {WAIT_S:g} s: is a flow-runner running?")
+        time.sleep(POLL_S)
+        run = client.get("flows", flow_id, "test", run["id"])
+    return run
+
+
+def _show(run: dict[str, Any]) -> None:
+    start = run["startedAt"]
+    rows = [
+        (step["seq"], step["nodeId"], step["type"], _passed(start, step["startedAt"]), step["attempt"],
+         step["handle"] if step["status"] == "succeeded" else step["status"], _outcome(step))
+        for step in run["steps"]
+    ]  # fmt: skip
+    show_table(("STEP", "NODE", "TYPE", "AT", "TRY", "LEFT BY", "OUTPUT"), rows, nothing="no step was run")
+    if run["calls"]:
+        click.echo("\nwould have gone outside:")
+        calls = [(call["seq"], call["nodeId"], _passed(start, call["at"]), _sent(call)) for call in run["calls"]]
+        show_table(("STEP", "NODE", "AT", "WHAT"), calls, nothing="")
+    if run["vars"]:
+        click.echo("\nvariables:")
+        show_table(("NAME", "VALUE"), [(name, _text(value)) for name, value in run["vars"].items()], nothing="")
+    click.echo(f"\n{_verdict(run)}")
+
+
+def _verdict(run: dict[str, Any]) -> str:
+    words = f"{run['status']} after {_passed(run['startedAt'], run['endedAt'])}"
+    error = run["error"]
+    if error:
+        place = f" at {error['nodeId']}" if error.get("nodeId") else ""
+        words += f"{place}: {error['kind']}: {error['message']}"
+    if run["errorFlowId"]:
+        words += f"; the flow {run['errorFlowId']} would start"
+    if run["unusedReplies"]:
+        words += f"; {run['unusedReplies']} replies were not waited for"
+    if run["leftOut"]:
+        words += f"; {run['leftOut']} steps and calls are left out"
+    return words
+
+
+def _outcome(step: dict[str, Any]) -> str | None:
+    if step["error"]:
+        return f"{step['error']['kind']}: {step['error']['message']}"
+    return None if step["output"] is None else _text(step["output"])
+
+
+def _sent(call: dict[str, Any]) -> str:
+    if call["method"] is None:
+        content = call["payload"] or {}
+        return f"to {call['to']} over {call['channel']}: {content.get('text') or _text(content)}"
+    answer = call["answer"]
+    ended = answer.get("error") or answer.get("status")
+    return f"{call['method']} {call['url']} ({ended}) {'' if call['body'] is None else _text(call['body'])}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _passed(start: str, moment: str) -> str:
+    """The time between two moments, in its two largest units: `1 d 2 h`."""
+    seconds = int((_time(moment) - _time(start)).total_seconds())
+    parts = [
+        f"{seconds // size % limit} {unit}"
+        for unit, size, limit in (("d", 86_400, 10**6), ("h", 3600, 24), ("min", 60, 60), ("s", 1, 60))
+        if seconds // size % limit
+    ]
+    return " ".join(parts[:2]) or "0 s"
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
