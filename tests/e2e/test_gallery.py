@@ -103,6 +103,28 @@ async def test_every_example_is_well_formed() -> None:
         assert example("events", name)
 
 
+async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """A choice is answered, what is none is asked again once, and then a person is called."""
+    async with installed("support-menu", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
+        contact = example("events", "support-menu")["from"]
+
+        async def waiting() -> bool:
+            return len(await pipeline.executions(status="waiting-timer")) == 1
+
+        for count, text in enumerate(("oi", "1", "banana"), start=1):
+            await post(pipeline, "support-menu", {"from": contact, "text": text}, BEARER)
+            assert len(await outside.told(count)) == count
+            await eventually(waiting, timeout=30)
+        await post(pipeline, "support-menu", {"from": contact, "text": "abacate"}, BEARER)
+        told = await outside.told(5)
+        assert [text[:9] for to, text in told if to == contact] == ["Olá! Como", "Atendemos", "Não enten", "Certo, al"]
+        assert dict(told)["support"] == f"{contact} is waiting for somebody; the last message was: abacate"
+        menu = json.loads(outside.at("/messages")[0][1])
+        assert [button["title"] for button in menu["buttons"]] == ["Horário", "Segunda via", "Falar com alguém"]
+        [(status, visited)] = await end_of(pipeline)
+        assert (status, visited[-2:]) == ("succeeded", ["tell-team", "person"])
+
+
 async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """The shop is away once and is asked again under the same key; what it says reaches the contact."""
     async with installed("order-status", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
@@ -247,5 +269,11 @@ async def test_the_examples_can_be_tried_without_consequences(
         given = ("--event", str(tmp_path / "event.json"), "--reply", "ok", "--reply", "quero cancelar")
         run = await tried("appointment-reminder", *given)
         assert run["calls"][-1]["payload"]["text"] == "Pronto, a consulta foi cancelada."
+        run = await tried("support-menu", "--text", "oi", "--reply", "2")
+        said = [call["payload"]["text"] for call in run["calls"]]
+        assert said[1:] == [
+            "A segunda via está em https://example.com/boleto. Mais alguma coisa? Responda com o número.",
+            "Encerramos por aqui. Quando precisar, é só mandar uma mensagem.",
+        ]
         assert outside.requests == []
         assert await pipeline.executions() == []
