@@ -121,3 +121,18 @@ async def test_a_flow_that_is_not_there_is_not_found(postgres_dsn: str, redis_ur
         assert (await api.post("/flows/nothing/test", {})).status == 404
         assert (await api.get("/flows/nothing/test/no-id")).status == 404
         assert (await api.get("/flows/nothing/test/0190aaaa-0000-7000-8000-000000000000")).status == 404
+
+
+async def test_a_run_whose_job_failed_or_was_cancelled_says_so(postgres_dsn: str, redis_url: str) -> None:
+    """A job that ended as a dead letter is a failed run; one that was cancelled before it ran is gone."""
+    async with serving(redis_url, postgres_dsn) as api:
+        given = {"definition": chain(HI, variables=NAME), "timeoutMs": 0}
+        first, second = [(await api.post("/flows/draft/test", given)).data["id"] for _ in range(2)]
+        result = b'{"s":false,"r":{"$error":{"type":"RuntimeError","message":"x"}}}'
+        await api.redis.command("SET", "arq:result:{flow-processing}:test:" + first, result)
+        failed = (await api.get(f"/flows/draft/test/{first}")).data
+        assert (failed["status"], failed["error"]["kind"]) == ("failed", "job")
+        job = f"{{flow-processing}}:test:{second}"
+        assert (await api.get(f"/jobs/{job}")).data["name"] == "test_flow"
+        assert (await api.post(f"/jobs/{job}/cancel")).status == 200
+        assert (await api.get(f"/flows/draft/test/{second}")).status == 404

@@ -6,7 +6,7 @@ import msgspec
 
 from filas.policies import QueuePolicy
 from filas.queue.connection import Redis
-from filas.queue.keys import JOB, RESULT
+from filas.queue.keys import RESULT
 
 
 class JobResult(msgspec.Struct, frozen=True):
@@ -31,5 +31,5 @@ class JobResults:
         return None if raw is None else _decoder.decode(raw)
 
     async def is_pending(self, policy: QueuePolicy, key: str) -> bool:
-        """Whether the job stands in its queue: then there may be a result later."""
-        return bool(await self._redis.command("EXISTS", JOB + policy.job_id(key)))
+        """Whether the job, one without a group, stands in its queue, claimed or not: then there may be a result later."""
+        return await self._redis.command("ZSCORE", policy.name, policy.job_id(key)) is not None
