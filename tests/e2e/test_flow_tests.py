@@ -124,7 +124,8 @@ async def test_a_flow_that_is_not_there_is_not_found(postgres_dsn: str, redis_ur
 
 
 async def test_a_run_whose_job_failed_or_was_cancelled_says_so(postgres_dsn: str, redis_url: str) -> None:
-    """A job that ended as a dead letter is a failed run; one that was cancelled before it ran is gone."""
+    """A job that ended as a dead letter is a failed run; one that is cancelled before it runs is one when a worker has
+    seen that."""
     async with serving(redis_url, postgres_dsn) as api:
         given = {"definition": chain(HI, variables=NAME), "timeoutMs": 0}
         first, second = [(await api.post("/flows/draft/test", given)).data["id"] for _ in range(2)]
@@ -135,4 +136,10 @@ async def test_a_run_whose_job_failed_or_was_cancelled_says_so(postgres_dsn: str
         job = f"{{flow-processing}}:test:{second}"
         assert (await api.get(f"/jobs/{job}")).data["name"] == "test_flow"
         assert (await api.post(f"/jobs/{job}/cancel")).status == 200
-        assert (await api.get(f"/flows/draft/test/{second}")).status == 404
+
+        async def ended() -> bool:
+            return (await api.get(f"/flows/draft/test/{second}")).status != 202
+
+        async with running(postgres_dsn, redis_url, FILAS_SECRET_KEY=SECRET_KEY):
+            await eventually(ended, 60)
+        assert (await api.get(f"/flows/draft/test/{second}")).data["status"] == "failed"

@@ -31,5 +31,6 @@ class JobResults:
         return None if raw is None else _decoder.decode(raw)
 
     async def is_pending(self, policy: QueuePolicy, key: str) -> bool:
-        """Whether the job, one without a group, stands in its queue, claimed or not: then there may be a result later."""
+        """Whether the job stands in its queue, claimed or not, so that there may be a result later. For jobs that have
+        no group."""
         return await self._redis.command("ZSCORE", policy.name, policy.job_id(key)) is not None
