@@ -1,5 +1,6 @@
 """Test runs: the real engine, nothing outside, and no wait."""
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -177,6 +178,26 @@ async def test_a_run_that_works_too_long_is_stopped_and_shows_how_far_it_came() 
     assert result.error is not None
     assert result.error.kind == "limit"
     assert len(result.steps) > 2
+
+
+async def test_a_run_of_too_many_steps_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flow_runner.flow_test.run.MAX_STEPS", 50)
+    wait = node("wait", "delay", ms=1000)
+    result = await run_of(flow(wait, edges="start>wait wait>wait"))
+    assert (result.status, result.error and result.error.kind) == ("stopped", "limit")
+    assert len(result.steps) == 51
+
+
+async def test_a_run_that_works_hard_leaves_room_for_others() -> None:
+    """The loop's other tasks come to their turn all the time, whatever the flow: nothing here waits by itself."""
+    wait = node("wait", "delay", ms=1000)
+    definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
+    run = asyncio.create_task(FlowTest(job(definition), KnownSecrets(), wall_s=0.3).run())
+    turns = 0
+    while not run.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= len((await run).steps) / 2
 
 
 async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

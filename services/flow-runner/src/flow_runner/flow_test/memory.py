@@ -1,5 +1,6 @@
 """One execution in memory."""
 
+import asyncio
 import uuid
 from datetime import datetime
 
@@ -29,6 +30,8 @@ class MemoryExecution:
         self._claimed = _first_turn(job, plan, now)
 
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
+        # No statement is waited for here, and the process has other executions.
+        await asyncio.sleep(0)
         conversation_vars = checkpoint.conversation_vars or claimed.conversation_vars
         self._claimed = msgspec.structs.replace(self._claimed, conversation_vars=conversation_vars)
         self.last = checkpoint

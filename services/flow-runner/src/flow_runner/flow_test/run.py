@@ -30,6 +30,9 @@ from flow_runner.trace import HIDDEN
 WALL_S: Final = 10.0
 """The longest that a test run works."""
 
+MAX_STEPS: Final = 5000
+"""The most steps that it takes, or a few more: a turn ends at its next node."""
+
 MAX_SHOWN_BYTES: Final = 2 * 1024 * 1024
 """The most that the steps, and the calls, of a result take."""
 
@@ -56,14 +59,15 @@ class FlowTest:
         """Raises PermanentError when the flow can't be run, and StoreUnavailable when its secrets can't be read."""
         reply: str | None = None
         while True:
-            budget = Budget(self._clock.monotonic, self._out_of_time)
+            budget = Budget(self._clock.monotonic, lambda: self._over_limit() is not None)
             await self._engine.run(self._execution.claim(self._clock.now(), reply), self._plan, budget)
             last = self._last_checkpoint()
             self._outside.notified(self._execution.take_notifications())
             if last.status in FINAL_EXECUTION_STATUSES:
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
-            if self._out_of_time():
-                error = ErrorDetail(kind="limit", message=f"the test run worked longer than {self._wall_s:g} s")
+            limit = self._over_limit()
+            if limit is not None:
+                error = ErrorDetail(kind="limit", message=limit)
                 return self._result(msgspec.structs.replace(last, error=error), "stopped")
             reply = None
             if last.status == "queued":
@@ -78,8 +82,13 @@ class FlowTest:
                 return self._result(last, "waiting-input")
             self._clock.jump_to(last.wake_at)
 
-    def _out_of_time(self) -> bool:
-        return time.monotonic() - self._wall_start > self._wall_s
+    def _over_limit(self) -> str | None:
+        """Which bound of a test run has been passed."""
+        if time.monotonic() - self._wall_start > self._wall_s:
+            return f"the test run worked longer than {self._wall_s:g} s"
+        if len(self._execution.steps) > MAX_STEPS:
+            return f"the test run took more than {MAX_STEPS:,} steps"
+        return None
 
     def _last_checkpoint(self) -> Checkpoint:
         if self._execution.last is None:
