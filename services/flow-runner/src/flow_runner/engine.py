@@ -202,10 +202,11 @@ class _Turn:
 
     async def _leave(self, visit: Visit, node: Node, outcome: Outcome) -> None:
         if isinstance(outcome, Wait):
-            self._state.pending = self._pending(visit, "delay", outcome.until)
+            self._state.pending = self._pending(visit, "wait", outcome.until, outcome.memo)
+            self._notifications += outcome.notifications
             self._steps.waits(visit)
-            wake_at = min(outcome.until, self._deadline)
-            await self._save("waiting-timer", wake_at=wake_at, awaits_reply=outcome.awaits_reply)
+            wake_at = min(outcome.until or self._deadline, self._deadline)
+            await self._save(outcome.status, wake_at=wake_at, awaits_reply=outcome.awaits_reply)
         elif isinstance(outcome, Finish):
             self._steps.ends(visit, self._now(), "succeeded", None, outcome.output)
             self._state.stack.append(node.id)
@@ -242,7 +243,7 @@ class _Turn:
         self._steps.ends(visit, self._now(), "failed", None, failure.output, error)
         await self._end("failed", error)
 
-    def _pending(self, visit: Visit, reason: Any, wake_at: datetime | None = None) -> Pending:
+    def _pending(self, visit: Visit, reason: Any, wake_at: datetime | None = None, memo: Any = None) -> Pending:
         return Pending(
             node=visit.node_id,
             seq=visit.seq,
@@ -251,6 +252,7 @@ class _Turn:
             started_at=self._steps.started_at(visit),
             wake_at=wake_at,
             input=self._steps.shown(visit.input),
+            memo=memo,
         )
 
     def _limit_error(self, message: str, node_id: str) -> ErrorDetail:

@@ -12,20 +12,22 @@ MAX_STATE_BYTES = 1024 * 1024
 
 
 class Pending(msgspec.Struct, kw_only=True):
-    """A visit that has begun and not ended: a delay, a retry, or an effect that was announced.
+    """A visit that has begun and not ended: a wait, a retry, or an effect that was announced.
 
     `reason` `effect`: the state was saved right before the effect, so one who finds it doesn't know whether
-    the effect has happened. `reply`: the message that has ended the wait.
+    the effect has happened. `reply`: the message that has ended the wait. `memo`: what the node has left for
+    itself when it began to wait.
     """
 
     node: str
     seq: int
     attempt: int
-    reason: Literal["delay", "retry", "effect"]
+    reason: Literal["wait", "retry", "effect"]
     started_at: datetime
     wake_at: datetime | None = None
     input: Any = None
     reply: dict[str, Any] | None = None
+    memo: Any = None
 
 
 class State(msgspec.Struct, kw_only=True):

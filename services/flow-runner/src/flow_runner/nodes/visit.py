@@ -49,10 +49,17 @@ class Done:
 @dataclass(frozen=True, slots=True)
 class Wait:
     """The visit goes on at `until`, or with a reply in the conversation where it `awaits_reply`; meanwhile the
-    execution holds no worker."""
+    execution holds no worker, and has `status`. Without `until` it waits as long as the execution may take.
 
-    until: datetime
+    `memo` is what the node needs to know when it goes on, found again in `visit.pending.memo`; the
+    notifications go out with the checkpoint that begins the wait.
+    """
+
+    until: datetime | None = None
     awaits_reply: bool = False
+    status: Literal["waiting-timer", "waiting-input", "waiting-callback"] = "waiting-timer"
+    memo: Any = None
+    notifications: list[NewNotification] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
