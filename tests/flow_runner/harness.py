@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.errors import PermanentError
 from filas.flows.checks import check
 from filas.models import DueNotification, StepRecord
 from flow_runner.budget import Budget
@@ -115,6 +116,29 @@ def plan_of(definition: dict[str, Any]) -> Plan:
     return Plan("flow", 1, checked)
 
 
+class KnownFlows:
+    """The flows that a test has published, by their ids."""
+
+    def __init__(self) -> None:
+        self.plans: dict[str, Plan] = {}
+
+    async def get(self, flow_id: str, version: int) -> Plan:
+        await asyncio.sleep(0)
+        plan = self.plans.get(flow_id)
+        if plan is None or plan.version != version:
+            raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
+        return plan
+
+    async def published(self, flow_id: str) -> int | None:
+        await asyncio.sleep(0)
+        return self.plans[flow_id].version if flow_id in self.plans else None
+
+    def publish(self, flow_id: str, definition: dict[str, Any], version: int = 1) -> None:
+        checked, problems = check(definition)
+        assert checked is not None, problems
+        self.plans[flow_id] = Plan(flow_id, version, checked)
+
+
 class Harness:
     """One worker. `turn` runs the next turn of an execution, `finish` all of them, moving the clock."""
 
@@ -123,10 +147,11 @@ class Harness:
         self.rows = rows(self.clock)
         self.outside = Outside()
         self.secrets = KnownSecrets()
+        self.flows = KnownFlows()
         self.written: list[Written] = []
         self.put_again: list[UUID] = []
         self.executions = self.worker()
-        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock)
+        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock, self.flows)
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)

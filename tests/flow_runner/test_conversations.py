@@ -210,7 +210,7 @@ async def test_a_job_is_not_done_before_its_messages_have_their_jobs() -> None:
     message of the conversation is answered."""
     harness, away = Harness(), AwayOutbox()
     harness.executions = Executions(harness.rows, "w1", away)
-    harness.engine = Engine(harness.executions, harness.outside, harness.secrets, harness.clock)
+    harness.engine = Engine(harness.executions, harness.outside, harness.secrets, harness.clock, harness.flows)
     run = running(harness, chain(SAID))
     row = harness.rows.add()
     with pytest.raises(StoreUnavailable):

@@ -13,7 +13,7 @@ from filas.queue.functions import JobContext
 from flow_runner.flow_test.run import FlowTest
 from flow_runner.run_flow_test import RunFlowTest
 from flow_runner.trace import HIDDEN
-from tests.flow_runner.harness import KnownSecrets, chain, flow, node
+from tests.flow_runner.harness import KnownFlows, KnownSecrets, chain, flow, node
 from tests.flow_runner.memory import MemoryClock
 
 HI = node("hi", "message", text="Olá {{ vars.nome }}!")
@@ -45,7 +45,7 @@ def job(definition: dict[str, Any], **given: Any) -> FlowTestJob:
 async def run_of(definition: dict[str, Any], secrets: dict[str, str] | None = None, **given: Any) -> FlowTestResult:
     known = KnownSecrets()
     known.values = secrets or {}
-    return await FlowTest(job(definition, **given), known).run()
+    return await FlowTest(job(definition, **given), known, KnownFlows()).run()
 
 
 def path(result: FlowTestResult) -> list[str]:
@@ -173,7 +173,7 @@ async def test_a_run_that_works_too_long_is_stopped_and_shows_how_far_it_came() 
     """A flow that goes round and round over delays."""
     wait = node("wait", "delay", ms=1000)
     definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
-    result = await FlowTest(job(definition), KnownSecrets(), wall_s=0.05).run()
+    result = await FlowTest(job(definition), KnownSecrets(), KnownFlows(), wall_s=0.05).run()
     assert result.status == "stopped"
     assert result.error is not None
     assert result.error.kind == "limit"
@@ -192,7 +192,7 @@ async def test_a_run_that_works_hard_leaves_room_for_others() -> None:
     """The loop's other tasks come to their turn all the time, whatever the flow: nothing here waits by itself."""
     wait = node("wait", "delay", ms=1000)
     definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
-    run = asyncio.create_task(FlowTest(job(definition), KnownSecrets(), wall_s=0.3).run())
+    run = asyncio.create_task(FlowTest(job(definition), KnownSecrets(), KnownFlows(), wall_s=0.3).run())
     turns = 0
     while not run.done():
         await asyncio.sleep(0)
@@ -213,9 +213,9 @@ async def test_a_definition_that_cannot_be_run_is_a_result_too() -> None:
     """A stored flow of a newer version, say: the job is done, and its result says why."""
     context = JobContext("{flow-processing}:test:x", "test_flow")
     bad = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
-    result = await RunFlowTest(KnownSecrets(), MemoryClock())(context, bad)
+    result = await RunFlowTest(KnownSecrets(), KnownFlows(), MemoryClock())(context, bad)
     assert (result.status, result.steps) == ("failed", [])
     assert result.error is not None
     assert "quantum" in result.error.message
     with pytest.raises(PermanentError):
-        FlowTest(bad, KnownSecrets())
+        FlowTest(bad, KnownSecrets(), KnownFlows())

@@ -60,11 +60,10 @@ class FlowRunner:
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
         secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
         self.executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer))
-        engine = Engine(self.executions, outbound, secrets, clock)
-        run_flow = RunFlow(
-            self.executions, Plans(FlowRepository(database)), engine, clock, lambda: self.health.draining
-        )
-        test_flow = RunFlowTest(secrets, clock)
+        plans = Plans(FlowRepository(database))
+        engine = Engine(self.executions, outbound, secrets, clock, plans)
+        run_flow = RunFlow(self.executions, plans, engine, clock, lambda: self.health.draining)
+        test_flow = RunFlowTest(secrets, plans, clock)
         self._timers = Timers(rows, producer, clock.now)
         self._relay = Relay(redis, producer, ExecutionRelay(rows))
         self._worker = Worker(

@@ -3,11 +3,11 @@
 import msgspec
 
 from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus
-from flow_runner.scope import ExecutionScope
+from flow_runner.scope import TurnScope
 
 
 def error_trigger(
-    claimed: ClaimedExecution, scope: ExecutionScope, status: ExecutionStatus, error: ErrorDetail | None
+    claimed: ClaimedExecution, scope: TurnScope, status: ExecutionStatus, error: ErrorDetail | None
 ) -> str:
     """The trigger (JSON text) of an execution of the error flow.
 

@@ -17,6 +17,10 @@ class Plan:
         self.begins_at = next((node.id for node in definition.nodes if node.data.starts()), "")
         self.variables: dict[str, Variable] = {variable.name: variable for variable in definition.variables}
         self.successors: dict[str, list[str]] = {node_id: [] for node_id in self.nodes}
+        # The flows that it may call, with the version where a node names one.
+        self.subflows: list[tuple[str, int | None]] = [
+            called for node in definition.nodes if (called := node.data.calls()) is not None
+        ]
         self._targets: dict[tuple[str, str], list[str]] = {}
         for edge in definition.edges:
             handle = edge.source_handle or self.nodes[edge.source].data.ways_out()[0]
@@ -30,6 +34,10 @@ class Plan:
     def targets(self, node_id: str, handle: str) -> list[str]:
         """The nodes that the edges out of `handle` lead to, in the order of the edges."""
         return self._targets.get((node_id, handle), [])
+
+    def item_name(self, node_id: str) -> str:
+        """The name that the items of a loop have under `loop`."""
+        return self.nodes[node_id].data.repeats() or "item"
 
     def keeps_output(self, node_id: str) -> bool:
         """Whether some template may look at the node's output: what nobody reads is not saved."""

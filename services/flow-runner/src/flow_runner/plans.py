@@ -38,3 +38,8 @@ class Plans:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return plan
+
+    async def published(self, flow_id: str) -> int | None:
+        """The version that is published now; None: there is none. Raises StoreUnavailable."""
+        stored = await self._flows.get(flow_id)
+        return stored.version if stored and stored.published else None

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus
+from flow_runner.plan import Plan
 
 
 class ExecutionStore(Protocol):
@@ -56,3 +57,14 @@ class Clock(Protocol):
 
     def share(self) -> float:
         """A random share from 0 to 1, for the jitter of a retry."""
+
+
+class Flows(Protocol):
+    """The flows that an execution may call."""
+
+    async def get(self, flow_id: str, version: int) -> Plan:
+        """A version, ready to be walked. Raises PermanentError when it is gone or can't be run, and
+        StoreUnavailable."""
+
+    async def published(self, flow_id: str) -> int | None:
+        """The version that is published now. Raises StoreUnavailable."""

@@ -1,6 +1,6 @@
 """How every node type is run."""
 
-from flow_runner.nodes import api, condition, delay, end, message, set_variable, webhook
+from flow_runner.nodes import api, condition, delay, end, loop, message, set_variable, subflow, webhook
 from flow_runner.nodes.visit import NodeRunner
 
 RUNNERS: dict[str, NodeRunner] = {
@@ -10,5 +10,7 @@ RUNNERS: dict[str, NodeRunner] = {
     "delay": delay.RUNNER,
     "webhook": webhook.RUNNER,
     "set-variable": set_variable.RUNNER,
+    "loop": loop.RUNNER,
+    "subflow": subflow.RUNNER,
     "end": end.RUNNER,
 }

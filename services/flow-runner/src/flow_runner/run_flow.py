@@ -7,10 +7,11 @@ from filas.errors import LeaseLost, RetryLater
 from filas.jobs import FlowJob
 from filas.queue.functions import JobContext
 from flow_runner.budget import Budget
-from flow_runner.engine import Engine, TurnEnd
+from flow_runner.engine import Engine
 from flow_runner.executions import Executions
 from flow_runner.plans import Plans
 from flow_runner.ports import Clock
+from flow_runner.turn import TurnEnd
 
 log = logs.get_logger(__name__)
 

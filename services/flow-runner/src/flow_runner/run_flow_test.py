@@ -6,7 +6,7 @@ from filas.jobs import FlowTestJob
 from filas.models import ErrorDetail, FlowTestResult
 from filas.queue.functions import JobContext
 from flow_runner.flow_test.run import FlowTest
-from flow_runner.ports import Clock, Secrets
+from flow_runner.ports import Clock, Flows, Secrets
 
 KEEP_RESULT_S = 900.0
 """How long the result of a test run can be asked for."""
@@ -17,14 +17,15 @@ log = logs.get_logger(__name__)
 class RunFlowTest:
     """Runs a flow as a test. Neither Postgres nor the outside learns of it."""
 
-    def __init__(self, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, secrets: Secrets, flows: Flows, clock: Clock) -> None:
         self._secrets = secrets
+        self._flows = flows
         self._clock = clock
 
     async def __call__(self, context: JobContext, job: FlowTestJob) -> FlowTestResult:
         """The job's result, also where the flow can't be run at all. Raises StoreUnavailable."""
         try:
-            result = await FlowTest(job, self._secrets).run()
+            result = await FlowTest(job, self._secrets, self._flows).run()
         except PermanentError as error:
             result = self._not_run(job, error)
         log.info("flow.tested", job_id=context.job_id, flow_id=job.flow_id, status=result.status)

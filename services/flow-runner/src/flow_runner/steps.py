@@ -14,14 +14,14 @@ class StepLog:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._begun: dict[int, tuple[str, datetime]] = {}
-        self.records: list[StepRecord] = []
+        self._begun: dict[int, datetime] = {}
+        self.records: dict[int, StepRecord] = {}
 
-    def begin(self, visit: Visit, node_type: str, started_at: datetime) -> None:
-        self._begun[visit.seq] = node_type, started_at
+    def begin(self, visit: Visit, started_at: datetime) -> None:
+        self._begun[visit.seq] = started_at
 
     def started_at(self, visit: Visit) -> datetime:
-        return self._begun[visit.seq][1]
+        return self._begun[visit.seq]
 
     def shown(self, value: Any) -> Any:
         """A value as the trace shows it: without secrets, and bounded."""
@@ -48,19 +48,27 @@ class StepLog:
         self._add(visit, status, handle, output, error, now)
         del self._begun[visit.seq]
 
-    def cancels(self, pending: Pending, node_type: str, now: datetime) -> None:
-        """The row of a visit that the end of its execution cuts short."""
-        self.records.append(
+    def cut_short(
+        self,
+        pending: Pending,
+        place: str,
+        node_type: str,
+        now: datetime,
+        status: StepStatus = "cancelled",
+        error: ErrorDetail | None = None,
+    ) -> None:
+        """The row of a visit that ends with its execution, or with the subflow in it."""
+        self._put(
             StepRecord(
                 seq=pending.seq,
-                node_id=pending.node,
+                node_id=place,
                 type=node_type,
-                status="cancelled",
+                status=status,
                 attempt=pending.attempt,
                 handle=None,
                 input=pending.input,
                 output=None,
-                error=None,
+                error=error,
                 started_at=pending.started_at,
                 ended_at=now,
             )
@@ -70,8 +78,12 @@ class StepLog:
         """The rows since the last time; with that of a visit that is about to call the outside."""
         if started is not None:
             self._add(started, "running")
-        taken, self.records = self.records, []
-        return taken
+        taken, self.records = self.records, {}
+        return list(taken.values())
+
+    def _put(self, record: StepRecord) -> None:
+        """A visit has one row, the newest: a subflow may begin and end between two checkpoints."""
+        self.records[record.seq] = record
 
     def _add(
         self,
@@ -82,19 +94,18 @@ class StepLog:
         error: ErrorDetail | None = None,
         ended_at: datetime | None = None,
     ) -> None:
-        node_type, started_at = self._begun[visit.seq]
-        self.records.append(
+        self._put(
             StepRecord(
                 seq=visit.seq,
-                node_id=visit.node_id,
-                type=node_type,
+                node_id=visit.place,
+                type=visit.type,
                 status=status,
                 attempt=visit.attempt,
                 handle=handle,
                 input=self.shown(visit.input),
                 output=self.shown(output),
                 error=error,
-                started_at=started_at,
+                started_at=self._begun[visit.seq],
                 ended_at=ended_at,
             )
         )

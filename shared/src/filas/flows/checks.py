@@ -2,7 +2,9 @@
 
 from collections import Counter
 
-from filas.flows import graph, templates
+import msgspec
+
+from filas.flows import graph, loops, templates
 from filas.flows.definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
 from filas.flows.names import Names
 from filas.flows.problems import Add, FlowProblem, Report
@@ -16,8 +18,9 @@ def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
     _check_ids(draft, report)
     _check_head(draft.head, report)
     names = Names(variables=_declared(raw), nodes=set(draft.ids))
+    inside = loops.item_names(draft)
     for node in draft.nodes:
-        _check_node(node, names)
+        _check_node(node, msgspec.structs.replace(names, loop=inside.get(node.node.id, ())))
     _check_edges(draft, report)
     _check_graph(draft, report)
     return (None, report.problems) if report.problems else (draft.definition(), [])
@@ -119,5 +122,7 @@ def _check_graph(draft: Draft, report: Report) -> None:
     elif nodes and len(nodes) == len(draft.head.nodes):
         report.add(None, "nodes", "the flow has no trigger: a webhook node with mode trigger")
     spinning = {name: targets for name, targets in successors.items() if name in nodes and not nodes[name].data.waits()}
+    # What a loop repeats is bounded by its items: what it leads to when it is done may spin all the same.
+    spinning |= {name: loops.targets(draft, name, "done") for name in spinning if nodes[name].data.repeats()}
     for cycle in graph.cycles(spinning):
         report.add(cycle[0], "", f"is on a cycle that never waits: {' → '.join(cycle)}")

@@ -21,6 +21,8 @@ class Names(msgspec.Struct, frozen=True):
 
     variables: Collection[str]
     nodes: Collection[str]
+    loop: Collection[str] = ()
+    """What is under `loop` where the template stands; empty outside of every loop."""
 
     def problems(self, references: tuple[Reference, ...]) -> Iterator[str]:
         """One sentence for each name that nothing can stand behind."""
@@ -34,7 +36,7 @@ class Names(msgspec.Struct, frozen=True):
         if root not in ROOTS:
             return f"unknown name {root!r}; known are {', '.join(ROOTS)}"
         if root == "loop":
-            return "`loop` is known only inside of a loop"
+            return self._loop(member)
         if member is None or root == "secrets":
             return None
         if root == "nodes":
@@ -48,6 +50,13 @@ class Names(msgspec.Struct, frozen=True):
         if name not in self.nodes:
             return f"unknown node '{name}'"
         return None if inner is None or inner in _OF_NODE else f"a node has {' and '.join(_OF_NODE)}, not '{inner}'"
+
+    def _loop(self, member: str | int | None) -> str | None:
+        if not self.loop:
+            return "`loop` is known only inside of a loop"
+        if member is None or member in self.loop:
+            return None
+        return f"unknown name 'loop.{member}'; known are {', '.join(sorted(self.loop))}"
 
     def _variable(self, name: str | int | None) -> str | None:
         if name is None or name in self.variables:

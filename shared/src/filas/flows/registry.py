@@ -4,9 +4,11 @@ from filas.flows.nodes.api import ApiData
 from filas.flows.nodes.condition import ConditionData
 from filas.flows.nodes.delay import DelayData
 from filas.flows.nodes.end import EndData
+from filas.flows.nodes.loop import LoopData
 from filas.flows.nodes.message import MessageData
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.nodes.set_variable import SetVariableData
+from filas.flows.nodes.subflow import SubflowData
 from filas.flows.nodes.webhook import WebhookData
 
 NODE_TYPES: dict[str, type[NodeData]] = {
@@ -16,5 +18,7 @@ NODE_TYPES: dict[str, type[NodeData]] = {
     "delay": DelayData,
     "webhook": WebhookData,
     "set-variable": SetVariableData,
+    "loop": LoopData,
+    "subflow": SubflowData,
     "end": EndData,
 }

@@ -140,6 +140,18 @@ def texts(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, 
             yield from texts(item, f"{path}[{index}]", depth + 1)
 
 
+def syntax_problems(value: object) -> Iterator[tuple[str, str]]:
+    """Each text in JSON that is no template, by its path, and why."""
+    try:
+        for path, text in texts(value):
+            try:
+                parse(text)
+            except TemplateError as error:
+                yield path, f"is no template: {error}"
+    except TemplateError as error:
+        yield "", str(error)
+
+
 @functools.lru_cache(maxsize=1)
 def _environment() -> Any:
     return build_environment()

@@ -30,12 +30,11 @@ class RecordedOutside:
     `scope` is that of the last visit: what its templates saw, and the secrets that are not to be shown.
     """
 
-    def __init__(self, answers: Mapping[str, Sequence[GivenAnswer]], types: Mapping[str, str]) -> None:
+    def __init__(self, answers: Mapping[str, Sequence[GivenAnswer]]) -> None:
         self._answers = {node_id: list(given) for node_id, given in answers.items()}
-        self._types = types
         self._visit: Visit | None = None
         self._fresh: list[FlowTestCall] = []
-        self._visits: dict[int, tuple[str, datetime]] = {}
+        self._visits: dict[int, tuple[str, str, datetime]] = {}
         self.calls: list[FlowTestCall] = []
         self.scope: ExecutionScope | None = None
 
@@ -48,13 +47,13 @@ class RecordedOutside:
     ) -> Answer:
         """What the node's next answer says; 200 with `{}` where none is given. Raises as the real one does."""
         visit = self._visit
-        given = self._next_answer(visit.node_id) if visit else GivenAnswer()
+        given = self._next_answer(visit.place) if visit else GivenAnswer()
         if visit:
             self._fresh.append(
                 FlowTestCall(
                     seq=visit.seq,
-                    node_id=visit.node_id,
-                    type=self._types.get(visit.node_id, ""),
+                    node_id=visit.place,
+                    type=visit.type,
                     attempt=visit.attempt,
                     at=visit.now,
                     method=method,
@@ -76,11 +75,11 @@ class RecordedOutside:
     def notified(self, notifications: Sequence[NewNotification]) -> None:
         """Messages that a checkpoint would have handed to the notifier."""
         for each in notifications:
-            node_id, at = self._visits[each.seq]
+            place, node_type, at = self._visits[each.seq]
             call = FlowTestCall(
                 seq=each.seq,
-                node_id=node_id,
-                type=self._types.get(node_id, ""),
+                node_id=place,
+                type=node_type,
                 attempt=1,
                 at=at,
                 channel=each.channel_id,
@@ -96,7 +95,7 @@ class RecordedOutside:
     def _watched(self, runner: NodeRunner) -> NodeRunner:
         async def run(visit: Visit) -> Outcome:
             self._visit, self.scope = visit, visit.scope
-            self._visits[visit.seq] = visit.node_id, visit.now
+            self._visits[visit.seq] = visit.place, visit.type, visit.now
             try:
                 return await runner.run(visit)
             finally:

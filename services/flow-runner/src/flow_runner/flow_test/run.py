@@ -23,7 +23,7 @@ from flow_runner.flow_test.clock import JumpingClock
 from flow_runner.flow_test.memory import MemoryExecution
 from flow_runner.flow_test.outside import RecordedOutside
 from flow_runner.plan import Plan
-from flow_runner.ports import Secrets
+from flow_runner.ports import Flows, Secrets
 from flow_runner.registry import RUNNERS
 from flow_runner.trace import HIDDEN
 
@@ -42,17 +42,16 @@ Shown = TypeVar("Shown", StepRecord, FlowTestCall)
 class FlowTest:
     """One test run."""
 
-    def __init__(self, job: FlowTestJob, secrets: Secrets, *, wall_s: float = WALL_S) -> None:
+    def __init__(self, job: FlowTestJob, secrets: Secrets, flows: Flows, *, wall_s: float = WALL_S) -> None:
         self._job = job
         self._plan = Plan(job.flow_id, job.version or 0, load(job.definition))
         self._clock = JumpingClock()
         self._started = self._clock.now()
         self._wall_start, self._wall_s = time.monotonic(), wall_s
-        types = {node.id: node.type for node in self._plan.nodes.values()}
-        self._outside = RecordedOutside(job.answers, types)
+        self._outside = RecordedOutside(job.answers)
         self._execution = MemoryExecution(job, self._plan, self._started)
         runners = self._outside.watch(RUNNERS)
-        self._engine = Engine(self._execution, self._outside, secrets, self._clock, runners)
+        self._engine = Engine(self._execution, self._outside, secrets, self._clock, flows, runners)
         self._replies = list(job.replies)
 
     async def run(self) -> FlowTestResult:

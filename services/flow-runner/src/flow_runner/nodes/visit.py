@@ -10,7 +10,7 @@ import msgspec
 from filas.models import ClaimedExecution, NewNotification
 from flow_runner.ports import Outbound
 from flow_runner.scope import ExecutionScope
-from flow_runner.state import Pending
+from flow_runner.state import LoopFrame, Pending
 
 
 @dataclass(slots=True)
@@ -18,10 +18,14 @@ class Visit:
     """One try of one visit of a node. `key` is the idempotency key of its effect, the same in every try.
 
     A node sets `input`, its resolved configuration, as soon as it knows it: the trace shows it whatever
-    happens next. `pending` is what an earlier try of the same visit left.
+    happens next. `pending` is what an earlier try of the same visit left. `place` names the node in traces: with
+    the nodes of the subflows that it lies in. `loop` is the loop that this visit goes on with, `returned` what the
+    visit's subflow has come back with.
     """
 
     node_id: str
+    place: str
+    type: str
     data: Any
     seq: int
     attempt: int
@@ -32,7 +36,17 @@ class Visit:
     now: datetime
     time_limit_s: float
     pending: Pending | None = None
+    loop: LoopFrame | None = None
+    returned: "Returned | None" = None
     input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """How a subflow has ended: the output of its `end`, and the names in its scope."""
+
+    output: Any
+    roots: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +84,24 @@ class Finish:
     output: Any
 
 
-Outcome = Done | Wait | Finish
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What the way out `loop` leads to is run for the item at `index`, and then the node is visited again."""
+
+    items: list[Any]
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Another flow is run with `values` as its input, and then the node goes on with what it has `returned`."""
+
+    flow_id: str
+    version: int | None
+    values: dict[str, Any]
+
+
+Outcome = Done | Wait | Finish | Repeat | Call
 
 
 class NodeFailure(Exception):

@@ -61,6 +61,14 @@ class NodeData(Part, frozen=True, kw_only=True):
         """True when a flow begins here."""
         return False
 
+    def repeats(self) -> str | None:
+        """The name of the item, of a node that repeats what its way out `loop` leads to."""
+        return None
+
+    def calls(self) -> tuple[str, int | None] | None:
+        """The flow and the version, of a node that runs another flow; without a version the published one."""
+        return None
+
 
 class FallibleData(NodeData, frozen=True, kw_only=True):
     """The data of a node that can fail. Its `error` way out exists where `on_error` is `branch`."""

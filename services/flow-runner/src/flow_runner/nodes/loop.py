@@ -1,0 +1,31 @@
+"""Runs `loop`: each visit is one item, the last one leaves by `done`."""
+
+from typing import Any
+
+from filas.flows import templates
+from filas.flows.nodes.loop import LoopData
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Repeat, Visit
+
+
+async def _run(visit: Visit) -> Done | Repeat:
+    if visit.loop is not None:
+        items, index = visit.loop.items, visit.loop.index + 1
+        visit.input = {"length": len(items), "index": index}
+    else:
+        items, index = _items(visit), 0
+    return Repeat(items, index) if index < len(items) else Done({"count": len(items)}, "done")
+
+
+def _items(visit: Visit) -> list[Any]:
+    data: LoopData = visit.data
+    items = templates.parse(data.items).evaluate(visit.scope.roots)
+    visit.input = {"items": items}
+    if not isinstance(items, list):
+        found = {str: "a text", type(None): "null", dict: "an object", bool: "a boolean"}.get(type(items), "a number")
+        raise NodeFailure("loop", f"a loop needs a list, and items is {found}")
+    if len(items) > data.max_iterations:
+        raise NodeFailure("loop", f"items has {len(items)} entries, and maxIterations is {data.max_iterations}")
+    return items
+
+
+RUNNER = NodeRunner(_run)

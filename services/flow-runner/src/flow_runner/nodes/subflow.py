@@ -1,0 +1,24 @@
+"""Runs `subflow`: calls the flow, and takes over what it comes back with."""
+
+from filas.flows import templates
+from filas.flows.nodes.subflow import SubflowData
+from flow_runner.nodes.visit import Call, Done, NodeFailure, NodeRunner, Visit
+
+
+async def _run(visit: Visit) -> Done | Call:
+    data: SubflowData = visit.data
+    if visit.returned is None:
+        values = templates.render(data.input, visit.scope.roots)
+        visit.input = {"flowId": data.flow_id, "input": values}
+        return Call(data.flow_id, data.version, values)
+    for name, value in data.output.items():
+        try:
+            visit.scope.assign(name, templates.render(value, visit.returned.roots))
+        except templates.TemplateError:
+            raise
+        except ValueError as error:
+            raise NodeFailure("variable", str(error)) from None
+    return Done(visit.returned.output)
+
+
+RUNNER = NodeRunner(_run)

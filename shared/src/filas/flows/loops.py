@@ -1,0 +1,32 @@
+"""What of a flow lies inside of its loops."""
+
+from filas.flows import graph
+from filas.flows.definition import Draft
+from filas.flows.nodes.loop import OWN_NAMES
+
+
+def targets(draft: Draft, node_id: str, handle: str) -> list[str]:
+    """Where the edges out of one handle lead, as far as they lead anywhere."""
+    return [
+        edge.target
+        for edge in draft.edges
+        if edge is not None and (edge.source, edge.source_handle) == (node_id, handle) and edge.target in draft.ids
+    ]
+
+
+def item_names(draft: Draft) -> dict[str, set[str]]:
+    """For each node inside of a loop, the names that `loop` has there: those of every loop around it."""
+    successors: dict[str, list[str]] = {node_id: [] for node_id in draft.ids}
+    for edge in draft.edges:
+        if edge is not None and edge.source in successors and edge.target in successors:
+            successors[edge.source].append(edge.target)
+    names: dict[str, set[str]] = {}
+    for each in draft.nodes:
+        item = each.node.data.repeats()
+        if item is None:
+            continue
+        loop_id = each.node.id
+        onward = {name: [] if name == loop_id else found for name, found in successors.items()}
+        for name in graph.reachable(onward, targets(draft, loop_id, "loop")) - {loop_id}:
+            names.setdefault(name, set(OWN_NAMES)).add(item)
+    return names
