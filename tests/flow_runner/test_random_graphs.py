@@ -58,6 +58,7 @@ def _api(number: int, on_error: str, attempts: int, on_uncertain: str) -> dict[s
     return {"type": "api", "data": data}
 
 
+VARIABLES = [{"name": "n", "default": 0}, {"name": "list", "default": [1, 2]}]
 RULE = {"variable": "{{ vars.n }}", "operator": "less-than", "value": 3}
 ADD = {"variable": "n", "value": "{{ vars.n | plus: 1 }}"}
 KINDS = st.one_of(
@@ -79,6 +80,9 @@ KINDS = st.one_of(
             {"type": "delay", "data": {"ms": 5000, "endOnReply": True}},
             {"type": "webhook", "data": {"mode": "send", "url": "https://b.example", "onError": "continue"}},
             {"type": "end", "data": {}},
+            {"type": "loop", "data": {"items": "{{ 'a,b,c' | split: ',' }}"}},
+            {"type": "loop", "data": {"items": "{{ vars.list }}"}},
+            {"type": "subflow", "data": {"flowId": "other", "onError": "continue"}},
         ]
     ),
 )
@@ -88,7 +92,7 @@ KINDS = st.one_of(
 def graphs(draw: st.DrawFn) -> Plan:
     """Any nodes, any edges out of ways that exist: cycles that never wait included."""
     nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(draw(st.lists(KINDS, min_size=1, max_size=6)))]
-    raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": [{"name": "n", "default": 0}], "settings": BOUNDS}
+    raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
     ways = [(node.id, way) for node in load(raw).nodes for way in node.data.ways_out()]
     names = st.sampled_from([node["id"] for node in nodes])
     drawn = draw(st.lists(st.tuples(st.sampled_from(ways), names), max_size=12))
@@ -101,7 +105,7 @@ class Trial:
     """One conversation, worked on as the queue does it: a job at a time, in order, the head held while it is tried
     again. Its worker is killed where `deaths` says true, point by point; after a job the contact may write again."""
 
-    def __init__(self, plan: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]) -> None:
+    def __init__(self, plan: Plan, other: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]) -> None:
         self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
         self.harness = Harness(DyingRows)
         self.rows = self.harness.rows.rows
@@ -112,6 +116,7 @@ class Trial:
         self.tries_spent = 0
         self.jobs: deque[FlowJob] = deque()
         plans: Any = OnePlan(plan)
+        self.harness.flows.plans["other"] = other
         executions, clock = self.harness.executions, self.harness.clock
         self._run = RunFlow(executions, plans, self.harness.engine, clock, lambda: False)
 
@@ -176,16 +181,17 @@ class Trial:
 @settings(max_examples=300, deadline=None)
 @given(
     plan=graphs(),
+    other=graphs(),
     deaths=st.lists(st.sampled_from([False, False, False, True]), max_size=80),
     failures=st.lists(st.booleans(), max_size=20),
     messages=st.lists(st.booleans(), max_size=5),
 )
 def test_every_execution_ends_and_repeats_no_finished_effect(
-    plan: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]
+    plan: Plan, other: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]
 ) -> None:
     """Success, failure or a bound; the trace has every step once, and all of them ended. A message starts its own
     execution or resumes one that waits."""
-    trial = Trial(plan, deaths, failures, messages)
+    trial = Trial(plan, other, deaths, failures, messages)
     asyncio.run(trial.run())
     assert trial.tries_spent == 0
     for row in trial.rows.values():
