@@ -4,8 +4,8 @@ import re
 from typing import get_args
 
 from filas.flows.bounded_liquid import build_environment
-from filas.flows.names import ROOTS
 from filas.flows.registry import NODE_TYPES
+from filas.flows.roots import ROOTS
 from filas.flows.rules import OPERATORS
 from filas.models import ExecutionStatus
 from tests.shared.flow_reference import BEGIN, END, MEANINGS, README, rows, table

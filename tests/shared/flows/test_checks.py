@@ -139,7 +139,9 @@ CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("no text", "nodes.3.data", {}, "hello", "text", "needs"),
     ("text and media", "nodes.3.data.media", {"kind": "image", "url": "https://a"}, "hello", "media", "one of"),
     ("no rules", "nodes.1.data.rules", [], "is-hi", "rules", "at least one"),
-    ("CEL", "nodes.1.data.expression", "a > 1", "is-hi", "expression", "not supported"),
+    ("CEL beside rules", "nodes.1.data.expression", "1 > 0", "is-hi", "expression", "without rules"),
+    ("CEL", "nodes.1.data", {"expression": "a > 1"}, "is-hi", "expression", "undeclared reference to 'a'"),
+    ("unknown name in CEL", "nodes.1.data", {"expression": "vars.no > 1"}, "is-hi", "expression", "variable 'no'"),
     ("unknown operator", "nodes.1.data.rules.0.operator", "like", "is-hi", "rules[0].operator", "'like'"),
     ("no variable", "nodes.1.data.rules.0.variable", "vars.nome", "is-hi", "rules[0].variable", "{{"),
     (

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from filas.flows import templates
+from filas.flows import expressions, templates
 from filas.flows.definition import FlowDefinition, Node, Variable
 
 
@@ -48,3 +48,5 @@ def _references(node: Node) -> Iterator[templates.Reference]:
     for _, value in node.data.templates():
         for _, text in templates.texts(value):
             yield from templates.parse(text).references
+    for _, text in node.data.expressions():
+        yield from expressions.references(text)

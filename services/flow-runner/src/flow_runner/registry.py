@@ -1,11 +1,12 @@
 """How every node type is run."""
 
-from flow_runner.nodes import api, condition, delay, end, loop, message, set_variable, subflow, webhook
+from flow_runner.nodes import api, condition, delay, end, loop, message, set_variable, subflow, switch, webhook
 from flow_runner.nodes.visit import NodeRunner
 
 RUNNERS: dict[str, NodeRunner] = {
     "message": message.RUNNER,
     "condition": condition.RUNNER,
+    "switch": switch.RUNNER,
     "api": api.RUNNER,
     "delay": delay.RUNNER,
     "webhook": webhook.RUNNER,

@@ -4,7 +4,7 @@ from collections import Counter
 
 import msgspec
 
-from filas.flows import graph, loops, templates
+from filas.flows import expressions, graph, loops, templates
 from filas.flows.definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
 from filas.flows.names import Names
 from filas.flows.problems import Add, FlowProblem, Report
@@ -54,6 +54,9 @@ def _check_node(draft: DraftNode, names: Names) -> None:
     data, add = draft.node.data, draft.reader.adds_beside_failures()
     for field, value in data.templates():
         _check_templates(field, value, names, add)
+    for field, text in data.expressions():
+        for problem in names.problems(expressions.references(text)):
+            add(field, problem)
     for field, variable in data.assigns():
         if variable not in names.variables:
             add(field, f"unknown variable '{variable[:64]}'; declare it under variables")

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from filas.flows.roots import ROOTS
 from filas.flows.templates import Reference
-
-ROOTS = ("webhook", "nodes", "vars", "conversation", "secrets", "loop", "execution")
 
 _MEMBERS: dict[str, tuple[str, ...]] = {
     "webhook": ("body", "headers", "queryParams", "method", "webhookId"),

@@ -9,11 +9,13 @@ from filas.flows.nodes.message import MessageData
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.nodes.set_variable import SetVariableData
 from filas.flows.nodes.subflow import SubflowData
+from filas.flows.nodes.switch import SwitchData
 from filas.flows.nodes.webhook import WebhookData
 
 NODE_TYPES: dict[str, type[NodeData]] = {
     "message": MessageData,
     "condition": ConditionData,
+    "switch": SwitchData,
     "api": ApiData,
     "delay": DelayData,
     "webhook": WebhookData,

@@ -1,10 +1,11 @@
-"""`condition`: rules that are true or false."""
+"""`condition`: rules or an expression, true or false."""
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta
 
+from filas.flows import expressions, limits
 from filas.flows import rules as rule_language
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
@@ -18,28 +19,63 @@ class Rule(Part, frozen=True, kw_only=True):
     value: Any = None
 
 
+class Test(Protocol):
+    """Rules joined by `logic`, or an expression: what a condition asks, and each case of a switch."""
+
+    @property
+    def logic(self) -> Literal["and", "or"]: ...
+
+    @property
+    def rules(self) -> list[Rule] | None: ...
+
+    @property
+    def expression(self) -> str | None: ...
+
+
+Rules = Annotated[list[Rule], Meta(max_length=100)]
+Expression = Annotated[str, Meta(max_length=limits.MAX_EXPRESSION_CHARS)]
+
+
 class ConditionData(NodeData, frozen=True, kw_only=True):
-    """True when all (`and`) or any (`or`) of the rules are."""
+    """True when all (`and`) or any (`or`) of the rules are, or the CEL expression is."""
 
     logic: Literal["and", "or"] = "and"
-    rules: Annotated[list[Rule], Meta(max_length=100)] | None = None
-    expression: str | None = None
+    rules: Rules | None = None
+    expression: Expression | None = None
 
     def ways_out(self) -> tuple[str, ...]:
         return ("true", "false")
 
     def templates(self) -> Iterable[tuple[str, object]]:
-        for index, rule in enumerate(self.rules or ()):
-            yield f"rules[{index}].variable", rule.variable
-            yield f"rules[{index}].value", rule.value
+        return templates_of(self)
+
+    def expressions(self) -> Iterable[tuple[str, str]]:
+        if self.expression is not None:
+            yield "expression", self.expression
 
     def check(self, add: Add) -> None:
-        if self.expression is not None:
-            add("expression", "expressions are not supported by this version; use rules")
-        elif not self.rules:
-            add("rules", "a condition needs at least one rule")
-        for index, rule in enumerate(self.rules or ()):
-            if "{{" not in rule.variable:
-                add(f"rules[{index}].variable", "names no variable; write it as {{ vars.name }}")
-            for field, message in rule_language.problems(rule.operator, rule.value):
-                add(f"rules[{index}].{field}", message)
+        check_test(self, add)
+
+
+def templates_of(test: Test, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Each field of the rules that holds templates; `prefix` comes before its name."""
+    for index, rule in enumerate(test.rules or ()):
+        yield f"{prefix}rules[{index}].variable", rule.variable
+        yield f"{prefix}rules[{index}].value", rule.value
+
+
+def check_test(test: Test, add: Add, prefix: str = "") -> None:
+    """Reports what is wrong with rules or an expression; `prefix` comes before a field's name."""
+    if test.expression is not None:
+        if test.rules is not None:
+            add(f"{prefix}expression", "goes without rules: either is enough")
+        problem = expressions.problem(test.expression)
+        if problem:
+            add(f"{prefix}expression", problem)
+    elif not test.rules:
+        add(f"{prefix}rules", "needs at least one rule, or an expression in their place")
+    for index, rule in enumerate(test.rules or ()):
+        if "{{" not in rule.variable:
+            add(f"{prefix}rules[{index}].variable", "names no variable; write it as {{ vars.name }}")
+        for field, message in rule_language.problems(rule.operator, rule.value):
+            add(f"{prefix}rules[{index}].{field}", message)

@@ -46,6 +46,10 @@ class NodeData(Part, frozen=True, kw_only=True):
         """Each field that holds templates, with its text or JSON."""
         return ()
 
+    def expressions(self) -> Iterable[tuple[str, str]]:
+        """Each field that holds a CEL expression, with its text."""
+        return ()
+
     def assigns(self) -> Iterable[tuple[str, str]]:
         """Each field that names a variable to be written, with that name."""
         return ()

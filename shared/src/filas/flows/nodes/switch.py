@@ -1,0 +1,54 @@
+"""`switch`: the first of several cases that holds."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from filas.flows import limits
+from filas.flows.nodes.condition import Expression, Rules, check_test, templates_of
+from filas.flows.nodes.node_data import NodeData, Part
+from filas.flows.problems import Add
+
+DEFAULT = "default"
+"""The way out when no case holds."""
+
+
+class Case(Part, frozen=True, kw_only=True):
+    """A way out, and when it is taken."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    label: str | None = None
+    logic: Literal["and", "or"] = "and"
+    rules: Rules | None = None
+    expression: Expression | None = None
+
+
+class SwitchData(NodeData, frozen=True, kw_only=True):
+    """The cases are looked at in order; the first that holds is the way out, `default` if none does."""
+
+    cases: Annotated[list[Case], Meta(max_length=100)]
+
+    def ways_out(self) -> tuple[str, ...]:
+        return (*(case.id for case in self.cases), DEFAULT)
+
+    def templates(self) -> Iterable[tuple[str, object]]:
+        for index, case in enumerate(self.cases):
+            yield from templates_of(case, f"cases[{index}].")
+
+    def expressions(self) -> Iterable[tuple[str, str]]:
+        for index, case in enumerate(self.cases):
+            if case.expression is not None:
+                yield f"cases[{index}].expression", case.expression
+
+    def check(self, add: Add) -> None:
+        if not self.cases:
+            add("cases", "is empty")
+        count = Counter(case.id for case in self.cases)
+        for index, case in enumerate(self.cases):
+            if case.id == DEFAULT:
+                add(f"cases[{index}].id", "`default` is the way out when no case holds")
+            elif count[case.id] > 1:
+                add(f"cases[{index}].id", f"{count[case.id]} cases have the id '{case.id[:64]}'")
+            check_test(case, add, f"cases[{index}].")

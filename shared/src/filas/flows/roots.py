@@ -1,0 +1,3 @@
+"""The names that templates and expressions begin with."""
+
+ROOTS = ("webhook", "nodes", "vars", "conversation", "secrets", "loop", "execution")
