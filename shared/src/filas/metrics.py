@@ -48,6 +48,13 @@ QUEUE_OLDEST_WAITING = Gauge(
     registry=REGISTRY,
 )
 QUEUE_PAUSED = Gauge("filas_queue_paused", "1 while the queue is paused", ["queue"], registry=REGISTRY)
+WORKERS = Gauge("filas_workers", "Workers of the queue that are there", ["queue"], registry=REGISTRY)
+WORKER_SLOTS = Gauge(
+    "filas_worker_slots",
+    "Slots for handlers of all of the queue's workers together, by state: running, free",
+    ["queue", "state"],
+    registry=REGISTRY,
+)
 LEASES_LOST = Counter(
     "filas_leases_lost_total",
     "Leases of jobs that ran out, so that somebody else took the job",
@@ -156,4 +163,13 @@ OUTBOUND_REQUESTS = Counter(
 )
 STORE_UP = Gauge(
     "filas_store_up", "1 when this process can use the store: redis, postgres", ["store"], registry=REGISTRY
+)
+
+# ---- every process ---------------------------------------------------------------------------------
+
+EVENT_LOOP_LAG = Histogram(
+    "filas_event_loop_lag_seconds",
+    "How much later than asked the event loop woke a sleeper, tried twice a second",
+    buckets=_FAST,
+    registry=REGISTRY,
 )

@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from filas import logs
 from filas.errors import SettingsError, StoreUnavailable
+from filas.loop_lag import watched_loop
 from filas.metrics import REGISTRY, STORE_UP
 from filas.settings import ProcessSettings, load
 
@@ -151,6 +152,7 @@ def build_private_app(
     app = web.Application(middlewares=[problem_middleware, *middlewares], client_max_size=client_max_size)
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     app.add_routes(routes)
+    app.cleanup_ctx.append(watched_loop)
     return app
 
 

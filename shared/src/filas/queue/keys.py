@@ -21,7 +21,7 @@ that name in braces, which puts it into the same hash slot of a Redis Cluster.
 | `{q}:epoch`           | string | random, made once; it is missing when Redis has lost its data               |
 | `{q}:waiting`         | string | how many jobs wait in groups                                                |
 | `{q}:sweep`           | string | the lock of the sweep over groups                                           |
-| `{q}:worker:<id>`     | string | a worker's heartbeat                                                        |
+| `{q}:workers`         | hash   | worker to `until|running|slots`: its heartbeat (`beat.lua`)                  |
 | `{q}:destination:<id>` | hash  | how a channel's destination is, while all is not well (`report.lua`)         |
 | `{q}:destination:<id>:…` |     | `pace`, `slots`, `receiver:<digest>`: its rates (`admit.lua`)                |
 | `arq:job:<id>` …      |        | arq's own: payload, in-progress (the token), retry (tries spent), result    |

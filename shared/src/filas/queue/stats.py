@@ -12,6 +12,7 @@ from filas.errors import InvalidCursor, JobDecodeError
 from filas.models import JobState, Page
 from filas.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QUEUES, QueuePolicy
 from filas.queue.connection import Redis
+from filas.queue.presence import read_load
 from filas.queue.producer import PRIORITY_STEP_MS
 from filas.queue.records import FinishedJob, text
 from filas.queue.scripts import load
@@ -93,6 +94,10 @@ class QueueStats:
             for state in ("waiting", "active", "delayed", "failed"):
                 metrics.QUEUE_JOBS.labels(policy.name, state).set(getattr(counts, state))
             metrics.QUEUE_OLDEST_WAITING.labels(policy.name).set(counts.oldest_waiting_ms / 1000)
+            load_now = await read_load(self._redis, policy)
+            metrics.WORKERS.labels(policy.name).set(load_now.workers)
+            metrics.WORKER_SLOTS.labels(policy.name, "running").set(load_now.running)
+            metrics.WORKER_SLOTS.labels(policy.name, "free").set(max(load_now.slots - load_now.running, 0))
 
     async def active_jobs(self, policy: QueuePolicy, limit: int = 20) -> list[JobInfo]:
         """Up to `limit` jobs that run now, the longest claimed first."""

@@ -6,6 +6,7 @@ tasks live in `run()`; none of them ends on a fault of Redis, of Postgres or of 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from uuid import uuid4
@@ -22,6 +23,7 @@ from filas.queue.finishing import Finisher
 from filas.queue.functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
 from filas.queue.held import HeldJob
 from filas.queue.leases import Keeper
+from filas.queue.presence import HEARTBEAT_S, beat, leave
 from filas.queue.producer import Producer
 from filas.queue.running import Slots
 from filas.queue.scripts import load
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 PAUSE_POLL_S: Final = 0.4
 GROUP_SWEEP_S: Final = 5.0
-HEARTBEAT_S: Final = 2.0
 _GROUPS_A_CALL: Final = 200
 _CALLS_A_SWEEP: Final = 50
 
@@ -80,6 +81,7 @@ class Worker:
         self.policy = policy
         self._redis = redis
         self._pauses = pauses
+        self._concurrency = concurrency
         self._drain_s = options.get("drain_s", 20.0)
         self._stopping = asyncio.Event()
         self._swept = 0
@@ -136,6 +138,8 @@ class Worker:
                     task.result()
             self._slots.closing = True
             await _cancel(claiming)
+            with suppress(StoreUnavailable):
+                await leave(self._redis, self.policy, self.id)
             await self._claimer.settle()
             await self.drain(self._drain_s)
         finally:
@@ -201,8 +205,7 @@ class Worker:
 
     async def _beat(self) -> None:
         # A write: an idle worker on a replica that turned read-only must notice.
-        key = self._redis.keys(self.policy.name).named(f"worker:{self.id}")
-        await self._redis.command("SET", key, str(self.running), "PX", int(HEARTBEAT_S * 3000))
+        await beat(self._redis, self.policy, self.id, self.running, self._concurrency)
 
     async def _sweep_groups(self) -> None:
         names = self._redis.keys(self.policy.name)

@@ -1,0 +1,65 @@
+"""Workers say that they are there, and how busy."""
+
+import asyncio
+
+from filas import metrics
+from filas.queue.connection import Redis
+from filas.queue.presence import PRESENT_MS, beat, leave, read_load
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Recorder, function, job
+from tests.waiting import eventually
+
+
+async def test_a_worker_is_there_while_it_runs(
+    redis: Redis, producer: Producer, stats: QueueStats, start_worker: StartWorker
+) -> None:
+    """It counts with its slots from its start on, is gone the moment it stops, and what it ended is counted."""
+    go_on = asyncio.Event()
+    recorder = Recorder(lambda _context, _message: go_on.wait())
+    worker = start_worker([function(recorder)], concurrency=3)
+
+    async def one_with_three_slots() -> bool:
+        load = await read_load(redis, QUICK)
+        return (load.workers, load.slots) == (1, 3)
+
+    await eventually(one_with_three_slots)
+    await producer.enqueue_many([job(), job()])
+
+    async def two_run() -> bool:
+        return (await read_load(redis, QUICK)).running == 2
+
+    await eventually(two_run)
+    await stats.publish([QUICK])
+    free = metrics.REGISTRY.get_sample_value("filas_worker_slots", {"queue": QUICK.name, "state": "free"})
+    assert (metrics.REGISTRY.get_sample_value("filas_workers", {"queue": QUICK.name}), free) == (1, 1)
+    go_on.set()
+
+    async def two_finished() -> bool:
+        load = await read_load(redis, QUICK)
+        return load.finished == 2 and 60_000 <= load.finished_ms < 120_000
+
+    await eventually(two_finished)
+    worker.stop()
+
+    async def nobody() -> bool:
+        return (await read_load(redis, QUICK)).workers == 0
+
+    await eventually(nobody, timeout=5)
+
+
+async def test_a_worker_that_died_is_forgotten(redis: Redis) -> None:
+    """One whose heartbeat has run out doesn't count, and the next heartbeat of another clears it away."""
+    key = redis.keys(QUICK.name).named("workers")
+    await beat(redis, QUICK, "alive", 1, 4)
+    at_ms = (await read_load(redis, QUICK)).at_ms
+    await redis.command("HSET", key, "dead", f"{at_ms - 1}|2|4", "odd", "who knows")
+    load = await read_load(redis, QUICK)
+    assert (load.workers, load.running, load.slots) == (1, 1, 4)
+    await beat(redis, QUICK, "alive", 2, 4)
+    assert set(await redis.command("HKEYS", key)) == {b"alive"}
+    stored = await redis.command("HGET", key, "alive")
+    assert 0 < int(stored.split(b"|")[0]) - at_ms <= PRESENT_MS + 5_000
+    await leave(redis, QUICK, "alive")
+    assert await redis.command("EXISTS", key) == 0
