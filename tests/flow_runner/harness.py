@@ -100,7 +100,7 @@ def flow(*nodes: dict[str, Any], edges: str = "", **rest: Any) -> dict[str, Any]
     return {"schemaVersion": 1, "nodes": [TRIGGER, *nodes], "edges": drawn, **rest}
 
 
-def node(node_id: str, kind: str, **data: Any) -> dict[str, Any]:
+def node(node_id: str, kind: str, /, **data: Any) -> dict[str, Any]:
     return {"id": node_id, "type": kind, "data": data}
 
 

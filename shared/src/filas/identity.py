@@ -50,9 +50,9 @@ def error_execution_id(execution: uuid.UUID) -> uuid.UUID:
     return derived_id("error-execution", str(execution))
 
 
-def notification_id(execution: uuid.UUID, seq: int) -> uuid.UUID:
-    """The id of the notification that step `seq` of an execution sends."""
-    return derived_id("notification", str(execution), seq)
+def notification_id(execution: uuid.UUID, seq: int, part: int = 1) -> uuid.UUID:
+    """The id of the notification that step `seq` of an execution sends, as its `part`-th."""
+    return derived_id("notification", str(execution), seq, *([part] if part > 1 else []))
 
 
 def conversation_id(channel: str, contact: str) -> uuid.UUID:

@@ -1,6 +1,19 @@
 """How every node type is run."""
 
-from flow_runner.nodes import api, condition, delay, end, loop, message, set_variable, subflow, switch, webhook
+from flow_runner.nodes import (
+    api,
+    asking,
+    condition,
+    delay,
+    end,
+    loop,
+    message,
+    notify,
+    set_variable,
+    subflow,
+    switch,
+    webhook,
+)
 from flow_runner.nodes.visit import NodeRunner
 
 RUNNERS: dict[str, NodeRunner] = {
@@ -10,8 +23,10 @@ RUNNERS: dict[str, NodeRunner] = {
     "api": api.RUNNER,
     "delay": delay.RUNNER,
     "webhook": webhook.RUNNER,
+    "input": asking.RUNNER,
     "set-variable": set_variable.RUNNER,
     "loop": loop.RUNNER,
+    "notify": notify.RUNNER,
     "subflow": subflow.RUNNER,
     "end": end.RUNNER,
 }

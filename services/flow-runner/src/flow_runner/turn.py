@@ -199,9 +199,12 @@ class Turn:
         state.pending = None
         status: StepStatus = "failed" if error else "succeeded"
         shown = done.output if done.shown is msgspec.UNSET else done.shown
-        self._steps.ends(visit, self._now(), status, done.handle, shown, error)
+        handle, targets = done.handle, self._position.plan.targets(node.id, done.handle)
+        if not targets and done.otherwise is not None:
+            handle, targets = done.otherwise, self._position.plan.targets(node.id, done.otherwise)
+        self._steps.ends(visit, self._now(), status, handle, shown, error)
         self._position.scope.ended(node.id, done.output, retrying.in_scope(error))
-        state.stack += reversed(self._position.plan.targets(node.id, done.handle))
+        state.stack += reversed(targets)
 
     async def _finish(self, visit: Visit, node: Node, finish: Finish) -> None:
         """The flow ends here: the execution, or the subflow alone."""

@@ -4,9 +4,11 @@ from filas.flows.nodes.api import ApiData
 from filas.flows.nodes.condition import ConditionData
 from filas.flows.nodes.delay import DelayData
 from filas.flows.nodes.end import EndData
+from filas.flows.nodes.input import InputData
 from filas.flows.nodes.loop import LoopData
 from filas.flows.nodes.message import MessageData
 from filas.flows.nodes.node_data import NodeData
+from filas.flows.nodes.notify import NotifyData
 from filas.flows.nodes.set_variable import SetVariableData
 from filas.flows.nodes.subflow import SubflowData
 from filas.flows.nodes.switch import SwitchData
@@ -19,8 +21,10 @@ NODE_TYPES: dict[str, type[NodeData]] = {
     "api": ApiData,
     "delay": DelayData,
     "webhook": WebhookData,
+    "input": InputData,
     "set-variable": SetVariableData,
     "loop": LoopData,
+    "notify": NotifyData,
     "subflow": SubflowData,
     "end": EndData,
 }

@@ -2,10 +2,9 @@
 
 from typing import Any
 
-from filas import identity
 from filas.flows import templates
 from filas.flows.nodes.message import MessageData
-from filas.models import NewNotification
+from flow_runner.nodes import sending
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 
 
@@ -16,23 +15,7 @@ async def _run(visit: Visit) -> Done:
     channel = templates.render_text(data.channel, scope) if data.channel else visit.claimed.channel
     to = templates.render_text(data.to, scope) if data.to else visit.claimed.contact
     visit.input = {"channel": channel, "to": to, **payload}
-    if not channel:
-        raise NodeFailure("message", "no channel: the execution has no conversation, and the node names none")
-    if not to:
-        raise NodeFailure("message", "no receiver: the execution has no conversation, and the node names none")
-    if "\0" in channel or "\0" in to:
-        raise NodeFailure("message", "the channel or the receiver holds a NUL character")
-    own = channel == visit.claimed.channel and to == visit.claimed.contact
-    notification = NewNotification(
-        id=identity.notification_id(visit.claimed.id, visit.seq),
-        execution_id=visit.claimed.id,
-        seq=visit.seq,
-        channel_id=channel,
-        recipient=to,
-        payload=payload,
-        idempotency_key=visit.key,
-        conversation_id=visit.claimed.conversation_id if own else None,
-    )
+    notification = sending.notification(visit, "message", channel, to, payload)
     return Done({"notificationId": str(notification.id), "channel": channel, "to": to}, notifications=[notification])
 
 

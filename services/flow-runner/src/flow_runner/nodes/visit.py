@@ -51,13 +51,14 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The node has done its work and is left by `handle`. `shown` is what the trace shows as output, where
-    that is not the output itself."""
+    """The node has done its work and is left by `handle`; by `otherwise`, where that has no edge. `shown` is what
+    the trace shows as output, where that is not the output itself."""
 
     output: Any = None
     handle: str = "out"
     notifications: list[NewNotification] = field(default_factory=list)
     shown: Any = msgspec.UNSET
+    otherwise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

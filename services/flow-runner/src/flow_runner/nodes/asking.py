@@ -1,0 +1,74 @@
+"""Runs `input`: a prompt and a wait, as often as the node allows."""
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from filas.flows import templates
+from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
+from flow_runner.nodes import sending
+from flow_runner.nodes.answers import Unfit, read_answer
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
+
+
+class Asked(msgspec.Struct):
+    """What an input remembers while it waits: how often it has asked, and the titles that it showed."""
+
+    times: int
+    titles: list[str]
+
+
+async def _run(visit: Visit) -> Done | Wait:
+    data: InputData = visit.data
+    pending = visit.pending
+    if pending is None or pending.reason != "wait":
+        visit.input = {"kind": data.kind}
+        titles = [templates.render_text(choice.title, visit.scope.roots) for choice in data.choices]
+        return _ask(visit, data.prompt, Asked(1, titles))
+    visit.input = pending.input
+    asked = msgspec.convert(pending.memo, Asked)
+    if pending.reply is None:
+        if pending.wake_at is None or pending.wake_at > visit.now:
+            return Wait(pending.wake_at, awaits_reply=True, status="waiting-input", memo=pending.memo)
+        return Done({"asked": asked.times}, TIMEOUT)
+    return _take(visit, asked, pending.reply)
+
+
+def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
+    data: InputData = visit.data
+    text = templates.render_text(prompt, visit.scope.roots)
+    visit.input = {**visit.input, "prompt": text}
+    if not text.strip():
+        raise NodeFailure("input", "the prompt is empty")
+    payload: dict[str, Any] = {"type": "text", "text": text}
+    if data.choices:
+        buttons = [{"id": choice.id, "title": title} for choice, title in zip(data.choices, asked.titles, strict=True)]
+        payload = {"type": "buttons", "text": text, "buttons": buttons}
+    claimed = visit.claimed
+    sent = sending.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
+    until = None if data.timeout_ms is None else visit.now + timedelta(milliseconds=data.timeout_ms)
+    memo = msgspec.to_builtins(asked)
+    return Wait(until, awaits_reply=True, status="waiting-input", memo=memo, notifications=[sent])
+
+
+def _take(visit: Visit, asked: Asked, reply: dict[str, Any]) -> Done | Wait:
+    """The way out of an answer that fits; else the next prompt, or `invalid`."""
+    data: InputData = visit.data
+    text = reply.get("text")
+    try:
+        value = read_answer(data, asked.titles, text if isinstance(text, str) else "")
+    except Unfit as unfit:
+        if asked.times > data.max_retries:
+            return Done({"text": text, "asked": asked.times, "problem": str(unfit)}, INVALID)
+        return _ask(visit, data.retry_prompt or data.prompt, Asked(asked.times + 1, asked.titles))
+    if data.variable is not None:
+        try:
+            visit.scope.assign(data.variable, value)
+        except ValueError as error:
+            raise NodeFailure("variable", str(error)) from None
+    output = {"text": text, "value": value, "asked": asked.times}
+    return Done(output, str(value) if data.kind == "choice" else OUT, otherwise=OUT)
+
+
+RUNNER = NodeRunner(_run)

@@ -1,0 +1,25 @@
+"""Runs `notify`."""
+
+from typing import Any
+
+from filas.flows import templates
+from filas.flows.nodes.notify import NotifyData
+from flow_runner.nodes import sending
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+
+
+async def _run(visit: Visit) -> Done:
+    data: NotifyData = visit.data
+    scope = visit.scope.roots
+    channel, to = templates.render_text(data.channel, scope), templates.render_text(data.to, scope)
+    payload: dict[str, Any] = {"type": "text", "text": templates.render_text(data.text, scope)}
+    if data.subject is not None:
+        payload["subject"] = templates.render_text(data.subject, scope)
+    visit.input = {"channel": channel, "to": to, **payload}
+    if not payload["text"].strip():
+        raise NodeFailure("notify", "the text is empty")
+    sent = sending.notification(visit, "notify", channel.strip(), to.strip(), payload)
+    return Done({"notificationId": str(sent.id), "channel": channel, "to": to}, notifications=[sent])
+
+
+RUNNER = NodeRunner(_run)

@@ -1,0 +1,68 @@
+"""`input`: asks the contact, and waits for an answer that fits."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from filas.flows import limits, patterns
+from filas.flows.nodes.node_data import NodeData, Part
+from filas.flows.problems import Add
+
+INVALID, TIMEOUT, OUT = "invalid", "timeout", "out"
+
+
+class Choice(Part, frozen=True, kw_only=True):
+    """One of the answers: `id` is the way out and the value, `title` (a template) what the contact sees."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    title: Annotated[str, Meta(min_length=1)]
+
+
+class InputData(NodeData, frozen=True, kw_only=True):
+    """Sends `prompt` and takes the contact's next message for the answer, which is written to `variable`.
+
+    An answer that doesn't fit its `kind` is asked for again, with `retry_prompt` where there is one, `max_retries`
+    times; then the way out is `invalid`. After `timeout_ms` without an answer it is `timeout`; without that it waits
+    as long as the execution may take. A choice without an edge of its own is left by `out`.
+    """
+
+    prompt: Annotated[str, Meta(min_length=1)]
+    variable: str | None = None
+    kind: Literal["text", "number", "email", "regex", "choice"] = "text"
+    pattern: str | None = None
+    choices: Annotated[list[Choice], Meta(max_length=100)] = msgspec.field(default_factory=list)
+    max_retries: Annotated[int, Meta(ge=0, le=20)] = 2
+    retry_prompt: Annotated[str, Meta(min_length=1)] | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=limits.DELAY_MAX_MS)] | None = None
+
+    def ways_out(self) -> tuple[str, ...]:
+        return (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
+
+    def templates(self) -> Iterable[tuple[str, object]]:
+        yield from (("prompt", self.prompt), ("retryPrompt", self.retry_prompt))
+        for index, choice in enumerate(self.choices):
+            yield f"choices[{index}].title", choice.title
+
+    def assigns(self) -> Iterable[tuple[str, str]]:
+        if self.variable is not None:
+            yield "variable", self.variable
+
+    def check(self, add: Add) -> None:
+        if (self.kind == "choice") != bool(self.choices):
+            add("choices", "is empty" if self.kind == "choice" else "goes with kind choice")
+        if (self.kind == "regex") != (self.pattern is not None):
+            add("pattern", "is required" if self.kind == "regex" else "goes with kind regex")
+        elif self.pattern is not None and (problem := patterns.problem(self.pattern)):
+            add("pattern", problem)
+        ids = Counter(choice.id for choice in self.choices)
+        for index, choice in enumerate(self.choices):
+            if choice.id in (OUT, INVALID, TIMEOUT):
+                add(f"choices[{index}].id", f"`{choice.id}` is a way out of its own")
+            elif ids[choice.id] > 1:
+                add(f"choices[{index}].id", f"{ids[choice.id]} choices have the id '{choice.id[:64]}'")
+
+    def waits(self) -> bool:
+        return True

@@ -1,0 +1,67 @@
+"""`notify`: a message to somebody other than the contact."""
+
+from typing import Any
+
+import pytest
+
+from filas.flows.checks import check
+from tests.flow_runner.harness import Harness, chain, flow, node, path, step
+
+MAIL = {
+    "channel": "mail",
+    "to": "{{ webhook.body.boss }}",
+    "subject": "Lead {{ webhook.body.n }}",
+    "text": "Call {{ webhook.body.n }}",
+}
+
+
+def _body(**fields: Any) -> dict[str, Any]:
+    return {"body": fields, "headers": {}, "queryParams": {}}
+
+
+@pytest.mark.parametrize("conversation", [True, False])
+async def test_it_is_recorded_for_the_notifier_with_or_without_a_conversation(conversation: bool) -> None:
+    """It belongs to no conversation: the contact's own messages don't wait for it."""
+    harness = Harness()
+    start = {} if conversation else {"channel": None, "contact": None}
+    row = await harness.run(chain(node("tell", "notify", **MAIL)), webhook=_body(boss="ana@shop.example", n=7), **start)
+    [sent] = harness.rows.notifications.values()
+    assert (sent.channel_id, sent.recipient, sent.conversation_id) == ("mail", "ana@shop.example", None)
+    assert sent.payload == {"type": "text", "text": "Call 7", "subject": "Lead 7"}
+    assert sent.idempotency_key == f"{row.id}:2"
+    assert step(row, "tell").output == {"notificationId": str(sent.id), "channel": "mail", "to": "ana@shop.example"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [({"boss": " ", "n": 1}, "no receiver"), ({"boss": "a\0b", "n": 1}, "NUL"), ({"n": 1}, "boss")],
+)
+@pytest.mark.parametrize("on_error", ["fail", "branch"])
+async def test_without_a_receiver_it_fails_by_its_ways(body: dict[str, Any], message: str, on_error: str) -> None:
+    handle = " tell.error>end" if on_error == "branch" else ""
+    definition = flow(
+        node("tell", "notify", onError=on_error, **MAIL), node("end", "end"), edges=f"start>tell{handle} tell.out>end"
+    )
+    row = await Harness().run(definition, webhook=_body(**body))
+    failed = step(row, "tell")
+    assert failed.error is not None
+    assert message in failed.error.message
+    assert path(row)[2:] == (["end"] if on_error == "branch" else [])
+
+
+async def test_an_empty_text_is_not_sent() -> None:
+    row = await Harness().run(
+        chain(node("tell", "notify", **MAIL | {"text": "{{ webhook.body.n }}"})), webhook=_body(boss="x", n="")
+    )
+    assert row.error is not None
+    assert row.error.message == "the text is empty"
+
+
+@pytest.mark.parametrize("field", ["channel", "to", "text"])
+def test_what_is_missing_is_told(field: str) -> None:
+    for data, message in (
+        ({k: v for k, v in MAIL.items() if k != field}, "required"),
+        (MAIL | {field: " "}, "is empty"),
+    ):
+        found = [(one.node_id, one.field, one.message) for one in check(chain(node("tell", "notify", **data)))[1]]
+        assert any((one[0], one[1]) == ("tell", field) and message in one[2] for one in found), found
