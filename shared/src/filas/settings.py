@@ -125,6 +125,22 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     dead_letters_retention_days: Annotated[Positive, Meta(description="Days that dead letters are kept")] = 90
 
 
+class ScalingSettings(Group, frozen=True, kw_only=True):
+    """What `GET /api/scaling` may ask for."""
+
+    scaling_min_replicas: Annotated[
+        Count, Meta(description="The fewest replicas of a worker that `/api/scaling` asks for")
+    ] = 1
+    scaling_max_replicas: Annotated[Positive, Meta(description="The most replicas of a worker that it asks for")] = 10
+    scaling_target_age_s: Annotated[
+        Positive, Meta(description="The age in seconds that it lets a waiting job reach")
+    ] = 10
+
+    def __post_init__(self) -> None:
+        if self.scaling_min_replicas > self.scaling_max_replicas:
+            raise SettingsError("SCALING_MIN_REPLICAS is more than SCALING_MAX_REPLICAS")
+
+
 class ProcessSettings(Group, frozen=True, kw_only=True):
     """What every process needs."""
 
@@ -138,6 +154,7 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     """`python -m ingest serve`: the public listener for webhooks, and the private one with the API."""
 
     secrets: SecretSettings
+    scaling: ScalingSettings
     filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
     ingest_host: Annotated[str, Meta(description="The address of the public listener; 0.0.0.0 inside a container")] = (
         "127.0.0.1"

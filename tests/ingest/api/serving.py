@@ -22,12 +22,14 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.scaling import Bounds
 from filas.secrets import SecretBox
 from filas.web import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register
 from ingest.event_jobs import event_jobs
 from ingest.public import build_public
+from ingest.queue_watch import QueueWatch
 
 TOKEN = "the-admin-token"
 SECRET_KEY = "a long and random key of the tests"
@@ -138,6 +140,8 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         directory=public.directory,
         acceptor=public.acceptor,
         event_jobs=event_jobs,
+        watch=QueueWatch(redis, QueueStats(redis)),
+        scaling_bounds=Bounds(),
     )
     app: web.Application = build_private_app(Health())
     register(app, context)

@@ -17,6 +17,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.scaling import Bounds
 from filas.secrets import SecretBox
 from filas.settings import IngestServeSettings
 from filas.stores import Stores, cancelled, open_stores
@@ -26,6 +27,7 @@ from ingest.api.context import ApiContext
 from ingest.directory import WebhookDirectory
 from ingest.event_jobs import event_jobs
 from ingest.public import Limits, Public, build_public
+from ingest.queue_watch import QueueWatch
 
 STATS_EVERY_S = 5.0
 
@@ -48,9 +50,10 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         )
         health = _health(stores, public.directory)
         stats = QueueStats(stores.redis)
+        watch = QueueWatch(stores.redis, stats)
         private = build_private_app(health)
-        routes.register(private, _api_context(settings, stores, public, stats, box))
-        parts = (public.directory.run(), public.listener.watch(), stores.probe(), _keep_publishing(stats))
+        routes.register(private, _api_context(settings, stores, public, watch, box))
+        parts = (public.directory.run(), public.listener.watch(), stores.probe(), _keep_publishing(stats, watch))
         background = [asyncio.create_task(part) for part in parts]
         try:
             async with (
@@ -86,7 +89,7 @@ def _health(stores: Stores, directory: WebhookDirectory) -> Health:
 
 
 def _api_context(
-    settings: IngestServeSettings, stores: Stores, public: Public, stats: QueueStats, box: SecretBox
+    settings: IngestServeSettings, stores: Stores, public: Public, watch: QueueWatch, box: SecretBox
 ) -> ApiContext:
     redis, database = stores.redis, stores.database
 
@@ -106,7 +109,7 @@ def _api_context(
         dead_letters=DeadLetterRepository(database),
         pauses=PauseRepository(database),
         producer=Producer(redis),
-        stats=stats,
+        stats=QueueStats(redis),
         redis=redis,
         secret_box=box,
         admin_token=settings.filas_admin_token.reveal(),
@@ -114,12 +117,19 @@ def _api_context(
         directory=public.directory,
         acceptor=public.acceptor,
         event_jobs=event_jobs,
+        watch=watch,
+        scaling_bounds=Bounds(
+            settings.scaling.scaling_min_replicas,
+            settings.scaling.scaling_max_replicas,
+            settings.scaling.scaling_target_age_s,
+        ),
     )
 
 
-async def _keep_publishing(stats: QueueStats) -> None:
-    """Set the metrics of all queues every few seconds, until cancelled."""
+async def _keep_publishing(stats: QueueStats, watch: QueueWatch) -> None:
+    """Set the metrics of all queues and sample them every few seconds, until cancelled."""
     while True:
         with suppress(StoreUnavailable):
             await stats.publish()
+            await watch.sample_all()
         await asyncio.sleep(STATS_EVERY_S)

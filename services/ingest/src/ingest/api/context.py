@@ -16,9 +16,11 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.scaling import Bounds
 from filas.secrets import SecretBox
 from ingest.accept import Acceptor
 from ingest.directory import WebhookDirectory
+from ingest.queue_watch import QueueWatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,7 @@ class ApiContext:
     `directory` and `acceptor` are the public listener's.
     `event_jobs(event, replay)` gives the `webhook-processing` jobs of a stored event, under the keys of its
     replay number `replay` (0: the keys of the normal way): the same function that the relay uses.
+    `watch` is sampled every few seconds by the composition root.
     """
 
     webhooks: WebhookRepository
@@ -50,3 +53,5 @@ class ApiContext:
     directory: WebhookDirectory
     acceptor: Acceptor
     event_jobs: Callable[[NewEvent, int], Sequence[NewJob]]
+    watch: QueueWatch
+    scaling_bounds: Bounds

@@ -20,6 +20,7 @@ from ingest.api import (
     flows,
     notifications,
     queues,
+    scaling,
     webhooks,
 )
 from ingest.api.context import ApiContext
@@ -41,6 +42,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *executions.ROUTES,
     *notifications.ROUTES,
     *dead_letters.ROUTES,
+    *scaling.ROUTES,
 )
 
 

@@ -1,0 +1,165 @@
+"""How many replicas of each worker the queues ask for, and why; also for KEDA's trigger `metrics-api`."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+import msgspec
+
+from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.scaling import SCALE_DOWN_WINDOW_S, Advice, Bounds, Figures, advise
+from ingest.api.refusals import absent, invalid_field
+from ingest.api.table import Answer, Call, Query, Route
+
+WORKERS: Final[dict[str, QueuePolicy]] = {
+    "ingest-worker": WEBHOOKS,
+    "flow-runner": FLOWS,
+    "notifier": NOTIFICATIONS,
+}
+"""The worker processes by their names in the deployments, each with the queue that it alone consumes."""
+
+Replicas = Annotated[int, msgspec.Meta(ge=0, le=10_000, description="Overrides the setting.")]
+Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86_400, description="Overrides `SCALING_TARGET_AGE_S`.")]
+
+
+class ScalingQuery(Query, frozen=True, kw_only=True):
+    """Bounds other than those of the settings, for this answer."""
+
+    min: Replicas | None = None
+    max: Replicas | None = None
+    target_age_s: Seconds | None = None
+
+
+class ScalingReason(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Why the answer is what it is: a word for machines, a sentence in English and in Portuguese."""
+
+    code: str
+    en: str
+    pt: str
+
+
+class ScalingFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What the answer was computed from, over the last minute. Rates are jobs a second, null while not known.
+
+    `busy` is the share of the workers' slots that run a job: 1 is all of them; `busyNow` at this moment.
+    """
+
+    waiting: int
+    oldest_age_s: float
+    busy: float
+    busy_now: float
+    arrival_rate: float | None
+    drain_rate: float | None
+    drain_rate_per_worker: float | None
+    paused: bool
+
+
+class WorkerScaling(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One kind of worker. `replicas` is the answer, between `min` and `max`; `current` is how many were heard within
+    six seconds; `needed` is the answer before rounding, null where it can't be known."""
+
+    worker: str
+    queue: str
+    replicas: int
+    current: int
+    needed: float | None
+    min: int
+    max: int
+    target_age_s: float
+    figures: ScalingFigures
+    reasons: list[ScalingReason]
+
+
+class ScalingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """All kinds of workers. Whoever acts on it grows at once, and shrinks to the most that was asked for within
+    `scaleDownWindowS` seconds."""
+
+    workers: list[WorkerScaling]
+    scale_down_window_s: int
+    timestamp: str
+
+
+async def show_scaling(call: Call[None, ScalingQuery]) -> Answer:
+    """The answers for all workers."""
+    bounds = _bounds(call)
+    paused = await call.context.pauses.all()
+    workers = [await _scaling(call, worker, bounds, paused) for worker in WORKERS]
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return Answer(ScalingView(workers=workers, scale_down_window_s=SCALE_DOWN_WINDOW_S, timestamp=now))
+
+
+async def show_worker_scaling(call: Call[None, ScalingQuery]) -> Answer:
+    """The answer for one."""
+    worker = call.path["worker"]
+    if worker not in WORKERS:
+        raise absent("worker", worker)
+    return Answer(await _scaling(call, worker, _bounds(call), await call.context.pauses.all()))
+
+
+def _bounds(call: Call[None, ScalingQuery]) -> Bounds:
+    asked, settings = call.query, call.context.scaling_bounds
+    least = settings.least if asked.min is None else asked.min
+    most = settings.most if asked.max is None else asked.max
+    if least > most:
+        field = "max" if asked.min is None else "min"
+        raise invalid_field(field, f"the least, {least}, is more than the most, {most}")
+    target = settings.target_age_s if asked.target_age_s is None else asked.target_age_s
+    return Bounds(least, most, target)
+
+
+async def _scaling(call: Call[None, ScalingQuery], worker: str, bounds: Bounds, paused: set[str]) -> WorkerScaling:
+    policy = WORKERS[worker]
+    figures = await call.context.watch.figures(policy, paused=policy.name in paused)
+    return _view(worker, policy, figures, bounds, advise(figures, bounds))
+
+
+def _view(worker: str, policy: QueuePolicy, figures: Figures, bounds: Bounds, advice: Advice) -> WorkerScaling:
+    per_worker = None
+    if figures.drain_rate is not None and figures.workers:
+        per_worker = figures.drain_rate / figures.workers
+    return WorkerScaling(
+        worker=worker,
+        queue=policy.name,
+        replicas=advice.replicas,
+        current=figures.workers,
+        needed=_short(advice.needed),
+        min=bounds.least,
+        max=bounds.most,
+        target_age_s=bounds.target_age_s,
+        figures=ScalingFigures(
+            waiting=figures.waiting,
+            oldest_age_s=figures.oldest_age_s,
+            busy=round(figures.busy, 3),
+            busy_now=round(figures.busy_now, 3),
+            arrival_rate=_short(figures.arrival_rate),
+            drain_rate=_short(figures.drain_rate),
+            drain_rate_per_worker=_short(per_worker),
+            paused=figures.paused,
+        ),
+        reasons=[ScalingReason(code=one.code, en=one.en, pt=one.pt) for one in advice.reasons],
+    )
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+ROUTES: tuple[Route[None, ScalingQuery], ...] = (
+    Route(
+        method="GET",
+        path="/scaling",
+        handler=show_scaling,
+        role="viewer",
+        summary="How many replicas of each worker the queues ask for, and why.",
+        answer=ScalingView,
+        query=ScalingQuery,
+    ),
+    Route(
+        method="GET",
+        path="/scaling/{worker}",
+        handler=show_worker_scaling,
+        role="viewer",
+        summary="How many replicas of one worker its queue asks for, and why.",
+        answer=WorkerScaling,
+        query=ScalingQuery,
+    ),
+)

@@ -1,0 +1,87 @@
+"""How many workers the queues ask for, through the API."""
+
+import asyncio
+
+from filas import policies
+from filas.identity import new_id
+from filas.jobs import FlowJob
+from filas.policies import FLOWS
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.worker import Worker
+from ingest.api.scaling import WORKERS
+from tests.ingest.api.serving import Api
+from tests.waiting import eventually
+
+
+async def put_jobs(api: Api, number: int) -> None:
+    """So many first turns of executions."""
+    for _ in range(number):
+        await api.context.producer.add_flow_job(FlowJob(execution_id=new_id(), turn=1, flow_id="greeting"))
+
+
+async def test_every_queue_has_its_worker(api: Api) -> None:
+    """One entry a worker; with nothing to do, each asks for the least."""
+    data = (await api.get("/scaling")).data
+    assert [entry["worker"] for entry in data["workers"]] == list(WORKERS)
+    assert {entry["queue"] for entry in data["workers"]} == set(policies.BY_NAME)
+    assert data["scaleDownWindowS"] == 300
+    for entry in data["workers"]:
+        assert (entry["replicas"], entry["current"], entry["min"], entry["max"]) == (1, 0, 1, 10)
+        assert entry["reasons"][0] == {
+            "code": "empty",
+            "en": "Nothing waits and no worker runs.",
+            "pt": "Nada espera e nenhum worker está ativo.",
+        }
+
+
+async def test_a_worker_that_can_t_keep_up_asks_for_company(api: Api) -> None:
+    """Its slots full and jobs waiting: one more than there is, with the reason; paused: what there is."""
+    go_on = asyncio.Event()
+
+    async def handle(_context: JobContext, _job: FlowJob) -> None:
+        await go_on.wait()
+
+    async def no_letters(_letters: object) -> None:
+        """A sink for dead letters, of which there are none here."""
+
+    await put_jobs(api, 8)
+    function = JobFunction(FLOWS.function, handle, FlowJob)
+    worker = Worker(api.redis, FLOWS, [function], concurrency=2, dead_letters=no_letters)
+    running = asyncio.create_task(worker.run())
+    try:
+
+        async def asks_for_two() -> bool:
+            entry = (await api.get("/scaling/flow-runner")).data
+            return (entry["current"], entry["replicas"]) == (1, 2)
+
+        await eventually(asks_for_two, timeout=20)
+        entry = (await api.get("/scaling/flow-runner", params={"targetAgeS": "0.1"})).data
+        assert entry["reasons"][0]["code"] == "too-old"
+        figures = entry["figures"]
+        assert (figures["waiting"], figures["busyNow"], figures["drainRate"]) == (6, 1.0, 0.0)
+        assert figures["oldestAgeS"] > 0.1
+        await api.post("/queue/flow/pause")
+        entry = (await api.get("/scaling/flow-runner")).data
+        assert (entry["replicas"], entry["reasons"][0]["code"], entry["figures"]["paused"]) == (1, "paused", True)
+    finally:
+        go_on.set()
+        worker.stop()
+        await running
+
+
+async def test_bounds_may_be_given_with_the_question(api: Api) -> None:
+    """For KEDA, which asks by URL: within them, named when they decide."""
+    await put_jobs(api, 1)
+    entry = (await api.get("/scaling/flow-runner", params={"min": "3", "max": "4"})).data
+    assert (entry["replicas"], entry["min"], entry["max"]) == (3, 3, 4)
+    assert [reason["code"] for reason in entry["reasons"]] == ["no-worker", "at-least"]
+    assert (await api.get("/scaling/notifier", params={"min": "0"})).data["replicas"] == 0
+
+
+async def test_what_can_t_be_answered_is_named(api: Api) -> None:
+    """Bounds at odds, a worker that isn't there, nonsense, no token."""
+    for params, field in [({"min": "11"}, "min"), ({"max": "0"}, "max"), ({"targetAgeS": "0"}, "targetAgeS")]:
+        refused = await api.get("/scaling", params=params)
+        assert (refused.status, refused.json["errors"][0]["field"]) == (422, field), refused.text
+    assert (await api.get("/scaling/ingest")).status == 404
+    assert (await api.call("GET", "/scaling", token=None)).status == 401
