@@ -171,6 +171,9 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     auth_failures_per_ip: Annotated[
         Count, Meta(description="Failed authentications a minute from one address, then 429; 0: no limit")
     ] = 60
+    shutdown_delay_s: Annotated[
+        Count, Meta(description="Seconds that webhooks are still taken after SIGTERM, while `/readyz` says 503 already")
+    ] = 0
 
 
 class IngestWorkSettings(ProcessSettings, frozen=True, kw_only=True):

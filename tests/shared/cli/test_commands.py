@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from click.testing import CliRunner
 
+from filas.cli.migrate import migrate as migrate_command
 from filas.cli.output import show_table
 from tests.ingest.api.serving import TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
@@ -117,6 +119,25 @@ async def test_migrate_may_be_run_again(postgres_dsn: str) -> None:
     run = await filas("migrate", environ={"DATABASE_URL": postgres_dsn})
     assert run.code == 0, run.err
     assert run.out.startswith("the schema is at ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "phase"), [([], "all"), (["--phase", "pre"], "pre"), (["--phase", "all"], "all")]
+)
+def test_migrate_does_the_phase_that_is_asked_for(
+    arguments: list[str], phase: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Everything unless told otherwise; `pre` while processes of the older version still run."""
+    asked: list[tuple[str, str]] = []
+
+    async def migrate(dsn: str, *, phase: str) -> int:
+        asked.append((dsn, phase))
+        return 7
+
+    monkeypatch.setattr("filas.repository.migrate.migrate", migrate)
+    run = CliRunner().invoke(migrate_command, arguments, env={"DATABASE_URL": "postgresql://db/filas"})
+    assert (run.exit_code, run.output) == (0, "the schema is at 7\n")
+    assert asked == [("postgresql://db/filas", phase)]
 
 
 async def test_migrate_without_a_server_is_one_line() -> None:

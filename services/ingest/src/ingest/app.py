@@ -33,7 +33,8 @@ STATS_EVERY_S = 5.0
 
 
 async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
-    """The process, until `stop`; then requests under way are answered, and what was accepted is put."""
+    """The process, until `stop` and the delay after it; then requests under way are answered, and what was accepted
+    is put."""
     _collect_rarely()
     async with open_stores(settings, "filas-ingest-serve") as stores:
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
@@ -61,7 +62,10 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
                 serve_connections(public.listener, settings.ingest_host, settings.ingest_port),
             ):
                 await stop.wait()
-                health.draining = True
+                # Whoever spreads the load needs a while to see it, and sends new callers here until then; those that
+                # kept a connection are told with their next answer to open another one.
+                health.draining = public.listener.draining = True
+                await asyncio.sleep(settings.shutdown_delay_s)
             await public.acceptor.drain()
         finally:
             await cancelled(*background)

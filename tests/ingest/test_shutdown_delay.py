@@ -1,0 +1,88 @@
+"""What `ingest serve` does between SIGTERM and its end, for load balancers that need a while to look elsewhere."""
+
+import asyncio
+import signal
+import sys
+
+import pytest
+from aiohttp import ClientSession
+
+from filas_local.servers import PostgresServer, RedisServer
+from tests.e2e.pipeline import free_port
+from tests.ingest.test_processes import Process, environment, running
+from tests.waiting import eventually
+
+DELAY_S = 4
+AUTHORIZED = {"Authorization": "Bearer token"}
+FLOW = {
+    "name": "ping",
+    "nodes": [
+        {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
+        {"id": "end", "type": "end", "data": {}},
+    ],
+    "edges": [{"id": "e", "source": "start", "target": "end"}],
+}
+
+
+async def _ready(process: Process, status: int, *words: str) -> bool:
+    found, text = await process.get("/readyz")
+    return found == status and all(word in text for word in words)
+
+
+async def _with_a_webhook(process: Process) -> None:
+    """Ready, and with the webhook `ping`, to which anybody may post."""
+    await eventually(lambda: _ready(process, 200), timeout=30)
+    webhook = {"flowId": "ping", "nodeId": "start", "auth": {"type": "none"}}
+    for path, body in (("flows/ping", FLOW), ("webhooks/ping", webhook)):
+        url = f"http://127.0.0.1:{process.port}/api/{path}"
+        async with process.session.put(url, json=body, headers=AUTHORIZED) as answer:
+            assert answer.status < 300, await answer.text()
+
+
+@pytest.mark.timeout(120)
+async def test_it_takes_webhooks_while_it_says_that_it_is_not_ready(
+    own_redis: RedisServer, own_postgres: PostgresServer
+) -> None:
+    """Not ready at once; webhooks are accepted on old and new connections, each told to come back over another one;
+    the end comes after the delay, and not before."""
+    loop = asyncio.get_running_loop()
+    variables = environment(own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S=str(DELAY_S))
+    url = f"http://127.0.0.1:{variables['INGEST_PORT']}/webhooks/ping"
+    async with running("serve", variables) as process:
+        await _with_a_webhook(process)
+        async with ClientSession() as kept, ClientSession() as fresh:
+            async with kept.post(url, json={"n": 1}) as answer:
+                assert (answer.status, answer.headers.get("Connection")) == (200, None)
+            process.process.send_signal(signal.SIGTERM)
+            began = loop.time()
+            await eventually(lambda: _ready(process, 503, "draining"), timeout=DELAY_S / 2)
+            for session in (kept, fresh):
+                async with session.post(url, json={"n": 2}) as answer:
+                    assert (answer.status, answer.headers.get("Connection")) == (200, "close")
+            assert loop.time() - began < DELAY_S, "the machine was too slow for this to show anything"
+        await asyncio.wait_for(process.process.wait(), DELAY_S + 20)
+        assert loop.time() - began >= DELAY_S
+
+
+@pytest.mark.timeout(120)
+async def test_a_second_signal_ends_the_delay(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
+    """Whoever can't wait says so twice."""
+    variables = environment(
+        own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S="600", INGEST_ADMIN_PORT=str(free_port())
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ingest", "serve", env=variables, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with ClientSession() as session:
+            seen = Process(process, int(variables["INGEST_ADMIN_PORT"]), session)
+            await eventually(lambda: _ready(seen, 200), timeout=30)
+            process.send_signal(signal.SIGTERM)
+            await eventually(lambda: _ready(seen, 503, "draining"), timeout=5)
+        process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(process.communicate(), 30)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 1
