@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(VENV)/bin/pytest
 
-.PHONY: help setup up test lint bench test-deploy test-browser lock clean
+.PHONY: help setup up test lint bench test-deploy test-monitoring test-browser lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -47,6 +47,10 @@ bench: $(READY) ## the benchmarks, with their table
 test-deploy: $(READY) ## the images and docker-compose.yml, built and run for real (root, or a running engine)
 	@tests/deploy/install-engine
 	@FILAS_TEST_DEPLOY=1 $(PYTEST) tests/deploy
+
+test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prometheus (unpacked into build/, not installed)
+	@tests/deploy/install-prometheus
+	@$(PYTEST) tests/deploy/test_monitoring*.py
 
 test-browser: $(READY) ## the dashboard in a browser
 	@echo 'There is no dashboard to test in a browser yet.'

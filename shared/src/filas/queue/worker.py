@@ -79,6 +79,9 @@ class Worker:
         cron_jobs, lease_s = options.get("cron_jobs", ()), options.get("lease_s", LEASE_S)
         self.id = uuid4().hex
         self.policy = policy
+        # From the first scrape on: an increase from nothing would not be seen as one.
+        metrics.DEAD_LETTERS.labels(policy.name)
+        metrics.LEASES_LOST.labels(policy.name)
         self._redis = redis
         self._pauses = pauses
         self._concurrency = concurrency

@@ -1,0 +1,115 @@
+"""The table of all metrics in deploy/monitoring/METRICS.md, made from their declarations in `filas.metrics`.
+
+`python -m tests.shared.metrics_reference` writes the table anew. What a declaration can't say, which processes set the
+metric, stands here and is compared with running processes by `tests/deploy/test_monitoring_live.py`.
+"""
+
+import re
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.metrics import MetricWrapperBase
+
+from filas import metrics
+
+REFERENCE = Path(__file__).parents[2] / "deploy" / "monitoring" / "METRICS.md"
+BEGIN, END = "<!-- metrics:begin -->\n", "<!-- metrics:end -->"
+
+PROCESSES = ("ingest", "ingest-worker", "flow-runner", "notifier")
+WORKERS = ("ingest-worker", "flow-runner", "notifier")
+_INGEST, _RUNNER, _NOTIFIER = ("ingest",), ("flow-runner",), ("notifier",)
+
+SET_BY: dict[str, tuple[str, ...]] = {
+    "filas_jobs_total": WORKERS,
+    "filas_job_wait_seconds": WORKERS,
+    "filas_job_run_seconds": WORKERS,
+    "filas_jobs_enqueued_total": PROCESSES,
+    "filas_queue_jobs": _INGEST,
+    "filas_queue_oldest_waiting_seconds": _INGEST,
+    "filas_queue_paused": WORKERS,
+    "filas_workers": _INGEST,
+    "filas_worker_slots": _INGEST,
+    "filas_leases_lost_total": WORKERS,
+    "filas_dead_letters_total": WORKERS,
+    "filas_relayed_total": WORKERS,
+    "filas_webhooks_total": _INGEST,
+    "filas_webhook_seconds": _INGEST,
+    "filas_webhook_batch_size": _INGEST,
+    "filas_auth_failures_total": _INGEST,
+    "filas_connections_shed_total": _INGEST,
+    "filas_executions_total": _RUNNER,
+    "filas_steps_total": _RUNNER,
+    "filas_fences_lost_total": _RUNNER,
+    "filas_notifications_total": _NOTIFIER,
+    "filas_notifications_interrupted_total": _NOTIFIER,
+    "filas_notification_seconds": _NOTIFIER,
+    "filas_notifications_put_off_total": _NOTIFIER,
+    "filas_destinations": _NOTIFIER,
+    "filas_destination_changes_total": _NOTIFIER,
+    "filas_delivery_statuses_total": _NOTIFIER,
+    "filas_outbound_requests_total": ("flow-runner", "notifier"),
+    "filas_store_up": PROCESSES,
+    "filas_event_loop_lag_seconds": PROCESSES,
+}
+"""The processes whose work sets the metric."""
+
+_KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
+_WORDS = {"and", "or", "unless", "on", "ignoring", "by", "without", "group_left", "group_right", "bool", "offset", "le"}
+
+
+def ours() -> dict[str, MetricWrapperBase]:
+    """Every metric that is declared, by the name under which it is asked for."""
+    declared = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    return {name_of(metric): metric for metric in declared}
+
+
+def name_of(metric: MetricWrapperBase) -> str:
+    """A counter ends in `_total`."""
+    return metric._name + ("_total" if isinstance(metric, Counter) else "")
+
+
+def from_the_client() -> dict[str, str]:
+    """What the Python client adds about the process: name to type."""
+    families = {family.name: family for family in metrics.REGISTRY.collect()}
+    own = {metric._name for metric in ours().values()}
+    return {
+        name + ("_total" if family.type == "counter" else ""): family.type
+        for name, family in families.items()
+        if name not in own
+    }
+
+
+def series_names() -> set[str]:
+    """Every name that a query can ask for."""
+    names = set(from_the_client())
+    for name, metric in ours().items():
+        names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if isinstance(metric, Histogram) else {name}
+    return names
+
+
+def metrics_in(expression: str) -> set[str]:
+    """The names of the series that an expression of PromQL asks for."""
+    bare = re.sub(r'"[^"]*"', "", expression)
+    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", bare)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
+    found = re.findall(r"(?<![\w:.$])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()", bare)
+    return {name for name in found if name not in _WORDS}
+
+
+def table() -> str:
+    """A row a metric, in the order of their declaration; what the client adds stands at the end."""
+    lines = ["| metric | type | labels | set by | meaning |", "|---|---|---|---|---|"]
+    for name, metric in ours().items():
+        kind = next(word for declared, word in _KINDS.items() if isinstance(metric, declared))
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+        setters = "all" if SET_BY[name] == PROCESSES else ", ".join(SET_BY[name])
+        lines.append(f"| `{name}` | {kind} | {labels} | {setters} | {metric._documentation} |")
+    for name, kind in from_the_client().items():
+        lines.append(f"| `{name}` | {kind} | | all | By the Python client for Prometheus |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    before = REFERENCE.read_text()
+    start, stop = before.index(BEGIN) + len(BEGIN), before.index(END)
+    REFERENCE.write_text(before[:start] + table() + before[stop:])
