@@ -7,7 +7,7 @@ metric, stands here and is compared with running processes by `tests/deploy/test
 import re
 from pathlib import Path
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from filas import metrics
@@ -53,7 +53,6 @@ SET_BY: dict[str, tuple[str, ...]] = {
 }
 """The processes whose work sets the metric."""
 
-_KINDS = {Counter: "counter", Gauge: "gauge", Histogram: "histogram"}
 _WORDS = {"and", "or", "unless", "on", "ignoring", "by", "without", "group_left", "group_right", "bool", "offset", "le"}
 
 
@@ -65,7 +64,7 @@ def ours() -> dict[str, MetricWrapperBase]:
 
 def name_of(metric: MetricWrapperBase) -> str:
     """A counter ends in `_total`."""
-    return metric._name + ("_total" if isinstance(metric, Counter) else "")
+    return f"{metric._name}_total" if isinstance(metric, Counter) else str(metric._name)
 
 
 def from_the_client() -> dict[str, str]:
@@ -100,7 +99,7 @@ def table() -> str:
     """A row a metric, in the order of their declaration; what the client adds stands at the end."""
     lines = ["| metric | type | labels | set by | meaning |", "|---|---|---|---|---|"]
     for name, metric in ours().items():
-        kind = next(word for declared, word in _KINDS.items() if isinstance(metric, declared))
+        kind = metric._type
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         setters = "all" if SET_BY[name] == PROCESSES else ", ".join(SET_BY[name])
         lines.append(f"| `{name}` | {kind} | {labels} | {setters} | {metric._documentation} |")
