@@ -116,6 +116,13 @@ def plan_of(definition: dict[str, Any]) -> Plan:
     return Plan("flow", 1, checked)
 
 
+class Addresses:
+    """An address that shows what it is for."""
+
+    def address(self, execution_id: UUID, callback_id: UUID) -> str:
+        return f"https://filas.example/resume/{execution_id}.{callback_id}"
+
+
 class KnownFlows:
     """The flows that a test has published, by their ids."""
 
@@ -151,7 +158,7 @@ class Harness:
         self.written: list[Written] = []
         self.put_again: list[UUID] = []
         self.executions = self.worker()
-        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock, self.flows)
+        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock, self.flows, Addresses())
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)

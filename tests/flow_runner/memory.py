@@ -75,6 +75,7 @@ class Row:
     reply: str | None = None
     resumed: tuple[UUID, int] | None = None
     start_state: str | None = None
+    awaits_callback: UUID | None = None
     steps: dict[int, StepRecord] = field(default_factory=dict)
 
 
@@ -87,6 +88,8 @@ class MemoryRows:
         self.notifications: dict[UUID, NewNotification] = {}
         self.conversation_vars: dict[UUID, str] = {}
         self.checkpoints: list[Checkpoint] = []
+        # Of each address: what the call has brought, None where it was closed before one came.
+        self.callbacks: dict[UUID, str | None] = {}
 
     def add(
         self,
@@ -116,7 +119,8 @@ class MemoryRows:
             row, turn = self._hand_over(row, turn)
         if row is None or row.turn != turn or row.status in FINAL:
             return None
-        if row.status in {*WAITS, "retrying"} and row.wake_at is not None and row.wake_at > now:
+        called = row.status == "waiting-callback" and row.awaits_callback in self.callbacks
+        if row.status in {*WAITS, "retrying"} and row.wake_at is not None and row.wake_at > now and not called:
             later = RetryLater("not due", delay_s=(row.wake_at - now).total_seconds(), spend_try=False)
             return later if row.status == "retrying" else None
         if row.status == "running" and row.lease_until is not None and row.lease_until > now:
@@ -124,6 +128,8 @@ class MemoryRows:
         before = row.status
         row.status, row.fence, row.lease_until = "running", row.fence + 1, now + timedelta(seconds=lease_s)
         row.started_at, row.awaits_reply_since = row.started_at or now, None
+        if row.awaits_callback is not None:
+            self.callbacks.setdefault(row.awaits_callback, None)
         conversation = uuid.uuid5(uuid.NAMESPACE_URL, f"{row.channel}:{row.contact}") if row.channel else None
         return ClaimedExecution(
             id=row.id,
@@ -146,6 +152,7 @@ class MemoryRows:
             claimed_at=now,
             start_state=row.start_state,
             reply=row.reply,
+            call=self.callbacks[row.awaits_callback] if row.awaits_callback else None,
         )
 
     def _hand_over(self, row: Row, turn: int) -> tuple[Row, int]:
@@ -175,6 +182,7 @@ class MemoryRows:
         if row.cancel_requested and row.status in {*WAITS, "retrying"}:
             row.status = "queued"
         row.awaits_reply_since = self.clock.now() if checkpoint.awaits_reply and row.status in WAITS else None
+        row.awaits_callback = checkpoint.awaits_callback
         row.wake_at, row.error, row.output = checkpoint.wake_at, checkpoint.error, checkpoint.output
         row.steps |= {step.seq: step for step in checkpoint.steps}
         for notification in checkpoint.notifications:

@@ -15,7 +15,7 @@ from flow_runner.executions import Executions
 from flow_runner.plan import Plan
 from flow_runner.run_flow import RunFlow
 from flow_runner.state import decode
-from tests.flow_runner.harness import Answer, Harness, chain, flow, node, path, plan_of, step
+from tests.flow_runner.harness import Addresses, Answer, Harness, chain, flow, node, path, plan_of, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_jobs import CONTEXT
 
@@ -210,7 +210,9 @@ async def test_a_job_is_not_done_before_its_messages_have_their_jobs() -> None:
     message of the conversation is answered."""
     harness, away = Harness(), AwayOutbox()
     harness.executions = Executions(harness.rows, "w1", away)
-    harness.engine = Engine(harness.executions, harness.outside, harness.secrets, harness.clock, harness.flows)
+    harness.engine = Engine(
+        harness.executions, harness.outside, harness.secrets, harness.clock, harness.flows, Addresses()
+    )
     run = running(harness, chain(SAID))
     row = harness.rows.add()
     with pytest.raises(StoreUnavailable):

@@ -21,6 +21,7 @@ from filas.models import (
     StepRecord,
     StepStatus,
 )
+from filas.repository.callbacks import CallbackRepository
 from filas.repository.database import Database
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
@@ -41,6 +42,7 @@ class Store:
 
     rows: ExecutionRows
     add: Callable[[], Awaitable[UUID]]
+    call: Callable[[UUID, UUID, str], Awaitable[object]]
 
     async def claim(self, execution: UUID, turn: int = 1, lease_s: float = LONG_S) -> ClaimedExecution | None:
         [answer] = await self.rows.claim_many([(execution, turn)], "worker", lease_s)
@@ -87,7 +89,11 @@ async def _memory() -> AsyncIterator[Store]:
     async def add() -> UUID:
         return rows.add().id
 
-    yield Store(rows, add)
+    async def call(callback: UUID, _execution: UUID, payload: str) -> object:
+        await asyncio.sleep(0)
+        return rows.callbacks.setdefault(callback, payload)
+
+    yield Store(rows, add, call)
 
 
 async def _postgres(dsn: str) -> AsyncIterator[Store]:
@@ -112,7 +118,7 @@ async def _postgres(dsn: str) -> AsyncIterator[Store]:
         [[due]] = await rows.start_many([(event, [new])])  # type: ignore[misc]
         return due.id
 
-    yield Store(rows, add)
+    yield Store(rows, add, CallbackRepository(database).receive)
     await database.close()
 
 
@@ -322,6 +328,32 @@ async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
     assert await store.rows.reopen(execution, 2) is False
     assert await store.rows.reopen(execution, 1) is True
     assert (await store.claimed(execution)).status_before == "queued"
+
+
+async def test_a_call_makes_the_execution_claimable_that_waits_for_it(store: Store) -> None:
+    """And comes with the claim, also with that after a crash; the next checkpoint forgets it."""
+    execution, callback = await store.add(), uuid.uuid4()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    wait = {"state": "{}", "wake_at": later, "awaits_callback": callback}
+    await store.write(await store.claimed(execution), "waiting-callback", **wait)
+    assert await store.claim(execution, turn=2) is None
+    await store.call(callback, execution, '{"body":1}')
+    claimed = await store.claimed(execution, turn=2, lease_s=SHORT_S)
+    assert (claimed.call, claimed.status_before) == ('{"body":1}', "waiting-callback")
+    await asyncio.sleep(SHORT_S * 2)
+    again = await store.claimed(execution, turn=2)
+    assert again.call == '{"body":1}'
+    await store.write(again, "queued", state="{}")
+    assert (await store.claimed(execution, turn=2)).call is None
+
+
+async def test_a_call_before_the_wait_is_kept_for_it(store: Store) -> None:
+    execution, callback = await store.add(), uuid.uuid4()
+    claimed = await store.claimed(execution)
+    await store.call(callback, execution, '{"body":1}')
+    later = datetime.now(UTC) + timedelta(hours=1)
+    await store.write(claimed, "waiting-callback", state="{}", wake_at=later, awaits_callback=callback)
+    assert (await store.claimed(execution, turn=2)).call == '{"body":1}'
 
 
 class CountingRows(MemoryRows):

@@ -16,6 +16,7 @@ from filas.queue.connection import Redis, connect_url
 from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
 from filas.setting_types import Network
 from filas.stores import cancelled
@@ -23,6 +24,7 @@ from filas.web import serve_connections
 from ingest.public import Limits, Public, build_public
 
 BOX = SecretBox("the key of these tests")
+TOKENS = ResumeTokens("the key of these tests")
 
 
 def webhook(webhook_id: str = "orders", **changes: Any) -> Webhook:
@@ -98,6 +100,7 @@ async def serving(
         database,
         redis,
         lambda secret: BOX.reveal(secret, os.environ),
+        TOKENS,
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),
     )

@@ -60,6 +60,11 @@ def conversation_id(channel: str, contact: str) -> uuid.UUID:
     return derived_id("conversation", channel, contact)
 
 
+def callback_id(execution: uuid.UUID, place: str, count: int) -> uuid.UUID:
+    """The id of the call that the node at `place` waits for, the `count`-th time that it does so (from 0)."""
+    return derived_id("callback", str(execution), place, count)
+
+
 def effect_key(execution: uuid.UUID, seq: int) -> str:
     """The idempotency key of the effect of step `seq`: the same however often the step is tried."""
     return f"{execution}:{seq}"

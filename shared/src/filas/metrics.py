@@ -87,6 +87,13 @@ AUTH_FAILURES = Counter(
     registry=REGISTRY,
 )
 
+RESUME_CALLS = Counter(
+    "filas_resume_calls_total",
+    "Calls of addresses that flows wait at, by outcome: accepted, repeated, over, page, or the reason of the refusal",
+    ["outcome"],
+    registry=REGISTRY,
+)
+
 CONNECTIONS_SHED = Counter(
     "filas_connections_shed_total",
     "Connections that the public listener has closed by itself, by outcome: silent, crowded",

@@ -189,8 +189,15 @@ class FlowRunnerSettings(ProcessSettings, frozen=True, kw_only=True):
 
     secrets: SecretSettings
     outbound: OutboundSettings
+    public_url: Annotated[
+        str, Meta(description="How the outside reaches ingest's public port: where flows wait to be called")
+    ] = "http://localhost:8080"
     flow_runner_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8082
     flow_runner_concurrency: Annotated[Positive, Meta(description="Executions run at a time")] = 100
+
+    def __post_init__(self) -> None:
+        if not self.public_url.startswith(("http://", "https://")) or any(mark in self.public_url for mark in " ?#"):
+            raise SettingsError("PUBLIC_URL is no address such as https://hooks.example.com")
 
 
 class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
 from filas.secrets import SecretBox
 from filas.web import Health, build_private_app, serve_app
@@ -114,7 +115,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     database = Database(postgres_dsn, application_name="tests-api", max_size=4)
     database.start()
     box = SecretBox(SECRET_KEY)
-    public = build_public(database, redis, lambda secret: box.reveal(secret, {}))
+    public = build_public(database, redis, lambda secret: box.reveal(secret, {}), ResumeTokens("x"))
 
     async def changed() -> None:
         changes.append("changed")

@@ -21,6 +21,7 @@ from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
+from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
 from filas.settings import FlowRunnerSettings
 from filas.web import Health, build_private_app, serve_app
@@ -29,6 +30,7 @@ from flow_runner.executions import Executions
 from flow_runner.flow_secrets import FlowSecrets
 from flow_runner.outbox import ExecutionRelay, Outbox
 from flow_runner.plans import Plans
+from flow_runner.resume_addresses import PublicAddresses
 from flow_runner.run_flow import RunFlow
 from flow_runner.run_flow_test import KEEP_RESULT_S, RunFlowTest
 from flow_runner.timers import Timers
@@ -57,11 +59,13 @@ class FlowRunner:
         rows = ExecutionRepository(database)
         producer = Producer(redis)
         clock = WallClock()
-        box = SecretBox(settings.secrets.filas_secret_key.reveal())
+        key = settings.secrets.filas_secret_key.reveal()
+        box = SecretBox(key)
         secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
         self.executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer))
+        addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
         plans = Plans(FlowRepository(database))
-        engine = Engine(self.executions, outbound, secrets, clock, plans)
+        engine = Engine(self.executions, outbound, secrets, clock, plans, addresses)
         run_flow = RunFlow(self.executions, plans, engine, clock, lambda: self.health.draining)
         test_flow = RunFlowTest(secrets, plans, clock)
         self._timers = Timers(rows, producer, clock.now)

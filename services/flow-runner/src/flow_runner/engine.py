@@ -6,7 +6,7 @@ from filas.models import ClaimedExecution
 from flow_runner.budget import Budget
 from flow_runner.nodes.visit import NodeRunner
 from flow_runner.plan import Plan
-from flow_runner.ports import Clock, ExecutionStore, Flows, Outbound, Secrets
+from flow_runner.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
 from flow_runner.position import position_of
 from flow_runner.registry import RUNNERS
 from flow_runner.turn import Ports, Turn, TurnEnd
@@ -14,7 +14,7 @@ from flow_runner.turn import Ports, Turn, TurnEnd
 
 class Engine:
     """Runs turns of executions, each alone; many run at a time in one process. `flows` are those that a flow may
-    call. `runners` says how each type of node is run."""
+    call, `addresses` are where they wait for calls. `runners` says how each type of node is run."""
 
     def __init__(
         self,
@@ -23,11 +23,13 @@ class Engine:
         secrets: Secrets,
         clock: Clock,
         flows: Flows,
+        addresses: ResumeAddresses,
         runners: Mapping[str, NodeRunner] = RUNNERS,
     ) -> None:
         self._ports = Ports(store, outbound, clock, runners)
         self._secrets = secrets
         self._flows = flows
+        self._addresses = addresses
 
     async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> TurnEnd:
         """Runs one turn and says how it ended.
@@ -35,6 +37,6 @@ class Engine:
         Raises LeaseLost when somebody else holds the execution by now, StoreUnavailable, and PermanentError
         when the execution can't be run by this version.
         """
-        position = position_of(claimed, plan, self._flows, self._secrets)
+        position = position_of(claimed, plan, self._flows, self._secrets, self._addresses)
         await position.resume()
         return await Turn(self._ports, claimed, plan, budget, position).run()

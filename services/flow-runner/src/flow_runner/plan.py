@@ -21,6 +21,7 @@ class Plan:
         self.subflows: list[tuple[str, int | None]] = [
             called for node in definition.nodes if (called := node.data.calls()) is not None
         ]
+        self.awaits_calls = any(node.data.awaits_call() for node in definition.nodes)
         self._targets: dict[tuple[str, str], list[str]] = {}
         for edge in definition.edges:
             handle = edge.source_handle or self.nodes[edge.source].data.ways_out()[0]

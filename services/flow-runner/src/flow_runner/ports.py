@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
 from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.plan import Plan
@@ -57,6 +58,13 @@ class Clock(Protocol):
 
     def share(self) -> float:
         """A random share from 0 to 1, for the jitter of a retry."""
+
+
+class ResumeAddresses(Protocol):
+    """Where a flow may be called while it waits."""
+
+    def address(self, execution_id: UUID, callback_id: UUID) -> str:
+        """The whole address; always the same for a callback."""
 
 
 class Flows(Protocol):

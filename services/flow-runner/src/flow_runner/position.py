@@ -5,16 +5,18 @@ a body has ended; an edge of the body that leads back to it ends the path it is 
 the stack is as low as it was at its beginning.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
+from filas import identity
 from filas.errors import PermanentError
 from filas.flows.definition import Node
 from filas.models import ClaimedExecution
 from flow_runner.plan import Plan
-from flow_runner.ports import Flows, Secrets
+from flow_runner.ports import Flows, ResumeAddresses, Secrets
 from flow_runner.scope import ExecutionScope, TurnScope
 from flow_runner.state import CallFrame, LoopFrame, Pending, State, begin_anew, decode
 
@@ -27,9 +29,19 @@ _MAX_PINNED = 64
 class Position:
     """`plan` and `scope` are those of the flow that the next node belongs to."""
 
-    def __init__(self, claimed: ClaimedExecution, plan: Plan, state: State, flows: Flows, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        claimed: ClaimedExecution,
+        plan: Plan,
+        state: State,
+        flows: Flows,
+        secrets: Secrets,
+        addresses: ResumeAddresses,
+    ) -> None:
         self.state = state
         self.turn_scope = TurnScope(claimed, state.message)
+        self._addresses = addresses
+        self._execution_id = claimed.id
         self._flows = flows
         self._secrets = secrets
         self._plans = [plan]
@@ -67,6 +79,15 @@ class Position:
         if len(self._plans) == 1:
             return node_id
         return "/".join([frame.visit.node for frame in self.state.calls()] + [node_id])
+
+    def callback_id(self, node_id: str) -> UUID:
+        """The call that the node waits for, or will when it is visited next."""
+        place = self.place(node_id)
+        return identity.callback_id(self._execution_id, place, self.state.calls_awaited.get(place, 0))
+
+    def resume_address(self, node_id: str) -> str:
+        """Where that call is to be made."""
+        return self._addresses.address(self._execution_id, self.callback_id(node_id))
 
     @property
     def subflow_over(self) -> bool:
@@ -176,7 +197,10 @@ class Position:
 
     async def _scope_of(self, plan: Plan, state: State, webhook: dict[str, Any] | None) -> ExecutionScope:
         secrets: Mapping[str, str] = await self._secrets.revealed() if plan.uses_secrets else {}
-        return ExecutionScope(self.turn_scope, plan, state, secrets, webhook)
+        scope = ExecutionScope(self.turn_scope, plan, state, secrets, webhook)
+        if plan.awaits_calls:
+            scope.roots["execution"]["resumeUrls"] = _ResumeUrls(self, plan)
+        return scope
 
     async def _pinned(self) -> dict[str, int | None]:
         """The published version of every flow that may be called without naming one, also by the flows called."""
@@ -199,7 +223,28 @@ class Position:
         return pins
 
 
-def position_of(claimed: ClaimedExecution, plan: Plan, flows: Flows, secrets: Secrets) -> Position:
+class _ResumeUrls(Mapping[str, str]):
+    """`execution.resumeUrls`: an address is made when a template asks for it."""
+
+    def __init__(self, position: Position, plan: Plan) -> None:
+        self._position = position
+        self._node_ids = [node.id for node in plan.nodes.values() if node.data.awaits_call()]
+
+    def __getitem__(self, node_id: str) -> str:
+        if node_id not in self._node_ids:
+            raise KeyError(node_id)
+        return self._position.resume_address(node_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._node_ids)
+
+    def __len__(self) -> int:
+        return len(self._node_ids)
+
+
+def position_of(
+    claimed: ClaimedExecution, plan: Plan, flows: Flows, secrets: Secrets, addresses: ResumeAddresses
+) -> Position:
     """Where the turn goes on; with the reply, if one has ended the wait. `resume` comes before anything else."""
     if claimed.state is not None:
         state = decode(claimed.state)
@@ -211,4 +256,6 @@ def position_of(claimed: ClaimedExecution, plan: Plan, flows: Flows, secrets: Se
         state.message = msgspec.json.decode(claimed.reply).get("message") or {}
         if state.pending is not None:
             state.pending.reply = state.message
-    return Position(claimed, plan, state, flows, secrets)
+    if claimed.call is not None and state.pending is not None:
+        state.pending.call = msgspec.json.decode(claimed.call)
+    return Position(claimed, plan, state, flows, secrets, addresses)

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from filas import identity
 from filas.models import (
@@ -43,6 +44,7 @@ class Progress:
         started: Visit | None = None,
         wake_at: datetime | None = None,
         awaits_reply: bool = False,
+        awaits_callback: UUID | None = None,
         error: ErrorDetail | None = None,
         output: Any = None,
     ) -> tuple[ExecutionStatus, datetime | None]:
@@ -72,6 +74,7 @@ class Progress:
             output=output,
             conversation_vars=self._scope.conversation_text() if changed else None,
             awaits_reply=awaits_reply and in_conversation,
+            awaits_callback=awaits_callback,
             starts=self._starts(status, error),
         )
         status = await self._store.checkpoint(self._claimed, checkpoint)

@@ -15,8 +15,8 @@ class Pending(msgspec.Struct, kw_only=True):
     """A visit that has begun and not ended: a wait, a retry, an effect that was announced, or a subflow.
 
     `reason` `effect`: the state was saved right before the effect, so one who finds it doesn't know whether
-    the effect has happened. `reply`: the message that has ended the wait. `memo`: what the node has left for
-    itself when it began to wait.
+    the effect has happened. `reply`: the message that has ended the wait, `call`: the call that has. `memo`:
+    what the node has left for itself when it began to wait.
     """
 
     node: str
@@ -27,6 +27,7 @@ class Pending(msgspec.Struct, kw_only=True):
     wake_at: datetime | None = None
     input: Any = None
     reply: dict[str, Any] | None = None
+    call: dict[str, Any] | None = None
     memo: Any = None
 
 
@@ -64,7 +65,8 @@ class State(msgspec.Struct, kw_only=True):
     `stack` holds the nodes that are still to be visited, the next one last; `seq` counts the steps. `frames`
     are the loops and subflows under way, the innermost last; `vars`, `outputs` and `visits` are those of the
     innermost subflow. `outputs` keeps only what some template of the flow looks at. `pins`: the version that each
-    subflow without one has for this execution; None: it was not published. `message`: the last reply that the
+    subflow without one has for this execution; None: it was not published. `calls_awaited`
+    counts how often each node has waited for a call. `message`: the last reply that the
     execution went on with; None: the one that started it is the last.
     """
 
@@ -78,6 +80,7 @@ class State(msgspec.Struct, kw_only=True):
     message: dict[str, Any] | None = None
     frames: list[Frame] = msgspec.field(default_factory=list)
     pins: dict[str, int | None] = msgspec.field(default_factory=dict)
+    calls_awaited: dict[str, int] = msgspec.field(default_factory=dict)
 
     def calls(self) -> list[CallFrame]:
         """The subflows under way, the innermost last."""
@@ -98,7 +101,7 @@ _decoder = msgspec.json.Decoder(State)
 
 def encode(state: State) -> str:
     """The state as JSON text. It has the version of the oldest engine that can go on from it."""
-    state.version = 2 if state.frames or state.pins else 1
+    state.version = 2 if state.frames or state.pins or state.calls_awaited else 1
     return msgspec.json.encode(state).decode()
 
 

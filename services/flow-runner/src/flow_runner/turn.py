@@ -24,6 +24,7 @@ from flow_runner import retrying
 from flow_runner.budget import Budget
 from flow_runner.nodes.visit import (
     Call,
+    Callback,
     Done,
     Finish,
     NodeFailure,
@@ -155,8 +156,14 @@ class Turn:
             now=now,
             time_limit_s=min(call_s, max((self._deadline - now).total_seconds(), 0.05)),
             pending=pending,
+            callback=self._callback(node),
             loop=self._position.active_loop(node.id) if pending is None else None,
         )
+
+    def _callback(self, node: Node) -> Callback | None:
+        if not node.data.awaits_call():
+            return None
+        return Callback(self._position.callback_id(node.id), self._position.resume_address(node.id))
 
     async def _run_node(self, visit: Visit, node: Node) -> None:
         runner = self._runners[node.type]
@@ -182,7 +189,9 @@ class Turn:
             self._progress.notifications += outcome.notifications
             self._steps.waits(visit)
             wake_at = min(outcome.until or self._deadline, self._deadline)
-            await self._save(outcome.status, wake_at=wake_at, awaits_reply=outcome.awaits_reply)
+            await self._save(
+                outcome.status, wake_at=wake_at, awaits_reply=outcome.awaits_reply, awaits_callback=outcome.callback_id
+            )
         elif isinstance(outcome, Repeat):
             item = {"index": outcome.index, "item": outcome.items[outcome.index]}
             self._steps.ends(visit, self._now(), "succeeded", "loop", item)
@@ -197,6 +206,8 @@ class Turn:
         """Leaves the node by `done.handle`: the nodes behind it come next, before what was to come anyway."""
         state = self._state
         state.pending = None
+        if visit.callback is not None:
+            state.calls_awaited[visit.place] = state.calls_awaited.get(visit.place, 0) + 1
         status: StepStatus = "failed" if error else "succeeded"
         shown = done.output if done.shown is msgspec.UNSET else done.shown
         handle, targets = done.handle, self._position.plan.targets(node.id, done.handle)

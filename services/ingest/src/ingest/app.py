@@ -17,6 +17,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
 from filas.secrets import SecretBox
 from filas.settings import IngestServeSettings
@@ -42,6 +43,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
             stores.database,
             stores.redis,
             lambda secret: box.reveal(secret, environ),
+            ResumeTokens(settings.secrets.filas_secret_key.reveal()),
             trusted_proxies=settings.trusted_proxies,
             limits=Limits(
                 requests_per_address=settings.rate_limit_per_ip,

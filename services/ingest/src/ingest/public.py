@@ -1,21 +1,27 @@
-"""The public listener: `/webhooks/{path}`, and nothing else."""
+"""The public listener: `/webhooks/{path}` and `/resume/{token}`, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from filas.queue.connection import Redis
 from filas.queue.producer import Producer
+from filas.repository.callbacks import CallbackRepository
 from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
+from filas.resume_tokens import PATH, ResumeTokens
 from filas.setting_types import Network
 from ingest.accept import Acceptor
+from ingest.answer import Answer
 from ingest.client_address import ClientAddress
 from ingest.directory import WebhookDirectory
 from ingest.guard import AddressGuard
 from ingest.listener import REQUEST_TIMEOUT_S, Listener
 from ingest.rate_limit import RateLimiter
 from ingest.receive import BODY_TIMEOUT_S, Receiver
+from ingest.request import Request
+from ingest.resume import Resumer
 from ingest.verify.scheme import Reveal
 from ingest.windows import RedisWindows
 
@@ -52,21 +58,27 @@ def build_public(
     database: Database,
     redis: Redis,
     reveal: Reveal,
+    tokens: ResumeTokens,
     *,
     trusted_proxies: Sequence[Network] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Public:
     """The public listener over these stores, within a running event loop."""
     directory = WebhookDirectory(WebhookRepository(database), reveal)
-    acceptor = Acceptor(EventRepository(database), Producer(redis, retry_for_s=ENQUEUE_RETRY_S))
+    producer = Producer(redis, retry_for_s=ENQUEUE_RETRY_S)
+    acceptor = Acceptor(EventRepository(database), producer)
     limiter = RateLimiter(RedisWindows(redis))
     guard = AddressGuard(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
-    receiver = Receiver(
-        directory, acceptor, limiter, guard, ClientAddress(trusted_proxies), body_timeout_s=limits.body_timeout_s
+    addresses = ClientAddress(trusted_proxies)
+    receiver = Receiver(directory, acceptor, limiter, guard, addresses, body_timeout_s=limits.body_timeout_s)
+    resumer = Resumer(
+        CallbackRepository(database), producer, tokens, guard, addresses, body_timeout_s=limits.body_timeout_s
     )
-    listener = Listener(
-        receiver.handle, max_connections=limits.max_connections, request_timeout_s=limits.request_timeout_s
-    )
+
+    def handle(http: Request) -> Coroutine[Any, Any, Answer]:
+        return resumer.handle(http) if http.target.startswith(PATH) else receiver.handle(http)
+
+    listener = Listener(handle, max_connections=limits.max_connections, request_timeout_s=limits.request_timeout_s)
     return Public(listener, directory, acceptor)

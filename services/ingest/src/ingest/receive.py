@@ -14,6 +14,7 @@ from ingest import refusals, request
 from ingest.accept import Acceptor, NotStorable, receipt_of
 from ingest.answer import Answer
 from ingest.arrivals import Reader
+from ingest.bodies import read_body
 from ingest.client_address import UNKNOWN, ClientAddress
 from ingest.directory import ReadyWebhook, WebhookDirectory
 from ingest.guard import AddressGuard
@@ -83,8 +84,7 @@ class Receiver:
             return await self._shake_hands(handshake, ready, address)
         if http.method not in ready.methods:
             raise refusals.wrong_method(ready.allow)
-        body = http.body_at_hand(ready.webhook.max_body_bytes)
-        presented.body = await self._read(http, ready) if body is None else body
+        presented.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
         reason = scheme.refusal(presented)
         if reason is not None:
             await self._count_failure(ready, address, reason)
@@ -109,16 +109,6 @@ class Receiver:
         if not self._directory.is_loaded:
             raise refusals.unavailable("not-loaded", "the webhooks have not been read yet")
         raise refusals.unknown_webhook()
-
-    async def _read(self, http: request.Request, ready: ReadyWebhook) -> bytes:
-        try:
-            return await http.read(ready.webhook.max_body_bytes, self._body_timeout_s)
-        except request.BodyTooLarge:
-            raise refusals.too_large(ready.webhook.max_body_bytes) from None
-        except request.BodyTooSlow:
-            raise Refusal(408, "too-slow", "the body took too long to arrive", closes=True) from None
-        except request.BodyBroken:
-            raise Refusal(400, "broken", "the body could not be read to its end", closes=True) from None
 
     async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
         if handshake.status != 200:

@@ -17,7 +17,8 @@ def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
     draft = read_draft(raw, report)
     _check_ids(draft, report)
     _check_head(draft.head, report)
-    names = Names(variables=_declared(raw), nodes=set(draft.ids))
+    waits = {each.node.id for each in draft.nodes if each.node.data.awaits_call()}
+    names = Names(variables=_declared(raw), nodes=set(draft.ids), waits=waits)
     inside = loops.item_names(draft)
     for node in draft.nodes:
         _check_node(node, msgspec.structs.replace(names, loop=inside.get(node.node.id, ())))

@@ -10,7 +10,7 @@ from filas.flows.templates import Reference
 _MEMBERS: dict[str, tuple[str, ...]] = {
     "webhook": ("body", "headers", "queryParams", "method", "webhookId"),
     "conversation": ("contact", "text", "channel", "id", "vars"),
-    "execution": ("id", "flowId", "version"),
+    "execution": ("id", "flowId", "version", "resumeUrls"),
 }
 _OF_NODE = ("output", "error")
 
@@ -20,6 +20,8 @@ class Names(msgspec.Struct, frozen=True):
 
     variables: Collection[str]
     nodes: Collection[str]
+    waits: Collection[str] = ()
+    """The nodes that wait for a call."""
     loop: Collection[str] = ()
     """What is under `loop` where the template stands; empty outside of every loop."""
 
@@ -40,10 +42,16 @@ class Names(msgspec.Struct, frozen=True):
             return None
         if root == "nodes":
             return self._node(member, inner)
-        if root in _MEMBERS and member not in _MEMBERS[str(root)]:
-            return f"unknown name '{root}.{member}'; known are {', '.join(_MEMBERS[str(root)])}"
-        name = member if root == "vars" else inner if (root, member) == ("conversation", "vars") else None
-        return self._variable(name)
+        if root in _MEMBERS:
+            return self._member(str(root), member, inner)
+        return self._variable(member)
+
+    def _member(self, root: str, member: str | int, inner: str | int | None) -> str | None:
+        if member not in _MEMBERS[root]:
+            return f"unknown name '{root}.{member}'; known are {', '.join(_MEMBERS[root])}"
+        if member == "resumeUrls" and inner is not None and inner not in self.waits:
+            return f"'{inner}' is no node that waits for a call (webhook, mode wait)"
+        return self._variable(inner) if (root, member) == ("conversation", "vars") else None
 
     def _node(self, name: str | int, inner: str | int | None) -> str | None:
         if name not in self.nodes:

@@ -47,7 +47,8 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     `conversation_vars` are the conversation's variables (JSON text of an object), None without a conversation.
     `start_state` is the position of another execution from which this one begins, None where it begins at
     `node_id` (empty: where the flow does). `reply` is the trigger (JSON text) of the message that has ended the
-    wait, until the next checkpoint. `claimed_at` is the time by the clock that decides what is due.
+    wait, and `call` (JSON text) the call, until the next checkpoint. `claimed_at` is the time by the clock that
+    decides what is due.
     """
 
     id: UUID
@@ -70,6 +71,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     claimed_at: datetime | None = None
     start_state: str | None = None
     reply: str | None = None
+    call: str | None = None
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -117,9 +119,9 @@ class Checkpoint(Record, frozen=True, kw_only=True):
 
     `status` `running` keeps the lease. `queued` and `retrying` give it up, to go on in the same turn; a
     waiting one starts the next turn; a final one ends the execution. `wake_at` belongs to waiting-timer and
-    retrying. `awaits_reply`: a message of the conversation ends the wait. `state` replaces the saved position,
-    also when it is None. `conversation_vars` (JSON text of an object) replaces the variables of the
-    execution's conversation; None leaves them.
+    retrying. `awaits_reply`: a message of the conversation ends the wait; `awaits_callback`: that call does.
+    `state` replaces the saved position, also when it is None. `conversation_vars` (JSON text of an object)
+    replaces the variables of the execution's conversation; None leaves them.
     """
 
     execution_id: UUID
@@ -133,6 +135,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     output: Any = None
     conversation_vars: str | None = None
     awaits_reply: bool = False
+    awaits_callback: UUID | None = None
     starts: list[FollowingExecution] = msgspec.field(default_factory=list)
 
 

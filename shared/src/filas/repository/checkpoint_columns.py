@@ -16,6 +16,7 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
         *_steps([(execution_id, step) for (execution_id, _), step in steps.items()]),
         *_notifications([notification for one in checkpoints for notification in one.notifications]),
         *_starts([(one.execution_id, following) for one in checkpoints for following in one.starts]),
+        [one.awaits_callback for one in checkpoints],
     ]
 
 

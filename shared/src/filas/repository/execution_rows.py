@@ -58,6 +58,7 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         claimed_at=row["claimed_at"],
         start_state=row["start_state"],
         reply=row["reply"],
+        call=row["call"],
     )
 
 

@@ -64,7 +64,7 @@ select null, event_id, null, null, null, null, null, null, false from missing"""
 # The turn and the state decide who claims; the fence makes sure of it afterwards. Whoever asks for a message that
 # has resumed another execution asks for that one. A message in whose conversation an execution waits for a reply is
 # not claimed: RESUME_MANY hands it over first. What could not be claimed comes back as the statement saw it:
-# `seen_…`.
+# `seen_…`. One that has waited for a call takes it, or closes its address: whoever calls later is told so.
 CLAIM_MANY: Final = """
 with given as (
     select a.id as asked_id, a.turn as asked_turn, coalesce(m.resumed_id, a.id) as id,
@@ -81,7 +81,8 @@ with given as (
     where (e.status = 'queued'
             or (e.status = 'running' and e.lease_until <= clock_timestamp())
             or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
-                and e.wake_at <= clock_timestamp()))
+                and e.wake_at <= clock_timestamp())
+            or (e.status = 'waiting-callback' and exists (select from callbacks k where k.id = e.awaits_callback)))
         and not (e.carries_message and e.fence = 0 and not e.cancel_requested and exists (
             select from executions w where w.conversation_id = e.conversation_id
                 and w.awaits_reply_since is not null and w.ended_at is null))
@@ -99,8 +100,13 @@ with given as (
         deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
     from held h where e.id = h.id
     returning e.*, h.status as status_before
+), called as (
+    insert into callbacks (id, execution_id, taken_at)
+    select awaits_callback, id, now() from claimed where awaits_callback is not null
+    on conflict (id) do update set taken_at = coalesce(callbacks.taken_at, now())
+    returning id, payload
 )
-select a.asked_id, a.asked_turn, c.*, v.vars, r.trigger as reply, clock_timestamp() as claimed_at,
+select a.asked_id, a.asked_turn, c.*, v.vars, r.trigger as reply, k.payload as call, clock_timestamp() as claimed_at,
     seen.status as seen_status, seen.turn = a.turn as seen_turn,
     seen.carries_message and seen.fence = 0 as seen_message,
     extract(epoch from coalesce(seen.lease_until, seen.wake_at) - clock_timestamp())::float8 as seen_wait_s
@@ -108,6 +114,7 @@ from asked a
     left join claimed c on c.id = a.id and c.turn = a.turn and a.first
     left join conversations v on v.id = c.conversation_id
     left join executions r on r.id = c.reply_id
+    left join called k on k.id = c.awaits_callback
     left join executions seen on seen.id = a.id and c.id is null"""
 
 # $1: executions that carry a message and have not begun. Each that finds an execution waiting for a reply in its
@@ -147,17 +154,18 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$9: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that they start,
-# each in its parent's conversation and its flow's published version; without one it is not started. A wait or a
+# $1-$9 and $35: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that they
+# start, each in its parent's conversation and its flow's published version; without one it is not started. A wait or a
 # retry of what is to be cancelled is not begun. A turn ends where a wait begins: who goes on at once, or tries again,
 # does so in the job that it has. `repeated`: a checkpoint with this fence has already ended the lease, and nobody has
 # claimed since: its answer was lost on the way.
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
-        $8::json[], $9::boolean[]) as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply)
+        $8::json[], $9::boolean[], $35::uuid[])
+        as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback)
 ), locked as (
-    select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply,
+    select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback,
         case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
@@ -178,6 +186,7 @@ with written as (
         wake_at = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then least(l.wake_at, e.deadline_at) end,
         awaits_reply_since = case when l.awaits_reply and l.status like 'waiting-%' then now() end,
+        awaits_callback = l.awaits_callback,
         reply_id = null,
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
@@ -230,9 +239,13 @@ from written w
 DUE: Final = """
 with woken as (
     select id from executions where wake_at <= now() order by wake_at limit $1 for update skip locked
+), called as (
+    select e.id from callbacks k join executions e on e.id = k.execution_id and e.awaits_callback = k.id
+    where k.taken_at is null and e.status = 'waiting-callback'
+    limit $1 for update of e skip locked
 )
 update executions e set status = 'queued', ready_at = now(), wake_at = null
-from woken where e.id = woken.id
+from (select id from woken union select id from called) due where e.id = due.id
 returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact"""
 
 NEXT_WAKE: Final = "select min(wake_at) from executions where wake_at is not null"

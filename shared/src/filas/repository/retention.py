@@ -61,6 +61,8 @@ with chunk as (
     delete from executions e using chunk c where e.id = c.id and c.done returning e.id
 ), gone_steps as (
     delete from steps s using gone g where s.execution_id = g.id
+), gone_callbacks as (
+    delete from callbacks k using gone g where k.execution_id = g.id
 )
 select (select count(*) from chunk) as seen, (select count(*) from gone) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""

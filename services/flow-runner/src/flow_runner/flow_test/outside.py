@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -22,6 +23,14 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class TestAddresses:
+    """Addresses that lead nowhere."""
+
+    def address(self, execution_id: UUID, callback_id: UUID) -> str:
+        del execution_id  # A test run has none.
+        return f"https://test-run.invalid/resume/{callback_id}"
 
 
 class RecordedOutside:

@@ -21,7 +21,7 @@ from flow_runner.budget import Budget
 from flow_runner.engine import Engine
 from flow_runner.flow_test.clock import JumpingClock
 from flow_runner.flow_test.memory import MemoryExecution
-from flow_runner.flow_test.outside import RecordedOutside
+from flow_runner.flow_test.outside import RecordedOutside, TestAddresses
 from flow_runner.plan import Plan
 from flow_runner.ports import Flows, Secrets
 from flow_runner.registry import RUNNERS
@@ -51,7 +51,7 @@ class FlowTest:
         self._outside = RecordedOutside(job.answers)
         self._execution = MemoryExecution(job, self._plan, self._started)
         runners = self._outside.watch(RUNNERS)
-        self._engine = Engine(self._execution, self._outside, secrets, self._clock, flows, runners)
+        self._engine = Engine(self._execution, self._outside, secrets, self._clock, flows, TestAddresses(), runners)
         self._replies = list(job.replies)
 
     async def run(self) -> FlowTestResult:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -19,7 +20,8 @@ class Visit:
 
     A node sets `input`, its resolved configuration, as soon as it knows it: the trace shows it whatever
     happens next. `pending` is what an earlier try of the same visit left. `place` names the node in traces: with
-    the nodes of the subflows that it lies in. `loop` is the loop that this visit goes on with, `returned` what the
+    the nodes of the subflows that it lies in. `callback` is there
+    where the node waits for a call. `loop` is the loop that this visit goes on with, `returned` what the
     visit's subflow has come back with.
     """
 
@@ -36,9 +38,18 @@ class Visit:
     now: datetime
     time_limit_s: float
     pending: Pending | None = None
+    callback: "Callback | None" = None
     loop: LoopFrame | None = None
     returned: "Returned | None" = None
     input: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """The call that a visit waits for, and where it is to be made."""
+
+    id: UUID
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,7 @@ class Wait:
     execution holds no worker, and has `status`. Without `until` it waits as long as the execution may take.
 
     `memo` is what the node needs to know when it goes on, found again in `visit.pending.memo`; the
-    notifications go out with the checkpoint that begins the wait.
+    notifications go out with the checkpoint that begins the wait. The call of `callback_id` ends it, too.
     """
 
     until: datetime | None = None
@@ -75,6 +86,7 @@ class Wait:
     status: Literal["waiting-timer", "waiting-input", "waiting-callback"] = "waiting-timer"
     memo: Any = None
     notifications: list[NewNotification] = field(default_factory=list)
+    callback_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,40 @@
-"""Runs `webhook`: the trigger shows what came in, `send` makes a signed call."""
+"""Runs `webhook`: the trigger shows what came in, `send` makes a signed call, `wait` waits for one."""
 
+from datetime import timedelta
 from typing import Any
 
 from filas import standard_webhooks
 from filas.flows import templates
 from filas.flows.nodes.webhook import WebhookData
 from flow_runner.nodes import calling
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
 from flow_runner.trace import HIDDEN, headers_shown
 
 SEND_TIMEOUT_S = 15.0
 
 
-async def _run(visit: Visit) -> Done:
+async def _run(visit: Visit) -> Done | Wait:
     data: WebhookData = visit.data
+    if data.mode == "wait":
+        return _wait(visit, data)
     return await _send(visit, data) if data.mode == "send" else _trigger(visit)
+
+
+def _wait(visit: Visit, data: WebhookData) -> Done | Wait:
+    """The call may have come before: whoever knows the address may use it from the execution's beginning."""
+    pending, callback = visit.pending, visit.callback
+    if callback is None:
+        raise NodeFailure("wait", "the node has no address to be called at")
+    visit.input = {"mode": "wait", "url": callback.address}
+    if pending is not None and pending.call is not None:
+        call = pending.call
+        return Done(call, shown={**call, "headers": headers_shown(call.get("headers") or {})})
+    until = pending.wake_at if pending is not None and pending.reason == "wait" else None
+    if until is not None and until <= visit.now:
+        return Done({"body": None, "headers": {}, "queryParams": {}}, "timeout")
+    if until is None and data.timeout_ms is not None:
+        until = visit.now + timedelta(milliseconds=data.timeout_ms)
+    return Wait(until, status="waiting-callback", callback_id=callback.id)
 
 
 def _trigger(visit: Visit) -> Done:

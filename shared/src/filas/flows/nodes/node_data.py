@@ -65,6 +65,10 @@ class NodeData(Part, frozen=True, kw_only=True):
         """True when a flow begins here."""
         return False
 
+    def awaits_call(self) -> bool:
+        """True when a visit ends as somebody calls the node's address."""
+        return False
+
     def repeats(self) -> str | None:
         """The name of the item, of a node that repeats what its way out `loop` leads to."""
         return None

@@ -1,10 +1,11 @@
-"""`webhook`: where a flow begins, or a signed webhook to somebody else."""
+"""`webhook`: where a flow begins, a signed webhook to somebody else, or the wait for somebody's call."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from filas.flows import limits
 from filas.flows.nodes.api import Method, check_url
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
@@ -14,7 +15,8 @@ _SEND_FIELDS = ("url", "headers", "body", "secret")
 
 class WebhookData(FallibleData, frozen=True, kw_only=True):
     """`trigger` has no more fields; `send` posts `body` to `url`, signed with `secret` where one is given
-    (Standard Webhooks, `whsec_…`)."""
+    (Standard Webhooks, `whsec_…`); `wait` waits until its single-use address is called, for `timeout_ms` where that is
+    given, else as long as the execution may take."""
 
     mode: Literal["trigger", "send", "wait"]
     url: str | None = None
@@ -22,9 +24,11 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
     headers: dict[str, str] | None = None
     body: Any = None
     secret: str | None = None
-    timeout_ms: Annotated[int, Meta(ge=1)] | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=limits.DELAY_MAX_MS)] | None = None
 
     def ways_out(self) -> tuple[str, ...]:
+        if self.mode == "wait":
+            return ("out", "timeout")
         return FallibleData.ways_out(self) if self.mode == "send" else ("out",)
 
     def templates(self) -> Iterable[tuple[str, object]]:
@@ -33,19 +37,22 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
             yield f"headers.{name}", text
 
     def check(self, add: Add) -> None:
-        if self.mode == "wait":
-            add("mode", "waiting for a call is not supported by this version")
-            return
         if self.mode == "send":
             if self.url is None:
                 add("url", "is required")
             else:
                 check_url(self.url, add)
-        for field in _SEND_FIELDS if self.mode == "trigger" else ():
+        for field in _SEND_FIELDS if self.mode != "send" else ():
             if getattr(self, field) is not None:
                 add(field, "goes with mode send")
-        if self.timeout_ms is not None:
+        if self.timeout_ms is not None and self.mode != "wait":
             add("timeoutMs", "goes with mode wait")
+
+    def waits(self) -> bool:
+        return self.mode == "wait"
+
+    def awaits_call(self) -> bool:
+        return self.mode == "wait"
 
     def starts(self) -> bool:
         return self.mode == "trigger"

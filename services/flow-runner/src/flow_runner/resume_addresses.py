@@ -1,0 +1,16 @@
+"""Where executions wait to be called."""
+
+from uuid import UUID
+
+from filas.resume_tokens import PATH, ResumeTokens
+
+
+class PublicAddresses:
+    """Addresses of ingest's public listener, which the outside knows as `public_url`."""
+
+    def __init__(self, public_url: str, tokens: ResumeTokens) -> None:
+        self._base = public_url.rstrip("/") + PATH
+        self._tokens = tokens
+
+    def address(self, execution_id: UUID, callback_id: UUID) -> str:
+        return self._base + self._tokens.make(execution_id, callback_id)

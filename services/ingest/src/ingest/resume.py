@@ -1,0 +1,144 @@
+"""`/resume/{token}`: somebody calls the address at which an execution waits.
+
+`POST` is the call. `GET` shows a page with a button, because whatever looks at links before people do (mail filters,
+previews) would call in their place.
+"""
+
+import functools
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from filas.errors import StoreUnavailable, Unstorable
+from filas.jobs import FlowJob
+from filas.logs import get_logger
+from filas.metrics import RESUME_CALLS
+from filas.queue.producer import Producer
+from filas.repository.callbacks import CallbackRepository, ReceivedCall
+from filas.resume_tokens import PATH, ResumeTokens
+from filas.web import PROBLEM_JSON, problem_document
+from ingest import content, refusals, request, resume_page
+from ingest.answer import Answer
+from ingest.bodies import read_body
+from ingest.client_address import UNKNOWN, ClientAddress
+from ingest.conversation import group_of
+from ingest.guard import AddressGuard
+from ingest.refusals import Refusal
+
+log = get_logger(__name__)
+
+MAX_BODY_BYTES: Final = 256 * 1024
+"""An execution holds 1 MiB at most, and the call is a part of it."""
+
+_HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
+_PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Resumer:
+    """Handles every request below `/resume/`."""
+
+    callbacks: CallbackRepository
+    producer: Producer
+    tokens: ResumeTokens
+    guard: AddressGuard
+    addresses: ClientAddress
+    body_timeout_s: float
+
+    async def handle(self, http: request.Request) -> Answer:
+        """Answer one request; what is refused is a problem document, or a page where a person looks at it."""
+        try:
+            return await self._answer(http)
+        except Refusal as refusal:
+            RESUME_CALLS.labels(refusal.reason).inc()
+            return self._refused(http, refusal)
+        except Exception as error:  # the last resort: whoever called comes again, and the log says why
+            log.error("resume.failed", method=http.method, exc_info=error)
+            return self._refused(http, Refusal(500, "error", "the error has been logged"))
+
+    async def _answer(self, http: request.Request) -> Answer:
+        address = http.remote or UNKNOWN
+        if self.addresses.believes:
+            address = self.addresses.of(address, http.headers.getall("X-Forwarded-For", ()))
+        if self.guard.watches:
+            await self.guard.admit(address)
+        named = self.tokens.read(http.path[len(PATH) :])
+        if named is None:
+            await self.guard.failed(address, "resume", "token")
+            raise Refusal(404, "unknown", "there is no such address")
+        if http.method in ("GET", "HEAD"):
+            RESUME_CALLS.labels("page").inc()
+            return self._page(http, 200, "ask")
+        if http.method != "POST":
+            raise Refusal(405, "method", "this address takes POST", {"Allow": "GET, HEAD, POST"})
+        return await self._call(http, *named)
+
+    async def _call(self, http: request.Request, execution_id: UUID, callback_id: UUID) -> Answer:
+        body = await read_body(http, MAX_BODY_BYTES, self.body_timeout_s)
+        try:
+            received = await self.callbacks.receive(callback_id, execution_id, _payload(http, body))
+        except StoreUnavailable:
+            raise refusals.unavailable("store", "the call can't be kept at present") from None
+        except Unstorable:
+            raise Refusal(400, "unstorable", "the call holds what can't be stored") from None
+        if received.outcome == "repeated":
+            raise Refusal(409, "repeated", "this address has been called already: it counts once")
+        if received.outcome == "over":
+            raise Refusal(410, "over", "nobody waits for this call any more")
+        await self._wake(received)
+        RESUME_CALLS.labels("accepted").inc()
+        if _is_for_a_person(http):
+            return self._page(http, 200, "done")
+        return Answer(200, _encode({"status": "accepted"}), headers=_PRIVATE)
+
+    async def _wake(self, received: ReceivedCall) -> None:
+        """The call is kept: without this job, the timers of a flow-runner find it."""
+        waiting = received.waiting
+        if waiting is None:
+            return
+        job = FlowJob(execution_id=waiting.id, turn=waiting.turn, flow_id=waiting.flow_id, reason="resume")
+        group = group_of(waiting.channel, waiting.contact) if waiting.channel and waiting.contact else None
+        try:
+            await self.producer.add_flow_job(job, group=group)
+        except StoreUnavailable as error:
+            log.warning("resume.not_woken", execution_id=str(waiting.id), reason=error.reason)
+
+    def _refused(self, http: request.Request, refusal: Refusal) -> Answer:
+        if _is_for_a_person(http) and refusal.reason in resume_page.REASONS:
+            return self._page(http, refusal.status, refusal.reason)
+        document = problem_document(refusal.status, HTTPStatus(refusal.status).phrase, refusal.detail)
+        return Answer(refusal.status, document, PROBLEM_JSON, {**_PRIVATE, **refusal.headers}, closes=refusal.closes)
+
+    def _page(self, http: request.Request, status: int, which: str) -> Answer:
+        page = resume_page.page(which, http.headers.get("Accept-Language", ""))
+        return Answer(status, page, "text/html; charset=utf-8", {**_PRIVATE, **resume_page.HEADERS})
+
+
+def _payload(http: request.Request, body: bytes) -> str:
+    """The call as the flow sees it, in JSON. Raises Refusal."""
+    content_type = request.storable(http.headers.get("Content-Type", ""))[:255]
+    try:
+        document = content.read(content_type, body).document if body else None
+        return _encode(
+            {
+                "body": document,
+                "headers": request.stored_headers(http.headers, _HIDDEN_HEADERS),
+                "queryParams": request.stored_query(http.query),
+            }
+        ).decode()
+    except (content.UnreadableBody, UnicodeError, RecursionError, msgspec.MsgspecError, OverflowError) as error:
+        raise Refusal(400, "unreadable", f"the body can't be read: {error}") from None
+
+
+@functools.lru_cache(maxsize=64)
+def _wants_html(accept: str) -> bool:
+    return "text/html" in accept.lower()
+
+
+def _is_for_a_person(http: request.Request) -> bool:
+    return _wants_html(http.headers.get("Accept", "")[:200])
