@@ -1,5 +1,6 @@
 """Ids of rows: time-ordered where nothing determines them, derived where a retry must find the same one."""
 
+import datetime
 import hashlib
 import os
 import time
@@ -48,6 +49,11 @@ def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
 def error_execution_id(execution: uuid.UUID) -> uuid.UUID:
     """The id of the execution of the error flow that a failed execution starts."""
     return derived_id("error-execution", str(execution))
+
+
+def scheduled_execution_id(schedule: str, tick: datetime.datetime) -> uuid.UUID:
+    """The id of the execution that a schedule starts at its `tick`."""
+    return derived_id("scheduled-execution", schedule, tick.astimezone(datetime.UTC).isoformat())
 
 
 def notification_id(execution: uuid.UUID, seq: int, part: int = 1) -> uuid.UUID:

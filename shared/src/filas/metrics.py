@@ -113,6 +113,21 @@ STEPS = Counter(
 FENCES_LOST = Counter(
     "filas_fences_lost_total", "Writes that were refused because another worker holds the execution", registry=REGISTRY
 )
+SCHEDULE_RUNS = Counter(
+    "filas_schedule_runs_total", "Ticks of schedules by outcome: started, failed", ["outcome"], registry=REGISTRY
+)
+SCHEDULE_MISFIRES = Counter(
+    "filas_schedule_misfires_total",
+    "How often a schedule was found to have missed ticks, by what it then does: skip, run-once, catch-up",
+    ["misfire"],
+    registry=REGISTRY,
+)
+SCHEDULE_LAG = Histogram(
+    "filas_schedule_lag_seconds",
+    "From a schedule's tick until its execution was written",
+    buckets=_SLOW,
+    registry=REGISTRY,
+)
 
 # ---- notifier --------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import ResumeTokens
@@ -127,6 +128,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         channels=ChannelRepository(database),
         secrets=SecretRepository(database),
         flows=FlowRepository(database),
+        schedules=ScheduleRepository(database),
         events=EventRepository(database),
         executions=ExecutionRepository(database),
         notifications=NotificationRepository(database),

@@ -42,6 +42,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     await api.put("/channels/console", {"type": "console"})
     await api.put("/secrets/shop", {"value": "s"})
     await api.put("/webhooks/orders", {"flowId": "greeting", "dedupe": {"path": "id"}})
+    await api.put("/schedules/daily", {"flowId": "greeting", "cron": "0 9 * * *"})
     event, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
     await tried(api, notification, succeeds=True)
@@ -54,6 +55,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "test-runs": [run.data["id"]],
         "channels": ["console"],
         "secrets": ["shop"],
+        "schedules": ["daily"],
         "flows": ["greeting"],
         "webhooks": ["orders"],
         "events": [str(event), handed.data["events"][0]["eventId"]],
@@ -76,6 +78,15 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                     parameter["schema"] = {"enum": known[kind]}
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}
+    document["components"]["schemas"]["ScheduleBody"]["properties"] |= {
+        "cron": {"enum": ["30 8 * * *"]},
+        "timezone": {"enum": ["America/Sao_Paulo"]},
+        "at": {"enum": [None]},
+        "startsAt": {"enum": [None, "2030-01-01T00:00:00Z"]},
+        "endsAt": {"enum": [None]},
+        "conversation": {"enum": [None]},
+        "id": {"enum": [None]},
+    }
     document["components"]["schemas"]["FlowTestBody"]["properties"] |= {
         "timeoutMs": {"enum": [0]},
         "nodeId": {"enum": [None, "hello"]},

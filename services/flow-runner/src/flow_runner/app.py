@@ -20,6 +20,7 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
@@ -33,6 +34,7 @@ from flow_runner.plans import Plans
 from flow_runner.resume_addresses import PublicAddresses
 from flow_runner.run_flow import RunFlow
 from flow_runner.run_flow_test import KEEP_RESULT_S, RunFlowTest
+from flow_runner.schedules import Schedules
 from flow_runner.timers import Timers
 from flow_runner.wall_clock import WallClock
 
@@ -69,6 +71,7 @@ class FlowRunner:
         run_flow = RunFlow(self.executions, plans, engine, clock, lambda: self.health.draining)
         test_flow = RunFlowTest(secrets, plans, clock)
         self._timers = Timers(rows, producer, clock.now)
+        self._schedules = Schedules(ScheduleRepository(database), producer)
         self._relay = Relay(redis, producer, ExecutionRelay(rows))
         self._worker = Worker(
             redis,
@@ -90,7 +93,12 @@ class FlowRunner:
         async with asyncio.TaskGroup() as group:
             beside = [
                 group.create_task(part)
-                for part in (self.executions.keep_leases(), self._timers.run(), self._relay.run())
+                for part in (
+                    self.executions.keep_leases(),
+                    self._timers.run(),
+                    self._schedules.run(),
+                    self._relay.run(),
+                )
             ]
             worker = group.create_task(self._worker.run())
             stopping = group.create_task(stop.wait())

@@ -1,8 +1,9 @@
-"""When a delay ends."""
+"""When a delay ends, and when a schedule begins a flow."""
 
 import datetime
 import functools
 import zoneinfo
+from collections.abc import Iterator
 
 import cronsim
 
@@ -22,13 +23,30 @@ def next_moment(expression: str, zone: str | None, after: datetime.datetime) -> 
     Raises ValueError when the expression or the zone is wrong, or no such moment comes.
     """
     try:
-        local = after.astimezone(_zone(zone or "UTC"))
-        upcoming: datetime.datetime = next(cronsim.CronSim(expression, local))
-        return upcoming.astimezone(datetime.UTC)
-    except (cronsim.CronSimError, zoneinfo.ZoneInfoNotFoundError, OSError) as error:
-        raise ValueError(f"no moment of {expression!r}: {error}") from None
+        return next(moments(expression, zone, after))
     except StopIteration:
         raise ValueError(f"{expression!r} names no moment in the next years") from None
+
+
+def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iterator[datetime.datetime]:
+    """The moments after `after` that the cron expression names in `zone` (UTC where None), in UTC, each once.
+
+    As Debian's cron has it for five fields: what names a minute of the hour that daylight saving time skips comes when
+    that hour has been skipped, and what names one of the hour that it repeats comes the first time only; a `*` in the
+    minutes or the hours, or a field of seconds, goes by the clock as it runs. Ends where none comes within decades.
+    Raises ValueError when the expression or the zone is wrong.
+    """
+    try:
+        upcoming = cronsim.CronSim(expression, after.astimezone(zone_of(zone or "UTC")))
+        last = after
+        # A moment of the repeated hour is found again from within its second half.
+        for found in upcoming:
+            moment = found.astimezone(datetime.UTC)
+            if moment > last:
+                last = moment
+                yield moment
+    except (cronsim.CronSimError, zoneinfo.ZoneInfoNotFoundError, OSError, OverflowError) as error:
+        raise ValueError(f"no moment of {expression!r}: {error}") from None
 
 
 def parse_moment(text: object) -> datetime.datetime:
@@ -45,5 +63,6 @@ def parse_moment(text: object) -> datetime.datetime:
 
 
 @functools.lru_cache(maxsize=256)
-def _zone(name: str) -> zoneinfo.ZoneInfo:
+def zone_of(name: str) -> zoneinfo.ZoneInfo:
+    """The IANA time zone of that name. Raises ZoneInfoNotFoundError, ValueError or OSError."""
     return zoneinfo.ZoneInfo(name)

@@ -32,6 +32,7 @@ from filas.models.notifications import (
     NotificationWithAttempts,
 )
 from filas.models.record import ErrorDetail, Page, Record
+from filas.models.schedules import DueTicks, Misfire, Schedule, ScheduleConversation, ScheduleWithRuns
 
 __all__ = [
     "FINAL_EXECUTION_STATUSES",
@@ -45,6 +46,7 @@ __all__ = [
     "DeliveryUpdate",
     "DueExecution",
     "DueNotification",
+    "DueTicks",
     "ErrorDetail",
     "Event",
     "EventReceipt",
@@ -59,6 +61,7 @@ __all__ = [
     "FlowVersion",
     "FollowingExecution",
     "JobState",
+    "Misfire",
     "NewDeadLetter",
     "NewEvent",
     "NewExecution",
@@ -71,6 +74,9 @@ __all__ = [
     "Page",
     "RateLimit",
     "Record",
+    "Schedule",
+    "ScheduleConversation",
+    "ScheduleWithRuns",
     "StepRecord",
     "StepStatus",
     "Webhook",

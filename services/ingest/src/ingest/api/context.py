@@ -14,6 +14,7 @@ from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.scaling import Bounds
@@ -39,6 +40,7 @@ class ApiContext:
     channels: ChannelRepository
     secrets: SecretRepository
     flows: FlowRepository
+    schedules: ScheduleRepository
     events: EventRepository
     executions: ExecutionRepository
     notifications: NotificationRepository

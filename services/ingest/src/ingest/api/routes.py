@@ -21,6 +21,7 @@ from ingest.api import (
     notifications,
     queues,
     scaling,
+    schedules,
     webhooks,
 )
 from ingest.api.context import ApiContext
@@ -36,6 +37,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *flow_tests.ROUTES,
     *webhooks.ROUTES,
     *channels.ROUTES,
+    *schedules.ROUTES,
     *flow_secrets.ROUTES,
     *acceptance.ROUTES,
     *events.ROUTES,

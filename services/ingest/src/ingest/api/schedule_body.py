@@ -1,0 +1,149 @@
+"""The body of a schedule: its types, and every field that is wrong in one answer."""
+
+import zoneinfo
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+
+from filas.flows.schedule import cron_problem, moments, zone_of
+from filas.models import ErrorDetail, Misfire, ScheduleConversation
+from ingest.api.identifiers import Identifier
+from ingest.api.reading import decoded, field_error
+from ingest.api.refusals import FieldError, invalid, invalid_field
+from ingest.api.table import Body
+
+MAX_TIMES = 1000
+MAX_INPUT_BYTES = 64 * 1024
+HOUR_MS = 3_600_000
+FIRST_YEAR, LAST_YEAR = 2000, 2200
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with an offset from UTC, or `Z`.")]
+
+
+class ScheduleBody(Body, frozen=True, kw_only=True):
+    """When a flow begins by itself: by `cron` in `timezone`, or at each of the times of `at`; one of the two.
+
+    Ticks before `startsAt` or after `endsAt` are none. `version` is the one published at the tick unless it says
+    otherwise. The flow sees `input` as `webhook.body`, and the tick as `webhook.headers["filas-scheduled-at"]`.
+    `conversation` lets it send to a contact. A tick that nobody was there to run is missed once it is
+    `misfireGraceMs` late: then `misfire` says whether missed ticks are left out (`skip`), have one run for all of them
+    (`run-once`), or a run each (`catch-up`, the newest `catchUpLimit`).
+
+    What an answer shows besides (`id`, `revision`, `nextRunAt` and so on) may be sent back; it changes nothing.
+    """
+
+    flow_id: Identifier
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
+    cron: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    timezone: Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="An IANA name.")] = "UTC"
+    at: Annotated[list[Moment], msgspec.Meta(min_length=1, max_length=MAX_TIMES)] | None = None
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
+    enabled: bool = True
+    input: Any = None
+    conversation: ScheduleConversation | None = None
+    misfire: Misfire = "run-once"
+    misfire_grace_ms: Annotated[int, msgspec.Meta(ge=1000, le=HOUR_MS)] = 60_000
+    catch_up_limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+    id: Identifier | None = None
+    revision: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    next_run_at: datetime | None = None
+    next_runs: list[datetime] | None = None
+    last_run_at: datetime | None = None
+    last_execution_id: UUID | None = None
+    last_error: ErrorDetail | None = None
+
+
+def read_schedule(raw: bytes) -> ScheduleBody:
+    """The body of a PUT: 400 for what is no JSON, else 422 with every field that is wrong."""
+    try:
+        document = decoded(raw, Any)
+    except msgspec.ValidationError as error:
+        raise invalid_field("", str(error)) from None
+    if not isinstance(document, dict):
+        raise invalid_field("", "Expected `object`")
+    errors, body = _converted(document)
+    if body is not None:
+        errors = _check(body)
+        if not errors:
+            return body
+    raise invalid(errors)
+
+
+def _converted(document: dict[str, Any]) -> tuple[list[FieldError], ScheduleBody | None]:
+    """Each field by itself, since a conversion of the whole ends at the first that is wrong."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(ScheduleBody)}
+    errors = [FieldError(field=name[:200], message="Object contains unknown field") for name in document
+              if name not in fields]  # fmt: skip
+    values: dict[str, Any] = {}
+    for name, field in fields.items():
+        if name not in document:
+            if field.required:
+                errors.append(FieldError(field=name, message="Object missing required field"))
+            continue
+        try:
+            values[field.name] = msgspec.convert(document[name], field.type)
+        except msgspec.ValidationError as error:
+            found = field_error(str(error))
+            separator = "" if not found.field or found.field.startswith("[") else "."
+            errors.append(FieldError(field=f"{name}{separator}{found.field}", message=found.message))
+    return errors, None if errors else ScheduleBody(**values)
+
+
+def _check(body: ScheduleBody) -> list[FieldError]:
+    """What the types alone don't say."""
+    errors = [*_check_moments(body)]
+    zone = _zone_problem(body.timezone)
+    if zone is not None:
+        errors.append(FieldError(field="timezone", message=zone))
+    if (body.cron is None) == (body.at is None):
+        errors.append(FieldError(field="cron", message="give `cron`, or the times in `at`, and not both"))
+    elif body.cron is not None:
+        problem = cron_problem(body.cron) or (_never(body.cron, body.timezone) if zone is None else None)
+        if problem is not None:
+            errors.append(FieldError(field="cron", message=problem))
+    talk = body.conversation
+    for name, text in (("channel", talk.channel), ("contact", talk.contact)) if talk else ():
+        if not 1 <= len(text) <= 200 or not text.isprintable():
+            errors.append(FieldError(field=f"conversation.{name}", message="from 1 to 200 printable characters"))
+    if _size(body.input) > MAX_INPUT_BYTES:
+        errors.append(FieldError(field="input", message=f"has {MAX_INPUT_BYTES} bytes at most"))
+    return errors
+
+
+def _check_moments(body: ScheduleBody) -> list[FieldError]:
+    named = [(f"at[{index}]", moment) for index, moment in enumerate(body.at or ())]
+    named += [(name, moment) for name, moment in (("startsAt", body.starts_at), ("endsAt", body.ends_at)) if moment]
+    wrong = [name for name, moment in named if not FIRST_YEAR <= _year(moment) <= LAST_YEAR]
+    errors = [FieldError(field=name, message=f"from {FIRST_YEAR} to {LAST_YEAR}") for name in wrong]
+    if body.starts_at is not None and body.ends_at is not None and body.ends_at < body.starts_at:
+        errors.append(FieldError(field="endsAt", message="is before `startsAt`"))
+    return errors
+
+
+def _year(moment: datetime) -> int:
+    try:
+        return moment.astimezone(UTC).year
+    except OverflowError:
+        return 0
+
+
+def _zone_problem(name: str) -> str | None:
+    try:
+        zone_of(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return f"there is no time zone {name!r}; an IANA name is wanted, such as America/Sao_Paulo"
+    return None
+
+
+def _never(cron: str, zone: str) -> str | None:
+    now = datetime.now(UTC)
+    return None if next(moments(cron, zone, now), None) else "names no moment in the next years"
+
+
+def _size(value: Any) -> int:
+    return len(msgspec.json.encode(value))

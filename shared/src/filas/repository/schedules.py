@@ -1,0 +1,203 @@
+"""Schedules: put and shown by ingest, run by the flow-runners, each tick once."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from filas.identity import conversation_id, scheduled_execution_id
+from filas.models import DueExecution, DueTicks, ErrorDetail, Page, Schedule, ScheduleConversation
+from filas.repository import paging
+from filas.repository import schedule_sql as sql
+from filas.repository.columns import error_detail, from_json, to_json
+from filas.repository.database import Connection, Database
+
+_TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
+"""What decides the ticks: while none of these changes, a tick that is due stays due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleLook:
+    """What became of one due schedule. `started`: the executions of its ticks, whose jobs are to be put.
+    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none."""
+
+    schedule: Schedule
+    ticks: DueTicks
+    started: builtins.list[DueExecution]
+    error: ErrorDetail | None
+    new_error: bool
+
+
+class ScheduleRepository:
+    """The table `schedules`, and the executions that its ticks start."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, schedule: Schedule, first_tick: Callable[[Schedule, datetime], datetime | None]) -> Schedule:
+        """Store the schedule under its id, whether new or not, and give it as stored.
+
+        `first_tick(schedule, now)` gives its first tick after `now`, by the database's clock. It is asked where the
+        times have changed: a schedule that is put again unchanged loses no tick that is due.
+        """
+        async with self._database.transaction() as connection:
+            now = await connection.fetchval(sql.LOCK_REVISION)
+            row = await connection.fetchrow(sql.GET_FOR_UPDATE, schedule.id)
+            before = _schedule(row) if row else None
+            if before is not None and _timing(before) == _timing(schedule):
+                next_run_at = before.next_run_at
+            else:
+                next_run_at = first_tick(schedule, now)
+            [row] = await connection.fetch(sql.PUT, *_columns(schedule), next_run_at)
+        return _schedule(row)
+
+    async def get(self, schedule_id: str) -> Schedule | None:
+        """The schedule of that id, or None."""
+        row = await self._database.fetchrow(sql.GET, schedule_id)
+        return _schedule(row) if row else None
+
+    async def delete(self, schedule_id: str) -> bool:
+        """Delete the schedule; False if there was none. Its executions stay."""
+        return await self._database.fetchrow(sql.DELETE, schedule_id) is not None
+
+    async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
+        """One page of the schedules in the order of their ids. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        rows = await self._database.fetch(sql.LIST, paging.after_name(cursor), limit + 1)
+        return paging.page_by_name(rows, limit, "id", _schedule)
+
+    async def wait_s(self) -> float | None:
+        """The seconds until the next tick of any schedule, by the database's clock: negative where one is due, None
+        where there is none to come."""
+        seconds: float | None = await self._database.fetchval(sql.WAIT)
+        return seconds
+
+    async def run_due(
+        self, limit: int, due_ticks: Callable[[Schedule, datetime], DueTicks]
+    ) -> builtins.list[ScheduleLook]:
+        """Deal with at most `limit` schedules that are due and that nobody else deals with: one transaction writes the
+        executions of their ticks and when they are due next. `due_ticks(schedule, now)` decides on the ticks.
+
+        An execution's id is that of its schedule and tick. A tick whose flow can't be started is an error of the
+        schedule, which goes on with the next one.
+        """
+        async with self._database.transaction() as connection:
+            rows = await connection.fetch(sql.LOCK_DUE, limit)
+            due = [(_schedule(row), due_ticks(_schedule(row), row["now"])) for row in rows]
+            looks = await _start(connection, due)
+            if looks:
+                await connection.execute(sql.ADVANCE, *_advanced(looks))
+        return looks
+
+
+async def _start(connection: Connection, due: Sequence[tuple[Schedule, DueTicks]]) -> list[ScheduleLook]:
+    runs = [(schedule, tick) for schedule, ticks in due for tick in ticks.run]
+    rows = iter(await connection.fetch(sql.START, *_new_executions(runs)) if runs else [])
+    return [_look(schedule, ticks, [next(rows) for _ in ticks.run]) for schedule, ticks in due]
+
+
+def _look(schedule: Schedule, ticks: DueTicks, rows: Sequence[asyncpg.Record]) -> ScheduleLook:
+    started = [
+        DueExecution(
+            id=row["id"],
+            turn=1,
+            flow_id=schedule.flow_id,
+            conversation_id=row["conversation_id"],
+            status="queued",
+            channel=row["channel"],
+            contact=row["contact"],
+        )
+        for row in rows
+        if row["version"] is not None
+    ]
+    error = ticks.error or (_unstartable(schedule, rows[-1], ticks.run[-1]) if rows else None)
+    known = schedule.last_error
+    new_error = error is not None and (known is None or known.message != error.message)
+    return ScheduleLook(schedule=schedule, ticks=ticks, started=started, error=error, new_error=new_error)
+
+
+def _unstartable(schedule: Schedule, row: asyncpg.Record, tick: datetime) -> ErrorDetail | None:
+    if row["version"] is not None:
+        return None
+    detail = {"tick": tick.isoformat()}
+    if not row["flow_exists"]:
+        return ErrorDetail(kind="flow", message=f"flow {schedule.flow_id} doesn't exist", detail=detail)
+    if schedule.version is None:
+        return ErrorDetail(kind="flow", message=f"flow {schedule.flow_id} has no published version", detail=detail)
+    message = f"flow {schedule.flow_id} has no version {schedule.version}"
+    return ErrorDetail(kind="flow", message=message, detail=detail)
+
+
+def _new_executions(runs: Sequence[tuple[Schedule, datetime]]) -> Iterator[list[object]]:
+    talks = [schedule.conversation for schedule, _ in runs]
+    yield [scheduled_execution_id(schedule.id, tick) for schedule, tick in runs]
+    yield [schedule.flow_id for schedule, _ in runs]
+    yield [schedule.version for schedule, _ in runs]
+    yield [conversation_id(talk.channel, talk.contact) if talk else None for talk in talks]
+    yield [talk.channel if talk else None for talk in talks]
+    yield [talk.contact if talk else None for talk in talks]
+    yield [to_json(trigger(schedule, tick)) for schedule, tick in runs]
+
+
+def trigger(schedule: Schedule, tick: datetime) -> dict[str, object]:
+    """What the templates of an execution see that `schedule` starts at `tick`: its input in the place of a body."""
+    headers = {"filas-schedule": schedule.id, "filas-scheduled-at": tick.astimezone(UTC).isoformat()}
+    return {"webhook": {"body": schedule.input, "headers": headers, "queryParams": {}}}
+
+
+def _advanced(looks: Sequence[ScheduleLook]) -> Iterator[list[object]]:
+    last: list[tuple[datetime, UUID] | None] = []
+    for look in looks:
+        ids = {scheduled_execution_id(look.schedule.id, tick): tick for tick in look.ticks.run}
+        newest = look.started[-1].id if look.started else None
+        last.append((ids[newest], newest) if newest else None)
+    yield [look.schedule.id for look in looks]
+    yield [look.ticks.next_run_at for look in looks]
+    yield [pair[0] if pair else None for pair in last]
+    yield [pair[1] if pair else None for pair in last]
+    yield [to_json(look.error) if look.error else None for look in looks]
+    yield [bool(look.ticks.run) or look.error is not None for look in looks]
+
+
+def _timing(schedule: Schedule) -> tuple[object, ...]:
+    return tuple(getattr(schedule, name) for name in _TIMING)
+
+
+def _columns(schedule: Schedule) -> tuple[object, ...]:
+    talk = schedule.conversation
+    return (
+        schedule.id,
+        schedule.flow_id,
+        schedule.version,
+        schedule.cron,
+        schedule.timezone,
+        schedule.at,
+        schedule.starts_at,
+        schedule.ends_at,
+        schedule.enabled,
+        to_json(schedule.input),
+        talk.channel if talk else None,
+        talk.contact if talk else None,
+        schedule.misfire,
+        schedule.misfire_grace_ms,
+        schedule.catch_up_limit,
+    )
+
+
+def _schedule(row: asyncpg.Record) -> Schedule:
+    columns = {name: row[name] for name in msgspec.structs.asdict(_EMPTY) if name in row}
+    channel, contact = row["channel"], row["contact"]
+    columns["conversation"] = ScheduleConversation(channel=channel, contact=contact) if channel is not None else None
+    columns["input"] = from_json(row["input"])
+    columns["last_error"] = error_detail(row["last_error"])
+    return Schedule(**columns)
+
+
+_EMPTY: Final = Schedule(id="", flow_id="")

@@ -1,0 +1,175 @@
+"""Schedules over the API: what is taken and shown, and what is refused, every wrong field at once."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.api.refusals import Refusal
+from ingest.api.schedule_body import read_schedule
+from tests.ingest.api.serving import Api, fields_of
+
+DAILY: dict[str, Any] = {"flowId": "greeting", "cron": "30 8 * * *", "timezone": "America/Sao_Paulo", "input": {"a": 1}}
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def test_a_schedule_is_stored_and_shown_with_its_next_ticks(api: Api) -> None:
+    """What was shown can be put back; the ticks are those of the zone; `preview` says how many."""
+    put = await api.put("/schedules/daily", DAILY)
+    assert put.status == 200, put.text
+    assert {name: put.data[name] for name in DAILY} == DAILY
+    assert (put.data["enabled"], put.data["misfire"], put.data["lastRunAt"]) == (True, "run-once", None)
+    ticks = [_time(text) for text in put.data["nextRuns"]]
+    assert [(tick.hour, tick.minute) for tick in ticks] == [(11, 30)] * 5, "half past eight in São Paulo"
+    assert put.data["nextRunAt"] == put.data["nextRuns"][0]
+    again = await api.put("/schedules/daily", put.data)
+    assert again.status == 200, again.text
+    assert {**again.data, "revision": 0, "updatedAt": 0} == {**put.data, "revision": 0, "updatedAt": 0}
+    assert again.data["revision"] > put.data["revision"]
+    assert len((await api.get("/schedules/daily", params={"preview": "12"})).data["nextRuns"]) == 12
+    assert fields_of(await api.get("/schedules/daily", params={"preview": "101"})) == ["preview"]
+
+
+async def test_schedules_are_listed_and_removed(api: Api) -> None:
+    """In pages, by their ids; what is removed is gone."""
+    for name in ("a", "b", "c"):
+        await api.put(f"/schedules/{name}", DAILY)
+    first = await api.get("/schedules", params={"limit": "2"})
+    rest = await api.get("/schedules", params={"limit": "2", "cursor": first.json["nextCursor"]})
+    assert [item["id"] for item in first.data + rest.data] == ["a", "b", "c"]
+    assert (await api.delete("/schedules/b")).data == {"id": "b", "deleted": True}
+    assert (await api.get("/schedules/b")).status == 404
+    assert (await api.delete("/schedules/b")).status == 404
+
+
+async def test_set_times_are_kept_in_their_order(api: Api) -> None:
+    """Times that have passed are no ticks; without any left there is no next run."""
+    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+    times = [soon + timedelta(hours=1), soon, soon, soon - timedelta(hours=2)]
+    put = await api.put("/schedules/once", {"flowId": "greeting", "at": [time.isoformat() for time in times]})
+    assert put.status == 200, put.text
+    assert [_time(text) for text in put.data["nextRuns"]] == [soon, soon + timedelta(hours=1)]
+    past = await api.put("/schedules/once", {"flowId": "greeting", "at": ["2020-01-01T00:00:00-03:00"]})
+    assert (past.data["nextRunAt"], past.data["nextRuns"]) == (None, [])
+
+
+async def test_its_ticks_lie_between_start_and_end(api: Api) -> None:
+    """Both are included."""
+    window = {"startsAt": "2100-01-01T11:30:00Z", "endsAt": "2100-01-03T08:30:00-03:00"}
+    put = await api.put("/schedules/daily", DAILY | window)
+    assert put.data["nextRuns"] == ["2100-01-01T11:30:00Z", "2100-01-02T11:30:00Z", "2100-01-03T11:30:00Z"]
+
+
+async def test_a_tick_that_is_due_stays_due_while_the_times_stay(api: Api) -> None:
+    """Put again with another input it keeps its tick; with other times, or after it was off, it begins anew."""
+    await api.put("/schedules/daily", DAILY)
+    due = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
+
+    async def put(**change: Any) -> datetime | None:
+        await api.database.fetch("update schedules set next_run_at = $1 where id = 'daily'", due)
+        shown = await api.put("/schedules/daily", DAILY | change)
+        return _time(shown.data["nextRunAt"]) if shown.data["nextRunAt"] else None
+
+    assert await put(input=2, misfire="skip", flowId="other") == due
+    moved = await put(cron="0 9 * * *")
+    assert moved is not None
+    assert moved > datetime.now(UTC)
+    assert await put(enabled=False) is None
+    assert (await api.get("/schedules/daily")).data["nextRuns"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"cron": "61 * * * *"}, ["cron"]),
+        ({"cron": None}, ["cron"]),
+        ({"at": ["2030-01-01T00:00:00Z"]}, ["cron"]),
+        ({"cron": None, "at": []}, ["at"]),
+        ({"cron": None, "at": ["2030-01-01T00:00:00"]}, ["at[0]"]),
+        ({"cron": None, "at": ["2030-01-01T00:00:00Z", "0001-01-01T00:00:00+05:00"]}, ["at[1]"]),
+        ({"cron": "0 0 * * MON#6"}, ["cron"]),
+        ({"timezone": "America/Nowhere"}, ["timezone"]),
+        ({"timezone": "America"}, ["timezone"]),
+        ({"timezone": "../etc/passwd"}, ["timezone"]),
+        ({"startsAt": "2030-01-02T00:00:00Z", "endsAt": "2030-01-01T00:00:00Z"}, ["endsAt"]),
+        ({"conversation": {"channel": "console"}}, ["conversation.contact"]),
+        ({"conversation": {"channel": "console", "contact": "a\x00"}}, ["conversation.contact"]),
+        ({"input": "x" * 70_000}, ["input"]),
+        ({"catchUpLimit": 0, "misfire": "maybe", "every": 5}, ["every", "misfire", "catchUpLimit"]),
+        ({"cron": "bad", "timezone": "bad", "endsAt": "9999-12-31T23:59:00-05:00"}, ["endsAt", "timezone", "cron"]),
+        ({"id": "another"}, ["id"]),
+    ],
+)
+async def test_every_wrong_field_is_named(api: Api, change: dict[str, Any], fields: list[str]) -> None:
+    """422, and nothing is stored."""
+    assert fields_of(await api.put("/schedules/daily", DAILY | change)) == fields
+    assert (await api.get("/schedules/daily")).status == 404
+
+
+async def test_an_input_of_any_text_is_kept(api: Api) -> None:
+    """Also what Postgres' text has no place for: it comes back as it was sent."""
+    odd = '{"flowId":"greeting","cron":"0 0 * * *","input":{"t":"\\u0000"}}'
+    put = await api.call("PUT", "/schedules/odd", data=odd, headers={"Content-Type": "application/json"})
+    assert put.status == 200, put.text
+    assert (await api.get("/schedules/odd")).data["input"] == {"t": "\x00"}
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=8,
+)
+_CRON = st.lists(
+    st.text(alphabet="0123456789*/,-LW#MONJAn?", min_size=1, max_size=6), min_size=4, max_size=7
+).map(" ".join)  # fmt: skip
+_ZONE = st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu", "posixrules", "Etc"]) | st.text(max_size=70)
+_MOMENT = st.datetimes().map(lambda one: one.isoformat() + "Z") | st.text(max_size=30)
+_BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "flowId": st.just("greeting") | _JSON,
+        "cron": _CRON | _JSON,
+        "timezone": _ZONE | _JSON,
+        "at": st.lists(_MOMENT, max_size=4) | _JSON,
+        "startsAt": _MOMENT | _JSON,
+        "endsAt": _MOMENT | _JSON,
+        "misfire": st.sampled_from(["skip", "run-once", "catch-up"]) | _JSON,
+        "misfireGraceMs": st.integers() | _JSON,
+        "catchUpLimit": st.integers() | _JSON,
+        "version": st.integers() | _JSON,
+        "conversation": st.fixed_dictionaries({"channel": st.text(), "contact": st.text()}) | _JSON,
+        "input": _JSON,
+        "enabled": _JSON,
+        "lastError": _JSON,
+    },
+)
+
+
+async def test_no_body_makes_it_fail(api: Api) -> None:
+    """Whatever the body is, it is stored or every error has its field; never a 5xx."""
+    raw: list[bytes] = []
+    refused: list[Refusal] = []
+
+    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(_BODIES)
+    def read(body: dict[str, Any]) -> None:
+        text = msgspec.json.encode(body)
+        try:
+            read_schedule(text)
+        except Refusal as refusal:
+            refused.append(refusal)
+            raw.append(text)
+        else:
+            raw.insert(0, text)
+
+    read()
+    assert {(refusal.status, bool(refusal.extra["errors"])) for refusal in refused} == {(422, True)}
+    for text in raw[:150]:
+        reply = await api.call("PUT", "/schedules/any", data=text, headers={"Content-Type": "application/json"})
+        assert reply.status in (200, 422), (text, reply.text)
