@@ -1,0 +1,217 @@
+"""Schedules over real stores and processes: each tick is run once, whoever dies and whatever was away."""
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from filas.flows.ticks import due_ticks, first_tick
+from filas.identity import scheduled_execution_id
+from filas.models import Misfire, Schedule, ScheduleConversation
+from filas.repository.schedules import ScheduleRepository
+from tests.flow_runner.harness import chain, node
+from tests.flow_runner.processes import Stores, running, stores
+from tests.waiting import eventually
+
+SECOND = timedelta(seconds=1)
+END = node("done", "end", output="{{ webhook.body }}")
+COUNTS = "select count(*) filter (where status = 'succeeded') as succeeded, count(*) as executions from executions"
+
+LATENESS = """
+select max(extract(epoch from queued_at - (trigger->'webhook'->'headers'->>'filas-scheduled-at')::timestamptz))
+from executions"""
+OVERDUE = """
+update schedules set next_run_at = date_trunc('minute', now() - $2::interval) where id = $1 returning next_run_at"""
+
+
+async def _put(store: Stores, schedule_id: str = "s", **fields: Any) -> Schedule:
+    schedule = Schedule(id=schedule_id, **{"flow_id": "flow", **fields})
+    return await ScheduleRepository(store.database).put(schedule, first_tick)
+
+
+async def _get(store: Stores, schedule_id: str = "s") -> Schedule:
+    found = await ScheduleRepository(store.database).get(schedule_id)
+    assert found is not None
+    return found
+
+
+async def _overdue(store: Stores, since: timedelta, schedule_id: str = "s") -> datetime:
+    """As an outage since then leaves the schedule."""
+    due: datetime = await store.database.fetchval(OVERDUE, schedule_id, since)
+    return due
+
+
+async def _due_many(store: Stores, count: int, seconds: int) -> set[Any]:
+    """`count` schedules that tick `seconds` times, once a second; the ids of the executions that ought to be."""
+    start = datetime.now(UTC).replace(microsecond=0) + 3 * SECOND
+    end = start + (seconds - 1) * SECOND
+    for number in range(count):
+        await _put(store, f"s{number}", cron="* * * * * *", starts_at=start, ends_at=end)
+    ticks = [start + n * SECOND for n in range(seconds)]
+    return {scheduled_execution_id(f"s{number}", tick) for number in range(count) for tick in ticks}
+
+
+async def _all_succeeded(store: Stores, expected: set[Any], timeout: float) -> None:
+    async def succeeded() -> bool:
+        row = await store.database.fetchrow(COUNTS)
+        return row is not None and row["succeeded"] >= len(expected)
+
+    await eventually(succeeded, timeout)
+    assert {row["id"] for row in await store.database.fetch("select id from executions")} == expected
+    assert await store.database.fetchval("select count(*) from steps") == 2 * len(expected)
+    assert await store.database.fetchval("select count(*) from schedules where next_run_at is not null") == 0
+
+
+@pytest.mark.timeout(120)
+async def test_three_processes_run_each_tick_once(postgres_dsn: str, redis_url: str) -> None:
+    """240 ticks of 40 schedules, no more and no fewer; a tick is run within two seconds."""
+    async with stores(postgres_dsn, redis_url) as store, AsyncExitStack() as stack:
+        await store.put_flow(chain(END))
+        processes = [await stack.enter_async_context(running(postgres_dsn, redis_url)) for _ in range(3)]
+        await asyncio.gather(*(process.ready() for process in processes))
+        expected = await _due_many(store, 40, 6)
+        await _all_succeeded(store, expected, 40)
+        assert await store.database.fetchval(LATENESS) < 2
+
+
+@pytest.mark.timeout(150)
+async def test_a_killed_process_loses_and_repeats_no_tick(postgres_dsn: str, redis_url: str) -> None:
+    """Killed at work, and then the only other one too: what takes their place finishes, each tick once."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+
+        async def begun(count: int) -> bool:
+            return bool(await store.database.fetchval("select count(*) >= $1 from executions", count))
+
+        async with running(postgres_dsn, redis_url) as first, running(postgres_dsn, redis_url) as second:
+            await asyncio.gather(first.ready(), second.ready())
+            expected = await _due_many(store, 30, 6)
+            await eventually(lambda: begun(20), 20)
+            await first.kill()
+            await eventually(lambda: begun(80), 20)
+            await second.kill()
+        async with running(postgres_dsn, redis_url):
+            await store.database.fetch("update schedules set misfire = 'catch-up'")
+            await _all_succeeded(store, expected, 90)
+
+
+async def test_a_schedule_that_is_put_is_run_in_its_conversation(postgres_dsn: str, redis_url: str) -> None:
+    """Seen by a running process without a restart: the flow has the input as its body and sends to the contact."""
+    async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url) as process:
+        hello = node("hello", "message", text="{{ webhook.body.nome }} {{ webhook.headers['filas-scheduled-at'] }}")
+        await store.put_flow(chain(hello))
+        await process.ready()
+        tick = datetime.now(UTC).replace(microsecond=0) + 2 * SECOND
+        talk = ScheduleConversation(channel="demo", contact="+5511")
+        await _put(store, at=[tick], input={"nome": "Ana"}, conversation=talk)
+        execution = scheduled_execution_id("s", tick)
+        await eventually(lambda: store.executions.get(execution), 10)
+        [done] = await store.finished([execution])
+        assert (done.status, done.event_id, done.conversation_id is None) == ("succeeded", None, False)
+        row = await store.database.fetchrow("select recipient, channel_id, payload from notifications")
+        assert row is not None
+        assert (row["recipient"], row["channel_id"]) == ("+5511", "demo")
+        assert f"Ana {tick.isoformat()}" in row["payload"]
+        after = await _get(store)
+        assert (after.last_run_at, after.last_execution_id, after.next_run_at) == (tick, execution, None)
+
+
+async def test_what_was_due_while_nobody_ran_is_run_after_the_restart(postgres_dsn: str, redis_url: str) -> None:
+    """An hour late: once, and the next tick is to come; stopped and started again it isn't run a second time."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+        await _put(store, cron="0 0 1 1 *")
+        due = await _overdue(store, timedelta(hours=1))
+        await store.database.fetch("update schedules set at = array[$1::timestamptz], cron = null", due)
+        later = datetime.now(UTC) + timedelta(seconds=8)
+        for tick in (due, later):
+            async with running(postgres_dsn, redis_url) as process:
+                execution = scheduled_execution_id("s", tick)
+                await eventually(partial(store.executions.get, execution), 20)
+                await store.finished([execution])
+                assert await process.stop() == 0
+            await _put(store, at=[due, later])
+        assert await store.database.fetchval("select count(*) from executions") == 2
+
+
+@pytest.mark.parametrize(("misfire", "least", "most"), [("skip", 0, 2), ("run-once", 1, 1), ("catch-up", 20, 20)])
+async def test_an_hour_away_ends_as_the_misfire_policy_says(
+    postgres_dsn: str, redis_url: str, misfire: Misfire, least: int, most: int
+) -> None:
+    """A minutely schedule: the runs are the newest ticks, and the next one is in the future."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+        await _put(store, cron="* * * * *", misfire=misfire, catch_up_limit=20)
+        await _overdue(store, timedelta(hours=1))
+        [look] = await ScheduleRepository(store.database).run_due(10, due_ticks)
+        assert look.ticks.missed
+        assert least <= len(look.started) <= most
+        assert await ScheduleRepository(store.database).run_due(10, due_ticks) == []
+        after, now = await _get(store), datetime.now(UTC)
+        assert after.next_run_at is not None
+        assert now - SECOND < after.next_run_at <= now + 61 * SECOND
+        assert after.last_run_at == (look.ticks.run[-1] if look.ticks.run else None)
+
+
+async def test_many_who_look_at_once_share_what_is_due(postgres_dsn: str, redis_url: str) -> None:
+    """Twelve looks at a time over 60 schedules: each is dealt with by one of them."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+        for number in range(60):
+            await _put(store, f"s{number}", cron="0 0 1 1 *")
+            await _overdue(store, timedelta(seconds=90), f"s{number}")
+        rows = ScheduleRepository(store.database)
+        looks = await asyncio.gather(*(rows.run_due(7, due_ticks) for _ in range(12)))
+        names = Counter(look.schedule.id for each in looks for look in each)
+        assert set(names.values()) == {1}
+        while more := await rows.run_due(7, due_ticks):
+            names.update(look.schedule.id for look in more)
+        assert names == {f"s{number}": 1 for number in range(60)}
+
+
+async def test_a_tick_that_was_run_already_is_run_no_second_time(postgres_dsn: str, redis_url: str) -> None:
+    """Set back by hand to a tick that has had its execution: that one is found again."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+        await _put(store, cron="* * * * *")
+        rows = ScheduleRepository(store.database)
+        due = await _overdue(store, timedelta(seconds=30))
+        await rows.run_due(10, due_ticks)
+        await store.database.fetch("update schedules set next_run_at = $1", due)
+        await rows.run_due(10, due_ticks)
+        found = await store.database.fetch("select id from executions")
+        assert scheduled_execution_id("s", due) in {row["id"] for row in found}
+        assert len(found) <= 2, "another minute may have begun meanwhile"
+
+
+async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_dsn: str, redis_url: str) -> None:
+    """No flow, no published version, no such version, and then it is well: the schedule goes on through all of it,
+    and outlives its flow."""
+    async with stores(postgres_dsn, redis_url) as store:
+        rows = ScheduleRepository(store.database)
+
+        async def look(**fields: Any) -> str | None:
+            await _put(store, cron="* * * * *", **fields)
+            await _overdue(store, timedelta(seconds=10))
+            [found] = await rows.run_due(10, due_ticks)
+            shown = await _get(store)
+            assert shown.next_run_at is not None
+            assert (shown.last_error is None) == bool(found.started)
+            return shown.last_error.message if shown.last_error else None
+
+        assert await look() == "flow flow doesn't exist"
+        await store.flows.put("flow", chain(END), "flow", publish=False)
+        assert await look() == "flow flow has no published version"
+        assert await look(version=2) == "flow flow has no version 2"
+        assert await look(version=1) is None
+        await store.put_flow(chain(END))
+        assert await look() is None
+        await store.database.fetch("update executions set ended_at = now()")
+        assert await store.flows.delete("flow")
+        assert await look() == "flow flow doesn't exist"
+        kept = (await _get(store)).last_run_at
+        assert kept is not None, "the last run stays known"

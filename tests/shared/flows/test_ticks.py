@@ -1,0 +1,171 @@
+"""When schedules tick: zones, daylight saving time, and what is run after an outage."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filas.flows.schedule import moments, next_moment
+from filas.flows.ticks import due_ticks, first_tick, next_runs, ticks
+from filas.models import Misfire, Schedule
+
+SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _schedule(**fields: Any) -> Schedule:
+    return Schedule(id="s", flow_id="f", **fields)
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone", "after", "expected"),
+    [
+        pytest.param(
+            "30 2 * * *",
+            "America/New_York",
+            "2026-03-07T00:00-05:00",
+            ["2026-03-07T02:30-05:00", "2026-03-08T03:00-04:00", "2026-03-09T02:30-04:00"],
+            id="what the skipped hour would have had comes right after it",
+        ),
+        pytest.param(
+            "10,50 2 * * *",
+            "America/New_York",
+            "2026-03-08T00:00-05:00",
+            ["2026-03-08T03:00-04:00", "2026-03-09T02:10-04:00"],
+            id="once, though it would have been twice",
+        ),
+        pytest.param(
+            "30 1 * * *",
+            "America/New_York",
+            "2026-10-31T00:00-04:00",
+            ["2026-10-31T01:30-04:00", "2026-11-01T01:30-04:00", "2026-11-02T01:30-05:00"],
+            id="in the doubled hour the first time only",
+        ),
+        pytest.param(
+            "30 1 * * *",
+            "America/New_York",
+            "2026-11-01T01:10-05:00",
+            ["2026-11-02T01:30-05:00"],
+            id="asked within the second half of the doubled hour",
+        ),
+        pytest.param(
+            "*/30 * * * *",
+            "America/New_York",
+            "2026-11-01T01:00-04:00",
+            ["2026-11-01T01:30-04:00", "2026-11-01T01:00-05:00", "2026-11-01T01:30-05:00", "2026-11-01T02:00-05:00"],
+            id="every half hour goes by the clock as it runs, twice in the doubled hour",
+        ),
+        pytest.param(
+            "*/30 * * * *",
+            "America/New_York",
+            "2026-03-08T01:00-05:00",
+            ["2026-03-08T01:30-05:00", "2026-03-08T03:00-04:00"],
+            id="and not at all in the skipped one",
+        ),
+        pytest.param(
+            "30 2 * * *",
+            "America/Sao_Paulo",
+            "2026-10-17T00:00-03:00",
+            ["2026-10-17T02:30-03:00", "2026-10-18T02:30-03:00"],
+            id="São Paulo has had no daylight saving time since 2019",
+        ),
+        pytest.param("0 6 * * *", "Asia/Kathmandu", "2026-01-01T00:00Z", ["2026-01-01T00:15Z"], id="a quarter off"),
+        pytest.param("15 * * * * *", None, "2026-01-01T00:00Z", ["2026-01-01T00:00:15Z"], id="with seconds"),
+    ],
+)
+def test_ticks_are_those_of_the_zone(cron: str, zone: str | None, after: str, expected: list[str]) -> None:
+    """As Debian's cron has them."""
+    found = list(islice(moments(cron, zone, _at(after)), len(expected)))
+    assert found == [_at(text) for text in expected]
+    assert next_moment(cron, zone, _at(after)) == found[0]
+
+
+_CRONS = st.sampled_from(["30 2 * * *", "30 1 * * *", "10,50 1,2 * * *", "*/20 * * * *", "0 */2 * * *", "5 0-3 * * *"])
+_ZONES = st.sampled_from(["America/New_York", "Europe/Lisbon", "Australia/Lord_Howe", "America/Sao_Paulo", None])
+_CHANGES = [
+    datetime(2026, month, day, tzinfo=UTC) for month, day in ((3, 8), (3, 29), (4, 5), (10, 4), (10, 25), (11, 1))
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(_CRONS, _ZONES, st.sampled_from(_CHANGES), st.integers(-1800, 1800), st.integers(0, 1800))
+def test_it_matters_not_when_one_asks(
+    cron: str, zone: str | None, change: datetime, first_minutes: int, later_minutes: int
+) -> None:
+    """Ticks strictly grow, and those after a moment are the same from wherever one counts."""
+    first = change + first_minutes * MINUTE
+    later = first + later_minutes * MINUTE
+    end = change + 4 * 24 * HOUR
+    all_ticks = list(takewhile(lambda tick: tick < end, moments(cron, zone, first)))
+    assert all(one < two for one, two in zip([first, *all_ticks], all_ticks, strict=False))
+    assert list(takewhile(lambda tick: tick < end, moments(cron, zone, later))) == [t for t in all_ticks if t > later]
+
+
+def test_set_times_and_bounds() -> None:
+    """Each time once and in order; the bounds belong to it; a schedule that is off has no first tick."""
+    times = [NOON + HOUR, NOON, NOON + 2 * HOUR, NOON]
+    assert list(ticks(_schedule(at=times), NOON - SECOND)) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    bounded = _schedule(at=times, starts_at=NOON + HOUR, ends_at=NOON + HOUR)
+    assert list(ticks(bounded, NOON - HOUR)) == [NOON + HOUR]
+    hourly = _schedule(cron="0 * * * *", starts_at=NOON, ends_at=NOON + 2 * HOUR)
+    assert list(ticks(hourly, NOON - 24 * HOUR)) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
+    assert first_tick(hourly, NOON + 2 * HOUR) is None
+    assert first_tick(_schedule(cron="0 * * * *", enabled=False), NOON) is None
+    assert next_runs(hourly, 5) == []
+
+
+@pytest.mark.parametrize(
+    ("misfire", "late", "run"),
+    [
+        ("skip", 0 * SECOND, [0]),
+        ("skip", 60 * MINUTE, [0]),
+        ("skip", 60 * MINUTE + 30 * SECOND, [30]),
+        ("run-once", 30 * SECOND, [30]),
+        ("run-once", 60 * MINUTE, [0]),
+        ("catch-up", 2 * MINUTE, [120, 60, 0]),
+        ("catch-up", 60 * MINUTE, [180, 120, 60, 0]),
+    ],
+)
+def test_after_an_outage_the_misfire_policy_decides(misfire: Misfire, late: timedelta, run: list[int]) -> None:
+    """A minutely schedule, due since `late`, of which four are caught up; `run` is how old what is run is, in
+    seconds. The next tick is the first to come."""
+    now = NOON + late % MINUTE
+    schedule = _schedule(cron="* * * * *", misfire=misfire, misfire_grace_ms=59_000, catch_up_limit=4)
+    due = due_ticks(_replaced(schedule, now - late), now)
+    assert [(now - tick).total_seconds() for tick in due.run] == run
+    assert due.next_run_at == NOON + MINUTE
+    assert due.missed == (late >= MINUTE)
+
+
+def test_what_is_late_alone_is_skipped() -> None:
+    """A daily tick found an hour later: no run, and tomorrow is next."""
+    schedule = _schedule(cron="0 12 * * *", misfire="skip")
+    due = due_ticks(_replaced(schedule, NOON), NOON + HOUR)
+    assert (due.run, due.next_run_at, due.missed) == ([], NOON + 24 * HOUR, True)
+
+
+def test_an_outage_of_a_week_is_not_counted_second_by_second() -> None:
+    """The newest of 600,000 ticks, without looking at more than some thousands."""
+    schedule = _schedule(cron="* * * * * *", misfire="catch-up", catch_up_limit=100)
+    due = due_ticks(_replaced(schedule, NOON - 7 * 24 * HOUR), NOON)
+    assert due.run == [NOON - n * SECOND for n in range(99, -1, -1)]
+
+
+def test_a_zone_that_has_gone_is_an_error_and_no_crash() -> None:
+    """The schedule stops, and says why."""
+    due = due_ticks(_replaced(_schedule(cron="0 * * * *", timezone="Gone/Away"), NOON), NOON)
+    assert (due.run, due.next_run_at) == ([], None)
+    assert due.error is not None
+    assert "Gone/Away" in due.error.message
+
+
+def _replaced(schedule: Schedule, next_run_at: datetime) -> Schedule:
+    return msgspec.structs.replace(schedule, next_run_at=next_run_at)
