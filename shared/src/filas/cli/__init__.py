@@ -21,6 +21,7 @@ COMMANDS = {
     "job": "filas.cli.queues:job",
     "jobs": "filas.cli.queues:jobs",
     "migrate": "filas.cli.migrate:migrate",
+    "schedule": "filas.cli.schedules:schedule",
     "stats": "filas.cli.queues:stats",
     "webhook": "filas.cli.webhooks:webhook",
 }

@@ -1,0 +1,86 @@
+"""`filas schedule …`: apply, show, list and delete schedules."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from filas.cli.client import Client, Refused, from_environment
+from filas.cli.documents import Document, read_document
+from filas.cli.output import as_json, show_json, show_problems, show_table
+
+
+@click.group()
+def schedule() -> None:
+    """Apply, show, list and delete schedules."""
+
+
+@schedule.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--id", "schedule_id", metavar="ID", help="The schedule's id.  [default: the file's name without .json]")
+@as_json
+def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> None:
+    """Create or replace the schedule of each FILE (JSON; `-`: standard input)."""
+    if schedule_id is not None and len(files) > 1:
+        raise click.UsageError("--id goes with one FILE")
+    documents = [(schedule_id or document.stem, document) for document in map(read_document, files)]
+    client = from_environment()
+    applied = []
+    for name, document in documents:
+        stored = _put(client, name, document)
+        applied.append(stored)
+        if not as_json:
+            click.echo(f"{name} starts {stored['flowId']} {_next(stored)}")
+    if as_json:
+        show_json(applied)
+
+
+def _put(client: Client, schedule_id: str, document: Document) -> dict[str, Any]:
+    try:
+        stored: dict[str, Any] = client.put("schedules", schedule_id, body=document.value)
+    except Refused as refusal:
+        show_problems(refusal.errors)
+        raise Refused(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
+    return stored
+
+
+def _next(stored: dict[str, Any]) -> str:
+    if not stored["enabled"]:
+        return "never: it is not enabled"
+    if stored["nextRunAt"] is None:
+        return "never: no time of it is to come"
+    return f"next at {datetime.fromisoformat(stored['nextRunAt']).astimezone():%Y-%m-%d %H:%M:%S %z}"
+
+
+@schedule.command()
+@click.argument("schedule_id", metavar="ID")
+@click.option("--preview", type=click.IntRange(min=0, max=100), default=5, show_default=True, help="So many next runs.")
+def get(schedule_id: str, preview: int) -> None:
+    """Print the schedule ID, its next runs and what became of the last."""
+    show_json(from_environment().get("schedules", schedule_id, preview=preview))
+
+
+@schedule.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@as_json
+def list_schedules(limit: int, as_json: bool) -> None:
+    """List the schedules."""
+    found = list(from_environment().items("schedules", limit=limit))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["id"], item["flowId"], item["cron"] or f"{len(item['at'])} times", item["timezone"], item["enabled"],
+         item["nextRunAt"], item["lastRunAt"], (item["lastError"] or {}).get("message"))
+        for item in found
+    ]  # fmt: skip
+    headings = ("ID", "FLOW", "CRON", "ZONE", "ENABLED", "NEXT", "LAST", "ERROR")
+    show_table(headings, rows, nothing="no schedule has been put yet")
+
+
+@schedule.command()
+@click.argument("schedule_id", metavar="ID")
+def delete(schedule_id: str) -> None:
+    """Remove the schedule ID. What it has started goes on."""
+    from_environment().delete("schedules", schedule_id)
+    click.echo(f"{schedule_id} is removed")

@@ -1,0 +1,54 @@
+"""`filas schedule` against the running API."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.ingest.api.serving import Api
+from tests.shared.cli.test_commands import api, asked
+
+__all__ = ["api"]
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "deploy" / "examples" / "schedules").glob("*.json"))
+
+
+async def test_a_schedule_is_applied_shown_listed_and_deleted(api: Api, tmp_path: Path) -> None:
+    """The whole life of a schedule; its id is the file's name."""
+    file = tmp_path / "daily.json"
+    file.write_text(json.dumps({"flowId": "greeting", "cron": "0 9 * * *", "timezone": "America/Sao_Paulo"}))
+    applied = await asked(api, "schedule", "apply", str(file))
+    assert applied.code == 0, applied.err
+    assert re.fullmatch(r"daily starts greeting next at \d{4}-\d\d-\d\d \d\d:00:00 [+-]\d{4}\n", applied.out)
+    shown = await asked(api, "schedule", "get", "daily", "--preview", "3")
+    assert len(shown.json["nextRuns"]) == 3
+    listed = (await asked(api, "schedule", "list")).out
+    assert "America/Sao_Paulo" in listed
+    assert "0 9 * * *" in listed
+    file.write_text(json.dumps({"flowId": "greeting", "at": ["2020-01-01T00:00:00Z"]}))
+    past = await asked(api, "schedule", "apply", str(file))
+    assert past.out == "daily starts greeting never: no time of it is to come\n"
+    assert "1 times" in (await asked(api, "schedule", "list")).out
+    assert (await asked(api, "schedule", "delete", "daily")).out == "daily is removed\n"
+    assert (await asked(api, "schedule", "list")).out == "no schedule has been put yet\n"
+
+
+async def test_what_is_wrong_in_a_file_is_told_field_by_field(api: Api, tmp_path: Path) -> None:
+    """Each on a line of its own, with exit code 1."""
+    file = tmp_path / "daily.json"
+    file.write_text(json.dumps({"flowId": "greeting", "cron": "0 25 * * *", "timezone": "Nowhere"}))
+    run = await asked(api, "schedule", "apply", str(file))
+    assert run.code == 1
+    assert "cron" in run.out + run.err
+    assert "there is no time zone 'Nowhere'" in run.out + run.err
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=[file.stem for file in EXAMPLES])
+async def test_the_examples_can_be_applied(api: Api, file: Path) -> None:
+    """As they are in deploy/examples, each for a flow of the gallery."""
+    run = await asked(api, "schedule", "apply", str(file), "--json")
+    assert run.code == 0, run.err
+    [stored] = run.json
+    assert stored["nextRuns"]
+    assert (file.parents[1] / "flows" / f"{stored['flowId']}.json").exists()
