@@ -56,6 +56,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "channels": ["console"],
         "secrets": ["shop"],
         "schedules": ["daily"],
+        "scaling": ["flow-runner"],
         "flows": ["greeting"],
         "webhooks": ["orders"],
         "events": [str(event), handed.data["events"][0]["eventId"]],
@@ -78,15 +79,26 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                     parameter["schema"] = {"enum": known[kind]}
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}
-    document["components"]["schemas"]["ScheduleBody"]["properties"] |= {
+    schedule = document["components"]["schemas"]["ScheduleBody"]
+    schedule["required"] = ["flowId", "cron"]  # or the times in `at`, which no schema of ours says
+    schedule["properties"] |= {
         "cron": {"enum": ["30 8 * * *"]},
         "timezone": {"enum": ["America/Sao_Paulo"]},
-        "at": {"enum": [None]},
         "startsAt": {"enum": [None, "2030-01-01T00:00:00Z"]},
-        "endsAt": {"enum": [None]},
-        "conversation": {"enum": [None]},
-        "id": {"enum": [None]},
     }
+    shown = {
+        "id",
+        "revision",
+        "createdAt",
+        "updatedAt",
+        "nextRunAt",
+        "nextRuns",
+        "lastRunAt",
+        "lastExecutionId",
+        "lastError",
+    }
+    for name in shown | {"at", "endsAt", "conversation"}:
+        del schedule["properties"][name]
     document["components"]["schemas"]["FlowTestBody"]["properties"] |= {
         "timeoutMs": {"enum": [0]},
         "nodeId": {"enum": [None, "hello"]},
