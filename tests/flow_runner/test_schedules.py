@@ -142,18 +142,18 @@ async def test_what_was_due_while_nobody_ran_is_run_after_the_restart(postgres_d
 async def test_an_hour_away_ends_as_the_misfire_policy_says(
     postgres_dsn: str, redis_url: str, misfire: Misfire, least: int, most: int
 ) -> None:
-    """A minutely schedule: the runs are the newest ticks, and the next one is in the future."""
+    """A schedule that ticks every minute until now: the runs are the newest ticks, and then there is none to come."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
-        await _put(store, cron="* * * * *", misfire=misfire, catch_up_limit=20)
+        await _put(store, cron="* * * * *", misfire=misfire, catch_up_limit=20, ends_at=datetime.now(UTC))
         await _overdue(store, timedelta(hours=1))
         [look] = await ScheduleRepository(store.database).run_due(10, due_ticks)
         assert look.ticks.missed
         assert least <= len(look.started) <= most
         assert await ScheduleRepository(store.database).run_due(10, due_ticks) == []
-        after, now = await _get(store), datetime.now(UTC)
-        assert after.next_run_at is not None
-        assert now - SECOND < after.next_run_at <= now + 61 * SECOND
+        after = await _get(store)
+        assert after.next_run_at is None
+        assert await store.database.fetchval("select count(*) from executions") == len(look.started)
         assert after.last_run_at == (look.ticks.run[-1] if look.ticks.run else None)
 
 
@@ -177,15 +177,14 @@ async def test_a_tick_that_was_run_already_is_run_no_second_time(postgres_dsn: s
     """Set back by hand to a tick that has had its execution: that one is found again."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
-        await _put(store, cron="* * * * *")
+        due = datetime.now(UTC) - timedelta(seconds=30)
+        await _put(store, at=[due])
         rows = ScheduleRepository(store.database)
-        due = await _overdue(store, timedelta(seconds=30))
-        await rows.run_due(10, due_ticks)
-        await store.database.fetch("update schedules set next_run_at = $1", due)
-        await rows.run_due(10, due_ticks)
-        found = await store.database.fetch("select id from executions")
-        assert scheduled_execution_id("s", due) in {row["id"] for row in found}
-        assert len(found) <= 2, "another minute may have begun meanwhile"
+        for _ in range(2):
+            await store.database.fetch("update schedules set next_run_at = $1", due)
+            [look] = await rows.run_due(10, due_ticks)
+            assert [one.id for one in look.started] == [scheduled_execution_id("s", due)]
+        assert await store.database.fetchval("select count(*) from executions") == 1
 
 
 async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_dsn: str, redis_url: str) -> None:

@@ -124,7 +124,7 @@ SCHEDULE_MISFIRES = Counter(
 )
 SCHEDULE_LAG = Histogram(
     "filas_schedule_lag_seconds",
-    "From a schedule's tick until its execution was written",
+    "From a schedule's tick until its execution was being written",
     buckets=_SLOW,
     registry=REGISTRY,
 )

@@ -103,6 +103,8 @@ async def test_a_tick_that_is_due_stays_due_while_the_times_stay(api: Api) -> No
         ({"input": "x" * 70_000}, ["input"]),
         ({"catchUpLimit": 0, "misfire": "maybe", "every": 5}, ["every", "misfire", "catchUpLimit"]),
         ({"cron": "bad", "timezone": "bad", "endsAt": "9999-12-31T23:59:00-05:00"}, ["endsAt", "timezone", "cron"]),
+        ({"cron": 5, "timezone": "bad", "enabled": "yes", "flowId": "a b"}, ["flowId", "cron", "enabled", "timezone"]),
+        ({"cron": None, "at": "tomorrow"}, ["at"]),
         ({"id": "another"}, ["id"]),
     ],
 )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from filas import logs, metrics
@@ -77,12 +77,12 @@ class Schedules:
 
 def _tell(look: ScheduleLook) -> None:
     """What became of a schedule's ticks, in the log and in the metrics."""
-    schedule, ticks, now = look.schedule, look.ticks, datetime.now(UTC)
+    schedule, ticks = look.schedule, look.ticks
     started, failed = len(look.started), len(ticks.run) - len(look.started)
     metrics.SCHEDULE_RUNS.labels("started").inc(started)
     metrics.SCHEDULE_RUNS.labels("failed").inc(failed + (ticks.error is not None))
-    for tick in ticks.run:
-        metrics.SCHEDULE_LAG.observe(max(0.0, (now - tick).total_seconds()))
+    for tick in ticks.run if look.started else ():
+        metrics.SCHEDULE_LAG.observe((look.looked_at - tick).total_seconds())
     if ticks.missed:
         metrics.SCHEDULE_MISFIRES.labels(schedule.misfire).inc()
         log.warning("schedules.missed", schedule=schedule.id, misfire=schedule.misfire,

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -26,13 +26,15 @@ _TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleLook:
     """What became of one due schedule. `started`: the executions of its ticks, whose jobs are to be put.
-    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none."""
+    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none. `looked_at`:
+    when that was, by the database's clock."""
 
     schedule: Schedule
     ticks: DueTicks
     started: builtins.list[DueExecution]
     error: ErrorDetail | None
     new_error: bool
+    looked_at: datetime
 
 
 class ScheduleRepository:
@@ -90,20 +92,30 @@ class ScheduleRepository:
         """
         async with self._database.transaction() as connection:
             rows = await connection.fetch(sql.LOCK_DUE, limit)
-            due = [(_schedule(row), due_ticks(_schedule(row), row["now"])) for row in rows]
+            due = [_Due(schedule, due_ticks(schedule, row["now"]), row["now"])
+                   for schedule, row in zip(map(_schedule, rows), rows, strict=True)]  # fmt: skip
             looks = await _start(connection, due)
             if looks:
                 await connection.execute(sql.ADVANCE, *_advanced(looks))
         return looks
 
 
-async def _start(connection: Connection, due: Sequence[tuple[Schedule, DueTicks]]) -> list[ScheduleLook]:
-    runs = [(schedule, tick) for schedule, ticks in due for tick in ticks.run]
+class _Due(NamedTuple):
+    """A schedule under lock, and what is to be done with it."""
+
+    schedule: Schedule
+    ticks: DueTicks
+    now: datetime
+
+
+async def _start(connection: Connection, due: Sequence[_Due]) -> list[ScheduleLook]:
+    runs = [(one.schedule, tick) for one in due for tick in one.ticks.run]
     rows = iter(await connection.fetch(sql.START, *_new_executions(runs)) if runs else [])
-    return [_look(schedule, ticks, [next(rows) for _ in ticks.run]) for schedule, ticks in due]
+    return [_look(one, [next(rows) for _ in one.ticks.run]) for one in due]
 
 
-def _look(schedule: Schedule, ticks: DueTicks, rows: Sequence[asyncpg.Record]) -> ScheduleLook:
+def _look(due: _Due, rows: Sequence[asyncpg.Record]) -> ScheduleLook:
+    schedule, ticks, now = due
     started = [
         DueExecution(
             id=row["id"],
@@ -120,7 +132,9 @@ def _look(schedule: Schedule, ticks: DueTicks, rows: Sequence[asyncpg.Record]) -
     error = ticks.error or (_unstartable(schedule, rows[-1], ticks.run[-1]) if rows else None)
     known = schedule.last_error
     new_error = error is not None and (known is None or known.message != error.message)
-    return ScheduleLook(schedule=schedule, ticks=ticks, started=started, error=error, new_error=new_error)
+    return ScheduleLook(
+        schedule=schedule, ticks=ticks, started=started, error=error, new_error=new_error, looked_at=now
+    )
 
 
 def _unstartable(schedule: Schedule, row: asyncpg.Record, tick: datetime) -> ErrorDetail | None:

@@ -66,15 +66,22 @@ def read_schedule(raw: bytes) -> ScheduleBody:
         raise invalid_field("", str(error)) from None
     if not isinstance(document, dict):
         raise invalid_field("", "Expected `object`")
-    errors, body = _converted(document)
-    if body is not None:
-        errors = _check(body)
-        if not errors:
-            return body
-    raise invalid(errors)
+    values, errors = _converted(document)
+    wrong = {_first_part(error.field) for error in errors}
+    # What is of the wrong type is left out, so that the rest is checked all the same.
+    body = ScheduleBody(**{"flow_id": "missing"} | values)
+    hidden = wrong | ({"cron"} if "at" in wrong and body.cron is None else set())
+    errors += [error for error in _check(body) if _first_part(error.field) not in hidden]
+    if errors:
+        raise invalid(errors)
+    return body
 
 
-def _converted(document: dict[str, Any]) -> tuple[list[FieldError], ScheduleBody | None]:
+def _first_part(field: str) -> str:
+    return field.partition(".")[0].partition("[")[0]
+
+
+def _converted(document: dict[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
     """Each field by itself, since a conversion of the whole ends at the first that is wrong."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(ScheduleBody)}
     errors = [FieldError(field=name[:200], message="Object contains unknown field") for name in document
@@ -91,7 +98,7 @@ def _converted(document: dict[str, Any]) -> tuple[list[FieldError], ScheduleBody
             found = field_error(str(error))
             separator = "" if not found.field or found.field.startswith("[") else "."
             errors.append(FieldError(field=f"{name}{separator}{found.field}", message=found.message))
-    return errors, None if errors else ScheduleBody(**values)
+    return values, errors
 
 
 def _check(body: ScheduleBody) -> list[FieldError]:
