@@ -10,7 +10,20 @@ from prometheus_client.parser import text_string_to_metric_families
 from filas import metrics
 
 OURS = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
-LABELS = {"queue", "function", "outcome", "state", "table", "status", "type", "store", "listener", "reason", "change"}
+LABELS = {
+    "misfire",
+    "queue",
+    "function",
+    "outcome",
+    "state",
+    "table",
+    "status",
+    "type",
+    "store",
+    "listener",
+    "reason",
+    "change",
+}
 
 
 @pytest.mark.parametrize("metric", OURS, ids=[metric._name for metric in OURS])
