@@ -236,6 +236,27 @@ CASES: dict[str, Case] = {
     "FilasFencesLost": Case(
         firing=[{"filas_fences_lost_total": "0+1x200"}], quiet=[{"filas_fences_lost_total": "0x20 2x200"}]
     ),
+    "FilasSchedulesFail": Case(
+        firing=[{'filas_schedule_runs_total{outcome="failed"}': "0x20 1x200"}],
+        quiet=[{'filas_schedule_runs_total{outcome="started"}': "0+1x200"}],
+    ),
+    "FilasSchedulesLate": Case(
+        firing=[
+            {
+                'filas_schedule_lag_seconds_bucket{le="30.0"}': "0+1x200",
+                'filas_schedule_lag_seconds_bucket{le="60.0"}': "0+9x200",
+                'filas_schedule_lag_seconds_bucket{le="+Inf"}': "0+9x200",
+            },
+            {'filas_schedule_misfires_total{misfire="skip"}': "0x20 1x200"},
+        ],
+        quiet=[
+            {
+                'filas_schedule_lag_seconds_bucket{le="30.0"}': "0+99x200",
+                'filas_schedule_lag_seconds_bucket{le="60.0"}': "0+100x200",
+                'filas_schedule_lag_seconds_bucket{le="+Inf"}': "0+100x200",
+            }
+        ],
+    ),
     "FilasDestinationOpen": Case(
         firing=[
             {'filas_destinations{instance="a",state="open"}': "1x200"},

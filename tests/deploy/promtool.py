@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-MONITORING = ROOT / "deploy" / "monitoring"
-PROMETHEUS = MONITORING / "prometheus"
+DEPLOY = ROOT / "deploy"
+PROMETHEUS = DEPLOY / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 UNPACKED = ROOT / "build" / "prometheus" / "usr" / "bin"
 

@@ -1,4 +1,4 @@
-"""deploy/monitoring/METRICS.md lists every metric, as it is declared."""
+"""deploy/prometheus/METRICS.md lists every metric, as it is declared."""
 
 import pytest
 

@@ -1,0 +1,349 @@
+"""What stands on the dashboards in deploy/grafana/dashboards.
+
+`python -m tests.deploy.dashboards` writes their files anew. Rates reach over `$__rate_interval`, which Grafana sets by
+the width of the picture; what is asked for often is recorded by deploy/prometheus/rules/recording.yml.
+"""
+
+from tests.deploy.dashboard_model import Dashboard, Panel, Variable, rendered
+from tests.deploy.promtool import DEPLOY
+
+DIRECTORY = DEPLOY / "grafana" / "dashboards"
+OURS = 'job=~"ingest|ingest-worker|flow-runner|notifier"'
+
+
+def rate(metric: str, by: str, selector: str = "") -> str:
+    """How often a second, summed by labels."""
+    return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"
+
+
+def quantile(share: float, metric: str, by: str, selector: str = "") -> str:
+    """The value below which a share of the observations of a histogram lies."""
+    return f"histogram_quantile({share}, {rate(f'{metric}_bucket', f'{by}, le' if by else 'le', selector)})"
+
+
+def average(metric: str, by: str, selector: str = "") -> str:
+    """The mean of the observations of a histogram."""
+    return f"{rate(f'{metric}_sum', by, selector)} / {rate(f'{metric}_count', by, selector)}"
+
+
+PIPELINE = Dashboard(
+    "filas-pipeline",
+    "Filas: pipeline",
+    "The way from webhook to message at a glance: what comes in, what waits, what goes out, and how the processes are.",
+    [
+        Panel(
+            "Webhooks accepted", "Requests a second that were answered 200 and stored.", "reqps",
+            {'sum(outcome:filas_webhooks:rate5m{outcome="accepted"}) or vector(0)': ""}, "stat",
+        ),
+        Panel(
+            "Oldest waiting job", "How long the oldest job of any queue has been due.", "s",
+            {"max(queue:filas_oldest_waiting_seconds:max)": ""}, "stat", alarm=60,
+        ),
+        Panel(
+            "Dead letters", "Jobs that were given up within the time shown.", "short",
+            {"sum(increase(filas_dead_letters_total[$__range]))": ""}, "stat", alarm=1,
+        ),
+        Panel(
+            "Alerts", "Alerts of Filas that fire now.", "short",
+            {'count(ALERTS{alertname=~"Filas.+",alertstate="firing"}) or vector(0)': ""}, "stat", alarm=1,
+        ),
+        Panel(
+            "Throughput", "Webhooks accepted, executions ended and messages handed over, a second.", "ops",
+            {
+                'sum(outcome:filas_webhooks:rate5m{outcome="accepted"})': "webhooks",
+                "sum(status:filas_executions:rate5m)": "executions",
+                'sum(type_outcome:filas_notifications:rate5m{outcome=~"delivered|sent"})': "messages",
+            },
+        ),
+        Panel(
+            "Backlog", "Jobs that are due and not claimed, by queue.", "short",
+            {"queue:filas_backlog:max": "{{queue}}"}, stacked=True,
+        ),
+        Panel(
+            "Age of the oldest job", "How long the oldest waiting job has been due, by queue.", "s",
+            {"queue:filas_oldest_waiting_seconds:max": "{{queue}}"},
+        ),
+        Panel(
+            "Failures",
+            "Executions that failed or were timed out, messages that failed, and webhooks answered 5xx.", "ops",
+            {
+                'sum(status:filas_executions:rate5m{status=~"failed|timed-out"})': "executions",
+                'sum(type_outcome:filas_notifications:rate5m{outcome=~"failed|uncertain"})': "messages",
+                'sum(outcome:filas_webhooks:rate5m{outcome=~"stores-away|not-loaded|unusable|error"})': "webhooks",
+            },
+        ),
+        Panel(
+            "Instances", "Processes that answer to scrapes, by kind.", "short",
+            {f"sum by (job) (up{{{OURS}}})": "{{job}}"},
+        ),
+        Panel(
+            "Stores", "1 where every instance of the kind can use the store.", "short",
+            {f"min by (job, store) (filas_store_up{{{OURS}}})": "{{job}}: {{store}}"},
+        ),
+        Panel(
+            "CPU", "Processor time a second, by instance: 100 % is one core.", "percentunit",
+            {f"rate(process_cpu_seconds_total{{{OURS}}}[$__rate_interval])": "{{job}} {{instance}}"},
+        ),
+        Panel(
+            "Memory", "Resident memory, by instance.", "bytes",
+            {f"process_resident_memory_bytes{{{OURS}}}": "{{job}} {{instance}}"},
+        ),
+        Panel(
+            "Event loop lag", "By how much the event loop is late in the worst of a hundred tries, by instance.", "s",
+            {"instance:filas_event_loop_lag_seconds:p99_5m": "{{job}} {{instance}}"},
+        ),
+    ],
+)  # fmt: skip
+
+Q = 'queue=~"$queue"'
+QUEUES = Dashboard(
+    "filas-queues",
+    "Filas: queues",
+    "What each queue has to do, how fast it is done, and who does it.",
+    [
+        Panel(
+            "Waiting", "Jobs that are due and not claimed.", "short",
+            {f"sum(queue:filas_backlog:max{{{Q}}})": ""}, "stat",
+        ),
+        Panel(
+            "Oldest", "How long the oldest waiting job has been due.", "s",
+            {f"max(queue:filas_oldest_waiting_seconds:max{{{Q}}})": ""}, "stat", alarm=60,
+        ),
+        Panel(
+            "Workers", "Workers that were heard within six seconds.", "short",
+            {f"sum(queue:filas_workers:max{{{Q}}})": ""}, "stat",
+        ),
+        Panel(
+            "Paused", "Queues that somebody has paused.", "short",
+            {f"sum(max by (queue) (filas_queue_paused{{{Q}}}))": ""}, "stat", alarm=1,
+        ),
+        Panel(
+            "In and out", "Jobs put and jobs that ended, a second.", "ops",
+            {
+                f"queue:filas_jobs_enqueued:rate5m{{{Q}}}": "{{queue}} put",
+                f"queue:filas_jobs_finished:rate5m{{{Q}}}": "{{queue}} ended",
+            },
+        ),
+        Panel(
+            "Jobs by state",
+            "Waiting (due), active (claimed), delayed (due later), failed (within seven days).", "short",
+            {f"max by (queue, state) (filas_queue_jobs{{{Q}}})": "{{queue}} {{state}}"},
+        ),
+        Panel(
+            "Age of the oldest job", "How long the oldest waiting job has been due.", "s",
+            {f"queue:filas_oldest_waiting_seconds:max{{{Q}}}": "{{queue}}"},
+        ),
+        Panel(
+            "Wait",
+            "From when a job was due until it was claimed: half of the jobs, and 99 of a hundred, were faster.", "s",
+            {
+                quantile(0.5, "filas_job_wait_seconds", "queue", Q): "{{queue}} p50",
+                f"queue:filas_job_wait_seconds:p99_5m{{{Q}}}": "{{queue}} p99",
+            },
+        ),
+        Panel(
+            "Run", "How long a try of a job runs: half of them, and 99 of a hundred, were faster.", "s",
+            {
+                quantile(0.5, "filas_job_run_seconds", "queue", Q): "{{queue}} p50",
+                f"queue:filas_job_run_seconds:p99_5m{{{Q}}}": "{{queue}} p99",
+            },
+        ),
+        Panel(
+            "Tries by outcome", "Completed, retried, failed, given back unspent, lost to another worker.", "ops",
+            {rate("filas_jobs_total", "queue, outcome", Q): "{{queue}} {{outcome}}"},
+        ),
+        Panel(
+            "Busy slots",
+            "The share of all workers' slots that run a job; above 80 % more workers are in order.", "percentunit",
+            {f"queue:filas_worker_slots_busy:ratio{{{Q}}}": "{{queue}}"},
+        ),
+        Panel(
+            "Dead letters and lost leases", "Jobs given up, and claims that ran out, in five minutes.", "short",
+            {
+                f"sum by (queue) (increase(filas_dead_letters_total{{{Q}}}[5m]))": "{{queue}} dead letters",
+                f"sum by (queue) (increase(filas_leases_lost_total{{{Q}}}[5m]))": "{{queue}} leases",
+            },
+        ),
+        Panel(
+            "Put back by the relay", "Unfinished rows whose job was absent from Redis, a second, by table.", "ops",
+            {rate("filas_relayed_total", "table"): "{{table}}"},
+        ),
+    ],
+    [Variable("queue", "filas_queue_jobs", "queue")],
+)  # fmt: skip
+
+INGEST = Dashboard(
+    "filas-ingest",
+    "Filas: receiving",
+    "Webhooks as they arrive: how many, how fast they are answered, and what is turned away.",
+    [
+        Panel(
+            "Requests by outcome", "Accepted, known already (duplicate), or the reason of the refusal.", "reqps",
+            {"outcome:filas_webhooks:rate5m": "{{outcome}}"}, stacked=True,
+        ),
+        Panel(
+            "Time to the answer", "From a request to its answer: half of them, and 99 of a hundred, were faster.", "s",
+            {"filas_webhook_seconds:p50_5m": "p50", "filas_webhook_seconds:p99_5m": "p99"},
+        ),
+        Panel(
+            "Refused", "The share of requests that were turned away with 4xx.", "percentunit",
+            {
+                "sum(rate(filas_webhooks_total{outcome!~"
+                '"accepted|duplicate|handshake|stores-away|not-loaded|error|unusable"}[$__rate_interval]))'
+                " / sum(rate(filas_webhooks_total[$__rate_interval]))": "refused"
+            },
+        ),
+        Panel(
+            "Events a statement", "How many events one statement writes on average: it rises with the load.", "short",
+            {average("filas_webhook_batch_size", "job", 'job="ingest"'): "events"},
+        ),
+        Panel(
+            "Wrong credentials", "Wrong signatures and tokens, a second, by listener.", "ops",
+            {rate("filas_auth_failures_total", "listener"): "{{listener}}"},
+        ),
+        Panel(
+            "Calls of waiting flows", "Calls of the addresses that flows wait at, a second, by outcome.", "reqps",
+            {rate("filas_resume_calls_total", "outcome"): "{{outcome}}"},
+        ),
+        Panel(
+            "Connections closed", "By ourselves: silent for too long, or to make room (crowded), a second.", "ops",
+            {rate("filas_connections_shed_total", "outcome"): "{{outcome}}"},
+        ),
+        Panel(
+            "Jobs put", "Jobs that ingest and the relay put, and those that were there already, a second.", "ops",
+            {rate("filas_jobs_enqueued_total", "outcome", 'queue="webhook-processing"'): "{{outcome}}"},
+        ),
+        Panel(
+            "From acceptance to a worker", "How long webhooks wait for a worker: 99 of a hundred were faster.", "s",
+            {'queue:filas_job_wait_seconds:p99_5m{queue="webhook-processing"}': "p99"},
+        ),
+        Panel(
+            "Open file descriptors", "Connections and files of the ingest processes, and their limit.", "short",
+            {'process_open_fds{job="ingest"}': "{{instance}}", 'process_max_fds{job="ingest"}': "{{instance}} limit"},
+        ),
+    ],
+)  # fmt: skip
+
+FLOWS = Dashboard(
+    "filas-flows",
+    "Filas: flows and nodes",
+    "Executions of flows, the nodes that they visit, and the calls that they make.",
+    [
+        Panel(
+            "Executions by final status", "Executions that ended, a second.", "ops",
+            {"status:filas_executions:rate5m": "{{status}}"}, stacked=True,
+        ),
+        Panel(
+            "Failing executions", "The share of executions that failed or were timed out.", "percentunit",
+            {
+                'sum(rate(filas_executions_total{status=~"failed|timed-out"}[$__rate_interval]))'
+                " / sum(rate(filas_executions_total[$__rate_interval]))": "failing"
+            },
+        ),
+        Panel(
+            "Time of a turn",
+            "How long one turn of an execution runs, from its job's claim to its end or its next wait.", "s",
+            {
+                quantile(0.5, "filas_job_run_seconds", "queue", 'queue="flow-processing"'): "p50",
+                'queue:filas_job_run_seconds:p99_5m{queue="flow-processing"}': "p99",
+            },
+        ),
+        Panel(
+            "Visits by type of node", "Visits of nodes that ended, a second.", "ops",
+            {rate("filas_steps_total", "type"): "{{type}}"},
+        ),
+        Panel(
+            "Failed visits by type of node", "Visits that did not succeed, a second, by type and outcome.", "ops",
+            {rate("filas_steps_total", "type, outcome", 'outcome!="succeeded"'): "{{type}} {{outcome}}"},
+        ),
+        Panel(
+            "Calls to the outside",
+            "By outcome: answered (whatever the status), refused by our guard, timed out, failed.", "ops",
+            {rate("filas_outbound_requests_total", "outcome", 'job="flow-runner"'): "{{outcome}}"},
+        ),
+        Panel(
+            "Waiting and delayed turns", "Turns that are due, and those that are due later.", "short",
+            {'max by (state) (filas_queue_jobs{queue="flow-processing",state=~"waiting|delayed"})': "{{state}}"},
+        ),
+        Panel(
+            "Refused writes", "Checkpoints of workers that had lost their execution, in five minutes.", "short",
+            {"sum(increase(filas_fences_lost_total[5m]))": "refused"},
+        ),
+        Panel(
+            "Schedules", "Ticks that began an execution, that failed, and that were missed, in five minutes.", "short",
+            {
+                "sum by (outcome) (increase(filas_schedule_runs_total[5m]))": "{{outcome}}",
+                "sum by (misfire) (increase(filas_schedule_misfires_total[5m]))": "missed: {{misfire}}",
+            },
+        ),
+        Panel(
+            "Lateness of schedules", "From a tick to its execution: half, and 99 of a hundred, were faster.", "s",
+            {
+                quantile(0.5, "filas_schedule_lag_seconds", ""): "p50",
+                quantile(0.99, "filas_schedule_lag_seconds", ""): "p99",
+            },
+        ),
+    ],
+)  # fmt: skip
+
+NOTIFIER = Dashboard(
+    "filas-notifier",
+    "Filas: messages and destinations",
+    "Deliveries by type of channel, and how the destinations are.",
+    [
+        Panel(
+            "Tries by outcome", "Delivered, sent (the provider has it), retried, failed, uncertain, a second.", "ops",
+            {'sum by (outcome) (type_outcome:filas_notifications:rate5m{type=~"$type"})': "{{outcome}}"}, stacked=True,
+        ),
+        Panel(
+            "Handed over by type of channel", "Messages delivered or sent, a second.", "ops",
+            {
+                'sum by (type) (type_outcome:filas_notifications:rate5m{type=~"$type",outcome=~"delivered|sent"})': (
+                    "{{type}}"
+                )
+            },
+        ),
+        Panel(
+            "Time of a try", "How long one try to deliver takes: 99 of a hundred were faster.", "s",
+            {quantile(0.99, "filas_notification_seconds", "type", 'type=~"$type"'): "{{type}}"},
+        ),
+        Panel(
+            "Destinations by state",
+            "Channels whose circuit is closed (well), open (left alone), half-open (being tried).", "short",
+            {"max by (state) (filas_destinations)": "{{state}}"},
+        ),
+        Panel(
+            "Changes of circuits",
+            "How often a destination was given up or found well again, in five minutes.", "short",
+            {
+                'sum by (type, state) (increase(filas_destination_changes_total{type=~"$type"}[5m]))': (
+                    "{{type}} {{state}}"
+                )
+            },
+        ),
+        Panel(
+            "Put off", "Messages that had to wait for their destination before a try, a second, by reason.", "ops",
+            {rate("filas_notifications_put_off_total", "reason"): "{{reason}}"},
+        ),
+        Panel(
+            "What providers report",
+            "Delivery statuses: recorded, overtaken by a later one (stale), of no message of ours.", "ops",
+            {rate("filas_delivery_statuses_total", "outcome"): "{{outcome}}"},
+        ),
+        Panel(
+            "Interrupted tries", "Tries that were found unfinished and made again, in five minutes.", "short",
+            {"sum(increase(filas_notifications_interrupted_total[5m]))": "interrupted"},
+        ),
+        Panel(
+            "Wait for a notifier", "How long messages wait to be taken: 99 of a hundred were faster.", "s",
+            {'queue:filas_job_wait_seconds:p99_5m{queue="notifications"}': "p99"},
+        ),
+    ],
+    [Variable("type", "filas_notifications_total", "type")],
+)  # fmt: skip
+
+DASHBOARDS = (PIPELINE, QUEUES, INGEST, FLOWS, NOTIFIER)
+
+if __name__ == "__main__":
+    for dashboard in DASHBOARDS:
+        (DIRECTORY / f"{dashboard.uid}.json").write_text(rendered(dashboard))
