@@ -1,6 +1,7 @@
 """A receiver of messages on this machine, which does what the test tells it, and writes down what it got."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -79,6 +80,30 @@ async def reset(request: web.Request) -> web.StreamResponse:
     request.transport.abort()
     await asyncio.Event().wait()
     raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def raw_receiver(*pieces: bytes, endless: bool = False) -> AsyncIterator[str]:
+    """Its address while the block runs. It answers each request with these bytes, whatever they are, and hangs up;
+    with `endless` the last piece comes again and again, for as long as it is taken."""
+    connections: set[asyncio.StreamWriter] = set()
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.add(writer)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.writelines(pieces)
+            while endless:
+                writer.write(pieces[-1])
+                await writer.drain()
+            await writer.drain()
+            writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for writer in connections:
+            writer.transport.abort()
 
 
 @asynccontextmanager

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from notifier.channels import calling
-from notifier.channels.channel import Never, Result, TryAgain
-from tests.notifier.providers import CONFIGS, TAKEN, channel, deliver, message, says, standing_in
-from tests.notifier.receiver import Behaviour, Flood, answer, never, receiver, reset
+from filas.outbound import OutboundClient
+from notifier.channels import calling, http
+from notifier.channels.channel import Never, Result, Tools, TryAgain
+from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in
+from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
 PROVIDERS = tuple(TAKEN)
 
@@ -183,6 +184,37 @@ async def test_a_provider_that_says_nothing_leaves_it_uncertain(
     result, _ = await deliver(type_, behaviour)
     assert isinstance(result, TryAgain)
     assert (result.kind, result.uncertain, result.wait_for) == (kind, True, "nobody")
+
+
+@pytest.mark.parametrize("type_", [*PROVIDERS, "http", "slack webhook"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"ok\":true,",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+        b"",
+    ],
+    ids=["no http", "cut", "no chunk", "no gzip", "nothing"],
+)
+async def test_an_answer_that_is_broken_leaves_it_uncertain_and_its_reason_holds_no_secret(
+    type_: str, said: bytes
+) -> None:
+    """Not in the address either, where Telegram and Slack's webhooks want theirs."""
+    async with raw_receiver(said) as url, OutboundClient(HOME) as outbound:
+        if type_ == "slack webhook":
+            hook = f"{url.replace('127.0.0.1', 'LOCALHOST')}/services/planted token"
+            broken = channel(outbound, "slack", url, botToken=None, webhookUrl=hook)
+        elif type_ == "http":
+            config = {"url": f"{url}/planted-token", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
+            broken = http.build(config, Tools(outbound, print, outbound.open_socket))
+        else:
+            broken = channel(outbound, type_, url)
+        result = await broken.deliver(message())
+    assert isinstance(result, TryAgain), result
+    assert (result.kind, result.uncertain, result.wait_for) == ("communication", True, "nobody")
+    assert "planted" not in result.reason
 
 
 @pytest.mark.parametrize("type_", PROVIDERS)

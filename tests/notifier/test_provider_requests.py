@@ -220,6 +220,8 @@ async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content:
         ("whatsapp", {"accessToken": None}),
         ("whatsapp", {"phoneNumberId": 5}),
         ("telegram", {"botToken": "planted/token"}),
+        ("telegram", {"botToken": "planted token"}),
+        ("slack", {"botToken": None, "webhookUrl": "https://[planted"}),
         ("slack", {"webhookUrl": "https://hooks.example/planted"}),
         ("slack", {"botToken": None}),
         ("twilio", {"messagingServiceSid": "MG1"}),

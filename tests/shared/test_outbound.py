@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import resource
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +12,10 @@ import pytest
 from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
+from filas.errors import OutboundError, OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.outbound import OutboundClient
 from filas.web import serve_app
+from tests.notifier.receiver import raw_receiver
 
 HOME = (ip_network("127.0.0.1/32"),)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -266,6 +268,47 @@ async def test_a_connection_that_breaks_after_the_request_is_uncertain(answer: b
         with pytest.raises(OutboundFailed) as failed:
             await client.request("POST", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout_s=5)
     assert failed.value.sent
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH\r\n\r\n",
+        b"HTTP/1.1 9999 What\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 10_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab",
+    ],
+    ids=["no http", "no status", "long header", "no chunk", "no gzip", "cut"],
+)
+async def test_no_failure_names_the_address_in_which_a_token_may_stand(answer: bytes) -> None:
+    """Neither as it was written nor as it was quoted for the wire."""
+    async with raw_receiver(answer) as url, OutboundClient(HOME) as client:
+        with pytest.raises(OutboundFailed) as failed:
+            await client.request("POST", f"{url}/bot1:plant ed/send?key=plant ed", timeout_s=5)
+    assert failed.value.sent
+    assert "plant" not in str(failed.value)
+    assert "127.0.0.1" not in str(failed.value)
+
+
+@pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000),
+        (b"HTTP/1.1 200 ", b"x" * 8000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", b"X: y\r\n" * 1000),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+    ],
+    ids=["headers", "status", "trailers", "interim answers"],
+)
+async def test_an_answer_that_never_gets_to_the_point_is_cut(begins: bytes, goes_on: bytes) -> None:
+    """By its size or by the time limit; memory holds none of it."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with raw_receiver(begins, goes_on, endless=True) as url, OutboundClient(HOME) as client:
+        with pytest.raises(OutboundError):
+            await client.request("POST", url, timeout_s=1)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024, "in KiB"
 
 
 @pytest.mark.parametrize(

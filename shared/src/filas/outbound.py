@@ -202,7 +202,7 @@ class OutboundClient:
         except aiohttp.ClientError as error:
             if connecting.refused and not connecting.tried:
                 raise OutboundRefused(f"{call.url.host} may not be called: {connecting.refused[0]}") from None
-            raise OutboundFailed(f"{type(error).__name__}: {error}", sent=connecting.sent) from None
+            raise OutboundFailed(_reason(error), sent=connecting.sent) from None
         except ValueError as error:
             raise OutboundRefused(f"not a request that can be sent: {error}") from None
         headers = {name.lower(): _printable(", ".join(answer.headers.getall(name))) for name in answer.headers}
@@ -281,6 +281,12 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         if not name or not _TOKEN.issuperset(name):
             raise OutboundRefused(f"{name!r} is not the name of a header")
     return checked if "user-agent" in names else {"User-Agent": USER_AGENT, **checked}
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    """What went wrong, without the address, in which some providers want their tokens."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return f"{type(error).__name__}: {said}"
 
 
 def _printable(value: str) -> str:

@@ -67,6 +67,7 @@ async def test_a_channel_of_every_type_is_stored_and_shown_without_its_secrets(a
         ("whatsapp", {"rate": -1}, "rate"),
         ("whatsapp", {"listLabel": "more than twenty characters"}, "listLabel"),
         ("telegram", {"botToken": "a/b"}, "botToken"),
+        ("telegram", {"botToken": "1:planted token"}, "botToken"),
         ("slack", {"webhookUrl": "https://hooks.slack.com/services/x"}, "botToken"),
         ("slack", {"botToken": None, "webhookUrl": "not an address"}, "webhookUrl"),
         ("twilio", {"messagingServiceSid": "MG1"}, "from"),

@@ -5,6 +5,7 @@ The notifier has a module for each of them; its tests hold the two lists against
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -24,6 +25,7 @@ Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="Itself,
 Short = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
 Rate = Annotated[float, Meta(ge=0, le=10_000, description="Messages a second; 0: no limit.")]
 Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+_BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 
 class _Channel(Body, frozen=True, kw_only=True):
@@ -160,8 +162,9 @@ def _check_slack(channel: SlackChannel) -> None:
 
 
 def _check_telegram(channel: TelegramChannel) -> None:
-    if "/" in channel.bot_token:
-        raise invalid_field("botToken", "is no token of a bot")
+    token = channel.bot_token
+    if token != MASK and not names_variable(token) and not _BOT_TOKEN.fullmatch(token):
+        raise invalid_field("botToken", "is no token of a bot: letters, digits, `:`, `_` and `-`")
 
 
 def _check_twilio(channel: TwilioChannel) -> None:

@@ -6,6 +6,7 @@ answer 429 with `Retry-After` to more than about one message a second.
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -70,7 +71,7 @@ class SlackChannel:
             raise WrongConfiguration("needs one of `botToken` and `webhookUrl`")
         self._token = config.bot_token
         self._url = config.webhook_url or f"{config.base_url.rstrip('/')}/api/chat.postMessage"
-        self._caller = Caller(outbound, [config.bot_token or "", config.webhook_url or ""])
+        self._caller = Caller(outbound, [config.bot_token or "", *_secrets_of(config.webhook_url)])
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
@@ -123,6 +124,15 @@ def build(config: dict[str, Any], tools: Tools) -> SlackChannel:
         return SlackChannel(msgspec.convert(config, SlackConfig), tools.outbound)
     except msgspec.ValidationError as error:
         raise WrongConfiguration(str(error)) from None
+
+
+def _secrets_of(webhook_url: str | None) -> list[str]:
+    """A webhook's address, and its path, which is what makes it secret."""
+    try:
+        path = urlsplit(webhook_url or "").path
+    except ValueError:
+        raise WrongConfiguration("`webhookUrl` is no address") from None
+    return [webhook_url or "", path if len(path) > 1 else ""]
 
 
 def _status(answer: Answer) -> str:

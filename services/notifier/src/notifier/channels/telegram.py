@@ -4,6 +4,7 @@ Its limits: about 30 messages a second in all, 1 a second to a chat, 20 a minute
 `{"ok":false,"error_code":…,"description":…,"parameters":{"retry_after":…,"migrate_to_chat_id":…}}`.
 """
 
+import re
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ _METHODS = {
     "sticker": ("sendSticker", "sticker"),
 }
 _CREDENTIALS = frozenset({401, 404})
+_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
+"""What stands in an address as it is, so that it is found in whatever quotes the address."""
 
 
 class TelegramConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -50,7 +53,7 @@ class TelegramChannel:
     it reports nothing later."""
 
     def __init__(self, config: TelegramConfig, outbound: Outbound) -> None:
-        if "/" in config.bot_token:
+        if not _TOKEN.fullmatch(config.bot_token):
             raise WrongConfiguration("`botToken` is not one of a bot")
         self._base = f"{config.base_url.rstrip('/')}/bot{config.bot_token}"
         self._caller = Caller(outbound, [config.bot_token])
