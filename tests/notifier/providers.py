@@ -24,6 +24,7 @@ IMAGE = {"type": "media", "kind": "image", "url": "https://example.com/a.png", "
 TEMPLATE = {"type": "template", "name": "welcome", "language": "pt_BR", "parameters": ["Maria", 3]}
 
 CONFIGS: dict[str, dict[str, Any]] = {
+    "http": {"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
     "whatsapp": {"phoneNumberId": "1063", "accessToken": "planted-token"},
     "telegram": {"botToken": "11020:planted-token"},
     "slack": {"botToken": "xoxb-planted-token"},
@@ -62,7 +63,7 @@ def message(content: dict[str, Any] | None = None, to: str = "5511") -> Outgoing
 
 def channel(outbound: OutboundClient, type_: str, url: str, **config: object) -> Channel:
     """A channel of the type, its provider at `url`."""
-    whole = {**CONFIGS.get(type_, {}), "baseUrl": url, **config}
+    whole = {**CONFIGS.get(type_, {}), "url" if type_ == "http" else "baseUrl": url, **config}
     return CHANNEL_TYPES[type_].build(
         {name: value for name, value in whole.items() if value is not None},
         Tools(outbound, print, outbound.open_socket),

@@ -1,12 +1,14 @@
 """What each provider answers, by its documentation, and what becomes of the message then."""
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
 from filas.outbound import OutboundClient
-from notifier.channels import calling, http
-from notifier.channels.channel import Never, Result, Tools, TryAgain
+from notifier.channels import calling
+from notifier.channels.channel import Never, Result, TryAgain
 from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
@@ -57,9 +59,14 @@ BUSY: list[tuple[str, int, object, dict[str, str], str, float | None]] = [
     ("slack", 429, slack("ratelimited"), {"Retry-After": "30"}, "destination", 30.0),
     ("slack", 200, slack("rate_limited"), {"Retry-After": "4"}, "destination", 4.0),
     ("slack", 503, "", {}, "destination", None),
+    ("slack", 200, slack("message_limit_exceeded"), {}, "destination", None),
     ("twilio", 429, twilio(20429, 429), {"Retry-After": "2"}, "destination", 2.0),
     ("twilio", 400, twilio(21611, 400), {}, "destination", None),
+    ("twilio", 429, twilio(63038, 429), {}, "destination", None),
+    ("twilio", 400, twilio(63017, 400), {}, "destination", None),
     ("twilio", 503, "", {"Retry-After": "8"}, "destination", 8.0),
+    ("telegram", 429, telegram(429, retry_after=-5), {"Retry-After": "3"}, "destination", 0.0),
+    ("telegram", 429, telegram(429, retry_after=86400), {}, "destination", 3600.0),
 ]
 
 
@@ -87,8 +94,8 @@ async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> Non
         ("whatsapp", 502, "Bad Gateway"),
         ("telegram", 500, telegram(500, "Internal Server Error")),
         ("telegram", 502, "<html>"),
-        ("slack", 200, slack("internal_error")),
-        ("slack", 200, slack("fatal_error")),
+        ("whatsapp", 400, {"error": {"code": 999999, "message": "m", "is_transient": True}}),
+        ("slack", 200, slack("request_timeout")),
         ("slack", 500, ""),
         ("twilio", 500, twilio(20500, 500)),
         ("twilio", 502, "Bad Gateway"),
@@ -98,6 +105,33 @@ async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, d
     result, _ = await deliver(type_, says(status, document))
     assert isinstance(result, TryAgain)
     assert (result.wait_for, result.uncertain) == ("nobody", False)
+
+
+@pytest.mark.parametrize("type_", [*PROVIDERS, "http"])
+async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
+    """The other form of `Retry-After`, for every provider alike."""
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    async with standing_in(says(503, "", {"Retry-After": date})) as (outside, outbound):
+        result = await channel(outbound, type_, outside.url).deliver(message())
+    assert isinstance(result, TryAgain)
+    assert result.wait_for == "destination"
+    assert result.after_s == pytest.approx(90, abs=3)
+
+
+@pytest.mark.parametrize("word", ["internal_error", "fatal_error"])
+async def test_slack_may_have_posted_what_ended_in_an_error_of_its_own(word: str) -> None:
+    """Its documentation says so of these two."""
+    result, _ = await deliver("slack", says(200, slack(word)))
+    assert isinstance(result, TryAgain)
+    assert (result.wait_for, result.uncertain) == ("nobody", True)
+
+
+async def test_a_slack_webhook_that_is_busy_is_waited_for() -> None:
+    async with standing_in(says(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
+        hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
+        result = await hook.deliver(message())
+    assert isinstance(result, TryAgain)
+    assert (result.wait_for, result.after_s) == ("destination", 30.0)
 
 
 @pytest.mark.parametrize(
@@ -115,6 +149,13 @@ async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, d
         ("whatsapp", 400, whatsapp(131049), "policy"),
         ("whatsapp", 403, whatsapp(368), "policy"),
         ("whatsapp", 400, whatsapp(131053), "media"),
+        ("whatsapp", 400, whatsapp(131050), "recipient"),
+        ("whatsapp", 400, whatsapp(133010), "credentials"),
+        ("whatsapp", 400, whatsapp(33), "credentials"),
+        ("whatsapp", 403, whatsapp(130497), "policy"),
+        ("whatsapp", 400, whatsapp(132000), "template"),
+        ("whatsapp", 400, whatsapp(132015), "template"),
+        ("whatsapp", 400, whatsapp(132068), "template"),
         ("whatsapp", 400, whatsapp(100), "rejected"),
         ("whatsapp", 400, whatsapp(131009), "rejected"),
         ("whatsapp", 302, "", "http-status"),
@@ -122,16 +163,23 @@ async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, d
         ("telegram", 404, telegram(404, "Not Found"), "credentials"),
         ("telegram", 403, telegram(403, "Forbidden: bot was blocked by the user"), "recipient"),
         ("telegram", 400, telegram(400, "Bad Request: chat not found"), "recipient"),
+        ("telegram", 400, telegram(400, "Bad Request: PEER_ID_INVALID"), "recipient"),
+        ("telegram", 400, telegram(400, "Bad Request: not enough rights to send text messages"), "recipient"),
         ("telegram", 400, telegram(400, "Bad Request: can't parse entities"), "rejected"),
+        ("telegram", 413, telegram(413, "Request Entity Too Large"), "rejected"),
         ("slack", 200, slack("invalid_auth"), "credentials"),
         ("slack", 200, slack("missing_scope"), "credentials"),
+        ("slack", 200, slack("accesslimited"), "credentials"),
         ("slack", 200, slack("channel_not_found"), "recipient"),
+        ("slack", 200, slack("restricted_action_read_only_channel"), "recipient"),
         ("slack", 200, slack("is_archived"), "recipient"),
         ("slack", 200, slack("msg_too_long"), "rejected"),
         ("slack", 200, slack("a_word_of_next_year"), "rejected"),
         ("twilio", 401, twilio(20003, 401), "credentials"),
         ("twilio", 400, twilio(21606, 400), "credentials"),
+        ("twilio", 400, twilio(21660, 400), "credentials"),
         ("twilio", 400, twilio(21211, 400), "recipient"),
+        ("twilio", 400, twilio(21635, 400), "recipient"),
         ("twilio", 400, twilio(21610, 400), "recipient"),
         ("twilio", 400, twilio(21617, 400), "rejected"),
         ("twilio", 404, "", "http-status"),
@@ -191,7 +239,7 @@ async def test_a_provider_that_says_nothing_leaves_it_uncertain(
     "said",
     [
         b"SSH-2.0-OpenSSH\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"ok\":true,",
+        b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"ok":true,',
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\nabcde",
         b"",
@@ -206,11 +254,8 @@ async def test_an_answer_that_is_broken_leaves_it_uncertain_and_its_reason_holds
         if type_ == "slack webhook":
             hook = f"{url.replace('127.0.0.1', 'LOCALHOST')}/services/planted token"
             broken = channel(outbound, "slack", url, botToken=None, webhookUrl=hook)
-        elif type_ == "http":
-            config = {"url": f"{url}/planted-token", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}
-            broken = http.build(config, Tools(outbound, print, outbound.open_socket))
         else:
-            broken = channel(outbound, type_, url)
+            broken = channel(outbound, type_, f"{url}/planted" if type_ == "http" else url)
         result = await broken.deliver(message())
     assert isinstance(result, TryAgain), result
     assert (result.kind, result.uncertain, result.wait_for) == ("communication", True, "nobody")

@@ -1,11 +1,14 @@
 """What each provider is sent: the requests of its documentation, for every kind of content."""
 
+import asyncio
 from base64 import b64decode
 from typing import Any
 
 import pytest
+from aiohttp import web
 
-from notifier.channels.channel import Delivered, Never, WrongConfiguration
+from notifier.channels import calling
+from notifier.channels.channel import Delivered, Never, TryAgain, WrongConfiguration
 from tests.notifier.providers import (
     BUTTONS,
     IMAGE,
@@ -20,6 +23,7 @@ from tests.notifier.providers import (
     says,
     standing_in,
 )
+from tests.notifier.receiver import never
 
 
 async def sent(type_: str, content: dict[str, Any], **config: Any) -> Any:
@@ -127,6 +131,26 @@ async def test_a_telegram_group_that_has_moved_is_followed() -> None:
     assert [document(got)["chat_id"] for got in outside.received] == ["-55", -1009]
 
 
+async def test_both_calls_to_a_group_that_has_moved_share_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else they could take longer together than the job has."""
+    moved = {"ok": False, "error_code": 400, "description": "moved", "parameters": {"migrate_to_chat_id": -1009}}
+    monkeypatch.setattr(calling, "TIMEOUT_S", 0.6)
+    calls = []
+
+    async def behave(request: web.Request) -> web.StreamResponse:
+        calls.append(asyncio.get_running_loop().time())
+        if len(calls) > 1:
+            return await never(request)
+        await asyncio.sleep(0.4)  # the provider's own slowness
+        return web.json_response(moved, status=400)
+
+    result, _ = await deliver("telegram", behave, to="-55")
+    ended = asyncio.get_running_loop().time()
+    assert isinstance(result, TryAgain)
+    assert (result.kind, len(calls)) == ("timeout", 2)
+    assert ended - calls[0] < 0.9
+
+
 # ---- slack -----------------------------------------------------------------------------------------
 
 
@@ -196,6 +220,9 @@ async def test_twilio_sends_media_templates_and_numbered_choices() -> None:
         ("whatsapp", IMAGE | {"caption": "x" * 1025}, "too-long"),
         ("whatsapp", IMAGE | {"kind": "hologram"}, "invalid"),
         ("whatsapp", {"type": "carousel"}, "unsupported"),
+        ("whatsapp", TEMPLATE | {"name": None}, "invalid"),
+        ("whatsapp", TEMPLATE | {"parameters": 5}, "invalid"),
+        ("twilio", TEMPLATE | {"parameters": "Maria"}, "invalid"),
         ("telegram", {"type": "text", "text": "x" * 4097}, "too-long"),
         ("telegram", buttons(1, "Sim", "ã" * 33), "too-long"),
         ("telegram", TEMPLATE, "unsupported"),

@@ -12,7 +12,7 @@ from notifier.channels.channel import Answer, Never, Outbound, TryAgain
 from notifier.channels.retry_after import retry_after_s
 
 TIMEOUT_S = 10.0
-"""For one call in all. The job's 15 s leave room to record what became of it."""
+"""For one message in all. The job's 15 s leave room to record what became of it."""
 
 MAX_ANSWER_BYTES = 64 * 1024
 """More than any provider says about one message; the rest is never read."""
@@ -30,8 +30,10 @@ class Caller:
         self._outbound = outbound
         self._hide = [secret for secret in hide if secret]
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer | TryAgain | Never:
-        """The answer, whatever its status, or what its absence means.
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, taken_s: float = 0.0
+    ) -> Answer | TryAgain | Never:
+        """The answer, whatever its status, or what its absence means. `taken_s` of the message's time have passed.
 
         A redirect is an answer: following it would turn the POST into a GET, or hand the message to somebody whom
         the channel's owner hasn't named.
@@ -42,7 +44,7 @@ class Caller:
                 url,
                 headers=headers,
                 body=body,
-                timeout_s=TIMEOUT_S,
+                timeout_s=max(TIMEOUT_S - taken_s, 0.0),
                 max_bytes=MAX_ANSWER_BYTES,
                 follow_redirects=False,
                 truncate=True,

@@ -41,6 +41,14 @@ class Media(msgspec.Struct, frozen=True):
     caption: str
 
 
+class Template(msgspec.Struct, frozen=True):
+    """A template that the provider knows. `parameters` are in their order, or by name."""
+
+    name: str
+    language: str
+    parameters: list[Any] | dict[str, Any]
+
+
 def kind_of(content: Mapping[str, Any]) -> str:
     """The content's type; what has none is a text."""
     return str(content.get("type") or "text")
@@ -69,6 +77,16 @@ def media_of(content: Mapping[str, Any]) -> Media:
     if kind not in MEDIA_KINDS or not isinstance(url, str) or not url:
         raise Unsendable("the media have no known kind, or no address", "invalid")
     return Media(kind, url, str(content.get("caption") or ""))
+
+
+def template_of(content: Mapping[str, Any]) -> Template:
+    """The template. Raises Unsendable for one without a name, and for parameters that are neither list nor object."""
+    given = {name: content[name] for name in ("name", "language", "parameters") if content.get(name)}
+    try:
+        template = msgspec.convert({"language": "en", "parameters": [], **given}, Template)
+    except msgspec.ValidationError as error:
+        raise Unsendable(f"the template is none: {error}", "invalid") from None
+    return template
 
 
 def buttons_of(content: Mapping[str, Any]) -> list[Button]:

@@ -37,20 +37,26 @@ MAX_TEXT, MAX_BLOCK_TEXT, MAX_BUTTONS, MAX_BUTTON_TITLE, MAX_BUTTON_VALUE, MAX_A
     2000,
 )
 
-_BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "service_unavailable", "accesslimited"})
-_AGAIN = frozenset({"internal_error", "fatal_error", "request_timeout", "team_added_to_org", "rollup_error"})
+_BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "service_unavailable"})
+_AGAIN = frozenset({"request_timeout", "team_added_to_org", "rollup_error"})
+_PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
+"""Of these Slack says that some of it may have been done all the same."""
+
 _CREDENTIALS = frozenset(
     {
         "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "no_permission",
         "missing_scope", "not_allowed_token_type", "ekm_access_denied", "org_login_required", "access_denied",
+        "accesslimited", "team_access_not_granted", "two_factor_setup_required", "enterprise_is_restricted",
         "no_service", "no_service_id", "no_active_hooks", "invalid_token", "no_team", "team_disabled",
+        "team_not_found",
     }
 )  # fmt: skip
 _RECIPIENT = frozenset(
     {
         "channel_not_found", "not_in_channel", "is_archived", "channel_is_archived", "user_not_found",
-        "restricted_action", "cannot_dm_bot", "messages_tab_disabled", "posting_to_general_channel_denied",
-        "action_prohibited", "user_is_restricted",
+        "channel_type_not_supported", "restricted_action", "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel", "restricted_action_thread_locked", "cannot_dm_bot",
+        "messages_tab_disabled", "posting_to_general_channel_denied", "action_prohibited", "user_is_restricted",
     }
 )  # fmt: skip
 
@@ -112,8 +118,8 @@ class SlackChannel:
         if word in _BUSY:
             wait = after_s(answer)
             return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
-        if word in _AGAIN:
-            return TryAgain(reason=reason, kind="provider", status_code=status)
+        if word in _AGAIN or word in _PERHAPS_DONE:
+            return TryAgain(reason=reason, kind="provider", uncertain=word in _PERHAPS_DONE, status_code=status)
         kind = "credentials" if word in _CREDENTIALS else "recipient" if word in _RECIPIENT else "rejected"
         return Never(reason=reason, kind=kind, status_code=status)
 

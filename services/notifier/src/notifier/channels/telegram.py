@@ -5,7 +5,8 @@ Its limits: about 30 messages a second in all, 1 a second to a chat, 20 a minute
 """
 
 import re
-from typing import Any
+import time
+from typing import Any, Literal
 
 import msgspec
 
@@ -37,6 +38,17 @@ _METHODS = {
     "sticker": ("sendSticker", "sticker"),
 }
 _CREDENTIALS = frozenset({401, 404})
+_NO_SUCH_CHAT = (
+    "chat not found",
+    "user not found",
+    "peer_id_invalid",
+    "was deactivated",
+    "not enough rights",
+    "no rights to send",
+    "chat_write_forbidden",
+)
+"""What a 400 says where no other message to this chat would fare better."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 """What stands in an address as it is, so that it is found in whatever quotes the address."""
 
@@ -64,16 +76,18 @@ class TelegramChannel:
             method, document = _call(message)
         except Unsendable as error:
             return Never(reason=str(error), kind=error.kind)
+        begun = time.monotonic()
         result, moved_to = await self._send(method, {"chat_id": message.to, **document})
         if moved_to is not None:
             # A group that became a supergroup: the refusal names its new id, and nothing was sent.
-            result, _ = await self._send(method, {"chat_id": moved_to, **document})
+            taken_s = time.monotonic() - begun
+            result, _ = await self._send(method, {"chat_id": moved_to, **document}, taken_s)
         return result
 
-    async def _send(self, method: str, document: dict[str, Any]) -> tuple[Result, int | None]:
+    async def _send(self, method: str, document: dict[str, Any], taken_s: float = 0.0) -> tuple[Result, int | None]:
         """What became of it, and the chat's new id if it has one."""
         headers = {"Content-Type": "application/json"}
-        answer = await self._caller.post(f"{self._base}/{method}", headers, encoded(document))
+        answer = await self._caller.post(f"{self._base}/{method}", headers, encoded(document), taken_s=taken_s)
         if isinstance(answer, TryAgain | Never):
             return answer, None
         said = json_object(answer)
@@ -95,18 +109,16 @@ class TelegramChannel:
         status = answer.status
         if status == 429:
             wait = parameters.get("retry_after")
-            seconds = min(float(wait), LONGEST_S) if isinstance(wait, int | float) else after_s(answer)
+            seconds = min(max(float(wait), 0.0), LONGEST_S) if isinstance(wait, int | float) else after_s(answer)
             # Groups have a limit of their own, and their ids are negative: the others needn't wait for one.
-            group = chat.startswith("-")
-            wait_for = TryAgain(reason=reason, kind="busy", after_s=seconds, wait_for="receiver", status_code=status)
-            if not group:
-                wait_for = msgspec.structs.replace(wait_for, wait_for="destination")
-            return wait_for, None
+            wait_for: Literal["receiver", "destination"] = "receiver" if chat.startswith("-") else "destination"
+            busy = TryAgain(reason=reason, kind="busy", after_s=seconds, wait_for=wait_for, status_code=status)
+            return busy, None
         moved_to = parameters.get("migrate_to_chat_id")
         if status >= 500:
             return by_status(answer, reason, "provider"), None
         kind = "credentials" if status in _CREDENTIALS else "recipient" if status == 403 else "rejected"
-        if status == 400 and "chat not found" in reason.lower():
+        if status == 400 and any(words in reason.lower() for words in _NO_SUCH_CHAT):
             kind = "recipient"
         never = Never(reason=reason, kind=kind, status_code=status)
         return never, moved_to if isinstance(moved_to, int) and str(moved_to) != chat else None

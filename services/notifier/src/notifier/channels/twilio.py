@@ -22,19 +22,20 @@ from notifier.channels.channel import (
     TryAgain,
     WrongConfiguration,
 )
-from notifier.channels.content import Unsendable, kind_of, media_of, numbered, text_of, within
+from notifier.channels.content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
 
 SECRET_FIELDS = ("authToken",)
 
 MAX_TEXT = 1600
 
-_BUSY = frozenset({20429, 14107, 21611, 30022})
-"""Too many requests; too many messages; the sender's queue is full; the rate of the number's kind is exceeded."""
+_BUSY = frozenset({20429, 14107, 21611, 30022, 60728, 63017, 63018, 63038})
+"""Too many requests; too many messages a second, an hour, a day; the sender's queue is full; the rate of the
+number's kind or of the channel behind it is exceeded."""
 
-_CREDENTIALS = frozenset({20003, 20005, 20404, 21606, 21212, 21603, 21701, 21703})
+_CREDENTIALS = frozenset({10001, 20003, 20005, 20404, 21212, 21601, 21603, 21606, 21659, 21660, 21661, 21701, 21703})
 """Wrong token, a closed account, no such account, and senders that are none or not this account's."""
 
-_RECIPIENT = frozenset({21211, 21214, 21217, 21265, 21408, 21604, 21610, 21612, 21614, 63003})
+_RECIPIENT = frozenset({21211, 21214, 21217, 21265, 21266, 21408, 21604, 21608, 21610, 21612, 21614, 21635, 63003})
 """No number, one that can't be reached or may not be, and one that has answered STOP (21610)."""
 
 
@@ -127,14 +128,14 @@ def _fields(content: Mapping[str, Any]) -> dict[str, str]:
         caption = {"Body": within(media.caption, MAX_TEXT, "the caption")} if media.caption else {}
         return caption | {"MediaUrl": media.url}
     if kind == "template":
-        return {"ContentSid": str(content.get("name")), **_variables(content.get("parameters"))}
+        template = template_of(content)
+        return {"ContentSid": template.name, **_variables(template.parameters)}
     raise Unsendable(f"Twilio has no messages of the type {kind!r}")
 
 
-def _variables(given: Any) -> dict[str, str]:
+def _variables(given: list[Any] | dict[str, Any]) -> dict[str, str]:
     """The template's variables: named ones, or numbered from 1."""
     if not given:
         return {}
-    if not isinstance(given, dict):
-        given = {str(number): value for number, value in enumerate(given, 1)}
-    return {"ContentVariables": encoded({name: str(value) for name, value in given.items()}).decode()}
+    named = given.items() if isinstance(given, dict) else enumerate(given, 1)
+    return {"ContentVariables": encoded({str(name): str(value) for name, value in named}).decode()}

@@ -1,20 +1,22 @@
 """The channel `whatsapp`: Meta's Cloud API, `POST /<version>/<phone number id>/messages`.
 
-What its error codes mean here (Meta: "Cloud API, error codes"); every other one is final:
+What its error codes mean here (Meta: "Cloud API, error codes"). Every other one is final, unless Meta says
+`is_transient`:
 
-| codes                              | meaning                                             | here                      |
-|------------------------------------|-----------------------------------------------------|---------------------------|
-| 4, 80007, 130429                   | the app, the account or the number is too fast      | pauses the channel        |
-| 131048                             | the number is restricted: too much marked as spam   | pauses the channel        |
-| 131056                             | too much to this receiver                           | waits for this receiver   |
-| 2, 131016, 131057, 133004          | overloaded, in maintenance                          | pauses the channel        |
-| 1, 131000                          | something went wrong                                | tried again               |
-| 0, 3, 10, 190, 200-299, 131005     | token or permission                                 | `credentials`             |
-| 131021, 131026, 131030, 130472     | this receiver can't be reached                      | `recipient`               |
-| 131047                             | more than 24 h since the receiver's last message    | `window-closed`           |
-| 132000-132016                      | the template                                        | `template`                |
-| 131049, 368, 131031, 131042        | the account may not, or not now                     | `policy`                  |
-| 131052, 131053                     | the media                                           | `media`                   |
+| codes                                       | meaning                                     | here                    |
+|---------------------------------------------|---------------------------------------------|-------------------------|
+| 4, 80007, 130429                            | the app, account or number is too fast      | pauses the channel      |
+| 131048                                      | too much of the number is marked as spam    | pauses the channel      |
+| 131056                                      | too much to this receiver                   | waits for this receiver |
+| 2, 131016, 131057, 133004                   | overloaded, in maintenance                  | pauses the channel      |
+| 1, 131000                                   | something went wrong                        | tried again             |
+| 0, 3, 10, 190, 200-299, 131005              | token or permission                         | `credentials`           |
+| 33, 131045, 133010                          | the sender's number is gone, not registered | `credentials`           |
+| 131021, 131026, 131030, 131050, 130472      | not to be reached, or wants nothing         | `recipient`             |
+| 131047                                      | 24 h since the receiver's last message      | `window-closed`         |
+| 132000-132099                               | the template                                | `template`              |
+| 131049, 368, 130497, 131031, 131037, 131042 | the account may not, or not now             | `policy`                |
+| 131052, 131053                              | the media                                   | `media`                 |
 """
 
 from collections.abc import Mapping
@@ -35,7 +37,7 @@ from notifier.channels.channel import (
     TryAgain,
     WrongConfiguration,
 )
-from notifier.channels.content import Button, Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.content import Button, Unsendable, buttons_of, kind_of, media_of, template_of, text_of, within
 
 SECRET_FIELDS = ("accessToken",)
 LIMITS = Limits(per_second=80.0)
@@ -51,11 +53,11 @@ _AGAIN = frozenset({1, 131000})
 _CAPTIONED = frozenset({"image", "video", "document"})
 _COMPONENTS = frozenset({"header", "body", "button"})
 _KINDS: tuple[tuple[frozenset[int], str], ...] = (
-    (frozenset({0, 3, 10, 190, 131005, *range(200, 300)}), "credentials"),
-    (frozenset({131021, 131026, 131030, 130472}), "recipient"),
+    (frozenset({0, 3, 10, 190, 131005, *range(200, 300), 33, 131045, 133010}), "credentials"),
+    (frozenset({131021, 131026, 131030, 131050, 130472}), "recipient"),
     (frozenset({131047}), "window-closed"),
-    (frozenset(range(132000, 132017)), "template"),
-    (frozenset({131049, 368, 131031, 131042}), "policy"),
+    (frozenset(range(132000, 132100)), "template"),
+    (frozenset({131049, 368, 130497, 131031, 131037, 131042}), "policy"),
     (frozenset({131052, 131053}), "media"),
 )
 
@@ -115,10 +117,10 @@ class WhatsAppChannel:
         if code in _RECEIVER_BUSY:
             # One message every six seconds to one receiver is what Meta lets pass for long.
             return TryAgain(reason=reason, kind="busy", after_s=6.0, wait_for="receiver", status_code=status)
-        if code in _AGAIN:
-            return TryAgain(reason=reason, kind="provider", status_code=status)
         kind = next((word for codes, word in _KINDS if code in codes), "rejected")
-        if kind == "rejected" and (answer.status >= 500 or answer.status == 429):
+        if code in _AGAIN or (kind == "rejected" and error.get("is_transient") is True):
+            return TryAgain(reason=reason, kind="provider", after_s=after_s(answer), status_code=status)
+        if kind == "rejected" and (status >= 500 or status == 429):
             return by_status(answer, reason, "provider")
         return Never(reason=reason, kind=kind, status_code=status)
 
@@ -194,8 +196,9 @@ def _media(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _template(content: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters: a list of values in their order, an object of named values, or the API's own components."""
-    given = content.get("parameters")
-    template: dict[str, Any] = {"name": content.get("name"), "language": {"code": content.get("language") or "en"}}
+    asked = template_of(content)
+    given = asked.parameters
+    template: dict[str, Any] = {"name": asked.name, "language": {"code": asked.language}}
     if not given:
         return template
     if isinstance(given, dict):
