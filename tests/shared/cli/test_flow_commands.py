@@ -14,6 +14,7 @@ from tests.flow_runner.harness import chain, flow, node
 from tests.flow_runner.processes import running
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
+from tests.shared.flows.test_older_shape import NOW, OLDER
 
 
 @pytest_asyncio.fixture
@@ -71,6 +72,15 @@ async def test_check_needs_no_server(tmp_path: Path) -> None:
     text = json.dumps({**FLOW, "edges": []}, indent=2)
     assert [(one["file"], one["nodeId"]) for one in found] == [(bad, "hello")]
     assert '"id": "hello"' in text.splitlines()[found[0]["line"] - 1]
+
+
+async def test_the_older_builders_shape_is_taken_everywhere(api: Api, tmp_path: Path) -> None:
+    """`check` finds nothing wrong, `diff` nothing new after `apply`, and `export` gives the present shape."""
+    file = written(tmp_path / "older.json", OLDER)
+    assert (await filas("flow", "check", file)).code == 0
+    assert (await asked(api, "apply", file)).code == 0
+    assert (await asked(api, "diff", file)).code == 0
+    assert (await asked(api, "export", "older")).json == NOW
 
 
 async def test_a_file_that_is_no_json_is_told_by_line(tmp_path: Path) -> None:

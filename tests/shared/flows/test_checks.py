@@ -230,15 +230,9 @@ def _collect(value: Any, way: tuple[Any, ...] = ()) -> None:
 _collect(GOOD)
 
 
-@settings(max_examples=400, deadline=None)
-@given(
-    changes=st.lists(
-        st.tuples(st.sampled_from(PATHS), JSON | st.sampled_from(["start", "crm", "x"])), min_size=1, max_size=4
-    )
-)
-def test_no_malformed_definition_raises(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    """Any part of a good definition replaced by anything: a list of problems, or a definition that loads."""
-    definition: Any = copy.deepcopy(GOOD)
+def replaced(definition: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
+    """A copy of the definition with another value at each of the paths, as far as it is still there."""
+    definition = copy.deepcopy(definition)
     for way, value in changes:
         if not way:
             definition = value
@@ -253,6 +247,18 @@ def test_no_malformed_definition_raises(changes: list[tuple[tuple[Any, ...], Any
             isinstance(target, list) and isinstance(way[-1], int) and way[-1] < len(target)
         ):
             target[way[-1]] = value
+    return definition
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    changes=st.lists(
+        st.tuples(st.sampled_from(PATHS), JSON | st.sampled_from(["start", "crm", "x"])), min_size=1, max_size=4
+    )
+)
+def test_no_malformed_definition_raises(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    """Any part of a good definition replaced by anything: a list of problems, or a definition that loads."""
+    definition = replaced(GOOD, changes)
     flow, found = check(definition)
     assert (flow is None) == bool(found)
     if flow is not None:

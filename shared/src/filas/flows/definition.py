@@ -60,8 +60,10 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FlowHead(Part, frozen=True, kw_only=True):
-    """The fields of a definition; `id`, `description` and React Flow's `viewport` mean nothing to the engine."""
+    """The fields of a definition; `$schema`, `id`, `description` and React Flow's `viewport` mean nothing to the
+    engine."""
 
+    schema: Any = msgspec.field(name="$schema", default=None)
     schema_version: Literal[1] = 1
     name: Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")] = ""
     description: Any = None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.flows import checks, definition, limits
+from filas.flows import checks, definition, limits, older_shape
 from filas.flows.definition import FlowDefinition
 from filas.flows.variables import convert
 from filas.identity import new_id
@@ -147,10 +147,11 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
     if body.definition is not None:
         if body.version is not None:
             raise invalid_field("version", "is given with a definition: one of the two is to be run")
-        checked, problems = checks.check(body.definition)
+        raw = older_shape.converted(body.definition)
+        checked, problems = checks.check(raw)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
-        return None, body.definition, checked
+        return None, raw, checked
     stored = await call.context.flows.get(known("flow", flow_id), body.version)
     if stored is None:
         raise absent("flow", flow_id if body.version is None else f"{flow_id}, version {body.version}")

@@ -5,12 +5,15 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filas.flows import checks, limits
+from filas.flows import checks, json_schema, limits, older_shape
 from filas.flows.definition import Edge, FlowHead, NodeHead
 from filas.models import FlowSummary, FlowVersion
 from ingest.api.identifiers import Deleted, known, to_store
-from ingest.api.refusals import FieldError, absent, invalid
+from ingest.api.refusals import FieldError, absent, invalid, invalid_field
 from ingest.api.table import Answer, Call, PageQuery, Query, Route
+
+SCHEMA = "schema.json"
+"""What no flow can be called: the address under `/api/flows` is the schema's."""
 
 
 class FlowBody(FlowHead, frozen=True, kw_only=True):
@@ -55,15 +58,23 @@ def shown(version: FlowVersion) -> FlowView:
     )
 
 
+async def get_flow_schema(_call: Call[None, Query]) -> Answer:
+    """Show the JSON Schema of a definition."""
+    return Answer(json_schema.json_schema())
+
+
 async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
-    """Check a definition, store it as a new version, and publish it."""
+    """Check a definition, store it as a new version, and publish it. The older builder's shape is stored in ours."""
     flow_id = to_store(call.path["id"])
-    definition, problems = checks.check(call.body)
+    if flow_id == SCHEMA:
+        raise invalid_field("id", f"{SCHEMA} is the address of the JSON Schema of flows")
+    raw = older_shape.converted(call.body)
+    definition, problems = checks.check(raw)
     if definition is None or problems:
         raise invalid(
             [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]
         )
-    version = await call.context.flows.put(flow_id, call.body, definition.name or flow_id, call.query.publish)
+    version = await call.context.flows.put(flow_id, raw, definition.name or flow_id, call.query.publish)
     await call.context.configuration_changed()
     return Answer(shown(version))
 
@@ -102,6 +113,17 @@ async def list_flows(call: Call[None, PageQuery]) -> Answer:
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
+    # Before the flow of any id: the router takes the first that fits.
+    Route(
+        method="GET",
+        path=f"/flows/{SCHEMA}",
+        handler=get_flow_schema,
+        role="viewer",
+        summary="The JSON Schema of a flow's definition, for editors and for whoever writes flows.",
+        answer=dict[str, Any],
+        query=Query,
+        bare=True,
+    ),
     Route(
         method="GET",
         path="/flows",

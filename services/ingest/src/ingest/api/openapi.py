@@ -127,7 +127,8 @@ def _success(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, Any
     if route.paged:
         properties["nextCursor"] = {"type": ["string", "null"]}
         required.append("nextCursor")
-    schema = {"type": "object", "properties": properties, "required": required}
+    envelope = {"type": "object", "properties": properties, "required": required}
+    schema = schema_of[_key(route.answer)] if route.bare else envelope
     return {"description": route.summary, "content": {"application/json": {"schema": schema}}}
 
 

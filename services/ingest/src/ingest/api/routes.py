@@ -74,7 +74,7 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         body = None if route.body is None else parse_body(route, await read_body(request))
         address = request.remote or ""
         answer = await route.handler(Call(context=context, path=path, query=query, body=body, address=address))
-        document: dict[str, Any] = {"status": "success", "data": answer.data}
+        document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
         if route.paged:
             document["nextCursor"] = answer.next_cursor
         status = 200 if answer.done else 202

@@ -73,7 +73,8 @@ class Route(Generic[BodyT, QueryT]):
     place where the handler itself checks more than `body` does, to tell every error at once. `precheck` sees the
     parsed JSON before it is converted to `body`, and may refuse it in better words; `decode` reads the raw body in
     place of all that, and raises Refusal. `answer` is the type of the answer's `data`; `paged` adds `nextCursor`.
-    `may_go_on`: the answer may be a 202. `refusals` are the statuses besides those that every route has.
+    `may_go_on`: the answer may be a 202. `bare`: the answer is its data alone, as other tools read it. `refusals` are
+    the statuses besides those that every route has.
     """
 
     method: Method
@@ -89,6 +90,7 @@ class Route(Generic[BodyT, QueryT]):
     decode: Callable[[bytes], Any] | None = None
     paged: bool = False
     may_go_on: bool = False
+    bare: bool = False
     refusals: tuple[int, ...] = ()
 
     @property

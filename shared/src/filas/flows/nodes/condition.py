@@ -15,7 +15,7 @@ class Rule(Part, frozen=True, kw_only=True):
     """`variable` (a template) compared by `operator` with `value` (JSON with templates)."""
 
     variable: str
-    operator: str
+    operator: Annotated[str, Meta(extra_json_schema={"enum": list(rule_language.OPERATORS)})]
     value: Any = None
 
 

@@ -1,0 +1,122 @@
+"""Import of definitions in the older builder's shape: they are rewritten into the present one before they are checked.
+
+| older                                              | now                                                       |
+|----------------------------------------------------|-----------------------------------------------------------|
+| `"data": {"apiConfig": {"url": …}}`                | `"data": {"url": …}`                                      |
+| `"data": {"setVariableConfig": {…}}`               | the same, of a type whose name has two words              |
+| a `webhook` without `mode`                         | `"mode": "trigger"`; `send` where it has a `url`          |
+| `{{$node.webhook.body.x}}`, also by the trigger's id | `{{webhook.body.x}}`                                    |
+| `{{$node.crm.body.x}}`, `{{$node["crm"].body.x}}`  | `{{nodes.crm.output.body.x}}`                             |
+| `"sourceHandle": true`                             | `"sourceHandle": "true"`                                  |
+
+Beside its configuration a node's `label`, `onError` and `retry` are kept; the rest of its `data` is the editor's own.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from filas.flows.limits import MAX_DEPTH
+
+_KEPT = ("label", "onError", "retry")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_REFERENCE = re.compile(
+    r"""
+    (?P<text> "[^"]*" | '[^']*' )
+  | \$node \s* (?: \. \s* (?P<plain> [A-Za-z0-9_-]+ )
+                | \[ \s* (?: "(?P<double> [^"]+ )" | '(?P<single> [^']+ )' ) \s* \] )
+    (?P<part> \s* \. \s* (?: output | error ) \b )?
+    """,
+    re.VERBOSE,
+)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def converted(raw: Any) -> Any:
+    """The definition in the present shape; one that is in it already is given back as it is. Never raises."""
+    nodes = raw.get("nodes") if isinstance(raw, dict) else None
+    if not isinstance(nodes, list):
+        return raw
+    lifted = [_lifted(node) for node in nodes]
+    if any(new is not old for new, old in zip(lifted, nodes, strict=True)):
+        lifted = [_with_mode(node) for node in lifted]
+    references = _References(lifted)
+    made = {**raw, "nodes": [references.renamed(node) for node in lifted]}
+    if isinstance(raw.get("edges"), list):
+        made["edges"] = [_edge(edge) for edge in raw["edges"]]
+    return raw if made == raw else made
+
+
+def _lifted(node: Any) -> Any:
+    """The node with its configuration where it belongs."""
+    if not isinstance(node, dict) or not isinstance(node.get("data"), dict) or not isinstance(node.get("type"), str):
+        return node
+    data = node["data"]
+    first, *words = node["type"].split("-")
+    camel = first + "".join(word.capitalize() for word in words)
+    for key in (f"{camel}Config", f"{node['type']}Config"):
+        if isinstance(data.get(key), dict):
+            return {**node, "data": {**{name: data[name] for name in _KEPT if name in data}, **data[key]}}
+    return node
+
+
+def _with_mode(node: Any) -> Any:
+    if not isinstance(node, dict) or node.get("type") != "webhook":
+        return node
+    data = node.get("data", {})
+    if not isinstance(data, dict) or "mode" in data:
+        return node
+    return {**node, "data": {**data, "mode": "send" if "url" in data else "trigger"}}
+
+
+def _edge(edge: Any) -> Any:
+    if isinstance(edge, dict) and isinstance(edge.get("sourceHandle"), bool):
+        return {**edge, "sourceHandle": "true" if edge["sourceHandle"] else "false"}
+    return edge
+
+
+class _References:
+    """Writes `$node.…` anew. `$node.webhook` is what started the flow, unless another node has that id."""
+
+    def __init__(self, nodes: list[Any]) -> None:
+        self._triggers = {"webhook"}
+        for node in nodes:
+            if isinstance(node, dict) and isinstance(node.get("id"), str):
+                data = node.get("data")
+                starts = node.get("type") == "webhook" and isinstance(data, dict) and data.get("mode") == "trigger"
+                (self._triggers.add if starts else self._triggers.discard)(node["id"])
+
+    def renamed(self, node: Any) -> Any:
+        """The node with every reference of its data in its present form."""
+        if not isinstance(node, dict) or not isinstance(node.get("data"), dict):
+            return node
+        return {**node, "data": self._renamed(node["data"], self._in_templates, 0)}
+
+    def _renamed(self, value: Any, change: Callable[[str], str], depth: int) -> Any:
+        if isinstance(value, str):
+            return change(value) if "$node" in value else value
+        if depth > MAX_DEPTH:
+            return value  # the checks refuse it
+        if isinstance(value, list):
+            return [self._renamed(item, change, depth + 1) for item in value]
+        if isinstance(value, dict):
+            # CEL stands there without braces.
+            inner = {name: self._everywhere if name == "expression" else change for name in value}
+            return {name: self._renamed(item, inner[name], depth + 1) for name, item in value.items()}
+        return value
+
+    def _in_templates(self, text: str) -> str:
+        return _TEMPLATE.sub(lambda found: self._everywhere(found.group()), text)
+
+    def _everywhere(self, text: str) -> str:
+        return _REFERENCE.sub(self._written, text)
+
+    def _written(self, found: re.Match[str]) -> str:
+        if found["text"] is not None:
+            return found["text"]
+        name = found["plain"] or found["double"] or found["single"]
+        part = "." + found["part"].strip(" .") if found["part"] else ".output"
+        if name in self._triggers and part == ".output":
+            return "webhook"
+        member = f".{name}" if _IDENTIFIER.fullmatch(name) else f'["{name}"]' if '"' not in name else f"['{name}']"
+        return f"nodes{member}{part}"
