@@ -150,3 +150,14 @@ async def test_while_the_channels_can_not_be_read_nobody_is_told_that_there_are_
         await world.config("a")
     world.source.away = False
     assert (await world.config("a"))["url"] == "one"
+
+
+async def test_the_channels_that_can_be_used_are_known_before_the_first_is_asked_for(world: World) -> None:
+    """And no longer than a second after they are gone."""
+    await world.put("good", url="u")
+    await world.put("bad")
+    assert await world.directory.ids() == ["good"]
+    await world.channels.delete("good")
+    assert await world.directory.ids() == ["good"]
+    world.now += 1.5
+    assert await world.directory.ids() == []

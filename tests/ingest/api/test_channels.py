@@ -93,6 +93,9 @@ async def test_a_channel_shows_that_its_destination_is_paused(api: Api) -> None:
     await destinations.report(Report(destination="mine", id="1", what="busy", pause_s=60.0))
     shown = (await api.get("/channels/mine")).data["destination"]
     assert (shown["state"], shown["reason"]) == ("open", "busy")
+    await api.put("/channels/other", {"type": "console"})
+    listed = {one["id"]: one["destination"] for one in (await api.get("/channels")).data}
+    assert (listed["mine"], listed["other"]["state"]) == (shown, "closed")
     until = datetime.fromisoformat(shown["until"])
     assert 50 < (until - datetime.now(UTC)).total_seconds() <= 60
 

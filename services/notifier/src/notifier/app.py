@@ -94,13 +94,13 @@ class Notifier:
                 task.cancel()
 
     async def _show_destinations(self) -> None:
-        """Keep the metric of the destinations' states, as far as this process knows their channels."""
+        """Keep the metric of the destinations' states; while a store is away, it stays as it was."""
         while True:
-            await asyncio.sleep(DESTINATIONS_SHOWN_S)
             with contextlib.suppress(StoreUnavailable):
-                found = await self._destinations.status_many(self._channels.ids())
+                found = await self._destinations.status_many(await self._channels.ids())
                 for state in ("closed", "open", "half-open"):
                     metrics.DESTINATIONS.labels(state).set(sum(one.state == state for one in found))
+            await asyncio.sleep(DESTINATIONS_SHOWN_S)
 
 
 async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: asyncio.Event) -> None:

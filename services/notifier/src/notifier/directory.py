@@ -85,6 +85,11 @@ class ChannelDirectory:
             raise ChannelUnusable(str(found))
         return found
 
+    async def ids(self) -> list[str]:
+        """The channels that could be used at most FRESH_S ago. Raises StoreUnavailable."""
+        await self._read_unless_newer_than(self._clock() - FRESH_S)
+        return [channel_id for channel_id, known in self._known.items() if isinstance(known, KnownChannel)]
+
     async def _read_unless_newer_than(self, moment: float) -> None:
         if self._read_at > moment:
             return
@@ -116,10 +121,6 @@ class ChannelDirectory:
         except (SecretUnreadable, WrongConfiguration) as error:
             log.warning("channel.unusable", channel_id=channel.id, type=channel.type, reason=str(error))
             return ChannelUnusable(f"the channel {channel.id!r} can't be used: {error}")
-
-    def ids(self) -> list[str]:
-        """The channels that can be used, as far as is known."""
-        return [channel_id for channel_id, known in self._known.items() if isinstance(known, KnownChannel)]
 
     def _revealed(self, value: Any) -> Any:
         if isinstance(value, list):

@@ -1,10 +1,11 @@
 """Channels: where messages go. Their secrets are sealed when they are put and masked when they are shown."""
 
-from contextlib import suppress
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from filas.destinations import DestinationStatus
 from filas.errors import StoreUnavailable
 from filas.models import Channel
 from filas.queue.destinations import Destinations
@@ -15,7 +16,7 @@ from ingest.api.sealing import masked, sealed
 from ingest.api.table import Answer, Call, PageQuery, Query, Route
 
 
-def shown(channel: Channel) -> dict[str, Any]:
+def shown(channel: Channel, destination: DestinationStatus | None = None) -> dict[str, Any]:
     """The channel as an answer shows it: its type's fields beside its id, secrets masked."""
     secret_fields = SECRET_FIELDS.get(channel.type, ())
     config = {name: masked(value) if name in secret_fields else value for name, value in channel.config.items()}
@@ -26,7 +27,16 @@ def shown(channel: Channel) -> dict[str, Any]:
         "revision": channel.revision,
         "createdAt": channel.created_at,
         "updatedAt": channel.updated_at,
+        "destination": destination,
     }
+
+
+async def destinations(call: Call[None, Any], channels: Sequence[Channel]) -> list[DestinationStatus | None]:
+    """How the channels' destinations are; None of each while Redis is away."""
+    try:
+        return list(await Destinations(call.context.redis).status_many([channel.id for channel in channels]))
+    except StoreUnavailable:
+        return [None] * len(channels)
 
 
 def check_type(document: Any) -> None:
@@ -59,10 +69,8 @@ async def get_channel(call: Call[None, Query]) -> Answer:
     channel = await call.context.channels.get(channel_id)
     if channel is None:
         raise absent("channel", channel_id)
-    destination = None
-    with suppress(StoreUnavailable):
-        destination = await Destinations(call.context.redis).status(channel_id)
-    return Answer({**shown(channel), "destination": destination})
+    [destination] = await destinations(call, [channel])
+    return Answer(shown(channel, destination))
 
 
 async def delete_channel(call: Call[None, Query]) -> Answer:
@@ -75,9 +83,10 @@ async def delete_channel(call: Call[None, Query]) -> Answer:
 
 
 async def list_channels(call: Call[None, PageQuery]) -> Answer:
-    """List channels by id."""
+    """List channels by id, each with how its destination is."""
     page = await call.context.channels.list(call.query.cursor, call.query.limit)
-    return Answer([shown(channel) for channel in page.items], page.next_cursor)
+    states = await destinations(call, page.items)
+    return Answer([shown(*one) for one in zip(page.items, states, strict=True)], page.next_cursor)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -86,7 +95,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/channels",
         handler=list_channels,
         role="viewer",
-        summary="The channels.",
+        summary="The channels, their secrets masked, and how their destinations are.",
         answer=list[ChannelBody],
         query=PageQuery,
         paged=True,
