@@ -88,6 +88,12 @@ class NotifierProcess:
         except aiohttp.ClientError:
             return 0, {}
 
+    async def metric(self, line: str) -> float:
+        """The value of one line of `/metrics`, by its name and labels as they are written there; -1 without it."""
+        async with aiohttp.request("GET", f"http://127.0.0.1:{self.port}/metrics") as answer:
+            found = [one for one in (await answer.text()).splitlines() if one.startswith(f"{line} ")]
+        return float(found[0].rpartition(" ")[2]) if found else -1.0
+
     async def until_ready(self) -> None:
         async def is_ready() -> bool:
             return (await self.ready())[0] == 200

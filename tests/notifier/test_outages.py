@@ -6,6 +6,8 @@ from pathlib import Path
 from aiohttp import web
 
 from filas.policies import NOTIFICATIONS
+from filas.queue.connection import connect_url
+from filas.queue.destinations import Destinations
 from filas.repository.pauses import PauseRepository
 from filas_local.servers import PostgresServer, RedisServer
 from tests.notifier.process import stage
@@ -67,3 +69,74 @@ async def test_redis_is_emptied_while_jobs_wait(own_redis: RedisServer, postgres
             await world.until(notification_id, "delivered", 45)
         assert len(outside.received) == 20
         assert len(set(outside.keys())) == 20
+
+
+async def test_redis_is_emptied_while_a_destination_is_paused(
+    own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """The pause is forgotten and learnt anew; the messages come back by the relay and lose no try."""
+    redis = connect_url(f"{own_redis.url}/0")
+    destinations = Destinations(redis)
+    async with (
+        receiver(answer(429, {"Retry-After": "60"})) as outside,
+        stage(f"{own_redis.url}/0", postgres_dsn, tmp_path) as world,
+    ):
+        await world.channel("outside", outside.url)
+
+        async def is_open() -> bool:
+            return (await destinations.status("outside")).state == "open"
+
+        # One alone is told to wait, so that no other's answer arrives after Redis was emptied.
+        waiting = [await world.notify("outside", "the first")]
+        await eventually(is_open)
+        waiting += [await world.notify("outside", f"contact-{number}") for number in range(20)]
+        own_redis.execute("FLUSHALL")
+        assert (await destinations.status("outside")).state == "closed"
+        # What the receiver is asked from here on tells it anew.
+        asked = len(outside.received)
+        outside.behaviour = answer(429, {"Retry-After": "1"})
+        # A try that was put off is due when its pause would have ended, and the relay looks for what is overdue.
+        await world.database.fetch("update notifications set due_at = now() - interval '1 minute'")
+        await eventually(lambda: len(outside.received) > asked, 45)
+        await eventually(is_open, 10)
+        outside.behaviour = answer(200)
+        for notification_id in waiting:
+            row = await world.until(notification_id, "delivered", 45)
+            assert {attempt.outcome for attempt in row.history} <= {"retry", "delivered"}
+            assert not row.uncertain
+        assert (await world.dead_letters.list()).items == []
+    await redis.close()
+
+
+async def test_redis_dies_while_messages_are_under_way(
+    own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """What became of them is in Postgres: no message is sent twice, and those that wait go on when it is back."""
+    may_answer = asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response()
+
+    async with receiver(slow) as outside, stage(f"{own_redis.url}/0", postgres_dsn, tmp_path) as world:
+        await world.channel("outside", outside.url)
+        under_way = [await world.notify("outside", f"contact-{number}") for number in range(20)]
+        waiting = [await world.notify("outside", f"contact-{number}") for number in range(20)]
+        await eventually(lambda: len(outside.received) == 20)
+        await asyncio.to_thread(own_redis.kill)
+
+        async def names_redis() -> bool:
+            status, document = await world.notifier.ready()
+            return status == 503 and "redis" in str(document)
+
+        await eventually(names_redis)
+        may_answer.set()
+        for notification_id in under_way:
+            await world.until(notification_id, "delivered")
+        await asyncio.to_thread(own_redis.start)
+        for notification_id in waiting:
+            row = await world.until(notification_id, "delivered", 45)
+            assert [attempt.outcome for attempt in row.history] == ["delivered"]
+        assert sorted(set(outside.keys())) == sorted(outside.keys()), "each was sent once"
+        assert (await world.dead_letters.list()).items == []
+        assert "Traceback" not in world.notifier.log

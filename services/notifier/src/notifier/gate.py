@@ -25,6 +25,9 @@ however many wait for it."""
 QUICKEST_S, SLOWEST_S = 0.0005, 0.01
 """The bounds of that time for a destination that is merely slow."""
 
+FORGOTTEN_S = 2.0
+"""A pause that ends so much sooner than was said before is another one."""
+
 log = logs.get_logger(__name__)
 
 
@@ -34,6 +37,27 @@ class DestinationBusy(RetryLater):
     def __init__(self, reason: str, delay_s: float) -> None:
         super().__init__(f"its destination has to be waited for: {reason}", delay_s=delay_s, spend_try=False)
         self.reason = reason
+
+
+class Returns:
+    """Spreads the messages that are to come back to a destination over the time after it takes some again."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last: dict[str, tuple[float, float]] = {}
+
+    def place(self, destination: str, resume_s: float, spread_s: float = SPREAD_S) -> float:
+        """The seconds after which a message ought to come back to a destination that resumes in `resume_s`:
+        `spread_s` behind those that were told before.
+
+        A pause never becomes shorter, except that Redis has lost it: then those are nothing to stand behind.
+        """
+        now = self._clock()
+        resumes_at = now + resume_s
+        resumed_at, last = self._last.get(destination, (0.0, 0.0))
+        when = resumes_at if resumed_at > resumes_at + FORGOTTEN_S else max(resumes_at, last + spread_s)
+        self._last[destination] = (resumes_at, when)
+        return when - now
 
 
 class Passage:
@@ -72,7 +96,7 @@ class Passage:
         if report.what == "success" and not (self._admitted.probe or self._admitted.troubled):
             return 0.0
         verdict = await self._gate.report(report, self._type)
-        return self._gate.place(self._asked.destination, verdict.resume_s)
+        return self._gate.paused.place(self._asked.destination, verdict.resume_s)
 
     async def unsent(self) -> None:
         """Nothing was sent: whoever comes next may find out how the destination is."""
@@ -90,8 +114,8 @@ class Gate:
     ) -> None:
         self._store = store
         self.share = share
-        self._clock = clock
-        self._next_return: dict[str, float] = {}
+        self.paused = Returns(clock)
+        self._slow = Returns(clock)
 
     @asynccontextmanager
     async def passage(self, asked: Admission, channel_type: str) -> AsyncIterator[Passage]:
@@ -102,13 +126,13 @@ class Gate:
         if not await self.share.enter(asked.destination):
             # At the destination's own speed, so that it stays busy with what comes back.
             spread_s = min(max(self.share.gap_s(asked.destination), QUICKEST_S), SLOWEST_S)
-            raise self._busy("slow", self.place(asked.destination, SLOW_S, spread_s))
+            raise self._busy("slow", self._slow.place(asked.destination, SLOW_S, spread_s))
         passage: Passage | None = None
         try:
             admitted = await self._store.admit(asked)
             if not isinstance(admitted, Admitted):
                 own_time = admitted.reason in ("rate", "receiver")
-                delay_s = admitted.delay_s if own_time else self.place(asked.destination, admitted.delay_s)
+                delay_s = admitted.delay_s if own_time else self.paused.place(asked.destination, admitted.delay_s)
                 raise self._busy(admitted.reason, delay_s)
             passage = Passage(self, asked, admitted, channel_type)
             if admitted.delay_s > 0:
@@ -120,14 +144,6 @@ class Gate:
             else:
                 passage.leave()
                 await passage.unsent()
-
-    def place(self, destination: str, resume_s: float, spread_s: float = SPREAD_S) -> float:
-        """The seconds after which a message ought to come back to a destination that resumes in `resume_s`:
-        `spread_s` behind those that were told before."""
-        now = self._clock()
-        when = max(now + resume_s, self._next_return.get(destination, 0.0) + spread_s)
-        self._next_return[destination] = when
-        return when - now
 
     async def report(self, report: Report, channel_type: str) -> Verdict:
         """Write what became of a message; what can't be written is as if nothing had happened."""

@@ -1,0 +1,90 @@
+"""Several notifiers are patient together: what one hears of a destination holds for all of them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+
+from aiohttp import web
+
+from filas.destinations import DestinationStatus
+from filas.queue.connection import connect_url
+from filas.queue.destinations import Destinations
+from tests.notifier.process import NotifierProcess, Stage, stage
+from tests.notifier.receiver import answer, receiver
+from tests.waiting import eventually
+
+OPEN = 'filas_destinations{state="open"}'
+CLOSED = 'filas_destinations{state="closed"}'
+
+
+@asynccontextmanager
+async def two_notifiers(
+    redis_url: str, postgres_dsn: str, directory: Path
+) -> AsyncIterator[tuple[Stage, NotifierProcess, Destinations]]:
+    """A stage with a second notifier beside the first, and what Redis knows of destinations."""
+    other_home = directory / "other"
+    other_home.mkdir()
+    other = NotifierProcess(redis_url, postgres_dsn, other_home)
+    redis = connect_url(redis_url)
+    async with stage(redis_url, postgres_dsn, directory) as world:
+        try:
+            other.start()
+            await other.until_ready()
+            yield world, other, Destinations(redis)
+        finally:
+            other.close()
+            await redis.close()
+
+
+async def until_open(destinations: Destinations, since: datetime | None = None) -> DestinationStatus:
+    """The status of `broken` once it is paused: for longer than until `since`, where that is given."""
+
+    async def found() -> DestinationStatus | None:
+        status = await destinations.status("broken")
+        is_news = since is None or (status.until is not None and status.until > since)
+        return status if status.state == "open" and is_news else None
+
+    return await eventually(found, 20)
+
+
+async def test_one_probe_of_all_notifiers_finds_out_how_a_destination_is(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """A hundred messages wait in two processes: after each pause one is sent, and both show the circuit as it is."""
+    came: list[float] = []
+
+    async def slowly_broken(_request: web.Request) -> web.StreamResponse:
+        came.append(time.time())
+        await asyncio.sleep(0.5)  # long enough for every other message to try to come along
+        return web.Response(status=500)
+
+    async with (
+        receiver(slowly_broken) as broken,
+        two_notifiers(redis_url, postgres_dsn, tmp_path) as (world, other, destinations),
+    ):
+        await world.channel("broken", broken.url)
+        await asyncio.gather(*(world.notify("broken", f"contact-{number}") for number in range(100)))
+        first = (await until_open(destinations)).until
+        assert first is not None
+
+        async def both_show(line: str) -> bool:
+            return [await one.metric(line) for one in (world.notifier, other)] == [1.0, 1.0]
+
+        await eventually(lambda: both_show(OPEN), 15)
+        second = (await until_open(destinations, since=first)).until
+        assert second is not None
+        probes = [moment for moment in came if moment >= first.timestamp() - 0.05]
+        assert len(probes) == 1, "one message found out for both processes"
+        broken.behaviour = answer(200)
+
+        async def all_settled() -> bool:
+            left = await world.database.fetchval("select count(*) from notifications where ended_at is null")
+            return bool(left == 0)
+
+        await eventually(all_settled, 40)
+        given_up = (await world.dead_letters.list()).items
+        assert len(given_up) <= 1, "only the probe can have used up its second try"
+        await eventually(lambda: both_show(CLOSED), 15)
