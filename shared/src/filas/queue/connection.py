@@ -128,6 +128,9 @@ def connect(settings: RedisSettings) -> Redis:
         "health_check_interval": 0,
         "ssl": settings.redis_tls,
     }
+    if settings.redis_tls:
+        # Unless it is told, redis-py 5 takes any good certificate, whatever host it is for.
+        shared["ssl_check_hostname"] = True
     if settings.redis_cluster:
         # Its own retries would repeat a script whose outcome is unknown.
         cluster = RedisCluster(
