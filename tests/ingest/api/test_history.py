@@ -149,6 +149,29 @@ async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
     assert {job["id"] for job in jobs.data} == {WEBHOOKS.job_id(f"{event.id}:replay-{n}") for n in (1, 2)}
 
 
+async def test_events_are_found_by_id_words_and_conversation(api: Api) -> None:
+    """All words, in whatever order and case; the conversation that the event has led to."""
+    await api.put("/flows/greeting", FLOW)
+    mine, other = new_event(body='{"name":"Maria","city":"São Paulo"}'.encode()), new_event()
+    await api.context.events.insert_many([mine, other])
+    talk = NewExecution(
+        id=new_id(), event_id=mine.id, flow_id="greeting", node_id="start", channel="console", contact="+55",
+        trigger="{}",
+    )  # fmt: skip
+    await api.context.executions.start_many([(mine.id, [talk])])
+    conversation = (await api.get(f"/executions/{talk.id}")).data["conversationId"]
+
+    async def found(**params: str) -> list[str]:
+        return [one["id"] for one in (await api.get("/events", params=params)).data]
+
+    assert await found(text="paulo MARIA são") == [str(mine.id)]
+    assert await found(text="maria olinda") == []
+    assert await found(id=str(other.id)) == [str(other.id)]
+    assert await found(conversationId=conversation) == [str(mine.id)]
+    assert await found(conversationId=str(new_id())) == []
+    assert fields_of(await api.get("/events", params={"id": "x"})) == ["id"]
+
+
 @pytest.mark.parametrize("kind", ["events", "executions", "notifications", "dead-letters"])
 @pytest.mark.parametrize("name", ["not-a-uuid", "018f0000-0000-7000-8000-000000000000", "%00", "%F0%9F%98%80"])
 async def test_an_unknown_id_is_404(api: Api, kind: str, name: str) -> None:

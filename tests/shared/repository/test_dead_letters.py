@@ -59,14 +59,16 @@ async def test_a_letter_is_kept_whole(rows: DeadLetterRepository) -> None:
         "failed_at",
     ):
         assert getattr(letter, field) == getattr(new, field)
-    assert await rows.mark_replayed(letter.id, "job:replay-1")
+    assert letter.id in [one.id for one in await rows.replayable(limit=50)]
+    await rows.mark_replayed([(letter.id, "job:replay-1")])
+    assert letter.id not in [one.id for one in await rows.replayable(limit=50)]
     marked = await rows.get(letter.id)
     assert marked is not None
     assert marked.replayed_job_id == "job:replay-1"
     assert marked.replayed_at is not None
     assert await rows.delete(letter.id)
     assert not await rows.delete(letter.id)
-    assert not await rows.mark_replayed(letter.id, "x")
+    await rows.mark_replayed([(letter.id, "x")])
     assert await rows.get(letter.id) is None
 
 

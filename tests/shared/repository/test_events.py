@@ -11,7 +11,7 @@ from filas.errors import Unstorable
 from filas.identity import event_id
 from filas.models import EventReceipt
 from filas.repository.database import Database
-from filas.repository.events import EventRepository
+from filas.repository.events import EventFilter, EventRepository
 from tests.shared.repository.builders import BROKEN, NOON, event
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -89,7 +89,7 @@ async def test_search_filters_and_pages(database: Database) -> None:
     seen = []
     cursor = None
     while True:
-        page = await rows.search(cursor=cursor, limit=3)
+        page = await rows.search(EventFilter(), cursor=cursor, limit=3)
         seen += [one.id for one in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -98,15 +98,35 @@ async def test_search_filters_and_pages(database: Database) -> None:
     assert set(seen[:3]) == {one.id for one in later}
 
     async def found(**conditions: Any) -> int:
-        return len((await rows.search(**conditions)).items)
+        return len((await rows.search(EventFilter(**conditions))).items)
 
     assert await found(webhook_id="other") == 3
     assert await found(status="processed") == 1
     assert await found(since=NOON + timedelta(seconds=1)) == 3
     assert await found(until=NOON + timedelta(seconds=1)) == 4
-    assert await found(text="Recife") == 4
-    assert await found(text="Recife", status="processed", webhook_id="orders") == 1
-    assert await found(text="' or '1'='1") == 0
+    assert await found(words=["recife"]) == 4
+    assert await found(words=["CITY", "Reci"]) == 4
+    assert await found(words=["Recife", "Olinda"]) == 0
+    assert await found(words=["Recife"], status="processed", webhook_id="orders") == 1
+    assert await found(words=["' or '1'='1"]) == 0
+    assert await found(event_id=later[0].id) == 1
+    assert await found(event_id=later[0].id, webhook_id="orders") == 0
+
+
+async def test_words_are_found_in_any_body(database: Database) -> None:
+    """Beyond ASCII, with a backslash, beside a NUL and in what is no text; Postgres' own escapes are no words."""
+    rows = EventRepository(database)
+    bodies = ["{'nome':'João'}".encode(), rb"C:\temp\x", b"\xff\x00Order-7\xfe"]
+    await rows.insert_many([event(body=body) for body in bodies])
+
+    async def found(*words: str) -> int:
+        return len((await rows.search(EventFilter(words=words))).items)
+
+    assert await found("JOão") == 1
+    assert await found("c:\\TEMP") == 1
+    assert await found("order-7") == 1
+    assert await found("\\377") == 0
+    assert await found("303") == 0
 
 
 async def test_unfinished_goes_through_all_in_order_of_arrival(database: Database) -> None:

@@ -152,7 +152,7 @@ class LocalRun:
                 f"  webhooks     {environment.public_url(self._environment)}/webhooks/…",
                 f"  API          {api}/api/…",
                 f"  admin token  {self._environment['FILAS_ADMIN_TOKEN']}",
-                f"  for a shell  {kept}   (then .venv/bin/filas stats, doctor, …; redis-cli -p $REDIS_PORT)",
+                f"  for a shell  {kept}   (then .venv/bin/filas stats, doctor, …; .venv/bin/redis-cli -p $REDIS_PORT)",
                 "",
                 "Try it in another terminal, and read the answer here:",
                 "",

@@ -4,6 +4,7 @@ import click
 
 from filas import policies
 from filas.cli.client import from_environment
+from filas.cli.documents import read_object
 from filas.cli.output import as_json, show_json, show_table
 
 QUEUE_NAMES = [policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES]
@@ -41,14 +42,55 @@ def show(letter_id: str) -> None:
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
+@click.option("--payload", "file", metavar="FILE", help="Its message in place of the one that failed (`-`: stdin).")
 @as_json
-def replay(letter_id: str, as_json: bool) -> None:
-    """Put the job back into its queue, as it was."""
-    put = from_environment().post("dead-letters", letter_id, "replay")
+def replay(letter_id: str, file: str | None, as_json: bool) -> None:
+    """Put the job back into its queue, as it was or with a changed message."""
+    body = None if file is None else {"payload": read_object(file)}
+    put = from_environment().post("dead-letters", letter_id, "replay", body=body)
     if as_json:
         show_json(put)
         return
     click.echo(f"put back as {put['jobId']}")
+
+
+@dead_letters.command("replay-all")
+@click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
+@click.option("--error", "error_kind", metavar="KIND", help="Only those that failed so: the word before the colon.")
+@click.option("--since", metavar="TIME", help="Only those that failed then or later, such as 2026-11-22T12:00:00Z.")
+@click.option("--until", metavar="TIME", help="Only those that failed before.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--rate", type=float, metavar="JOBS", help="So many a second; all at once unless given.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
+@as_json
+def replay_all(
+    queue: str | None,
+    error_kind: str | None,
+    since: str | None,
+    until: str | None,
+    limit: int,
+    rate: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Put back the jobs of all dead letters that match, the oldest first. What was put back before is left alone."""
+    asked = {"queue": queue, "errorKind": error_kind, "since": since, "until": until, "rate": rate}
+    given = {name: value for name, value in asked.items() if value is not None}
+    done = from_environment().post("dead-letters", "replay", body={**given, "limit": limit, "dryRun": dry_run})
+    if as_json:
+        show_json(done)
+        return
+    click.echo(f"{done['matched']} match: {_counted(done['queues'])}")
+    verb = "would be put back" if dry_run else "put back"
+    click.echo(f"{done['replayed']} {verb}" + (f", the last one due in {done['takesS']:.0f} s" if rate else ""))
+    for one in done["refused"]:
+        click.echo(f"{one['id']} can't be put back: {one['reason']}")
+    if done["more"]:
+        click.echo(f"more than {limit} match: run this again for the rest")
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in sorted(counts.items())) or "none"
 
 
 @dead_letters.command()

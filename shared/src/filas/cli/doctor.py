@@ -43,7 +43,7 @@ PROCESS_PORTS = (
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Ask every process, Redis and Postgres how they are, and say in words what is wrong."""
+    """Ask every process, store and queue how it is, and say in words what is wrong."""
     # What the stores' own parts would log is in the findings.
     logs.configure("error", "console", "doctor")
     findings = examine(os.environ)
@@ -62,7 +62,7 @@ def examine(environ: Mapping[str, str]) -> list[Finding]:
     addresses = process_addresses(environ)
     findings = [_store("redis", lambda: _redis(environ)), _store("postgres", lambda: _postgres(environ))]
     findings += [_process(name, address) for name, address in addresses]
-    findings.append(_api(environ))
+    findings += _api(environ)
     return findings
 
 
@@ -159,10 +159,14 @@ def _postgres(environ: Mapping[str, str]) -> str:
     return f"answers, schema {required_version()}"
 
 
-def _api(environ: Mapping[str, str]) -> Finding:
+def _api(environ: Mapping[str, str]) -> list[Finding]:
+    """What the API says of itself, the queues and their workers; of the stores only where it sees a trouble that we
+    don't."""
     try:
-        queues = from_environment(environ).get("queue", "stats")["queues"]
+        found = from_environment(environ).get("doctor")["findings"]
     except click.ClickException as error:
-        return Finding("API", False, error.message)
-    waiting = sum(counts["waiting"] for counts in queues.values())
-    return Finding("API", True, f"answers; {waiting} jobs are waiting")
+        return [Finding("API", False, error.message)]
+    told = [Finding(one["part"], one["well"], one["words"]) for one in found]
+    kept = [one for one in told if one.part not in ("redis", "postgres", "webhooks") or not one.well]
+    stores = [Finding(f"API: {one.part}", one.well, one.words) for one in kept if one.part in ("redis", "postgres")]
+    return [Finding("API", True, "answers"), *stores, *(one for one in kept if one.part not in ("redis", "postgres"))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import builtins
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -53,7 +54,10 @@ select id from stored"""
 GET: Final = "select * from dead_letters where id = $1"
 
 MARK_REPLAYED: Final = """
-update dead_letters set replayed_at = now(), replayed_job_id = $2 where id = $1 returning id"""
+update dead_letters d set replayed_at = now(), replayed_job_id = r.job_id
+from unnest($1::uuid[], $2::text[]) as r (id, job_id) where d.id = r.id"""
+
+COUNT_OPEN: Final = "select count(*) from dead_letters where replayed_at is null and failed_at >= $1"
 
 DELETE: Final = "delete from dead_letters where id = $1 returning id"
 
@@ -118,9 +122,41 @@ class DeadLetterRepository:
         row = await self._database.fetchrow(GET, letter_id)
         return _letter(row) if row else None
 
-    async def mark_replayed(self, letter_id: UUID, job_id: str) -> bool:
-        """Record that its job was put back as `job_id`; False if there is no such letter."""
-        return await self._database.fetchrow(MARK_REPLAYED, letter_id, job_id) is not None
+    async def replayable(
+        self,
+        *,
+        queue: str | None = None,
+        function: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        after: DeadLetter | None = None,
+        limit: int,
+    ) -> builtins.list[DeadLetter]:
+        """Letters that have not been put back, the oldest first, from the one after `after` on: of one queue (by its
+        full name), of one function, failed at `since` or later and before `until`."""
+        search = paging.Filter()
+        search.demand("replayed_at is null")
+        search.add("queue = {}", queue)
+        search.add("function = {}", function)
+        search.add("failed_at >= {}", since)
+        search.add("failed_at < {}", until)
+        if after is not None:
+            search.add("(failed_at, id) > ({}, {})", after.failed_at, after.id)
+        order = ("order by failed_at, id limit", search.place(limit))
+        rows = await self._database.fetch(
+            " ".join(("select * from dead_letters", search.where(), *order)), *search.arguments
+        )
+        return [_letter(row) for row in rows]
+
+    async def count_open(self, since: datetime) -> int:
+        """How many letters since then have not been put back."""
+        count: int = await self._database.fetchval(COUNT_OPEN, since)
+        return count
+
+    async def mark_replayed(self, replayed: Sequence[tuple[UUID, str]]) -> None:
+        """Record of many letters, by their ids, that their jobs were put back, and as which."""
+        ids = [letter_id for letter_id, _ in replayed]
+        await self._database.fetch(MARK_REPLAYED, ids, [job_id for _, job_id in replayed])
 
     async def delete(self, letter_id: UUID) -> bool:
         """Delete the letter; False if there was none."""

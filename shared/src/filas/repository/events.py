@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -53,6 +54,33 @@ where e.id = f.id and e.status = 'received'"""
 REOPEN: Final = """
 update events set status = 'received', error = null, processed_at = null where id = $1
 returning *"""
+
+REOPEN_MANY: Final = """
+update events set status = 'received', error = null, processed_at = null where id = any($1::uuid[])"""
+
+# Whatever the case of its ASCII letters. Any bytes are Latin-1 but for a NUL, which no text can hold: a body with one
+# is read by escapes.
+HAS_WORD: Final = r"""
+case when position('\x00'::bytea in body) = 0
+    then position(lower(convert_from({}::bytea, 'LATIN1')) in lower(convert_from(body, 'LATIN1')))
+    else position(lower(encode({}::bytea, 'escape')) in lower(encode(body, 'escape'))) end > 0"""
+
+OF_CONVERSATION: Final = "id in (select event_id from executions where conversation_id = {})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events are wanted: all conditions that are given hold. Received at `since` or later and before `until`;
+    with an execution in that conversation; with every one of `words` somewhere in the body (as its UTF-8 bytes, ASCII
+    letters in either case)."""
+
+    event_id: UUID | None = None
+    webhook_id: str | None = None
+    conversation_id: UUID | None = None
+    status: EventStatus | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    words: Sequence[str] = ()
 
 
 class EventRepository:
@@ -118,25 +146,20 @@ class EventRepository:
         return _new_event(row) if row else None
 
     async def search(
-        self,
-        *,
-        webhook_id: str | None = None,
-        status: EventStatus | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        text: str | None = None,
-        cursor: str | None = None,
-        limit: int = paging.DEFAULT_LIMIT,
+        self, wanted: EventFilter, *, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
     ) -> Page:
-        """One page of events, the newest first: received at `since` or later and before `until`, with `text`
-        somewhere in the body (as its UTF-8 bytes, case-sensitive). Raises InvalidCursor."""
+        """One page of the events that `wanted` describes, the newest first. Raises InvalidCursor."""
         limit = paging.bounded(limit)
         search = paging.Filter()
-        search.add("webhook_id = {}", webhook_id)
-        search.add("status = {}", status)
-        search.add("received_at >= {}", since)
-        search.add("received_at < {}", until)
-        search.add("position({}::bytea in body) > 0", text.encode("utf-8", "surrogatepass") if text else None)
+        search.add("id = {}", wanted.event_id)
+        search.add("webhook_id = {}", wanted.webhook_id)
+        search.add(OF_CONVERSATION, wanted.conversation_id)
+        search.add("status = {}", wanted.status)
+        search.add("received_at >= {}", wanted.since)
+        search.add("received_at < {}", wanted.until)
+        for word in wanted.words:
+            raw = word.encode("utf-8", "surrogatepass")
+            search.add(HAS_WORD, raw, raw)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))
         rows = await self._database.fetch(" ".join(("select * from events", search.where(), *order)), *search.arguments)
@@ -162,6 +185,10 @@ class EventRepository:
         """Make the event unfinished again, for a replay, and give it; None if there is none of that id."""
         row = await self._database.fetchrow(REOPEN, event_id)
         return _new_event(row) if row else None
+
+    async def reopen_many(self, event_ids: Sequence[UUID]) -> None:
+        """Make these events unfinished again, for a replay."""
+        await self._database.fetch(REOPEN_MANY, list(event_ids))
 
 
 def _new_event(row: asyncpg.Record) -> NewEvent:

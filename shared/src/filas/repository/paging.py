@@ -46,6 +46,10 @@ class Filter:
             return
         self._conditions.append(condition.format(*(self.place(argument) for argument in arguments)))
 
+    def demand(self, condition: str) -> None:
+        """Demand `condition`, which has no argument."""
+        self._conditions.append(condition)
+
     def place(self, argument: object) -> str:
         """The placeholder (`$1`, `$2`, …) of one more argument."""
         self.arguments.append(argument)

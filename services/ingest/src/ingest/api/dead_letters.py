@@ -1,24 +1,40 @@
 """Dead letters: jobs that could not succeed, looked at, put back, removed."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from filas import jobs, policies
-from filas.errors import JobDecodeError
-from filas.jobs import WebhookJob
 from filas.models import DeadLetter
-from filas.queue.producer import EnqueueOutcome, NewJob
+from filas.queue.producer import EnqueueOutcome
 from ingest.api.identifiers import Deleted
+from ingest.api.putting_back import (
+    LettersPutBack,
+    LettersReplay,
+    NotReplayable,
+    edited_job_of,
+    job_of,
+    put_back,
+    replay_many,
+    replay_number,
+)
 from ingest.api.queues import found_policy
-from ingest.api.refusals import absent, conflict, row_id
-from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
+from ingest.api.refusals import absent, conflict, invalid_field, row_id
+from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
 
 
 class DeadLettersQuery(PageQuery, frozen=True, kw_only=True):
     """`queue`: only those of that queue, by its full or its short name."""
 
     queue: Word | None = None
+
+
+class EditedLetter(Body, frozen=True, kw_only=True):
+    """How a letter's job is put back."""
+
+    payload: Annotated[
+        dict[str, Any] | None,
+        msgspec.Meta(description="Its message, changed where that was wrong; it must be about the same row."),
+    ] = None
 
 
 class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,39 +66,38 @@ async def delete_dead_letter(call: Call[None, Query]) -> Answer:
     return Answer(Deleted(id=str(letter_id)))
 
 
-async def replay_dead_letter(call: Call[None, Query]) -> Answer:
-    """Put a dead letter's job back under the key of its next replay.
+async def replay_dead_letter(call: Call[EditedLetter, Query]) -> Answer:
+    """Put a dead letter's job back under the key of its next replay, with another message if one is given.
 
     Put first and marked then: when the mark fails, a second call finds the job there and marks it.
     """
     letter = await _letter(call)
     if letter.replayed_at is not None:
         raise conflict(f"it was put back already, as {letter.replayed_job_id}; had that failed, it would be a new one")
-    policy = policies.find(letter.queue)
-    if policy is None or letter.payload is None:
-        raise conflict("its payload is not a job of this version, so there is nothing to put back")
+    edited = call.body.payload
     try:
-        message = jobs.decode(policy, letter.payload, jobs.message_type(policy, letter.function))
-    except JobDecodeError as error:
-        raise conflict(str(error)) from None
-    message = msgspec.structs.replace(message, replay=message.replay + 1)
-    if isinstance(message, WebhookJob):
-        await call.context.events.reopen(message.event_id)
-    function = letter.function if letter.function in jobs.OTHER_FUNCTIONS else None
-    job = NewJob(policy, jobs.job_key(message), message, group=letter.group_key, function=function)
-    result = await call.context.producer.enqueue(job)
-    await call.context.dead_letters.mark_replayed(letter.id, result.job_id)
+        job = job_of(letter) if edited is None else edited_job_of(letter, edited)
+    except NotReplayable as error:
+        raise (conflict(str(error)) if edited is None else invalid_field("payload", str(error))) from None
+    (outcome,) = await put_back(call.context, [(letter, job)])
+    if outcome is EnqueueOutcome.REFUSED:
+        raise conflict("its job can't stand in a queue")
     return Answer(
         LetterReplayed(
             id=str(letter.id),
-            replay=message.replay,
-            job_id=result.job_id,
-            duplicate=result.outcome is EnqueueOutcome.DUPLICATE,
+            replay=replay_number(job),
+            job_id=job.job_id,
+            duplicate=outcome is EnqueueOutcome.DUPLICATE,
         )
     )
 
 
-async def _letter(call: Call[None, Query]) -> DeadLetter:
+async def replay_dead_letters(call: Call[LettersReplay, Query]) -> Answer:
+    """Put back the jobs of all letters that match and have not been put back, the oldest first."""
+    return Answer(await replay_many(call.context, call.body))
+
+
+async def _letter(call: Call[Any, Query]) -> DeadLetter:
     letter_id = row_id("dead letter", call.path["id"])
     letter = await call.context.dead_letters.get(letter_id)
     if letter is None:
@@ -118,7 +133,18 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Put the job back into its queue.",
         answer=LetterReplayed,
         query=Query,
+        body=EditedLetter,
         refusals=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/dead-letters/replay",
+        handler=replay_dead_letters,
+        role="operator",
+        summary="Put back the jobs of all letters that match, the oldest first, at a rate.",
+        answer=LettersPutBack,
+        query=Query,
+        body=LettersReplay,
     ),
     Route(
         method="DELETE",

@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 
 from filas.models import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
+from filas.repository.events import EventFilter
 from ingest.api.refusals import absent, conflict, row_id
 from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
 
@@ -16,9 +18,13 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with a 
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of events; all that are given must hold. `since` is inclusive, `until` is not."""
+    """Filters of the list of events; all that are given must hold. `since` is inclusive, `until` is not. `text`: words
+    that all stand in the body, in whatever order and case."""
 
+    id: UUID | None = None
     webhook_id: Word | None = None
+    conversation_id: UUID | None = None
+    text: Word | None = None
     status: EventStatus | None = None
     since: Moment | None = None
     until: Moment | None = None
@@ -35,14 +41,16 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def list_events(call: Call[None, EventsQuery]) -> Answer:
     """List events, the newest first."""
     query = call.query
-    page = await call.context.events.search(
+    wanted = EventFilter(
+        event_id=query.id,
         webhook_id=query.webhook_id,
+        conversation_id=query.conversation_id,
+        words=(query.text or "").split(),
         status=query.status,
         since=query.since,
         until=query.until,
-        cursor=query.cursor,
-        limit=query.limit,
     )
+    page = await call.context.events.search(wanted, cursor=query.cursor, limit=query.limit)
     return Answer(page.items, page.next_cursor)
 
 

@@ -13,6 +13,7 @@ from ingest.api import (
     acceptance,
     channels,
     dead_letters,
+    doctor,
     events,
     executions,
     flow_secrets,
@@ -45,6 +46,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *notifications.ROUTES,
     *dead_letters.ROUTES,
     *scaling.ROUTES,
+    *doctor.ROUTES,
 )
 
 
