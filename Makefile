@@ -47,6 +47,7 @@ bench: $(READY) ## the benchmarks, with their table
 
 test-deploy: $(READY) ## the images and docker-compose.yml, built and run for real (root, or a running engine)
 	@tests/deploy/install-engine
+	@tests/deploy/install-balancer
 	@FILAS_TEST_DEPLOY=1 $(PYTEST) tests/deploy
 
 test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prometheus (unpacked into build/, not installed)

@@ -1,9 +1,12 @@
-"""The compose file built and run for real: the demo's flow from the host, through containers. `make test-deploy`."""
+"""docker-compose.yml built and run for real: the demo's flow, alone and scaled out, confined, watched.
+
+`make test-deploy`.
+"""
 
 import json
-import os
 import subprocess
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,126 +14,103 @@ from typing import Any
 
 import pytest
 
-from filas.cli.client import Client
 from filas_local import demo
-from filas_local.servers import free_port
+from tests.deploy.deployment import SERVICES, Deployment, docker, needs_engine
 from tests.waiting import eventually
 
-ROOT = Path(__file__).parents[2]
-SERVICES = ("ingest", "ingest-worker", "flow-runner", "notifier")
-TOKEN = "change-me-admin-token"
+pytestmark = needs_engine
 
-pytestmark = [
-    pytest.mark.skipif(
-        not os.environ.get("FILAS_TEST_DEPLOY"), reason="needs a container engine: run `make test-deploy`"
-    ),
-    pytest.mark.timeout(900),
-]
+MOST_MEGABYTES = {"ingest": 190, "flow-runner": 190, "notifier": 95}
+"""What an image may add to its base; the README tells what it does."""
 
-
-def compose_command() -> list[str]:
-    """Compose of either generation."""
-    for command in (["docker", "compose"], ["docker-compose"]):
-        try:
-            if subprocess.run([*command, "version"], check=False, capture_output=True).returncode == 0:
-                return command
-        except FileNotFoundError:
-            continue
-    pytest.fail("no Compose: neither `docker compose` nor `docker-compose`")
-
-
-class Deployment:
-    """The compose file as a project of its own, on free ports, with the example's secrets."""
-
-    def __init__(self) -> None:
-        self.public_port, self.admin_port = free_port(), free_port()
-        self._command = [*compose_command(), "--project-name", f"filas-test-{os.getpid()}"]
-        self._command += ["--file", str(ROOT / "docker-compose.yml"), "--env-file", str(ROOT / ".env.example")]
-        # Looked up while it runs: Compose v2 doesn't list what has stopped.
-        self._containers: dict[str, str] = {}
-        self._environment = os.environ | {
-            "INGEST_PORT": str(self.public_port),
-            "INGEST_ADMIN_PORT": str(self.admin_port),
-            # The demo's flow calls ingest's own health by the engine's network.
-            "OUTBOUND_ALLOW": "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
-        }
-
-    def compose(self, *arguments: str) -> str:
-        """Run Compose; returns what it prints, fails with all of it."""
-        done = subprocess.run(
-            [*self._command, *arguments], env=self._environment, check=False, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"compose {' '.join(arguments)}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        return done.stdout
-
-    def post(self, body: dict[str, str]) -> dict[str, Any]:
-        """Post to the demo's webhook as a sender does; returns the answer to a 200."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.public_port}/webhooks/{demo.WEBHOOK_ID}",
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            received: dict[str, Any] = json.load(answer)
-            return received
-
-    def inspect(self, service: str, template: str) -> str:
-        """A field of the service's container, as `docker inspect` gives it."""
-        if service not in self._containers:
-            self._containers[service] = self.compose("ps", "-q", service).strip()
-        container = self._containers[service]
-        done = subprocess.run(["docker", "inspect", "--format", template, container], check=True, capture_output=True)
-        return done.stdout.decode().strip()
-
-    def is_healthy(self, service: str) -> bool:
-        """Whether the image's health check passes."""
-        return self.inspect(service, "{{.State.Health.Status}}") == "healthy"
+REPLICAS = {"ingest": 1, "ingest-worker": 2, "flow-runner": 3, "notifier": 2}
 
 
 @pytest.fixture(scope="module")
 def deployment() -> Iterator[Deployment]:
     """Everything up and built; removed with its volumes afterwards."""
-    deployment = Deployment()
+    deployment = Deployment("plain")
     try:
         deployment.compose("up", "--build", "--detach")
         yield deployment
     finally:
-        deployment.compose("down", "--volumes", "--timeout", "60")
+        deployment.remove()
+
+
+def post(deployment: Deployment, body: dict[str, str]) -> dict[str, Any]:
+    """Post to the demo's webhook as a sender does; returns the answer to a 200."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{deployment.public_port}/webhooks/{demo.WEBHOOK_ID}",
+        data=json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        received: dict[str, Any] = json.load(answer)
+        return received
+
+
+async def run_the_demo(deployment: Deployment, name: str) -> None:
+    """A webhook posted to the published port ends in a message in the notifier's log, every step shown."""
+    event_id = post(deployment, demo.EXAMPLE | {"name": name})["eventId"]
+
+    def finished() -> str | None:
+        found = list(deployment.api.items("executions", limit=10, eventId=event_id))
+        return found[0]["id"] if found and found[0]["status"] == "succeeded" else None
+
+    execution = deployment.api.get("executions", await eventually(finished, timeout=60))
+    assert [step["nodeId"] for step in execution["steps"]] == ["start", "says-oi", "health", "think", "greet"]
+    await eventually(lambda: f"{name}! Filas answered 200." in deployment.compose("logs", "notifier"), timeout=30)
 
 
 async def test_the_first_flow_runs_from_the_host(deployment: Deployment) -> None:
-    """A webhook posted to the published port ends in a message in the notifier's log, every step shown."""
-    api = Client(f"http://127.0.0.1:{deployment.admin_port}", TOKEN)
+    """Through containers alone, as the README shows it."""
+    await deployment.until_ready()
+    deployment.api.put("channels", demo.CHANNEL_ID, body=demo.CHANNEL)
+    deployment.api.put("flows", demo.FLOW_ID, body=demo.flow("http://ingest:8081/livez"))
+    deployment.api.put("webhooks", demo.WEBHOOK_ID, body=demo.WEBHOOK)
+    await run_the_demo(deployment, "Maria")
 
-    def ready() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{deployment.admin_port}/readyz", timeout=3) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
 
-    await eventually(ready, timeout=120)
-    api.put("channels", demo.CHANNEL_ID, body=demo.CHANNEL)
-    api.put("flows", demo.FLOW_ID, body=demo.flow("http://ingest:8081/livez"))
-    api.put("webhooks", demo.WEBHOOK_ID, body=demo.WEBHOOK)
-    event_id = deployment.post(demo.EXAMPLE)["eventId"]
-
-    def finished() -> str | None:
-        found = list(api.items("executions", limit=10, eventId=event_id))
-        return found[0]["id"] if found and found[0]["status"] == "succeeded" else None
-
-    execution = api.get("executions", await eventually(finished, timeout=60))
-    assert [step["nodeId"] for step in execution["steps"]] == ["start", "says-oi", "health", "think", "greet"]
-    await eventually(lambda: "Maria! Filas answered 200." in deployment.compose("logs", "notifier"), timeout=30)
+def is_healthy(deployment: Deployment, service: str) -> bool:
+    """Whether the image's health check passes in each container."""
+    return set(deployment.inspect(service, "{{.State.Health.Status}}")) == {"healthy"}
 
 
 async def test_every_container_is_healthy_and_runs_as_an_ordinary_user(deployment: Deployment) -> None:
     """The health checks pass; the user is not root; there is no compiler and no installer in the image."""
     for service in SERVICES:
-        await eventually(partial(deployment.is_healthy, service), timeout=60, message=f"{service} is not healthy")
+        await eventually(partial(is_healthy, deployment, service), timeout=60, message=f"{service} is not healthy")
         assert deployment.compose("exec", "-T", service, "id", "-u").strip() == "10001"
         found = deployment.compose("exec", "-T", service, "sh", "-c", "command -v cc gcc; ls /opt/filas/bin; true")
         assert not {"cc", "gcc", "pip"} & {Path(line).name for line in found.split()}
+        written = deployment.compose("exec", "-T", service, "sh", "-c", "touch /opt/filas/x /x 2>&1 || touch /tmp/x")
+        assert written.count("Read-only file system") == 2
+
+
+def megabytes(image: str) -> float:
+    """What our own layers of an image hold: those above the base, which end with the labels."""
+    factors = {"B": 1e-6, "kB": 1e-3, "MB": 1.0, "GB": 1e3}
+    total = 0.0
+    for line in docker("history", "--no-trunc", "--format", "{{.Size}}\t{{.CreatedBy}}", image).splitlines():
+        size, made_by = line.split("\t", 1)
+        if made_by.startswith("LABEL org.opencontainers.image.title"):
+            return total
+        unit = next(unit for unit in ("kB", "MB", "GB", "B") if size.endswith(unit))
+        total += float(size.removesuffix(unit)) * factors[unit]
+    pytest.fail(f"{image} has no labels of ours")
+
+
+@pytest.mark.parametrize("service", MOST_MEGABYTES)
+async def test_an_image_is_small_and_says_what_it_is(deployment: Deployment, service: str) -> None:
+    """Above the base image; title, description, version and licence in the registries' own words."""
+    assert megabytes(f"filas-{service}") < MOST_MEGABYTES[service]
+    [labels] = {
+        docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"filas-{service}").strip(),
+    }
+    told = {name.removeprefix("org.opencontainers.image."): text for name, text in json.loads(labels).items()}
+    assert told["title"] == f"filas-{service}"
+    assert told["licenses"] == "MIT"
+    assert all(told[name] for name in ("description", "version"))
 
 
 async def test_an_image_holds_its_own_service_alone(deployment: Deployment) -> None:
@@ -142,8 +122,61 @@ async def test_an_image_holds_its_own_service_alone(deployment: Deployment) -> N
     assert deployment.compose("exec", "-T", "notifier", "python", "-c", script).strip() == "[]"
 
 
+def reaches(deployment: Deployment, network: str, host: str, port: int) -> bool:
+    """Whether a stranger's container in one of the project's networks can connect."""
+    script = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
+    image = "python:3.11-slim-bookworm"
+    command = ["docker", "run", "--rm", "--network", f"{deployment.name}_{network}", image, "python", "-c", script]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+async def test_the_stores_are_reached_from_nowhere_but_their_network(deployment: Deployment) -> None:
+    """Not from the host, the network that leads outside or Prometheus' own; and they get nowhere themselves."""
+    for store, port in (("redis", 6379), ("postgres", 5432)):
+        assert deployment.inspect(store, "{{json .HostConfig.PortBindings}}") == ["{}"]
+        assert list(json.loads(deployment.inspect(store, "{{json .NetworkSettings.Networks}}")[0])) == [
+            f"{deployment.name}_stores"
+        ]
+        [address] = deployment.inspect(store, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+        assert reaches(deployment, "stores", address, port)
+        for network in ("outside", "metrics"):
+            assert not reaches(deployment, network, address, port), network
+    assert json.loads(docker("network", "inspect", f"{deployment.name}_stores"))[0]["Internal"] is True
+
+
+async def test_scaled_out_the_flow_runs_as_well_and_prometheus_sees_everyone(deployment: Deployment) -> None:
+    """More of each worker by one word each; every replica is a target that is up, and every rule can be evaluated."""
+    scales = [f"{service}={count}" for service, count in REPLICAS.items()]
+    deployment.compose("up", "--detach", *(word for scale in scales for word in ("--scale", scale)), *SERVICES)
+    assert {service: len(deployment.containers(service)) for service in SERVICES} == REPLICAS
+    deployment.compose("up", "--detach", "--no-deps", "prometheus")
+    for number in range(6):
+        await run_the_demo(deployment, f"Ana-{number}")
+
+    def up() -> bool:
+        try:
+            targets = deployment.prometheus("targets?state=active")["activeTargets"]
+        except OSError:
+            return False
+        return Counter(one["labels"]["job"] for one in targets if one["health"] == "up") == REPLICAS | {"prometheus": 1}
+
+    await eventually(up, timeout=90, message="not every replica is scraped")
+
+    def rules() -> list[str]:
+        found = [rule for group in deployment.prometheus("rules")["groups"] for rule in group["rules"]]
+        return [f"{rule['name']}: {rule.get('lastError')}" for rule in found if rule["health"] == "err"]
+
+    def evaluated() -> bool:
+        groups = deployment.prometheus("rules")["groups"]
+        return bool(groups) and all(rule["health"] != "unknown" for group in groups for rule in group["rules"])
+
+    await eventually(evaluated, timeout=60)
+    assert rules() == []
+
+
 async def test_stopping_drains(deployment: Deployment) -> None:
     """SIGTERM ends every process of ours by itself, with 0, within its grace period. Runs last."""
+    containers = {service: deployment.containers(service) for service in SERVICES}
     deployment.compose("stop", *SERVICES)
-    for service in SERVICES:
-        assert deployment.inspect(service, "{{.State.ExitCode}}") == "0", service
+    for service, ids in containers.items():
+        assert {docker("inspect", "--format", "{{.State.ExitCode}}", one).strip() for one in ids} == {"0"}, service

@@ -1,6 +1,7 @@
 """Dockerfiles, compose file and `.env.example` agree with one another and with the settings that the code reads."""
 
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from filas import settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
-SERVICES: dict[str, Any] = yaml.safe_load(COMPOSE)["services"]
+BALANCER = (ROOT / "deploy/compose/balancer.yml").read_text()
+PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
+SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
 PROCESSES: dict[str, type[settings.Group]] = {
@@ -25,8 +28,8 @@ ALL_VARIABLES = {variable.name for process in settings.PROCESSES for variable in
 
 
 def test_the_dockerfiles_differ_only_in_what_a_service_is() -> None:
-    """Name at the top, ports and command at the end; everything between is one recipe."""
-    bodies = {tuple(path.read_text().splitlines()[3:-3]) for path in DOCKERFILES}
+    """Name and description at the top, ports and command at the end; everything between is one recipe."""
+    bodies = {tuple(path.read_text().splitlines()[4:-3]) for path in DOCKERFILES}
     assert len(DOCKERFILES) == 3
     assert len(bodies) == 1
 
@@ -38,8 +41,22 @@ def test_an_image_runs_as_nobody_special_and_tells_its_health(path: Path) -> Non
     final = text[text.rindex("\nFROM ") :]
     assert re.search(r"^USER 10001:10001$", final, re.MULTILINE)
     assert re.search(r"^HEALTHCHECK ", final, re.MULTILINE)
-    assert re.findall(r"^COPY (.*)$", final, re.MULTILINE) == ["--from=build /opt/filas /opt/filas"]
+    copied = ["--from=build /opt/filas /opt/filas", "--from=build /ours /opt/filas"]
+    assert re.findall(r"^COPY (.*)$", final, re.MULTILINE) == copied
     assert "# syntax" not in text
+
+
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
+def test_an_images_labels_are_those_of_its_package(path: Path) -> None:
+    """Name, description, version and licence stand in pyproject.toml; the image repeats them."""
+    text = path.read_text()
+    arguments = dict(re.findall(r'^ARG ([A-Z]+)="?(.+?)"?$', text, re.MULTILINE))
+    project = tomllib.loads((path.parent / "pyproject.toml").read_text())["project"]
+    assert arguments["SERVICE"] == path.parent.name
+    assert (arguments["DESCRIPTION"], arguments["VERSION"]) == (project["description"], project["version"])
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z]+)="(.*)"', text))
+    assert labels["licenses"] == project["license"]
+    assert labels.keys() >= {"title", "description", "version"}
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -61,31 +78,69 @@ def test_every_container_is_confined() -> None:
         assert service["stop_grace_period"] == "40s"
 
 
-def test_the_private_port_stays_on_this_machine() -> None:
+def test_the_private_ports_stay_on_this_machine() -> None:
     """Only webhooks are open to everybody; the stores are open to nobody outside."""
-    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert list(published) == ["ingest"]
-    public, private = published["ingest"]
-    assert public.endswith(":8080")
+    published = {name: list(service["ports"]) for name, service in SERVICES.items() if "ports" in service}
+    assert published.keys() == {"ingest", "prometheus", "grafana"}
+    assert published["ingest"].pop(0) == "${INGEST_PORT:-8080}:8080"
+    assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
+    assert published["ingest"] == ["127.0.0.1:${INGEST_ADMIN_PORT:-8081}:8081"]
+    public, private = yaml.safe_load(BALANCER)["services"]["balancer"]["ports"]
+    assert public == "${BALANCER_PORT:-8080}:8080"
     assert private.startswith("127.0.0.1:")
-    assert private.endswith(":8081")
+
+
+def test_the_stores_are_in_a_network_without_a_way_out() -> None:
+    """Together with those alone that work with them; Prometheus asks the processes in a network of its own."""
+    assert {name for name, network in PROJECT["networks"].items() if network} == {"stores", "metrics"}
+    assert all(PROJECT["networks"][name]["internal"] for name in ("stores", "metrics"))
+    members: dict[str, set[str]] = {network: set() for network in PROJECT["networks"]}
+    for name, service in SERVICES.items():
+        for network in service["networks"]:
+            members[network].add(name)
+    assert members["stores"] == {"redis", "postgres", "migrate", *PROCESSES}
+    assert members["metrics"] == {"prometheus", *PROCESSES}
+    assert members["monitoring"] == {"prometheus", "grafana"}
+    assert members["outside"] == {"ingest", "flow-runner", "notifier"}
+    assert SERVICES["redis"]["networks"] == SERVICES["postgres"]["networks"] == ["stores"]
+
+
+def test_the_shares_of_the_processor_go_by_the_queues_priorities() -> None:
+    """High, medium, low; receiving is no less than processing."""
+    shares = {name: SERVICES[name]["cpu_shares"] for name in PROCESSES}
+    assert shares["ingest"] >= shares["ingest-worker"] > shares["flow-runner"] > shares["notifier"]
+
+
+def test_monitoring_is_a_profile_whose_files_are_mounted_for_reading() -> None:
+    """Nobody gets it who doesn't ask; what Prometheus and Grafana read is what the repository holds."""
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"prometheus", "grafana"}
+    mounts = [mount for name in ("prometheus", "grafana") for mount in SERVICES[name]["volumes"]]
+    ours = [mount.split(":") for mount in mounts if mount.startswith("./")]
+    assert {source for source, _, _ in ours} == {
+        "./deploy/prometheus",
+        "./deploy/grafana/provisioning",
+        "./deploy/grafana/dashboards",
+    }
+    assert all((ROOT / source).is_dir() and mode == "ro" for source, _, mode in ours)
+    [provider] = yaml.safe_load((ROOT / "deploy/grafana/provisioning/dashboards/filas.yml").read_text())["providers"]
+    assert provider["options"]["path"] in {target for _, target, _ in ours}
 
 
 def test_the_example_has_every_variable_that_can_be_set_here() -> None:
-    """`cp .env.example .env` is enough; what compose passes on stands in it, with the code's own default."""
+    """`cp .env.example .env` is enough; what compose passes on stands in it, with the default that it has otherwise."""
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
     optional = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= set(assigned)
-    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) == {*assigned, *optional}
-    defaults = {one.name: one.default for process in settings.PROCESSES for one in settings.variables(process)}
+    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + BALANCER)) == {*assigned, *optional}
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", BALANCER + COMPOSE))
+    defaults |= {one.name: one.default for process in settings.PROCESSES for one in settings.variables(process)}
     assert optional == {name: defaults[name] for name in optional}
 
 
 def test_compose_passes_on_every_setting_that_it_does_not_decide() -> None:
     """A new setting must be reachable from `.env`, or be named here as decided by the deployment."""
     decided = {name for name in ALL_VARIABLES if name.startswith("REDIS_") or name.endswith(("_HOST", "_PORT"))}
-    # Nothing here spreads requests over several ingests, so nothing has to look elsewhere when one stops.
-    decided |= {"DATABASE_URL", "SHUTDOWN_DELAY_S"}
+    decided |= {"DATABASE_URL"}
     passed_on = {name for process in PROCESSES for name in SERVICES[process]["environment"]}
     assert passed_on - OF_THE_IMAGE >= ALL_VARIABLES - decided
 
