@@ -1,6 +1,8 @@
 """The channel `email` against a real SMTP server."""
 
 import asyncio
+import contextlib
+import resource
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -188,6 +190,33 @@ async def test_a_server_that_speaks_something_else_is_no_mail_server(outbound: O
         result = await channel(outbound, state).deliver(mail())
     assert isinstance(result, TryAgain)
     assert not result.uncertain
+
+
+@pytest.mark.parametrize(
+    "greeting", [b"", b"220-and so on\r\n" * 1000, b"x" * 8000], ids=["none", "endless", "no line"]
+)
+async def test_a_server_that_never_gets_to_the_point_is_left(
+    outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, greeting: bytes
+) -> None:
+    """By the time limit or by the length of what it says; nothing was sent, and memory holds none of it."""
+    monkeypatch.setattr(email, "TIMEOUT_S", 1.0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    async def talk(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while greeting:
+                writer.write(greeting)
+                await writer.drain()
+            await asyncio.Event().wait()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        state = MailServer(port=server.sockets[0].getsockname()[1])
+        result = await channel(outbound, state).deliver(mail())
+    assert isinstance(result, TryAgain), result
+    assert (result.uncertain, result.wait_for) == (False, "nobody")
+    assert len(result.reason) < 1000
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024, "in KiB"
 
 
 async def test_a_private_mail_server_is_refused_and_an_absent_one_tried_again(outbound: OutboundClient) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from filas.jobs import CancelNotificationJob, DeliveryStatusJob
+from filas.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
 from filas.models import Channel
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations
@@ -146,6 +146,34 @@ async def test_one_that_is_broken_is_left_alone_after_a_few_tries_and_found_agai
     await redis.close()
 
 
+async def test_every_conversation_keeps_its_order_through_a_pause(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Ten contacts, ten messages each, to a channel that is busy three times: no second comes before a first."""
+    taken: list[str] = []
+    asked = 0
+
+    async def busy_at_times(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        if asked in (5, 30, 60):
+            return web.Response(status=429, headers={"Retry-After": "1"})
+        taken.append(request.headers["Idempotency-Key"])
+        return web.Response()
+
+    async with receiver(busy_at_times) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
+        await world.channel("outside", outside.url)
+        sent = [await world.notify("outside", f"contact-{number % 10}") for number in range(100)]
+        await all_delivered(world, "outside", 100, 40)
+        at = {(await world.row(one)).idempotency_key: number for number, one in enumerate(sent)}
+        assert "destination.opened" in world.notifier.log
+        for contact in range(10):
+            mine = [at[key] for key in taken if at[key] % 10 == contact]
+            assert mine == sorted(mine)
+            assert len(mine) == 10
+        assert (await world.dead_letters.list()).items == []
+
+
 # ---- through a provider's stand-in -------------------------------------------------------------------
 
 
@@ -242,6 +270,55 @@ async def test_a_cancelled_message_is_never_sent(redis_url: str, postgres_dsn: s
         assert keys[-1] == (await world.row(second)).idempotency_key
         assert keys.count((await world.row(first)).idempotency_key) == 1
         assert (await world.row(first)).status == "cancelled"
+    await redis.close()
+
+
+async def test_a_message_that_is_being_sent_is_cancelled_if_that_try_fails(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Before its second try begins, two seconds later."""
+    may_answer = asyncio.Event()
+    redis = connect_url(redis_url)
+
+    async def broken(_request: web.Request) -> web.StreamResponse:
+        await may_answer.wait()
+        return web.Response(status=500)
+
+    async with receiver(broken) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
+        await world.channel("outside", outside.url)
+        first = await world.notify("outside")
+        await eventually(lambda: outside.received)
+        await Producer(redis).add_cancel_notification_job(CancelNotificationJob(notification_id=first))
+        await eventually(
+            lambda: "job.retry_scheduled" in world.notifier.log, message="the cancel has not found it in sending"
+        )
+        may_answer.set()
+        row = await world.until(first, "cancelled")
+        assert row.attempts == 1
+        # The next message to the same receiver comes behind the cancelled one's own job.
+        outside.behaviour = answer(200)
+        second = await world.notify("outside")
+        await world.until(second, "delivered")
+        assert outside.keys() == [row.idempotency_key, (await world.row(second)).idempotency_key]
+        assert (await world.dead_letters.list()).items == []
+    await redis.close()
+
+
+async def test_what_has_failed_is_sent_again_under_its_key_when_an_operator_says_so(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    redis = connect_url(redis_url)
+    async with receiver(answer(410)) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
+        await world.channel("outside", outside.url)
+        failed = await world.notify("outside")
+        await world.until(failed, "failed")
+        outside.behaviour = answer(200)
+        again = NotificationJob(notification_id=failed, channel_id="outside", replay=2)
+        await Producer(redis).add_notification_job(again, group="outside:5511999990000")
+        row = await world.until(failed, "delivered")
+        assert [attempt.outcome for attempt in row.history] == ["failed", "delivered"]
+        assert outside.keys() == [row.idempotency_key] * 2
+        assert row.error is None
     await redis.close()
 
 

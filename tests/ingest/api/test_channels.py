@@ -143,9 +143,11 @@ async def test_a_retry_is_a_job_to_the_notifier_and_asking_twice_is_asking_once(
     assert (await api.get(f"/notifications/{notification_id}")).data["status"] == status
 
 
-async def test_a_cancel_is_a_job_to_the_notifier(api: Api) -> None:
+@pytest.mark.parametrize("status", ["queued", "retrying", "sending"])
+async def test_a_cancel_is_a_job_to_the_notifier(api: Api, status: str) -> None:
     """In no group: it must not wait behind what it is to end."""
     notification_id = await add_notification(api.database, "a")
+    await settle(api, notification_id, status)
     asked = await api.post(f"/notifications/{notification_id}/cancel")
     assert asked.status == 200, asked.text
     (job,) = await waiting(api)
@@ -156,9 +158,14 @@ async def test_a_cancel_is_a_job_to_the_notifier(api: Api) -> None:
     ("status", "action"),
     [
         ("delivered", "retry"),
+        ("read", "retry"),
+        ("sent", "retry"),
         ("queued", "retry"),
+        ("retrying", "retry"),
         ("sending", "retry"),
+        ("sent", "cancel"),
         ("delivered", "cancel"),
+        ("read", "cancel"),
         ("failed", "cancel"),
         ("cancelled", "cancel"),
     ],
@@ -170,4 +177,14 @@ async def test_what_makes_no_sense_is_refused(api: Api, status: str, action: str
     refused = await api.post(f"/notifications/{notification_id}/{action}")
     assert refused.status == 409
     assert status in refused.json["detail"]
+    assert await waiting(api) == []
+
+
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+@pytest.mark.parametrize("which", [str(UUID(int=7)), "no-id"])
+async def test_what_is_not_there_can_be_neither_retried_nor_cancelled(api: Api, action: str, which: str) -> None:
+    """404 that names it."""
+    refused = await api.post(f"/notifications/{which}/{action}")
+    assert refused.status == 404
+    assert which in refused.json["detail"]
     assert await waiting(api) == []

@@ -25,9 +25,10 @@ STATUS_TRIES = 4
 STATUS_WAIT_S = 1.0
 """A provider may report on a message before its own answer has been recorded: 1, 2 and 4 s later that has happened."""
 
-CANCEL_TRIES = 10
-CANCEL_WAIT_S = 2.0
-"""A message that is being sent is cancelled only if that fails: longer than two tries take is waited for it."""
+CANCEL_TRIES = 60
+CANCEL_WAIT_S = 0.5
+"""A message that is being sent is cancelled only if that fails: for longer than two tries take it is looked at, and
+more often than the second follows the first."""
 
 log = logs.get_logger(__name__)
 
