@@ -159,7 +159,7 @@ def build_private_app(
 class ConnectionServer(Protocol):
     """Makes the protocol of each connection, and ends them all."""
 
-    def __call__(self) -> asyncio.Protocol: ...
+    def __call__(self) -> asyncio.BaseProtocol: ...
 
     async def shutdown(self, timeout_s: float) -> None:
         """Let what was asked be answered for as long as `timeout_s`, and end all connections."""

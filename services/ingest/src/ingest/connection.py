@@ -13,17 +13,19 @@ import httptools
 from multidict import CIMultiDict
 
 from ingest.answer import Answer
+from ingest.heads import MAX_FIELD, MAX_HEAD, MAX_HEADERS, MAX_LINE, MalformedHead, origin_form
 from ingest.request import Request
 
-MAX_LINE = MAX_FIELD = 8190
-MAX_HEADERS = 100
-MAX_HEAD = 64 * 1024
-"""The longest request line and header, how many headers there may be, and how long all of them may be together;
-beyond, 400 and the connection ends."""
+MAX_READ = 32 * 1024
+"""How much is read at a time: so many bytes of the smallest requests are parsed before anybody else has a turn."""
 
 MAX_AHEAD = 64 * 1024
 MAX_PIPELINED = 32
 """How many bytes of bodies, and how many requests, are read ahead of those that answer them."""
+
+MAX_FRAMING = 16
+"""How many bytes a body in chunks may take for each of its own, beyond the length of a head: a chunk of one byte takes
+six, the rest is for what stands beside its size, which nobody reads."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Answer]]
 
@@ -33,6 +35,10 @@ class Owner(Protocol):
 
     draining: bool
     loop: asyncio.AbstractEventLoop
+    buffer: memoryview
+    """Where bytes are read into, MAX_READ of them: what is read is parsed before the next connection reads."""
+    answer_timeout_s: float
+    """How long a caller may take to read what it is answered."""
     answer: Handler
     """Gives the answer to a request. Never raises."""
 
@@ -50,7 +56,7 @@ class Owner(Protocol):
     def lingering(self, connection: "Connection", /) -> None: ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Reads requests, has them answered in their order, and lets a flood of either wait."""
 
     __slots__ = (
@@ -71,6 +77,7 @@ class Connection(asyncio.Protocol):
         "_target",
         "_task",
         "_upgrade_left",
+        "_wire_bytes",
         "transport",
     )
 
@@ -87,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._heads = 0
         self._head_bytes = 0
         self._upgrade_left = 0
+        self._wire_bytes = 0
         self._in_head = False
         self._malformed = False
         self._reads = True
@@ -133,10 +141,15 @@ class Connection(asyncio.Protocol):
             self._may_write.set_result(None)
         self._may_write = None
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Where the next bytes are to be read into."""
+        return self._owner.buffer
+
+    def buffer_updated(self, count: int) -> None:
         """Bytes of one or many requests."""
         if self._malformed or self._ending or not self._reads:
             return
+        data = self._owner.buffer[:count]
         if self._upgrade_left:
             self._feed_offered(data)
         else:
@@ -153,7 +166,7 @@ class Connection(asyncio.Protocol):
             self._owner.busy(self)
             self._task = self._owner.loop.create_task(self._serve())
 
-    def _feed(self, data: bytes) -> None:
+    def _feed(self, data: memoryview) -> None:
         heads, was_in_head = self._heads, self._in_head
         try:
             self._parser.feed_data(data)
@@ -164,8 +177,12 @@ class Connection(asyncio.Protocol):
         if self._in_head and was_in_head and heads == self._heads:
             self._head_bytes += len(data)
             self._malformed = self._malformed or self._head_bytes > MAX_HEAD
+        elif self._receiving is not None and heads == self._heads:
+            self._wire_bytes += len(data)
+            most = MAX_HEAD + MAX_FRAMING * self._receiving.received
+            self._malformed = self._malformed or self._wire_bytes > most
 
-    def _feed_offered(self, data: bytes) -> None:
+    def _feed_offered(self, data: memoryview) -> None:
         """The body of a request that offers another protocol. None is spoken here: it is answered as any other, and
         what follows it is not read. The parser leaves such a body to us."""
         request = self._receiving
@@ -175,7 +192,7 @@ class Connection(asyncio.Protocol):
                 return
             left = self._upgrade_left or request.declared_length or 0
             if data:
-                request.feed(data[:left])
+                request.feed(bytes(data[:left]))
             self._upgrade_left = max(0, left - len(data))
             if self._upgrade_left:
                 return
@@ -208,21 +225,22 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         self._in_head = False
         self._heads += 1
-        self._head_bytes = 0
+        self._head_bytes = self._wire_bytes = 0
         if self._malformed:
             return
-        version = parser.get_http_version()
+        version, headers = parser.get_http_version(), CIMultiDict(self._headers)
         try:
-            target = self._target.decode("ascii")
-        except UnicodeDecodeError:
-            target = ""
-        if not target or version not in ("1.1", "1.0"):
+            target = origin_form(self._target.decode("ascii"), headers, version)
+        except (UnicodeDecodeError, MalformedHead):
+            self._malformed = True
+            return
+        if version not in ("1.1", "1.0"):
             self._malformed = True
             return
         request = Request(
             parser.get_method().decode("ascii"),
             target,
-            CIMultiDict(self._headers),
+            headers,
             version,
             self._remote,
             keep_alive=parser.should_keep_alive(),
@@ -239,7 +257,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        if self._receiving is not None and not self._parser.should_upgrade():
+        if self._receiving is not None and not self._malformed and not self._parser.should_upgrade():
             self._receiving.complete()
             self._receiving = None
 
@@ -247,12 +265,16 @@ class Connection(asyncio.Protocol):
 
     async def _serve(self) -> None:
         """Answer what has come, in its order."""
+        answered = 0
         while self._ahead and self.transport is not None:
             request = self._ahead.popleft()
             self._send(await self._owner.answer(request), request)
             if self._may_write is not None:
-                await self._may_write
+                await self._have_read(self._may_write)
             self._resume_if_read()
+            answered += 1
+            if answered % MAX_PIPELINED == 0:
+                await asyncio.sleep(0)  # the answers may have taken no turn of the loop, and others wait for theirs
         self._task = None
         if self.transport is None or self.transport.is_closing():
             return
@@ -278,25 +300,36 @@ class Connection(asyncio.Protocol):
             self._ahead.clear()
             self._linger()
 
+    async def _have_read(self, may_write: asyncio.Future[None]) -> None:
+        """Wait until the caller has read most of its answers; who doesn't has no connection."""
+        try:
+            async with asyncio.timeout(self._owner.answer_timeout_s):
+                await may_write
+        except TimeoutError:
+            self.abort()
+
     def _linger(self) -> None:
         """End the connection when the caller has: closed over bytes that it still sends, it would lose the answer."""
         if self.transport is None:
             return
         if self._receiving is None and not self._malformed:
-            self.transport.close()
+            self.close()
             return
         self._receiving = None
         if self._paused:
             self._paused = False
             self.transport.resume_reading()
-        if self.transport.can_write_eof():
+        try:
             self.transport.write_eof()
+        except OSError:  # it has gone, and we are about to be told
+            self.transport.abort()
         self._owner.lingering(self)
 
     def close(self) -> None:
         """End the connection, when what was written is sent."""
         if self.transport is not None:
             self.transport.close()
+            self._owner.lingering(self)
 
     def abort(self) -> None:
         """End the connection at once."""

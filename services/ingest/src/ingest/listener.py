@@ -8,15 +8,15 @@ from filas.metrics import CONNECTIONS_SHED
 from filas.web import KEEP_ALIVE_S
 from ingest import refusals
 from ingest.answer import Answer
-from ingest.connection import Connection, Handler
+from ingest.connection import MAX_READ, Connection, Handler
 
 log = get_logger(__name__)
 
 REQUEST_TIMEOUT_S = 10.0
 """How long a new connection may take until the head of its first request is there."""
 
-LINGER_S = 2.0
-"""How long a caller may go on sending what nobody reads, until it has seen its answer."""
+ANSWER_TIMEOUT_S = 10.0
+"""How long a caller may take to read its answers, and go on sending what nobody reads until it has seen its last."""
 
 SPARE_FILES = 128
 """How many file descriptors are left for the stores, the private listener and the logs."""
@@ -38,9 +38,12 @@ class Listener:
         *,
         max_connections: int,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         self.draining = False
         self.answer = handler
+        self.buffer = memoryview(bytearray(MAX_READ))
+        self.answer_timeout_s = answer_timeout_s
         self._most = max(1, min(max_connections, _files() - SPARE_FILES))
         self._request_timeout_s = request_timeout_s
         self.loop = asyncio.get_running_loop()
@@ -51,6 +54,11 @@ class Listener:
         self._shed = 0
         self._all_closed = asyncio.Event()
 
+    @property
+    def connections(self) -> int:
+        """How many there are."""
+        return len(self._open)
+
     def __call__(self) -> Connection:
         """A new connection's protocol."""
         return Connection(self)
@@ -58,17 +66,17 @@ class Listener:
     async def watch(self) -> None:
         """Close the connections that stay silent, until cancelled."""
         while True:
-            await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4))
+            await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4))
             now = self.loop.time()
             for connection in _before(self._silent, now - self._request_timeout_s):
                 self._shut(connection, "silent")
-            # Resting as long as one may is no fault, and lingering only a courtesy.
+            # Resting as long as one may is no fault, and to wait for the last answer to be read only a courtesy.
             for connection in _before(self._resting, now - KEEP_ALIVE_S):
                 connection.abort()
-            for connection in _before(self._lingering, now - LINGER_S):
+            for connection in _before(self._lingering, now - self.answer_timeout_s):
                 connection.abort()
             if self._shed:
-                log.warning("connections.shed", connections=self._shed, open=len(self._open))
+                log.warning("connections.shed", connections=self._shed, open=self.connections)
                 self._shed = 0
 
     async def shutdown(self, timeout_s: float) -> None:
@@ -117,11 +125,12 @@ class Listener:
         """It has its answers."""
         if self.draining:
             connection.close()
-        self._resting[connection] = self.loop.time()
+        else:
+            self._resting[connection] = self.loop.time()
 
     def lingering(self, connection: Connection) -> None:
-        """It has its last answer, and goes on sending."""
-        self._lingering[connection] = self.loop.time()
+        """It is sent its last answer, and may go on sending itself."""
+        self._lingering.setdefault(connection, self.loop.time())
 
     def _shut(self, connection: Connection, reason: str) -> None:
         self._silent.pop(connection, None)

@@ -17,7 +17,7 @@ from ingest.answer import Answer
 from ingest.client_address import ClientAddress
 from ingest.directory import WebhookDirectory
 from ingest.guard import AddressGuard
-from ingest.listener import REQUEST_TIMEOUT_S, Listener
+from ingest.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
 from ingest.rate_limit import RateLimiter
 from ingest.receive import BODY_TIMEOUT_S, Receiver
 from ingest.request import Request
@@ -42,13 +42,14 @@ class Public:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What callers may take. The two an address are a minute's; 0 means none. Times are in seconds: for a body to
-    arrive, and for a new connection to ask something."""
+    arrive, for a new connection to ask something, and for an answer to be read."""
 
     requests_per_address: int = 0
     failures_per_address: int = 60
     max_connections: int = 2000
     body_timeout_s: float = BODY_TIMEOUT_S
     request_timeout_s: float = REQUEST_TIMEOUT_S
+    answer_timeout_s: float = ANSWER_TIMEOUT_S
 
 
 DEFAULT_LIMITS = Limits()
@@ -78,7 +79,12 @@ def build_public(
     )
 
     def handle(http: Request) -> Coroutine[Any, Any, Answer]:
-        return resumer.handle(http) if http.target.startswith(PATH) else receiver.handle(http)
+        return resumer.handle(http) if http.path.startswith(PATH) else receiver.handle(http)
 
-    listener = Listener(handle, max_connections=limits.max_connections, request_timeout_s=limits.request_timeout_s)
+    listener = Listener(
+        handle,
+        max_connections=limits.max_connections,
+        request_timeout_s=limits.request_timeout_s,
+        answer_timeout_s=limits.answer_timeout_s,
+    )
     return Public(listener, directory, acceptor)

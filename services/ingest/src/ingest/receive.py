@@ -2,7 +2,6 @@
 
 import functools
 import time
-from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -101,9 +100,8 @@ class Receiver:
 
     def _find(self, http: request.Request) -> ReadyWebhook:
         """The webhook that is called. Raises Refusal."""
-        target = http.target if http.target.startswith(PREFIX) else http.path
-        name = target[len(PREFIX) :].partition("?")[0] if target.startswith(PREFIX) else ""
-        ready = self._directory.find(unquote(name) if "%" in name else name)
+        path = http.path
+        ready = self._directory.find(path[len(PREFIX) :] if path.startswith(PREFIX) else "")
         if ready is not None:
             return ready
         if not self._directory.is_loaded:

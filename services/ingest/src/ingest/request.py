@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from urllib.parse import unquote
 
 from multidict import CIMultiDict, MultiDict, MultiDictProxy
 from yarl import URL
@@ -25,7 +26,7 @@ class BodyBroken(FilasError):
 
 
 class Request:
-    """One request. `target` is what stands between method and version; header values are as they were sent, what
+    """One request. `target` is the path and query as they were sent; header values are as they were sent, what
     isn't UTF-8 as lone surrogates; `remote` is the other end of the connection.
 
     The connection feeds the body in; `on_read` is called whenever what has come was taken out, `invite` sends
@@ -43,6 +44,7 @@ class Request:
         "is_complete",
         "keep_alive",
         "method",
+        "received",
         "remote",
         "target",
         "version",
@@ -67,7 +69,7 @@ class Request:
         self.remote = remote
         self.keep_alive = keep_alive
         self.is_complete = False
-        self.buffered = 0
+        self.buffered = self.received = 0
         self.invite = invite
         self._on_read = on_read
         self._chunks: list[bytes] = []
@@ -76,11 +78,9 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, percent-decoded, of a target in any form; empty where there is none."""
-        try:
-            return URL(self.target, encoded=True).path
-        except ValueError:
-            return ""
+        """The path, percent-decoded."""
+        path = self.target.partition("?")[0]
+        return unquote(path) if "%" in path else path
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -92,12 +92,14 @@ class Request:
     def declared_length(self) -> int | None:
         """How many bytes the body is said to have; None: it isn't said."""
         declared = self.headers.get("Content-Length")
-        return None if declared is None else int(declared)
+        # The parser has taken it for a number of 64 bits, but any number of zeros may stand before it.
+        return None if declared is None else int(declared.strip().lstrip("0") or "0")
 
     def feed(self, chunk: bytes) -> None:
         """More of the body."""
         self._chunks.append(chunk)
         self.buffered += len(chunk)
+        self.received += len(chunk)
         self._wake()
 
     def complete(self) -> None:
@@ -125,7 +127,7 @@ class Request:
         declared = self.declared_length
         if declared is not None and declared > max_bytes:
             raise BodyTooLarge
-        if not self.is_complete and self.headers.get("Expect", "").lower() == "100-continue":
+        if not self.is_complete and self.version != "1.0" and self.headers.get("Expect", "").lower() == "100-continue":
             self.invite()
         try:
             async with asyncio.timeout(timeout_s):

@@ -1,0 +1,431 @@
+"""The public listener against callers who mean harm, byte by byte, on the loop that the service runs on."""
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import re
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+import pytest
+import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from filas.web import serve_connections
+from ingest.answer import Answer
+from ingest.bodies import read_body
+from ingest.listener import Listener
+from ingest.refusals import Refusal
+from ingest.request import Request
+from tests.ingest.serving import raw
+from tests.waiting import eventually
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+HEAD = b"POST /first HTTP/1.1\r\nHost: x\r\n"
+NEXT = b"POST /next HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]"
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+MAX_BODY = 100_000
+
+
+def on_its_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """The test on the loop that the service runs on, which isn't pytest's."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(test(*args, **kwargs))
+
+    return run
+
+
+@dataclass
+class Door:
+    """A listener that takes every body, and gives everybody half a second. `asked`: how many requests it has begun to
+    answer; `seen`: what it took, as target and body."""
+
+    port: int = 0
+    asked: int = 0
+    seen: list[tuple[str, bytes]] = field(default_factory=list)
+    listener: Listener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listener = Listener(self.answer, max_connections=50, request_timeout_s=0.5, answer_timeout_s=0.5)
+
+    async def answer(self, http: Request) -> Answer:
+        """Nothing for `/cheap`, without a turn of the loop; 200 with the body for the rest."""
+        self.asked += 1
+        if http.target == "/cheap":
+            self.seen.append((http.target, b""))
+            return Answer(404, b"")
+        try:
+            body = await read_body(http, MAX_BODY, 0.5)
+        except Refusal as refusal:
+            return refusal.answer()
+        self.seen.append((http.target, body))
+        return Answer(200, body)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Streams]:
+        """A connection to it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    def unsent(self) -> int:
+        """How many bytes of answers wait for a caller to read."""
+        transports = [connection.transport for connection in self.listener._open]
+        return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+
+    async def has_taken(self, count: int) -> None:
+        """Wait until it has taken so many bodies."""
+        await eventually(lambda: len(self.seen) == count)
+
+    async def all_gone(self) -> None:
+        """Wait until it has no connection any more."""
+        await eventually(lambda: self.listener.connections == 0, message="a connection is left")
+
+
+@contextlib.asynccontextmanager
+async def opened() -> AsyncIterator[Door]:
+    """A door."""
+    door = Door()
+    watching = asyncio.create_task(door.listener.watch())
+    async with serve_connections(door.listener, "127.0.0.1", 0, shutdown_s=5) as door.port:
+        yield door
+    watching.cancel()
+
+
+async def statuses(door: Door, sent: bytes) -> list[int]:
+    """The statuses of all that is answered to these bytes, until the connection ends or is silent for a while."""
+    async with door.connection() as (reader, writer):
+        writer.write(sent)
+        writer.write_eof()
+        answers = await asyncio.wait_for(reader.read(), 10)
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
+
+
+AMBIGUOUS = {
+    "length and coding": HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "coding and length": HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    "one length twice": HEAD + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    "a list of lengths": HEAD + b"Content-Length: 2, 2\r\n\r\n{}",
+    "a signed length": HEAD + b"Content-Length: +2\r\n\r\n{}",
+    "a negative length": HEAD + b"Content-Length: -2\r\n\r\n{}",
+    "a hexadecimal length": HEAD + b"Content-Length: 0x2\r\n\r\n{}",
+    "a length with an underscore": HEAD + b"Content-Length: 1_0\r\n\r\n{}12345678",
+    "a length of blanks": HEAD + b"Content-Length: \r\n\r\n{}",
+    "a length beyond 64 bits": HEAD + b"Content-Length: 18446744073709551616\r\n\r\n{}",
+    "a blank before the colon": HEAD + b"Content-Length : 2\r\n\r\n{}",
+    "another coding": HEAD + b"Transfer-Encoding: gzip\r\n\r\n{}",
+    "identity": HEAD + b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n\r\n{}",
+    "a coding within": HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a coding around": HEAD + b"Transfer-Encoding: chunked, gzip\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunked twice": HEAD + b"Transfer-Encoding: chunked, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "two codings": HEAD + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a coding that ends in chunked": HEAD + b"Transfer-Encoding: xchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a quoted coding": HEAD + b'Transfer-Encoding: "chunked"\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+    "a coding after a vertical tab": HEAD + b"Transfer-Encoding: \x0bchunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a folded coding": HEAD + b"Transfer-Encoding:\r\n chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "a coding before its time": CHUNKED.replace(b"1.1", b"1.0") + b"2\r\n{}\r\n0\r\n\r\n",
+    "a folded header": HEAD + b"A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}",
+    "a header that begins with a blank": b"POST /first HTTP/1.1\r\n Host: x\r\nContent-Length: 2\r\n\r\n{}",
+    "bare line feeds": (HEAD + b"Content-Length: 2\r\n\r\n{}").replace(b"\r\n", b"\n"),
+    "a bare line feed": HEAD + b"A: b\nContent-Length: 2\r\n\r\n{}",
+    "a bare carriage return": HEAD + b"A: b\rContent-Length: 2\r\n\r\n{}",
+    "a NUL": HEAD + b"A: b\0c\r\nContent-Length: 2\r\n\r\n{}",
+    "a control character": HEAD + b"A: b\x01c\r\nContent-Length: 2\r\n\r\n{}",
+    "a name of no letters": HEAD + b": b\r\nContent-Length: 2\r\n\r\n{}",
+    "a name beyond ASCII": HEAD + b"\xe9: b\r\nContent-Length: 2\r\n\r\n{}",
+    "a line without a colon": HEAD + b"Abc\r\nContent-Length: 2\r\n\r\n{}",
+    "no host": b"POST /first HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}",
+    "two hosts": HEAD + b"Host: y\r\nContent-Length: 2\r\n\r\n{}",
+    "a host that is none": HEAD.replace(b"x", b"x/y") + b"Content-Length: 2\r\n\r\n{}",
+    "a user in the target": HEAD.replace(b"/first", b"http://u:p@x/first") + b"Content-Length: 2\r\n\r\n{}",
+    "a blank in the target": HEAD.replace(b"/first", b"/first b") + b"Content-Length: 2\r\n\r\n{}",
+    "a target beyond ASCII": HEAD.replace(b"/first", "/é".encode()) + b"Content-Length: 2\r\n\r\n{}",
+    "a tab in the request line": HEAD.replace(b"POST /", b"POST\t/") + b"Content-Length: 2\r\n\r\n{}",
+    "a method of small letters": HEAD.replace(b"POST", b"post") + b"Content-Length: 2\r\n\r\n{}",
+    "HTTP/0.9": b"GET /first\r\n\r\n",
+    "HTTP/1.2": HEAD.replace(b"1.1", b"1.2") + b"Content-Length: 2\r\n\r\n{}",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "an answer": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "a chunk of no size": CHUNKED + b"\r\n{}\r\n0\r\n\r\n",
+    "a chunk beyond 64 bits": CHUNKED + b"ffffffffffffffff2\r\n{}\r\n0\r\n\r\n",
+    "a chunk of a marked size": CHUNKED + b"0x2\r\n{}\r\n0\r\n\r\n",
+    "a chunk of a negative size": CHUNKED + b"-2\r\n{}\r\n0\r\n\r\n",
+    "a blank after the size": CHUNKED + b"2 \r\n{}\r\n0\r\n\r\n",
+    "a size and a bare line feed": CHUNKED + b"2\n{}\r\n0\r\n\r\n",
+    "a line feed beside the size": CHUNKED + b"2;a=\n\r\n{}\r\n0\r\n\r\n",
+    "a quoted line feed there": CHUNKED + b'2;a="\n"\r\n{}\r\n0\r\n\r\n',
+    "a chunk longer than its size": CHUNKED + b"2\r\n{}0\r\n\r\n",
+    "a length in the trailer": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
+    "a coding in the trailer": CHUNKED + b"2\r\n{}\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "an upgrade with chunks": CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c") + b"0\r\n",
+}
+
+
+@pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
+@on_its_loop
+async def test_what_a_proxy_might_read_otherwise_is_refused(sent: bytes) -> None:
+    """400, the connection ends, and nothing that stands behind it is taken for a request."""
+    async with opened() as door:
+        assert await statuses(door, sent + NEXT) == [400]
+        assert door.seen == []
+
+
+CLEAR = {
+    "zeros before the length": (HEAD + b"Content-Length: " + b"0" * 5000 + b"2\r\n\r\n{}", "/first"),
+    "blanks around the length": (HEAD + b"Content-Length: \t 2 \t\r\n\r\n{}", "/first"),
+    "a coding in capitals": (CHUNKED.replace(b"chunked", b"CHUNKED") + b"2\r\n{}\r\n0\r\n\r\n", "/first"),
+    "something beside the size": (CHUNKED + b'2;a=b;c="d"\r\n{}\r\n0\r\n\r\n', "/first"),
+    "a size with zeros": (CHUNKED + b"0002\r\n{}\r\n0\r\n\r\n", "/first"),
+    "a trailer": (CHUNKED + b"2\r\n{}\r\n0\r\nA: b\r\n\r\n", "/first"),
+    "empty lines before it": (b"\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}", "/first"),
+    "an absolute target": (
+        HEAD.replace(b"/first", b"HTTP://filas.example:80/first?a=b") + b"Content-Length: 2\r\n\r\n{}",
+        "/first?a=b",
+    ),
+    "an absolute target without a path": (
+        HEAD.replace(b"/first", b"http://filas.example?a=b") + b"Content-Length: 2\r\n\r\n{}",
+        "/?a=b",
+    ),
+    "a path that looks like a host": (
+        HEAD.replace(b"/first", b"//x/first") + b"Content-Length: 2\r\n\r\n{}",
+        "//x/first",
+    ),
+    "an asterisk": (HEAD.replace(b"POST /first", b"OPTIONS *") + b"Content-Length: 2\r\n\r\n{}", "*"),
+    "bytes beyond ASCII in a value": (HEAD + b"A: \xff\xe9\r\nContent-Length: 2\r\n\r\n{}", "/first"),
+    "an expectation of another kind": (HEAD + b"Expect: rain\r\nContent-Length: 2\r\n\r\n{}", "/first"),
+    "an empty host": (HEAD.replace(b"x", b"") + b"Content-Length: 2\r\n\r\n{}", "/first"),
+}
+
+
+@pytest.mark.parametrize(("sent", "target"), CLEAR.values(), ids=CLEAR.keys())
+@on_its_loop
+async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
+    """In one piece and in many; the next request on the connection is the next request."""
+    async with opened() as door:
+        assert await statuses(door, sent + NEXT) == [200, 200]
+        async with door.connection() as (reader, writer):
+            for piece in (sent[:-3], sent[-3:-1], sent[-1:], NEXT):
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0)  # so that it is a read of its own
+            answers = b""
+            while answers.count(b"HTTP/1.1 200") < 2 or not answers.endswith(b"[]"):
+                answers += await asyncio.wait_for(reader.read(1000), 10)
+        assert door.seen == [(target, b"{}"), ("/next", b"[]")] * 2
+
+
+_BODIES = st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(bodies=_BODIES, cuts=st.lists(st.integers(0, 800), max_size=12))
+def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bool, bytes]], cuts: list[int]) -> None:
+    """With lengths and in chunks, sent ahead of their answers: each body arrives as it was, in its order."""
+    sent = b""
+    for is_chunked, body in bodies:
+        if is_chunked:
+            chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+            sent += CHUNKED + chunks + b"0\r\n\r\n"
+        else:
+            sent += HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    places = sorted({min(cut, len(sent)) for cut in cuts} | {0, len(sent)})
+
+    @on_its_loop
+    async def scenario() -> list[bytes]:
+        async with opened() as door, door.connection() as (reader, writer):
+            for begin, end in itertools.pairwise(places):
+                writer.write(sent[begin:end])
+                await asyncio.sleep(0)
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 10)
+            return [body for _, body in door.seen]
+
+    assert scenario() == [body for _, body in bodies]
+
+
+@pytest.mark.parametrize("beside", [b";" + b"a" * 200_000 + b"\r\n", b"0" * 200_000], ids=["extension", "zeros"])
+@on_its_loop
+async def test_what_stands_around_the_chunks_is_bounded(beside: bytes) -> None:
+    """A body of a byte can't keep us reading for as long as it likes; chunks of a byte each are no fault."""
+    async with opened() as door:
+        async with door.connection() as (reader, writer):
+            writer.write(CHUNKED + b"1\r\na\r\n" + (b"1" + beside if beside.startswith(b";") else beside))
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 400")
+        assert await statuses(door, CHUNKED + b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n") == [200]
+        assert door.seen == [("/first", b"a" * 30_000)]
+
+
+@on_its_loop
+async def test_trailers_are_bounded_as_headers_are() -> None:
+    """By their number, their length, and together."""
+    async with opened() as door:
+        for trailer in (b"A: b\r\n" * 200, b"A: " + b"b" * 9000 + b"\r\n", b"A: " + b"b" * 300_000):
+            assert 400 in await statuses(door, CHUNKED + b"2\r\n{}\r\n0\r\n" + trailer + b"\r\n")
+        assert door.seen == []
+
+
+@on_its_loop
+async def test_a_body_that_comes_drop_by_drop_is_cut_off() -> None:
+    """408 when its time is over, though there was always another drop; the door stays open to others."""
+    async with opened() as door, door.connection() as (reader, writer):
+
+        async def drip() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    writer.write(b"a")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+
+        writer.write(HEAD + b"Content-Length: 90000\r\n\r\n")
+        dripping = asyncio.create_task(drip())
+        assert await statuses(door, NEXT) == [200]
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 408")
+        dripping.cancel()
+        await door.all_gone()
+
+
+@on_its_loop
+async def test_who_never_reads_its_answers_is_cut_off() -> None:
+    """Asking on and on, it holds neither memory nor one of our connections for longer than it may take."""
+    async with opened() as door:
+        body = b"a" * 50_000
+        caller = socket.socket()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(caller, ("127.0.0.1", door.port))
+
+        async def ask() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    await loop.sock_sendall(caller, HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        asking = asyncio.create_task(ask())
+        await eventually(lambda: len(door.seen) > 3)
+        await door.all_gone()
+        await asking
+        caller.close()
+
+
+@on_its_loop
+async def test_who_never_reads_its_last_answer_is_cut_off() -> None:
+    """Though what was asked is answered, and the connection is about to end."""
+    async with opened() as door:
+        caller = socket.socket()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(caller, ("127.0.0.1", door.port))
+        body = b"a" * 40_000
+        request = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        sent = 0
+        while door.unsent() == 0:  # then the system takes no more, and there is room for some more with us
+            await loop.sock_sendall(caller, request)
+            sent += 1
+            await door.has_taken(sent)
+        assert door.unsent() < 64 * 1024
+        await loop.sock_sendall(caller, request.replace(b"Host", b"Connection: close\r\nHost"))
+        await door.all_gone()
+        caller.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"POST /fi",
+        HEAD,
+        HEAD + b"Content-Length: 5\r\n\r\n{}",
+        CHUNKED + b"5\r\n{}",
+        NEXT,
+        NEXT + HEAD,
+        NEXT * 50,
+        b"\x00" * 100,
+        HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    ],
+)
+@on_its_loop
+async def test_a_caller_that_goes_in_the_middle_leaves_nothing_behind(sent: bytes) -> None:
+    """Whether it ends its side, or resets the connection; the door stays open to others."""
+    async with opened() as door:
+        async with door.connection() as (reader, writer):
+            writer.write(sent)
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 10)
+        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+        writer.write(sent)
+        writer.transport.abort()
+        await door.all_gone()
+        assert (await raw(door.port, NEXT)).startswith(b"HTTP/1.1 200")
+
+
+@on_its_loop
+async def test_half_a_body_and_the_end_is_a_400() -> None:
+    """The caller that has closed its sending side learns that its request was not whole."""
+    async with opened() as door:
+        assert await statuses(door, HEAD + b"Content-Length: 5\r\n\r\n{}") == [400]
+        assert await statuses(door, NEXT + CHUNKED + b"5\r\n{}") == [200, 400]
+
+
+@on_its_loop
+async def test_one_callers_flood_leaves_others_their_turn() -> None:
+    """However many requests it sends at once, and however little each of them asks for."""
+    async with opened() as door, door.connection() as (flood, flooding), door.connection() as (reader, writer):
+        cheap = b"GET /cheap HTTP/1.1\r\nHost: x\r\n\r\n"
+        flooding.write(cheap * 900)  # about what is read at a time
+        writer.write(NEXT)
+        assert (await asyncio.wait_for(reader.readuntil(b"[]"), 10)).startswith(b"HTTP/1.1 200")
+        place = door.seen.index(("/next", b"[]"))
+        while len(door.seen) < 901:
+            await asyncio.wait_for(flood.read(100_000), 10)
+    assert place < 400
+
+
+@on_its_loop
+async def test_nobody_is_invited_who_could_not_know() -> None:
+    """`100 Continue` came with HTTP/1.1: a caller of before would take it for its answer."""
+    head = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    async with opened() as door:
+        for version, first in ((b"1.1", b"HTTP/1.1 100"), (b"1.0", b"HTTP/1.1 200")):
+            async with door.connection() as (reader, writer):
+                writer.write(head.replace(b"1.1", version))
+                await eventually(lambda: door.asked > len(door.seen))  # an invitation is under way by now
+                writer.write(b"{}")
+                assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(first)
+            await door.all_gone()
+
+
+@on_its_loop
+async def test_what_was_asked_before_the_end_is_answered() -> None:
+    """At shutdown: a body that is on its way is waited for, what was sent ahead is answered, each told that it was the
+    last; who asks nothing is let go at once, and who never ends doesn't keep us."""
+    async with opened() as door, door.connection() as idle, door.connection() as busy, door.connection() as endless:
+        assert (await raw(door.port, NEXT)).startswith(b"HTTP/1.1 200")
+        busy[1].write(HEAD + b"Content-Length: 2\r\n\r\n{")
+        endless[1].write(HEAD + b"Content-Length: 3\r\n\r\n{")
+        await eventually(lambda: door.asked == 3)
+        ending = asyncio.create_task(door.listener.shutdown(5))
+        assert await asyncio.wait_for(idle[0].read(), 10) == b""
+        busy[1].write(b"}" + NEXT)
+        answers = await asyncio.wait_for(busy[0].read(), 10)
+        assert answers.count(b"HTTP/1.1 200") == 2
+        assert answers.count(b"Connection: close") == 1
+        assert answers.endswith(b"Connection: close\r\n\r\n[]")
+        assert (await asyncio.wait_for(endless[0].read(), 10)).startswith(b"HTTP/1.1 408")
+        await asyncio.wait_for(ending, 10)
+        assert door.listener.connections == 0
