@@ -58,7 +58,8 @@ test-browser: $(READY) ## the dashboard in a browser
 	@echo 'There is no dashboard to test in a browser yet.'
 
 # requirements.lock is what runs in production, each service's own lock its share of that, and
-# requirements-dev.lock the same versions with the tools of development. None names an index address.
+# requirements-dev.lock the same versions with the tools of development; requirements-tracing.lock is for images that
+# are to write traces. None names an index address.
 # uv lives in a directory of its own: nothing of the project needs it.
 COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-config --quiet \
@@ -71,6 +72,7 @@ lock: ## the lock files anew from the pyproject.toml files (UPGRADE=--upgrade ta
 		$(COMPILE) -c requirements.lock "$$service/pyproject.toml" -o "$$service/requirements.lock"; done
 	@$(COMPILE) $(UPGRADE) -c requirements.lock -c requirements-build.lock \
 		$(wildcard services/*/pyproject.toml) deploy/local/pyproject.toml requirements-dev.in -o requirements-dev.lock
+	@$(COMPILE) -c requirements-dev.lock --extra tracing shared/pyproject.toml -o requirements-tracing.lock
 
 clean: ## removes what set-up and tests made (not the data in .filas)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -54,6 +54,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_outbound_requests_total": ("flow-runner", "notifier"),
     "filas_store_up": PROCESSES,
     "filas_event_loop_lag_seconds": PROCESSES,
+    "filas_spans_dropped_total": PROCESSES,
 }
 """The processes whose work sets the metric."""
 

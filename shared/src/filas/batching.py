@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -28,7 +29,8 @@ class Batches(Generic[Item]):
         """Put `item` into the next batch."""
         self._pending.append(item)
         if len(self._running) < self._parallel:
-            self._running.add(asyncio.create_task(self._run()))
+            # A batch is of many callers: what one of them has bound to its log lines is not the others'.
+            self._running.add(asyncio.create_task(self._run(), context=Context()))
 
     async def drain(self) -> None:
         """Wait until every batch that has begun or is pending is done."""

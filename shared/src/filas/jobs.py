@@ -16,13 +16,17 @@ from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 
 SCHEMA_VERSION = 1
 
+Traceparent = str | msgspec.UnsetType | None
+"""The span that has caused a job, as W3C's Trace Context writes it. Absent while nothing is traced; what is no
+traceparent is not looked at."""
+
 
 class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """What every message carries. `replay` counts how often an operator has put the job back by hand."""
 
     schema_version: int = SCHEMA_VERSION
     replay: int = 0
-    traceparent: str | None = None
+    traceparent: Traceparent = msgspec.UNSET
 
 
 class WebhookJob(JobMessage, frozen=True, kw_only=True):

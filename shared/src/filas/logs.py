@@ -9,6 +9,7 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO, cast
 
 import msgspec
@@ -33,6 +34,11 @@ def get_logger(name: str) -> FilteringBoundLogger:
 def bind_context(**fields: Any) -> None:
     """Add `fields` to every line that the present task logs from here on."""
     structlog.contextvars.bind_contextvars(**fields)
+
+
+def bound(**fields: Any) -> AbstractContextManager[None]:
+    """`fields` stand in every line that the present task logs in the block."""
+    return structlog.contextvars.bound_contextvars(**fields)
 
 
 def configure(

@@ -195,3 +195,9 @@ EVENT_LOOP_LAG = Histogram(
     buckets=_FAST,
     registry=REGISTRY,
 )
+SPANS_DROPPED = Counter(
+    "filas_spans_dropped_total",
+    "Spans of traces that were lost, by reason: queue-full, not-taken (the collector is away)",
+    ["reason"],
+    registry=REGISTRY,
+)

@@ -23,6 +23,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +88,29 @@ class LogSettings(Group, frozen=True, kw_only=True):
     ] = "json"
 
 
+class TracingSettings(Group, frozen=True, kw_only=True):
+    """Where traces go. The names are OpenTelemetry's."""
+
+    otel_exporter_otlp_endpoint: Annotated[
+        str | None,
+        Meta(description="The collector that takes traces by OTLP over HTTP: `http://host:4318`; empty: none"),
+    ] = None
+    otel_exporter_otlp_headers: Annotated[
+        Secret | None, Meta(description="Headers that the collector asks for: `authorization=Bearer …,name=value`")
+    ] = None
+    otel_service_name: Annotated[
+        str | None, Meta(description="The name of the process in traces; empty: `ingest`, `ingest-worker` and so on")
+    ] = None
+    otel_traces_sampler_arg: Annotated[
+        Share, Meta(description="The share of webhooks that are traced, from 0 to 1; the same in every process")
+    ] = 1.0
+
+    def __post_init__(self) -> None:
+        endpoint = self.otel_exporter_otlp_endpoint
+        if endpoint is not None and not _is_http_address(endpoint):
+            raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT is not an address such as http://collector:4318")
+
+
 class AdminSettings(Group, frozen=True, kw_only=True):
     """Where the private listeners stand. Each process has a port of its own."""
 
@@ -147,6 +171,7 @@ class ProcessSettings(Group, frozen=True, kw_only=True):
     redis: RedisSettings
     postgres: PostgresSettings
     logs: LogSettings
+    tracing: TracingSettings
     admin: AdminSettings
 
 
@@ -320,6 +345,14 @@ def _decode_own(kind: type, text: object) -> object:
     raise NotImplementedError(kind)
 
 
+def _is_http_address(text: str) -> bool:
+    try:
+        address = urlsplit(text)
+        return address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+    except ValueError:
+        return False
+
+
 def _parts(text: object) -> list[str]:
     return [part.strip() for part in str(text).split(",") if part.strip()]
 
@@ -345,6 +378,7 @@ def _expected(hint: Any, kinds: tuple[Any, ...]) -> str:
         Addresses: "a list of addresses such as host-a:26379,host-b:26379",
         bool: "true or false",
         int: "a whole number",
+        float: "a number",
     }
     for kind in kinds:
         if getattr(kind, "__origin__", None) is Literal:

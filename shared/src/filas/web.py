@@ -18,6 +18,7 @@ from filas.errors import SettingsError, StoreUnavailable
 from filas.loop_lag import watched_loop
 from filas.metrics import REGISTRY, STORE_UP
 from filas.settings import ProcessSettings, load
+from filas.tracing import switch
 
 log = logs.get_logger(__name__)
 
@@ -215,10 +216,18 @@ def run_service(
     """
     try:
         settings = load(settings_type, environ)
+        switch.on(settings.tracing, name)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(settings.logs.log_level, settings.logs.log_format, name)
+    try:
+        return _run(name, settings, service)
+    finally:
+        switch.off()
+
+
+def _run(name: str, settings: SettingsType, service: Service[SettingsType]) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             runner.run(_until_stopped(name, settings, service))
