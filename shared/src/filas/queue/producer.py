@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -32,7 +32,9 @@ from filas.models import NewDeadLetter
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.scripts import load
+from filas.queue.tracing import Sends
 from filas.queue.wire import JobEncodeError, encode_job
+from filas.tracing import spans
 
 PAYLOAD_KEPT_MS: Final = 30 * 24 * 3600 * 1000
 """How long a payload is kept beyond its job's due time: far longer than any retry or pause."""
@@ -118,11 +120,24 @@ class Producer:
 
     async def enqueue(self, job: NewJob) -> EnqueueResult:
         """Put one job. Concurrent calls go to Redis together, in the order in which they were made."""
-        arguments = _arguments(job, int(time.time() * 1000))
-        return EnqueueResult(job.job_id, await self._batcher(job.policy.name).add(arguments))
+        if spans.is_on():
+            with Sends([job]) as sends:
+                sends.outcomes = [await self._enqueue(sends.jobs[0])]
+            return EnqueueResult(job.job_id, sends.outcomes[0])
+        return EnqueueResult(job.job_id, await self._enqueue(job))
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         """Put `jobs` in their order, whatever their queues; one outcome each, in the same order."""
+        if spans.is_on():
+            with Sends(jobs) as sends:
+                sends.outcomes = await self._enqueue_many(sends.jobs)
+            return sends.outcomes
+        return await self._enqueue_many(jobs)
+
+    def _enqueue(self, job: NewJob) -> Awaitable[EnqueueOutcome]:
+        return self._batcher(job.policy.name).add(_arguments(job, int(time.time() * 1000)))
+
+    async def _enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         outcomes = [EnqueueOutcome.REFUSED] * len(jobs)
         by_queue: dict[str, list[tuple[int, Arguments]]] = {}
         now = int(time.time() * 1000)

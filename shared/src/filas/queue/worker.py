@@ -27,6 +27,7 @@ from filas.queue.presence import HEARTBEAT_S, beat, leave
 from filas.queue.producer import Producer
 from filas.queue.running import Slots
 from filas.queue.scripts import load
+from filas.queue.tracing import traced
 
 if TYPE_CHECKING:
     from arq.cron import CronJob
@@ -90,7 +91,7 @@ class Worker:
         self._swept = 0
         self._held: dict[bytes, HeldJob] = {}
         cron_functions = [cron_function(job) for job in cron_jobs]
-        by_name = {function.name: function for function in (*functions, *cron_functions)}
+        by_name = {function.name: traced(policy, function) for function in (*functions, *cron_functions)}
         self._finisher = Finisher(redis, policy, self._held, ring=options.get("ring", 1000))
         limit = max((function.batch_limit for function in functions if function.batch), default=1)
         self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit)

@@ -1,0 +1,249 @@
+"""A job carries the span that has caused it, and each of its tries has a span of its own."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from filas import logs
+from filas.errors import PermanentError, RetryLater, StoreUnavailable
+from filas.identity import new_id
+from filas.jobs import NotificationJob, WebhookJob
+from filas.policies import WEBHOOKS
+from filas.queue.connection import Redis
+from filas.queue.functions import JobContext, JobFunction
+from filas.queue.producer import NewJob, Producer
+from filas.settings import TracingSettings
+from filas.tracing import spans, switch
+from tests.collector import NO_DELAY, Collector, collector
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, Recorder, function, job, raising
+from tests.waiting import eventually
+
+CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SEND, PROCESS = f"send {QUICK.name}", f"process {QUICK.name}"
+
+
+@pytest.fixture
+async def traces(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    """A collector that this process sends its spans to. Asked for before the worker, which looks at its start."""
+    for name, value in NO_DELAY.items():
+        monkeypatch.setenv(name, value)
+    async with collector() as collects:
+        switch.on(TracingSettings(otel_exporter_otlp_endpoint=collects.url), "test-process")
+        yield collects
+        await asyncio.to_thread(switch.off)
+
+
+def caused(key: str, cause: Any = CAUSE, **fields: Any) -> NewJob:
+    message = NotificationJob(notification_id=new_id(), channel_id="c", traceparent=cause)
+    return NewJob(QUICK, key, message, **fields)
+
+
+async def payload_of(redis: Redis, new: NewJob) -> dict[str, Any]:
+    raw = await redis.command("GET", f"arq:job:{new.job_id}")
+    found: dict[str, Any] = json.loads(raw)["k"]["job"]
+    return found
+
+
+async def test_switched_off_a_job_carries_nothing(redis: Redis, producer: Producer) -> None:
+    """Not even an empty field; and a job of before, which had one, decodes."""
+    await producer.enqueue_many([job("one")])
+    assert set(await payload_of(redis, job("one"))) == {"schemaVersion", "replay", "notificationId", "channelId"}
+    old = {"notificationId": str(new_id()), "channelId": "c", "traceparent": None}
+    assert msgspec.convert(old, NotificationJob).traceparent is None
+
+
+async def test_the_try_is_a_child_of_the_sending_which_is_one_of_its_cause(
+    traces: Collector, redis: Redis, producer: Producer, start_worker: StartWorker
+) -> None:
+    inside: list[Any] = []
+
+    async def handle(context: JobContext, message: NotificationJob) -> None:
+        inside.append((message.traceparent, spans.current().traceparent, spans.current().trace_id))
+
+    await producer.enqueue(caused("one"))
+    carried = (await payload_of(redis, caused("one")))["traceparent"]
+    start_worker([function(handle)])
+    [process], [send] = await traces.until(PROCESS), await traces.until(SEND)
+    assert (send.kind, process.kind) == ("producer", "consumer")
+    assert (send.trace, send.parent) == (TRACE, "00f067aa0ba902b7")
+    assert (process.trace, process.parent) == (TRACE, send.id)
+    assert carried == f"00-{TRACE}-{send.id}-01"
+    assert inside == [(f"00-{TRACE}-{process.id}-01", f"00-{TRACE}-{process.id}-01", TRACE)]
+    assert (
+        send.attributes.items()
+        >= {
+            "messaging.system": "arq",
+            "messaging.destination.name": QUICK.name,
+            "messaging.operation.type": "send",
+            "messaging.message.id": caused("one").job_id,
+            "filas.channel.id": "c",
+        }.items()
+    )
+    assert (
+        process.attributes.items()
+        >= {
+            "filas.job.attempt": 1,
+            "filas.job.outcome": "completed",
+            "filas.job.function": QUICK.function,
+        }.items()
+    )
+    assert not process.failed
+
+
+async def test_every_try_has_a_span_and_its_outcome(
+    traces: Collector, producer: Producer, start_worker: StartWorker
+) -> None:
+    """Retries stay in the trace. What is only put off has not failed."""
+    again = RetryLater("not yet", delay_s=0.01, spend_try=False)
+    errors = raising(ValueError("a secret"), again, StoreUnavailable("postgres", "away"), PermanentError("a secret"))
+    start_worker([function(Recorder(errors))])
+    await producer.enqueue(caused("one"))
+    tries = await traces.until(PROCESS, 4)
+    assert [(one.attributes["filas.job.outcome"], one.failed) for one in tries] == [
+        ("retried", True),
+        ("retried", False),
+        ("given-back", True),
+        ("failed", True),
+    ]
+    assert [one.attributes.get("error.type") for one in tries] == ["ValueError", None, "StoreUnavailable", "permanent"]
+    assert [one.attributes["filas.job.attempt"] for one in tries] == [1, 2, 2, 2]
+    assert {one.parent for one in tries} == {(await traces.until(SEND))[0].id}
+    assert "a secret" not in repr(traces.spans)
+
+
+async def test_a_try_that_is_interrupted_has_a_span(
+    traces: Collector, producer: Producer, start_worker: StartWorker
+) -> None:
+    async def handle(context: JobContext, message: NotificationJob) -> None:
+        await asyncio.Event().wait()
+
+    start_worker([function(handle, timeout_s=0.2, max_tries=1)])
+    await producer.enqueue(caused("one"))
+    [process] = await traces.until(PROCESS)
+    assert (process.attributes["filas.job.outcome"], process.failed) == ("interrupted", True)
+
+
+async def test_the_jobs_of_a_batch_each_have_their_own(
+    traces: Collector, producer: Producer, start_worker: StartWorker
+) -> None:
+    """Their own trace, parent and outcome; what the handler makes of one is that one's child."""
+    seen: list[Any] = []
+
+    async def handle(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
+        seen.extend(message.traceparent for _, message in batch)
+        return [PermanentError("x") if context.job_id.endswith("b") else "done" for context, _ in batch]
+
+    await producer.enqueue_many([caused("a"), caused("b", CAUSE.replace("4bf9", "aaaa"))])
+    start_worker([function(handle, batch=True)])
+    tries = await traces.until(PROCESS, 2)
+    sends = {one.id: one for one in await traces.until(SEND, 2)}
+    assert {one.attributes["messaging.message.id"][-1]: one.attributes["filas.job.outcome"] for one in tries} == {
+        "a": "completed",
+        "b": "failed",
+    }
+    assert {(one.trace, sends[one.parent].trace) for one in tries} == {
+        (TRACE, TRACE),
+        (TRACE.replace("4bf9", "aaaa"), TRACE.replace("4bf9", "aaaa")),
+    }
+    assert set(seen) == {f"00-{one.trace}-{one.id}-01" for one in tries}
+
+
+async def test_a_batch_that_fails_fails_for_each(
+    traces: Collector, producer: Producer, start_worker: StartWorker
+) -> None:
+    async def handle(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
+        raise PermanentError("x")
+
+    await producer.enqueue_many([caused("a"), caused("b")])
+    start_worker([function(handle, batch=True)])
+    assert {one.attributes["filas.job.outcome"] for one in await traces.until(PROCESS, 2)} == {"failed"}
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "é" * 55])
+async def test_what_is_no_traceparent_is_not_looked_at(
+    traces: Collector, producer: Producer, start_worker: StartWorker, text: str
+) -> None:
+    """The job runs, in a trace of its own."""
+    recorder = Recorder()
+    await producer.enqueue(caused("one", text))
+    start_worker([function(recorder)])
+    [process], [send] = await traces.until(PROCESS), await traces.until(SEND)
+    assert (process.parent, send.parent) == (send.id, "")
+    assert process.trace != TRACE
+    assert recorder.keys == ["one"]
+
+
+async def test_a_foreign_producers_webhook_is_in_its_events_trace(
+    traces: Collector, redis: Redis, producer: Producer, start_worker: StartWorker
+) -> None:
+    """A stock arq client knows nothing of traces; the job's event does."""
+    event = new_id()
+    message = WebhookJob(
+        event_id=event, webhook_id="w", method="POST", headers={}, query_params={}, body=None, timestamp=0, flow_id="f",
+        node_id="n", config={},
+    )  # fmt: skip
+    spans_off, tracer = None, spans.used()
+    spans.use(spans_off)
+    await producer.enqueue(NewJob(WEBHOOKS, str(event), message))
+    spans.use(tracer)
+
+    async def handle(context: JobContext, job: WebhookJob) -> None: ...
+
+    start_worker([JobFunction(WEBHOOKS.function, handle, WebhookJob)], policy=WEBHOOKS)
+    [process] = await traces.until(f"process {WEBHOOKS.name}")
+    assert (process.trace, process.parent) == (event.hex, event.hex[16:])
+
+
+async def test_a_duplicate_has_no_span(traces: Collector, producer: Producer) -> None:
+    """The relay puts the jobs of whole tables again and again; only what was absent is news."""
+    await producer.enqueue_many([caused("one"), caused("one"), caused("two")])
+    await producer.enqueue(caused("two"))
+    spans.span("done", "internal", None, {}).end()
+    await traces.until("done")
+    assert [one.attributes["messaging.message.id"][-3:] for one in traces.named(SEND)] == ["one", "two"]
+
+
+async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> None:
+    producer = Producer(redis, retry_for_s=0.0)
+    async with asyncio.timeout(10):
+        await redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                await producer.enqueue_many([caused("one")])
+        finally:
+            await redis.command("CONFIG", "SET", "min-replicas-to-write", "0")
+    [send] = await traces.until(SEND)
+    assert (send.failed, send.attributes["error.type"]) == (True, "StoreUnavailable")
+
+
+async def test_log_lines_name_the_trace_of_the_job_that_runs(
+    traces: Collector, producer: Producer, start_worker: StartWorker
+) -> None:
+    """And no other line does: not of the worker, and not of a batch that many jobs share."""
+    out = io.StringIO()
+    logs.configure("debug", "json", "test", stream=out)
+    log = logs.get_logger("test_of_tracing")
+
+    async def handle(context: JobContext, message: NotificationJob) -> None:
+        log.info("inside")
+        await producer.enqueue(caused("put-by-it"))
+
+    start_worker([function(handle)], concurrency=1)
+    await producer.enqueue(caused("one"))
+    await traces.until(PROCESS, 1)
+    log.info("outside")
+
+    def lines() -> list[dict[str, Any]] | None:
+        found = [json.loads(line) for line in out.getvalue().splitlines()]
+        return found if any(line["event"] == "outside" for line in found) else None
+
+    found = await eventually(lines)
+    assert {line["trace_id"] for line in found if line["event"] == "inside"} == {TRACE}
+    assert all("trace_id" not in line for line in found if line["event"] != "inside")
