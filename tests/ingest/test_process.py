@@ -161,9 +161,9 @@ def test_the_job_of_an_execution_is_in_the_group_of_its_conversation() -> None:
     due = DueExecution(
         id=EVENT, turn=3, flow_id="f", conversation_id=None, status="queued", channel="shop", contact="+55"
     )
-    job = flow_job(due)
+    job = flow_job(due, None)
     assert (job.policy, job.key, job.group) == (FLOWS, f"{EVENT}:3", "shop:+55")
-    assert flow_job(msgspec.structs.replace(due, channel=None, contact=None)).group is None
+    assert flow_job(msgspec.structs.replace(due, channel=None, contact=None), None).group is None
 
 
 _JSON: st.SearchStrategy[Any] = st.recursive(

@@ -54,8 +54,11 @@ async def test_an_event_starts_its_executions_and_is_processed(database: Databas
                 status="queued",
                 channel="whatsapp",
                 contact="+5511999990000",
+                event_id=one.id,
             ),
-            DueExecution(id=second.id, turn=1, flow_id=published, conversation_id=None, status="queued"),
+            DueExecution(
+                id=second.id, turn=1, flow_id=published, conversation_id=None, status="queued", event_id=one.id
+            ),
         ],
         [],
     ]

@@ -39,4 +39,8 @@ class Engine:
         """
         position = position_of(claimed, plan, self._flows, self._secrets, self._addresses)
         await position.resume()
-        return await Turn(self._ports, claimed, plan, budget, position).run()
+        turn = Turn(self._ports, claimed, plan, budget, position)
+        try:
+            return await turn.run()
+        finally:
+            turn.steps.interrupted()

@@ -6,10 +6,11 @@ from uuid import UUID
 
 from filas import logs
 from filas.errors import StoreUnavailable
-from filas.jobs import FlowJob, NotificationJob, flow_job_key, notification_job_key
+from filas.jobs import FlowJob, NotificationJob, Traceparent, flow_job_key, notification_job_key
 from filas.models import DueExecution, DueNotification
 from filas.policies import FLOWS, NOTIFICATIONS
 from filas.queue.producer import NewJob
+from filas.tracing import spans
 from flow_runner.executions import Written
 
 log = logs.get_logger(__name__)
@@ -46,7 +47,10 @@ class Outbox:
     async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
         """Jobs for notifications that may have one already. Raises StoreUnavailable."""
         await self._producer.enqueue_many(
-            [_notification_job(each.id, each.channel_id, each.recipient) for each in notifications]
+            [
+                _notification_job(each.id, each.channel_id, each.recipient, spans.first(each.origin_id or each.id))
+                for each in notifications
+            ]
         )
 
 
@@ -73,7 +77,8 @@ class ExecutionRelay:
 
 def due_job(due: DueExecution, reason: Literal["timer", "continue", "start"]) -> NewJob:
     """The job of an execution's next turn."""
-    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, reason=reason)
+    traceparent = spans.first(due.event_id or due.id)
+    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, reason=reason, traceparent=traceparent)
     return NewJob(FLOWS, flow_job_key(job), job, group_of(due.channel, due.contact))
 
 
@@ -85,12 +90,18 @@ def group_of(channel: str | None, contact: str | None) -> str | None:
 def _jobs_of(written: Written) -> Iterator[NewJob]:
     claimed, checkpoint = written
     for each in checkpoint.notifications:
-        yield _notification_job(each.id, each.channel_id, each.recipient)
+        yield _notification_job(each.id, each.channel_id, each.recipient, each.traceparent)
     for following in checkpoint.starts:
-        job = FlowJob(execution_id=following.id, turn=1, flow_id=following.flow_id, reason="error")
+        job = FlowJob(
+            execution_id=following.id,
+            turn=1,
+            flow_id=following.flow_id,
+            reason="error",
+            traceparent=following.traceparent,
+        )
         yield NewJob(FLOWS, flow_job_key(job), job, group_of(claimed.channel, claimed.contact))
 
 
-def _notification_job(notification_id: UUID, channel_id: str, recipient: str) -> NewJob:
-    job = NotificationJob(notification_id=notification_id, channel_id=channel_id)
+def _notification_job(notification_id: UUID, channel_id: str, recipient: str, traceparent: Traceparent) -> NewJob:
+    job = NotificationJob(notification_id=notification_id, channel_id=channel_id, traceparent=traceparent)
     return NewJob(NOTIFICATIONS, notification_job_key(job), job, group_of(channel_id, recipient))

@@ -14,6 +14,7 @@ from filas.models import (
     FollowingExecution,
     NewNotification,
 )
+from filas.tracing import spans
 from flow_runner.error_flow import error_trigger
 from flow_runner.nodes.visit import Visit
 from flow_runner.ports import ExecutionStore
@@ -89,4 +90,5 @@ class Progress:
             return []
         trigger = error_trigger(self._claimed, self._scope, status, error)
         following = identity.error_execution_id(self._claimed.id)
-        return [FollowingExecution(id=following, flow_id=self._error_flow_id, trigger=trigger)]
+        traceparent = spans.current().traceparent
+        return [FollowingExecution(id=following, flow_id=self._error_flow_id, trigger=trigger, traceparent=traceparent)]

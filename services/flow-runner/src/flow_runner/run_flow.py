@@ -5,7 +5,9 @@ from collections.abc import Callable
 from filas import logs
 from filas.errors import LeaseLost, RetryLater
 from filas.jobs import FlowJob
+from filas.models import ClaimedExecution
 from filas.queue.functions import JobContext
+from filas.tracing import spans
 from flow_runner.budget import Budget
 from flow_runner.engine import Engine
 from flow_runner.executions import Executions
@@ -39,6 +41,8 @@ class RunFlow:
             if job.reason == "error" and not await self._executions.exists(job.execution_id):
                 log.warning("error_flow.not_published", flow_id=job.flow_id, execution_id=str(job.execution_id))
             return {"status": "nothing-to-do"}
+        if spans.is_on():
+            _trace(job, claimed)
         # To be cancelled, an execution ends its turn as it does when the process stops: the next claim says that it
         # is to be cancelled.
         budget = Budget(self._clock.monotonic, lambda: self._stopping() or self._executions.is_cancelling(claimed.id))
@@ -75,3 +79,12 @@ class RunFlow:
         if job.replay:
             await self._executions.reopen(job.execution_id, job.turn)
         return job.turn
+
+
+def _trace(job: FlowJob, claimed: ClaimedExecution) -> None:
+    """A message for which another execution has waited: what follows belongs to the message's trace, and that of the
+    execution is a link away."""
+    span = spans.current()
+    span.tell({"filas.execution.id": str(claimed.id), "filas.flow.id": claimed.flow_id, "filas.turn": claimed.turn})
+    if claimed.id != job.execution_id:
+        span.link(spans.first(claimed.event_id or claimed.id))

@@ -10,6 +10,7 @@ from filas.errors import StoreUnavailable
 from filas.flows.ticks import due_ticks
 from filas.models import DueTicks, Schedule
 from filas.repository.schedules import ScheduleLook
+from filas.tracing import spans
 from flow_runner.outbox import Jobs, due_job
 
 log = logs.get_logger(__name__)
@@ -69,10 +70,20 @@ class Schedules:
         looks = await self._rows.run_due(BATCH, due_ticks)
         for look in looks:
             _tell(look)
+        if spans.is_on():
+            _trace(looks)
         jobs = [due_job(execution, "start") for look in looks for execution in look.started]
         if jobs:
             await self._producer.enqueue_many(jobs)
         return 0.0 if looks else SKIPPED_S
+
+
+def _trace(looks: Sequence[ScheduleLook]) -> None:
+    """No event has started these: their traces begin here."""
+    for look in looks:
+        for due in look.started:
+            attributes = {"filas.schedule.id": look.schedule.id, "filas.execution.id": str(due.id)}
+            spans.span(f"schedule {look.schedule.id}", "internal", None, attributes, first_of=due.id).end()
 
 
 def _tell(look: ScheduleLook) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from filas.models import ErrorDetail, StepRecord, StepStatus
+from filas.tracing import spans
 from flow_runner.nodes.visit import Visit
 from flow_runner.state import Pending
 from flow_runner.trace import Redactor, bounded
@@ -15,10 +16,14 @@ class StepLog:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._begun: dict[int, datetime] = {}
+        self._span = spans.NOT_RECORDED
         self.records: dict[int, StepRecord] = {}
 
     def begin(self, visit: Visit, started_at: datetime) -> None:
         self._begun[visit.seq] = started_at
+        if spans.is_on():
+            self._span = _span_of(visit)
+            visit.traceparent = self._span.traceparent
 
     def started_at(self, visit: Visit) -> datetime:
         return self._begun[visit.seq]
@@ -74,6 +79,11 @@ class StepLog:
             )
         )
 
+    def interrupted(self) -> None:
+        """The turn has ended: a visit that has not come to its end, or to a wait, was cut off."""
+        self._span.fail("interrupted")
+        self._span.end()
+
     def take(self, started: Visit | None = None) -> list[StepRecord]:
         """The rows since the last time; with that of a visit that is about to call the outside."""
         if started is not None:
@@ -94,6 +104,8 @@ class StepLog:
         error: ErrorDetail | None = None,
         ended_at: datetime | None = None,
     ) -> None:
+        if status != "running":
+            self._end_span(status, handle, error)
         self._put(
             StepRecord(
                 seq=visit.seq,
@@ -109,3 +121,25 @@ class StepLog:
                 ended_at=ended_at,
             )
         )
+
+    def _end_span(self, status: StepStatus, handle: str | None, error: ErrorDetail | None) -> None:
+        """The visit has ended, or goes on in another turn, with a span of its own there."""
+        span, self._span = self._span, spans.NOT_RECORDED
+        if span is spans.NOT_RECORDED:
+            return
+        span.tell({"filas.node.outcome": status, "filas.node.handle": handle})
+        if error is not None:
+            span.fail(error.kind, error.message)
+        span.end()
+
+
+def _span_of(visit: Visit) -> spans.Span:
+    attributes: spans.Attributes = {
+        "filas.execution.id": str(visit.claimed.id),
+        "filas.flow.id": visit.claimed.flow_id,
+        "filas.node.id": visit.place,
+        "filas.node.type": visit.type,
+        "filas.node.attempt": visit.attempt,
+        "filas.step.seq": visit.seq,
+    }
+    return spans.span(f"node {visit.type}", "internal", spans.current().traceparent, attributes)

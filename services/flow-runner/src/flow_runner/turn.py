@@ -71,7 +71,7 @@ class Turn:
         self._claimed, self._budget, self._position = claimed, budget, position
         self._settings, self._state = plan.settings, position.state
         self._progress = Progress(store, claimed, position.turn_scope, plan.settings.error_flow_id)
-        self._steps = self._progress.steps
+        self.steps = self._progress.steps
         self._ended: TurnEnd | None = None
         timeout = timedelta(milliseconds=plan.settings.timeout_ms)
         self._deadline = claimed.deadline_at or claimed.started_at + timeout
@@ -106,12 +106,12 @@ class Turn:
             return
         # Before the node is taken off the stack: whoever goes on from here after a crash visits it.
         unsaved_effects = self._progress.effect_unsaved or bool(self._progress.notifications)
-        if (call_s and unsaved_effects) or len(self._steps.records) >= _MAX_UNSAVED_STEPS:
+        if (call_s and unsaved_effects) or len(self.steps.records) >= _MAX_UNSAVED_STEPS:
             await self._save("running")
         if pending is None and not await self._enter(node.id):
             return
         visit = self._visit(node, pending, call_s)
-        self._steps.begin(visit, pending.started_at if pending else visit.now)
+        self.steps.begin(visit, pending.started_at if pending else visit.now)
         announced = pending is not None and pending.reason == "effect"
         if self._runners[node.type].announced(node.data) and not announced:
             self._state.pending = self._pending(visit, "effect")
@@ -187,14 +187,14 @@ class Turn:
         elif isinstance(outcome, Wait):
             self._state.pending = self._pending(visit, "wait", outcome.until, outcome.memo)
             self._progress.notifications += outcome.notifications
-            self._steps.waits(visit)
+            self.steps.waits(visit)
             wake_at = min(outcome.until or self._deadline, self._deadline)
             await self._save(
                 outcome.status, wake_at=wake_at, awaits_reply=outcome.awaits_reply, awaits_callback=outcome.callback_id
             )
         elif isinstance(outcome, Repeat):
             item = {"index": outcome.index, "item": outcome.items[outcome.index]}
-            self._steps.ends(visit, self._now(), "succeeded", "loop", item)
+            self.steps.ends(visit, self._now(), "succeeded", "loop", item)
             self._position.scope.ended(node.id, item, None)
             self._position.repeat(node.id, outcome.items, outcome.index)
         elif isinstance(outcome, Call):
@@ -213,13 +213,13 @@ class Turn:
         handle, targets = done.handle, self._position.plan.targets(node.id, done.handle)
         if not targets and done.otherwise is not None:
             handle, targets = done.otherwise, self._position.plan.targets(node.id, done.otherwise)
-        self._steps.ends(visit, self._now(), status, handle, shown, error)
+        self.steps.ends(visit, self._now(), status, handle, shown, error)
         self._position.scope.ended(node.id, done.output, retrying.in_scope(error))
         state.stack += reversed(targets)
 
     async def _finish(self, visit: Visit, node: Node, finish: Finish) -> None:
         """The flow ends here: the execution, or the subflow alone."""
-        self._steps.ends(visit, self._now(), finish.status, None, finish.output)
+        self.steps.ends(visit, self._now(), finish.status, None, finish.output)
         error = ErrorDetail(kind="ended", message="the flow ended as failed", node_id=visit.place)
         if finish.status == "succeeded" and self._state.calls():
             await self._return(finish.output)
@@ -231,7 +231,7 @@ class Turn:
 
     async def _call(self, visit: Visit, call: Call) -> None:
         """Begins a subflow. Raises NodeFailure where it can't be."""
-        self._steps.waits(visit)
+        self.steps.waits(visit)
         try:
             await self._position.call(self._pending(visit, "subflow"), call.flow_id, call.version, call.values)
         except (ValueError, PermanentError) as error:
@@ -249,7 +249,7 @@ class Turn:
         node = self._position.node(pending.node)
         visit = self._visit(node, pending, 0.0)
         visit.input = pending.input
-        self._steps.begin(visit, pending.started_at)
+        self.steps.begin(visit, pending.started_at)
         return visit, node
 
     async def _failed(self, visit: Visit, node: Node, failure: NodeFailure) -> None:
@@ -259,13 +259,13 @@ class Turn:
         if wait_s is not None:
             wake_at = self._now() + timedelta(seconds=wait_s)
             self._state.pending = self._pending(visit, "retry", wake_at)
-            self._steps.retries(visit, error)
+            self.steps.retries(visit, error)
             await self._save("retrying", wake_at=min(wake_at, self._deadline))
         elif handle is not None:
             self._go_on(visit, node, Done(failure.output, handle), error)
         else:
             pending = self._pending(visit, "retry")
-            self._steps.ends(visit, self._now(), "failed", None, failure.output, error)
+            self.steps.ends(visit, self._now(), "failed", None, failure.output, error)
             if self._catching(failure) is not None:
                 await self._raise_to_caller(failure, error)
             else:
@@ -289,7 +289,7 @@ class Turn:
             visit, node = self._resumed(await self._position.leave())
             if len(self._state.calls()) == depth:
                 break
-            self._steps.ends(visit, self._now(), "failed", None, None, error)
+            self.steps.ends(visit, self._now(), "failed", None, None, error)
         message = f"in {error.node_id}: {failure.message}"
         wrapped = NodeFailure(failure.kind, message, classes=failure.classes, output=failure.output)
         await self._failed(visit, node, wrapped)
@@ -300,9 +300,9 @@ class Turn:
             seq=visit.seq,
             attempt=visit.attempt,
             reason=reason,
-            started_at=self._steps.started_at(visit),
+            started_at=self.steps.started_at(visit),
             wake_at=wake_at,
-            input=self._steps.shown(visit.input),
+            input=self.steps.shown(visit.input),
             memo=memo,
         )
 
@@ -317,15 +317,15 @@ class Turn:
         pending, place = self._state.pending, ""
         if pending is not None and status in ("cancelled", "timed-out"):
             node = self._position.plan.nodes.get(pending.node)
-            self._steps.cut_short(pending, self._position.place(pending.node), node.type if node else "", self._now())
+            self.steps.cut_short(pending, self._position.place(pending.node), node.type if node else "", self._now())
         for frame, node in zip(self._state.calls(), self._position.calling_nodes(), strict=True):
             place += f"{node.id}"
             ended: StepStatus = (
                 "failed" if status == "failed" else "succeeded" if status == "succeeded" else "cancelled"
             )
-            self._steps.cut_short(frame.visit, place, node.type, self._now(), ended, error)
+            self.steps.cut_short(frame.visit, place, node.type, self._now(), ended, error)
             place += "/"
-        await self._save(status, error=error, output=self._steps.shown(output))
+        await self._save(status, error=error, output=self.steps.shown(output))
 
     async def _save(self, status: ExecutionStatus, **more: Any) -> None:
         """One checkpoint. Any status but running ends the turn."""

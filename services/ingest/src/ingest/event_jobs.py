@@ -9,6 +9,7 @@ from filas.jobs import WebhookJob, webhook_job_key
 from filas.models import NewEvent, Webhook
 from filas.policies import WEBHOOKS
 from filas.queue.producer import NewJob
+from filas.tracing import spans
 from ingest import content
 
 
@@ -58,6 +59,7 @@ def new_job(  # what an event holds as text, acceptance has at hand as objects
         duplicate_key=event.duplicate_key,
         remote_address=event.remote_address,
         replay=replay,
+        traceparent=spans.first(event.id),
     )
     return NewJob(policy=WEBHOOKS, key=webhook_job_key(job), message=job, group=event.group_key)
 

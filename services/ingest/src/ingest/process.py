@@ -18,6 +18,7 @@ from filas.jobs import (
     UPDATE_DELIVERY_STATUS,
     DeliveryStatusJob,
     FlowJob,
+    Traceparent,
     WebhookJob,
     delivery_status_job_key,
     flow_job_key,
@@ -86,7 +87,7 @@ class Processor:
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
-                new_jobs += [flow_job(due) for due in answer]
+                new_jobs += [flow_job(due, jobs[index].traceparent) for due in answer]
                 new_jobs += status_jobs(jobs[index])
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
         if new_jobs:
@@ -163,9 +164,9 @@ def trigger_of(job: WebhookJob, turn: Turn) -> str:
     return msgspec.json.encode(scope).decode()
 
 
-def flow_job(due: DueExecution) -> NewJob:
-    """The job that runs an execution's next turn."""
-    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id)
+def flow_job(due: DueExecution, traceparent: Traceparent) -> NewJob:
+    """The job that runs an execution's next turn, as a child of the span that `traceparent` names."""
+    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, traceparent=traceparent)
     group = group_of(due.channel, due.contact) if due.channel is not None and due.contact is not None else None
     return NewJob(policy=FLOWS, key=flow_job_key(job), message=job, group=group)
 
@@ -182,6 +183,7 @@ def status_jobs(job: WebhookJob) -> list[NewJob]:
             timestamp=job.timestamp if status.at is None else status.at,
             error_kind=None if status.error is None else "delivery",
             error_message=status.error,
+            traceparent=job.traceparent,
         )
         key = delivery_status_job_key(message)
         made.append(NewJob(policy=NOTIFICATIONS, key=key, message=message, function=UPDATE_DELIVERY_STATUS))

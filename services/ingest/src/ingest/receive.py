@@ -2,6 +2,7 @@
 
 import functools
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -9,8 +10,9 @@ import msgspec
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
+from filas.tracing import spans
 from ingest import refusals, request
-from ingest.accept import Acceptor, NotStorable, receipt_of
+from ingest.accept import Acceptor, NotStorable, Receipt, receipt_of
 from ingest.answer import Answer
 from ingest.arrivals import Reader
 from ingest.bodies import read_body
@@ -19,6 +21,7 @@ from ingest.directory import ReadyWebhook, WebhookDirectory
 from ingest.guard import AddressGuard
 from ingest.rate_limit import Grant, RateLimiter
 from ingest.refusals import Refusal
+from ingest.tracing import received
 from ingest.verify.scheme import Handshake, Presented
 
 log = get_logger(__name__)
@@ -27,6 +30,7 @@ BODY_TIMEOUT_S = 10.0
 """How long a body may take to arrive."""
 
 PREFIX = "/webhooks/"
+ROUTE = "/webhooks/{path}"
 
 _encode = msgspec.json.Encoder().encode
 _accepted = WEBHOOKS.labels("accepted")
@@ -132,15 +136,19 @@ class Receiver:
         try:
             if len(arrivals) == 1:
                 receipt = await self._acceptor.accept(arrivals[0])
+                answers: Sequence[Receipt | BaseException] = (receipt,)
             else:
-                receipt = receipt_of(await self._acceptor.accept_many(arrivals))
+                answers = await self._acceptor.accept_many(arrivals)
+                receipt = receipt_of(answers)
         except StoreUnavailable:
             raise refusals.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
             raise Refusal(400, "not-storable", str(error)) from None
+        if spans.is_on():
+            received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
         (_duplicate if receipt.duplicate else _accepted).inc()
-        received = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
-        return Answer(200, _encode(received), headers=_limit_headers(ready, grant))
+        told = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
+        return Answer(200, _encode(told), headers=_limit_headers(ready, grant))
 
 
 class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received"):

@@ -5,6 +5,7 @@ previews) would call in their place.
 """
 
 import functools
+import time
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
@@ -13,11 +14,12 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import StoreUnavailable, Unstorable
-from filas.jobs import FlowJob
+from filas.jobs import FlowJob, Traceparent
 from filas.logs import get_logger
 from filas.metrics import RESUME_CALLS
+from filas.models import DueExecution
 from filas.queue.producer import Producer
-from filas.repository.callbacks import CallbackRepository, ReceivedCall
+from filas.repository.callbacks import CallbackRepository
 from filas.resume_tokens import PATH, ResumeTokens
 from filas.web import PROBLEM_JSON, problem_document
 from ingest import content, refusals, request, resume_page
@@ -27,6 +29,7 @@ from ingest.client_address import UNKNOWN, ClientAddress
 from ingest.conversation import group_of
 from ingest.guard import AddressGuard
 from ingest.refusals import Refusal
+from ingest.tracing import resumed
 
 log = get_logger(__name__)
 
@@ -79,6 +82,7 @@ class Resumer:
         return await self._call(http, *named)
 
     async def _call(self, http: request.Request, execution_id: UUID, callback_id: UUID) -> Answer:
+        began = time.time()
         body = await read_body(http, MAX_BODY_BYTES, self.body_timeout_s)
         try:
             received = await self.callbacks.receive(callback_id, execution_id, _payload(http, body))
@@ -90,18 +94,22 @@ class Resumer:
             raise Refusal(409, "repeated", "this address has been called already: it counts once")
         if received.outcome == "over":
             raise Refusal(410, "over", "nobody waits for this call any more")
-        await self._wake(received)
+        if received.waiting is not None:
+            await self._wake(received.waiting, resumed(received.waiting, began, http.headers.get("traceparent")))
         RESUME_CALLS.labels("accepted").inc()
         if _is_for_a_person(http):
             return self._page(http, 200, "done")
         return Answer(200, _encode({"status": "accepted"}), headers=_PRIVATE)
 
-    async def _wake(self, received: ReceivedCall) -> None:
+    async def _wake(self, waiting: DueExecution, traceparent: Traceparent) -> None:
         """The call is kept: without this job, the timers of a flow-runner find it."""
-        waiting = received.waiting
-        if waiting is None:
-            return
-        job = FlowJob(execution_id=waiting.id, turn=waiting.turn, flow_id=waiting.flow_id, reason="resume")
+        job = FlowJob(
+            execution_id=waiting.id,
+            turn=waiting.turn,
+            flow_id=waiting.flow_id,
+            reason="resume",
+            traceparent=traceparent,
+        )
         group = group_of(waiting.channel, waiting.contact) if waiting.channel and waiting.contact else None
         try:
             await self.producer.add_flow_job(job, group=group)

@@ -21,6 +21,7 @@ from filas.destinations import Admission
 from filas.errors import PermanentError, RetryLater
 from filas.models import BegunNotification, ErrorDetail, Notification, NotificationOutcome
 from filas.policies import NOTIFICATIONS
+from filas.tracing import spans
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.directory import ChannelUnusable, KnownChannel
 from notifier.gate import Gate, Passage
@@ -120,8 +121,10 @@ class Delivery:
         if notification.interrupted:
             metrics.NOTIFICATIONS_INTERRUPTED.inc()
             log.warning("notification.try_was_unfinished", notification_id=str(notification_id))
-        channel_type, result = await _send(notification, known, passage)
-        outcome = _outcome(notification, result, this_try)
+        with _span_of(notification, known) as span:
+            channel_type, result = await _send(notification, known, passage)
+            outcome = _outcome(notification, result, this_try)
+            _tell(span, result, outcome)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
             log.warning("notification.overtaken", notification_id=str(notification_id), attempt=outcome.attempt)
@@ -150,6 +153,28 @@ class Delivery:
             return await self._channels.find(channel_id)
         except ChannelUnusable as error:
             return error
+
+
+def _span_of(notification: Notification, known: KnownChannel | ChannelUnusable) -> spans.Span:
+    if not spans.is_on():
+        return spans.NOT_RECORDED
+    channel_type = "none" if isinstance(known, ChannelUnusable) else known.type
+    attributes = {
+        "filas.notification.id": str(notification.id),
+        "filas.execution.id": None if notification.execution_id is None else str(notification.execution_id),
+        "filas.channel.id": notification.channel_id,
+        "filas.channel.type": channel_type,
+        "filas.delivery.attempt": notification.attempts,
+    }
+    return spans.span(f"deliver {channel_type}", "client", spans.current().traceparent, attributes)
+
+
+def _tell(span: spans.Span, result: Result, outcome: NotificationOutcome) -> None:
+    if span is spans.NOT_RECORDED:
+        return
+    span.tell({"filas.delivery.outcome": outcome.outcome, "http.response.status_code": result.status_code})
+    if not isinstance(result, Delivered):
+        span.fail(result.kind, result.reason)
 
 
 async def _send(

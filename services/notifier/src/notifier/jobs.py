@@ -19,6 +19,7 @@ from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
+from filas.tracing import spans
 from notifier.deliver import MAX_REASON, Delivery, Try
 
 STATUS_TRIES = 4
@@ -118,7 +119,8 @@ class NotificationRelay:
 
 def new_job(due: DueNotification) -> NewJob:
     """The job of a notification, in the group that keeps the messages to one receiver in order."""
-    job = NotificationJob(notification_id=due.id, channel_id=due.channel_id)
+    traceparent = spans.first(due.origin_id or due.id)
+    job = NotificationJob(notification_id=due.id, channel_id=due.channel_id, traceparent=traceparent)
     return NewJob(NOTIFICATIONS, notification_job_key(job), job, group=f"{due.channel_id}:{due.recipient}")
 
 

@@ -92,7 +92,7 @@ class StepRecord(Record, frozen=True, kw_only=True):
 
 class NewNotification(Record, frozen=True, kw_only=True):
     """A message or notification that a step sends. `payload` is the channel-neutral content:
-    `{"type":"text","text":…}` and so on."""
+    `{"type":"text","text":…}` and so on. `traceparent`: the span that its job is a child of; it is not stored."""
 
     id: UUID
     execution_id: UUID
@@ -102,16 +102,18 @@ class NewNotification(Record, frozen=True, kw_only=True):
     payload: dict[str, Any]
     idempotency_key: str
     conversation_id: UUID | None
+    traceparent: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class FollowingExecution(Record, frozen=True, kw_only=True):
     """An execution that another one starts, in its conversation and for its event, in the published version of
-    `flow_id`. An empty `node_id` means where the flow begins."""
+    `flow_id`. An empty `node_id` means where the flow begins. `traceparent` as in NewNotification."""
 
     id: UUID
     flow_id: str
     trigger: str
     node_id: str = ""
+    traceparent: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
@@ -170,7 +172,7 @@ class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
 
 class DueExecution(Record, frozen=True, kw_only=True):
     """An execution that needs a flow-processing job: its next turn is due. `channel` and `contact` name the
-    group of that job."""
+    group of that job, `event_id` what its trace began with."""
 
     id: UUID
     turn: int
@@ -179,3 +181,4 @@ class DueExecution(Record, frozen=True, kw_only=True):
     status: ExecutionStatus
     channel: str | None = None
     contact: str | None = None
+    event_id: UUID | None = None

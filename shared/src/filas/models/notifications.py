@@ -53,12 +53,14 @@ class NotificationAttempt(Record, frozen=True, kw_only=True):
 
 
 class DueNotification(Record, frozen=True, kw_only=True):
-    """A notification that needs a job. `channel_id` and `recipient` name the group of that job."""
+    """A notification that needs a job. `channel_id` and `recipient` name the group of that job, `origin_id` what its
+    trace began with: the event, or the execution where there was none."""
 
     id: UUID
     channel_id: str
     conversation_id: UUID | None
     recipient: str
+    origin_id: UUID | None = None
 
 
 class NotificationOutcome(Record, frozen=True, kw_only=True):

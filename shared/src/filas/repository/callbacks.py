@@ -11,7 +11,7 @@ from filas.repository.database import Database
 # payload was closed: its execution has gone on without the call.
 RECEIVE: Final = """
 with target as (
-    select id, turn, flow_id, conversation_id, status, channel, contact, awaits_callback from executions
+    select id, turn, flow_id, conversation_id, status, channel, contact, event_id, awaits_callback from executions
     where id = $2 and ended_at is null
 ), received as (
     insert into callbacks (id, execution_id, payload) select $1, id, $3::json from target
@@ -47,5 +47,5 @@ class CallbackRepository:
             return ReceivedCall("over" if over else "repeated")
         if row["status"] != "waiting-callback" or row["awaits_callback"] != callback_id:
             return ReceivedCall("accepted")
-        names = ("id", "turn", "flow_id", "conversation_id", "status", "channel", "contact")
+        names = ("id", "turn", "flow_id", "conversation_id", "status", "channel", "contact", "event_id")
         return ReceivedCall("accepted", DueExecution(**{name: row[name] for name in names}))

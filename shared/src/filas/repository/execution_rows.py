@@ -27,6 +27,7 @@ def due(row: asyncpg.Record) -> DueExecution:
         status=row["status"],
         channel=row["channel"],
         contact=row["contact"],
+        event_id=row["event_id"],
     )
 
 

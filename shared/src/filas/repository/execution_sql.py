@@ -246,12 +246,12 @@ with woken as (
 )
 update executions e set status = 'queued', ready_at = now(), wake_at = null
 from (select id from woken union select id from called) due where e.id = due.id
-returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact"""
+returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id"""
 
 NEXT_WAKE: Final = "select min(wake_at) from executions where wake_at is not null"
 
 UNFINISHED: Final = """
-select id, turn, flow_id, conversation_id, status, channel, contact from executions
+select id, turn, flow_id, conversation_id, status, channel, contact, event_id from executions
 where ready_at <= now() - make_interval(secs => $1)
     and (status = 'queued' or lease_until <= now())
     and ($3::uuid is null or (ready_at, id) > ((select ready_at from executions where id = $3), $3))
@@ -279,7 +279,7 @@ update executions set cancel_requested = true, wake_at = null, awaits_reply_sinc
     status = case when status = 'running' then status else 'queued' end,
     ready_at = coalesce(ready_at, now())
 where id = $1 and ended_at is null
-returning id, turn, flow_id, conversation_id, status, channel, contact"""
+returning id, turn, flow_id, conversation_id, status, channel, contact, event_id"""
 
 CANCELLING: Final = "select id from executions where id = any ($1::uuid[]) and cancel_requested and ended_at is null"
 
@@ -297,9 +297,10 @@ id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
 
 # The notifications of executions that may have no job yet, in the order in which they were written.
 OUTBOX: Final = """
-select id, channel_id, conversation_id, recipient from notifications
-where execution_id = any ($1::uuid[]) and ended_at is null
-order by created_at, execution_id, seq"""
+select n.id, n.channel_id, n.conversation_id, n.recipient, coalesce(e.event_id, n.execution_id) as origin_id
+from notifications n left join executions e on e.id = n.execution_id
+where n.execution_id = any ($1::uuid[]) and n.ended_at is null
+order by n.created_at, n.execution_id, n.seq"""
 
 REPLAYABLE: Final = """
 select e.ended_at is not null as ended, e.resumed_id is not null as resumed, e.state is not null as has_state,
@@ -318,4 +319,4 @@ select $2, e.flow_id, case when $4 then f.published_version else e.version end, 
 from executions e left join flows f on f.id = e.flow_id
 where e.id = $1
 on conflict (id) do nothing
-returning id, turn, flow_id, conversation_id, status, channel, contact"""
+returning id, turn, flow_id, conversation_id, status, channel, contact, event_id"""

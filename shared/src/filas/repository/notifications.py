@@ -72,10 +72,12 @@ where n.id = e.id
 returning n.id"""
 
 UNFINISHED: Final = """
-select id, channel_id, conversation_id, recipient from notifications
-where ended_at is null and due_at <= now() - make_interval(secs => $1)
-    and ($3::uuid is null or (due_at, id) > ((select due_at from notifications where id = $3), $3))
-order by due_at, id limit $2"""
+select n.id, n.channel_id, n.conversation_id, n.recipient,
+    coalesce((select e.event_id from executions e where e.id = n.execution_id), n.execution_id) as origin_id
+from notifications n
+where n.ended_at is null and n.due_at <= now() - make_interval(secs => $1)
+    and ($3::uuid is null or (n.due_at, n.id) > ((select due_at from notifications where id = $3), $3))
+order by n.due_at, n.id limit $2"""
 
 FAIL_MANY: Final = """
 with failing as (
@@ -90,7 +92,8 @@ from failing f where n.id = f.id"""
 REOPEN: Final = """
 update notifications set status = 'queued', error = null, due_at = now(), updated_at = now(), ended_at = null
 where id = $1 and status in ('failed', 'cancelled')
-returning id, channel_id, conversation_id, recipient"""
+returning id, channel_id, conversation_id, recipient,
+    coalesce((select e.event_id from executions e where e.id = execution_id), execution_id) as origin_id"""
 
 # Of several words on one message the furthest counts; `failed` never takes back that it arrived.
 TELL_MANY: Final = """
@@ -273,6 +276,7 @@ def _due(row: asyncpg.Record) -> DueNotification:
         channel_id=row["channel_id"],
         conversation_id=row["conversation_id"],
         recipient=row["recipient"],
+        origin_id=row["origin_id"],
     )
 
 

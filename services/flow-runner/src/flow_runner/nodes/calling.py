@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows import templates
 from filas.flows.limits import TooLarge, plain
+from filas.tracing import spans
 from flow_runner.nodes.visit import NodeFailure, Visit
 from flow_runner.ports import OutboundAnswer
 
@@ -20,7 +22,9 @@ async def call(
     """The answer as `{status, headers, body}`. Raises NodeFailure unless its status is 2xx or accepted."""
     _check_headers(headers)
     try:
-        answer = await visit.outbound.request(method, url, headers=headers, body=body, timeout_s=visit.time_limit_s)
+        with _span_of(visit, method, url) as span:
+            answer = await visit.outbound.request(method, url, headers=headers, body=body, timeout_s=visit.time_limit_s)
+            span.tell({"http.response.status_code": answer.status})
     except OutboundRefused as error:
         raise NodeFailure("outbound-refused", str(error)) from None
     except OutboundTimeout as error:
@@ -41,6 +45,23 @@ async def call(
             retry_after_s=_retry_after(answer.headers),
         )
     return output
+
+
+def _span_of(visit: Visit, method: str, url: str) -> spans.Span:
+    """The call's span: of the address it tells the host alone. The trace is not made known to the other side."""
+    if not spans.is_on():
+        return spans.NOT_RECORDED
+    try:
+        address = urlsplit(url)
+        host, port = address.hostname, address.port
+    except ValueError:
+        host, port = None, None
+    attributes = {
+        "http.request.method": method,
+        "server.address": None if host is None else visit.scope.redactor.text(host),
+        "server.port": port,
+    }
+    return spans.span(method, "client", visit.traceparent, attributes)
 
 
 def render_headers(headers: Mapping[str, str], scope: templates.Scope) -> dict[str, str]:

@@ -31,4 +31,5 @@ def notification(
         payload=payload,
         idempotency_key=visit.key if part == 1 else f"{visit.key}:{part}",
         conversation_id=claimed.conversation_id if own else None,
+        traceparent=visit.traceparent,
     )

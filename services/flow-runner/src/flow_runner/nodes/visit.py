@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.jobs import Traceparent
 from filas.models import ClaimedExecution, NewNotification
 from flow_runner.ports import Outbound
 from flow_runner.scope import ExecutionScope
@@ -22,7 +23,7 @@ class Visit:
     happens next. `pending` is what an earlier try of the same visit left. `place` names the node in traces: with
     the nodes of the subflows that it lies in. `callback` is there
     where the node waits for a call. `loop` is the loop that this visit goes on with, `returned` what the
-    visit's subflow has come back with.
+    visit's subflow has come back with, `traceparent` its span.
     """
 
     node_id: str
@@ -42,6 +43,7 @@ class Visit:
     loop: LoopFrame | None = None
     returned: "Returned | None" = None
     input: Any = None
+    traceparent: Traceparent = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)

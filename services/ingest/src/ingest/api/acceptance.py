@@ -15,6 +15,7 @@ from multidict import CIMultiDict, MultiDict
 
 from filas.errors import StoreUnavailable
 from filas.metrics import WEBHOOKS
+from filas.tracing import spans
 from ingest import content, refusals, request
 from ingest.accept import Arrival, NotStorable, Receipt, receipt_of
 from ingest.api.reading import decoded, field_error
@@ -23,6 +24,7 @@ from ingest.api.table import Answer, Body, Call, Query, Route
 from ingest.arrivals import Reader
 from ingest.directory import ReadyWebhook
 from ingest.refusals import Refusal
+from ingest.tracing import received
 from ingest.verify.scheme import Presented
 
 MAX_EVENTS = 1000
@@ -173,7 +175,11 @@ async def _accept(
     call: Call[UnreadEvents, Query], chunk: Sequence[_Read]
 ) -> tuple[list[EventOutcome], StoreUnavailable | None]:
     """The outcome of each event of a chunk, and the failure of the stores if it was one."""
-    answers = iter(await call.context.acceptor.accept_many([arrival for read in chunk for arrival in read.arrivals]))
+    arrivals = [arrival for read in chunk for arrival in read.arrivals]
+    receipts = await call.context.acceptor.accept_many(arrivals)
+    if spans.is_on():
+        received(arrivals, receipts, "/api/events")
+    answers = iter(receipts)
     outcomes: list[EventOutcome] = []
     unavailable: StoreUnavailable | None = None
     for read in chunk:

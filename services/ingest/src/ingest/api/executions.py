@@ -10,6 +10,7 @@ from filas.identity import conversation_id, new_id
 from filas.jobs import FlowJob, WebhookJob
 from filas.logs import get_logger
 from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
+from filas.tracing import spans
 from ingest.api.refusals import absent, conflict, invalid_field, row_id
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
 from ingest.process import executions_of, flow_job
@@ -68,7 +69,13 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
         raise absent("execution", execution_id)
     if execution.status in FINAL_EXECUTION_STATUSES:
         raise conflict(f"it has ended already: {execution.status}")
-    job = FlowJob(execution_id=execution_id, turn=0, flow_id=execution.flow_id, reason="cancel")
+    job = FlowJob(
+        execution_id=execution_id,
+        turn=0,
+        flow_id=execution.flow_id,
+        reason="cancel",
+        traceparent=spans.first(execution.event_id or execution_id),
+    )
     put = await call.context.producer.add_flow_job(job)
     return Answer(CancelAsked(id=str(execution_id), job_id=put.job_id))
 
@@ -117,7 +124,7 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     if due is None:
         raise absent("execution", execution_id)
     try:
-        await call.context.producer.enqueue(flow_job(due))
+        await call.context.producer.enqueue(flow_job(due, spans.first(due.event_id or due.id)))
     except StoreUnavailable as error:
         # The row is what counts: the flow-runner's relay puts its job. A second request would be a second replay.
         log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
