@@ -13,6 +13,7 @@ from filas import settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 BALANCER = (ROOT / "deploy/compose/balancer.yml").read_text()
+TRACING = (ROOT / "deploy/compose/tracing.yml").read_text()
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
@@ -105,6 +106,19 @@ def test_the_stores_are_in_a_network_without_a_way_out() -> None:
     assert SERVICES["redis"]["networks"] == SERVICES["postgres"]["networks"] == ["stores"]
 
 
+def test_traces_are_a_file_of_its_own_that_asks_for_what_writes_them() -> None:
+    """Every process is built with it and reaches the collector; no image has it otherwise."""
+    services = yaml.safe_load(TRACING)["services"]
+    for name in PROCESSES:
+        assert services[name]["build"]["args"] == {"TRACING": "1"}
+        assert services[name]["environment"].keys() == {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+        assert services[name]["networks"] == services["jaeger"]["networks"] == ["traces"]
+    assert all(port.startswith("127.0.0.1:") for port in services["jaeger"]["ports"])
+    assert "TRACING" not in COMPOSE
+    for path in DOCKERFILES:
+        assert re.search(r"^ARG TRACING$", path.read_text(), re.MULTILINE)
+
+
 def test_the_shares_of_the_processor_go_by_the_queues_priorities() -> None:
     """High, medium, low; receiving is no less than processing."""
     shares = {name: SERVICES[name]["cpu_shares"] for name in PROCESSES}
@@ -131,8 +145,8 @@ def test_the_example_has_every_variable_that_can_be_set_here() -> None:
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
     optional = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= set(assigned)
-    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + BALANCER)) == {*assigned, *optional}
-    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", BALANCER + COMPOSE))
+    assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + BALANCER + TRACING)) == {*assigned, *optional}
+    defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", BALANCER + TRACING + COMPOSE))
     defaults |= {one.name: one.default for process in settings.PROCESSES for one in settings.variables(process)}
     assert optional == {name: defaults[name] for name in optional}
 

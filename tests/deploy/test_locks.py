@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / "requirements.lock"
 DEVELOPMENT = ROOT / "requirements-dev.lock"
 BUILD = ROOT / "requirements-build.lock"
+TRACING = ROOT / "requirements-tracing.lock"
 SERVICES = sorted(ROOT.glob("services/*/requirements.lock"))
-LOCKS = [RUNTIME, DEVELOPMENT, BUILD, *SERVICES]
+LOCKS = [RUNTIME, DEVELOPMENT, BUILD, TRACING, *SERVICES]
 OURS = {"filas", "filas-local", "ingest", "flow-runner", "notifier"}
 
 
@@ -55,6 +56,15 @@ def test_tests_run_on_the_versions_of_production() -> None:
     """Development adds tools and changes no version; images are built by the tools of development."""
     assert pins(RUNTIME).items() <= pins(DEVELOPMENT).items()
     assert pins(BUILD).items() <= pins(DEVELOPMENT).items()
+
+
+def test_what_writes_traces_is_added_to_an_image_and_changes_nothing_of_it() -> None:
+    """The versions that are tested; those of the service itself stay."""
+    assert pins(TRACING).items() <= pins(DEVELOPMENT).items()
+    shared = {name: pin for name, pin in pins(TRACING).items() if name in pins(RUNTIME)}
+    assert shared.items() <= pins(RUNTIME).items()
+    extra = tomllib.loads((ROOT / "shared/pyproject.toml").read_text())["project"]["optional-dependencies"]["tracing"]
+    assert {name_of(requirement) for requirement in extra} <= set(pins(TRACING)) - set(pins(RUNTIME))
 
 
 @pytest.mark.parametrize("service", sorted((ROOT / "services").iterdir()), ids=lambda path: path.name)

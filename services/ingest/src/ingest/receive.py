@@ -135,17 +135,16 @@ class Receiver:
         arrivals = reader.arrivals()
         try:
             if len(arrivals) == 1:
-                receipt = await self._acceptor.accept(arrivals[0])
-                answers: Sequence[Receipt | BaseException] = (receipt,)
+                answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(arrivals[0]),)
             else:
                 answers = await self._acceptor.accept_many(arrivals)
-                receipt = receipt_of(answers)
+            if spans.is_on():
+                received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
+            receipt = receipt_of(answers)
         except StoreUnavailable:
             raise refusals.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
             raise Refusal(400, "not-storable", str(error)) from None
-        if spans.is_on():
-            received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
         (_duplicate if receipt.duplicate else _accepted).inc()
         told = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
         return Answer(200, _encode(told), headers=_limit_headers(ready, grant))

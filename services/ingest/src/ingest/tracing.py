@@ -12,18 +12,20 @@ def received(
     arrivals: Sequence[Arrival], answers: Sequence[Receipt | BaseException], route: str, caller: str | None = None
 ) -> None:
     """The span of each event that was accepted, from the request to its answer: the first of the event's trace. One
-    that was known already is a child of the first one's. What was refused has begun nothing, and has no span.
+    that was known already is a child of the first one's. What was refused has begun nothing, and has no span; where
+    that is a part of a body, the answer is no 200, though its neighbours were accepted.
 
     `caller` is the request's own `traceparent`. It becomes a link and no more: were it the parent, anybody could put
     his requests into our traces, under ids of his choice, and decide for us what is recorded.
     """
+    whole = all(isinstance(answer, Receipt) for answer in answers)
     for arrival, receipt in zip(arrivals, answers, strict=True):
         if isinstance(receipt, BaseException):
             continue
         event = arrival.event
         attributes: spans.Attributes = {
             "http.request.method": event.method,
-            "http.response.status_code": 200,
+            "http.response.status_code": 200 if whole else None,
             "http.route": route,
             "filas.webhook.id": event.webhook_id,
             "filas.event.id": str(receipt.event_id),
