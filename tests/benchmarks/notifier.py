@@ -1,4 +1,5 @@
-"""The notifier's benchmark: one process delivers what is queued to a receiver on this machine.
+"""The notifier's benchmark: one process delivers what is queued to a receiver on this machine; and how long messages
+take beside a thousand that wait for a busy channel.
 
     python -m tests.benchmarks.notifier [--notifications N] [--channels N …]
 
@@ -30,12 +31,18 @@ from filas.repository.database import Database
 from filas.secrets import SecretBox
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.measuring import COMMITS, cpu_of_tree, usage_of
-from tests.notifier.process import KEY, SECRET, NotifierProcess
+from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
+from tests.notifier.process import KEY, SECRET, NotifierProcess, stage
+from tests.notifier.receiver import receiver as served
 from tests.notifier.rows import opened
 from tests.waiting import eventually
 
 DATABASE = "bench"
 GOAL = 1500
+RATIO_GOAL = 2.0
+WAITING = 1000
+BUSY_S = 10.0
+PACED = 200
 CHUNK = 500
 STATISTICS_S = 1.5
 """Sessions tell Postgres at most once a second what they have done."""
@@ -153,6 +160,36 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
     print(f"| notifications that were not delivered | {failures} |", flush=True)
 
 
+async def measure_patience(postgres: PostgresServer, redis: RedisServer, home: Path) -> None:
+    """Send to one channel alone, then beside WAITING messages to one that is busy, and print what it took."""
+    busy, alone, beside = BusyFor(BUSY_S), Timed(), Timed()
+    async with (
+        served(busy) as slow,
+        served(alone) as calm,
+        served(beside) as quick,
+        stage(f"{redis.url}/0", postgres.dsn(DATABASE), home, LOG_LEVEL="warning") as world,
+    ):
+        for name, outside in {"slow": slow, "calm": calm, "quick": quick}.items():
+            await world.channel(name, outside.url)
+        await p99_s(world, alone, "calm", PACED)  # the first ones make its connections
+        without = await p99_s(world, alone, "calm", PACED)
+        await flood(world, "slow", WAITING)
+        with_it = await p99_s(world, beside, "quick", PACED)
+        if not busy.is_busy:
+            raise RuntimeError("the busy channel was no longer busy")
+        await all_delivered(world, "slow", WAITING, 60)
+        after_s = time.monotonic() - (busy.until or 0.0)
+        letters = len((await world.dead_letters.list()).items)
+    ratio = with_it / without
+    missed = "" if ratio <= RATIO_GOAL else " (goal missed)"
+    print(
+        f"| p99 of another channel's messages, without and beside | {without * 1000:.0f} ms, {with_it * 1000:.0f} ms |"
+    )
+    print(f"| the second by the first (goal {RATIO_GOAL:g}) | {ratio:.2f}{missed} |")
+    print(f"| all delivered after the end of the busy time | {after_s:.1f} s |")
+    print(f"| dead letters | {letters} |", flush=True)
+
+
 async def until(database: Database, count: int) -> None:
     """Until so many notifications have ended, looking ten times a second."""
 
@@ -164,7 +201,7 @@ async def until(database: Database, count: int) -> None:
 
 
 def main() -> None:
-    """Each number of channels on servers of its own."""
+    """Each table on servers of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.notifier", description=__doc__)
     parser.add_argument("--notifications", type=int, default=20_000)
     parser.add_argument("--channels", type=int, nargs="*", default=[1, 20])
@@ -177,12 +214,24 @@ def main() -> None:
     for channels in options.channels:
         where = "one channel" if channels == 1 else f"{channels} channels"
         print(f"\n| {options.notifications:,} notifications queued to {where}, one notifier | |\n|---|---|", flush=True)
-        with tempfile.TemporaryDirectory() as name:
-            home = Path(name)
-            with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
-                postgres.ensure_database(DATABASE)
-                asyncio.run(migrate.migrate(postgres.dsn(DATABASE)))
-                asyncio.run(measure(postgres, redis, home, options.notifications, channels))
+        with servers() as (postgres, redis, home):
+            asyncio.run(measure(postgres, redis, home, options.notifications, channels))
+    print(
+        f"\n| {WAITING:,} notifications wait for a channel that answers 429 for {BUSY_S:g} s | |\n|---|---|", flush=True
+    )
+    with servers() as (postgres, redis, home):
+        asyncio.run(measure_patience(postgres, redis, home))
+
+
+@contextmanager
+def servers() -> Iterator[tuple[PostgresServer, RedisServer, Path]]:
+    """A Postgres with our tables, a Redis and a directory, while the block runs."""
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name)
+        with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:
+            postgres.ensure_database(DATABASE)
+            asyncio.run(migrate.migrate(postgres.dsn(DATABASE)))
+            yield postgres, redis, home
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import UUID
 
 from aiohttp import web
 
@@ -16,6 +15,7 @@ from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer
 from filas.repository.channels import ChannelRepository
 from filas.secrets import SecretBox
+from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, Stage, stage
 from tests.notifier.providers import TAKEN
 from tests.notifier.receiver import Receiver, answer, never, receiver, reset
@@ -26,62 +26,11 @@ QUICK = 100
 BUSY_S = 10.0
 
 
-class Timed:
-    """Answers 200 and keeps when each message came, by its idempotency key."""
-
-    def __init__(self) -> None:
-        self.came: dict[str, float] = {}
-
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        self.came[request.headers["Idempotency-Key"]] = time.monotonic()
-        return web.Response()
-
-
-async def p99(world: Stage, timed: Timed, name: str) -> float:
-    """Sends QUICK messages one after the other, 10 ms apart, and gives the 99th percentile of their ways in seconds."""
-    put: dict[UUID, float] = {}
-    for number in range(QUICK):
-        begun = time.monotonic()
-        put[await world.notify(name, f"{name}-{number}")] = begun
-        await asyncio.sleep(0.01)  # the load's own pace; nothing is waited for
-    await eventually(lambda: len(timed.came) == QUICK, 30, message=f"{len(timed.came)} of {QUICK} came to {name}")
-    keys = {(await world.row(one)).idempotency_key: begun for one, begun in put.items()}
-    ways = sorted(timed.came[key] - begun for key, begun in keys.items())
-    return ways[int(len(ways) * 0.99) - 1]
-
-
-async def settled(world: Stage, channel_id: str, status: str) -> int:
-    count: int = await world.database.fetchval(
-        "select count(*) from notifications where channel_id = $1 and status = $2", channel_id, status
-    )
-    return count
-
-
-async def all_delivered(world: Stage, channel_id: str, count: int, timeout: float) -> None:
-    async def done() -> bool:
-        return await settled(world, channel_id, "delivered") == count
-
-    await eventually(done, timeout, message=f"not all of {channel_id} came: {world.notifier.log[-2000:]}")
-
-
-async def flood(world: Stage, channel_id: str, count: int) -> None:
-    await asyncio.gather(*(world.notify(channel_id, f"contact-{number}") for number in range(count)))
-
-
 async def test_a_thousand_messages_to_one_that_is_busy_for_ten_seconds(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """All arrive, none is given up, and messages to others come as quickly as before (p99 within twice)."""
-    busy_until: list[float] = []
-
-    async def busy(request: web.Request) -> web.StreamResponse:
-        if not busy_until:
-            busy_until.append(time.monotonic() + BUSY_S)
-        left = busy_until[0] - time.monotonic()
-        return (
-            web.Response(status=429, headers={"Retry-After": f"{max(round(left), 1)}"}) if left > 0 else web.Response()
-        )
-
+    busy = BusyFor(BUSY_S)
     before, meanwhile = Timed(), Timed()
     async with (
         receiver(busy) as slow,
@@ -91,15 +40,14 @@ async def test_a_thousand_messages_to_one_that_is_busy_for_ten_seconds(
     ):
         for name, outside in {"slow": slow, "calm": calm, "quick": quick}.items():
             await world.channel(name, outside.url)
-        alone = await p99(world, before, "calm")
+        alone = await p99_s(world, before, "calm", QUICK)
         await flood(world, "slow", MESSAGES)
         await eventually(lambda: slow.received)
-        beside = await p99(world, meanwhile, "quick")
-        assert time.monotonic() < busy_until[0], "measured while the other was busy"
+        beside = await p99_s(world, meanwhile, "quick", QUICK)
+        assert busy.is_busy, "measured while the other was busy"
         await all_delivered(world, "slow", MESSAGES, 40)
         assert (await world.dead_letters.list()).items == []
-        refused = len(slow.received) - MESSAGES
-        assert refused < MESSAGES / 4, "most never asked while it was busy"
+        assert busy.refused < MESSAGES / 4, "most never asked while it was busy"
         # A noise floor: a stall of the machine is no fault of ours, a wait for the busy one would be seconds.
         assert beside < max(2 * alone, 0.5), f"p99 {beside * 1000:.0f} ms beside, {alone * 1000:.0f} ms alone"
 
@@ -119,7 +67,7 @@ async def test_one_that_never_answers_holds_no_more_than_its_share(
         await flood(world, "silent", 200)
         await eventually(lambda: len(silent.received) >= 10, 30)
         # A call that is never answered ends after 10 s: nobody waited for one of them.
-        assert await p99(world, quick, "others") < 5.0
+        assert await p99_s(world, quick, "others", QUICK) < 5.0
         assert len(silent.received) <= 50
 
 
