@@ -32,6 +32,21 @@ async def test_it_is_recorded_for_the_notifier_with_or_without_a_conversation(co
     assert step(row, "tell").output == {"notificationId": str(sent.id), "channel": "mail", "to": "ana@shop.example"}
 
 
+async def test_an_e_mail_may_have_html_beside_its_text() -> None:
+    """Values from outside by `escape`, as the author writes it."""
+    harness = Harness()
+    html = "<p>Call <b>{{ webhook.body.n | escape }}</b></p>"
+    await harness.run(chain(node("tell", "notify", html=html, **MAIL)), webhook=_body(boss="a@b.example", n="<i>"))
+    [sent] = harness.rows.notifications.values()
+    assert sent.payload["html"] == "<p>Call <b>&lt;i&gt;</b></p>"
+    assert sent.payload["text"] == "Call <i>"
+
+
+def test_the_templates_of_its_html_are_checked() -> None:
+    problems = check(chain(node("tell", "notify", html="{{ nobody.knows }}", **MAIL)))[1]
+    assert [(problem.node_id, problem.field) for problem in problems] == [("tell", "html")]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [({"boss": " ", "n": 1}, "no receiver"), ({"boss": "a\0b", "n": 1}, "NUL"), ({"n": 1}, "boss")],

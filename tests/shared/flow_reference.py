@@ -88,6 +88,7 @@ MEANINGS = {
     "notify.channel": "over which channel",
     "notify.to": "to whom",
     "notify.subject": "of an e-mail",
+    "notify.html": "of an e-mail, beside the text; what comes from outside goes through `escape`",
     "notify.text": "what is said",
     "subflow.flowId": "which flow",
     "subflow.version": "which version, if not the published one",

@@ -13,8 +13,9 @@ async def _run(visit: Visit) -> Done:
     scope = visit.scope.roots
     channel, to = templates.render_text(data.channel, scope), templates.render_text(data.to, scope)
     payload: dict[str, Any] = {"type": "text", "text": templates.render_text(data.text, scope)}
-    if data.subject is not None:
-        payload["subject"] = templates.render_text(data.subject, scope)
+    for name, given in (("subject", data.subject), ("html", data.html)):
+        if given is not None:
+            payload[name] = templates.render_text(given, scope)
     visit.input = {"channel": channel, "to": to, **payload}
     if not payload["text"].strip():
         raise NodeFailure("notify", "the text is empty")
