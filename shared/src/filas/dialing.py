@@ -7,29 +7,30 @@ from ipaddress import ip_address
 
 from filas.addresses import Network, refusal
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout
+from filas.names import Names
 
 
 async def dial(
-    host: str, port: int, *, allowed: Sequence[Network], ports: frozenset[int], timeout_s: float
+    host: str, port: int, *, names: Names, allowed: Sequence[Network], ports: frozenset[int], timeout_s: float
 ) -> socket.socket:
     """A connected, non-blocking TCP socket to the first address of `host` that answers and may be called.
 
-    `allowed` and `ports` as for OutboundClient. Raises OutboundRefused when none of its addresses, or not this
-    port, may be called; OutboundTimeout and OutboundFailed, with nothing sent.
+    `names` finds the addresses; `allowed` and `ports` are as for OutboundClient. Raises OutboundRefused when none of
+    its addresses, or not this port, may be called; OutboundTimeout and OutboundFailed, with nothing sent.
     """
     if ports and port not in ports:
         raise OutboundRefused(f"port {port} may not be called")
     try:
         async with asyncio.timeout(timeout_s):
-            return await _first(host, port, allowed)
+            return await _first(host, port, names, allowed)
     except TimeoutError:
         raise OutboundTimeout(f"no connection to {host} within {timeout_s:g} s", sent=False) from None
 
 
-async def _first(host: str, port: int, allowed: Sequence[Network]) -> socket.socket:
+async def _first(host: str, port: int, names: Names, allowed: Sequence[Network]) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await names.addresses(host, port)
     except (OSError, UnicodeError) as error:
         raise OutboundFailed(f"{host} has no address: {error}", sent=False) from None
     refused: str | None = None

@@ -21,6 +21,7 @@ from filas.addresses import Network, refusal
 from filas.dialing import dial
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.metrics import OUTBOUND_REQUESTS
+from filas.names import Names
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_REDIRECTS = 5
@@ -96,9 +97,11 @@ class OutboundClient:
         self._methods = methods
         self._per_host = per_host
         self._resolver = resolver
+        self._names: Names | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "OutboundClient":
+        self._names = Names()
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_on_headers_sent)
         self._session = aiohttp.ClientSession(
@@ -106,7 +109,7 @@ class OutboundClient:
                 limit=0,
                 limit_per_host=self._per_host,
                 socket_factory=self._make_socket,
-                resolver=self._resolver,
+                resolver=self._resolver or self._names,
                 keepalive_timeout=_KEEPALIVE_S,
             ),
             # A jar would carry one flow's cookies into another's calls.
@@ -123,6 +126,9 @@ class OutboundClient:
         if self._session is not None:
             await self._session.close()
             self._session = None
+        if self._names is not None:
+            await self._names.close()
+            self._names = None
 
     async def request(
         self,
@@ -166,7 +172,9 @@ class OutboundClient:
 
     async def open_socket(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
         """A connection for another protocol than HTTP, behind the same guard. See `dialing.dial`."""
-        return await dial(host, port, allowed=self._allowed, ports=self._ports, timeout_s=timeout_s)
+        if self._names is None:
+            raise RuntimeError("an OutboundClient is used outside of its context")
+        return await dial(host, port, names=self._names, allowed=self._allowed, ports=self._ports, timeout_s=timeout_s)
 
     async def _follow(self, call: "_Call", limits: "_Limits", connecting: _Connecting) -> OutboundResponse:
         """Make the call, and the ones that it is redirected to."""
