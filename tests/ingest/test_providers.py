@@ -151,6 +151,11 @@ def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: 
         ),
         (
             "meta",
+            whatsapp(statuses=[{"id": "w1", "status": "read", "biz_opaque_callback_data": "execution:5"}]),
+            IncomingStatus(id="w1", state="read", key="execution:5"),
+        ),
+        (
+            "meta",
             whatsapp(
                 statuses=[
                     {

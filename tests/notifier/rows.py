@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+from filas import identity
 from filas.identity import new_id
 from filas.repository.database import Database
 
@@ -29,7 +30,8 @@ async def add_notification(
     database: Database, channel_id: str, *, recipient: str = "5511999990000", due_s_ago: float = 0.0
 ) -> UUID:
     """A queued notification with the text `Olá!`; gives its id. Its key is `<execution>:5`."""
-    notification_id, execution_id = new_id(), new_id()
+    execution_id = new_id()
+    notification_id = identity.notification_id(execution_id, 5)
     text = '{"type":"text","text":"Olá!"}'
     await database.fetch(
         ADD, notification_id, execution_id, channel_id, recipient, text, f"{execution_id}:5", due_s_ago

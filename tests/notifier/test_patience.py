@@ -1,6 +1,7 @@
 """A destination that is busy, slow or gone delays its own messages, and nobody else's."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -196,6 +197,34 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
         assert row.error is not None
         assert "undeliverable" in row.error.message
         assert (await world.dead_letters.list()).items == []
+    await redis.close()
+
+
+async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provider_tells_of_it(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """The notifier dies before it has the answer; the status carries the key under which the message went."""
+    redis = connect_url(redis_url)
+    async with stage(redis_url, postgres_dsn, tmp_path) as world, whatsapp(world) as provider:
+        taking = provider.behaviour
+        provider.behaviour = never
+        lost = await world.notify("wa")
+        await eventually(lambda: provider.received)
+        world.notifier.signal(signal.SIGKILL)
+        await world.notifier.ended()
+        provider.behaviour = taking
+        key = provider.received[0].document["biz_opaque_callback_data"]
+        word = DeliveryStatusJob(
+            channel_id="wa", provider_id="wamid.lost", status="delivered", timestamp=1, idempotency_key=key
+        )
+        await Producer(redis).add_delivery_status_job(word)
+        world.notifier.start()
+        row = await world.until(lost, "delivered")
+        assert row.provider_id == "wamid.lost"
+        # The next message to the same receiver comes behind the lost one's own job.
+        await world.until(await world.notify("wa"), "sent", 30)
+        assert len(provider.received) == 2
+        assert len((await world.row(lost)).history) == 1
     await redis.close()
 
 

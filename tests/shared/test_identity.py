@@ -8,6 +8,15 @@ from hypothesis import strategies as st
 from filas import identity
 
 
+def test_a_notification_is_found_by_its_key() -> None:
+    """Whatever stands in its place is nobody's."""
+    execution = identity.new_id()
+    assert identity.notification_of(identity.effect_key(execution, 5)) == identity.notification_id(execution, 5)
+    assert identity.notification_of(f"{execution}:5:2") == identity.notification_id(execution, 5, 2)
+    for other in ("", "execution:5", f"{execution}", f"{execution}:", f"{execution}:-5", f"{execution}:1:2:3", "5:5"):
+        assert identity.notification_of(other) is None
+
+
 def test_the_same_duplicate_key_of_one_webhook_is_the_same_event() -> None:
     """Two ingest processes that accept one webhook twice can't make two events of it."""
     assert identity.event_id("orders", "evt_1") == identity.event_id("orders", "evt_1")

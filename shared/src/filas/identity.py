@@ -71,6 +71,19 @@ def callback_id(execution: uuid.UUID, place: str, count: int) -> uuid.UUID:
     return derived_id("callback", str(execution), place, count)
 
 
+def notification_of(key: str) -> uuid.UUID | None:
+    """The id of the notification with this idempotency key (see `effect_key`, and `:part` for more than one of a
+    step); None for what is no such key."""
+    execution, _, rest = key.partition(":")
+    numbers = rest.split(":")
+    if len(numbers) > 2 or not all(one.isascii() and one.isdigit() and len(one) <= 9 for one in numbers):
+        return None
+    try:
+        return notification_id(uuid.UUID(execution), *(int(one) for one in numbers))
+    except ValueError:
+        return None
+
+
 def effect_key(execution: uuid.UUID, seq: int) -> str:
     """The idempotency key of the effect of step `seq`: the same however often the step is tried."""
     return f"{execution}:{seq}"

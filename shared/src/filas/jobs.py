@@ -133,13 +133,15 @@ class DeliveryStatusJob(JobMessage, frozen=True, kw_only=True):
     """A provider says what became of a message: WhatsApp's `statuses`, Twilio's callbacks.
 
     Function `update_delivery_status`. `provider_id` is the provider's id of the message, `timestamp` when it
-    happened, in milliseconds since 1970. `error_kind` and `error_message` belong to `failed`.
+    happened, in milliseconds since 1970. `error_kind` and `error_message` belong to `failed`. `idempotency_key` is the
+    message's own, where the provider gives it back: by it one is known whose answer was lost.
     """
 
     channel_id: str
     provider_id: str
     status: Literal["sent", "delivered", "read", "failed"]
     timestamp: int
+    idempotency_key: str | None = None
     error_kind: str | None = None
     error_message: str | None = None
 

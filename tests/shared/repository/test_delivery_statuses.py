@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from filas.identity import new_id
-from filas.models import DeliveryUpdate, NotificationWithAttempts
+from filas.models import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
@@ -33,12 +33,24 @@ class World:
         )
         return notification_id
 
-    async def told(self, *statuses: str, provider_id: str = "wamid.1", channel_id: str = "wa") -> list[str]:
+    async def unanswered(self, status: str, provider_id: str | None = None) -> Any:
+        notification_id = await self.sent(provider_id, status)
+        await self.database.fetch(
+            """update notifications set error = '{"kind":"timeout","message":"no answer"}',
+            ended_at = case when status in ('queued', 'sending', 'retrying') then null else now() end where id = $1""",
+            notification_id,
+        )
+        return notification_id
+
+    async def told(
+        self, *statuses: str, provider_id: str = "wamid.1", channel_id: str = "wa", notification_id: Any = None
+    ) -> list[str]:
         updates = [
             DeliveryUpdate(
                 channel_id=channel_id,
                 provider_id=provider_id,
                 status=status,  # type: ignore[arg-type]
+                notification_id=notification_id,
                 error=BROKEN if status == "failed" else None,
             )
             for status in statuses
@@ -106,6 +118,65 @@ async def test_messages_of_others_are_unknown(world: World) -> None:
     assert await world.told("delivered", provider_id="wamid.other") == ["unknown"]
     assert await world.told("delivered", channel_id="other") == ["unknown"]
     assert await world.told("delivered", provider_id="a\x00\udcff") == ["unknown"]
+
+
+@pytest.mark.parametrize("status", ["sending", "retrying", "failed"])
+@pytest.mark.parametrize("told", ["sent", "delivered", "read"])
+async def test_a_message_whose_answer_was_lost_is_known_by_its_key(world: World, status: str, told: str) -> None:
+    """Or is still to come: it gets the provider's id and is not begun again; what follows finds it by that id."""
+    notification_id = await world.unanswered(status)
+    assert await world.told(told, provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
+    row = await world.row(notification_id)
+    assert (row.status, row.provider_id, row.error) == (told, "wamid.7", None)
+    assert await world.rows.begin(notification_id) is None
+    assert await world.rows.unfinished(0.0, 10) == []
+    assert await world.told("read", provider_id="wamid.7") == ["stale" if told == "read" else "recorded"]
+
+
+@pytest.mark.parametrize(
+    ("status", "provider_id", "told", "channel_id"),
+    [
+        ("queued", None, "sent", "wa"),
+        ("cancelled", None, "sent", "wa"),
+        ("sent", "wamid.2", "delivered", "wa"),  # its second try was answered
+        ("retrying", None, "failed", "wa"),  # its second try may fare better
+        ("retrying", None, "sent", "other"),
+    ],
+)
+async def test_a_key_moves_nothing_else(
+    world: World, status: str, provider_id: str | None, told: str, channel_id: str
+) -> None:
+    notification_id = await world.unanswered(status, provider_id)
+    assert await world.told(told, provider_id="w", channel_id=channel_id, notification_id=notification_id) == [
+        "unknown"
+    ]
+    row = await world.row(notification_id)
+    assert (row.status, row.provider_id) == (status, provider_id)
+
+
+async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None:
+    """Both tries have arrived without an answer of theirs: the notification is told once."""
+    notification_id = await world.unanswered("failed")
+    updates = [
+        DeliveryUpdate(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
+        for number in range(2)
+    ]
+    assert sorted(await world.rows.tell_many(updates)) == ["recorded", "unknown"]
+    assert (await world.row(notification_id)).status == "delivered"
+
+
+async def test_the_answer_that_comes_after_the_providers_word_changes_its_try_alone(world: World) -> None:
+    notification_id = await add_notification(world.database, "wa")
+    begun = await world.rows.begin(notification_id)
+    assert begun is not None
+    assert await world.told("delivered", provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
+    outcome = NotificationOutcome(
+        id=notification_id, attempt=1, outcome="sent", status="sent", status_code=200, provider_id="wamid.7"
+    )
+    assert not await world.rows.record(outcome)
+    row = await world.row(notification_id)
+    assert (row.status, row.provider_id) == ("delivered", "wamid.7")
+    assert [attempt.outcome for attempt in row.history] == ["sent"]
 
 
 async def test_a_batch_tells_each_its_own(world: World) -> None:

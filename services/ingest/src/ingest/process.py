@@ -180,6 +180,7 @@ def status_jobs(job: WebhookJob) -> list[NewJob]:
             channel_id=channel,
             provider_id=status.id,
             status=status.state,
+            idempotency_key=status.key,
             timestamp=job.timestamp if status.at is None else status.at,
             error_kind=None if status.error is None else "delivery",
             error_message=status.error,

@@ -41,7 +41,8 @@ class NotificationStore(Protocol):
         """Claim the notification for a try that begins now; None when there is nothing to deliver any more."""
 
     async def record(self, outcome: NotificationOutcome) -> bool:
-        """Record how a try ended; False if a later try has begun meanwhile, and nothing was changed."""
+        """Record how a try ended; False if a later try has begun meanwhile, or the provider has told of the message
+        before it answered: then only the try's own row was changed."""
 
 
 class Channels(Protocol):
@@ -127,7 +128,7 @@ class Delivery:
             _tell(span, result, outcome)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
-            log.warning("notification.overtaken", notification_id=str(notification_id), attempt=outcome.attempt)
+            log.info("notification.overtaken", notification_id=str(notification_id), attempt=outcome.attempt)
         # Only now: what became of the message is worth more than what it says of its destination.
         resume_s = await passage.tell(result) if passage else 0.0
         if isinstance(result, Delivered):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from filas import logs, metrics
 from filas.errors import RetryLater
+from filas.identity import notification_of
 from filas.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
@@ -129,4 +130,10 @@ def _update(job: DeliveryStatusJob) -> DeliveryUpdate:
     if job.status == "failed":
         message = (job.error_message or "the provider could not deliver it")[:MAX_REASON]
         error = ErrorDetail(kind=(job.error_kind or "undelivered")[:100], message=message)
-    return DeliveryUpdate(channel_id=job.channel_id, provider_id=job.provider_id, status=job.status, error=error)
+    return DeliveryUpdate(
+        channel_id=job.channel_id,
+        provider_id=job.provider_id,
+        status=job.status,
+        notification_id=None if job.idempotency_key is None else notification_of(job.idempotency_key),
+        error=error,
+    )

@@ -82,11 +82,13 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
 
 
 class DeliveryUpdate(Record, frozen=True, kw_only=True):
-    """What a provider says became of the message that it calls `provider_id`."""
+    """What a provider says became of the message that it calls `provider_id`. `notification_id` is that of the
+    notification whose key it gave back with it."""
 
     channel_id: str
     provider_id: str
     status: Literal["sent", "delivered", "read", "failed"]
+    notification_id: UUID | None = None
     error: ErrorDetail | None = None
 
 

@@ -95,23 +95,35 @@ where id = $1 and status in ('failed', 'cancelled')
 returning id, channel_id, conversation_id, recipient,
     coalesce((select e.event_id from executions e where e.id = execution_id), execution_id) as origin_id"""
 
-# Of several words on one message the furthest counts; `failed` never takes back that it arrived.
+# Of several words on one message the furthest counts; `failed` never takes back that it arrived. A message whose answer
+# hasn't come, or never will, is known by its key alone: that it is on its way ends its tries, and the giving up too.
 TELL_MANY: Final = """
 with told as (
-    select distinct on (channel_id, provider_id) channel_id, provider_id, status, error
-    from unnest($1::text[], $2::text[], $3::text[], $4::json[]) as t (channel_id, provider_id, status, error)
+    select distinct on (channel_id, provider_id) channel_id, provider_id, status, error, notification_id
+    from unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::uuid[])
+        as t (channel_id, provider_id, status, error, notification_id)
     order by channel_id, provider_id, array_position(array['read', 'delivered', 'failed', 'sent'], status)
-), found as (
-    select n.id, n.status as before, t.channel_id, t.provider_id, t.status, t.error
+), meant as (
+    select n.id, t.*, false as by_key
     from told t join notifications n on n.channel_id = t.channel_id and n.provider_id = t.provider_id
         and n.provider_id is not null
+    union all
+    select distinct on (n.id) n.id, t.*, true
+    from told t join notifications n on n.id = t.notification_id and n.channel_id = t.channel_id
+    where n.provider_id is null and n.status in ('sending', 'retrying', 'failed') and t.status <> 'failed'
+), found as (
+    select n.id, n.status as before, m.channel_id, m.provider_id, m.status, m.error, m.by_key
+    from meant m join notifications n on n.id = m.id
     order by n.id for update of n
 ), moved as (
-    update notifications n set status = f.status, error = coalesce(f.error, n.error), updated_at = now()
+    update notifications n set status = f.status, provider_id = f.provider_id, updated_at = now(),
+        error = case when f.by_key then null else coalesce(f.error, n.error) end,
+        ended_at = coalesce(n.ended_at, now())
     from found f
-    where n.id = f.id and case f.before
-        when 'sent' then f.status <> 'sent'
-        when 'delivered' then f.status = 'read'
+    where n.id = f.id and case
+        when f.by_key then n.provider_id is null and f.before in ('sending', 'retrying', 'failed')
+        when f.before = 'sent' then f.status <> 'sent'
+        when f.before = 'delivered' then f.status = 'read'
         else false end
     returning n.id
 )
@@ -190,6 +202,9 @@ class NotificationRepository:
         """Record what providers say of messages that were sent: never backwards (sent, delivered, read; `failed`
         only in place of `sent`).
 
+        One that has no provider's id, because its answer was lost or is still to come, is found by
+        `notification_id`: it gets the provider's id, and is not sent again.
+
         `stale`: the notification is as far already, or is not one to be told of (being sent anew, say).
         `unknown`: no notification of that channel has that provider's id.
         """
@@ -199,6 +214,7 @@ class NotificationRepository:
             [storable(one.provider_id) for one in updates],
             [one.status for one in updates],
             [to_json_or_null(one.error) for one in updates],
+            [one.notification_id for one in updates],
         )
         found = {(row["channel_id"], row["provider_id"]): row for row in rows}
         outcomes: list[Literal["recorded", "stale", "unknown"]] = []

@@ -32,11 +32,13 @@ DeliveryState = Literal["sent", "delivered", "read", "failed"]
 class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """What a provider says of a message that was sent over it. `id` is the id that it gave the message then.
 
-    `error` says why one failed. `at` is the provider's time, in milliseconds since 1970, if it gives one.
+    `error` says why one failed. `at` is the provider's time, in milliseconds since 1970, if it gives one. `key` is the
+    message's idempotency key, if the provider gives it back.
     """
 
     id: str
     state: DeliveryState
+    key: str | None = None
     error: str | None = None
     at: int | None = None
 

@@ -187,7 +187,8 @@ def _status_of(content: dict[str, Any]) -> IncomingStatus | None:
     for failure in objects(content.get("errors"))[:1]:
         parts = (failure.get("code"), failure.get("title"), object_of(failure.get("error_data")).get("details"))
         error = " ".join(str(part) for part in parts if part is not None) or None
-    return IncomingStatus(id=identity, state=state, error=error, at=milliseconds(content.get("timestamp"), 1000))
+    at, key = milliseconds(content.get("timestamp"), 1000), text_of(content.get("biz_opaque_callback_data"))
+    return IncomingStatus(id=identity, state=state, key=key, error=error, at=at)
 
 
 def _of_messenger(identity: str, contact: str, content: dict[str, Any]) -> IncomingMessage:

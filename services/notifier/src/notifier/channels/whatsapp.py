@@ -143,7 +143,7 @@ class WhatsAppChannel:
             "recipient_type": "individual",
             "to": message.to,
             **parts,
-            # Comes back in every status of the message, so that one whose answer was lost can be recognised.
+            # Comes back in every status of the message: by it one is known whose answer was lost.
             "biz_opaque_callback_data": message.idempotency_key[:MAX_CALLBACK_DATA],
         }
 
