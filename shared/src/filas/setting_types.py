@@ -1,6 +1,6 @@
-"""The types of settings that are more than a number or a text."""
+"""The types of settings that are more than a number or a text, and how they are written."""
 
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
 
@@ -54,3 +54,34 @@ class Addresses(tuple[tuple[str, int], ...]):
 
     def __str__(self) -> str:
         return ",".join(f"{host}:{port}" for host, port in self)
+
+
+def decode(kind: type, text: object) -> object:
+    """The value of one of these types that `text` writes (msgspec's `dec_hook`). Raises ValueError for what doesn't."""
+    if kind is Secret:
+        return Secret(str(text))
+    if kind is Networks:
+        return Networks(tuple(ip_network(part) for part in _parts(text)))
+    if kind is Ports:
+        return Ports(tuple(_port(part) for part in _parts(text)))
+    if kind is Addresses:
+        return Addresses(tuple(_address(part) for part in _parts(text)))
+    raise NotImplementedError(kind)
+
+
+def _parts(text: object) -> list[str]:
+    return [part.strip() for part in str(text).split(",") if part.strip()]
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port < 65536:
+        raise ValueError(text)
+    return port
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not host or not colon:
+        raise ValueError(text)
+    return host.strip("[]"), _port(port)

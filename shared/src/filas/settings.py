@@ -8,7 +8,6 @@ Nothing here reads `os.environ`: `load` is given the mapping.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_network
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 from urllib.parse import urlsplit
 
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.errors import SettingsError
-from filas.setting_types import Addresses, Networks, Ports, Secret
+from filas.setting_types import Addresses, Networks, Ports, Secret, decode
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose one."""
@@ -327,22 +326,9 @@ def _convert(name: str, text: str, hint: Any) -> Any:
     if getattr(kinds[0], "__origin__", None) is Literal or bool in kinds:
         text = text.lower()
     try:
-        return msgspec.convert(text, hint, strict=False, dec_hook=_decode_own)
+        return msgspec.convert(text, hint, strict=False, dec_hook=decode)
     except (msgspec.ValidationError, ValueError):
         raise SettingsError(f"{name}={text!r} is not {_expected(hint, kinds)}") from None
-
-
-def _decode_own(kind: type, text: object) -> object:
-    """Called by msgspec for the types that are ours. A ValueError reaches the caller as a ValidationError."""
-    if kind is Secret:
-        return Secret(str(text))
-    if kind is Networks:
-        return Networks(tuple(ip_network(part) for part in _parts(text)))
-    if kind is Ports:
-        return Ports(tuple(_port(part) for part in _parts(text)))
-    if kind is Addresses:
-        return Addresses(tuple(_address(part) for part in _parts(text)))
-    raise NotImplementedError(kind)
 
 
 def _is_http_address(text: str) -> bool:
@@ -351,24 +337,6 @@ def _is_http_address(text: str) -> bool:
         return address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
     except ValueError:
         return False
-
-
-def _parts(text: object) -> list[str]:
-    return [part.strip() for part in str(text).split(",") if part.strip()]
-
-
-def _port(text: str) -> int:
-    port = int(text)
-    if not 0 < port < 65536:
-        raise ValueError(text)
-    return port
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not host or not colon:
-        raise ValueError(text)
-    return host.strip("[]"), _port(port)
 
 
 def _expected(hint: Any, kinds: tuple[Any, ...]) -> str:

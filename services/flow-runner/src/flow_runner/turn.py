@@ -231,11 +231,11 @@ class Turn:
 
     async def _call(self, visit: Visit, call: Call) -> None:
         """Begins a subflow. Raises NodeFailure where it can't be."""
-        self.steps.waits(visit)
         try:
             await self._position.call(self._pending(visit, "subflow"), call.flow_id, call.version, call.values)
         except (ValueError, PermanentError) as error:
             raise NodeFailure("subflow", str(error)) from None
+        self.steps.waits(visit)
 
     async def _return(self, output: Any) -> None:
         """The innermost subflow has ended: the node that had begun it goes on."""

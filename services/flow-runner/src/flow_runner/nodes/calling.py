@@ -52,13 +52,14 @@ def _span_of(visit: Visit, method: str, url: str) -> spans.Span:
     if not spans.is_on():
         return spans.NOT_RECORDED
     try:
-        address = urlsplit(url)
+        # Where a secret is a part of the host, what is left is no address.
+        address = urlsplit(visit.scope.redactor.text(url))
         host, port = address.hostname, address.port
     except ValueError:
         host, port = None, None
     attributes = {
         "http.request.method": method,
-        "server.address": None if host is None else visit.scope.redactor.text(host),
+        "server.address": host,
         "server.port": port,
     }
     return spans.span(method, "client", visit.traceparent, attributes)
