@@ -28,6 +28,32 @@ async def empty(redis: Redis) -> bool:
     return not left and not await redis.client.zcard(QUICK.name)
 
 
+@pytest.mark.parametrize("timeout_s", [0.0, 0.0004, 0.001, 0.0014, 0.002])
+async def test_a_wait_for_less_than_a_moment_is_none_for_ever(redis: Redis, timeout_s: float) -> None:
+    """Redis 6 cuts 0.001 s to nothing, and waits for ever then."""
+    begun = time.monotonic()
+    assert not await redis.pop_blocking("nobody-puts-here", timeout_s)
+    assert time.monotonic() - begun < 1.0
+
+
+async def test_jobs_that_are_due_one_a_millisecond_are_run_one_a_millisecond(
+    producer: Producer, start_worker: StartWorker
+) -> None:
+    """None of the short waits between them becomes a long one."""
+    late: list[float] = []
+    first = int(time.time() * 1000) + 500
+
+    def step(_context: JobContext, message: NotificationJob) -> None:
+        late.append(time.time() * 1000 - int(message.channel_id))
+
+    due = [first + number for number in range(500)]
+    await producer.enqueue_many([job(text=str(when), defer_until_ms=when) for when in due])
+    start_worker([function(Recorder(step))])
+    await eventually(lambda: len(late) == len(due))
+    assert min(late) > -2.0, "none before it is due"
+    assert max(late) < 1000.0
+
+
 async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
     redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:

@@ -23,6 +23,9 @@ CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a command may stay without an answer: a stalled connection is given up after it."""
 
+_SHORTEST_BLOCK_S: Final = 0.01
+"""Redis 6 cuts a time-out to whole milliseconds, and 0.001 s of it to 0, which means for ever."""
+
 _AWAY = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -71,9 +74,14 @@ class Redis:
             return await self.client.execute_command(*parts)
 
     async def pop_blocking(self, key: str, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for an element of the list `key`, take it, and say whether there was one."""
+        """Wait up to `timeout_s` for an element of the list `key`, take it, and say whether there was one.
+
+        Redis looks at its time-outs ten times a second: it may take a tenth longer.
+        """
         with self._watching():
-            return await self.client.execute_command("BLPOP", key, f"{max(timeout_s, 0.001):.3f}") is not None
+            return (
+                await self.client.execute_command("BLPOP", key, f"{max(timeout_s, _SHORTEST_BLOCK_S):.3f}") is not None
+            )
 
     async def identity(self) -> str:
         """A name of the server's data: it changes when another server answers (restart, fail-over)."""
