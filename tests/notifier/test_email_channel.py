@@ -242,6 +242,17 @@ async def test_what_is_no_single_address_gets_no_mail(outbound: OutboundClient, 
     assert (server.sessions, "@y.z" in result.reason) == (set(), False)
 
 
+async def test_text_that_is_no_unicode_is_mailed_as_far_as_it_is(outbound: OutboundClient) -> None:
+    """A lone surrogate, as JSON may carry it, fails no message."""
+    async with mail_server() as server:
+        content = {"type": "text", "text": "a\udcffb", "html": "<b>a\udcffb</b>", "subject": "s\udcff"}
+        assert isinstance(await channel(outbound, server).deliver(mail(content)), Delivered)
+    (got,) = server.mails
+    plain = got.get_body(("plain",))
+    assert plain is not None
+    assert plain.get_content().strip() == "a?b"
+
+
 async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) -> None:
     async with mail_server() as server:
         content = {"type": "text", "text": "x", "subject": "Hi\r\nBcc: eve@example.com"}

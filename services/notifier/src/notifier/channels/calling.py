@@ -79,6 +79,12 @@ def by_status(answer: Answer, reason: str, kind: str = "http-status") -> TryAgai
     return Never(reason=reason, kind=kind, status_code=status)
 
 
+def busy(answer: Answer, reason: str) -> TryAgain:
+    """The provider's own words for a 429: the whole destination wants a pause."""
+    wait, status = after_s(answer), answer.status
+    return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+
+
 def malformed(answer: Answer, who: str) -> TryAgain:
     """A success whose body isn't the provider's: perhaps somebody in between spoke, perhaps it was sent."""
     return TryAgain(

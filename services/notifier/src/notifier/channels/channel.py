@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -127,3 +127,14 @@ class PrintLine(Protocol):
 
 class WrongConfiguration(PermanentError):
     """A channel's configuration is not what its type needs. The message names the field, never its value."""
+
+
+Config = TypeVar("Config")
+
+
+def configuration(config: dict[str, Any], type_: type[Config]) -> Config:
+    """`config` as the channel's type has it. Raises WrongConfiguration."""
+    try:
+        return msgspec.convert(config, type_)
+    except msgspec.ValidationError as error:
+        raise WrongConfiguration(str(error)) from None

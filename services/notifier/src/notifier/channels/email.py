@@ -23,7 +23,16 @@ import aiosmtplib
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused
-from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, Tools, TryAgain, WrongConfiguration
+from notifier.channels.channel import (
+    Delivered,
+    Never,
+    OutgoingMessage,
+    Result,
+    Tools,
+    TryAgain,
+    WrongConfiguration,
+    configuration,
+)
 from notifier.channels.content import Unsendable, kind_of, media_of, numbered, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
@@ -128,9 +137,9 @@ class EmailChannel:
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
             mail["X-Idempotency-Key"] = message.idempotency_key
             mail["Auto-Submitted"] = "auto-generated"
-            mail.set_content(text)
+            mail.set_content(_sendable(text))
             if html:
-                mail.add_alternative(html, subtype="html")
+                mail.add_alternative(_sendable(html), subtype="html")
         except (ValueError, UnicodeError, IndexError) as error:
             raise Unsendable(f"it can't be written as a mail: {error}", "invalid") from None
         return mail
@@ -169,10 +178,7 @@ class _Sending:
 
 def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        checked = msgspec.convert(config, EmailConfig)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    checked = configuration(config, EmailConfig)
     if (checked.username is None) != (checked.password is None):
         raise WrongConfiguration("`username` and `password` go together")
     try:
@@ -198,6 +204,11 @@ def _checked(address: str, what: str, failure: type[WrongConfiguration] | type[U
     if not (local and at and domain and plain):
         raise failure(f"{what} is not an e-mail address")
     return address
+
+
+def _sendable(text: str) -> str:
+    """`text` with a mark in place of each lone surrogate, which a text from outside may hold and no mail can."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from notifier.channels.channel import (
     Tools,
     TryAgain,
     WrongConfiguration,
+    configuration,
 )
 
 SECRET_FIELDS = ("secret",)
@@ -64,10 +65,7 @@ class HttpChannel:
 
 def build(config: dict[str, Any], tools: Tools) -> HttpChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        return HttpChannel(msgspec.convert(config, HttpConfig), tools.outbound)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    return HttpChannel(configuration(config, HttpConfig), tools.outbound)
 
 
 def _document(message: OutgoingMessage) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from filas.destinations import Limits
-from notifier.channels.calling import BUSY, Caller, after_s, by_status, encoded, json_object, malformed
+from notifier.channels.calling import BUSY, Caller, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -22,6 +22,7 @@ from notifier.channels.channel import (
     Tools,
     TryAgain,
     WrongConfiguration,
+    configuration,
 )
 from notifier.channels.content import Unsendable, buttons_of, kind_of, media_of, text_of, within
 
@@ -116,8 +117,7 @@ class SlackChannel:
         reason = self._caller.hidden(f"Slack answered {word[:200]}")
         status = answer.status
         if word in _BUSY:
-            wait = after_s(answer)
-            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+            return busy(answer, reason)
         if word in _AGAIN or word in _PERHAPS_DONE:
             return TryAgain(reason=reason, kind="provider", uncertain=word in _PERHAPS_DONE, status_code=status)
         kind = "credentials" if word in _CREDENTIALS else "recipient" if word in _RECIPIENT else "rejected"
@@ -126,10 +126,7 @@ class SlackChannel:
 
 def build(config: dict[str, Any], tools: Tools) -> SlackChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        return SlackChannel(msgspec.convert(config, SlackConfig), tools.outbound)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    return SlackChannel(configuration(config, SlackConfig), tools.outbound)
 
 
 def _secrets_of(webhook_url: str | None) -> list[str]:

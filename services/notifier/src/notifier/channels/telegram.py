@@ -22,6 +22,7 @@ from notifier.channels.channel import (
     Tools,
     TryAgain,
     WrongConfiguration,
+    configuration,
 )
 from notifier.channels.content import Unsendable, buttons_of, kind_of, media_of, text_of, within
 from notifier.channels.retry_after import LONGEST_S
@@ -126,10 +127,7 @@ class TelegramChannel:
 
 def build(config: dict[str, Any], tools: Tools) -> TelegramChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        return TelegramChannel(msgspec.convert(config, TelegramConfig), tools.outbound)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    return TelegramChannel(configuration(config, TelegramConfig), tools.outbound)
 
 
 def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
+from notifier.channels.calling import Caller, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -21,6 +21,7 @@ from notifier.channels.channel import (
     Tools,
     TryAgain,
     WrongConfiguration,
+    configuration,
 )
 from notifier.channels.content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
 
@@ -99,8 +100,7 @@ class TwilioChannel:
         reason = self._caller.hidden(f"Twilio answered {code}: {said.get('message')}")
         status = answer.status
         if code in _BUSY:
-            wait = after_s(answer)
-            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+            return busy(answer, reason)
         if status == 429 or status >= 500:
             return by_status(answer, reason, "provider")
         kind = "credentials" if code in _CREDENTIALS or status in (401, 403) else "rejected"
@@ -111,10 +111,7 @@ class TwilioChannel:
 
 def build(config: dict[str, Any], tools: Tools) -> TwilioChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        return TwilioChannel(msgspec.convert(config, TwilioConfig), tools.outbound)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    return TwilioChannel(configuration(config, TwilioConfig), tools.outbound)
 
 
 def _fields(content: Mapping[str, Any]) -> dict[str, str]:

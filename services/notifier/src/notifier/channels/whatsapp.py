@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 
 from filas.destinations import Limits
-from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
+from notifier.channels.calling import Caller, after_s, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -35,7 +35,7 @@ from notifier.channels.channel import (
     Result,
     Tools,
     TryAgain,
-    WrongConfiguration,
+    configuration,
 )
 from notifier.channels.content import Button, Unsendable, buttons_of, kind_of, media_of, template_of, text_of, within
 
@@ -112,8 +112,7 @@ class WhatsAppChannel:
         reason = self._caller.hidden(f"WhatsApp answered {code}: {details or error.get('message')}")
         status = answer.status
         if code in _BUSY:
-            wait = after_s(answer)
-            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+            return busy(answer, reason)
         if code in _RECEIVER_BUSY:
             # One message every six seconds to one receiver is what Meta lets pass for long.
             return TryAgain(reason=reason, kind="busy", after_s=6.0, wait_for="receiver", status_code=status)
@@ -168,10 +167,7 @@ class WhatsAppChannel:
 
 def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:
     """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
-    try:
-        return WhatsAppChannel(msgspec.convert(config, WhatsAppConfig), tools.outbound)
-    except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+    return WhatsAppChannel(configuration(config, WhatsAppConfig), tools.outbound)
 
 
 def _rows(buttons: list[Button]) -> list[dict[str, str]]:
