@@ -5,8 +5,9 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import standardwebhooks
@@ -35,7 +36,7 @@ OTHER_PUBLIC_KEY = (
 @dataclass(frozen=True)
 class Vendor:
     """One way to sign. `sign(body, now, secret)` gives the headers; `signed` and `timed` name those that carry the
-    signature and the time; `window` says whether the time is checked."""
+    signature and the time; `window` says whether the time is checked; `options` stand beside the webhook's secrets."""
 
     type: str
     secret: str
@@ -45,10 +46,15 @@ class Vendor:
     signed: str
     timed: str | None = None
     window: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def auth(self, *secrets: str) -> dict[str, Any]:
+        """The webhook's `auth`, with these secrets or its own."""
+        return {"type": self.type, "secrets": list(secrets or (self.secret,)), **self.options}
 
     def check(self, *secrets: str) -> Scheme:
         """The webhook's check, with these secrets or its own."""
-        return scheme(type=self.type, secrets=list(secrets or (self.secret,)))
+        return scheme(**self.auth(*secrets))
 
     def request(
         self, headers: dict[str, str], body: bytes | None = None, *, now: float = NOW, url: str = URL
@@ -107,6 +113,11 @@ def _token(_body: bytes, _now: int, secret: str) -> dict[str, str]:
     return {"X-Telegram-Bot-Api-Secret-Token": secret}
 
 
+def _configured(body: bytes, now: int, secret: str) -> dict[str, str]:
+    digest = hmac.new(secret.encode(), b"v1:%d:%b" % (now, body), hashlib.sha512).digest()
+    return {"X-Sig": "sha512=" + base64.b64encode(digest).decode(), "X-Sig-Time": str(now)}
+
+
 def _json(**document: object) -> bytes:
     return json.dumps(document).encode()
 
@@ -116,6 +127,25 @@ _HUB = "X-Hub-Signature-256"
 _WEBHOOK = "webhook-signature"
 
 VENDORS = {
+    "hmac": Vendor(
+        "hmac",
+        "a key of our own",
+        "another",
+        _json(a=1),
+        _configured,
+        "X-Sig",
+        timed="X-Sig-Time",
+        window=True,
+        options={
+            "header": "X-Sig",
+            "prefix": "sha512=",
+            "algorithm": "sha512",
+            "encoding": "base64",
+            "template": "v1:{timestamp}:{body}",
+            "timestampHeader": "X-Sig-Time",
+            "toleranceSeconds": 300,
+        },
+    ),
     "meta": Vendor("meta", "app secret", "another", _json(object="page", entry=[]), _hub, _HUB),
     "github": Vendor("github", "s3cret", "another", _json(ref="refs/heads/main"), _hub, _HUB),
     "slack": Vendor(
