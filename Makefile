@@ -45,14 +45,14 @@ lint: $(READY) ## ruff, mypy and the import rules
 bench: $(READY) ## the benchmarks, with their table
 	@$(VENV)/bin/python -m tests.benchmarks
 
-test-deploy: $(READY) ## the images and docker-compose.yml, built and run for real (root, or a running engine)
+test-deploy: $(READY) ## the images and docker-compose.yml, built, run, killed and updated under load (root, or a running engine)
 	@tests/deploy/install-engine
 	@tests/deploy/install-balancer
 	@FILAS_TEST_DEPLOY=1 $(PYTEST) tests/deploy
 
 test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prometheus (unpacked into build/, not installed)
 	@tests/deploy/install-prometheus
-	@$(PYTEST) tests/deploy/test_monitoring*.py
+	@FILAS_TEST_MONITORING=1 $(PYTEST) tests/deploy/test_monitoring*.py
 
 test-browser: $(READY) ## the dashboard in a browser
 	@echo 'There is no dashboard to test in a browser yet.'
