@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from filas import logs
+from filas.heap import collect_rarely
 from filas.jobs import NotificationJob
 from filas.policies import NOTIFICATIONS
 from filas.queue.connection import Redis, connect_url
@@ -83,6 +84,7 @@ async def processing(redis: Redis, *, keep_result_s: float = 0.0, groups: bool =
 async def main(url: str) -> None:
     """Take all figures."""
     logs.configure("error", "json", "benchmark")
+    collect_rarely()  # as every service does
     redis = connect_url(url)
     figures = Figures()
     producer = Producer(redis)

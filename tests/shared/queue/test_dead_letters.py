@@ -32,6 +32,8 @@ async def test_letters_wait_in_redis_while_postgres_is_away_and_none_is_lost(
 
     await eventually(lambda: waiting(450))
     assert letters.stored == []
+    # However long it stays away: nothing of them expires.
+    assert await redis.client.ttl(redis.keys(QUICK.name).named("dead")) == -1
     letters.away = False
     await eventually(lambda: waiting(0))
     assert len(letters.stored) == len(set(letters.ids)) == 450

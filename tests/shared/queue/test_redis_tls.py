@@ -47,11 +47,11 @@ def certificate(directory: Path, address: str) -> Path:
 
 @asynccontextmanager
 async def server(path: Path) -> AsyncIterator[int]:
-    """A server at 127.0.0.1 that shows this certificate and answers +PONG to whatever it is sent; gives its port."""
+    """A server at 127.0.0.1 that shows this certificate and answers +PONG to each command; gives its port."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while await reader.read(4096):
-            writer.write(b"+PONG\r\n")
+        while sent := await reader.read(4096):
+            writer.write(b"+PONG\r\n" * sent.count(b"*"))
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -120,6 +120,24 @@ async def test_clean_forgets_what_is_old_enough_in_chunks_and_tells_its_progress
     assert (await stats.jobs(QUICK, "completed")).items == []
 
 
+async def test_a_clean_can_be_cancelled_between_two_chunks(redis: Redis, stats: QueueStats) -> None:
+    """What is done is done, the counts say so, and the next one does the rest."""
+    await finished_at(redis, "completed", dict.fromkeys(range(2, 1300), 2))
+    heard: list[int] = []
+
+    def hear(number: int) -> None:
+        heard.append(number)
+        cleaning.cancel()
+
+    cleaning = asyncio.create_task(clean(redis, QUICK, "completed", 0, progress=hear))
+    with pytest.raises(asyncio.CancelledError):
+        await cleaning
+    assert 0 < heard[-1] < 2 * 1298
+    assert await counted(stats, completed=2 * 1298 - heard[-1])
+    assert await clean(redis, QUICK, "completed", 0) == 2 * 1298 - heard[-1]
+    assert await counted(stats, completed=0)
+
+
 async def test_the_ring_keeps_the_newest_records_only(
     producer: Producer, start_worker: StartWorker, stats: QueueStats
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from filas import logs
+from filas.heap import collect_rarely
 from filas.identity import new_id
 from filas.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.outbound import OutboundClient
@@ -114,6 +115,7 @@ class FlowRunner:
 
 async def serve(settings: FlowRunnerSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
     """The process: comes up though Redis and Postgres are away, and says so on its private listener."""
+    collect_rarely()
     redis = connect(settings.redis)
     database = Database(
         settings.postgres.database_url.reveal(),

@@ -1,11 +1,11 @@
 """The composition root of `python -m ingest serve`: the public listener, and the private one with the API."""
 
 import asyncio
-import gc
 from collections.abc import Mapping
 from contextlib import suppress
 
 from filas.errors import StoreUnavailable
+from filas.heap import collect_rarely
 from filas.queue.producer import Producer
 from filas.queue.stats import QueueStats
 from filas.repository.channels import ChannelRepository
@@ -37,7 +37,7 @@ STATS_EVERY_S = 5.0
 async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
     """The process, until `stop` and the delay after it; then requests under way are answered, and what was accepted
     is put."""
-    _collect_rarely()
+    collect_rarely()
     async with open_stores(settings, "filas-ingest-serve") as stores:
         box = SecretBox(settings.secrets.filas_secret_key.reveal())
         public = build_public(
@@ -72,14 +72,6 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
             await public.acceptor.drain()
         finally:
             await cancelled(*background)
-
-
-def _collect_rarely() -> None:
-    """A request makes hundreds of objects and no cycles: looking for some every 700 is a twentieth of its time, and
-    through all that was imported takes long enough to be seen in the slowest answers."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 100)
 
 
 def _health(stores: Stores, directory: WebhookDirectory) -> Health:

@@ -6,6 +6,7 @@ It imports neither the API nor verification: a worker is to stay small.
 import asyncio
 from collections.abc import Mapping
 
+from filas.heap import collect_rarely
 from filas.jobs import WebhookJob
 from filas.policies import WEBHOOKS
 from filas.queue.functions import JobFunction
@@ -52,6 +53,7 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
 
 async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapping[str, str]) -> None:
     """The process, until `stop`; a part that fails ends it, to be started anew by its supervisor."""
+    collect_rarely()
     async with open_stores(settings, "filas-ingest-work") as stores:
         redis, database = stores.redis, stores.database
         health = Health()

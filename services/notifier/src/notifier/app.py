@@ -9,6 +9,7 @@ from functools import partial
 
 from filas import metrics
 from filas.errors import StoreUnavailable
+from filas.heap import collect_rarely
 from filas.outbound import OutboundClient
 from filas.policies import NOTIFICATIONS
 from filas.queue.connection import Redis
@@ -105,6 +106,7 @@ class Notifier:
 
 async def serve(environ: Mapping[str, str], settings: NotifierSettings, stop: asyncio.Event) -> None:
     """The process: comes up though Redis and Postgres are away, and says so on its private listener."""
+    collect_rarely()
     async with AsyncExitStack() as stack:
         stores = await stack.enter_async_context(open_stores(settings, "filas-notifier"))
         outbound = await stack.enter_async_context(

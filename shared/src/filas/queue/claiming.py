@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 from uuid import uuid4
 
 from filas import metrics
@@ -14,6 +14,7 @@ from filas.queue.connection import Redis
 from filas.queue.finishing import Finisher
 from filas.queue.functions import JobFunction, StoreProblem
 from filas.queue.held import HeldJob, JobAborted
+from filas.queue.keys import JOB
 from filas.queue.outcomes import Decision, describe
 from filas.queue.records import dead_letter, history_entry
 from filas.queue.running import Slots
@@ -27,10 +28,11 @@ SOON_S: Final = 0.02
 """A job that is due so soon is waited for here: Redis would let us wait up to 0.1 s too long. A job that is put
 meanwhile is seen when this time is over."""
 
+_JOB: Final = JOB.encode()
 _FIRST_WAIT_S: Final = 0.25
 _CALM_S: Final = 10.0
-_FIELDS: Final = 8
 _FIXED: Final = 6
+_ODD: Final = 6
 _log = get_logger(__name__)
 
 
@@ -159,7 +161,8 @@ class Claimer:
 
     async def _claim(self, limit: int) -> tuple[int, float]:
         """Claim up to `limit`; returns how many came, and the seconds until the next job is due."""
-        reply = await self._redis.run(self._script, self._keys, [limit, self._lease_ms, uuid4().hex, self._prefix])
+        args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix]
+        reply = await self._redis.run(self._script, self._keys, args)
         now_ms, token, fresh, due, foreign, lost = reply[:_FIXED]
         if fresh and self.on_data_lost:
             self.on_data_lost()
@@ -168,10 +171,38 @@ class Claimer:
         for raw_id in foreign:
             await self._refuse(raw_id)
         next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S
+        claimed = 0
+        if len(reply) > _FIXED:
+            ids, scores, payloads, odd = reply[_FIXED:]
+            claimed = len(ids)
+            self._take(self._held_jobs(ids, scores, payloads or await self._read(ids, scores, odd, token), odd, token))
+        return claimed, max(next_due, 0.001)
+
+    def _held_jobs(
+        self, ids: list[bytes], scores: list[bytes], payloads: Sequence[bytes | None], odd: list[Any], token: bytes
+    ) -> list[HeldJob]:
+        """The claimed jobs, as `claim.lua` tells them."""
         now = time.time()
-        jobs: list[HeldJob] = []
-        for at in range(_FIXED, len(reply), _FIELDS):
-            job = HeldJob(reply[at : at + _FIELDS], token, now)
+        jobs = [HeldJob(*one, token, now) for one in zip(ids, scores, payloads, strict=True)]
+        for at in range(0, len(odd), _ODD):
+            jobs[odd[at]].tell(*odd[at + 1 : at + _ODD])
+        return jobs
+
+    async def _read(self, ids: list[bytes], scores: list[bytes], odd: list[Any], token: bytes) -> list[bytes | None]:
+        """The payloads of the claimed jobs `ids`. Redis away: they go back."""
+        try:
+            payloads: list[bytes | None] = await self._redis.command("MGET", *[_JOB + one for one in ids])
+        except StoreUnavailable:
+            for job in self._held_jobs(ids, scores, [None] * len(ids), odd, token):
+                self._held[job.raw_id] = job
+                self._finisher.give_back(job)
+            raise
+        return payloads
+
+    def _take(self, claimed: list[HeldJob]) -> None:
+        """Hold the jobs, and let those run that can."""
+        ready: list[HeldJob] = []
+        for job in claimed:
             before = self._held.get(job.raw_id)
             if before is not None:
                 before.token_gone = True  # we slept through its lease, and have just taken it from ourselves
@@ -179,17 +210,16 @@ class Claimer:
             try:
                 self._prepare(job)
             except Exception as error:
-                self._finisher.fail(job, error, Decision("dead"), now)
+                self._finisher.fail(job, error, Decision("dead"), job.claimed)
             else:
-                jobs.append(job)
-        if jobs:
-            self._slots.put(jobs)
-        return (len(reply) - _FIXED) // _FIELDS, max(next_due, 0.001)
+                ready.append(job)
+        if ready:
+            self._slots.put(ready)
 
     async def _refuse(self, raw_id: bytes) -> None:
         """Make a dead letter of an id whose keys lie in another slot of the Cluster, where no script reaches."""
         now = time.time()
-        job = HeldJob([raw_id, b"0", 0, 0, b"", 0, None, None], b"", now)
+        job = HeldJob(raw_id, b"0", None, b"", now)
         error = describe(MissingPayload("its id lacks the queue's name in braces, so its keys lie in another slot"))
         letter = dead_letter(job, self._policy.name, error, history_entry(job, error, now, now), now)
         await self._redis.command("HSET", self._dead_key, raw_id, letter)

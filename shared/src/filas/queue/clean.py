@@ -1,5 +1,6 @@
 """Forgetting finished jobs, in chunks that never hold Redis for more than a moment."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -46,6 +47,7 @@ async def clean(
         cursor, total = answer[0], total + int(answer[1])
         if progress:
             progress(total)
+        await asyncio.sleep(0)  # whoever cancels does it here, and not with a chunk on its way
         if cursor == b"0":
             break
     while await _ring_has_older(redis, keys[1], before):

@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from redis import exceptions
+from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis as Client
 from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
@@ -14,6 +15,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
 from filas.errors import StoreUnavailable
+from filas.queue import packing
 from filas.queue.keys import QueueKeys
 from filas.queue.scripts import Script
 from filas.setting_types import Secret
@@ -134,15 +136,15 @@ def connect(settings: RedisSettings) -> Redis:
         "socket_timeout": ANSWER_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 0,
-        "ssl": settings.redis_tls,
     }
-    if settings.redis_tls:
+    tls = settings.redis_tls
+    if tls:
         # Unless it is told, redis-py 5 takes any good certificate, whatever host it is for.
         shared["ssl_check_hostname"] = True
     if settings.redis_cluster:
-        # Its own retries would repeat a script whose outcome is unknown.
+        # Its own retries would repeat a script whose outcome is unknown. It takes no other connections than its own.
         cluster = RedisCluster(
-            host=settings.redis_host, port=settings.redis_port, cluster_error_retry_attempts=1, **shared
+            host=settings.redis_host, port=settings.redis_port, ssl=tls, cluster_error_retry_attempts=1, **shared
         )
         return Redis(cluster, cluster=True)
     # Only connecting is retried: without `retry_on_error` a command that was sent is not.
@@ -152,11 +154,19 @@ def connect(settings: RedisSettings) -> Redis:
         sentinel = make(
             [tuple(address) for address in settings.redis_sentinels],
             sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S},
+            connection_class=packing.SentinelSSLConnection if tls else packing.SentinelConnection,
             db=settings.redis_db,
             **shared,
         )
         return Redis(sentinel.master_for(settings.redis_sentinel_master or ""))
-    return Redis(Client(host=settings.redis_host, port=settings.redis_port, db=settings.redis_db, **shared))
+    pool = ConnectionPool(
+        connection_class=packing.SSLConnection if tls else packing.Connection,
+        host=settings.redis_host,
+        port=settings.redis_port,
+        db=settings.redis_db,
+        **shared,
+    )
+    return Redis(Client.from_pool(pool))
 
 
 def settings_from_url(url: str) -> RedisSettings:

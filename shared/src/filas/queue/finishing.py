@@ -14,11 +14,14 @@ from filas.queue.held import HeldJob, JobAborted
 from filas.queue.outcomes import Decision, describe
 from filas.queue.producer import PAYLOAD_KEPT_MS
 from filas.queue.records import dead_letter, history_entry, result_record, ring_record
-from filas.queue.scripts import load
+from filas.queue.scripts import load, spread
 
 MAX_BATCH: Final = 500
 ABORT_RESULT_MS: Final = 60_000
 """How long the result of an aborted job is kept at least: a stock `Job.abort()` waits for it."""
+
+_PLAIN: Final = 3
+"""How many things a plain end tells the script: record, result, ms to keep it."""
 
 _log = get_logger(__name__)
 
@@ -61,13 +64,13 @@ class Finisher:
     def complete(self, job: HeldJob, result: Any, started: float) -> None:
         """The try succeeded. A result that is no JSON is noted as such; the job is done all the same."""
         now = time.time()
-        keep_s = job.function.keep_result_s
+        keep_ms = int(job.function.keep_result_s * 1000)
         record = ring_record(job, started, now, None)
-        if keep_s <= 0 and not job.group and not job.lost_leases and not job.spent:
-            self._add(Ended(job, "completed", now - started, (record,)))
-            return
-        stored = result_record(job, self._policy.name, True, result, (started, now)) if keep_s > 0 else b""
-        self._add(Ended(job, "completed", now - started, (b"complete", stored, int(keep_s * 1000), record, b"")))
+        stored = result_record(job, self._policy.name, True, result, (started, now)) if keep_ms > 0 else b""
+        if job.spent or job.lost_leases:
+            self._add(Ended(job, "completed", now - started, (b"complete", stored, keep_ms, record, b"")))
+        else:
+            self._add(Ended(job, "completed", now - started, (record, stored, keep_ms)))
 
     def fail(self, job: HeldJob, error: BaseException, decision: Decision, started: float) -> None:
         """The try failed; `decision` says what follows."""
@@ -130,16 +133,7 @@ class Finisher:
         self._work.set()
 
     async def _write(self, batch: list[Ended]) -> None:
-        # Plain ones first, as the script takes them.
-        ordered = [ended for ended in batch if len(ended.tail) == 1]
-        args: list[Any] = [*self._head, len(ordered)]
-        for ended in ordered:
-            args += (ended.job.raw_id, ended.job.token, ended.tail[0])
-        for ended in batch:
-            if len(ended.tail) > 1:
-                job, tail = ended.job, ended.tail
-                ordered.append(ended)
-                args += (tail[0], job.raw_id, job.token, job.group, job.lost_leases, *tail[1:])
+        ordered, args = self._arguments(batch)
         delay, repeated = 0.05, False
         while True:
             try:
@@ -158,22 +152,56 @@ class Finisher:
         # The tokens of a repeated call may be gone because the first call did its work.
         self._count(ordered, frozenset() if repeated else frozenset(lost))
 
+    def _arguments(self, batch: list[Ended]) -> tuple[list[Ended], list[Any]]:
+        """`batch` in the order in which the script takes it, and the script's arguments."""
+        runs: dict[tuple[bytes, int, bool], list[Ended]] = {}
+        others: list[Ended] = []
+        for ended in batch:
+            if len(ended.tail) == _PLAIN:
+                key = (ended.job.token, ended.tail[2], bool(ended.job.group))
+                run = runs.get(key)
+                if run is None:
+                    run = runs[key] = []
+                run.append(ended)
+            else:
+                others.append(ended)
+        ordered: list[Ended] = []
+        args: list[Any] = [*self._head, len(runs)]
+        for (token, keep_ms, grouped), run in runs.items():
+            args += (token, keep_ms or b"", b"1" if grouped else b"", len(run))
+            for number, ended in enumerate(run):
+                job, tail = ended.job, ended.tail
+                args += (job.raw_id, tail[0])
+                if keep_ms:
+                    args.append(spread(tail[1], number))
+                if grouped:
+                    args.append(job.group)
+            ordered += run
+        for ended in others:
+            job, tail = ended.job, ended.tail
+            args += (tail[0], job.raw_id, job.token, job.group, job.lost_leases, *tail[1:])
+        return ordered + others, args
+
     def _count(self, batch: list[Ended], lost: frozenset[int]) -> None:
         queue = self._policy.name
         outcomes: Counter[tuple[str, str]] = Counter()
-        observers: dict[str, tuple[Any, Any]] = {}
+        times: dict[str, tuple[list[float], list[float]]] = {}
         for number, ended in enumerate(batch):
-            job = ended.job
+            job, outcome = ended.job, ended.outcome
             name = job.function.name
-            outcome = "lost" if number in lost else ended.outcome
+            if number in lost:
+                _log.warning("job.lease_lost", queue=queue, job_id=job.job_id, outcome=outcome)
+                outcome = "lost"
             outcomes[name, outcome] += 1
-            if outcome == "lost":
-                _log.warning("job.lease_lost", queue=queue, job_id=job.job_id, outcome=ended.outcome)
-            if name not in observers:
-                observers[name] = (metrics.JOB_WAIT.labels(queue, name), metrics.JOB_RUN.labels(queue, name))
-            wait, ran = observers[name]
-            wait.observe(max(job.claimed - max(job.due, job.enqueued_ms / 1000), 0.0))
-            ran.observe(ended.ran_s)
+            if name not in times:
+                times[name] = ([], [])
+            waits, runs = times[name]
+            wait_s = job.claimed - max(job.due, job.context.enqueued_at_ms / 1000)
+            waits.append(wait_s if wait_s > 0 else 0.0)
+            runs.append(ended.ran_s)
+        for name, (waits, runs) in times.items():
+            metrics.JOB_WAIT.labels(queue, name).observe_many(waits)
+            metrics.JOB_RUN.labels(queue, name).observe_many(runs)
         for (name, outcome), number in outcomes.items():
             metrics.JOBS.labels(queue, name, outcome).inc(number)
             if outcome == "failed":

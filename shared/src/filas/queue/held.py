@@ -29,34 +29,37 @@ class HeldJob:
         "raw_id", "score", "spent", "token", "token_gone",
     )  # fmt: skip
 
-    def __init__(self, fields: list[Any], token: bytes, claimed: float) -> None:
-        """`fields`: the eight of `claim.lua`."""
-        self.raw_id: bytes = fields[0]
-        self.score: bytes = fields[1]
-        self.spent: int = fields[2]
-        self.lost_leases: int = fields[3]
-        self.group: bytes = fields[4]
-        self.aborted: bool = bool(fields[5])
-        self.payload: bytes | None = fields[6]
-        self.history: list[bytes] = fields[7] or []
+    def __init__(self, raw_id: bytes, score: bytes, payload: bytes | None, token: bytes, claimed: float) -> None:
+        self.raw_id = raw_id
+        self.score = score
+        self.payload = payload
         self.token = token
         self.claimed = claimed
-        self.due = float(self.score) / 1000
+        self.due = float(score) / 1000
+        self.spent = 0
+        self.lost_leases = 0
+        self.group = b""
+        self.aborted = False
+        self.history: list[bytes] = []
         self.function = UNKNOWN
         self.message: Any = None
-        self.context = JobContext(
-            self.job_id,
-            UNKNOWN.name,
-            attempt=self.spent + 1,
-            group=self.group.decode("utf-8", "backslashreplace") if self.group else None,
-            lost_leases=self.lost_leases,
-        )
+        self.context = JobContext(raw_id.decode("utf-8", "backslashreplace"), UNKNOWN.name)
         self.token_gone = False
+
+    def tell(self, spent: int, lost_leases: int, place: bytes, aborted: int, history: list[bytes]) -> None:
+        """What `claim.lua` says of a job that is not a plain first try."""
+        context = self.context
+        self.spent, context.attempt = spent, spent + 1
+        self.lost_leases = context.lost_leases = lost_leases
+        self.aborted, self.history = bool(aborted), history
+        if place:
+            self.group = place.partition(b"|")[2]
+            context.group = self.group.decode("utf-8", "backslashreplace")
 
     @property
     def job_id(self) -> str:
         """The id as text; bytes that are no UTF-8 show as escapes."""
-        return self.raw_id.decode("utf-8", "backslashreplace")
+        return self.context.job_id
 
     @property
     def attempt(self) -> int:

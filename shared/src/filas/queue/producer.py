@@ -31,7 +31,7 @@ from filas.logs import get_logger
 from filas.models import NewDeadLetter
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.queue.connection import Redis
-from filas.queue.scripts import load
+from filas.queue.scripts import load, spread
 from filas.queue.tracing import Sends
 from filas.queue.wire import JobEncodeError, encode_job
 from filas.tracing import spans
@@ -215,7 +215,9 @@ class Producer:
         keys = names.of("wake", "dead", "heads", "grouped", "last", "waiting")
         # A Cluster's client repeats a command by itself, so any call there may be a repetition.
         head: list[object] = [PAYLOAD_KEPT_MS, mode or ("1" if self._redis.cluster else "0"), names.group_prefix]
-        body = [part for arguments in batch for part in arguments]
+        body: list[object] = []
+        for number, (job_id, payload, *rest) in enumerate(batch):
+            body += (job_id, spread(payload, number), *rest)
         deadline = time.monotonic() + self._retry_for_s
         delay, sent = 0.02, False
         while True:

@@ -8,7 +8,7 @@ import msgspec
 
 from filas.errors import JobDecodeError
 from filas.models import ErrorDetail, NewDeadLetter
-from filas.queue.held import HeldJob
+from filas.queue.held import UNKNOWN, HeldJob
 from filas.queue.wire import JobEncodeError, decode_envelope, encode, raw_arguments, raw_message
 
 _encoder = msgspec.json.Encoder()
@@ -27,20 +27,27 @@ class FinishedJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omi
     error: ErrorDetail | None = None
 
 
-class ResultRecord(msgspec.Struct):
-    """arq's result, under arq's names."""
+class _Called(msgspec.Struct):
+    """The first part of arq's result but for the number of tries: the job."""
 
-    t: int
     f: str
     a: msgspec.Raw
     k: msgspec.Raw
     et: int
+
+
+class _Ending(msgspec.Struct):
+    """The second part of arq's result, under arq's names."""
+
     s: bool
     r: Any
     st: int
     ft: int
     q: str
     id: str
+
+
+_NEVER_TRIED = b'{"t":null,'
 
 
 def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetail | None) -> bytes:
@@ -61,25 +68,22 @@ def ring_record(job: HeldJob, started: float, finished: float, error: ErrorDetai
 
 def result_record(job: HeldJob, queue: str, success: bool, result: Any, times: tuple[float, float]) -> bytes:
     """arq's result. A result that JSON has no form for becomes a failure that says so, as with arq."""
-    args, kwargs = raw_arguments(job.payload or b"")
-    record = ResultRecord(
-        job.attempt,
-        job.context.function,
-        args,
-        kwargs,
-        job.enqueued_ms,
-        success,
-        result,
-        int(times[0] * 1000),
-        int(times[1] * 1000),
-        queue,
-        job.job_id,
-    )
+    ending = _Ending(success, result, int(times[0] * 1000), int(times[1] * 1000), queue, job.job_id)
     try:
-        return encode(record)
+        told = encode(ending)
     except JobEncodeError:
-        record.r, record.s = "unable to serialize result", False
-        return encode(record)
+        ending.r, ending.s = "unable to serialize result", False
+        told = encode(ending)
+    return b'{"t":%d,%b,%b' % (job.attempt, _called(job), told[1:])
+
+
+def _called(job: HeldJob) -> bytes:
+    """The fields of a _Called. A job that was decoded has them already, as we and stock producers write it."""
+    payload = job.payload or b""
+    if job.function is not UNKNOWN and payload.startswith(_NEVER_TRIED):
+        return payload[len(_NEVER_TRIED) :].rstrip()[:-1]
+    args, kwargs = raw_arguments(payload)
+    return encode(_Called(job.context.function, args, kwargs, job.enqueued_ms))[1:-1]
 
 
 def history_entry(job: HeldJob, error: ErrorDetail, started: float, failed: float) -> bytes:

@@ -7,15 +7,21 @@
 -- ARGV 1 limit  2 lease in ms  3 a new epoch, taken when there is none
 --      4 what an id must begin with (on a Cluster; '' elsewhere)
 -- Returns { now in ms, token, '1' when the epoch was missing, next due time in ms or '', ids that lie in a
---   foreign slot, leases that were found lost, then eight a job: id, score, tries spent, leases lost,
---   group or '', 1 when it is to be aborted, payload or nil, errors of its tries or nil }.
+--   foreign slot, leases that were found lost }, and when it claimed something after these
+--   { ids }, { scores }, { payloads or nil } and, six for each job that is not a plain first try,
+--   { its number (from 0), tries spent, leases lost, `score|group` or '', 1 when it is to be aborted, errors of its
+--   tries }.
+-- Of more than INLINE jobs the payloads are not there: the caller reads them by itself. Here each would become
+-- a string of Lua's, which keeps equal ones once and finds out by comparing those alike in every 20th byte or so.
 
 local JOB, IN_PROGRESS, RETRY, HISTORY = 'arq:job:', 'arq:in-progress:', 'arq:retry:', 'arq:history:'
-local limit, lease, required = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[4]
+local INLINE = 16
+local limit, lease, required = tonumber(ARGV[1]), ARGV[2], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local bound = string.format('%.17g', now + 1)
-local lease_end = string.format('%.17g', now + lease)
+-- Whole milliseconds, and text: Redis writes and reads each long fraction digit by digit.
+local lease_end = string.format('%.0f', now + tonumber(lease))
 
 local fresh, epoch = '', redis.call('GET', KEYS[6])
 if not epoch then
@@ -74,19 +80,16 @@ end
 local reply = { string.format('%.3f', now), token, fresh, next_due, foreign, 0 }
 if #ids == 0 then return reply end
 
-local payload_keys = {}
-for i, id in ipairs(ids) do
-  payload_keys[2 * i - 1] = JOB .. id
-  payload_keys[2 * i] = RETRY .. id
-end
-local payloads = redis.call('MGET', unpack(payload_keys))
+local retry_keys = {}
+for i, id in ipairs(ids) do retry_keys[i] = RETRY .. id end
+local spent = redis.call('MGET', unpack(retry_keys))
 -- An id that still stands among the active ones was claimed before, and its lease ran out.
 local held = redis.call('ZMSCORE', KEYS[2], unpack(ids))
 local lost = redis.call('HLEN', KEYS[5]) > 0 and redis.call('HMGET', KEYS[5], unpack(ids)) or {}
 local grouped = redis.call('HLEN', KEYS[4]) > 0 and redis.call('HMGET', KEYS[4], unpack(ids)) or {}
 local aborting = redis.call('ZCARD', KEYS[8]) > 0
 
-local active, lost_now = {}, 0
+local active, odd, lost_now = {}, {}, 0
 for i, id in ipairs(ids) do
   active[2 * i - 1] = lease_end
   active[2 * i] = id
@@ -95,22 +98,30 @@ for i, id in ipairs(ids) do
     lost_leases = redis.call('HINCRBY', KEYS[5], id, 1)
     lost_now = lost_now + 1
   end
-  local group = ''
-  if grouped[i] then group = string.sub(grouped[i], string.find(grouped[i], '|', 1, true) + 1) end
-  local spent = tonumber(payloads[2 * i] or 0) or 0
-  local at = 6 + (i - 1) * 8
-  reply[at + 1] = id
-  reply[at + 2] = scores[i]
-  reply[at + 3] = spent
-  reply[at + 4] = tonumber(lost_leases)
-  reply[at + 5] = group
-  reply[at + 6] = aborting and redis.call('ZREM', KEYS[8], id) or 0
-  reply[at + 7] = payloads[2 * i - 1]
-  reply[at + 8] = spent > 0 and redis.call('LRANGE', HISTORY .. id, 0, -1) or false
+  local aborted = aborting and redis.call('ZREM', KEYS[8], id) or 0
+  if spent[i] or lost_leases ~= 0 or grouped[i] or aborted ~= 0 then
+    local at = #odd
+    odd[at + 1] = i - 1
+    odd[at + 2] = tonumber(spent[i] or 0) or 0
+    odd[at + 3] = tonumber(lost_leases)
+    odd[at + 4] = grouped[i] or ''
+    odd[at + 5] = aborted
+    odd[at + 6] = spent[i] and redis.call('LRANGE', HISTORY .. id, 0, -1) or {}
+  end
 end
 redis.call('ZADD', KEYS[2], unpack(active))
 if lost_now > 0 then
   redis.call('HINCRBY', KEYS[9], 'lost', lost_now)
   reply[6] = lost_now
 end
+
+local payloads = {}
+if #ids <= INLINE then
+  for i, id in ipairs(ids) do payloads[i] = JOB .. id end
+  payloads = redis.call('MGET', unpack(payloads))
+end
+reply[7] = ids
+reply[8] = scores
+reply[9] = payloads
+reply[10] = odd
 return reply

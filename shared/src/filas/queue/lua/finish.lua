@@ -4,8 +4,9 @@
 -- KEYS 1 queue  2 active  3 wake  4 grouped  5 lost  6 heads  7 dead  8 completed  9 failed  10 counts
 --      11 ring of completed  12 ring of failed  13 abort  14 waiting
 -- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept beyond its due time
---      4 number of plain jobs: completed at the first try, without group, result or lost lease; then three each:
---        id, token, record
+--      4 number of runs of plain jobs: completed at the first try, no lease lost. Then for each run: token, ms to
+--        keep the results ('' when there are none), '1' when they have groups, number of its jobs, and for each of
+--        these: id, record, result when there are any, group when there are any
 --      then nine for each other job: what, id, token, group or '', leases lost, and by what
 --        'complete': result or '', ms to keep it, record, ''
 --        'dead':     result or '', ms to keep it, record, dead letter
@@ -15,60 +16,101 @@
 
 local JOB, IN_PROGRESS, RETRY = 'arq:job:', 'arq:in-progress:', 'arq:retry:'
 local RESULT, HISTORY = 'arq:result:', 'arq:history:'
-local ring, group_prefix, keep, plain = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local ring, group_prefix, keep, runs = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local minute = math.floor(now / 60000)
 
 local doomed, removed, inactive, scored, done, failed, lost = {}, {}, {}, {}, {}, {}, {}
+local left, left_groups = {}, {}
 local completed_count, failed_count, retried, wake = 0, 0, 0, false
 
-local function remove(id, token_key)
+local function remove(id, token_key, group)
   local n = #doomed
   doomed[n + 1] = JOB .. id
   doomed[n + 2] = token_key
   removed[#removed + 1] = id
+  if group ~= '' then
+    left[#left + 1] = id
+    left_groups[#left_groups + 1] = group
+  end
 end
 
-local function promote(group, id)
-  redis.call('HDEL', KEYS[4], id)
-  if redis.call('HGET', KEYS[6], group) ~= id then return end
-  local following = redis.call('LPOP', group_prefix .. group)
-  if not following then
-    redis.call('HDEL', KEYS[6], group)
-    return
+-- The jobs of `left` were their groups' heads: the next one of each takes its place. A group stands here once,
+-- because what it promotes can't have run yet.
+local function promote_all()
+  redis.call('HDEL', KEYS[4], unpack(left))
+  local heads = redis.call('HMGET', KEYS[6], unpack(left_groups))
+  local following, promoted, empty = {}, {}, {}
+  for i, group in ipairs(left_groups) do
+    if heads[i] == left[i] then
+      local id = redis.call('LPOP', group_prefix .. group)
+      if id then
+        following[#following + 1] = id
+        promoted[#promoted + 1] = group
+        promoted[#promoted + 1] = id
+      else
+        empty[#empty + 1] = group
+      end
+    end
   end
-  redis.call('DECR', KEYS[14])
-  redis.call('HSET', KEYS[6], group, following)
-  local place = redis.call('HGET', KEYS[4], following)
-  local score = place and string.match(place, '^[^|]+') or string.format('%.17g', now)
-  scored[#scored + 1] = score
-  scored[#scored + 1] = following
+  if #empty > 0 then redis.call('HDEL', KEYS[6], unpack(empty)) end
+  if #following == 0 then return end
+  redis.call('HSET', KEYS[6], unpack(promoted))
+  redis.call('DECRBY', KEYS[14], #following)
+  local places = redis.call('HMGET', KEYS[4], unpack(following))
+  for i, id in ipairs(following) do
+    scored[#scored + 1] = places[i] and string.match(places[i], '^[^|]+') or string.format('%.17g', now)
+    scored[#scored + 1] = id
+  end
   wake = true
 end
 
 local function ended(at, token_key, ring_list)
-  local id, group, result, ttl = ARGV[at + 1], ARGV[at + 3], ARGV[at + 5], ARGV[at + 6]
-  remove(id, token_key)
+  local id, result, ttl = ARGV[at + 1], ARGV[at + 5], ARGV[at + 6]
+  remove(id, token_key, ARGV[at + 3])
   doomed[#doomed + 1] = RETRY .. id
   doomed[#doomed + 1] = HISTORY .. id
   if result ~= '' then redis.call('SET', RESULT .. id, result, 'PX', ttl) end
-  if group ~= '' then promote(group, id) end
   if ARGV[at + 4] ~= '0' then redis.call('HDEL', KEYS[5], id) end
   ring_list[#ring_list + 1] = ARGV[at + 7]
 end
 
-local others = 5 + plain * 3
-local held_keys = {}
-for at = 5, others - 1, 3 do held_keys[#held_keys + 1] = IN_PROGRESS .. ARGV[at] end
-for at = others, #ARGV, 9 do held_keys[#held_keys + 1] = IN_PROGRESS .. ARGV[at + 1] end
+-- All tokens are looked up in one call: first where each plain job's arguments begin, and what it must hold.
+local held_keys, places, expected, runs_of = {}, {}, {}, {}
+local at = 5
+for _ = 1, runs do
+  local run = { ttl = ARGV[at + 1] }
+  local size = 2
+  if run.ttl ~= '' then
+    run.result = size
+    size = size + 1
+  end
+  if ARGV[at + 2] == '1' then
+    run.group = size
+    size = size + 1
+  end
+  local token = ARGV[at]
+  local first = at + 4
+  at = first + size * tonumber(ARGV[at + 3])
+  for place = first, at - 1, size do
+    local n = #places + 1
+    held_keys[n] = IN_PROGRESS .. ARGV[place]
+    places[n] = place
+    expected[n] = token
+    runs_of[n] = run
+  end
+end
+local plain, others = #places, at
+for other = others, #ARGV, 9 do held_keys[#held_keys + 1] = IN_PROGRESS .. ARGV[other + 1] end
 local tokens = redis.call('MGET', unpack(held_keys))
 
-for i = 1, plain do
-  local at = 5 + (i - 1) * 3
-  if tokens[i] == ARGV[at + 1] then
-    remove(ARGV[at], held_keys[i])
-    done[#done + 1] = ARGV[at + 2]
+for i, place in ipairs(places) do
+  if tokens[i] == expected[i] then
+    local id, run = ARGV[place], runs_of[i]
+    remove(id, held_keys[i], run.group and ARGV[place + run.group] or '')
+    if run.result then redis.call('SET', RESULT .. id, ARGV[place + run.result], 'PX', run.ttl) end
+    done[#done + 1] = ARGV[place + 1]
     completed_count = completed_count + 1
   else
     lost[#lost + 1] = i - 1
@@ -119,6 +161,7 @@ for at = others, #ARGV, 9 do
   end
 end
 
+if #left > 0 then promote_all() end
 if #removed > 0 then
   redis.call('ZREM', KEYS[1], unpack(removed))
   redis.call('ZREM', KEYS[2], unpack(removed))
