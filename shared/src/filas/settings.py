@@ -46,6 +46,9 @@ class RedisSettings(Group, frozen=True, kw_only=True):
     redis_sentinel_master: Annotated[
         str | None, Meta(description="The name of the master that the Sentinels watch")
     ] = None
+    redis_sentinel_password: Annotated[
+        Secret | None, Meta(description="The password of the Sentinels themselves, where they have one")
+    ] = None
     redis_cluster: Annotated[bool, Meta(description="Whether Redis is a Cluster")] = False
 
     def __post_init__(self) -> None:

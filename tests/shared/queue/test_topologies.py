@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from filas.destinations import Admission, Admitted, Limits, Report
-from filas.errors import PermanentError
+from filas.errors import PermanentError, StoreUnavailable
 from filas.jobs import NotificationJob
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.queue.clean import clean
@@ -19,7 +19,7 @@ from filas.queue.functions import JobFunction
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
 from filas.queue.stats import QueueStats
 from filas.queue.worker import Worker
-from filas.setting_types import Addresses
+from filas.setting_types import Addresses, Secret
 from filas.settings import RedisSettings
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
@@ -63,6 +63,25 @@ async def test_a_fail_over_behind_sentinels_is_waited_for(
     assert letters.stored == []
     worker.stop()
     await working
+
+
+async def test_sentinels_that_ask_for_a_password_get_theirs(sentinel_redis: tuple[Sentinels, Redis]) -> None:
+    """The Sentinels' password is another one than that of the servers that they watch."""
+    group, _ = sentinel_redis
+    for watcher in group.watchers:
+        watcher.execute("ACL SETUSER default resetpass >watch-well")
+    addresses, name = Addresses(group.addresses), Sentinels.master_name
+    stranger = connect(RedisSettings(redis_sentinels=addresses, redis_sentinel_master=name))
+    with pytest.raises(StoreUnavailable):
+        await stranger.command("PING")
+    await stranger.close()
+    friend = connect(
+        RedisSettings(
+            redis_sentinels=addresses, redis_sentinel_master=name, redis_sentinel_password=Secret("watch-well")
+        )
+    )
+    assert await friend.command("PING")
+    await friend.close()
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def connect(settings: RedisSettings) -> Redis:
     """The Redis that `settings` name. Nothing is sent before the first command."""
     shared: dict[str, Any] = {
         "username": settings.redis_username,
-        "password": settings.redis_password.reveal() if settings.redis_password else None,
+        "password": _revealed(settings.redis_password),
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "socket_timeout": ANSWER_TIMEOUT_S,
         "socket_keepalive": True,
@@ -153,7 +153,11 @@ def connect(settings: RedisSettings) -> Redis:
         make: Any = Sentinel  # redis-py gives its constructor no types
         sentinel = make(
             [tuple(address) for address in settings.redis_sentinels],
-            sentinel_kwargs={"socket_timeout": CONNECT_TIMEOUT_S, "socket_connect_timeout": CONNECT_TIMEOUT_S},
+            sentinel_kwargs={
+                "socket_timeout": CONNECT_TIMEOUT_S,
+                "socket_connect_timeout": CONNECT_TIMEOUT_S,
+                "password": _revealed(settings.redis_sentinel_password),
+            },
             connection_class=packing.SentinelSSLConnection if tls else packing.SentinelConnection,
             db=settings.redis_db,
             **shared,
@@ -167,6 +171,10 @@ def connect(settings: RedisSettings) -> Redis:
         **shared,
     )
     return Redis(Client.from_pool(pool))
+
+
+def _revealed(secret: Secret | None) -> str | None:
+    return secret.reveal() if secret else None
 
 
 def settings_from_url(url: str) -> RedisSettings:
