@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler
 
 from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
 from filas.logs import get_logger
+from filas.metrics import AUTH_FAILURES
 from filas.web import problem
 from ingest.api.refusals import Refusal, invalid_field
 from ingest.api.table import RANK, Role
@@ -48,6 +49,8 @@ def make_guard(admin_token: str) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         granted = role_of(bearer_token(request.headers.get("Authorization", "")), admin_token)
         if granted is None:
+            AUTH_FAILURES.labels("api").inc()
+            _log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
             detail = "send the header `Authorization: Bearer TOKEN`"
             return problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
         request[ROLE] = granted
