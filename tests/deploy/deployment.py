@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,10 @@ def _image_exists(name: str) -> bool:
 
 
 class Deployment:
-    """`balanced`: with HAProxy in front, and a receiver of messages beside."""
+    """`balanced`: with HAProxy in front, and a receiver of messages beside. `beside`: more files of Compose, and that
+    receiver."""
 
-    def __init__(self, name: str, *, balanced: bool = False) -> None:
+    def __init__(self, name: str, *, balanced: bool = False, beside: Sequence[str] = ()) -> None:
         self.public_port, self.admin_port = free_port(), free_port()
         self.receiver_port, self.prometheus_port = free_port(), free_port()
         self.name = f"filas-test-{name}-{os.getpid()}"
@@ -78,6 +80,9 @@ class Deployment:
                 self.environment["BALANCER_IMAGE"] = STAND_IN_BALANCER
         else:
             self.environment |= {"INGEST_PORT": f"127.0.0.1:{public}", "INGEST_ADMIN_PORT": admin}
+        if beside:
+            files += ["tests/deploy/receiver.yml", *beside]
+            self.environment["RECEIVER_PORT"] = str(self.receiver_port)
         self.environment |= {
             "COMPOSE_PROJECT_NAME": self.name,
             "COMPOSE_FILE": ":".join(files),
