@@ -141,6 +141,13 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], line: str) -> None:
         load(TracingSettings, environ)
 
 
+def test_a_variable_that_opentelemetry_reads_itself_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000")
+    with pytest.raises(SettingsError, match=r"^OpenTelemetry refuses .*max_export_batch_size must be less"):
+        switch.on(TracingSettings(otel_exporter_otlp_endpoint="http://127.0.0.1:1"), "test")
+    assert not spans.is_on()
+
+
 def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code], env=os.environ | environ, capture_output=True, text=True, timeout=60, check=False

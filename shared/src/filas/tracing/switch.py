@@ -13,7 +13,8 @@ STOP_S = 3.0
 def on(settings: TracingSettings, process: str) -> None:
     """Record spans from now on if `settings` name a collector.
 
-    Raises SettingsError where OpenTelemetry is not installed: the extra `tracing` of the package `filas`.
+    Raises SettingsError where OpenTelemetry is not installed (the extra `tracing` of the package `filas`), or refuses
+    a variable that it reads itself.
     """
     if settings.otel_exporter_otlp_endpoint is None:
         return
@@ -26,7 +27,10 @@ def on(settings: TracingSettings, process: str) -> None:
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
             "install filas[tracing] (requirements-tracing.lock), or build the images with TRACING=1"
         ) from None
-    spans.use(sdk.OpenTelemetry(settings, process))
+    try:
+        spans.use(sdk.OpenTelemetry(settings, process))
+    except ValueError as error:
+        raise SettingsError(f"OpenTelemetry refuses one of its variables, OTEL_…: {error}") from None
 
 
 def off() -> None:
