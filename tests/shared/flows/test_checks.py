@@ -206,6 +206,14 @@ def test_a_cycle_that_waits_is_allowed() -> None:
     assert [problem for problem in problems(definition) if problem[0] != "end"] == []
 
 
+def test_a_cycle_through_a_subflow_is_allowed() -> None:
+    """The other flow may wait; whether it does is known only when it runs."""
+    definition = changed("edges.6", {"source": "set", "target": "end"})
+    definition["nodes"][7] = {"id": "end", "type": "subflow", "data": {"flowId": "menu"}}
+    definition["edges"] += [{"source": "end", "target": "end"}]
+    assert problems(definition) == []
+
+
 def test_what_passed_the_checks_loads_and_what_did_not_does_not() -> None:
     assert load(GOOD).name == "Boas-vindas"
     with pytest.raises(FlowInvalid, match="node crm, url"):

@@ -1,5 +1,6 @@
 """The plans of flows, kept as long as they are used: a version never changes."""
 
+import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
@@ -18,6 +19,10 @@ class FlowSource(Protocol):
     async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None: ...
 
 
+def _made(stored: FlowVersion) -> Plan:
+    return Plan(stored.flow_id, stored.version, load(stored.definition))
+
+
 class Plans:
     """Loads the version of a flow that an execution started with."""
 
@@ -33,7 +38,9 @@ class Plans:
             stored = await self._flows.get(flow_id, version)
             if stored is None:
                 raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
-            plan = self._kept[key] = Plan(flow_id, version, load(stored.definition))
+            # To parse all templates of a large flow takes a second: the executions under way go on meanwhile.
+            plan = await asyncio.to_thread(_made, stored)
+            self._kept[key] = plan
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)

@@ -7,6 +7,7 @@ same key, `execution:seq`.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from filas.errors import PermanentError
 from filas.flows import graph
 from filas.flows.definition import Node
 from filas.flows.templates import TemplateError
+from filas.flows.work import one_allowance
 from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus, StepStatus
 from flow_runner import retrying
 from flow_runner.budget import Budget
@@ -42,6 +44,9 @@ from flow_runner.progress import Progress
 from flow_runner.state import Pending
 
 _BREATH_EVERY = 25
+_BREATH_AFTER_S = 0.005
+"""Other executions have their turn after so many nodes, or so long: a visit may compute for some time by itself."""
+
 _MAX_UNSAVED_STEPS = 200
 
 
@@ -78,11 +83,12 @@ class Turn:
 
     async def run(self) -> TurnEnd:
         """Until the turn has ended. Raises LeaseLost, StoreUnavailable and PermanentError."""
-        rounds = 0
+        rounds, breath_at = 0, time.perf_counter()
         while self._ended is None:
             rounds += 1
-            if rounds % _BREATH_EVERY == 0:
+            if rounds % _BREATH_EVERY == 0 or time.perf_counter() - breath_at > _BREATH_AFTER_S:
                 await asyncio.sleep(0)
+                breath_at = time.perf_counter()
             if self._claimed.cancel_requested:
                 await self._end("cancelled")
             elif self._now() >= self._deadline:
@@ -170,7 +176,9 @@ class Turn:
         try:
             if visit.pending is not None and visit.pending.reason == "effect":
                 raise NodeFailure("uncertain", "the call may have been made before a crash, and is not repeated")
-            await self._leave(visit, node, await runner.run(visit))
+            with one_allowance():
+                outcome = await runner.run(visit)
+            await self._leave(visit, node, outcome)
         except TemplateError as error:
             await self._failed(visit, node, NodeFailure("template", str(error)))
         except NodeFailure as failure:

@@ -1,31 +1,42 @@
 """Liquid with bounds: on the work of a template, on what its filters make, and on what it writes.
 
 python-liquid bounds output, nesting and the product of nested loops. Here are the bounds that it leaves to
-its users: loops one after another, filters whose result is far larger than their input, numbers of a million
-digits, and regular expressions that take quadratic time.
+its users: the work of a loop's rounds and of comparing and filtering long values, filters whose result is far larger
+than their input, numbers of a million digits, and regular expressions that take quadratic time.
 """
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
 
-import msgspec
 from liquid import Environment, Mode, RenderContext, StrictDefaultUndefined, Token
+from liquid.ast import BlockNode, Node
+from liquid.builtin.expressions.logical import ContainsExpression
+from liquid.builtin.expressions.loop import LoopExpression
+from liquid.builtin.expressions.primitive import RangeLiteral, StringLiteral
 from liquid.builtin.output import Output, OutputNode
-from liquid.exceptions import LiquidError, LoopIterationLimitError
-from liquid.filter import string_filter
-from liquid.undefined import Undefined
+from liquid.builtin.tags.for_tag import ForNode, ForTag
+from liquid.exceptions import LoopIterationLimitError
+from liquid.expression import Expression
 
-from filas.flows.limits import TooLarge, plain
-
-MAX_STEPS = 50_000
-"""Names looked up, rounds of loops, and pieces of 64 characters that filters read, in one rendering."""
+from filas.flows import work
+from filas.flows.liquid_filters import (
+    MAX_TEXT,
+    OverLimit,
+    as_json,
+    as_liquid_writes,
+    compact_of,
+    is_undefined,
+    map_of,
+    strip_html_of,
+    text_of,
+    uniq_of,
+)
 
 MAX_OUTPUT_BYTES = 256 * 1024
-MAX_TEXT = 256 * 1024
 MAX_LIST = 10_000
 MAX_NUMBER_BITS = 1024
 
@@ -37,13 +48,6 @@ _NUMBERS = frozenset(
 )
 
 
-class OverLimit(LiquidError):
-    """A template asked for more than its bounds allow."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, token=None)
-
-
 def build_environment() -> "Environment":
     """The one Liquid that flows know: no loader, no includes, strict about names and filters."""
     environment = _Environment(tolerance=Mode.STRICT, undefined=StrictDefaultUndefined, strict_filters=True)
@@ -52,9 +56,12 @@ def build_environment() -> "Environment":
     for name in _UNUSED_FILTERS:
         environment.filters.pop(name, None)
     environment.add_tag(_JsonOutput)
-    environment.add_filter("json", _json)
-    environment.add_filter("strip_html", _strip_html)
-    environment.add_filter("uniq", _uniq)
+    environment.add_tag(_CountedFor)
+    environment.add_filter("json", as_json)
+    environment.add_filter("strip_html", strip_html_of)
+    environment.add_filter("uniq", uniq_of)
+    environment.add_filter("map", map_of)
+    environment.add_filter("compact", compact_of)
     return environment
 
 
@@ -69,20 +76,24 @@ class _Environment(Environment):
 class BoundedContext(RenderContext):
     """Counts what a rendering does, and looks at what every filter is given and makes."""
 
-    __slots__ = ("steps",)
+    __slots__ = ("_allowance", "_measured")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.steps = 0
+        self._allowance = work.allowance()
+        # By the id of a list or object: itself, so that no other gets its id, and its size.
+        self._measured: dict[int, tuple[object, int]] = {}
 
     def spend(self, steps: int) -> None:
-        self.steps += steps
-        if self.steps > MAX_STEPS:
+        self._allowance.left -= steps
+        if self._allowance.left < 0:
             raise OverLimit("the template does too much work")
 
     def get(self, *args: Any, **kwargs: Any) -> object:
-        self.spend(1)
-        return super().get(*args, **kwargs)
+        value = super().get(*args, **kwargs)
+        # Long values are compared and looked through, at some 500 characters a step.
+        self.spend(1 + self._size(value) // 512)
+        return value
 
     @contextmanager
     def loop(self, namespace: Any, forloop: Any) -> Iterator[RenderContext]:
@@ -91,7 +102,6 @@ class BoundedContext(RenderContext):
             rounds *= outer.length
         if rounds > MAX_LIST:
             raise LoopIterationLimitError("loop iteration limit reached", token=None)
-        self.spend(forloop.length)
         with super().loop(namespace, forloop) as context:
             yield context
 
@@ -100,9 +110,11 @@ class BoundedContext(RenderContext):
 
     def _filtered(self, name: str, function: Callable[..., object], value: object, *args: Any, **kwargs: Any) -> object:
         for given in (value, *args, *kwargs.values()):
-            self.spend(1 + _check(given) // 64)
+            _check(given)
+            self.spend(1 + self._size(given) // 64)
         if is_undefined(value):
             return function(value, *args, **kwargs)
+        value, args = as_liquid_writes(name, value, args)
         self.spend(1 + _growth(name, value, args) // 64)
         if name in _NUMBERS:
             _check_numbers(value, args)
@@ -112,29 +124,98 @@ class BoundedContext(RenderContext):
         _check(result)
         return result
 
+    def _size(self, value: object) -> int:
+        """Characters of its texts plus 8 for everything else. To measure a list or an object is work, too."""
+        if is_undefined(value):
+            return 8
+        if isinstance(value, str):
+            return len(value)
+        if isinstance(value, range):
+            return value.stop - value.start
+        if not isinstance(value, (list, tuple, dict)):
+            return 8
+        known = self._measured.get(id(value))
+        if known is not None:
+            return known[1]
+        size = work.measure(value, self._allowance.left * 64).size
+        self.spend(1 + size // 64)
+        self._measured[id(value)] = value, size
+        return size
 
-def is_undefined(value: object) -> bool:
-    """True for a name that is not known. (`isinstance` would make a strict one raise.)"""
-    return issubclass(type(value), Undefined)
+
+class _Round(BlockNode):
+    """What a loop repeats: each round costs what is in it."""
+
+    __slots__ = ("_cost",)
+
+    def __init__(self, block: BlockNode) -> None:
+        super().__init__(block.token, block.nodes)
+        self._cost = sum(map(_cost, block.nodes)) + 1
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        if isinstance(context, BoundedContext):
+            context.spend(self._cost)
+        return super().render_to_output(context, buffer)
 
 
-def _check(value: object) -> int:
-    """The size of a value that a filter takes or gives; raises OverLimit where it is out of bounds."""
+class _CountedForNode(ForNode):
+    __slots__ = ()
+
+    def __init__(
+        self, token: Token, expression: LoopExpression, block: BlockNode, default: BlockNode | None = None
+    ) -> None:
+        super().__init__(token, expression, _Round(block), default)
+
+
+class _CountedFor(ForTag):
+    node_class: type[ForNode] = _CountedForNode
+
+
+def _cost(node: Node) -> int:
+    """The steps of rendering a node once, without the look-ups and filters, which are counted as they are made."""
+    cost = 1 + sum(map(_cost_of, node.expressions())) // 2
+    for child in node.children(_NO_CONTEXT, include_partials=False):
+        if not isinstance(child, _Round):  # that counts itself
+            cost += _cost(child)
+    return cost
+
+
+def _cost_of(expression: Expression) -> int:
+    own = len(expression.value) // 256 if isinstance(expression, StringLiteral) else 0
+    return 1 + own + sum(map(_cost_of, expression.children()))
+
+
+_NO_CONTEXT: Any = None
+"""Only partials would look at it, and there are none."""
+
+
+def refuse_ranges(nodes: Iterable[Node]) -> None:
+    """Raises OverLimit where a condition looks into a range: `(1..1000000000) contains 'x'` looks at each number."""
+    for node in nodes:
+        for expression in node.expressions():
+            _refuse_range(expression)
+        refuse_ranges(node.children(_NO_CONTEXT, include_partials=False))
+
+
+def _refuse_range(expression: Expression) -> None:
+    for child in expression.children():
+        if isinstance(expression, ContainsExpression) and isinstance(child, RangeLiteral):
+            raise OverLimit("contains doesn't look into a range; compare with < and > instead")
+        _refuse_range(child)
+
+
+def _check(value: object) -> None:
+    """Raises OverLimit where a value that a filter takes or gives is out of bounds."""
     if is_undefined(value):
-        return 8
-    if isinstance(value, str):
-        if len(value) > MAX_TEXT:
-            raise OverLimit("a text in the template is too long")
-        return len(value)
-    if isinstance(value, (list, tuple, range)):
-        if len(value) > MAX_LIST:
-            raise OverLimit("a list in the template is too long")
-        return len(value) * 8
+        return
+    if isinstance(value, str) and len(value) > MAX_TEXT:
+        raise OverLimit("a text in the template is too long")
+    if isinstance(value, (list, tuple, range)) and len(value) > MAX_LIST:
+        raise OverLimit("a list in the template is too long")
     if isinstance(value, int) and value.bit_length() > MAX_NUMBER_BITS:
         raise OverLimit("a number in the template is too large")
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > 400:
         raise OverLimit("a number in the template is too large")
-    return 8
 
 
 def _growth(name: str, value: object, args: tuple[Any, ...]) -> int:
@@ -146,10 +227,10 @@ def _growth(name: str, value: object, args: tuple[Any, ...]) -> int:
     elif name == "join" and isinstance(value, (list, tuple, range)):
         separator = len(str(args[0])) if args else 1
         for item in value:
-            size += separator + (len(item) if isinstance(item, str) else len(_text(item)))
+            size += separator + (len(item) if isinstance(item, str) else len(text_of(item)))
             if size > MAX_TEXT:
                 break
-    elif name in ("sort", "sort_natural", "where", "map", "reject", "find", "has", "find_index", "sum"):
+    elif name in ("sort", "sort_natural", "where", "map", "reject", "find", "has", "find_index", "sum", "uniq"):
         size = len(value) * 64 if isinstance(value, (list, tuple, range)) else 0
     if size > MAX_TEXT and name in ("replace", "join"):
         raise OverLimit(f"{name} makes too long a text")
@@ -170,45 +251,8 @@ class _JsonOutputNode(OutputNode):
     __slots__ = ()
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        return buffer.write(_text(self.expression.evaluate(context)))
+        return buffer.write(text_of(self.expression.evaluate(context)))
 
 
 class _JsonOutput(Output):
     node_class = _JsonOutputNode
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return ""
-    if isinstance(value, (bool, int, float, dict, list, tuple, range, Decimal)):
-        return _json(value)
-    return str(value)
-
-
-def _json(value: object) -> str:
-    try:
-        return msgspec.json.encode(plain(value, max_size=MAX_TEXT)).decode()
-    except TooLarge as error:
-        raise OverLimit(str(error)) from None
-
-
-@string_filter
-def _strip_html(text: str) -> str:
-    """What is outside of `<…>`, in one pass: the original's pattern takes quadratic time."""
-    kept: list[str] = []
-    position = 0
-    while (start := text.find("<", position)) >= 0 and (end := text.find(">", start)) >= 0:
-        kept.append(text[position:start])
-        position = end + 1
-    return "".join(kept) + text[position:]
-
-
-def _uniq(value: object, key: object = None) -> list[object]:
-    """Each item once, by its JSON or by that of its `key`: the original compares every item with every other."""
-    items = list(value) if isinstance(value, (list, tuple, range)) else [value]
-    seen: dict[str, object] = {}
-    for item in items:
-        seen.setdefault(_json(item.get(key) if key is not None and isinstance(item, dict) else item), item)
-    return list(seen.values())

@@ -15,13 +15,16 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from filas.flows import patterns
+from filas.flows import patterns, work
 from filas.flows.cel_text import LOOP, CelText, compilable, read
 from filas.flows.limits import MAX_EXPRESSION_CHARS
 from filas.flows.roots import ROOTS
 
 MAX_WORK = 32 * 1024 * 1024
 """The most that one evaluation may copy, in characters, as far as that can be told before."""
+
+MAX_VALUES = 40_000
+"""The most numbers, texts, lists and so on that one evaluation may be given: each is made anew for it."""
 
 MAX_MACROS = 4
 MAX_ROUNDS = 10_000
@@ -115,21 +118,31 @@ def _refused(cel_text: CelText) -> Iterator[str]:
 
 def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
     """What the expression names of the scope, and whether something of that is null. Raises ExpressionError where
-    it is too much for what the expression does."""
+    it is too much for what the expression does, or for what is left of the visit's allowance."""
     data: dict[str, Any] = {}
-    size, longest, nulls = 0, cel_text.longest_list, False
+    size, values, longest, nulls = 0, 0, cel_text.longest_list, False
     for reference in cel_text.references:
         value = _place(reference.path, reference.guarded, scope, data)
         nulls = nulls or value is None
-        grown, length = _measure(value, MAX_WORK - size)
-        size, longest = size + grown, max(longest, length)
+        measured = work.measure(value, MAX_WORK - size, MAX_VALUES - values)
+        size, values, longest = size + measured.size, values + measured.values, max(longest, measured.longest)
     rounds = min(MAX_ROUNDS, max(longest, 1) ** cel_text.macros)
-    if size * rounds > MAX_WORK:
+    shares = (size * rounds / MAX_WORK, values / MAX_VALUES, size * rounds * _looks(cel_text) / patterns.MAX_MATCHING)
+    if max(shares) > 1:
         what = f" and up to {rounds} rounds of its macros" if cel_text.macros else ""
-        raise ExpressionError(f"is too much work with {size} characters of values{what}")
+        raise ExpressionError(f"is too much work with {values} values of {size} characters{what}")
+    try:
+        work.spend(5 + int(max(shares) * work.MAX_STEPS))
+    except work.TooMuchWork as error:
+        raise ExpressionError(str(error)) from None
     if "loop" in data:
         data[LOOP] = data.pop("loop")
     return data, nulls
+
+
+def _looks(cel_text: CelText) -> int:
+    """How often its patterns may look at each character."""
+    return sum(patterns.program_size(pattern) for pattern in cel_text.patterns if pattern is not None)
 
 
 def _place(path: Reference, guarded: bool, scope: Mapping[str, Any], data: dict[str, Any]) -> Any:
@@ -164,19 +177,6 @@ def _fill(data: dict[str, Any], rest: Reference) -> None:
         data = data.setdefault(segment, {})
     if isinstance(rest[-1], str):
         data.setdefault(rest[-1], None)
-
-
-def _measure(value: Any, limit: int) -> tuple[int, int]:
-    """Characters of the value's texts and keys plus 8 for everything else, and the length of its longest list or
-    object. Counts no further than to `limit`."""
-    size, longest, pending = 0, 0, [value]
-    while pending and size <= limit:
-        item = pending.pop()
-        size += len(item) if isinstance(item, str) else 8
-        if isinstance(item, (list, dict, Mapping)):
-            longest = max(longest, len(item))
-            pending += item if isinstance(item, list) else [*item, *item.values()]
-    return size, longest
 
 
 def _first_line(message: str) -> str:

@@ -9,9 +9,12 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
-from filas.flows.limits import MAX_EXPRESSION_CHARS, TooLarge, plain
+from filas.flows import work
+from filas.flows.limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLarge, plain
 
-MAX_STEPS = 100_000
+STEPS_A_STEP = 2
+"""Steps of the interpreter that are worth one of `work`: each looks at one value."""
+
 MAX_MADE = 256 * 1024
 """The largest text, list or object that a step may make, as `limits.plain` counts."""
 
@@ -29,11 +32,16 @@ def problem(expression: str) -> str | None:
 
 def search(expression: str, value: Any) -> Any:
     """What the expression finds in `value` (JSON): None where it finds nothing. Raises ValueError."""
-    tree = _parsed(expression)
+    tree, allowance = _parsed(expression), work.allowance()
+    interpreter = _Interpreter(allowance.left * STEPS_A_STEP)
     try:
-        return plain(_Interpreter().visit(tree, value))
+        found = interpreter.visit(tree, value)
+        allowance.spend(work.measure(found, MAX_VALUE_SIZE).size // 128)
+        return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None
+    finally:
+        allowance.left -= interpreter.steps // STEPS_A_STEP
 
 
 @functools.lru_cache(maxsize=1024)
@@ -62,9 +70,10 @@ class _BoundedFunctions(Functions):
 
 
 class _Interpreter(TreeInterpreter):
-    def __init__(self) -> None:
+    def __init__(self, max_steps: int) -> None:
         super().__init__(Options(custom_functions=_BoundedFunctions()))
-        self._steps = 0
+        self._max_steps = max_steps
+        self.steps = 0
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
         self._spend(1)
@@ -78,8 +87,8 @@ class _Interpreter(TreeInterpreter):
         return made
 
     def _spend(self, steps: int) -> None:
-        self._steps += steps
-        if self._steps > MAX_STEPS:
+        self.steps += steps
+        if self.steps > self._max_steps:
             raise TooLarge("the expression does too much work")
 
 

@@ -5,9 +5,12 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
+from filas.flows import work
 from filas.flows.limits import MAX_EXPRESSION_CHARS
 
 MAX_PROGRAM_BYTES = 4 * 1024 * 1024
+MAX_MATCHING = 16 * 1024 * 1024
+"""Bytes of the text times instructions of the pattern: in the worst case each is a look at 10 nanoseconds."""
 
 
 def problem(pattern: str) -> str | None:
@@ -20,8 +23,23 @@ def problem(pattern: str) -> str | None:
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text. Raises ValueError for a bad pattern."""
-    return _compiled(pattern).search(text) is not None
+    """Whether the pattern is found anywhere in the text. Raises ValueError for a bad pattern, and where the text is too
+    long for the pattern."""
+    compiled = _compiled(pattern)
+    looks = _bytes(text) * compiled.programsize
+    if looks > MAX_MATCHING:
+        raise ValueError(f"a text of {len(text)} characters is too long for a pattern that large")
+    work.spend(1 + looks * work.MAX_STEPS // MAX_MATCHING)
+    return compiled.search(text) is not None
+
+
+def program_size(pattern: str) -> int:
+    """The number of the pattern's instructions. Raises ValueError for a bad pattern."""
+    return int(_compiled(pattern).programsize)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
 @functools.lru_cache(maxsize=512)

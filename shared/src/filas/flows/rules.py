@@ -16,7 +16,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from filas.flows import patterns
+from filas.flows import patterns, work
 from filas.flows.templates import as_text
 
 
@@ -26,17 +26,22 @@ def _equals(left: Any, right: Any) -> bool:
     if isinstance(left, (int, float)) or isinstance(right, (int, float)):
         numbers = _number(left), _number(right)
         return None not in numbers and numbers[0] == numbers[1]
+    if isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
+        work.spend(1 + work.measure(left, work.allowance().left * 64).size // 64)
     return bool(left == right)
 
 
 def _contains(left: Any, right: Any) -> bool:
     if isinstance(left, list):
+        work.spend(len(left) // 2)
         return any(_equals(item, right) for item in left)
     if isinstance(left, dict):
         return isinstance(right, str) and right in left
     if left is None or right is None or isinstance(right, (list, dict)):
         return False
-    return as_text(right) in as_text(left)
+    part, text = as_text(right), as_text(left)
+    work.spend(len(text) // 512)
+    return part in text
 
 
 def _edge(method: str) -> Callable[[Any, Any], bool]:
@@ -89,7 +94,8 @@ WITHOUT_VALUE = frozenset({"is-set", "is-empty"})
 
 
 def holds(operator: str, left: Any, right: Any) -> bool:
-    """Whether the rule holds. Raises ValueError for an unknown operator or a bad pattern."""
+    """Whether the rule holds. Raises ValueError for an unknown operator or a bad pattern, and where that is too much
+    work."""
     compare = OPERATORS.get(operator)
     if compare is None:
         raise ValueError(f"unknown operator {operator!r}")

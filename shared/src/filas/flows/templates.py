@@ -1,6 +1,7 @@
 """Templates: Liquid, strict about unknown names, bounded, and typed where a text is one whole `{{ … }}`."""
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -11,8 +12,9 @@ from liquid.exceptions import LiquidError, UndefinedError
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
-from filas.flows.bounded_liquid import BoundedContext, OverLimit, build_environment, is_undefined
+from filas.flows.bounded_liquid import BoundedContext, build_environment, refuse_ranges
 from filas.flows.limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
+from filas.flows.liquid_filters import OverLimit, is_undefined
 
 Scope = Mapping[str, Any]
 """What templates see, by its root name; the values are bare JSON."""
@@ -20,6 +22,8 @@ Scope = Mapping[str, Any]
 Reference = tuple[str | int | None, ...]
 """A path that a template looks up, such as `("nodes", "crm", "output")`; None where it is computed."""
 
+MAX_BRACKETS = 8
+_BRACKET = re.compile(r"\{[{%]|[\[\]]")
 _ERRORS = (LiquidError, ArithmeticError, ValueError, TypeError, LookupError, RecursionError, AttributeError)
 """What python-liquid and its filters raise on an author's mistake, or on data that doesn't fit."""
 
@@ -83,7 +87,9 @@ def parse(source: str) -> Template:
     if len(source) > MAX_TEMPLATE_CHARS:
         raise TemplateError(f"is longer than {MAX_TEMPLATE_CHARS} characters")
     try:
+        _check_brackets(source)
         bound = _environment().from_string(source)
+        refuse_ranges(bound.nodes)
         used = bound.analyze(include_partials=False)
         unknown = sorted(name for name in used.filters if name not in _environment().filters)
     except _ERRORS as error:
@@ -92,6 +98,15 @@ def parse(source: str) -> Template:
         # Liquid would notice only when the template is rendered.
         raise TemplateError(f"unknown filter '{unknown[0]}'")
     return Template(source, bound, tuple(_references(used)))
+
+
+def _check_brackets(source: str) -> None:
+    """Raises OverLimit: to parse brackets within brackets takes quadratic time."""
+    depth = 0
+    for found in _BRACKET.finditer(source):
+        depth = depth + 1 if found.group() == "[" else max(depth - 1, 0) if found.group() == "]" else 0
+        if depth > MAX_BRACKETS:
+            raise OverLimit(f"has brackets nested deeper than {MAX_BRACKETS}")
 
 
 def render(value: Any, scope: Scope) -> Any:

@@ -7,6 +7,7 @@ from filas.flows.nodes.input import InputData
 
 _NUMBER = "^[+-]?[0-9]{1,15}([.,][0-9]{1,15})?$"
 _EMAIL = r"^[^@\s<>(),;:]+@[^@\s<>(),;:.]+(\.[^@\s<>(),;:.]+)+$"
+_MAX_NUMBER = 32
 _MAX_EMAIL = 254
 """RFC 5321, 4.5.3.1.3, less the angle brackets."""
 
@@ -24,15 +25,24 @@ def read_answer(data: InputData, titles: Sequence[str], text: str) -> str | int 
     answer = text.strip()
     if not answer:
         raise Unfit("the answer has no text")
+    if data.kind == "number" and len(answer) > _MAX_NUMBER:
+        raise Unfit("the answer is no number")
     if data.kind == "choice":
         return _choice(data, titles, answer)
     if data.kind == "number":
         return _number(answer)
     if data.kind == "email" and (len(answer) > _MAX_EMAIL or not patterns.search(_EMAIL, answer)):
         raise Unfit("the answer is no e-mail address")
-    if data.kind == "regex" and not patterns.search(data.pattern or "", answer):
+    if data.kind == "regex" and not _matches(data.pattern or "", answer):
         raise Unfit("the answer doesn't match the pattern")
     return answer
+
+
+def _matches(pattern: str, answer: str) -> bool:
+    try:
+        return patterns.search(pattern, answer)
+    except ValueError as error:
+        raise Unfit(f"the answer can't be compared with the pattern: {error}") from None
 
 
 def _choice(data: InputData, titles: Sequence[str], answer: str) -> str:

@@ -148,7 +148,7 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
         if body.version is not None:
             raise invalid_field("version", "is given with a definition: one of the two is to be run")
         raw = older_shape.converted(body.definition)
-        checked, problems = checks.check(raw)
+        checked, problems = await asyncio.to_thread(checks.check, raw)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
         return None, raw, checked

@@ -1,5 +1,6 @@
 """Flows: every PUT stores an immutable version, checked whole before anything is written."""
 
+import asyncio
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -69,7 +70,8 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is the address of the JSON Schema of flows")
     raw = older_shape.converted(call.body)
-    definition, problems = checks.check(raw)
+    # In a thread: a large flow takes a second, and webhooks are answered meanwhile.
+    definition, problems = await asyncio.to_thread(checks.check, raw)
     if definition is None or problems:
         raise invalid(
             [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]

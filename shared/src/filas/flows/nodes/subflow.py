@@ -38,5 +38,9 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
             for path, problem in templates.syntax_problems(value):
                 add(f"output.{name}{path}", problem)
 
+    def waits(self) -> bool:
+        # Whether the other flow does is known only when it runs; one that never waits is ended by its bounds.
+        return True
+
     def calls(self) -> tuple[str, int | None] | None:
         return self.flow_id, self.version

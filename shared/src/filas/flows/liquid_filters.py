@@ -1,0 +1,108 @@
+"""What Filas' Liquid does otherwise than python-liquid's filters: values are written as JSON and not as Python has
+them, null is nothing, and no filter takes quadratic time."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from liquid.exceptions import FilterError, LiquidError
+from liquid.filter import sequence_filter, string_filter
+from liquid.undefined import Undefined
+
+from filas.flows.limits import TooLarge, plain
+
+MAX_TEXT = 256 * 1024
+
+_OF_TEXTS = frozenset(
+    [
+        *("append", "prepend", "replace", "replace_first", "replace_last", "remove", "remove_first", "remove_last"),
+        *("split", "strip", "lstrip", "rstrip", "strip_html", "strip_newlines", "newline_to_br", "squish"),
+        *("capitalize", "downcase", "upcase", "escape", "escape_once", "escapejs", "url_encode", "url_decode"),
+        *("base64_encode", "base64_decode", "base64_url_safe_encode", "base64_url_safe_decode"),
+    ]
+)
+"""Filters that take texts alone, also as arguments."""
+
+_OF_A_TEXT = frozenset({"truncate", "truncatewords"})
+
+
+class OverLimit(LiquidError):
+    """A template asked for more than its bounds allow."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, token=None)
+
+
+def is_undefined(value: object) -> bool:
+    """True for a name that is not known. (`isinstance` would make a strict one raise.)"""
+    return issubclass(type(value), Undefined)
+
+
+def as_liquid_writes(name: str, value: object, args: tuple[Any, ...]) -> tuple[object, tuple[Any, ...]]:
+    """What a filter of texts is given, as texts: null is nothing, objects and lists are JSON. The original would write
+    them as Python does."""
+    if name in _OF_TEXTS or name == "join":
+        args = tuple(each if is_undefined(each) else text_of(each) for each in args)
+    if name in _OF_TEXTS or name in _OF_A_TEXT or (name == "slice" and not isinstance(value, (list, tuple, range))):
+        return text_of(value), args
+    if name == "join":
+        value = [text_of(item) for item in (value if isinstance(value, (list, tuple, range)) else [value])]
+    return value, args
+
+
+def text_of(value: object) -> str:
+    """How a value reads inside of a text. Raises OverLimit."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, (bool, int, float, dict, list, tuple, range, Decimal)):
+        return as_json(value)
+    return str(value)
+
+
+def as_json(value: object) -> str:
+    """The filter `json`. Raises OverLimit."""
+    try:
+        return msgspec.json.encode(plain(value, max_size=MAX_TEXT)).decode()
+    except TooLarge as error:
+        raise OverLimit(str(error)) from None
+
+
+@string_filter
+def strip_html_of(text: str) -> str:
+    """What is outside of `<…>`, in one pass: the original's pattern takes quadratic time."""
+    kept: list[str] = []
+    position = 0
+    while (start := text.find("<", position)) >= 0 and (end := text.find(">", start)) >= 0:
+        kept.append(text[position:start])
+        position = end + 1
+    return "".join(kept) + text[position:]
+
+
+@sequence_filter
+def map_of(items: Sequence[object], key: object) -> list[object]:
+    """That part of each item, null where it has none: the original's null is no JSON."""
+    if not all(isinstance(item, Mapping) for item in items):
+        raise FilterError("map takes a list of objects", token=None)
+    return [_part(item, key) for item in items]
+
+
+@sequence_filter
+def compact_of(items: Sequence[object], key: object = None) -> list[object]:
+    """The items that are not null, or of which that part isn't: also where it is missing."""
+    return [item for item in items if (item if key is None else _part(item, key)) is not None]
+
+
+def _part(item: object, key: object) -> object:
+    return item.get(str(key)) if isinstance(item, Mapping) else None
+
+
+def uniq_of(value: object, key: object = None) -> list[object]:
+    """Each item once, by its JSON or by that of its `key`: the original compares every item with every other."""
+    items = list(value) if isinstance(value, (list, tuple, range)) else [value]
+    seen: dict[str, object] = {}
+    for item in items:
+        seen.setdefault(as_json(item.get(key) if key is not None and isinstance(item, dict) else item), item)
+    return list(seen.values())
