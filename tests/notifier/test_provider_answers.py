@@ -274,6 +274,15 @@ async def test_a_provider_that_is_not_there_has_certainly_not_got_it(type_: str)
     assert (result.kind, result.uncertain) == ("communication", False)
 
 
+@pytest.mark.parametrize("type_", [*PROVIDERS, "http"])
+async def test_a_base_address_inside_is_refused(type_: str) -> None:
+    """Whatever the channel: its calls go through the guard, and nothing arrives."""
+    async with receiver(answer(200)) as inside, OutboundClient() as guarded:
+        result = await channel(guarded, type_, inside.url).deliver(message())
+    assert isinstance(result, Never)
+    assert (result.kind, inside.received) == ("refused", [])
+
+
 @pytest.mark.parametrize("type_", PROVIDERS)
 async def test_a_gigabyte_is_not_read(type_: str) -> None:
     flood = Flood()
