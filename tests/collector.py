@@ -78,6 +78,15 @@ class Collector:
             names.append(at.name)
         return names
 
+    async def whole_chain(self, span: Seen) -> list[str]:
+        """`chain`, once every span of it has arrived: a cause may well end after what it has caused."""
+
+        def whole() -> list[str] | None:
+            names = self.chain(span)
+            return None if names[-1] == "?" else names
+
+        return await eventually(whole, message=f"the causes of {span.name} are missing: {self.chain(span)}")
+
 
 @asynccontextmanager
 async def collector() -> AsyncIterator[Collector]:
