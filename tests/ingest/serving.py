@@ -104,7 +104,8 @@ async def serving(
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),
     )
-    running_parts = [asyncio.create_task(part) for part in (public.directory.run(), public.listener.watch())]
+    parts = (public.directory.run(), public.listener.watch(), public.late_rows.run())
+    running_parts = [asyncio.create_task(part) for part in parts]
     try:
         async with (
             serve_connections(public.listener, "127.0.0.1", 0, shutdown_s=1) as port,

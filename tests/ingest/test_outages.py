@@ -162,6 +162,24 @@ async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: st
         assert len(await app.jobs()) == 19
 
 
+@pytest.mark.timeout(60)
+async def test_what_redis_alone_has_is_written_when_postgres_is_back(
+    redis_url: str, own_postgres: PostgresServer
+) -> None:
+    """Whether a worker has got to it or not: emptied after that, Redis takes nothing with it."""
+    async with serving(redis_url, own_postgres.dsn(), DEDUPED) as app:
+        own_postgres.kill()
+        sent = [await app.post("deduped", {"id": str(number)}) for number in range(30)]
+        assert {status for status, _ in sent} == {200}
+        await asyncio.to_thread(own_postgres.start)
+
+        async def written() -> bool:
+            found = await app.events.unfinished(0, 100) if app.database.problem is None else []
+            return {str(event.id) for event in found} == {receipt["eventId"] for _, receipt in sent}
+
+        await eventually(written, timeout=20)
+
+
 class NoJobs:
     """A queue that never answers."""
 

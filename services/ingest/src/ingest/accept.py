@@ -78,10 +78,22 @@ class _Waiting:
 
 
 class Acceptor:
-    """Accepts arrivals. A receipt means that the event survives the loss of any one store."""
+    """Accepts arrivals. A receipt means that the event survives the loss of any one store.
 
-    def __init__(self, events: EventStore, jobs: JobStore, *, limit: int = 500, timeout_s: float = 3.0) -> None:
+    `write_later` is given each event that Redis alone has, for the time when Postgres is back.
+    """
+
+    def __init__(
+        self,
+        events: EventStore,
+        jobs: JobStore,
+        *,
+        limit: int = 500,
+        timeout_s: float = 3.0,
+        write_later: Callable[[NewEvent], None] | None = None,
+    ) -> None:
         self._events = events
+        self._write_later = write_later
         self._jobs = jobs
         self._timeout_s = timeout_s
         # Kept: on Python 3.11 to ask for it is a system call, and here it would be one a request.
@@ -182,6 +194,8 @@ class Acceptor:
                 continue
             # A job under this id was there already: with Postgres away, that is how a duplicate shows.
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
+            if not waiting.recorded and not duplicate and self._write_later is not None:
+                self._write_later(waiting.arrival.event)
             _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, duplicate))
 
     async def _write_at_last(self, batch: Sequence[_Waiting], failure: Exception) -> None:

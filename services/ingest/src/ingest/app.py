@@ -57,7 +57,13 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         watch = QueueWatch(stores.redis, stats)
         private = build_private_app(health)
         routes.register(private, _api_context(settings, stores, public, watch, box))
-        parts = (public.directory.run(), public.listener.watch(), stores.probe(), _keep_publishing(stats, watch))
+        parts = (
+            public.directory.run(),
+            public.listener.watch(),
+            public.late_rows.run(),
+            stores.probe(),
+            _keep_publishing(stats, watch),
+        )
         background = [asyncio.create_task(part) for part in parts]
         try:
             async with (

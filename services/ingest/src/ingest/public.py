@@ -17,6 +17,7 @@ from ingest.answer import Answer
 from ingest.client_address import ClientAddress
 from ingest.directory import WebhookDirectory
 from ingest.guard import AddressGuard
+from ingest.late_rows import LateRows
 from ingest.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
 from ingest.rate_limit import RateLimiter
 from ingest.receive import BODY_TIMEOUT_S, Receiver
@@ -31,12 +32,13 @@ ENQUEUE_RETRY_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """The listener, and what runs behind it: `directory.run()` and `listener.watch()` are to be kept running,
-    `acceptor` drained."""
+    """The listener, and what runs behind it: `directory.run()`, `listener.watch()` and `late_rows.run()` are to be kept
+    running, `acceptor` drained."""
 
     listener: Listener
     directory: WebhookDirectory
     acceptor: Acceptor
+    late_rows: LateRows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ def build_public(
     """The public listener over these stores, within a running event loop."""
     directory = WebhookDirectory(WebhookRepository(database), reveal)
     producer = Producer(redis, retry_for_s=ENQUEUE_RETRY_S)
-    acceptor = Acceptor(EventRepository(database), producer)
+    late_rows = LateRows(EventRepository(database))
+    acceptor = Acceptor(EventRepository(database), producer, write_later=late_rows.add)
     limiter = RateLimiter(RedisWindows(redis))
     guard = AddressGuard(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
@@ -87,4 +90,4 @@ def build_public(
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
     )
-    return Public(listener, directory, acceptor)
+    return Public(listener, directory, acceptor, late_rows)
