@@ -98,9 +98,9 @@ CASES: dict[str, Case] = {
         quiet=[_latency(LAG, 'job="ingest",instance="a"', "0+100x200", "0+100x200")],
     ),
     "FilasMemoryHigh": Case(
-        firing=[{f"process_resident_memory_bytes{RUNNER}": "2e9x200"}],
+        firing=[{f"process_resident_memory_bytes{RUNNER}": "4.1e8x200"}],
         quiet=[
-            {f"process_resident_memory_bytes{RUNNER}": "9e8x200"},
+            {f"process_resident_memory_bytes{RUNNER}": "4e8x200"},
             {'process_resident_memory_bytes{job="prometheus"}': "2e9x200"},
         ],
     ),
