@@ -1,5 +1,6 @@
 """How many workers the figures of a queue ask for."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -104,6 +105,20 @@ FIGURES = st.builds(
 )
 
 
+def numbers(sentence: str) -> list[str]:
+    """The figures in it, with their units."""
+    return re.findall(r"\d+(?:\.\d+)?(?: s\b|%)?", sentence)
+
+
+def test_one_job_is_spoken_of_as_one() -> None:
+    """And more as more."""
+    lonely = replace(CALM, workers=0, busy=0)
+    [one] = advise(replace(lonely, waiting=1), BOUNDS).reasons
+    [two] = advise(replace(lonely, waiting=2), BOUNDS).reasons
+    assert (one.en, one.pt) == ("1 job waits and no worker runs.", "1 job espera e nenhum worker está ativo.")
+    assert (two.en, two.pt) == ("2 jobs wait and no worker runs.", "2 jobs esperam e nenhum worker está ativo.")
+
+
 @given(FIGURES, st.integers(0, 5), st.integers(0, 50), st.floats(0.1, 3600))
 def test_every_answer_lies_within_the_bounds_and_is_explained(
     figures: Figures, least: int, more: int, age: float
@@ -113,7 +128,10 @@ def test_every_answer_lies_within_the_bounds_and_is_explained(
     advice = advise(figures, bounds)
     assert bounds.least <= advice.replicas <= bounds.most
     assert advice.reasons
-    assert all(reason.en.endswith(".") and reason.pt.endswith(".") for reason in advice.reasons)
+    for reason in advice.reasons:
+        assert reason.en.endswith(".")
+        assert reason.pt.endswith(".")
+        assert sorted(numbers(reason.en)) == sorted(numbers(reason.pt)), "both languages give the same figures"
 
 
 @given(st.integers(1, 50), st.floats(0.0, 1.0))

@@ -155,10 +155,11 @@ _EMPTY = Reason("empty", "Nothing waits and no worker runs.", "Nada espera e nen
 
 
 def _nobody(figures: Figures) -> Reason:
+    one = figures.waiting == 1
     return Reason(
         "no-worker",
-        f"{figures.waiting} jobs wait and no worker runs.",
-        f"{figures.waiting} jobs esperam e nenhum worker está ativo.",
+        f"{figures.waiting} {'job waits' if one else 'jobs wait'} and no worker runs.",
+        f"{figures.waiting} {'job espera' if one else 'jobs esperam'} e nenhum worker está ativo.",
     )
 
 
@@ -166,9 +167,9 @@ def _late(figures: Figures, bounds: Bounds) -> Reason:
     age, target = f"{figures.oldest_age_s:.0f}", f"{bounds.target_age_s:g}"
     return Reason(
         "too-old",
-        f"The oldest of {figures.waiting} waiting jobs is {age} s old, more than the target of {target} s, and the"
+        f"The oldest waiting job (of {figures.waiting}) is {age} s old, more than the target of {target} s, and the"
         " slots are full.",
-        f"O mais antigo dos {figures.waiting} jobs em espera tem {age} s, mais que a meta de {target} s, e as vagas"
+        f"O job em espera mais antigo (de {figures.waiting}) tem {age} s, mais que a meta de {target} s, e as vagas"
         " estão ocupadas.",
     )
 

@@ -1,6 +1,11 @@
 """How many workers the queues ask for, through the API."""
 
 import asyncio
+from functools import reduce
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import yaml
 
 from filas import policies
 from filas.identity import new_id
@@ -76,6 +81,19 @@ async def test_bounds_may_be_given_with_the_question(api: Api) -> None:
     assert (entry["replicas"], entry["min"], entry["max"]) == (3, 3, 4)
     assert [reason["code"] for reason in entry["reasons"]] == ["no-worker", "at-least"]
     assert (await api.get("/scaling/notifier", params={"min": "0"})).data["replicas"] == 0
+
+
+async def test_keda_finds_the_number_where_it_looks(api: Api) -> None:
+    """The questions of deploy/kubernetes/components/keda-api, and the place in the answer that they name."""
+    path = Path(__file__).parents[3] / "deploy/kubernetes/components/keda-api/scaled-objects.yaml"
+    documents = [one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "ScaledObject"]
+    assert {one["metadata"]["name"] for one in documents} == WORKERS.keys()
+    for document in documents:
+        [trigger] = document["spec"]["triggers"]
+        url = urlsplit(trigger["metadata"]["url"])
+        answer = await api.get(url.path.removeprefix("/api"), params=dict(parse_qsl(url.query)))
+        found = reduce(lambda part, key: part[key], trigger["metadata"]["valueLocation"].split("."), answer.json)
+        assert found == document["spec"]["minReplicaCount"], answer.text
 
 
 async def test_what_can_t_be_answered_is_named(api: Api) -> None:
