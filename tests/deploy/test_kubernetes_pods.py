@@ -154,8 +154,10 @@ def test_a_process_gets_its_settings_and_no_others(overlay: str, name: str) -> N
 def test_a_secret_comes_from_the_secret_and_nothing_else_does(overlay: str, name: str) -> None:
     """By reference: no value of one stands in a ConfigMap or a Deployment."""
     manifests = rendered(overlay)
-    by_reference = {key for key, value in manifests.environment(name).items() if value is None}
-    assert by_reference == {key for key, variable in known(name).items() if variable.secret}
+    given = manifests.environment(name)
+    by_reference = {key for key, value in given.items() if value is None}
+    assert by_reference == {key for key, variable in known(name).items() if variable.secret and key in given}
+    assert {"DATABASE_URL", "REDIS_PASSWORD"} <= by_reference
     for variable in manifests.container(name)["env"]:
         if "valueFrom" in variable:
             [reference] = variable["valueFrom"].values()
