@@ -1,0 +1,199 @@
+"""Work that brings the four processes to set their metrics: what goes well, what is refused and what breaks."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from aiohttp import web
+
+from filas_local.servers import RedisServer
+from tests.e2e.pipeline import Pipeline, Receiver, free_port
+from tests.ingest.test_meta import DELIVERED, whatsapp
+from tests.shared.metrics_reference import PROCESSES
+from tests.waiting import eventually
+
+NOT_PROVOKED = {
+    # A worker of each kind would have to die with a job in hand, and Redis to lose a job of each table.
+    "filas_leases_lost_total": {"ingest-worker", "notifier"},
+    "filas_relayed_total": {"ingest-worker", "notifier"},
+    "filas_notifications_interrupted_total": {"notifier"},
+    # Two workers would have to hold one execution.
+    "filas_fences_lost_total": {"flow-runner"},
+    # Nothing that is well-formed can fail there for good.
+    "filas_dead_letters_total": {"ingest-worker"},
+    # No traces are written here.
+    "filas_spans_dropped_total": set(PROCESSES),
+}
+"""What this work does not bring about."""
+
+SECRET = "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLWNybQ=="
+BEARER = {"Authorization": "Bearer let-me-in"}
+SLOW_S = 3.0
+PAUSE_MS = 2500
+
+
+class Outside(Receiver):
+    """A CRM, WhatsApp and a contact's phone. `/slow` takes its time, `/broken` always fails."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.called = asyncio.Event()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.note(request, await request.read())
+        if request.path == "/slow":
+            self.called.set()
+            await asyncio.sleep(SLOW_S)
+        document = {"ok": True, "messages": [{"id": DELIVERED["id"]}]}
+        return web.json_response(document, status=500 if request.path == "/broken" else 200)
+
+
+def flow(*nodes: dict[str, Any]) -> dict[str, Any]:
+    """A flow that begins with a webhook and visits the nodes one after the other."""
+    line = [{"id": "start", "type": "webhook", "data": {"mode": "trigger"}}, *nodes]
+    edges = [{"id": f"e-{one['id']}", "source": one["id"], "target": other["id"]} for one, other in pairwise(line)]
+    return {"schemaVersion": 1, "name": "Watched", "nodes": line, "edges": edges}
+
+
+def calling(identifier: str, url: str, says: str = "oi") -> dict[str, Any]:
+    """A node that posts to an address."""
+    return {"id": identifier, "type": "api", "data": {"method": "POST", "url": url, "body": {"says": says}}}
+
+
+class Provoking:
+    """The flows, webhooks and channels, and what is done with them."""
+
+    def __init__(self, pipeline: Pipeline, outside: Outside, redis: RedisServer, database: int) -> None:
+        self._pipeline, self._outside = pipeline, outside
+        self._redis, self._database = redis, database
+        self._silent: asyncio.StreamWriter | None = None
+
+    async def everything(self) -> None:
+        """All of it. What counts from the start of a process comes after that process was killed."""
+        await self._install()
+        await self._lose_a_worker()
+        await self._use_and_misuse()
+        await self._lose_redis()
+        await self._answer_what_waits()
+
+    async def _install(self) -> None:
+        put, outside = self._put, self._outside.url
+        await put("channels/phone", {"type": "http", "url": f"{outside}/messages", "secret": SECRET})
+        await put("channels/gone", {"type": "http", "url": f"http://127.0.0.1:{free_port()}/", "secret": SECRET})
+        await put("flows/slow", flow(calling("slow", f"{outside}/slow")))
+        await put("flows/broken", flow(calling("broken", f"{outside}/broken")))
+        await put("flows/lost", flow({"id": "say", "type": "message", "data": {"text": "oi", "channel": "gone"}}))
+        waiting = flow(
+            {"id": "pause", "type": "delay", "data": {"ms": PAUSE_MS}},
+            {"id": "say", "type": "message", "data": {"text": "Olá!"}},
+            calling("tell", f"{outside}/waiting", "{{ execution.resumeUrls.wait }}"),
+            {"id": "wait", "type": "webhook", "data": {"mode": "wait"}},
+        )
+        await put("flows/waiting", waiting)
+        await put(
+            "channels/whatsapp", {"type": "whatsapp", "phoneNumberId": "1", "accessToken": "x", "baseUrl": outside}
+        )
+        greeting = {"id": "say", "type": "message", "data": {"text": "oi", "channel": "whatsapp"}}
+        await put("flows/greeting", flow(greeting))
+        for name in ("slow", "broken", "lost", "waiting", "greeting"):
+            conversation = {"channel": "phone", "contact": "{{ body.from }}"}
+            body = {"flowId": name, "auth": {"type": "bearer", "secrets": ["let-me-in"]}, "conversation": conversation}
+            await put(f"webhooks/{name}", body | {"dedupe": {"path": "from"}})
+        # Its secret is a variable that ingest doesn't have.
+        await put(
+            "webhooks/unusable", {"flowId": "broken", "auth": {"type": "bearer", "secrets": ["env:NOBODY_HAS_IT"]}}
+        )
+        await put("webhooks/meta", {"flowId": "broken", "auth": {"type": "meta", "secrets": ["app-secret"]}})
+
+    async def _put(self, route: str, body: dict[str, Any]) -> None:
+        await self._pipeline.api("PUT", f"/api/{route}", body)
+
+    async def _post(self, name: str, contact: str, headers: dict[str, str] | None = None) -> int:
+        status, _ = await self._pipeline.webhook(name, json.dumps({"from": contact}).encode(), headers or BEARER)
+        return status
+
+    async def _lose_a_worker(self) -> None:
+        """It dies in the middle of a call; its job is another's, and a schedule's tick has passed meanwhile."""
+        assert await self._post("slow", "a") == 200
+        await asyncio.wait_for(self._outside.called.wait(), 30)
+        soon = datetime.now(UTC) + timedelta(seconds=1)
+        tick = {"flowId": "broken", "at": [soon.isoformat()], "misfire": "run-once", "misfireGraceMs": 1000}
+        self._pipeline.kill("flow-runner")
+        await self._put("schedules/missed", tick)
+        await asyncio.sleep((soon - datetime.now(UTC)).total_seconds() + 2)  # until the tick is late enough
+        self._pipeline.start("flow-runner")
+        await self._pipeline.until_ready("flow-runner")
+
+        async def done() -> bool:
+            return bool(await self._pipeline.executions(flowId="slow", status="succeeded"))
+
+        await eventually(done, timeout=60)
+
+    async def _use_and_misuse(self) -> None:
+        """Every webhook, some of them wrongly; a connection that says nothing is left to be closed."""
+        _, self._silent = await asyncio.open_connection("127.0.0.1", self._pipeline.port)
+        assert await self._post("waiting", "b") == 200
+        assert await self._post("waiting", "b") == 200  # a duplicate
+        assert await self._post("waiting", "c", {"Authorization": "Bearer wrong"}) == 401
+        wrong = {"Authorization": "Bearer wrong"}
+        url = f"http://127.0.0.1:{self._pipeline.admin_ports['ingest']}/api/flows/slow"
+        async with self._pipeline.session.get(url, headers=wrong) as answer:
+            assert answer.status == 401
+        assert await self._post("unusable", "c") == 503
+        assert await self._post("broken", "d") == 200
+        for number in range(8):
+            assert await self._post("lost", f"e{number}") == 200
+        assert await self._post("greeting", "5599") == 200
+        await eventually(partial(self._has_notification, "sent"), timeout=30)
+        raw = json.dumps(whatsapp(statuses=[DELIVERED])).encode()
+        signature = "sha256=" + hmac.new(b"app-secret", raw, hashlib.sha256).hexdigest()
+        status, _ = await self._pipeline.webhook("meta", raw, {"X-Hub-Signature-256": signature})
+        assert status == 200
+        await eventually(partial(self._has_notification, "delivered"), timeout=30)
+
+    async def _has_notification(self, status: str) -> bool:
+        """Whether the message over WhatsApp has come so far."""
+        rows = await self._pipeline.api("GET", f"/api/notifications?channelId=whatsapp&status={status}")
+        return bool(rows)
+
+    async def _lose_redis(self) -> None:
+        """It is emptied while an execution is queued, so that the relay puts its job back."""
+        broken = len(await self._pipeline.executions(flowId="broken"))
+        await self._pipeline.api("POST", "/api/queue/flow/pause")
+        assert await self._post("broken", "f") == 200
+
+        async def queued() -> bool:
+            stats = await self._pipeline.api("GET", "/api/queue/stats")
+            return int(stats["queues"]["flow"]["waiting"]) > 0
+
+        await eventually(queued, timeout=30)
+        await asyncio.to_thread(self._redis.execute, "FLUSHDB", database=self._database)
+        await self._pipeline.api("POST", "/api/queue/flow/resume")
+
+        async def ended() -> bool:
+            return len(await self._pipeline.executions(flowId="broken", status="failed")) > broken
+
+        await eventually(ended, timeout=60)
+
+    async def _answer_what_waits(self) -> None:
+        """The flow's own address is called once it was told; then nothing is left to do."""
+        calls = await eventually(lambda: self._outside.at("/waiting"), timeout=60)
+        token = json.loads(calls[0][1])["says"].rsplit("/", 1)[1]
+        url = f"http://127.0.0.1:{self._pipeline.port}/resume/{token}"
+        async with self._pipeline.session.post(url, json={"ok": True}) as answer:
+            assert answer.status == 200
+
+        async def ended() -> bool:
+            return bool(await self._pipeline.executions(flowId="waiting", status="succeeded"))
+
+        await eventually(ended, timeout=60)
+
+        async def given_up() -> bool:
+            return bool(await self._pipeline.api("GET", "/api/notifications?channelId=gone&status=failed"))
+
+        await eventually(given_up, timeout=60)
