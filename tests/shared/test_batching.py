@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from filas.batching import MicroBatcher
+from filas.batching import Batches, MicroBatcher
 
 
 async def test_callers_that_arrive_during_a_batch_share_the_next_one() -> None:
@@ -106,3 +106,17 @@ async def test_a_cancelled_caller_is_left_out_of_a_batch_that_has_not_begun() ->
     assert await stays == 3
     await batcher.drain()
     assert batches == [[1], [3]]
+
+
+async def test_a_call_has_few_large_items_and_many_small_ones() -> None:
+    """At most so many bytes a call, but one item at least, in the order in which they were put."""
+    calls: list[list[int]] = []
+
+    async def work(sizes: Sequence[int]) -> None:
+        calls.append(list(sizes))
+
+    batches: Batches[int] = Batches(work, limit=4, size_of=lambda size: size, max_bytes=10)
+    for size in (4, 6, 1, 30, 5, 1, 1, 1, 1, 1):
+        batches.put(size)
+    await batches.drain()
+    assert calls == [[4, 6], [1], [30], [5, 1, 1, 1], [1, 1]]

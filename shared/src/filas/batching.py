@@ -13,14 +13,23 @@ class Batches(Generic[Item]):
     """Hands on what is put, many items a call: what has come while the last call ran goes into the next one.
 
     `work(items)` says nothing and may not raise: whoever waits for an item is told by it. At most `parallel`
-    calls of at most `limit` items are under way at a time; nothing ever waits for a batch to fill up.
+    calls of at most `limit` items are under way at a time; nothing ever waits for a batch to fill up. With `size_of`
+    (bytes of an item) a call has at most `max_bytes` of them, but one item at least.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Awaitable[None]], *, limit: int = 500, parallel: int = 1
+        self,
+        work: Callable[[Sequence[Item]], Awaitable[None]],
+        *,
+        limit: int = 500,
+        parallel: int = 1,
+        size_of: Callable[[Item], int] | None = None,
+        max_bytes: int = 4 * 2**20,
     ) -> None:
         self._work = work
         self._limit = limit
+        self._size_of = size_of
+        self._max_bytes = max_bytes
         self._parallel = parallel
         self._pending: list[Item] = []
         self._running: set[asyncio.Task[None]] = set()
@@ -42,12 +51,24 @@ class Batches(Generic[Item]):
             # One turn of the event loop: the items that are ready now share the first batch.
             await asyncio.sleep(0)
             while self._pending:
-                batch, self._pending = self._pending[: self._limit], self._pending[self._limit :]
+                many = self._next()
+                batch, self._pending = self._pending[:many], self._pending[many:]
                 await self._work(batch)
         finally:
             # In the same turn in which nothing was pending: an item added later must find that nobody runs.
             if task := asyncio.current_task():
                 self._running.discard(task)
+
+    def _next(self) -> int:
+        """How many items the next call takes."""
+        if self._size_of is None:
+            return self._limit
+        left = self._max_bytes
+        for number, item in enumerate(self._pending[: self._limit]):
+            left -= self._size_of(item)
+            if left < 0:
+                return max(number, 1)
+        return self._limit
 
 
 class MicroBatcher(Generic[Item, Answer]):

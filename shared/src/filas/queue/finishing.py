@@ -120,6 +120,8 @@ class Finisher:
                 batch = self._pending[:MAX_BATCH]
                 del self._pending[:MAX_BATCH]
                 await self._write(batch)
+                # Nothing may end for an hour, and a batch holds its jobs' payloads.
+                del batch
             self._written.set()
 
     async def drain(self) -> None:

@@ -114,10 +114,10 @@ class Keeper:
         for run in tuple(self._slots.runs):
             if all(job.token_gone for job in run.jobs):
                 run.cancel("lease")
-        ready = self._slots.ready
-        if any(job.token_gone for job in ready):
+        if any(job.token_gone for job in self._slots.ready):
             jobs = self._slots.take_back()
-            ready.extend(job for job in jobs if not job.token_gone)
+            if kept := [job for job in jobs if not job.token_gone]:
+                self._slots.put(kept)
             for job in jobs:
                 if job.token_gone:
                     self._finisher.forget(job)

@@ -18,6 +18,12 @@ _AHEAD_S: Final = 0.02
 
 _MAX_AHEAD: Final = 500
 _MAX_CLAIM: Final = 500
+_MAX_BYTES: Final = 16 * 2**20
+"""Payloads that are held before they run, and what a claim is to bring: decoded they take several times as much."""
+
+_BATCH_BYTES: Final = 4 * 2**20
+"""A call of a batch function gets no more payload than this, but one job at least."""
+
 _BREATH: Final = 32
 """After so many jobs that never waited, a slot lets the rest of the process have its turn."""
 
@@ -53,14 +59,18 @@ class Slots:
         self._waking = False
         # A job's time in its slot, smoothed. Slow until it is known, so that nothing is claimed ahead.
         self._job_s = 0.1
+        # The size of a job: that of the last claim's, or smoothed where that was smaller. Large until it is known.
+        self._job_bytes = 256.0 * 2**10
+        self._ready_bytes = 0
 
     def wanted(self) -> int:
         """How many jobs to claim now."""
         free = (self._concurrency - len(self.runs)) * self._batch_limit
         ahead = min(_MAX_AHEAD, int(self._concurrency * _AHEAD_S / max(self._job_s, 1e-6)))
-        if ahead and len(self.ready) > ahead // 2:
+        if (ahead and len(self.ready) > ahead // 2) or self._ready_bytes >= _MAX_BYTES:
             return 0
-        return min(max(free, 0) + ahead - len(self.ready), _MAX_CLAIM)
+        wanted = min(max(free, 0) + ahead - len(self.ready), _MAX_CLAIM)
+        return min(wanted, max(1, int((_MAX_BYTES - self._ready_bytes) / self._job_bytes)))
 
     def put(self, jobs: list[HeldJob]) -> None:
         """Run `jobs` as slots get free; once `closing` they go back."""
@@ -68,6 +78,9 @@ class Slots:
             for job in jobs:
                 self._finisher.give_back(job)
             return
+        size = sum(map(_size, jobs))
+        self._ready_bytes += size
+        self._job_bytes = max(size / len(jobs), 0.9 * self._job_bytes + 0.1 * size / len(jobs), 1.0)
         self.ready.extend(jobs)
         if not self._waking:
             self._wake_one()
@@ -76,6 +89,7 @@ class Slots:
         """Everything that has not begun."""
         jobs = list(self.ready)
         self.ready.clear()
+        self._ready_bytes = 0
         return jobs
 
     async def close(self) -> None:
@@ -125,6 +139,8 @@ class Slots:
             if len(self.ready) * 2 <= _MAX_AHEAD:
                 self.room.set()
             jobs_in_a_row += len(jobs)
+            # An idle slot is not to keep what its last jobs held.
+            del jobs
             if jobs_in_a_row >= _BREATH:
                 jobs_in_a_row = 0
                 await asyncio.sleep(0)
@@ -133,11 +149,13 @@ class Slots:
         ready = self.ready
         first = ready.popleft()
         function = first.function
-        if not function.batch:
-            return [first]
-        jobs = [first]
-        while ready and len(jobs) < function.batch_limit and ready[0].function is function:
+        jobs, size = [first], _size(first)
+        while function.batch and ready and len(jobs) < function.batch_limit and ready[0].function is function:
+            if size + _size(ready[0]) > _BATCH_BYTES:
+                break
+            size += _size(ready[0])
             jobs.append(ready.popleft())
+        self._ready_bytes -= size
         return jobs
 
     async def _call(self, task: "asyncio.Task[Any]", jobs: list[HeldJob]) -> None:
@@ -198,3 +216,7 @@ class Slots:
                 self.on_store_trouble(outcome)
             decision = decide(outcome, job.context.attempt, job.context.max_tries, self._policy)
             self._finisher.fail(job, outcome, decision, run.started)
+
+
+def _size(job: HeldJob) -> int:
+    return len(job.payload) if job.payload is not None else 0

@@ -1,0 +1,89 @@
+"""Large jobs: a worker holds no more of them than it has memory for, whatever their number."""
+
+import asyncio
+import gc
+from typing import Any
+
+from filas.jobs import NotificationJob
+from filas.queue.functions import JobContext
+from filas.queue.held import HeldJob
+from filas.queue.producer import Producer
+from filas.queue.stats import QueueStats
+from tests.shared.queue.conftest import StartWorker
+from tests.shared.queue.jobs import QUICK, function, job
+from tests.waiting import eventually
+
+MIB = 2**20
+Batch = list[tuple[JobContext, NotificationJob]]
+
+
+def alive() -> int:
+    """How many claimed jobs this process holds."""
+    return sum(isinstance(one, HeldJob) for one in gc.get_objects())
+
+
+async def test_a_batch_of_large_jobs_is_small(producer: Producer, start_worker: StartWorker) -> None:
+    """At most 4 MiB a call; a job that is larger is a call of its own."""
+    calls: list[list[int]] = []
+
+    async def handler(batch: Batch) -> list[Any]:
+        calls.append([len(message.channel_id) for _, message in batch])
+        return ["fine"] * len(batch)
+
+    sizes = [MIB, MIB, MIB, 5 * MIB, MIB, *[1000] * 40]
+    await producer.enqueue_many([job(text="x" * size) for size in sizes])
+    start_worker([function(handler, batch=True, batch_limit=50)], concurrency=1)
+    await eventually(lambda: sum(map(len, calls)) == len(sizes))
+    assert [size for call in calls for size in call] == sizes
+    assert all(sum(call) <= 4 * MIB for call in calls if len(call) > 1)
+    assert [5 * MIB] in calls
+    assert len(calls) <= 6, "small jobs still share their calls"
+
+
+async def test_large_jobs_are_left_to_others_until_there_is_room(
+    producer: Producer, start_worker: StartWorker, stats: QueueStats
+) -> None:
+    """What is claimed and doesn't run yet is bounded, though there are slots for more; all of it is done in the end."""
+    go_on, seen = asyncio.Event(), 0
+
+    async def handler(batch: Batch) -> list[Any]:
+        nonlocal seen
+        await go_on.wait()
+        seen += len(batch)
+        return ["fine"] * len(batch)
+
+    await producer.enqueue_many([job(text="x" * MIB) for _ in range(150)])
+    start_worker([function(handler, batch=True, batch_limit=75)], concurrency=2)
+
+    async def claimed() -> int:
+        return (await stats.snapshot(QUICK)).active
+
+    first = await eventually(claimed)
+    # Of what size jobs are is known from the first claim on, which takes them for 256 KiB.
+    assert first <= 64
+    go_on.set()
+    most = 0
+
+    async def done() -> bool:
+        nonlocal most
+        if 64 < seen < 150:
+            most = max(most, await claimed())
+        return seen == 150
+
+    await eventually(done, timeout=30)
+    assert most <= 16 + 2 * 4 + 1
+
+
+async def test_an_idle_worker_keeps_nothing_of_its_last_jobs(producer: Producer, start_worker: StartWorker) -> None:
+    """Its memory is free for others."""
+    seen = 0
+
+    async def handler(batch: Batch) -> list[Any]:
+        nonlocal seen
+        seen += len(batch)
+        return ["fine"] * len(batch)
+
+    start_worker([function(handler, batch=True, batch_limit=10)], concurrency=2)
+    await producer.enqueue_many([job(text="x" * MIB) for _ in range(10)])
+    await eventually(lambda: seen == 10)
+    await eventually(lambda: alive() == 0, message="claimed jobs are still held")
