@@ -92,6 +92,10 @@ PIPELINE = Dashboard(
             "Event loop lag", "By how much the event loop is late in the worst of a hundred tries, by instance.", "s",
             {"instance:filas_event_loop_lag_seconds:p99_5m": "{{job}} {{instance}}"},
         ),
+        Panel(
+            "Spans dropped", "Spans that no collector has got, a second, by reason; none where tracing is off.", "ops",
+            {rate("filas_spans_dropped_total", "job, reason"): "{{job}}: {{reason}}"},
+        ),
     ],
 )  # fmt: skip
 
