@@ -10,11 +10,14 @@ from aiohttp import web
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
+from filas.policies import NOTIFICATIONS
+from filas.queue.connection import connect_url
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_conversations import ECHO
 from tests.ingest.test_meta import text_message, whatsapp
 from tests.ingest.verify.test_signatures import meta_signature
 from tests.notifier.receiver import receiver
+from tests.notifier.rows import opened
 from tests.waiting import eventually
 
 
@@ -103,3 +106,44 @@ async def test_a_providers_reports_move_the_notification_and_never_backwards(
         # What came late has moved nothing backwards.
         for provider_id, final in {"wamid.1": "read", "wamid.2": "failed", "SM1": "delivered", "SM2": "failed"}.items():
             await until(pipeline, provider_id, final)
+        async with opened(postgres_dsn) as database:
+            assert await database.fetchval("select count(*) from delivery_statuses") == 0
+
+
+async def test_a_status_outlives_redis(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """Its event is processed, the notifier is away, and Redis is emptied: the notifier's relay brings it back, once."""
+
+    async def take(_request: web.Request) -> web.StreamResponse:
+        return web.json_response({"messages": [{"id": "wamid.1"}]})
+
+    redis = connect_url(redis_url)
+    async with (
+        receiver(take) as provider,
+        opened(postgres_dsn) as database,
+        Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline,
+    ):
+        await set_up(pipeline, provider.url)
+        await post_meta(pipeline, whatsapp(text_message("5511", "oi", "in1")))
+        await until(pipeline, "wamid.1", "sent")
+        pipeline.kill("notifier")
+        delivered = {"id": "wamid.1", "status": "delivered", "timestamp": "1790000000", "recipient_id": "5511"}
+        for _ in range(2):
+            await post_meta(pipeline, whatsapp(statuses=[delivered]))
+
+        async def queued() -> bool:
+            return bool(await redis.command("ZCARD", NOTIFICATIONS.name))
+
+        await eventually(queued)
+        await redis.command("FLUSHDB")
+        assert await database.fetchval("select count(*) from delivery_statuses") == 1
+        await database.fetch("update delivery_statuses set created_at = created_at - interval '1 minute'")
+        pipeline.start("notifier")
+        await until(pipeline, "wamid.1", "delivered")
+        assert await database.fetchval("select count(*) from delivery_statuses") == 0
+
+        def tellings() -> int:
+            return pipeline.log("notifier").count("delivery_status.told")
+
+        await eventually(tellings)
+        assert tellings() == 1
+    await redis.close()

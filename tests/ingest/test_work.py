@@ -29,6 +29,7 @@ from ingest.work import EventRelaySource
 from ingest.worker_app import build_worker
 from tests.ingest.serving import DEDUPED, Serving, serving, webhook
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
+from tests.ingest.test_process import meta
 from tests.ingest.test_receive import META, signed
 from tests.waiting import eventually
 
@@ -112,6 +113,21 @@ async def test_a_status_is_ignored(redis_url: str, postgres_dsn: str) -> None:
         _, receipt = await app.post("whatsapp", *signed(whatsapp(statuses=[DELIVERED])))
         await until_done(app, receipt["eventId"], "ignored")
         assert await executions(app.database) == []
+
+
+async def test_a_status_of_an_event_without_a_row_is_kept_with_it(redis_url: str, postgres_dsn: str) -> None:
+    """It was accepted while Postgres was away: the worker writes the event and its statuses, and puts their jobs."""
+    async with published(redis_url, postgres_dsn, META) as app, working(app):
+        job = meta(whatsapp(statuses=[DELIVERED]), recorded=False)
+        await Producer(app.redis).add_webhook_job(job)
+        await until_done(app, str(job.event_id), "ignored")
+        (row,) = await app.database.fetch("select job_id, message from delivery_statuses")
+        assert json.loads(row["message"])["providerId"] == DELIVERED["id"]
+
+        async def put() -> bool:
+            return bool(await app.redis.command("EXISTS", f"arq:job:{row['job_id']}"))
+
+        await eventually(put)
 
 
 async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_dsn: str) -> None:

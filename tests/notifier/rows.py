@@ -1,11 +1,15 @@
-"""Rows as flow-runner leaves them for the notifier, and a database to keep them in."""
+"""Rows as flow-runner and ingest leave them for the notifier, and a database to keep them in."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID
 
+import msgspec
+
 from filas import identity
 from filas.identity import new_id
+from filas.jobs import DeliveryStatusJob, delivery_status_job_key
+from filas.policies import NOTIFICATIONS
 from filas.repository.database import Database
 
 ADD = """
@@ -37,3 +41,10 @@ async def add_notification(
         ADD, notification_id, execution_id, channel_id, recipient, text, f"{execution_id}:5", due_s_ago
     )
     return notification_id
+
+
+async def add_delivery_status(database: Database, job: DeliveryStatusJob) -> None:
+    """A status that is to be told by `job`."""
+    job_id = NOTIFICATIONS.job_id(delivery_status_job_key(job))
+    message = msgspec.json.encode(job).decode()
+    await database.fetch("insert into delivery_statuses (job_id, message) values ($1, $2::json)", job_id, message)

@@ -1,18 +1,22 @@
 """The notifier while its stores fail: nothing is lost, and no try is spent on a fault of ours."""
 
 import asyncio
+import time
 from pathlib import Path
 
 from aiohttp import web
 
+from filas.jobs import DeliveryStatusJob
 from filas.policies import NOTIFICATIONS
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations
+from filas.queue.producer import Producer
 from filas.repository.pauses import PauseRepository
 from filas_local.servers import PostgresServer, RedisServer
+from notifier.jobs import STATUS_WAIT_S
 from tests.notifier.process import stage
 from tests.notifier.receiver import answer, receiver
-from tests.notifier.rows import add_notification
+from tests.notifier.rows import add_delivery_status, add_notification
 from tests.waiting import eventually
 
 
@@ -69,6 +73,34 @@ async def test_redis_is_emptied_while_jobs_wait(own_redis: RedisServer, postgres
             await world.until(notification_id, "delivered", 45)
         assert len(outside.received) == 20
         assert len(set(outside.keys())) == 20
+
+
+async def test_redis_is_emptied_while_a_status_waits_for_its_message(
+    own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """The provider was quicker than its own answer: the relay brings the status back, and it is told."""
+    url = f"{own_redis.url}/0"
+    redis = connect_url(url)
+    word = DeliveryStatusJob(channel_id="wa", provider_id="wamid.1", status="delivered", timestamp=1)
+    async with stage(url, postgres_dsn, tmp_path) as world:
+        await add_delivery_status(world.database, word)
+        put = await Producer(redis).add_delivery_status_job(word)
+
+        async def is_retried() -> bool:
+            # While it runs, its score is the end of its lease, which is renewed before it is as near as a retry.
+            due = float(await redis.command("ZSCORE", NOTIFICATIONS.name, put.job_id) or 0) / 1000 - time.time()
+            return "job.retry_scheduled" in world.notifier.log and 0.3 < due <= 4 * STATUS_WAIT_S
+
+        await eventually(is_retried)
+        own_redis.execute("FLUSHALL")
+        notification_id = await add_notification(world.database, "wa")
+        await world.database.fetch(
+            "update notifications set status = 'sent', provider_id = 'wamid.1', ended_at = now() where id = $1",
+            notification_id,
+        )
+        await world.until(notification_id, "delivered", 30)
+        assert await world.database.fetchval("select count(*) from delivery_statuses") == 0
+    await redis.close()
 
 
 async def test_redis_is_emptied_while_a_destination_is_paused(

@@ -31,7 +31,7 @@ async def test_old_events_go_unless_their_job_is_not_done(database: Database) ->
     open_ids = {old[0].id, old[12].id, old[24].id}
     await rows.finish_many([one.id for one in [*old, *fresh] if one.id not in open_ids], "processed")
     counts = await Retention(database, chunk_rows=4).purge(NOW, Ages())
-    assert counts == {"events": 22, "executions": 0, "notifications": 0, "dead_letters": 0}
+    assert counts == {"events": 22, "executions": 0, "notifications": 0, "delivery_statuses": 0, "dead_letters": 0}
     left = {row["id"] for row in await database.fetch("select id from events")}
     assert left == open_ids | {one.id for one in fresh}
 

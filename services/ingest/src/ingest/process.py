@@ -1,11 +1,12 @@
 """From accepted events to executions: the work behind the queue `webhook-processing`.
 
-A batch is one transaction: the missing event rows, the executions, the events' new status. All ids derive
-from the event, so that a batch that is run again finds what it has written and changes nothing.
+A batch is one transaction: the missing event rows, the executions, the events' new status and the delivery statuses
+that they bring. All ids derive from the event, so that a batch that is run again finds what it has written and changes
+nothing.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,7 +25,7 @@ from filas.jobs import (
     flow_job_key,
 )
 from filas.logs import get_logger
-from filas.models import ConversationRule, DueExecution, EventReceipt, NewEvent, NewExecution
+from filas.models import ConversationRule, DueExecution, EventReceipt, NewDeliveryStatus, NewEvent, NewExecution
 from filas.policies import FLOWS, NOTIFICATIONS
 from filas.queue.producer import NewJob
 from ingest import content
@@ -48,7 +49,7 @@ class ExecutionStore(Protocol):
     """Where executions are started."""
 
     async def start_many(
-        self, events: list[tuple[UUID, list[NewExecution]]]
+        self, events: list[tuple[UUID, list[NewExecution]]], statuses: Mapping[UUID, Sequence[NewDeliveryStatus]]
     ) -> list[list[DueExecution] | PermanentError]:
         """One answer an event, in order. Raises StoreUnavailable."""
 
@@ -73,22 +74,30 @@ class Processor:
         outcomes: dict[int, Outcome] = {}
         await self._record(jobs, outcomes)
         starts: list[tuple[int, UUID, list[NewExecution]]] = []
+        told: dict[UUID, list[NewJob]] = {}
         for index, job in enumerate(jobs):
             if index in outcomes:
                 continue
             try:
-                starts.append((index, job.event_id, executions_of(job)))
+                executions, statuses = executions_of(job), status_jobs(job)
             except Exception as error:  # this job's, not its neighbours'
                 outcomes[index] = error
+                continue
+            starts.append((index, job.event_id, executions))
+            if statuses:
+                told[job.event_id] = statuses
         new_jobs: list[NewJob] = []
         if starts:
-            answers = await self._executions.start_many([(event, executions) for _, event, executions in starts])
+            answers = await self._executions.start_many(
+                [(event, executions) for _, event, executions in starts],
+                {event: [status_row(job) for job in jobs_of] for event, jobs_of in told.items()},
+            )
             for (index, event, _), answer in zip(starts, answers, strict=True):
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
                 new_jobs += [flow_job(due, jobs[index].traceparent) for due in answer]
-                new_jobs += status_jobs(jobs[index])
+                new_jobs += told.get(event, ())
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
         if new_jobs:
             await self._jobs.enqueue_many(new_jobs)
@@ -189,6 +198,11 @@ def status_jobs(job: WebhookJob) -> list[NewJob]:
         key = delivery_status_job_key(message)
         made.append(NewJob(policy=NOTIFICATIONS, key=key, message=message, function=UPDATE_DELIVERY_STATUS))
     return made
+
+
+def status_row(job: NewJob) -> NewDeliveryStatus:
+    """What is kept of a status until its job is done, so that it outlives Redis."""
+    return NewDeliveryStatus(job_id=job.job_id, message=msgspec.json.encode(job.message).decode())
 
 
 def missing_event(job: WebhookJob) -> NewEvent:

@@ -20,6 +20,7 @@ from filas.queue.worker import Worker
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.secrets import SecretBox
@@ -32,7 +33,13 @@ from notifier.channels.registry import CHANNEL_TYPES
 from notifier.deliver import Delivery
 from notifier.directory import ChannelDirectory
 from notifier.gate import Gate
-from notifier.jobs import NotificationRelay, cancel_notification, deliver_notification, update_delivery_status
+from notifier.jobs import (
+    DeliveryStatusRelay,
+    NotificationRelay,
+    cancel_notification,
+    deliver_notification,
+    update_delivery_status,
+)
 from notifier.share import FairShare
 
 DESTINATIONS_SHOWN_S = 5.0
@@ -40,7 +47,7 @@ DESTINATIONS_SHOWN_S = 5.0
 
 
 class Notifier:
-    """The worker and the relay over stores that somebody else opens and closes."""
+    """The worker and its relays over stores that somebody else opens and closes."""
 
     def __init__(
         self,
@@ -65,7 +72,8 @@ class Notifier:
         gate = Gate(self._destinations, FairShare(settings.notifier_concurrency))
         store = BatchedStore(notifications)
         delivery = Delivery(store, self._channels, gate)
-        self._relay = Relay(redis, Producer(redis), NotificationRelay(notifications))
+        sources = (NotificationRelay(notifications), DeliveryStatusRelay(DeliveryStatusRepository(database)))
+        self._relays = [Relay(redis, Producer(redis), source) for source in sources]
         self._worker = Worker(
             redis,
             NOTIFICATIONS,
@@ -78,13 +86,14 @@ class Notifier:
             dead_letters=DeadLetterRepository(database).insert_many,
             pauses=PauseRepository(database),
             store_problem=lambda: database.problem,
-            on_data_lost=self._relay.data_lost,
+            on_data_lost=self._data_lost,
         )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop`, then finish what is under way. A part that fails ends the process."""
         async with asyncio.TaskGroup() as group:
-            background = [group.create_task(self._relay.run()), group.create_task(self._show_destinations())]
+            background = [group.create_task(relay.run()) for relay in self._relays]
+            background.append(group.create_task(self._show_destinations()))
             worker = group.create_task(self._worker.run())
             stopping = group.create_task(stop.wait())
             await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -93,6 +102,10 @@ class Notifier:
             await worker
             for task in (*background, stopping):
                 task.cancel()
+
+    def _data_lost(self) -> None:
+        for relay in self._relays:
+            relay.data_lost()
 
     async def _show_destinations(self) -> None:
         """Keep the metric of the destinations' states; while a store is away, it stays as it was."""

@@ -13,6 +13,7 @@ from filas.jobs import (
     CancelNotificationJob,
     DeliveryStatusJob,
     NotificationJob,
+    delivery_status_job_key,
     notification_job_key,
 )
 from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
@@ -66,7 +67,7 @@ def update_delivery_status(store: StatusStore) -> JobFunction:
     """
 
     async def handle(context: JobContext, job: DeliveryStatusJob) -> str:
-        outcome = await store.tell(_update(job))
+        outcome = await store.tell(_update(job, context))
         if outcome == "unknown" and not context.last_try:
             wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
             raise RetryLater("no message of that id is known yet", delay_s=wait_s)
@@ -118,6 +119,29 @@ class NotificationRelay:
         return [new_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
 
 
+class UntoldStatuses(Protocol):
+    """Who knows which delivery statuses are not told (`DeliveryStatusRepository`)."""
+
+    async def untold(self, older_than_s: float, limit: int, after: str | None) -> list[DeliveryStatusJob]:
+        """In the order of their jobs' ids, beginning behind the id `after`."""
+
+
+class DeliveryStatusRelay:
+    """The relay's source: the jobs of delivery statuses that are not told."""
+
+    name = "delivery_statuses"
+
+    def __init__(self, statuses: UntoldStatuses) -> None:
+        self._statuses = statuses
+
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+        """See `RelaySource.due`."""
+        untold = await self._statuses.untold(GRACE_S, limit, after.job_id if after else None)
+        return [
+            NewJob(NOTIFICATIONS, delivery_status_job_key(job), job, function=UPDATE_DELIVERY_STATUS) for job in untold
+        ]
+
+
 def new_job(due: DueNotification) -> NewJob:
     """The job of a notification, in the group that keeps the messages to one receiver in order."""
     traceparent = spans.first(due.origin_id or due.id)
@@ -125,7 +149,7 @@ def new_job(due: DueNotification) -> NewJob:
     return NewJob(NOTIFICATIONS, notification_job_key(job), job, group=f"{due.channel_id}:{due.recipient}")
 
 
-def _update(job: DeliveryStatusJob) -> DeliveryUpdate:
+def _update(job: DeliveryStatusJob, context: JobContext) -> DeliveryUpdate:
     error = None
     if job.status == "failed":
         message = (job.error_message or "the provider could not deliver it")[:MAX_REASON]
@@ -136,4 +160,6 @@ def _update(job: DeliveryStatusJob) -> DeliveryUpdate:
         status=job.status,
         notification_id=None if job.idempotency_key is None else notification_of(job.idempotency_key),
         error=error,
+        job_id=context.job_id,
+        last=context.last_try,
     )

@@ -83,13 +83,26 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
 
 class DeliveryUpdate(Record, frozen=True, kw_only=True):
     """What a provider says became of the message that it calls `provider_id`. `notification_id` is that of the
-    notification whose key it gave back with it."""
+    notification whose key it gave back with it.
+
+    `job_id` is the job that brings it, by which its row is kept (`NewDeliveryStatus`); None: it has none. `last`: if no
+    message is known by now, it is let go.
+    """
 
     channel_id: str
     provider_id: str
     status: Literal["sent", "delivered", "read", "failed"]
     notification_id: UUID | None = None
     error: ErrorDetail | None = None
+    job_id: str | None = None
+    last: bool = False
+
+
+class NewDeliveryStatus(Record, frozen=True, kw_only=True):
+    """A status that is to be told: the id of its job, and the job's message as JSON text (`jobs.DeliveryStatusJob`)."""
+
+    job_id: str
+    message: str
 
 
 class NotificationWithAttempts(Notification, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from filas.identity import new_id
-from filas.jobs import CANCEL_NOTIFICATION
+from filas.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
 from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
 from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.repository import paging
@@ -36,7 +36,7 @@ with letter as (
     on conflict (queue, job_id, failed_at) do nothing
     returning id
 ), failing as (
-    select l.kind, l.subject_id, l.turn, l.error from letter l join stored s on s.id = l.id
+    select l.kind, l.subject_id, l.turn, l.error, l.job_id from letter l join stored s on s.id = l.id
 ), event as (
     update events e set status = 'failed', error = f.error, processed_at = now()
     from failing f where f.kind = 'event' and e.id = f.subject_id and e.status = 'received'
@@ -48,6 +48,8 @@ with letter as (
 ), notification as (
     update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
     from failing f where f.kind = 'notification' and n.id = f.subject_id and n.ended_at is null
+), delivery_status as (
+    delete from delivery_statuses d using failing f where f.kind = 'delivery-status' and d.job_id = f.job_id
 )
 select id from stored"""
 
@@ -79,7 +81,8 @@ class DeadLetterRepository:
 
     async def insert_many(self, letters: Sequence[NewDeadLetter]) -> None:
         """Store the letters and fail their event, execution or notification, unless that has ended, in one
-        transaction. A letter that is there already (by queue, job and time) changes nothing.
+        transaction; a delivery status is kept by its letter alone then. A letter that is there already (by queue,
+        job and time) changes nothing.
 
         There is room for every letter: what a text column can't hold is replaced by U+FFFD in the texts (the
         payload is kept as it is), and a letter that names no row is stored all the same.
@@ -166,10 +169,13 @@ class DeadLetterRepository:
 def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None]:
     """The kind and the id of the row that the letter's job is about, and the turn of an execution.
 
-    A cancel that could not be carried out fails nothing: what it was to end goes on.
+    A cancel that could not be carried out fails nothing: what it was to end goes on. The row of a delivery status
+    goes by the job's id.
     """
     if letter.function == CANCEL_NOTIFICATION:
         return None, None, None
+    if letter.queue == NOTIFICATIONS.name and letter.function == UPDATE_DELIVERY_STATUS:
+        return "delivery-status", None, None
     try:
         said = msgspec.json.decode(letter.payload, type=_Subject)
     except msgspec.MsgspecError:

@@ -7,9 +7,9 @@ of in a circle.
 from typing import Final
 
 # $1-$2: each event with the status that it gets. $3-$10: the executions, whose times keep their order: the
-# messages of one body are that near. A row without an id names an event that could not start for want of a
-# published version. An execution that was there before is given only if
-# its turn is still to be had: the job of a turn that waits for its time must not be put before that.
+# messages of one body are that near. $11-$13: the delivery statuses of the events that end here. A row without an id
+# names an event that could not start for want of a published version. An execution that was there before is given
+# only if its turn is still to be had: the job of a turn that waits for its time must not be put before that.
 START_MANY: Final = """
 with starting as (
     select event_id, status from unnest($1::uuid[], $2::text[]) as s (event_id, status)
@@ -52,6 +52,12 @@ with starting as (
     update events e set status = s.status, processed_at = now(), error = null
     from starting s join ended on ended.id = s.event_id
     where e.id = s.event_id
+), said as (
+    insert into delivery_statuses (job_id, message)
+    select d.job_id, d.message from unnest($11::uuid[], $12::text[], $13::json[]) as d (event_id, job_id, message)
+        join ended on ended.id = d.event_id
+    order by d.job_id
+    on conflict (job_id) do nothing
 )
 select id, event_id, turn, flow_id, conversation_id, status, channel, contact, ready_at is not null as due
 from inserted

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,17 +22,21 @@ from filas.models import (
     Execution,
     ExecutionStatus,
     ExecutionWithSteps,
+    NewDeliveryStatus,
     NewExecution,
     Page,
 )
 from filas.repository import execution_rows, paging
 from filas.repository import execution_sql as sql
 from filas.repository.checkpoint_columns import columns_of
-from filas.repository.columns import to_json
+from filas.repository.columns import storable, to_json
 from filas.repository.database import Database
 from filas.repository.isolation import isolate
 
 Start = tuple[UUID, list[NewExecution]]
+Statuses = Mapping[UUID, Sequence[NewDeliveryStatus]]
+
+NO_STATUSES: Final[Statuses] = MappingProxyType({})
 
 MAX_LOOKS: Final = 3
 """How often a batch is looked at again because what another transaction did was not seen."""
@@ -42,18 +48,21 @@ class ExecutionRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def start_many(self, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+    async def start_many(
+        self, starts: Sequence[Start], statuses: Statuses = NO_STATUSES
+    ) -> list[list[DueExecution] | PermanentError]:
         """Create the executions of each event, in the published version of their flows, and end the event:
-        `processed`, or `ignored` where it starts none. One transaction.
+        `processed`, or `ignored` where it starts none. One transaction, which writes the event's `statuses` too.
 
         Gives for each event the executions that need a job. A repeated call changes nothing and gives those
         that need one still. An event of which a flow has no published version, or which Postgres refuses,
         gets a PermanentError in its place and stays as it is.
         """
-        return [*await isolate(starts, self._start)]
+        return [*await isolate(starts, partial(self._start, statuses))]
 
-    async def _start(self, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+    async def _start(self, statuses: Statuses, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
         new = [execution for _, executions in starts for execution in executions]
+        said = [(event_id, status) for event_id, _ in starts for status in statuses.get(event_id, ())]
         conversations = [
             conversation_id(one.channel, one.contact) if one.channel is not None and one.contact is not None else None
             for one in new
@@ -69,6 +78,9 @@ class ExecutionRepository:
             [one.channel for one in new],
             [one.contact for one in new],
             [one.trigger for one in new],
+            [event_id for event_id, _ in said],
+            [storable(status.job_id) for _, status in said],
+            [status.message for _, status in said],
         )
         for _ in range(MAX_LOOKS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)

@@ -97,11 +97,14 @@ returning id, channel_id, conversation_id, recipient,
 
 # Of several words on one message the furthest counts; `failed` never takes back that it arrived. A message whose answer
 # hasn't come, or never will, is known by its key alone: that it is on its way ends its tries, and the giving up too.
+# The row of a status goes when it has found its message, or is let go without one.
 TELL_MANY: Final = """
-with told as (
+with given as (
+    select * from unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::uuid[], $6::text[], $7::boolean[])
+        as g (channel_id, provider_id, status, error, notification_id, job_id, last)
+), told as (
     select distinct on (channel_id, provider_id) channel_id, provider_id, status, error, notification_id
-    from unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::uuid[])
-        as t (channel_id, provider_id, status, error, notification_id)
+    from given
     order by channel_id, provider_id, array_position(array['read', 'delivered', 'failed', 'sent'], status)
 ), meant as (
     select n.id, t.*, false as by_key
@@ -126,6 +129,12 @@ with told as (
         when f.before = 'delivered' then f.status = 'read'
         else false end
     returning n.id
+), settled as (
+    select d.job_id from delivery_statuses d join given g on g.job_id = d.job_id
+    where g.last or (g.channel_id, g.provider_id) in (select channel_id, provider_id from meant)
+    for update of d skip locked
+), gone as (
+    delete from delivery_statuses d using settled s where d.job_id = s.job_id
 )
 select f.channel_id, f.provider_id, f.status, m.id is not null as moved
 from found f left join moved m on m.id = f.id"""
@@ -200,7 +209,7 @@ class NotificationRepository:
 
     async def tell_many(self, updates: Sequence[DeliveryUpdate]) -> list[Literal["recorded", "stale", "unknown"]]:
         """Record what providers say of messages that were sent: never backwards (sent, delivered, read; `failed`
-        only in place of `sent`).
+        only in place of `sent`). The rows of the statuses that are told, or let go, go in the same transaction.
 
         One that has no provider's id, because its answer was lost or is still to come, is found by
         `notification_id`: it gets the provider's id, and is not sent again.
@@ -215,6 +224,8 @@ class NotificationRepository:
             [one.status for one in updates],
             [to_json_or_null(one.error) for one in updates],
             [one.notification_id for one in updates],
+            [None if one.job_id is None else storable(one.job_id) for one in updates],
+            [one.last for one in updates],
         )
         found = {(row["channel_id"], row["provider_id"]): row for row in rows}
         outcomes: list[Literal["recorded", "stale", "unknown"]] = []

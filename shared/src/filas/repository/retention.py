@@ -80,6 +80,18 @@ with chunk as (
 select (select count(*) from chunk) as seen, (select count(*) from gone) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
 
+# All that are old enough go, whatever their state, so there is no position; few rows are ever there.
+DELIVERY_STATUSES: Final = """
+with chunk as (
+    select job_id, created_at as time from delivery_statuses
+    where created_at < $1 and created_at >= $2
+    order by created_at limit $4 for update skip locked
+), gone as (
+    delete from delivery_statuses d using chunk c where d.job_id = c.job_id returning d.job_id
+)
+select (select count(*) from chunk) as seen, (select count(*) from gone) as deleted, time, $3::uuid as id
+from chunk order by time desc limit 1"""
+
 DEAD_LETTERS: Final = """
 with chunk as (
     select id, failed_at as time from dead_letters
@@ -95,7 +107,8 @@ from chunk order by time desc, id desc limit 1"""
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days each table's rows are kept after they were done (events: received; dead letters: failed).
 
-    Steps go with their execution, tries with their notification.
+    Steps go with their execution, tries with their notification. Delivery statuses that nobody has told are kept as
+    long as notifications.
     """
 
     events_days: float = 30.0
@@ -123,6 +136,7 @@ class Retention:
             "events": (EVENTS, ages.events_days),
             "executions": (EXECUTIONS, ages.executions_days),
             "notifications": (NOTIFICATIONS, ages.notifications_days),
+            "delivery_statuses": (DELIVERY_STATUSES, ages.notifications_days),
             "dead_letters": (DEAD_LETTERS, ages.dead_letters_days),
         }
         counts = {}

@@ -1,0 +1,33 @@
+"""Delivery statuses that are still to be told: what providers say of messages, kept until their job is done.
+
+Ingest writes them with the event's end (`ExecutionRepository.start_many`), the notifier deletes them with the
+telling (`NotificationRepository.tell_many`), a dead letter with its storing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from filas.jobs import DeliveryStatusJob
+from filas.repository.database import Database
+
+# By the key, not by time: the row where the page before has ended may be gone by now.
+UNTOLD: Final = """
+select message from delivery_statuses
+where created_at <= now() - make_interval(secs => $1) and ($3::text is null or job_id > $3)
+order by job_id limit $2"""
+
+
+class DeliveryStatusRepository:
+    """The table `delivery_statuses`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def untold(self, older_than_s: float, limit: int, after: str | None = None) -> list[DeliveryStatusJob]:
+        """Statuses that are not told though they were written `older_than_s` seconds ago, in the order of their
+        jobs' ids. `after` is the last of those of the call before."""
+        rows = await self._database.fetch(UNTOLD, older_than_s, limit, after)
+        return [msgspec.json.decode(row["message"], type=DeliveryStatusJob) for row in rows]
