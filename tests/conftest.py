@@ -1,12 +1,16 @@
 """A real Redis and a real Postgres for every test that asks, each test alone in a database of its own."""
 
 import asyncio
+import io
 import itertools
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
+from filas import logs
 from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 
@@ -14,6 +18,19 @@ REDIS_DATABASES = 64
 TEMPLATE = "filas_template"
 
 _numbers = itertools.count(1)
+
+
+@pytest.fixture
+def own_log() -> Iterator[io.StringIO]:
+    """The process's log as JSON lines, as `logs.configure` sets it up, for this test alone: no logger remembers it."""
+    stream, root = io.StringIO(), logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    logs.configure("debug", "json", "tests", stream)
+    structlog.configure(cache_logger_on_first_use=False)
+    yield stream
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

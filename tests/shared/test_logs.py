@@ -117,3 +117,11 @@ def test_no_value_breaks_the_line(fmt: str, fields: dict[str, str]) -> None:
     stream, log = written(fmt)
     log.info("odd.values", **fields)
     assert len(stream.getvalue().split("\n")) == 2
+
+
+def test_a_stream_that_takes_nothing_costs_lines_and_no_work() -> None:
+    """Closed here, as a full disk or a pipe without its reader would be: whoever logs goes on."""
+    stream, log = written("json")
+    stream.close()
+    log.warning("worker.resumed")
+    logging.getLogger("a.library").error("something")

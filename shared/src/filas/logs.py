@@ -5,6 +5,7 @@ are ids and numbers, not objects; no secret and no body. What other libraries lo
 the same way out.
 """
 
+import contextlib
 import logging
 import sys
 import traceback
@@ -49,7 +50,7 @@ def configure(
 ) -> None:
     """Set the process's log up. `service` stands in every line; `stream` is standard error unless given."""
     least = logging.getLevelNamesMapping()[level.upper()]
-    out = stream or sys.stderr
+    out = _Unfailing(stream or sys.stderr)
 
     def add_service(_logger: Any, _method: str, event: Event) -> Event:
         event["service"] = service
@@ -67,7 +68,7 @@ def configure(
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(least),
-        logger_factory=structlog.WriteLoggerFactory(file=out),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", out)),
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
@@ -77,6 +78,21 @@ def configure(
         logging.getLogger(library).setLevel(max(least, logging.WARNING))
     # Its warnings are stack traces of a server that is away, which the repository tells in one line.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
+
+
+class _Unfailing:
+    """A stream whose writes never raise: a full disk or a reader that has gone costs lines, not what they tell of."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 class _ToStructlog(logging.Handler):

@@ -1,5 +1,6 @@
 """Who gets in, and what a caller is told when something is wrong."""
 
+import io
 import json
 from urllib.parse import quote
 
@@ -8,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from filas import logs
 from filas.metrics import AUTH_FAILURES
 from ingest.api.guard import bearer_token, require, role_of
 from ingest.api.refusals import Refusal
@@ -36,14 +36,12 @@ async def test_without_the_token_nothing_is_shown(api: Api, headers: dict[str, s
         assert reply.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_who_tried_to_get_in_is_logged_and_counted(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_who_tried_to_get_in_is_logged_and_counted(api: Api, own_log: io.StringIO) -> None:
     """With the address and what was asked for, and without the token that was tried."""
-    logs.configure("info", "json", "tests")
     before = AUTH_FAILURES.labels("api")._value.get()
     await api.get("/flows/x", token="guessed-token")
     assert AUTH_FAILURES.labels("api")._value.get() == before + 1
-    told = capsys.readouterr()
-    [line] = [one for one in (told.out + told.err).splitlines() if "api.unauthenticated" in one]
+    [line] = [one for one in own_log.getvalue().splitlines() if "api.unauthenticated" in one]
     entry = json.loads(line)
     assert (entry["address"], entry["method"], entry["path"]) == ("127.0.0.1", "GET", "/api/flows/x")
     assert "guessed-token" not in line

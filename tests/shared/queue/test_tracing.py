@@ -224,11 +224,9 @@ async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> 
 
 
 async def test_log_lines_name_the_trace_of_the_job_that_runs(
-    traces: Collector, producer: Producer, start_worker: StartWorker
+    traces: Collector, producer: Producer, start_worker: StartWorker, own_log: io.StringIO
 ) -> None:
     """And no other line does: not of the worker, and not of a batch that many jobs share."""
-    out = io.StringIO()
-    logs.configure("debug", "json", "test", stream=out)
     log = logs.get_logger("test_of_tracing")
 
     async def handle(context: JobContext, message: NotificationJob) -> None:
@@ -241,7 +239,7 @@ async def test_log_lines_name_the_trace_of_the_job_that_runs(
     log.info("outside")
 
     def lines() -> list[dict[str, Any]] | None:
-        found = [json.loads(line) for line in out.getvalue().splitlines()]
+        found = [json.loads(line) for line in own_log.getvalue().splitlines()]
         return found if any(line["event"] == "outside" for line in found) else None
 
     found = await eventually(lines)
