@@ -137,3 +137,17 @@ async def test_what_nobody_tells_goes_with_age(database: Database) -> None:
     assert (await Retention(database, chunk_rows=2).purge(now, Ages(notifications_days=32)))["delivery_statuses"] == 0
     assert (await Retention(database, chunk_rows=2).purge(now, Ages()))["delivery_statuses"] == 7
     assert await untold(database) == ["fresh"]
+
+
+async def test_a_row_that_another_version_has_written_holds_back_no_other(database: Database) -> None:
+    """It stays for the version that can read it; pages of one go past it."""
+    event_id = await received(database)
+    newer = NewDeliveryStatus(job_id=job_id(word("a")), message='{"v": 99, "unheardOf": true}')
+    await ExecutionRepository(database).start_many([(event_id, [])], {event_id: [newer]})
+    words = [word(f"wamid.{number}") for number in range(5)]
+    await said(database, *words)
+    statuses = DeliveryStatusRepository(database)
+    found: list[str] = []
+    while page := await statuses.untold(-1, 1, found[-1] if found else None):
+        found += map(job_id, page)
+    assert found == sorted(map(job_id, words))

@@ -11,11 +11,14 @@ from typing import Final
 import msgspec
 
 from filas.jobs import DeliveryStatusJob
+from filas.logs import get_logger
 from filas.repository.database import Database
+
+log = get_logger(__name__)
 
 # By the key, not by time: the row where the page before has ended may be gone by now.
 UNTOLD: Final = """
-select message from delivery_statuses
+select job_id, message from delivery_statuses
 where created_at <= now() - make_interval(secs => $1) and ($3::text is null or job_id > $3)
 order by job_id limit $2"""
 
@@ -28,6 +31,18 @@ class DeliveryStatusRepository:
 
     async def untold(self, older_than_s: float, limit: int, after: str | None = None) -> list[DeliveryStatusJob]:
         """Statuses that are not told though they were written `older_than_s` seconds ago, in the order of their
-        jobs' ids. `after` is the last of those of the call before."""
-        rows = await self._database.fetch(UNTOLD, older_than_s, limit, after)
-        return [msgspec.json.decode(row["message"], type=DeliveryStatusJob) for row in rows]
+        jobs' ids: fewer than `limit` only at the end. `after` is the last of those of the call before. A row that
+        another version has written, and that can't be read here, holds back no other."""
+        statuses: list[DeliveryStatusJob] = []
+        while len(statuses) < limit:
+            wanted = limit - len(statuses)
+            rows = await self._database.fetch(UNTOLD, older_than_s, wanted, after)
+            for row in rows:
+                after = row["job_id"]
+                try:
+                    statuses.append(msgspec.json.decode(row["message"], type=DeliveryStatusJob))
+                except msgspec.MsgspecError as error:
+                    log.error("relay.delivery_status_unreadable", job_id=after, error=str(error)[:200])
+            if len(rows) < wanted:
+                break
+        return statuses
