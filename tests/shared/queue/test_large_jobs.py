@@ -19,7 +19,7 @@ Batch = list[tuple[JobContext, NotificationJob]]
 
 def alive(ids: set[str]) -> int:
     """How many of these jobs this process holds; other tests' may be there too."""
-    return sum(isinstance(one, HeldJob) and one.job_id in ids for one in gc.get_objects())
+    return sum(isinstance(one, HeldJob) and one.raw_id.decode() in ids for one in gc.get_objects())
 
 
 async def test_a_batch_of_large_jobs_is_small(producer: Producer, start_worker: StartWorker) -> None:
