@@ -55,7 +55,7 @@ async def test_a_paused_queue_and_a_late_one_are_told(
         assert await ill(api) == ["queue webhook-processing", f"queue {FLOWS.name}"]
         found = await findings(api)
         assert "POST /api/queue/flow/resume" in found[f"queue {FLOWS.name}"]["words"]
-        assert found["queue webhook-processing"]["words"].startswith("1 jobs wait, the oldest for ")
+        assert found["queue webhook-processing"]["words"].startswith("1 job waits, the oldest for ")
         assert "too few or too slow" in found["queue webhook-processing"]["words"]
 
 

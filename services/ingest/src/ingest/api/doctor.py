@@ -103,7 +103,7 @@ async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Findi
     counts = await context.stats.snapshot(policy)
     present = await read_load(context.redis, policy)
     late_s = counts.oldest_waiting_ms / 1000
-    waiting = f"{counts.waiting} jobs wait"
+    waiting = "1 job waits" if counts.waiting == 1 else f"{counts.waiting} jobs wait"
     if counts.waiting:
         waiting += f", the oldest for {late_s:.0f} s"
     trouble = None
