@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from filas.identity import new_id
+from filas.contract.identity import new_id
 from filas.models import NewEvent
 from filas.repository import migrate
 from filas.repository.database import Database

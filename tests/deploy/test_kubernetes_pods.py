@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from filas import policies, settings
+from filas import settings
+from filas.contract import policies
 from filas.repository.database import CLOSE_TIMEOUT_S
 from filas.web import serve_app
 from flow_runner.app import DRAIN_S

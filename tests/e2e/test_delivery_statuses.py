@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
-from filas.policies import NOTIFICATIONS
+from filas.contract.policies import NOTIFICATIONS
 from filas.queue.connection import connect_url
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_conversations import ECHO

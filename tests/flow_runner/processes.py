@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from filas.jobs import FlowJob
+from filas.contract.jobs import FlowJob
 from filas.models import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.connection import connect_url
 from filas.queue.producer import Producer

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import structlog.testing
 
+from filas.contract.identity import error_execution_id
+from filas.contract.jobs import FlowJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
-from filas.identity import error_execution_id
-from filas.jobs import FlowJob
 from flow_runner.engine import Engine
 from flow_runner.executions import Executions
 from flow_runner.plan import Plan

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from filas.contract.jobs import FlowTestJob, GivenAnswer
 from filas.errors import PermanentError
-from filas.jobs import FlowTestJob, GivenAnswer
 from filas.models import FlowTestResult
 from filas.queue.functions import JobContext
 from flow_runner.flow_test.run import FlowTest

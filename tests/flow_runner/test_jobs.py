@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from filas.contract.jobs import FlowJob, NotificationJob
+from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
-from filas.jobs import FlowJob, NotificationJob
 from filas.models import DueExecution, FlowVersion
-from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext
 from filas.queue.producer import NewJob
 from flow_runner.flow_secrets import FlowSecrets

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from filas.identity import error_execution_id
+from filas.contract.identity import error_execution_id
 from filas.models import ExecutionWithSteps
 from filas_local.servers import PostgresServer, RedisServer
 from tests.flow_runner.harness import chain, flow, node

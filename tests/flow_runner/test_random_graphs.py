@@ -9,9 +9,9 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition import load
-from filas.jobs import FlowJob
 from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.plan import Plan
 from flow_runner.run_flow import RunFlow

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from filas.contract.identity import scheduled_execution_id
 from filas.flows.ticks import due_ticks, first_tick
-from filas.identity import scheduled_execution_id
 from filas.models import Misfire, Schedule, ScheduleConversation
 from filas.repository.schedules import ScheduleRepository
 from tests.flow_runner.harness import chain, node

@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from filas.contract.jobs import Traceparent
 from filas.errors import LeaseLost, OutboundTimeout
-from filas.jobs import Traceparent
 from filas.tracing import spans
 from filas.tracing.spans import Attributes, Kind, Span
 from tests.flow_runner.harness import Answer, Call, Harness, chain, node, plan_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from aiohttp import ClientResponse, ClientSession
 
+from filas.contract.policies import WEBHOOKS
 from filas.models import Dedupe, RateLimit, Webhook
-from filas.policies import WEBHOOKS
 from filas.queue.connection import Redis, connect_url
 from filas.repository.database import Database
 from filas.repository.events import EventRepository

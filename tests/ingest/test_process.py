@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas import jobs
+from filas.contract import jobs
+from filas.contract.identity import execution_id
+from filas.contract.jobs import DeliveryStatusJob, WebhookJob
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError
-from filas.identity import execution_id
-from filas.jobs import DeliveryStatusJob, WebhookJob
 from filas.models import ConversationRule, DueExecution, NewEvent
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from ingest.event_jobs import AcceptedUnder, event_jobs
 from ingest.process import executions_of, flow_job, missing_event, status_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp

@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from filas.contract.policies import FLOWS
 from filas.models import Checkpoint, NewExecution
-from filas.policies import FLOWS
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
 from filas.resume_tokens import ResumeTokens

@@ -10,9 +10,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from filas import jobs
+from filas.contract import jobs
+from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models import ConversationRule, Webhook
-from filas.policies import FLOWS, WEBHOOKS
 from filas.queue.connection import connect_url
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import aiohttp
 
-from filas.jobs import NotificationJob
+from filas.contract.jobs import NotificationJob
 from filas.models import Channel, NotificationWithAttempts
 from filas.queue.connection import connect_url
 from filas.queue.producer import EnqueueResult, Producer

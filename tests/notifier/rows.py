@@ -6,10 +6,10 @@ from uuid import UUID
 
 import msgspec
 
-from filas import identity
-from filas.identity import new_id
-from filas.jobs import DeliveryStatusJob, delivery_status_job_key
-from filas.policies import NOTIFICATIONS
+from filas.contract import identity
+from filas.contract.identity import new_id
+from filas.contract.jobs import DeliveryStatusJob, delivery_status_job_key
+from filas.contract.policies import NOTIFICATIONS
 from filas.repository.database import Database
 
 ADD = """

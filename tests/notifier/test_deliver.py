@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from filas import metrics
-from filas.destinations import Admission, Admitted, PutOff, Report, Verdict
+from filas.contract.channel_circuits import Admission, Admitted, PutOff, Report, Verdict
 from filas.errors import StoreUnavailable
 from filas.models import NotificationWithAttempts
 from filas.repository.database import Database

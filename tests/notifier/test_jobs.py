@@ -4,12 +4,12 @@ from typing import Any, Literal
 
 import pytest
 
-from filas import jobs
+from filas.contract import jobs
+from filas.contract.identity import new_id
+from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob
+from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, RetryLater
-from filas.identity import new_id
-from filas.jobs import CancelNotificationJob, DeliveryStatusJob
 from filas.models import DeliveryUpdate, NotificationStatus
-from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext, JobFunction
 from notifier.jobs import cancel_notification, update_delivery_status
 

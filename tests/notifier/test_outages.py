@@ -6,8 +6,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.jobs import DeliveryStatusJob
-from filas.policies import NOTIFICATIONS
+from filas.contract.jobs import DeliveryStatusJob
+from filas.contract.policies import NOTIFICATIONS
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer

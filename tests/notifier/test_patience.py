@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
+from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
 from filas.models import Channel
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.destinations import DestinationStatus
+from filas.contract.channel_circuits import DestinationStatus
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations
 from tests.notifier.process import NotifierProcess, Stage, stage

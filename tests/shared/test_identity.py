@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas import identity
+from filas.contract import identity
 
 
 def test_a_notification_is_found_by_its_key() -> None:

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas import jobs
+from filas.contract import jobs
+from filas.contract.policies import FLOWS, QUEUES, WEBHOOKS
 from filas.errors import JobDecodeError
-from filas.policies import FLOWS, QUEUES, WEBHOOKS
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
 

@@ -3,8 +3,8 @@
 import time
 from uuid import UUID
 
+from filas.contract.policies import WEBHOOKS
 from filas.models import ErrorDetail, NotificationOutcome
-from filas.policies import WEBHOOKS
 from filas.queue.wire import encode_job
 from tests.ingest.api.serving import Api
 from tests.shared.repository import builders

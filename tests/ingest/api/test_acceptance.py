@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from filas.contract.policies import WEBHOOKS
 from filas.errors import StoreUnavailable
 from filas.models import EventReceipt, NewEvent
-from filas.policies import WEBHOOKS
 from filas.queue.producer import EnqueueOutcome, NewJob
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.accept import Acceptor

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from filas.destinations import Report
-from filas.jobs import CANCEL_NOTIFICATION
-from filas.policies import NOTIFICATIONS
+from filas.contract.channel_circuits import Report
+from filas.contract.jobs import CANCEL_NOTIFICATION
+from filas.contract.policies import NOTIFICATIONS
 from filas.queue.destinations import Destinations
 from filas.queue.stats import JobInfo
 from ingest.api.channel_types import SECRET_FIELDS

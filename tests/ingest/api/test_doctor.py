@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from filas.policies import FLOWS, QUEUES
+from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.presence import beat
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.api import doctor

@@ -21,8 +21,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from filas.identity import new_id
-from filas.policies import QUEUES, WEBHOOKS
+from filas.contract.identity import new_id
+from filas.contract.policies import QUEUES, WEBHOOKS
 from ingest.api.routes import ROUTES
 from tests.ingest.api.seeding import delayed_job, queued_notifications, tried
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving

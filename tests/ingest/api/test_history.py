@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from filas.identity import new_id
-from filas.jobs import FlowJob, NotificationJob, job_key
+from filas.contract.identity import new_id
+from filas.contract.jobs import FlowJob, NotificationJob, job_key
+from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models import ErrorDetail, NewDeadLetter, NewEvent, NewExecution
-from filas.policies import FLOWS, WEBHOOKS
 from tests.ingest.api.serving import FLOW, Api, fields_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

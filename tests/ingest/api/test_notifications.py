@@ -1,6 +1,6 @@
 """Notifications: listed, filtered, and shown with every try."""
 
-from filas.identity import effect_key, new_id
+from filas.contract.identity import effect_key, new_id
 from tests.ingest.api.seeding import queued_notifications, tried
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import started

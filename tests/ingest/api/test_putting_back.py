@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.policies import WEBHOOKS
 from filas.models import ErrorDetail, NewDeadLetter, NewEvent
-from filas.policies import WEBHOOKS
 from ingest.api import putting_back
 from tests.ingest.api.serving import Api, fields_of
 from tests.ingest.api.test_history import NOON, new_event, webhook_payload

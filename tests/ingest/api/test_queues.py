@@ -6,9 +6,9 @@ import time
 from typing import Any
 from urllib.parse import quote
 
-from filas.identity import new_id
-from filas.jobs import FlowJob, flow_job_key
-from filas.policies import FLOWS, QUEUES
+from filas.contract.identity import new_id
+from filas.contract.jobs import FlowJob, flow_job_key
+from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.worker import Worker

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import yaml
 
-from filas import policies
-from filas.identity import new_id
-from filas.jobs import FlowJob
-from filas.policies import FLOWS
+from filas.contract import policies
+from filas.contract.identity import new_id
+from filas.contract.jobs import FlowJob
+from filas.contract.policies import FLOWS
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.worker import Worker
 from ingest.api.scaling import WORKERS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filas.policies import QueuePolicy
+from filas.contract.policies import QueuePolicy
 from filas.queue.connection import Redis, connect_url
 from filas.queue.functions import JobFunction
 from filas.queue.producer import Producer

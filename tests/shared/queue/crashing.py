@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from filas import logs
-from filas.jobs import NotificationJob
+from filas.contract.jobs import NotificationJob
 from filas.queue.connection import connect_url
 from filas.queue.functions import JobContext
 from filas.queue.worker import Worker

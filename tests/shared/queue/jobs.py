@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from filas.contract.jobs import NotificationJob
+from filas.contract.policies import NOTIFICATIONS, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.jobs import NotificationJob
 from filas.models import NewDeadLetter
-from filas.policies import NOTIFICATIONS, QueuePolicy
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 

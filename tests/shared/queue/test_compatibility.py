@@ -12,7 +12,7 @@ from arq.connections import ArqRedis, RedisSettings
 from arq.jobs import Job, JobStatus
 from arq.worker import Worker as StockWorker
 
-from filas.jobs import NotificationJob
+from filas.contract.jobs import NotificationJob
 from filas.queue.compat import arq_function
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext, JobFunction

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import pytest
 
-from filas import destinations as policy
-from filas.destinations import Admission, Admitted, DestinationStatus, Limits, PutOff, Report
+from filas.contract import channel_circuits as policy
+from filas.contract.channel_circuits import Admission, Admitted, DestinationStatus, Limits, PutOff, Report
 from filas.queue.connection import connect_url
 from filas.queue.destinations import Destinations
 from tests.waiting import eventually

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from filas.contract.jobs import NotificationJob
 from filas.errors import PermanentError, RetryLater
-from filas.jobs import NotificationJob
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filas.contract.jobs import NotificationJob
+from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, PermanentError
-from filas.jobs import NotificationJob
-from filas.policies import NOTIFICATIONS
 from filas.queue import wire
 from filas.queue.connection import Redis
 from filas.queue.outcomes import decide, describe

@@ -4,7 +4,7 @@ import asyncio
 import gc
 from typing import Any
 
-from filas.jobs import NotificationJob
+from filas.contract.jobs import NotificationJob
 from filas.queue.functions import JobContext
 from filas.queue.held import HeldJob
 from filas.queue.producer import Producer

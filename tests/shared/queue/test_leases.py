@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from filas import metrics
+from filas.contract.jobs import NotificationJob
+from filas.contract.policies import LEASE_S, MAX_LOST_LEASES
 from filas.errors import PermanentError
-from filas.jobs import NotificationJob
-from filas.policies import LEASE_S, MAX_LOST_LEASES
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext
 from filas.queue.keys import IN_PROGRESS

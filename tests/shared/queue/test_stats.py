@@ -6,8 +6,8 @@ import time
 import pytest
 
 from filas import metrics
+from filas.contract.jobs import NotificationJob
 from filas.errors import InvalidCursor, PermanentError
-from filas.jobs import NotificationJob
 from filas.queue.clean import clean
 from filas.queue.connection import Redis
 from filas.queue.control import JobControl

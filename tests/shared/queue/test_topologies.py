@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from filas.destinations import Admission, Admitted, Limits, Report
+from filas.contract.channel_circuits import Admission, Admitted, Limits, Report
+from filas.contract.jobs import NotificationJob
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError, StoreUnavailable
-from filas.jobs import NotificationJob
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.queue.clean import clean
 from filas.queue.connection import Redis, connect
 from filas.queue.control import JobControl

@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from filas import logs
+from filas.contract.identity import new_id
+from filas.contract.jobs import NotificationJob, WebhookJob
+from filas.contract.policies import WEBHOOKS
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
-from filas.identity import new_id
-from filas.jobs import NotificationJob, WebhookJob
-from filas.policies import WEBHOOKS
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer

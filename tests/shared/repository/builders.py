@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from filas.identity import conversation_id, effect_key, new_id, notification_id
+from filas.contract.identity import conversation_id, effect_key, new_id, notification_id
 from filas.models import (
     Channel,
     Checkpoint,

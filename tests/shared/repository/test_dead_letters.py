@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filas.identity import new_id
+from filas.contract.identity import new_id
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.models import DeadLetter
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository

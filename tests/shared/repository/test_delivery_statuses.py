@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from filas.identity import new_id
+from filas.contract.identity import new_id
 from filas.models import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository

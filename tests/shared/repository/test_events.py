@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from filas.contract.identity import event_id
 from filas.errors import Unstorable
-from filas.identity import event_id
 from filas.models import EventReceipt
 from filas.repository.database import Database
 from filas.repository.events import EventFilter, EventRepository

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from filas.contract.identity import conversation_id, execution_id, new_id
 from filas.errors import PermanentError, RetryLater, Unstorable
-from filas.identity import conversation_id, execution_id, new_id
 from filas.models import ClaimedExecution, DueExecution, NewExecution
 from filas.repository.database import Database
 from filas.repository.events import EventRepository

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from filas.identity import new_id
+from filas.contract.identity import new_id
 from filas.models import Notification, NotificationOutcome, NotificationWithAttempts
 from filas.repository.database import Database
 from filas.repository.executions import ExecutionRepository

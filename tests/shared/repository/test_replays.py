@@ -6,8 +6,8 @@ from uuid import UUID
 
 import pytest
 
+from filas.contract.identity import new_id
 from filas.errors import Conflict
-from filas.identity import new_id
 from filas.models import ClaimedExecution
 from filas.repository.database import Database
 from filas.repository.executions import ExecutionRepository

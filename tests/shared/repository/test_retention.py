@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from filas.policies import FLOWS
+from filas.contract.policies import FLOWS
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository

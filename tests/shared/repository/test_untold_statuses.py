@@ -6,9 +6,9 @@ from uuid import UUID
 
 import msgspec
 
-from filas.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob, delivery_status_job_key
+from filas.contract.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob, delivery_status_job_key
+from filas.contract.policies import NOTIFICATIONS
 from filas.models import DeliveryUpdate, NewDeliveryStatus
-from filas.policies import NOTIFICATIONS
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.delivery_statuses import DeliveryStatusRepository

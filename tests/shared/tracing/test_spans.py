@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from filas import metrics
+from filas.contract.identity import new_id
 from filas.errors import SettingsError
-from filas.identity import new_id
 from filas.setting_types import Secret
 from filas.settings import TracingSettings, load
 from filas.tracing import sdk, spans, switch

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.identity import event_id, execution_id, new_id
+from filas.contract.identity import event_id, execution_id, new_id
 from filas.tracing import traceparent
 from filas.tracing.traceparent import Position
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
 from filas import logs
+from filas.contract.identity import new_id
+from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
+from filas.contract.policies import FLOWS
 from filas.heap import collect_rarely
-from filas.identity import new_id
-from filas.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.outbound import OutboundClient
-from filas.policies import FLOWS
 from filas.queue.connection import Redis, connect
 from filas.queue.functions import JobFunction
 from filas.queue.producer import Producer

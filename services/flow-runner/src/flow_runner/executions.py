@@ -13,6 +13,7 @@ from uuid import UUID
 
 from filas import logs
 from filas.batching import MicroBatcher
+from filas.contract.policies import LEASE_S
 from filas.errors import LeaseLost, StoreUnavailable
 from filas.metrics import EXECUTIONS, FENCES_LOST, STEPS
 from filas.models import (
@@ -23,7 +24,6 @@ from filas.models import (
     DueNotification,
     ExecutionStatus,
 )
-from filas.policies import LEASE_S
 
 log = logs.get_logger(__name__)
 

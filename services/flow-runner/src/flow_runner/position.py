@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas import identity
+from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows.definition import Node
 from filas.models import ClaimedExecution

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from filas import identity
+from filas.contract import identity
 from filas.models import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from filas import logs
+from filas.contract.jobs import FlowJob
 from filas.errors import LeaseLost, RetryLater
-from filas.jobs import FlowJob
 from filas.models import ClaimedExecution
 from filas.queue.functions import JobContext
 from filas.tracing import spans

@@ -1,8 +1,8 @@
 """The job function `test_flow` of flow-processing."""
 
 from filas import logs
+from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
-from filas.jobs import FlowTestJob
 from filas.models import ErrorDetail, FlowTestResult
 from filas.queue.functions import JobContext
 from flow_runner.flow_test.run import FlowTest

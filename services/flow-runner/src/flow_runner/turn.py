@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from filas import identity
+from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows import graph
 from filas.flows.definition import Node

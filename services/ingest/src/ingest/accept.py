@@ -12,11 +12,11 @@ from typing import Protocol
 from uuid import UUID
 
 from filas.batching import Batches
+from filas.contract.policies import WEBHOOKS
 from filas.errors import FilasError, StoreUnavailable
 from filas.logs import get_logger
 from filas.metrics import WEBHOOK_BATCH_SIZE
 from filas.models import EventReceipt, NewEvent
-from filas.policies import WEBHOOKS
 from filas.queue.producer import EnqueueOutcome, NewJob
 
 log = get_logger(__name__)

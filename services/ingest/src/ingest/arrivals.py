@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from filas.identity import event_id, new_id
+from filas.contract.identity import event_id, new_id
 from filas.models import NewEvent
 from ingest import content, dedupe
 from ingest.accept import Arrival

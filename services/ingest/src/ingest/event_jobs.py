@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from filas.jobs import WebhookJob, webhook_job_key
+from filas.contract.jobs import WebhookJob, webhook_job_key
+from filas.contract.policies import WEBHOOKS
 from filas.models import NewEvent, Webhook
-from filas.policies import WEBHOOKS
 from filas.queue.producer import NewJob
 from filas.tracing import spans
 from ingest import content

@@ -13,9 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from filas.errors import PermanentError, StoreUnavailable
-from filas.identity import execution_id
-from filas.jobs import (
+from filas.contract.identity import execution_id
+from filas.contract.jobs import (
     UPDATE_DELIVERY_STATUS,
     DeliveryStatusJob,
     FlowJob,
@@ -24,9 +23,10 @@ from filas.jobs import (
     delivery_status_job_key,
     flow_job_key,
 )
+from filas.contract.policies import FLOWS, NOTIFICATIONS
+from filas.errors import PermanentError, StoreUnavailable
 from filas.logs import get_logger
 from filas.models import ConversationRule, DueExecution, EventReceipt, NewDeliveryStatus, NewEvent, NewExecution
-from filas.policies import FLOWS, NOTIFICATIONS
 from filas.queue.producer import NewJob
 from ingest import content
 from ingest.conversation import ConversationReader, Turn, group_of

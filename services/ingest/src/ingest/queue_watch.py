@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from filas.policies import QUEUES, QueuePolicy
+from filas.contract.policies import QUEUES, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.presence import read_load
 from filas.queue.stats import QueueStats

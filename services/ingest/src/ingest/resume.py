@@ -13,8 +13,8 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.jobs import FlowJob, Traceparent
 from filas.errors import StoreUnavailable, Unstorable
-from filas.jobs import FlowJob, Traceparent
 from filas.logs import get_logger
 from filas.metrics import RESUME_CALLS
 from filas.models import DueExecution

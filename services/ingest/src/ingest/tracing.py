@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from filas.jobs import Traceparent
+from filas.contract.jobs import Traceparent
 from filas.models import DueExecution
 from filas.tracing import spans
 from ingest.accept import Arrival, Receipt

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from filas.contract.jobs import WebhookJob
 from filas.errors import StoreUnavailable
-from filas.jobs import WebhookJob
 from filas.logs import get_logger
 from filas.models import NewEvent
 from filas.queue.functions import JobContext

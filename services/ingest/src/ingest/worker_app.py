@@ -6,9 +6,9 @@ It imports neither the API nor verification: a worker is to stay small.
 import asyncio
 from collections.abc import Mapping
 
+from filas.contract.jobs import WebhookJob
+from filas.contract.policies import WEBHOOKS
 from filas.heap import collect_rarely
-from filas.jobs import WebhookJob
-from filas.policies import WEBHOOKS
 from filas.queue.functions import JobFunction
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay

@@ -8,10 +8,10 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from filas import metrics
+from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
 from filas.heap import collect_rarely
 from filas.outbound import OutboundClient
-from filas.policies import NOTIFICATIONS
 from filas.queue.connection import Redis
 from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from filas import logs, models
-from filas.destinations import Limits
+from filas.contract.channel_circuits import Limits
 from filas.errors import PermanentError, SecretUnreadable
 from notifier.channels.channel import Channel, Tools, WrongConfiguration
 from notifier.channels.registry import ChannelType

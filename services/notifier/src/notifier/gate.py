@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
 from filas import logs, metrics
-from filas.destinations import Admission, Admitted, DestinationStore, Report, Verdict
+from filas.contract.channel_circuits import Admission, Admitted, DestinationStore, Report, Verdict
 from filas.errors import RetryLater, StoreUnavailable
 from notifier.channels.channel import Result, TryAgain
 from notifier.share import FairShare

@@ -5,9 +5,8 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from filas import logs, metrics
-from filas.errors import RetryLater
-from filas.identity import notification_of
-from filas.jobs import (
+from filas.contract.identity import notification_of
+from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
     CancelNotificationJob,
@@ -16,8 +15,9 @@ from filas.jobs import (
     delivery_status_job_key,
     notification_job_key,
 )
+from filas.contract.policies import NOTIFICATIONS
+from filas.errors import RetryLater
 from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
-from filas.policies import NOTIFICATIONS
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S

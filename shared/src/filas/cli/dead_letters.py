@@ -2,10 +2,10 @@
 
 import click
 
-from filas import policies
 from filas.cli.client import from_environment
 from filas.cli.documents import read_object
 from filas.cli.output import as_json, show_json, show_table
+from filas.contract import policies
 
 QUEUE_NAMES = [policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES]
 

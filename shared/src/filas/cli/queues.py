@@ -6,9 +6,9 @@ from typing import get_args
 
 import click
 
-from filas import policies
 from filas.cli.client import from_environment
 from filas.cli.output import as_json, show_json, show_table
+from filas.contract import policies
 from filas.models import JobState
 
 QUEUES = click.Choice([policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES])

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from filas.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
+from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.records import FinishedJob
 from filas.queue.scripts import load

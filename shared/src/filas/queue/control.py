@@ -4,8 +4,8 @@ from typing import Literal, cast
 
 import msgspec
 
+from filas.contract.policies import QueuePolicy
 from filas.models import NewDeadLetter
-from filas.policies import QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.scripts import load

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
+from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
-from filas.policies import QueuePolicy
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
 

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.models import NewDeadLetter
-from filas.policies import QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.functions import DeadLetterSink
 from filas.queue.scripts import load

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
 from filas.batching import MicroBatcher
-from filas.destinations import (
+from filas.contract.channel_circuits import (
     BREAK_S,
     FAILURES_TO_OPEN,
     LONGEST_PAUSE_S,
@@ -23,7 +23,7 @@ from filas.destinations import (
     Report,
     Verdict,
 )
-from filas.policies import NOTIFICATIONS
+from filas.contract.policies import NOTIFICATIONS
 from filas.queue.connection import Redis
 from filas.queue.scripts import load
 

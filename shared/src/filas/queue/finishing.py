@@ -6,9 +6,9 @@ from collections import Counter
 from typing import Any, Final
 
 from filas import metrics
+from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.logs import get_logger
-from filas.policies import QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.held import HeldJob, JobAborted
 from filas.queue.outcomes import Decision, describe

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from filas.jobs import JobMessage
+from filas.contract.jobs import JobMessage
 from filas.models import NewDeadLetter
 
 

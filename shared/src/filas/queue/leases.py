@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.policies import LEASE_S, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.finishing import Finisher
 from filas.queue.held import HeldJob

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from filas.backoff import exponential
+from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError, PermanentError, RetryLater, StoreUnavailable
 from filas.models import ErrorDetail
-from filas.policies import QueuePolicy
 from filas.queue.held import JobAborted
 
 MAX_MESSAGE = 2000

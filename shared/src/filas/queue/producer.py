@@ -11,8 +11,7 @@ import msgspec
 
 from filas import metrics
 from filas.batching import MicroBatcher
-from filas.errors import StoreUnavailable
-from filas.jobs import (
+from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
     CancelNotificationJob,
@@ -27,9 +26,10 @@ from filas.jobs import (
     notification_job_key,
     webhook_job_key,
 )
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.errors import StoreUnavailable
 from filas.logs import get_logger
 from filas.models import NewDeadLetter
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.scripts import load, spread
 from filas.queue.tracing import Sends

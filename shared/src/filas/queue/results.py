@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from filas.policies import QueuePolicy
+from filas.contract.policies import QueuePolicy
 from filas.queue.connection import Redis
 from filas.queue.keys import RESULT
 

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from filas import errors
+from filas.contract.jobs import SCHEMA_VERSION, JobMessage, decode
+from filas.contract.policies import QueuePolicy
 from filas.errors import FilasError, JobDecodeError
-from filas.jobs import SCHEMA_VERSION, JobMessage, decode
-from filas.policies import QueuePolicy
 
 Message = TypeVar("Message", bound=JobMessage)
 

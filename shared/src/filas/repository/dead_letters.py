@@ -12,10 +12,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from filas.identity import new_id
-from filas.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
+from filas.contract.identity import new_id
+from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.repository import paging
 from filas.repository.columns import from_json, storable, to_json
 from filas.repository.database import Database

@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from filas.jobs import DeliveryStatusJob
+from filas.contract.jobs import DeliveryStatusJob
 from filas.logs import get_logger
 from filas.repository.database import Database
 

@@ -11,8 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
+from filas.contract.identity import conversation_id
 from filas.errors import Conflict, PermanentError, RetryLater
-from filas.identity import conversation_id
 from filas.models import (
     Checkpoint,
     ClaimedExecution,

@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from filas.identity import conversation_id, scheduled_execution_id
+from filas.contract.identity import conversation_id, scheduled_execution_id
 from filas.models import DueExecution, DueTicks, ErrorDetail, Page, Schedule, ScheduleConversation
 from filas.repository import paging
 from filas.repository import schedule_sql as sql

@@ -21,7 +21,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 from opentelemetry.util.re import parse_env_headers
 from opentelemetry.util.types import Attributes as SdkAttributes
 
-from filas.jobs import Traceparent
+from filas.contract.jobs import Traceparent
 from filas.logs import get_logger
 from filas.metrics import SPANS_DROPPED
 from filas.settings import TracingSettings

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.jobs import Traceparent
+from filas.contract.jobs import Traceparent
 
 Kind = Literal["server", "producer", "consumer", "client", "internal"]
 Attributes = Mapping[str, str | int | float | bool | None]

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from filas import identity
-from filas.jobs import FlowTestJob
+from filas.contract import identity
+from filas.contract.jobs import FlowTestJob
 from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
 from flow_runner.plan import Plan
 from flow_runner.state import State, encode

@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.jobs import GivenAnswer
 from filas.errors import OutboundFailed, OutboundTimeout
-from filas.jobs import GivenAnswer
 from filas.models import FlowTestCall, NewNotification
 from flow_runner.nodes.visit import NodeRunner, Outcome, Visit
 from flow_runner.scope import ExecutionScope

@@ -5,9 +5,9 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
 from filas.flows.definition import load
-from filas.jobs import FlowTestJob
 from filas.models import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from filas import identity
+from filas.contract import identity
 from filas.models import NewNotification
 from flow_runner.nodes.visit import NodeFailure, Visit
 

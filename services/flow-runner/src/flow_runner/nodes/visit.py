@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.jobs import Traceparent
+from filas.contract.jobs import Traceparent
 from filas.models import ClaimedExecution, NewNotification
 from flow_runner.ports import Outbound
 from flow_runner.scope import ExecutionScope

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from filas.destinations import DestinationStatus
+from filas.contract.channel_circuits import DestinationStatus
 from ingest.api.identifiers import Identifier
 from ingest.api.refusals import invalid_field
 from ingest.api.sealing import MASK, names_variable

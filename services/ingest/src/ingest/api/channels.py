@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from filas.destinations import DestinationStatus
+from filas.contract.channel_circuits import DestinationStatus
 from filas.errors import StoreUnavailable
 from filas.models import Channel
 from filas.queue.destinations import Destinations

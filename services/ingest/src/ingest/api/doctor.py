@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.policies import QueuePolicy
 from filas.queue.presence import read_load
 from ingest.api.context import ApiContext
 from ingest.api.scaling import WORKERS

@@ -5,9 +5,9 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.identity import conversation_id, new_id
+from filas.contract.jobs import FlowJob, WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
-from filas.identity import conversation_id, new_id
-from filas.jobs import FlowJob, WebhookJob
 from filas.logs import get_logger
 from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
 from filas.tracing import spans

@@ -8,13 +8,13 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.identity import new_id
+from filas.contract.jobs import TEST_FLOW, FlowTestJob, GivenAnswer, flow_test_job_key
+from filas.contract.policies import FLOWS
 from filas.flows import checks, definition, limits, older_shape
 from filas.flows.definition import FlowDefinition
 from filas.flows.variables import convert
-from filas.identity import new_id
-from filas.jobs import TEST_FLOW, FlowTestJob, GivenAnswer, flow_test_job_key
 from filas.models import ErrorDetail, FlowTestCall, FlowTestResult, FlowTestStatus, Record, StepRecord
-from filas.policies import FLOWS
 from filas.queue.producer import NewJob
 from filas.queue.results import JobResult, JobResults
 from ingest.api.identifiers import known, to_store

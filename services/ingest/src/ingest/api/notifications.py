@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.jobs import CancelNotificationJob, NotificationJob
+from filas.contract.jobs import CancelNotificationJob, NotificationJob
 from filas.models import Notification, NotificationStatus, NotificationWithAttempts
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
 from ingest.api.events import Moment

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from filas import jobs, policies
+from filas.contract import jobs, policies
+from filas.contract.jobs import JobMessage, WebhookJob
+from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError
-from filas.jobs import JobMessage, WebhookJob
 from filas.models import DeadLetter
-from filas.policies import QueuePolicy
 from filas.queue.producer import EnqueueOutcome, NewJob
 from ingest.api.context import ApiContext
 from ingest.api.events import Moment

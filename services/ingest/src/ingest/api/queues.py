@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filas import policies
+from filas.contract import policies
+from filas.contract.policies import QueuePolicy
 from filas.models import JobState
-from filas.policies import QueuePolicy
 from filas.queue.clean import RETENTION_MS, FinishedState, clean
 from filas.queue.control import ControlOutcome, JobControl
 from filas.queue.stats import JobInfo

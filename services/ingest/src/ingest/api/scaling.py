@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.scaling import SCALE_DOWN_WINDOW_S, Advice, Bounds, Figures, advise
 from ingest.api.refusals import absent, invalid_field
 from ingest.api.table import Answer, Call, Query, Route

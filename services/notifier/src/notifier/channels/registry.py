@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from filas.destinations import Limits
+from filas.contract.channel_circuits import Limits
 from notifier.channels import console, email, http, slack, telegram, twilio, whatsapp
 from notifier.channels.channel import Channel, Tools
 

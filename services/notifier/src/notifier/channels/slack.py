@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from filas.destinations import Limits
+from filas.contract.channel_circuits import Limits
 from notifier.channels.calling import BUSY, Caller, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,

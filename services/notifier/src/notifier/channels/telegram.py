@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from filas.destinations import Limits
+from filas.contract.channel_circuits import Limits
 from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,

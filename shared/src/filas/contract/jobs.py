@@ -11,8 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.errors import JobDecodeError
-from filas.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 
 SCHEMA_VERSION = 1
 
