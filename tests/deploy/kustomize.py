@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filas import settings
+from filas.settings import process_settings
 from tests.deploy.promtool import DEPLOY, ROOT
 
 KUBERNETES = DEPLOY / "kubernetes"
@@ -34,11 +34,11 @@ VARIATIONS = (
 )
 """Whatever may be applied: each overlay, and those of production with the lines of components no longer comments."""
 
-PROCESSES: dict[str, type[settings.ProcessSettings]] = {
-    "ingest": settings.IngestServeSettings,
-    "ingest-worker": settings.IngestWorkSettings,
-    "flow-runner": settings.FlowRunnerSettings,
-    "notifier": settings.NotifierSettings,
+PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
+    "ingest": process_settings.IngestServeSettings,
+    "ingest-worker": process_settings.IngestWorkSettings,
+    "flow-runner": process_settings.FlowRunnerSettings,
+    "notifier": process_settings.NotifierSettings,
 }
 WORKERS = ("ingest-worker", "flow-runner", "notifier")
 

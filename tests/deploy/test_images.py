@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filas import settings
+from filas.settings import process_settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -18,14 +18,16 @@ PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
-PROCESSES: dict[str, type[settings.Group]] = {
-    "ingest": settings.IngestServeSettings,
-    "ingest-worker": settings.IngestWorkSettings,
-    "flow-runner": settings.FlowRunnerSettings,
-    "notifier": settings.NotifierSettings,
+PROCESSES: dict[str, type[process_settings.Group]] = {
+    "ingest": process_settings.IngestServeSettings,
+    "ingest-worker": process_settings.IngestWorkSettings,
+    "flow-runner": process_settings.FlowRunnerSettings,
+    "notifier": process_settings.NotifierSettings,
 }
 OF_THE_IMAGE = {"HEALTH_PORT"}
-ALL_VARIABLES = {variable.name for process in settings.PROCESSES for variable in settings.variables(process)}
+ALL_VARIABLES = {
+    variable.name for process in process_settings.PROCESSES for variable in process_settings.variables(process)
+}
 
 
 def test_the_dockerfiles_differ_only_in_what_a_service_is() -> None:
@@ -63,7 +65,7 @@ def test_an_images_labels_are_those_of_its_package(path: Path) -> None:
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_container_gets_the_variables_of_its_process_and_no_others(name: str) -> None:
     """Nobody holds a secret that it doesn't read; no variable is misspelt; nothing that must be set is missing."""
-    known = {variable.name: variable for variable in settings.variables(PROCESSES[name])}
+    known = {variable.name: variable for variable in process_settings.variables(PROCESSES[name])}
     given = set(SERVICES[name]["environment"]) - OF_THE_IMAGE
     assert given <= set(known)
     assert {variable.name for variable in known.values() if variable.default is None} <= given
@@ -147,7 +149,9 @@ def test_the_example_has_every_variable_that_can_be_set_here() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= set(assigned)
     assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + BALANCER + TRACING)) == {*assigned, *optional}
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", BALANCER + TRACING + COMPOSE))
-    defaults |= {one.name: one.default for process in settings.PROCESSES for one in settings.variables(process)}
+    defaults |= {
+        one.name: one.default for process in process_settings.PROCESSES for one in process_settings.variables(process)
+    }
     assert optional == {name: defaults[name] for name in optional}
 
 
@@ -163,5 +167,5 @@ def test_compose_passes_on_every_setting_that_it_does_not_decide() -> None:
 def test_the_examples_values_are_accepted() -> None:
     """Each process can be set up with the example's secrets."""
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
-    for process in settings.PROCESSES:
-        settings.load(process, assigned | {"DATABASE_URL": "postgresql://filas:x@postgres:5432/filas"})
+    for process in process_settings.PROCESSES:
+        process_settings.load(process, assigned | {"DATABASE_URL": "postgresql://filas:x@postgres:5432/filas"})

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from filas import settings
 from filas.contract import policies
 from filas.repository.database import CLOSE_TIMEOUT_S
+from filas.settings import process_settings
 from filas.web import serve_app
 from flow_runner.app import DRAIN_S
 from ingest.api.scaling import WORKERS as QUEUES
@@ -64,9 +64,9 @@ def quantity(text: str) -> Decimal:
     return Decimal(found[1]) * units[found[2]]
 
 
-def known(name: str) -> dict[str, settings.Variable]:
+def known(name: str) -> dict[str, process_settings.Variable]:
     """The variables that a process reads."""
-    return {variable.name: variable for variable in settings.variables(PROCESSES[name])}
+    return {variable.name: variable for variable in process_settings.variables(PROCESSES[name])}
 
 
 # ---- whatever makes pods ---------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_a_process_gets_its_settings_and_no_others(overlay: str, name: str) -> N
     given = rendered(overlay).environment(name)
     assert given.keys() - OF_THE_LIBRARIES <= known(name).keys()
     values = {key: SECRETS[key] if value is None else value for key, value in given.items()}
-    settings.load(PROCESSES[name], values)
+    process_settings.load(PROCESSES[name], values)
 
 
 @EACH
@@ -170,7 +170,7 @@ def test_a_secret_comes_from_the_secret_and_nothing_else_does(overlay: str, name
 @BOTH
 def test_no_configmap_holds_a_secret(overlay: str) -> None:
     """Nor anything that looks like one."""
-    secrets = {key for process in settings.PROCESSES for key, one in _variables(process) if one.secret}
+    secrets = {key for process in process_settings.PROCESSES for key, one in _variables(process) if one.secret}
     for document in rendered(overlay).of("ConfigMap"):
         assert not document["data"].keys() & secrets
         for key, value in document["data"].items():
@@ -178,8 +178,8 @@ def test_no_configmap_holds_a_secret(overlay: str) -> None:
             assert not re.search(r"//[^/]*:[^/]*@|whsec_|BEGIN ", value), key
 
 
-def _variables(process: type[settings.ProcessSettings]) -> list[tuple[str, settings.Variable]]:
-    return [(variable.name, variable) for variable in settings.variables(process)]
+def _variables(process: type[process_settings.ProcessSettings]) -> list[tuple[str, process_settings.Variable]]:
+    return [(variable.name, variable) for variable in process_settings.variables(process)]
 
 
 def test_production_brings_no_secret_along() -> None:

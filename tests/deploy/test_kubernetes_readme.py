@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filas import settings
+from filas.settings import process_settings
 from tests.deploy.kustomize import KUBERNETES, OVERLAYS, needs_kubectl, rendered
 from tests.deploy.promtool import ROOT
 from tests.deploy.test_kubernetes_schemas import OLDEST, VERSIONS
@@ -51,7 +51,9 @@ def test_the_numbers_are_right() -> None:
     keda = rendered("overlays/production + keda")
     most = sum(one["spec"]["maxReplicaCount"] for one in keda.of("ScaledObject"))
     most += sum(one["spec"]["maxReplicas"] for one in keda.of("HorizontalPodAutoscaler"))
-    [pool] = [one for one in settings.variables(settings.PostgresSettings) if one.name == "DATABASE_POOL_SIZE"]
+    [pool] = [
+        one for one in process_settings.variables(process_settings.PostgresSettings) if one.name == "DATABASE_POOL_SIZE"
+    ]
     assert f"`DATABASE_POOL_SIZE` ({pool.default})" in README
     assert f"{most * int(pool.default or 0)} with\nthe numbers here" in README
     delay = keda.environment("ingest")["SHUTDOWN_DELAY_S"]

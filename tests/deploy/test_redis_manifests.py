@@ -13,14 +13,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from filas import settings
+from filas.settings import process_settings
 from tests.deploy.promtool import DEPLOY
 
-PROCESSES: dict[str, type[settings.ProcessSettings]] = {
-    "ingest": settings.IngestServeSettings,
-    "ingest-worker": settings.IngestWorkSettings,
-    "flow-runner": settings.FlowRunnerSettings,
-    "notifier": settings.NotifierSettings,
+PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
+    "ingest": process_settings.IngestServeSettings,
+    "ingest-worker": process_settings.IngestWorkSettings,
+    "flow-runner": process_settings.FlowRunnerSettings,
+    "notifier": process_settings.NotifierSettings,
 }
 SECRETS = {
     "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
@@ -130,8 +130,8 @@ def test_a_process_finds_the_nodes_that_there_are(kind: str, name: str) -> None:
     for source in container["envFrom"]:
         given |= maps[source["configMapRef"]["name"]]
     given |= {one["name"]: one.get("value") or SECRETS[one["name"]] for one in container["env"]}
-    loaded: Any = settings.load(PROCESSES[name], given)
-    redis: settings.RedisSettings = loaded.redis
+    loaded: Any = process_settings.load(PROCESSES[name], given)
+    redis: process_settings.RedisSettings = loaded.redis
     if kind == "cluster":
         assert (redis.redis_cluster, redis.redis_host, redis.redis_port) == (True, "redis-cluster", 6379)
         return

@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from filas.outbound import OutboundClient
-from filas.setting_types import Networks
+from filas.settings.value_types import Networks
 from notifier.channels.channel import Channel, OutgoingMessage, Result, Tools
 from notifier.channels.registry import CHANNEL_TYPES
 from tests.notifier.receiver import Behaviour, Received, Receiver, receiver

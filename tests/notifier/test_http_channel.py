@@ -8,7 +8,7 @@ import pytest
 import standardwebhooks
 
 from filas.outbound import OutboundClient
-from filas.setting_types import Networks
+from filas.settings.value_types import Networks
 from notifier.channels import calling, http
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
 from notifier.channels.http import HttpChannel

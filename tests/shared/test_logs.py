@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from filas import logs
 from filas.errors import StoreUnavailable
-from filas.setting_types import Secret
+from filas.settings.value_types import Secret
 
 LEVELS: dict[str, int] = {}
 

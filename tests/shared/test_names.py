@@ -11,7 +11,7 @@ import pytest
 from filas.errors import OutboundTimeout
 from filas.names import MAX_LOOKUPS, Names
 from filas.outbound import OutboundClient
-from filas.setting_types import Networks
+from filas.settings.value_types import Networks
 from tests.shared.test_outbound import HOME, echo, receiver
 from tests.waiting import eventually
 

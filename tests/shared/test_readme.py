@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from filas.settings import PROCESSES, variables
+from filas.settings.process_settings import PROCESSES, variables
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- settings:begin -->\n", "<!-- settings:end -->"

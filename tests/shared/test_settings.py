@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.errors import SettingsError
-from filas.setting_types import Secret
-from filas.settings import (
+from filas.settings.process_settings import (
     PROCESSES,
     FlowRunnerSettings,
     IngestServeSettings,
@@ -17,6 +16,7 @@ from filas.settings import (
     load,
     variables,
 )
+from filas.settings.value_types import Secret
 
 NEEDED = {
     "DATABASE_URL": "postgresql://user:pa55word@db.example:5432/filas",

@@ -17,7 +17,7 @@ from filas import logs
 from filas.errors import SettingsError, StoreUnavailable
 from filas.loop_lag import watched_loop
 from filas.metrics import REGISTRY, STORE_UP
-from filas.settings import ProcessSettings, load
+from filas.settings.process_settings import ProcessSettings, load
 from filas.tracing import switch
 
 log = logs.get_logger(__name__)

@@ -16,8 +16,8 @@ from cryptography.x509.oid import NameOID
 
 from filas.errors import StoreUnavailable
 from filas.queue.connection import connect
-from filas.setting_types import Addresses
-from filas.settings import RedisSettings
+from filas.settings.process_settings import RedisSettings
+from filas.settings.value_types import Addresses
 
 
 def certificate(directory: Path, address: str) -> Path:

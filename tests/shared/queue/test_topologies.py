@@ -19,8 +19,8 @@ from filas.queue.functions import JobFunction
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
 from filas.queue.stats import QueueStats
 from filas.queue.worker import Worker
-from filas.setting_types import Addresses, Secret
-from filas.settings import RedisSettings
+from filas.settings.process_settings import RedisSettings
+from filas.settings.value_types import Addresses, Secret
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.shared.queue.topologies import Sentinels, cluster, sentinels

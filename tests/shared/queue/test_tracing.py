@@ -17,7 +17,7 @@ from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
-from filas.settings import TracingSettings
+from filas.settings.process_settings import TracingSettings
 from filas.tracing import spans, switch
 from tests.collector import NO_DELAY, Collector, collector
 from tests.shared.queue.conftest import StartWorker

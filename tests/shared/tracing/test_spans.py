@@ -15,8 +15,8 @@ import pytest
 from filas import metrics
 from filas.contract.identity import new_id
 from filas.errors import SettingsError
-from filas.setting_types import Secret
-from filas.settings import TracingSettings, load
+from filas.settings.process_settings import TracingSettings, load
+from filas.settings.value_types import Secret
 from filas.tracing import sdk, spans, switch
 from tests.collector import Collector, collector
 from tests.waiting import eventually

@@ -4,8 +4,8 @@ import errno
 import socket
 from collections.abc import Mapping
 
-from filas import settings
 from filas.errors import SettingsError
+from filas.settings import process_settings
 from filas_local.launching import WrongSetting
 
 PORTS = {
@@ -45,9 +45,9 @@ def uses_own_postgres(environ: Mapping[str, str]) -> bool:
 
 def check(environ: Mapping[str, str]) -> None:
     """Find a wrong setting or a taken port before anything starts. Raises WrongSetting naming the variable."""
-    for process in settings.PROCESSES:
+    for process in process_settings.PROCESSES:
         try:
-            settings.load(process, environ)
+            process_settings.load(process, environ)
         except SettingsError as error:
             raise WrongSetting(str(error)) from None
     seen: dict[str, str] = {}

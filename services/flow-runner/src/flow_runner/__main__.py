@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from filas.settings import FlowRunnerSettings
+from filas.settings.process_settings import FlowRunnerSettings
 from filas.web import run_service
 from flow_runner.app import serve
 

@@ -25,7 +25,7 @@ from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
-from filas.settings import FlowRunnerSettings
+from filas.settings.process_settings import FlowRunnerSettings
 from filas.web import Health, build_private_app, serve_app
 from flow_runner.engine import Engine
 from flow_runner.executions import Executions

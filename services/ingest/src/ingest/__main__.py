@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from filas.settings import IngestServeSettings, IngestWorkSettings
+from filas.settings.process_settings import IngestServeSettings, IngestWorkSettings
 from filas.web import run_service
 
 USAGE = "usage: python -m ingest serve|work\n"

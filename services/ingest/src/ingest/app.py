@@ -21,7 +21,7 @@ from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
 from filas.secrets import SecretBox
-from filas.settings import IngestServeSettings
+from filas.settings.process_settings import IngestServeSettings
 from filas.stores import Stores, cancelled, open_stores
 from filas.web import Health, build_private_app, serve_app, serve_connections
 from ingest.api import routes

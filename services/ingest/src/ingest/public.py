@@ -11,7 +11,7 @@ from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import PATH, ResumeTokens
-from filas.setting_types import Network
+from filas.settings.value_types import Network
 from ingest.accept import Acceptor
 from ingest.answer import Answer
 from ingest.client_address import ClientAddress

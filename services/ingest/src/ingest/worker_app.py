@@ -18,7 +18,7 @@ from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.retention import Ages, Retention
-from filas.settings import IngestWorkSettings, RetentionSettings
+from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
 from filas.stores import Stores, cancelled, open_stores
 from filas.web import Health, build_private_app, serve_app
 from ingest.process import Processor

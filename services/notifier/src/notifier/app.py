@@ -24,7 +24,7 @@ from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.secrets import SecretBox
-from filas.settings import NotifierSettings
+from filas.settings.process_settings import NotifierSettings
 from filas.stores import open_stores
 from filas.web import Health, build_private_app, run_service, serve_app
 from notifier.batched_store import BatchedStore

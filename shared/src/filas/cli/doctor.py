@@ -18,7 +18,7 @@ from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.queue.connection import connect
 from filas.repository.database import Database
 from filas.repository.schema import required_version
-from filas.settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
+from filas.settings.process_settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
 
 TIMEOUT_S = 3.0
 

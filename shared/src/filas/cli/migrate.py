@@ -8,7 +8,7 @@ import click
 from filas.cli.client import Refused, WrongSetting
 from filas.errors import SettingsError
 from filas.repository import migrate as migrations
-from filas.settings import PostgresSettings, load
+from filas.settings.process_settings import PostgresSettings, load
 
 
 @click.command()

@@ -18,8 +18,8 @@ from filas.errors import StoreUnavailable
 from filas.queue import packing
 from filas.queue.keys import QueueKeys
 from filas.queue.scripts import Script
-from filas.setting_types import Secret
-from filas.settings import RedisSettings
+from filas.settings.process_settings import RedisSettings
+from filas.settings.value_types import Secret
 
 CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.errors import SettingsError
-from filas.setting_types import Addresses, Networks, Ports, Secret, decode
+from filas.settings.value_types import Addresses, Networks, Ports, Secret, decode
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose one."""

@@ -1,0 +1,1 @@
+"""The settings of each process, and the types of their values."""
