@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from filas import logs
+from filas.observability import logs
 from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 

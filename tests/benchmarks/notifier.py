@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
-from filas import logs
 from filas.contract.identity import new_id
 from filas.contract.jobs import NotificationJob, notification_job_key
 from filas.contract.policies import NOTIFICATIONS
 from filas.models import Channel
+from filas.observability import logs
 from filas.queue.connection import connect_url
 from filas.queue.producer import NewJob, Producer
 from filas.repository import migrate

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import Counter
 from structlog.testing import capture_logs
 
-from filas.metrics import AUTH_FAILURES, WEBHOOKS
+from filas.observability.metrics import AUTH_FAILURES, WEBHOOKS
 from filas_local.servers import PostgresServer, RedisServer
 from tests.ingest.serving import Serving, problem_of, raw, serving, webhook
 from tests.ingest.test_fuzzed_requests import vendor_webhook

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from filas import metrics
 from filas.contract.channel_circuits import Admission, Admitted, PutOff, Report, Verdict
 from filas.errors import StoreUnavailable
 from filas.models import NotificationWithAttempts
+from filas.observability import metrics
 from filas.repository.database import Database
 from filas.repository.notifications import NotificationRepository
 from notifier.batched_store import BatchedStore

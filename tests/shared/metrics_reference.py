@@ -1,4 +1,4 @@
-"""The table of all metrics in deploy/prometheus/METRICS.md, made from their declarations in `filas.metrics`.
+"""The table of all metrics in deploy/prometheus/METRICS.md, made from their declarations in `filas.observability.metrics`.
 
 `python -m tests.shared.metrics_reference` writes the table anew. What a declaration can't say, which processes set the
 metric, stands here and is compared with running processes by `tests/deploy/test_monitoring_live.py`.
@@ -10,7 +10,7 @@ from pathlib import Path
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-from filas import metrics
+from filas.observability import metrics
 
 REFERENCE = Path(__file__).parents[2] / "deploy" / "prometheus" / "METRICS.md"
 BEGIN, END = "<!-- metrics:begin -->\n", "<!-- metrics:end -->"

@@ -11,8 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas import logs
 from filas.errors import StoreUnavailable
+from filas.observability import logs
 from filas.settings.value_types import Secret
 
 LEVELS: dict[str, int] = {}

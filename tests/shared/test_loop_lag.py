@@ -3,8 +3,8 @@
 import asyncio
 import time
 
-from filas import metrics
-from filas.loop_lag import watch_loop
+from filas.observability import metrics
+from filas.observability.loop_lag import watch_loop
 from filas.web import Health, build_private_app, serve_app
 from tests.waiting import eventually
 

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
-from filas import metrics
+from filas.observability import metrics
 
 OURS = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
 LABELS = {

@@ -20,8 +20,8 @@ from yarl import URL
 from filas.addresses import Network, refusal
 from filas.dialing import dial
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
-from filas.metrics import OUTBOUND_REQUESTS
 from filas.names import Names
+from filas.observability.metrics import OUTBOUND_REQUESTS
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_REDIRECTS = 5

@@ -13,10 +13,10 @@ import uvloop
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from filas import logs
 from filas.errors import SettingsError, StoreUnavailable
-from filas.loop_lag import watched_loop
-from filas.metrics import REGISTRY, STORE_UP
+from filas.observability import logs
+from filas.observability.loop_lag import watched_loop
+from filas.observability.metrics import REGISTRY, STORE_UP
 from filas.settings.process_settings import ProcessSettings, load
 from filas.tracing import switch
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filas import logs
+from filas.observability import logs
 from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows import one_runner, waiting, whole_way

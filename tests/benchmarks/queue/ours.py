@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import uvloop
 
-from filas import logs
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.heap import collect_rarely
+from filas.observability import logs
 from filas.queue.connection import Redis, connect_url
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from filas.metrics import AUTH_FAILURES
+from filas.observability.metrics import AUTH_FAILURES
 from ingest.api.guard import bearer_token, require, role_of
 from ingest.api.refusals import Refusal
 from tests.ingest.api.serving import TOKEN, Api

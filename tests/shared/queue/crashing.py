@@ -6,8 +6,8 @@ It prints the key of each job that it begins, and never ends one.
 import asyncio
 import sys
 
-from filas import logs
 from filas.contract.jobs import NotificationJob
+from filas.observability import logs
 from filas.queue.connection import connect_url
 from filas.queue.functions import JobContext
 from filas.queue.worker import Worker

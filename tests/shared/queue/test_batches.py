@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from redis.asyncio.connection import Connection as StockConnection
 
 from filas.errors import StoreUnavailable
-from filas.metrics import BatchHistogram
+from filas.observability.metrics import BatchHistogram
 from filas.queue.connection import Redis
 from filas.queue.packing import Connection
 from filas.queue.producer import Producer

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from filas import metrics
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import LEASE_S, MAX_LOST_LEASES
 from filas.errors import PermanentError
+from filas.observability import metrics
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext
 from filas.queue.keys import IN_PROGRESS

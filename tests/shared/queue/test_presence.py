@@ -2,7 +2,7 @@
 
 import asyncio
 
-from filas import metrics
+from filas.observability import metrics
 from filas.queue.connection import Redis
 from filas.queue.presence import PRESENT_MS, beat, leave, read_load
 from filas.queue.producer import Producer

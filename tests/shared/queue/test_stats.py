@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from filas import metrics
 from filas.contract.jobs import NotificationJob
 from filas.errors import InvalidCursor, PermanentError
+from filas.observability import metrics
 from filas.queue.clean import clean
 from filas.queue.connection import Redis
 from filas.queue.control import JobControl

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from filas import logs
 from filas.contract.identity import new_id
 from filas.contract.jobs import NotificationJob, WebhookJob
 from filas.contract.policies import WEBHOOKS
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
+from filas.observability import logs
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer

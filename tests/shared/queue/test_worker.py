@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from filas import metrics
 from filas.contract.jobs import NotificationJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
+from filas.observability import metrics
 from filas.queue import claiming
 from filas.queue.connection import Redis
 from filas.queue.functions import JobContext

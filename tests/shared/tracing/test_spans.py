@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from filas import metrics
 from filas.contract.identity import new_id
 from filas.errors import SettingsError
+from filas.observability import metrics
 from filas.settings.process_settings import TracingSettings, load
 from filas.settings.value_types import Secret
 from filas.tracing import sdk, spans, switch

@@ -5,11 +5,11 @@ import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from filas import logs
 from filas.contract.identity import new_id
 from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.contract.policies import FLOWS
 from filas.heap import collect_rarely
+from filas.observability import logs
 from filas.outbound import OutboundClient
 from filas.queue.connection import Redis, connect
 from filas.queue.functions import JobFunction

@@ -11,11 +11,9 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 from uuid import UUID
 
-from filas import logs
 from filas.batching import MicroBatcher
 from filas.contract.policies import LEASE_S
 from filas.errors import LeaseLost, StoreUnavailable
-from filas.metrics import EXECUTIONS, FENCES_LOST, STEPS
 from filas.models import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
@@ -24,6 +22,8 @@ from filas.models import (
     DueNotification,
     ExecutionStatus,
 )
+from filas.observability import logs
+from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
 
 log = logs.get_logger(__name__)
 

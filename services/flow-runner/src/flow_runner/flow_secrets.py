@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from filas import logs
 from filas.errors import SecretUnreadable
+from filas.observability import logs
 
 log = logs.get_logger(__name__)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 from uuid import UUID
 
-from filas import logs
 from filas.contract.jobs import FlowJob, NotificationJob, Traceparent, flow_job_key, notification_job_key
 from filas.contract.policies import FLOWS, NOTIFICATIONS
 from filas.errors import StoreUnavailable
 from filas.models import DueExecution, DueNotification
+from filas.observability import logs
 from filas.queue.producer import NewJob
 from filas.tracing import spans
 from flow_runner.executions import Written

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from filas import logs
 from filas.contract.jobs import FlowJob
 from filas.errors import LeaseLost, RetryLater
 from filas.models import ClaimedExecution
+from filas.observability import logs
 from filas.queue.functions import JobContext
 from filas.tracing import spans
 from flow_runner.budget import Budget

@@ -1,9 +1,9 @@
 """The job function `test_flow` of flow-processing."""
 
-from filas import logs
 from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
 from filas.models import ErrorDetail, FlowTestResult
+from filas.observability import logs
 from filas.queue.functions import JobContext
 from flow_runner.flow_test.run import FlowTest
 from flow_runner.ports import Clock, Flows, Secrets

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from filas import logs, metrics
 from filas.errors import StoreUnavailable
 from filas.flows.ticks import due_ticks
 from filas.models import DueTicks, Schedule
+from filas.observability import logs, metrics
 from filas.repository.schedules import ScheduleLook
 from filas.tracing import spans
 from flow_runner.outbox import Jobs, due_job

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from filas import logs
 from filas.errors import StoreUnavailable
 from filas.models import DueExecution
+from filas.observability import logs
 from flow_runner.outbox import Jobs, due_job
 
 log = logs.get_logger(__name__)

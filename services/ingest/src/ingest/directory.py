@@ -8,8 +8,8 @@ from typing import Protocol
 import msgspec
 
 from filas.errors import SecretUnreadable, StoreUnavailable
-from filas.logs import get_logger
 from filas.models import Webhook
+from filas.observability.logs import get_logger
 from ingest import dedupe
 from ingest.conversation import ConversationReader
 from ingest.event_jobs import AcceptedUnder, accepted_under

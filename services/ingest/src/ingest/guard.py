@@ -2,7 +2,7 @@
 
 import time
 
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 from ingest import refusals
 from ingest.client_address import is_loopback
 from ingest.rate_limit import Limit, RateLimiter

@@ -3,8 +3,8 @@
 import asyncio
 import resource
 
-from filas.logs import get_logger
-from filas.metrics import CONNECTIONS_SHED
+from filas.observability.logs import get_logger
+from filas.observability.metrics import CONNECTIONS_SHED
 from filas.web import KEEP_ALIVE_S
 from ingest import refusals
 from ingest.answer import Answer

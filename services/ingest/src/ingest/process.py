@@ -25,8 +25,8 @@ from filas.contract.jobs import (
 )
 from filas.contract.policies import FLOWS, NOTIFICATIONS
 from filas.errors import PermanentError, StoreUnavailable
-from filas.logs import get_logger
 from filas.models import ConversationRule, DueExecution, EventReceipt, NewDeliveryStatus, NewEvent, NewExecution
+from filas.observability.logs import get_logger
 from filas.queue.producer import NewJob
 from ingest import content
 from ingest.conversation import ConversationReader, Turn, group_of

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from filas.batching import MicroBatcher
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 
 log = get_logger(__name__)
 

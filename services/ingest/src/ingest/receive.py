@@ -8,8 +8,8 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
-from filas.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
+from filas.observability.logs import get_logger
+from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
 from ingest import refusals, request
 from ingest.accept import Acceptor, NotStorable, Receipt, receipt_of

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from filas.errors import FilasError
-from filas.metrics import WEBHOOKS
+from filas.observability.metrics import WEBHOOKS
 from filas.web import PROBLEM_JSON, problem_document
 from ingest.answer import Answer
 

@@ -15,9 +15,9 @@ import msgspec
 
 from filas.contract.jobs import FlowJob, Traceparent
 from filas.errors import StoreUnavailable, Unstorable
-from filas.logs import get_logger
-from filas.metrics import RESUME_CALLS
 from filas.models import DueExecution
+from filas.observability.logs import get_logger
+from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.resume_tokens import PATH, ResumeTokens

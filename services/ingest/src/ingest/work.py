@@ -8,8 +8,8 @@ from uuid import UUID
 
 from filas.contract.jobs import WebhookJob
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
 from filas.models import NewEvent
+from filas.observability.logs import get_logger
 from filas.queue.functions import JobContext
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S

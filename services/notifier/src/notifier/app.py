@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 
-from filas import metrics
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
 from filas.heap import collect_rarely
+from filas.observability import metrics
 from filas.outbound import OutboundClient
 from filas.queue.connection import Redis
 from filas.queue.destinations import Destinations

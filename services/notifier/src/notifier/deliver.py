@@ -15,12 +15,12 @@ from uuid import UUID
 
 import msgspec
 
-from filas import logs, metrics
 from filas.backoff import exponential
 from filas.contract.channel_circuits import Admission
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, RetryLater
 from filas.models import BegunNotification, ErrorDetail, Notification, NotificationOutcome
+from filas.observability import logs, metrics
 from filas.tracing import spans
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.directory import ChannelUnusable, KnownChannel

@@ -7,9 +7,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filas import logs, models
+from filas import models
 from filas.contract.channel_circuits import Limits
 from filas.errors import PermanentError, SecretUnreadable
+from filas.observability import logs
 from notifier.channels.channel import Channel, Tools, WrongConfiguration
 from notifier.channels.registry import ChannelType
 

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
-from filas import logs, metrics
 from filas.contract.channel_circuits import Admission, Admitted, DestinationStore, Report, Verdict
 from filas.errors import RetryLater, StoreUnavailable
+from filas.observability import logs, metrics
 from notifier.channels.channel import Result, TryAgain
 from notifier.share import FairShare
 

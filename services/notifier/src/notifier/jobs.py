@@ -4,7 +4,6 @@ import time
 from typing import Literal, Protocol
 from uuid import UUID
 
-from filas import logs, metrics
 from filas.contract.identity import notification_of
 from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
@@ -18,6 +17,7 @@ from filas.contract.jobs import (
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
 from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
+from filas.observability import logs, metrics
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
-from filas import metrics
 from filas.contract.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
 from filas.errors import JobDecodeError, PermanentError, StoreUnavailable
-from filas.logs import get_logger
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.queue.connection import Redis
 from filas.queue.finishing import Finisher
 from filas.queue.functions import JobFunction, StoreProblem

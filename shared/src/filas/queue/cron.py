@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
 

@@ -9,8 +9,8 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
 from filas.models import NewDeadLetter
+from filas.observability.logs import get_logger
 from filas.queue.connection import Redis
 from filas.queue.functions import DeadLetterSink
 from filas.queue.scripts import load

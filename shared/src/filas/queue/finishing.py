@@ -5,10 +5,10 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from filas import metrics
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.queue.connection import Redis
 from filas.queue.held import HeldJob, JobAborted
 from filas.queue.outcomes import Decision, describe

@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from filas import metrics
 from filas.batching import MicroBatcher
 from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
@@ -28,8 +27,9 @@ from filas.contract.jobs import (
 )
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
 from filas.models import NewDeadLetter
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.queue.connection import Redis
 from filas.queue.scripts import load, spread
 from filas.queue.tracing import Sends

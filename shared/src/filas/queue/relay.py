@@ -5,9 +5,9 @@ import contextlib
 import time
 from typing import Final, Protocol
 
-from filas import metrics
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.queue.connection import Redis
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
 

@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import PermanentError, StoreUnavailable
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 from filas.queue.finishing import Finisher
 from filas.queue.held import HeldJob, JobAborted, Run
 from filas.queue.outcomes import Decision, decide

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from filas import metrics
 from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QUEUES, QueuePolicy
 from filas.errors import InvalidCursor, JobDecodeError
 from filas.models import JobState, Page
+from filas.observability import metrics
 from filas.queue.connection import Redis
 from filas.queue.presence import read_load
 from filas.queue.producer import PRIORITY_STEP_MS

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import msgspec
 
-from filas import logs
 from filas.contract.jobs import JobMessage, Traceparent, WebhookJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import RetryLater
+from filas.observability import logs
 from filas.queue.functions import BatchHandler, Handler, JobContext, JobFunction
 from filas.queue.outcomes import decide, describe
 from filas.tracing import spans, traceparent

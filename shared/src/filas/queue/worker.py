@@ -11,10 +11,10 @@ from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 from uuid import uuid4
 
-from filas import metrics
 from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.queue.claiming import Claimer
 from filas.queue.connection import Redis
 from filas.queue.cron import CronSchedule, cron_function

@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from filas import metrics
 from filas.backoff import exponential
 from filas.errors import StoreUnavailable
-from filas.logs import get_logger
+from filas.observability import metrics
+from filas.observability.logs import get_logger
 from filas.repository import failures, schema
 
 STORE: Final = "postgres"

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from filas.contract.jobs import DeliveryStatusJob
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 from filas.repository.database import Database
 
 log = get_logger(__name__)

@@ -28,7 +28,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.logs import get_logger
+from filas.observability.logs import get_logger
 from filas.repository.database import Database
 
 CHUNK_ROWS: Final = 500

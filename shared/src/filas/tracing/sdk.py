@@ -22,8 +22,8 @@ from opentelemetry.util.re import parse_env_headers
 from opentelemetry.util.types import Attributes as SdkAttributes
 
 from filas.contract.jobs import Traceparent
-from filas.logs import get_logger
-from filas.metrics import SPANS_DROPPED
+from filas.observability.logs import get_logger
+from filas.observability.metrics import SPANS_DROPPED
 from filas.settings.process_settings import TracingSettings
 from filas.tracing import traceparent
 from filas.tracing.spans import Attributes, Kind, Span

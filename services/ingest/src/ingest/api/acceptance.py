@@ -14,7 +14,7 @@ import msgspec
 from multidict import CIMultiDict, MultiDict
 
 from filas.errors import StoreUnavailable
-from filas.metrics import WEBHOOKS
+from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
 from ingest import content, refusals, request
 from ingest.accept import Arrival, NotStorable, Receipt, receipt_of

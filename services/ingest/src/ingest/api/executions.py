@@ -8,8 +8,8 @@ import msgspec
 from filas.contract.identity import conversation_id, new_id
 from filas.contract.jobs import FlowJob, WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
-from filas.logs import get_logger
 from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
+from filas.observability.logs import get_logger
 from filas.tracing import spans
 from ingest.api.refusals import absent, conflict, invalid_field, row_id
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word

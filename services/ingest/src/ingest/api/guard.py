@@ -7,8 +7,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
-from filas.logs import get_logger
-from filas.metrics import AUTH_FAILURES
+from filas.observability.logs import get_logger
+from filas.observability.metrics import AUTH_FAILURES
 from filas.web import problem
 from ingest.api.refusals import Refusal, invalid_field
 from ingest.api.table import RANK, Role

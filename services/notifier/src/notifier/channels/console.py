@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from filas import logs
+from filas.observability import logs
 from notifier.channels.channel import Delivered, OutgoingMessage, PrintLine, Result, Tools, TryAgain
 
 SECRET_FIELDS: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from filas.metrics import EVENT_LOOP_LAG
+from filas.observability.metrics import EVENT_LOOP_LAG
 
 EVERY_S: Final = 0.5
 

@@ -1,0 +1,1 @@
+"""Logs, metrics and the measured lag of the event loop."""
