@@ -11,8 +11,8 @@ import yaml
 
 from filas.contract import policies
 from filas.repository.database import CLOSE_TIMEOUT_S
+from filas.service.private_listener import serve_app
 from filas.settings import process_settings
-from filas.web import serve_app
 from flow_runner.app import DRAIN_S
 from ingest.api.scaling import WORKERS as QUEUES
 from tests.deploy.kustomize import (

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import uvloop
 
-from filas.web import serve_connections
+from filas.service.private_listener import serve_connections
 from ingest.answer import Answer
 from ingest.bodies import read_body
 from ingest.listener import Listener

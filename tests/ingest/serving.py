@@ -18,9 +18,9 @@ from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
+from filas.service.private_listener import serve_connections
+from filas.service.stores import cancelled
 from filas.settings.value_types import Network
-from filas.stores import cancelled
-from filas.web import serve_connections
 from ingest.public import Limits, Public, build_public
 
 BOX = SecretBox("the key of these tests")

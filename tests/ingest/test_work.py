@@ -21,7 +21,7 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
-from filas.stores import Stores
+from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
 from ingest.event_jobs import event_jobs
 from ingest.process import Processor

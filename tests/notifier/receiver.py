@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
-from filas.web import serve_app
+from filas.service.private_listener import serve_app
 
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from filas.errors import OutboundError, OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.outbound import OutboundClient
-from filas.web import serve_app
+from filas.service.private_listener import serve_app
 from tests.notifier.receiver import raw_receiver
 
 HOME = (ip_network("127.0.0.1/32"),)

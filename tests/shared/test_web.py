@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 
 from filas.errors import StoreUnavailable
-from filas.web import Health, build_private_app, problem, serve_app
+from filas.service.private_listener import Health, build_private_app, problem, serve_app
 
 PROCESS = """
 import asyncio, os, sys

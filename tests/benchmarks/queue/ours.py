@@ -10,13 +10,13 @@ import uvloop
 
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.heap import collect_rarely
 from filas.observability import logs
 from filas.queue.connection import Redis, connect_url
 from filas.queue.functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
 from filas.queue.stats import QueueStats
 from filas.queue.worker import Worker
+from filas.service.garbage_collection import collect_rarely
 from tests.benchmarks.queue.measure import (
     TEXT,
     Countdown,

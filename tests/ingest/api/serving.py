@@ -26,7 +26,7 @@ from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
 from filas.secrets import SecretBox
-from filas.web import Health, build_private_app, serve_app
+from filas.service.private_listener import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register
 from ingest.event_jobs import event_jobs

@@ -4,8 +4,8 @@ import asyncio
 import os
 import sys
 
+from filas.service.private_listener import run_service
 from filas.settings.process_settings import FlowRunnerSettings
-from filas.web import run_service
 from flow_runner.app import serve
 
 

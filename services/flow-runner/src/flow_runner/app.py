@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from filas.contract.identity import new_id
 from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.contract.policies import FLOWS
-from filas.heap import collect_rarely
 from filas.observability import logs
 from filas.outbound import OutboundClient
 from filas.queue.connection import Redis, connect
@@ -25,8 +24,9 @@ from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.resume_tokens import ResumeTokens
 from filas.secrets import SecretBox
+from filas.service.garbage_collection import collect_rarely
+from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.settings.process_settings import FlowRunnerSettings
-from filas.web import Health, build_private_app, serve_app
 from flow_runner.engine import Engine
 from flow_runner.executions import Executions
 from flow_runner.flow_secrets import FlowSecrets

@@ -5,8 +5,8 @@ import importlib
 import os
 import sys
 
+from filas.service.private_listener import run_service
 from filas.settings.process_settings import IngestServeSettings, IngestWorkSettings
-from filas.web import run_service
 
 USAGE = "usage: python -m ingest serve|work\n"
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from filas.errors import StoreUnavailable
-from filas.heap import collect_rarely
 from filas.queue.producer import Producer
 from filas.queue.stats import QueueStats
 from filas.repository.channels import ChannelRepository
@@ -21,9 +20,10 @@ from filas.repository.webhooks import WebhookRepository
 from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
 from filas.secrets import SecretBox
+from filas.service.garbage_collection import collect_rarely
+from filas.service.private_listener import Health, build_private_app, serve_app, serve_connections
+from filas.service.stores import Stores, cancelled, open_stores
 from filas.settings.process_settings import IngestServeSettings
-from filas.stores import Stores, cancelled, open_stores
-from filas.web import Health, build_private_app, serve_app, serve_connections
 from ingest.api import routes
 from ingest.api.context import ApiContext
 from ingest.directory import WebhookDirectory

@@ -5,7 +5,7 @@ import resource
 
 from filas.observability.logs import get_logger
 from filas.observability.metrics import CONNECTIONS_SHED
-from filas.web import KEEP_ALIVE_S
+from filas.service.private_listener import KEEP_ALIVE_S
 from ingest import refusals
 from ingest.answer import Answer
 from ingest.connection import MAX_READ, Connection, Handler

@@ -21,7 +21,7 @@ from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.resume_tokens import PATH, ResumeTokens
-from filas.web import PROBLEM_JSON, problem_document
+from filas.service.private_listener import PROBLEM_JSON, problem_document
 from ingest import content, refusals, request, resume_page
 from ingest.answer import Answer
 from ingest.bodies import read_body

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
-from filas.heap import collect_rarely
 from filas.queue.functions import JobFunction
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
@@ -18,9 +17,10 @@ from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.retention import Ages, Retention
+from filas.service.garbage_collection import collect_rarely
+from filas.service.private_listener import Health, build_private_app, serve_app
+from filas.service.stores import Stores, cancelled, open_stores
 from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
-from filas.stores import Stores, cancelled, open_stores
-from filas.web import Health, build_private_app, serve_app
 from ingest.process import Processor
 from ingest.work import EventRelaySource, ProcessWebhook, keep_purging
 

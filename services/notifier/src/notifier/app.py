@@ -9,7 +9,6 @@ from functools import partial
 
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
-from filas.heap import collect_rarely
 from filas.observability import metrics
 from filas.outbound import OutboundClient
 from filas.queue.connection import Redis
@@ -24,9 +23,10 @@ from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.secrets import SecretBox
+from filas.service.garbage_collection import collect_rarely
+from filas.service.private_listener import Health, build_private_app, run_service, serve_app
+from filas.service.stores import open_stores
 from filas.settings.process_settings import NotifierSettings
-from filas.stores import open_stores
-from filas.web import Health, build_private_app, run_service, serve_app
 from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Tools
 from notifier.channels.registry import CHANNEL_TYPES

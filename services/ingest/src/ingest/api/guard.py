@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
-from filas.web import problem
+from filas.service.private_listener import problem
 from ingest.api.refusals import Refusal, invalid_field
 from ingest.api.table import RANK, Role
 
