@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from filas import addresses
+from filas.outbound import address_rules
 from filas.settings.process_settings import IngestServeSettings, load
 from tests.deploy.kustomize import PROCESSES, VARIATIONS, WORKERS, Manifests, needs_kubectl, rendered
 from tests.deploy.network_policies import NAMESPACE, Address, End, Pod, pod_of, reaches
@@ -100,9 +100,9 @@ def test_the_network_refuses_what_the_services_refuse() -> None:
     """The same networks, so that neither is a hole in the other."""
     [rule] = rendered(PRODUCTION).one("NetworkPolicy", "outbound")["spec"]["egress"]
     v4, v6 = [one["ipBlock"] for one in rule["to"]]
-    assert (v4["cidr"], v6["cidr"]) == ("0.0.0.0/0", str(addresses._GLOBAL_UNICAST_V6))
-    assert {ip_network(one) for one in v4["except"]} == {network for network, _ in addresses._REFUSED_V4}
-    assert {ip_network(one) for one in v6["except"]} == {network for network, _ in addresses._REFUSED_V6}
+    assert (v4["cidr"], v6["cidr"]) == ("0.0.0.0/0", str(address_rules._GLOBAL_UNICAST_V6))
+    assert {ip_network(one) for one in v4["except"]} == {network for network, _ in address_rules._REFUSED_V4}
+    assert {ip_network(one) for one in v6["except"]} == {network for network, _ in address_rules._REFUSED_V6}
 
 
 @EACH

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from filas.settings.value_types import Networks
 from notifier.channels.channel import Channel, OutgoingMessage, Result, Tools
 from notifier.channels.registry import CHANNEL_TYPES

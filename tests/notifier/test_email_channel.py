@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from notifier.channels import email
 from notifier.channels.channel import Channel, Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
 from tests.notifier.mail import MailServer, certificate, mail_server

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 import standardwebhooks
 
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from filas.settings.value_types import Networks
 from notifier.channels import calling, http
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from notifier.channels import calling
 from notifier.channels.channel import Never, Result, TryAgain
 from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in

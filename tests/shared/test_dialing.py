@@ -7,9 +7,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from filas.dialing import dial
 from filas.errors import OutboundFailed, OutboundRefused
-from filas.names import Names
+from filas.outbound.dns_lookup import Names
+from filas.outbound.tcp_connection import dial
 
 HOME = (ip_network("127.0.0.1/32"),)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from filas.errors import OutboundTimeout
-from filas.names import MAX_LOOKUPS, Names
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
+from filas.outbound.dns_lookup import MAX_LOOKUPS, Names
 from filas.settings.value_types import Networks
 from tests.shared.test_outbound import HOME, echo, receiver
 from tests.waiting import eventually

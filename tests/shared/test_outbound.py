@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from filas.errors import OutboundError, OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from filas.service.private_listener import serve_app
 from tests.notifier.receiver import raw_receiver
 

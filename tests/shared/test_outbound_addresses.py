@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.addresses import refusal
+from filas.outbound.address_rules import refusal
 
 REFUSED = [
     ("0.0.0.0", "this host, which Linux takes for loopback"),

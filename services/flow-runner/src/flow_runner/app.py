@@ -9,7 +9,7 @@ from filas.contract.identity import new_id
 from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.contract.policies import FLOWS
 from filas.observability import logs
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from filas.queue.connection import Redis, connect
 from filas.queue.functions import JobFunction
 from filas.queue.producer import Producer

@@ -10,7 +10,7 @@ from functools import partial
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
-from filas.outbound import OutboundClient
+from filas.outbound.client import OutboundClient
 from filas.queue.connection import Redis
 from filas.queue.destinations import Destinations
 from filas.queue.producer import Producer

@@ -5,9 +5,9 @@ import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from filas.addresses import Network, refusal
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout
-from filas.names import Names
+from filas.outbound.address_rules import Network, refusal
+from filas.outbound.dns_lookup import Names
 
 
 async def dial(

@@ -17,11 +17,11 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from filas.addresses import Network, refusal
-from filas.dialing import dial
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
-from filas.names import Names
 from filas.observability.metrics import OUTBOUND_REQUESTS
+from filas.outbound.address_rules import Network, refusal
+from filas.outbound.dns_lookup import Names
+from filas.outbound.tcp_connection import dial
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_REDIRECTS = 5
