@@ -21,6 +21,7 @@ from uuid import UUID
 from filas.contract.identity import new_id
 from filas.contract.jobs import NotificationJob, notification_job_key
 from filas.contract.policies import NOTIFICATIONS
+from filas.crypto.secret_box import SecretBox
 from filas.models import Channel
 from filas.observability import logs
 from filas.queue.connection import connect_url
@@ -28,7 +29,6 @@ from filas.queue.producer import NewJob, Producer
 from filas.repository import migrate
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
-from filas.secrets import SecretBox
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.measuring import COMMITS, cpu_of_tree, usage_of
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s

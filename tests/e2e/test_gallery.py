@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from filas import standard_webhooks
+from filas.crypto import standard_webhooks
 from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline, Receiver, receiver, until_all_final
 from tests.shared.cli.running import filas
 from tests.waiting import eventually

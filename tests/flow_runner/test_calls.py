@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filas import standard_webhooks
+from filas.crypto import standard_webhooks
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from tests.flow_runner.harness import Answer, Call, Harness, chain, flow, node, path, plan_of, step
 from tests.flow_runner.memory import START

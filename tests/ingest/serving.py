@@ -11,13 +11,13 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession
 
 from filas.contract.policies import WEBHOOKS
+from filas.crypto.resume_tokens import ResumeTokens
+from filas.crypto.secret_box import SecretBox
 from filas.models import Dedupe, RateLimit, Webhook
 from filas.queue.connection import Redis, connect_url
 from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
-from filas.resume_tokens import ResumeTokens
-from filas.secrets import SecretBox
 from filas.service.private_listener import serve_connections
 from filas.service.stores import cancelled
 from filas.settings.value_types import Network

@@ -136,7 +136,7 @@ async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict
 
 async def test_the_worker_does_without_what_it_does_not_need() -> None:
     """Neither the API nor verification nor templates are in its memory until something asks for them."""
-    spared = ("liquid", "jmespath", "filas.secrets", "ingest.api", "ingest.verify")
+    spared = ("liquid", "jmespath", "filas.crypto.secret_box", "ingest.api", "ingest.verify")
     code = f"import ingest.worker_app, sys; print([name for name in {spared} if name in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     output, _ = await asyncio.wait_for(process.communicate(), 30)

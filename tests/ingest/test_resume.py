@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from filas.contract.policies import FLOWS
+from filas.crypto.resume_tokens import ResumeTokens
 from filas.models import Checkpoint, NewExecution
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository
-from filas.resume_tokens import ResumeTokens
 from ingest.resume_page import preferred
 from tests.flow_runner.harness import chain, node
 from tests.ingest.serving import TOKENS, Serving, serving

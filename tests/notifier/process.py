@@ -13,6 +13,7 @@ from uuid import UUID
 import aiohttp
 
 from filas.contract.jobs import NotificationJob
+from filas.crypto.secret_box import SecretBox
 from filas.models import Channel, NotificationWithAttempts
 from filas.queue.connection import connect_url
 from filas.queue.producer import EnqueueResult, Producer
@@ -20,7 +21,6 @@ from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
-from filas.secrets import SecretBox
 from tests.e2e.pipeline import free_port
 from tests.notifier.rows import add_notification, opened
 from tests.waiting import eventually

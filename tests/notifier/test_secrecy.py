@@ -6,9 +6,9 @@ import aiohttp
 import msgspec
 import pytest
 
+from filas.crypto.secret_box import SecretBox
 from filas.models import Channel
 from filas.repository.channels import ChannelRepository
-from filas.secrets import SecretBox
 from tests.notifier.mail import mail_server
 from tests.notifier.process import KEY, stage
 from tests.notifier.providers import CONFIGS

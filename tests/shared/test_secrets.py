@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filas.crypto.secret_box import SecretBox
 from filas.errors import SecretUnreadable
-from filas.secrets import SecretBox
 
 BOX = SecretBox("a key of the installation")
 ANY_TEXT = st.text(st.characters())

@@ -9,7 +9,7 @@ import standardwebhooks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.standard_webhooks import InvalidSecret, decode_secret, sign, signed_headers
+from filas.crypto.standard_webhooks import InvalidSecret, decode_secret, sign, signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 MESSAGE_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"

@@ -8,6 +8,8 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from filas.crypto.resume_tokens import ResumeTokens
+from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.queue.connection import Redis, connect_url
 from filas.queue.producer import Producer
@@ -23,9 +25,7 @@ from filas.repository.pauses import PauseRepository
 from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
-from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
-from filas.secrets import SecretBox
 from filas.service.private_listener import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack
 from filas.contract.identity import new_id
 from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.contract.policies import FLOWS
+from filas.crypto.resume_tokens import ResumeTokens
+from filas.crypto.secret_box import SecretBox
 from filas.observability import logs
 from filas.outbound.client import OutboundClient
 from filas.queue.connection import Redis, connect
@@ -22,8 +24,6 @@ from filas.repository.flows import FlowRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
-from filas.resume_tokens import ResumeTokens
-from filas.secrets import SecretBox
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.settings.process_settings import FlowRunnerSettings

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from filas.resume_tokens import PATH, ResumeTokens
+from filas.crypto.resume_tokens import PATH, ResumeTokens
 
 
 class PublicAddresses:

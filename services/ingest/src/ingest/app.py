@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
+from filas.crypto.resume_tokens import ResumeTokens
+from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.queue.producer import Producer
 from filas.queue.stats import QueueStats
@@ -17,9 +19,7 @@ from filas.repository.pauses import PauseRepository
 from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
-from filas.resume_tokens import ResumeTokens
 from filas.scaling import Bounds
-from filas.secrets import SecretBox
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app, serve_connections
 from filas.service.stores import Stores, cancelled, open_stores

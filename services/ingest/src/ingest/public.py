@@ -4,13 +4,13 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.queue.connection import Redis
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository
-from filas.resume_tokens import PATH, ResumeTokens
 from filas.settings.value_types import Network
 from ingest.accept import Acceptor
 from ingest.answer import Answer

@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import FlowJob, Traceparent
+from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.errors import StoreUnavailable, Unstorable
 from filas.models import DueExecution
 from filas.observability.logs import get_logger
 from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
-from filas.resume_tokens import PATH, ResumeTokens
 from filas.service.private_listener import PROBLEM_JSON, problem_document
 from ingest import content, refusals, request, resume_page
 from ingest.answer import Answer

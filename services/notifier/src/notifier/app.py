@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 from filas.contract.policies import NOTIFICATIONS
+from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
@@ -22,7 +23,6 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.secrets import SecretBox
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, run_service, serve_app
 from filas.service.stores import open_stores

@@ -1,4 +1,4 @@
-"""What flows name as `secrets.<name>`. Values come in and go out sealed (`filas.secrets`)."""
+"""What flows name as `secrets.<name>`. Values come in and go out sealed (`filas.crypto.secret_box`)."""
 
 from typing import Final
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from filas import standard_webhooks
+from filas.crypto import standard_webhooks
 from filas.flows import templates
 from filas.flows.nodes.webhook import WebhookData
 from flow_runner.nodes import calling

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from filas.crypto.secret_box import SecretBox
 from filas.models import NewEvent
 from filas.queue.connection import Redis
 from filas.queue.producer import NewJob, Producer
@@ -18,7 +19,6 @@ from filas.repository.schedules import ScheduleRepository
 from filas.repository.secrets import SecretRepository
 from filas.repository.webhooks import WebhookRepository
 from filas.scaling import Bounds
-from filas.secrets import SecretBox
 from ingest.accept import Acceptor
 from ingest.directory import WebhookDirectory
 from ingest.queue_watch import QueueWatch

@@ -9,7 +9,7 @@
 
 import re
 
-from filas.secrets import SecretBox
+from filas.crypto.secret_box import SecretBox
 from ingest.api.refusals import invalid_field
 
 MASK = "***"

@@ -12,8 +12,8 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from filas.crypto.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
 from filas.errors import SecretUnreadable
-from filas.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
 from ingest.verify.credentials import Secrets
 from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem

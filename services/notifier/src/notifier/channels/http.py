@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from filas.standard_webhooks import InvalidSecret, decode_secret, signed_headers
+from filas.crypto.standard_webhooks import InvalidSecret, decode_secret, signed_headers
 from notifier.channels.calling import Caller, by_status, encoded
 from notifier.channels.channel import (
     Delivered,

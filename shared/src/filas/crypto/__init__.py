@@ -1,0 +1,1 @@
+"""Encrypted secrets, signatures of outgoing webhooks, and resume tokens."""
