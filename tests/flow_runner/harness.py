@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import PermanentError
-from filas.flows.checks import check
+from filas.flows.publishing_checks import check
 from filas.models import DueNotification, StepRecord
 from flow_runner.budget import Budget
 from flow_runner.engine import Engine

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from filas.flows import expressions, mapping, patterns, rules, templates, work
+from filas.flows import step_budget
+from filas.flows.expressions import cel, jmespath_mapping, regular_expressions, rules
+from filas.flows.templates import template
 from tests.flow_runner.harness import Answer, Harness, chain, flow, node, plan_of
 
 MOST_S = 3.0
@@ -65,8 +67,8 @@ def within(seconds: float) -> Iterator[None]:
 
 @pytest.mark.parametrize("source", TEMPLATES.values(), ids=TEMPLATES.keys())
 def test_a_template_bomb_ends_soon(source: str) -> None:
-    with within(MOST_S), pytest.raises(templates.TemplateError):
-        templates.render(source, {"vars": VARS})
+    with within(MOST_S), pytest.raises(template.TemplateError):
+        template.render(source, {"vars": VARS})
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
@@ -74,39 +76,39 @@ def test_a_pattern_that_is_too_much_for_its_text_is_refused(pattern: str) -> Non
     """RE2 takes time in proportion to the text, and to the pattern: both large are a minute. Of a message's length any
     pattern is found."""
     with within(MOST_S), pytest.raises(ValueError, match="too long for a pattern that large"):
-        patterns.search(pattern, VARS["million"])
-    patterns.search(pattern, "a" * 1000)
-    assert patterns.search("a{3}$", VARS["million"])
+        regular_expressions.search(pattern, VARS["million"])
+    regular_expressions.search(pattern, "a" * 1000)
+    assert regular_expressions.search("a{3}$", VARS["million"])
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
 def test_a_jmespath_bomb_ends_soon(path: str) -> None:
     """In an error, or in what it finds."""
     with within(MOST_S), contextlib.suppress(ValueError):
-        mapping.search(path, VARS)
+        jmespath_mapping.search(path, VARS)
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
 def test_a_cel_bomb_ends_soon(text: str) -> None:
-    with within(MOST_S), pytest.raises(expressions.ExpressionError, match="too much work"):
-        expressions.holds(text, {"vars": VARS})
+    with within(MOST_S), pytest.raises(cel.ExpressionError, match="too much work"):
+        cel.holds(text, {"vars": VARS})
 
 
 def test_all_of_a_visit_share_one_allowance() -> None:
     """What each could do alone, a hundred of them can't together: templates, rules, patterns, paths and CEL alike."""
     loop = "{% for i in (1..4000) %}{{ i }}{% endfor %}"
     one_of_each: list[Any] = [
-        lambda: templates.render(loop, {}),
+        lambda: template.render(loop, {}),
         lambda: rules.holds("equals", VARS["objects"], VARS["alike"]),
         lambda: rules.holds("contains", VARS["list"], "no"),
         lambda: rules.holds("contains", VARS["million"], "no"),
         lambda: rules.holds("matches", VARS["text"], "(b{3}c{3}){3}"),
-        lambda: mapping.search("objects[*].a | length(@)", {"objects": VARS["objects"][:2000]}),
-        lambda: expressions.holds("size(vars.list) > 1", {"vars": VARS}),
+        lambda: jmespath_mapping.search("objects[*].a | length(@)", {"objects": VARS["objects"][:2000]}),
+        lambda: cel.holds("size(vars.list) > 1", {"vars": VARS}),
     ]
     for compute in one_of_each:
         compute()
-        with within(MOST_S), pytest.raises(ValueError, match="too much work"), work.one_allowance():
+        with within(MOST_S), pytest.raises(ValueError, match="too much work"), step_budget.one_allowance():
             _a_hundred_times(compute)
         compute()
 

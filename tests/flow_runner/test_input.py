@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from filas.flows.checks import check
+from filas.flows.publishing_checks import check
 from filas.models import ExecutionStatus
 from tests.flow_runner.harness import Harness, flow, node, step
 from tests.flow_runner.memory import Row

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
-from filas.flows.definition import load
+from filas.flows.definition.flow_definition import load
 from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.plan import Plan
 from flow_runner.run_flow import RunFlow

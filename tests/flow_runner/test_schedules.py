@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from filas.contract.identity import scheduled_execution_id
-from filas.flows.ticks import due_ticks, first_tick
+from filas.flows.timing.schedule_ticks import due_ticks, first_tick
 from filas.models import Misfire, Schedule, ScheduleConversation
 from filas.repository.schedules import ScheduleRepository
 from tests.flow_runner.harness import chain, node

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from filas.contract.jobs import GivenAnswer
-from filas.flows.checks import check
-from filas.flows.registry import NODE_TYPES
+from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.publishing_checks import check
 from tests.flow_runner.harness import flow, node
 from tests.flow_runner.test_flow_test import path, run_of
 

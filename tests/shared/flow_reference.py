@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 
 import msgspec
 
-from filas.flows.definition import Settings, Variable
+from filas.flows.definition.flow_definition import Settings, Variable
+from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.nodes.node_data import FallibleData, NodeData
-from filas.flows.registry import NODE_TYPES
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- flow-fields:begin -->\n", "<!-- flow-fields:end -->"

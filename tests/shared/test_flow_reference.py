@@ -3,10 +3,10 @@
 import re
 from typing import get_args
 
-from filas.flows.bounded_liquid import build_environment
-from filas.flows.registry import NODE_TYPES
-from filas.flows.roots import ROOTS
-from filas.flows.rules import OPERATORS
+from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.expressions.rules import OPERATORS
+from filas.flows.root_names import ROOTS
+from filas.flows.templates.bounded_liquid import build_environment
 from filas.models import ExecutionStatus
 from tests.shared.flow_reference import BEGIN, END, MEANINGS, README, rows, table
 

@@ -7,9 +7,9 @@ import jsonschema_rs
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filas.flows.checks import check
-from filas.flows.json_schema import json_schema
-from filas.flows.older_shape import converted
+from filas.flows.definition.json_schema import json_schema
+from filas.flows.definition.older_builder_import import converted
+from filas.flows.publishing_checks import check
 from tests.ingest.api.serving import FLOW, Api
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, problems, replaced
 from tests.shared.flows.test_older_shape import NOW, OLDER

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows.checks import check
-from filas.flows.definition import FlowInvalid, load
+from filas.flows.definition.flow_definition import FlowInvalid, load
+from filas.flows.publishing_checks import check
 
 GOOD: dict[str, Any] = {
     "schemaVersion": 1,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows import expressions
-from filas.flows.expressions import MAX_WORK, ExpressionError, holds, problem, references
+from filas.flows.expressions import cel
+from filas.flows.expressions.cel import MAX_WORK, ExpressionError, holds, problem, references
 
 ITEMS = [{"sku": "a", "price": 5, "qty": 2}, {"sku": "b", "price": 12.5, "qty": 1}]
 SCOPE: dict[str, Any] = {
@@ -240,7 +240,7 @@ def test_any_text_has_an_answer_or_an_error(pieces: list[str], value: Any) -> No
 def test_the_library_is_imported_by_the_first_expression_alone() -> None:
     """A worker whose flows have none stays small."""
     code = (
-        "import sys, flow_runner.app, filas.flows.expressions as e\n"
+        "import sys, flow_runner.app, filas.flows.expressions.cel as e\n"
         "assert 'cel_expr_python' not in sys.modules\n"
         "assert e.holds('1 == 1', {})\n"
         "assert 'cel_expr_python' in sys.modules"
@@ -250,6 +250,6 @@ def test_the_library_is_imported_by_the_first_expression_alone() -> None:
 
 def test_an_expression_is_compiled_once() -> None:
     holds("vars.n == 41", {"vars": {"n": 1}})
-    before = expressions._compiled.cache_info().misses
+    before = cel._compiled.cache_info().misses
     holds("vars.n == 41", {"vars": {"n": 2}})
-    assert expressions._compiled.cache_info().misses == before
+    assert cel._compiled.cache_info().misses == before

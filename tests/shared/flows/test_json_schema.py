@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows.checks import check
-from filas.flows.json_schema import json_schema
-from filas.flows.registry import NODE_TYPES
+from filas.flows.definition.json_schema import json_schema
+from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.publishing_checks import check
 from tests.shared.flow_reference import rows
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, changed, replaced
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from filas.flows import templates
+from filas.flows.templates import template
 
 SCOPE: dict[str, Any] = {
     "vars": {
@@ -112,12 +112,12 @@ TAGS: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("source", "value"), [row[1:] for row in FILTERS], ids=[row[0] for row in FILTERS])
 def test_a_filter_gives(source: str, value: Any) -> None:
-    assert templates.render(source, SCOPE) == value
+    assert template.render(source, SCOPE) == value
 
 
 @pytest.mark.parametrize(("source", "text"), [row[1:] for row in TAGS], ids=[row[0] for row in TAGS])
 def test_a_tag_writes(source: str, text: str) -> None:
-    assert templates.render(source, SCOPE) == text
+    assert template.render(source, SCOPE) == text
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_tag_writes(source: str, text: str) -> None:
 def test_no_filter_writes_a_value_as_python_does(source: str, text: str) -> None:
     """Null is nothing, a boolean is `true`, objects and lists are JSON: in filters as outside of them."""
     more = {"yes": True, "mixed": [1, None, True, {"a": None}]}
-    assert templates.render_text(source, {"vars": SCOPE["vars"] | more}) == text
+    assert template.render_text(source, {"vars": SCOPE["vars"] | more}) == text
 
 
 @pytest.mark.parametrize("name", [name for name in FILTER_NAMES if name != "capitalize"])
@@ -146,8 +146,8 @@ def test_no_filter_shows_python(name: str, value: str) -> None:
     scope = {"vars": SCOPE["vars"] | {"yes": True}}
     for arguments in ("", f": {value}", f": 'a', {value}"):
         for given in (value, "'a'"):
-            with contextlib.suppress(templates.TemplateError):
-                made = templates.render_text(f"{{{{ {given} | {name}{arguments} }}}}", scope)
+            with contextlib.suppress(template.TemplateError):
+                made = template.render_text(f"{{{{ {given} | {name}{arguments} }}}}", scope)
                 assert not re.search("None|True|'name'", made), made
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows import mapping
+from filas.flows.expressions import jmespath_mapping
 
 ANSWER: dict[str, Any] = {"status": 200, "headers": {"x-id": "7"}, "body": {"items": [{"n": 1}, {"n": 2}], "s": "a"}}
 
@@ -26,13 +26,13 @@ ANSWER: dict[str, Any] = {"status": 200, "headers": {"x-id": "7"}, "body": {"ite
     ],
 )
 def test_it_finds(expression: str, value: Any) -> None:
-    assert mapping.problem(expression) is None
-    assert mapping.search(expression, ANSWER) == value
+    assert jmespath_mapping.problem(expression) is None
+    assert jmespath_mapping.search(expression, ANSWER) == value
 
 
 @pytest.mark.parametrize("expression", ["", "a[", "a.b.", "((((", "(" * 2000, "x" * 5000, "a ||"])
 def test_a_bad_expression_is_said_before_it_runs(expression: str) -> None:
-    assert mapping.problem(expression)
+    assert jmespath_mapping.problem(expression)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_bad_expression_is_said_before_it_runs(expression: str) -> None:
 )
 def test_a_bomb_or_a_wrong_type_is_an_error(expression: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        mapping.search(expression, ANSWER)
+        jmespath_mapping.search(expression, ANSWER)
 
 
 PARTS = ["body", "items", "s", ".", "[", "]", "*", "?", "@", "|", "&", "(", ")", "`1`", "'a'", "==", "{", "}", ":", ","]
@@ -65,7 +65,7 @@ PARTS = ["body", "items", "s", ".", "[", "]", "*", "?", "@", "|", "&", "(", ")",
 )
 def test_any_text_is_an_expression_or_an_error(expression: str) -> None:
     try:
-        mapping.search(expression, ANSWER)
+        jmespath_mapping.search(expression, ANSWER)
     except ValueError:
         return
-    assert mapping.problem(expression) is None
+    assert jmespath_mapping.problem(expression) is None

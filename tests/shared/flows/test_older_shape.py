@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows.checks import check
-from filas.flows.older_shape import converted
+from filas.flows.definition.older_builder_import import converted
+from filas.flows.publishing_checks import check
 from tests.flow_runner.harness import Answer, Harness, path, plan_of
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, replaced
 

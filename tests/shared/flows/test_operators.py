@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from filas.flows import rules
+from filas.flows.expressions import rules
 
 VALUES: dict[str, Any] = {
     "null": None,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.flows import rules
+from filas.flows.expressions import rules
 
 YES: list[tuple[str, Any, Any]] = [
     ("equals", "oi", "oi"),

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows import templates
-from filas.flows.templates import TemplateError, UnknownName
+from filas.flows.templates import template
+from filas.flows.templates.template import TemplateError, UnknownName
 
 SCOPE: dict[str, Any] = {
     "vars": {"n": 1, "none": None, "list": [1, "b", {"c": 2}], "name": "Ana", "yes": True, "price": 9.9},
@@ -50,8 +50,8 @@ SCOPE: dict[str, Any] = {
     ],
 )
 def test_a_template_gives(source: str, value: Any) -> None:
-    assert templates.render(source, SCOPE) == value
-    assert type(templates.render(source, SCOPE)) is type(value)
+    assert template.render(source, SCOPE) == value
+    assert type(template.render(source, SCOPE)) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_template_gives(source: str, value: Any) -> None:
 )
 def test_an_unknown_name_is_an_error_but_null_in_a_rule(source: str) -> None:
     with pytest.raises(UnknownName):
-        templates.render(source, SCOPE)
-    assert templates.evaluate_or_null(source, SCOPE) is None
+        template.render(source, SCOPE)
+    assert template.evaluate_or_null(source, SCOPE) is None
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_an_unknown_name_is_an_error_but_null_in_a_rule(source: str) -> None:
 )
 def test_no_python_is_reached(source: str) -> None:
     with pytest.raises(UnknownName):
-        templates.render(source, SCOPE)
+        template.render(source, SCOPE)
 
 
 BOMBS = {
@@ -103,12 +103,12 @@ BOMBS = {
 def test_a_bomb_ends_in_an_error(source: str) -> None:
     scope = SCOPE | {"s": ""}
     with pytest.raises(TemplateError):
-        templates.render(source, scope)
+        template.render(source, scope)
 
 
 def test_values_of_values_are_rendered_and_keys_are_not() -> None:
     value = {"{{ vars.n }}": ["{{ vars.n }}", {"a": "x{{ vars.n }}"}, 5, None]}
-    assert templates.render(value, SCOPE) == {"{{ vars.n }}": [1, {"a": "x1"}, 5, None]}
+    assert template.render(value, SCOPE) == {"{{ vars.n }}": [1, {"a": "x1"}, 5, None]}
 
 
 def test_too_deep_json_is_an_error() -> None:
@@ -116,13 +116,13 @@ def test_too_deep_json_is_an_error() -> None:
     for _ in range(100):
         value = [value]
     with pytest.raises(TemplateError, match="deep"):
-        templates.render(value, SCOPE)
+        template.render(value, SCOPE)
 
 
 def test_references_are_the_paths_that_a_template_looks_up() -> None:
     source = "{% for i in vars.list %}{{ i.x }}{{ nodes['a'].output }}{{ vars[vars.n] }}{% endfor %}"
     expected = {("vars", "list"), ("nodes", "a", "output"), ("vars", None), ("vars", "n")}
-    assert set(templates.parse(source).references) == expected
+    assert set(template.parse(source).references) == expected
 
 
 WORDS = """{{ }} {% %} vars.n vars | : 'a' if endif for in endfor (1..9) assign = upcase times [ ] ( ) . , 1 -
@@ -135,13 +135,13 @@ FRAGMENTS = st.lists(st.sampled_from([*WORDS.split(), " ", "\n", "\0"]), max_siz
 def test_any_text_is_a_template_or_an_error(source: str) -> None:
     """Whatever an author writes, TemplateError is the only way to fail, and the result is JSON."""
     try:
-        value = templates.render(source, SCOPE)
+        value = template.render(source, SCOPE)
     except TemplateError:
         return
-    templates.as_text(value)
+    template.as_text(value)
 
 
-FILTERS = sorted(templates._environment().filters)
+FILTERS = sorted(template._environment().filters)
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -150,6 +150,6 @@ def test_every_filter_answers_or_is_an_error_on_every_type(name: str, given_valu
     """With no, with one and with two arguments."""
     for arguments in ("", ": 'a'", ": 2", ": 'a', 2", ": vars.list", ": webhook"):
         try:
-            templates.render(f"{{{{ {given_value} | {name}{arguments} }}}}", SCOPE)
+            template.render(f"{{{{ {given_value} | {name}{arguments} }}}}", SCOPE)
         except TemplateError:
             continue

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows.schedule import moments, next_moment
-from filas.flows.ticks import due_ticks, first_tick, next_runs, ticks
+from filas.flows.timing.moments import moments, next_moment
+from filas.flows.timing.schedule_ticks import due_ticks, first_tick, next_runs, ticks
 from filas.models import Misfire, Schedule
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)

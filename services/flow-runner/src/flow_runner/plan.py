@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from filas.flows import expressions, templates
-from filas.flows.definition import FlowDefinition, Node, Variable
+from filas.flows.definition.flow_definition import FlowDefinition, Node, Variable
+from filas.flows.expressions import cel
+from filas.flows.templates import template
 
 
 class Plan:
@@ -45,9 +46,9 @@ class Plan:
         return self._all_outputs or node_id in self._read
 
 
-def _references(node: Node) -> Iterator[templates.Reference]:
+def _references(node: Node) -> Iterator[template.Reference]:
     for _, value in node.data.templates():
-        for _, text in templates.texts(value):
-            yield from templates.parse(text).references
+        for _, text in template.texts(value):
+            yield from template.parse(text).references
     for _, text in node.data.expressions():
-        yield from expressions.references(text)
+        yield from cel.references(text)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Protocol
 
 from filas.errors import PermanentError
-from filas.flows.definition import load
+from filas.flows.definition.flow_definition import load
 from filas.models import FlowVersion
 from flow_runner.plan import Plan
 

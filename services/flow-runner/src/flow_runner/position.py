@@ -13,7 +13,7 @@ import msgspec
 
 from filas.contract import identity
 from filas.errors import PermanentError
-from filas.flows.definition import Node
+from filas.flows.definition.flow_definition import Node
 from filas.models import ClaimedExecution
 from flow_runner.plan import Plan
 from flow_runner.ports import Flows, ResumeAddresses, Secrets

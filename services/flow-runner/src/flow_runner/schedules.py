@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from filas.errors import StoreUnavailable
-from filas.flows.ticks import due_ticks
+from filas.flows.timing.schedule_ticks import due_ticks
 from filas.models import DueTicks, Schedule
 from filas.observability import logs, metrics
 from filas.repository.schedules import ScheduleLook

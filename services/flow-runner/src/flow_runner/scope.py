@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from filas.flows.definition import Variable
-from filas.flows.variables import convert
+from filas.flows.definition.flow_definition import Variable
+from filas.flows.definition.variables import convert
 from filas.models import ClaimedExecution
 from flow_runner.plan import Plan
 from flow_runner.state import LoopFrame, State

@@ -17,10 +17,10 @@ import msgspec
 
 from filas.contract import identity
 from filas.errors import PermanentError
-from filas.flows import graph
-from filas.flows.definition import Node
-from filas.flows.templates import TemplateError
-from filas.flows.work import one_allowance
+from filas.flows.definition import flow_graph
+from filas.flows.definition.flow_definition import Node
+from filas.flows.step_budget import one_allowance
+from filas.flows.templates.template import TemplateError
 from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus, StepStatus
 from flow_runner import retrying
 from flow_runner.budget import Budget
@@ -315,7 +315,7 @@ class Turn:
         )
 
     def _limit_error(self, message: str, node_id: str) -> ErrorDetail:
-        cycle = graph.cycle_through(self._position.plan.successors, node_id)
+        cycle = flow_graph.cycle_through(self._position.plan.successors, node_id)
         where = f"; the cycle is {' → '.join(cycle)}" if cycle else ""
         detail = {"cycle": cycle} if cycle else None
         return ErrorDetail(kind="limit", message=message + where, node_id=self._position.place(node_id), detail=detail)

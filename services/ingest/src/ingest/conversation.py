@@ -61,7 +61,7 @@ class Expression:
         if self._path is not None:
             return _walk(scope, self._path)
         # Liquid takes memory and time to import, and few webhooks need it.
-        templates = importlib.import_module("filas.flows.templates")
+        templates = importlib.import_module("filas.flows.templates.template")
         try:
             rendered: str = templates.render_text(self._source, scope)
             return rendered

@@ -7,7 +7,8 @@ import click
 from filas.cli.client import Refused
 from filas.cli.documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_table
-from filas.flows import checks, older_shape
+from filas.flows import publishing_checks
+from filas.flows.definition import older_builder_import
 
 
 @click.command()
@@ -38,7 +39,7 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
 
 def _problems(document: Document) -> list[dict[str, Any]]:
     """Each error with its file, and the line of its node where that is found."""
-    _, found = checks.check(older_shape.converted(document.value))
+    _, found = publishing_checks.check(older_builder_import.converted(document.value))
     return [
         {
             "file": document.source,

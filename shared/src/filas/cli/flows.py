@@ -10,7 +10,7 @@ from filas.cli.documents import Document, read_document
 from filas.cli.flow_differences import Difference, differences
 from filas.cli.loading import LazyGroup
 from filas.cli.output import as_json, show_json, show_problems, show_table
-from filas.flows import older_shape
+from filas.flows.definition import older_builder_import
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
@@ -76,7 +76,7 @@ def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> 
     document = read_document(file)
     name = flow_id or document.stem
     stored = _published(from_environment(), name, version)
-    found = differences(stored["definition"] if stored else {}, older_shape.converted(document.value))
+    found = differences(stored["definition"] if stored else {}, older_builder_import.converted(document.value))
     if as_json:
         show_json([one._asdict() for one in found])
     else:

@@ -7,7 +7,7 @@ import msgspec
 
 from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
-from filas.flows.definition import load
+from filas.flows.definition.flow_definition import load
 from filas.models import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,

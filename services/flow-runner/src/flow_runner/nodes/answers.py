@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from filas.flows import patterns
+from filas.flows.expressions import regular_expressions
 from filas.flows.nodes.input import InputData
 
 _NUMBER = "^[+-]?[0-9]{1,15}([.,][0-9]{1,15})?$"
@@ -31,7 +31,7 @@ def read_answer(data: InputData, titles: Sequence[str], text: str) -> str | int 
         return _choice(data, titles, answer)
     if data.kind == "number":
         return _number(answer)
-    if data.kind == "email" and (len(answer) > _MAX_EMAIL or not patterns.search(_EMAIL, answer)):
+    if data.kind == "email" and (len(answer) > _MAX_EMAIL or not regular_expressions.search(_EMAIL, answer)):
         raise Unfit("the answer is no e-mail address")
     if data.kind == "regex" and not _matches(data.pattern or "", answer):
         raise Unfit("the answer doesn't match the pattern")
@@ -40,7 +40,7 @@ def read_answer(data: InputData, titles: Sequence[str], text: str) -> str | int 
 
 def _matches(pattern: str, answer: str) -> bool:
     try:
-        return patterns.search(pattern, answer)
+        return regular_expressions.search(pattern, answer)
     except ValueError as error:
         raise Unfit(f"the answer can't be compared with the pattern: {error}") from None
 
@@ -59,7 +59,7 @@ def _choice(data: InputData, titles: Sequence[str], answer: str) -> str:
 
 
 def _number(answer: str) -> int | float:
-    if not patterns.search(_NUMBER, answer):
+    if not regular_expressions.search(_NUMBER, answer):
         raise Unfit("the answer is no number")
     text = answer.replace(",", ".").lstrip("+")
 

@@ -3,8 +3,9 @@
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-from filas.flows import mapping, templates
+from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
+from filas.flows.templates import template
 from flow_runner.nodes import calling
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 from flow_runner.trace import headers_shown
@@ -13,13 +14,13 @@ from flow_runner.trace import headers_shown
 async def _run(visit: Visit) -> Done:
     data: ApiData = visit.data
     scope = visit.scope.roots
-    url = _with_query(templates.render_text(data.url, scope), templates.render(data.query, scope))
+    url = _with_query(template.render_text(data.url, scope), template.render(data.query, scope))
     headers = calling.render_headers(data.headers, scope)
     visit.input = {"method": data.method, "url": url, "headers": headers_shown(headers)}
     body = calling.encode_body(data.body, headers, scope)
     if body is not None:
         visit.input["body"] = (
-            body.decode(errors="replace") if isinstance(data.body, str) else templates.render(data.body, scope)
+            body.decode(errors="replace") if isinstance(data.body, str) else template.render(data.body, scope)
         )
     calling.set_missing(headers, "Idempotency-Key", visit.key)
     try:
@@ -35,7 +36,7 @@ async def _run(visit: Visit) -> Done:
 def _map_response(visit: Visit, data: ApiData, answer: dict[str, Any]) -> None:
     for entry in data.response_mapping:
         try:
-            visit.scope.assign(entry.variable, mapping.search(entry.path, answer))
+            visit.scope.assign(entry.variable, jmespath_mapping.search(entry.path, answer))
         except ValueError as error:
             raise NodeFailure("response-mapping", f"{entry.path[:64]!r}: {error}", output=answer) from None
 
@@ -43,7 +44,7 @@ def _map_response(visit: Visit, data: ApiData, answer: dict[str, Any]) -> None:
 def _with_query(url: str, query: dict[str, Any]) -> str:
     """`url` with `query` added to what it has; a list gives its name once an item, null leaves it out."""
     pairs = [
-        (name, templates.as_text(item))
+        (name, template.as_text(item))
         for name, value in query.items()
         for item in (value if isinstance(value, list) else [value])
         if item is not None

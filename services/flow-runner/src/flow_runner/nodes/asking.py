@@ -5,8 +5,8 @@ from typing import Any
 
 import msgspec
 
-from filas.flows import templates
 from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
+from filas.flows.templates import template
 from flow_runner.nodes import sending
 from flow_runner.nodes.answers import Unfit, read_answer
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
@@ -24,7 +24,7 @@ async def _run(visit: Visit) -> Done | Wait:
     pending = visit.pending
     if pending is None or pending.reason != "wait":
         visit.input = {"kind": data.kind}
-        titles = [templates.render_text(choice.title, visit.scope.roots) for choice in data.choices]
+        titles = [template.render_text(choice.title, visit.scope.roots) for choice in data.choices]
         return _ask(visit, data.prompt, Asked(1, titles))
     visit.input = pending.input
     asked = msgspec.convert(pending.memo, Asked)
@@ -37,7 +37,7 @@ async def _run(visit: Visit) -> Done | Wait:
 
 def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
     data: InputData = visit.data
-    text = templates.render_text(prompt, visit.scope.roots)
+    text = template.render_text(prompt, visit.scope.roots)
     visit.input = {**visit.input, "prompt": text}
     if not text.strip():
         raise NodeFailure("input", "the prompt is empty")

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
-from filas.flows import templates
-from filas.flows.limits import TooLarge, plain
+from filas.flows.templates import template
+from filas.flows.value_limits import TooLarge, plain
 from filas.tracing import spans
 from flow_runner.nodes.visit import NodeFailure, Visit
 from flow_runner.ports import OutboundAnswer
@@ -65,19 +65,19 @@ def _span_of(visit: Visit, method: str, url: str) -> spans.Span:
     return spans.span(method, "client", visit.traceparent, attributes)
 
 
-def render_headers(headers: Mapping[str, str], scope: templates.Scope) -> dict[str, str]:
+def render_headers(headers: Mapping[str, str], scope: template.Scope) -> dict[str, str]:
     """Each header's value as text."""
-    return {name: templates.render_text(text, scope) for name, text in headers.items()}
+    return {name: template.render_text(text, scope) for name, text in headers.items()}
 
 
-def encode_body(body: Any, headers: dict[str, str], scope: templates.Scope) -> bytes | None:
+def encode_body(body: Any, headers: dict[str, str], scope: template.Scope) -> bytes | None:
     """The bytes of a rendered body; sets `Content-Type` where the author did not.
 
     A text that reads as a JSON object or list is sent as JSON: many builders keep bodies as text.
     """
     if body is None:
         return None
-    rendered = templates.render(body, scope)
+    rendered = template.render(body, scope)
     if rendered is None:
         return None
     is_json = not isinstance(rendered, str) or _reads_as_json(rendered)

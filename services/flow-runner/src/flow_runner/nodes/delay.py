@@ -2,9 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from filas.flows import schedule, templates
-from filas.flows.limits import DELAY_MAX_MS
 from filas.flows.nodes.delay import DelayData
+from filas.flows.templates import template
+from filas.flows.timing import moments
+from filas.flows.value_limits import DELAY_MAX_MS
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
 
 
@@ -30,10 +31,10 @@ def _until(visit: Visit) -> datetime:
         if data.ms is not None:
             return visit.now + timedelta(milliseconds=data.ms)
         if data.cron is not None:
-            until = schedule.next_moment(data.cron, data.timezone, visit.now)
+            until = moments.next_moment(data.cron, data.timezone, visit.now)
         else:
-            until = schedule.parse_moment(templates.parse(data.until or "").evaluate(visit.scope.roots))
-    except templates.TemplateError:
+            until = moments.parse_moment(template.parse(data.until or "").evaluate(visit.scope.roots))
+    except template.TemplateError:
         raise
     except ValueError as error:
         raise NodeFailure("delay", f"the end of the delay is not known: {error}") from None

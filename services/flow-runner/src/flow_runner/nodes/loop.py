@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from filas.flows import templates
 from filas.flows.nodes.loop import LoopData
+from filas.flows.templates import template
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Repeat, Visit
 
 
@@ -18,7 +18,7 @@ async def _run(visit: Visit) -> Done | Repeat:
 
 def _items(visit: Visit) -> list[Any]:
     data: LoopData = visit.data
-    items = templates.parse(data.items).evaluate(visit.scope.roots)
+    items = template.parse(data.items).evaluate(visit.scope.roots)
     visit.input = {"items": items}
     if not isinstance(items, list):
         found = {str: "a text", type(None): "null", dict: "an object", bool: "a boolean"}.get(type(items), "a number")

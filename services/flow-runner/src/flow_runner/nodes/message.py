@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from filas.flows import templates
 from filas.flows.nodes.message import MessageData
+from filas.flows.templates import template
 from flow_runner.nodes import sending
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 
@@ -12,33 +12,33 @@ async def _run(visit: Visit) -> Done:
     data: MessageData = visit.data
     scope = visit.scope.roots
     payload = _payload(data, scope)
-    channel = templates.render_text(data.channel, scope) if data.channel else visit.claimed.channel
-    to = templates.render_text(data.to, scope) if data.to else visit.claimed.contact
+    channel = template.render_text(data.channel, scope) if data.channel else visit.claimed.channel
+    to = template.render_text(data.to, scope) if data.to else visit.claimed.contact
     visit.input = {"channel": channel, "to": to, **payload}
     notification = sending.notification(visit, "message", channel, to, payload)
     return Done({"notificationId": str(notification.id), "channel": channel, "to": to}, notifications=[notification])
 
 
-def _payload(data: MessageData, scope: templates.Scope) -> dict[str, Any]:
+def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
     """The channel-neutral content, its `type` first."""
     if data.media:
-        caption = templates.render_text(data.media.caption, scope) if data.media.caption else None
-        url = templates.render_text(data.media.url, scope)
+        caption = template.render_text(data.media.caption, scope) if data.media.caption else None
+        url = template.render_text(data.media.url, scope)
         return {"type": "media", "kind": data.media.kind, "url": url, "caption": caption}
     if data.template:
         return {
             "type": "template",
-            "name": templates.render_text(data.template.name, scope),
-            "language": templates.render_text(data.template.language, scope),
-            "parameters": templates.render(data.template.parameters, scope),
+            "name": template.render_text(data.template.name, scope),
+            "language": template.render_text(data.template.language, scope),
+            "parameters": template.render(data.template.parameters, scope),
         }
-    text = templates.render_text(data.text or "", scope)
+    text = template.render_text(data.text or "", scope)
     if not text.strip():
         raise NodeFailure("message", "the text is empty")
     if not data.buttons:
         return {"type": "text", "text": text}
     buttons = [
-        {"id": templates.render_text(button.id, scope), "title": templates.render_text(button.title, scope)}
+        {"id": template.render_text(button.id, scope), "title": template.render_text(button.title, scope)}
         for button in data.buttons
     ]
     return {"type": "buttons", "text": text, "buttons": buttons}

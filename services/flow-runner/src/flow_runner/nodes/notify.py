@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from filas.flows import templates
 from filas.flows.nodes.notify import NotifyData
+from filas.flows.templates import template
 from flow_runner.nodes import sending
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 
@@ -11,11 +11,11 @@ from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 async def _run(visit: Visit) -> Done:
     data: NotifyData = visit.data
     scope = visit.scope.roots
-    channel, to = templates.render_text(data.channel, scope), templates.render_text(data.to, scope)
-    payload: dict[str, Any] = {"type": "text", "text": templates.render_text(data.text, scope)}
+    channel, to = template.render_text(data.channel, scope), template.render_text(data.to, scope)
+    payload: dict[str, Any] = {"type": "text", "text": template.render_text(data.text, scope)}
     for name, given in (("subject", data.subject), ("html", data.html)):
         if given is not None:
-            payload[name] = templates.render_text(given, scope)
+            payload[name] = template.render_text(given, scope)
     visit.input = {"channel": channel, "to": to, **payload}
     if not payload["text"].strip():
         raise NodeFailure("notify", "the text is empty")

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from filas.flows import templates
 from filas.flows.nodes.set_variable import SetVariableData
+from filas.flows.templates import template
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
 
 
@@ -12,7 +12,7 @@ async def _run(visit: Visit) -> Done:
     seen: list[dict[str, Any]] = []
     visit.input = {"assignments": seen}
     for entry in data.assignments:
-        value = templates.render(entry.value, visit.scope.roots)
+        value = template.render(entry.value, visit.scope.roots)
         try:
             visit.scope.assign(entry.variable, value)
         except ValueError as error:

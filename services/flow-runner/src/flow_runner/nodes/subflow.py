@@ -1,20 +1,20 @@
 """Runs `subflow`: calls the flow, and takes over what it comes back with."""
 
-from filas.flows import templates
 from filas.flows.nodes.subflow import SubflowData
+from filas.flows.templates import template
 from flow_runner.nodes.visit import Call, Done, NodeFailure, NodeRunner, Visit
 
 
 async def _run(visit: Visit) -> Done | Call:
     data: SubflowData = visit.data
     if visit.returned is None:
-        values = templates.render(data.input, visit.scope.roots)
+        values = template.render(data.input, visit.scope.roots)
         visit.input = {"flowId": data.flow_id, "input": values}
         return Call(data.flow_id, data.version, values)
     for name, value in data.output.items():
         try:
-            visit.scope.assign(name, templates.render(value, visit.returned.roots))
-        except templates.TemplateError:
+            visit.scope.assign(name, template.render(value, visit.returned.roots))
+        except template.TemplateError:
             raise
         except ValueError as error:
             raise NodeFailure("variable", str(error)) from None

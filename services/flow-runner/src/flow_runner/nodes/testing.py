@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from filas.flows import expressions, rules, templates
+from filas.flows.expressions import cel, rules
 from filas.flows.nodes.condition import Test
+from filas.flows.templates import template
 from flow_runner.nodes.visit import NodeFailure, Visit
 
 
@@ -12,15 +13,15 @@ def holds(test: Test, visit: Visit, seen: dict[str, Any]) -> bool:
     if test.expression is not None:
         seen["expression"] = test.expression
         try:
-            return expressions.holds(test.expression, visit.scope.roots)
+            return cel.holds(test.expression, visit.scope.roots)
         except ValueError as error:
             raise NodeFailure("expression", str(error)) from None
     decisive = test.logic == "or"
     looked_at = seen.setdefault("rules", [])
     seen["logic"] = test.logic
     for rule in test.rules or ():
-        left = templates.evaluate_or_null(rule.variable, visit.scope.roots)
-        right = templates.evaluate_or_null(rule.value, visit.scope.roots)
+        left = template.evaluate_or_null(rule.variable, visit.scope.roots)
+        right = template.evaluate_or_null(rule.value, visit.scope.roots)
         try:
             result = rules.holds(rule.operator, left, right)
         except ValueError as error:

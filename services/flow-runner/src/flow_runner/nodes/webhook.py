@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from filas.crypto import standard_webhooks
-from filas.flows import templates
 from filas.flows.nodes.webhook import WebhookData
+from filas.flows.templates import template
 from flow_runner.nodes import calling
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
 from flow_runner.trace import HIDDEN, headers_shown
@@ -45,13 +45,13 @@ def _trigger(visit: Visit) -> Done:
 
 async def _send(visit: Visit, data: WebhookData) -> Done:
     scope = visit.scope.roots
-    url = templates.render_text(data.url or "", scope)
+    url = template.render_text(data.url or "", scope)
     headers = calling.render_headers(data.headers or {}, scope)
     visit.input = {"mode": "send", "method": data.method, "url": url, "headers": headers_shown(headers)}
     body = calling.encode_body(data.body, headers, scope) or b""
-    visit.input["body"] = templates.render(data.body, scope)
+    visit.input["body"] = template.render(data.body, scope)
     if data.secret is not None:
-        secret = templates.render_text(data.secret, scope)
+        secret = template.render_text(data.secret, scope)
         visit.scope.redactor.hide(secret)
         visit.input["secret"] = HIDDEN
         headers.update(_signature(secret, visit, body))

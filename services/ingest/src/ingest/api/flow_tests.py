@@ -11,9 +11,10 @@ import msgspec
 from filas.contract.identity import new_id
 from filas.contract.jobs import TEST_FLOW, FlowTestJob, GivenAnswer, flow_test_job_key
 from filas.contract.policies import FLOWS
-from filas.flows import checks, definition, limits, older_shape
-from filas.flows.definition import FlowDefinition
-from filas.flows.variables import convert
+from filas.flows import publishing_checks, value_limits
+from filas.flows.definition import flow_definition, older_builder_import
+from filas.flows.definition.flow_definition import FlowDefinition
+from filas.flows.definition.variables import convert
 from filas.models import ErrorDetail, FlowTestCall, FlowTestResult, FlowTestStatus, Record, StepRecord
 from filas.queue.producer import NewJob
 from filas.queue.results import JobResult, JobResults
@@ -147,15 +148,15 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
     if body.definition is not None:
         if body.version is not None:
             raise invalid_field("version", "is given with a definition: one of the two is to be run")
-        raw = older_shape.converted(body.definition)
-        checked, problems = await asyncio.to_thread(checks.check, raw)
+        raw = older_builder_import.converted(body.definition)
+        checked, problems = await asyncio.to_thread(publishing_checks.check, raw)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
         return None, raw, checked
     stored = await call.context.flows.get(known("flow", flow_id), body.version)
     if stored is None:
         raise absent("flow", flow_id if body.version is None else f"{flow_id}, version {body.version}")
-    return stored.version, stored.definition, definition.load(stored.definition)
+    return stored.version, stored.definition, flow_definition.load(stored.definition)
 
 
 def _check_given(body: FlowTestBody, checked: FlowDefinition) -> None:
@@ -164,7 +165,7 @@ def _check_given(body: FlowTestBody, checked: FlowDefinition) -> None:
     named = [("nodeId", name) for name in (body.node_id,) if name is not None]
     named += [(f"outputs.{name}", name) for name in body.outputs] + [(f"answers.{name}", name) for name in body.answers]
     errors = [
-        FieldError(field=field[: limits.MAX_ID_CHARS], message=f"the flow has no node {name[:64]!r}")
+        FieldError(field=field[: value_limits.MAX_ID_CHARS], message=f"the flow has no node {name[:64]!r}")
         for field, name in named
         if name not in nodes
     ]

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filas.flows import checks, json_schema, limits, older_shape
-from filas.flows.definition import Edge, FlowHead, NodeHead
+from filas.flows import publishing_checks, value_limits
+from filas.flows.definition import json_schema, older_builder_import
+from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
 from filas.models import FlowSummary, FlowVersion
 from ingest.api.identifiers import Deleted, known, to_store
 from ingest.api.refusals import FieldError, absent, invalid, invalid_field
@@ -20,8 +21,8 @@ SCHEMA = "schema.json"
 class FlowBody(FlowHead, frozen=True, kw_only=True):
     """A flow's definition. What a node's `data` holds depends on its `type`."""
 
-    nodes: Annotated[list[NodeHead], msgspec.Meta(min_length=1, max_length=limits.MAX_NODES)]
-    edges: Annotated[list[Edge], msgspec.Meta(max_length=limits.MAX_EDGES)] = msgspec.field(default_factory=list)
+    nodes: Annotated[list[NodeHead], msgspec.Meta(min_length=1, max_length=value_limits.MAX_NODES)]
+    edges: Annotated[list[Edge], msgspec.Meta(max_length=value_limits.MAX_EDGES)] = msgspec.field(default_factory=list)
 
 
 class PublishQuery(Query, frozen=True, kw_only=True):
@@ -69,9 +70,9 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     flow_id = to_store(call.path["id"])
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is the address of the JSON Schema of flows")
-    raw = older_shape.converted(call.body)
+    raw = older_builder_import.converted(call.body)
     # In a thread: a large flow takes a second, and webhooks are answered meanwhile.
-    definition, problems = await asyncio.to_thread(checks.check, raw)
+    definition, problems = await asyncio.to_thread(publishing_checks.check, raw)
     if definition is None or problems:
         raise invalid(
             [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]

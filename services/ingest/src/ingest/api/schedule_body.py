@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.flows.schedule import cron_problem, moments, zone_of
+from filas.flows.timing.moments import cron_problem, moments, zone_of
 from filas.models import ErrorDetail, Misfire, ScheduleConversation
 from ingest.api.identifiers import Identifier
 from ingest.api.reading import decoded, field_error

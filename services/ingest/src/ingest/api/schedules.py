@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filas.flows.ticks import first_tick, next_runs
+from filas.flows.timing.schedule_ticks import first_tick, next_runs
 from filas.models import Schedule, ScheduleWithRuns
 from ingest.api.identifiers import Deleted, known, to_store
 from ingest.api.refusals import absent

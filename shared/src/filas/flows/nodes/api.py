@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from filas.flows import mapping
+from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.node_data import FallibleData, Part
 from filas.flows.problems import Add
 
@@ -48,7 +48,7 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
 
     def check(self, add: Add) -> None:
         for index, entry in enumerate(self.response_mapping):
-            problem = mapping.problem(entry.path)
+            problem = jmespath_mapping.problem(entry.path)
             if problem:
                 add(f"responseMapping[{index}].path", problem)
         check_url(self.url, add)

@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta
 
-from filas.flows import expressions, limits
-from filas.flows import rules as rule_language
+from filas.flows import value_limits
+from filas.flows.expressions import cel
+from filas.flows.expressions import rules as rule_language
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
 
@@ -33,7 +34,7 @@ class Test(Protocol):
 
 
 Rules = Annotated[list[Rule], Meta(max_length=100)]
-Expression = Annotated[str, Meta(max_length=limits.MAX_EXPRESSION_CHARS)]
+Expression = Annotated[str, Meta(max_length=value_limits.MAX_EXPRESSION_CHARS)]
 
 
 class ConditionData(NodeData, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ def check_test(test: Test, add: Add, prefix: str = "") -> None:
     if test.expression is not None:
         if test.rules is not None:
             add(f"{prefix}expression", "goes without rules: either is enough")
-        problem = expressions.problem(test.expression)
+        problem = cel.problem(test.expression)
         if problem:
             add(f"{prefix}expression", problem)
     elif not test.rules:

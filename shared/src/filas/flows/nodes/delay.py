@@ -7,16 +7,17 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from filas.flows import limits, schedule
+from filas.flows import value_limits
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.problems import Add
+from filas.flows.timing import moments
 
 
 class DelayData(NodeData, frozen=True, kw_only=True):
     """One of `ms`, `until` (ISO 8601 or a template) and `cron` (with `timezone`); at most 30 days. `end_on_reply`:
     the next message of the conversation ends it early."""
 
-    ms: Annotated[int, Meta(ge=0, le=limits.DELAY_MAX_MS)] | None = None
+    ms: Annotated[int, Meta(ge=0, le=value_limits.DELAY_MAX_MS)] | None = None
     until: str | None = None
     cron: str | None = None
     timezone: str | None = None
@@ -32,7 +33,7 @@ class DelayData(NodeData, frozen=True, kw_only=True):
         if self.until is not None and "{" not in self.until:
             _check_moment(self.until, add)
         if self.cron is not None:
-            problem = schedule.cron_problem(self.cron)
+            problem = moments.cron_problem(self.cron)
             if problem:
                 add("cron", problem)
         if self.timezone is not None:

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from filas.flows import limits, patterns
+from filas.flows import value_limits
+from filas.flows.expressions import regular_expressions
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
 
@@ -17,7 +18,7 @@ INVALID, TIMEOUT, OUT = "invalid", "timeout", "out"
 class Choice(Part, frozen=True, kw_only=True):
     """One of the answers: `id` is the way out and the value, `title` (a template) what the contact sees."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
     title: Annotated[str, Meta(min_length=1)]
 
 
@@ -36,7 +37,7 @@ class InputData(NodeData, frozen=True, kw_only=True):
     choices: Annotated[list[Choice], Meta(max_length=100)] = msgspec.field(default_factory=list)
     max_retries: Annotated[int, Meta(ge=0, le=20)] = 2
     retry_prompt: Annotated[str, Meta(min_length=1)] | None = None
-    timeout_ms: Annotated[int, Meta(ge=1, le=limits.DELAY_MAX_MS)] | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
 
     def ways_out(self) -> tuple[str, ...]:
         return (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
@@ -55,7 +56,7 @@ class InputData(NodeData, frozen=True, kw_only=True):
             add("choices", "is empty" if self.kind == "choice" else "goes with kind choice")
         if (self.kind == "regex") != (self.pattern is not None):
             add("pattern", "is required" if self.kind == "regex" else "goes with kind regex")
-        elif self.pattern is not None and (problem := patterns.problem(self.pattern)):
+        elif self.pattern is not None and (problem := regular_expressions.problem(self.pattern)):
             add("pattern", problem)
         ids = Counter(choice.id for choice in self.choices)
         for index, choice in enumerate(self.choices):

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from filas.flows import limits
+from filas.flows import value_limits
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.problems import Add
 
@@ -21,8 +21,8 @@ class LoopData(NodeData, frozen=True, kw_only=True):
     flow goes on at `done`. A list of more than `max_iterations` items is an error."""
 
     items: str
-    as_: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=limits.MAX_ID_CHARS)] = msgspec.field(
-        default="item", name="as"
+    as_: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=value_limits.MAX_ID_CHARS)] = (
+        msgspec.field(default="item", name="as")
     )
     max_iterations: Annotated[int, Meta(ge=1, le=10_000)] = 1000
 

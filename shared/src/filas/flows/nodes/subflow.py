@@ -6,9 +6,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from filas.flows import limits, templates
+from filas.flows import value_limits
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
+from filas.flows.templates import template
 
 
 class SubflowData(FallibleData, frozen=True, kw_only=True):
@@ -19,10 +20,10 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
     subflow at its end, and as `output` what its `end` gives.
     """
 
-    flow_id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    flow_id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
-    input: Annotated[dict[str, Any], Meta(max_length=limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)
-    output: Annotated[dict[str, Any], Meta(max_length=limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)
+    input: Annotated[dict[str, Any], Meta(max_length=value_limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)
+    output: Annotated[dict[str, Any], Meta(max_length=value_limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)
 
     def templates(self) -> Iterable[tuple[str, object]]:
         for name, value in self.input.items():
@@ -35,7 +36,7 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
     def check(self, add: Add) -> None:
         # The names in these are the other flow's.
         for name, value in self.output.items():
-            for path, problem in templates.syntax_problems(value):
+            for path, problem in template.syntax_problems(value):
                 add(f"output.{name}{path}", problem)
 
     def waits(self) -> bool:

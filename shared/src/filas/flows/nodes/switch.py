@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from filas.flows import limits
+from filas.flows import value_limits
 from filas.flows.nodes.condition import Expression, Rules, check_test, templates_of
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
@@ -18,7 +18,7 @@ DEFAULT = "default"
 class Case(Part, frozen=True, kw_only=True):
     """A way out, and when it is taken."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
     label: str | None = None
     logic: Literal["and", "or"] = "and"
     rules: Rules | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from filas.flows import limits
+from filas.flows import value_limits
 from filas.flows.nodes.api import Method, check_url
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
@@ -24,7 +24,7 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
     headers: dict[str, str] | None = None
     body: Any = None
     secret: str | None = None
-    timeout_ms: Annotated[int, Meta(ge=1, le=limits.DELAY_MAX_MS)] | None = None
+    timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
 
     def ways_out(self) -> tuple[str, ...]:
         if self.mode == "wait":

@@ -6,15 +6,15 @@ import msgspec
 from msgspec import Meta
 
 from filas.errors import PermanentError
-from filas.flows import limits
+from filas.flows import value_limits
+from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.definition.struct_reader import Reader
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Report
-from filas.flows.reading import Reader
-from filas.flows.registry import NODE_TYPES
 
 SCHEMA_VERSION = 1
 
-Name = Annotated[str, Meta(min_length=1, max_length=limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
 """An id as an author gives it: any text without control characters."""
 
 
@@ -35,7 +35,7 @@ class Variable(Part, frozen=True, kw_only=True):
     value is never shown in a trace.
     """
 
-    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=limits.MAX_ID_CHARS)]
+    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=value_limits.MAX_ID_CHARS)]
     type: Literal["any", "string", "number", "boolean", "list", "object"] = "any"
     default: Any = None
     scope: Literal["execution", "conversation"] = "execution"
@@ -70,9 +70,11 @@ class FlowHead(Part, frozen=True, kw_only=True):
     id: Any = None
     viewport: Any = None
     settings: Settings = Settings()
-    variables: Annotated[list[Variable], Meta(max_length=limits.MAX_VARIABLES)] = msgspec.field(default_factory=list)
-    nodes: Annotated[list[Any], Meta(min_length=1, max_length=limits.MAX_NODES)]
-    edges: Annotated[list[Any], Meta(max_length=limits.MAX_EDGES)] = msgspec.field(default_factory=list)
+    variables: Annotated[list[Variable], Meta(max_length=value_limits.MAX_VARIABLES)] = msgspec.field(
+        default_factory=list
+    )
+    nodes: Annotated[list[Any], Meta(min_length=1, max_length=value_limits.MAX_NODES)]
+    edges: Annotated[list[Any], Meta(max_length=value_limits.MAX_EDGES)] = msgspec.field(default_factory=list)
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from liquid.exceptions import LiquidError, UndefinedError
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
-from filas.flows.bounded_liquid import BoundedContext, build_environment, refuse_ranges
-from filas.flows.limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
-from filas.flows.liquid_filters import OverLimit, is_undefined
+from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
+from filas.flows.templates.liquid_filters import OverLimit, is_undefined
+from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
 
 Scope = Mapping[str, Any]
 """What templates see, by its root name; the values are bare JSON."""

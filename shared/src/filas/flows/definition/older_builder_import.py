@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from filas.flows.limits import MAX_DEPTH
+from filas.flows.value_limits import MAX_DEPTH
 
 _KEPT = ("label", "onError", "retry")
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)

@@ -1,7 +1,7 @@
 """What of a flow lies inside of its loops."""
 
-from filas.flows import graph
-from filas.flows.definition import Draft
+from filas.flows.definition import flow_graph
+from filas.flows.definition.flow_definition import Draft
 from filas.flows.nodes.loop import OWN_NAMES
 
 
@@ -27,6 +27,6 @@ def item_names(draft: Draft) -> dict[str, set[str]]:
             continue
         loop_id = each.node.id
         onward = {name: [] if name == loop_id else found for name, found in successors.items()}
-        for name in graph.reachable(onward, targets(draft, loop_id, "loop")) - {loop_id}:
+        for name in flow_graph.reachable(onward, targets(draft, loop_id, "loop")) - {loop_id}:
             names.setdefault(name, set(OWN_NAMES)).add(item)
     return names

@@ -16,8 +16,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from filas.flows import patterns, work
-from filas.flows.templates import as_text
+from filas.flows import step_budget
+from filas.flows.expressions import regular_expressions
+from filas.flows.templates.template import as_text
 
 
 def _equals(left: Any, right: Any) -> bool:
@@ -27,20 +28,20 @@ def _equals(left: Any, right: Any) -> bool:
         numbers = _number(left), _number(right)
         return None not in numbers and numbers[0] == numbers[1]
     if isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
-        work.spend(1 + work.measure(left, work.allowance().left * 64).size // 64)
+        step_budget.spend(1 + step_budget.measure(left, step_budget.allowance().left * 64).size // 64)
     return bool(left == right)
 
 
 def _contains(left: Any, right: Any) -> bool:
     if isinstance(left, list):
-        work.spend(len(left) // 2)
+        step_budget.spend(len(left) // 2)
         return any(_equals(item, right) for item in left)
     if isinstance(left, dict):
         return isinstance(right, str) and right in left
     if left is None or right is None or isinstance(right, (list, dict)):
         return False
     part, text = as_text(right), as_text(left)
-    work.spend(len(text) // 512)
+    step_budget.spend(len(text) // 512)
     return part in text
 
 
@@ -66,7 +67,7 @@ def _ordered(decide: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
 def _matches(left: Any, right: Any) -> bool:
     if left is None or not isinstance(right, str):
         return False
-    return patterns.search(right, as_text(left))
+    return regular_expressions.search(right, as_text(left))
 
 
 def _is_empty(left: Any, _: Any) -> bool:
@@ -111,7 +112,7 @@ def problems(operator: str, value: Any) -> Iterator[tuple[str, str]]:
     elif operator == "matches":
         if not isinstance(value, str):
             yield "value", "matches needs a pattern"
-        elif "{{" not in value and (problem := patterns.problem(value)):
+        elif "{{" not in value and (problem := regular_expressions.problem(value)):
             yield "value", problem
 
 

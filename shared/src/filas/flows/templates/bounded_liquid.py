@@ -22,8 +22,8 @@ from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LoopIterationLimitError
 from liquid.expression import Expression
 
-from filas.flows import work
-from filas.flows.liquid_filters import (
+from filas.flows import step_budget
+from filas.flows.templates.liquid_filters import (
     MAX_TEXT,
     OverLimit,
     as_json,
@@ -80,7 +80,7 @@ class BoundedContext(RenderContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._allowance = work.allowance()
+        self._allowance = step_budget.allowance()
         # By the id of a list or object: itself, so that no other gets its id, and its size.
         self._measured: dict[int, tuple[object, int]] = {}
 
@@ -137,7 +137,7 @@ class BoundedContext(RenderContext):
         known = self._measured.get(id(value))
         if known is not None:
             return known[1]
-        size = work.measure(value, self._allowance.left * 64).size
+        size = step_budget.measure(value, self._allowance.left * 64).size
         self.spend(1 + size // 64)
         self._measured[id(value)] = value, size
         return size

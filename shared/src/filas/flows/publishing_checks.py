@@ -4,11 +4,13 @@ from collections import Counter
 
 import msgspec
 
-from filas.flows import expressions, graph, loops, templates
-from filas.flows.definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
-from filas.flows.names import Names
+from filas.flows.definition import flow_graph, loop_bodies
+from filas.flows.definition.flow_definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
+from filas.flows.definition.variables import convert
+from filas.flows.expressions import cel
 from filas.flows.problems import Add, FlowProblem, Report
-from filas.flows.variables import convert
+from filas.flows.templates import template
+from filas.flows.templates.template_names import Names
 
 
 def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
@@ -19,7 +21,7 @@ def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
     _check_head(draft.head, report)
     waits = {each.node.id for each in draft.nodes if each.node.data.awaits_call()}
     names = Names(variables=_declared(raw), nodes=set(draft.ids), waits=waits)
-    inside = loops.item_names(draft)
+    inside = loop_bodies.item_names(draft)
     for node in draft.nodes:
         _check_node(node, msgspec.structs.replace(names, loop=inside.get(node.node.id, ())))
     _check_edges(draft, report)
@@ -56,7 +58,7 @@ def _check_node(draft: DraftNode, names: Names) -> None:
     for field, value in data.templates():
         _check_templates(field, value, names, add)
     for field, text in data.expressions():
-        for problem in names.problems(expressions.references(text)):
+        for problem in names.problems(cel.references(text)):
             add(field, problem)
     for field, variable in data.assigns():
         if variable not in names.variables:
@@ -66,13 +68,13 @@ def _check_node(draft: DraftNode, names: Names) -> None:
 
 def _check_templates(field: str, value: object, names: Names, add: Add) -> None:
     try:
-        for path, text in templates.texts(value):
+        for path, text in template.texts(value):
             try:
-                for problem in names.problems(templates.parse(text).references):
+                for problem in names.problems(template.parse(text).references):
                     add(field + path, problem)
-            except templates.TemplateError as error:
+            except template.TemplateError as error:
                 add(field + path, f"is no template: {error}")
-    except templates.TemplateError as error:
+    except template.TemplateError as error:
         add(field, str(error))
 
 
@@ -119,7 +121,7 @@ def _check_graph(draft: Draft, report: Report) -> None:
     starts = [node.id for node in nodes.values() if node.data.starts()]
     if starts:
         # A node that couldn't be read may be a start: what hangs on it is not called unreachable.
-        reached = graph.reachable(successors, [*starts, *(name for name in draft.ids if name not in nodes)])
+        reached = flow_graph.reachable(successors, [*starts, *(name for name in draft.ids if name not in nodes)])
         for node_id in dict.fromkeys(draft.ids):
             if node_id not in reached:
                 report.add(node_id, "", "can't be reached from where the flow begins")
@@ -127,6 +129,6 @@ def _check_graph(draft: Draft, report: Report) -> None:
         report.add(None, "nodes", "the flow has no trigger: a webhook node with mode trigger")
     spinning = {name: targets for name, targets in successors.items() if name in nodes and not nodes[name].data.waits()}
     # What a loop repeats is bounded by its items: what it leads to when it is done may spin all the same.
-    spinning |= {name: loops.targets(draft, name, "done") for name in spinning if nodes[name].data.repeats()}
-    for cycle in graph.cycles(spinning):
+    spinning |= {name: loop_bodies.targets(draft, name, "done") for name in spinning if nodes[name].data.repeats()}
+    for cycle in flow_graph.cycles(spinning):
         report.add(cycle[0], "", f"is on a cycle that never waits: {' → '.join(cycle)}")

@@ -10,7 +10,7 @@ from liquid.exceptions import FilterError, LiquidError
 from liquid.filter import sequence_filter, string_filter
 from liquid.undefined import Undefined
 
-from filas.flows.limits import TooLarge, plain
+from filas.flows.value_limits import TooLarge, plain
 
 MAX_TEXT = 256 * 1024
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
-from filas.flows.schedule import moments
+from filas.flows.timing.moments import moments
 from filas.models import DueTicks, ErrorDetail, Schedule
 
 _JUST_BEFORE = timedelta(microseconds=1)

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from filas.flows.definition import Edge, FlowHead, NodeHead
-from filas.flows.registry import NODE_TYPES
+from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
+from filas.flows.definition.node_types import NODE_TYPES
 
 _SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 

@@ -15,10 +15,11 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from filas.flows import patterns, work
-from filas.flows.cel_text import LOOP, CelText, compilable, read
-from filas.flows.limits import MAX_EXPRESSION_CHARS
-from filas.flows.roots import ROOTS
+from filas.flows import step_budget
+from filas.flows.expressions import regular_expressions
+from filas.flows.expressions.cel_text import LOOP, CelText, compilable, read
+from filas.flows.root_names import ROOTS
+from filas.flows.value_limits import MAX_EXPRESSION_CHARS
 
 MAX_WORK = 32 * 1024 * 1024
 """The most that one evaluation may copy, in characters, as far as that can be told before."""
@@ -108,7 +109,7 @@ def _refused(cel_text: CelText) -> Iterator[str]:
     for pattern in cel_text.patterns:
         if pattern is None:
             yield "matches needs its pattern as a text in the expression itself"
-        elif found := patterns.problem(pattern):
+        elif found := regular_expressions.problem(pattern):
             yield f"matches: the pattern {found}"
     if cel_text.macros > MAX_MACROS:
         yield f"has {cel_text.macros} macros (all, exists, exists_one, map, filter); at most {MAX_MACROS} are allowed"
@@ -124,16 +125,20 @@ def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any
     for reference in cel_text.references:
         value = _place(reference.path, reference.guarded, scope, data)
         nulls = nulls or value is None
-        measured = work.measure(value, MAX_WORK - size, MAX_VALUES - values)
+        measured = step_budget.measure(value, MAX_WORK - size, MAX_VALUES - values)
         size, values, longest = size + measured.size, values + measured.values, max(longest, measured.longest)
     rounds = min(MAX_ROUNDS, max(longest, 1) ** cel_text.macros)
-    shares = (size * rounds / MAX_WORK, values / MAX_VALUES, size * rounds * _looks(cel_text) / patterns.MAX_MATCHING)
+    shares = (
+        size * rounds / MAX_WORK,
+        values / MAX_VALUES,
+        size * rounds * _looks(cel_text) / regular_expressions.MAX_MATCHING,
+    )
     if max(shares) > 1:
         what = f" and up to {rounds} rounds of its macros" if cel_text.macros else ""
         raise ExpressionError(f"is too much work with {values} values of {size} characters{what}")
     try:
-        work.spend(5 + int(max(shares) * work.MAX_STEPS))
-    except work.TooMuchWork as error:
+        step_budget.spend(5 + int(max(shares) * step_budget.MAX_STEPS))
+    except step_budget.TooMuchWork as error:
         raise ExpressionError(str(error)) from None
     if "loop" in data:
         data[LOOP] = data.pop("loop")
@@ -142,7 +147,7 @@ def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any
 
 def _looks(cel_text: CelText) -> int:
     """How often its patterns may look at each character."""
-    return sum(patterns.program_size(pattern) for pattern in cel_text.patterns if pattern is not None)
+    return sum(regular_expressions.program_size(pattern) for pattern in cel_text.patterns if pattern is not None)
 
 
 def _place(path: Reference, guarded: bool, scope: Mapping[str, Any], data: dict[str, Any]) -> Any:

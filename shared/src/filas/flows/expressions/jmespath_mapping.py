@@ -9,8 +9,8 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
-from filas.flows import work
-from filas.flows.limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLarge, plain
+from filas.flows import step_budget
+from filas.flows.value_limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLarge, plain
 
 STEPS_A_STEP = 2
 """Steps of the interpreter that are worth one of `work`: each looks at one value."""
@@ -32,11 +32,11 @@ def problem(expression: str) -> str | None:
 
 def search(expression: str, value: Any) -> Any:
     """What the expression finds in `value` (JSON): None where it finds nothing. Raises ValueError."""
-    tree, allowance = _parsed(expression), work.allowance()
+    tree, allowance = _parsed(expression), step_budget.allowance()
     interpreter = _Interpreter(allowance.left * STEPS_A_STEP)
     try:
         found = interpreter.visit(tree, value)
-        allowance.spend(work.measure(found, MAX_VALUE_SIZE).size // 128)
+        allowance.spend(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
         return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None

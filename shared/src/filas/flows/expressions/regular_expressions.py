@@ -5,8 +5,8 @@ from typing import Any
 
 import re2  # type: ignore[import-untyped]
 
-from filas.flows import work
-from filas.flows.limits import MAX_EXPRESSION_CHARS
+from filas.flows import step_budget
+from filas.flows.value_limits import MAX_EXPRESSION_CHARS
 
 MAX_PROGRAM_BYTES = 4 * 1024 * 1024
 MAX_MATCHING = 16 * 1024 * 1024
@@ -29,7 +29,7 @@ def search(pattern: str, text: str) -> bool:
     looks = _bytes(text) * compiled.programsize
     if looks > MAX_MATCHING:
         raise ValueError(f"a text of {len(text)} characters is too long for a pattern that large")
-    work.spend(1 + looks * work.MAX_STEPS // MAX_MATCHING)
+    step_budget.spend(1 + looks * step_budget.MAX_STEPS // MAX_MATCHING)
     return compiled.search(text) is not None
 
 

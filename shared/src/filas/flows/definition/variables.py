@@ -4,7 +4,7 @@ import json
 import math
 from typing import Any
 
-from filas.flows.definition import Variable
+from filas.flows.definition.flow_definition import Variable
 
 
 def convert(variable: Variable, value: Any) -> Any:

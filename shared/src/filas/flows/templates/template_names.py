@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from filas.flows.roots import ROOTS
-from filas.flows.templates import Reference
+from filas.flows.root_names import ROOTS
+from filas.flows.templates.template import Reference
 
 _MEMBERS: dict[str, tuple[str, ...]] = {
     "webhook": ("body", "headers", "queryParams", "method", "webhookId"),

@@ -1,0 +1,1 @@
+"""The definition of a flow: its types, its graph, and how it is read."""

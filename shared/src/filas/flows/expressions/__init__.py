@@ -1,0 +1,1 @@
+"""The languages of conditions and mappings: rules, CEL, JMESPath and regular expressions."""

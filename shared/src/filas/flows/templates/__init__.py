@@ -1,0 +1,1 @@
+"""Templates: Liquid with bounds, its filters, and the names in scope."""

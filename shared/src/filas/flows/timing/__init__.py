@@ -1,0 +1,1 @@
+"""When a delay ends, and the ticks of a schedule."""
