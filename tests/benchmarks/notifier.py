@@ -24,8 +24,8 @@ from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
 from filas.models import Channel
 from filas.observability import logs
-from filas.queue.connection import connect_url
 from filas.queue.producer import NewJob, Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.repository import migrate
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database

@@ -11,7 +11,7 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.connection import connect_url
+from filas.queue.redis_client.connection import connect_url
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_conversations import ECHO
 from tests.ingest.test_meta import text_message, whatsapp

@@ -18,8 +18,8 @@ from aiohttp import web
 
 from filas.contract.jobs import FlowJob
 from filas.models import DueExecution, ExecutionWithSteps, NewExecution
-from filas.queue.connection import connect_url
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.repository.database import Database
 from filas.repository.executions import ExecutionRepository
 from filas.repository.flows import FlowRepository

@@ -9,7 +9,7 @@ import pytest
 from filas.contract.jobs import FlowTestJob, GivenAnswer
 from filas.errors import PermanentError
 from filas.models import FlowTestResult
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from flow_runner.flow_test.run import FlowTest
 from flow_runner.run_flow_test import RunFlowTest
 from flow_runner.trace import HIDDEN

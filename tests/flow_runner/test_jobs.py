@@ -12,7 +12,7 @@ from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models import DueExecution, FlowVersion
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
 from flow_runner.flow_secrets import FlowSecrets
 from flow_runner.outbox import ExecutionRelay, Outbox, group_of

@@ -14,7 +14,7 @@ from filas.contract.policies import WEBHOOKS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.models import Dedupe, RateLimit, Webhook
-from filas.queue.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis, connect_url
 from filas.repository.database import Database
 from filas.repository.events import EventRepository
 from filas.repository.webhooks import WebhookRepository

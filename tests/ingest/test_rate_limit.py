@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.errors import StoreUnavailable
-from filas.queue.connection import connect_url
+from filas.queue.redis_client.connection import connect_url
 from filas_local.servers import RedisServer
 from ingest.rate_limit import Limit, LocalWindows, RateLimiter, Taken
 from ingest.windows import RedisWindows

@@ -13,8 +13,8 @@ import pytest
 from filas.contract import jobs
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models import ConversationRule, Webhook
-from filas.queue.connection import connect_url
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository

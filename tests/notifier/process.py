@@ -15,8 +15,8 @@ import aiohttp
 from filas.contract.jobs import NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models import Channel, NotificationWithAttempts
-from filas.queue.connection import connect_url
 from filas.queue.producer import EnqueueResult, Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository

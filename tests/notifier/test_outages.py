@@ -8,9 +8,9 @@ from aiohttp import web
 
 from filas.contract.jobs import DeliveryStatusJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.connection import connect_url
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.repository.pauses import PauseRepository
 from filas_local.servers import PostgresServer, RedisServer
 from notifier.jobs import STATUS_WAIT_S

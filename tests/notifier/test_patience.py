@@ -12,9 +12,9 @@ from aiohttp import web
 from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models import Channel
-from filas.queue.connection import connect_url
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import connect_url
 from filas.repository.channels import ChannelRepository
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, Stage, stage

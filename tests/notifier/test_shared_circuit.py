@@ -10,8 +10,8 @@ from pathlib import Path
 from aiohttp import web
 
 from filas.contract.channel_circuits import DestinationStatus
-from filas.queue.connection import connect_url
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
+from filas.queue.redis_client.connection import connect_url
 from tests.notifier.process import NotifierProcess, Stage, stage
 from tests.notifier.receiver import answer, receiver
 from tests.waiting import eventually

@@ -11,11 +11,11 @@ import uvloop
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.observability import logs
-from filas.queue.connection import Redis, connect_url
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import NewJob, Producer
-from filas.queue.stats import QueueStats
-from filas.queue.worker import Worker
+from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.worker.worker import Worker
 from filas.service.garbage_collection import collect_rarely
 from tests.benchmarks.queue.measure import (
     TEXT,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from filas.contract.policies import WEBHOOKS
 from filas.models import ErrorDetail, NotificationOutcome
-from filas.queue.wire import encode_job
+from filas.queue.job_format import encode_job
 from tests.ingest.api.serving import Api
 from tests.shared.repository import builders
 

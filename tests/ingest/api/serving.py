@@ -11,9 +11,9 @@ from aiohttp import web
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
-from filas.queue.connection import Redis, connect_url
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis, connect_url
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from filas.contract.policies import FLOWS, QUEUES
-from filas.queue.presence import beat
+from filas.queue.worker_presence import beat
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.api import doctor
 from tests.ingest.api.seeding import delayed_job

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from filas.contract.identity import new_id
 from filas.contract.jobs import FlowJob, flow_job_key
 from filas.contract.policies import FLOWS, QUEUES
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
-from filas.queue.worker import Worker
+from filas.queue.worker.worker import Worker
 from tests.ingest.api.serving import Api, fields_of
 from tests.waiting import eventually
 

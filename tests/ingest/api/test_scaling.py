@@ -11,8 +11,8 @@ from filas.contract import policies
 from filas.contract.identity import new_id
 from filas.contract.jobs import FlowJob
 from filas.contract.policies import FLOWS
-from filas.queue.functions import JobContext, JobFunction
-from filas.queue.worker import Worker
+from filas.queue.job_functions import JobContext, JobFunction
+from filas.queue.worker.worker import Worker
 from ingest.api.scaling import WORKERS
 from tests.ingest.api.serving import Api
 from tests.waiting import eventually

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from filas.contract.policies import QueuePolicy
-from filas.queue.connection import Redis, connect_url
-from filas.queue.functions import JobFunction
+from filas.queue.job_functions import JobFunction
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
-from filas.queue.worker import Worker
+from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.worker.worker import Worker
 from tests.shared.queue.jobs import QUICK, Letters
 
 StartWorker = Callable[..., Worker]

@@ -8,9 +8,9 @@ import sys
 
 from filas.contract.jobs import NotificationJob
 from filas.observability import logs
-from filas.queue.connection import connect_url
-from filas.queue.functions import JobContext
-from filas.queue.worker import Worker
+from filas.queue.job_functions import JobContext
+from filas.queue.redis_client.connection import connect_url
+from filas.queue.worker.worker import Worker
 from tests.shared.queue.jobs import QUICK, function
 
 

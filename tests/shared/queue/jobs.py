@@ -10,7 +10,7 @@ from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models import NewDeadLetter
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 
 QUICK: QueuePolicy = replace(NOTIFICATIONS, max_tries=3, backoff_s=0.05, timeout_s=5.0)

@@ -11,12 +11,12 @@ from redis.asyncio.connection import Connection as StockConnection
 
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import BatchHistogram
-from filas.queue.connection import Redis
-from filas.queue.packing import Connection
+from filas.queue.job_format import deserialize
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.scripts import spread
-from filas.queue.stats import QueueStats
-from filas.queue.wire import deserialize
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.hiredis_connections import Connection
+from filas.queue.redis_client.scripts import spread
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually

@@ -13,12 +13,12 @@ from arq.jobs import Job, JobStatus
 from arq.worker import Worker as StockWorker
 
 from filas.contract.jobs import NotificationJob
-from filas.queue.compat import arq_function
-from filas.queue.connection import Redis
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_format import Call, JobFailed, deserialize, serialize
+from filas.queue.job_functions import JobContext, JobFunction
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
-from filas.queue.wire import Call, JobFailed, deserialize, serialize
+from filas.queue.redis_client.connection import Redis
+from filas.queue.worker.arq_functions import arq_function
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually

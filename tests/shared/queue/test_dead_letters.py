@@ -4,10 +4,10 @@ import msgspec
 
 from filas.errors import PermanentError
 from filas.models import NewDeadLetter
-from filas.queue.connection import Redis
-from filas.queue.control import JobControl
+from filas.queue.operations.job_control import JobControl
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, Producer
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
 from tests.waiting import eventually

@@ -8,8 +8,8 @@ import pytest
 
 from filas.contract import channel_circuits as policy
 from filas.contract.channel_circuits import Admission, Admitted, DestinationStatus, Limits, PutOff, Report
-from filas.queue.connection import connect_url
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
+from filas.queue.redis_client.connection import connect_url
 from tests.waiting import eventually
 
 

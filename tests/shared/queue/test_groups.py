@@ -8,10 +8,10 @@ from typing import Any
 
 from filas.contract.jobs import NotificationJob
 from filas.errors import PermanentError, RetryLater
-from filas.queue.connection import Redis
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
 from tests.waiting import eventually

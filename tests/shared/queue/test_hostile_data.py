@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, PermanentError
-from filas.queue import wire
-from filas.queue.connection import Redis
-from filas.queue.outcomes import decide, describe
+from filas.queue import job_format
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import Redis
+from filas.queue.worker.retry_decision import decide, describe
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
 from tests.waiting import eventually
@@ -100,7 +100,7 @@ async def test_a_result_that_is_no_json_is_no_failure(
         found: bytes | None = await redis.client.get(f"arq:result:{new.job_id}")
         return found
 
-    stored = wire.deserialize(await eventually(result) or b"")
+    stored = job_format.deserialize(await eventually(result) or b"")
     assert (stored["s"], stored["r"]) == (False, "unable to serialize result")
     assert letters.stored == []
 
@@ -109,7 +109,7 @@ async def test_a_result_that_is_no_json_is_no_failure(
 def test_no_bytes_do_anything_but_decode_or_be_refused(payload: bytes) -> None:
     """Never another exception."""
     with contextlib.suppress(JobDecodeError):
-        wire.decode_message(NOTIFICATIONS, wire.decode_envelope(payload), NotificationJob)
+        job_format.decode_message(NOTIFICATIONS, job_format.decode_envelope(payload), NotificationJob)
 
 
 JSON = st.recursive(
@@ -127,7 +127,7 @@ def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) 
     except UnicodeEncodeError:
         return
     with contextlib.suppress(JobDecodeError):
-        wire.decode_message(NOTIFICATIONS, wire.decode_envelope(payload), NotificationJob)
+        job_format.decode_message(NOTIFICATIONS, job_format.decode_envelope(payload), NotificationJob)
 
 
 @given(st.text(), st.integers(1, 10), st.integers(1, 10))
@@ -141,5 +141,5 @@ def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, m
 @pytest.mark.parametrize("known", [ValueError("x"), TimeoutError("x"), KeyError("x"), PermanentError("x")])
 def test_a_known_error_survives_the_wire(known: Exception) -> None:
     """As itself."""
-    back = wire.deserialize(wire.serialize({"r": known, "s": False}))["r"]
+    back = job_format.deserialize(job_format.serialize({"r": known, "s": False}))["r"]
     assert type(back) is type(known)

@@ -5,10 +5,10 @@ import gc
 from typing import Any
 
 from filas.contract.jobs import NotificationJob
-from filas.queue.functions import JobContext
-from filas.queue.held import HeldJob
+from filas.queue.job_functions import JobContext
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
+from filas.queue.worker.claimed_job import HeldJob
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, function, job
 from tests.waiting import eventually

@@ -12,12 +12,12 @@ from filas.contract.jobs import NotificationJob
 from filas.contract.policies import LEASE_S, MAX_LOST_LEASES
 from filas.errors import PermanentError
 from filas.observability import metrics
-from filas.queue.connection import Redis
-from filas.queue.functions import JobContext
-from filas.queue.keys import IN_PROGRESS
+from filas.queue.job_functions import JobContext
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.scripts import load
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.queue_keys import IN_PROGRESS
+from filas.queue.redis_client.scripts import load
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually

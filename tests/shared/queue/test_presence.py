@@ -3,10 +3,10 @@
 import asyncio
 
 from filas.observability import metrics
-from filas.queue.connection import Redis
-from filas.queue.presence import PRESENT_MS, beat, leave, read_load
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
+from filas.queue.worker_presence import PRESENT_MS, beat, leave, read_load
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job
 from tests.waiting import eventually

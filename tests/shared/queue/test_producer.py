@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from filas.queue.connection import Redis, connect_url
+from filas.queue.job_format import JobEncodeError
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
-from filas.queue.stats import QueueStats
-from filas.queue.wire import JobEncodeError
+from filas.queue.redis_client.connection import Redis, connect_url
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job
 from tests.shared.queue.proxy import Proxy

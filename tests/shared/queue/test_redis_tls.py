@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from filas.errors import StoreUnavailable
-from filas.queue.connection import connect
+from filas.queue.redis_client.connection import connect
 from filas.settings.process_settings import RedisSettings
 from filas.settings.value_types import Addresses
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 
 from filas.errors import StoreUnavailable
-from filas.queue import connection as connection_module
-from filas.queue.connection import Redis, connect_url
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from filas.queue.producer import EnqueueOutcome, NewJob, OutcomeUnknown, Producer
+from filas.queue.redis_client import connection as connection_module
+from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.relay import Relay
-from filas.queue.worker import Worker
+from filas.queue.worker.worker import Worker
 from filas_local.servers import RedisServer
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job

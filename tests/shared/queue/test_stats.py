@@ -8,12 +8,12 @@ import pytest
 from filas.contract.jobs import NotificationJob
 from filas.errors import InvalidCursor, PermanentError
 from filas.observability import metrics
-from filas.queue.clean import clean
-from filas.queue.connection import Redis
-from filas.queue.control import JobControl
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
+from filas.queue.operations.finished_job_cleanup import clean
+from filas.queue.operations.job_control import JobControl
+from filas.queue.operations.queue_stats import JobInfo, QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import JobInfo, QueueStats
+from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually

@@ -11,14 +11,14 @@ from filas.contract.channel_circuits import Admission, Admitted, Limits, Report
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError, StoreUnavailable
-from filas.queue.clean import clean
-from filas.queue.connection import Redis, connect
-from filas.queue.control import JobControl
-from filas.queue.destinations import Destinations
-from filas.queue.functions import JobFunction
+from filas.queue.channel_circuits import Destinations
+from filas.queue.job_functions import JobFunction
+from filas.queue.operations.finished_job_cleanup import clean
+from filas.queue.operations.job_control import JobControl
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
-from filas.queue.stats import QueueStats
-from filas.queue.worker import Worker
+from filas.queue.redis_client.connection import Redis, connect
+from filas.queue.worker.worker import Worker
 from filas.settings.process_settings import RedisSettings
 from filas.settings.value_types import Addresses, Secret
 from tests.shared.queue.conftest import StartWorker

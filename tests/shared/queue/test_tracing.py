@@ -14,9 +14,9 @@ from filas.contract.jobs import NotificationJob, WebhookJob
 from filas.contract.policies import WEBHOOKS
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import logs
-from filas.queue.connection import Redis
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
+from filas.queue.redis_client.connection import Redis
 from filas.settings.process_settings import TracingSettings
 from filas.tracing import spans, switch
 from tests.collector import NO_DELAY, Collector, collector

@@ -11,12 +11,12 @@ import pytest
 from filas.contract.jobs import NotificationJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import metrics
-from filas.queue import claiming
-from filas.queue.connection import Redis
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.scripts import Script
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import Script
+from filas.queue.worker import claimer
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
 from tests.waiting import eventually
@@ -303,7 +303,7 @@ async def test_an_idle_worker_is_woken_by_the_enqueue(
     producer: Producer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten jobs, one after the other, are begun without the fallback poll, which would take forty seconds."""
-    monkeypatch.setattr(claiming, "FALLBACK_POLL_S", 4.0)
+    monkeypatch.setattr(claimer, "FALLBACK_POLL_S", 4.0)
     seen = Recorder()
     start_worker([function(seen)])
     await producer.enqueue(job())

@@ -12,11 +12,11 @@ from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.observability import logs
 from filas.outbound.client import OutboundClient
-from filas.queue.connection import Redis, connect
-from filas.queue.functions import JobFunction
+from filas.queue.job_functions import JobFunction
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import Redis, connect
 from filas.queue.relay import Relay
-from filas.queue.worker import Worker
+from filas.queue.worker.worker import Worker
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.executions import ExecutionRepository

@@ -6,7 +6,7 @@ from filas.contract.jobs import FlowJob
 from filas.errors import LeaseLost, RetryLater
 from filas.models import ClaimedExecution
 from filas.observability import logs
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from filas.tracing import spans
 from flow_runner.budget import Budget
 from flow_runner.engine import Engine

@@ -4,7 +4,7 @@ from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
 from filas.models import ErrorDetail, FlowTestResult
 from filas.observability import logs
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from flow_runner.flow_test.run import FlowTest
 from flow_runner.ports import Clock, Flows, Secrets
 

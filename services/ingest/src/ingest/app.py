@@ -7,8 +7,8 @@ from contextlib import suppress
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.queue.stats import QueueStats
 from filas.repository.channels import ChannelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from filas.crypto.resume_tokens import PATH, ResumeTokens
-from filas.queue.connection import Redis
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import Redis
 from filas.repository.callbacks import CallbackRepository
 from filas.repository.database import Database
 from filas.repository.events import EventRepository

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Final
 
 from filas.contract.policies import QUEUES, QueuePolicy
-from filas.queue.connection import Redis
-from filas.queue.presence import read_load
-from filas.queue.stats import QueueStats
+from filas.queue.operations.queue_stats import QueueStats
+from filas.queue.redis_client.connection import Redis
+from filas.queue.worker_presence import read_load
 from filas.scaling import Figures, Sample, Samples
 
 APART_S: Final = 1.0

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from filas.queue import scripts
-from filas.queue.connection import Redis
+from filas.queue.redis_client import scripts
+from filas.queue.redis_client.connection import Redis
 from ingest.rate_limit import Limit, Taken
 
 

@@ -10,7 +10,7 @@ from filas.contract.jobs import WebhookJob
 from filas.errors import StoreUnavailable
 from filas.models import NewEvent
 from filas.observability.logs import get_logger
-from filas.queue.functions import JobContext
+from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
 from ingest.event_jobs import event_jobs

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
-from filas.queue.functions import JobFunction
+from filas.queue.job_functions import JobFunction
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
-from filas.queue.worker import Worker
+from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions import ExecutionRepository

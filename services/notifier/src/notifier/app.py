@@ -12,11 +12,11 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
-from filas.queue.connection import Redis
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
 from filas.queue.producer import Producer
+from filas.queue.redis_client.connection import Redis
 from filas.queue.relay import Relay
-from filas.queue.worker import Worker
+from filas.queue.worker.worker import Worker
 from filas.repository.channels import ChannelRepository
 from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository

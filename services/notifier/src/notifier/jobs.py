@@ -18,7 +18,7 @@ from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
 from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
 from filas.observability import logs, metrics
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans

@@ -30,10 +30,10 @@ from filas.errors import StoreUnavailable
 from filas.models import NewDeadLetter
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.connection import Redis
-from filas.queue.scripts import load, spread
-from filas.queue.tracing import Sends
-from filas.queue.wire import JobEncodeError, encode_job
+from filas.queue.job_format import JobEncodeError, encode_job
+from filas.queue.job_spans import Sends
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load, spread
 from filas.tracing import spans
 
 PAYLOAD_KEPT_MS: Final = 30 * 24 * 3600 * 1000

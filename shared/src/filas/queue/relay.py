@@ -8,8 +8,8 @@ from typing import Final, Protocol
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.connection import Redis
 from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.redis_client.connection import Redis
 
 GRACE_S: Final = 5.0
 """Rows younger than this are left to the normal way."""

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from filas.errors import StoreUnavailable
-from filas.queue.connection import Redis, connect
+from filas.queue.redis_client.connection import Redis, connect
 from filas.repository.database import Database
 from filas.settings.process_settings import ProcessSettings
 

@@ -8,7 +8,7 @@ import msgspec
 from filas.contract.channel_circuits import DestinationStatus
 from filas.errors import StoreUnavailable
 from filas.models import Channel
-from filas.queue.destinations import Destinations
+from filas.queue.channel_circuits import Destinations
 from ingest.api.channel_types import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
 from ingest.api.identifiers import Deleted, known, to_store
 from ingest.api.refusals import absent, invalid_field

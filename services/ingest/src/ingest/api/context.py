@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
 from filas.models import NewEvent
-from filas.queue.connection import Redis
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import NewJob, Producer
-from filas.queue.stats import QueueStats
+from filas.queue.redis_client.connection import Redis
 from filas.repository.channels import ChannelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository

@@ -10,7 +10,7 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.queue.presence import read_load
+from filas.queue.worker_presence import read_load
 from ingest.api.context import ApiContext
 from ingest.api.scaling import WORKERS
 from ingest.api.table import Answer, Call, Query, Route

@@ -16,8 +16,8 @@ from filas.flows.definition import flow_definition, older_builder_import
 from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
 from filas.models import ErrorDetail, FlowTestCall, FlowTestResult, FlowTestStatus, Record, StepRecord
+from filas.queue.operations.job_results import JobResult, JobResults
 from filas.queue.producer import NewJob
-from filas.queue.results import JobResult, JobResults
 from ingest.api.identifiers import known, to_store
 from ingest.api.refusals import FieldError, absent, invalid, invalid_field, row_id
 from ingest.api.table import Answer, Body, Call, Query, Route

@@ -10,9 +10,9 @@ import msgspec
 from filas.contract import policies
 from filas.contract.policies import QueuePolicy
 from filas.models import JobState
-from filas.queue.clean import RETENTION_MS, FinishedState, clean
-from filas.queue.control import ControlOutcome, JobControl
-from filas.queue.stats import JobInfo
+from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
+from filas.queue.operations.job_control import ControlOutcome, JobControl
+from filas.queue.operations.queue_stats import JobInfo
 from ingest.api.refusals import absent, conflict, invalid_field
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
 

@@ -24,8 +24,8 @@ from filas.contract.channel_circuits import (
     Verdict,
 )
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.connection import Redis
-from filas.queue.scripts import load
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
 
 PATIENCE_MS: Final = 50
 """A slot that is free so soon is waited for in the handler: it costs less than going back to the queue."""

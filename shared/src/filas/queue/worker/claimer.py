@@ -10,16 +10,16 @@ from filas.contract.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
 from filas.errors import JobDecodeError, PermanentError, StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.connection import Redis
-from filas.queue.finishing import Finisher
-from filas.queue.functions import JobFunction, StoreProblem
-from filas.queue.held import HeldJob, JobAborted
-from filas.queue.keys import JOB
-from filas.queue.outcomes import Decision, describe
-from filas.queue.records import dead_letter, history_entry
-from filas.queue.running import Slots
-from filas.queue.scripts import load
-from filas.queue.wire import decode_call, decode_envelope, decode_message
+from filas.queue.job_format import decode_call, decode_envelope, decode_message
+from filas.queue.job_functions import JobFunction, StoreProblem
+from filas.queue.job_records import dead_letter, history_entry
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.queue_keys import JOB
+from filas.queue.redis_client.scripts import load
+from filas.queue.worker.claimed_job import HeldJob, JobAborted
+from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.retry_decision import Decision, describe
+from filas.queue.worker.slots import Slots
 
 FALLBACK_POLL_S: Final = 0.5
 """How soon a job is seen whose producer wakes nobody: stock arq's, or another data centre's clock."""

@@ -9,12 +9,12 @@ from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.connection import Redis
-from filas.queue.held import HeldJob, JobAborted
-from filas.queue.outcomes import Decision, describe
+from filas.queue.job_records import dead_letter, history_entry, result_record, ring_record
 from filas.queue.producer import PAYLOAD_KEPT_MS
-from filas.queue.records import dead_letter, history_entry, result_record, ring_record
-from filas.queue.scripts import load, spread
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load, spread
+from filas.queue.worker.claimed_job import HeldJob, JobAborted
+from filas.queue.worker.retry_decision import Decision, describe
 
 MAX_BATCH: Final = 500
 ABORT_RESULT_MS: Final = 60_000

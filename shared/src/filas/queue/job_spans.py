@@ -16,8 +16,8 @@ from filas.contract.jobs import JobMessage, Traceparent, WebhookJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import RetryLater
 from filas.observability import logs
-from filas.queue.functions import BatchHandler, Handler, JobContext, JobFunction
-from filas.queue.outcomes import decide, describe
+from filas.queue.job_functions import BatchHandler, Handler, JobContext, JobFunction
+from filas.queue.worker.retry_decision import decide, describe
 from filas.tracing import spans, traceparent
 from filas.tracing.spans import Span
 

@@ -15,19 +15,19 @@ from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.claiming import Claimer
-from filas.queue.connection import Redis
-from filas.queue.cron import CronSchedule, cron_function
-from filas.queue.dead_letters import DeadLetterDrain
-from filas.queue.finishing import Finisher
-from filas.queue.functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
-from filas.queue.held import HeldJob
-from filas.queue.leases import Keeper
-from filas.queue.presence import HEARTBEAT_S, beat, leave
+from filas.queue.job_functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
+from filas.queue.job_spans import traced
 from filas.queue.producer import Producer
-from filas.queue.running import Slots
-from filas.queue.scripts import load
-from filas.queue.tracing import traced
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
+from filas.queue.worker.claimed_job import HeldJob
+from filas.queue.worker.claimer import Claimer
+from filas.queue.worker.cron_jobs import CronSchedule, cron_function
+from filas.queue.worker.dead_letter_drain import DeadLetterDrain
+from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.lease_keeper import Keeper
+from filas.queue.worker.slots import Slots
+from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 
 if TYPE_CHECKING:
     from arq.cron import CronJob

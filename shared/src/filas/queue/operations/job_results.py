@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from filas.contract.policies import QueuePolicy
-from filas.queue.connection import Redis
-from filas.queue.keys import RESULT
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.queue_keys import RESULT
 
 
 class JobResult(msgspec.Struct, frozen=True):

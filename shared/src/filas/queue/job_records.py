@@ -8,8 +8,8 @@ import msgspec
 
 from filas.errors import JobDecodeError
 from filas.models import ErrorDetail, NewDeadLetter
-from filas.queue.held import UNKNOWN, HeldJob
-from filas.queue.wire import JobEncodeError, decode_envelope, encode, raw_arguments, raw_message
+from filas.queue.job_format import JobEncodeError, decode_envelope, encode, raw_arguments, raw_message
+from filas.queue.worker.claimed_job import UNKNOWN, HeldJob
 
 _encoder = msgspec.json.Encoder()
 

@@ -11,12 +11,12 @@ from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, Q
 from filas.errors import InvalidCursor, JobDecodeError
 from filas.models import JobState, Page
 from filas.observability import metrics
-from filas.queue.connection import Redis
-from filas.queue.presence import read_load
+from filas.queue.job_format import decode_envelope, raw_message
+from filas.queue.job_records import FinishedJob, text
 from filas.queue.producer import PRIORITY_STEP_MS
-from filas.queue.records import FinishedJob, text
-from filas.queue.scripts import load
-from filas.queue.wire import decode_envelope, raw_message
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
+from filas.queue.worker_presence import read_load
 
 MAX_PAGE: Final = 500
 MAX_PLACE: Final = 2**53

@@ -11,9 +11,9 @@ from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models import NewDeadLetter
 from filas.observability.logs import get_logger
-from filas.queue.connection import Redis
-from filas.queue.functions import DeadLetterSink
-from filas.queue.scripts import load
+from filas.queue.job_functions import DeadLetterSink
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
 
 BATCH: Final = 200
 SWEEP_S: Final = 10.0

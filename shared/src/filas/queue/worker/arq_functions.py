@@ -6,8 +6,8 @@ from typing import Any
 from arq.worker import Retry, func
 
 from filas.errors import RetryLater
-from filas.queue.functions import JobContext, JobFunction
-from filas.queue.wire import Call
+from filas.queue.job_format import Call
+from filas.queue.job_functions import JobContext, JobFunction
 
 
 def arq_context(context: JobContext) -> dict[str, Any]:

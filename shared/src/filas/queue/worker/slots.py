@@ -9,9 +9,9 @@ from typing import Any, Final, cast
 from filas.contract.policies import QueuePolicy
 from filas.errors import PermanentError, StoreUnavailable
 from filas.observability.logs import get_logger
-from filas.queue.finishing import Finisher
-from filas.queue.held import HeldJob, JobAborted, Run
-from filas.queue.outcomes import Decision, decide
+from filas.queue.worker.claimed_job import HeldJob, JobAborted, Run
+from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.retry_decision import Decision, decide
 
 _AHEAD_S: Final = 0.02
 """How much work may be claimed beyond the free slots: enough to hide the way to Redis, and no more."""

@@ -15,9 +15,9 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
 from filas.errors import StoreUnavailable
-from filas.queue import packing
-from filas.queue.keys import QueueKeys
-from filas.queue.scripts import Script
+from filas.queue.redis_client import hiredis_connections
+from filas.queue.redis_client.queue_keys import QueueKeys
+from filas.queue.redis_client.scripts import Script
 from filas.settings.process_settings import RedisSettings
 from filas.settings.value_types import Secret
 
@@ -158,13 +158,15 @@ def connect(settings: RedisSettings) -> Redis:
                 "socket_connect_timeout": CONNECT_TIMEOUT_S,
                 "password": _revealed(settings.redis_sentinel_password),
             },
-            connection_class=packing.SentinelSSLConnection if tls else packing.SentinelConnection,
+            connection_class=hiredis_connections.SentinelSSLConnection
+            if tls
+            else hiredis_connections.SentinelConnection,
             db=settings.redis_db,
             **shared,
         )
         return Redis(sentinel.master_for(settings.redis_sentinel_master or ""))
     pool = ConnectionPool(
-        connection_class=packing.SSLConnection if tls else packing.Connection,
+        connection_class=hiredis_connections.SSLConnection if tls else hiredis_connections.Connection,
         host=settings.redis_host,
         port=settings.redis_port,
         db=settings.redis_db,

@@ -7,9 +7,9 @@ from typing import Final, Literal
 import msgspec
 
 from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
-from filas.queue.connection import Redis
-from filas.queue.records import FinishedJob
-from filas.queue.scripts import load
+from filas.queue.job_records import FinishedJob
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
 
 CHUNK: Final = 500
 FinishedState = Literal["completed", "failed"]

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Literal
 
 from filas.errors import FilasError, JobDecodeError
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 
 CancelReason = Literal["timeout", "abort", "lease", "drain"]
 

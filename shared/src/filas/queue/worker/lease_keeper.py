@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.queue.connection import Redis
-from filas.queue.finishing import Finisher
-from filas.queue.held import HeldJob
-from filas.queue.running import Slots
-from filas.queue.scripts import load
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
+from filas.queue.worker.claimed_job import HeldJob
+from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.slots import Slots
 
 TICK_S: Final = 0.1
 ABORTS_S: Final = 0.5

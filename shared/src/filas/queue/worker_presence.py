@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from filas.contract.policies import QueuePolicy
-from filas.queue.connection import Redis
-from filas.queue.scripts import load
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
 
 HEARTBEAT_S: Final = 2.0
 PRESENT_MS: Final = int(HEARTBEAT_S * 3000)

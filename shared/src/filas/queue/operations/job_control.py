@@ -6,9 +6,9 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.models import NewDeadLetter
-from filas.queue.connection import Redis
 from filas.queue.producer import EnqueueOutcome, Producer
-from filas.queue.scripts import load
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.scripts import load
 
 ControlOutcome = Literal["done", "running", "waiting", "absent"]
 """done: it is as asked. running: it runs; a cancel takes effect within a second, the rest is refused.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
-from filas.queue.functions import JobContext, JobFunction
+from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob, Producer
 
 if TYPE_CHECKING:

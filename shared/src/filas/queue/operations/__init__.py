@@ -1,0 +1,1 @@
+"""What an operator does with a queue: statistics, single jobs, clean-up."""
