@@ -27,8 +27,8 @@ from filas.observability import logs
 from filas.queue.producer import NewJob, Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository import migrate
-from filas.repository.channels import ChannelRepository
-from filas.repository.database import Database
+from filas.repository.definitions.channels import ChannelRepository
+from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.measuring import COMMITS, cpu_of_tree, usage_of
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s

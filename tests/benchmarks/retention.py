@@ -15,8 +15,8 @@ from pathlib import Path
 from filas.contract.identity import new_id
 from filas.models import NewEvent
 from filas.repository import migrate
-from filas.repository.database import Database
 from filas.repository.events import EventRepository
+from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from filas_local.servers import PostgresServer
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from filas.contract import policies
-from filas.repository.database import CLOSE_TIMEOUT_S
+from filas.repository.postgres.database import CLOSE_TIMEOUT_S
 from filas.service.private_listener import serve_app
 from filas.settings import process_settings
 from flow_runner.app import DRAIN_S

@@ -20,9 +20,9 @@ from filas.contract.jobs import FlowJob
 from filas.models import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from flow_runner.outbox import group_of
 from tests.waiting import eventually
 

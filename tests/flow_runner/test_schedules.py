@@ -12,7 +12,7 @@ import pytest
 from filas.contract.identity import scheduled_execution_id
 from filas.flows.timing.schedule_ticks import due_ticks, first_tick
 from filas.models import Misfire, Schedule, ScheduleConversation
-from filas.repository.schedules import ScheduleRepository
+from filas.repository.definitions.schedules import ScheduleRepository
 from tests.flow_runner.harness import chain, node
 from tests.flow_runner.processes import Stores, running, stores
 from tests.waiting import eventually

@@ -22,9 +22,9 @@ from filas.models import (
     StepStatus,
 )
 from filas.repository.callbacks import CallbackRepository
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from flow_runner.executions import ExecutionRows
 from flow_runner.wall_clock import WallClock
 from tests.flow_runner.harness import Harness, chain, node, plan_of

@@ -15,9 +15,9 @@ from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.models import Dedupe, RateLimit, Webhook
 from filas.queue.redis_client.connection import Redis, connect_url
-from filas.repository.database import Database
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.repository.webhooks import WebhookRepository
+from filas.repository.postgres.database import Database
 from filas.service.private_listener import serve_connections
 from filas.service.stores import cancelled
 from filas.settings.value_types import Network

@@ -11,8 +11,8 @@ import pytest
 from filas.contract.policies import FLOWS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.models import Checkpoint, NewExecution
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from ingest.resume_page import preferred
 from tests.flow_runner.harness import chain, node
 from tests.ingest.serving import TOKENS, Serving, serving

@@ -16,11 +16,11 @@ from filas.models import ConversationRule, Webhook
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
 from ingest.event_jobs import event_jobs

@@ -17,10 +17,10 @@ from filas.crypto.secret_box import SecretBox
 from filas.models import Channel, NotificationWithAttempts
 from filas.queue.producer import EnqueueResult, Producer
 from filas.queue.redis_client.connection import connect_url
-from filas.repository.channels import ChannelRepository
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from tests.e2e.pipeline import free_port
 from tests.notifier.rows import add_notification, opened
 from tests.waiting import eventually

@@ -10,7 +10,7 @@ from filas.contract import identity
 from filas.contract.identity import new_id
 from filas.contract.jobs import DeliveryStatusJob, delivery_status_job_key
 from filas.contract.policies import NOTIFICATIONS
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 ADD = """
 insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,

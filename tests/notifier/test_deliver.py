@@ -11,8 +11,8 @@ from filas.contract.channel_circuits import Admission, Admitted, PutOff, Report,
 from filas.errors import StoreUnavailable
 from filas.models import NotificationWithAttempts
 from filas.observability import metrics
-from filas.repository.database import Database
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
 from notifier.deliver import Delivery, DeliveryFailed, DeliveryPostponed, Try

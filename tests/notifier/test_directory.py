@@ -9,7 +9,7 @@ import pytest
 from filas import models
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
-from filas.repository.channels import ChannelRepository
+from filas.repository.definitions.channels import ChannelRepository
 from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
 from notifier.channels.registry import ChannelType
 from notifier.directory import ChannelDirectory, ChannelUnusable

@@ -15,7 +15,7 @@ from filas.models import Channel
 from filas.queue.channel_circuits import Destinations
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
-from filas.repository.channels import ChannelRepository
+from filas.repository.definitions.channels import ChannelRepository
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, Stage, stage
 from tests.notifier.providers import TAKEN

@@ -9,7 +9,7 @@ import standardwebhooks
 from aiohttp import web
 
 from filas.models import Channel
-from filas.repository.channels import ChannelRepository
+from filas.repository.definitions.channels import ChannelRepository
 from tests.e2e.pipeline import free_port
 from tests.notifier.process import SECRET, NotifierProcess, stage
 from tests.notifier.receiver import Flood, answer, never, receiver

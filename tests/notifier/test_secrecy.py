@@ -8,7 +8,7 @@ import pytest
 
 from filas.crypto.secret_box import SecretBox
 from filas.models import Channel
-from filas.repository.channels import ChannelRepository
+from filas.repository.definitions.channels import ChannelRepository
 from tests.notifier.mail import mail_server
 from tests.notifier.process import KEY, stage
 from tests.notifier.providers import CONFIGS

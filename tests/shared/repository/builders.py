@@ -18,8 +18,8 @@ from filas.models import (
     StepRecord,
     Webhook,
 )
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 BROKEN = ErrorDetail(kind="timeout", message="it took too long")

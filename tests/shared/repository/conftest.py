@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from filas.repository.database import Database
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.postgres.database import Database
 
 
 @pytest.fixture

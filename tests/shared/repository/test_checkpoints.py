@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from filas.errors import Unstorable
 from filas.models import Checkpoint, ClaimedExecution
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notification, step
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

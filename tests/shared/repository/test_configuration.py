@@ -8,11 +8,11 @@ import pytest
 
 from filas.errors import Conflict, InvalidCursor
 from filas.models import ConversationRule, Dedupe, RateLimit
-from filas.repository.channels import ChannelRepository
-from filas.repository.database import Database
+from filas.repository.definitions.channels import ChannelRepository
+from filas.repository.definitions.flow_secrets import SecretRepository
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.pauses import PauseRepository
-from filas.repository.secrets import SecretRepository
-from filas.repository.webhooks import WebhookRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import channel, webhook
 
 Family = tuple[Any, Callable[..., Any]]

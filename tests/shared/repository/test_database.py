@@ -11,7 +11,7 @@ import pytest
 
 from filas.errors import StoreUnavailable
 from filas.repository import schema
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer, free_port
 from tests.waiting import eventually
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from filas.contract.identity import new_id
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.models import DeadLetter
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, NOON, checkpoint, claimed, dead_letter, event, notification
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -7,9 +7,9 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.models import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from tests.notifier.rows import add_notification
 from tests.shared.repository.builders import BROKEN, dead_letter
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from filas.contract.identity import event_id
 from filas.errors import Unstorable
 from filas.models import EventReceipt
-from filas.repository.database import Database
 from filas.repository.events import EventFilter, EventRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, NOON, event
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

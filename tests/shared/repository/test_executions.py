@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from filas.contract.identity import conversation_id, execution_id, new_id
 from filas.errors import PermanentError, RetryLater, Unstorable
 from filas.models import ClaimedExecution, DueExecution, NewExecution
-from filas.repository.database import Database
+from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
 from tests.waiting import eventually
 

@@ -6,9 +6,9 @@ import pytest
 
 from filas.errors import Conflict
 from filas.models import FlowSummary
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import checkpoint, claimed
 
 DRAFT = {"nodes": [{"id": "a", "text": "\x00 \ud800"}], "edges": []}

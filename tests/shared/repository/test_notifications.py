@@ -8,9 +8,9 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.models import Notification, NotificationOutcome, NotificationWithAttempts
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notification
 
 

@@ -9,9 +9,9 @@ import pytest
 from filas.contract.identity import new_id
 from filas.errors import Conflict
 from filas.models import ClaimedExecution
-from filas.repository.database import Database
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
 
 LEASE_S = 8.0

@@ -4,11 +4,11 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from filas.contract.policies import FLOWS
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from tests.shared.repository.builders import checkpoint, claimed, dead_letter, event, notification, step
 

@@ -9,12 +9,12 @@ import msgspec
 from filas.contract.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob, delivery_status_job_key
 from filas.contract.policies import NOTIFICATIONS
 from filas.models import DeliveryUpdate, NewDeliveryStatus
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
+from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from tests.notifier.rows import add_notification
 from tests.shared.repository.builders import dead_letter, event, execution

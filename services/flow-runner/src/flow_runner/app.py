@@ -17,13 +17,13 @@ from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.definitions.flow_secrets import SecretRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.definitions.schedules import ScheduleRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.pauses import PauseRepository
-from filas.repository.schedules import ScheduleRepository
-from filas.repository.secrets import SecretRepository
+from filas.repository.postgres.database import Database
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.settings.process_settings import FlowRunnerSettings

@@ -9,7 +9,7 @@ from filas.errors import StoreUnavailable
 from filas.flows.timing.schedule_ticks import due_ticks
 from filas.models import DueTicks, Schedule
 from filas.observability import logs, metrics
-from filas.repository.schedules import ScheduleLook
+from filas.repository.definitions.schedules import ScheduleLook
 from filas.tracing import spans
 from flow_runner.outbox import Jobs, due_job
 

@@ -9,16 +9,16 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
-from filas.repository.channels import ChannelRepository
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
+from filas.repository.definitions.flow_secrets import SecretRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.definitions.schedules import ScheduleRepository
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.repository.schedules import ScheduleRepository
-from filas.repository.secrets import SecretRepository
-from filas.repository.webhooks import WebhookRepository
 from filas.scaling import Bounds
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app, serve_connections

@@ -8,9 +8,9 @@ from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.callbacks import CallbackRepository
-from filas.repository.database import Database
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.repository.webhooks import WebhookRepository
+from filas.repository.postgres.database import Database
 from filas.settings.value_types import Network
 from ingest.accept import Acceptor
 from ingest.answer import Answer

@@ -14,7 +14,7 @@ from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.retention import Ages, Retention
 from filas.service.garbage_collection import collect_rarely

@@ -17,12 +17,12 @@ from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
-from filas.repository.channels import ChannelRepository
-from filas.repository.database import Database
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.postgres.database import Database
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, run_service, serve_app
 from filas.service.stores import open_stores

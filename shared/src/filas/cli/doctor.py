@@ -16,7 +16,7 @@ from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs
 from filas.queue.redis_client.connection import connect
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 from filas.repository.schema import required_version
 from filas.settings.process_settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
 

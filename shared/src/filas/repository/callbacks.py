@@ -5,7 +5,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 from filas.models import DueExecution
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 # A call is taken while its execution has not ended, whether that waits for it already or not yet. A row without a
 # payload was closed: its execution has gone on without the call.

@@ -16,9 +16,9 @@ from filas.contract.identity import new_id
 from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
-from filas.repository import paging
-from filas.repository.columns import from_json, storable, to_json
-from filas.repository.database import Database
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import from_json, storable, to_json
 
 # $1-$11: the letters; $12-$14: the row that each is about, with the turn of an execution. Only what is stored
 # now fails its row: a letter that comes a second time may find its row reopened for a replay.

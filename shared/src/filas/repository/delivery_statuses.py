@@ -12,7 +12,7 @@ import msgspec
 
 from filas.contract.jobs import DeliveryStatusJob
 from filas.observability.logs import get_logger
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 log = get_logger(__name__)
 

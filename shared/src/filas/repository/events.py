@@ -12,10 +12,10 @@ from uuid import UUID
 import asyncpg
 
 from filas.models import ErrorDetail, Event, EventReceipt, EventStatus, NewEvent, Page
-from filas.repository import paging
-from filas.repository.columns import error_detail, from_json, to_json
-from filas.repository.database import Database
-from filas.repository.isolation import isolate
+from filas.repository.postgres import paging
+from filas.repository.postgres.batch_bisection import isolate
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import error_detail, from_json, to_json
 
 # Answers the ids that are new, or null where all are: nearly always, and then nothing has to be read and compared.
 # Of two rows with one id in the same batch the first is taken.

@@ -21,9 +21,9 @@ from filas.models import (
     NotificationWithAttempts,
     Page,
 )
-from filas.repository import paging
-from filas.repository.columns import error_detail, from_json, storable, to_json, to_json_or_null
-from filas.repository.database import Database
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import error_detail, from_json, storable, to_json, to_json_or_null
 
 # A notification that is found in `sending` was being sent by a try of which nobody knows the outcome.
 BEGIN_MANY: Final = """

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 ALL: Final = "select queue from queue_pauses"
 PAUSE: Final = "insert into queue_pauses (queue) values ($1) on conflict do nothing returning queue"

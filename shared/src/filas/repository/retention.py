@@ -29,7 +29,7 @@ from uuid import UUID
 import msgspec
 
 from filas.observability.logs import get_logger
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 CHUNK_ROWS: Final = 500
 PAUSE_SHARE: Final = 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client.connection import Redis, connect
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 from filas.settings.process_settings import ProcessSettings
 
 PROBE_EVERY_S = 1.0

@@ -8,16 +8,16 @@ from filas.models import NewEvent
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import NewJob, Producer
 from filas.queue.redis_client.connection import Redis
-from filas.repository.channels import ChannelRepository
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
+from filas.repository.definitions.flow_secrets import SecretRepository
+from filas.repository.definitions.flows import FlowRepository
+from filas.repository.definitions.schedules import ScheduleRepository
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions import ExecutionRepository
-from filas.repository.flows import FlowRepository
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.repository.schedules import ScheduleRepository
-from filas.repository.secrets import SecretRepository
-from filas.repository.webhooks import WebhookRepository
 from filas.scaling import Bounds
 from ingest.accept import Acceptor
 from ingest.directory import WebhookDirectory

@@ -11,9 +11,9 @@ import asyncpg
 
 from filas.errors import Conflict
 from filas.models import FlowSummary, FlowVersion, Page
-from filas.repository import paging
-from filas.repository.columns import from_json, to_json
-from filas.repository.database import Database
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import from_json, to_json
 
 # Also the lock under which the versions of one flow are counted.
 UPSERT_FLOW: Final = """

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from filas.errors import Unstorable
-from filas.repository import failures
+from filas.repository.postgres import driver_errors
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -23,7 +23,7 @@ async def isolate(
     try:
         return list(await write(items))
     except Exception as error:
-        if not failures.bad_value(error):
+        if not driver_errors.bad_value(error):
             raise
         if len(items) == 1:
             return [Unstorable(f"Postgres doesn't take it: {error}")]

@@ -14,10 +14,10 @@ import msgspec
 
 from filas.contract.identity import conversation_id, scheduled_execution_id
 from filas.models import DueExecution, DueTicks, ErrorDetail, Page, Schedule, ScheduleConversation
-from filas.repository import paging
-from filas.repository import schedule_sql as sql
-from filas.repository.columns import error_detail, from_json, to_json
-from filas.repository.database import Connection, Database
+from filas.repository.definitions import schedule_sql as sql
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Connection, Database
+from filas.repository.postgres.json_columns import error_detail, from_json, to_json
 
 _TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
 """What decides the ticks: while none of these changes, a tick that is due stays due."""

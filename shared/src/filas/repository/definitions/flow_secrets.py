@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from filas.repository.database import Database
+from filas.repository.postgres.database import Database
 
 PUT: Final = """
 insert into secrets (name, value) values ($1, $2)

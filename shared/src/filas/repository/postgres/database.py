@@ -15,7 +15,8 @@ from filas.backoff import exponential
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.repository import failures, schema
+from filas.repository import schema
+from filas.repository.postgres import driver_errors
 
 STORE: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -127,10 +128,10 @@ class Database:
             finally:
                 await pool.release(connection)
         except Exception as error:
-            reason = failures.unavailable(error)
+            reason = driver_errors.unavailable(error)
             if reason is None:
                 raise
-            if failures.says_store_is_down(error):
+            if driver_errors.says_store_is_down(error):
                 self._lose(reason)
             raise StoreUnavailable(STORE, reason) from None
 
@@ -160,7 +161,7 @@ class Database:
                 async with self.connection() as connection:
                     return await getattr(connection, method)(sql, *arguments)
             except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                if run == MAX_RUNS or not failures.may_run_again(error):
+                if run == MAX_RUNS or not driver_errors.may_run_again(error):
                     raise
         raise AssertionError("unreachable: the last run returns or raises")
 
@@ -223,7 +224,7 @@ class Database:
                 return reason
         except Exception as error:
             # Whatever it is, it is no reason to stop trying: the class says more than nothing.
-            return failures.unavailable(error) or f"can't be used ({type(error).__name__})"
+            return driver_errors.unavailable(error) or f"can't be used ({type(error).__name__})"
 
     async def _renew_pool(self) -> None:
         """Open the pool, or let its old connections go: after a failover they may lead to a server that only reads."""

@@ -8,9 +8,9 @@ from typing import Final
 import asyncpg
 
 from filas.models import Channel, Page
-from filas.repository import paging
-from filas.repository.columns import from_json, to_json
-from filas.repository.database import Database
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import from_json, to_json
 
 # The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
 PUT: Final = """

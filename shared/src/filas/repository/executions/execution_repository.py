@@ -26,12 +26,13 @@ from filas.models import (
     NewExecution,
     Page,
 )
-from filas.repository import execution_rows, paging
-from filas.repository import execution_sql as sql
-from filas.repository.checkpoint_columns import columns_of
-from filas.repository.columns import storable, to_json
-from filas.repository.database import Database
-from filas.repository.isolation import isolate
+from filas.repository.executions import execution_rows
+from filas.repository.executions import execution_sql as sql
+from filas.repository.executions.checkpoint_columns import columns_of
+from filas.repository.postgres import paging
+from filas.repository.postgres.batch_bisection import isolate
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import storable, to_json
 
 Start = tuple[UUID, list[NewExecution]]
 Statuses = Mapping[UUID, Sequence[NewDeliveryStatus]]

@@ -8,7 +8,7 @@ import asyncpg
 
 from filas.errors import RetryLater
 from filas.models import ClaimedExecution, DueExecution, StepRecord
-from filas.repository.columns import error_detail, from_json
+from filas.repository.postgres.json_columns import error_detail, from_json
 
 SOON_S: Final = 1.0
 """When to come back for an execution that somebody else has just claimed."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from filas.models import Checkpoint, FollowingExecution, NewNotification, StepRecord
-from filas.repository.columns import to_json, to_json_or_null
+from filas.repository.postgres.json_columns import to_json, to_json_or_null
 
 
 def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:

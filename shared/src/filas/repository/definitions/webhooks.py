@@ -10,9 +10,9 @@ import msgspec
 
 from filas.errors import Conflict
 from filas.models import ConversationRule, Dedupe, Page, RateLimit, Webhook
-from filas.repository import paging
-from filas.repository.columns import from_json, to_json, to_json_or_null
-from filas.repository.database import Database
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+from filas.repository.postgres.json_columns import from_json, to_json, to_json_or_null
 
 # The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
 PUT: Final = """

@@ -1,0 +1,1 @@
+"""The tables of what users define: flows, webhooks, channels, schedules, secrets."""

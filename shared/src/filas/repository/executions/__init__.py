@@ -1,0 +1,1 @@
+"""The tables of executions and their steps."""

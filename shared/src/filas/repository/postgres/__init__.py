@@ -1,0 +1,1 @@
+"""The connection to Postgres, its errors, and what every table module uses."""
