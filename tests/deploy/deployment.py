@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from filas.cli.client import Client
+from filas.cli.api_client import Client
 from filas_local.servers import free_port
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
-from filas.cli.migrate import migrate as migrate_command
+from filas.cli.migrate_command import migrate as migrate_command
 from filas.cli.output import show_table
 from tests.ingest.api.serving import TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from filas.cli.client import Client, Refused
+from filas.cli.api_client import Client, Refused
 from filas_local.launching import LocalRunError
 
 FLOW_ID = WEBHOOK_ID = "demo"

@@ -8,22 +8,22 @@ from importlib.metadata import entry_points
 
 import click
 
-from filas.cli.loading import LazyGroup
+from filas.cli.lazy_commands import LazyGroup
 
 PLUGINS = "filas.commands"
 """The entry-point group in which other packages add commands: `filas up` comes from the local run's."""
 
 COMMANDS = {
-    "clean": "filas.cli.queues:clean",
-    "dead-letters": "filas.cli.dead_letters:dead_letters",
-    "doctor": "filas.cli.doctor:doctor",
-    "flow": "filas.cli.flows:flow",
-    "job": "filas.cli.queues:job",
-    "jobs": "filas.cli.queues:jobs",
-    "migrate": "filas.cli.migrate:migrate",
-    "schedule": "filas.cli.schedules:schedule",
-    "stats": "filas.cli.queues:stats",
-    "webhook": "filas.cli.webhooks:webhook",
+    "clean": "filas.cli.queue_commands:clean",
+    "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
+    "doctor": "filas.cli.doctor_command:doctor",
+    "flow": "filas.cli.flow_commands:flow",
+    "job": "filas.cli.queue_commands:job",
+    "jobs": "filas.cli.queue_commands:jobs",
+    "migrate": "filas.cli.migrate_command:migrate",
+    "schedule": "filas.cli.schedule_commands:schedule",
+    "stats": "filas.cli.queue_commands:stats",
+    "webhook": "filas.cli.webhook_commands:webhook",
 }
 
 

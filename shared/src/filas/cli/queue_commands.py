@@ -6,7 +6,7 @@ from typing import get_args
 
 import click
 
-from filas.cli.client import from_environment
+from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.contract import policies
 from filas.models import JobState

@@ -2,8 +2,8 @@
 
 import click
 
-from filas.cli.client import from_environment
-from filas.cli.documents import read_object
+from filas.cli.api_client import from_environment
+from filas.cli.json_documents import read_object
 from filas.cli.output import as_json, show_json, show_table
 from filas.contract import policies
 

@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from filas.cli.client import Refused, WrongSetting, api_url, from_environment
+from filas.cli.api_client import Refused, WrongSetting, api_url, from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from filas.cli.client import Client, Refused, from_environment
-from filas.cli.documents import Document, read_document
+from filas.cli.api_client import Client, Refused, from_environment
+from filas.cli.json_documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
 

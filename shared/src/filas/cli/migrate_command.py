@@ -5,7 +5,7 @@ import os
 
 import click
 
-from filas.cli.client import Refused, WrongSetting
+from filas.cli.api_client import Refused, WrongSetting
 from filas.errors import SettingsError
 from filas.repository import migrate as migrations
 from filas.settings.process_settings import PostgresSettings, load

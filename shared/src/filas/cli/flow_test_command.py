@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from filas.cli.client import Client, Refused, from_environment
-from filas.cli.documents import read_document, read_json, read_object
+from filas.cli.api_client import Client, Refused, from_environment
+from filas.cli.json_documents import read_document, read_json, read_object
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
 WAIT_S = 60.0

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from filas.cli.client import Refused
-from filas.cli.documents import Document, read_document
+from filas.cli.api_client import Refused
+from filas.cli.json_documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_table
 from filas.flows import publishing_checks
 from filas.flows.definition import older_builder_import

@@ -5,17 +5,19 @@ from typing import Any
 
 import click
 
-from filas.cli.client import Client, Refused, from_environment
-from filas.cli.documents import Document, read_document
+from filas.cli.api_client import Client, Refused, from_environment
 from filas.cli.flow_differences import Difference, differences
-from filas.cli.loading import LazyGroup
+from filas.cli.json_documents import Document, read_document
+from filas.cli.lazy_commands import LazyGroup
 from filas.cli.output import as_json, show_json, show_problems, show_table
 from filas.flows.definition import older_builder_import
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
-@click.group(cls=LazyGroup, addresses={"check": "filas.cli.flow_check:check", "test": "filas.cli.flow_test:test"})
+@click.group(
+    cls=LazyGroup, addresses={"check": "filas.cli.flow_check_command:check", "test": "filas.cli.flow_test_command:test"}
+)
 def flow() -> None:
     """Check, apply, compare, test, export and list flows."""
 
