@@ -11,11 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 import uvloop
 
 from filas.service.private_listener import serve_connections
-from ingest.answer import Answer
-from ingest.bodies import read_body
-from ingest.listener import Listener
-from ingest.refusals import Refusal
-from ingest.request import Request
+from ingest.http.answers import Answer
+from ingest.http.body_reading import read_body
+from ingest.http.error_answers import Refusal
+from ingest.http.listener import Listener
+from ingest.http.request import Request
 from tests.waiting import eventually
 
 P = ParamSpec("P")

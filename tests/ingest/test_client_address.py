@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from ingest.client_address import ClientAddress, is_loopback
+from ingest.http.client_address import ClientAddress, is_loopback
 
 PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("::1/128")])
 

@@ -12,8 +12,8 @@ from ingest import content, dedupe
 from ingest.accept import Arrival
 from ingest.directory import ReadyWebhook
 from ingest.event_jobs import new_job
+from ingest.http.error_answers import Refusal
 from ingest.providers.message import Part
-from ingest.refusals import Refusal
 from ingest.verify.scheme import Presented
 
 MAX_PARTS = 1000

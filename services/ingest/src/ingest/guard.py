@@ -3,8 +3,8 @@
 import time
 
 from filas.observability.logs import get_logger
-from ingest import refusals
-from ingest.client_address import is_loopback
+from ingest.http import error_answers
+from ingest.http.client_address import is_loopback
 from ingest.rate_limit import Limit, RateLimiter
 
 log = get_logger(__name__)
@@ -36,12 +36,12 @@ class AddressGuard:
         if until is not None:
             remaining = until - time.monotonic()
             if remaining > 0:
-                raise refusals.too_many("auth-failures", "too many failed authentications", int(remaining) + 1)
+                raise error_answers.too_many("auth-failures", "too many failed authentications", int(remaining) + 1)
             del self._blocked[address]
         if self._requests and not is_loopback(address):
             grant = await self._limiter.take(Limit(f"ip:{address}", self._requests, MINUTE_MS))
             if not grant.allowed:
-                raise refusals.too_many("address-limit", "too many requests from this address", grant.reset_s)
+                raise error_answers.too_many("address-limit", "too many requests from this address", grant.reset_s)
 
     async def failed(self, address: str, webhook_id: str, reason: str) -> None:
         """Count and log a failed authentication; the address is shut out when it has had its share."""

@@ -13,15 +13,15 @@ from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.settings.value_types import Network
 from ingest.accept import Acceptor
-from ingest.answer import Answer
-from ingest.client_address import ClientAddress
 from ingest.directory import WebhookDirectory
 from ingest.guard import AddressGuard
+from ingest.http.answers import Answer
+from ingest.http.client_address import ClientAddress
+from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
+from ingest.http.request import Request
 from ingest.late_rows import LateRows
-from ingest.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
 from ingest.rate_limit import RateLimiter
 from ingest.receive import BODY_TIMEOUT_S, Receiver
-from ingest.request import Request
 from ingest.resume import Resumer
 from ingest.verify.scheme import Reveal
 from ingest.windows import RedisWindows

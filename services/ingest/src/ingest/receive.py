@@ -11,16 +11,16 @@ from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
-from ingest import refusals, request
 from ingest.accept import Acceptor, NotStorable, Receipt, receipt_of
-from ingest.answer import Answer
 from ingest.arrivals import Reader
-from ingest.bodies import read_body
-from ingest.client_address import UNKNOWN, ClientAddress
 from ingest.directory import ReadyWebhook, WebhookDirectory
 from ingest.guard import AddressGuard
+from ingest.http import error_answers, request
+from ingest.http.answers import Answer
+from ingest.http.body_reading import read_body
+from ingest.http.client_address import UNKNOWN, ClientAddress
+from ingest.http.error_answers import Refusal
 from ingest.rate_limit import Grant, RateLimiter
-from ingest.refusals import Refusal
 from ingest.tracing import received
 from ingest.verify.scheme import Handshake, Presented
 
@@ -79,25 +79,25 @@ class Receiver:
             await self._guard.admit(address)
         scheme = ready.scheme
         if scheme is None:
-            raise refusals.unavailable("unusable", "this webhook's secrets can't be read")
+            raise error_answers.unavailable("unusable", "this webhook's secrets can't be read")
         url = functools.partial(self._addresses.url, http.remote, http.target, headers)
         presented = Presented(http.method, headers, http.query, b"", time.time(), url)
         handshake = scheme.handshake(presented)
         if handshake is not None:
             return await self._shake_hands(handshake, ready, address)
         if http.method not in ready.methods:
-            raise refusals.wrong_method(ready.allow)
+            raise error_answers.wrong_method(ready.allow)
         presented.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
         reason = scheme.refusal(presented)
         if reason is not None:
             await self._count_failure(ready, address, reason)
-            raise refusals.unauthenticated(scheme.authenticate)
+            raise error_answers.unauthenticated(scheme.authenticate)
         greeting = scheme.greeting(presented)
         if greeting is not None:
             return await self._shake_hands(greeting, ready, address)
         grant = self._limiter.take_now(ready.limit) or await self._limiter.take(ready.limit)
         if not grant.allowed:
-            refusal = refusals.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
+            refusal = error_answers.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
             refusal.headers.update(_limit_headers(ready, grant))
             raise refusal
         return await self._accept(ready, presented, address, grant)
@@ -109,8 +109,8 @@ class Receiver:
         if ready is not None:
             return ready
         if not self._directory.is_loaded:
-            raise refusals.unavailable("not-loaded", "the webhooks have not been read yet")
-        raise refusals.unknown_webhook()
+            raise error_answers.unavailable("not-loaded", "the webhooks have not been read yet")
+        raise error_answers.unknown_webhook()
 
     async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
         if handshake.status != 200:
@@ -142,7 +142,7 @@ class Receiver:
                 received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
             receipt = receipt_of(answers)
         except StoreUnavailable:
-            raise refusals.unavailable("stores-away", "neither store can take it at present") from None
+            raise error_answers.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
             raise Refusal(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()

@@ -22,13 +22,14 @@ from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.service.private_listener import PROBLEM_JSON, problem_document
-from ingest import content, refusals, request, resume_page
-from ingest.answer import Answer
-from ingest.bodies import read_body
-from ingest.client_address import UNKNOWN, ClientAddress
+from ingest import content, resume_page
 from ingest.conversation import group_of
 from ingest.guard import AddressGuard
-from ingest.refusals import Refusal
+from ingest.http import error_answers, request
+from ingest.http.answers import Answer
+from ingest.http.body_reading import read_body
+from ingest.http.client_address import UNKNOWN, ClientAddress
+from ingest.http.error_answers import Refusal
 from ingest.tracing import resumed
 
 log = get_logger(__name__)
@@ -87,7 +88,7 @@ class Resumer:
         try:
             received = await self.callbacks.receive(callback_id, execution_id, _payload(http, body))
         except StoreUnavailable:
-            raise refusals.unavailable("store", "the call can't be kept at present") from None
+            raise error_answers.unavailable("store", "the call can't be kept at present") from None
         except Unstorable:
             raise Refusal(400, "unstorable", "the call holds what can't be stored") from None
         if received.outcome == "repeated":

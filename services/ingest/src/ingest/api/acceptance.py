@@ -16,14 +16,15 @@ from multidict import CIMultiDict, MultiDict
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
-from ingest import content, refusals, request
+from ingest import content
 from ingest.accept import Arrival, NotStorable, Receipt, receipt_of
 from ingest.api.reading import decoded, field_error
 from ingest.api.refusals import invalid
 from ingest.api.table import Answer, Body, Call, Query, Route
 from ingest.arrivals import Reader
 from ingest.directory import ReadyWebhook
-from ingest.refusals import Refusal
+from ingest.http import error_answers, request
+from ingest.http.error_answers import Refusal
 from ingest.tracing import received
 from ingest.verify.scheme import Presented
 
@@ -149,10 +150,10 @@ def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebho
     if ready is None:
         raise Refusal(404, "unknown", "there is no such webhook, or it is switched off")
     if ready.scheme is None:
-        raise refusals.unavailable("unusable", "this webhook's secrets can't be read")
+        raise error_answers.unavailable("unusable", "this webhook's secrets can't be read")
     body = bytes(event.body)
     if len(body) > ready.webhook.max_body_bytes:
-        raise refusals.too_large(ready.webhook.max_body_bytes)
+        raise error_answers.too_large(ready.webhook.max_body_bytes)
     headers = CIMultiDict(event.headers)
     headers["Content-Type"] = CONTENT_TYPE
     pairs = [
@@ -190,7 +191,7 @@ async def _accept(
             receipt = receipt_of([next(answers) for _ in read.arrivals])
         except StoreUnavailable as error:
             unavailable = error
-            refusal = refusals.unavailable("stores-away", "neither store can take it at present")
+            refusal = error_answers.unavailable("stores-away", "neither store can take it at present")
             outcomes.append(EventOutcome(error=_refused(refusal)))
         except NotStorable as error:
             outcomes.append(EventOutcome(error=_refused(Refusal(400, "not-storable", str(error)))))

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from filas.errors import FilasError
 from filas.observability.metrics import WEBHOOKS
 from filas.service.private_listener import PROBLEM_JSON, problem_document
-from ingest.answer import Answer
+from ingest.http.answers import Answer
 
 RETRY_AFTER_S = 5
 """When to come again after a 503: stores are back, or the other one has taken over, within seconds."""

@@ -6,9 +6,9 @@ import resource
 from filas.observability.logs import get_logger
 from filas.observability.metrics import CONNECTIONS_SHED
 from filas.service.private_listener import KEEP_ALIVE_S
-from ingest import refusals
-from ingest.answer import Answer
-from ingest.connection import MAX_READ, Connection, Handler
+from ingest.http import error_answers
+from ingest.http.answers import Answer
+from ingest.http.connection import MAX_READ, Connection, Handler
 
 log = get_logger(__name__)
 
@@ -97,7 +97,7 @@ class Listener:
 
     def malformed(self) -> Answer:
         """400, for what is no HTTP or beyond its bounds."""
-        return refusals.malformed().answer()
+        return error_answers.malformed().answer()
 
     def opened(self, connection: Connection) -> None:
         """There is a new one."""

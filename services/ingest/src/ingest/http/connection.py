@@ -12,9 +12,9 @@ from typing import Any, Protocol, cast
 import httptools
 from multidict import CIMultiDict
 
-from ingest.answer import Answer
-from ingest.heads import MAX_FIELD, MAX_HEAD, MAX_HEADERS, MAX_LINE, MalformedHead, origin_form
-from ingest.request import Request
+from ingest.http.answers import Answer
+from ingest.http.request import Request
+from ingest.http.request_smuggling import MAX_FIELD, MAX_HEAD, MAX_HEADERS, MAX_LINE, MalformedHead, origin_form
 
 MAX_READ = 32 * 1024
 """How much is read at a time: so many bytes of the smallest requests are parsed before anybody else has a turn."""

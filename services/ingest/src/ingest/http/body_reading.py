@@ -1,7 +1,7 @@
 """The reading of a request's body, and the refusals that may come of it."""
 
-from ingest import refusals, request
-from ingest.refusals import Refusal
+from ingest.http import error_answers, request
+from ingest.http.error_answers import Refusal
 
 
 async def read_body(http: request.Request, max_bytes: int, timeout_s: float) -> bytes:
@@ -12,7 +12,7 @@ async def read_body(http: request.Request, max_bytes: int, timeout_s: float) -> 
     try:
         return await http.read(max_bytes, timeout_s)
     except request.BodyTooLarge:
-        raise refusals.too_large(max_bytes) from None
+        raise error_answers.too_large(max_bytes) from None
     except request.BodyTooSlow:
         raise Refusal(408, "too-slow", "the body took too long to arrive", closes=True) from None
     except request.BodyBroken:

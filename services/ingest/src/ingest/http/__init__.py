@@ -1,0 +1,1 @@
+"""The public listener: connections, requests and answers."""
