@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.content import MAX_DEPTH, UnreadableBody, raw_bytes, read
+from ingest.event.body_parsing import MAX_DEPTH, UnreadableBody, raw_bytes, read
 
 MULTIPART = "multipart/form-data; boundary=cut"
 

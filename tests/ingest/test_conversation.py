@@ -6,7 +6,7 @@ import pytest
 
 from filas.errors import PermanentError
 from filas.models import ConversationRule
-from ingest.conversation import NO_CONVERSATION, ConversationReader, Scope
+from ingest.event.conversation import NO_CONVERSATION, ConversationReader, Scope
 from tests.ingest.test_meta import text_message, whatsapp
 
 

@@ -12,7 +12,7 @@ from filas.queue.producer import Producer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.accept import Acceptor, Arrival, NotStorable
-from ingest.event_jobs import event_jobs
+from ingest.event.event_jobs import event_jobs
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.waiting import eventually
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.models import ConversationRule
-from ingest.conversation import ConversationReader
+from ingest.event.conversation import ConversationReader
 from ingest.providers.message import IncomingMessage, IncomingStatus, is_storable
 from ingest.providers.registry import PROVIDERS
 from tests.ingest.test_meta import whatsapp

@@ -23,7 +23,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
-from ingest.event_jobs import event_jobs
+from ingest.event.event_jobs import event_jobs
 from ingest.process import Processor
 from ingest.work import EventRelaySource
 from ingest.worker_app import build_worker

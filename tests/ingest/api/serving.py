@@ -29,7 +29,7 @@ from filas.scaling import Bounds
 from filas.service.private_listener import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register
-from ingest.event_jobs import event_jobs
+from ingest.event.event_jobs import event_jobs
 from ingest.public import build_public
 from ingest.queue_watch import QueueWatch
 

@@ -11,8 +11,8 @@ from filas.errors import SecretUnreadable, StoreUnavailable
 from filas.models import Webhook
 from filas.observability.logs import get_logger
 from ingest import dedupe
-from ingest.conversation import ConversationReader
-from ingest.event_jobs import AcceptedUnder, accepted_under
+from ingest.event.conversation import ConversationReader
+from ingest.event.event_jobs import AcceptedUnder, accepted_under
 from ingest.providers.message import Provider
 from ingest.providers.registry import PROVIDERS
 from ingest.rate_limit import Limit

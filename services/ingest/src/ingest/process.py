@@ -28,9 +28,9 @@ from filas.errors import PermanentError, StoreUnavailable
 from filas.models import ConversationRule, DueExecution, EventReceipt, NewDeliveryStatus, NewEvent, NewExecution
 from filas.observability.logs import get_logger
 from filas.queue.producer import NewJob
-from ingest import content
-from ingest.conversation import ConversationReader, Turn, group_of
-from ingest.event_jobs import AcceptedUnder
+from ingest.event import body_parsing
+from ingest.event.conversation import ConversationReader, Turn, group_of
+from ingest.event.event_jobs import AcceptedUnder
 
 log = get_logger(__name__)
 
@@ -210,7 +210,7 @@ def missing_event(job: WebhookJob) -> NewEvent:
 
     A form has lost its bytes by now: its fields are kept as the JSON object that flows see.
     """
-    body, content_type = content.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
+    body, content_type = body_parsing.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
     under = AcceptedUnder(provider=job.provider, conversation=job.conversation, config=job.config)
     return NewEvent(
         id=job.event_id,

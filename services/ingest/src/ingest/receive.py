@@ -12,7 +12,6 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
 from ingest.accept import Acceptor, NotStorable, Receipt, receipt_of
-from ingest.arrivals import Reader
 from ingest.directory import ReadyWebhook, WebhookDirectory
 from ingest.guard import AddressGuard
 from ingest.http import error_answers, request
@@ -21,6 +20,7 @@ from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import Refusal
 from ingest.rate_limit import Grant, RateLimiter
+from ingest.receive.request_events import Reader
 from ingest.tracing import received
 from ingest.verify.scheme import Handshake, Presented
 

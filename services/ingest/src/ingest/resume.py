@@ -22,8 +22,9 @@ from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.service.private_listener import PROBLEM_JSON, problem_document
-from ingest import content, resume_page
-from ingest.conversation import group_of
+from ingest import resume_page
+from ingest.event import body_parsing
+from ingest.event.conversation import group_of
 from ingest.guard import AddressGuard
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
@@ -132,7 +133,7 @@ def _payload(http: request.Request, body: bytes) -> str:
     """The call as the flow sees it, in JSON. Raises Refusal."""
     content_type = request.storable(http.headers.get("Content-Type", ""))[:255]
     try:
-        document = content.read(content_type, body).document if body else None
+        document = body_parsing.read(content_type, body).document if body else None
         return _encode(
             {
                 "body": document,
@@ -140,7 +141,7 @@ def _payload(http: request.Request, body: bytes) -> str:
                 "queryParams": request.stored_query(http.query),
             }
         ).decode()
-    except (content.UnreadableBody, UnicodeError, RecursionError, msgspec.MsgspecError, OverflowError) as error:
+    except (body_parsing.UnreadableBody, UnicodeError, RecursionError, msgspec.MsgspecError, OverflowError) as error:
         raise Refusal(400, "unreadable", f"the body can't be read: {error}") from None
 
 

@@ -13,7 +13,7 @@ from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
-from ingest.event_jobs import event_jobs
+from ingest.event.event_jobs import event_jobs
 from ingest.process import Outcome, Processor
 
 log = get_logger(__name__)

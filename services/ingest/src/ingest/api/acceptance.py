@@ -16,15 +16,15 @@ from multidict import CIMultiDict, MultiDict
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
-from ingest import content
 from ingest.accept import Arrival, NotStorable, Receipt, receipt_of
 from ingest.api.reading import decoded, field_error
 from ingest.api.refusals import invalid
 from ingest.api.table import Answer, Body, Call, Query, Route
-from ingest.arrivals import Reader
 from ingest.directory import ReadyWebhook
+from ingest.event import body_parsing
 from ingest.http import error_answers, request
 from ingest.http.error_answers import Refusal
+from ingest.receive.request_events import Reader
 from ingest.tracing import received
 from ingest.verify.scheme import Presented
 
@@ -166,7 +166,7 @@ def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebho
         presented=Presented("POST", headers, MultiDict(pairs), body, time.time()),
         content_type=CONTENT_TYPE,
         headers=request.stored_headers(headers, ready.hidden_headers),
-        query=content.collected([(request.storable(name), request.storable(value)) for name, value in pairs]),
+        query=body_parsing.collected([(request.storable(name), request.storable(value)) for name, value in pairs]),
         address=call.address,
         stated_key=event.duplicate_key,
     )

@@ -21,7 +21,7 @@ from filas.queue.producer import NewJob
 from ingest.api.identifiers import known, to_store
 from ingest.api.refusals import FieldError, absent, invalid, invalid_field, row_id
 from ingest.api.table import Answer, Body, Call, Query, Route
-from ingest.conversation import ConversationReader
+from ingest.event.conversation import ConversationReader
 
 POLLS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2)
 

@@ -8,7 +8,7 @@ from multidict import CIMultiDict, MultiDict, MultiDictProxy
 from yarl import URL
 
 from filas.errors import FilasError
-from ingest.content import collected
+from ingest.event.body_parsing import collected
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 

@@ -10,7 +10,7 @@ from filas.contract.policies import WEBHOOKS
 from filas.models import NewEvent, Webhook
 from filas.queue.producer import NewJob
 from filas.tracing import spans
-from ingest import content
+from ingest.event import body_parsing
 
 
 class AcceptedUnder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -33,7 +33,7 @@ def accepted_under(webhook: Webhook) -> AcceptedUnder:
 def new_job(  # what an event holds as text, acceptance has at hand as objects
     event: NewEvent,
     under: AcceptedUnder,
-    body: content.Content,
+    body: body_parsing.Content,
     *,
     headers: dict[str, str],
     query: dict[str, str | list[str]],
@@ -81,9 +81,9 @@ def event_jobs(event: NewEvent, replay: int = 0) -> Sequence[NewJob]:
     ]
 
 
-def read_body(event: NewEvent) -> content.Content:
+def read_body(event: NewEvent) -> body_parsing.Content:
     """The event's body as acceptance read it; what no acceptance would have let in, as text or bytes."""
     try:
-        return content.read(event.content_type, event.body)
-    except content.UnreadableBody:
-        return content.read("", event.body)
+        return body_parsing.read(event.content_type, event.body)
+    except body_parsing.UnreadableBody:
+        return body_parsing.read("", event.body)

@@ -8,10 +8,11 @@ import msgspec
 
 from filas.contract.identity import event_id, new_id
 from filas.models import NewEvent
-from ingest import content, dedupe
+from ingest import dedupe
 from ingest.accept import Arrival
 from ingest.directory import ReadyWebhook
-from ingest.event_jobs import new_job
+from ingest.event import body_parsing
+from ingest.event.event_jobs import new_job
 from ingest.http.error_answers import Refusal
 from ingest.providers.message import Part
 from ingest.verify.scheme import Presented
@@ -45,11 +46,11 @@ class Reader:
         """
         ready, body = self.ready, self.presented.body
         demands_json = ready.scheme is not None and ready.scheme.demands_json
-        if demands_json and not content.says_json(self.content_type):
-            self.content_type = content.JSON  # so that whoever reads the row later reads the same
+        if demands_json and not body_parsing.says_json(self.content_type):
+            self.content_type = body_parsing.JSON  # so that whoever reads the row later reads the same
         try:
-            whole = content.read(self.content_type, body, demands_json=demands_json)
-        except content.UnreadableBody as error:
+            whole = body_parsing.read(self.content_type, body, demands_json=demands_json)
+        except body_parsing.UnreadableBody as error:
             raise Refusal(415, "not-json", str(error)) from None
         if ready.provider is None:
             return [self._arrival(whole, body, None, None)]
@@ -60,11 +61,11 @@ class Reader:
         if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
             raise Refusal(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
         return [
-            self._arrival(content.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number)
+            self._arrival(body_parsing.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number)
             for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))
         ]
 
-    def _arrival(self, read: content.Content, body: bytes, part: Part | None, number: int | None) -> Arrival:
+    def _arrival(self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None) -> Arrival:
         """The arrival of a request without parts, of a part that is the whole body, or of the part `number`."""
         webhook = self.ready.webhook
         key = self._duplicate_key(read.document, part, number)
