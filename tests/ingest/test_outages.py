@@ -11,8 +11,8 @@ from filas.models import NewEvent
 from filas.queue.producer import Producer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
-from ingest.accept import Acceptor, Arrival, NotStorable
 from ingest.event.event_jobs import event_jobs
+from ingest.receive.acceptor import Acceptor, Arrival, NotStorable
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.waiting import eventually
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client.connection import connect_url
 from filas_local.servers import RedisServer
-from ingest.rate_limit import Limit, LocalWindows, RateLimiter, Taken
-from ingest.windows import RedisWindows
+from ingest.receive.rate_limit import Limit, LocalWindows, RateLimiter, Taken
+from ingest.receive.redis_rate_windows import RedisWindows
 from tests.waiting import eventually
 
 

@@ -26,10 +26,10 @@ from filas.service.stores import Stores, cancelled, open_stores
 from filas.settings.process_settings import IngestServeSettings
 from ingest.api import routes
 from ingest.api.context import ApiContext
-from ingest.directory import WebhookDirectory
 from ingest.event.event_jobs import event_jobs
 from ingest.public import Limits, Public, build_public
 from ingest.queue_watch import QueueWatch
+from ingest.receive.webhook_cache import WebhookDirectory
 
 STATS_EVERY_S = 5.0
 

@@ -12,19 +12,19 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.settings.value_types import Network
-from ingest.accept import Acceptor
-from ingest.directory import WebhookDirectory
-from ingest.guard import AddressGuard
 from ingest.http.answers import Answer
 from ingest.http.client_address import ClientAddress
 from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
 from ingest.http.request import Request
-from ingest.late_rows import LateRows
-from ingest.rate_limit import RateLimiter
-from ingest.receive import BODY_TIMEOUT_S, Receiver
+from ingest.receive.acceptor import Acceptor
+from ingest.receive.address_limits import AddressGuard
+from ingest.receive.backfill import LateRows
+from ingest.receive.handler import BODY_TIMEOUT_S, Receiver
+from ingest.receive.rate_limit import RateLimiter
+from ingest.receive.redis_rate_windows import RedisWindows
+from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.resume import Resumer
 from ingest.verify.scheme import Reveal
-from ingest.windows import RedisWindows
 
 ENQUEUE_RETRY_S = 0.3
 """How long a job is put again when Redis is lost in the middle: a sender waits for the answer."""

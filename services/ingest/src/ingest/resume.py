@@ -25,13 +25,13 @@ from filas.service.private_listener import PROBLEM_JSON, problem_document
 from ingest import resume_page
 from ingest.event import body_parsing
 from ingest.event.conversation import group_of
-from ingest.guard import AddressGuard
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import Refusal
-from ingest.tracing import resumed
+from ingest.receive.address_limits import AddressGuard
+from ingest.receive.request_spans import resumed
 
 log = get_logger(__name__)
 

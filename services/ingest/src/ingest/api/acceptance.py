@@ -16,16 +16,16 @@ from multidict import CIMultiDict, MultiDict
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
-from ingest.accept import Arrival, NotStorable, Receipt, receipt_of
 from ingest.api.reading import decoded, field_error
 from ingest.api.refusals import invalid
 from ingest.api.table import Answer, Body, Call, Query, Route
-from ingest.directory import ReadyWebhook
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
 from ingest.http.error_answers import Refusal
+from ingest.receive.acceptor import Arrival, NotStorable, Receipt, receipt_of
 from ingest.receive.request_events import Reader
-from ingest.tracing import received
+from ingest.receive.request_spans import received
+from ingest.receive.webhook_cache import ReadyWebhook
 from ingest.verify.scheme import Presented
 
 MAX_EVENTS = 1000

@@ -19,9 +19,9 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.scaling import Bounds
-from ingest.accept import Acceptor
-from ingest.directory import WebhookDirectory
 from ingest.queue_watch import QueueWatch
+from ingest.receive.acceptor import Acceptor
+from ingest.receive.webhook_cache import WebhookDirectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

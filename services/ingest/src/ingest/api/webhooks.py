@@ -11,7 +11,7 @@ from ingest.api.reading import field_error
 from ingest.api.refusals import FieldError, absent, invalid
 from ingest.api.sealing import masked, sealed
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route
-from ingest.dedupe import configured
+from ingest.receive.duplicate_keys import configured
 from ingest.verify import registry
 
 Path = Annotated[

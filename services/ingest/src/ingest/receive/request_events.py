@@ -8,13 +8,13 @@ import msgspec
 
 from filas.contract.identity import event_id, new_id
 from filas.models import NewEvent
-from ingest import dedupe
-from ingest.accept import Arrival
-from ingest.directory import ReadyWebhook
 from ingest.event import body_parsing
 from ingest.event.event_jobs import new_job
 from ingest.http.error_answers import Refusal
 from ingest.providers.message import Part
+from ingest.receive import duplicate_keys
+from ingest.receive.acceptor import Arrival
+from ingest.receive.webhook_cache import ReadyWebhook
 from ingest.verify.scheme import Presented
 
 MAX_PARTS = 1000
@@ -106,4 +106,4 @@ class Reader:
         else:
             found = part.key if part is not None else None
             key = ready.scheme.duplicate_key(self.presented, document, found) if ready.scheme is not None else found
-        return None if key is None else dedupe.bounded(key)
+        return None if key is None else duplicate_keys.bounded(key)

@@ -5,7 +5,7 @@ import time
 from filas.observability.logs import get_logger
 from ingest.http import error_answers
 from ingest.http.client_address import is_loopback
-from ingest.rate_limit import Limit, RateLimiter
+from ingest.receive.rate_limit import Limit, RateLimiter
 
 log = get_logger(__name__)
 

@@ -11,17 +11,17 @@ from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
-from ingest.accept import Acceptor, NotStorable, Receipt, receipt_of
-from ingest.directory import ReadyWebhook, WebhookDirectory
-from ingest.guard import AddressGuard
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import Refusal
-from ingest.rate_limit import Grant, RateLimiter
+from ingest.receive.acceptor import Acceptor, NotStorable, Receipt, receipt_of
+from ingest.receive.address_limits import AddressGuard
+from ingest.receive.rate_limit import Grant, RateLimiter
 from ingest.receive.request_events import Reader
-from ingest.tracing import received
+from ingest.receive.request_spans import received
+from ingest.receive.webhook_cache import ReadyWebhook, WebhookDirectory
 from ingest.verify.scheme import Handshake, Presented
 
 log = get_logger(__name__)

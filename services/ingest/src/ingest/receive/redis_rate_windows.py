@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from filas.queue.redis_client import scripts
 from filas.queue.redis_client.connection import Redis
-from ingest.rate_limit import Limit, Taken
+from ingest.receive.rate_limit import Limit, Taken
 
 
 class RedisWindows:
@@ -12,7 +12,7 @@ class RedisWindows:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._script = scripts.load("rate_limit", "ingest")
+        self._script = scripts.load("rate_limit", "ingest.receive")
 
     async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
         """Count in one call. Raises StoreUnavailable."""

@@ -10,12 +10,12 @@ import msgspec
 from filas.errors import SecretUnreadable, StoreUnavailable
 from filas.models import Webhook
 from filas.observability.logs import get_logger
-from ingest import dedupe
 from ingest.event.conversation import ConversationReader
 from ingest.event.event_jobs import AcceptedUnder, accepted_under
 from ingest.providers.message import Provider
 from ingest.providers.registry import PROVIDERS
-from ingest.rate_limit import Limit
+from ingest.receive import duplicate_keys
+from ingest.receive.rate_limit import Limit
 from ingest.verify import registry
 from ingest.verify.scheme import Reveal, Scheme
 
@@ -46,7 +46,7 @@ class ReadyWebhook:
     scheme: Scheme | None
     provider: Provider | None
     conversation: ConversationReader
-    duplicate_key: dedupe.KeyOf | None
+    duplicate_key: duplicate_keys.KeyOf | None
     methods: frozenset[str]
     allow: str
     limit: Limit
@@ -143,11 +143,11 @@ def _scheme(webhook: Webhook, reveal: Callable[[str], str]) -> Scheme | None:
         return None
 
 
-def _duplicate_key(webhook: Webhook) -> dedupe.KeyOf | None:
+def _duplicate_key(webhook: Webhook) -> duplicate_keys.KeyOf | None:
     if webhook.dedupe is None:
         return None
     try:
-        return dedupe.configured(webhook.dedupe)
+        return duplicate_keys.configured(webhook.dedupe)
     except ValueError as error:
         log.error("webhook.dedupe_unusable", webhook_id=webhook.id, error=str(error))
         return None

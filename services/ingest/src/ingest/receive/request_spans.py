@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from filas.contract.jobs import Traceparent
 from filas.models import DueExecution
 from filas.tracing import spans
-from ingest.accept import Arrival, Receipt
+from ingest.receive.acceptor import Arrival, Receipt
 
 
 def received(
