@@ -21,7 +21,7 @@ from filas.repository.postgres.database import Database
 from filas.service.private_listener import serve_connections
 from filas.service.stores import cancelled
 from filas.settings.value_types import Network
-from ingest.public import Limits, Public, build_public
+from ingest.public_endpoint import Limits, Public, build_public
 
 BOX = SecretBox("the key of these tests")
 TOKENS = ResumeTokens("the key of these tests")

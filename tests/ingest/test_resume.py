@@ -13,7 +13,7 @@ from filas.crypto.resume_tokens import ResumeTokens
 from filas.models import Checkpoint, NewExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
-from ingest.resume_page import preferred
+from ingest.resume.resume_page import preferred
 from tests.flow_runner.harness import chain, node
 from tests.ingest.serving import TOKENS, Serving, serving
 

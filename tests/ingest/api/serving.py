@@ -30,7 +30,7 @@ from filas.service.private_listener import Health, build_private_app, serve_app
 from ingest.api.context import ApiContext
 from ingest.api.routes import register
 from ingest.event.event_jobs import event_jobs
-from ingest.public import build_public
+from ingest.public_endpoint import build_public
 from ingest.queue_watch import QueueWatch
 
 TOKEN = "the-admin-token"

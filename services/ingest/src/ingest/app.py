@@ -27,7 +27,7 @@ from filas.settings.process_settings import IngestServeSettings
 from ingest.api import routes
 from ingest.api.context import ApiContext
 from ingest.event.event_jobs import event_jobs
-from ingest.public import Limits, Public, build_public
+from ingest.public_endpoint import Limits, Public, build_public
 from ingest.queue_watch import QueueWatch
 from ingest.receive.webhook_cache import WebhookDirectory
 

@@ -22,7 +22,6 @@ from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.service.private_listener import PROBLEM_JSON, problem_document
-from ingest import resume_page
 from ingest.event import body_parsing
 from ingest.event.conversation import group_of
 from ingest.http import error_answers, request
@@ -32,6 +31,7 @@ from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import Refusal
 from ingest.receive.address_limits import AddressGuard
 from ingest.receive.request_spans import resumed
+from ingest.resume import resume_page
 
 log = get_logger(__name__)
 

@@ -23,7 +23,7 @@ from ingest.receive.handler import BODY_TIMEOUT_S, Receiver
 from ingest.receive.rate_limit import RateLimiter
 from ingest.receive.redis_rate_windows import RedisWindows
 from ingest.receive.webhook_cache import WebhookDirectory
-from ingest.resume import Resumer
+from ingest.resume.handler import Resumer
 from ingest.verify.scheme import Reveal
 
 ENQUEUE_RETRY_S = 0.3

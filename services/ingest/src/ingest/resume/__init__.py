@@ -1,0 +1,1 @@
+"""The address at which an execution waits for a call."""
