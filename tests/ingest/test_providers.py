@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from filas.models import ConversationRule
 from ingest.event.conversation import ConversationReader
+from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingStatus, is_storable
-from ingest.providers.registry import PROVIDERS
 from tests.ingest.test_meta import whatsapp
 from tests.ingest.verify.vendors import SMS
 

@@ -4,7 +4,7 @@ import time
 
 from multidict import CIMultiDict, MultiDict
 
-from ingest.verify import registry
+from ingest.verify import auth_types
 from ingest.verify.scheme import Presented, Scheme
 
 
@@ -24,4 +24,4 @@ def presented(
 
 def scheme(**auth: object) -> Scheme:
     """The check of `auth`, its secrets as they stand there."""
-    return registry.configuration(auth).scheme(lambda secret: secret)
+    return auth_types.configuration(auth).scheme(lambda secret: secret)

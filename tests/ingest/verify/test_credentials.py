@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from filas.errors import SecretUnreadable
-from ingest.verify import registry
+from ingest.verify import auth_types
 from tests.ingest.verify.presenting import presented, scheme
 
 
@@ -89,10 +89,10 @@ def test_one_unreadable_secret_does_not_shut_out_the_others() -> None:
             raise SecretUnreadable(f"{secret} is not set")
         return secret
 
-    check = registry.configuration({"type": "bearer", "secrets": ["env:OLD", "new"]}).scheme(reveal)
+    check = auth_types.configuration({"type": "bearer", "secrets": ["env:OLD", "new"]}).scheme(reveal)
     assert check.refusal(presented(headers={"Authorization": "Bearer new"})) is None
     with pytest.raises(SecretUnreadable, match="env:OLD"):
-        registry.configuration({"type": "bearer", "secrets": ["env:OLD"]}).scheme(reveal)
+        auth_types.configuration({"type": "bearer", "secrets": ["env:OLD"]}).scheme(reveal)
 
 
 def test_an_empty_secret_is_no_secret() -> None:
@@ -124,4 +124,4 @@ def test_an_empty_secret_is_no_secret() -> None:
 def test_a_wrong_definition_is_refused_by_the_name_of_its_field(auth: dict[str, object], named: str) -> None:
     """The API shows this to whoever puts the webhook."""
     with pytest.raises(msgspec.ValidationError, match=named):
-        registry.configuration(auth)
+        auth_types.configuration(auth)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from filas.errors import SecretUnreadable
-from ingest.providers.registry import PROVIDERS
-from ingest.verify import registry
+from ingest.providers.known_providers import PROVIDERS
+from ingest.verify import auth_types
 from ingest.verify.scheme import Handshake, Presented
 from tests.ingest.verify.presenting import presented, scheme
 from tests.ingest.verify.vendors import FORM_TYPE, NOW, SMS, URL, VENDORS, Vendor
@@ -43,7 +43,7 @@ TWILIO_FORM = {
 
 def test_every_scheme_has_cases() -> None:
     """A scheme that is added is added here too."""
-    assert set(registry.CONFIGURATIONS) - {vendor.type for vendor in VENDORS.values()} == {
+    assert set(auth_types.CONFIGURATIONS) - {vendor.type for vendor in VENDORS.values()} == {
         "none",
         "basic",
         "bearer",
@@ -149,7 +149,7 @@ def test_signatures_are_not_stored(vendor: Vendor) -> None:
     """Whoever reads an event must not be able to send it again."""
     assert vendor.signed.lower() in vendor.check().sensitive_headers
     # And whatever the webhook's scheme, unless its header is one that somebody has thought of for it.
-    assert vendor.type == "hmac" or vendor.signed.lower() in registry.SIGNATURE_HEADERS
+    assert vendor.type == "hmac" or vendor.signed.lower() in auth_types.SIGNATURE_HEADERS
 
 
 def test_stripe_counts_v1_alone() -> None:
@@ -186,13 +186,13 @@ def test_standard_webhooks_counts_what_it_knows() -> None:
 def test_a_standard_webhooks_secret_that_is_none_is_refused_when_it_is_put(secret: str) -> None:
     """And one that is found out later shuts out its own sender alone."""
     with pytest.raises(msgspec.ValidationError):
-        registry.configuration({"type": "standard-webhooks", "secrets": [secret]})
+        auth_types.configuration({"type": "standard-webhooks", "secrets": [secret]})
     vendor = VENDORS["standard-webhooks"]
     revealed = {"env:OLD": secret, "env:NEW": vendor.secret}
-    stored = registry.configuration({"type": "standard-webhooks", "secrets": list(revealed)})
+    stored = auth_types.configuration({"type": "standard-webhooks", "secrets": list(revealed)})
     assert stored.scheme(revealed.__getitem__).refusal(vendor.request(vendor.headers())) is None
     with pytest.raises(SecretUnreadable):
-        registry.configuration({"type": "standard-webhooks", "secrets": ["env:OLD"]}).scheme(revealed.__getitem__)
+        auth_types.configuration({"type": "standard-webhooks", "secrets": ["env:OLD"]}).scheme(revealed.__getitem__)
 
 
 @given(
@@ -256,7 +256,7 @@ def test_twilio_signs_the_address_that_it_was_given() -> None:
     with_query = vendor.headers() | {"X-Twilio-Signature": signature}
     assert named.refusal(vendor.request(with_query, url=f"{inside}?room=1")) is None
     with pytest.raises(msgspec.ValidationError):
-        registry.configuration({"type": "twilio", "secrets": ["x"], "url": "filas.example"})
+        auth_types.configuration({"type": "twilio", "secrets": ["x"], "url": "filas.example"})
 
 
 def test_twilios_json_is_signed_through_its_hash() -> None:

@@ -12,7 +12,7 @@ from ingest.api.refusals import FieldError, absent, invalid
 from ingest.api.sealing import masked, sealed
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route
 from ingest.receive.duplicate_keys import configured
-from ingest.verify import registry
+from ingest.verify import auth_types
 
 Path = Annotated[
     str,
@@ -93,7 +93,7 @@ def _check(body: WebhookBody) -> None:
     """Refuses what the types alone don't: every wrong field at once."""
     errors: list[FieldError] = []
     try:
-        registry.configuration(body.auth)
+        auth_types.configuration(body.auth)
     except msgspec.ValidationError as error:
         found = field_error(str(error))
         field = f"auth.{found.field}" if found.field else "auth"

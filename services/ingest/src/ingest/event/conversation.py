@@ -9,8 +9,8 @@ import msgspec
 
 from filas.errors import PermanentError
 from filas.models import ConversationRule
+from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingStatus, Part, Provider, clean_contact
-from ingest.providers.registry import PROVIDERS
 
 _PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
 _SEGMENT = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]+)\]", re.ASCII)

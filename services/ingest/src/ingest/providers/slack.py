@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
+from ingest.providers.document_fields import identity_of, object_of, objects, text_of
 from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
-from ingest.providers.reading import identity_of, object_of, objects, text_of
 
 _SAID = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """The subtypes of `message` that somebody has said; the others tell of edits, joins and the like."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ingest.providers.document_fields import identity_of, milliseconds, object_of, objects, text_of
 from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
-from ingest.providers.reading import identity_of, milliseconds, object_of, objects, text_of
 
 _KINDS = ("message", "edited_message", "channel_post", "edited_channel_post", "business_message")
 _MEDIA = ("video", "animation", "audio", "voice", "document", "sticker", "video_note")

@@ -5,8 +5,8 @@ twilio.com/docs/messaging/guides, "Webhook request" and "Track the message statu
 
 from typing import Any
 
+from ingest.providers.document_fields import object_of, text_of
 from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, Part, clean_contact, whole
-from ingest.providers.reading import object_of, text_of
 
 _STATES: dict[str, DeliveryState] = {
     "sent": "sent",

@@ -12,11 +12,11 @@ from filas.models import Webhook
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ConversationReader
 from ingest.event.event_jobs import AcceptedUnder, accepted_under
+from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import Provider
-from ingest.providers.registry import PROVIDERS
 from ingest.receive import duplicate_keys
 from ingest.receive.rate_limit import Limit
-from ingest.verify import registry
+from ingest.verify import auth_types
 from ingest.verify.scheme import Reveal, Scheme
 
 log = get_logger(__name__)
@@ -129,7 +129,7 @@ def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
         allow=", ".join(webhook.methods),
         limit=Limit(f"webhook:{webhook.id}", limit.max, limit.window_ms),
         limit_policy=f'"webhook";q={limit.max};w={max(1, round(limit.window_ms / 1000))}',
-        hidden_headers=registry.SIGNATURE_HEADERS | hidden,
+        hidden_headers=auth_types.SIGNATURE_HEADERS | hidden,
         under=under,
         under_json=msgspec.json.encode(under).decode(),
     )
@@ -137,7 +137,7 @@ def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
 
 def _scheme(webhook: Webhook, reveal: Callable[[str], str]) -> Scheme | None:
     try:
-        return registry.configuration(webhook.auth).scheme(reveal)
+        return auth_types.configuration(webhook.auth).scheme(reveal)
     except (msgspec.ValidationError, SecretUnreadable) as error:
         log.error("webhook.unusable", webhook_id=webhook.id, error=str(error))
         return None
