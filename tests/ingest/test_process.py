@@ -17,7 +17,7 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError
 from filas.models import ConversationRule, DueExecution, NewEvent
 from ingest.event.event_jobs import AcceptedUnder, event_jobs
-from ingest.process import executions_of, flow_job, missing_event, status_jobs
+from ingest.process.processor import executions_of, flow_job, missing_event, status_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")

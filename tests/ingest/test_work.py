@@ -24,8 +24,8 @@ from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
 from ingest.event.event_jobs import event_jobs
-from ingest.process import Processor
-from ingest.work import EventRelaySource
+from ingest.process.processor import Processor
+from ingest.process.webhook_jobs import EventRelaySource
 from ingest.worker_app import build_worker
 from tests.ingest.serving import DEDUPED, Serving, serving, webhook
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp

@@ -21,8 +21,8 @@ from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.service.stores import Stores, cancelled, open_stores
 from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
-from ingest.process import Processor
-from ingest.work import EventRelaySource, ProcessWebhook, keep_purging
+from ingest.process.processor import Processor
+from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook, keep_purging
 
 MAX_BATCH = 100
 

@@ -13,7 +13,7 @@ from filas.observability.logs import get_logger
 from filas.tracing import spans
 from ingest.api.refusals import absent, conflict, invalid_field, row_id
 from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
-from ingest.process import executions_of, flow_job
+from ingest.process.processor import executions_of, flow_job
 
 log = get_logger(__name__)
 

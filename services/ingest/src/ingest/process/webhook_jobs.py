@@ -14,7 +14,7 @@ from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
 from ingest.event.event_jobs import event_jobs
-from ingest.process import Outcome, Processor
+from ingest.process.processor import Outcome, Processor
 
 log = get_logger(__name__)
 

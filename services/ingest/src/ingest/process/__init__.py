@@ -1,0 +1,1 @@
+"""The consumer of the queue webhook-processing: from events to executions."""
