@@ -14,7 +14,7 @@ from filas.repository.postgres.database import CLOSE_TIMEOUT_S
 from filas.service.private_listener import serve_app
 from filas.settings import process_settings
 from flow_runner.app import DRAIN_S
-from ingest.api.scaling import WORKERS as QUEUES
+from ingest.api.operations.scaling_routes import WORKERS as QUEUES
 from tests.deploy.kustomize import (
     KUBERNETES,
     PROCESSES,

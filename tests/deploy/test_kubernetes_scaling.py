@@ -9,8 +9,8 @@ import msgspec
 import pytest
 import yaml
 
-from ingest.api.scaling import WORKERS as QUEUES
-from ingest.api.scaling import WorkerScaling
+from ingest.api.operations.scaling_routes import WORKERS as QUEUES
+from ingest.api.operations.scaling_routes import WorkerScaling
 from tests.deploy.kustomize import KUBERNETES, PROCESSES, VARIATIONS, WORKERS, Manifest, needs_kubectl, rendered
 from tests.deploy.promtool import needs_prometheus, promtool
 from tests.shared.metrics_reference import metrics_in, ours, series_names

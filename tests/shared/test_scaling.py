@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.scaling import HIGH, SETTLED_S, Bounds, Figures, Sample, Samples, advise
+from ingest.scaling.worker_advice import HIGH, SETTLED_S, Bounds, Figures, Sample, Samples, advise
 
 BOUNDS = Bounds(least=1, most=10, target_age_s=10)
 CALM = Figures(

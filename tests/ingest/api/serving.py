@@ -25,13 +25,13 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
-from filas.scaling import Bounds
 from filas.service.private_listener import Health, build_private_app, serve_app
-from ingest.api.context import ApiContext
 from ingest.api.routes import register
+from ingest.api.routing.api_context import ApiContext
 from ingest.event.event_jobs import event_jobs
 from ingest.public_endpoint import build_public
-from ingest.queue_watch import QueueWatch
+from ingest.scaling.queue_watch import QueueWatch
+from ingest.scaling.worker_advice import Bounds
 
 TOKEN = "the-admin-token"
 SECRET_KEY = "a long and random key of the tests"

@@ -13,8 +13,8 @@ from filas.errors import StoreUnavailable
 from filas.models import EventReceipt, NewEvent
 from filas.queue.producer import EnqueueOutcome, NewJob
 from filas_local.servers import PostgresServer, RedisServer
-from ingest.api.acceptance import CHUNK, MAX_EVENTS, EventsAccepted, accept_events, read_events
-from ingest.api.table import Call, Query
+from ingest.api.history.event_intake import CHUNK, MAX_EVENTS, EventsAccepted, accept_events, read_events
+from ingest.api.routing.route_types import Call, Query
 from ingest.receive.acceptor import Acceptor
 from tests.ingest.api.serving import Api, fields_of, serving
 from tests.ingest.test_meta import text_message, whatsapp

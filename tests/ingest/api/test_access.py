@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from filas.observability.metrics import AUTH_FAILURES
-from ingest.api.guard import bearer_token, require, role_of
-from ingest.api.refusals import Refusal
+from ingest.api.routing.access import bearer_token, require, role_of
+from ingest.api.routing.problems import Refusal
 from tests.ingest.api.serving import TOKEN, Api
 
 

@@ -11,7 +11,7 @@ from filas.contract.jobs import CANCEL_NOTIFICATION
 from filas.contract.policies import NOTIFICATIONS
 from filas.queue.channel_circuits import Destinations
 from filas.queue.operations.queue_stats import JobInfo
-from ingest.api.channel_types import SECRET_FIELDS
+from ingest.api.definitions.channel_fields import SECRET_FIELDS
 from tests.ingest.api.serving import Api, fields_of
 from tests.notifier.rows import add_notification
 

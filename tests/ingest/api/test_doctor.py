@@ -7,7 +7,7 @@ import pytest
 from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.worker_presence import beat
 from filas_local.servers import PostgresServer, RedisServer
-from ingest.api import doctor
+from ingest.api.operations import doctor_routes
 from tests.ingest.api.seeding import delayed_job
 from tests.ingest.api.serving import Api, serving
 from tests.waiting import eventually
@@ -44,7 +44,7 @@ async def test_a_paused_queue_and_a_late_one_are_told(
     own_redis: RedisServer, postgres_dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With what to do about each."""
-    monkeypatch.setattr(doctor, "LATE_S", 0.0)
+    monkeypatch.setattr(doctor_routes, "LATE_S", 0.0)
     async with serving(own_redis.url, postgres_dsn) as api:
         await api.context.directory.refresh()
         for policy in QUEUES:

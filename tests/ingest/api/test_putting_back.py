@@ -8,7 +8,7 @@ import msgspec
 
 from filas.contract.policies import WEBHOOKS
 from filas.models import ErrorDetail, NewDeadLetter, NewEvent
-from ingest.api import putting_back
+from ingest.api.history import redrive
 from tests.ingest.api.serving import Api, fields_of
 from tests.ingest.api.test_history import NOON, new_event, webhook_payload
 from tests.shared.cli.running import filas
@@ -49,7 +49,7 @@ async def jobs(api: Api, state: str) -> list[dict[str, Any]]:
 
 async def test_all_that_match_are_put_back_once(api: Api, monkeypatch: Any) -> None:
     """By kind, over several pages, the oldest first; their events are unfinished again; a second call finds none."""
-    monkeypatch.setattr(putting_back, "PAGE", 3)
+    monkeypatch.setattr(redrive, "PAGE", 3)
     chosen = await dead(api, 8, kind="timeout")
     others = await dead(api, 4, kind="permanent", begin=2)
     tried = (await api.post("/dead-letters/replay", {"errorKind": "timeout", "dryRun": True})).data

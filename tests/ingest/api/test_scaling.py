@@ -13,7 +13,7 @@ from filas.contract.jobs import FlowJob
 from filas.contract.policies import FLOWS
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.worker.worker import Worker
-from ingest.api.scaling import WORKERS
+from ingest.api.operations.scaling_routes import WORKERS
 from tests.ingest.api.serving import Api
 from tests.waiting import eventually
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.api.refusals import Refusal
-from ingest.api.schedule_body import read_schedule
+from ingest.api.definitions.schedule_fields import read_schedule
+from ingest.api.routing.problems import Refusal
 from tests.ingest.api.serving import Api, fields_of
 
 DAILY: dict[str, Any] = {"flowId": "greeting", "cron": "30 8 * * *", "timezone": "America/Sao_Paulo", "input": {"a": 1}}

@@ -19,17 +19,17 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.scaling import Bounds
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app, serve_connections
 from filas.service.stores import Stores, cancelled, open_stores
 from filas.settings.process_settings import IngestServeSettings
 from ingest.api import routes
-from ingest.api.context import ApiContext
+from ingest.api.routing.api_context import ApiContext
 from ingest.event.event_jobs import event_jobs
 from ingest.public_endpoint import Limits, Public, build_public
-from ingest.queue_watch import QueueWatch
 from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.scaling.queue_watch import QueueWatch
+from ingest.scaling.worker_advice import Bounds
 
 STATS_EVERY_S = 5.0
 

@@ -9,44 +9,38 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from ingest.api import (
-    acceptance,
-    channels,
-    dead_letters,
-    doctor,
-    events,
-    executions,
-    flow_secrets,
-    flow_tests,
-    flows,
-    notifications,
-    queues,
-    scaling,
-    schedules,
-    webhooks,
+from ingest.api.definitions import (
+    channel_routes,
+    flow_routes,
+    flow_secret_routes,
+    flow_test_routes,
+    schedule_routes,
+    webhook_routes,
 )
-from ingest.api.context import ApiContext
-from ingest.api.guard import ROLE, make_guard, require
-from ingest.api.openapi import document
-from ingest.api.reading import MAX_BODY_BYTES, parse_body, parse_query, read_body
-from ingest.api.refusals import Refusal
-from ingest.api.table import Call, Route
+from ingest.api.history import dead_letter_routes, event_intake, event_routes, execution_routes, notification_routes
+from ingest.api.operations import doctor_routes, queue_routes, scaling_routes
+from ingest.api.routing.access import ROLE, make_guard, require
+from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.openapi import document
+from ingest.api.routing.problems import Refusal
+from ingest.api.routing.request_parsing import MAX_BODY_BYTES, parse_body, parse_query, read_body
+from ingest.api.routing.route_types import Call, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
-    *queues.ROUTES,
-    *flows.ROUTES,
-    *flow_tests.ROUTES,
-    *webhooks.ROUTES,
-    *channels.ROUTES,
-    *schedules.ROUTES,
-    *flow_secrets.ROUTES,
-    *acceptance.ROUTES,
-    *events.ROUTES,
-    *executions.ROUTES,
-    *notifications.ROUTES,
-    *dead_letters.ROUTES,
-    *scaling.ROUTES,
-    *doctor.ROUTES,
+    *queue_routes.ROUTES,
+    *flow_routes.ROUTES,
+    *flow_test_routes.ROUTES,
+    *webhook_routes.ROUTES,
+    *channel_routes.ROUTES,
+    *schedule_routes.ROUTES,
+    *flow_secret_routes.ROUTES,
+    *event_intake.ROUTES,
+    *event_routes.ROUTES,
+    *execution_routes.ROUTES,
+    *notification_routes.ROUTES,
+    *dead_letter_routes.ROUTES,
+    *scaling_routes.ROUTES,
+    *doctor_routes.ROUTES,
 )
 
 

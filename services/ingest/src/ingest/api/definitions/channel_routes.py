@@ -9,11 +9,11 @@ from filas.contract.channel_circuits import DestinationStatus
 from filas.errors import StoreUnavailable
 from filas.models import Channel
 from filas.queue.channel_circuits import Destinations
-from ingest.api.channel_types import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
-from ingest.api.identifiers import Deleted, known, to_store
-from ingest.api.refusals import absent, invalid_field
-from ingest.api.sealing import masked, sealed
-from ingest.api.table import Answer, Call, PageQuery, Query, Route
+from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
+from ingest.api.definitions.secret_masking import masked, sealed
+from ingest.api.routing.identifiers import Deleted, known, to_store
+from ingest.api.routing.problems import absent, invalid_field
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 
 def shown(channel: Channel, destination: DestinationStatus | None = None) -> dict[str, Any]:

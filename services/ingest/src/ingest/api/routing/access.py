@@ -10,8 +10,8 @@ from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, Stor
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
 from filas.service.private_listener import problem
-from ingest.api.refusals import Refusal, invalid_field
-from ingest.api.table import RANK, Role
+from ingest.api.routing.problems import Refusal, invalid_field
+from ingest.api.routing.route_types import RANK, Role
 
 _log = get_logger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Annotated, Final
 import msgspec
 
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
-from filas.scaling import SCALE_DOWN_WINDOW_S, Advice, Bounds, Figures, advise
-from ingest.api.refusals import absent, invalid_field
-from ingest.api.table import Answer, Call, Query, Route
+from ingest.api.routing.problems import absent, invalid_field
+from ingest.api.routing.route_types import Answer, Call, Query, Route
+from ingest.scaling.worker_advice import SCALE_DOWN_WINDOW_S, Advice, Bounds, Figures, advise
 
 WORKERS: Final[dict[str, QueuePolicy]] = {
     "ingest-worker": WEBHOOKS,

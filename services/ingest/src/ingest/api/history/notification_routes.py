@@ -8,9 +8,9 @@ import msgspec
 from filas.contract.jobs import CancelNotificationJob, NotificationJob
 from filas.models import Notification, NotificationStatus, NotificationWithAttempts
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
-from ingest.api.events import Moment
-from ingest.api.refusals import absent, conflict, row_id
-from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
+from ingest.api.history.event_routes import Moment
+from ingest.api.routing.problems import absent, conflict, row_id
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 
 
 class NotificationsQuery(PageQuery, frozen=True, kw_only=True):

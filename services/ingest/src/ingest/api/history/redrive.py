@@ -13,10 +13,10 @@ from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError
 from filas.models import DeadLetter
 from filas.queue.producer import EnqueueOutcome, NewJob
-from ingest.api.context import ApiContext
-from ingest.api.events import Moment
-from ingest.api.queues import found_policy
-from ingest.api.table import Body, Word
+from ingest.api.history.event_routes import Moment
+from ingest.api.operations.queue_routes import found_policy
+from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.route_types import Body, Word
 
 PAGE: Final = 200
 MOST_TOLD: Final = 100

@@ -6,8 +6,7 @@ import msgspec
 
 from filas.models import DeadLetter
 from filas.queue.producer import EnqueueOutcome
-from ingest.api.identifiers import Deleted
-from ingest.api.putting_back import (
+from ingest.api.history.redrive import (
     LettersPutBack,
     LettersReplay,
     NotReplayable,
@@ -17,9 +16,10 @@ from ingest.api.putting_back import (
     replay_many,
     replay_number,
 )
-from ingest.api.queues import found_policy
-from ingest.api.refusals import absent, conflict, invalid_field, row_id
-from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.api.operations.queue_routes import found_policy
+from ingest.api.routing.identifiers import Deleted
+from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 
 
 class DeadLettersQuery(PageQuery, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from filas.contract.policies import QUEUES, QueuePolicy
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.redis_client.connection import Redis
 from filas.queue.worker_presence import read_load
-from filas.scaling import Figures, Sample, Samples
+from ingest.scaling.worker_advice import Figures, Sample, Samples
 
 APART_S: Final = 1.0
 """Samples lie at least so far apart, so that who asks often doesn't weigh down the average."""

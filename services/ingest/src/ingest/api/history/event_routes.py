@@ -9,8 +9,8 @@ import msgspec
 from filas.models import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
-from ingest.api.refusals import absent, conflict, row_id
-from ingest.api.table import Answer, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.problems import absent, conflict, row_id
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 
 MAX_REPLAYS = 100
 

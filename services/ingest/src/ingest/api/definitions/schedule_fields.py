@@ -9,10 +9,10 @@ import msgspec
 
 from filas.flows.timing.moments import cron_problem, moments, zone_of
 from filas.models import ErrorDetail, Misfire, ScheduleConversation
-from ingest.api.identifiers import Identifier
-from ingest.api.reading import decoded, field_error
-from ingest.api.refusals import FieldError, invalid, invalid_field
-from ingest.api.table import Body
+from ingest.api.routing.identifiers import Identifier
+from ingest.api.routing.problems import FieldError, invalid, invalid_field
+from ingest.api.routing.request_parsing import decoded, field_error
+from ingest.api.routing.route_types import Body
 
 MAX_TIMES = 1000
 MAX_INPUT_BYTES = 64 * 1024

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from filas.models import ConversationRule, Dedupe, RateLimit, Webhook
-from ingest.api.identifiers import Deleted, Identifier, known, to_store
-from ingest.api.reading import field_error
-from ingest.api.refusals import FieldError, absent, invalid
-from ingest.api.sealing import masked, sealed
-from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route
+from ingest.api.definitions.secret_masking import masked, sealed
+from ingest.api.routing.identifiers import Deleted, Identifier, known, to_store
+from ingest.api.routing.problems import FieldError, absent, invalid
+from ingest.api.routing.request_parsing import field_error
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
 from ingest.receive.duplicate_keys import configured
 from ingest.verify import auth_types
 

@@ -11,8 +11,8 @@ from filas.errors import Conflict, PermanentError, StoreUnavailable
 from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
 from filas.observability.logs import get_logger
 from filas.tracing import spans
-from ingest.api.refusals import absent, conflict, invalid_field, row_id
-from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 from ingest.process.processor import executions_of, flow_job
 
 log = get_logger(__name__)

@@ -6,10 +6,10 @@ import msgspec
 
 from filas.flows.timing.schedule_ticks import first_tick, next_runs
 from filas.models import Schedule, ScheduleWithRuns
-from ingest.api.identifiers import Deleted, known, to_store
-from ingest.api.refusals import absent
-from ingest.api.schedule_body import ScheduleBody, read_schedule
-from ingest.api.table import Answer, Call, PageQuery, Query, Route
+from ingest.api.definitions.schedule_fields import ScheduleBody, read_schedule
+from ingest.api.routing.identifiers import Deleted, known, to_store
+from ingest.api.routing.problems import absent
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 PREVIEW = 5
 

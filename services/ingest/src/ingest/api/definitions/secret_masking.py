@@ -10,7 +10,7 @@
 import re
 
 from filas.crypto.secret_box import SecretBox
-from ingest.api.refusals import invalid_field
+from ingest.api.routing.problems import invalid_field
 
 MASK = "***"
 _ENVIRONMENT_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")

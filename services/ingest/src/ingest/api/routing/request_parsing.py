@@ -8,8 +8,8 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import fields
 
-from ingest.api.refusals import FieldError, Refusal, invalid, invalid_field
-from ingest.api.table import QueryT, Route
+from ingest.api.routing.problems import FieldError, Refusal, invalid, invalid_field
+from ingest.api.routing.route_types import QueryT, Route
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 """A flow of a thousand nodes has about 1 MB."""

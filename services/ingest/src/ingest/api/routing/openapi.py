@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import fields
 
-from ingest.api.refusals import FieldError
-from ingest.api.table import Body, Query, Route
+from ingest.api.routing.problems import FieldError
+from ingest.api.routing.route_types import Body, Query, Route
 
 _REFUSALS = {
     400: "The body is not JSON.",

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ingest.api.identifiers import Deleted
-from ingest.api.refusals import absent, invalid_field
-from ingest.api.sealing import MASK, sealed
-from ingest.api.table import Answer, Body, Call, Query, Route
+from ingest.api.definitions.secret_masking import MASK, sealed
+from ingest.api.routing.identifiers import Deleted
+from ingest.api.routing.problems import absent, invalid_field
+from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 

@@ -18,10 +18,10 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.scaling import Bounds
-from ingest.queue_watch import QueueWatch
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.scaling.queue_watch import QueueWatch
+from ingest.scaling.worker_advice import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

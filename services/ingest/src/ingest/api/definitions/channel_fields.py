@@ -15,10 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from filas.contract.channel_circuits import DestinationStatus
-from ingest.api.identifiers import Identifier
-from ingest.api.refusals import invalid_field
-from ingest.api.sealing import MASK, names_variable
-from ingest.api.table import Body
+from ingest.api.definitions.secret_masking import MASK, names_variable
+from ingest.api.routing.identifiers import Identifier
+from ingest.api.routing.problems import invalid_field
+from ingest.api.routing.route_types import Body
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="Itself, `env:NAME`, or `***`: as it was.")]

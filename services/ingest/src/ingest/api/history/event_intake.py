@@ -16,9 +16,9 @@ from multidict import CIMultiDict, MultiDict
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
-from ingest.api.reading import decoded, field_error
-from ingest.api.refusals import invalid
-from ingest.api.table import Answer, Body, Call, Query, Route
+from ingest.api.routing.problems import invalid
+from ingest.api.routing.request_parsing import decoded, field_error
+from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
 from ingest.http.error_answers import Refusal

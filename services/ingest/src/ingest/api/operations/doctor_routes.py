@@ -11,9 +11,9 @@ import msgspec
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.queue.worker_presence import read_load
-from ingest.api.context import ApiContext
-from ingest.api.scaling import WORKERS
-from ingest.api.table import Answer, Call, Query, Route
+from ingest.api.operations.scaling_routes import WORKERS
+from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.route_types import Answer, Call, Query, Route
 
 LATE_S: Final = 60.0
 """A job that has waited longer than this is told as a trouble."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from ingest.api.refusals import absent, invalid_field
+from ingest.api.routing.problems import absent, invalid_field
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 """Ids stand in addresses, keys and log lines, so nothing in them needs quoting."""

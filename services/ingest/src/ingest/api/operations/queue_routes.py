@@ -13,8 +13,8 @@ from filas.models import JobState
 from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
 from filas.queue.operations.queue_stats import JobInfo
-from ingest.api.refusals import absent, conflict, invalid_field
-from ingest.api.table import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.problems import absent, conflict, invalid_field
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 
 ACTIVE_SHOWN = 20
 """How many active jobs a queue's statistics show."""

@@ -18,9 +18,9 @@ from filas.flows.definition.variables import convert
 from filas.models import ErrorDetail, FlowTestCall, FlowTestResult, FlowTestStatus, Record, StepRecord
 from filas.queue.operations.job_results import JobResult, JobResults
 from filas.queue.producer import NewJob
-from ingest.api.identifiers import known, to_store
-from ingest.api.refusals import FieldError, absent, invalid, invalid_field, row_id
-from ingest.api.table import Answer, Body, Call, Query, Route
+from ingest.api.routing.identifiers import known, to_store
+from ingest.api.routing.problems import FieldError, absent, invalid, invalid_field, row_id
+from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event.conversation import ConversationReader
 
 POLLS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2)

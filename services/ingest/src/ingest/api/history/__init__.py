@@ -1,0 +1,1 @@
+"""The routes of what ran: events, executions, notifications, dead letters."""

@@ -1,0 +1,1 @@
+"""What every route uses: types, access, parsing, problem documents, OpenAPI."""

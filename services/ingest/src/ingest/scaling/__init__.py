@@ -1,0 +1,1 @@
+"""How many workers each queue needs, and why."""
