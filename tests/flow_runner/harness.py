@@ -12,10 +12,10 @@ import msgspec
 from filas.errors import PermanentError
 from filas.flows.publishing_checks import check
 from filas.models import DueNotification, StepRecord
-from flow_runner.budget import Budget
-from flow_runner.engine import Engine
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.engine import Engine
+from flow_runner.engine.run_time_budget import Budget
 from flow_runner.executions import Executions, Written
-from flow_runner.plan import Plan
 from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
 from tests.waiting import eventually
 

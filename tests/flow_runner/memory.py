@@ -22,7 +22,7 @@ from filas.models import (
     NewNotification,
     StepRecord,
 )
-from flow_runner.ports import Clock
+from flow_runner.engine.ports import Clock
 
 WAITS = {"waiting-timer", "waiting-input", "waiting-callback"}
 FINAL = {"succeeded", "failed", "cancelled", "timed-out"}

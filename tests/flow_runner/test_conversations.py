@@ -10,11 +10,11 @@ import structlog.testing
 from filas.contract.identity import error_execution_id
 from filas.contract.jobs import FlowJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
-from flow_runner.engine import Engine
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.engine import Engine
+from flow_runner.engine.execution_state import decode
 from flow_runner.executions import Executions
-from flow_runner.plan import Plan
 from flow_runner.run_flow import RunFlow
-from flow_runner.state import decode
 from tests.flow_runner.harness import Addresses, Answer, Harness, chain, flow, node, path, plan_of, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_jobs import CONTEXT

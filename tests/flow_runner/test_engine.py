@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from filas.errors import LeaseLost, OutboundTimeout, PermanentError, RetryLater
-from flow_runner.state import decode
+from flow_runner.engine.execution_state import decode
 from tests.flow_runner.harness import Answer, Call, Harness, chain, flow, node, path, plan_of, step
 
 HI = node("hi", "message", text="Olá {{ conversation.text }}!")

@@ -10,9 +10,9 @@ from filas.contract.jobs import FlowTestJob, GivenAnswer
 from filas.errors import PermanentError
 from filas.models import FlowTestResult
 from filas.queue.job_functions import JobContext
+from flow_runner.engine.redaction import HIDDEN
 from flow_runner.flow_test.run import FlowTest
 from flow_runner.run_flow_test import RunFlowTest
-from flow_runner.trace import HIDDEN
 from tests.flow_runner.harness import KnownFlows, KnownSecrets, chain, flow, node
 from tests.flow_runner.memory import MemoryClock
 

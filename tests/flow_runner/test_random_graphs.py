@@ -13,7 +13,7 @@ from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition.flow_definition import load
 from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
-from flow_runner.plan import Plan
+from flow_runner.engine.compiled_flow import Plan
 from flow_runner.run_flow import RunFlow
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row

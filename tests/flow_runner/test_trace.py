@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow_runner.trace import HIDDEN, MAX_BYTES, Redactor, bounded, headers_shown
+from flow_runner.engine.redaction import HIDDEN, MAX_BYTES, Redactor, bounded, headers_shown
 
 SECRET = "s3cret/value+"
 

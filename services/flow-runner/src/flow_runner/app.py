@@ -27,7 +27,7 @@ from filas.repository.postgres.database import Database
 from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.settings.process_settings import FlowRunnerSettings
-from flow_runner.engine import Engine
+from flow_runner.engine.engine import Engine
 from flow_runner.executions import Executions
 from flow_runner.flow_secrets import FlowSecrets
 from flow_runner.outbox import ExecutionRelay, Outbox

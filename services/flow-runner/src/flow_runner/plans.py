@@ -7,7 +7,7 @@ from typing import Protocol
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
 from filas.models import FlowVersion
-from flow_runner.plan import Plan
+from flow_runner.engine.compiled_flow import Plan
 
 KEPT = 256
 """Plans kept at a time; the one that was not used for the longest goes first."""

@@ -8,12 +8,12 @@ from filas.models import ClaimedExecution
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
 from filas.tracing import spans
-from flow_runner.budget import Budget
-from flow_runner.engine import Engine
+from flow_runner.engine.engine import Engine
+from flow_runner.engine.execution_run import TurnEnd
+from flow_runner.engine.ports import Clock
+from flow_runner.engine.run_time_budget import Budget
 from flow_runner.executions import Executions
 from flow_runner.plans import Plans
-from flow_runner.ports import Clock
-from flow_runner.turn import TurnEnd
 
 log = logs.get_logger(__name__)
 

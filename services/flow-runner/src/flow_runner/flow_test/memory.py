@@ -9,8 +9,8 @@ import msgspec
 from filas.contract import identity
 from filas.contract.jobs import FlowTestJob
 from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
-from flow_runner.plan import Plan
-from flow_runner.state import State, encode
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.execution_state import State, encode
 
 UNSAVED_VERSION = 0
 """The version that templates see where the flow is not a stored one."""

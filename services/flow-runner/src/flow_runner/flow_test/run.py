@@ -17,15 +17,15 @@ from filas.models import (
     FlowTestStatus,
     StepRecord,
 )
-from flow_runner.budget import Budget
-from flow_runner.engine import Engine
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.engine import Engine
+from flow_runner.engine.ports import Flows, Secrets
+from flow_runner.engine.redaction import HIDDEN
+from flow_runner.engine.run_time_budget import Budget
 from flow_runner.flow_test.clock import JumpingClock
 from flow_runner.flow_test.memory import MemoryExecution
 from flow_runner.flow_test.outside import RecordedOutside, TestAddresses
-from flow_runner.plan import Plan
-from flow_runner.ports import Flows, Secrets
 from flow_runner.registry import RUNNERS
-from flow_runner.trace import HIDDEN
 
 WALL_S: Final = 10.0
 """The longest that a test run works."""

@@ -6,9 +6,9 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
 from filas.flows.templates import template
+from flow_runner.engine.redaction import headers_shown
 from flow_runner.nodes import calling
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
-from flow_runner.trace import headers_shown
 
 
 async def _run(visit: Visit) -> Done:

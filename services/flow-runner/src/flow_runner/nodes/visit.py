@@ -10,9 +10,9 @@ import msgspec
 
 from filas.contract.jobs import Traceparent
 from filas.models import ClaimedExecution, NewNotification
-from flow_runner.ports import Outbound
-from flow_runner.scope import ExecutionScope
-from flow_runner.state import LoopFrame, Pending
+from flow_runner.engine.execution_state import LoopFrame, Pending
+from flow_runner.engine.ports import Outbound
+from flow_runner.engine.template_scope import ExecutionScope
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from typing import Any
 from filas.crypto import standard_webhooks
 from filas.flows.nodes.webhook import WebhookData
 from filas.flows.templates import template
+from flow_runner.engine.redaction import HIDDEN, headers_shown
 from flow_runner.nodes import calling
 from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
-from flow_runner.trace import HIDDEN, headers_shown
 
 SEND_TIMEOUT_S = 15.0
 

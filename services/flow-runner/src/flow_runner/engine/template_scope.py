@@ -8,9 +8,9 @@ import msgspec
 from filas.flows.definition.flow_definition import Variable
 from filas.flows.definition.variables import convert
 from filas.models import ClaimedExecution
-from flow_runner.plan import Plan
-from flow_runner.state import LoopFrame, State
-from flow_runner.trace import Redactor
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.execution_state import LoopFrame, State
+from flow_runner.engine.redaction import Redactor
 
 
 class TurnScope:

@@ -15,12 +15,12 @@ from filas.models import (
     NewNotification,
 )
 from filas.tracing import spans
-from flow_runner.error_flow import error_trigger
+from flow_runner.engine.error_flow import error_trigger
+from flow_runner.engine.execution_state import MAX_STATE_BYTES, State, encode
+from flow_runner.engine.ports import ExecutionStore
+from flow_runner.engine.step_log import StepLog
+from flow_runner.engine.template_scope import TurnScope
 from flow_runner.nodes.visit import Visit
-from flow_runner.ports import ExecutionStore
-from flow_runner.scope import TurnScope
-from flow_runner.state import MAX_STATE_BYTES, State, encode
-from flow_runner.steps import StepLog
 
 
 class Progress:

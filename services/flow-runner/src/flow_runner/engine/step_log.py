@@ -5,9 +5,9 @@ from typing import Any
 
 from filas.models import ErrorDetail, StepRecord, StepStatus
 from filas.tracing import spans
+from flow_runner.engine.execution_state import Pending
+from flow_runner.engine.redaction import Redactor, bounded
 from flow_runner.nodes.visit import Visit
-from flow_runner.state import Pending
-from flow_runner.trace import Redactor, bounded
 
 
 class StepLog:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from filas.models import ClaimedExecution
-from flow_runner.budget import Budget
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.execution_run import Ports, Turn, TurnEnd
+from flow_runner.engine.flow_cursor import position_of
+from flow_runner.engine.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
+from flow_runner.engine.run_time_budget import Budget
 from flow_runner.nodes.visit import NodeRunner
-from flow_runner.plan import Plan
-from flow_runner.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
-from flow_runner.position import position_of
 from flow_runner.registry import RUNNERS
-from flow_runner.turn import Ports, Turn, TurnEnd
 
 
 class Engine:

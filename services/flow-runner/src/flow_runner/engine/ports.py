@@ -6,7 +6,7 @@ from typing import Protocol
 from uuid import UUID
 
 from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus
-from flow_runner.plan import Plan
+from flow_runner.engine.compiled_flow import Plan
 
 
 class ExecutionStore(Protocol):

@@ -22,8 +22,13 @@ from filas.flows.definition.flow_definition import Node
 from filas.flows.step_budget import one_allowance
 from filas.flows.templates.template import TemplateError
 from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus, StepStatus
-from flow_runner import retrying
-from flow_runner.budget import Budget
+from flow_runner.engine import node_retry
+from flow_runner.engine.checkpoint_builder import Progress
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.execution_state import Pending
+from flow_runner.engine.flow_cursor import Position
+from flow_runner.engine.ports import Clock, ExecutionStore, Outbound
+from flow_runner.engine.run_time_budget import Budget
 from flow_runner.nodes.visit import (
     Call,
     Callback,
@@ -37,11 +42,6 @@ from flow_runner.nodes.visit import (
     Visit,
     Wait,
 )
-from flow_runner.plan import Plan
-from flow_runner.ports import Clock, ExecutionStore, Outbound
-from flow_runner.position import Position
-from flow_runner.progress import Progress
-from flow_runner.state import Pending
 
 _BREATH_EVERY = 25
 _BREATH_AFTER_S = 0.005
@@ -222,7 +222,7 @@ class Turn:
         if not targets and done.otherwise is not None:
             handle, targets = done.otherwise, self._position.plan.targets(node.id, done.otherwise)
         self.steps.ends(visit, self._now(), status, handle, shown, error)
-        self._position.scope.ended(node.id, done.output, retrying.in_scope(error))
+        self._position.scope.ended(node.id, done.output, node_retry.in_scope(error))
         state.stack += reversed(targets)
 
     async def _finish(self, visit: Visit, node: Node, finish: Finish) -> None:
@@ -261,9 +261,9 @@ class Turn:
         return visit, node
 
     async def _failed(self, visit: Visit, node: Node, failure: NodeFailure) -> None:
-        error = retrying.error_detail(visit.place, failure, self._position.scope.redactor)
-        wait_s = retrying.wait_s(node.data, visit.attempt, failure, self._clock.share())
-        handle = retrying.handle_after(node.data)
+        error = node_retry.error_detail(visit.place, failure, self._position.scope.redactor)
+        wait_s = node_retry.wait_s(node.data, visit.attempt, failure, self._clock.share())
+        handle = node_retry.handle_after(node.data)
         if wait_s is not None:
             wake_at = self._now() + timedelta(seconds=wait_s)
             self._state.pending = self._pending(visit, "retry", wake_at)
@@ -285,8 +285,8 @@ class Turn:
         what fails within its own has handled it; None: the execution fails."""
         calls = self._state.calls()
         for depth, node in reversed(list(enumerate(self._position.calling_nodes()))):
-            tried_again = failure and retrying.wait_s(node.data, calls[depth].visit.attempt, failure, 0.0) is not None
-            if tried_again or retrying.handle_after(node.data) is not None:
+            tried_again = failure and node_retry.wait_s(node.data, calls[depth].visit.attempt, failure, 0.0) is not None
+            if tried_again or node_retry.handle_after(node.data) is not None:
                 return depth
         return None
 

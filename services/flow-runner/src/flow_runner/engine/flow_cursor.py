@@ -15,10 +15,10 @@ from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import Node
 from filas.models import ClaimedExecution
-from flow_runner.plan import Plan
-from flow_runner.ports import Flows, ResumeAddresses, Secrets
-from flow_runner.scope import ExecutionScope, TurnScope
-from flow_runner.state import CallFrame, LoopFrame, Pending, State, begin_anew, decode
+from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, begin_anew, decode
+from flow_runner.engine.ports import Flows, ResumeAddresses, Secrets
+from flow_runner.engine.template_scope import ExecutionScope, TurnScope
 
 MAX_DEPTH = 8
 """Subflows within one another."""

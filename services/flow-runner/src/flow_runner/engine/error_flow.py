@@ -3,7 +3,7 @@
 import msgspec
 
 from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus
-from flow_runner.scope import TurnScope
+from flow_runner.engine.template_scope import TurnScope
 
 
 def error_trigger(
