@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from filas.flows.definition.node_types import NODE_TYPES
-from flow_runner.registry import RUNNERS
+from flow_runner.nodes.node_runners import RUNNERS
 from tests.flow_runner.harness import Harness, chain, flow, node, path, step
 from tests.flow_runner.memory import START
 

@@ -17,10 +17,10 @@ from filas.models import (
 from filas.tracing import spans
 from flow_runner.engine.error_flow import error_trigger
 from flow_runner.engine.execution_state import MAX_STATE_BYTES, State, encode
+from flow_runner.engine.node_protocol import Visit
 from flow_runner.engine.ports import ExecutionStore
 from flow_runner.engine.step_log import StepLog
 from flow_runner.engine.template_scope import TurnScope
-from flow_runner.nodes.visit import Visit
 
 
 class Progress:

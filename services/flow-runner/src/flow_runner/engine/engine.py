@@ -6,10 +6,10 @@ from filas.models import ClaimedExecution
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_run import Ports, Turn, TurnEnd
 from flow_runner.engine.flow_cursor import position_of
+from flow_runner.engine.node_protocol import NodeRunner
 from flow_runner.engine.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
 from flow_runner.engine.run_time_budget import Budget
-from flow_runner.nodes.visit import NodeRunner
-from flow_runner.registry import RUNNERS
+from flow_runner.nodes.node_runners import RUNNERS
 
 
 class Engine:

@@ -27,9 +27,7 @@ from flow_runner.engine.checkpoint_builder import Progress
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_state import Pending
 from flow_runner.engine.flow_cursor import Position
-from flow_runner.engine.ports import Clock, ExecutionStore, Outbound
-from flow_runner.engine.run_time_budget import Budget
-from flow_runner.nodes.visit import (
+from flow_runner.engine.node_protocol import (
     Call,
     Callback,
     Done,
@@ -42,6 +40,8 @@ from flow_runner.nodes.visit import (
     Visit,
     Wait,
 )
+from flow_runner.engine.ports import Clock, ExecutionStore, Outbound
+from flow_runner.engine.run_time_budget import Budget
 
 _BREATH_EVERY = 25
 _BREATH_AFTER_S = 0.005

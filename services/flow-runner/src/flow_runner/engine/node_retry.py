@@ -3,8 +3,8 @@
 from filas import backoff
 from filas.flows.nodes.node_data import FallibleData, NodeData
 from filas.models import ErrorDetail
+from flow_runner.engine.node_protocol import NodeFailure
 from flow_runner.engine.redaction import Redactor
-from flow_runner.nodes.visit import NodeFailure
 
 _MAX_MESSAGE = 1000
 

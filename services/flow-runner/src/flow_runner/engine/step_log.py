@@ -6,8 +6,8 @@ from typing import Any
 from filas.models import ErrorDetail, StepRecord, StepStatus
 from filas.tracing import spans
 from flow_runner.engine.execution_state import Pending
+from flow_runner.engine.node_protocol import Visit
 from flow_runner.engine.redaction import Redactor, bounded
-from flow_runner.nodes.visit import Visit
 
 
 class StepLog:

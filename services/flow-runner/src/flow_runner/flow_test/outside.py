@@ -11,9 +11,9 @@ import msgspec
 from filas.contract.jobs import GivenAnswer
 from filas.errors import OutboundFailed, OutboundTimeout
 from filas.models import FlowTestCall, NewNotification
+from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
 from flow_runner.engine.template_scope import ExecutionScope
-from flow_runner.nodes.visit import NodeRunner, Outcome, Visit
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from flow_runner.engine.run_time_budget import Budget
 from flow_runner.flow_test.clock import JumpingClock
 from flow_runner.flow_test.memory import MemoryExecution
 from flow_runner.flow_test.outside import RecordedOutside, TestAddresses
-from flow_runner.registry import RUNNERS
+from flow_runner.nodes.node_runners import RUNNERS
 
 WALL_S: Final = 10.0
 """The longest that a test run works."""

@@ -6,25 +6,25 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
 from filas.flows.templates import template
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
 from flow_runner.engine.redaction import headers_shown
-from flow_runner.nodes import calling
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.nodes import outbound_call
 
 
 async def _run(visit: Visit) -> Done:
     data: ApiData = visit.data
     scope = visit.scope.roots
     url = _with_query(template.render_text(data.url, scope), template.render(data.query, scope))
-    headers = calling.render_headers(data.headers, scope)
+    headers = outbound_call.render_headers(data.headers, scope)
     visit.input = {"method": data.method, "url": url, "headers": headers_shown(headers)}
-    body = calling.encode_body(data.body, headers, scope)
+    body = outbound_call.encode_body(data.body, headers, scope)
     if body is not None:
         visit.input["body"] = (
             body.decode(errors="replace") if isinstance(data.body, str) else template.render(data.body, scope)
         )
-    calling.set_missing(headers, "Idempotency-Key", visit.key)
+    outbound_call.set_missing(headers, "Idempotency-Key", visit.key)
     try:
-        answer = await calling.call(visit, data.method, url, headers, body, data.accept_status)
+        answer = await outbound_call.call(visit, data.method, url, headers, body, data.accept_status)
     except NodeFailure as failure:
         if data.on_uncertain == "fail" and (failure.detail or {}).get("sent"):
             failure.classes = frozenset()

@@ -1,7 +1,7 @@
 """Runs `condition`."""
 
-from flow_runner.nodes.testing import holds
-from flow_runner.nodes.visit import Done, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeRunner, Visit
+from flow_runner.nodes.rule_evaluation import holds
 
 
 async def _run(visit: Visit) -> Done:

@@ -6,7 +6,7 @@ from filas.flows.nodes.delay import DelayData
 from filas.flows.templates import template
 from filas.flows.timing import moments
 from filas.flows.value_limits import DELAY_MAX_MS
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit, Wait
 
 
 async def _run(visit: Visit) -> Done | Wait:

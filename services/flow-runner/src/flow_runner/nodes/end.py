@@ -2,7 +2,7 @@
 
 from filas.flows.nodes.end import EndData
 from filas.flows.templates import template
-from flow_runner.nodes.visit import Finish, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Finish, NodeRunner, Visit
 
 
 async def _run(visit: Visit) -> Finish:

@@ -4,7 +4,7 @@ from typing import Any
 
 from filas.flows.nodes.loop import LoopData
 from filas.flows.templates import template
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Repeat, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Repeat, Visit
 
 
 async def _run(visit: Visit) -> Done | Repeat:

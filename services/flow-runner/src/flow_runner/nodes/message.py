@@ -4,8 +4,8 @@ from typing import Any
 
 from filas.flows.nodes.message import MessageData
 from filas.flows.templates import template
-from flow_runner.nodes import sending
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.nodes import outgoing_notification
 
 
 async def _run(visit: Visit) -> Done:
@@ -15,7 +15,7 @@ async def _run(visit: Visit) -> Done:
     channel = template.render_text(data.channel, scope) if data.channel else visit.claimed.channel
     to = template.render_text(data.to, scope) if data.to else visit.claimed.contact
     visit.input = {"channel": channel, "to": to, **payload}
-    notification = sending.notification(visit, "message", channel, to, payload)
+    notification = outgoing_notification.notification(visit, "message", channel, to, payload)
     return Done({"notificationId": str(notification.id), "channel": channel, "to": to}, notifications=[notification])
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from filas.flows.nodes.notify import NotifyData
 from filas.flows.templates import template
-from flow_runner.nodes import sending
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.nodes import outgoing_notification
 
 
 async def _run(visit: Visit) -> Done:
@@ -19,7 +19,7 @@ async def _run(visit: Visit) -> Done:
     visit.input = {"channel": channel, "to": to, **payload}
     if not payload["text"].strip():
         raise NodeFailure("notify", "the text is empty")
-    sent = sending.notification(visit, "notify", channel.strip(), to.strip(), payload)
+    sent = outgoing_notification.notification(visit, "notify", channel.strip(), to.strip(), payload)
     return Done({"notificationId": str(sent.id), "channel": channel, "to": to}, notifications=[sent])
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from filas.flows.nodes.set_variable import SetVariableData
 from filas.flows.templates import template
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
 
 
 async def _run(visit: Visit) -> Done:

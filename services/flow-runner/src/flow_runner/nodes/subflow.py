@@ -2,7 +2,7 @@
 
 from filas.flows.nodes.subflow import SubflowData
 from filas.flows.templates import template
-from flow_runner.nodes.visit import Call, Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Call, Done, NodeFailure, NodeRunner, Visit
 
 
 async def _run(visit: Visit) -> Done | Call:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from filas.flows.nodes.switch import DEFAULT, SwitchData
-from flow_runner.nodes.testing import holds
-from flow_runner.nodes.visit import Done, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeRunner, Visit
+from flow_runner.nodes.rule_evaluation import holds
 
 
 async def _run(visit: Visit) -> Done:

@@ -6,9 +6,9 @@ from typing import Any
 from filas.crypto import standard_webhooks
 from filas.flows.nodes.webhook import WebhookData
 from filas.flows.templates import template
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit, Wait
 from flow_runner.engine.redaction import HIDDEN, headers_shown
-from flow_runner.nodes import calling
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.nodes import outbound_call
 
 SEND_TIMEOUT_S = 15.0
 
@@ -46,17 +46,17 @@ def _trigger(visit: Visit) -> Done:
 async def _send(visit: Visit, data: WebhookData) -> Done:
     scope = visit.scope.roots
     url = template.render_text(data.url or "", scope)
-    headers = calling.render_headers(data.headers or {}, scope)
+    headers = outbound_call.render_headers(data.headers or {}, scope)
     visit.input = {"mode": "send", "method": data.method, "url": url, "headers": headers_shown(headers)}
-    body = calling.encode_body(data.body, headers, scope) or b""
+    body = outbound_call.encode_body(data.body, headers, scope) or b""
     visit.input["body"] = template.render(data.body, scope)
     if data.secret is not None:
         secret = template.render_text(data.secret, scope)
         visit.scope.redactor.hide(secret)
         visit.input["secret"] = HIDDEN
         headers.update(_signature(secret, visit, body))
-    calling.set_missing(headers, "Idempotency-Key", visit.key)
-    answer = await calling.call(visit, data.method, url, headers, body)
+    outbound_call.set_missing(headers, "Idempotency-Key", visit.key)
+    answer = await outbound_call.call(visit, data.method, url, headers, body)
     return Done(answer, shown={**answer, "headers": headers_shown(answer["headers"])})
 
 

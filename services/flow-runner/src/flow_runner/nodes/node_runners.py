@@ -1,11 +1,12 @@
 """How every node type is run."""
 
+from flow_runner.engine.node_protocol import NodeRunner
 from flow_runner.nodes import (
     api,
-    asking,
     condition,
     delay,
     end,
+    input_question,
     loop,
     message,
     notify,
@@ -14,7 +15,6 @@ from flow_runner.nodes import (
     switch,
     webhook,
 )
-from flow_runner.nodes.visit import NodeRunner
 
 RUNNERS: dict[str, NodeRunner] = {
     "message": message.RUNNER,
@@ -23,7 +23,7 @@ RUNNERS: dict[str, NodeRunner] = {
     "api": api.RUNNER,
     "delay": delay.RUNNER,
     "webhook": webhook.RUNNER,
-    "input": asking.RUNNER,
+    "input": input_question.RUNNER,
     "set-variable": set_variable.RUNNER,
     "loop": loop.RUNNER,
     "notify": notify.RUNNER,

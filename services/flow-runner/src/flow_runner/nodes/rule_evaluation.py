@@ -5,7 +5,7 @@ from typing import Any
 from filas.flows.expressions import cel, rules
 from filas.flows.nodes.condition import Test
 from filas.flows.templates import template
-from flow_runner.nodes.visit import NodeFailure, Visit
+from flow_runner.engine.node_protocol import NodeFailure, Visit
 
 
 def holds(test: Test, visit: Visit, seen: dict[str, Any]) -> bool:

@@ -10,8 +10,8 @@ from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
 from filas.tracing import spans
+from flow_runner.engine.node_protocol import NodeFailure, Visit
 from flow_runner.engine.ports import OutboundAnswer
-from flow_runner.nodes.visit import NodeFailure, Visit
 
 _MAX_RETRY_AFTER_S = 3600.0
 

@@ -7,9 +7,9 @@ import msgspec
 
 from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
 from filas.flows.templates import template
-from flow_runner.nodes import sending
-from flow_runner.nodes.answers import Unfit, read_answer
-from flow_runner.nodes.visit import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.nodes import outgoing_notification
+from flow_runner.nodes.input_answers import Unfit, read_answer
 
 
 class Asked(msgspec.Struct):
@@ -46,7 +46,7 @@ def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
         buttons = [{"id": choice.id, "title": title} for choice, title in zip(data.choices, asked.titles, strict=True)]
         payload = {"type": "buttons", "text": text, "buttons": buttons}
     claimed = visit.claimed
-    sent = sending.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
+    sent = outgoing_notification.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
     until = None if data.timeout_ms is None else visit.now + timedelta(milliseconds=data.timeout_ms)
     memo = msgspec.to_builtins(asked)
     return Wait(until, awaits_reply=True, status="waiting-input", memo=memo, notifications=[sent])

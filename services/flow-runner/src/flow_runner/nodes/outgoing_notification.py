@@ -4,7 +4,7 @@ from typing import Any
 
 from filas.contract import identity
 from filas.models import NewNotification
-from flow_runner.nodes.visit import NodeFailure, Visit
+from flow_runner.engine.node_protocol import NodeFailure, Visit
 
 
 def notification(
