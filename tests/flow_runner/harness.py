@@ -15,7 +15,7 @@ from filas.models import DueNotification, StepRecord
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.run_time_budget import Budget
-from flow_runner.executions import Executions, Written
+from flow_runner.stores.execution_store import Executions, Written
 from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
 from tests.waiting import eventually
 

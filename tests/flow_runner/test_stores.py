@@ -25,8 +25,8 @@ from filas.repository.callbacks import CallbackRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
-from flow_runner.executions import ExecutionRows
-from flow_runner.wall_clock import WallClock
+from flow_runner.stores.execution_store import ExecutionRows
+from flow_runner.stores.wall_clock import WallClock
 from tests.flow_runner.harness import Harness, chain, node, plan_of
 from tests.flow_runner.memory import MemoryRows
 from tests.shared.repository import builders

@@ -11,7 +11,7 @@ from filas.models import DueExecution, DueNotification
 from filas.observability import logs
 from filas.queue.producer import NewJob
 from filas.tracing import spans
-from flow_runner.executions import Written
+from flow_runner.stores.execution_store import Written
 
 log = logs.get_logger(__name__)
 

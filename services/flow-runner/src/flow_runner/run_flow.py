@@ -12,8 +12,8 @@ from flow_runner.engine.engine import Engine
 from flow_runner.engine.execution_run import TurnEnd
 from flow_runner.engine.ports import Clock
 from flow_runner.engine.run_time_budget import Budget
-from flow_runner.executions import Executions
-from flow_runner.plans import Plans
+from flow_runner.stores.compiled_flow_cache import Plans
+from flow_runner.stores.execution_store import Executions
 
 log = logs.get_logger(__name__)
 
