@@ -23,7 +23,7 @@ from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
-from flow_runner.outbox import group_of
+from flow_runner.jobs.job_outbox import group_of
 from tests.waiting import eventually
 
 

@@ -13,7 +13,7 @@ from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.execution_state import decode
-from flow_runner.run_flow import RunFlow
+from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.stores.execution_store import Executions
 from tests.flow_runner.harness import Addresses, Answer, Harness, chain, flow, node, path, plan_of, step
 from tests.flow_runner.memory import Row

@@ -14,11 +14,11 @@ from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models import DueExecution, FlowVersion
 from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
-from flow_runner.outbox import ExecutionRelay, Outbox, group_of
-from flow_runner.run_flow import RunFlow
+from flow_runner.jobs.due_timers import AWAY_S, POLL_S, Timers
+from flow_runner.jobs.flow_job import RunFlow
+from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox, group_of
 from flow_runner.stores.compiled_flow_cache import KEPT, Plans
 from flow_runner.stores.flow_secrets import FlowSecrets
-from flow_runner.timers import AWAY_S, POLL_S, Timers
 from tests.flow_runner.harness import Harness, chain, node, plan_of
 from tests.waiting import eventually
 

@@ -14,7 +14,7 @@ from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition.flow_definition import load
 from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.engine.compiled_flow import Plan
-from flow_runner.run_flow import RunFlow
+from flow_runner.jobs.flow_job import RunFlow
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row
 from tests.flow_runner.test_conversations import OnePlan

@@ -28,16 +28,16 @@ from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, serve_app
 from filas.settings.process_settings import FlowRunnerSettings
 from flow_runner.engine.engine import Engine
-from flow_runner.outbox import ExecutionRelay, Outbox
-from flow_runner.run_flow import RunFlow
-from flow_runner.run_flow_test import KEEP_RESULT_S, RunFlowTest
-from flow_runner.schedules import Schedules
+from flow_runner.jobs.due_timers import Timers
+from flow_runner.jobs.flow_job import RunFlow
+from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
+from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox
+from flow_runner.jobs.schedule_starter import Schedules
 from flow_runner.stores.compiled_flow_cache import Plans
 from flow_runner.stores.execution_store import Executions
 from flow_runner.stores.flow_secrets import FlowSecrets
 from flow_runner.stores.resume_addresses import PublicAddresses
 from flow_runner.stores.wall_clock import WallClock
-from flow_runner.timers import Timers
 
 log = logs.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from filas.errors import StoreUnavailable
 from filas.models import DueExecution
 from filas.observability import logs
-from flow_runner.outbox import Jobs, due_job
+from flow_runner.jobs.job_outbox import Jobs, due_job
 
 log = logs.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from filas.models import DueTicks, Schedule
 from filas.observability import logs, metrics
 from filas.repository.definitions.schedules import ScheduleLook
 from filas.tracing import spans
-from flow_runner.outbox import Jobs, due_job
+from flow_runner.jobs.job_outbox import Jobs, due_job
 
 log = logs.get_logger(__name__)
 

@@ -1,0 +1,1 @@
+"""The jobs of the queue flow-processing, and what enqueues them."""
