@@ -11,7 +11,7 @@ from filas.errors import PermanentError
 from filas.models import FlowTestResult
 from filas.queue.job_functions import JobContext
 from flow_runner.engine.redaction import HIDDEN
-from flow_runner.flow_test.run import FlowTest
+from flow_runner.flow_test.flow_test_run import FlowTest
 from flow_runner.jobs.flow_test_job import RunFlowTest
 from tests.flow_runner.harness import KnownFlows, KnownSecrets, chain, flow, node
 from tests.flow_runner.memory import MemoryClock

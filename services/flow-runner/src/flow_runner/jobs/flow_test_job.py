@@ -6,7 +6,7 @@ from filas.models import ErrorDetail, FlowTestResult
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
 from flow_runner.engine.ports import Clock, Flows, Secrets
-from flow_runner.flow_test.run import FlowTest
+from flow_runner.flow_test.flow_test_run import FlowTest
 
 KEEP_RESULT_S = 900.0
 """How long the result of a test run can be asked for."""

@@ -22,9 +22,9 @@ from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Flows, Secrets
 from flow_runner.engine.redaction import HIDDEN
 from flow_runner.engine.run_time_budget import Budget
-from flow_runner.flow_test.clock import JumpingClock
-from flow_runner.flow_test.memory import MemoryExecution
-from flow_runner.flow_test.outside import RecordedOutside, TestAddresses
+from flow_runner.flow_test.jumping_clock import JumpingClock
+from flow_runner.flow_test.memory_execution import MemoryExecution
+from flow_runner.flow_test.recorded_outbound import RecordedOutside, TestAddresses
 from flow_runner.nodes.node_runners import RUNNERS
 
 WALL_S: Final = 10.0
