@@ -13,12 +13,12 @@ from filas.models import NotificationWithAttempts
 from filas.observability import metrics
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
-from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
-from notifier.deliver import Delivery, DeliveryFailed, DeliveryPostponed, Try
-from notifier.directory import ChannelUnusable, KnownChannel
-from notifier.gate import DestinationBusy, Gate
-from notifier.share import FairShare
+from notifier.deliver.batched_store import BatchedStore
+from notifier.deliver.bulkhead import FairShare
+from notifier.deliver.channel_admission import DestinationBusy, Gate
+from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
+from notifier.deliver.delivery import Delivery, DeliveryFailed, DeliveryPostponed, Try
 from tests.notifier.rows import add_notification, opened
 
 FIRST = Try(number=1, last=False, replay=False)

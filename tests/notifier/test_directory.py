@@ -12,7 +12,7 @@ from filas.errors import StoreUnavailable
 from filas.repository.definitions.channels import ChannelRepository
 from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
 from notifier.channels.registry import ChannelType
-from notifier.directory import ChannelDirectory, ChannelUnusable
+from notifier.deliver.channel_cache import ChannelDirectory, ChannelUnusable
 from tests.notifier.rows import opened
 
 BOX = SecretBox("key-of-the-tests")

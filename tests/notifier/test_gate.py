@@ -2,7 +2,7 @@
 
 import pytest
 
-from notifier.gate import FORGOTTEN_S, SPREAD_S, Returns
+from notifier.deliver.channel_admission import FORGOTTEN_S, SPREAD_S, Returns
 
 
 class Clock:

@@ -2,8 +2,8 @@
 
 import asyncio
 
-from notifier import share
-from notifier.share import FairShare
+from notifier.deliver import bulkhead
+from notifier.deliver.bulkhead import FairShare
 from tests.waiting import eventually
 
 
@@ -61,7 +61,7 @@ async def test_a_destination_that_answers_nobody_is_not_waited_for() -> None:
     call = asyncio.create_task(hold(shares, "a", end))
     waiting = asyncio.create_task(shares.enter("a"))
     await eventually(lambda: bool(shares._waiting), 1)
-    clock.now += share.SLOW_S + 0.01
+    clock.now += bulkhead.SLOW_S + 0.01
     assert not await asyncio.wait_for(waiting, 1)
     assert not await shares.enter("a")
     assert await shares.enter("b")

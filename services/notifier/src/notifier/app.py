@@ -27,12 +27,13 @@ from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import Health, build_private_app, run_service, serve_app
 from filas.service.stores import open_stores
 from filas.settings.process_settings import NotifierSettings
-from notifier.batched_store import BatchedStore
 from notifier.channels.channel import Tools
 from notifier.channels.registry import CHANNEL_TYPES
-from notifier.deliver import Delivery
-from notifier.directory import ChannelDirectory
-from notifier.gate import Gate
+from notifier.deliver.batched_store import BatchedStore
+from notifier.deliver.bulkhead import FairShare
+from notifier.deliver.channel_admission import Gate
+from notifier.deliver.channel_cache import ChannelDirectory
+from notifier.deliver.delivery import Delivery
 from notifier.jobs import (
     DeliveryStatusRelay,
     NotificationRelay,
@@ -40,7 +41,6 @@ from notifier.jobs import (
     deliver_notification,
     update_delivery_status,
 )
-from notifier.share import FairShare
 
 DESTINATIONS_SHOWN_S = 5.0
 """How often the metric of the destinations' states is brought up to date."""

@@ -22,7 +22,7 @@ from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
-from notifier.deliver import MAX_REASON, Delivery, Try
+from notifier.deliver.delivery import MAX_REASON, Delivery, Try
 
 STATUS_TRIES = 4
 STATUS_WAIT_S = 1.0

@@ -13,7 +13,7 @@ from filas.contract.channel_circuits import Admission, Admitted, DestinationStor
 from filas.errors import RetryLater, StoreUnavailable
 from filas.observability import logs, metrics
 from notifier.channels.channel import Result, TryAgain
-from notifier.share import FairShare
+from notifier.deliver.bulkhead import FairShare
 
 SLOW_S = 0.25
 """When a message comes back that found its destination slow."""

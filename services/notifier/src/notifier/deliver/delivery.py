@@ -23,8 +23,8 @@ from filas.models import BegunNotification, ErrorDetail, Notification, Notificat
 from filas.observability import logs, metrics
 from filas.tracing import spans
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
-from notifier.directory import ChannelUnusable, KnownChannel
-from notifier.gate import Gate, Passage
+from notifier.deliver.channel_admission import Gate, Passage
+from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 
 MAX_REASON = 500
 

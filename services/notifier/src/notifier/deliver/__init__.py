@@ -1,0 +1,1 @@
+"""Delivering one notification: the channel's circuit and rate, the bulkhead, the recorded attempts."""
