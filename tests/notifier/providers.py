@@ -13,7 +13,7 @@ from aiohttp import web
 from filas.outbound.client import OutboundClient
 from filas.settings.value_types import Networks
 from notifier.channels.channel import Channel, OutgoingMessage, Result, Tools
-from notifier.channels.registry import CHANNEL_TYPES
+from notifier.channels.channel_types import CHANNEL_TYPES
 from tests.notifier.receiver import Behaviour, Received, Receiver, receiver
 
 HOME = Networks((ip_network("127.0.0.1/32"),))

@@ -11,7 +11,7 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.repository.definitions.channels import ChannelRepository
 from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
-from notifier.channels.registry import ChannelType
+from notifier.channels.channel_types import ChannelType
 from notifier.deliver.channel_cache import ChannelDirectory, ChannelUnusable
 from tests.notifier.rows import opened
 

@@ -9,7 +9,7 @@ import standardwebhooks
 
 from filas.outbound.client import OutboundClient
 from filas.settings.value_types import Networks
-from notifier.channels import calling, http
+from notifier.channels import http, provider_call
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
 from notifier.channels.http import HttpChannel
 from tests.notifier.receiver import Behaviour, Flood, answer, never, receiver, reset
@@ -110,7 +110,7 @@ async def test_a_receiver_that_does_not_want_it_is_never_tried_again(outbound: O
 async def test_a_receiver_that_takes_the_message_and_says_nothing_leaves_it_uncertain(
     outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, kind: str
 ) -> None:
-    monkeypatch.setattr(calling, "TIMEOUT_S", 0.5)
+    monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.5)
     async with receiver(behaviour) as outside:
         result = await channel(outbound, outside.url).deliver(message())
     assert isinstance(result, TryAgain)

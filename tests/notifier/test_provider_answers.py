@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from filas.outbound.client import OutboundClient
-from notifier.channels import calling
+from notifier.channels import provider_call
 from notifier.channels.channel import Never, Result, TryAgain
 from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
@@ -228,7 +228,7 @@ async def test_a_success_that_is_not_the_providers_is_uncertain(type_: str, body
 async def test_a_provider_that_says_nothing_leaves_it_uncertain(
     monkeypatch: pytest.MonkeyPatch, type_: str, behaviour: Behaviour, kind: str
 ) -> None:
-    monkeypatch.setattr(calling, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.3)
     result, _ = await deliver(type_, behaviour)
     assert isinstance(result, TryAgain)
     assert (result.kind, result.uncertain, result.wait_for) == (kind, True, "nobody")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from notifier.channels import calling
+from notifier.channels import provider_call
 from notifier.channels.channel import Delivered, Never, TryAgain, WrongConfiguration
 from tests.notifier.providers import (
     BUTTONS,
@@ -134,7 +134,7 @@ async def test_a_telegram_group_that_has_moved_is_followed() -> None:
 async def test_both_calls_to_a_group_that_has_moved_share_one_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else they could take longer together than the job has."""
     moved = {"ok": False, "error_code": 400, "description": "moved", "parameters": {"migrate_to_chat_id": -1009}}
-    monkeypatch.setattr(calling, "TIMEOUT_S", 0.6)
+    monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.6)
     calls = []
 
     async def behave(request: web.Request) -> web.StreamResponse:

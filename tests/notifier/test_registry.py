@@ -1,7 +1,7 @@
 """The types of channels here and in the API are the same."""
 
 from ingest.api.definitions import channel_fields
-from notifier.channels.registry import CHANNEL_TYPES
+from notifier.channels.channel_types import CHANNEL_TYPES
 
 
 def test_the_api_knows_every_type_and_seals_every_secret() -> None:

@@ -28,7 +28,7 @@ from filas.service.private_listener import Health, build_private_app, run_servic
 from filas.service.stores import open_stores
 from filas.settings.process_settings import NotifierSettings
 from notifier.channels.channel import Tools
-from notifier.channels.registry import CHANNEL_TYPES
+from notifier.channels.channel_types import CHANNEL_TYPES
 from notifier.deliver.batched_store import BatchedStore
 from notifier.deliver.bulkhead import FairShare
 from notifier.deliver.channel_admission import Gate

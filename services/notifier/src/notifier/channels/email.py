@@ -33,7 +33,7 @@ from notifier.channels.channel import (
     WrongConfiguration,
     configuration,
 )
-from notifier.channels.content import Unsendable, kind_of, media_of, numbered, text_of
+from notifier.channels.message_content import Unsendable, kind_of, media_of, numbered, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
 SECRET_FIELDS = ("password",)

@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 
 from filas.crypto.standard_webhooks import InvalidSecret, decode_secret, signed_headers
-from notifier.channels.calling import Caller, by_status, encoded
 from notifier.channels.channel import (
     Delivered,
     Never,
@@ -18,6 +17,7 @@ from notifier.channels.channel import (
     WrongConfiguration,
     configuration,
 )
+from notifier.channels.provider_call import Caller, by_status, encoded
 
 SECRET_FIELDS = ("secret",)
 

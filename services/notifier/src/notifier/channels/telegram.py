@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 
 from filas.contract.channel_circuits import Limits
-from notifier.channels.calling import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -24,7 +23,8 @@ from notifier.channels.channel import (
     WrongConfiguration,
     configuration,
 )
-from notifier.channels.content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.message_content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.provider_call import Caller, after_s, by_status, encoded, json_object, malformed
 from notifier.channels.retry_after import LONGEST_S
 
 SECRET_FIELDS = ("botToken",)

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from notifier.channels.calling import Caller, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -23,7 +22,8 @@ from notifier.channels.channel import (
     WrongConfiguration,
     configuration,
 )
-from notifier.channels.content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
+from notifier.channels.message_content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
+from notifier.channels.provider_call import Caller, busy, by_status, encoded, json_object, malformed
 
 SECRET_FIELDS = ("authToken",)
 

@@ -25,7 +25,6 @@ from typing import Any
 import msgspec
 
 from filas.contract.channel_circuits import Limits
-from notifier.channels.calling import Caller, after_s, busy, by_status, encoded, json_object, malformed
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -37,7 +36,17 @@ from notifier.channels.channel import (
     TryAgain,
     configuration,
 )
-from notifier.channels.content import Button, Unsendable, buttons_of, kind_of, media_of, template_of, text_of, within
+from notifier.channels.message_content import (
+    Button,
+    Unsendable,
+    buttons_of,
+    kind_of,
+    media_of,
+    template_of,
+    text_of,
+    within,
+)
+from notifier.channels.provider_call import Caller, after_s, busy, by_status, encoded, json_object, malformed
 
 SECRET_FIELDS = ("accessToken",)
 LIMITS = Limits(per_second=80.0)

@@ -12,7 +12,7 @@ from filas.contract.channel_circuits import Limits
 from filas.errors import PermanentError, SecretUnreadable
 from filas.observability import logs
 from notifier.channels.channel import Channel, Tools, WrongConfiguration
-from notifier.channels.registry import ChannelType
+from notifier.channels.channel_types import ChannelType
 
 FRESH_S = 1.0
 """How long what was read is good for: a change of a channel is obeyed within this time."""
