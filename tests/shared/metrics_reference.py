@@ -1,4 +1,4 @@
-"""The table of all metrics in deploy/prometheus/METRICS.md, made from their declarations in `filas.observability.metrics`.
+"""Generates the table of all metrics in deploy/prometheus/METRICS.md from `filas.observability.metrics`.
 
 `python -m tests.shared.metrics_reference` writes the table anew. What a declaration can't say, which processes set the
 metric, stands here and is compared with running processes by `tests/deploy/test_monitoring_live.py`.
