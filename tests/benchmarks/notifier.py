@@ -22,7 +22,7 @@ from filas.contract.identity import new_id
 from filas.contract.jobs import NotificationJob, notification_job_key
 from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
-from filas.models import Channel
+from filas.models.configuration import Channel
 from filas.observability import logs
 from filas.queue.producer import NewJob, Producer
 from filas.queue.redis_client.connection import connect_url

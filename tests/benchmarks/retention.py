@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from filas.contract.identity import new_id
-from filas.models import NewEvent
+from filas.models.events import NewEvent
 from filas.repository import migrate
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database

@@ -11,7 +11,8 @@ import msgspec
 
 from filas.errors import PermanentError
 from filas.flows.publishing_checks import check
-from filas.models import DueNotification, StepRecord
+from filas.models.executions import StepRecord
+from filas.models.notifications import DueNotification
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.run_time_budget import Budget

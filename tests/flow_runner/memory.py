@@ -11,17 +11,17 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import RetryLater
-from filas.models import (
+from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
     DueExecution,
-    DueNotification,
-    ErrorDetail,
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
     StepRecord,
 )
+from filas.models.notifications import DueNotification
+from filas.models.record import ErrorDetail
 from flow_runner.engine.ports import Clock
 
 WAITS = {"waiting-timer", "waiting-input", "waiting-callback"}

@@ -17,7 +17,7 @@ import msgspec
 from aiohttp import web
 
 from filas.contract.jobs import FlowJob
-from filas.models import DueExecution, ExecutionWithSteps, NewExecution
+from filas.models.executions import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository

@@ -8,7 +8,7 @@ import pytest
 
 from filas.contract.jobs import FlowTestJob, GivenAnswer
 from filas.errors import PermanentError
-from filas.models import FlowTestResult
+from filas.models.flow_tests import FlowTestResult
 from filas.queue.job_functions import JobContext
 from flow_runner.engine.redaction import HIDDEN
 from flow_runner.flow_test.flow_test_run import FlowTest

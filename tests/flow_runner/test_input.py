@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from filas.flows.publishing_checks import check
-from filas.models import ExecutionStatus
+from filas.models.executions import ExecutionStatus
 from tests.flow_runner.harness import Harness, flow, node, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_conversations import job, running

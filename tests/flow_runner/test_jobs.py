@@ -11,7 +11,8 @@ import pytest
 from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
-from filas.models import DueExecution, FlowVersion
+from filas.models.configuration import FlowVersion
+from filas.models.executions import DueExecution
 from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob
 from flow_runner.jobs.due_timers import AWAY_S, POLL_S, Timers

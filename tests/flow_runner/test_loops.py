@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from filas.flows.publishing_checks import check
-from filas.models import ExecutionStatus
+from filas.models.executions import ExecutionStatus
 from tests.flow_runner.harness import Answer, Harness, flow, node, path, plan_of, step
 
 SEEN = [{"name": "seen", "type": "list", "default": []}, {"name": "text", "type": "string", "default": ""}]

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from filas.contract.identity import error_execution_id
-from filas.models import ExecutionWithSteps
+from filas.models.executions import ExecutionWithSteps
 from filas_local.servers import PostgresServer, RedisServer
 from tests.flow_runner.harness import chain, flow, node
 from tests.flow_runner.processes import Stores, receiving, running, stores

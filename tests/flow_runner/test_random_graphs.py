@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition.flow_definition import load
-from filas.models import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
+from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.jobs.flow_job import RunFlow
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness

@@ -11,7 +11,7 @@ import pytest
 
 from filas.contract.identity import scheduled_execution_id
 from filas.flows.timing.schedule_ticks import due_ticks, first_tick
-from filas.models import Misfire, Schedule, ScheduleConversation
+from filas.models.schedules import Misfire, Schedule, ScheduleConversation
 from filas.repository.definitions.schedules import ScheduleRepository
 from tests.flow_runner.harness import chain, node
 from tests.flow_runner.processes import Stores, running, stores

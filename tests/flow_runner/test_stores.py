@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from filas.errors import RetryLater
-from filas.models import (
+from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
     ExecutionStatus,

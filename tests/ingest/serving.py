@@ -13,7 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from filas.contract.policies import WEBHOOKS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
-from filas.models import Dedupe, RateLimit, Webhook
+from filas.models.configuration import Dedupe, RateLimit, Webhook
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository

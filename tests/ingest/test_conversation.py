@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from filas.errors import PermanentError
-from filas.models import ConversationRule
+from filas.models.configuration import ConversationRule
 from ingest.event.conversation import NO_CONVERSATION, ConversationReader, Scope
 from tests.ingest.test_meta import text_message, whatsapp
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from filas.models import Dedupe
+from filas.models.configuration import Dedupe
 from ingest.receive import duplicate_keys
 from tests.ingest.verify.presenting import presented
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filas.models import ConversationRule, Dedupe
+from filas.models.configuration import ConversationRule, Dedupe
 from tests.ingest.serving import BOX, raw, serving, webhook
 from tests.ingest.verify.vendors import URL, VENDORS, Vendor
 

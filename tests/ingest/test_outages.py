@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from filas.models import NewEvent
+from filas.models.events import NewEvent
 from filas.queue.producer import Producer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer

@@ -15,7 +15,9 @@ from filas.contract.identity import execution_id
 from filas.contract.jobs import DeliveryStatusJob, WebhookJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError
-from filas.models import ConversationRule, DueExecution, NewEvent
+from filas.models.configuration import ConversationRule
+from filas.models.events import NewEvent
+from filas.models.executions import DueExecution
 from ingest.event.event_jobs import AcceptedUnder, event_jobs
 from ingest.process.processor import executions_of, flow_job, missing_event, status_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp

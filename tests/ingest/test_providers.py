@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.models import ConversationRule
+from filas.models.configuration import ConversationRule
 from ingest.event.conversation import ConversationReader
 from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingStatus, is_storable

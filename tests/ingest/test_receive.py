@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from filas.models import ConversationRule, Dedupe, RateLimit
+from filas.models.configuration import ConversationRule, Dedupe, RateLimit
 from filas.repository.definitions.webhooks import WebhookRepository
 from tests.ingest.serving import BOX, DEDUPED, problem_of, raw, serving, webhook
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp

@@ -10,7 +10,7 @@ import pytest
 
 from filas.contract.policies import FLOWS
 from filas.crypto.resume_tokens import ResumeTokens
-from filas.models import Checkpoint, NewExecution
+from filas.models.executions import Checkpoint, NewExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from ingest.resume.resume_page import preferred

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 from twilio.request_validator import RequestValidator
 
-from filas.models import RateLimit
+from filas.models.configuration import RateLimit
 from filas_local.servers import PostgresServer
 from tests.ingest.serving import BOX, Serving, serving, webhook
 from tests.ingest.test_fuzzed_requests import vendor_webhook

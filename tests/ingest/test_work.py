@@ -12,7 +12,7 @@ import pytest
 
 from filas.contract import jobs
 from filas.contract.policies import FLOWS, WEBHOOKS
-from filas.models import ConversationRule, Webhook
+from filas.models.configuration import ConversationRule, Webhook
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay

@@ -14,7 +14,8 @@ import aiohttp
 
 from filas.contract.jobs import NotificationJob
 from filas.crypto.secret_box import SecretBox
-from filas.models import Channel, NotificationWithAttempts
+from filas.models.configuration import Channel
+from filas.models.notifications import NotificationWithAttempts
 from filas.queue.producer import EnqueueResult, Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.dead_letters import DeadLetterRepository

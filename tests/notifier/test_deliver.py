@@ -9,7 +9,7 @@ import pytest
 
 from filas.contract.channel_circuits import Admission, Admitted, PutOff, Report, Verdict
 from filas.errors import StoreUnavailable
-from filas.models import NotificationWithAttempts
+from filas.models.notifications import NotificationWithAttempts
 from filas.observability import metrics
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database

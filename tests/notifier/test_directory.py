@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from filas import models
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
+from filas.models import configuration
 from filas.repository.definitions.channels import ChannelRepository
 from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
 from notifier.channels.channel_types import ChannelType
@@ -43,7 +43,7 @@ class Counting:
         self.reads = 0
         self.away = False
 
-    async def changed_since(self, revision: int) -> tuple[list[models.Channel], list[str], int]:
+    async def changed_since(self, revision: int) -> tuple[list[configuration.Channel], list[str], int]:
         self.reads += 1
         if self.away:
             raise StoreUnavailable("postgres", "connection refused")
@@ -64,7 +64,7 @@ class World:
         )
 
     async def put(self, channel_id: str, channel_type: str = "remembering", **config: object) -> None:
-        await self.channels.put(models.Channel(id=channel_id, type=channel_type, config=config))
+        await self.channels.put(configuration.Channel(id=channel_id, type=channel_type, config=config))
 
     async def config(self, channel_id: str) -> dict[str, Any]:
         known = await self.directory.find(channel_id)

@@ -9,7 +9,7 @@ from filas.contract.identity import new_id
 from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, RetryLater
-from filas.models import DeliveryUpdate, NotificationStatus
+from filas.models.notifications import DeliveryUpdate, NotificationStatus
 from filas.queue.job_functions import JobContext, JobFunction
 from notifier.jobs import cancel_notification, update_delivery_status
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
 from filas.crypto.secret_box import SecretBox
-from filas.models import Channel
+from filas.models.configuration import Channel
 from filas.queue.channel_circuits import Destinations
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url

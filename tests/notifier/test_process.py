@@ -8,7 +8,7 @@ import pytest
 import standardwebhooks
 from aiohttp import web
 
-from filas.models import Channel
+from filas.models.configuration import Channel
 from filas.repository.definitions.channels import ChannelRepository
 from tests.e2e.pipeline import free_port
 from tests.notifier.process import SECRET, NotifierProcess, stage

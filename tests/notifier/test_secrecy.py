@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from filas.crypto.secret_box import SecretBox
-from filas.models import Channel
+from filas.models.configuration import Channel
 from filas.repository.definitions.channels import ChannelRepository
 from tests.notifier.mail import mail_server
 from tests.notifier.process import KEY, stage

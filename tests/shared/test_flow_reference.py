@@ -7,7 +7,7 @@ from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.expressions.rules import OPERATORS
 from filas.flows.root_names import ROOTS
 from filas.flows.templates.bounded_liquid import build_environment
-from filas.models import ExecutionStatus
+from filas.models.executions import ExecutionStatus
 from tests.shared.flow_reference import BEGIN, END, MEANINGS, README, rows, table
 
 

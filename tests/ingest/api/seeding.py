@@ -4,7 +4,8 @@ import time
 from uuid import UUID
 
 from filas.contract.policies import WEBHOOKS
-from filas.models import ErrorDetail, NotificationOutcome
+from filas.models.notifications import NotificationOutcome
+from filas.models.record import ErrorDetail
 from filas.queue.job_format import encode_job
 from tests.ingest.api.serving import Api
 from tests.shared.repository import builders

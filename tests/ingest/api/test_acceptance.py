@@ -10,7 +10,7 @@ import pytest
 
 from filas.contract.policies import WEBHOOKS
 from filas.errors import StoreUnavailable
-from filas.models import EventReceipt, NewEvent
+from filas.models.events import EventReceipt, NewEvent
 from filas.queue.producer import EnqueueOutcome, NewJob
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.api.history.event_intake import CHUNK, MAX_EVENTS, EventsAccepted, accept_events, read_events

@@ -10,7 +10,10 @@ import pytest
 from filas.contract.identity import new_id
 from filas.contract.jobs import FlowJob, NotificationJob, job_key
 from filas.contract.policies import FLOWS, WEBHOOKS
-from filas.models import ErrorDetail, NewDeadLetter, NewEvent, NewExecution
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.events import NewEvent
+from filas.models.executions import NewExecution
+from filas.models.record import ErrorDetail
 from tests.ingest.api.serving import FLOW, Api, fields_of
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from filas.contract.policies import WEBHOOKS
-from filas.models import ErrorDetail, NewDeadLetter, NewEvent
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.events import NewEvent
+from filas.models.record import ErrorDetail
 from ingest.api.history import redrive
 from tests.ingest.api.serving import Api, fields_of
 from tests.ingest.api.test_history import NOON, new_event, webhook_payload

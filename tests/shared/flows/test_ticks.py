@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from filas.flows.timing.moments import moments, next_moment
 from filas.flows.timing.schedule_ticks import due_ticks, first_tick, next_runs, ticks
-from filas.models import Misfire, Schedule
+from filas.models.schedules import Misfire, Schedule
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ from typing import Any
 from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob
 

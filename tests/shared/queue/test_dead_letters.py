@@ -3,7 +3,7 @@
 import msgspec
 
 from filas.errors import PermanentError
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 from filas.queue.operations.job_control import JobControl
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, Producer

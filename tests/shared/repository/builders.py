@@ -5,19 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from filas.contract.identity import conversation_id, effect_key, new_id, notification_id
-from filas.models import (
-    Channel,
-    Checkpoint,
-    ClaimedExecution,
-    ErrorDetail,
-    NewDeadLetter,
-    NewEvent,
-    NewExecution,
-    NewNotification,
-    RateLimit,
-    StepRecord,
-    Webhook,
-)
+from filas.models.configuration import Channel, RateLimit, Webhook
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.events import NewEvent
+from filas.models.executions import Checkpoint, ClaimedExecution, NewExecution, NewNotification, StepRecord
+from filas.models.record import ErrorDetail
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 

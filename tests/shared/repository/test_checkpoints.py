@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filas.errors import Unstorable
-from filas.models import Checkpoint, ClaimedExecution
+from filas.models.executions import Checkpoint, ClaimedExecution
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database

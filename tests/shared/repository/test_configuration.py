@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from filas.errors import Conflict, InvalidCursor
-from filas.models import ConversationRule, Dedupe, RateLimit
+from filas.models.configuration import ConversationRule, Dedupe, RateLimit
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.webhooks import WebhookRepository

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filas.contract.identity import new_id
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
-from filas.models import DeadLetter
+from filas.models.dead_letters import DeadLetter
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository

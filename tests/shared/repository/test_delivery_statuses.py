@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from filas.contract.identity import new_id
-from filas.models import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
+from filas.models.notifications import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database

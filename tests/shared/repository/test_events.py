@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from filas.contract.identity import event_id
 from filas.errors import Unstorable
-from filas.models import EventReceipt
+from filas.models.events import EventReceipt
 from filas.repository.events import EventFilter, EventRepository
 from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, NOON, event

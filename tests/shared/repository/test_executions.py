@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from filas.contract.identity import conversation_id, execution_id, new_id
 from filas.errors import PermanentError, RetryLater, Unstorable
-from filas.models import ClaimedExecution, DueExecution, NewExecution
+from filas.models.executions import ClaimedExecution, DueExecution, NewExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository

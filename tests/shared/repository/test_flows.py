@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from filas.errors import Conflict
-from filas.models import FlowSummary
+from filas.models.configuration import FlowSummary
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database

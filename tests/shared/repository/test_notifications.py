@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from filas.contract.identity import new_id
-from filas.models import Notification, NotificationOutcome, NotificationWithAttempts
+from filas.models.notifications import Notification, NotificationOutcome, NotificationWithAttempts
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database

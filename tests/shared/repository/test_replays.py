@@ -8,7 +8,7 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.errors import Conflict
-from filas.models import ClaimedExecution
+from filas.models.executions import ClaimedExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database

@@ -8,7 +8,7 @@ import msgspec
 
 from filas.contract.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob, delivery_status_job_key
 from filas.contract.policies import NOTIFICATIONS
-from filas.models import DeliveryUpdate, NewDeliveryStatus
+from filas.models.notifications import DeliveryUpdate, NewDeliveryStatus
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.delivery_statuses import DeliveryStatusRepository
 from filas.repository.events import EventRepository

@@ -16,7 +16,8 @@ from filas.contract.jobs import (
 )
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
-from filas.models import DeliveryUpdate, DueNotification, ErrorDetail, NotificationStatus
+from filas.models.notifications import DeliveryUpdate, DueNotification, NotificationStatus
+from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import NewJob

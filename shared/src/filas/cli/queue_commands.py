@@ -9,7 +9,7 @@ import click
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.contract import policies
-from filas.models import JobState
+from filas.models.dead_letters import JobState
 
 QUEUES = click.Choice([policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES])
 STATES = click.Choice(get_args(JobState))

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from filas.models import Record
+from filas.models.record import Record
 
 FAILURES_TO_OPEN = 5
 BREAK_S = 5.0

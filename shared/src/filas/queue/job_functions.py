@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from filas.contract.jobs import JobMessage
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 
 
 class JobContext:

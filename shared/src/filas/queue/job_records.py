@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from filas.errors import JobDecodeError
-from filas.models import ErrorDetail, NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.record import ErrorDetail
 from filas.queue.job_format import JobEncodeError, decode_envelope, encode, raw_arguments, raw_message
 from filas.queue.worker.claimed_job import UNKNOWN, HeldJob
 

@@ -27,7 +27,7 @@ from filas.contract.jobs import (
 )
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.queue.job_format import JobEncodeError, encode_job

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from uuid import UUID
 
-from filas.models import DueExecution
+from filas.models.executions import DueExecution
 from filas.repository.postgres.database import Database
 
 # A call is taken while its execution has not ended, whether that waits for it already or not yet. A row without a

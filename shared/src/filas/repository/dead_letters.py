@@ -15,7 +15,8 @@ import msgspec
 from filas.contract.identity import new_id
 from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
-from filas.models import DeadLetter, ErrorDetail, NewDeadLetter, Page
+from filas.models.dead_letters import DeadLetter, NewDeadLetter
+from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, storable, to_json

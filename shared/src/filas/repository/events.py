@@ -11,7 +11,8 @@ from uuid import UUID
 
 import asyncpg
 
-from filas.models import ErrorDetail, Event, EventReceipt, EventStatus, NewEvent, Page
+from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
+from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import isolate
 from filas.repository.postgres.database import Database

@@ -9,18 +9,17 @@ from uuid import UUID
 
 import asyncpg
 
-from filas.models import (
+from filas.models.notifications import (
     BegunNotification,
     DeliveryUpdate,
     DueNotification,
-    ErrorDetail,
     Notification,
     NotificationAttempt,
     NotificationOutcome,
     NotificationStatus,
     NotificationWithAttempts,
-    Page,
 )
+from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json, storable, to_json, to_json_or_null

@@ -5,15 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from filas.contract import identity
-from filas.models import (
+from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
     ClaimedExecution,
-    ErrorDetail,
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
 )
+from filas.models.record import ErrorDetail
 from filas.tracing import spans
 from flow_runner.engine.error_flow import error_trigger
 from flow_runner.engine.execution_state import MAX_STATE_BYTES, State, encode

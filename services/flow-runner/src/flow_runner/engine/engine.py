@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from filas.models import ClaimedExecution
+from filas.models.executions import ClaimedExecution
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_run import Ports, Turn, TurnEnd
 from flow_runner.engine.flow_cursor import position_of

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus
+from filas.models.executions import ClaimedExecution, ExecutionStatus
+from filas.models.record import ErrorDetail
 from flow_runner.engine.template_scope import TurnScope
 
 

@@ -21,7 +21,8 @@ from filas.flows.definition import flow_graph
 from filas.flows.definition.flow_definition import Node
 from filas.flows.step_budget import one_allowance
 from filas.flows.templates.template import TemplateError
-from filas.models import ClaimedExecution, ErrorDetail, ExecutionStatus, StepStatus
+from filas.models.executions import ClaimedExecution, ExecutionStatus, StepStatus
+from filas.models.record import ErrorDetail
 from flow_runner.engine import node_retry
 from flow_runner.engine.checkpoint_builder import Progress
 from flow_runner.engine.compiled_flow import Plan

@@ -14,7 +14,7 @@ import msgspec
 from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import Node
-from filas.models import ClaimedExecution
+from filas.models.executions import ClaimedExecution
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, begin_anew, decode
 from flow_runner.engine.ports import Flows, ResumeAddresses, Secrets

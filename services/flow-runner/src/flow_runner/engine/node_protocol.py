@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import Traceparent
-from filas.models import ClaimedExecution, NewNotification
+from filas.models.executions import ClaimedExecution, NewNotification
 from flow_runner.engine.execution_state import LoopFrame, Pending
 from flow_runner.engine.ports import Outbound
 from flow_runner.engine.template_scope import ExecutionScope

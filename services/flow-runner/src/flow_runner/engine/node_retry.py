@@ -2,7 +2,7 @@
 
 from filas import backoff
 from filas.flows.nodes.node_data import FallibleData, NodeData
-from filas.models import ErrorDetail
+from filas.models.record import ErrorDetail
 from flow_runner.engine.node_protocol import NodeFailure
 from flow_runner.engine.redaction import Redactor
 

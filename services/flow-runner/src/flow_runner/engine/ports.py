@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus
+from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.engine.compiled_flow import Plan
 
 

@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from filas.models import ErrorDetail, StepRecord, StepStatus
+from filas.models.executions import StepRecord, StepStatus
+from filas.models.record import ErrorDetail
 from filas.tracing import spans
 from flow_runner.engine.execution_state import Pending
 from flow_runner.engine.node_protocol import Visit

@@ -7,7 +7,7 @@ import msgspec
 
 from filas.flows.definition.flow_definition import Variable
 from filas.flows.definition.variables import convert
-from filas.models import ClaimedExecution
+from filas.models.executions import ClaimedExecution
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_state import LoopFrame, State
 from flow_runner.engine.redaction import Redactor

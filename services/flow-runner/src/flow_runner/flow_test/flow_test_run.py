@@ -8,15 +8,9 @@ import msgspec
 from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
-from filas.models import (
-    FINAL_EXECUTION_STATUSES,
-    Checkpoint,
-    ErrorDetail,
-    FlowTestCall,
-    FlowTestResult,
-    FlowTestStatus,
-    StepRecord,
-)
+from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
+from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
+from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Flows, Secrets

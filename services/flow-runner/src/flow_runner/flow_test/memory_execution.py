@@ -8,7 +8,7 @@ import msgspec
 
 from filas.contract import identity
 from filas.contract.jobs import FlowTestJob
-from filas.models import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
+from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
 from flow_runner.engine.compiled_flow import Plan
 from flow_runner.engine.execution_state import State, encode
 

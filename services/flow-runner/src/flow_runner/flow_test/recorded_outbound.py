@@ -10,7 +10,8 @@ import msgspec
 
 from filas.contract.jobs import GivenAnswer
 from filas.errors import OutboundFailed, OutboundTimeout
-from filas.models import FlowTestCall, NewNotification
+from filas.models.executions import NewNotification
+from filas.models.flow_tests import FlowTestCall
 from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
 from flow_runner.engine.template_scope import ExecutionScope

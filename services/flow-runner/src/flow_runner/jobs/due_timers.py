@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from filas.errors import StoreUnavailable
-from filas.models import DueExecution
+from filas.models.executions import DueExecution
 from filas.observability import logs
 from flow_runner.jobs.job_outbox import Jobs, due_job
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from filas.contract.jobs import FlowJob
 from filas.errors import LeaseLost, RetryLater
-from filas.models import ClaimedExecution
+from filas.models.executions import ClaimedExecution
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
 from filas.tracing import spans

@@ -2,7 +2,8 @@
 
 from filas.contract.jobs import FlowTestJob
 from filas.errors import PermanentError
-from filas.models import ErrorDetail, FlowTestResult
+from filas.models.flow_tests import FlowTestResult
+from filas.models.record import ErrorDetail
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
 from flow_runner.engine.ports import Clock, Flows, Secrets

@@ -7,7 +7,8 @@ from uuid import UUID
 from filas.contract.jobs import FlowJob, NotificationJob, Traceparent, flow_job_key, notification_job_key
 from filas.contract.policies import FLOWS, NOTIFICATIONS
 from filas.errors import StoreUnavailable
-from filas.models import DueExecution, DueNotification
+from filas.models.executions import DueExecution
+from filas.models.notifications import DueNotification
 from filas.observability import logs
 from filas.queue.producer import NewJob
 from filas.tracing import spans

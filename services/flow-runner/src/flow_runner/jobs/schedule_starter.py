@@ -7,7 +7,7 @@ from typing import Protocol
 
 from filas.errors import StoreUnavailable
 from filas.flows.timing.schedule_ticks import due_ticks
-from filas.models import DueTicks, Schedule
+from filas.models.schedules import DueTicks, Schedule
 from filas.observability import logs, metrics
 from filas.repository.definitions.schedules import ScheduleLook
 from filas.tracing import spans

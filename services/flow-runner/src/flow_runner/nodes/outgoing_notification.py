@@ -3,7 +3,7 @@
 from typing import Any
 
 from filas.contract import identity
-from filas.models import NewNotification
+from filas.models.executions import NewNotification
 from flow_runner.engine.node_protocol import NodeFailure, Visit
 
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
-from filas.models import FlowVersion
+from filas.models.configuration import FlowVersion
 from flow_runner.engine.compiled_flow import Plan
 
 KEPT = 256

@@ -14,14 +14,14 @@ from uuid import UUID
 from filas.batching import MicroBatcher
 from filas.contract.policies import LEASE_S
 from filas.errors import LeaseLost, StoreUnavailable
-from filas.models import (
+from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
     ClaimedExecution,
     DueExecution,
-    DueNotification,
     ExecutionStatus,
 )
+from filas.models.notifications import DueNotification
 from filas.observability import logs
 from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
 

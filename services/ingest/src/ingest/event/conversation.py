@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from filas.errors import PermanentError
-from filas.models import ConversationRule
+from filas.models.configuration import ConversationRule
 from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingStatus, Part, Provider, clean_contact
 

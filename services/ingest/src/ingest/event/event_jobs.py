@@ -7,7 +7,8 @@ import msgspec
 
 from filas.contract.jobs import WebhookJob, webhook_job_key
 from filas.contract.policies import WEBHOOKS
-from filas.models import NewEvent, Webhook
+from filas.models.configuration import Webhook
+from filas.models.events import NewEvent
 from filas.queue.producer import NewJob
 from filas.tracing import spans
 from ingest.event import body_parsing

@@ -25,7 +25,10 @@ from filas.contract.jobs import (
 )
 from filas.contract.policies import FLOWS, NOTIFICATIONS
 from filas.errors import PermanentError, StoreUnavailable
-from filas.models import ConversationRule, DueExecution, EventReceipt, NewDeliveryStatus, NewEvent, NewExecution
+from filas.models.configuration import ConversationRule
+from filas.models.events import EventReceipt, NewEvent
+from filas.models.executions import DueExecution, NewExecution
+from filas.models.notifications import NewDeliveryStatus
 from filas.observability.logs import get_logger
 from filas.queue.producer import NewJob
 from ingest.event import body_parsing

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from filas.contract.jobs import WebhookJob
 from filas.errors import StoreUnavailable
-from filas.models import NewEvent
+from filas.models.events import NewEvent
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext
 from filas.queue.producer import NewJob

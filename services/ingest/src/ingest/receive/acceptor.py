@@ -14,7 +14,7 @@ from uuid import UUID
 from filas.batching import Batches
 from filas.contract.policies import WEBHOOKS
 from filas.errors import FilasError, StoreUnavailable
-from filas.models import EventReceipt, NewEvent
+from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome, NewJob

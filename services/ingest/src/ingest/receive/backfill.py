@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from filas.errors import StoreUnavailable
-from filas.models import EventReceipt, NewEvent
+from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 
 log = get_logger(__name__)

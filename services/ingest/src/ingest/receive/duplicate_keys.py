@@ -8,7 +8,7 @@ from typing import Any
 import jmespath
 import msgspec
 
-from filas.models import Dedupe
+from filas.models.configuration import Dedupe
 from ingest.providers.message import is_storable
 from ingest.verify.scheme import Presented
 

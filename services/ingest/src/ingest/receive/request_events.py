@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from filas.contract.identity import event_id, new_id
-from filas.models import NewEvent
+from filas.models.events import NewEvent
 from ingest.event import body_parsing
 from ingest.event.event_jobs import new_job
 from ingest.http.error_answers import Refusal

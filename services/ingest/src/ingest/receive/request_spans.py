@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from filas.contract.jobs import Traceparent
-from filas.models import DueExecution
+from filas.models.executions import DueExecution
 from filas.tracing import spans
 from ingest.receive.acceptor import Arrival, Receipt
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 from filas.errors import SecretUnreadable, StoreUnavailable
-from filas.models import Webhook
+from filas.models.configuration import Webhook
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ConversationReader
 from ingest.event.event_jobs import AcceptedUnder, accepted_under

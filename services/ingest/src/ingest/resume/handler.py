@@ -16,7 +16,7 @@ import msgspec
 from filas.contract.jobs import FlowJob, Traceparent
 from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.errors import StoreUnavailable, Unstorable
-from filas.models import DueExecution
+from filas.models.executions import DueExecution
 from filas.observability.logs import get_logger
 from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
-from filas.models import BegunNotification, DeliveryUpdate, NotificationOutcome
+from filas.models.notifications import BegunNotification, DeliveryUpdate, NotificationOutcome
 
 Told = Literal["recorded", "stale", "unknown"]
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filas import models
 from filas.contract.channel_circuits import Limits
 from filas.errors import PermanentError, SecretUnreadable
+from filas.models import configuration
 from filas.observability import logs
 from notifier.channels.channel import Channel, Tools, WrongConfiguration
 from notifier.channels.channel_types import ChannelType
@@ -25,7 +25,7 @@ log = logs.get_logger(__name__)
 class ChannelSource(Protocol):
     """Where channels are stored (`ChannelRepository`)."""
 
-    async def changed_since(self, revision: int) -> tuple[list[models.Channel], list[str], int]:
+    async def changed_since(self, revision: int) -> tuple[list[configuration.Channel], list[str], int]:
         """What was put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
 
 
@@ -105,7 +105,7 @@ class ChannelDirectory:
                 self._known.pop(channel_id, None)
             self._read_at = begun_at
 
-    def _open(self, channel: models.Channel) -> KnownChannel | ChannelUnusable:
+    def _open(self, channel: configuration.Channel) -> KnownChannel | ChannelUnusable:
         kind = self._types.get(channel.type)
         if kind is None:
             return ChannelUnusable(f"the channel {channel.id!r} has the unknown type {channel.type!r}")

@@ -19,7 +19,8 @@ from filas.backoff import exponential
 from filas.contract.channel_circuits import Admission
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, RetryLater
-from filas.models import BegunNotification, ErrorDetail, Notification, NotificationOutcome
+from filas.models.notifications import BegunNotification, Notification, NotificationOutcome
+from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.tracing import spans
 from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain

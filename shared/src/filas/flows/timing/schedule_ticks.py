@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
 from filas.flows.timing.moments import moments
-from filas.models import DueTicks, ErrorDetail, Schedule
+from filas.models.record import ErrorDetail
+from filas.models.schedules import DueTicks, Schedule
 
 _JUST_BEFORE = timedelta(microseconds=1)
 _FIRST_WINDOW = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from typing import Literal, cast
 import msgspec
 
 from filas.contract.policies import QueuePolicy
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load

@@ -9,7 +9,8 @@ import msgspec
 
 from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QUEUES, QueuePolicy
 from filas.errors import InvalidCursor, JobDecodeError
-from filas.models import JobState, Page
+from filas.models.dead_letters import JobState
+from filas.models.record import Page
 from filas.observability import metrics
 from filas.queue.job_format import decode_envelope, raw_message
 from filas.queue.job_records import FinishedJob, text

@@ -9,7 +9,7 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.models import NewDeadLetter
+from filas.models.dead_letters import NewDeadLetter
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import DeadLetterSink
 from filas.queue.redis_client.connection import Redis

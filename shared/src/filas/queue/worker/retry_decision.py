@@ -7,7 +7,7 @@ from typing import Literal
 from filas.backoff import exponential
 from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError, PermanentError, RetryLater, StoreUnavailable
-from filas.models import ErrorDetail
+from filas.models.record import ErrorDetail
 from filas.queue.worker.claimed_job import JobAborted
 
 MAX_MESSAGE = 2000

@@ -7,7 +7,8 @@ from typing import Final
 
 import asyncpg
 
-from filas.models import Channel, Page
+from filas.models.configuration import Channel
+from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json

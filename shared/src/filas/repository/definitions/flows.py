@@ -10,7 +10,8 @@ from typing import Any, Final
 import asyncpg
 
 from filas.errors import Conflict
-from filas.models import FlowSummary, FlowVersion, Page
+from filas.models.configuration import FlowSummary, FlowVersion
+from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json

@@ -13,7 +13,9 @@ import asyncpg
 import msgspec
 
 from filas.contract.identity import conversation_id, scheduled_execution_id
-from filas.models import DueExecution, DueTicks, ErrorDetail, Page, Schedule, ScheduleConversation
+from filas.models.executions import DueExecution
+from filas.models.record import ErrorDetail, Page
+from filas.models.schedules import DueTicks, Schedule, ScheduleConversation
 from filas.repository.definitions import schedule_sql as sql
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Connection, Database

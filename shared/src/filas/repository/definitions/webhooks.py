@@ -9,7 +9,8 @@ import asyncpg
 import msgspec
 
 from filas.errors import Conflict
-from filas.models import ConversationRule, Dedupe, Page, RateLimit, Webhook
+from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
+from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json, to_json_or_null

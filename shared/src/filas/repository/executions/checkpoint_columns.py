@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from filas.models import Checkpoint, FollowingExecution, NewNotification, StepRecord
+from filas.models.executions import Checkpoint, FollowingExecution, NewNotification, StepRecord
 from filas.repository.postgres.json_columns import to_json, to_json_or_null
 
 

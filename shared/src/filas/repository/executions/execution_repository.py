@@ -13,19 +13,17 @@ import asyncpg
 
 from filas.contract.identity import conversation_id
 from filas.errors import Conflict, PermanentError, RetryLater
-from filas.models import (
+from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
     DueExecution,
-    DueNotification,
-    ErrorDetail,
     Execution,
     ExecutionStatus,
     ExecutionWithSteps,
-    NewDeliveryStatus,
     NewExecution,
-    Page,
 )
+from filas.models.notifications import DueNotification, NewDeliveryStatus
+from filas.models.record import ErrorDetail, Page
 from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of

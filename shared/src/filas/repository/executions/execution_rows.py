@@ -7,7 +7,7 @@ from typing import Any, Final
 import asyncpg
 
 from filas.errors import RetryLater
-from filas.models import ClaimedExecution, DueExecution, StepRecord
+from filas.models.executions import ClaimedExecution, DueExecution, StepRecord
 from filas.repository.postgres.json_columns import error_detail, from_json
 
 SOON_S: Final = 1.0

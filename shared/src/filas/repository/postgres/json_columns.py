@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from filas.models import ErrorDetail
+from filas.models.record import ErrorDetail
 
 
 def to_json(value: Any) -> str:

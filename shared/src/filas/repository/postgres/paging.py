@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from filas.errors import InvalidCursor
-from filas.models import Page
+from filas.models.record import Page
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500

@@ -7,7 +7,7 @@ import msgspec
 
 from filas.contract.channel_circuits import DestinationStatus
 from filas.errors import StoreUnavailable
-from filas.models import Channel
+from filas.models.configuration import Channel
 from filas.queue.channel_circuits import Destinations
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
 from ingest.api.definitions.secret_masking import masked, sealed

@@ -9,7 +9,7 @@ import msgspec
 from filas.flows import publishing_checks, value_limits
 from filas.flows.definition import json_schema, older_builder_import
 from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
-from filas.models import FlowSummary, FlowVersion
+from filas.models.configuration import FlowSummary, FlowVersion
 from ingest.api.routing.identifiers import Deleted, known, to_store
 from ingest.api.routing.problems import FieldError, absent, invalid, invalid_field
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route

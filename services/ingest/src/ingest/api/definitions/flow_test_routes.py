@@ -15,7 +15,9 @@ from filas.flows import publishing_checks, value_limits
 from filas.flows.definition import flow_definition, older_builder_import
 from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
-from filas.models import ErrorDetail, FlowTestCall, FlowTestResult, FlowTestStatus, Record, StepRecord
+from filas.models.executions import StepRecord
+from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
+from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
 from filas.queue.producer import NewJob
 from ingest.api.routing.identifiers import known, to_store

@@ -8,7 +8,8 @@ from uuid import UUID
 import msgspec
 
 from filas.flows.timing.moments import cron_problem, moments, zone_of
-from filas.models import ErrorDetail, Misfire, ScheduleConversation
+from filas.models.record import ErrorDetail
+from filas.models.schedules import Misfire, ScheduleConversation
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import FieldError, invalid, invalid_field
 from ingest.api.routing.request_parsing import decoded, field_error

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from filas.flows.timing.schedule_ticks import first_tick, next_runs
-from filas.models import Schedule, ScheduleWithRuns
+from filas.models.schedules import Schedule, ScheduleWithRuns
 from ingest.api.definitions.schedule_fields import ScheduleBody, read_schedule
 from ingest.api.routing.identifiers import Deleted, known, to_store
 from ingest.api.routing.problems import absent

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filas.models import ConversationRule, Dedupe, RateLimit, Webhook
+from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.routing.identifiers import Deleted, Identifier, known, to_store
 from ingest.api.routing.problems import FieldError, absent, invalid

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from filas.models import DeadLetter
+from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.redrive import (
     LettersPutBack,

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.models import Event, EventStatus
+from filas.models.events import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
 from ingest.api.routing.problems import absent, conflict, row_id

@@ -8,7 +8,8 @@ import msgspec
 from filas.contract.identity import conversation_id, new_id
 from filas.contract.jobs import FlowJob, WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
-from filas.models import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps, NewEvent
+from filas.models.events import NewEvent
+from filas.models.executions import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
 from filas.observability.logs import get_logger
 from filas.tracing import spans
 from ingest.api.routing.problems import absent, conflict, invalid_field, row_id

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import CancelNotificationJob, NotificationJob
-from filas.models import Notification, NotificationStatus, NotificationWithAttempts
+from filas.models.notifications import Notification, NotificationStatus, NotificationWithAttempts
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
 from ingest.api.history.event_routes import Moment
 from ingest.api.routing.problems import absent, conflict, row_id

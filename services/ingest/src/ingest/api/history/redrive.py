@@ -11,7 +11,7 @@ from filas.contract import jobs, policies
 from filas.contract.jobs import JobMessage, WebhookJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError
-from filas.models import DeadLetter
+from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome, NewJob
 from ingest.api.history.event_routes import Moment
 from ingest.api.operations.queue_routes import found_policy

@@ -9,7 +9,7 @@ import msgspec
 
 from filas.contract import policies
 from filas.contract.policies import QueuePolicy
-from filas.models import JobState
+from filas.models.dead_letters import JobState
 from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
 from filas.queue.operations.queue_stats import JobInfo

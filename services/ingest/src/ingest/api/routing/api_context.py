@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
-from filas.models import NewEvent
+from filas.models.events import NewEvent
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import NewJob, Producer
 from filas.queue.redis_client.connection import Redis
