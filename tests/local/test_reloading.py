@@ -27,7 +27,7 @@ def test_every_package_has_its_directory() -> None:
     """The code that is watched is the code that runs."""
     directories = package_directories()
     assert set(directories) == {"filas", "ingest", "flow_runner", "notifier"}
-    assert (directories["filas"] / "policies.py").exists()
+    assert (directories["filas"] / "contract" / "policies.py").exists()
 
 
 async def test_a_changed_file_restarts_while_the_run_goes_on(tmp_path: Path) -> None:
