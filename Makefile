@@ -12,6 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(VENV)/bin/pytest
+# Processes that run tests, each with servers of its own.
+WORKERS ?= 2
+PARALLEL = -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup up test lint bench test-deploy test-monitoring test-browser lock clean
 
@@ -34,7 +37,7 @@ up: $(READY) ## everything on this machine, in this terminal (Ctrl-C stops it)
 	@exec $(VENV)/bin/filas up
 
 test: lint ## every check and test that needs no engine or browser that is missing
-	@$(PYTEST) tests
+	@$(PYTEST) tests $(PARALLEL)
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

@@ -1,9 +1,12 @@
-"""A real Redis and a real Postgres for every test that asks, each test alone in a database of its own."""
+"""Real Redis and Postgres servers for the tests. Each test has a database of its own.
 
-import asyncio
+With pytest-xdist each worker starts its own servers.
+"""
+
 import io
 import itertools
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,18 +14,18 @@ import pytest
 import structlog
 
 from filas.observability import logs
-from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
+from tests.databases import Databases, cluster_of_run, copy_cluster, fast_directory
+from tests.ports import free_port
 
 REDIS_DATABASES = 64
-TEMPLATE = "filas_template"
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture
 def own_log() -> Iterator[io.StringIO]:
-    """The process's log as JSON lines, as `logs.configure` sets it up, for this test alone: no logger remembers it."""
+    """The process's log as JSON lines, configured by `logs.configure` for this test alone."""
     stream, root = io.StringIO(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     logs.configure("debug", "json", "tests", stream)
@@ -35,14 +38,16 @@ def own_log() -> Iterator[io.StringIO]:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """The Redis that the tests share. Whoever wants to stop or flush one asks for `own_redis`."""
-    with RedisServer(tmp_path_factory.mktemp("redis"), fsync="no", databases=REDIS_DATABASES) as server:
+    """The Redis that the tests of one worker share. A test that stops or flushes a server uses `own_redis`."""
+    with RedisServer(
+        tmp_path_factory.mktemp("redis"), port=free_port(), fsync="no", databases=REDIS_DATABASES
+    ) as server:
         yield server
 
 
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
-    """A numbered Redis database that holds nothing. Numbers come round again; the flush makes them new."""
+    """The address of an empty numbered Redis database. A number is used again after a flush."""
     number = next(_numbers) % REDIS_DATABASES
     redis_server.execute("FLUSHDB", database=number)
     return f"{redis_server.url}/{number}"
@@ -50,36 +55,49 @@ def redis_url(redis_server: RedisServer) -> str:
 
 @pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis with an append-only file that belongs to this test alone: to kill, stop, start and flush."""
-    with RedisServer(tmp_path / "own-redis", fsync="always") as server:
+    """A Redis with an append-only file for one test alone: the test may kill, stop, start and flush it."""
+    with RedisServer(tmp_path / "own-redis", port=free_port(), fsync="always") as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """The Postgres that the tests share, with a migrated database to clone."""
-    with PostgresServer(tmp_path_factory.mktemp("postgres"), durable=False) as server:
-        server.ensure_database(TEMPLATE)
-        asyncio.run(migrate.migrate(server.dsn(TEMPLATE)))
-        yield server
+def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stopped Postgres cluster with migrated databases. The workers of a run share it and copy it."""
+    directory = tmp_path_factory.getbasetemp()
+    # A worker's directory lies in that of the run.
+    return cluster_of_run(directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(postgres_cluster: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """The Postgres that the tests of one worker share, with a migrated database to clone."""
+    with fast_directory(tmp_path_factory.mktemp("postgres")) as directory:
+        data = copy_cluster(postgres_cluster, directory / "data")
+        with PostgresServer(data, durable=False) as server:
+            yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
+    """The connection over which databases are made and dropped."""
+    with Databases(postgres_server) as databases:
+        yield databases
 
 
 @pytest.fixture
-def postgres_dsn(postgres_server: PostgresServer) -> Iterator[str]:
+def postgres_dsn(postgres_server: PostgresServer, databases: Databases) -> Iterator[str]:
     """The address of a fresh database with the present schema."""
     database = f"test_{next(_numbers)}"
-    postgres_server.execute(f"create database {database} template {TEMPLATE}")
+    databases.clone(database)
     yield postgres_server.dsn(database)
-    postgres_server.execute(f"drop database {database} with (force)")
+    databases.drop(database)
 
 
 @pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[PostgresServer]:
-    """A Postgres that belongs to this test alone, its database `filas` migrated: to kill, stop and start.
+def own_postgres(postgres_cluster: Path, tmp_path: Path) -> Iterator[PostgresServer]:
+    """A Postgres for one test alone, with a migrated database `filas`: the test may kill, stop and start it.
 
-    It keeps to disk what it has committed, as the real one does.
+    Its commits are durable, as in production.
     """
-    with PostgresServer(tmp_path / "own-postgres") as server:
-        server.ensure_database()
-        asyncio.run(migrate.migrate(server.dsn()))
+    with PostgresServer(copy_cluster(postgres_cluster, tmp_path / "own-postgres")) as server:
         yield server

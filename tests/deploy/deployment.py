@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from filas.cli.api_client import Client
-from filas_local.servers import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from filas_local.servers import free_port
 from tests.deploy.promtool import PROMETHEUS, RULES, program
+from tests.ports import free_port
 
 EVERY = "1s"
 """How often it scrapes and evaluates: the configuration's quarter of a minute would make the tests long."""

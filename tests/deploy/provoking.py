@@ -12,8 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from filas_local.servers import RedisServer
-from tests.e2e.pipeline import Pipeline, Receiver, free_port
+from tests.e2e.pipeline import Pipeline, Receiver
 from tests.ingest.test_meta import DELIVERED, whatsapp
+from tests.ports import free_port
 from tests.shared.metrics_reference import PROCESSES
 from tests.waiting import eventually
 

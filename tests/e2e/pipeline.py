@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
+from tests.ports import free_port
 from tests.waiting import eventually
 
 ADMIN_TOKEN = "e2e-admin-token"
@@ -31,14 +31,6 @@ ADMIN_PORTS = {
     "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
     "notifier": "NOTIFIER_ADMIN_PORT",
 }
-
-
-def free_port() -> int:
-    """A port of the loopback interface that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Pipeline:

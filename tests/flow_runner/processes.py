@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import sys
 import uuid
 from collections.abc import AsyncIterator
@@ -24,6 +23,7 @@ from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from flow_runner.jobs.job_outbox import group_of
+from tests.ports import free_port
 from tests.waiting import eventually
 
 
@@ -132,9 +132,7 @@ class Process:
 
     def __init__(self, postgres: str, redis: str, **environ: str) -> None:
         address = urlsplit(redis)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._environ = os.environ | {
             "DATABASE_URL": postgres,
             "REDIS_HOST": address.hostname or "",

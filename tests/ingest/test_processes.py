@@ -13,7 +13,7 @@ import pytest
 from aiohttp import ClientError, ClientSession
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.e2e.pipeline import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 PORTS = {"serve": "INGEST_ADMIN_PORT", "work": "INGEST_WORKER_ADMIN_PORT"}

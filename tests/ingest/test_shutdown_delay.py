@@ -8,8 +8,8 @@ import pytest
 from aiohttp import ClientSession
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.e2e.pipeline import free_port
 from tests.ingest.test_processes import Process, environment, running
+from tests.ports import free_port
 from tests.waiting import eventually
 
 DELAY_S = 4

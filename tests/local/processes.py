@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filas_local import environment
-from filas_local.servers import free_port
+from tests.ports import free_port
 from tests.waiting import eventually
 
 UP_TIMEOUT_S = 60.0

@@ -9,7 +9,7 @@ import pytest
 from filas_local import environment
 from filas_local.home import Home
 from filas_local.launching import WrongSetting
-from filas_local.servers import free_port
+from tests.ports import free_port
 
 KEYS = {"DATABASE_URL": "postgresql:///x", "FILAS_SECRET_KEY": "k" * 32, "FILAS_ADMIN_TOKEN": "t" * 16}
 

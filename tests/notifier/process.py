@@ -22,8 +22,8 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
-from tests.e2e.pipeline import free_port
 from tests.notifier.rows import add_notification, opened
+from tests.ports import free_port
 from tests.waiting import eventually
 
 KEY = "key-of-the-tests"

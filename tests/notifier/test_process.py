@@ -10,10 +10,10 @@ from aiohttp import web
 
 from filas.models.configuration import Channel
 from filas.repository.definitions.channels import ChannelRepository
-from tests.e2e.pipeline import free_port
 from tests.notifier.process import SECRET, NotifierProcess, stage
 from tests.notifier.receiver import Flood, answer, never, receiver
 from tests.notifier.rows import add_notification
+from tests.ports import free_port
 from tests.waiting import eventually
 
 

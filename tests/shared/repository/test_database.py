@@ -12,7 +12,8 @@ import pytest
 from filas.errors import StoreUnavailable
 from filas.repository import schema
 from filas.repository.postgres.database import Database
-from filas_local.servers import PostgresServer, free_port
+from filas_local.servers import PostgresServer
+from tests.ports import free_port
 from tests.waiting import eventually
 
 

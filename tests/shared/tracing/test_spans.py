@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from filas.settings.process_settings import TracingSettings, load
 from filas.settings.value_types import Secret
 from filas.tracing import sdk, spans, switch
 from tests.collector import Collector, collector
+from tests.ports import free_port
 from tests.waiting import eventually
 
 
@@ -203,9 +203,7 @@ def test_switched_off_a_span_is_nothing() -> None:
 
 def test_the_collectors_port_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process ends all the same, and soon."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     monkeypatch.setattr(switch, "STOP_S", 0.5)
     before, began = dropped("not-taken"), time.monotonic()
     switch.on(TracingSettings(otel_exporter_otlp_endpoint=f"http://127.0.0.1:{port}"), "test")

@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -25,7 +26,14 @@ from filas_local.launching import LocalRunError, bound_to_parent, unprivileged_u
 READY_TIMEOUT_S = 30.0
 RESTART_GRACE_S = 3.0
 STOP_TIMEOUT_S = 20.0
+PROBE_TIMEOUT_S = 5.0
 POLL_S = 0.02
+
+# Messages of Postgres' frontend/backend protocol 3.0: a session of `filas` in `postgres` that ends at once.
+_PARAMETERS = b"user\0filas\0database\0postgres\0\0"
+_STARTUP = struct.pack("!II", 8 + len(_PARAMETERS), 3 << 16) + _PARAMETERS
+_TERMINATE = b"X" + struct.pack("!I", 4)
+_READY_FOR_QUERY = b"Z" + struct.pack("!I", 5) + b"I"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
@@ -268,8 +276,17 @@ class PostgresServer(EmbeddedServer):
         )
 
     def answers(self) -> bool:
-        asked = [postgres_binary("pg_isready"), "--quiet", "--host", str(self.socket_dir), "--dbname", "postgres"]
-        return subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode == 0
+        answer = b""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(PROBE_TIMEOUT_S)
+                connection.connect(str(self.socket_dir / ".s.PGSQL.5432"))
+                connection.sendall(_STARTUP + _TERMINATE)
+                while chunk := connection.recv(4096):
+                    answer += chunk
+        except OSError:
+            return False
+        return _READY_FOR_QUERY in answer
 
     def execute(self, *statements: str, database: str = "postgres") -> str:
         """Run SQL as the owner, each statement by itself; returns what it prints, one row a line."""

@@ -1,0 +1,86 @@
+"""Postgres for the tests: a cluster that is made once for a run and copied, and databases over one connection."""
+
+import asyncio
+import fcntl
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+
+from filas.repository import migrate
+from filas_local.servers import PostgresServer
+
+TEMPLATE = "filas_template"
+MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 2 << 30
+SMALL_LOG = "max_wal_size = 128MB\nmin_wal_size = 32MB\n"
+
+
+def make_cluster(directory: Path) -> None:
+    """Make a cluster with two migrated databases: `filas`, and TEMPLATE to clone. Its server is stopped afterwards."""
+    with PostgresServer(directory, durable=False) as server:
+        for database in ("filas", TEMPLATE):
+            server.ensure_database(database)
+            asyncio.run(migrate.migrate(server.dsn(database)))
+    with (directory / "postgresql.conf").open("a") as settings:
+        settings.write(SMALL_LOG)
+
+
+def cluster_of_run(directory: Path) -> Path:
+    """The cluster of this run in `directory`: the first of several processes that call this makes it."""
+    cluster = directory / "postgres-cluster"
+    with (directory / "postgres-cluster.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not cluster.exists():
+            make_cluster(directory / "postgres-new")
+            (directory / "postgres-new").rename(cluster)
+    return cluster
+
+
+def copy_cluster(cluster: Path, directory: Path) -> Path:
+    """Copy a cluster whose server is stopped, with the owner of its files; returns `directory`."""
+    subprocess.run(["cp", "--archive", str(cluster), str(directory)], check=True)
+    return directory
+
+
+@contextmanager
+def fast_directory(fallback: Path) -> Iterator[Path]:
+    """A directory in memory where the machine has enough of it, else `fallback`: cloning takes a fifth of the CPU."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_NEEDED:
+        yield fallback
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="filas-tests-") as directory:
+        yield Path(directory)
+
+
+class Databases:
+    """Makes and drops databases on `server` over one connection. Not for use inside a running event loop."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._connection: asyncpg.Connection[Any] = self._loop.run_until_complete(
+            asyncpg.connect(server.dsn("postgres"))
+        )
+
+    def clone(self, database: str) -> None:
+        """Make `database` with the present schema and no rows."""
+        self._execute(f"create database {database} template {TEMPLATE} strategy file_copy")
+
+    def drop(self, database: str) -> None:
+        """Drop `database`. Sessions that are still open in it are ended."""
+        self._execute(f"drop database {database} with (force)")
+
+    def _execute(self, statement: str) -> None:
+        self._loop.run_until_complete(self._connection.execute(statement))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.run_until_complete(self._connection.close())
+        self._loop.close()
