@@ -19,7 +19,7 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.service.private_listener import serve_connections
-from filas.service.stores import cancelled
+from filas.service.stores import cancel_and_wait
 from filas.settings.value_types import Network
 from ingest.public_endpoint import Limits, Public, build_public
 
@@ -115,7 +115,7 @@ async def serving(
             await running.put(*webhooks)
             yield running
     finally:
-        await cancelled(*running_parts)
+        await cancel_and_wait(*running_parts)
         await public.acceptor.drain()
         await redis.close()
         await database.close()

@@ -5,7 +5,8 @@ import time
 
 from filas.observability import metrics
 from filas.observability.loop_lag import watch_loop
-from filas.service.private_listener import Health, build_private_app, serve_app
+from filas.service.health import Health
+from filas.service.private_listener import build_private_app, serve_app
 from tests.waiting import eventually
 
 

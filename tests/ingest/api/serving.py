@@ -25,7 +25,8 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
-from filas.service.private_listener import Health, build_private_app, serve_app
+from filas.service.health import Health
+from filas.service.private_listener import build_private_app, serve_app
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext
 from ingest.event.event_jobs import event_jobs

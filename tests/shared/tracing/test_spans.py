@@ -157,14 +157,14 @@ def run(code: str, **environ: str) -> subprocess.CompletedProcess[str]:
 SERVICE: dict[str, Any] = {
     "code": """
 import asyncio, os, sys
-from filas.settings import IngestWorkSettings
-from filas.web import run_service
+from filas.service.run_process import run_process
+from filas.settings.process_settings import IngestWorkSettings
 sys.modules["opentelemetry"] = None  # as if it were not installed
 
 async def work(settings: IngestWorkSettings, stop: asyncio.Event) -> None:
     print("ran")
 
-sys.exit(run_service("ingest-work", IngestWorkSettings, work, os.environ))
+sys.exit(run_process("ingest-work", IngestWorkSettings, work, os.environ))
 """,
     "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
 }

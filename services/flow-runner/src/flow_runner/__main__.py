@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 
-from filas.service.private_listener import run_service
+from filas.service.run_process import run_process
 from filas.settings.process_settings import FlowRunnerSettings
 from flow_runner.app import serve
 
@@ -14,4 +14,4 @@ async def _serve(settings: FlowRunnerSettings, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_service("flow-runner", FlowRunnerSettings, _serve, os.environ))
+    sys.exit(run_process("flow-runner", FlowRunnerSettings, _serve, os.environ))

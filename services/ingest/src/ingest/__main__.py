@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from filas.service.private_listener import run_service
+from filas.service.run_process import run_process
 from filas.settings.process_settings import IngestServeSettings, IngestWorkSettings
 
 USAGE = "usage: python -m ingest serve|work\n"
@@ -24,9 +24,9 @@ def main(arguments: list[str]) -> int:
     """Run the named process; gives its exit code, 2 for anything that is neither."""
     match arguments:
         case ["serve"]:
-            return run_service("ingest", IngestServeSettings, _serve, os.environ)
+            return run_process("ingest", IngestServeSettings, _serve, os.environ)
         case ["work"]:
-            return run_service("ingest-worker", IngestWorkSettings, _work, os.environ)
+            return run_process("ingest-worker", IngestWorkSettings, _work, os.environ)
         case _:
             sys.stderr.write(USAGE)
             return 2

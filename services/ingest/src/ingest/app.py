@@ -20,8 +20,9 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.service.garbage_collection import collect_rarely
-from filas.service.private_listener import Health, build_private_app, serve_app, serve_connections
-from filas.service.stores import Stores, cancelled, open_stores
+from filas.service.health import Health
+from filas.service.private_listener import build_private_app, serve_app, serve_connections
+from filas.service.stores import Stores, cancel_and_wait, open_stores
 from filas.settings.process_settings import IngestServeSettings
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext
@@ -77,7 +78,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
                 await asyncio.sleep(settings.shutdown_delay_s)
             await public.acceptor.drain()
         finally:
-            await cancelled(*background)
+            await cancel_and_wait(*background)
 
 
 def _health(stores: Stores, directory: WebhookDirectory) -> Health:
@@ -85,9 +86,9 @@ def _health(stores: Stores, directory: WebhookDirectory) -> Health:
     one: to be taken out of service then would lose what it could have taken."""
     redis, database = stores.redis, stores.database
     health = Health()
-    health.add("redis", lambda: redis.problem, can_do_without=lambda: directory.is_loaded and database.problem is None)
+    health.add("redis", lambda: redis.problem, optional_while=lambda: directory.is_loaded and database.problem is None)
     health.add(
-        "postgres", lambda: database.problem, can_do_without=lambda: directory.is_loaded and redis.problem is None
+        "postgres", lambda: database.problem, optional_while=lambda: directory.is_loaded and redis.problem is None
     )
     health.add("webhooks", lambda: None if directory.is_loaded else "not read yet")
     return health
@@ -133,7 +134,7 @@ def _api_context(
 
 
 async def _keep_publishing(stats: QueueStats, watch: QueueWatch) -> None:
-    """Set the metrics of all queues and sample them every few seconds, until cancelled."""
+    """Set the metrics of all queues and sample them every few seconds, until cancel_and_wait."""
     while True:
         with suppress(StoreUnavailable):
             await stats.publish()

@@ -1,10 +1,12 @@
-"""The composition root of `python -m ingest work`: the consumer of `webhook-processing`, the relay, the purge.
+"""The composition root of `python -m ingest work`: the consumer of `webhook-processing`, the relay, retention.
 
-It imports neither the API nor verification: a worker is to stay small.
+It imports neither the API nor the signature checks, so that a worker stays small.
 """
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Final
 
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
@@ -17,33 +19,34 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.retention import Ages, Retention
-from filas.service.garbage_collection import collect_rarely
-from filas.service.private_listener import Health, build_private_app, serve_app
-from filas.service.stores import Stores, cancelled, open_stores
+from filas.service.health import Health
+from filas.service.run_worker import WorkerParts, run_worker
+from filas.service.stores import Stores
 from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
 from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook, keep_purging
 
-MAX_BATCH = 100
+MAX_BATCH: Final = 100
+BATCHES_AT_A_TIME: Final = 2
+"""While one batch is written to Postgres, the next one is claimed."""
 
 
 def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
-    """The consumer: two batches at a time, so that one is claimed while the other is in Postgres."""
+    """Returns the consumer of `webhook-processing`, which processes up to `concurrency` events at a time."""
     redis, database = stores.redis, stores.database
-    events = EventRepository(database)
-    processor = Processor(events, ExecutionRepository(database), Producer(redis))
+    processor = Processor(EventRepository(database), ExecutionRepository(database), Producer(redis))
     function = JobFunction(
         WEBHOOKS.function,
         ProcessWebhook(processor),
         WebhookJob,
         batch=True,
-        batch_limit=max(1, min(MAX_BATCH, concurrency // 2)),
+        batch_limit=max(1, min(MAX_BATCH, concurrency // BATCHES_AT_A_TIME)),
     )
     return Worker(
         redis,
         WEBHOOKS,
         [function],
-        concurrency=min(2, concurrency),
+        concurrency=min(BATCHES_AT_A_TIME, concurrency),
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
         store_problem=lambda: database.problem,
@@ -52,36 +55,18 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
 
 
 async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapping[str, str]) -> None:
-    """The process, until `stop`; a part that fails ends it, to be started anew by its supervisor."""
-    collect_rarely()
-    async with open_stores(settings, "filas-ingest-work") as stores:
-        redis, database = stores.redis, stores.database
-        health = Health()
-        health.add("redis", lambda: redis.problem)
-        health.add("postgres", lambda: database.problem)
-        relay = Relay(redis, Producer(redis), EventRelaySource(EventRepository(database)))
-        worker = build_worker(stores, relay, settings.ingest_worker_concurrency)
-        retention, ages = Retention(database), _ages(settings.retention)
-        app = build_private_app(health)
-        async with (
-            serve_app(app, settings.admin.admin_host, settings.ingest_worker_admin_port),
-            asyncio.TaskGroup() as group,
-        ):
-            beside = [
-                group.create_task(part)
-                for part in (relay.run(), stores.probe(), keep_purging(lambda now: retention.purge(now, ages)))
-            ]
-            working = group.create_task(worker.run())
-            stopping = group.create_task(_set(stop))
-            await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
-            health.draining = True
-            worker.stop()
-            await working
-            await cancelled(stopping, *beside)
+    """Runs the process until `stop`."""
 
+    async def compose(stores: Stores, _health: Health, _stack: AsyncExitStack) -> WorkerParts:
+        relay = Relay(stores.redis, Producer(stores.redis), EventRelaySource(EventRepository(stores.database)))
+        retention, ages = Retention(stores.database), _ages(settings.retention)
+        return WorkerParts(
+            worker=build_worker(stores, relay, settings.ingest_worker_concurrency),
+            background=(relay.run(), keep_purging(lambda now: retention.purge(now, ages))),
+        )
 
-async def _set(event: asyncio.Event) -> None:
-    await event.wait()
+    port = settings.ingest_worker_admin_port
+    await run_worker(settings, stop, name="filas-ingest-work", admin_port=port, compose=compose)
 
 
 def _ages(settings: RetentionSettings) -> Ages:

@@ -4,34 +4,39 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from filas.errors import StoreUnavailable
+from filas.periodic import periodic
 from filas.queue.redis_client.connection import Redis, connect
 from filas.repository.postgres.database import Database
 from filas.settings.process_settings import ProcessSettings
 
-PROBE_EVERY_S = 1.0
+PROBE_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The two stores, connected or about to be."""
+    """The two stores, connected or connecting."""
 
     redis: Redis
     database: Database
 
     async def probe(self) -> None:
-        """Ask Redis every second, until cancelled: `redis.problem` is what the last command has met."""
-        while True:
-            await asyncio.sleep(PROBE_EVERY_S)
-            with suppress(StoreUnavailable):
-                await self.redis.command("PING")
+        """Sends PING to Redis every second until cancelled, so that `redis.problem` is up to date without traffic."""
+        await periodic("probe-redis", self._ping, PROBE_EVERY_S, wait_first=True)
+
+    async def _ping(self) -> None:
+        with suppress(StoreUnavailable):
+            await self.redis.command("PING")
 
 
 @asynccontextmanager
 async def open_stores(settings: ProcessSettings, name: str) -> AsyncIterator[Stores]:
-    """The stores of the process `name` while the block runs. They may be away: Postgres is connected to in the
-    background, Redis has been asked once."""
+    """Opens the stores of the process `name` while the block runs.
+
+    The stores may be unavailable: Postgres is connected to in the background, and Redis gets one PING.
+    """
     redis = connect(settings.redis)
     database = Database(
         settings.postgres.database_url.reveal(),
@@ -48,8 +53,8 @@ async def open_stores(settings: ProcessSettings, name: str) -> AsyncIterator[Sto
         await redis.close()
 
 
-async def cancelled(*tasks: "asyncio.Task[None]") -> None:
-    """Cancel the tasks and wait until they have ended."""
+async def cancel_and_wait(*tasks: "asyncio.Task[None]") -> None:
+    """Cancels the tasks and waits until they have ended."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

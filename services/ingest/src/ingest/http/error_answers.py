@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from filas.errors import FilasError
 from filas.observability.metrics import WEBHOOKS
-from filas.service.private_listener import PROBLEM_JSON, problem_document
+from filas.service.problem_documents import PROBLEM_JSON, problem_document
 from ingest.http.answers import Answer
 
 RETRY_AFTER_S = 5

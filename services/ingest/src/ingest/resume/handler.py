@@ -21,7 +21,7 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import RESUME_CALLS
 from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
-from filas.service.private_listener import PROBLEM_JSON, problem_document
+from filas.service.problem_documents import PROBLEM_JSON, problem_document
 from ingest.event import body_parsing
 from ingest.event.conversation import group_of
 from ingest.http import error_answers, request

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
-from filas.service.private_listener import problem
+from filas.service.problem_documents import problem_response
 from ingest.api.routing.problems import Refusal, invalid_field
 from ingest.api.routing.route_types import RANK, Role
 
@@ -52,7 +52,7 @@ def make_guard(admin_token: str) -> Any:
             AUTH_FAILURES.labels("api").inc()
             _log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
             detail = "send the header `Authorization: Bearer TOKEN`"
-            return problem(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
+            return problem_response(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
         request[ROLE] = granted
         try:
             return await handler(request)
@@ -74,16 +74,16 @@ def _told(request: web.Request, error: Exception) -> web.Response:
     """The problem document of whatever a handler raised. Nothing of an unexpected error reaches the caller."""
     refusal = _refusal(error)
     if refusal is not None:
-        return problem(refusal.status, refusal.title, refusal.detail, **refusal.extra)
+        return problem_response(refusal.status, refusal.title, refusal.detail, **refusal.extra)
     if isinstance(error, web.HTTPException):
         return _of_http(request, error)
     if isinstance(error, StoreUnavailable):
         _log.warning("api.store_unavailable", store=error.store, reason=error.reason)
-        detail = f"{error.store} can't be used at present; try again soon"
+        detail = f"{error.store} is unavailable at present; try again soon"
         headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return problem(503, "A store is away", detail, headers=headers, store=error.store)
+        return problem_response(503, "Store unavailable", detail, headers=headers, store=error.store)
     _log.error("api.failed", method=request.method, path=request.path, exc_info=error)
-    return problem(500, "Internal error", "the error has been logged; nothing is wrong with the request")
+    return problem_response(500, "Internal error", "the error has been logged; nothing is wrong with the request")
 
 
 def _refusal(error: Exception) -> Refusal | None:
@@ -104,7 +104,7 @@ def _of_http(request: web.Request, error: web.HTTPException) -> web.Response:
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         detail = f"{request.path} takes {allowed}"
-        return problem(405, "Method not allowed", detail, headers={"Allow": allowed})
+        return problem_response(405, "Method not allowed", detail, headers={"Allow": allowed})
     if error.status == 404:
-        return problem(404, "Not found", f"there is no route {request.path[:200]!r}; see /api/openapi.json")
-    return problem(error.status, error.reason, error.text or error.reason)
+        return problem_response(404, "Not found", f"there is no route {request.path[:200]!r}; see /api/openapi.json")
+    return problem_response(error.status, error.reason, error.text or error.reason)

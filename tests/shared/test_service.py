@@ -13,12 +13,16 @@ import pytest
 from aiohttp import web
 
 from filas.errors import StoreUnavailable
-from filas.service.private_listener import Health, build_private_app, problem, serve_app
+from filas.service.health import Health
+from filas.service.private_listener import build_private_app, serve_app
+from filas.service.problem_documents import problem_response
 
 PROCESS = """
 import asyncio, os, sys
-from filas.settings import IngestWorkSettings
-from filas.web import Health, build_private_app, run_service, serve_app
+from filas.service.health import Health
+from filas.service.private_listener import build_private_app, serve_app
+from filas.service.run_process import run_process
+from filas.settings.process_settings import IngestWorkSettings
 
 async def work(settings: IngestWorkSettings, stop: asyncio.Event) -> None:
     async with serve_app(build_private_app(Health()), "127.0.0.1", settings.ingest_worker_admin_port) as port:
@@ -28,7 +32,7 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event) -> None:
         if "STUBBORN" in os.environ:
             await asyncio.Event().wait()
 
-sys.exit(run_service("ingest-work", IngestWorkSettings, work, os.environ))
+sys.exit(run_process("ingest-work", IngestWorkSettings, work, os.environ))
 """
 
 
@@ -39,7 +43,7 @@ async def listener(health: Health, *routes: web.RouteDef) -> AsyncIterator[aioht
         yield session
 
 
-async def test_readyz_names_each_store_that_is_away() -> None:
+async def test_readyz_names_each_unavailable_store() -> None:
     problems: dict[str, str | None] = {"postgres": "connection refused", "redis": None}
     health = Health()
     health.add("postgres", lambda: problems["postgres"])
@@ -82,13 +86,13 @@ async def test_every_failure_is_a_problem_document() -> None:
         return web.Response(body=await request.read())
 
     async def listed(_request: web.Request) -> web.Response:
-        return problem(422, "The flow has errors", errors=[{"nodeId": "a"}])
+        return problem_response(422, "The flow has errors", errors=[{"nodeId": "a"}])
 
     routes = [web.get("/bug", bug), web.get("/away", away), web.post("/read", read), web.get("/listed", listed)]
     async with listener(Health(), *routes) as http:
         expected = {
             ("GET", "/bug"): (500, "Internal error"),
-            ("GET", "/away"): (503, "A store is away"),
+            ("GET", "/away"): (503, "Store unavailable"),
             ("GET", "/nowhere"): (404, "Not Found"),
             ("DELETE", "/bug"): (405, "Method Not Allowed"),
             ("POST", "/read"): (413, "Request Entity Too Large"),
