@@ -1,0 +1,213 @@
+"""The words of docs/glossary.md are used: words that have a standard term do not appear in the repository.
+
+`python -m tests.shared.test_vocabulary [PATH …]` lists every line with such a word, and every entry of
+NOT_YET_REWRITTEN that is no longer needed.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+WORDS: list[tuple[str, str]] = [
+    (r"\bwho(?:m|so)?ever\b", "name the subject: the caller, the worker, the sender"),
+    (r"\bnobody\b", "no one, no process, none"),
+    (r"\bsomebody\b", "name the subject: an operator, another worker"),
+    (r"\bstands?\b|\bstood\b|\bstanding\b", "is in, follows, is listed in, replaces"),
+    (r"\blest\b", "so that … not"),
+    (r"\bunspent\b", "requeued without using an attempt"),
+    (r"\bbreaths?\b|(?-i:_BREATH)", "cooperative yield"),
+    (r"\bhand(?:s|ed|ing)? on\b", "pass, send, enqueue"),
+    (r"\b(?:becomes?|became|become) of\b", "the outcome of, the result of"),
+    (r"\bdoors?\b", "public endpoint, public listener"),
+    (r"\blate[ _-]rows?\b|(?-i:\bLateRows\b)", "write-behind backfill"),
+    (r"\bput(?:s|ting)?[ _-]back\b", "enqueue again, redrive, requeue"),
+    (r"\bput(?:s|ting)?[ _-]off\b|(?-i:\bPutOff\b)", "defer, deferred"),
+    (r"\bnot[ _-]put\b|\bput[ _]failed\b", "not enqueued"),
+    (r"\bwish(?:es|ed)?\b", "command, request"),
+    (r"\bways? out\b", "handle, output"),
+    (r"\bcrowd(?:s|ed|ing)?\b", "connection limit, load shedding"),
+    (r"\bdrop by drop\b|\bsilent sender", "slow client (slowloris)"),
+    (r"\bmany a (?:call|time|day|one)\b", "batched, many"),
+    (r"\bgenerosity\b", "bulkhead"),
+    (r"\ballowances?\b|(?-i:one_allowance)", "step budget"),
+    (r"\bdestinations?\b|(?-i:Destination)", "channel, channel circuit; the address or host of a call"),
+    (r"\bnot well\b|\b(?:is|are|was|were|all) well\b", "OK, FAIL"),
+    (r"\b(?:is|are|was|were|be|been|being|stay|stays|stayed) away\b|\w_away\b", "unavailable"),
+    (r"\bbears?\b", "has, carries"),
+    (r"\b(?:go|goes|going|went|gone) on (?:with|at|by|where|from|in)\b", "continue, resume"),
+    (r"\btold\b|\btells?\b", "recorded, reported, stated; notify, publish"),
+    (r"\bsays\b", "states, reports, shows"),
+    (r"\bought\b", "should"),
+    (r"\banew\b", "again"),
+    (r"\bg(?:ive|ives|iven|iving|ave)[ -](?:it |them )?back\b", "return, requeue, release"),
+    (r"\bnobody's\b|\bnot a soul\b", "no one's"),
+    (r"\btries to deliver\b|\bone try\b|\ba try\b|\bno try\b|\bits tries\b|\ball tries\b", "attempt"),
+    (r"\bread(?:s)? (?:it |this )?otherwise\b", "parse differently: request smuggling"),
+    (r"\b(?:the|a) gate\b|(?-i:class Gate\b)", "admission"),
+    (r"\bstand[s]? still\b|\bstood still\b", "stops, is blocked"),
+    (r"\bfinds? out\b", "tests, determines"),
+    (r"\breckon(?:s|ed|ing)?\b", "calculate"),
+    (r"\balas\b|\bthereof\b|\bwherein\b|\bthereby\b|\bheretofore\b|\bhence\b|\bverily\b|\berstwhile\b", "plain words"),
+]
+"""Patterns (case is ignored, except in `(?-i:…)`), each with what is written instead."""
+
+EXAMPLES = """
+Whoever stands before us, nobody and somebody, lest its unspent breath is handed on; what becomes of the door, of late
+rows, of what was put back, put off or not put. A wish has many ways out of a crowd: drop by drop, many a call, with the
+generosity of an allowance. The destination is well. The store is away and bears it; it goes on with what it was told
+and says. It ought to begin anew, given back after one try, but nobody's proxy reads it otherwise at the gate: it stands
+still, finds out and reckons, alas.
+"""
+"""Each pattern matches here."""
+
+EXEMPT = ("docs/glossary.md", "tests/shared/test_vocabulary.py")
+"""These files list the words."""
+
+NOT_YET_REWRITTEN: tuple[str, ...] = (
+    ".ci/run",
+    ".env.example",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "Makefile",
+    "README.md",
+    "deploy/README.md",
+    "deploy/compose",
+    "deploy/examples",
+    "deploy/grafana",
+    "deploy/kubernetes",
+    "deploy/local",
+    "deploy/prometheus",
+    "deploy/redis",
+    "docker-compose.yml",
+    "services/flow-runner/src/flow_runner/engine",
+    "services/flow-runner/src/flow_runner/flow_test",
+    "services/flow-runner/src/flow_runner/jobs",
+    "services/flow-runner/src/flow_runner/nodes",
+    "services/flow-runner/src/flow_runner/stores",
+    "services/ingest/src/ingest/__init__.py",
+    "services/ingest/src/ingest/api",
+    "services/ingest/src/ingest/app.py",
+    "services/ingest/src/ingest/event",
+    "services/ingest/src/ingest/http",
+    "services/ingest/src/ingest/process",
+    "services/ingest/src/ingest/providers",
+    "services/ingest/src/ingest/public_endpoint.py",
+    "services/ingest/src/ingest/receive",
+    "services/ingest/src/ingest/resume",
+    "services/ingest/src/ingest/scaling",
+    "services/ingest/src/ingest/verify",
+    "services/notifier/src/notifier/app.py",
+    "services/notifier/src/notifier/channels",
+    "services/notifier/src/notifier/deliver",
+    "services/notifier/src/notifier/jobs.py",
+    "shared/pyproject.toml",
+    "shared/src/filas/batching.py",
+    "shared/src/filas/cli",
+    "shared/src/filas/contract",
+    "shared/src/filas/errors.py",
+    "shared/src/filas/flows",
+    "shared/src/filas/models",
+    "shared/src/filas/observability",
+    "shared/src/filas/outbound",
+    "shared/src/filas/queue",
+    "shared/src/filas/repository",
+    "shared/src/filas/settings",
+    "shared/src/filas/tracing",
+    "tests/benchmarks",
+    "tests/collector.py",
+    "tests/deploy",
+    "tests/e2e",
+    "tests/flow_runner",
+    "tests/ingest",
+    "tests/local",
+    "tests/notifier",
+    "tests/shared",
+)
+"""Paths whose text is still to be rewritten. The list only becomes shorter."""
+
+SUFFIXES = frozenset(
+    {".py", ".md", ".sql", ".lua", ".yml", ".yaml", ".toml", ".sh", ".cfg", ".json", ".env", ".svg", ""}
+)
+OWN_HIDDEN = {".ci", ".github"}
+FOREIGN = {"build", "node_modules", "__pycache__"}
+"""Directories that hold no text of ours, beside hidden ones."""
+
+
+class Hit(NamedTuple):
+    """A line with a word that has a standard term."""
+
+    path: str
+    line: int
+    text: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.text.strip()[:140]}  (write: {self.instead})"
+
+
+def sources() -> Iterator[Path]:
+    """Every text file of ours."""
+    waiting = [ROOT]
+    while waiting:
+        for path in sorted(waiting.pop().iterdir()):
+            if path.is_dir():
+                hidden = path.name.startswith(".") and path.name not in OWN_HIDDEN
+                if not hidden and path.name not in FOREIGN and not path.name.endswith(".egg-info"):
+                    waiting.append(path)
+            elif path.suffix in SUFFIXES and not path.name.endswith(".lock"):
+                yield path
+
+
+def hits(pattern: str, instead: str) -> Iterator[Hit]:
+    """Every line of our text that matches."""
+    found = re.compile(pattern, re.IGNORECASE)
+    for path, text in TEXTS.items():
+        if found.search(text):
+            for number, line in enumerate(text.splitlines(), 1):
+                if found.search(line):
+                    yield Hit(path, number, line, instead)
+
+
+def _read() -> dict[str, str]:
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(errors="replace") for path in sources()}
+    return {path: text for path, text in texts.items() if path not in EXEMPT}
+
+
+TEXTS = _read()
+
+
+def is_pending(path: str) -> bool:
+    """Whether the path is still to be rewritten."""
+    return any(path == entry or path.startswith(f"{entry}/") for entry in NOT_YET_REWRITTEN)
+
+
+@pytest.mark.parametrize(("pattern", "instead"), WORDS, ids=[pattern for pattern, _ in WORDS])
+def test_the_glossary_has_another_word(pattern: str, instead: str) -> None:
+    """Source, documents, messages, SQL, Lua, YAML, Makefile and tests use the standard term."""
+    assert [str(hit) for hit in hits(pattern, instead) if not is_pending(hit.path)] == []
+
+
+def test_every_pattern_finds_what_it_is_for() -> None:
+    """A pattern that matches nothing would check nothing."""
+    unmatched = [pattern for pattern, _ in WORDS if not re.search(pattern, EXAMPLES, re.IGNORECASE)]
+    assert unmatched == []
+
+
+def report(paths: tuple[str, ...]) -> str:
+    """Every hit below `paths` (empty: everywhere), and the entries of NOT_YET_REWRITTEN without a hit."""
+    everything = sorted(hit for pattern, instead in WORDS for hit in hits(pattern, instead))
+    lines = [str(hit) for hit in everything if not paths or hit.path.startswith(paths)]
+    for entry in NOT_YET_REWRITTEN:
+        if not any(hit.path == entry or hit.path.startswith(f"{entry}/") for hit in everything):
+            lines.append(f"{entry}: no longer needed in NOT_YET_REWRITTEN")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(report(tuple(sys.argv[1:])) + "\n")
