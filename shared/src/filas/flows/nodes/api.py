@@ -46,6 +46,12 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
         for index, entry in enumerate(self.response_mapping):
             yield f"responseMapping[{index}].variable", entry.variable
 
+    def outbound_limit_s(self) -> float:
+        return self.timeout_ms / 1000
+
+    def call_at_most_once(self) -> bool:
+        return self.on_uncertain == "fail"
+
     def check(self, add: Add) -> None:
         for index, entry in enumerate(self.response_mapping):
             problem = jmespath_mapping.problem(entry.path)

@@ -73,6 +73,14 @@ class NodeData(Part, frozen=True, kw_only=True):
         """The name of the item, of a node that repeats what its way out `loop` leads to."""
         return None
 
+    def outbound_limit_s(self) -> float:
+        """The longest time, in seconds, that a visit may spend on an outbound call; 0 if it makes none."""
+        return 0.0
+
+    def call_at_most_once(self) -> bool:
+        """True when an outbound call whose outcome is uncertain must not be made again."""
+        return False
+
     def calls(self) -> tuple[str, int | None] | None:
         """The flow and the version, of a node that runs another flow; without a version the published one."""
         return None

@@ -10,6 +10,9 @@ from filas.flows.nodes.api import Method, check_url
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
 
+SEND_TIMEOUT_S = 15.0
+"""The time limit of the call in mode `send`."""
+
 _SEND_FIELDS = ("url", "headers", "body", "secret")
 
 
@@ -56,3 +59,6 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
 
     def starts(self) -> bool:
         return self.mode == "trigger"
+
+    def outbound_limit_s(self) -> float:
+        return SEND_TIMEOUT_S if self.mode == "send" else 0.0
