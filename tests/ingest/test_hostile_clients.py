@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.door import on_its_loop, opened, statuses
+from tests.ingest.public_client import on_its_loop, open_listener, statuses
 from tests.ingest.serving import raw
 from tests.waiting import eventually
 
@@ -83,9 +83,9 @@ AMBIGUOUS = {
 @on_its_loop
 async def test_what_a_proxy_might_read_otherwise_is_refused(sent: bytes) -> None:
     """400, the connection ends, and nothing that stands behind it is taken for a request."""
-    async with opened() as door:
-        assert await statuses(door, sent + NEXT) == [400]
-        assert door.seen == []
+    async with open_listener() as public:
+        assert await statuses(public, sent + NEXT) == [400]
+        assert public.seen == []
 
 
 CLEAR = {
@@ -119,9 +119,9 @@ CLEAR = {
 @on_its_loop
 async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
     """In one piece and in many; the next request on the connection is the next request."""
-    async with opened() as door:
-        assert await statuses(door, sent + NEXT) == [200, 200]
-        async with door.connection() as (reader, writer):
+    async with open_listener() as public:
+        assert await statuses(public, sent + NEXT) == [200, 200]
+        async with public.connection() as (reader, writer):
             for piece in (sent[:-3], sent[-3:-1], sent[-1:], NEXT):
                 writer.write(piece)
                 await writer.drain()
@@ -129,7 +129,7 @@ async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
             answers = b""
             while answers.count(b"HTTP/1.1 200") < 2 or not answers.endswith(b"[]"):
                 answers += await asyncio.wait_for(reader.read(1000), 10)
-        assert door.seen == [(target, b"{}"), ("/next", b"[]")] * 2
+        assert public.seen == [(target, b"{}"), ("/next", b"[]")] * 2
 
 
 _BODIES = st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), min_size=1, max_size=6)
@@ -150,13 +150,13 @@ def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bo
 
     @on_its_loop
     async def scenario() -> list[bytes]:
-        async with opened() as door, door.connection() as (reader, writer):
+        async with open_listener() as public, public.connection() as (reader, writer):
             for begin, end in itertools.pairwise(places):
                 writer.write(sent[begin:end])
                 await asyncio.sleep(0)
             writer.write_eof()
             await asyncio.wait_for(reader.read(), 10)
-            return [body for _, body in door.seen]
+            return [body for _, body in public.seen]
 
     assert scenario() == [body for _, body in bodies]
 
@@ -165,27 +165,27 @@ def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bo
 @on_its_loop
 async def test_what_stands_around_the_chunks_is_bounded(beside: bytes) -> None:
     """A body of a byte can't keep us reading for as long as it likes; chunks of a byte each are no fault."""
-    async with opened() as door:
-        async with door.connection() as (reader, writer):
+    async with open_listener() as public:
+        async with public.connection() as (reader, writer):
             writer.write(CHUNKED + b"1\r\na\r\n" + (b"1" + beside if beside.startswith(b";") else beside))
             assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 400")
-        assert await statuses(door, CHUNKED + b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n") == [200]
-        assert door.seen == [("/first", b"a" * 30_000)]
+        assert await statuses(public, CHUNKED + b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n") == [200]
+        assert public.seen == [("/first", b"a" * 30_000)]
 
 
 @on_its_loop
 async def test_trailers_are_bounded_as_headers_are() -> None:
     """By their number, their length, and together."""
-    async with opened() as door:
+    async with open_listener() as public:
         for trailer in (b"A: b\r\n" * 200, b"A: " + b"b" * 9000 + b"\r\n", b"A: " + b"b" * 300_000):
-            assert 400 in await statuses(door, CHUNKED + b"2\r\n{}\r\n0\r\n" + trailer + b"\r\n")
-        assert door.seen == []
+            assert 400 in await statuses(public, CHUNKED + b"2\r\n{}\r\n0\r\n" + trailer + b"\r\n")
+        assert public.seen == []
 
 
 @on_its_loop
 async def test_a_body_that_comes_drop_by_drop_is_cut_off() -> None:
     """408 when its time is over, though there was always another drop; the door stays open to others."""
-    async with opened() as door, door.connection() as (reader, writer):
+    async with open_listener() as public, public.connection() as (reader, writer):
 
         async def drip() -> None:
             with contextlib.suppress(OSError):
@@ -196,22 +196,22 @@ async def test_a_body_that_comes_drop_by_drop_is_cut_off() -> None:
 
         writer.write(HEAD + b"Content-Length: 90000\r\n\r\n")
         dripping = asyncio.create_task(drip())
-        assert await statuses(door, NEXT) == [200]
+        assert await statuses(public, NEXT) == [200]
         assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 408")
         dripping.cancel()
-        await door.all_gone()
+        await public.all_closed()
 
 
 @on_its_loop
 async def test_who_never_reads_its_answers_is_cut_off() -> None:
     """Asking on and on, it holds neither memory nor one of our connections for longer than it may take."""
-    async with opened() as door:
+    async with open_listener() as public:
         body = b"a" * 50_000
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         caller.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(caller, ("127.0.0.1", door.port))
+        await loop.sock_connect(caller, ("127.0.0.1", public.port))
 
         async def ask() -> None:
             with contextlib.suppress(OSError):
@@ -219,8 +219,8 @@ async def test_who_never_reads_its_answers_is_cut_off() -> None:
                     await loop.sock_sendall(caller, HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
         asking = asyncio.create_task(ask())
-        await eventually(lambda: len(door.seen) > 3)
-        await door.all_gone()
+        await eventually(lambda: len(public.seen) > 3)
+        await public.all_closed()
         await asking
         caller.close()
 
@@ -228,22 +228,22 @@ async def test_who_never_reads_its_answers_is_cut_off() -> None:
 @on_its_loop
 async def test_who_never_reads_its_last_answer_is_cut_off() -> None:
     """Though what was asked is answered, and the connection is about to end."""
-    async with opened() as door:
+    async with open_listener() as public:
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         caller.setblocking(False)
         loop = asyncio.get_running_loop()
-        await loop.sock_connect(caller, ("127.0.0.1", door.port))
+        await loop.sock_connect(caller, ("127.0.0.1", public.port))
         body = b"a" * 40_000
         request = HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
         sent = 0
-        while door.unsent() == 0:  # then the system takes no more, and there is room for some more with us
+        while public.listener.unsent_bytes() == 0:  # until the system's buffers are full
             await loop.sock_sendall(caller, request)
             sent += 1
-            await door.has_taken(sent)
-        assert door.unsent() < 64 * 1024
+            await public.has_received(sent)
+        assert public.listener.unsent_bytes() < 64 * 1024
         await loop.sock_sendall(caller, request.replace(b"Host", b"Connection: close\r\nHost"))
-        await door.all_gone()
+        await public.all_closed()
         caller.close()
 
 
@@ -265,38 +265,42 @@ async def test_who_never_reads_its_last_answer_is_cut_off() -> None:
 @on_its_loop
 async def test_a_caller_that_goes_in_the_middle_leaves_nothing_behind(sent: bytes) -> None:
     """Whether it ends its side, or resets the connection; the door stays open to others."""
-    async with opened() as door:
-        async with door.connection() as (reader, writer):
+    async with open_listener() as public:
+        async with public.connection() as (reader, writer):
             writer.write(sent)
             writer.write_eof()
             await asyncio.wait_for(reader.read(), 10)
-        _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        _, writer = await asyncio.open_connection("127.0.0.1", public.port)
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
         writer.write(sent)
         writer.transport.abort()
-        await door.all_gone()
-        assert (await raw(door.port, NEXT)).startswith(b"HTTP/1.1 200")
+        await public.all_closed()
+        assert (await raw(public.port, NEXT)).startswith(b"HTTP/1.1 200")
 
 
 @on_its_loop
 async def test_half_a_body_and_the_end_is_a_400() -> None:
     """The caller that has closed its sending side learns that its request was not whole."""
-    async with opened() as door:
-        assert await statuses(door, HEAD + b"Content-Length: 5\r\n\r\n{}") == [400]
-        assert await statuses(door, NEXT + CHUNKED + b"5\r\n{}") == [200, 400]
+    async with open_listener() as public:
+        assert await statuses(public, HEAD + b"Content-Length: 5\r\n\r\n{}") == [400]
+        assert await statuses(public, NEXT + CHUNKED + b"5\r\n{}") == [200, 400]
 
 
 @on_its_loop
 async def test_one_callers_flood_leaves_others_their_turn() -> None:
     """However many requests it sends at once, and however little each of them asks for."""
-    async with opened() as door, door.connection() as (flood, flooding), door.connection() as (reader, writer):
+    async with (
+        open_listener() as public,
+        public.connection() as (flood, flooding),
+        public.connection() as (reader, writer),
+    ):
         cheap = b"GET /cheap HTTP/1.1\r\nHost: x\r\n\r\n"
         flooding.write(cheap * 900)  # about what is read at a time
         writer.write(NEXT)
         assert (await asyncio.wait_for(reader.readuntil(b"[]"), 10)).startswith(b"HTTP/1.1 200")
-        place = door.seen.index(("/next", b"[]"))
-        while len(door.seen) < 901:
+        place = public.seen.index(("/next", b"[]"))
+        while len(public.seen) < 901:
             await asyncio.wait_for(flood.read(100_000), 10)
     assert place < 400
 
@@ -305,26 +309,31 @@ async def test_one_callers_flood_leaves_others_their_turn() -> None:
 async def test_nobody_is_invited_who_could_not_know() -> None:
     """`100 Continue` came with HTTP/1.1: a caller of before would take it for its answer."""
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-    async with opened() as door:
+    async with open_listener() as public:
         for version, first in ((b"1.1", b"HTTP/1.1 100"), (b"1.0", b"HTTP/1.1 200")):
-            async with door.connection() as (reader, writer):
+            async with public.connection() as (reader, writer):
                 writer.write(head.replace(b"1.1", version))
-                await eventually(lambda: door.asked > len(door.seen))  # an invitation is under way by now
+                await eventually(lambda: public.started > len(public.seen))  # an invitation is under way by now
                 writer.write(b"{}")
                 assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(first)
-            await door.all_gone()
+            await public.all_closed()
 
 
 @on_its_loop
 async def test_what_was_asked_before_the_end_is_answered() -> None:
     """At shutdown: a body that is on its way is waited for, what was sent ahead is answered, each told that it was the
     last; who asks nothing is let go at once, and who never ends doesn't keep us."""
-    async with opened() as door, door.connection() as idle, door.connection() as busy, door.connection() as endless:
-        assert (await raw(door.port, NEXT)).startswith(b"HTTP/1.1 200")
+    async with (
+        open_listener() as public,
+        public.connection() as idle,
+        public.connection() as busy,
+        public.connection() as endless,
+    ):
+        assert (await raw(public.port, NEXT)).startswith(b"HTTP/1.1 200")
         busy[1].write(HEAD + b"Content-Length: 2\r\n\r\n{")
         endless[1].write(HEAD + b"Content-Length: 3\r\n\r\n{")
-        await eventually(lambda: door.asked == 3)
-        ending = asyncio.create_task(door.listener.shutdown(5))
+        await eventually(lambda: public.started == 3)
+        ending = asyncio.create_task(public.listener.shutdown(5))
         assert await asyncio.wait_for(idle[0].read(), 10) == b""
         busy[1].write(b"}" + NEXT)
         answers = await asyncio.wait_for(busy[0].read(), 10)
@@ -333,4 +342,4 @@ async def test_what_was_asked_before_the_end_is_answered() -> None:
         assert answers.endswith(b"Connection: close\r\n\r\n[]")
         assert (await asyncio.wait_for(endless[0].read(), 10)).startswith(b"HTTP/1.1 408")
         await asyncio.wait_for(ending, 10)
-        assert door.listener.connections == 0
+        assert public.listener.open_connections == 0

@@ -14,7 +14,7 @@ from filas.repository.postgres.database import Database
 from filas.settings.value_types import Network
 from ingest.http.answers import Answer
 from ingest.http.client_address import ClientAddress
-from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, Listener
+from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, PublicListener
 from ingest.http.request import Request
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.address_limits import AddressGuard
@@ -35,7 +35,7 @@ class Public:
     """The listener, and what runs behind it: `directory.run()`, `listener.watch()` and `late_rows.run()` are to be kept
     running, `acceptor` drained."""
 
-    listener: Listener
+    listener: PublicListener
     directory: WebhookDirectory
     acceptor: Acceptor
     late_rows: LateRows
@@ -49,6 +49,7 @@ class Limits:
     requests_per_address: int = 0
     failures_per_address: int = 60
     max_connections: int = 2000
+    body_budget: int = 64 << 20
     body_timeout_s: float = BODY_TIMEOUT_S
     request_timeout_s: float = REQUEST_TIMEOUT_S
     answer_timeout_s: float = ANSWER_TIMEOUT_S
@@ -84,9 +85,11 @@ def build_public(
     def handle(http: Request) -> Coroutine[Any, Any, Answer]:
         return resumer.handle(http) if http.path.startswith(PATH) else receiver.handle(http)
 
-    listener = Listener(
+    listener = PublicListener(
         handle,
         max_connections=limits.max_connections,
+        body_budget=limits.body_budget,
+        is_shared=addresses.is_trusted,
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
     )

@@ -55,7 +55,7 @@ class ConnectionServer(Protocol):
 
     def __call__(self) -> asyncio.BaseProtocol: ...
 
-    async def shutdown(self, timeout_s: float) -> None:
+    async def shutdown(self, timeout_s: float, /) -> None:
         """Waits up to `timeout_s` seconds for requests under way, then closes all connections."""
 
 

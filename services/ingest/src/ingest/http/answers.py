@@ -1,4 +1,4 @@
-"""The public listener's answers: small, and written in one piece."""
+"""The public listener's answers: small, and sent in one write."""
 
 import functools
 import time
@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer. `headers` are ours, never a caller's. `closes`: the connection ends with it."""
+    """A whole answer. `headers` must not come from a request. `closes`: the connection ends with it."""
 
     status: int
     body: bytes
@@ -19,7 +19,7 @@ class Answer:
     closes: bool = False
 
     def encode(self, connection: str | None, *, without_body: bool = False) -> bytes:
-        """The bytes to be sent. `connection`: what the header of that name says, if it is to be there."""
+        """The bytes on the wire. `connection` is the value of the header `Connection`; None: no such header."""
         head = _head(self.status, self.content_type)
         lines = [head, f"Content-Length: {len(self.body)}\r\nDate: {_date(int(time.time()))}\r\n"]
         for name, value in self.headers.items():

@@ -13,21 +13,21 @@ class ClientAddress:
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._trusted = tuple(trusted)
         self.believes = bool(self._trusted)
-        self._is_trusted = functools.lru_cache(maxsize=4096)(self._belongs)
+        self.is_trusted = functools.lru_cache(maxsize=4096)(self._belongs)
 
     def of(self, peer: str | None, forwarded: Sequence[str]) -> str:
         """The address of the caller: `peer` itself, unless it is trusted; then the last entry of the
         `X-Forwarded-For` headers (`forwarded`) that no trusted proxy made. What is no address ends the search.
         """
         address = peer or UNKNOWN
-        if not self.believes or not forwarded or not self._is_trusted(address):
+        if not self.believes or not forwarded or not self.is_trusted(address):
             return address
         for entry in reversed(",".join(forwarded).split(",")):
             claimed = normalized(entry.strip())
             if claimed is None:
                 break
             address = claimed
-            if not self._is_trusted(claimed):
+            if not self.is_trusted(claimed):
                 break
         return address
 
@@ -37,7 +37,7 @@ class ClientAddress:
         `target` is the path and query as they were sent. Without a proxy that ends TLS, the scheme is http.
         """
         host, scheme = headers.get("Host", ""), "http"
-        if self.believes and self._is_trusted(peer or UNKNOWN):
+        if self.believes and self.is_trusted(peer or UNKNOWN):
             host = headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
             scheme = headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip().lower()
         return f"{scheme}://{host}{target}"

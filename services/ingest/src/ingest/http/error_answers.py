@@ -1,4 +1,4 @@
-"""Every way in which the public listener says no, and how often it did."""
+"""The requests that the public listener rejects: statuses, answers, and the outcomes that they are counted as."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -9,57 +9,74 @@ from filas.service.problem_documents import PROBLEM_JSON, problem_document
 from ingest.http.answers import Answer
 
 RETRY_AFTER_S = 5
-"""When to come again after a 503: stores are back, or the other one has taken over, within seconds."""
+"""`Retry-After` of a 503: within seconds a store is back, or its failure is known and the other store is used."""
 
 
 @dataclass
-class Refusal(FilasError):
-    """A request that is turned away. `reason` is the word under which it is counted."""
+class RejectedRequest(FilasError):
+    """A request that is not accepted. `outcome` is its label in the metric; `closes`: the connection ends with the
+    answer, because the rest of the body is not read."""
 
     status: int
-    reason: str
+    outcome: str
     detail: str
     headers: dict[str, str] = field(default_factory=dict)
     closes: bool = False
 
     def answer(self) -> Answer:
-        """The problem document; `closes` also ends the connection, whose remaining bytes nobody wants."""
-        WEBHOOKS.labels(self.reason).inc()
+        """The problem document (RFC 9457). Counts the request."""
+        WEBHOOKS.labels(self.outcome).inc()
         document = problem_document(self.status, HTTPStatus(self.status).phrase, self.detail)
         return Answer(self.status, document, PROBLEM_JSON, self.headers, closes=self.closes)
 
 
-def malformed() -> Refusal:
-    """400."""
-    return Refusal(400, "malformed", "this is no HTTP request, or its head is too large", closes=True)
+def malformed() -> RejectedRequest:
+    """400: the request can't be parsed, or could be parsed differently by a proxy."""
+    detail = "the request is malformed or ambiguous, or its head is too large"
+    return RejectedRequest(400, "malformed", detail, closes=True)
 
 
-def unknown_webhook() -> Refusal:
-    """404."""
-    return Refusal(404, "unknown", "there is no webhook at this address")
+def incomplete_body() -> RejectedRequest:
+    """400: the body ended early, or its chunks are malformed."""
+    return RejectedRequest(400, "broken", "the body is incomplete or its chunks are malformed", closes=True)
 
 
-def wrong_method(allow: str) -> Refusal:
-    """405 with `Allow`."""
-    return Refusal(405, "method", f"this webhook takes {allow}", {"Allow": allow})
+def slow_body() -> RejectedRequest:
+    """408."""
+    return RejectedRequest(408, "too-slow", "the body took too long to arrive", closes=True)
 
 
-def unauthenticated(authenticate: str | None) -> Refusal:
-    """401. The sender isn't told what was wrong with its proof."""
-    headers = {} if authenticate is None else {"WWW-Authenticate": authenticate}
-    return Refusal(401, "signature", "the signature or the credentials are missing or wrong", headers)
-
-
-def too_many(reason: str, detail: str, retry_after_s: int) -> Refusal:
-    """429 with `Retry-After`."""
-    return Refusal(429, reason, detail, {"Retry-After": str(retry_after_s)})
-
-
-def too_large(max_bytes: int) -> Refusal:
+def too_large(max_bytes: int) -> RejectedRequest:
     """413."""
-    return Refusal(413, "too-large", f"a body may have {max_bytes} bytes at most", closes=True)
+    return RejectedRequest(413, "too-large", f"body exceeds {max_bytes} bytes", closes=True)
 
 
-def unavailable(reason: str, detail: str) -> Refusal:
+def unknown_webhook() -> RejectedRequest:
+    """404."""
+    return RejectedRequest(404, "unknown", "no webhook has this address")
+
+
+def wrong_method(allow: str) -> RejectedRequest:
+    """405 with `Allow`."""
+    return RejectedRequest(405, "method", f"this webhook accepts {allow}", {"Allow": allow})
+
+
+def unauthenticated(authenticate: str | None) -> RejectedRequest:
+    """401. The answer does not reveal which check failed."""
+    headers = {} if authenticate is None else {"WWW-Authenticate": authenticate}
+    return RejectedRequest(401, "signature", "the signature or the credentials are missing or wrong", headers)
+
+
+def too_many(outcome: str, detail: str, retry_after_s: int) -> RejectedRequest:
+    """429 with `Retry-After`."""
+    return RejectedRequest(429, outcome, detail, {"Retry-After": str(retry_after_s)})
+
+
+def unavailable(outcome: str, detail: str, *, closes: bool = False) -> RejectedRequest:
     """503 with `Retry-After`."""
-    return Refusal(503, reason, detail, {"Retry-After": str(RETRY_AFTER_S)})
+    return RejectedRequest(503, outcome, detail, {"Retry-After": str(RETRY_AFTER_S)}, closes=closes)
+
+
+def overloaded(*, closes: bool) -> RejectedRequest:
+    """503 with `Retry-After`: the process holds as many bytes of bodies as it may."""
+    return unavailable("body-budget", "too many bytes of bodies are being received", closes=closes)

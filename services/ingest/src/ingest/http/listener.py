@@ -1,35 +1,42 @@
-"""The public listener's connections: how many, and for how long one may stay silent."""
+"""The public listener: how many connections there are, and how long each may wait for its client."""
 
 import asyncio
 import resource
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from aiohttp.web import Server
 
 from filas.observability.logs import get_logger
 from filas.observability.metrics import CONNECTIONS_SHED
 from filas.service.private_listener import KEEP_ALIVE_S
 from ingest.http import error_answers
-from ingest.http.answers import Answer
-from ingest.http.connection import MAX_READ, Connection, Handler
+from ingest.http.body_budget import BodyBudget
+from ingest.http.connection_handler import ConnectionHandler, Handler
+from ingest.http.load_shedding import ConnectionTable, Phase
+from ingest.http.request import Request
 
 log = get_logger(__name__)
 
-REQUEST_TIMEOUT_S = 10.0
-"""How long a new connection may take until the head of its first request is there."""
+REQUEST_TIMEOUT_S: Final = 10.0
+"""How long a client may take to send the head of a request, from the connection or the head's first byte on."""
 
-ANSWER_TIMEOUT_S = 10.0
-"""How long a caller may take to read its answers, and go on sending what nobody reads until it has seen its last."""
+ANSWER_TIMEOUT_S: Final = 10.0
+"""How long a client may take to read its answers, and to end the connection after the last one."""
 
-SPARE_FILES = 128
+SPARE_FILES: Final = 128
 """How many file descriptors are left for the stores, the private listener and the logs."""
 
-SWEEP_EVERY_S = 1.0
+SWEEP_EVERY_S: Final = 1.0
 
 
-class Listener:
-    """Makes the connections of a server, without routes. It sheds them: those that never ask, and in a crowd the
-    oldest that have asked nothing yet, then the oldest that rest between two requests, before it turns away a new
-    one.
+class PublicListener(Server):
+    """An aiohttp server without routes that bounds its connections.
 
-    `draining`: every caller is told with its next answer that the connection ends.
+    It closes connections that send no complete head in time, and sheds connections beyond `max_connections` (see
+    ConnectionTable) and bodies beyond `body_budget` bytes. `is_shared`: whether an address is a proxy's.
+
+    `draining`: each connection ends with its next answer.
     """
 
     def __init__(
@@ -37,121 +44,120 @@ class Listener:
         handler: Handler,
         *,
         max_connections: int,
+        body_budget: int,
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
+        is_shared: Callable[[str], bool] = lambda _address: False,
     ) -> None:
+        super().__init__(cast("Any", handler))  # aiohttp's type of a handler names its own request and response
         self.draining = False
         self.answer = handler
-        self.buffer = memoryview(bytearray(MAX_READ))
         self.answer_timeout_s = answer_timeout_s
-        self._most = max(1, min(max_connections, _files() - SPARE_FILES))
+        self.bodies = BodyBudget(body_budget)
         self._request_timeout_s = request_timeout_s
-        self.loop = asyncio.get_running_loop()
-        self._open: set[Connection] = set()
-        self._silent: dict[Connection, float] = {}
-        self._resting: dict[Connection, float] = {}
-        self._lingering: dict[Connection, float] = {}
-        self._shed = 0
+        most = max(1, min(max_connections, _available_files() - SPARE_FILES))
+        self._table: ConnectionTable[ConnectionHandler] = ConnectionTable(most, self._loop.time, is_shared)
+        self._ending: dict[ConnectionHandler, float] = {}
+        self._shed: dict[str, int] = {}
         self._all_closed = asyncio.Event()
 
     @property
-    def connections(self) -> int:
-        """How many there are."""
-        return len(self._open)
+    def open_connections(self) -> int:
+        """How many connections there are."""
+        return len(self._table) + len(self._ending)
 
-    def __call__(self) -> Connection:
-        """A new connection's protocol."""
-        return Connection(self)
+    def unsent_bytes(self) -> int:
+        """How many bytes of answers wait for clients to read."""
+        transports = [connection.transport for connection in self._table]
+        return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+
+    def __call__(self) -> ConnectionHandler:
+        """The protocol of a new connection."""
+        return ConnectionHandler(self, loop=self._loop)
 
     async def watch(self) -> None:
-        """Close the connections that stay silent, until cancelled."""
+        """Close the connections that wait too long for their client, until cancelled."""
         while True:
             await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4))
-            now = self.loop.time()
-            for connection in _before(self._silent, now - self._request_timeout_s):
-                self._shut(connection, "silent")
-            # Resting as long as one may is no fault, and to wait for the last answer to be read only a courtesy.
-            for connection in _before(self._resting, now - KEEP_ALIVE_S):
+            for connection in self._table.longer_than(self._request_timeout_s, Phase.RECEIVING):
+                if not connection.receives_body:  # a body has its own time limit, with an answer
+                    self._close_for("idle", connection)
+            for phase, seconds in ((Phase.IDLE, KEEP_ALIVE_S), (Phase.CLOSING, self.answer_timeout_s)):
+                for connection in self._table.longer_than(seconds, phase):
+                    connection.abort()
+            latest = self._loop.time() - self.answer_timeout_s
+            for connection in [one for one, since in self._ending.items() if since <= latest]:
                 connection.abort()
-            for connection in _before(self._lingering, now - self.answer_timeout_s):
-                connection.abort()
-            if self._shed:
-                log.warning("connections.shed", connections=self._shed, open=self.connections)
-                self._shed = 0
+            for reason, count in self._shed.items():
+                log.warning("connections.shed", reason=reason, connections=count, open=self.open_connections)
+            self._shed.clear()
 
-    async def shutdown(self, timeout_s: float) -> None:
-        """Let what was asked be answered for as long as `timeout_s`, and end all connections."""
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Answer the requests that have begun for at most `timeout` seconds, and end all connections."""
         self.draining = True
-        for connection in tuple(self._open):
-            if not connection.is_busy:
-                connection.close()
-        if self._open:
+        for connection in self._table:
+            if not connection.is_answering:
+                self.moved(connection, Phase.CLOSING)
+                connection.end()
+        if self.open_connections:
+            self._all_closed.clear()
             try:
-                await asyncio.wait_for(self._all_closed.wait(), timeout_s)
+                await asyncio.wait_for(self._all_closed.wait(), timeout)
             except TimeoutError:
-                log.warning("connections.cut_off", connections=len(self._open))
-        for connection in tuple(self._open):
+                log.warning("connections.cut_off", connections=self.open_connections)
+        for connection in (*self._table, *self._ending):
             connection.abort()
 
-    # ---- what connections say ----------------------------------------------------------------------
+    # ---- called by connections -----------------------------------------------------------------------------
 
-    def malformed(self) -> Answer:
-        """400, for what is no HTTP or beyond its bounds."""
-        return error_answers.malformed().answer()
+    def connection_made(self, handler: Any, _transport: asyncio.Transport) -> None:
+        """A client has connected. Beyond the limit, one connection is shed."""
+        self._table.add(handler)
+        shed = self._table.to_shed(handler)
+        if shed is not None:
+            self._close_for("connection-limit", shed)
 
-    def opened(self, connection: Connection) -> None:
-        """There is a new one."""
-        self._all_closed.clear()
-        self._open.add(connection)
-        self._silent[connection] = self.loop.time()
-        if len(self._open) > self._most:
-            self._shut(next(iter(self._silent if len(self._silent) > 1 else self._resting), connection), "crowded")
-
-    def closed(self, connection: Connection) -> None:
-        """It has gone."""
-        self._open.discard(connection)
-        self._silent.pop(connection, None)
-        self._resting.pop(connection, None)
-        self._lingering.pop(connection, None)
-        if not self._open:
+    def connection_lost(self, handler: Any, _exc: BaseException | None = None) -> None:
+        """A connection has ended."""
+        self._table.remove(handler)
+        self._ending.pop(handler, None)
+        if not self.open_connections:
             self._all_closed.set()
 
-    def busy(self, connection: Connection) -> None:
-        """It has asked something."""
-        if self._resting.pop(connection, None) is None:
-            self._silent.pop(connection, None)
+    def moved(self, connection: ConnectionHandler, phase: Phase) -> None:
+        """The connection waits for something else."""
+        if phase is Phase.IDLE and self.draining:
+            phase = Phase.CLOSING
+            connection.end()
+        self._table.move(connection, phase)
 
-    def resting(self, connection: Connection) -> None:
-        """It has its answers."""
-        if self.draining:
-            connection.close()
-        else:
-            self._resting[connection] = self.loop.time()
+    def over_budget(self, request: Request | None) -> None:
+        """Drop incomplete requests, the oldest first, until the budget is kept.
 
-    def lingering(self, connection: Connection) -> None:
-        """It is sent its last answer, and may go on sending itself."""
-        self._lingering.setdefault(connection, self.loop.time())
+        If that is not enough, `request` is rejected: its bytes have just arrived.
+        """
+        for one in self._table.of(Phase.RECEIVING):
+            if not self.bodies.is_exceeded:
+                return
+            if one.held_bytes:
+                self._count("body-budget")
+                one.drop_incomplete(error_answers.overloaded(closes=True))
+        if self.bodies.is_exceeded and request is not None:
+            request.fail(error_answers.overloaded(closes=False))
 
-    def _shut(self, connection: Connection, reason: str) -> None:
-        self._silent.pop(connection, None)
-        self._resting.pop(connection, None)
+    def _close_for(self, reason: str, connection: ConnectionHandler) -> None:
+        self._count(reason)
+        self._table.remove(connection)
+        self._ending[connection] = self._loop.time()
+        connection.shed()
+
+    def _count(self, reason: str) -> None:
         CONNECTIONS_SHED.labels(reason).inc()
-        self._shed += 1
-        connection.close()
+        self._shed[reason] = self._shed.get(reason, 0) + 1
 
 
-def _before(since: dict[Connection, float], latest: float) -> list[Connection]:
-    """Those of `since`, which is in the order of its times, that are as old as `latest`."""
-    found: list[Connection] = []
-    for connection, began in since.items():
-        if began > latest:
-            break
-        found.append(connection)
-    return found
-
-
-def _files() -> int:
-    """How many files the process may have open, once it has asked for all that it may."""
+def _available_files() -> int:
+    """How many files the process may have open, after it has raised its limit as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,51 +1,34 @@
-"""A request as the public listener reads it: the body within its bounds, headers and query as they are stored."""
+"""A request of the public listener: its target and headers as they were sent, and its body within bounds."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from urllib.parse import unquote
 
-from multidict import CIMultiDict, MultiDict, MultiDictProxy
+from aiohttp import StreamReader
+from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
-from filas.errors import FilasError
 from ingest.event.body_parsing import collected
+from ingest.http import error_answers
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
 
-class BodyTooLarge(FilasError):
-    """The body has more bytes than the webhook takes."""
-
-
-class BodyTooSlow(FilasError):
-    """The body was not there in time."""
-
-
-class BodyBroken(FilasError):
-    """The body ended early, or its transfer encoding is wrong."""
-
-
 class Request:
-    """One request. `target` is the path and query as they were sent; header values are as they were sent, what
-    isn't UTF-8 as lone surrogates; `remote` is the other end of the connection.
+    """One request. `target` is the path and query as they were sent; header values are as they were sent, with bytes
+    that are not UTF-8 as lone surrogates; `remote` is the address of the connection's other end.
 
-    The connection feeds the body in; `on_read` is called whenever what has come was taken out, `invite` sends
-    `100 Continue`.
+    `send_continue` sends `100 Continue`. `held_bytes` is what the request counts for in the body budget.
     """
 
     __slots__ = (
-        "_chunks",
-        "_failure",
-        "_more",
-        "_on_read",
-        "buffered",
+        "_payload",
         "headers",
-        "invite",
-        "is_complete",
+        "held_bytes",
         "keep_alive",
         "method",
-        "received",
         "remote",
+        "send_continue",
         "target",
         "version",
     )
@@ -54,13 +37,13 @@ class Request:
         self,
         method: str,
         target: str,
-        headers: CIMultiDict[str],
+        headers: CIMultiDictProxy[str],
         version: str,
         remote: str | None,
+        payload: StreamReader,
         *,
         keep_alive: bool,
-        on_read: Callable[[], None],
-        invite: Callable[[], None],
+        send_continue: Callable[[], None],
     ) -> None:
         self.method = method
         self.target = target
@@ -68,13 +51,9 @@ class Request:
         self.version = version
         self.remote = remote
         self.keep_alive = keep_alive
-        self.is_complete = False
-        self.buffered = self.received = 0
-        self.invite = invite
-        self._on_read = on_read
-        self._chunks: list[bytes] = []
-        self._failure: str | None = None
-        self._more: asyncio.Future[None] | None = None
+        self.send_continue = send_continue
+        self.held_bytes = 0
+        self._payload = payload
 
     @property
     def path(self) -> str:
@@ -90,79 +69,59 @@ class Request:
 
     @property
     def declared_length(self) -> int | None:
-        """How many bytes the body is said to have; None: it isn't said."""
+        """The body's length by `Content-Length`, in bytes; None without that header."""
         declared = self.headers.get("Content-Length")
-        # The parser has taken it for a number of 64 bits, but any number of zeros may stand before it.
-        return None if declared is None else int(declared.strip().lstrip("0") or "0")
+        # The parser accepts any number of leading zeros; int() refuses more than 4,300 digits.
+        return None if declared is None else int(declared.lstrip("0") or "0")
 
-    def feed(self, chunk: bytes) -> None:
-        """More of the body."""
-        self._chunks.append(chunk)
-        self.buffered += len(chunk)
-        self.received += len(chunk)
-        self._wake()
+    @property
+    def is_complete(self) -> bool:
+        """Whether the whole body has arrived."""
+        return self._payload.is_eof()
 
-    def complete(self) -> None:
-        """The body is whole."""
-        self.is_complete = True
-        self._wake()
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes of the body have arrived."""
+        return self._payload.total_bytes
 
-    def fail(self, reason: str) -> None:
-        """The body will never be whole."""
-        if not self.is_complete:
-            self._failure = reason
-            self._wake()
+    def fail(self, rejection: error_answers.RejectedRequest) -> None:
+        """Reading the body raises `rejection` from now on."""
+        self._payload.set_exception(rejection)
 
-    def body_at_hand(self, max_bytes: int) -> bytes | None:
-        """The raw body if it has arrived with its head, as small ones do, and is small enough; else None."""
-        if not self.is_complete or self.buffered > max_bytes:
+    def complete_body(self, max_bytes: int) -> bytes | None:
+        """The body if it arrived with its head, as small ones do, and has at most `max_bytes`; else None."""
+        payload = self._payload
+        if not payload.is_eof() or payload.total_bytes > max_bytes or payload.exception() is not None:
             return None
-        return self._take()
+        return payload.read_nowait()
 
-    async def read(self, max_bytes: int, timeout_s: float) -> bytes:
-        """The raw body, never more than `max_bytes` of it in memory (and a buffer of the connection).
+    async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
+        """The body. At most `max_bytes` of it, and a buffer of the connection, are in memory.
 
-        Raises BodyTooLarge, BodyTooSlow and BodyBroken.
+        Raises RejectedRequest: 413 too large, 408 not complete within `timeout_s`, 400 ended early, 503 over the
+        budget.
         """
         declared = self.declared_length
         if declared is not None and declared > max_bytes:
-            raise BodyTooLarge
+            raise error_answers.too_large(max_bytes)
         if not self.is_complete and self.version != "1.0" and self.headers.get("Expect", "").lower() == "100-continue":
-            self.invite()
-        try:
-            async with asyncio.timeout(timeout_s):
-                return await self._read(max_bytes)
-        except TimeoutError:
-            raise BodyTooSlow from None
-
-    async def _read(self, max_bytes: int) -> bytes:
+            self.send_continue()
         parts: list[bytes] = []
         size = 0
-        while True:
-            part = self._take()
-            size += len(part)
-            if size > max_bytes:
-                raise BodyTooLarge
-            parts.append(part)
-            if self.is_complete:
-                return b"".join(parts)
-            if self._failure is not None:
-                raise BodyBroken(self._failure)
-            self._more = asyncio.get_running_loop().create_future()
-            await self._more
-
-    def _take(self) -> bytes:
-        chunks, self._chunks, self.buffered = self._chunks, [], 0
-        self._on_read()
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    def _wake(self) -> None:
-        if self._more is not None and not self._more.done():
-            self._more.set_result(None)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while part := await self._payload.readany():
+                    size += len(part)
+                    if size > max_bytes:
+                        raise error_answers.too_large(max_bytes)
+                    parts.append(part)
+        except TimeoutError:
+            raise error_answers.slow_body() from None
+        return b"".join(parts)
 
 
 def storable(text: str) -> str:
-    """`text` as it can be stored: what came as bytes that aren't UTF-8 reads as Latin-1, a NUL is replaced."""
+    """`text` as it can be stored: bytes that are not UTF-8 are read as Latin-1, a NUL is replaced."""
     if text.isascii() and "\x00" not in text:
         return text
     try:
@@ -189,7 +148,7 @@ def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[s
 
 
 def stored_query(query: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """The query parameters; what is given more than once is a list."""
+    """The query parameters; a repeated one is a list."""
     if not query:
         return {}
     return collected([(storable(name), storable(value)) for name, value in query.items()])

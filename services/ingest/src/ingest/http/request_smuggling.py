@@ -1,47 +1,76 @@
-"""What the head of a request must be, beyond what the parser refuses, and the bounds that it is kept to."""
+"""Checks that a request head has one meaning only, where aiohttp's parser is lenient, and the bounds of a head.
+
+A proxy in front of this process could parse an ambiguous head differently: request smuggling (RFC 9112, 11.2).
+"""
 
 import functools
 import re
 from typing import Final
 
-from multidict import CIMultiDict
+from aiohttp.http import RawRequestMessage
+from multidict import CIMultiDict, CIMultiDictProxy
 
 MAX_LINE: Final = 8190
 MAX_FIELD: Final = 8190
 MAX_HEADERS: Final = 100
 MAX_HEAD: Final = 64 * 1024
-"""The longest request line and header, how many headers there may be, and how long all of them may be together;
-beyond, 400 and the connection ends."""
+"""Bounds in bytes of the request target, of one header (name and value), and of the whole head; MAX_HEADERS is a number
+of headers. A larger head is answered with 400, and the connection ends."""
 
+_MAX_LENGTH_DIGITS: Final = 18
+"""More digits may exceed 64 bits, where parsers differ."""
+
+_REQUEST_LINE: Final = re.compile(rb"[A-Z-]+ [!-~]+ HTTP/1\.[01]\r\n")
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE)
 _HOST: Final = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=%:\[\]-]*")
+_ENCODED_SLASH: Final = re.compile(r"[^?]*%2[Ff]")
 
 
-class MalformedHead(Exception):
-    """Whoever stands before us may read this request as another one."""
+class AmbiguousHead(Exception):
+    """The head is malformed, or a proxy could parse it differently."""
 
 
-def origin_form(target: str, headers: CIMultiDict[str], version: str) -> str:
-    """The target as path and query, of a request whose framing and host leave no doubt. Raises MalformedHead.
+def check_request_line(head: bytes) -> None:
+    """Raises AmbiguousHead unless `head` begins with a method, one blank, a target in ASCII, one blank, and HTTP/1.0 or
+    HTTP/1.1.
 
-    RFC 9112: one `Host` (3.2), which gives way to that of an absolute target (3.2.2); no transfer coding but
-    `chunked`, and none from before there were any (6.1). The parser has refused a length beside it (6.3).
+    aiohttp's parser also accepts several blanks, `RTSP/1.1` and `ICE/1.0`.
     """
+    if _REQUEST_LINE.match(head) is None:
+        raise AmbiguousHead
+
+
+def target_and_headers(message: RawRequestMessage) -> tuple[str, CIMultiDictProxy[str]]:
+    """The target as path and query, and the headers. Raises AmbiguousHead where the framing or the host is in doubt.
+
+    RFC 9112: one `Host` (3.2), which an absolute target replaces (3.2.2); no transfer coding but `chunked`, and none
+    in HTTP/1.0 (6.1). The parser has refused a length beside a coding (6.3), and repeated headers of these names.
+    """
+    headers, version = message.headers, message.version
     hosts = headers.getall("Host", ())
-    if len(hosts) != 1 and (hosts or version == "1.1"):
-        raise MalformedHead
+    if len(hosts) != 1 and (hosts or version.minor == 1):
+        raise AmbiguousHead
     coding = headers.get("Transfer-Encoding")
-    if coding is not None and (coding.lower() != "chunked" or version == "1.0"):
-        raise MalformedHead
+    if coding is not None and (coding.lower() != "chunked" or version.minor == 0 or message.upgrade):
+        raise AmbiguousHead
+    length = headers.get("Content-Length")
+    if length is not None and len(length.lstrip("0")) > _MAX_LENGTH_DIGITS:
+        raise AmbiguousHead
+    target = message.path
     if not target.startswith("/"):
         match = _ABSOLUTE.fullmatch(target)
         if match is None:
-            return target  # `*`, or where CONNECT wants to go: nothing of ours
-        headers["Host"], target = match[1], match[2] if match[2].startswith("/") else f"/{match[2]}"
-        hosts = [match[1]]
+            if message.method == "CONNECT":
+                raise AmbiguousHead
+            return target, headers  # `*`: no address of this listener
+        changed = CIMultiDict(headers)
+        changed["Host"], target = match[1], match[2] if match[2].startswith("/") else f"/{match[2]}"
+        headers, hosts = CIMultiDictProxy(changed), [match[1]]
     if hosts and not _is_host(hosts[0]):
-        raise MalformedHead
-    return target
+        raise AmbiguousHead
+    if "%" in target and _ENCODED_SLASH.match(target):
+        raise AmbiguousHead
+    return target, headers
 
 
 @functools.lru_cache(maxsize=1024)

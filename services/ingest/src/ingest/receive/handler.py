@@ -15,7 +15,7 @@ from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
-from ingest.http.error_answers import Refusal
+from ingest.http.error_answers import RejectedRequest
 from ingest.receive.acceptor import Acceptor, NotStorable, Receipt, receipt_of
 from ingest.receive.address_limits import AddressGuard
 from ingest.receive.rate_limit import Grant, RateLimiter
@@ -58,15 +58,15 @@ class Receiver:
         self._body_timeout_s = body_timeout_s
 
     async def handle(self, http: request.Request) -> Answer:
-        """Answer one request; every refusal is a problem document and counted by its reason."""
+        """Answer one request; every rejection is a problem document and counted by its reason."""
         began = time.perf_counter()
         try:
             return await self._receive(http)
-        except Refusal as refusal:
-            return refusal.answer()
+        except RejectedRequest as rejection:
+            return rejection.answer()
         except Exception as error:  # the last resort: the sender comes again, and the log says why
             log.error("webhook.failed", method=http.method, path=http.target[:200], exc_info=error)
-            return Refusal(500, "error", "the error has been logged").answer()
+            return RejectedRequest(500, "error", "the error has been logged").answer()
         finally:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 
@@ -97,13 +97,13 @@ class Receiver:
             return await self._shake_hands(greeting, ready, address)
         grant = self._limiter.take_now(ready.limit) or await self._limiter.take(ready.limit)
         if not grant.allowed:
-            refusal = error_answers.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
-            refusal.headers.update(_limit_headers(ready, grant))
-            raise refusal
+            rejection = error_answers.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
+            rejection.headers.update(_limit_headers(ready, grant))
+            raise rejection
         return await self._accept(ready, presented, address, grant)
 
     def _find(self, http: request.Request) -> ReadyWebhook:
-        """The webhook that is called. Raises Refusal."""
+        """The webhook that is called. Raises RejectedRequest."""
         path = http.path
         ready = self._directory.find(path[len(PREFIX) :] if path.startswith(PREFIX) else "")
         if ready is not None:
@@ -115,7 +115,7 @@ class Receiver:
     async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
         if handshake.status != 200:
             await self._count_failure(ready, address, "challenge-wrong")
-            raise Refusal(handshake.status, "challenge", "the challenge's token is wrong")
+            raise RejectedRequest(handshake.status, "challenge", "the challenge's token is wrong")
         WEBHOOKS.labels("handshake").inc()
         return Answer(200, handshake.text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
 
@@ -144,7 +144,7 @@ class Receiver:
         except StoreUnavailable:
             raise error_answers.unavailable("stores-away", "neither store can take it at present") from None
         except NotStorable as error:
-            raise Refusal(400, "not-storable", str(error)) from None
+            raise RejectedRequest(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()
         told = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
         return Answer(200, _encode(told), headers=_limit_headers(ready, grant))

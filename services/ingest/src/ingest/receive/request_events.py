@@ -10,7 +10,7 @@ from filas.contract.identity import event_id, new_id
 from filas.models.events import NewEvent
 from ingest.event import body_parsing
 from ingest.event.event_jobs import new_job
-from ingest.http.error_answers import Refusal
+from ingest.http.error_answers import RejectedRequest
 from ingest.providers.message import Part
 from ingest.receive import duplicate_keys
 from ingest.receive.acceptor import Arrival
@@ -39,7 +39,7 @@ class Reader:
     stated_key: str | None = None
 
     def arrivals(self) -> list[Arrival]:
-        """What is to be accepted. Raises Refusal (415, 413).
+        """What is to be accepted. Raises RejectedRequest (415, 413).
 
         Each part of a body is an event of its own, with a body of its own, and so has its own duplicate key,
         conversation and fate: a batch of which some messages are new is accepted for those.
@@ -51,7 +51,7 @@ class Reader:
         try:
             whole = body_parsing.read(self.content_type, body, demands_json=demands_json)
         except body_parsing.UnreadableBody as error:
-            raise Refusal(415, "not-json", str(error)) from None
+            raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:
             return [self._arrival(whole, body, None, None)]
         parts = ready.provider.parts(whole.document)
@@ -59,7 +59,7 @@ class Reader:
             return [self._arrival(whole, body, parts[0], None)]
         bodies = [msgspec.json.encode(part.document) for part in parts]
         if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
-            raise Refusal(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
+            raise RejectedRequest(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
         return [
             self._arrival(body_parsing.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number)
             for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))

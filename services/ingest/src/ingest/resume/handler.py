@@ -28,7 +28,7 @@ from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
-from ingest.http.error_answers import Refusal
+from ingest.http.error_answers import RejectedRequest
 from ingest.receive.address_limits import AddressGuard
 from ingest.receive.request_spans import resumed
 from ingest.resume import resume_page
@@ -59,12 +59,12 @@ class Resumer:
         """Answer one request; what is refused is a problem document, or a page where a person looks at it."""
         try:
             return await self._answer(http)
-        except Refusal as refusal:
-            RESUME_CALLS.labels(refusal.reason).inc()
-            return self._refused(http, refusal)
+        except RejectedRequest as rejection:
+            RESUME_CALLS.labels(rejection.outcome).inc()
+            return self._refused(http, rejection)
         except Exception as error:  # the last resort: whoever called comes again, and the log says why
             log.error("resume.failed", method=http.method, exc_info=error)
-            return self._refused(http, Refusal(500, "error", "the error has been logged"))
+            return self._refused(http, RejectedRequest(500, "error", "the error has been logged"))
 
     async def _answer(self, http: request.Request) -> Answer:
         address = http.remote or UNKNOWN
@@ -75,12 +75,12 @@ class Resumer:
         named = self.tokens.read(http.path[len(PATH) :])
         if named is None:
             await self.guard.failed(address, "resume", "token")
-            raise Refusal(404, "unknown", "there is no such address")
+            raise RejectedRequest(404, "unknown", "there is no such address")
         if http.method in ("GET", "HEAD"):
             RESUME_CALLS.labels("page").inc()
             return self._page(http, 200, "ask")
         if http.method != "POST":
-            raise Refusal(405, "method", "this address takes POST", {"Allow": "GET, HEAD, POST"})
+            raise RejectedRequest(405, "method", "this address takes POST", {"Allow": "GET, HEAD, POST"})
         return await self._call(http, *named)
 
     async def _call(self, http: request.Request, execution_id: UUID, callback_id: UUID) -> Answer:
@@ -91,11 +91,11 @@ class Resumer:
         except StoreUnavailable:
             raise error_answers.unavailable("store", "the call can't be kept at present") from None
         except Unstorable:
-            raise Refusal(400, "unstorable", "the call holds what can't be stored") from None
+            raise RejectedRequest(400, "unstorable", "the call holds what can't be stored") from None
         if received.outcome == "repeated":
-            raise Refusal(409, "repeated", "this address has been called already: it counts once")
+            raise RejectedRequest(409, "repeated", "this address has been called already: it counts once")
         if received.outcome == "over":
-            raise Refusal(410, "over", "nobody waits for this call any more")
+            raise RejectedRequest(410, "over", "nobody waits for this call any more")
         if received.waiting is not None:
             await self._wake(received.waiting, resumed(received.waiting, began, http.headers.get("traceparent")))
         RESUME_CALLS.labels("accepted").inc()
@@ -118,11 +118,13 @@ class Resumer:
         except StoreUnavailable as error:
             log.warning("resume.not_woken", execution_id=str(waiting.id), reason=error.reason)
 
-    def _refused(self, http: request.Request, refusal: Refusal) -> Answer:
-        if _is_for_a_person(http) and refusal.reason in resume_page.REASONS:
-            return self._page(http, refusal.status, refusal.reason)
-        document = problem_document(refusal.status, HTTPStatus(refusal.status).phrase, refusal.detail)
-        return Answer(refusal.status, document, PROBLEM_JSON, {**_PRIVATE, **refusal.headers}, closes=refusal.closes)
+    def _refused(self, http: request.Request, rejection: RejectedRequest) -> Answer:
+        if _is_for_a_person(http) and rejection.outcome in resume_page.REASONS:
+            return self._page(http, rejection.status, rejection.outcome)
+        document = problem_document(rejection.status, HTTPStatus(rejection.status).phrase, rejection.detail)
+        return Answer(
+            rejection.status, document, PROBLEM_JSON, {**_PRIVATE, **rejection.headers}, closes=rejection.closes
+        )
 
     def _page(self, http: request.Request, status: int, which: str) -> Answer:
         page = resume_page.page(which, http.headers.get("Accept-Language", ""))
@@ -130,7 +132,7 @@ class Resumer:
 
 
 def _payload(http: request.Request, body: bytes) -> str:
-    """The call as the flow sees it, in JSON. Raises Refusal."""
+    """The call as the flow sees it, in JSON. Raises RejectedRequest."""
     content_type = request.storable(http.headers.get("Content-Type", ""))[:255]
     try:
         document = body_parsing.read(content_type, body).document if body else None
@@ -142,7 +144,7 @@ def _payload(http: request.Request, body: bytes) -> str:
             }
         ).decode()
     except (body_parsing.UnreadableBody, UnicodeError, RecursionError, msgspec.MsgspecError, OverflowError) as error:
-        raise Refusal(400, "unreadable", f"the body can't be read: {error}") from None
+        raise RejectedRequest(400, "unreadable", f"the body can't be read: {error}") from None
 
 
 @functools.lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from ingest.api.routing.request_parsing import decoded, field_error
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
-from ingest.http.error_answers import Refusal
+from ingest.http.error_answers import RejectedRequest
 from ingest.receive.acceptor import Arrival, NotStorable, Receipt, receipt_of
 from ingest.receive.request_events import Reader
 from ingest.receive.request_spans import received
@@ -138,17 +138,17 @@ def _read(call: Call[UnreadEvents, Query], raw: msgspec.Raw) -> _Read:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         found = field_error(str(error))
         where = f"{found.field}: {found.message}" if found.field else found.message
-        return _Read(error=_refused(Refusal(422, "not-valid", where)))
+        return _Read(error=_refused(RejectedRequest(422, "not-valid", where)))
     ready = call.context.directory.find_by_id(event.webhook_id)
     try:
         return _Read(arrivals=_reader(call, event, ready).arrivals())
-    except Refusal as refusal:
-        return _Read(error=_refused(refusal))
+    except RejectedRequest as rejection:
+        return _Read(error=_refused(rejection))
 
 
 def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebhook | None) -> Reader:
     if ready is None:
-        raise Refusal(404, "unknown", "there is no such webhook, or it is switched off")
+        raise RejectedRequest(404, "unknown", "there is no such webhook, or it is switched off")
     if ready.scheme is None:
         raise error_answers.unavailable("unusable", "this webhook's secrets can't be read")
     body = bytes(event.body)
@@ -191,10 +191,10 @@ async def _accept(
             receipt = receipt_of([next(answers) for _ in read.arrivals])
         except StoreUnavailable as error:
             unavailable = error
-            refusal = error_answers.unavailable("stores-away", "neither store can take it at present")
-            outcomes.append(EventOutcome(error=_refused(refusal)))
+            rejection = error_answers.unavailable("stores-away", "neither store can take it at present")
+            outcomes.append(EventOutcome(error=_refused(rejection)))
         except NotStorable as error:
-            outcomes.append(EventOutcome(error=_refused(Refusal(400, "not-storable", str(error)))))
+            outcomes.append(EventOutcome(error=_refused(RejectedRequest(400, "not-storable", str(error)))))
         else:
             outcomes.append(_accepted(receipt))
     return outcomes, unavailable
@@ -205,9 +205,9 @@ def _accepted(receipt: Receipt) -> EventOutcome:
     return EventOutcome(event_id=receipt.event_id, job_id=receipt.job_id, duplicate=receipt.duplicate)
 
 
-def _refused(refusal: Refusal) -> EventError:
-    WEBHOOKS.labels(refusal.reason).inc()
-    return EventError(status=refusal.status, reason=refusal.reason, detail=refusal.detail)
+def _refused(rejection: RejectedRequest) -> EventError:
+    WEBHOOKS.labels(rejection.outcome).inc()
+    return EventError(status=rejection.status, reason=rejection.outcome, detail=rejection.detail)
 
 
 def _summary(outcomes: list[EventOutcome]) -> EventsAccepted:

@@ -1,0 +1,113 @@
+"""A public listener alone, without webhooks and stores, and raw requests to it."""
+
+import asyncio
+import contextlib
+import functools
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+import uvloop
+
+from filas.service.private_listener import serve_connections
+from ingest.http.answers import Answer
+from ingest.http.body_reading import read_body
+from ingest.http.error_answers import RejectedRequest
+from ingest.http.listener import PublicListener
+from ingest.http.request import Request
+from tests.waiting import eventually
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+MAX_BODY = 100_000
+
+
+def on_its_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """The test on the loop that the service runs on, which isn't pytest's."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(test(*args, **kwargs))
+
+    return run
+
+
+@dataclass
+class OpenListener:
+    """A listener that accepts every body, and gives each client half a second.
+
+    `started`: how many requests it has begun to answer; `seen`: what it has received, as target and body; `headers`:
+    the headers of the same requests.
+    """
+
+    port: int = 0
+    started: int = 0
+    seen: list[tuple[str, bytes]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    max_connections: int = 50
+    body_budget: int = 1 << 20
+    body_timeout_s: float = 0.5
+    listener: PublicListener = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.listener = PublicListener(
+            self.answer,
+            max_connections=self.max_connections,
+            body_budget=self.body_budget,
+            request_timeout_s=0.5,
+            answer_timeout_s=0.5,
+        )
+
+    async def answer(self, http: Request) -> Answer:
+        """404 for `/cheap`, without waiting; 200 with the body for the rest."""
+        self.started += 1
+        if http.target == "/cheap":
+            self.seen.append((http.target, b""))
+            return Answer(404, b"")
+        try:
+            body = await read_body(http, MAX_BODY, self.body_timeout_s)
+        except RejectedRequest as rejection:
+            return rejection.answer()
+        self.seen.append((http.target, body))
+        self.headers.append(http.headers)
+        return Answer(200, body)
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Streams]:
+        """A connection to it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+
+    async def has_received(self, count: int) -> None:
+        """Wait until it has received so many bodies."""
+        await eventually(lambda: len(self.seen) == count)
+
+    async def all_closed(self) -> None:
+        """Wait until it has no connection any more."""
+        await eventually(lambda: self.listener.open_connections == 0, message="a connection is left")
+
+
+@contextlib.asynccontextmanager
+async def open_listener(**options: Any) -> AsyncIterator[OpenListener]:
+    """A listener on a port; `options` are fields of OpenListener."""
+    public = OpenListener(**options)
+    watching = asyncio.create_task(public.listener.watch())
+    async with serve_connections(public.listener, "127.0.0.1", 0, shutdown_s=5) as public.port:
+        yield public
+    watching.cancel()
+
+
+async def statuses(public: OpenListener, sent: bytes) -> list[int]:
+    """The statuses of all answers to these bytes, until the connection ends."""
+    async with public.connection() as (reader, writer):
+        writer.write(sent)
+        writer.write_eof()
+        answers = await asyncio.wait_for(reader.read(), 10)
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]
