@@ -19,12 +19,13 @@ from pathlib import Path
 from uuid import UUID
 
 from filas.contract.identity import new_id
-from filas.contract.jobs import NotificationJob, notification_job_key
+from filas.contract.jobs import NotificationJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.observability import logs
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository import migrate
 from filas.repository.definitions.channels import ChannelRepository
@@ -116,10 +117,7 @@ async def queue(database: Database, redis_url: str, count: int, channels: int) -
         jobs = [NotificationJob(notification_id=one, channel_id=name) for one, name in zip(ids, names, strict=True)]
         groups = [f"{name}:{contact}" for name, contact in zip(names, contacts, strict=True)]
         await producer.enqueue_many(
-            [
-                NewJob(NOTIFICATIONS, notification_job_key(job), job, group=group)
-                for job, group in zip(jobs, groups, strict=True)
-            ]
+            [NewJob(NOTIFICATIONS, job.key, job, group=group) for job, group in zip(jobs, groups, strict=True)]
         )
     await redis.close()
 

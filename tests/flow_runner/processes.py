@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from filas.contract.group_keys import conversation_group
 from filas.contract.jobs import FlowJob
 from filas.models.executions import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.producer import Producer
@@ -22,7 +23,6 @@ from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
-from flow_runner.jobs.job_outbox import group_of
 from tests.ports import free_port
 from tests.waiting import eventually
 
@@ -78,7 +78,7 @@ class Stores:
             due += answer
         for row in due:
             job = FlowJob(execution_id=row.id, turn=row.turn, flow_id=row.flow_id)
-            await self._producer.add_flow_job(job, group=group_of(row.channel, row.contact))
+            await self._producer.add_flow_job(job, group=conversation_group(row.channel, row.contact))
         return [row.id for row in due]
 
     async def finished(self, executions: list[UUID], timeout: float = 40.0) -> list[ExecutionWithSteps]:

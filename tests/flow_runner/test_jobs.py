@@ -8,16 +8,17 @@ from typing import Any
 
 import pytest
 
+from filas.contract.group_keys import conversation_group
 from filas.contract.jobs import FlowJob, NotificationJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models.configuration import FlowVersion
 from filas.models.executions import DueExecution
 from filas.queue.job_functions import JobContext
-from filas.queue.producer import NewJob
 from flow_runner.jobs.due_timers import AWAY_S, POLL_S, Timers
 from flow_runner.jobs.flow_job import RunFlow
-from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox, group_of
+from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox
 from flow_runner.stores.compiled_flow_cache import KEPT, Plans
 from flow_runner.stores.flow_secrets import FlowSecrets
 from tests.flow_runner.harness import Harness, chain, node, plan_of
@@ -76,8 +77,8 @@ async def test_what_cannot_be_put_is_left_to_the_relay() -> None:
 
 
 def test_outside_of_a_conversation_there_is_no_group() -> None:
-    assert group_of(None, "a") is None
-    assert group_of("a", "b") == "a:b"
+    assert conversation_group(None, "a") is None
+    assert conversation_group("a", "b") == "a:b"
 
 
 class Rows:

@@ -23,7 +23,7 @@ def rule(contact: str | None, text: str | None = None, channel: str | None = "sh
 def test_without_a_rule_there_is_no_conversation_and_no_order() -> None:
     """One execution an event, and the events run in parallel."""
     reader = ConversationReader("none", None)
-    assert reader.turns(scope({"from": "1"}), "key") == [NO_CONVERSATION]
+    assert reader.starts(scope({"from": "1"}), "key") == [NO_CONVERSATION]
     assert reader.group("w", scope({"from": "1"})) is None
 
 
@@ -56,11 +56,11 @@ def test_a_plain_path_is_known_when_the_webhook_is_accepted(template: str, conta
     }
     reader = ConversationReader("none", rule(template, "{{ body.user }}"))
     whole = scope(body, {"x-user": "maria"})
-    (turn,) = reader.turns(whole, "the key")
-    assert turn.contact == contact
+    (start,) = reader.starts(whole, "the key")
+    assert start.contact == contact
     assert reader.group("w", whole) == (f"shop:{contact}" if contact else None)
-    if turn.message is not None:
-        assert (turn.message.id, turn.message.kind, turn.message.text) == ("the key", "text", '{"id":42}')
+    if start.message is not None:
+        assert (start.message.id, start.message.kind, start.message.text) == ("the key", "text", '{"id":42}')
 
 
 def test_a_real_template_is_resolved_when_the_event_is_processed() -> None:
@@ -68,31 +68,31 @@ def test_a_real_template_is_resolved_when_the_event_is_processed() -> None:
     reader = ConversationReader("none", rule("{{ body.from | remove: '+' }}", "{{ body.a }} and {{ body.b }}"))
     whole = scope({"from": "+5511", "a": "x", "b": 2})
     assert reader.group("w", whole) == "webhook:w"
-    (turn,) = reader.turns(whole, "k")
-    assert (turn.channel, turn.contact) == ("shop", "5511")
-    assert turn.message is not None
-    assert turn.message.text == "x and 2"
+    (start,) = reader.starts(whole, "k")
+    assert (start.channel, start.contact) == ("shop", "5511")
+    assert start.message is not None
+    assert start.message.text == "x and 2"
 
 
 def test_a_template_over_what_is_not_there_finds_no_conversation() -> None:
     """A body of another shape is an event all the same."""
     reader = ConversationReader("none", rule("{{ body.from | remove: '+' }}"))
-    assert reader.turns(scope({}), "k") == [NO_CONVERSATION]
-    assert reader.turns(scope("text"), "k") == [NO_CONVERSATION]
+    assert reader.starts(scope({}), "k") == [NO_CONVERSATION]
+    assert reader.starts(scope("text"), "k") == [NO_CONVERSATION]
 
 
 def test_a_template_that_cannot_work_is_a_permanent_error() -> None:
     """No retry mends it."""
     reader = ConversationReader("none", rule("{{ body.from | no-such-filter }}"))
     with pytest.raises(PermanentError, match="conversation"):
-        reader.turns(scope({"from": "1"}), "k")
+        reader.starts(scope({"from": "1"}), "k")
 
 
 def test_meta_needs_no_rule() -> None:
     """Contact and text are the message's, the channel is the product's."""
     reader = ConversationReader("meta", None)
     whole = scope(whatsapp(text_message("5511", "oi", "w1"), text_message("5522", "olá", "w2")))
-    assert [(turn.channel, turn.contact) for turn in reader.turns(whole, "k")] == [
+    assert [(start.channel, start.contact) for start in reader.starts(whole, "k")] == [
         ("whatsapp", "5511"),
         ("whatsapp", "5522"),
     ]
@@ -103,12 +103,12 @@ def test_a_rule_for_meta_names_the_channel_and_may_override_the_rest() -> None:
     """What it leaves out stays the message's."""
     whole = scope(whatsapp(text_message("5511", "oi", "w1")))
     reader = ConversationReader("meta", rule(None, channel="my-number"))
-    (turn,) = reader.turns(whole, "k")
-    assert (turn.channel, turn.contact) == ("my-number", "5511")
+    (start,) = reader.starts(whole, "k")
+    assert (start.channel, start.contact) == ("my-number", "5511")
     assert reader.group("w", whole) == "my-number:5511"
-    (turn,) = ConversationReader("meta", rule("{{ body.entry[0].id }}", "fixed")).turns(whole, "k")
-    assert turn.message is not None
-    assert (turn.contact, turn.message.contact, turn.message.text) == ("102290129340398", "102290129340398", "fixed")
+    (start,) = ConversationReader("meta", rule("{{ body.entry[0].id }}", "fixed")).starts(whole, "k")
+    assert start.message is not None
+    assert (start.contact, start.message.contact, start.message.text) == ("102290129340398", "102290129340398", "fixed")
 
 
 def test_what_carries_no_message_starts_nothing() -> None:
@@ -116,5 +116,5 @@ def test_what_carries_no_message_starts_nothing() -> None:
     reader = ConversationReader("meta", None)
     bodies: list[Any] = [whatsapp(statuses=[{"id": "w", "status": "read", "recipient_id": "1"}]), {}, [], "text", None]
     for body in bodies:
-        assert reader.turns(scope(body), "k") == []
+        assert reader.starts(scope(body), "k") == []
         assert reader.group("w", scope(body)) is None

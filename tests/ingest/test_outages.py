@@ -11,7 +11,7 @@ from filas.models.events import NewEvent
 from filas.queue.producer import Producer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
-from ingest.event.event_jobs import event_jobs
+from ingest.event.event_jobs import job_of_event
 from ingest.receive.acceptor import Acceptor, Arrival, NotStorable
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.waiting import eventually
@@ -68,7 +68,7 @@ async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, po
         assert {status for status, _ in answers} == {200}
         events = await app.events.unfinished(0, 100)
         assert [str(event.id) for event in events] == [receipt["eventId"] for _, receipt in answers]
-        jobs = [job for event in events for job in event_jobs(event)]
+        jobs = [job_of_event(event) for event in events]
         assert [job.job_id for job in jobs] == [receipt["jobId"] for _, receipt in answers]
 
         own_redis.start()
@@ -148,7 +148,7 @@ def _event(number: int, duplicate_key: str | None = None) -> NewEvent:
 
 def arrival(event: NewEvent) -> Arrival:
     """The event as it is handed to acceptance."""
-    return Arrival(event, lambda _recorded: event_jobs(event)[0])
+    return Arrival(event, lambda _recorded: job_of_event(event))
 
 
 async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: str) -> None:

@@ -11,15 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.contract import jobs
+from filas.contract.event_envelope import WebhookSnapshot
 from filas.contract.identity import execution_id
+from filas.contract.job_factories import flow_job
 from filas.contract.jobs import DeliveryStatusJob, WebhookJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
 from filas.models.events import NewEvent
 from filas.models.executions import DueExecution
-from ingest.event.event_jobs import AcceptedUnder, event_jobs
-from ingest.process.processor import executions_of, flow_job, missing_event, status_jobs
+from ingest.event.event_jobs import event_of_job, job_of_event
+from ingest.process.processor import executions_of, status_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
@@ -41,14 +43,14 @@ def event(body: bytes, content_type: str = "application/json", **under: Any) -> 
         remote_address="203.0.113.9",
         duplicate_key="the key",
         group_key=None,
-        config=msgspec.json.encode(AcceptedUnder(**{"config": {"k": 1}, **under})).decode(),
+        config=msgspec.json.encode(WebhookSnapshot(**{"config": {"k": 1}, **under})).decode(),
         received_at=datetime(2026, 11, 22, 12, 0, 0, 123000, tzinfo=UTC),
     )
 
 
 def received(new: NewEvent) -> WebhookJob:
     """The job of an event as its worker gets it: through JSON."""
-    (job,) = event_jobs(new)
+    job = job_of_event(new)
     return jobs.decode(WEBHOOKS, msgspec.json.decode(msgspec.json.encode(job.message)), WebhookJob)
 
 
@@ -140,7 +142,7 @@ def test_a_template_that_fails_fails_its_job_for_good() -> None:
 def test_a_row_written_from_its_job_gives_the_same_job(body: bytes, content_type: str) -> None:
     """What was accepted while Postgres was away is as good as the rest."""
     before = received(event(body, content_type, provider="none", conversation=msgspec.to_builtins(SHOP)))
-    row = missing_event(before)
+    row = event_of_job(before)
     assert (row.id, row.duplicate_key, row.remote_address) == (EVENT, "the key", "203.0.113.9")
     assert row.received_at == datetime(2026, 11, 22, 12, 0, 0, 123000, tzinfo=UTC)
     after = received(row)
@@ -153,7 +155,7 @@ def test_metas_row_reads_as_json_whatever_its_content_type_said() -> None:
     body = json.dumps(whatsapp(text_message("5511", "oi", "w1"))).encode()
     said = msgspec.structs.replace(event(body, provider="meta"), headers='{"content-type":"text/plain"}')
     before = received(said)
-    row = missing_event(before)
+    row = event_of_job(before)
     assert row.group_key == "whatsapp:5511"
     assert received(row) == before
 
@@ -163,9 +165,9 @@ def test_the_job_of_an_execution_is_in_the_group_of_its_conversation() -> None:
     due = DueExecution(
         id=EVENT, turn=3, flow_id="f", conversation_id=None, status="queued", channel="shop", contact="+55"
     )
-    job = flow_job(due, None)
+    job = flow_job(due, "start", None)
     assert (job.policy, job.key, job.group) == (FLOWS, f"{EVENT}:3", "shop:+55")
-    assert flow_job(msgspec.structs.replace(due, channel=None, contact=None), None).group is None
+    assert flow_job(msgspec.structs.replace(due, channel=None, contact=None), "start", None).group is None
 
 
 _JSON: st.SearchStrategy[Any] = st.recursive(

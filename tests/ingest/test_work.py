@@ -23,7 +23,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
-from ingest.event.event_jobs import event_jobs
+from ingest.event.event_jobs import job_of_event
 from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource
 from ingest.worker_app import build_worker
@@ -150,7 +150,7 @@ async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgre
         await app.post(
             "whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"), text_message("5522", "oi", "w2")))
         )
-        messages: list[Any] = [job.message for event in await app.events.unfinished(0, 10) for job in event_jobs(event)]
+        messages: list[Any] = [job_of_event(event).message for event in await app.events.unfinished(0, 10)]
         for message in messages:
             assert message.recorded
         processor = Processor(app.events, ExecutionRepository(app.database), Producer(app.redis))

@@ -8,7 +8,7 @@ import msgspec
 
 from filas.contract import identity
 from filas.contract.identity import new_id
-from filas.contract.jobs import DeliveryStatusJob, delivery_status_job_key
+from filas.contract.jobs import DeliveryStatusJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.repository.postgres.database import Database
 
@@ -45,6 +45,6 @@ async def add_notification(
 
 async def add_delivery_status(database: Database, job: DeliveryStatusJob) -> None:
     """A status that is to be told by `job`."""
-    job_id = NOTIFICATIONS.job_id(delivery_status_job_key(job))
+    job_id = NOTIFICATIONS.job_id(job.key)
     message = msgspec.json.encode(job).decode()
     await database.fetch("insert into delivery_statuses (job_id, message) values ($1, $2::json)", job_id, message)

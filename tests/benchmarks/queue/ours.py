@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 import uvloop
 
 from filas.contract.jobs import NotificationJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.worker.worker import Worker
 from filas.service.garbage_collection import collect_rarely

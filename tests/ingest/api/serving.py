@@ -29,7 +29,6 @@ from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext
-from ingest.event.event_jobs import event_jobs
 from ingest.public_endpoint import build_public
 from ingest.scaling.queue_watch import QueueWatch
 from ingest.scaling.worker_advice import Bounds
@@ -143,7 +142,6 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         configuration_changed=changed,
         directory=public.directory,
         acceptor=public.acceptor,
-        event_jobs=event_jobs,
         watch=QueueWatch(redis, QueueStats(redis)),
         scaling_bounds=Bounds(),
     )

@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from filas.contract.new_job import NewJob
 from filas.contract.policies import WEBHOOKS
 from filas.errors import StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
-from filas.queue.producer import EnqueueOutcome, NewJob
+from filas.queue.producer import EnqueueOutcome
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.api.history.event_intake import CHUNK, MAX_EVENTS, EventsAccepted, accept_events, read_events
 from ingest.api.routing.route_types import Call, Query

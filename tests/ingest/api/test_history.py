@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from filas.contract.identity import new_id
-from filas.contract.jobs import FlowJob, NotificationJob, job_key
+from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.dead_letters import NewDeadLetter
 from filas.models.events import NewEvent
@@ -305,5 +305,5 @@ def test_a_replays_key_is_its_queues_own() -> None:
     row = new_id()
     flow = FlowJob(execution_id=row, turn=3, flow_id="f", replay=2)
     notification = NotificationJob(notification_id=row, channel_id="c", replay=1)
-    assert job_key(flow) == f"{row}:3:replay-2"
-    assert job_key(notification) == f"{row}:replay-1"
+    assert flow.key == f"{row}:3:replay-2"
+    assert notification.key == f"{row}:replay-1"

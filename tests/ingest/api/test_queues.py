@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import quote
 
 from filas.contract.identity import new_id
-from filas.contract.jobs import FlowJob, flow_job_key
+from filas.contract.jobs import FlowJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import NewJob
 from filas.queue.worker.worker import Worker
 from tests.ingest.api.serving import Api, fields_of
 from tests.waiting import eventually
@@ -135,7 +135,7 @@ async def test_jobs_are_listed_by_state(api: Api) -> None:
 async def test_a_job_is_shown_by_its_id(api: Api) -> None:
     """Braces, and a slash in a contact, are part of an id."""
     job = flow_job()
-    put = await api.context.producer.enqueue(NewJob(FLOWS, f"{flow_job_key(job)}:a/b", job))
+    put = await api.context.producer.enqueue(NewJob(FLOWS, f"{job.key}:a/b", job))
     shown = (await api.get(f"/jobs/{quote(put.job_id, safe='')}")).data
     assert (shown["id"], shown["state"], shown["name"]) == (put.job_id, "waiting", "run_flow")
     assert shown["data"]["executionId"] == str(job.execution_id)

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from filas.contract.jobs import NotificationJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import NewJob
 
 QUICK: QueuePolicy = replace(NOTIFICATIONS, max_tries=3, backoff_s=0.05, timeout_s=5.0)
 """The queue `notifications` with waits that a test can afford."""

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from filas.contract.jobs import NotificationJob
+from filas.contract.new_job import NewJob
 from filas.errors import PermanentError, RetryLater
 from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising

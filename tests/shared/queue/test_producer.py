@@ -5,9 +5,10 @@ import time
 
 import pytest
 
+from filas.contract.new_job import NewJob
 from filas.queue.job_format import JobEncodeError
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.redis_client.connection import Redis, connect_url
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job

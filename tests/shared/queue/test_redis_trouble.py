@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.queue.job_functions import JobContext
-from filas.queue.producer import EnqueueOutcome, NewJob, OutcomeUnknown, Producer
+from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, Producer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.relay import Relay

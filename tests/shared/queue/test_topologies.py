@@ -9,6 +9,7 @@ import pytest
 
 from filas.contract.channel_circuits import Admission, Admitted, Limits, Report
 from filas.contract.jobs import NotificationJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError, StoreUnavailable
 from filas.queue.channel_circuits import Destinations
@@ -16,7 +17,7 @@ from filas.queue.job_functions import JobFunction
 from filas.queue.operations.finished_job_cleanup import clean
 from filas.queue.operations.job_control import JobControl
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.queue.worker.worker import Worker
 from filas.settings.process_settings import RedisSettings

@@ -11,11 +11,12 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.contract.jobs import NotificationJob, WebhookJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import WEBHOOKS
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis
 from filas.settings.process_settings import TracingSettings
 from filas.tracing import spans, switch

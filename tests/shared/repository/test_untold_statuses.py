@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob, delivery_status_job_key
+from filas.contract.jobs import UPDATE_DELIVERY_STATUS, DeliveryStatusJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.models.notifications import DeliveryUpdate, NewDeliveryStatus
 from filas.repository.dead_letters import DeadLetterRepository
@@ -25,7 +25,7 @@ def word(provider_id: str = "wamid.1") -> DeliveryStatusJob:
 
 
 def job_id(job: DeliveryStatusJob) -> str:
-    return NOTIFICATIONS.job_id(delivery_status_job_key(job))
+    return NOTIFICATIONS.job_id(job.key)
 
 
 def row(job: DeliveryStatusJob) -> NewDeliveryStatus:

@@ -26,7 +26,6 @@ from filas.service.stores import Stores, cancel_and_wait, open_stores
 from filas.settings.process_settings import IngestServeSettings
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext
-from ingest.event.event_jobs import event_jobs
 from ingest.public_endpoint import Limits, Public, build_public
 from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.scaling.queue_watch import QueueWatch
@@ -123,7 +122,6 @@ def _api_context(
         configuration_changed=configuration_changed,
         directory=public.directory,
         acceptor=public.acceptor,
-        event_jobs=event_jobs,
         watch=watch,
         scaling_bounds=Bounds(
             settings.scaling.scaling_min_replicas,

@@ -5,22 +5,21 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from filas.contract.identity import notification_of
+from filas.contract.job_factories import delivery_status_job, notification_job
 from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
     CancelNotificationJob,
     DeliveryStatusJob,
     NotificationJob,
-    delivery_status_job_key,
-    notification_job_key,
 )
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
 from filas.models.notifications import DeliveryUpdate, DueNotification, NotificationStatus
 from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
 from notifier.deliver.delivery import MAX_REASON, Delivery, Try
@@ -117,7 +116,7 @@ class NotificationRelay:
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """See `RelaySource.due`."""
         last = after.message.notification_id if after and isinstance(after.message, NotificationJob) else None
-        return [new_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
+        return [_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
 
 
 class UntoldStatuses(Protocol):
@@ -138,16 +137,11 @@ class DeliveryStatusRelay:
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """See `RelaySource.due`."""
         untold = await self._statuses.untold(GRACE_S, limit, after.job_id if after else None)
-        return [
-            NewJob(NOTIFICATIONS, delivery_status_job_key(job), job, function=UPDATE_DELIVERY_STATUS) for job in untold
-        ]
+        return [delivery_status_job(job) for job in untold]
 
 
-def new_job(due: DueNotification) -> NewJob:
-    """The job of a notification, in the group that keeps the messages to one receiver in order."""
-    traceparent = spans.first(due.origin_id or due.id)
-    job = NotificationJob(notification_id=due.id, channel_id=due.channel_id, traceparent=traceparent)
-    return NewJob(NOTIFICATIONS, notification_job_key(job), job, group=f"{due.channel_id}:{due.recipient}")
+def _job(due: DueNotification) -> NewJob:
+    return notification_job(due.id, due.channel_id, due.recipient, spans.first(due.origin_id or due.id))
 
 
 def _update(job: DeliveryStatusJob, context: JobContext) -> DeliveryUpdate:

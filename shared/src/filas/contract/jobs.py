@@ -1,12 +1,26 @@
-"""The messages of the queues, strict and versioned: one type a queue, and a few for its other functions.
+"""The messages of the queues: one type for each job function, with its queue, its key and its schema version.
 
-On the wire a job is arq's: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}` in JSON; the types here
-are what stands under `job`. An unknown field, a missing one or a wrong type is refused when the job is
-decoded. A reader takes every version up to its own; a newer one is refused (`JobDecodeError`).
+On the wire a job has arq's format, in JSON: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}`. A message is the
+value of `job`. Decoding refuses an unknown field, a missing field and a wrong type. A reader accepts every schema
+version up to its own and refuses newer ones (`JobDecodeError`).
+
+`filas.contract.job_factories` makes the job that carries a message. The keys below determine the job's id
+(`QueuePolicy.job_id`), so the relay and the normal path cannot create two jobs for one row:
+
+| message                 | function                 | key                                                        |
+|-------------------------|--------------------------|------------------------------------------------------------|
+| `WebhookJob`            | `process_webhook`        | `eventId`                                                  |
+| `FlowJob`               | `run_flow`               | `executionId:turn`                                         |
+| `FlowTestJob`           | `test_flow`              | `test:runId`                                               |
+| `NotificationJob`       | `deliver_notification`   | `notificationId`                                           |
+| `DeliveryStatusJob`     | `update_delivery_status` | `status:channelId:digest of providerId:status`             |
+| `CancelNotificationJob` | `cancel_notification`    | `cancel:notificationId`                                    |
+
+A replay appends `:replay-N` to the key.
 """
 
 import hashlib
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -16,32 +30,57 @@ from filas.errors import JobDecodeError
 
 SCHEMA_VERSION = 1
 
+TEST_FLOW = "test_flow"
+UPDATE_DELIVERY_STATUS = "update_delivery_status"
+CANCEL_NOTIFICATION = "cancel_notification"
+"""The functions of `flow-processing` and `notifications` besides the main function of each queue."""
+
 Traceparent = str | msgspec.UnsetType | None
-"""The span that has caused a job, as W3C's Trace Context writes it. Absent while nothing is traced; what is no
-traceparent is not looked at."""
+"""The span that caused a job, in the format of W3C's Trace Context. The field is absent while tracing is off. A value
+that is not a valid traceparent is ignored."""
+
+BodyKind = Literal["json", "form", "text", "binary"]
+FlowReason = Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay", "error"]
+AnswerError = Literal["timeout", "communication"]
 
 
 class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What every message carries. `replay` counts how often an operator has put the job back by hand."""
+    """The fields of every message. `replay` counts how often an operator has enqueued the job again.
+
+    `policy` is the queue that carries the message, `function` the name of the function that handles it.
+    """
+
+    policy: ClassVar[QueuePolicy]
+    function: ClassVar[str]
 
     schema_version: int = SCHEMA_VERSION
     replay: int = 0
     traceparent: Traceparent = msgspec.UNSET
 
+    @property
+    def row_key(self) -> str:
+        """The key of the message without its replay number. Raises NotImplementedError if the type defines none."""
+        raise NotImplementedError(f"{type(self).__name__} is not a message of any queue")
+
+    @property
+    def key(self) -> str:
+        """The key of the message's job. Each replay has a key of its own."""
+        return f"{self.row_key}:replay-{self.replay}" if self.replay else self.row_key
+
 
 class WebhookJob(JobMessage, frozen=True, kw_only=True):
-    """One accepted webhook, whole: it can be processed and written to Postgres from here alone.
+    """One accepted webhook with its whole content: a worker can process it and write its event from this alone.
 
-    Its key is the event's id, so the relay and the normal way can't make two jobs of one event.
+    `body` is the decoded JSON if `body_kind` is `json`, an object of fields for `form`, a text for `text`, and base64
+    for `binary`. `headers` have lower-case names. `timestamp` is the time of receipt, in milliseconds since 1970.
 
-    `body` is the decoded JSON where `body_kind` is `json`, an object of fields for `form`, text for `text`,
-    base64 for `binary`. `headers` have lower-case names. `timestamp` is when it was received, in
-    milliseconds since 1970.
-
-    `provider` is the webhook's `auth.type`, which says how its body reads, and `conversation` its rule, both
-    as they were at acceptance. `recorded`: the event's row was written then; otherwise the worker writes it,
-    from here: that is what `duplicate_key` and `remote_address` are for.
+    `provider` is the webhook's `auth.type`, which determines how its body is read. `conversation` is the webhook's
+    conversation rule. Both are as they were at acceptance. `recorded` states that acceptance wrote the event's row;
+    otherwise the worker writes it, and needs `duplicate_key` and `remote_address` for that.
     """
+
+    policy: ClassVar[QueuePolicy] = WEBHOOKS
+    function: ClassVar[str] = WEBHOOKS.function
 
     event_id: UUID
     webhook_id: str
@@ -49,7 +88,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     headers: dict[str, str]
     query_params: dict[str, str | list[str]]
     body: Any
-    body_kind: Literal["json", "form", "text", "binary"] = "json"
+    body_kind: BodyKind = "json"
     timestamp: int
     flow_id: str
     node_id: str
@@ -60,37 +99,52 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     duplicate_key: str | None = None
     remote_address: str = ""
 
+    @property
+    def row_key(self) -> str:
+        """`eventId`."""
+        return f"{self.event_id}"
+
 
 class FlowJob(JobMessage, frozen=True, kw_only=True):
-    """Run an execution from where it stands.
+    """Run an execution from its saved position.
 
-    Its key is the execution's id and `turn`, which grows each time the execution is to be woken: a late
-    job of an earlier turn finds nothing to do. `reason` says why it was put; `error`: another execution has
-    failed, whose flow names this one's as its error flow.
+    `turn` grows each time the execution has to be woken, so a late job of an earlier turn finds nothing to do.
+    `reason` is why the job was enqueued. The reason `error` means: another execution failed, and its flow names the
+    flow of this execution as its error flow.
     """
+
+    policy: ClassVar[QueuePolicy] = FLOWS
+    function: ClassVar[str] = FLOWS.function
 
     execution_id: UUID
     turn: int
     flow_id: str
-    reason: Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay", "error"] = "start"
+    reason: FlowReason = "start"
+
+    @property
+    def row_key(self) -> str:
+        """`executionId:turn`."""
+        return f"{self.execution_id}:{self.turn}"
 
 
 class NotificationJob(JobMessage, frozen=True, kw_only=True):
-    """Deliver one notification. Its content is the row's; its key is the notification's id."""
+    """Deliver one notification. Its content is in its row."""
+
+    policy: ClassVar[QueuePolicy] = NOTIFICATIONS
+    function: ClassVar[str] = NOTIFICATIONS.function
 
     notification_id: UUID
     channel_id: str
 
-
-TEST_FLOW = "test_flow"
-"""The other function of the queue `flow-processing`."""
-
-AnswerError = Literal["timeout", "communication"]
+    @property
+    def row_key(self) -> str:
+        """`notificationId`."""
+        return str(self.notification_id)
 
 
 class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a call to the outside is answered in a test run: a status with headers and body (JSON; a text as it is),
-    or an `error` in place of an answer."""
+    """The answer to one outgoing call in a test run: a status with headers and a body (JSON, or a text as it is), or
+    an `error` in place of an answer."""
 
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
     headers: dict[str, str] = {}
@@ -99,15 +153,18 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FlowTestJob(JobMessage, frozen=True, kw_only=True):
-    """Run a flow as a test: nothing is stored, and what would go outside is recorded. Function `test_flow`; its
-    result is a `models.FlowTestResult`. Its key is `run_id`.
+    """Run a flow as a test: nothing is stored, and outgoing calls are recorded instead of sent. The job's result is a
+    `models.flow_tests.FlowTestResult`.
 
-    `definition` is the whole flow (`version` None: it is not a stored one). `node_id` is where it begins, None: where
-    the flow does. `trigger` is what the templates see as `webhook`, `message` the contact's first one.
-    `contact` None: there is no conversation. `vars` and `outputs` (by node) are what earlier nodes have left.
-    `replies`: what the contact answers, in order; None: the contact says nothing until the wait is over. `answers`, by
-    node: what its calls are answered in order, the last one for all that follow.
+    `definition` is the whole flow; `version` is None if that is not a stored version. `node_id` is the first node
+    (None: the flow's own start). `trigger` is what the templates see as `webhook`, `message` the contact's first
+    message. Without a conversation, `contact` is None. `vars` and `outputs` (by node) are the results of earlier nodes.
+    `replies` are the contact's answers in order; None means that the contact does not answer before the wait ends.
+    `answers` are, by node, the answers to its calls in order; the last one also answers all later calls.
     """
+
+    policy: ClassVar[QueuePolicy] = FLOWS
+    function: ClassVar[str] = TEST_FLOW
 
     run_id: UUID
     flow_id: str
@@ -123,19 +180,22 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     replies: list[str | None]
     answers: dict[str, list[GivenAnswer]]
 
-
-UPDATE_DELIVERY_STATUS = "update_delivery_status"
-CANCEL_NOTIFICATION = "cancel_notification"
-"""The other functions of the queue `notifications`."""
+    @property
+    def row_key(self) -> str:
+        """`test:runId`."""
+        return flow_test_key(self.run_id)
 
 
 class DeliveryStatusJob(JobMessage, frozen=True, kw_only=True):
-    """A provider says what became of a message: WhatsApp's `statuses`, Twilio's callbacks.
+    """A delivery receipt of a provider: WhatsApp's `statuses`, Twilio's status callbacks.
 
-    Function `update_delivery_status`. `provider_id` is the provider's id of the message, `timestamp` when it
-    happened, in milliseconds since 1970. `error_kind` and `error_message` belong to `failed`. `idempotency_key` is the
-    message's own, where the provider gives it back: by it one is known whose answer was lost.
+    `provider_id` is the provider's id of the message. `timestamp` is the provider's time, in milliseconds since 1970.
+    `error_kind` and `error_message` belong to the status `failed`. `idempotency_key` is the message's own key, if the
+    provider returns it: it identifies a message whose send got no answer.
     """
+
+    policy: ClassVar[QueuePolicy] = NOTIFICATIONS
+    function: ClassVar[str] = UPDATE_DELIVERY_STATUS
 
     channel_id: str
     provider_id: str
@@ -145,91 +205,59 @@ class DeliveryStatusJob(JobMessage, frozen=True, kw_only=True):
     error_kind: str | None = None
     error_message: str | None = None
 
+    @property
+    def row_key(self) -> str:
+        """`status:channelId:digest:status`: a repeated receipt makes no second job. The provider's ids may be long."""
+        digest = hashlib.sha256(self.provider_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        return f"status:{self.channel_id}:{digest}:{self.status}"
+
 
 class CancelNotificationJob(JobMessage, frozen=True, kw_only=True):
-    """Deliver the notification no more. Function `cancel_notification`."""
+    """Cancel the delivery of a notification."""
+
+    policy: ClassVar[QueuePolicy] = NOTIFICATIONS
+    function: ClassVar[str] = CANCEL_NOTIFICATION
 
     notification_id: UUID
+
+    @property
+    def row_key(self) -> str:
+        """`cancel:notificationId`."""
+        return f"cancel:{self.notification_id}"
 
 
 Message = TypeVar("Message", bound=JobMessage)
 
-MESSAGE_TYPES: dict[str, type[JobMessage]] = {
-    WEBHOOKS.name: WebhookJob,
-    FLOWS.name: FlowJob,
-    NOTIFICATIONS.name: NotificationJob,
-}
-"""The message of each queue's own function."""
+_MAIN_MESSAGES: tuple[type[JobMessage], ...] = (WebhookJob, FlowJob, NotificationJob)
+_OTHER_MESSAGES: tuple[type[JobMessage], ...] = (FlowTestJob, DeliveryStatusJob, CancelNotificationJob)
 
-OTHER_FUNCTIONS: dict[str, type[JobMessage]] = {
-    TEST_FLOW: FlowTestJob,
-    UPDATE_DELIVERY_STATUS: DeliveryStatusJob,
-    CANCEL_NOTIFICATION: CancelNotificationJob,
-}
+MESSAGE_TYPES: dict[str, type[JobMessage]] = {message.policy.name: message for message in _MAIN_MESSAGES}
+"""The message of each queue's main function, by the queue's name."""
+
+OTHER_FUNCTIONS: dict[str, type[JobMessage]] = {message.function: message for message in _OTHER_MESSAGES}
+"""The messages of the other functions, by the function's name."""
 
 
 def message_type(policy: QueuePolicy, function: str) -> type[JobMessage]:
-    """The message of `function` on that queue; that of the queue's own function where it is unknown."""
+    """The message type of `function`; that of the queue's main function if `function` is unknown."""
     return OTHER_FUNCTIONS.get(function, MESSAGE_TYPES[policy.name])
 
 
-def webhook_job_key(job: WebhookJob) -> str:
-    """`eventId`; replays have a key of their own."""
-    return _with_replay(f"{job.event_id}", job)
+def webhook_job_id(event_id: UUID) -> str:
+    """The id of the job of an event that is not a replay."""
+    return WEBHOOKS.job_id(str(event_id))
 
 
-def flow_job_key(job: FlowJob) -> str:
-    """`executionId:turn`."""
-    return _with_replay(f"{job.execution_id}:{job.turn}", job)
-
-
-def flow_test_job_key(job: FlowTestJob) -> str:
-    """`test:runId`."""
-    return _with_replay(f"test:{job.run_id}", job)
-
-
-def notification_job_key(job: NotificationJob) -> str:
-    """`notificationId`."""
-    return _with_replay(str(job.notification_id), job)
-
-
-def delivery_status_job_key(job: DeliveryStatusJob) -> str:
-    """`status:channel:digest:status`: a provider that says the same twice makes one job; its ids may be long."""
-    digest = hashlib.sha256(job.provider_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
-    return _with_replay(f"status:{job.channel_id}:{digest}:{job.status}", job)
-
-
-def cancel_notification_job_key(job: CancelNotificationJob) -> str:
-    """`cancel:notificationId`."""
-    return _with_replay(f"cancel:{job.notification_id}", job)
-
-
-def job_key(job: JobMessage) -> str:
-    """The key of any message. Raises TypeError for one of no queue."""
-    if isinstance(job, WebhookJob):
-        return webhook_job_key(job)
-    if isinstance(job, FlowJob):
-        return flow_job_key(job)
-    if isinstance(job, FlowTestJob):
-        return flow_test_job_key(job)
-    if isinstance(job, NotificationJob):
-        return notification_job_key(job)
-    if isinstance(job, DeliveryStatusJob):
-        return delivery_status_job_key(job)
-    if isinstance(job, CancelNotificationJob):
-        return cancel_notification_job_key(job)
-    raise TypeError(f"{type(job).__name__} is the message of no queue")
-
-
-def _with_replay(key: str, job: JobMessage) -> str:
-    return f"{key}:replay-{job.replay}" if job.replay else key
+def flow_test_key(run_id: UUID) -> str:
+    """The key of the job of a test run, under which its result is kept."""
+    return f"test:{run_id}"
 
 
 def decode(policy: QueuePolicy, payload: object, message_type: type[Message]) -> Message:
-    """The message in a job's decoded payload (what stood under `job`).
+    """The message in the decoded value of a job's `job` field.
 
-    Raises JobDecodeError, naming the field, for anything that the schema doesn't allow, and for a newer
-    version than this code knows.
+    Raises JobDecodeError, which names the field, for every value that the schema does not allow, and for a newer
+    schema version.
     """
     version = payload.get("schemaVersion") if isinstance(payload, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:

@@ -22,7 +22,8 @@ from filas.tracing import spans, traceparent
 from filas.tracing.spans import Span
 
 if TYPE_CHECKING:
-    from filas.queue.producer import EnqueueOutcome, NewJob
+    from filas.contract.new_job import NewJob
+    from filas.queue.producer import EnqueueOutcome
 
 _IDS: Final = {
     "webhook_id": "filas.webhook.id",

@@ -10,22 +10,16 @@ from typing import Final
 import msgspec
 
 from filas.batching import MicroBatcher
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import (
-    CANCEL_NOTIFICATION,
-    UPDATE_DELIVERY_STATUS,
     CancelNotificationJob,
     DeliveryStatusJob,
     FlowJob,
-    JobMessage,
     NotificationJob,
     WebhookJob,
-    cancel_notification_job_key,
-    delivery_status_job_key,
-    flow_job_key,
-    notification_job_key,
-    webhook_job_key,
 )
-from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.contract.new_job import NewJob
+from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.observability import metrics
@@ -65,30 +59,6 @@ class OutcomeUnknown(StoreUnavailable):
 
     Putting it again under the same id is always right.
     """
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job to put. Its id is `policy.job_id(key)`.
-
-    `group`: jobs of one group run one at a time, in the order in which they were put. `defer_until_ms`: due
-    then (Unix ms), not now. `priority`: 1, 2 or 3, the order among jobs that are due when they are put; None
-    is 3, the level of stock producers too. `function`: the policy's unless given. `message` None: a call
-    without arguments.
-    """
-
-    policy: QueuePolicy
-    key: str
-    message: JobMessage | None
-    group: str | None = None
-    defer_until_ms: int | None = None
-    priority: int | None = None
-    function: str | None = None
-
-    @property
-    def job_id(self) -> str:
-        """The id under which it stands in Redis."""
-        return self.policy.job_id(self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,32 +127,28 @@ class Producer:
     async def add_webhook_job(
         self, job: WebhookJob, *, group: str | None = None, defer_until_ms: int | None = None
     ) -> EnqueueResult:
-        """Put a job on `webhook-processing`, under `webhook_job_key`."""
-        return await self.enqueue(NewJob(WEBHOOKS, webhook_job_key(job), job, group, defer_until_ms))
+        """Put a job on `webhook-processing`."""
+        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
 
     async def add_flow_job(
         self, job: FlowJob, *, group: str | None = None, defer_until_ms: int | None = None
     ) -> EnqueueResult:
-        """Put a job on `flow-processing`, under `flow_job_key`."""
-        return await self.enqueue(NewJob(FLOWS, flow_job_key(job), job, group, defer_until_ms))
+        """Put a job on `flow-processing`."""
+        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
 
     async def add_notification_job(
         self, job: NotificationJob, *, group: str | None = None, defer_until_ms: int | None = None
     ) -> EnqueueResult:
-        """Put a job on `notifications`, under `notification_job_key`."""
-        return await self.enqueue(NewJob(NOTIFICATIONS, notification_job_key(job), job, group, defer_until_ms))
+        """Put a job on `notifications`."""
+        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
 
     async def add_delivery_status_job(self, job: DeliveryStatusJob) -> EnqueueResult:
-        """Put a provider's word on a message on `notifications`, under `delivery_status_job_key`."""
-        return await self.enqueue(
-            NewJob(NOTIFICATIONS, delivery_status_job_key(job), job, function=UPDATE_DELIVERY_STATUS)
-        )
+        """Put a provider's word on a message on `notifications`."""
+        return await self.enqueue(job_of(job))
 
     async def add_cancel_notification_job(self, job: CancelNotificationJob) -> EnqueueResult:
         """Put the wish to cancel a notification on `notifications`: in no group, so that it waits behind nothing."""
-        return await self.enqueue(
-            NewJob(NOTIFICATIONS, cancel_notification_job_key(job), job, function=CANCEL_NOTIFICATION)
-        )
+        return await self.enqueue(job_of(job))
 
     async def revive(self, policy: QueuePolicy, letter: NewDeadLetter) -> EnqueueOutcome:
         """Put the job of a dead letter that is still in Redis back under its id; the letter is gone then."""

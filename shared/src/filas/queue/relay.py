@@ -5,10 +5,11 @@ import contextlib
 import time
 from typing import Final, Protocol
 
+from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.producer import EnqueueOutcome, NewJob, Producer
+from filas.queue.producer import EnqueueOutcome, Producer
 from filas.queue.redis_client.connection import Redis
 
 GRACE_S: Final = 5.0

@@ -1,16 +1,16 @@
 """The jobs that a written checkpoint or a due row calls for."""
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 from uuid import UUID
 
-from filas.contract.jobs import FlowJob, NotificationJob, Traceparent, flow_job_key, notification_job_key
-from filas.contract.policies import FLOWS, NOTIFICATIONS
+from filas.contract.job_factories import error_flow_job, flow_job, notification_job
+from filas.contract.jobs import FlowJob, FlowReason
+from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.models.executions import DueExecution
 from filas.models.notifications import DueNotification
 from filas.observability import logs
-from filas.queue.producer import NewJob
 from filas.tracing import spans
 from flow_runner.stores.execution_store import Written
 
@@ -49,7 +49,7 @@ class Outbox:
         """Jobs for notifications that may have one already. Raises StoreUnavailable."""
         await self._producer.enqueue_many(
             [
-                _notification_job(each.id, each.channel_id, each.recipient, spans.first(each.origin_id or each.id))
+                notification_job(each.id, each.channel_id, each.recipient, spans.first(each.origin_id or each.id))
                 for each in notifications
             ]
         )
@@ -76,33 +76,14 @@ class ExecutionRelay:
         return [due_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
 
 
-def due_job(due: DueExecution, reason: Literal["timer", "continue", "start"]) -> NewJob:
-    """The job of an execution's next turn."""
-    traceparent = spans.first(due.event_id or due.id)
-    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, reason=reason, traceparent=traceparent)
-    return NewJob(FLOWS, flow_job_key(job), job, group_of(due.channel, due.contact))
-
-
-def group_of(channel: str | None, contact: str | None) -> str | None:
-    """The group that keeps a conversation in order; None outside of one."""
-    return f"{channel}:{contact}" if channel and contact else None
+def due_job(due: DueExecution, reason: FlowReason) -> NewJob:
+    """The job of an execution's next turn, in the trace of the event that started the execution."""
+    return flow_job(due, reason, spans.first(due.event_id or due.id))
 
 
 def _jobs_of(written: Written) -> Iterator[NewJob]:
     claimed, checkpoint = written
     for each in checkpoint.notifications:
-        yield _notification_job(each.id, each.channel_id, each.recipient, each.traceparent)
-    for following in checkpoint.starts:
-        job = FlowJob(
-            execution_id=following.id,
-            turn=1,
-            flow_id=following.flow_id,
-            reason="error",
-            traceparent=following.traceparent,
-        )
-        yield NewJob(FLOWS, flow_job_key(job), job, group_of(claimed.channel, claimed.contact))
-
-
-def _notification_job(notification_id: UUID, channel_id: str, recipient: str, traceparent: Traceparent) -> NewJob:
-    job = NotificationJob(notification_id=notification_id, channel_id=channel_id, traceparent=traceparent)
-    return NewJob(NOTIFICATIONS, notification_job_key(job), job, group_of(channel_id, recipient))
+        yield notification_job(each.id, each.channel_id, each.recipient, each.traceparent)
+    for started in checkpoint.starts:
+        yield error_flow_job(started, claimed.channel, claimed.contact)

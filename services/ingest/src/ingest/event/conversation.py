@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.group_keys import conversation_group, webhook_group
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
 from ingest.providers.known_providers import PROVIDERS
@@ -22,20 +23,15 @@ Scope = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What starts one execution. Without a contact there is no conversation, and no message either."""
+class ExecutionStart:
+    """What starts one execution. Without a contact there is neither a conversation nor a message."""
 
     channel: str | None
     contact: str | None
     message: IncomingMessage | None
 
 
-NO_CONVERSATION = Turn(None, None, None)
-
-
-def group_of(channel: str, contact: str) -> str:
-    """The group key of the jobs of one conversation: they run one at a time, in order."""
-    return f"{channel}:{contact}"
+NO_CONVERSATION = ExecutionStart(None, None, None)
 
 
 class Expression:
@@ -72,7 +68,7 @@ class Expression:
 
 
 class ConversationReader:
-    """Finds the turns in an event's scope, for one webhook. Makes nothing of statuses and echoes."""
+    """Finds what starts executions in an event's scope, for one webhook. Statuses and echoes start nothing."""
 
     def __init__(self, provider: str, rule: ConversationRule | None) -> None:
         rule = rule or ConversationRule()
@@ -83,8 +79,9 @@ class ConversationReader:
         self._has_conversation = self._provider is not None or self._contact is not None
         self._is_direct = all(one is None or one.is_direct for one in (self._channel, self._contact))
 
-    def turns(self, scope: Scope, event_key: str) -> list[Turn]:
-        """One turn a message, or the one of a webhook without a provider, whose message `event_key` names."""
+    def starts(self, scope: Scope, event_key: str) -> list[ExecutionStart]:
+        """One start for each message of the provider. A webhook without a provider has one start, and `event_key` is
+        the id of its message."""
         if self._provider is not None:
             provider, body = self._provider, scope["body"]
             return [self._of_message(message, provider.channel(body), scope) for message in provider.messages(body)]
@@ -92,7 +89,9 @@ class ConversationReader:
         if contact is None or channel is None:
             return [NO_CONVERSATION]
         text = _as_text(self._text.value(scope)) if self._text is not None else None
-        return [Turn(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))]
+        return [
+            ExecutionStart(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))
+        ]
 
     def statuses(self, scope: Scope) -> list[tuple[str, IncomingStatus]]:
         """What the event says of messages of ours, each with the channel over which that was sent."""
@@ -111,9 +110,9 @@ class ConversationReader:
         if not self._has_conversation:
             return None
         if not self._is_direct:
-            return f"webhook:{webhook_id}"
+            return webhook_group(webhook_id)
         channel, contact = self._known(scope, part)
-        return group_of(channel, contact) if channel is not None and contact is not None else None
+        return conversation_group(channel, contact)
 
     def _known(self, scope: Scope, part: Part | None) -> tuple[str | None, str | None]:
         if self._provider is None:
@@ -126,13 +125,13 @@ class ConversationReader:
         channel = self._value(self._channel, scope) or self._provider.channel(body)
         return channel, self._value(self._contact, scope) or contact
 
-    def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> Turn:
+    def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> ExecutionStart:
         channel = self._value(self._channel, scope) or usual_channel
         contact = self._value(self._contact, scope) or message.contact
         text = message.text if self._text is None else _as_text(self._text.value(scope))
         if contact != message.contact or text != message.text:
             message = msgspec.structs.replace(message, contact=contact, text=text)
-        return Turn(channel, contact, message)
+        return ExecutionStart(channel, contact, message)
 
     @staticmethod
     def _value(expression: Expression | None, scope: Scope) -> str | None:

@@ -1,90 +1,71 @@
-"""From an event to its job: one way, for acceptance, the relay, and an operator's replay."""
+"""The job of an event, and the event of a job: the body is converted here, the other fields by the event envelope.
 
-from collections.abc import Sequence
+Acceptance makes the job from the request. The relay and an operator's replay make the same job from the event's row. A
+worker makes the event's row from the job, if acceptance could not write it.
+"""
+
+import functools
 from typing import Any
 
-import msgspec
-
-from filas.contract.jobs import WebhookJob, webhook_job_key
-from filas.contract.policies import WEBHOOKS
-from filas.models.configuration import Webhook
+from filas.contract.event_envelope import DecodedEvent, decoded_row, event_of_message, message_of_event
+from filas.contract.job_factories import webhook_job
+from filas.contract.jobs import WebhookJob
+from filas.contract.new_job import NewJob
+from filas.models.configuration import ConversationRule
 from filas.models.events import NewEvent
-from filas.queue.producer import NewJob
 from filas.tracing import spans
 from ingest.event import body_parsing
+from ingest.event.conversation import ConversationReader, Scope
 
 
-class AcceptedUnder(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What of a webhook's definition its events are read by: kept with each, because it may change."""
-
-    provider: str = "none"
-    conversation: dict[str, str | None] | None = None
-    config: dict[str, Any] = msgspec.field(default_factory=dict)
+def job_of_request(event: NewEvent, decoded: DecodedEvent, *, recorded: bool) -> NewJob:
+    """The job of an event that is being accepted. `recorded` states whether its row has been written."""
+    message = message_of_event(event, decoded, recorded=recorded, traceparent=spans.first(event.id))
+    return webhook_job(message, event.group_key)
 
 
-def accepted_under(webhook: Webhook) -> AcceptedUnder:
-    """The present definition of `webhook`."""
-    return AcceptedUnder(
-        provider=str(webhook.auth.get("type", "none")),
-        conversation=None if webhook.conversation is None else msgspec.to_builtins(webhook.conversation),
-        config=webhook.config,
-    )
+def job_of_event(event: NewEvent, replay: int = 0) -> NewJob:
+    """The job of a stored event, under the key of its replay number `replay` (0: the key that acceptance uses)."""
+    return webhook_job(message_of_stored(event, replay), event.group_key)
 
 
-def new_job(  # what an event holds as text, acceptance has at hand as objects
-    event: NewEvent,
-    under: AcceptedUnder,
-    body: body_parsing.Content,
-    *,
-    headers: dict[str, str],
-    query: dict[str, str | list[str]],
-    recorded: bool,
-    replay: int = 0,
-) -> NewJob:
-    """The job of `event`, whole. Its key is the event's id, so however often it is made, it is the same."""
-    job = WebhookJob(
-        event_id=event.id,
-        webhook_id=event.webhook_id,
-        method=event.method,
-        headers=headers,
-        query_params=query,
-        body=body.embedded,
-        body_kind=body.kind,
-        timestamp=round(event.received_at.timestamp() * 1000),
-        flow_id=event.flow_id,
-        node_id=event.node_id,
-        config=under.config,
-        provider=under.provider,
-        conversation=under.conversation,
-        recorded=recorded,
-        duplicate_key=event.duplicate_key,
-        remote_address=event.remote_address,
-        replay=replay,
-        traceparent=spans.first(event.id),
-    )
-    return NewJob(policy=WEBHOOKS, key=webhook_job_key(job), message=job, group=event.group_key)
-
-
-def event_jobs(event: NewEvent, replay: int = 0) -> Sequence[NewJob]:
-    """The jobs of a stored event, under the keys of its replay number `replay` (0: of the normal way)."""
-    under = msgspec.json.decode(event.config, type=AcceptedUnder)
+def message_of_stored(event: NewEvent, replay: int = 0) -> WebhookJob:
+    """The message of a stored event: the one that acceptance made, with `recorded` set."""
     body = read_body(event)
-    return [
-        new_job(
-            event,
-            under,
-            body,
-            headers=msgspec.json.decode(event.headers, type=dict[str, str]),
-            query=msgspec.json.decode(event.query_params, type=dict[str, str | list[str]]),
-            recorded=True,
-            replay=replay,
-        )
-    ]
+    decoded = decoded_row(event, body.kind, body.embedded)
+    return message_of_event(event, decoded, recorded=True, replay=replay, traceparent=spans.first(event.id))
+
+
+def event_of_job(job: WebhookJob) -> NewEvent:
+    """The row of an event, from its job alone. A form's bytes are not in the job: the row gets its fields in another
+    encoding (see `body_parsing.raw_bytes`).
+
+    Raises ValueError, OverflowError or OSError for a job that no acceptance has made.
+    """
+    body, content_type = body_parsing.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
+    group_key = conversation_reader(job).group(job.webhook_id, scope_of(job))
+    return event_of_message(job, body=body, content_type=content_type, group_key=group_key)
 
 
 def read_body(event: NewEvent) -> body_parsing.Content:
-    """The event's body as acceptance read it; what no acceptance would have let in, as text or bytes."""
+    """The event's body, parsed as acceptance parsed it. A body that acceptance would refuse is text or bytes."""
     try:
         return body_parsing.read(event.content_type, event.body)
     except body_parsing.UnreadableBody:
         return body_parsing.read("", event.body)
+
+
+def scope_of(job: WebhookJob) -> Scope:
+    """The names that the templates of a conversation rule can use."""
+    return {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
+
+
+def conversation_reader(job: WebhookJob) -> ConversationReader:
+    """The reader of the conversations of the job's webhook, by the webhook's definition at acceptance."""
+    rule: dict[str, Any] = job.conversation or {}
+    return _reader(job.provider, rule.get("channel"), rule.get("contact"), rule.get("text"))
+
+
+@functools.lru_cache(maxsize=1024)
+def _reader(provider: str, channel: str | None, contact: str | None, text: str | None) -> ConversationReader:
+    return ConversationReader(provider, ConversationRule(channel=channel, contact=contact, text=text))

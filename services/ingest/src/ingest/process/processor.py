@@ -5,35 +5,23 @@ that they bring. All ids derive from the event, so that a batch that is run agai
 nothing.
 """
 
-import functools
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import msgspec
 
 from filas.contract.identity import execution_id
-from filas.contract.jobs import (
-    UPDATE_DELIVERY_STATUS,
-    DeliveryStatusJob,
-    FlowJob,
-    Traceparent,
-    WebhookJob,
-    delivery_status_job_key,
-    flow_job_key,
-)
-from filas.contract.policies import FLOWS, NOTIFICATIONS
+from filas.contract.job_factories import delivery_status_job, flow_job
+from filas.contract.jobs import DeliveryStatusJob, WebhookJob
+from filas.contract.new_job import NewJob
 from filas.errors import PermanentError, StoreUnavailable
-from filas.models.configuration import ConversationRule
 from filas.models.events import EventReceipt, NewEvent
 from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import NewDeliveryStatus
 from filas.observability.logs import get_logger
-from filas.queue.producer import NewJob
-from ingest.event import body_parsing
-from ingest.event.conversation import ConversationReader, Turn, group_of
-from ingest.event.event_jobs import AcceptedUnder
+from ingest.event.conversation import ExecutionStart
+from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
 
 log = get_logger(__name__)
 
@@ -99,7 +87,7 @@ class Processor:
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
-                new_jobs += [flow_job(due, jobs[index].traceparent) for due in answer]
+                new_jobs += [flow_job(due, "start", jobs[index].traceparent) for due in answer]
                 new_jobs += told.get(event, ())
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
         if new_jobs:
@@ -114,7 +102,7 @@ class Processor:
         rows: list[tuple[int, WebhookJob, NewEvent]] = []
         for index, job in missing:
             try:
-                rows.append((index, job, missing_event(job)))
+                rows.append((index, job, event_of_job(job)))
             except (ValueError, OverflowError, OSError) as error:  # no acceptance makes such a job, a client might
                 outcomes[index] = PermanentError(f"the job is no event: {error}")
         if not rows:
@@ -134,60 +122,38 @@ def executions_of(job: WebhookJob) -> list[NewExecution]:
 
     Raises PermanentError for a template that fails.
     """
-    scope = {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
-    turns = reader_of(job).turns(scope, job.duplicate_key or str(job.event_id))
+    starts = conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
     return [
         NewExecution(
-            id=execution_id(job.event_id, turn.message.id if turn.message is not None else "0"),
+            id=execution_id(job.event_id, start.message.id if start.message is not None else "0"),
             event_id=job.event_id,
             flow_id=job.flow_id,
             node_id=job.node_id,
-            channel=turn.channel,
-            contact=turn.contact,
-            trigger=trigger_of(job, turn),
+            channel=start.channel,
+            contact=start.contact,
+            trigger=trigger_of(job, start),
         )
-        for turn in turns
+        for start in starts
     ]
 
 
-def reader_of(job: WebhookJob) -> ConversationReader:
-    """What finds the conversations of the job's webhook, as that was at acceptance."""
-    rule = job.conversation or {}
-    return _reader(job.provider, rule.get("channel"), rule.get("contact"), rule.get("text"))
-
-
-@functools.lru_cache(maxsize=1024)
-def _reader(provider: str, channel: str | None, contact: str | None, text: str | None) -> ConversationReader:
-    return ConversationReader(provider, ConversationRule(channel=channel, contact=contact, text=text))
-
-
-def trigger_of(job: WebhookJob, turn: Turn) -> str:
+def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
     """The scope in which the flow runs, as JSON text: `webhook`, and `message` (null without a conversation)."""
     scope = {
         "webhook": {
-            "body": job.body,
-            "headers": job.headers,
-            "queryParams": job.query_params,
+            **scope_of(job),
             "method": job.method,
             "webhookId": job.webhook_id,
         },
-        "message": turn.message,
+        "message": start.message,
     }
     return msgspec.json.encode(scope).decode()
 
 
-def flow_job(due: DueExecution, traceparent: Traceparent) -> NewJob:
-    """The job that runs an execution's next turn, as a child of the span that `traceparent` names."""
-    job = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, traceparent=traceparent)
-    group = group_of(due.channel, due.contact) if due.channel is not None and due.contact is not None else None
-    return NewJob(policy=FLOWS, key=flow_job_key(job), message=job, group=group)
-
-
 def status_jobs(job: WebhookJob) -> list[NewJob]:
     """What a provider says of messages of ours, for their owner, the notifier."""
-    scope = {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
     made: list[NewJob] = []
-    for channel, status in reader_of(job).statuses(scope):
+    for channel, status in conversation_reader(job).statuses(scope_of(job)):
         message = DeliveryStatusJob(
             channel_id=channel,
             provider_id=status.id,
@@ -198,38 +164,10 @@ def status_jobs(job: WebhookJob) -> list[NewJob]:
             error_message=status.error,
             traceparent=job.traceparent,
         )
-        key = delivery_status_job_key(message)
-        made.append(NewJob(policy=NOTIFICATIONS, key=key, message=message, function=UPDATE_DELIVERY_STATUS))
+        made.append(delivery_status_job(message))
     return made
 
 
 def status_row(job: NewJob) -> NewDeliveryStatus:
     """What is kept of a status until its job is done, so that it outlives Redis."""
     return NewDeliveryStatus(job_id=job.job_id, message=msgspec.json.encode(job.message).decode())
-
-
-def missing_event(job: WebhookJob) -> NewEvent:
-    """The row of an event from its job alone.
-
-    A form has lost its bytes by now: its fields are kept as the JSON object that flows see.
-    """
-    body, content_type = body_parsing.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
-    under = AcceptedUnder(provider=job.provider, conversation=job.conversation, config=job.config)
-    return NewEvent(
-        id=job.event_id,
-        webhook_id=job.webhook_id,
-        flow_id=job.flow_id,
-        node_id=job.node_id,
-        method=job.method,
-        headers=msgspec.json.encode(job.headers).decode(),
-        query_params=msgspec.json.encode(job.query_params).decode(),
-        body=body,
-        content_type=content_type,
-        remote_address=job.remote_address,
-        duplicate_key=job.duplicate_key,
-        group_key=reader_of(job).group(
-            job.webhook_id, {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
-        ),
-        config=msgspec.json.encode(under).decode(),
-        received_at=datetime.fromtimestamp(job.timestamp / 1000, UTC),
-    )

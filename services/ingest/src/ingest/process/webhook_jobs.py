@@ -7,13 +7,13 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from filas.contract.jobs import WebhookJob
+from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.models.events import NewEvent
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext
-from filas.queue.producer import NewJob
 from filas.queue.relay import GRACE_S
-from ingest.event.event_jobs import event_jobs
+from ingest.event.event_jobs import job_of_event
 from ingest.process.processor import Outcome, Processor
 
 log = get_logger(__name__)
@@ -75,7 +75,7 @@ class EventRelaySource:
 
 def _jobs_of(event: NewEvent) -> Sequence[NewJob]:
     try:
-        return event_jobs(event)
+        return [job_of_event(event)]
     except Exception as error:  # a row of another version, say: it must not hold back the others
         log.error("relay.event_unreadable", event_id=str(event.id), exc_info=error)
         return []

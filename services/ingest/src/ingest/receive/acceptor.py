@@ -12,12 +12,13 @@ from typing import Protocol
 from uuid import UUID
 
 from filas.batching import Batches
-from filas.contract.policies import WEBHOOKS
+from filas.contract.jobs import webhook_job_id
+from filas.contract.new_job import NewJob
 from filas.errors import FilasError, StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
-from filas.queue.producer import EnqueueOutcome, NewJob
+from filas.queue.producer import EnqueueOutcome
 
 log = get_logger(__name__)
 
@@ -237,7 +238,7 @@ class Acceptor:
 def _left_to_the_relay(waiting: _Waiting, *, duplicate: bool = False) -> Receipt:
     """The receipt of an event that is in Postgres, and whose job the relay puts when Redis is back."""
     event_id = waiting.arrival.event.id
-    return Receipt(event_id, WEBHOOKS.job_id(str(event_id)), duplicate)
+    return Receipt(event_id, webhook_job_id(event_id), duplicate)
 
 
 def _size(waiting: _Waiting) -> int:

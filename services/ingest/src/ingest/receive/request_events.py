@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.event_envelope import DecodedEvent
 from filas.contract.identity import event_id, new_id
 from filas.models.events import NewEvent
 from ingest.event import body_parsing
-from ingest.event.event_jobs import new_job
+from ingest.event.event_jobs import job_of_request
 from ingest.http.error_answers import RejectedRequest
 from ingest.providers.message import Part
 from ingest.receive import duplicate_keys
@@ -83,15 +84,11 @@ class Reader:
             remote_address=self.address,
             duplicate_key=key,
             group_key=self.ready.conversation.group(webhook.id, scope, part),
-            config=self.ready.under_json,
+            config=self.ready.snapshot_json,
             received_at=datetime.fromtimestamp(self.presented.now, UTC),
         )
-        return Arrival(
-            event,
-            lambda recorded: new_job(
-                event, self.ready.under, read, headers=self.headers, query=self.query, recorded=recorded
-            ),
-        )
+        decoded = DecodedEvent(self.ready.snapshot, self.headers, self.query, read.kind, read.embedded)
+        return Arrival(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
 
     def _duplicate_key(self, document: Any, part: Part | None, number: int | None) -> str | None:
         """As stated, else as the webhook's `dedupe` says, else as its provider does. To the first two a part adds

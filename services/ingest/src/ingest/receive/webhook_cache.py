@@ -7,11 +7,11 @@ from typing import Protocol
 
 import msgspec
 
+from filas.contract.event_envelope import WebhookSnapshot, snapshot_of
 from filas.errors import SecretUnreadable, StoreUnavailable
 from filas.models.configuration import Webhook
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ConversationReader
-from ingest.event.event_jobs import AcceptedUnder, accepted_under
 from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import Provider
 from ingest.receive import duplicate_keys
@@ -52,8 +52,8 @@ class ReadyWebhook:
     limit: Limit
     limit_policy: str
     hidden_headers: frozenset[str]
-    under: AcceptedUnder
-    under_json: str
+    snapshot: WebhookSnapshot
+    snapshot_json: str
 
 
 class WebhookDirectory:
@@ -116,22 +116,22 @@ class WebhookDirectory:
 def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
     """Work out what every request to `webhook` needs. Never raises: what is wrong shuts this webhook alone."""
     scheme = _scheme(webhook, reveal)
-    under = accepted_under(webhook)
+    snapshot = snapshot_of(webhook)
     limit = webhook.rate_limit
     hidden = scheme.sensitive_headers if scheme is not None else frozenset()
     return ReadyWebhook(
         webhook=webhook,
         scheme=scheme,
-        provider=PROVIDERS.get(under.provider),
-        conversation=ConversationReader(under.provider, webhook.conversation),
+        provider=PROVIDERS.get(snapshot.provider),
+        conversation=ConversationReader(snapshot.provider, webhook.conversation),
         duplicate_key=_duplicate_key(webhook),
         methods=frozenset(webhook.methods),
         allow=", ".join(webhook.methods),
         limit=Limit(f"webhook:{webhook.id}", limit.max, limit.window_ms),
         limit_policy=f'"webhook";q={limit.max};w={max(1, round(limit.window_ms / 1000))}',
         hidden_headers=auth_types.SIGNATURE_HEADERS | hidden,
-        under=under,
-        under_json=msgspec.json.encode(under).decode(),
+        snapshot=snapshot,
+        snapshot_json=msgspec.json.encode(snapshot).decode(),
     )
 
 

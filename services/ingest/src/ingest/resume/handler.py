@@ -13,7 +13,8 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import FlowJob, Traceparent
+from filas.contract.job_factories import flow_job
+from filas.contract.jobs import Traceparent
 from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.errors import StoreUnavailable, Unstorable
 from filas.models.executions import DueExecution
@@ -23,7 +24,6 @@ from filas.queue.producer import Producer
 from filas.repository.callbacks import CallbackRepository
 from filas.service.problem_documents import PROBLEM_JSON, problem_document
 from ingest.event import body_parsing
-from ingest.event.conversation import group_of
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
@@ -105,16 +105,8 @@ class Resumer:
 
     async def _wake(self, waiting: DueExecution, traceparent: Traceparent) -> None:
         """The call is kept: without this job, the timers of a flow-runner find it."""
-        job = FlowJob(
-            execution_id=waiting.id,
-            turn=waiting.turn,
-            flow_id=waiting.flow_id,
-            reason="resume",
-            traceparent=traceparent,
-        )
-        group = group_of(waiting.channel, waiting.contact) if waiting.channel and waiting.contact else None
         try:
-            await self.producer.add_flow_job(job, group=group)
+            await self.producer.enqueue(flow_job(waiting, "resume", traceparent))
         except StoreUnavailable as error:
             log.warning("resume.not_woken", execution_id=str(waiting.id), reason=error.reason)
 

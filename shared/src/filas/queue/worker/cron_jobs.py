@@ -5,11 +5,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
+from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import Producer
 
 if TYPE_CHECKING:
     from arq.cron import CronJob  # whoever has no jobs by the clock needn't load arq

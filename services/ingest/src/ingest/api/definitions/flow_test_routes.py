@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.identity import new_id
-from filas.contract.jobs import TEST_FLOW, FlowTestJob, GivenAnswer, flow_test_job_key
+from filas.contract.job_factories import flow_test_job
+from filas.contract.jobs import FlowTestJob, GivenAnswer, flow_test_key
 from filas.contract.policies import FLOWS
 from filas.flows import publishing_checks, value_limits
 from filas.flows.definition import flow_definition, older_builder_import
@@ -19,7 +20,6 @@ from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
-from filas.queue.producer import NewJob
 from ingest.api.routing.identifiers import known, to_store
 from ingest.api.routing.problems import FieldError, absent, invalid, invalid_field, row_id
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
@@ -121,8 +121,7 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
         replies=body.replies,
         answers={name: given if isinstance(given, list) else [given] for name, given in body.answers.items()},
     )
-    # An operator waits for it: it goes before what is due already.
-    await call.context.producer.enqueue(NewJob(FLOWS, flow_test_job_key(job), job, priority=1, function=TEST_FLOW))
+    await call.context.producer.enqueue(flow_test_job(job))
     deadline = time.monotonic() + body.timeout_ms / 1000
     polls = iter(POLLS_S)
     while (view := await _view(call, run_id, flow_id)) is None or view.status == "running":
@@ -201,11 +200,11 @@ async def _conversation(call: Call[FlowTestBody, Query]) -> tuple[str | None, st
         if webhook is None:
             raise invalid_field("webhookId", "there is no such webhook")
         reader = ConversationReader(str(webhook.auth.get("type", "none")), webhook.conversation)
-        turns = reader.turns(_scope(call.body.webhook), "test")
-        if not turns:
+        starts = reader.starts(_scope(call.body.webhook), "test")
+        if not starts:
             raise invalid_field("webhook", "nothing in it starts a flow")
-        turn = turns[0]
-        return turn.channel, turn.contact, None if turn.message is None else msgspec.to_builtins(turn.message)
+        start = starts[0]
+        return start.channel, start.contact, None if start.message is None else msgspec.to_builtins(start.message)
     if given is None:
         return None, None, None
     message = {"id": "test", "kind": "text", "text": given.text, "contact": given.contact}
@@ -220,7 +219,7 @@ def _scope(given: TriggerGiven) -> dict[str, Any]:
 
 async def _view(call: Call[Any, Query], run_id: UUID, flow_id: str) -> FlowTestView | None:
     """The run as it is; None: there is none."""
-    results, key = JobResults(call.context.redis), f"test:{run_id}"
+    results, key = JobResults(call.context.redis), flow_test_key(run_id)
     found = await results.get(FLOWS, key)
     if found is None:
         if await results.is_pending(FLOWS, key):

@@ -11,6 +11,7 @@ from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
 from ingest.api.routing.problems import absent, conflict, row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
+from ingest.event.event_jobs import job_of_event
 
 MAX_REPLAYS = 100
 
@@ -73,10 +74,9 @@ async def replay_event(call: Call[None, Query]) -> Answer:
     if event is None:
         raise absent("event", event_id)
     for replay in range(1, MAX_REPLAYS + 1):
-        put = call.context.event_jobs(event, replay)
-        outcomes = await call.context.producer.enqueue_many(put)
-        if EnqueueOutcome.ENQUEUED in outcomes:
-            return Answer(Replayed(id=str(event_id), replay=replay, job_ids=[job.job_id for job in put]))
+        result = await call.context.producer.enqueue(job_of_event(event, replay))
+        if result.outcome is EnqueueOutcome.ENQUEUED:
+            return Answer(Replayed(id=str(event_id), replay=replay, job_ids=[result.job_id]))
     raise conflict(f"it has been replayed {MAX_REPLAYS} times of late: let those jobs end first")
 
 

@@ -6,15 +6,16 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.identity import conversation_id, new_id
-from filas.contract.jobs import FlowJob, WebhookJob
+from filas.contract.job_factories import cancel_execution_job, flow_job
+from filas.contract.jobs import WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
-from filas.models.events import NewEvent
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
 from filas.observability.logs import get_logger
 from filas.tracing import spans
 from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
-from ingest.process.processor import executions_of, flow_job
+from ingest.event.event_jobs import message_of_stored
+from ingest.process.processor import executions_of
 
 log = get_logger(__name__)
 
@@ -70,15 +71,10 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
         raise absent("execution", execution_id)
     if execution.status in FINAL_EXECUTION_STATUSES:
         raise conflict(f"it has ended already: {execution.status}")
-    job = FlowJob(
-        execution_id=execution_id,
-        turn=0,
-        flow_id=execution.flow_id,
-        reason="cancel",
-        traceparent=spans.first(execution.event_id or execution_id),
-    )
-    put = await call.context.producer.add_flow_job(job)
-    return Answer(CancelAsked(id=str(execution_id), job_id=put.job_id))
+    traceparent = spans.first(execution.event_id or execution_id)
+    job = cancel_execution_job(execution_id, execution.flow_id, traceparent)
+    result = await call.context.producer.enqueue(job)
+    return Answer(CancelAsked(id=str(execution_id), job_id=result.job_id))
 
 
 class ReplayOrder(Body, frozen=True, kw_only=True):
@@ -125,7 +121,7 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     if due is None:
         raise absent("execution", execution_id)
     try:
-        await call.context.producer.enqueue(flow_job(due, spans.first(due.event_id or due.id)))
+        await call.context.producer.enqueue(flow_job(due, "start", spans.first(due.event_id or due.id)))
     except StoreUnavailable as error:
         # The row is what counts: the flow-runner's relay puts its job. A second request would be a second replay.
         log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
@@ -138,17 +134,13 @@ async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, 
     if event is None:
         raise conflict("its event is gone, so there is no body to edit")
     try:
-        found = [one for job in _webhook_jobs(call, event) for one in executions_of(_with_body(job, body))]
+        found = executions_of(_with_body(message_of_stored(event), body))
     except PermanentError as error:
         raise invalid_field("body", str(error)) from None
     if not found:
         raise invalid_field("body", "nothing in it starts a flow")
     same = [one for one in found if execution.conversation_id == _conversation(one.channel, one.contact)]
     return (same or found)[0].trigger
-
-
-def _webhook_jobs(call: Call[ReplayOrder, Query], event: NewEvent) -> list[WebhookJob]:
-    return [job.message for job in call.context.event_jobs(event, 0) if isinstance(job.message, WebhookJob)]
 
 
 def _with_body(job: WebhookJob, body: Any) -> WebhookJob:

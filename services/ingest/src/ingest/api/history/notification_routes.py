@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import CancelNotificationJob, NotificationJob
+from filas.contract.job_factories import cancel_notification_job, notification_job
 from filas.models.notifications import Notification, NotificationStatus, NotificationWithAttempts
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
 from ingest.api.history.event_routes import Moment
@@ -63,10 +63,10 @@ async def retry_notification(call: Call[None, Query]) -> Answer:
     if notification.status not in ("failed", "cancelled"):
         raise conflict(f"it is {notification.status}: only what has failed or was cancelled is sent again")
     replay = notification.attempts + 1
-    job = NotificationJob(notification_id=notification.id, channel_id=notification.channel_id, replay=replay)
-    group = f"{notification.channel_id}:{notification.recipient}"
-    put = await call.context.producer.add_notification_job(job, group=group)
-    return Answer(_asked(notification, put))
+    job = notification_job(
+        notification.id, notification.channel_id, notification.recipient, msgspec.UNSET, replay=replay
+    )
+    return Answer(_asked(notification, await call.context.producer.enqueue(job)))
 
 
 async def cancel_notification(call: Call[None, Query]) -> Answer:
@@ -74,8 +74,8 @@ async def cancel_notification(call: Call[None, Query]) -> Answer:
     notification = await _notification(call)
     if notification.status not in ("queued", "retrying", "sending"):
         raise conflict(f"it is {notification.status}: there is nothing left to cancel")
-    job = CancelNotificationJob(notification_id=notification.id, replay=notification.attempts)
-    return Answer(_asked(notification, await call.context.producer.add_cancel_notification_job(job)))
+    job = cancel_notification_job(notification.id, replay=notification.attempts)
+    return Answer(_asked(notification, await call.context.producer.enqueue(job)))
 
 
 async def _notification(call: Call[None, Query]) -> NotificationWithAttempts:

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from filas.contract import jobs, policies
+from filas.contract.job_factories import next_replay_job
 from filas.contract.jobs import JobMessage, WebhookJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError
 from filas.models.dead_letters import DeadLetter
-from filas.queue.producer import EnqueueOutcome, NewJob
+from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.event_routes import Moment
 from ingest.api.operations.queue_routes import found_policy
 from ingest.api.routing.api_context import ApiContext
@@ -78,17 +80,17 @@ def job_of(letter: DeadLetter, due_ms: int | None = None) -> NewJob:
     """The job of a letter under the key of its next replay, due now or at `due_ms` (Unix ms). Raises NotReplayable."""
     if letter.payload is None:
         raise NotReplayable("its payload is no message, so there is nothing to put back")
-    policy, message = _decoded(letter, letter.payload)
-    return _next(letter, policy, message, due_ms)
+    _, message = _decoded(letter, letter.payload)
+    return next_replay_job(message, letter.group_key, due_ms)
 
 
 def edited_job_of(letter: DeadLetter, payload: dict[str, Any]) -> NewJob:
     """The same with `payload` as its message, which must name the row that the letter's job names. Raises NotReplayable
     saying what is wrong with the payload."""
     policy, message = _decoded(letter, payload)
-    if policy.job_id(jobs.job_key(message)) != letter.job_id:
+    if policy.job_id(message.key) != letter.job_id:
         raise NotReplayable(f"it is another job than {letter.job_id}: its ids, turn and replay must stay")
-    return _next(letter, policy, message, None)
+    return next_replay_job(message, letter.group_key, None)
 
 
 def replay_number(job: NewJob) -> int:
@@ -192,11 +194,3 @@ def _decoded(letter: DeadLetter, payload: dict[str, Any]) -> tuple[QueuePolicy, 
         return policy, jobs.decode(policy, payload, jobs.message_type(policy, letter.function))
     except JobDecodeError as error:
         raise NotReplayable(str(error)) from None
-
-
-def _next(letter: DeadLetter, policy: QueuePolicy, message: JobMessage, due_ms: int | None) -> NewJob:
-    message = msgspec.structs.replace(message, replay=message.replay + 1)
-    function = letter.function if letter.function in jobs.OTHER_FUNCTIONS else None
-    return NewJob(
-        policy, jobs.job_key(message), message, group=letter.group_key, defer_until_ms=due_ms, function=function
-    )

@@ -1,12 +1,11 @@
 """What the API's handlers work with. The composition root builds one and hands it to `routes.register`."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
-from filas.models.events import NewEvent
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import NewJob, Producer
+from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
@@ -31,8 +30,6 @@ class ApiContext:
     `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook,
     flow or channel, so that this process's own cache is fresh at once (others find it by its revision).
     `directory` and `acceptor` are the public listener's.
-    `event_jobs(event, replay)` gives the `webhook-processing` jobs of a stored event, under the keys of its
-    replay number `replay` (0: the keys of the normal way): the same function that the relay uses.
     `watch` is sampled every few seconds by the composition root.
     """
 
@@ -54,6 +51,5 @@ class ApiContext:
     configuration_changed: Callable[[], Awaitable[None]]
     directory: WebhookDirectory
     acceptor: Acceptor
-    event_jobs: Callable[[NewEvent, int], Sequence[NewJob]]
     watch: QueueWatch
     scaling_bounds: Bounds

@@ -89,9 +89,9 @@ def test_whatever_stands_in_a_job_decodes_or_is_refused(payload: Any) -> None:
 def test_keys_derive_from_rows_and_replays_have_their_own() -> None:
     """The relay and the normal way make the same key; a replay by hand makes another."""
     flow = jobs.FlowJob(execution_id=EVENT, turn=3, flow_id="welcome")
-    assert jobs.flow_job_key(flow) == f"{EVENT}:3"
-    assert jobs.flow_job_key(msgspec.structs.replace(flow, replay=2)) == f"{EVENT}:3:replay-2"
-    assert FLOWS.job_id(jobs.flow_job_key(flow)) == f"{{flow-processing}}:{EVENT}:3"
+    assert flow.key == f"{EVENT}:3"
+    assert msgspec.structs.replace(flow, replay=2).key == f"{EVENT}:3:replay-2"
+    assert FLOWS.job_id(flow.key) == f"{{flow-processing}}:{EVENT}:3"
 
 
 def test_the_policies_are_the_architectures_table() -> None:

@@ -1,0 +1,111 @@
+"""The one mapping between an event's row (`NewEvent`) and its job's message (`WebhookJob`), in both directions.
+
+Both hold the whole event. They differ in form: the row has the raw body and JSON text; the message has the parsed body
+and objects, and the time in milliseconds. The caller converts the body (`ingest.event.body_parsing`), because the
+contract knows no content types.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from filas.contract.jobs import BodyKind, Traceparent, WebhookJob
+from filas.models.configuration import Webhook
+from filas.models.events import NewEvent
+
+
+class WebhookSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The parts of a webhook's definition that are needed to read its events. Each event keeps them as they were at
+    acceptance, because the definition may change before the event is processed. `NewEvent.config` is its JSON text."""
+
+    provider: str = "none"
+    conversation: dict[str, str | None] | None = None
+    config: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
+    """The snapshot of the present definition of `webhook`."""
+    return WebhookSnapshot(
+        provider=str(webhook.auth.get("type", "none")),
+        conversation=None if webhook.conversation is None else msgspec.to_builtins(webhook.conversation),
+        config=webhook.config,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedEvent:
+    """The parts of an event that its row holds as text or bytes, decoded. `body` is in the form of `body_kind` (see
+    `WebhookJob`), or raw JSON."""
+
+    snapshot: WebhookSnapshot
+    headers: dict[str, str]
+    query_params: dict[str, str | list[str]]
+    body_kind: BodyKind
+    body: Any
+
+
+def decoded_row(event: NewEvent, body_kind: BodyKind, body: Any) -> DecodedEvent:
+    """The decoded parts of an event that was read from its row."""
+    return DecodedEvent(
+        snapshot=msgspec.json.decode(event.config, type=WebhookSnapshot),
+        headers=msgspec.json.decode(event.headers, type=dict[str, str]),
+        query_params=msgspec.json.decode(event.query_params, type=dict[str, str | list[str]]),
+        body_kind=body_kind,
+        body=body,
+    )
+
+
+def message_of_event(
+    event: NewEvent, decoded: DecodedEvent, *, recorded: bool, replay: int = 0, traceparent: Traceparent = msgspec.UNSET
+) -> WebhookJob:
+    """The message of `event`. Acceptance has the `decoded` parts at hand; other callers use `decoded_row`."""
+    return WebhookJob(
+        event_id=event.id,
+        webhook_id=event.webhook_id,
+        method=event.method,
+        headers=decoded.headers,
+        query_params=decoded.query_params,
+        body=decoded.body,
+        body_kind=decoded.body_kind,
+        timestamp=round(event.received_at.timestamp() * 1000),
+        flow_id=event.flow_id,
+        node_id=event.node_id,
+        config=decoded.snapshot.config,
+        provider=decoded.snapshot.provider,
+        conversation=decoded.snapshot.conversation,
+        recorded=recorded,
+        duplicate_key=event.duplicate_key,
+        remote_address=event.remote_address,
+        replay=replay,
+        traceparent=traceparent,
+    )
+
+
+def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, group_key: str | None) -> NewEvent:
+    """The event of `message`. `body`, `content_type` and `group_key` are those that the caller derived from it.
+
+    Raises ValueError, OverflowError or OSError for a timestamp that is no date.
+    """
+    snapshot = WebhookSnapshot(provider=message.provider, conversation=message.conversation, config=message.config)
+    return NewEvent(
+        id=message.event_id,
+        webhook_id=message.webhook_id,
+        flow_id=message.flow_id,
+        node_id=message.node_id,
+        method=message.method,
+        headers=_json_text(message.headers),
+        query_params=_json_text(message.query_params),
+        body=body,
+        content_type=content_type,
+        remote_address=message.remote_address,
+        duplicate_key=message.duplicate_key,
+        group_key=group_key,
+        config=_json_text(snapshot),
+        received_at=datetime.fromtimestamp(message.timestamp / 1000, UTC),
+    )
+
+
+def _json_text(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,96 @@
+"""One factory for the job of each message: its queue, function, key, group and priority are decided here alone.
+
+The factories know no tracing: the caller passes the `traceparent` of the span that causes the job.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from filas.contract.group_keys import conversation_group
+from filas.contract.jobs import (
+    CancelNotificationJob,
+    DeliveryStatusJob,
+    FlowJob,
+    FlowReason,
+    FlowTestJob,
+    JobMessage,
+    NotificationJob,
+    Traceparent,
+    WebhookJob,
+)
+from filas.contract.new_job import NewJob
+from filas.models.executions import DueExecution, FollowingExecution
+
+CANCEL_TURN = 0
+"""The turn of a job that cancels an execution: it is not a turn of the execution's own."""
+
+
+def job_of(
+    message: JobMessage,
+    *,
+    group: str | None = None,
+    defer_until_ms: int | None = None,
+    priority: int | None = None,
+) -> NewJob:
+    """The job that carries `message`, on the queue and for the function of the message's type."""
+    function = None if message.function == message.policy.function else message.function
+    return NewJob(message.policy, message.key, message, group, defer_until_ms, priority, function)
+
+
+def webhook_job(message: WebhookJob, group_key: str | None) -> NewJob:
+    """The job of an event, in the event's group (see `event_envelope.message_of_event`)."""
+    return job_of(message, group=group_key)
+
+
+def flow_job(due: DueExecution, reason: FlowReason, traceparent: Traceparent) -> NewJob:
+    """The job that runs the next turn of an execution, in the group of its conversation."""
+    message = FlowJob(execution_id=due.id, turn=due.turn, flow_id=due.flow_id, reason=reason, traceparent=traceparent)
+    return job_of(message, group=conversation_group(due.channel, due.contact))
+
+
+def error_flow_job(started: FollowingExecution, channel: str | None, contact: str | None) -> NewJob:
+    """The job of the execution of an error flow, in the group of the failed execution's conversation."""
+    message = FlowJob(
+        execution_id=started.id, turn=1, flow_id=started.flow_id, reason="error", traceparent=started.traceparent
+    )
+    return job_of(message, group=conversation_group(channel, contact))
+
+
+def cancel_execution_job(execution_id: UUID, flow_id: str, traceparent: Traceparent) -> NewJob:
+    """The job that cancels an execution. It has no group, because it must not wait for the job that it ends."""
+    message = FlowJob(
+        execution_id=execution_id, turn=CANCEL_TURN, flow_id=flow_id, reason="cancel", traceparent=traceparent
+    )
+    return job_of(message)
+
+
+def flow_test_job(message: FlowTestJob) -> NewJob:
+    """The job of a test run. An operator waits for its result, so it runs before the jobs that are due already."""
+    return job_of(message, priority=1)
+
+
+def notification_job(
+    notification_id: UUID, channel_id: str, recipient: str, traceparent: Traceparent, *, replay: int = 0
+) -> NewJob:
+    """The job that delivers a notification, in the group that keeps the messages to one receiver in order."""
+    message = NotificationJob(
+        notification_id=notification_id, channel_id=channel_id, traceparent=traceparent, replay=replay
+    )
+    return job_of(message, group=conversation_group(channel_id, recipient))
+
+
+def delivery_status_job(message: DeliveryStatusJob) -> NewJob:
+    """The job that records a delivery receipt. It has no group: receipts are recorded in any order, never backwards."""
+    return job_of(message)
+
+
+def cancel_notification_job(notification_id: UUID, *, replay: int = 0) -> NewJob:
+    """The job that cancels a notification. It has no group, because it must not wait for the job that it ends."""
+    return job_of(CancelNotificationJob(notification_id=notification_id, replay=replay))
+
+
+def next_replay_job(message: JobMessage, group: str | None, defer_until_ms: int | None) -> NewJob:
+    """The job of the next replay of `message`, in the group of the job before, due now or at `defer_until_ms`."""
+    again = msgspec.structs.replace(message, replay=message.replay + 1)
+    return job_of(again, group=group, defer_until_ms=defer_until_ms)

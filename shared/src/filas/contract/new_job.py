@@ -1,0 +1,30 @@
+"""A job that is to be enqueued, without its encoding."""
+
+from dataclasses import dataclass
+
+from filas.contract.jobs import JobMessage
+from filas.contract.policies import QueuePolicy
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to enqueue. Its id is `policy.job_id(key)`.
+
+    `group`: jobs of one group run one at a time, in the order in which they were enqueued. `defer_until_ms`: the Unix
+    time in milliseconds at which the job is due; None means now. `priority`: 1, 2 or 3, the order among the jobs that
+    are due when they are enqueued; None is 3, the level of stock producers too. `function`: None is the queue's main
+    function. `message`: None is a call without arguments.
+    """
+
+    policy: QueuePolicy
+    key: str
+    message: JobMessage | None
+    group: str | None = None
+    defer_until_ms: int | None = None
+    priority: int | None = None
+    function: str | None = None
+
+    @property
+    def job_id(self) -> str:
+        """The id of the job in Redis."""
+        return self.policy.job_id(self.key)
