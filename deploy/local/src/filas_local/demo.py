@@ -1,4 +1,4 @@
-"""The demo: a flow that shows condition, API call, delay and message, loaded through the API like anybody's."""
+"""The demo: a flow with a condition, an API call, a delay and a message. It is loaded through the API."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ WEBHOOK: dict[str, Any] = {
 
 
 def flow(health_url: str) -> dict[str, Any]:
-    """Greets whoever says "oi", after a look at Filas's own health and a second of thought."""
+    """Returns the flow. It answers "oi" with a greeting, after a request to `health_url` and a delay of one second."""
     positions = ((0, 0), (220, 0), (440, -80), (660, -80), (880, -80), (440, 120))
     nodes: list[dict[str, Any]] = [
         {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
@@ -69,17 +69,17 @@ def flow(health_url: str) -> dict[str, Any]:
 
 
 def load(api_url: str, token: str) -> None:
-    """Put channel, flow and webhook. What is the same already stays as it is. Raises LocalRunError."""
+    """Stores the channel, the flow and the webhook. An unchanged flow gets no new version. Raises LocalRunError."""
     api = Client(api_url, token)
     try:
         api.put("channels", CHANNEL_ID, body=CHANNEL)
         api.put("flows", FLOW_ID, body=flow(f"{api_url}/livez"))
         api.put("webhooks", WEBHOOK_ID, body=WEBHOOK)
     except Refused as error:
-        raise LocalRunError(f"the demo can't be loaded: {error.message} {error.errors or ''}".strip()) from None
+        raise LocalRunError(f"the demo cannot be loaded: {error.message} {error.errors or ''}".strip()) from None
 
 
 def curl_line(public_url: str) -> str:
-    """What to type to see it work."""
+    """Returns the command that sends the example to the demo."""
     body = json.dumps(EXAMPLE)
     return f"curl {public_url}/webhooks/{WEBHOOK_ID} -H 'Content-Type: application/json' -d '{body}'"

@@ -13,16 +13,16 @@ KEY_BYTES = 32
 
 
 class Home:
-    """Its parts: `redis/`, `postgres/`, `log/`, one file a key, and `env`, which a shell can read in."""
+    """The directory and its parts: `redis/`, `postgres/`, `log/`, one file per key, and `env` for a shell."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         try:
-            # Root's Postgres runs as another user, who must get through to `postgres/`; each part closes itself.
+            # Under root, Postgres runs as another user that must reach `postgres/`. Each part restricts its own access.
             self.path.mkdir(parents=True, exist_ok=True, mode=0o711)
             self.log.mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise WrongSetting(f"FILAS_HOME: {self.path} can't be made: {error.strerror}") from None
+            raise WrongSetting(f"FILAS_HOME: {self.path} cannot be created: {error.strerror}") from None
 
     @property
     def redis(self) -> Path:
@@ -38,7 +38,7 @@ class Home:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep a second `filas up` out. Raises LocalRunError when there is a first."""
+        """Holds the lock of the directory while the block runs. Raises WrongSetting if another `filas up` holds it."""
         with (self.path / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -48,22 +48,22 @@ class Home:
             yield
 
     def key(self, name: str) -> str:
-        """The secret of this name: made once, kept in a file that only its owner reads."""
+        """Returns the secret of this name. It is generated once and stored in a file that only its owner can read."""
         path = self.path / name
         if not path.exists():
             write_private(path, secrets.token_urlsafe(KEY_BYTES))
         if value := path.read_text().strip():
             return value
-        raise LocalRunError(f"{path} is empty: remove it, and a new key is made")
+        raise LocalRunError(f"{path} is empty: delete it, and a new key is generated")
 
     def write_environment(self, environment: Mapping[str, str]) -> None:
-        """Keep the variables that reach this run: `set -a; . .filas/env` gives them to a shell."""
+        """Writes the variables with which a shell reaches this run: `set -a; . .filas/env`."""
         lines = [f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
         write_private(self.path / "env", "\n".join(lines))
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read at any moment."""
+    """Writes a file with mode 0600, which it has from the moment it exists."""
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
     path.write_text(text + "\n")

@@ -1,4 +1,4 @@
-"""How a child process is started so that it ends with its parent, and, where it must, as another user."""
+"""Starts child processes so that they end with their parent, and as another user where that is necessary."""
 
 import os
 import pwd
@@ -11,32 +11,34 @@ from pathlib import Path
 
 
 class LocalRunError(Exception):
-    """The local run can't go on. The message is one line that says what to do."""
+    """The local run cannot continue. The message is one line that states what to do."""
 
     exit_code = 1
 
 
 class WrongSetting(LocalRunError):
-    """It can't start as it is set. The message names the variable."""
+    """A setting is wrong. The message names the variable."""
 
     exit_code = 2
 
 
 UNPRIVILEGED_USERS = ("postgres", "nobody")
-"""Whom root becomes for a server that refuses to run as root: the first of these that the machine has."""
+"""The users for a server that refuses to run as root. The first one that exists on the machine is used."""
 
 
 def bound_to_parent(command: list[str], *, user: str | None = None, signal_name: str = "TERM") -> list[str]:
-    """The command, wrapped so that the kernel sends it `signal_name` when the thread that started it dies.
+    """Returns the command, wrapped so that the kernel sends it `signal_name` when the thread that started it dies.
 
-    `user` (only root may name one) is whom it runs as. It keeps the one right to open files past the
-    permissions of directories, so that a checkout or a data directory below /root works.
-    Without `setpriv` (util-linux) a command of our own user comes back as it was.
+    `user` is the user that the command runs as; only root may set it. The command keeps the capability
+    `dac_override`, so that a checkout or a data directory below /root works. Without `setpriv` (util-linux), a command
+    for the present user is returned unchanged.
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None:
         if user is not None:
-            raise LocalRunError("run this as an ordinary user, or install setpriv (util-linux): Postgres refuses root")
+            raise LocalRunError(
+                "Postgres refuses to run as root: run this as another user, or install setpriv (util-linux)"
+            )
         return command
     options = [f"--pdeathsig={signal_name}"]
     if user is not None:
@@ -47,9 +49,9 @@ def bound_to_parent(command: list[str], *, user: str | None = None, signal_name:
 
 
 def unprivileged_user(data_dir: Path) -> str | None:
-    """Whom root must become to run a server over `data_dir`: its present owner, else an unprivileged user.
+    """Returns the user for a server over `data_dir`: the directory's owner, or else an unprivileged user.
 
-    None when we are not root, and so may stay who we are.
+    Returns None if the present user is not root: the server then runs as the present user.
     """
     if os.geteuid() != 0:
         return None
@@ -57,20 +59,23 @@ def unprivileged_user(data_dir: Path) -> str | None:
         try:
             return pwd.getpwuid(owner).pw_name
         except KeyError:
-            raise LocalRunError(f"{data_dir} belongs to the user {owner}, whom this machine doesn't have") from None
+            raise LocalRunError(
+                f"{data_dir} belongs to user id {owner}, which does not exist on this machine"
+            ) from None
     for name in UNPRIVILEGED_USERS:
         try:
             return pwd.getpwnam(name).pw_name
         except KeyError:
             continue
-    raise LocalRunError(f"none of the users {', '.join(UNPRIVILEGED_USERS)} exists: run this as an ordinary user")
+    raise LocalRunError(f"none of the users {', '.join(UNPRIVILEGED_USERS)} exists: run this as a user other than root")
 
 
 @contextmanager
 def run_directory() -> Iterator[Path]:
-    """A directory for sockets and pipes, gone afterwards: its path is short, since a socket's may have 107 bytes."""
+    """Creates a directory for sockets and pipes and removes it afterwards. Its path is short: a socket path has at most
+    107 bytes."""
     path = Path(tempfile.mkdtemp(prefix="filas-"))
-    # Whoever Postgres runs as must get through to its socket directory, and can't list what else is here.
+    # The user of Postgres must reach its socket directory, but must not list this one.
     path.chmod(0o711)
     try:
         yield path

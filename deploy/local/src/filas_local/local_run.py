@@ -1,4 +1,4 @@
-"""One local run, from the first check to the last process gone."""
+"""One local run, from the first check until the last process has ended."""
 
 import asyncio
 import sys
@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filas.repository import migrate
@@ -27,10 +28,24 @@ class Stopped(Exception):
     """The user asked to stop before everything was up."""
 
 
-class LocalRun:
-    """Prepares the servers, hands everything to a supervisor, loads the demo, and stops it all in order."""
+@dataclass(frozen=True)
+class StopRequest:
+    """The user's requests to stop: the first one waits for the work under way, the second one does not."""
 
-    def __init__(self, home: Home, environ: Mapping[str, str], terminal: Terminal, stop: threading.Event) -> None:
+    requested: threading.Event = field(default_factory=threading.Event)
+    at_once: threading.Event = field(default_factory=threading.Event)
+
+    def request(self) -> None:
+        """Records one request. Called by signal handlers."""
+        if self.requested.is_set():
+            self.at_once.set()
+        self.requested.set()
+
+
+class LocalRun:
+    """Prepares the servers, starts everything under a supervisor, loads the demo, and stops everything in order."""
+
+    def __init__(self, home: Home, environ: Mapping[str, str], terminal: Terminal, stop: StopRequest) -> None:
         self._home = home
         self._environment = environment.with_defaults(environ)
         self._terminal = terminal
@@ -39,7 +54,7 @@ class LocalRun:
         self._servers: list[EmbeddedServer] = []
 
     def run(self) -> None:
-        """Return when the user wants it to end. Raises LocalRunError when it can't start or a process keeps dying."""
+        """Returns after a request to stop. Raises LocalRunError if it cannot start or if a process keeps dying."""
         with ExitStack() as stack:
             run_dir = stack.enter_context(run_directory())
             self._complete_environment(run_dir)
@@ -53,32 +68,34 @@ class LocalRun:
             try:
                 supervisor.start(self._environment)
                 self._bring_up(supervisor)
-                self._until_told_to_stop(supervisor)
+                self._wait_until_stopped(supervisor)
             except Stopped:
                 return
 
     def _complete_environment(self, run_dir: Path) -> None:
-        """Add what the user left open: keys, and the addresses of the embedded servers."""
+        """Adds what the environment does not set: keys, and the addresses of the embedded servers."""
         variables = self._environment
+        embedded: dict[str, str] = {}
         for name, key in (("FILAS_ADMIN_TOKEN", "admin-token"), ("FILAS_SECRET_KEY", "secret-key")):
             variables[name] = variables.get(name) or self._home.key(key)
-        if environment.uses_own_redis(variables):
+        if environment.uses_embedded_redis(variables):
             password = self._home.key("redis-password")
             redis = RedisServer(self._home.redis, password=password, log_path=self._home.log / "redis.log")
             self._servers.append(redis)
             variables |= {"REDIS_HOST": redis.host, "REDIS_PORT": str(redis.port), "REDIS_PASSWORD": password}
             for name in ("REDIS_USERNAME", "REDIS_DB", "REDIS_TLS"):
                 variables.pop(name, None)
-        if environment.uses_own_postgres(variables):
+            embedded[environment.EMBEDDED_REDIS] = f"{redis.host}:{redis.port}"
+        if environment.uses_embedded_postgres(variables):
             log = self._home.log / "postgres.log"
             postgres = PostgresServer(self._home.postgres, socket_dir=run_dir / "pg", log_path=log)
             self._servers.append(postgres)
-            variables["DATABASE_URL"] = postgres.dsn()
+            variables["DATABASE_URL"] = embedded[environment.EMBEDDED_DATABASE_URL] = postgres.dsn()
         exported = {name: value for name, value in variables.items() if name in EXPORTED or name.startswith("REDIS_")}
         exported["FILAS_URL"] = environment.admin_url(variables)
         if variables.get("REDIS_PASSWORD"):
             exported["REDISCLI_AUTH"] = variables["REDIS_PASSWORD"]
-        self._home.write_environment(exported)
+        self._home.write_environment(exported | embedded)
 
     def _programs(self) -> list[Program]:
         programs = [
@@ -99,8 +116,8 @@ class LocalRun:
         try:
             asyncio.run(migrate.migrate(self._environment["DATABASE_URL"]))
         except Exception as error:
-            # Whatever the driver or a migration says, the user gets one line that names the setting.
-            raise LocalRunError(f"DATABASE_URL: the database can't be migrated: {error!r}") from None
+            # The user gets one line that names the setting, whatever the error of the driver or of a migration is.
+            raise LocalRunError(f"DATABASE_URL: the database cannot be migrated: {error!r}") from None
         self._raise_if_over()
         supervisor.start_services()
         for process in PROCESSES:
@@ -108,21 +125,22 @@ class LocalRun:
         demo.load(environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
         self._terminal.plain(self._banner())
 
-    def _until_told_to_stop(self, supervisor: Supervisor) -> None:
+    def _wait_until_stopped(self, supervisor: Supervisor) -> None:
         if self._environment.get("RELOAD") == "1":
-            arguments = (package_directories(), supervisor, self._terminal, self._stop)
+            arguments = (package_directories(), supervisor, self._terminal, self._stop.requested)
             threading.Thread(target=restart_on_changes, args=arguments, name="reload", daemon=True).start()
-        while not self._stop.wait(0.2):
+        while not self._stop.requested.wait(0.2):
             if not supervisor.running:
-                raise LocalRunError(f"supervisord is gone: see {self._home.log / 'supervisord.log'}")
+                raise LocalRunError(f"supervisord has ended: see {self._home.log / 'supervisord.log'}")
             if self._watch.failed.is_set():
-                raise LocalRunError("stopped, because a process kept dying: its last words are above")
+                raise LocalRunError("stopped, because a process kept dying: its last log lines are above")
 
     def _end(self, supervisor: Supervisor) -> None:
         if supervisor.running:
-            self._terminal.say("stopping: what runs is finished first")
-            supervisor.stop()
-            self._terminal.say("stopped")
+            self._terminal.notice("stopping after the work under way (Ctrl-C again stops at once)")
+            if not supervisor.stop(self._stop.at_once):
+                self._terminal.notice("stopping at once")
+            self._terminal.notice("stopped")
 
     def _wait_for_service(self, name: str, port_name: str) -> None:
         address = environment.admin_url(self._environment, port_name)
@@ -133,14 +151,14 @@ class LocalRun:
         while not condition():
             self._raise_if_over()
             if time.monotonic() > deadline:
-                raise LocalRunError(f"{name} is not ready after {READY_TIMEOUT_S:.0f} s: its last words are above")
+                raise LocalRunError(f"{name} is not ready after {READY_TIMEOUT_S:.0f} s: its last log lines are above")
             time.sleep(0.05)
 
     def _raise_if_over(self) -> None:
-        if self._stop.is_set():
+        if self._stop.requested.is_set():
             raise Stopped
         if self._watch.failed.is_set():
-            raise LocalRunError("Filas can't start, because a process kept dying: its last words are above")
+            raise LocalRunError("Filas cannot start, because a process kept dying: its last log lines are above")
 
     def _banner(self) -> str:
         api = environment.admin_url(self._environment)
@@ -154,7 +172,7 @@ class LocalRun:
                 f"  admin token  {self._environment['FILAS_ADMIN_TOKEN']}",
                 f"  for a shell  {kept}   (then .venv/bin/filas stats, doctor, …; .venv/bin/redis-cli -p $REDIS_PORT)",
                 "",
-                "Try it in another terminal, and read the answer here:",
+                "Try it in another terminal. The answer appears here:",
                 "",
                 f"  {demo.curl_line(environment.public_url(self._environment))}",
                 "",
@@ -163,7 +181,7 @@ class LocalRun:
 
 
 def _answers_200(url: str) -> bool:
-    # Loopback is never reached through a proxy, whatever the environment says.
+    # The environment may name a proxy; loopback addresses must not go through it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as answer:

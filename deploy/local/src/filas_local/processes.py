@@ -1,11 +1,12 @@
-"""The four processes of Filas, as the local run starts them."""
+"""The processes of Filas, as the local run starts them."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """`arguments` follow `python -m`; `package` is whose code it runs, `admin_port` its private port's variable."""
+    """One process. `arguments` follow `python -m`, `package` contains its code, `admin_port` names the variable of its
+    private port."""
 
     name: str
     arguments: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""`RELOAD=1`: restart a service when its code changes."""
+"""`RELOAD=1`: restarts a service when its code changes."""
 
 import importlib.util
 import threading
@@ -14,7 +14,7 @@ from filas_local.terminal import Terminal
 
 
 def package_directories() -> dict[str, Path]:
-    """Where the code of the services, and what they share, lies."""
+    """Returns the source directory of each service package and of the shared package."""
     directories = {}
     for package in [SHARED_PACKAGE, *(process.package for process in PROCESSES)]:
         spec = importlib.util.find_spec(package)
@@ -24,7 +24,7 @@ def package_directories() -> dict[str, Path]:
 
 
 def processes_of(changed: Iterable[Path], directories: dict[str, Path]) -> list[str]:
-    """The processes that run the changed files. What belongs to no service is shared, and so means all."""
+    """Returns the names of the processes that run the changed files. A file outside the services is shared by all."""
     names: set[str] = set()
     for path in changed:
         owner = next((package for package, root in directories.items() if path.is_relative_to(root)), SHARED_PACKAGE)
@@ -33,7 +33,7 @@ def processes_of(changed: Iterable[Path], directories: dict[str, Path]) -> list[
 
 
 class Restarts(Protocol):
-    """Whoever can restart processes: the supervisor."""
+    """Restarts processes by name: the supervisor."""
 
     def restart(self, names: list[str]) -> None: ...
 
@@ -41,12 +41,12 @@ class Restarts(Protocol):
 def restart_on_changes(
     directories: dict[str, Path], supervisor: Restarts, terminal: Terminal, stop: threading.Event
 ) -> None:
-    """Watch the packages' directories until `stop`; runs in a thread of its own."""
+    """Watches the packages' directories until `stop`. Runs in its own thread."""
     only_code = PythonFilter(extra_extensions=(".lua", ".sql"))
     for changes in watch(*directories.values(), watch_filter=only_code, stop_event=stop, raise_interrupt=False):
         names = processes_of((Path(path) for _, path in changes), directories)
-        terminal.say(f"code changed: restarting {', '.join(names)}")
+        terminal.notice(f"code changed: restarting {', '.join(names)}")
         try:
             supervisor.restart(names)
         except LocalRunError as error:
-            terminal.say(str(error))
+            terminal.notice(str(error))

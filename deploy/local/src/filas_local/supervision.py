@@ -1,7 +1,7 @@
-"""The processes under supervisord, which restarts what dies; we read its log and say so, and know when it is enough.
+"""Runs the processes under supervisord, which restarts a process that dies, and reports what supervisord does.
 
-Supervisor (supervisor on PyPI) by its own means gives up only on a process that dies while it starts. A process
-that comes up and dies again and again is counted here.
+Supervisor (`supervisor` on PyPI) gives up only on a process that dies while it starts. This module also counts the
+exits of a process that starts and then dies, and gives up after five exits within a minute.
 """
 
 import os
@@ -15,18 +15,18 @@ import xmlrpc.client
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
 from filas_local.launching import LocalRunError, bound_to_parent
-from filas_local.terminal import LogReader, Terminal
+from filas_local.terminal import LogReader, ServiceLog, Terminal
 
 EXITS_BEFORE_GIVING_UP = 5
 EXITS_WINDOW_S = 60.0
 DRAIN_TIMEOUT_S = 40
+SERVERS_STOP_TIMEOUT_S = 30
 GROUP = "filas"
 
 _EXITED = re.compile(r"exited: (?P<name>\S+) \((?P<why>[^;)]*)")
@@ -36,7 +36,8 @@ _GAVE_UP = re.compile(r"gave up: (?P<name>\S+) ")
 
 @dataclass(frozen=True)
 class Program:
-    """A process to run. One with a `log` file is a server: started at once, stopped last, not in the terminal."""
+    """A process to run. A program with a `log` file is a server: it starts first, stops last, and is not shown in the
+    terminal."""
 
     name: str
     command: list[str]
@@ -46,7 +47,7 @@ class Program:
 
 @dataclass
 class Watch:
-    """What supervisord's log tells about the processes, and when to give up."""
+    """Reads supervisord's log: reports exits and restarts, and sets `failed` when a process keeps dying."""
 
     terminal: Terminal
     failed: threading.Event = field(default_factory=threading.Event)
@@ -54,36 +55,36 @@ class Watch:
     _exits: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
 
     def read(self, line: str) -> None:
-        """Take a line of supervisord's log."""
+        """Handles one line of supervisord's log."""
         if self.stopping:
             return
         if found := _EXITED.search(line):
             self.count_exit(found["name"], found["why"], time.monotonic())
         elif (found := _SPAWNED.search(line)) and self._exits[found["name"]]:
-            self.terminal.say(f"{found['name']} runs again (pid {found['pid']})")
+            self.terminal.notice(f"{found['name']} was restarted (pid {found['pid']})")
         elif found := _GAVE_UP.search(line):
             self._give_up(found["name"])
 
     def count_exit(self, name: str, why: str, now: float) -> None:
-        """A process has died at `now` (seconds of any clock that only grows)."""
+        """Counts one exit at `now` (seconds of a monotonic clock)."""
         exits = self._exits[name]
         exits.append(now)
         while exits[0] < now - EXITS_WINDOW_S:
             exits.popleft()
         if len(exits) >= EXITS_BEFORE_GIVING_UP:
-            self.terminal.say(f"{name} died ({why})")
+            self.terminal.notice(f"{name} died ({why})")
             self._give_up(name)
         else:
-            self.terminal.say(f"{name} died ({why}): starting it again")
+            self.terminal.notice(f"{name} died ({why}): restarting it")
 
     def _give_up(self, name: str) -> None:
         if not self.failed.is_set():
-            self.terminal.say(f"{name} dies again and again: giving up")
+            self.terminal.notice(f"{name} keeps dying: giving up")
             self.failed.set()
 
 
 class Supervisor:
-    """supervisord as our child. `run_dir` is short-lived and short of name (its socket lies there)."""
+    """supervisord as a child process. `run_dir` is temporary and has a short path, because it contains the socket."""
 
     def __init__(self, programs: list[Program], run_dir: Path, log_dir: Path, reader: LogReader, watch: Watch) -> None:
         self._programs = programs
@@ -95,14 +96,18 @@ class Supervisor:
 
     @property
     def running(self) -> bool:
-        """Whether supervisord itself lives."""
+        """Whether supervisord itself runs."""
         return self._process is not None and self._process.poll() is None
 
     def start(self, environment: Mapping[str, str]) -> None:
-        """Start supervisord and, with it, the servers; the services wait for `start_services`."""
+        """Starts supervisord and the servers. The services start with `start_services`.
+
+        The lines of each service go to the terminal and to `<name>.log` in the log directory.
+        """
         for program in self._programs:
             if program.log is None:
-                self._reader.add_fifo(self._fifo(program.name), partial(self._watch.terminal.line, program.name))
+                log = ServiceLog(self._watch.terminal, program.name, self._log_dir / f"{program.name}.log")
+                self._reader.add_fifo(self._fifo(program.name), log.write)
         path = self._run_dir / "supervisord.conf"
         path.write_text(self._configuration())
         log_reader, log_writer = os.pipe()
@@ -112,7 +117,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             stdout=log_writer,
             stderr=log_writer,
-            # Ctrl-C is for us alone: we stop everything in order.
+            # Ctrl-C reaches only `filas up`, which stops everything in order.
             start_new_session=True,
         )
         os.close(log_writer)
@@ -120,17 +125,17 @@ class Supervisor:
         self._reader.start()
 
     def start_services(self) -> None:
-        """Start every program that is not a server, and return at once."""
+        """Starts every program that is not a server, and returns at once."""
         self.ask("startProcessGroup", GROUP, False)
 
     def restart(self, names: list[str]) -> None:
-        """Stop these services as a deploy does (they drain), and start them again."""
+        """Stops these services as a deploy does (they drain), and starts them again."""
         for name in names:
             self.ask("stopProcess", f"{GROUP}:{name}")
             self.ask("startProcess", f"{GROUP}:{name}", False)
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        """Call supervisord's own interface. Raises LocalRunError."""
+        """Calls supervisord's XML-RPC interface. Raises LocalRunError."""
         socket_url = f"unix://{self._run_dir / 'supervisor.sock'}"
         proxy = xmlrpc.client.ServerProxy("http://supervisor", transport=SupervisorTransport("", "", socket_url))
         try:
@@ -139,23 +144,29 @@ class Supervisor:
             raise LocalRunError(f"supervisord: {method} failed: {error}") from None
 
     def ready(self) -> bool:
-        """Whether supervisord takes calls."""
+        """Whether supervisord answers calls."""
         try:
             return bool(self.ask("getState"))
         except LocalRunError:
             return False
 
-    def stop(self) -> None:
-        """Let the services drain, then stop the servers, then supervisord; return when all are gone."""
+    def stop(self, at_once: threading.Event) -> bool:
+        """Lets the services drain, then stops the servers, then supervisord. Returns True when all have ended.
+
+        Returns False if it had to kill supervisord, because `at_once` was set or the time was up. The kernel then
+        signals every child: a service that already drains stops at once, and the servers shut down.
+        """
         self._watch.stopping = True
         if self._process is None or not self.running:
-            return
+            return True
         self._process.terminate()
-        try:
-            self._process.wait(DRAIN_TIMEOUT_S + 30)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S + SERVERS_STOP_TIMEOUT_S
+        while self._process.poll() is None:
+            if at_once.wait(0.05) or time.monotonic() > deadline:
+                self._process.kill()
+                self._process.wait()
+                return False
+        return True
 
     def _fifo(self, name: str) -> Path:
         return self._run_dir / f"{name}.log"
@@ -177,7 +188,7 @@ class Supervisor:
             },
             f"group:{GROUP}": {
                 "programs": ",".join(program.name for program in self._programs if program.log is None),
-                # Groups stop in the reverse of this order, one after the other: the servers come last.
+                # Groups stop in reverse order of their priority, one after the other, so the servers stop last.
                 "priority": 100,
             },
         }

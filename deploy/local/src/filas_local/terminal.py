@@ -1,18 +1,21 @@
-"""One readable log: the lines of every process, each behind the name of its process."""
+"""One readable log: the lines of every process, each with the name of its process in front."""
 
+import logging
 import os
 import selectors
 import threading
 from collections.abc import Callable
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
 COLOURS = (36, 33, 32, 35, 34)
 OURS = "filas"
+LOG_FILE_BYTES = 5 * 1024 * 1024
 
 
 class Terminal:
-    """Writes whole lines to one stream, from any thread. Colours only where somebody looks at it."""
+    """Writes whole lines to one stream, from any thread. Colours are used only on a terminal."""
 
     def __init__(self, stream: TextIO, names: list[str]) -> None:
         self._stream = stream
@@ -22,28 +25,43 @@ class Terminal:
         self._lock = threading.Lock()
 
     def line(self, name: str, text: str) -> None:
-        """One line of the process `name`."""
+        """Writes one line of the process `name`."""
         prefix = f"{name:<{self._width}} |"
         if self._coloured:
             prefix = f"\x1b[{self._colours.get(name, 1)}m{prefix}\x1b[0m"
         self.plain(f"{prefix} {text}")
 
-    def say(self, text: str) -> None:
-        """A line of the local run itself."""
+    def notice(self, text: str) -> None:
+        """Writes a line of the local run itself."""
         self.line(OURS, text)
 
     def plain(self, text: str) -> None:
-        """Lines as they are."""
+        """Writes lines unchanged."""
         with self._lock:
             try:
                 print(text, file=self._stream, flush=True)
             except OSError:
-                # The terminal is gone; everything must still be stopped in order.
-                self._stream = Path(os.devnull).open("w")  # noqa: SIM115 - open for as long as we live
+                # The terminal was closed. The processes must still be stopped in order.
+                self._stream = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open until the process ends
+
+
+class ServiceLog:
+    """Writes the lines of one process to the terminal and to a file, which is rotated at 5 MiB (one old file)."""
+
+    def __init__(self, terminal: Terminal, name: str, path: Path) -> None:
+        self._terminal = terminal
+        self._name = name
+        self._file = RotatingFileHandler(path, maxBytes=LOG_FILE_BYTES, backupCount=1, encoding="utf-8")
+
+    def write(self, text: str) -> None:
+        """Writes one line to both. A file that cannot be written does not stop the terminal."""
+        self._terminal.line(self._name, text)
+        record = logging.LogRecord(self._name, logging.INFO, "", 0, text, None, None)
+        self._file.handle(record)
 
 
 class LogReader:
-    """Reads the processes' pipes in a thread of its own and hands on line by line."""
+    """Reads the pipes of the processes in its own thread and calls the receiver of a pipe for each line."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -53,21 +71,22 @@ class LogReader:
         self._thread = threading.Thread(target=self._run, name="log-reader", daemon=True)
 
     def add_fifo(self, path: Path, receive: Callable[[str], None]) -> None:
-        """Make the named pipe and read it. Its writers may come and go."""
+        """Creates the named pipe and reads it. Its writers may come and go."""
         os.mkfifo(path, 0o600)
-        # Open for writing too, so that the pipe has no end while a process is being restarted.
+        # It is opened for writing too, so that the pipe does not end while a process is restarted.
         self.add_descriptor(os.open(path, os.O_RDWR | os.O_NONBLOCK), receive)
 
     def add_descriptor(self, descriptor: int, receive: Callable[[str], None]) -> None:
-        """Read an open pipe, and close it in the end."""
+        """Reads an open pipe, and closes it in the end."""
         self._rest[descriptor] = b""
         self._selector.register(descriptor, selectors.EVENT_READ, receive)
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Hand on what has been written until now, and end the thread."""
+        """Passes on the lines that have been written so far, and ends the thread."""
         if self._thread.is_alive():
             os.write(self._wake_writer, b".")
             self._thread.join(timeout=5)

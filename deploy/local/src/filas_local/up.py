@@ -3,27 +3,29 @@
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import click
 
 from filas_local.home import Home
 from filas_local.launching import LocalRunError
-from filas_local.local_run import LocalRun
+from filas_local.local_run import LocalRun, StopRequest
 from filas_local.processes import PROCESSES
 from filas_local.terminal import Terminal
+
+EXIT_STOPPED_AT_ONCE = 128 + signal.SIGINT
 
 
 @click.command()
 def up() -> None:
-    """Run everything on this machine, in this terminal; Ctrl-C drains and stops it.
+    """Run everything on this machine, in this terminal.
 
-    Ports, token and servers come from the environment; what is not set, it makes by itself.
+    Ctrl-C stops it after the work under way; a second Ctrl-C stops it at once. Ports, token and servers come from the
+    environment. What is not set gets a default.
     """
-    stop = threading.Event()
+    stop = StopRequest()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: stop.request())
     try:
         home = Home(Path(os.environ.get("FILAS_HOME") or ".filas"))
         with home.locked():
@@ -31,3 +33,5 @@ def up() -> None:
     except LocalRunError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    if stop.at_once.is_set():
+        sys.exit(EXIT_STOPPED_AT_ONCE)
