@@ -131,7 +131,7 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
                 config = {"url": url, "secret": SecretBox(KEY).seal(SECRET)}
                 await ChannelRepository(database).put(Channel(id=f"channel-{number}", type="http", config=config))
             await queue(database, f"{redis.url}/0", count, channels)
-            notifier = NotifierProcess(f"{redis.url}/0", dsn, home, LOG_LEVEL="warning")
+            notifier = NotifierProcess(f"{redis.url}/0", dsn, home, forked=False, LOG_LEVEL="warning")
             try:
                 notifier.start()
                 # From the first that has ended: starting an interpreter is not what is measured.
@@ -165,7 +165,7 @@ async def measure_patience(postgres: PostgresServer, redis: RedisServer, home: P
         served(busy) as slow,
         served(alone) as calm,
         served(beside) as quick,
-        stage(f"{redis.url}/0", postgres.dsn(DATABASE), home, LOG_LEVEL="warning") as world,
+        stage(f"{redis.url}/0", postgres.dsn(DATABASE), home, forked=False, LOG_LEVEL="warning") as world,
     ):
         for name, outside in {"slow": slow, "calm": calm, "quick": quick}.items():
             await world.channel(name, outside.url)

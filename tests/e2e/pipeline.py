@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +14,9 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp import web
 
+from tests import service_processes
 from tests.ports import free_port
+from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
 ADMIN_TOKEN = "e2e-admin-token"
@@ -39,7 +40,9 @@ class Pipeline:
     `twice`: those of which a second one runs beside the first, under the name `NAME-2`.
     """
 
-    def __init__(self, redis_url: str, postgres_dsn: str, logs: Path, *, twice: Sequence[str] = ()) -> None:
+    def __init__(
+        self, redis_url: str, postgres_dsn: str, logs: Path, *, twice: Sequence[str] = (), forked: bool = True
+    ) -> None:
         redis = urlsplit(redis_url)
         self.port = free_port()
         self._kinds = {name: name for name in COMMANDS} | {f"{name}-2": name for name in twice}
@@ -57,7 +60,8 @@ class Pipeline:
             "LOG_FORMAT": "json",
         }
         self._logs = logs
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._forked = forked
+        self._processes: dict[str, ServiceProcess | subprocess.Popen[bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,8 +93,8 @@ class Pipeline:
         kind = self._kinds[name]
         environment = self.environment | {ADMIN_PORTS[kind]: str(self.admin_ports[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *COMMANDS[kind]], env=environment, stdout=log, stderr=log
+            self._processes[name] = service_processes.start(
+                COMMANDS[kind], environment, log.fileno(), log.fileno(), forked=self._forked
             )
 
     def kill(self, name: str) -> None:

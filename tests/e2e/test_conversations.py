@@ -8,10 +8,11 @@ import pytest
 
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
+from tests.long_form import by_form
 from tests.waiting import eventually
 
-CONVERSATIONS = 200
-MESSAGES = 50
+CONVERSATIONS = by_form(60, 200)
+MESSAGES = by_form(30, 50)
 WORKERS = ("ingest-worker", "flow-runner", "notifier")
 
 ECHO = {

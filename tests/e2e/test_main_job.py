@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.pipeline import Pipeline, Receiver, receiver, until_all_final
+from tests.long_form import by_form
 from tests.waiting import eventually
 
 APP_SECRET = "meta-app-secret"
@@ -195,11 +196,11 @@ async def until_more_arrives(outside: Receiver, total: int) -> None:
 
 
 @pytest.mark.timeout(300)
-async def test_every_worker_killed_in_the_middle_of_200_flows_loses_and_repeats_nothing(
+async def test_every_worker_killed_in_the_middle_of_many_flows_loses_and_repeats_nothing(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """kill -9 of each worker: one finished execution a webhook, each message under one idempotency key."""
-    count = 200
+    count = by_form(90, 200)
     async with receiver() as outside, Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         await set_up(pipeline, outside, delay_ms=1500)
         accepted: list[str] = []
@@ -209,7 +210,7 @@ async def test_every_worker_killed_in_the_middle_of_200_flows_loses_and_repeats_
             status, answer = await pipeline.webhook("whatsapp", body, signed(body))
             assert status == 200
             accepted.append(answer["eventId"])
-            if number % 60 == 59:
+            if (number + 1) % (count * 3 // 10) == 0:
                 name = next(victims)
                 pipeline.kill(name)
                 pipeline.start(name)

@@ -11,15 +11,16 @@ import pytest
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.e2e.pipeline import Pipeline
+from tests.long_form import by_form
 from tests.waiting import eventually
 
 RATE = 300
-SECONDS = 60
+SECONDS = by_form(20, 60)
 REQUESTS = RATE * SECONDS
 
-POSTGRES_AWAY = (5, 20)
-REDIS_AWAY = (25, 40)
-FLUSHED_FROM = 45
+POSTGRES_AWAY = by_form((2, 7), (5, 20))
+REDIS_AWAY = by_form((9, 14), (25, 40))
+FLUSHED_FROM = by_form(16, 45)
 
 FLOW = {
     "schemaVersion": 1,
@@ -109,7 +110,7 @@ async def break_the_stores(pipeline: Pipeline, postgres: PostgresServer, redis: 
 async def test_nothing_is_lost_and_nothing_done_twice_while_the_stores_fail(
     own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """300 requests/s for a minute; Postgres killed for 15 s, then Redis for 15 s, then Redis emptied under work.
+    """300 requests/s while Postgres is killed for a while, then Redis, and then Redis is emptied under work.
 
     Every request is answered 200, because one store was always there. At the end each has exactly one execution,
     which has succeeded and did each of its steps once; no job is a dead letter.

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import sys
+import subprocess
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,9 @@ from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
+from tests import service_processes
 from tests.ports import free_port
+from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
 
@@ -144,10 +146,10 @@ class Process:
             "LOG_FORMAT": "console",
             **environ,
         }
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: ServiceProcess | subprocess.Popen[bytes] | None = None
 
     async def start(self) -> "Process":
-        self._process = await asyncio.create_subprocess_exec(sys.executable, "-m", "flow_runner", env=self._environ)
+        self._process = service_processes.start(["flow_runner"], self._environ, 1, 2)
         return self
 
     @property
@@ -173,14 +175,13 @@ class Process:
         """As the kernel does it: nothing is written, nothing is given back."""
         assert self._process is not None
         self._process.kill()
-        await self._process.wait()
+        await asyncio.to_thread(self._process.wait, 10)
 
     async def stop(self) -> int:
         """As a deployment does it; gives the exit code."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.terminate()
-        return await asyncio.wait_for(self._process.wait(), 30)
+        self._process.terminate()
+        return await asyncio.to_thread(self._process.wait, 30)
 
 
 @asynccontextmanager
@@ -191,5 +192,4 @@ async def running(postgres: str, redis: str, **environ: str) -> AsyncIterator[Pr
         yield process
     finally:
         assert process._process is not None
-        if process._process.returncode is None:
-            await process.kill()
+        await process.kill()

@@ -12,6 +12,7 @@ from filas.models.executions import ExecutionWithSteps
 from filas_local.servers import PostgresServer, RedisServer
 from tests.flow_runner.harness import chain, flow, node
 from tests.flow_runner.processes import Stores, receiving, running, stores
+from tests.long_form import by_form
 from tests.waiting import eventually
 
 HI = node("hi", "message", text="Olá {{ vars.nome }}!")
@@ -143,14 +144,14 @@ select max(extract(epoch from ended_at - (input->>'until')::timestamptz))::float
 
 @pytest.mark.timeout(180)
 async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str, own_redis: RedisServer) -> None:
-    """1,000 wait and 1,000 run when it happens: all finish once, and the waits end in their time."""
-    many = 1000
+    """As many wait as run when it happens: all finish once, and the waits end in their time."""
+    many, wait_ms = by_form((250, 12_000), (1000, 25_000))
     waits = node(
         "waits",
         "condition",
         rules=[{"variable": "{{ conversation.contact }}", "operator": "starts-with", "value": "w"}],
     )
-    wait = node("wait", "delay", ms=25_000)
+    wait = node("wait", "delay", ms=wait_ms)
     async with receiving() as receiver, stores(postgres_dsn, own_redis.url) as store:
         edges = "start>waits waits.true>wait wait>hi waits.false>call call>hi"
         call = _call(receiver.url)

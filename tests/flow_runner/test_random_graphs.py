@@ -19,6 +19,7 @@ from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row
 from tests.flow_runner.test_conversations import OnePlan
 from tests.flow_runner.test_jobs import CONTEXT
+from tests.long_form import examples
 
 BOUNDS = {"maxSteps": 40, "maxVisitsPerNode": 8}
 MOST_TRIES = 3000
@@ -178,7 +179,7 @@ class Trial:
         return Answer()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     plan=graphs(),
     other=graphs(),

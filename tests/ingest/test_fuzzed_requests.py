@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from filas.models.configuration import ConversationRule, Dedupe
 from tests.ingest.serving import BOX, raw, serving, webhook
 from tests.ingest.verify.vendors import URL, VENDORS, Vendor
+from tests.long_form import examples
 
 Fuzzed = tuple[asyncio.AbstractEventLoop, int]
 
 ANY_REQUEST = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(150),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 HEADER_NAMES = ["X-Sig", "X-Time", "X-Id", "Authorization", "X-Forwarded-For", "X-Other", "X-GitHub-Event", "Expect"]
 HEADER_NAMES += [name for vendor in VENDORS.values() for name in (vendor.signed, vendor.timed) if name]

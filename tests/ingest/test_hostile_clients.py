@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.ingest.public_client import on_its_loop, open_listener, statuses
 from tests.ingest.serving import raw
+from tests.long_form import examples
 from tests.waiting import eventually
 
 HEAD = b"POST /first HTTP/1.1\r\nHost: x\r\n"
@@ -135,7 +136,7 @@ async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
 _BODIES = st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), min_size=1, max_size=6)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bodies=_BODIES, cuts=st.lists(st.integers(0, 800), max_size=12))
 def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bool, bytes]], cuts: list[int]) -> None:
     """With lengths and in chunks, sent ahead of their answers: each body arrives as it was, in its order."""

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ingest.serving import Serving, raw, serving, webhook
+from tests.long_form import by_form
 from tests.waiting import eventually
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -207,7 +208,7 @@ async def test_a_sender_of_too_much_sees_its_refusal(redis_url: str, postgres_ds
 
 async def test_a_flood_of_requests_ahead_waits_for_its_answers(redis_url: str, postgres_dsn: str) -> None:
     """Thousands on one connection whose answers nobody reads yet: none is lost, and they keep their order."""
-    many = 3000
+    many = by_form(1000, 3000)
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * many)
         assert [(await asked(streams, b""))[:12] for _ in range(many)] == [b"HTTP/1.1 200"] * many

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,8 +21,10 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
+from tests import service_processes
 from tests.notifier.rows import add_notification, opened
 from tests.ports import free_port
+from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
 KEY = "key-of-the-tests"
@@ -33,7 +34,9 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 class NotifierProcess:
     """Starts, stops and kills one notifier; its standard output and log are read from files."""
 
-    def __init__(self, redis_url: str, postgres_dsn: str, directory: Path, **environ: str) -> None:
+    def __init__(
+        self, redis_url: str, postgres_dsn: str, directory: Path, *, forked: bool = True, **environ: str
+    ) -> None:
         redis = urlsplit(redis_url)
         self.port = free_port()
         self.environ = {
@@ -47,9 +50,10 @@ class NotifierProcess:
             "NOTIFIER_ADMIN_PORT": str(self.port),
             **environ,
         }
+        self._forked = forked
         self._output = directory / "notifier.out"
         self._log = directory / "notifier.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ServiceProcess | subprocess.Popen[bytes] | None = None
 
     @property
     def pid(self) -> int:
@@ -66,8 +70,8 @@ class NotifierProcess:
 
     def start(self) -> None:
         with self._output.open("ab") as output, self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "notifier"], env=self.environ, stdout=output, stderr=log
+            self._process = service_processes.start(
+                ["notifier"], self.environ, output.fileno(), log.fileno(), forked=self._forked
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -79,7 +83,7 @@ class NotifierProcess:
         assert self._process is not None
         process = self._process
         await eventually(lambda: process.poll() is not None, 20, message="the notifier still runs")
-        return process.returncode
+        return process.wait()
 
     async def ready(self) -> tuple[int, dict[str, object]]:
         """Status and document of `/readyz`; (0, {}) while nobody listens."""
@@ -147,9 +151,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(redis_url: str, postgres_dsn: str, directory: Path, **environ: str) -> AsyncIterator[Stage]:
+async def stage(
+    redis_url: str, postgres_dsn: str, directory: Path, *, forked: bool = True, **environ: str
+) -> AsyncIterator[Stage]:
     """A running notifier, ready, over these stores; killed at the end if it still runs."""
-    notifier = NotifierProcess(redis_url, postgres_dsn, directory, **environ)
+    notifier = NotifierProcess(redis_url, postgres_dsn, directory, forked=forked, **environ)
     redis = connect_url(redis_url)
     async with opened(postgres_dsn) as database:
         try:

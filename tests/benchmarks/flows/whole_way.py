@@ -107,7 +107,7 @@ async def measure(
     """`senders` closed loops for `seconds`; a flow is finished when its message has come, else when its row says so."""
     run = Run()
     dsn = postgres.dsn(database)
-    async with receiver(FastReceiver(run)) as outside, Pipeline(redis.url, dsn, logs) as pipeline:
+    async with receiver(FastReceiver(run)) as outside, Pipeline(redis.url, dsn, logs, forked=False) as pipeline:
         await _set_up(pipeline, outside, definition(outside.url))
         async with _watching(Run() if by_message else run, dsn, redis.url):
             await _sender(pipeline, run, -1, time.monotonic() + 0.1, by_message)

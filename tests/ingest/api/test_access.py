@@ -13,6 +13,7 @@ from filas.observability.metrics import AUTH_FAILURES
 from ingest.api.routing.access import bearer_token, require, role_of
 from ingest.api.routing.problems import Refusal
 from tests.ingest.api.serving import TOKEN, Api
+from tests.long_form import examples
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ PUTS = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=PUTS, document=st.dictionaries(NAMES, JSON, max_size=6) | JSON)
 async def test_no_body_is_an_error_of_ours(api: Api, route: tuple[str, str], document: object) -> None:
     """Any JSON at all is taken or refused with a 4xx, never a 5xx."""
@@ -132,7 +133,7 @@ async def test_no_body_is_an_error_of_ours(api: Api, route: tuple[str, str], doc
     assert reply.status < 500, reply.text
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200), route=PUTS)
 async def test_no_bytes_are_an_error_of_ours(api: Api, raw: bytes, route: tuple[str, str]) -> None:
     """Any bytes at all as a body are taken or refused with a 4xx."""
@@ -150,7 +151,7 @@ PARAMETERS = st.sampled_from(
 WIRE_TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=LISTS, query=st.dictionaries(PARAMETERS, WIRE_TEXT, max_size=3))
 async def test_no_query_is_an_error_of_ours(api: Api, path: str, query: dict[str, str]) -> None:
     """Any query parameters are taken or refused with a 4xx that names one."""
@@ -158,7 +159,7 @@ async def test_no_query_is_an_error_of_ours(api: Api, path: str, query: dict[str
     assert reply.status in (200, 422), reply.text
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(
         ["flows", "webhooks", "channels", "secrets", "events", "executions", "notifications", "dead-letters", "jobs"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ingest.api.definitions.schedule_fields import read_schedule
 from ingest.api.routing.problems import Refusal
 from tests.ingest.api.serving import Api, fields_of
+from tests.long_form import examples
 
 DAILY: dict[str, Any] = {"flowId": "greeting", "cron": "30 8 * * *", "timezone": "America/Sao_Paulo", "input": {"a": 1}}
 
@@ -158,7 +159,7 @@ async def test_no_body_makes_it_fail(api: Api) -> None:
     raw: list[bytes] = []
     refused: list[Refusal] = []
 
-    @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(400), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(_BODIES)
     def read(body: dict[str, Any]) -> None:
         text = msgspec.json.encode(body)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from filas.flows.definition.flow_definition import FlowInvalid, load
 from filas.flows.publishing_checks import check
+from tests.long_form import examples
 
 GOOD: dict[str, Any] = {
     "schemaVersion": 1,
@@ -258,7 +259,7 @@ def replaced(definition: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any
     return definition
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     changes=st.lists(
         st.tuples(st.sampled_from(PATHS), JSON | st.sampled_from(["start", "crm", "x"])), min_size=1, max_size=4

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from filas.flows.expressions import cel
 from filas.flows.expressions.cel import MAX_WORK, ExpressionError, holds, problem, references
+from tests.long_form import examples
 
 ITEMS = [{"sku": "a", "price": 5, "qty": 2}, {"sku": "b", "price": 12.5, "qty": 1}]
 SCOPE: dict[str, Any] = {
@@ -226,7 +227,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(pieces=st.lists(PIECES, max_size=25), value=JSON)
 def test_any_text_has_an_answer_or_an_error(pieces: list[str], value: Any) -> None:
     """Never another exception, whatever the text and the values are."""

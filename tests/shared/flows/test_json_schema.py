@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from filas.flows.definition.json_schema import json_schema
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.publishing_checks import check
+from tests.long_form import examples
 from tests.shared.flow_reference import rows
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, changed, replaced
 
@@ -60,7 +61,7 @@ def test_what_the_types_refuse_it_refuses(path: str, value: Any) -> None:
     assert not VALIDATOR.is_valid(changed(path, value))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), JSON), min_size=1, max_size=3))
 def test_it_is_never_stricter_than_the_checks(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     definition = replaced(GOOD, changes)

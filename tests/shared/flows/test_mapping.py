@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filas.flows.expressions import jmespath_mapping
+from tests.long_form import examples
 
 ANSWER: dict[str, Any] = {"status": 200, "headers": {"x-id": "7"}, "body": {"items": [{"n": 1}, {"n": 2}], "s": "a"}}
 
@@ -57,7 +58,7 @@ def test_a_bomb_or_a_wrong_type_is_an_error(expression: str) -> None:
 PARTS = ["body", "items", "s", ".", "[", "]", "*", "?", "@", "|", "&", "(", ")", "`1`", "'a'", "==", "{", "}", ":", ","]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     expression=st.lists(st.sampled_from([*PARTS, "map", "join", "length", "\\", '"', "0", ">"]), max_size=16).map(
         "".join

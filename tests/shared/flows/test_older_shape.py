@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from filas.flows.definition.older_builder_import import converted
 from filas.flows.publishing_checks import check
 from tests.flow_runner.harness import Answer, Harness, path, plan_of
+from tests.long_form import examples
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, replaced
 
 GALLERY = sorted((Path(__file__).parents[3] / "deploy" / "examples" / "flows").glob("*.json"))
@@ -232,7 +233,7 @@ def test_a_misspelled_configuration_is_an_error_of_its_node() -> None:
     assert ("crm", "apiConfgi") in {(problem.node_id, problem.field) for problem in problems}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), JSON | st.just("{{$node.a.b}}")), min_size=1, max_size=4))
 def test_nothing_makes_it_fail(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     """Whatever is in the definition, and twice is as good as once."""

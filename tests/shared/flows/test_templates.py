@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from filas.flows.templates import template
 from filas.flows.templates.template import TemplateError, UnknownName
+from tests.long_form import examples
 
 SCOPE: dict[str, Any] = {
     "vars": {"n": 1, "none": None, "list": [1, "b", {"c": 2}], "name": "Ana", "yes": True, "price": 9.9},
@@ -130,7 +131,7 @@ WORDS = """{{ }} {% %} vars.n vars | : 'a' if endif for in endfor (1..9) assign 
 FRAGMENTS = st.lists(st.sampled_from([*WORDS.split(), " ", "\n", "\0"]), max_size=25).map("".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(source=FRAGMENTS | st.text(max_size=60))
 def test_any_text_is_a_template_or_an_error(source: str) -> None:
     """Whatever an author writes, TemplateError is the only way to fail, and the result is JSON."""

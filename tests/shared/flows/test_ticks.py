@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from filas.flows.timing.moments import moments, next_moment
 from filas.flows.timing.schedule_ticks import due_ticks, first_tick, next_runs, ticks
 from filas.models.schedules import Misfire, Schedule
+from tests.long_form import examples
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -95,7 +96,7 @@ _CHANGES = [
 ]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_CRONS, _ZONES, st.sampled_from(_CHANGES), st.integers(-1800, 1800), st.integers(0, 1800))
 def test_it_matters_not_when_one_asks(
     cron: str, zone: str | None, change: datetime, first_minutes: int, later_minutes: int

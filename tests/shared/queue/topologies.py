@@ -1,7 +1,6 @@
 """Real Sentinels and a real Cluster on the loopback interface."""
 
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -12,8 +11,12 @@ from redis import Connection, RedisError
 
 from filas_local.launching import bound_to_parent
 from filas_local.servers import RedisServer, redis_binary
+from tests.ports import free_port
 
 SLOTS = 16_384
+CLUSTER_BUS = 10_000
+"""How far the port on which the nodes of a Cluster talk to each other is above the port for clients."""
+
 _BOUND_S = 30.0
 
 
@@ -21,7 +24,7 @@ class Node(RedisServer):
     """A Redis with more lines in its configuration; as a Sentinel, with `sentinel=True`."""
 
     def __init__(self, data_dir: Path, *lines: str, sentinel: bool = False) -> None:
-        super().__init__(data_dir, port=_low_port(), fsync="no", databases=1)
+        super().__init__(data_dir, port=free_port(CLUSTER_BUS), fsync="no", databases=1)
         self._lines = lines
         self._sentinel = sentinel
 
@@ -64,16 +67,6 @@ class Node(RedisServer):
         """How it is started."""
         mode = ["--sentinel"] if self._sentinel else []
         return bound_to_parent([redis_binary(), str(self.data_dir / "redis.conf"), *mode])
-
-
-def _low_port() -> int:
-    # A Cluster's nodes talk on their port plus 10,000.
-    for port in range(21_000, 32_000, 7):
-        with socket.socket() as probe, socket.socket() as bus, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port
-    raise RuntimeError("no free port")
 
 
 def _until(done: Callable[[], bool], what: str) -> None:

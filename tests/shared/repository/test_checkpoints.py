@@ -13,9 +13,10 @@ from filas.models.executions import Checkpoint, ClaimedExecution
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
+from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notification, step
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SOON = timedelta(seconds=30)
 STATUSES = ("running", "queued", "waiting-timer", "retrying", "succeeded", "failed", "cancelled", "timed-out")
 

@@ -18,9 +18,10 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
+from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, NOON, checkpoint, claimed, dead_letter, event, notification
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

@@ -12,9 +12,10 @@ from filas.errors import Unstorable
 from filas.models.events import EventReceipt
 from filas.repository.events import EventFilter, EventRepository
 from filas.repository.postgres.database import Database
+from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, NOON, event
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 async def test_a_batch_is_stored_and_a_repeat_is_all_duplicates(database: Database) -> None:

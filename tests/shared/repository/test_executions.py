@@ -14,10 +14,11 @@ from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
+from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
 from tests.waiting import eventually
 
-QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LEASE_S = 8.0
 
 BLOCKED = "select count(*) from pg_locks where not granted"
