@@ -7,6 +7,7 @@ import io
 import itertools
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,12 +16,39 @@ import structlog
 
 from filas.observability import logs
 from filas_local.servers import PostgresServer, RedisServer
+from tests import process_guard
 from tests.databases import Databases, cluster_of_run, copy_cluster, fast_directory
 from tests.ports import free_port
 
 REDIS_DATABASES = 64
 
 _numbers = itertools.count(1)
+
+# Otherwise every process that the tests start compiles the product's source anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--quick`, for `make test-quick`."""
+    parser.addoption("--quick", action="store_true", help="only the tests that start no process")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that start processes, where `--quick` asks for that."""
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=[item for item in items if process_guard.starts_processes(item)])
+        items[:] = [item for item in items if not process_guard.starts_processes(item)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that starts a process without the marker for it fails, whether or not the run is a quick one."""
+    process_guard.watch(item)
+    try:
+        return (yield)
+    finally:
+        process_guard.watch(None)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.deploy.network_policies import NAMESPACE, Address, End, Pod, pod_of, 
 from tests.deploy.promtool import PROMETHEUS
 from tests.deploy.test_kubernetes_pods import SECRETS
 
-pytestmark = needs_kubectl
+pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 DEVELOPMENT, PRODUCTION = "overlays/development", "overlays/production"
 PRIVATE = {"ingest": 8081, "ingest-worker": 8084, "flow-runner": 8082, "notifier": 8083}

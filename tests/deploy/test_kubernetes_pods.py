@@ -26,7 +26,7 @@ from tests.deploy.kustomize import (
 )
 from tests.deploy.promtool import PROMETHEUS, ROOT
 
-pytestmark = needs_kubectl
+pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 DEVELOPMENT, PRODUCTION = rendered_overlays = ("overlays/development", "overlays/production")
 BOTH = pytest.mark.parametrize("overlay", rendered_overlays)

@@ -15,7 +15,7 @@ from tests.deploy.test_kubernetes_schemas import OLDEST, VERSIONS
 from tests.notifier.mail import certificate
 
 README = (KUBERNETES / "README.md").read_text()
-pytestmark = needs_kubectl
+pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 COMMANDS = "\n".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 

@@ -15,7 +15,7 @@ from tests.deploy.kustomize import KUBERNETES, PROCESSES, VARIATIONS, WORKERS, M
 from tests.deploy.promtool import needs_prometheus, promtool
 from tests.shared.metrics_reference import metrics_in, ours, series_names
 
-pytestmark = needs_kubectl
+pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 BY_PROMETHEUS = "overlays/production + keda"
 BY_API = "overlays/production + keda-api"

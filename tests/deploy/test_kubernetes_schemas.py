@@ -11,7 +11,7 @@ import pytest
 from tests.deploy import custom_resources
 from tests.deploy.kustomize import VARIATIONS, Manifest, needs_kubectl, rendered
 
-pytestmark = needs_kubectl
+pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 OLDEST = "1.29"
 """The oldest Kubernetes that the manifests are for (deploy/kubernetes/README.md)."""

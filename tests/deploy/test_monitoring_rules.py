@@ -33,6 +33,7 @@ def sections() -> dict[str, str]:
     return {name.lower(): text for name, text in zip(found[::2], found[1::2], strict=True)}
 
 
+@pytest.mark.starts_processes
 @needs_prometheus
 def test_the_configuration_is_one() -> None:
     """As promtool sees it, with every file of rules."""
@@ -41,6 +42,7 @@ def test_the_configuration_is_one() -> None:
     assert "FAILED" not in printed
 
 
+@pytest.mark.starts_processes
 @needs_prometheus
 def test_the_configuration_for_kubernetes_is_one(tmp_path: Path) -> None:
     """Debian's Prometheus finds no pods, so the place where it finds them is another; the rest is checked as it is."""
@@ -119,6 +121,7 @@ def unit_test(name: str, series: dict[str, str], minutes: int, fires: bool) -> d
     }
 
 
+@pytest.mark.starts_processes
 @needs_prometheus
 @pytest.mark.parametrize("name", CASES)
 def test_an_alert_fires_when_it_should_and_only_then(name: str, tmp_path: Path) -> None:

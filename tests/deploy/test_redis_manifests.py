@@ -41,7 +41,10 @@ def kubectl() -> str | None:
     return shutil.which(str(Path(sys.executable).with_name("kubectl"))) or shutil.which("kubectl")
 
 
-pytestmark = pytest.mark.skipif(kubectl() is None, reason="needs kubectl on PATH")
+pytestmark = [
+    pytest.mark.skipif(kubectl() is None, reason="needs kubectl on PATH"),
+    pytest.mark.starts_processes,
+]
 
 
 @cache

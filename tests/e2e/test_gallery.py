@@ -94,6 +94,7 @@ async def end_of(pipeline: Pipeline, count: int = 1) -> list[tuple[str, list[str
     return [(one["status"], [step["nodeId"] for step in one["steps"]]) for one in found]
 
 
+@pytest.mark.starts_processes
 async def test_every_example_is_well_formed() -> None:
     """By `filas flow check`; and each has its webhook and its event."""
     run = await filas("flow", "check", *(str(EXAMPLES / "flows" / f"{name}.json") for name in NAMES))

@@ -122,7 +122,7 @@ async def _postgres(dsn: str) -> AsyncIterator[Store]:
     await database.close()
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.starts_processes)])
 def address(request: pytest.FixtureRequest) -> str | None:
     """Where the store is; None: in memory."""
     return None if request.param == "memory" else request.getfixturevalue("postgres_dsn")

@@ -111,6 +111,7 @@ async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, o
         await eventually(lambda: ready(503), timeout=20)
 
 
+@pytest.mark.starts_processes
 @pytest.mark.parametrize(
     ("arguments", "variables", "named"),
     [
@@ -134,6 +135,7 @@ async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict
     assert len(errors.decode().splitlines()) == 1
 
 
+@pytest.mark.starts_processes
 async def test_the_worker_does_without_what_it_does_not_need() -> None:
     """Neither the API nor verification nor templates are in its memory until something asks for them."""
     spared = ("liquid", "jmespath", "filas.crypto.secret_box", "ingest.api", "ingest.verify")

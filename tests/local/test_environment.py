@@ -127,6 +127,7 @@ def test_a_home_that_cannot_be_made_names_its_variable(tmp_path: Path) -> None:
         Home(tmp_path / "file" / "home")
 
 
+@pytest.mark.starts_processes
 def test_a_shell_can_read_the_environment_file(tmp_path: Path) -> None:
     """`set -a; . .filas/env` sets each variable unchanged, whatever its characters. Only the owner can read it."""
     home = Home(tmp_path)

@@ -10,6 +10,8 @@ from filas_local.servers import PostgresServer, RedisServer, postgres_binary
 from tests.local.processes import alive
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.starts_processes
+
 
 def test_redis_keeps_what_it_took_through_a_crash(tmp_path: Path) -> None:
     """An append-only file written at every command survives kill -9, under the same address and password."""

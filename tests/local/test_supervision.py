@@ -67,6 +67,7 @@ def running() -> Iterator[Running]:
         running.stop()
 
 
+@pytest.mark.starts_processes
 async def test_a_process_that_is_killed_is_named_and_restarted(running: Running) -> None:
     """The log names the process that died and the reason. The lines of the new process have the same name."""
     supervisor = await running.start(stays=STAYS)
@@ -81,6 +82,7 @@ async def test_a_process_that_is_killed_is_named_and_restarted(running: Running)
     assert not running.watch.failed.is_set()
 
 
+@pytest.mark.starts_processes
 async def test_the_supervisor_gives_up_on_a_process_that_keeps_dying(running: Running) -> None:
     """After a bounded number of exits the process is not restarted, and `failed` is set."""
     await running.start(dies=DIES, stays=STAYS)
@@ -91,6 +93,7 @@ async def test_the_supervisor_gives_up_on_a_process_that_keeps_dying(running: Ru
     assert output.count("no luck") <= EXITS_BEFORE_GIVING_UP + 1
 
 
+@pytest.mark.starts_processes
 async def test_stopping_ends_every_process_and_keeps_its_last_lines(running: Running) -> None:
     """A process gets SIGTERM and time to finish, and its last line is logged. A stop is not reported as a death."""
     source = (

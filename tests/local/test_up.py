@@ -5,9 +5,13 @@ import signal
 import socket
 from pathlib import Path
 
+import pytest
+
 from filas_local.servers import PostgresServer, RedisServer
 from tests.local.processes import alive, descendants, filas_up
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.starts_processes
 
 GREETING = "Olá, Maria! Filas answered 200."
 

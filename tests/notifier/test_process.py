@@ -188,6 +188,7 @@ async def test_messages_to_one_receiver_keep_their_order(redis_url: str, postgre
         assert outside.keys() == [keys[0], *keys]
 
 
+@pytest.mark.starts_processes
 async def test_it_comes_up_without_its_stores_and_says_which_are_away(tmp_path: Path) -> None:
     nobody = f"127.0.0.1:{free_port()}"
     notifier = NotifierProcess(f"redis://{nobody}/0", f"postgresql://filas@{nobody}/filas", tmp_path)
@@ -207,6 +208,7 @@ async def test_it_comes_up_without_its_stores_and_says_which_are_away(tmp_path: 
         notifier.close()
 
 
+@pytest.mark.starts_processes
 async def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     notifier = NotifierProcess("redis://127.0.0.1:1/0", "postgresql://h/d", tmp_path, NOTIFIER_CONCURRENCY="many")
     notifier.start()

@@ -123,6 +123,7 @@ async def process(**environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
             await started.wait()
 
 
+@pytest.mark.starts_processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_stops_a_process_in_good_order(number: signal.Signals) -> None:
     async with process() as running:
@@ -133,6 +134,7 @@ async def test_a_signal_stops_a_process_in_good_order(number: signal.Signals) ->
         assert await asyncio.wait_for(running.wait(), 10) == 0
 
 
+@pytest.mark.starts_processes
 async def test_a_second_signal_does_not_wait() -> None:
     async with process(STUBBORN="1") as running:
         assert running.stdout is not None
@@ -143,6 +145,7 @@ async def test_a_second_signal_does_not_wait() -> None:
         assert await asyncio.wait_for(running.wait(), 10) == 1
 
 
+@pytest.mark.starts_processes
 async def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
     async with process(REDIS_PORT="abc") as running:
         _, errors = await asyncio.wait_for(running.communicate(), 10)
@@ -150,6 +153,7 @@ async def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
         assert errors == b"REDIS_PORT='abc' is not a whole number from 0 to 65535\n"
 
 
+@pytest.mark.starts_processes
 async def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
     async with (
         serve_app(web.Application(), "127.0.0.1", 0) as taken,

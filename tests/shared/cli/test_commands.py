@@ -76,6 +76,7 @@ async def test_a_job_that_is_not_there_is_refused(api: Api) -> None:
 # ---- without an API ---------------------------------------------------------------------------------
 
 
+@pytest.mark.starts_processes
 @pytest.mark.parametrize(
     ("arguments", "environ", "word"),
     [
@@ -100,6 +101,7 @@ async def test_a_wrong_call_or_setting_exits_with_2(arguments: list[str], enviro
     assert "Traceback" not in run.err
 
 
+@pytest.mark.starts_processes
 async def test_an_api_that_is_away_is_one_line() -> None:
     """Exit code 1; nothing listens on port 9 of the loopback."""
     run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "http://127.0.0.1:9"})
@@ -140,6 +142,7 @@ def test_migrate_does_the_phase_that_is_asked_for(
     assert asked == [("postgresql://db/filas", phase)]
 
 
+@pytest.mark.starts_processes
 async def test_migrate_without_a_server_is_one_line() -> None:
     """Exit code 1, no stack trace."""
     run = await filas("migrate", environ={"DATABASE_URL": "postgresql://x:hush@127.0.0.1:9/x"})
@@ -180,6 +183,7 @@ async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api)
     assert "DATABASE_URL" in found["postgres"]["words"]
 
 
+@pytest.mark.starts_processes
 async def test_help_lists_every_command() -> None:
     """Those of the installed plug-ins too, though one of them may not load."""
     run = await filas("--help")

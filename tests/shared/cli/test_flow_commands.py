@@ -60,6 +60,7 @@ async def test_a_wrong_flow_is_refused_with_each_error(api: Api) -> None:
     assert len(run.err.splitlines()) == 1
 
 
+@pytest.mark.starts_processes
 async def test_check_needs_no_server(tmp_path: Path) -> None:
     """0 when all are well formed, 1 with every error, its file and the line of its node when one isn't."""
     good, bad = written(tmp_path / "good.json", FLOW), written(tmp_path / "bad.json", {**FLOW, "edges": []})
@@ -83,6 +84,7 @@ async def test_the_older_builders_shape_is_taken_everywhere(api: Api, tmp_path: 
     assert (await asked(api, "export", "older")).json == NOW
 
 
+@pytest.mark.starts_processes
 async def test_a_file_that_is_no_json_is_told_by_line(tmp_path: Path) -> None:
     """Exit code 2, line and column."""
     file = tmp_path / "broken.json"

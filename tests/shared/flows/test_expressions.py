@@ -238,6 +238,7 @@ def test_any_text_has_an_answer_or_an_error(pieces: list[str], value: Any) -> No
             assert holds(text, {"vars": {"a": value, "b": [value]}}) in (True, False)
 
 
+@pytest.mark.starts_processes
 def test_the_library_is_imported_by_the_first_expression_alone() -> None:
     """A worker whose flows have none stays small."""
     code = (

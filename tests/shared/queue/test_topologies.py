@@ -27,6 +27,8 @@ from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.shared.queue.topologies import Sentinels, cluster, sentinels
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.starts_processes
+
 
 @pytest.fixture
 async def sentinel_redis(tmp_path: Path) -> AsyncIterator[tuple[Sentinels, Redis]]:

@@ -170,6 +170,7 @@ sys.exit(run_process("ingest-work", IngestWorkSettings, work, os.environ))
 }
 
 
+@pytest.mark.starts_processes
 def test_without_opentelemetry_a_process_runs_as_long_as_nobody_asks_for_traces() -> None:
     assert run(**SERVICE).stdout == "ran\n"
     asked = run(**SERVICE, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
@@ -178,6 +179,7 @@ def test_without_opentelemetry_a_process_runs_as_long_as_nobody_asks_for_traces(
     assert line.startswith("OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: install filas[tr")
 
 
+@pytest.mark.starts_processes
 def test_switched_off_nothing_of_opentelemetry_is_loaded() -> None:
     """In none of the four processes: neither memory nor start-up pays for it."""
     code = """
