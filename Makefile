@@ -17,7 +17,7 @@ PYTEST := $(VENV)/bin/pytest
 WORKERS ?= 2
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test lint bench test-deploy test-monitoring test-browser lock clean
+.PHONY: help setup up test test-quick test-long lint bench test-deploy test-monitoring test-browser lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,8 +46,14 @@ $(READY_LOCAL): requirements-local.lock $(PYPROJECTS)
 up: $(READY_LOCAL) ## everything on this machine, in this terminal (Ctrl-C stops it)
 	@exec $(VENV)/bin/filas up
 
-test: lint ## every check and test that needs no engine or browser that is missing
+test: lint ## every check and test that needs no engine or browser that is missing (six minutes on two cores)
 	@$(PYTEST) tests $(PARALLEL)
+
+test-quick: lint ## the checks, and the tests that start no process (a minute)
+	@$(PYTEST) tests $(PARALLEL) --quick
+
+test-long: export FILAS_TEST_LONG = 1
+test-long: test ## the same as test, with more load, longer outages and more examples
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .

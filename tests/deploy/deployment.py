@@ -26,6 +26,7 @@ needs_engine = [
         not os.environ.get("FILAS_TEST_DEPLOY"), reason="needs a container engine: run `make test-deploy`"
     ),
     pytest.mark.timeout(1200),
+    pytest.mark.starts_processes,
 ]
 
 

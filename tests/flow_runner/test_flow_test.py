@@ -181,7 +181,7 @@ async def test_a_run_that_works_too_long_is_stopped_and_shows_how_far_it_came() 
 
 
 async def test_a_run_of_too_many_steps_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flow_runner.flow_test.run.MAX_STEPS", 50)
+    monkeypatch.setattr("flow_runner.flow_test.flow_test_run.MAX_STEPS", 50)
     wait = node("wait", "delay", ms=1000)
     result = await run_of(flow(wait, edges="start>wait wait>wait"))
     assert (result.status, result.error and result.error.kind) == ("stopped", "limit")
@@ -202,7 +202,7 @@ async def test_a_run_that_works_hard_leaves_room_for_others() -> None:
 
 async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """What doesn't fit is counted."""
-    monkeypatch.setattr("flow_runner.flow_test.run.MAX_SHOWN_BYTES", 1000)
+    monkeypatch.setattr("flow_runner.flow_test.flow_test_run.MAX_SHOWN_BYTES", 1000)
     result = await run_of(chain(HI, *(HI | {"id": f"hi{n}"} for n in range(9)), variables=NAME))
     assert result.status == "succeeded"
     assert result.left_out == 11 + 10 - len(result.steps) - len(result.calls)
