@@ -24,7 +24,7 @@ REDIS_DATABASES = 64
 
 _numbers = itertools.count(1)
 
-# Otherwise every process that the tests start compiles the product's source anew.
+# Otherwise every process that the tests start compiles the product's source again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -1,4 +1,4 @@
-"""The four processes of Filas as a user starts them, on ports of their own, and a receiver outside of them."""
+"""The four processes of Filas, on ports of their own, and an HTTP receiver outside of them."""
 
 import asyncio
 import os
@@ -35,9 +35,9 @@ ADMIN_PORTS = {
 
 
 class Pipeline:
-    """Starts, kills and asks the four processes. Their output goes to one file a process in `logs`.
+    """Starts and kills the four processes and calls their API. Each process writes to one file in `logs`.
 
-    `twice`: those of which a second one runs beside the first, under the name `NAME-2`.
+    `twice` names the processes of which a second one runs, under the name `NAME-2`.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Pipeline:
             )
 
     def kill(self, name: str) -> None:
-        """End the process `name` as the kernel does when memory runs out: without a word."""
+        """Kill the process `name` (SIGKILL), as the kernel does when memory runs out."""
         self._processes[name].kill()
         self._processes[name].wait()
 
@@ -122,17 +122,17 @@ class Pipeline:
         return {name: process.pid for name, process in self._processes.items()}
 
     def log(self, name: str) -> str:
-        """What the process has written so far."""
+        """The output of the process so far."""
         return (self._logs / f"{name}.log").read_text(errors="replace")
 
     @property
     def session(self) -> aiohttp.ClientSession:
-        """The client that tests post with."""
+        """The HTTP client of the tests."""
         assert self._session is not None
         return self._session
 
     async def api(self, method: str, route: str, body: Any = None) -> Any:
-        """Call the private API as the operator does; returns the answer's `data`, or fails with the answer."""
+        """Call the private API with the admin token. Returns the answer's `data`; fails with the whole answer."""
         url = f"http://127.0.0.1:{self.admin_ports['ingest']}{route}"
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         async with self.session.request(method, url, json=body, headers=headers) as answer:
@@ -142,7 +142,7 @@ class Pipeline:
             return document["data"]
 
     async def executions(self, **filters: str) -> list[dict[str, Any]]:
-        """Every execution, page by page."""
+        """Every execution, read page by page."""
         found: list[dict[str, Any]] = []
         cursor = ""
         while True:
@@ -164,7 +164,7 @@ class Pipeline:
 
 
 class Receiver:
-    """An HTTP server outside of Filas that messages and API calls go to; it keeps all that arrives."""
+    """An HTTP server outside of Filas that receives messages and API calls and keeps every request."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -176,7 +176,7 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}"
 
     def at(self, path: str) -> list[tuple[dict[str, str], bytes]]:
-        """What arrived at `path`: headers and raw body of each request."""
+        """Headers and raw body of each request to `path`."""
         return [(headers, body) for where, headers, body in self.requests if where == path]
 
     def keys(self, path: str) -> Counter[str]:
@@ -196,7 +196,7 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(outside: Receiver | None = None) -> AsyncIterator[Receiver]:
-    """A running Receiver, or another one that is told what arrives."""
+    """A running Receiver; `outside` may be one of another class."""
     outside = outside or Receiver()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", outside.handle)

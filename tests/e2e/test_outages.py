@@ -18,8 +18,8 @@ RATE = 300
 SECONDS = by_form(20, 60)
 REQUESTS = RATE * SECONDS
 
-POSTGRES_AWAY = by_form((2, 7), (5, 20))
-REDIS_AWAY = by_form((9, 14), (25, 40))
+POSTGRES_DOWN = by_form((2, 7), (5, 20))
+REDIS_DOWN = by_form((9, 14), (25, 40))
 FLUSHED_FROM = by_form(16, 45)
 
 FLOW = {
@@ -52,7 +52,7 @@ STATES = """select 'events', status, count(*) from events group by status
 
 
 class Senders:
-    """Post a request every 1/300 s, whatever became of the last ones, and keep every answer."""
+    """Posts a request every 1/300 s without waiting for earlier answers, and counts the answers."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._url = f"http://127.0.0.1:{pipeline.port}/webhooks/count"
@@ -89,10 +89,10 @@ async def break_the_stores(pipeline: Pipeline, postgres: PostgresServer, redis: 
     async def at(second: float) -> None:
         await asyncio.sleep(max(0.0, began + second - time.monotonic()))
 
-    for server, (away, back) in ((postgres, POSTGRES_AWAY), (redis, REDIS_AWAY)):
-        await at(away)
+    for server, (down, up) in ((postgres, POSTGRES_DOWN), (redis, REDIS_DOWN)):
+        await at(down)
         await asyncio.to_thread(server.kill)
-        await at(back)
+        await at(up)
         await asyncio.to_thread(server.start)
     await at(FLUSHED_FROM)
 

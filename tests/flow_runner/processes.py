@@ -1,4 +1,4 @@
-"""flow-runner as a process of its own, over real stores, and somebody outside who is called."""
+"""flow-runner as a process of its own over real stores, and an HTTP receiver for its calls."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 class Stores:
-    """The two stores as a test uses them: starts executions as ingest does, and looks at what became of them."""
+    """The two stores: starts executions as ingest does, and reads their outcome."""
 
     def __init__(self, database: Database, producer: Producer) -> None:
         self.executions = ExecutionRepository(database)
@@ -154,12 +154,12 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its id while it runs."""
+        """The process id."""
         assert self._process is not None
         return self._process.pid
 
     async def ready(self) -> None:
-        """Waits until it says that it is ready."""
+        """Wait until `/readyz` answers 200 (bound: 30 s)."""
         async with aiohttp.ClientSession() as session:
 
             async def is_ready() -> bool:
@@ -172,13 +172,13 @@ class Process:
             await eventually(is_ready, 30)
 
     async def kill(self) -> None:
-        """As the kernel does it: nothing is written, nothing is given back."""
+        """Kill the process (SIGKILL): it writes nothing and releases nothing."""
         assert self._process is not None
         self._process.kill()
         await asyncio.to_thread(self._process.wait, 10)
 
     async def stop(self) -> int:
-        """As a deployment does it; gives the exit code."""
+        """Stop the process with SIGTERM, as a deployment does. Returns the exit code."""
         assert self._process is not None
         self._process.terminate()
         return await asyncio.to_thread(self._process.wait, 30)
@@ -186,7 +186,7 @@ class Process:
 
 @asynccontextmanager
 async def running(postgres: str, redis: str, **environ: str) -> AsyncIterator[Process]:
-    """A process that runs, and is killed in the end if it still does."""
+    """A running process. It is killed at the end of the block if it still runs."""
     process = await Process(postgres, redis, **environ).start()
     try:
         yield process

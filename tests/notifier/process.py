@@ -86,7 +86,7 @@ class NotifierProcess:
         return process.wait()
 
     async def ready(self) -> tuple[int, dict[str, object]]:
-        """Status and document of `/readyz`; (0, {}) while nobody listens."""
+        """Status and document of `/readyz`; (0, {}) while no process listens."""
         try:
             async with aiohttp.request("GET", f"http://127.0.0.1:{self.port}/readyz") as answer:
                 return answer.status, await answer.json()
@@ -154,7 +154,7 @@ class Stage:
 async def stage(
     redis_url: str, postgres_dsn: str, directory: Path, *, forked: bool = True, **environ: str
 ) -> AsyncIterator[Stage]:
-    """A running notifier, ready, over these stores; killed at the end if it still runs."""
+    """A ready notifier over these stores. It is killed at the end of the block if it still runs."""
     notifier = NotifierProcess(redis_url, postgres_dsn, directory, forked=forked, **environ)
     redis = connect_url(redis_url)
     async with opened(postgres_dsn) as database:

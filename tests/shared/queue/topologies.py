@@ -120,9 +120,9 @@ def sentinels(directory: Path) -> Iterator[Sentinels]:
                 states = [watcher.execute(f"SENTINEL CKQUORUM {Sentinels.master_name}") for watcher in watchers]
             except OSError:
                 return False  # NOQUORUM
-            told = [watcher.execute(f"SENTINEL REPLICAS {Sentinels.master_name}") for watcher in watchers]
+            seen = [watcher.execute(f"SENTINEL REPLICAS {Sentinels.master_name}") for watcher in watchers]
             return all("3 usable" in state for state in states) and all("replica" in one or "slave" in one
-                                                                        for one in told)  # fmt: skip
+                                                                        for one in seen)  # fmt: skip
 
         _until(agreed, "the Sentinels' agreement")
         yield Sentinels(master, replica, watchers)

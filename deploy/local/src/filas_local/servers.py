@@ -1,7 +1,7 @@
-"""Redis and Postgres of our own, from the binaries that two packages carry: for `filas up` and the tests.
+"""Embedded Redis and Postgres servers for `filas up` and the tests, from the binaries that two packages contain.
 
-Each server can be started, stopped and killed as often as one likes and keeps its address and its data.
-Under a supervisor of processes, `prepare()`, `command()` and `wait_ready()` are all that is needed.
+A server keeps its address and its data when it is stopped or killed and started again. A supervisor of processes
+needs only `prepare()`, `command()` and `wait_ready()`.
 """
 
 import functools
@@ -37,7 +37,7 @@ _READY_FOR_QUERY = b"Z" + struct.pack("!I", 5) + b"I"
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port that nobody listens on just now."""
+    """A TCP port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]
@@ -45,7 +45,7 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 
 class EmbeddedServer(ABC):
-    """A server as a child process. `name` is `redis` or `postgres`, `log_path` where its output goes."""
+    """A server as a child process. `name` is `redis` or `postgres`. Its output is written to `log_path`."""
 
     name: str
     stop_signal: signal.Signals
@@ -57,7 +57,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Make what the first start needs. Does nothing the second time."""
+        """Create the files that the first start needs. Does nothing when they exist."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -65,15 +65,15 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it takes commands now."""
+        """Whether the server accepts commands now."""
 
     @property
     def pid(self) -> int | None:
-        """The process started here, None when there is none."""
+        """The id of the process that this object started; None when it does not run."""
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start it and return when it takes commands. Raises LocalRunError with the end of its log."""
+        """Start the server and return when it accepts commands. Raises LocalRunError with the end of its log."""
         self.prepare()
         deadline = time.monotonic() + RESTART_GRACE_S
         self._spawn()
@@ -89,7 +89,7 @@ class EmbeddedServer(ABC):
         self.wait_ready(give_up_or_respawn)
 
     def wait_ready(self, while_waiting: Callable[[], None] = lambda: None) -> None:
-        """Return when it takes commands; calls `while_waiting` between the looks."""
+        """Return when the server accepts commands. Calls `while_waiting` between two probes."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self.answers():
             if time.monotonic() > deadline:
@@ -98,7 +98,7 @@ class EmbeddedServer(ABC):
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """End it in order: what it took is on disk afterwards. Does nothing when it doesn't run."""
+        """Stop the server in order: its data is on disk afterwards. Does nothing when it does not run."""
         if self.pid is None or self._process is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -108,19 +108,19 @@ class EmbeddedServer(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """End it as a crash of the machine does, and return when it is gone."""
+        """Kill the server and return when its process has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def log_end(self) -> str:
-        """The last line of its log."""
+        """The last line of the server's log."""
         lines = self.log_path.read_text(errors="replace").splitlines() if self.log_path.exists() else []
         return f"{lines[-1].strip() if lines else 'no log'} (see {self.log_path})"
 
     def _spawn(self) -> None:
         with self.log_path.open("ab") as log:
-            # A session of its own: Ctrl-C in the terminal is for whoever stops the servers in order.
+            # In a session of its own, a server does not get the Ctrl-C of the terminal: its owner stops it in order.
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -161,7 +161,7 @@ class RedisServer(EmbeddedServer):
 
     @property
     def url(self) -> str:
-        """Its address without a database number."""
+        """The server's URL without a database number."""
         secret = f":{quote(self.password, safe='')}@" if self.password else ""
         return f"redis://{secret}{self.host}:{self.port}"
 
@@ -208,10 +208,10 @@ class RedisServer(EmbeddedServer):
 
 
 class PostgresServer(EmbeddedServer):
-    """A Postgres behind a Unix socket, for nobody but this machine's users who can open its directory.
+    """A Postgres behind a Unix socket. Only users of this machine who can open the socket's directory reach it.
 
-    `durable=False` gives up safety for speed: for data that nobody misses. `socket_dir` must be short
-    (a socket's path has at most 107 bytes); without one it lies in the system's temporary directory.
+    `durable=False` loses data in a crash and is faster. `socket_dir` must be short (a socket's path has at most 107
+    bytes). Its default is a new directory in the system's temporary directory.
     """
 
     name = "postgres"
@@ -232,7 +232,7 @@ class PostgresServer(EmbeddedServer):
         self.socket_dir = socket_dir or Path(tempfile.mkdtemp(prefix="filas-pg-"))
 
     def dsn(self, database: str = "filas") -> str:
-        """The address of one of its databases."""
+        """The URL of one of the server's databases."""
         return f"postgresql://{self.user}@/{database}?host={quote(str(self.socket_dir))}"
 
     def prepare(self) -> None:
@@ -253,7 +253,7 @@ class PostgresServer(EmbeddedServer):
             command.append("--no-sync")
         made = subprocess.run(bound_to_parent(command, user=run_as), capture_output=True, text=True, check=False)
         if made.returncode != 0:
-            # Half a directory would be taken for a whole one the next time.
+            # The next start would use an incomplete directory as if it were complete.
             shutil.rmtree(self.data_dir, ignore_errors=True)
             raise LocalRunError(f"postgres: initdb failed: {' '.join(made.stderr.split())[-300:]}")
 
@@ -289,7 +289,7 @@ class PostgresServer(EmbeddedServer):
         return _READY_FOR_QUERY in answer
 
     def execute(self, *statements: str, database: str = "postgres") -> str:
-        """Run SQL as the owner, each statement by itself; returns what it prints, one row a line."""
+        """Run SQL as the owner, each statement in a transaction of its own. Returns the rows, one per line."""
         command = [postgres_binary("psql"), "--host", str(self.socket_dir), "--username", self.user]
         command += ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", database]
         for statement in statements:
@@ -300,7 +300,7 @@ class PostgresServer(EmbeddedServer):
         return done.stdout.strip()
 
     def ensure_database(self, database: str = "filas") -> None:
-        """Make the database unless it is there."""
+        """Create the database unless it exists."""
         if database not in self.execute("select datname from pg_database").splitlines():
             self.execute(f'create database "{database}"')
 
