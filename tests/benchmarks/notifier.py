@@ -129,7 +129,7 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
         async with opened(dsn) as database:
             for number in range(channels):
                 config = {"url": url, "secret": SecretBox(KEY).seal(SECRET)}
-                await ChannelRepository(database).put(Channel(id=f"channel-{number}", type="http", config=config))
+                await ChannelRepository(database).store(Channel(id=f"channel-{number}", type="http", config=config))
             await queue(database, f"{redis.url}/0", count, channels)
             notifier = NotifierProcess(f"{redis.url}/0", dsn, home, forked=False, LOG_LEVEL="warning")
             try:

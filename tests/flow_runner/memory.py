@@ -201,7 +201,7 @@ class MemoryRows:
         row = Row(new.id, new.node_id, new.trigger, parent.channel, parent.contact, carries_message=False)
         self.rows.setdefault(new.id, row)
 
-    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
+    async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
         await asyncio.sleep(0)
         asked = set(execution_ids)
         return [
@@ -239,7 +239,7 @@ class MemoryRows:
         row.status, row.error = "queued", None
         return True
 
-    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:
+    async def cancel_requested(self, execution_ids: Iterable[UUID]) -> set[UUID]:
         await asyncio.sleep(0)
         return {key for key in execution_ids if self.rows[key].cancel_requested}
 

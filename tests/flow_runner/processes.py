@@ -98,7 +98,7 @@ class Stores:
         return found
 
     async def put_flow(self, definition: dict[str, Any]) -> None:
-        await self.flows.put("flow", definition, "flow", publish=True)
+        await self.flows.store("flow", definition, "flow", publish=True)
 
     def _new(self, contact: str) -> tuple[UUID, list[NewExecution]]:
         event = uuid.uuid4()

@@ -94,7 +94,7 @@ class Rows:
         self.wake_at = next_wake
         self.away = False
 
-    async def due(self, limit: int) -> list[DueExecution]:
+    async def queue_due(self, limit: int) -> list[DueExecution]:
         await asyncio.sleep(0)
         if self.away:
             raise StoreUnavailable("postgres", "gone")

@@ -119,7 +119,7 @@ async def test_an_error_flow_runs_in_the_conversation(postgres_dsn: str, redis_u
     """The failed execution's end starts it, with a job of its own."""
     async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
         sorry = node("sorry", "message", text="{{ webhook.body.error.kind }}")
-        await store.flows.put("sorry", chain(sorry), "sorry", publish=True)
+        await store.flows.store("sorry", chain(sorry), "sorry", publish=True)
         await store.put_flow(chain(node("no", "end", status="failed"), settings={"errorFlowId": "sorry"}))
         [failed] = await store.finished(await store.start())
         [told] = await store.finished([error_execution_id(failed.id)])

@@ -30,7 +30,7 @@ update schedules set next_run_at = date_trunc('minute', now() - $2::interval) wh
 
 async def _put(store: Stores, schedule_id: str = "s", **fields: Any) -> Schedule:
     schedule = Schedule(id=schedule_id, **{"flow_id": "flow", **fields})
-    return await ScheduleRepository(store.database).put(schedule, first_tick)
+    return await ScheduleRepository(store.database).store(schedule, first_tick)
 
 
 async def _get(store: Stores, schedule_id: str = "s") -> Schedule:
@@ -147,29 +147,29 @@ async def test_an_hour_away_ends_as_the_misfire_policy_says(
         await store.put_flow(chain(END))
         await _put(store, cron="* * * * *", misfire=misfire, catch_up_limit=20, ends_at=datetime.now(UTC))
         await _overdue(store, timedelta(hours=1))
-        [look] = await ScheduleRepository(store.database).run_due(10, due_ticks)
-        assert look.ticks.missed
-        assert least <= len(look.started) <= most
+        [run] = await ScheduleRepository(store.database).run_due(10, due_ticks)
+        assert run.ticks.missed
+        assert least <= len(run.started) <= most
         assert await ScheduleRepository(store.database).run_due(10, due_ticks) == []
         after = await _get(store)
         assert after.next_run_at is None
-        assert await store.database.fetchval("select count(*) from executions") == len(look.started)
-        assert after.last_run_at == (look.ticks.run[-1] if look.ticks.run else None)
+        assert await store.database.fetchval("select count(*) from executions") == len(run.started)
+        assert after.last_run_at == (run.ticks.run[-1] if run.ticks.run else None)
 
 
 async def test_many_who_look_at_once_share_what_is_due(postgres_dsn: str, redis_url: str) -> None:
-    """Twelve looks at a time over 60 schedules: each is dealt with by one of them."""
+    """Twelve runs at a time over 60 schedules: each is dealt with by one of them."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
         for number in range(60):
             await _put(store, f"s{number}", cron="0 0 1 1 *")
             await _overdue(store, timedelta(seconds=90), f"s{number}")
         rows = ScheduleRepository(store.database)
-        looks = await asyncio.gather(*(rows.run_due(7, due_ticks) for _ in range(12)))
-        names = Counter(look.schedule.id for each in looks for look in each)
+        runs = await asyncio.gather(*(rows.run_due(7, due_ticks) for _ in range(12)))
+        names = Counter(run.schedule.id for each in runs for run in each)
         assert set(names.values()) == {1}
         while more := await rows.run_due(7, due_ticks):
-            names.update(look.schedule.id for look in more)
+            names.update(run.schedule.id for run in more)
         assert names == {f"s{number}": 1 for number in range(60)}
 
 
@@ -182,8 +182,8 @@ async def test_a_tick_that_was_run_already_is_run_no_second_time(postgres_dsn: s
         rows = ScheduleRepository(store.database)
         for _ in range(2):
             await store.database.fetch("update schedules set next_run_at = $1", due)
-            [look] = await rows.run_due(10, due_ticks)
-            assert [one.id for one in look.started] == [scheduled_execution_id("s", due)]
+            [run] = await rows.run_due(10, due_ticks)
+            assert [one.id for one in run.started] == [scheduled_execution_id("s", due)]
         assert await store.database.fetchval("select count(*) from executions") == 1
 
 
@@ -193,7 +193,7 @@ async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_
     async with stores(postgres_dsn, redis_url) as store:
         rows = ScheduleRepository(store.database)
 
-        async def look(**fields: Any) -> str | None:
+        async def run(**fields: Any) -> str | None:
             await _put(store, cron="* * * * *", **fields)
             await _overdue(store, timedelta(seconds=10))
             [found] = await rows.run_due(10, due_ticks)
@@ -202,15 +202,15 @@ async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_
             assert (shown.last_error is None) == bool(found.started)
             return shown.last_error.message if shown.last_error else None
 
-        assert await look() == "flow flow doesn't exist"
-        await store.flows.put("flow", chain(END), "flow", publish=False)
-        assert await look() == "flow flow has no published version"
-        assert await look(version=2) == "flow flow has no version 2"
-        assert await look(version=1) is None
+        assert await run() == "flow flow doesn't exist"
+        await store.flows.store("flow", chain(END), "flow", publish=False)
+        assert await run() == "flow flow has no published version"
+        assert await run(version=2) == "flow flow has no version 2"
+        assert await run(version=1) is None
         await store.put_flow(chain(END))
-        assert await look() is None
+        assert await run() is None
         await store.database.fetch("update executions set ended_at = now()")
         assert await store.flows.delete("flow")
-        assert await look() == "flow flow doesn't exist"
+        assert await run() == "flow flow doesn't exist"
         kept = (await _get(store)).last_run_at
         assert kept is not None, "the last run stays known"

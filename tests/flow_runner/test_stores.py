@@ -101,7 +101,7 @@ async def _postgres(dsn: str) -> AsyncIterator[Store]:
     database.start()
     await database.wait_ready(10)
     rows = ExecutionRepository(database)
-    await FlowRepository(database).put("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
+    await FlowRepository(database).store("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
 
     async def add() -> UUID:
         event, execution = uuid.uuid4(), uuid.uuid4()
@@ -175,7 +175,7 @@ async def test_a_renewed_lease_holds(store: Store) -> None:
     claimed, second = await store.claimed(execution), await store.claimed(other)
     held = [(claimed.id, claimed.fence), (second.id, second.fence + 1)]
     assert await store.rows.renew(held, LONG_S) == {claimed.id}
-    assert await store.rows.cancelling([claimed.id]) == set()
+    assert await store.rows.cancel_requested([claimed.id]) == set()
 
 
 async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(store: Store) -> None:
@@ -248,7 +248,7 @@ async def test_a_waiting_execution_is_queued_to_be_cancelled(store: Store) -> No
     assert (due.status, due.turn) == ("queued", 2)
     claimed = await store.claimed(execution, turn=2)
     assert claimed.cancel_requested is True
-    assert await store.rows.cancelling([execution]) == {execution}
+    assert await store.rows.cancel_requested([execution]) == {execution}
     await store.write(claimed, "cancelled")
     assert await store.rows.request_cancel(execution) is None
 
@@ -318,8 +318,8 @@ async def test_the_outbox_holds_what_is_not_delivered(store: Store) -> None:
     claimed = await store.claimed(execution)
     sent = [builders.notification(execution, seq) for seq in (1, 2, 3)]
     await store.write(claimed, "succeeded", notifications=sent)
-    assert [one.id for one in await store.rows.outbox([execution])] == [one.id for one in sent]
-    assert await store.rows.outbox([uuid.uuid4()]) == []
+    assert [one.id for one in await store.rows.unfinished_notifications([execution])] == [one.id for one in sent]
+    assert await store.rows.unfinished_notifications([uuid.uuid4()]) == []
 
 
 async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:

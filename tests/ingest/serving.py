@@ -67,7 +67,7 @@ class Serving:
         """Store the webhooks and let the listener know."""
         repository = WebhookRepository(self.database)
         for one in webhooks:
-            await repository.put(one)
+            await repository.store(one)
         await self.public.directory.refresh()
 
     async def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:

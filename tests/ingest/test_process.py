@@ -14,14 +14,14 @@ from filas.contract import jobs
 from filas.contract.event_envelope import WebhookSnapshot
 from filas.contract.identity import execution_id
 from filas.contract.job_factories import flow_job
-from filas.contract.jobs import DeliveryStatusJob, WebhookJob
+from filas.contract.jobs import DeliveryReceiptJob, WebhookJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
 from filas.models.events import NewEvent
 from filas.models.executions import DueExecution
 from ingest.event.event_jobs import event_of_job, job_of_event
-from ingest.process.processor import executions_of, status_jobs
+from ingest.process.processor import executions_of, receipt_jobs
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
@@ -113,14 +113,14 @@ def test_a_status_starts_nothing() -> None:
 
 def test_a_status_becomes_a_job_of_the_notifier() -> None:
     """Once, however often the provider says it; the channel is the one that was answered over."""
-    (job,) = status_jobs(meta(whatsapp(statuses=[DELIVERED])))
+    (job,) = receipt_jobs(meta(whatsapp(statuses=[DELIVERED])))
     assert (job.policy, job.function) == (NOTIFICATIONS, "update_delivery_status")
-    assert job.message == DeliveryStatusJob(
+    assert job.message == DeliveryReceiptJob(
         channel_id="whatsapp", provider_id="wamid.OUT", status="delivered", timestamp=1000
     )
-    (again,) = status_jobs(meta(whatsapp(statuses=[DELIVERED])))
+    (again,) = receipt_jobs(meta(whatsapp(statuses=[DELIVERED])))
     assert again.job_id == job.job_id
-    assert status_jobs(meta(whatsapp(text_message("5511", "oi", "w1")))) == []
+    assert receipt_jobs(meta(whatsapp(text_message("5511", "oi", "w1")))) == []
 
 
 def test_a_template_that_fails_fails_its_job_for_good() -> None:

@@ -270,16 +270,16 @@ async def test_a_change_is_obeyed_within_a_second(redis_url: str, postgres_dsn: 
 
             await eventually(reached, timeout=1.0, message=f"{path} did not answer {status}")
 
-        await elsewhere.put(webhook("b"))
+        await elsewhere.store(webhook("b"))
         await answers("b", 200)
-        await elsewhere.put(webhook("b", path="c"))
+        await elsewhere.store(webhook("b", path="c"))
         await answers("c", 200)
         assert (await app.post("b", {}))[0] == 404
-        await elsewhere.put(webhook("a", enabled=False))
+        await elsewhere.store(webhook("a", enabled=False))
         await answers("a", 404)
         await elsewhere.delete("b")
         await answers("c", 404)
-        await elsewhere.put(webhook("d", path="c"))
+        await elsewhere.store(webhook("d", path="c"))
         await answers("c", 200)
 
 

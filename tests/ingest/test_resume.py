@@ -22,7 +22,7 @@ TRIGGER = msgspec.json.encode({"webhook": {"body": {}, "headers": {}, "queryPara
 
 async def execution(app: Serving, callback: UUID | None = None, status: str = "waiting-callback") -> UUID:
     """An execution, in the state that it is in after its first turn."""
-    await FlowRepository(app.database).put("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
+    await FlowRepository(app.database).store("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
     rows, event = ExecutionRepository(app.database), uuid.uuid4()
     new = NewExecution(
         id=uuid.uuid4(),

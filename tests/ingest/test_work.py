@@ -60,7 +60,7 @@ async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Rel
 async def published(redis_url: str, dsn: str, *webhooks: Webhook) -> AsyncIterator[Serving]:
     """A listener whose webhooks start a flow that is published."""
     async with serving(redis_url, dsn, *webhooks) as app:
-        await FlowRepository(app.database).put("welcome", FLOW, "Welcome", publish=True)
+        await FlowRepository(app.database).store("welcome", FLOW, "Welcome", publish=True)
         yield app
 
 

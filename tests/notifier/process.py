@@ -125,7 +125,7 @@ class Stage:
         """A channel `http` to `url`, or without one a channel `console`."""
         secret = SecretBox(KEY).seal(SECRET)
         kind, config = ("http", {"url": url, "secret": secret}) if url else ("console", {})
-        await ChannelRepository(self.database).put(Channel(id=channel_id, type=kind, config=config))
+        await ChannelRepository(self.database).store(Channel(id=channel_id, type=kind, config=config))
 
     async def notify(self, channel_id: str, recipient: str = "5511999990000") -> UUID:
         """A notification and its job, as flow-runner leaves them."""

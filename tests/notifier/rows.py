@@ -8,7 +8,7 @@ import msgspec
 
 from filas.contract import identity
 from filas.contract.identity import new_id
-from filas.contract.jobs import DeliveryStatusJob
+from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.repository.postgres.database import Database
 
@@ -43,7 +43,7 @@ async def add_notification(
     return notification_id
 
 
-async def add_delivery_status(database: Database, job: DeliveryStatusJob) -> None:
+async def add_delivery_status(database: Database, job: DeliveryReceiptJob) -> None:
     """A status that is to be told by `job`."""
     job_id = NOTIFICATIONS.job_id(job.key)
     message = msgspec.json.encode(job).decode()

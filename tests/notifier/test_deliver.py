@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from filas.contract.channel_circuits import Admission, Admitted, PutOff, Report, Verdict
+from filas.contract.channel_circuits import AdmissionRequest, Admitted, ChannelReport, CircuitChange, Deferred
 from filas.errors import StoreUnavailable
 from filas.models.notifications import NotificationWithAttempts
 from filas.observability import metrics
@@ -44,18 +44,18 @@ class Openhanded:
     """A store of destinations that lets everything pass, unless told otherwise, and keeps the reports."""
 
     def __init__(self) -> None:
-        self.answer: Admitted | PutOff = Admitted(troubled=True)
-        self.reports: list[Report] = []
+        self.answer: Admitted | Deferred = Admitted(reports_success=True)
+        self.reports: list[ChannelReport] = []
         self.away = False
 
-    async def admit(self, asked: Admission) -> Admitted | PutOff:
+    async def admit(self, asked: AdmissionRequest) -> Admitted | Deferred:
         return self.answer
 
-    async def report(self, report: Report) -> Verdict:
+    async def report(self, report: ChannelReport) -> CircuitChange:
         if self.away:
             raise StoreUnavailable("redis", "connection refused")
         self.reports.append(report)
-        return Verdict(change="none", resume_s=report.pause_s or 0.0)
+        return CircuitChange(change="none", resume_s=report.pause_s or 0.0)
 
 
 class World:
@@ -168,7 +168,7 @@ async def test_a_missing_channel_is_given_up_and_named(world: World) -> None:
 async def test_a_try_found_unfinished_is_counted_marked_and_made_again_under_the_same_key(world: World) -> None:
     world.channel.script = [Delivered()]
     notification_id = await add_notification(world.database, "scripted")
-    begun = await world.rows.begin(notification_id)  # and then its process died
+    begun = await world.rows.begin_attempt(notification_id)  # and then its process died
     assert begun is not None
     counted = metrics.NOTIFICATIONS_INTERRUPTED._value.get()
     assert await world.deliver(notification_id, FIRST) == "delivered"
@@ -241,7 +241,7 @@ async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
 
     class Overtaken(Scripted):
         async def deliver(self, message: OutgoingMessage) -> Result:
-            assert await world.rows.begin(notification_id) is not None
+            assert await world.rows.begin_attempt(notification_id) is not None
             return await super().deliver(message)
 
     world.channel = Overtaken(Delivered())
@@ -265,7 +265,7 @@ async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
     assert postponed.value.delay_s == pytest.approx(30.0, abs=0.1)
     assert outcomes(await world.row(notification_id)) == ["retry"]
     (report,) = world.store.reports
-    assert (report.destination, report.what, report.pause_s) == ("scripted", "busy", 30.0)
+    assert (report.channel_id, report.outcome, report.pause_s) == ("scripted", "busy", 30.0)
 
 
 async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: World) -> None:
@@ -274,12 +274,12 @@ async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: 
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, LAST)
     assert (postponed.value.spend_try, postponed.value.delay_s) == (False, 6.0)
-    assert [report.what for report in world.store.reports] == ["success"]
+    assert [report.outcome for report in world.store.reports] == ["success"]
 
 
 async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
-    world.store.answer = PutOff(reason="paused", delay_s=5.0)
+    world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(DestinationBusy) as busy:
         await world.deliver(notification_id, LAST)
     assert not busy.value.spend_try
@@ -289,7 +289,7 @@ async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
 
 async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
-    world.store.answer = PutOff(reason="paused", delay_s=5.0)
+    world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(DeliveryFailed) as failed:
         await world.deliver(notification_id, Try(number=1, last=False, replay=False, age_s=25 * 3600))
     assert failed.value.detail.kind == "expired"
@@ -310,7 +310,7 @@ async def test_a_try_says_how_its_destination_is(world: World, result: Result | 
     notification_id = await add_notification(world.database, "scripted")
     with contextlib.suppress(DeliveryFailed, DeliveryPostponed):
         await world.deliver(notification_id, FIRST)
-    assert [report.what for report in world.store.reports] == [what]
+    assert [report.outcome for report in world.store.reports] == [what]
 
 
 async def test_a_success_costs_no_report_where_all_is_well(world: World) -> None:
@@ -335,4 +335,4 @@ async def test_a_probe_that_sends_nothing_makes_room_for_the_next(world: World) 
     notification_id = await add_notification(world.database, "scripted")
     await world.deliver(notification_id, FIRST)
     assert await world.deliver(notification_id, FIRST) == "nothing to do"
-    assert [report.what for report in world.store.reports] == ["success", "unsent"]
+    assert [report.outcome for report in world.store.reports] == ["success", "unsent"]

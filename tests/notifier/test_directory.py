@@ -64,7 +64,7 @@ class World:
         )
 
     async def put(self, channel_id: str, channel_type: str = "remembering", **config: object) -> None:
-        await self.channels.put(configuration.Channel(id=channel_id, type=channel_type, config=config))
+        await self.channels.store(configuration.Channel(id=channel_id, type=channel_type, config=config))
 
     async def config(self, channel_id: str) -> dict[str, Any]:
         known = await self.directory.find(channel_id)

@@ -6,10 +6,10 @@ import pytest
 
 from filas.contract import jobs
 from filas.contract.identity import new_id
-from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob
+from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, RetryLater
-from filas.models.notifications import DeliveryUpdate, NotificationStatus
+from filas.models.notifications import DeliveryReceipt, NotificationStatus
 from filas.queue.job_functions import JobContext, JobFunction
 from notifier.jobs import cancel_notification, update_delivery_status
 
@@ -20,9 +20,9 @@ class Table:
     def __init__(self, told: Literal["recorded", "stale", "unknown"] = "recorded", status: Any = None) -> None:
         self._told = told
         self._status: NotificationStatus | None = status
-        self.updates: list[DeliveryUpdate] = []
+        self.updates: list[DeliveryReceipt] = []
 
-    async def tell(self, update: DeliveryUpdate) -> Literal["recorded", "stale", "unknown"]:
+    async def tell(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
         self.updates.append(update)
         return self._told
 
@@ -30,8 +30,8 @@ class Table:
         return self._status
 
 
-def job(**fields: Any) -> DeliveryStatusJob:
-    return DeliveryStatusJob(
+def job(**fields: Any) -> DeliveryReceiptJob:
+    return DeliveryReceiptJob(
         **{"channel_id": "wa", "provider_id": "wamid.1", "status": "delivered", "timestamp": 1, **fields}
     )
 
@@ -88,6 +88,6 @@ def test_the_same_word_makes_one_job_and_keys_stay_short() -> None:
 def test_a_dead_letter_decodes_as_what_its_function_takes() -> None:
     payload = {"schemaVersion": 1, "channelId": "wa", "providerId": "1", "status": "read", "timestamp": 1}
     message_type = jobs.message_type(NOTIFICATIONS, jobs.UPDATE_DELIVERY_STATUS)
-    assert isinstance(jobs.decode(NOTIFICATIONS, payload, message_type), DeliveryStatusJob)
+    assert isinstance(jobs.decode(NOTIFICATIONS, payload, message_type), DeliveryReceiptJob)
     with pytest.raises(JobDecodeError):
         jobs.decode(NOTIFICATIONS, payload, jobs.message_type(NOTIFICATIONS, NOTIFICATIONS.function))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.contract.jobs import DeliveryStatusJob
+from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.pauses import PauseRepository
@@ -81,10 +81,10 @@ async def test_redis_is_emptied_while_a_status_waits_for_its_message(
     """The provider was quicker than its own answer: the relay brings the status back, and it is told."""
     url = f"{own_redis.url}/0"
     redis = connect_url(url)
-    word = DeliveryStatusJob(channel_id="wa", provider_id="wamid.1", status="delivered", timestamp=1)
+    word = DeliveryReceiptJob(channel_id="wa", provider_id="wamid.1", status="delivered", timestamp=1)
     async with stage(url, postgres_dsn, tmp_path) as world:
         await add_delivery_status(world.database, word)
-        put = await Producer(redis).add_delivery_status_job(word)
+        put = await Producer(redis).add_delivery_receipt_job(word)
 
         async def is_retried() -> bool:
             # While it runs, its score is the end of its lease, which is renewed before it is as near as a retry.
@@ -108,7 +108,7 @@ async def test_redis_is_emptied_while_a_destination_is_paused(
 ) -> None:
     """The pause is forgotten and learnt anew; the messages come back by the relay and lose no try."""
     redis = connect_url(f"{own_redis.url}/0")
-    destinations = Destinations(redis)
+    destinations = ChannelCircuits(redis)
     async with (
         receiver(answer(429, {"Retry-After": "60"})) as outside,
         stage(f"{own_redis.url}/0", postgres_dsn, tmp_path) as world,

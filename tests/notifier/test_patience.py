@@ -9,10 +9,10 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.contract.jobs import CancelNotificationJob, DeliveryStatusJob, NotificationJob
+from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob, NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.channels import ChannelRepository
@@ -82,7 +82,7 @@ async def test_one_that_is_broken_is_left_alone_after_a_few_tries_and_found_agai
         await flood(world, "broken", 200)
 
         async def is_open() -> bool:
-            return (await Destinations(redis).status("broken")).state == "open"
+            return (await ChannelCircuits(redis).status("broken")).state == "open"
 
         await eventually(is_open)
         asked = len(broken.received)
@@ -137,7 +137,7 @@ async def whatsapp(world: Stage, **config: object) -> AsyncIterator[Receiver]:
     async with receiver(take) as provider:
         token = SecretBox(KEY).seal("token")
         fields = {"phoneNumberId": "1", "accessToken": token, "baseUrl": provider.url, **config}
-        await ChannelRepository(world.database).put(Channel(id="wa", type="whatsapp", config=fields))
+        await ChannelRepository(world.database).store(Channel(id="wa", type="whatsapp", config=fields))
         yield provider
 
 
@@ -174,8 +174,8 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
     redis = connect_url(redis_url)
     producer = Producer(redis)
 
-    def says(status: str, provider_id: str = "wamid.1") -> DeliveryStatusJob:
-        return DeliveryStatusJob(
+    def says(status: str, provider_id: str = "wamid.1") -> DeliveryReceiptJob:
+        return DeliveryReceiptJob(
             channel_id="wa",
             provider_id=provider_id,
             status=status,  # type: ignore[arg-type]
@@ -184,15 +184,15 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
         )
 
     async with stage(redis_url, postgres_dsn, tmp_path) as world, whatsapp(world):
-        await producer.add_delivery_status_job(says("delivered"))
+        await producer.add_delivery_receipt_job(says("delivered"))
         first = await world.notify("wa")
         await world.until(first, "delivered")
-        await producer.add_delivery_status_job(says("sent"))
-        await producer.add_delivery_status_job(says("read"))
+        await producer.add_delivery_receipt_job(says("sent"))
+        await producer.add_delivery_receipt_job(says("read"))
         await world.until(first, "read")
         second = await world.notify("wa")
         await world.until(second, "sent")
-        await producer.add_delivery_status_job(says("failed", "wamid.2"))
+        await producer.add_delivery_receipt_job(says("failed", "wamid.2"))
         row = await world.until(second, "failed")
         assert row.error is not None
         assert "undeliverable" in row.error.message
@@ -214,10 +214,10 @@ async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provide
         await world.notifier.ended()
         provider.behaviour = taking
         key = provider.received[0].document["biz_opaque_callback_data"]
-        word = DeliveryStatusJob(
+        word = DeliveryReceiptJob(
             channel_id="wa", provider_id="wamid.lost", status="delivered", timestamp=1, idempotency_key=key
         )
-        await Producer(redis).add_delivery_status_job(word)
+        await Producer(redis).add_delivery_receipt_job(word)
         world.notifier.start()
         row = await world.until(lost, "delivered")
         assert row.provider_id == "wamid.lost"

@@ -149,7 +149,7 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
         await asyncio.start_server(says_nothing, "127.0.0.1", 0) as mute,
     ):
         mail = {"host": "127.0.0.1", "port": mute.sockets[0].getsockname()[1], "from": "bot@filas.example"}
-        await ChannelRepository(world.database).put(Channel(id="mail", type="email", config=mail))
+        await ChannelRepository(world.database).store(Channel(id="mail", type="email", config=mail))
         for name, outside in {"silent": silent, "flood": flood, "leading": leading, "good": good}.items():
             await world.channel(name, outside.url)
         hostile = [

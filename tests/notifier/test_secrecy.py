@@ -47,7 +47,7 @@ async def test_no_secret_shows_when_the_other_side_speaks_nonsense(
             },
         }
         for type_, config in configs.items():
-            await ChannelRepository(world.database).put(Channel(id=type_, type=type_, config=config))
+            await ChannelRepository(world.database).store(Channel(id=type_, type=type_, config=config))
         sent = {type_: await world.notify(type_, "maria@example.com") for type_ in configs}
         shown = []
         for type_, notification_id in sent.items():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.contract.channel_circuits import DestinationStatus
-from filas.queue.channel_circuits import Destinations
+from filas.contract.channel_circuits import CircuitStatus
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.redis_client.connection import connect_url
 from tests.notifier.process import NotifierProcess, Stage, stage
 from tests.notifier.receiver import answer, receiver
@@ -23,7 +23,7 @@ CLOSED = 'filas_destinations{state="closed"}'
 @asynccontextmanager
 async def two_notifiers(
     redis_url: str, postgres_dsn: str, directory: Path
-) -> AsyncIterator[tuple[Stage, NotifierProcess, Destinations]]:
+) -> AsyncIterator[tuple[Stage, NotifierProcess, ChannelCircuits]]:
     """A stage with a second notifier beside the first, and what Redis knows of destinations."""
     other_home = directory / "other"
     other_home.mkdir()
@@ -33,16 +33,16 @@ async def two_notifiers(
         try:
             other.start()
             await other.until_ready()
-            yield world, other, Destinations(redis)
+            yield world, other, ChannelCircuits(redis)
         finally:
             other.close()
             await redis.close()
 
 
-async def until_open(destinations: Destinations, since: datetime | None = None) -> DestinationStatus:
+async def until_open(destinations: ChannelCircuits, since: datetime | None = None) -> CircuitStatus:
     """The status of `broken` once it is paused: for longer than until `since`, where that is given."""
 
-    async def found() -> DestinationStatus | None:
+    async def found() -> CircuitStatus | None:
         status = await destinations.status("broken")
         is_news = since is None or (status.until is not None and status.until > since)
         return status if status.state == "open" and is_news else None

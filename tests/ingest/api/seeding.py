@@ -36,7 +36,7 @@ async def queued_notifications(api: Api, execution_id: UUID, count: int = 1) -> 
 
 async def tried(api: Api, notification_id: UUID, *, succeeds: bool) -> None:
     """One try to deliver it: the provider took it, or didn't answer and it will be tried again."""
-    begun = await api.context.notifications.begin(notification_id)
+    begun = await api.context.notifications.begin_attempt(notification_id)
     assert begun is not None
     outcome = NotificationOutcome(id=notification_id, attempt=begun.attempts, outcome="retry", status="retrying",
         error=ErrorDetail(kind="timeout", message="no answer within 10 s"),

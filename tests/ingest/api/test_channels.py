@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from filas.contract.channel_circuits import Report
+from filas.contract.channel_circuits import ChannelReport
 from filas.contract.jobs import CANCEL_NOTIFICATION
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.operations.queue_stats import JobInfo
 from ingest.api.definitions.channel_fields import SECRET_FIELDS
 from tests.ingest.api.serving import Api, fields_of
@@ -89,8 +89,8 @@ async def test_a_wrong_field_is_named(api: Api, type_: str, change: dict[str, An
 async def test_a_channel_shows_that_its_destination_is_paused(api: Api) -> None:
     """State, reason and the time until when; closed again afterwards."""
     await api.put("/channels/mine", {"type": "console"})
-    destinations = Destinations(api.redis)
-    await destinations.report(Report(destination="mine", id="1", what="busy", pause_s=60.0))
+    destinations = ChannelCircuits(api.redis)
+    await destinations.report(ChannelReport(channel_id="mine", id="1", outcome="busy", pause_s=60.0))
     shown = (await api.get("/channels/mine")).data["destination"]
     assert (shown["state"], shown["reason"]) == ("open", "busy")
     await api.put("/channels/other", {"type": "console"})

@@ -40,7 +40,7 @@ async def test_a_try_of_which_nobody_knows_the_end_shows(api: Api) -> None:
     """Its worker died: the next try finds it, and both the try and the notification say that it is uncertain."""
     _, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
-    await api.context.notifications.begin(notification)
+    await api.context.notifications.begin_attempt(notification)
     running = (await api.get(f"/notifications/{notification}")).data
     assert (running["status"], running["history"][0]["endedAt"]) == ("sending", None)
     await tried(api, notification, succeeds=True)

@@ -11,10 +11,10 @@ from filas.contract import identity
 def test_a_notification_is_found_by_its_key() -> None:
     """Whatever stands in its place is nobody's."""
     execution = identity.new_id()
-    assert identity.notification_of(identity.effect_key(execution, 5)) == identity.notification_id(execution, 5)
-    assert identity.notification_of(f"{execution}:5:2") == identity.notification_id(execution, 5, 2)
+    assert identity.notification_id_of_key(identity.effect_key(execution, 5)) == identity.notification_id(execution, 5)
+    assert identity.notification_id_of_key(f"{execution}:5:2") == identity.notification_id(execution, 5, 2)
     for other in ("", "execution:5", f"{execution}", f"{execution}:", f"{execution}:-5", f"{execution}:1:2:3", "5:5"):
-        assert identity.notification_of(other) is None
+        assert identity.notification_id_of_key(other) is None
 
 
 def test_the_same_duplicate_key_of_one_webhook_is_the_same_event() -> None:

@@ -9,7 +9,7 @@ import pytest
 from filas.contract import job_factories
 from filas.contract.event_envelope import decoded_row, message_of_event
 from filas.contract.group_keys import conversation_group, webhook_group
-from filas.contract.jobs import MESSAGE_TYPES, OTHER_FUNCTIONS, DeliveryStatusJob, FlowTestJob, GivenAnswer, JobMessage
+from filas.contract.jobs import MESSAGE_TYPES, OTHER_FUNCTIONS, DeliveryReceiptJob, FlowTestJob, GivenAnswer, JobMessage
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QUEUES
 from filas.models.events import NewEvent
@@ -39,7 +39,7 @@ EVENT = NewEvent(
 DUE = DueExecution(
     id=ROW, turn=3, flow_id="welcome", conversation_id=None, status="queued", channel="shop", contact="+55"
 )
-RECEIPT = DeliveryStatusJob(
+RECEIPT = DeliveryReceiptJob(
     channel_id="wa",
     provider_id="wamid.1",
     status="failed",
@@ -132,7 +132,7 @@ FROZEN = {
         f'{{"schemaVersion":1,"replay":0,"notificationId":"{ID}","channelId":"shop"}}',
     ),
     "a delivery receipt": (
-        job_factories.delivery_status_job(RECEIPT),
+        job_factories.delivery_receipt_job(RECEIPT),
         (
             "{notifications}:status:wa:da2f7f8d6171c4b37c6bbbfa87c9126b:failed",
             "update_delivery_status",

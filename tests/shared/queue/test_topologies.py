@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from filas.contract.channel_circuits import Admission, Admitted, Limits, Report
+from filas.contract.channel_circuits import AdmissionRequest, Admitted, ChannelLimits, ChannelReport
 from filas.contract.jobs import NotificationJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.errors import PermanentError, StoreUnavailable
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.job_functions import JobFunction
 from filas.queue.operations.finished_job_cleanup import clean
 from filas.queue.operations.job_control import JobControl
@@ -149,10 +149,12 @@ async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
 
 async def test_destinations_of_any_name_are_kept_on_a_cluster(cluster_redis: Redis) -> None:
     """Many in one call: all their keys lie in the slot of the queue."""
-    destinations = Destinations(cluster_redis)
-    limits = Limits(per_second=10.0, per_receiver=1.0)
-    asked = [Admission(destination=f"d{number}", id="m", receiver="r", limits=limits) for number in range(20)]
+    destinations = ChannelCircuits(cluster_redis)
+    limits = ChannelLimits(per_second=10.0, per_recipient=1.0)
+    asked = [AdmissionRequest(channel_id=f"d{number}", id="m", recipient="r", limits=limits) for number in range(20)]
     assert await destinations.admit_many(asked) == [Admitted()] * 20
-    await destinations.report_many([Report(destination=f"d{number}", id="m", what="busy") for number in range(20)])
+    await destinations.report_many(
+        [ChannelReport(channel_id=f"d{number}", id="m", outcome="busy") for number in range(20)]
+    )
     found = await destinations.status_many([f"d{number}" for number in range(20)])
     assert {status.state for status in found} == {"open"}

@@ -21,5 +21,5 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
 @pytest.fixture
 async def published(database: Database) -> str:
     """The id of a flow with a published version."""
-    await FlowRepository(database).put("welcome", {"nodes": [], "settings": {"timeoutMs": 60_000}}, "Welcome", True)
+    await FlowRepository(database).store("welcome", {"nodes": [], "settings": {"timeoutMs": 60_000}}, "Welcome", True)
     return "welcome"

@@ -204,11 +204,11 @@ async def test_due_waits_are_queued_once(database: Database, published: str) -> 
     assert await rows.next_wake() is None
     assert await rows.checkpoint_many(batch) == [one.status for one in batch]
     assert await rows.next_wake() == now - SOON
-    found = await asyncio.gather(*(rows.due(3) for _ in range(4)))
+    found = await asyncio.gather(*(rows.queue_due(3) for _ in range(4)))
     due = [one for many in found for one in many]
     assert sorted(one.id for one in due) == sorted(claim.id for claim in held[:4])
     assert {(one.turn, one.status) for one in due} == {(1, "queued"), (2, "queued")}
-    assert await rows.due(10) == []
+    assert await rows.queue_due(10) == []
     assert await rows.next_wake() == now + SOON
     claim = await rows.claim(held[1].id, 2, "worker-1", 8.0)
     assert claim is not None
@@ -223,7 +223,7 @@ async def test_due_waits_that_another_is_queueing_are_passed_by(database: Databa
     await rows.checkpoint_many([checkpoint(claim, "waiting-timer", wake_at=past) for claim in held])
     async with database.transaction() as other:
         await other.execute("update executions set status = 'queued', wake_at = null where id = $1", held[0].id)
-        assert [due.id for due in await rows.due(10)] == [held[1].id]
+        assert [due.id for due in await rows.queue_due(10)] == [held[1].id]
 
 
 @pytest.mark.parametrize("wake_at", [None, datetime(2100, 1, 1, tzinfo=UTC)])

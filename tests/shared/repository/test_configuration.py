@@ -30,10 +30,10 @@ def family(request: pytest.FixtureRequest, database: Database) -> Family:
 async def test_what_is_put_is_got(family: Family) -> None:
     """And a second put replaces it, under the time at which it was made."""
     rows, build = family
-    first = await rows.put(build("a", config={"url": "https://a.example", "nul": "\x00"}))
+    first = await rows.store(build("a", config={"url": "https://a.example", "nul": "\x00"}))
     assert await rows.get("a") == first
     assert first.config == {"url": "https://a.example", "nul": "\x00"}
-    second = await rows.put(build("a", config={}))
+    second = await rows.store(build("a", config={}))
     assert second.config == {}
     assert second.created_at == first.created_at
     assert second.revision > first.revision
@@ -43,12 +43,12 @@ async def test_what_is_put_is_got(family: Family) -> None:
 async def test_what_is_deleted_is_gone_and_may_come_back(family: Family) -> None:
     """A deletion is reported once."""
     rows, build = family
-    await rows.put(build("a"))
+    await rows.store(build("a"))
     assert await rows.delete("a")
     assert not await rows.delete("a")
     assert await rows.get("a") is None
     assert (await rows.list()).items == []
-    again = await rows.put(build("a"))
+    again = await rows.store(build("a"))
     assert await rows.get("a") == again
 
 
@@ -57,7 +57,7 @@ async def test_changes_are_found_by_their_revision(family: Family) -> None:
     rows, build = family
     assert await rows.changed_since(0) == ([], [], 0)
     for name in ("a", "b"):
-        await rows.put(build(name))
+        await rows.store(build(name))
     changed, deleted, revision = await rows.changed_since(0)
     assert [row.id for row in changed] == ["a", "b"]
     assert deleted == []
@@ -74,7 +74,7 @@ async def test_no_change_is_overtaken_by_a_later_revision(family: Family, databa
     rows, build = family
     async with database.transaction() as slow:
         await slow.execute("update configuration_revision set revision = revision + 1")
-        put = asyncio.create_task(rows.put(build("later")))
+        put = asyncio.create_task(rows.store(build("later")))
         for _ in range(3):
             assert await rows.changed_since(0) == ([], [], 0)
         assert not put.done()
@@ -86,7 +86,7 @@ async def test_a_list_goes_page_by_page(family: Family) -> None:
     rows, build = family
     names = [f"row-{number}" for number in range(5)]
     for name in reversed(names):
-        await rows.put(build(name))
+        await rows.store(build(name))
     seen: list[str] = []
     cursor = None
     while True:
@@ -111,7 +111,7 @@ async def test_a_webhook_keeps_all_its_fields(database: Database) -> None:
         conversation=ConversationRule(channel="c", contact="{{ body.from }}"),
         enabled=False,
     )
-    stored = await rows.put(whole)
+    stored = await rows.store(whole)
     for field in ("methods", "rate_limit", "dedupe", "conversation", "auth", "enabled", "max_body_bytes", "path"):
         assert getattr(stored, field) == getattr(whole, field)
 
@@ -119,21 +119,21 @@ async def test_a_webhook_keeps_all_its_fields(database: Database) -> None:
 async def test_a_path_belongs_to_one_webhook(database: Database) -> None:
     """Another one with it is a Conflict, until the first has been deleted."""
     rows = WebhookRepository(database)
-    await rows.put(webhook("a", path="shared"))
+    await rows.store(webhook("a", path="shared"))
     with pytest.raises(Conflict, match="path"):
-        await rows.put(webhook("b", path="shared"))
+        await rows.store(webhook("b", path="shared"))
     assert await rows.get("b") is None
-    await rows.put(webhook("a", path="shared"))
+    await rows.store(webhook("a", path="shared"))
     await rows.delete("a")
-    await rows.put(webhook("b", path="shared"))
+    await rows.store(webhook("b", path="shared"))
     with pytest.raises(Conflict, match="path"):
-        await rows.put(webhook("a", path="shared"))
+        await rows.store(webhook("a", path="shared"))
 
 
 async def test_a_deletion_leaves_no_secret_behind(database: Database) -> None:
     """The mark that caches need says nothing more."""
-    await WebhookRepository(database).put(webhook("a"))
-    await ChannelRepository(database).put(channel("a"))
+    await WebhookRepository(database).store(webhook("a"))
+    await ChannelRepository(database).store(channel("a"))
     await WebhookRepository(database).delete("a")
     await ChannelRepository(database).delete("a")
     for table in ("webhooks", "channels"):
@@ -143,9 +143,9 @@ async def test_a_deletion_leaves_no_secret_behind(database: Database) -> None:
 async def test_secrets_are_kept_by_name(database: Database) -> None:
     """A second put replaces the value."""
     rows = SecretRepository(database)
-    await rows.put("crm", "enc:1")
-    await rows.put("crm", "enc:2")
-    await rows.put("api", "env:API")
+    await rows.store("crm", "enc:1")
+    await rows.store("crm", "enc:2")
+    await rows.store("api", "env:API")
     assert await rows.names() == ["api", "crm"]
     assert await rows.all() == {"api": "env:API", "crm": "enc:2"}
     assert await rows.delete("crm")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from filas.contract.identity import new_id
-from filas.models.notifications import DeliveryUpdate, NotificationOutcome, NotificationWithAttempts
+from filas.models.notifications import DeliveryReceipt, NotificationOutcome, NotificationWithAttempts
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
@@ -46,7 +46,7 @@ class World:
         self, *statuses: str, provider_id: str = "wamid.1", channel_id: str = "wa", notification_id: Any = None
     ) -> list[str]:
         updates = [
-            DeliveryUpdate(
+            DeliveryReceipt(
                 channel_id=channel_id,
                 provider_id=provider_id,
                 status=status,  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ class World:
             )
             for status in statuses
         ]
-        return list(await self.rows.tell_many(updates))
+        return list(await self.rows.record_receipts(updates))
 
     async def row(self, notification_id: Any) -> NotificationWithAttempts:
         found = await self.rows.get(notification_id)
@@ -128,7 +128,7 @@ async def test_a_message_whose_answer_was_lost_is_known_by_its_key(world: World,
     assert await world.told(told, provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
     row = await world.row(notification_id)
     assert (row.status, row.provider_id, row.error) == (told, "wamid.7", None)
-    assert await world.rows.begin(notification_id) is None
+    assert await world.rows.begin_attempt(notification_id) is None
     assert await world.rows.unfinished(0.0, 10) == []
     assert await world.told("read", provider_id="wamid.7") == ["stale" if told == "read" else "recorded"]
 
@@ -158,16 +158,16 @@ async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None
     """Both tries have arrived without an answer of theirs: the notification is told once."""
     notification_id = await world.unanswered("failed")
     updates = [
-        DeliveryUpdate(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
+        DeliveryReceipt(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
         for number in range(2)
     ]
-    assert sorted(await world.rows.tell_many(updates)) == ["recorded", "unknown"]
+    assert sorted(await world.rows.record_receipts(updates)) == ["recorded", "unknown"]
     assert (await world.row(notification_id)).status == "delivered"
 
 
 async def test_the_answer_that_comes_after_the_providers_word_changes_its_try_alone(world: World) -> None:
     notification_id = await add_notification(world.database, "wa")
-    begun = await world.rows.begin(notification_id)
+    begun = await world.rows.begin_attempt(notification_id)
     assert begun is not None
     assert await world.told("delivered", provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
     outcome = NotificationOutcome(
@@ -183,9 +183,9 @@ async def test_a_batch_tells_each_its_own(world: World) -> None:
     """One statement for all of them."""
     ids = [await world.sent(f"wamid.{number}") for number in range(20)]
     updates = [
-        DeliveryUpdate(channel_id="wa", provider_id=f"wamid.{number}", status="delivered") for number in range(25)
+        DeliveryReceipt(channel_id="wa", provider_id=f"wamid.{number}", status="delivered") for number in range(25)
     ]
-    assert await world.rows.tell_many(updates) == ["recorded"] * 20 + ["unknown"] * 5
+    assert await world.rows.record_receipts(updates) == ["recorded"] * 20 + ["unknown"] * 5
     assert {(await world.row(one)).status for one in ids} == {"delivered"}
 
 
@@ -209,8 +209,8 @@ async def test_a_cancelled_notification_is_not_begun_and_not_relayed_unless_repl
     notification_id = await add_notification(world.database, "wa", due_s_ago=60)
     assert await world.rows.cancel(notification_id) == "cancelled"
     assert await world.rows.unfinished(5.0, 10) == []
-    assert await world.rows.begin(notification_id) is None
-    assert await world.rows.begin(notification_id, replay=True) is not None
+    assert await world.rows.begin_attempt(notification_id) is None
+    assert await world.rows.begin_attempt(notification_id, replay=True) is not None
 
 
 async def test_a_cancel_that_becomes_a_dead_letter_fails_nothing(world: World) -> None:

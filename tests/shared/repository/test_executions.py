@@ -105,7 +105,7 @@ async def test_a_turn_that_waits_gets_no_job_from_a_repeated_start(database: Dat
 
 async def test_an_event_without_a_published_flow_fails_alone(database: Database, published: str) -> None:
     """It stays as it is, to be started when the flow is published."""
-    await FlowRepository(database).put("draft", {}, "Draft", publish=False)
+    await FlowRepository(database).store("draft", {}, "Draft", publish=False)
     good, draft, absent = event(), event(), event()
     await EventRepository(database).insert_many([good, draft, absent])
     starts: list[Start] = [
@@ -121,7 +121,7 @@ async def test_an_event_without_a_published_flow_fails_alone(database: Database,
     shown = await EventRepository(database).get(draft.id)
     assert shown is not None
     assert shown.status == "received"
-    await FlowRepository(database).put("draft", {}, "Draft", publish=True)
+    await FlowRepository(database).store("draft", {}, "Draft", publish=True)
     [answer] = await rows.start_many(starts[:1])
     assert isinstance(answer, list)
     assert len(answer) == 2
@@ -149,7 +149,7 @@ async def test_a_failed_event_that_starts_after_all_is_processed(database: Datab
 async def test_an_execution_keeps_its_version(database: Database, published: str) -> None:
     """What is published later is for those that start later."""
     before = await started(database)
-    await FlowRepository(database).put(published, {"nodes": [1]}, "Welcome", publish=True)
+    await FlowRepository(database).store(published, {"nodes": [1]}, "Welcome", publish=True)
     after = await started(database)
     rows = ExecutionRepository(database)
     versions = [shown.version for one in (before, after) if (shown := await rows.get(one.id))]
@@ -301,7 +301,7 @@ async def test_cancelling_wakes_what_waits_and_tells_what_runs(database: Databas
     asked = await rows.request_cancel(running.id)
     assert asked is not None
     assert asked.status == "running"
-    assert await rows.cancelling([waiting.id, running.id, ended.id]) == {waiting.id, running.id}
+    assert await rows.cancel_requested([waiting.id, running.id, ended.id]) == {waiting.id, running.id}
     assert await rows.checkpoint_many([checkpoint(running, "waiting-timer")]) == ["queued"]
     assert (await rows.claim(running.id, 1, "worker-1", LEASE_S)) is not None
     assert await rows.request_cancel(ended.id) is None

@@ -17,13 +17,13 @@ DRAFT = {"nodes": [{"id": "a", "text": "\x00 \ud800"}], "edges": []}
 async def test_a_changed_definition_is_a_new_version(database: Database) -> None:
     """The old one stays as it was; `get` gives the published one, else the newest."""
     flows = FlowRepository(database)
-    first = await flows.put("f", DRAFT, "F", publish=False)
+    first = await flows.store("f", DRAFT, "F", publish=False)
     assert (first.version, first.published, first.definition) == (1, False, DRAFT)
     assert await flows.published_version("f") is None
     assert await flows.get("f") == first
-    second = await flows.put("f", DRAFT | {"edges": [1]}, "F", publish=True)
+    second = await flows.store("f", DRAFT | {"edges": [1]}, "F", publish=True)
     assert (second.version, second.published) == (2, True)
-    third = await flows.put("f", DRAFT | {"edges": [1.0]}, "F", publish=False)
+    third = await flows.store("f", DRAFT | {"edges": [1.0]}, "F", publish=False)
     assert third.version == 3
     assert await flows.get("f") == second
     assert await flows.get("f", 1) == first
@@ -36,17 +36,17 @@ async def test_a_changed_definition_is_a_new_version(database: Database) -> None
 async def test_an_unchanged_definition_is_the_same_version(database: Database) -> None:
     """The order of keys is no change; asking again may publish; a new name is a change."""
     flows = FlowRepository(database)
-    first = await flows.put("f", {"a": 1, "b": 2}, "F", publish=False)
-    again = await flows.put("f", {"b": 2, "a": 1}, "F", publish=True)
+    first = await flows.store("f", {"a": 1, "b": 2}, "F", publish=False)
+    again = await flows.store("f", {"b": 2, "a": 1}, "F", publish=True)
     assert (again.version, again.created_at, again.published) == (1, first.created_at, True)
-    assert (await flows.put("f", {"a": 1, "b": 2}, "G", publish=False)).version == 2
-    assert (await flows.put("f", {"a": True, "b": 2}, "G", publish=False)).version == 3
+    assert (await flows.store("f", {"a": 1, "b": 2}, "G", publish=False)).version == 2
+    assert (await flows.store("f", {"a": True, "b": 2}, "G", publish=False)).version == 3
 
 
 async def test_puts_at_once_count_without_gaps(database: Database) -> None:
     """Two authors make two versions."""
     flows = FlowRepository(database)
-    made = await asyncio.gather(*(flows.put("f", {"n": number}, "F", publish=True) for number in range(6)))
+    made = await asyncio.gather(*(flows.store("f", {"n": number}, "F", publish=True) for number in range(6)))
     assert sorted(version.version for version in made) == [1, 2, 3, 4, 5, 6]
     assert len([version for version in await flows.versions("f") if version.published]) == 1
 
@@ -55,8 +55,8 @@ async def test_the_list_shows_each_flow_once(database: Database) -> None:
     """With its newest and its published version."""
     flows = FlowRepository(database)
     for name in ("b", "a", "c"):
-        await flows.put(name, {"n": 1}, name.upper(), publish=True)
-    await flows.put("a", {"n": 2}, "A2", publish=False)
+        await flows.store(name, {"n": 1}, name.upper(), publish=True)
+    await flows.store("a", {"n": 2}, "A2", publish=False)
     page = await flows.list(None, 2)
     assert [flow.id for flow in page.items] == ["a", "b"]
     assert isinstance(page.items[0], FlowSummary)

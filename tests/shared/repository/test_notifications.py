@@ -30,7 +30,7 @@ async def queued(database: Database, count: int = 1) -> list[UUID]:
 
 async def begun(rows: NotificationRepository, row_id: UUID) -> Notification:
     """The next try's notification."""
-    found = await rows.begin(row_id)
+    found = await rows.begin_attempt(row_id)
     assert found is not None
     return found
 
@@ -84,9 +84,9 @@ async def test_a_settled_notification_is_not_sent_again(
     [row_id] = await queued(database)
     await begun(rows, row_id)
     await rows.record(sent(row_id))
-    assert await rows.begin(row_id) is None
-    assert await rows.begin(row_id, replay=True) is None
-    assert await rows.begin(new_id()) is None
+    assert await rows.begin_attempt(row_id) is None
+    assert await rows.begin_attempt(row_id, replay=True) is None
+    assert await rows.begin_attempt(new_id()) is None
     assert (await shown(rows, row_id)).attempts == 1
 
 
@@ -123,11 +123,11 @@ async def test_a_batch_is_begun_and_recorded_at_once(
 ) -> None:
     """In the order of the call; a second mention gets nothing."""
     ids = await queued(database, 4)
-    answers = await rows.begin_many([(row_id, False) for row_id in [*ids, ids[0], new_id()]])
+    answers = await rows.begin_attempts([(row_id, False) for row_id in [*ids, ids[0], new_id()]])
     assert [one.id if one else None for one in answers] == [*ids, None, None]
     assert await rows.record_many([sent(ids[0]), retry(ids[1]), sent(new_id())]) == [True, True, False]
     assert [(await shown(rows, row_id)).status for row_id in ids] == ["sent", "retrying", "sending", "sending"]
-    assert await rows.begin_many([]) == []
+    assert await rows.begin_attempts([]) == []
     assert await rows.record_many([]) == []
 
 
@@ -136,7 +136,7 @@ async def test_two_that_begin_at_once_have_two_numbers(
 ) -> None:
     """No try overwrites another's record."""
     [row_id] = await queued(database)
-    both = await asyncio.gather(rows.begin(row_id), rows.begin(row_id))
+    both = await asyncio.gather(rows.begin_attempt(row_id), rows.begin_attempt(row_id))
     assert sorted(one.attempts for one in both if one) == [1, 2]
     assert (await shown(rows, row_id)).uncertain
 
@@ -171,7 +171,7 @@ async def test_what_failed_may_be_sent_again_by_hand(
     await rows.fail_many([(failed, BROKEN), (other, BROKEN), (done, BROKEN)])
     assert (await shown(rows, failed)).error == BROKEN
     assert (await shown(rows, done)).status == "sent"
-    assert await rows.begin(failed) is None
+    assert await rows.begin_attempt(failed) is None
     assert (await begun_again(rows, failed)).error is None
     reopened = await rows.reopen(other)
     assert reopened is not None
@@ -195,6 +195,6 @@ async def test_search_filters_and_pages(database: Database, published: str, rows
 
 
 async def begun_again(rows: NotificationRepository, row_id: UUID) -> Notification:
-    found = await rows.begin(row_id, replay=True)
+    found = await rows.begin_attempt(row_id, replay=True)
     assert found is not None
     return found

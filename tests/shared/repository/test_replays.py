@@ -98,7 +98,7 @@ async def test_a_replay_is_a_new_execution(
     """Of the same event and conversation; asked for twice by one id, it is one."""
     rows = ExecutionRepository(database)
     original = await failed(database)
-    await FlowRepository(database).put(published, {"nodes": [1]}, "Welcome", publish=True)
+    await FlowRepository(database).store(published, {"nodes": [1]}, "Welcome", publish=True)
     new = new_id()
     due = await rows.replay(original, new, from_failure=from_failure, newest=newest)
     assert due is not None

@@ -61,7 +61,7 @@ async def test_old_notifications_go_with_their_tries(database: Database, publish
     new = [notification(held.id, seq) for seq in (1, 2)]
     await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
     rows = NotificationRepository(database)
-    await rows.begin_many([(one.id, False) for one in new])
+    await rows.begin_attempts([(one.id, False) for one in new])
     await database.fetch("update notifications set created_at = $1", LONG_AGO)
     await database.fetch("update notifications set status = 'sent', ended_at = $1 where id = $2", LONG_AGO, new[0].id)
     assert (await Retention(database).purge(NOW, Ages()))["notifications"] == 1

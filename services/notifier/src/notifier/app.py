@@ -11,13 +11,13 @@ from filas.crypto.secret_box import SecretBox
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
 from filas.periodic import periodic
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
-from filas.repository.delivery_statuses import DeliveryStatusRepository
+from filas.repository.delivery_receipts import DeliveryReceiptRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.service.health import Health
@@ -32,7 +32,7 @@ from notifier.deliver.channel_admission import Gate
 from notifier.deliver.channel_cache import ChannelDirectory
 from notifier.deliver.delivery import Delivery
 from notifier.jobs import (
-    DeliveryStatusRelay,
+    DeliveryReceiptRelay,
     NotificationRelay,
     cancel_notification,
     deliver_notification,
@@ -56,10 +56,10 @@ def build_parts(
         lambda stored: box.reveal(stored, environ),
     )
     notifications = NotificationRepository(database)
-    circuits = Destinations(redis)
+    circuits = ChannelCircuits(redis)
     store = BatchedStore(notifications)
     delivery = Delivery(store, channels, Gate(circuits, FairShare(settings.notifier_concurrency)))
-    sources = (NotificationRelay(notifications), DeliveryStatusRelay(DeliveryStatusRepository(database)))
+    sources = (NotificationRelay(notifications), DeliveryReceiptRelay(DeliveryReceiptRepository(database)))
     relays = [Relay(redis, Producer(redis), source) for source in sources]
 
     def data_lost() -> None:

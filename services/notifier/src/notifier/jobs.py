@@ -4,19 +4,19 @@ import time
 from typing import Literal, Protocol
 from uuid import UUID
 
-from filas.contract.identity import notification_of
-from filas.contract.job_factories import delivery_status_job, notification_job
+from filas.contract.identity import notification_id_of_key
+from filas.contract.job_factories import delivery_receipt_job, notification_job
 from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
     CancelNotificationJob,
-    DeliveryStatusJob,
+    DeliveryReceiptJob,
     NotificationJob,
 )
 from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
-from filas.models.notifications import DeliveryUpdate, DueNotification, NotificationStatus
+from filas.models.notifications import DeliveryReceipt, DueNotification, NotificationStatus
 from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.queue.job_functions import JobContext, JobFunction
@@ -55,7 +55,7 @@ def deliver_notification(delivery: Delivery) -> JobFunction:
 class StatusStore(Protocol):
     """Where delivery statuses are recorded (`BatchedStore`)."""
 
-    async def tell(self, update: DeliveryUpdate) -> Literal["recorded", "stale", "unknown"]:
+    async def tell(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
         """Record it, never backwards."""
 
 
@@ -66,7 +66,7 @@ def update_delivery_status(store: StatusStore) -> JobFunction:
     its status is let go.
     """
 
-    async def handle(context: JobContext, job: DeliveryStatusJob) -> str:
+    async def handle(context: JobContext, job: DeliveryReceiptJob) -> str:
         outcome = await store.tell(_update(job, context))
         if outcome == "unknown" and not context.last_try:
             wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
@@ -75,7 +75,7 @@ def update_delivery_status(store: StatusStore) -> JobFunction:
         log.info("delivery_status.told", channel_id=job.channel_id, status=job.status, outcome=outcome)
         return outcome
 
-    return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryStatusJob, max_tries=STATUS_TRIES)
+    return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryReceiptJob, max_tries=STATUS_TRIES)
 
 
 class CancelTable(Protocol):
@@ -119,41 +119,41 @@ class NotificationRelay:
         return [_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
 
 
-class UntoldStatuses(Protocol):
-    """Who knows which delivery statuses are not told (`DeliveryStatusRepository`)."""
+class UnrecordedReceipts(Protocol):
+    """Who knows which delivery statuses are not told (`DeliveryReceiptRepository`)."""
 
-    async def untold(self, older_than_s: float, limit: int, after: str | None) -> list[DeliveryStatusJob]:
+    async def unrecorded(self, older_than_s: float, limit: int, after: str | None) -> list[DeliveryReceiptJob]:
         """In the order of their jobs' ids, beginning behind the id `after`."""
 
 
-class DeliveryStatusRelay:
+class DeliveryReceiptRelay:
     """The relay's source: the jobs of delivery statuses that are not told."""
 
     name = "delivery_statuses"
 
-    def __init__(self, statuses: UntoldStatuses) -> None:
+    def __init__(self, statuses: UnrecordedReceipts) -> None:
         self._statuses = statuses
 
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """See `RelaySource.due`."""
-        untold = await self._statuses.untold(GRACE_S, limit, after.job_id if after else None)
-        return [delivery_status_job(job) for job in untold]
+        unrecorded = await self._statuses.unrecorded(GRACE_S, limit, after.job_id if after else None)
+        return [delivery_receipt_job(job) for job in unrecorded]
 
 
 def _job(due: DueNotification) -> NewJob:
     return notification_job(due.id, due.channel_id, due.recipient, spans.first(due.origin_id or due.id))
 
 
-def _update(job: DeliveryStatusJob, context: JobContext) -> DeliveryUpdate:
+def _update(job: DeliveryReceiptJob, context: JobContext) -> DeliveryReceipt:
     error = None
     if job.status == "failed":
         message = (job.error_message or "the provider could not deliver it")[:MAX_REASON]
         error = ErrorDetail(kind=(job.error_kind or "undelivered")[:100], message=message)
-    return DeliveryUpdate(
+    return DeliveryReceipt(
         channel_id=job.channel_id,
         provider_id=job.provider_id,
         status=job.status,
-        notification_id=None if job.idempotency_key is None else notification_of(job.idempotency_key),
+        notification_id=None if job.idempotency_key is None else notification_id_of_key(job.idempotency_key),
         error=error,
         job_id=context.job_id,
         last=context.last_try,

@@ -1,12 +1,14 @@
-"""Destinations: where messages go, seen from the outside. A destination is a channel, and its id the channel's.
+"""Channel circuits: the circuit breaker and the rate limits of each channel, shared by all notifiers.
 
-How patient Filas is with one, in numbers:
+The circuit is closed while messages flow, open while none is sent, and half-open while one probe tests the channel:
 
-| what the destination does              | what follows                                                             |
-|----------------------------------------|--------------------------------------------------------------------------|
-| says that it is busy (429, 503, …)     | paused until the time that it names, else for 1 s, 2 s, 4 s … 60 s       |
-| fails five times in a row              | paused (the circuit opens) for 5 s, 10 s, 20 s … 60 s                    |
-| the pause is over (half-open)          | one message finds out: it arrives and all may go, or it is paused again  |
+| what the channel's provider does              | what follows                                                       |
+|-----------------------------------------------|--------------------------------------------------------------------|
+| asks for a pause (429, 503, …)                | open until the time that it names, otherwise for 1 s, 2 s, … 60 s  |
+| fails five times in a row                     | open for 5 s, 10 s, 20 s, 40 s, 60 s, 60 s, …                      |
+| the time is over                              | half-open: one message is the probe                                |
+| accepts the probe, or rejects it for its text | closed                                                             |
+| fails the probe                               | open, for the next longer time                                     |
 """
 
 from datetime import datetime
@@ -17,82 +19,101 @@ import msgspec
 from filas.models.record import Record
 
 FAILURES_TO_OPEN = 5
-BREAK_S = 5.0
-PAUSE_S = 1.0
+OPEN_S = 5.0
+BUSY_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
-"""The first pauses after failures and after a busy answer that names no time, and the longest to which they double."""
+"""The first pause after failures, the first pause after a busy response without a time, and the longest pause. Pauses
+double until they reach it."""
 
-DestinationState = Literal["closed", "open", "half-open"]
-"""closed: messages flow. open: none is sent. half-open: the pause is over, one message finds out."""
+CircuitState = Literal["closed", "open", "half-open"]
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How many messages a second a destination takes, and how many for one receiver; 0: no limit."""
+class ChannelLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """How many messages per second a channel accepts, and how many for one recipient. 0 means no limit."""
 
     per_second: float = 0.0
-    per_receiver: float = 0.0
+    per_recipient: float = 0.0
 
 
-class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that wants to go. `id` is the same at each try; `receiver` may be anything that names who gets it."""
+class AdmissionRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is to be sent. `id` is the same for every attempt. `recipient` is any text that identifies the
+    recipient."""
 
-    destination: str
+    channel_id: str
     id: str
-    receiver: str
-    limits: Limits
+    recipient: str
+    limits: ChannelLimits
 
 
 class Admitted(msgspec.Struct, frozen=True, kw_only=True):
-    """It may go, in `delay_s` seconds (a small part of one). `probe`: it is the one that finds out whether a paused
-    destination is back, and what becomes of it must be told. `troubled`: a success of it is worth telling."""
+    """The message may be sent, in `delay_s` seconds (less than one).
+
+    `probe`: the message tests a half-open channel, so its outcome must be reported. `reports_success`: a success must
+    be reported too, because the channel has failed before.
+    """
 
     delay_s: float = 0.0
     probe: bool = False
-    troubled: bool = False
+    reports_success: bool = False
 
 
-class PutOff(msgspec.Struct, frozen=True, kw_only=True):
-    """It may not go, and ought to ask again in `delay_s` seconds. Only for the reasons `rate` and `receiver` is the
-    time its own; the others come at one time for every message, and ought to be spread."""
+class Deferred(msgspec.Struct, frozen=True, kw_only=True):
+    """The message may not be sent now, and should ask again in `delay_s` seconds.
+
+    For the reasons `rate` and `receiver` the time is this message's own. For the other reasons it is the same for all
+    messages of the channel, so the caller should spread them.
+    """
 
     reason: Literal["paused", "half-open", "rate", "receiver"]
     delay_s: float
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an admitted message, as far as it says something of its destination.
+class ChannelReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of an admitted message, as far as it concerns its channel.
 
-    `busy`: it asks for a pause, of `pause_s` where it says how long. `unsent`: nothing was sent after all.
+    `busy`: the provider asks for a pause, of `pause_s` seconds if it names a time. `unsent`: nothing was sent.
     """
 
-    destination: str
+    channel_id: str
     id: str
-    what: Literal["success", "failure", "busy", "unsent"]
+    outcome: Literal["success", "failure", "busy", "unsent"]
     pause_s: float | None = None
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a report changed, and in how many seconds the destination may be tried again (0: now)."""
+class CircuitChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What a report changed, and in how many seconds the channel may be used again (0: now)."""
 
     change: Literal["none", "opened", "closed"]
     resume_s: float
 
 
-class DestinationStatus(Record, frozen=True, kw_only=True):
-    """A destination as the API shows it. `until`: when the pause ends or has ended. `failures`: in a row, while it
-    is closed."""
+class CircuitStatus(Record, frozen=True, kw_only=True):
+    """A channel's circuit as the API shows it. `until`: when the pause ends or ended. `failures`: the number of
+    failures in a row, while the circuit is closed.
 
-    state: DestinationState
+    | state       | meaning                     | moved to another state by                     | removed by           |
+    |-------------|-----------------------------|-----------------------------------------------|----------------------|
+    | `closed`    | messages flow               | busy response, five failures in a row: `open` | Redis, 60 s after    |
+    |             |                             |                                               | the last failure     |
+    | `open`      | no message is sent          | the time `until`: `half-open`                 | Redis, 1 h after     |
+    |             |                             |                                               | `until`              |
+    | `half-open` | one probe tests the channel | success of the probe: `closed`;               | Redis, 1 h after     |
+    |             |                             | failure of the probe, busy response: `open`   | `until`              |
+
+    The reports of the notifiers (`report.lua`) move a circuit. A closed circuit without failures is not stored.
+    """
+
+    state: CircuitState
     reason: Literal["busy", "failing"] | None = None
     until: datetime | None = None
     failures: int = 0
 
 
-class DestinationStore(Protocol):
-    """What all processes know of the destinations together (`filas.queue.destinations.Destinations`)."""
+class ChannelCircuitStore(Protocol):
+    """The circuits of all channels, shared by all processes (`filas.queue.channel_circuits.ChannelCircuits`)."""
 
-    async def admit(self, asked: Admission) -> Admitted | PutOff:
-        """Let the message go, or say when it may ask again. Raises StoreUnavailable."""
+    async def admit(self, asked: AdmissionRequest) -> Admitted | Deferred:
+        """Admit the message, or state when it may ask again. Raises StoreUnavailable."""
 
-    async def report(self, report: Report) -> Verdict:
-        """Tell what became of it. Raises StoreUnavailable."""
+    async def report(self, report: ChannelReport) -> CircuitChange:
+        """Record the outcome of an admitted message. Raises StoreUnavailable."""

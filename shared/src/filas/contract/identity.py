@@ -71,7 +71,7 @@ def callback_id(execution: uuid.UUID, place: str, count: int) -> uuid.UUID:
     return derived_id("callback", str(execution), place, count)
 
 
-def notification_of(key: str) -> uuid.UUID | None:
+def notification_id_of_key(key: str) -> uuid.UUID | None:
     """The id of the notification with this idempotency key (see `effect_key`, and `:part` for more than one of a
     step); None for what is no such key."""
     execution, _, rest = key.partition(":")

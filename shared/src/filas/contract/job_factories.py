@@ -10,7 +10,7 @@ import msgspec
 from filas.contract.group_keys import conversation_group
 from filas.contract.jobs import (
     CancelNotificationJob,
-    DeliveryStatusJob,
+    DeliveryReceiptJob,
     FlowJob,
     FlowReason,
     FlowTestJob,
@@ -80,7 +80,7 @@ def notification_job(
     return job_of(message, group=conversation_group(channel_id, recipient))
 
 
-def delivery_status_job(message: DeliveryStatusJob) -> NewJob:
+def delivery_receipt_job(message: DeliveryReceiptJob) -> NewJob:
     """The job that records a delivery receipt. It has no group: receipts are recorded in any order, never backwards."""
     return job_of(message)
 

@@ -13,7 +13,7 @@ version up to its own and refuses newer ones (`JobDecodeError`).
 | `FlowJob`               | `run_flow`               | `executionId:turn`                                         |
 | `FlowTestJob`           | `test_flow`              | `test:runId`                                               |
 | `NotificationJob`       | `deliver_notification`   | `notificationId`                                           |
-| `DeliveryStatusJob`     | `update_delivery_status` | `status:channelId:digest of providerId:status`             |
+| `DeliveryReceiptJob`     | `update_delivery_status` | `status:channelId:digest of providerId:status`             |
 | `CancelNotificationJob` | `cancel_notification`    | `cancel:notificationId`                                    |
 
 A replay appends `:replay-N` to the key.
@@ -186,7 +186,7 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
         return flow_test_key(self.run_id)
 
 
-class DeliveryStatusJob(JobMessage, frozen=True, kw_only=True):
+class DeliveryReceiptJob(JobMessage, frozen=True, kw_only=True):
     """A delivery receipt of a provider: WhatsApp's `statuses`, Twilio's status callbacks.
 
     `provider_id` is the provider's id of the message. `timestamp` is the provider's time, in milliseconds since 1970.
@@ -229,7 +229,7 @@ class CancelNotificationJob(JobMessage, frozen=True, kw_only=True):
 Message = TypeVar("Message", bound=JobMessage)
 
 _MAIN_MESSAGES: tuple[type[JobMessage], ...] = (WebhookJob, FlowJob, NotificationJob)
-_OTHER_MESSAGES: tuple[type[JobMessage], ...] = (FlowTestJob, DeliveryStatusJob, CancelNotificationJob)
+_OTHER_MESSAGES: tuple[type[JobMessage], ...] = (FlowTestJob, DeliveryReceiptJob, CancelNotificationJob)
 
 MESSAGE_TYPES: dict[str, type[JobMessage]] = {message.policy.name: message for message in _MAIN_MESSAGES}
 """The message of each queue's main function, by the queue's name."""

@@ -81,11 +81,11 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
     uncertain: bool = False
 
 
-class DeliveryUpdate(Record, frozen=True, kw_only=True):
+class DeliveryReceipt(Record, frozen=True, kw_only=True):
     """What a provider says became of the message that it calls `provider_id`. `notification_id` is that of the
     notification whose key it gave back with it.
 
-    `job_id` is the job that brings it, by which its row is kept (`NewDeliveryStatus`); None: it has none. `last`: if no
+    `job_id` is the job that brings it, by which its row is kept (`PendingReceipt`); None: it has none. `last`: if no
     message is known by now, it is let go.
     """
 
@@ -98,8 +98,12 @@ class DeliveryUpdate(Record, frozen=True, kw_only=True):
     last: bool = False
 
 
-class NewDeliveryStatus(Record, frozen=True, kw_only=True):
-    """A status that is to be told: the id of its job, and the job's message as JSON text (`jobs.DeliveryStatusJob`)."""
+ReceiptOutcome = Literal["recorded", "stale", "unknown"]
+
+
+class PendingReceipt(Record, frozen=True, kw_only=True):
+    """A delivery receipt that is not recorded yet: the id of its job, and the job's message as JSON text
+    (`contract.jobs.DeliveryReceiptJob`)."""
 
     job_id: str
     message: str

@@ -11,17 +11,17 @@ from typing import Any, Final, Literal, cast
 
 from filas.batching import MicroBatcher
 from filas.contract.channel_circuits import (
-    BREAK_S,
+    BUSY_PAUSE_S,
     FAILURES_TO_OPEN,
     LONGEST_PAUSE_S,
-    PAUSE_S,
-    Admission,
+    OPEN_S,
+    AdmissionRequest,
     Admitted,
-    DestinationState,
-    DestinationStatus,
-    PutOff,
-    Report,
-    Verdict,
+    ChannelReport,
+    CircuitChange,
+    CircuitState,
+    CircuitStatus,
+    Deferred,
 )
 from filas.contract.policies import NOTIFICATIONS
 from filas.queue.redis_client.connection import Redis
@@ -39,85 +39,85 @@ _REASONS: Final = {-1: "paused", -2: "half-open", -3: "rate", -4: "receiver"}
 _CHANGES: Final[tuple[Literal["none", "opened", "closed"], ...]] = ("none", "opened", "closed")
 
 
-class Destinations:
-    """The `DestinationStore` of all processes at this Redis. Concurrent calls share one call to Redis."""
+class ChannelCircuits:
+    """The `ChannelCircuitStore` of all processes at this Redis. Concurrent calls share one call to Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._names = redis.keys(NOTIFICATIONS.name)
-        self._admit = MicroBatcher[Admission, Admitted | PutOff](self.admit_many, limit=MAX_BATCH)
-        self._report = MicroBatcher[Report, Verdict](self.report_many, limit=MAX_BATCH)
+        self._admit = MicroBatcher[AdmissionRequest, Admitted | Deferred](self.admit_many, limit=MAX_BATCH)
+        self._report = MicroBatcher[ChannelReport, CircuitChange](self.report_many, limit=MAX_BATCH)
 
-    async def admit(self, asked: Admission) -> Admitted | PutOff:
-        """See `DestinationStore.admit`."""
+    async def admit(self, asked: AdmissionRequest) -> Admitted | Deferred:
+        """See `ChannelCircuitStore.admit`."""
         return await self._admit.add(asked)
 
-    async def report(self, report: Report) -> Verdict:
-        """See `DestinationStore.report`."""
+    async def report(self, report: ChannelReport) -> CircuitChange:
+        """See `ChannelCircuitStore.report`."""
         return await self._report.add(report)
 
-    async def admit_many(self, asked: Sequence[Admission]) -> list[Admitted | PutOff]:
+    async def admit_many(self, asked: Sequence[AdmissionRequest]) -> list[Admitted | Deferred]:
         """`admit` for each, in their order."""
         keys: list[str] = []
         args: list[Any] = [PATIENCE_MS, PROBE_MS]
         for one in asked:
-            receiver = hashlib.sha256(one.receiver.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            receiver = hashlib.sha256(one.recipient.encode("utf-8", "backslashreplace")).hexdigest()[:32]
             parts = ("", ":pace", ":slots", f":receiver:{receiver}")
-            keys += (self._key(one.destination) + part for part in parts)
-            per_second, per_receiver = one.limits.per_second, one.limits.per_receiver
-            args += (one.id, _interval_ms(per_second), math.ceil(per_second) + 1, _interval_ms(per_receiver))
+            keys += (self._key(one.channel_id) + part for part in parts)
+            per_second, per_recipient = one.limits.per_second, one.limits.per_recipient
+            args += (one.id, _interval_ms(per_second), math.ceil(per_second) + 1, _interval_ms(per_recipient))
         answer = await self._redis.run(load("admit"), keys, args)
         return [_admission(int(what), float(ms) / 1000) for what, ms in zip(answer[::2], answer[1::2], strict=True)]
 
-    async def report_many(self, reports: Sequence[Report]) -> list[Verdict]:
+    async def report_many(self, reports: Sequence[ChannelReport]) -> list[CircuitChange]:
         """`report` for each, in their order."""
         args: list[Any] = [
             FAILURES_TO_OPEN,
-            int(BREAK_S * 1000),
-            int(PAUSE_S * 1000),
+            int(OPEN_S * 1000),
+            int(BUSY_PAUSE_S * 1000),
             int(LONGEST_PAUSE_S * 1000),
             SHORTEST_PAUSE_MS,
         ]
         for one in reports:
-            args += (one.id, one.what, -1 if one.pause_s is None else int(one.pause_s * 1000))
-        answer = await self._redis.run(load("report"), [self._key(one.destination) for one in reports], args)
+            args += (one.id, one.outcome, -1 if one.pause_s is None else int(one.pause_s * 1000))
+        answer = await self._redis.run(load("report"), [self._key(one.channel_id) for one in reports], args)
         return [
-            Verdict(change=_CHANGES[int(change)], resume_s=float(ms) / 1000)
+            CircuitChange(change=_CHANGES[int(change)], resume_s=float(ms) / 1000)
             for change, ms in zip(answer[::2], answer[1::2], strict=True)
         ]
 
-    async def status(self, destination: str) -> DestinationStatus:
+    async def status(self, channel_id: str) -> CircuitStatus:
         """How a destination is now; one of which nothing is known is closed. Raises StoreUnavailable."""
-        [found] = await self.status_many([destination])
+        [found] = await self.status_many([channel_id])
         return found
 
-    async def status_many(self, destinations: Sequence[str]) -> list[DestinationStatus]:
+    async def status_many(self, channel_ids: Sequence[str]) -> list[CircuitStatus]:
         """`status` of each."""
-        if not destinations:
+        if not channel_ids:
             return []
-        now, *rows = await self._redis.run(load("destinations"), [self._key(one) for one in destinations], [])
+        now, *rows = await self._redis.run(load("destinations"), [self._key(one) for one in channel_ids], [])
         return [_status(rows[at : at + 3], float(now)) for at in range(0, len(rows), 3)]
 
-    def _key(self, destination: str) -> str:
-        return self._names.named(f"destination:{destination}")
+    def _key(self, channel_id: str) -> str:
+        return self._names.named(f"destination:{channel_id}")
 
 
 def _interval_ms(per_second: float) -> str:
     return f"{1000 / per_second:.3f}" if per_second > 0 else "0"
 
 
-def _admission(what: int, seconds: float) -> Admitted | PutOff:
+def _admission(what: int, seconds: float) -> Admitted | Deferred:
     if what >= 0:
-        return Admitted(delay_s=seconds, probe=what == 2, troubled=what == 1)
-    return PutOff(reason=cast("Literal['paused', 'half-open', 'rate', 'receiver']", _REASONS[what]), delay_s=seconds)
+        return Admitted(delay_s=seconds, probe=what == 2, reports_success=what == 1)
+    return Deferred(reason=cast("Literal['paused', 'half-open', 'rate', 'receiver']", _REASONS[what]), delay_s=seconds)
 
 
-def _status(row: list[bytes], now_ms: float) -> DestinationStatus:
+def _status(row: list[bytes], now_ms: float) -> CircuitStatus:
     ends, reason, failures = row
     if not ends:
-        return DestinationStatus(state="closed", failures=int(failures or 0))
-    state: DestinationState = "open" if float(ends) > now_ms else "half-open"
-    return DestinationStatus(
+        return CircuitStatus(state="closed", failures=int(failures or 0))
+    state: CircuitState = "open" if float(ends) > now_ms else "half-open"
+    return CircuitStatus(
         state=state,
         reason="busy" if reason == b"busy" else "failing",
         until=datetime.fromtimestamp(float(ends) / 1000, UTC),

@@ -13,7 +13,7 @@ from filas.batching import MicroBatcher
 from filas.contract.job_factories import job_of
 from filas.contract.jobs import (
     CancelNotificationJob,
-    DeliveryStatusJob,
+    DeliveryReceiptJob,
     FlowJob,
     NotificationJob,
     WebhookJob,
@@ -142,7 +142,7 @@ class Producer:
         """Put a job on `notifications`."""
         return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
 
-    async def add_delivery_status_job(self, job: DeliveryStatusJob) -> EnqueueResult:
+    async def add_delivery_receipt_job(self, job: DeliveryReceiptJob) -> EnqueueResult:
         """Put a provider's word on a message on `notifications`."""
         return await self.enqueue(job_of(job))
 

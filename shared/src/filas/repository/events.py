@@ -141,7 +141,7 @@ class EventRepository:
         row = await self._database.fetchrow(GET, event_id)
         return _event(row) if row else None
 
-    async def stored(self, event_id: UUID) -> NewEvent | None:
+    async def get_accepted(self, event_id: UUID) -> NewEvent | None:
         """The event of that id as it was accepted, or None."""
         row = await self._database.fetchrow(GET, event_id)
         return _new_event(row) if row else None

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from filas.models.notifications import (
     BegunNotification,
-    DeliveryUpdate,
+    DeliveryReceipt,
     DueNotification,
     Notification,
     NotificationAttempt,
     NotificationOutcome,
     NotificationStatus,
     NotificationWithAttempts,
+    ReceiptOutcome,
 )
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
@@ -25,7 +26,7 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json, storable, to_json, to_json_or_null
 
 # A notification that is found in `sending` was being sent by a try of which nobody knows the outcome.
-BEGIN_MANY: Final = """
+BEGIN_ATTEMPTS: Final = """
 with found as (
     select n.id, n.status, n.attempts from notifications n
         join unnest($1::uuid[], $2::boolean[]) as a (id, replay) on a.id = n.id
@@ -97,7 +98,7 @@ returning id, channel_id, conversation_id, recipient,
 # Of several words on one message the furthest counts; `failed` never takes back that it arrived. A message whose answer
 # hasn't come, or never will, is known by its key alone: that it is on its way ends its tries, and the giving up too.
 # The row of a status goes when it has found its message, or is let go without one.
-TELL_MANY: Final = """
+RECORD_RECEIPTS: Final = """
 with given as (
     select * from unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::uuid[], $6::text[], $7::boolean[])
         as g (channel_id, provider_id, status, error, notification_id, job_id, last)
@@ -160,22 +161,22 @@ class NotificationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
+    async def begin_attempt(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
         """Begin the next try (its number is `attempts` of what is given); None if there is nothing to send.
 
         Nothing to send: settled already, or no such row; a `replay` begins anew what has failed or was
         cancelled. A notification that was in `sending` is `interrupted` and becomes `uncertain`, as does that try.
         """
-        [answer] = await self.begin_many([(notification_id, replay)])
+        [answer] = await self.begin_attempts([(notification_id, replay)])
         return answer
 
-    async def begin_many(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
-        """`begin` for each (id, replay), in one transaction. An id's second mention gets None."""
+    async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
+        """`begin_attempt` for each (id, replay), in one transaction. An id's second mention gets None."""
         first: dict[UUID, int] = {}
         for index, (notification_id, _) in enumerate(tries):
             first.setdefault(notification_id, index)
         asked = [tries[index] for index in first.values()]
-        rows = await self._database.fetch(BEGIN_MANY, [one for one, _ in asked], [replay for _, replay in asked])
+        rows = await self._database.fetch(BEGIN_ATTEMPTS, [one for one, _ in asked], [replay for _, replay in asked])
         begun = {row["id"]: BegunNotification(**_fields(row), interrupted=row["interrupted"]) for row in rows}
         return [
             begun.get(notification_id) if first[notification_id] == index else None
@@ -206,7 +207,7 @@ class NotificationRepository:
         kept = {row["id"] for row in rows}
         return [one.id in kept for one in outcomes]
 
-    async def tell_many(self, updates: Sequence[DeliveryUpdate]) -> list[Literal["recorded", "stale", "unknown"]]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
         """Record what providers say of messages that were sent: never backwards (sent, delivered, read; `failed`
         only in place of `sent`). The rows of the statuses that are told, or let go, go in the same transaction.
 
@@ -217,7 +218,7 @@ class NotificationRepository:
         `unknown`: no notification of that channel has that provider's id.
         """
         rows = await self._database.fetch(
-            TELL_MANY,
+            RECORD_RECEIPTS,
             [storable(one.channel_id) for one in updates],
             [storable(one.provider_id) for one in updates],
             [one.status for one in updates],
@@ -227,7 +228,7 @@ class NotificationRepository:
             [one.last for one in updates],
         )
         found = {(row["channel_id"], row["provider_id"]): row for row in rows}
-        outcomes: list[Literal["recorded", "stale", "unknown"]] = []
+        outcomes: list[ReceiptOutcome] = []
         for one in updates:
             row = found.get((storable(one.channel_id), storable(one.provider_id)))
             moved = row is not None and row["moved"] and row["status"] == one.status

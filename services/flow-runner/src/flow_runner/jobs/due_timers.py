@@ -8,7 +8,7 @@ from typing import Protocol
 from filas.errors import StoreUnavailable
 from filas.models.executions import DueExecution
 from filas.observability import logs
-from flow_runner.jobs.job_outbox import Jobs, due_job
+from flow_runner.jobs.job_outbox import Jobs, execution_job
 
 log = logs.get_logger(__name__)
 
@@ -23,7 +23,7 @@ _SHORTEST_S = 0.01
 class DueRows(Protocol):
     """What is needed of the repository."""
 
-    async def due(self, limit: int) -> list[DueExecution]: ...
+    async def queue_due(self, limit: int) -> list[DueExecution]: ...
 
     async def next_wake(self) -> datetime | None: ...
 
@@ -54,9 +54,9 @@ class Timers:
 
     async def wake_due(self) -> float:
         """Puts the jobs of what is due, and gives the seconds to sleep until the next look."""
-        due = await self._rows.due(BATCH)
+        due = await self._rows.queue_due(BATCH)
         if due:
-            await self._producer.enqueue_many([due_job(row, "timer") for row in due])
+            await self._producer.enqueue_many([execution_job(row, "timer") for row in due])
             log.debug("timers.woken", executions=len(due))
         if len(due) == BATCH:
             return 0.0

@@ -73,10 +73,10 @@ class ExecutionRelay:
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """One page of jobs, the longest unfinished first; `after` is the last of the page before."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
-        return [due_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
+        return [execution_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
 
 
-def due_job(due: DueExecution, reason: FlowReason) -> NewJob:
+def execution_job(due: DueExecution, reason: FlowReason) -> NewJob:
     """The job of an execution's next turn, in the trace of the event that started the execution."""
     return flow_job(due, reason, spans.first(due.event_id or due.id))
 

@@ -9,9 +9,9 @@ from filas.errors import StoreUnavailable
 from filas.flows.timing.schedule_ticks import due_ticks
 from filas.models.schedules import DueTicks, Schedule
 from filas.observability import logs, metrics
-from filas.repository.definitions.schedules import ScheduleLook
+from filas.repository.definitions.schedules import ScheduleRun
 from filas.tracing import spans
-from flow_runner.jobs.job_outbox import Jobs, due_job
+from flow_runner.jobs.job_outbox import Jobs, execution_job
 
 log = logs.get_logger(__name__)
 
@@ -31,11 +31,11 @@ _SHORTEST_S = 0.01
 class ScheduleRows(Protocol):
     """What is needed of the repository."""
 
-    async def wait_s(self) -> float | None: ...
+    async def seconds_to_next_tick(self) -> float | None: ...
 
     async def run_due(
         self, limit: int, due_ticks: Callable[[Schedule, datetime], DueTicks]
-    ) -> Sequence[ScheduleLook]: ...
+    ) -> Sequence[ScheduleRun]: ...
 
 
 class Schedules:
@@ -61,45 +61,45 @@ class Schedules:
             await asyncio.sleep(sleep_s)
 
     async def run_due(self) -> float:
-        """Starts what is due, and gives the seconds to sleep until the next look."""
-        wait_s = await self._rows.wait_s()
+        """Starts what is due, and gives the seconds to sleep until the next run."""
+        wait_s = await self._rows.seconds_to_next_tick()
         if wait_s is None:
             return POLL_S
         if wait_s > 0:
             return min(POLL_S, max(_SHORTEST_S, wait_s))
-        looks = await self._rows.run_due(BATCH, due_ticks)
-        for look in looks:
-            _tell(look)
+        runs = await self._rows.run_due(BATCH, due_ticks)
+        for run in runs:
+            _tell(run)
         if spans.is_on():
-            _trace(looks)
-        jobs = [due_job(execution, "start") for look in looks for execution in look.started]
+            _trace(runs)
+        jobs = [execution_job(execution, "start") for run in runs for execution in run.started]
         if jobs:
             await self._producer.enqueue_many(jobs)
-        return 0.0 if looks else SKIPPED_S
+        return 0.0 if runs else SKIPPED_S
 
 
-def _trace(looks: Sequence[ScheduleLook]) -> None:
+def _trace(runs: Sequence[ScheduleRun]) -> None:
     """No event has started these: their traces begin here."""
-    for look in looks:
-        for due in look.started:
-            attributes = {"filas.schedule.id": look.schedule.id, "filas.execution.id": str(due.id)}
-            spans.span(f"schedule {look.schedule.id}", "internal", None, attributes, first_of=due.id).end()
+    for run in runs:
+        for due in run.started:
+            attributes = {"filas.schedule.id": run.schedule.id, "filas.execution.id": str(due.id)}
+            spans.span(f"schedule {run.schedule.id}", "internal", None, attributes, first_of=due.id).end()
 
 
-def _tell(look: ScheduleLook) -> None:
+def _tell(run: ScheduleRun) -> None:
     """What became of a schedule's ticks, in the log and in the metrics."""
-    schedule, ticks = look.schedule, look.ticks
-    started, failed = len(look.started), len(ticks.run) - len(look.started)
+    schedule, ticks = run.schedule, run.ticks
+    started, failed = len(run.started), len(ticks.run) - len(run.started)
     metrics.SCHEDULE_RUNS.labels("started").inc(started)
     metrics.SCHEDULE_RUNS.labels("failed").inc(failed + (ticks.error is not None))
-    for tick in ticks.run if look.started else ():
-        metrics.SCHEDULE_LAG.observe((look.looked_at - tick).total_seconds())
+    for tick in ticks.run if run.started else ():
+        metrics.SCHEDULE_LAG.observe((run.decided_at - tick).total_seconds())
     if ticks.missed:
         metrics.SCHEDULE_MISFIRES.labels(schedule.misfire).inc()
         log.warning("schedules.missed", schedule=schedule.id, misfire=schedule.misfire,
                     since=str(schedule.next_run_at), runs=len(ticks.run))  # fmt: skip
-    if look.error is not None:
-        tell = log.warning if look.new_error else log.debug
-        tell("schedules.not_started", schedule=schedule.id, flow=schedule.flow_id, error=look.error.message)
+    if run.error is not None:
+        tell = log.warning if run.new_error else log.debug
+        tell("schedules.not_started", schedule=schedule.id, flow=schedule.flow_id, error=run.error.message)
     else:
         log.debug("schedules.started", schedule=schedule.id, flow=schedule.flow_id, executions=started)

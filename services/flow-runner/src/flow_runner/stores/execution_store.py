@@ -60,7 +60,7 @@ class ExecutionRows(Protocol):
         self, checkpoints: Sequence[Checkpoint]
     ) -> Sequence[ExecutionStatus | BaseException | None]: ...
 
-    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]: ...
+    async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]: ...
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
 
@@ -68,7 +68,7 @@ class ExecutionRows(Protocol):
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool: ...
 
-    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]: ...
+    async def cancel_requested(self, execution_ids: Iterable[UUID]) -> set[UUID]: ...
 
     async def get(self, execution_id: UUID) -> object | None: ...
 
@@ -176,7 +176,7 @@ class Executions:
             if not held:
                 return
             kept = await self._rows.renew(held, self._lease_s)
-            self._cancelling = await self._rows.cancelling([execution_id for execution_id, _ in held])
+            self._cancelling = await self._rows.cancel_requested([execution_id for execution_id, _ in held])
         except StoreUnavailable as error:
             # Nobody can claim while Postgres is away; after that the fence decides.
             log.warning("executions.renew_failed", held=len(held), store=error.store, reason=error.reason)
@@ -219,7 +219,7 @@ class Executions:
         return answers
 
     async def _put_again(self, execution_ids: Sequence[UUID]) -> Sequence[None]:
-        notifications = await self._rows.outbox(execution_ids)
+        notifications = await self._rows.unfinished_notifications(execution_ids)
         if notifications:
             await self._outbox.put_notifications(notifications)
         return [None] * len(execution_ids)

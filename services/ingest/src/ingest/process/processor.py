@@ -12,13 +12,13 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.identity import execution_id
-from filas.contract.job_factories import delivery_status_job, flow_job
-from filas.contract.jobs import DeliveryStatusJob, WebhookJob
+from filas.contract.job_factories import delivery_receipt_job, flow_job
+from filas.contract.jobs import DeliveryReceiptJob, WebhookJob
 from filas.contract.new_job import NewJob
 from filas.errors import PermanentError, StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.models.executions import DueExecution, NewExecution
-from filas.models.notifications import NewDeliveryStatus
+from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ExecutionStart
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
@@ -40,7 +40,7 @@ class ExecutionStore(Protocol):
     """Where executions are started."""
 
     async def start_many(
-        self, events: list[tuple[UUID, list[NewExecution]]], statuses: Mapping[UUID, Sequence[NewDeliveryStatus]]
+        self, events: list[tuple[UUID, list[NewExecution]]], statuses: Mapping[UUID, Sequence[PendingReceipt]]
     ) -> list[list[DueExecution] | PermanentError]:
         """One answer an event, in order. Raises StoreUnavailable."""
 
@@ -70,7 +70,7 @@ class Processor:
             if index in outcomes:
                 continue
             try:
-                executions, statuses = executions_of(job), status_jobs(job)
+                executions, statuses = executions_of(job), receipt_jobs(job)
             except Exception as error:  # this job's, not its neighbours'
                 outcomes[index] = error
                 continue
@@ -81,7 +81,7 @@ class Processor:
         if starts:
             answers = await self._executions.start_many(
                 [(event, executions) for _, event, executions in starts],
-                {event: [status_row(job) for job in jobs_of] for event, jobs_of in told.items()},
+                {event: [pending_receipt(job) for job in jobs_of] for event, jobs_of in told.items()},
             )
             for (index, event, _), answer in zip(starts, answers, strict=True):
                 if isinstance(answer, BaseException):
@@ -150,11 +150,11 @@ def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
     return msgspec.json.encode(scope).decode()
 
 
-def status_jobs(job: WebhookJob) -> list[NewJob]:
+def receipt_jobs(job: WebhookJob) -> list[NewJob]:
     """What a provider says of messages of ours, for their owner, the notifier."""
     made: list[NewJob] = []
     for channel, status in conversation_reader(job).statuses(scope_of(job)):
-        message = DeliveryStatusJob(
+        message = DeliveryReceiptJob(
             channel_id=channel,
             provider_id=status.id,
             status=status.state,
@@ -164,10 +164,10 @@ def status_jobs(job: WebhookJob) -> list[NewJob]:
             error_message=status.error,
             traceparent=job.traceparent,
         )
-        made.append(delivery_status_job(message))
+        made.append(delivery_receipt_job(message))
     return made
 
 
-def status_row(job: NewJob) -> NewDeliveryStatus:
+def pending_receipt(job: NewJob) -> PendingReceipt:
     """What is kept of a status until its job is done, so that it outlives Redis."""
-    return NewDeliveryStatus(job_id=job.job_id, message=msgspec.json.encode(job.message).decode())
+    return PendingReceipt(job_id=job.job_id, message=msgspec.json.encode(job.message).decode())

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from notifier.channels import console, email, http, slack, telegram, twilio, whatsapp
 from notifier.channels.channel import Channel, Tools
 
@@ -17,7 +17,7 @@ class ChannelType(msgspec.Struct, frozen=True):
 
     build: Callable[[dict[str, Any], Tools], Channel]
     secret_fields: tuple[str, ...]
-    limits: Limits = Limits()
+    limits: ChannelLimits = ChannelLimits()
 
 
 CHANNEL_TYPES: Mapping[str, ChannelType] = {

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -27,7 +27,7 @@ from notifier.channels.message_content import Unsendable, buttons_of, kind_of, m
 from notifier.channels.provider_call import BUSY, Caller, busy, by_status, encoded, json_object, malformed
 
 SECRET_FIELDS = ("botToken", "webhookUrl")
-LIMITS = Limits(per_second=1.0)
+LIMITS = ChannelLimits(per_second=1.0)
 
 MAX_TEXT, MAX_BLOCK_TEXT, MAX_BUTTONS, MAX_BUTTON_TITLE, MAX_BUTTON_VALUE, MAX_ALT_TEXT = (
     40_000,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -28,7 +28,7 @@ from notifier.channels.provider_call import Caller, after_s, by_status, encoded,
 from notifier.channels.retry_after import LONGEST_S
 
 SECRET_FIELDS = ("botToken",)
-LIMITS = Limits(per_second=30.0, per_receiver=1.0)
+LIMITS = ChannelLimits(per_second=30.0, per_recipient=1.0)
 
 MAX_TEXT, MAX_CAPTION, MAX_CALLBACK_BYTES, MAX_BUTTONS = 4096, 1024, 64, 100
 _METHODS = {

@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -49,7 +49,7 @@ from notifier.channels.message_content import (
 from notifier.channels.provider_call import Caller, after_s, busy, by_status, encoded, json_object, malformed
 
 SECRET_FIELDS = ("accessToken",)
-LIMITS = Limits(per_second=80.0)
+LIMITS = ChannelLimits(per_second=80.0)
 
 MAX_TEXT, MAX_REPLY_BODY, MAX_CAPTION = 4096, 1024, 1024
 MAX_REPLIES, MAX_REPLY_TITLE, MAX_REPLY_ID = 3, 20, 256

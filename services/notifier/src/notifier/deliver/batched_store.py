@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
-from filas.models.notifications import BegunNotification, DeliveryUpdate, NotificationOutcome
+from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome
 
 Told = Literal["recorded", "stale", "unknown"]
 
@@ -15,13 +15,13 @@ MAX_BATCH = 200
 class NotificationTable(Protocol):
     """The table of notifications, many at a time (`NotificationRepository`)."""
 
-    async def begin_many(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
+    async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
         """Begin a try of each (id, replay)."""
 
     async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
         """Record how tries ended."""
 
-    async def tell_many(self, updates: Sequence[DeliveryUpdate]) -> list[Told]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[Told]:
         """Record what providers say of messages that were sent."""
 
 
@@ -29,9 +29,9 @@ class BatchedStore:
     """A `NotificationStore` whose concurrent calls share statements."""
 
     def __init__(self, table: NotificationTable) -> None:
-        self._begin = MicroBatcher[tuple[UUID, bool], BegunNotification | None](table.begin_many, limit=MAX_BATCH)
+        self._begin = MicroBatcher[tuple[UUID, bool], BegunNotification | None](table.begin_attempts, limit=MAX_BATCH)
         self._record = MicroBatcher[NotificationOutcome, bool](table.record_many, limit=MAX_BATCH)
-        self._tell = MicroBatcher[DeliveryUpdate, Told](table.tell_many, limit=MAX_BATCH)
+        self._tell = MicroBatcher[DeliveryReceipt, Told](table.record_receipts, limit=MAX_BATCH)
 
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """See `NotificationStore.begin`."""
@@ -41,6 +41,6 @@ class BatchedStore:
         """See `NotificationStore.record`."""
         return await self._record.add(outcome)
 
-    async def tell(self, update: DeliveryUpdate) -> Told:
+    async def tell(self, update: DeliveryReceipt) -> Told:
         """See `StatusStore.tell`."""
         return await self._tell.add(update)

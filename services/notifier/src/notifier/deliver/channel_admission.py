@@ -9,7 +9,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Literal
 
-from filas.contract.channel_circuits import Admission, Admitted, DestinationStore, Report, Verdict
+from filas.contract.channel_circuits import (
+    AdmissionRequest,
+    Admitted,
+    ChannelCircuitStore,
+    ChannelReport,
+    CircuitChange,
+)
 from filas.errors import RetryLater, StoreUnavailable
 from filas.observability import logs, metrics
 from notifier.channels.channel import Result, TryAgain
@@ -63,7 +69,7 @@ class Returns:
 class Passage:
     """One message's way through the gate. What became of it is to be told here."""
 
-    def __init__(self, gate: "Gate", asked: Admission, admitted: Admitted, channel_type: str) -> None:
+    def __init__(self, gate: "Gate", asked: AdmissionRequest, admitted: Admitted, channel_type: str) -> None:
         self._gate = gate
         self._asked = asked
         self._admitted = admitted
@@ -75,7 +81,7 @@ class Passage:
     def calling(self) -> Iterator[None]:
         """The block is the call to the destination. Behind it the destination's place is free for the next."""
         try:
-            with self._gate.share.calling(self._asked.destination):
+            with self._gate.share.calling(self._asked.channel_id):
                 yield
         finally:
             self.leave()
@@ -84,7 +90,7 @@ class Passage:
         """Give the place back, once."""
         if not self._left:
             self._left = True
-            self._gate.share.leave(self._asked.destination)
+            self._gate.share.leave(self._asked.channel_id)
 
     async def tell(self, result: Result) -> float:
         """Tell what the destination did; gives the seconds in which it may be tried again by this message.
@@ -93,16 +99,18 @@ class Passage:
         """
         self.told = True
         report = _report(self._asked, result)
-        if report.what == "success" and not (self._admitted.probe or self._admitted.troubled):
+        if report.outcome == "success" and not (self._admitted.probe or self._admitted.reports_success):
             return 0.0
         verdict = await self._gate.report(report, self._type)
-        return self._gate.paused.place(self._asked.destination, verdict.resume_s)
+        return self._gate.paused.place(self._asked.channel_id, verdict.resume_s)
 
     async def unsent(self) -> None:
         """Nothing was sent: whoever comes next may find out how the destination is."""
         if self._admitted.probe and not self.told:
             asked = self._asked
-            await self._gate.report(Report(destination=asked.destination, id=asked.id, what="unsent"), self._type)
+            await self._gate.report(
+                ChannelReport(channel_id=asked.channel_id, id=asked.id, outcome="unsent"), self._type
+            )
 
 
 class Gate:
@@ -110,7 +118,7 @@ class Gate:
     and as the destination's circuit and rates, known to all processes, allow."""
 
     def __init__(
-        self, store: DestinationStore, share: FairShare, *, clock: Callable[[], float] = time.monotonic
+        self, store: ChannelCircuitStore, share: FairShare, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._store = store
         self.share = share
@@ -118,21 +126,21 @@ class Gate:
         self._slow = Returns(clock)
 
     @asynccontextmanager
-    async def passage(self, asked: Admission, channel_type: str) -> AsyncIterator[Passage]:
+    async def passage(self, asked: AdmissionRequest, channel_type: str) -> AsyncIterator[Passage]:
         """Hold a place while the block runs.
 
         Raises DestinationBusy when the message may not pass now, and StoreUnavailable.
         """
-        if not await self.share.enter(asked.destination):
+        if not await self.share.enter(asked.channel_id):
             # At the destination's own speed, so that it stays busy with what comes back.
-            spread_s = min(max(self.share.gap_s(asked.destination), QUICKEST_S), SLOWEST_S)
-            raise self._busy("slow", self._slow.place(asked.destination, SLOW_S, spread_s))
+            spread_s = min(max(self.share.gap_s(asked.channel_id), QUICKEST_S), SLOWEST_S)
+            raise self._busy("slow", self._slow.place(asked.channel_id, SLOW_S, spread_s))
         passage: Passage | None = None
         try:
             admitted = await self._store.admit(asked)
             if not isinstance(admitted, Admitted):
                 own_time = admitted.reason in ("rate", "receiver")
-                delay_s = admitted.delay_s if own_time else self.paused.place(asked.destination, admitted.delay_s)
+                delay_s = admitted.delay_s if own_time else self.paused.place(asked.channel_id, admitted.delay_s)
                 raise self._busy(admitted.reason, delay_s)
             passage = Passage(self, asked, admitted, channel_type)
             if admitted.delay_s > 0:
@@ -140,23 +148,23 @@ class Gate:
             yield passage
         finally:
             if passage is None:
-                self.share.leave(asked.destination)
+                self.share.leave(asked.channel_id)
             else:
                 passage.leave()
                 await passage.unsent()
 
-    async def report(self, report: Report, channel_type: str) -> Verdict:
+    async def report(self, report: ChannelReport, channel_type: str) -> CircuitChange:
         """Write what became of a message; what can't be written is as if nothing had happened."""
         try:
             verdict = await self._store.report(report)
         except StoreUnavailable as error:
-            log.warning("destination.not_reported", channel_id=report.destination, store=error.store)
-            return Verdict(change="none", resume_s=report.pause_s or 0.0)
+            log.warning("destination.not_reported", channel_id=report.channel_id, store=error.store)
+            return CircuitChange(change="none", resume_s=report.pause_s or 0.0)
         if verdict.change != "none":
             opened = verdict.change == "opened"
             metrics.DESTINATION_CHANGES.labels(channel_type, "open" if opened else "closed").inc()
             event = "destination.opened" if opened else "destination.closed"
-            log.warning(event, channel_id=report.destination, resume_s=round(verdict.resume_s, 3))
+            log.warning(event, channel_id=report.channel_id, resume_s=round(verdict.resume_s, 3))
         return verdict
 
     def _busy(self, reason: str, delay_s: float) -> DestinationBusy:
@@ -164,12 +172,12 @@ class Gate:
         return DestinationBusy(reason, delay_s)
 
 
-def _report(asked: Admission, result: Result) -> Report:
+def _report(asked: AdmissionRequest, result: Result) -> ChannelReport:
     """What a try says of the destination: one that refuses a message is well, as is one with a busy receiver."""
     if isinstance(result, TryAgain) and result.wait_for == "destination":
-        return Report(destination=asked.destination, id=asked.id, what="busy", pause_s=result.after_s)
+        return ChannelReport(channel_id=asked.channel_id, id=asked.id, outcome="busy", pause_s=result.after_s)
     if isinstance(result, TryAgain) and result.wait_for == "nobody":
         # A fault of our own says nothing of the destination.
         what: Literal["unsent", "failure"] = "unsent" if result.kind == "exception" else "failure"
-        return Report(destination=asked.destination, id=asked.id, what=what)
-    return Report(destination=asked.destination, id=asked.id, what="success")
+        return ChannelReport(channel_id=asked.channel_id, id=asked.id, outcome=what)
+    return ChannelReport(channel_id=asked.channel_id, id=asked.id, outcome="success")

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from filas.errors import PermanentError, SecretUnreadable
 from filas.models import configuration
 from filas.observability import logs
@@ -40,7 +40,7 @@ class KnownChannel(msgspec.Struct, frozen=True):
 
     type: str
     channel: Channel
-    limits: Limits = Limits()
+    limits: ChannelLimits = ChannelLimits()
 
 
 class ChannelDirectory:
@@ -114,9 +114,9 @@ class ChannelDirectory:
                 name: self._revealed(value) if name in kind.secret_fields else value
                 for name, value in channel.config.items()
             }
-            limits = Limits(
+            limits = ChannelLimits(
                 per_second=_rate(config, "rate", kind.limits.per_second),
-                per_receiver=_rate(config, "receiverRate", kind.limits.per_receiver),
+                per_recipient=_rate(config, "receiverRate", kind.limits.per_recipient),
             )
             return KnownChannel(channel.type, kind.build(config, self._tools), limits)
         except (SecretUnreadable, WrongConfiguration) as error:

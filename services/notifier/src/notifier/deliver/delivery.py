@@ -16,7 +16,7 @@ from uuid import UUID
 import msgspec
 
 from filas.backoff import exponential
-from filas.contract.channel_circuits import Admission
+from filas.contract.channel_circuits import AdmissionRequest
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, RetryLater
 from filas.models.notifications import BegunNotification, Notification, NotificationOutcome
@@ -100,8 +100,8 @@ class Delivery:
         known = await self._find(channel_id)
         if isinstance(known, ChannelUnusable):
             return await self._try(notification_id, known, this_try, None)
-        asked = Admission(
-            destination=channel_id, id=str(notification_id), receiver=this_try.receiver, limits=known.limits
+        asked = AdmissionRequest(
+            channel_id=channel_id, id=str(notification_id), recipient=this_try.receiver, limits=known.limits
         )
         try:
             async with self._gate.passage(asked, known.type) as passage:

@@ -14,7 +14,7 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
 # The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
-PUT: Final = """
+STORE: Final = """
 with next as (update configuration_revision set revision = revision + 1 returning revision)
 insert into channels as c (id, type, config, revision) select $1, $2, $3::json, revision from next
 on conflict (id) do update set
@@ -43,9 +43,9 @@ class ChannelRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, channel: Channel) -> Channel:
+    async def store(self, channel: Channel) -> Channel:
         """Store the channel under its id, whether new or not, and give it as stored."""
-        [row] = await self._database.fetch(PUT, channel.id, channel.type, to_json(channel.config))
+        [row] = await self._database.fetch(STORE, channel.id, channel.type, to_json(channel.config))
         return _channel(row)
 
     async def get(self, channel_id: str) -> Channel | None:

@@ -4,7 +4,7 @@ from typing import Final
 
 from filas.repository.postgres.database import Database
 
-PUT: Final = """
+STORE: Final = """
 insert into secrets (name, value) values ($1, $2)
 on conflict (name) do update set value = excluded.value, updated_at = now()"""
 DELETE: Final = "delete from secrets where name = $1 returning name"
@@ -18,9 +18,9 @@ class SecretRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, name: str, sealed: str) -> None:
+    async def store(self, name: str, sealed: str) -> None:
         """Store the sealed value (or `env:NAME`) under `name`, in place of the one before."""
-        await self._database.fetch(PUT, name, sealed)
+        await self._database.fetch(STORE, name, sealed)
 
     async def delete(self, name: str) -> bool:
         """Delete the secret; False if there was none."""

@@ -62,7 +62,7 @@ class FlowRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, flow_id: str, definition: dict[str, Any], name: str, publish: bool) -> FlowVersion:
+    async def store(self, flow_id: str, definition: dict[str, Any], name: str, publish: bool) -> FlowVersion:
         """Store a new version of the flow, the first if it is new, and publish it if asked.
 
         Where name and definition are those of the newest version, that one is given back (and published, if

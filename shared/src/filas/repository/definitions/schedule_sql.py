@@ -11,7 +11,7 @@ GET_FOR_UPDATE: Final = "select * from schedules where id = $1 for update"
 LIST: Final = "select * from schedules where id > $1 order by id limit $2"
 DELETE: Final = "delete from schedules where id = $1 returning id"
 
-PUT: Final = """
+STORE: Final = """
 insert into schedules as s (id, flow_id, version, cron, timezone, at, starts_at, ends_at, enabled, input, channel,
     contact, misfire, misfire_grace_ms, catch_up_limit, next_run_at, revision)
 select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11, $12, $13, $14, $15, $16::timestamptz, revision
@@ -24,7 +24,7 @@ on conflict (id) do update set
     next_run_at = excluded.next_run_at, revision = excluded.revision, updated_at = now()
 returning *"""
 
-WAIT: Final = "select extract(epoch from min(next_run_at) - clock_timestamp())::float8 from schedules"
+SECONDS_TO_NEXT_TICK: Final = "select extract(epoch from min(next_run_at) - clock_timestamp())::float8 from schedules"
 
 LOCK_DUE: Final = """
 select *, clock_timestamp() as now from schedules

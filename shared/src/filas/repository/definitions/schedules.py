@@ -26,9 +26,9 @@ _TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScheduleLook:
+class ScheduleRun:
     """What became of one due schedule. `started`: the executions of its ticks, whose jobs are to be put.
-    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none. `looked_at`:
+    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none. `decided_at`:
     when that was, by the database's clock."""
 
     schedule: Schedule
@@ -36,7 +36,7 @@ class ScheduleLook:
     started: builtins.list[DueExecution]
     error: ErrorDetail | None
     new_error: bool
-    looked_at: datetime
+    decided_at: datetime
 
 
 class ScheduleRepository:
@@ -45,7 +45,7 @@ class ScheduleRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, schedule: Schedule, first_tick: Callable[[Schedule, datetime], datetime | None]) -> Schedule:
+    async def store(self, schedule: Schedule, first_tick: Callable[[Schedule, datetime], datetime | None]) -> Schedule:
         """Store the schedule under its id, whether new or not, and give it as stored.
 
         `first_tick(schedule, now)` gives its first tick after `now`, by the database's clock. It is asked where the
@@ -59,7 +59,7 @@ class ScheduleRepository:
                 next_run_at = before.next_run_at
             else:
                 next_run_at = first_tick(schedule, now)
-            [row] = await connection.fetch(sql.PUT, *_columns(schedule), next_run_at)
+            [row] = await connection.fetch(sql.STORE, *_columns(schedule), next_run_at)
         return _schedule(row)
 
     async def get(self, schedule_id: str) -> Schedule | None:
@@ -77,15 +77,15 @@ class ScheduleRepository:
         rows = await self._database.fetch(sql.LIST, paging.after_name(cursor), limit + 1)
         return paging.page_by_name(rows, limit, "id", _schedule)
 
-    async def wait_s(self) -> float | None:
+    async def seconds_to_next_tick(self) -> float | None:
         """The seconds until the next tick of any schedule, by the database's clock: negative where one is due, None
         where there is none to come."""
-        seconds: float | None = await self._database.fetchval(sql.WAIT)
+        seconds: float | None = await self._database.fetchval(sql.SECONDS_TO_NEXT_TICK)
         return seconds
 
     async def run_due(
         self, limit: int, due_ticks: Callable[[Schedule, datetime], DueTicks]
-    ) -> builtins.list[ScheduleLook]:
+    ) -> builtins.list[ScheduleRun]:
         """Deal with at most `limit` schedules that are due and that nobody else deals with: one transaction writes the
         executions of their ticks and when they are due next. `due_ticks(schedule, now)` decides on the ticks.
 
@@ -96,10 +96,10 @@ class ScheduleRepository:
             rows = await connection.fetch(sql.LOCK_DUE, limit)
             due = [_Due(schedule, due_ticks(schedule, row["now"]), row["now"])
                    for schedule, row in zip(map(_schedule, rows), rows, strict=True)]  # fmt: skip
-            looks = await _start(connection, due)
-            if looks:
-                await connection.execute(sql.ADVANCE, *_advanced(looks))
-        return looks
+            runs = await _start(connection, due)
+            if runs:
+                await connection.execute(sql.ADVANCE, *_advanced(runs))
+        return runs
 
 
 class _Due(NamedTuple):
@@ -110,13 +110,13 @@ class _Due(NamedTuple):
     now: datetime
 
 
-async def _start(connection: Connection, due: Sequence[_Due]) -> list[ScheduleLook]:
+async def _start(connection: Connection, due: Sequence[_Due]) -> list[ScheduleRun]:
     runs = [(one.schedule, tick) for one in due for tick in one.ticks.run]
     rows = iter(await connection.fetch(sql.START, *_new_executions(runs)) if runs else [])
-    return [_look(one, [next(rows) for _ in one.ticks.run]) for one in due]
+    return [_run(one, [next(rows) for _ in one.ticks.run]) for one in due]
 
 
-def _look(due: _Due, rows: Sequence[asyncpg.Record]) -> ScheduleLook:
+def _run(due: _Due, rows: Sequence[asyncpg.Record]) -> ScheduleRun:
     schedule, ticks, now = due
     started = [
         DueExecution(
@@ -134,8 +134,8 @@ def _look(due: _Due, rows: Sequence[asyncpg.Record]) -> ScheduleLook:
     error = ticks.error or (_unstartable(schedule, rows[-1], ticks.run[-1]) if rows else None)
     known = schedule.last_error
     new_error = error is not None and (known is None or known.message != error.message)
-    return ScheduleLook(
-        schedule=schedule, ticks=ticks, started=started, error=error, new_error=new_error, looked_at=now
+    return ScheduleRun(
+        schedule=schedule, ticks=ticks, started=started, error=error, new_error=new_error, decided_at=now
     )
 
 
@@ -168,18 +168,18 @@ def trigger(schedule: Schedule, tick: datetime) -> dict[str, object]:
     return {"webhook": {"body": schedule.input, "headers": headers, "queryParams": {}}}
 
 
-def _advanced(looks: Sequence[ScheduleLook]) -> Iterator[list[object]]:
+def _advanced(runs: Sequence[ScheduleRun]) -> Iterator[list[object]]:
     last: list[tuple[datetime, UUID] | None] = []
-    for look in looks:
-        ids = {scheduled_execution_id(look.schedule.id, tick): tick for tick in look.ticks.run}
-        newest = look.started[-1].id if look.started else None
+    for run in runs:
+        ids = {scheduled_execution_id(run.schedule.id, tick): tick for tick in run.ticks.run}
+        newest = run.started[-1].id if run.started else None
         last.append((ids[newest], newest) if newest else None)
-    yield [look.schedule.id for look in looks]
-    yield [look.ticks.next_run_at for look in looks]
+    yield [run.schedule.id for run in runs]
+    yield [run.ticks.next_run_at for run in runs]
     yield [pair[0] if pair else None for pair in last]
     yield [pair[1] if pair else None for pair in last]
-    yield [to_json(look.error) if look.error else None for look in looks]
-    yield [bool(look.ticks.run) or look.error is not None for look in looks]
+    yield [to_json(run.error) if run.error else None for run in runs]
+    yield [bool(run.ticks.run) or run.error is not None for run in runs]
 
 
 def _timing(schedule: Schedule) -> tuple[object, ...]:

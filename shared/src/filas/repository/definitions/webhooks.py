@@ -16,7 +16,7 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json, to_json_or_null
 
 # The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
-PUT: Final = """
+STORE: Final = """
 with next as (update configuration_revision set revision = revision + 1 returning revision)
 insert into webhooks as w (id, path, flow_id, node_id, methods, auth, rate_limit, dedupe, conversation, config,
     max_body_bytes, enabled, revision)
@@ -50,14 +50,14 @@ class WebhookRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, webhook: Webhook) -> Webhook:
+    async def store(self, webhook: Webhook) -> Webhook:
         """Store the webhook under its id, whether new or not, and give it as stored.
 
         Raises Conflict if another webhook has its path.
         """
         try:
             [row] = await self._database.fetch(
-                PUT,
+                STORE,
                 webhook.id,
                 webhook.path,
                 webhook.flow_id,

@@ -22,7 +22,7 @@ from filas.models.executions import (
     ExecutionWithSteps,
     NewExecution,
 )
-from filas.models.notifications import DueNotification, NewDeliveryStatus
+from filas.models.notifications import DueNotification, PendingReceipt
 from filas.models.record import ErrorDetail, Page
 from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
@@ -33,7 +33,7 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import storable, to_json
 
 Start = tuple[UUID, list[NewExecution]]
-Statuses = Mapping[UUID, Sequence[NewDeliveryStatus]]
+Statuses = Mapping[UUID, Sequence[PendingReceipt]]
 
 NO_STATUSES: Final[Statuses] = MappingProxyType({})
 
@@ -118,7 +118,7 @@ class ExecutionRepository:
             first.setdefault(turn, index)
         answers = await self._claim(list(first), owner, lease_s)
         return [
-            answers[turn] if first[turn] == index else execution_rows.held_elsewhere(None)
+            answers[turn] if first[turn] == index else execution_rows.claimed_elsewhere(None)
             for index, turn in enumerate(turns)
         ]
 
@@ -168,17 +168,17 @@ class ExecutionRepository:
         statuses = {row["id"]: row["status"] for row in rows}
         return [statuses[checkpoint.execution_id] for checkpoint in checkpoints]
 
-    async def outbox(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
+    async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
         """The unfinished notifications of these executions, in their order: they may have no job yet."""
-        rows = await self._database.fetch(sql.OUTBOX, list(execution_ids))
+        rows = await self._database.fetch(sql.UNFINISHED_NOTIFICATIONS, list(execution_ids))
         return [DueNotification(**row) for row in rows]
 
-    async def due(self, limit: int) -> list[DueExecution]:
+    async def queue_due(self, limit: int) -> list[DueExecution]:
         """Queue the executions whose wait has ended (at most `limit`, the longest due first) and give them.
 
         Several callers share the work: no execution is given to two.
         """
-        return [execution_rows.due(row) for row in await self._database.fetch(sql.DUE, limit)]
+        return [execution_rows.due(row) for row in await self._database.fetch(sql.QUEUE_DUE, limit)]
 
     async def next_wake(self) -> datetime | None:
         """When the next wait ends, in the past if it is due; None if nothing waits for a time."""
@@ -204,7 +204,7 @@ class ExecutionRepository:
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
         """Ask that the execution be ended; None if it has ended, or there is none.
 
-        One that waits is queued: put a job for it. One that runs learns of it through `cancelling`, or in
+        One that waits is queued: put a job for it. One that runs learns of it through `cancel_requested`, or in
         its next turn (`ClaimedExecution.cancel_requested`).
         """
         row = await self._database.fetchrow(sql.REQUEST_CANCEL, execution_id)
@@ -233,9 +233,9 @@ class ExecutionRepository:
         row = await self._database.fetchrow(sql.REPLAY, execution_id, new_id, from_failure, newest, trigger)
         return execution_rows.due(row) if row else None
 
-    async def cancelling(self, execution_ids: Iterable[UUID]) -> set[UUID]:
+    async def cancel_requested(self, execution_ids: Iterable[UUID]) -> set[UUID]:
         """Those of the executions that are to be cancelled and have not ended."""
-        return {row["id"] for row in await self._database.fetch(sql.CANCELLING, list(execution_ids))}
+        return {row["id"] for row in await self._database.fetch(sql.CANCEL_REQUESTED, list(execution_ids))}
 
     async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
         """The execution with its steps in order, or None."""

@@ -36,7 +36,7 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
     if row["id"] is None:
         # A try that is to come is waited for in the job that asks: its group waits with it.
         if row["seen_turn"] and row["seen_status"] in ("queued", "running", "retrying"):
-            return held_elsewhere(row["seen_wait_s"])
+            return claimed_elsewhere(row["seen_wait_s"])
         return None
     return ClaimedExecution(
         id=row["id"],
@@ -63,7 +63,7 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
     )
 
 
-def held_elsewhere(wait_s: float | None) -> RetryLater:
+def claimed_elsewhere(wait_s: float | None) -> RetryLater:
     """Somebody else has the turn: to be asked for again when the lease or the wait ends."""
     # The statement may have seen the row as it was before the other claim: then its lease is not known.
     delay_s = min(wait_s, MAX_HOLD_S) if wait_s is not None and wait_s > 0 else SOON_S

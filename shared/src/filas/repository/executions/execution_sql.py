@@ -242,7 +242,7 @@ from written w
     left join kept on kept.id = w.id
     left join executions seen on seen.id = w.id"""
 
-DUE: Final = """
+QUEUE_DUE: Final = """
 with woken as (
     select id from executions where wake_at <= now() order by wake_at limit $1 for update skip locked
 ), called as (
@@ -287,7 +287,9 @@ update executions set cancel_requested = true, wake_at = null, awaits_reply_sinc
 where id = $1 and ended_at is null
 returning id, turn, flow_id, conversation_id, status, channel, contact, event_id"""
 
-CANCELLING: Final = "select id from executions where id = any ($1::uuid[]) and cancel_requested and ended_at is null"
+CANCEL_REQUESTED: Final = (
+    "select id from executions where id = any ($1::uuid[]) and cancel_requested and ended_at is null"
+)
 
 GET: Final = "select * from executions where id = $1"
 
@@ -302,7 +304,7 @@ SEARCH_EVENT: Final = """
 id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
 
 # The notifications of executions that may have no job yet, in the order in which they were written.
-OUTBOX: Final = """
+UNFINISHED_NOTIFICATIONS: Final = """
 select n.id, n.channel_id, n.conversation_id, n.recipient, coalesce(e.event_id, n.execution_id) as origin_id
 from notifications n left join executions e on e.id = n.execution_id
 where n.execution_id = any ($1::uuid[]) and n.ended_at is null

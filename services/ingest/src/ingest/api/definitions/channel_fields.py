@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
-from filas.contract.channel_circuits import DestinationStatus
+from filas.contract.channel_circuits import CircuitStatus
 from ingest.api.definitions.secret_masking import MASK, names_variable
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import invalid_field
@@ -38,7 +38,7 @@ class _Channel(Body, frozen=True, kw_only=True):
     revision: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    destination: DestinationStatus | None = None
+    destination: CircuitStatus | None = None
 
 
 class HttpChannel(_Channel, frozen=True, kw_only=True, tag="http", tag_field="type"):

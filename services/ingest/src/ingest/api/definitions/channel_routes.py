@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from filas.contract.channel_circuits import DestinationStatus
+from filas.contract.channel_circuits import CircuitStatus
 from filas.errors import StoreUnavailable
 from filas.models.configuration import Channel
-from filas.queue.channel_circuits import Destinations
+from filas.queue.channel_circuits import ChannelCircuits
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.routing.identifiers import Deleted, known, to_store
@@ -16,7 +16,7 @@ from ingest.api.routing.problems import absent, invalid_field
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 
-def shown(channel: Channel, destination: DestinationStatus | None = None) -> dict[str, Any]:
+def shown(channel: Channel, destination: CircuitStatus | None = None) -> dict[str, Any]:
     """The channel as an answer shows it: its type's fields beside its id, secrets masked."""
     secret_fields = SECRET_FIELDS.get(channel.type, ())
     config = {name: masked(value) if name in secret_fields else value for name, value in channel.config.items()}
@@ -31,10 +31,10 @@ def shown(channel: Channel, destination: DestinationStatus | None = None) -> dic
     }
 
 
-async def destinations(call: Call[None, Any], channels: Sequence[Channel]) -> list[DestinationStatus | None]:
+async def destinations(call: Call[None, Any], channels: Sequence[Channel]) -> list[CircuitStatus | None]:
     """How the channels' destinations are; None of each while Redis is away."""
     try:
-        return list(await Destinations(call.context.redis).status_many([channel.id for channel in channels]))
+        return list(await ChannelCircuits(call.context.redis).status_many([channel.id for channel in channels]))
     except StoreUnavailable:
         return [None] * len(channels)
 
@@ -58,7 +58,7 @@ async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
     for name in secret_fields:
         before = stored.config.get(name) if stored is not None else None
         config[name] = sealed(call.context.secret_box, name, config[name], before)
-    channel = await call.context.channels.put(Channel(id=channel_id, type=stated_type, config=config))
+    channel = await call.context.channels.store(Channel(id=channel_id, type=stated_type, config=config))
     await call.context.configuration_changed()
     return Answer(shown(channel))
 

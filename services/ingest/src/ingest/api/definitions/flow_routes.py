@@ -77,7 +77,7 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
         raise invalid(
             [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]
         )
-    version = await call.context.flows.put(flow_id, raw, definition.name or flow_id, call.query.publish)
+    version = await call.context.flows.store(flow_id, raw, definition.name or flow_id, call.query.publish)
     await call.context.configuration_changed()
     return Answer(shown(version))
 

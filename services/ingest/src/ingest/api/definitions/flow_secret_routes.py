@@ -33,7 +33,7 @@ async def put_secret(call: Call[SecretBody, Query]) -> Answer:
     if call.body.value == MASK:
         raise invalid_field("value", "`***` is what is shown in place of a secret, not one")
     value = sealed(call.context.secret_box, "value", call.body.value, None)
-    await call.context.secrets.put(name, value)
+    await call.context.secrets.store(name, value)
     return Answer(SecretName(name=name))
 
 

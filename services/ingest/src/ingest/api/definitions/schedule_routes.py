@@ -40,7 +40,7 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
         misfire_grace_ms=body.misfire_grace_ms,
         catch_up_limit=body.catch_up_limit,
     )
-    return Answer(_shown(await call.context.schedules.put(schedule, first_tick), PREVIEW))
+    return Answer(_shown(await call.context.schedules.store(schedule, first_tick), PREVIEW))
 
 
 async def get_schedule(call: Call[None, PreviewQuery]) -> Answer:

@@ -69,7 +69,7 @@ async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
     webhook_id = to_store(call.path["id"], body.id)
     _check(body)
     stored = await call.context.webhooks.get(webhook_id)
-    webhook = await call.context.webhooks.put(
+    webhook = await call.context.webhooks.store(
         Webhook(
             id=webhook_id,
             flow_id=body.flow_id,

@@ -130,7 +130,7 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
 
 async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, body: Any) -> str:
     """The trigger of an execution whose event has another body: read as the event was, by its webhook."""
-    event = None if execution.event_id is None else await call.context.events.stored(execution.event_id)
+    event = None if execution.event_id is None else await call.context.events.get_accepted(execution.event_id)
     if event is None:
         raise conflict("its event is gone, so there is no body to edit")
     try:
