@@ -11,7 +11,7 @@ from tests.deploy.dashboard_model import WIDTH, Dashboard, Panel, rendered
 from tests.deploy.dashboards import DASHBOARDS, DIRECTORY
 from tests.deploy.promtool import DEPLOY
 from tests.deploy.test_monitoring_rules import RECORDED
-from tests.shared.metrics_reference import metrics_in, ours, series_names
+from tests.reference.metrics import metrics_in, ours, series_names
 
 UNITS = {"short", "s", "ops", "reqps", "percentunit", "bytes"}
 PANELS = [(dashboard, panel) for dashboard in DASHBOARDS for panel in dashboard.panels]

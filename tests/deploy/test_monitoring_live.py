@@ -17,7 +17,7 @@ from tests.deploy.prometheus_server import Prometheus, prometheus
 from tests.deploy.promtool import needs_prometheus
 from tests.deploy.provoking import NOT_PROVOKED, Outside, Provoking
 from tests.e2e.pipeline import Pipeline, receiver
-from tests.shared.metrics_reference import PROCESSES, SET_BY, metrics_in, ours
+from tests.reference.metrics import PROCESSES, SET_BY, metrics_in, ours
 from tests.waiting import eventually
 
 PLACEHOLDERS = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}
@@ -67,7 +67,7 @@ async def setters(pipeline: Pipeline) -> dict[str, set[str]]:
 
 
 async def until_all_are_set(pipeline: Pipeline) -> None:
-    """Wait until every process has set what METRICS.md says of it (bound: 30 s)."""
+    """Wait until every process has set the metrics that the reference lists for it (bound: 30 s)."""
     absent: list[str] = []
 
     async def nothing_absent() -> bool:
@@ -114,7 +114,7 @@ def check_dashboards(server: Prometheus, since: float) -> list[str]:
 async def test_prometheus_scrapes_the_processes_and_evaluates_every_rule_and_query(
     redis_url: str, redis_server: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Over work that goes well, is refused and breaks. Each metric is set by those that METRICS.md names alone."""
+    """Over work that goes well, is refused and breaks. Only the processes that the reference lists set a metric."""
     began, database = time.time(), int(urlsplit(redis_url).path.strip("/"))
     async with (
         receiver(Outside()) as outside,

@@ -10,7 +10,7 @@ import yaml
 
 from tests.deploy.alert_cases import CASES
 from tests.deploy.promtool import DEPLOY, PROMETHEUS, ROOT, RULES, needs_prometheus, promtool
-from tests.shared.metrics_reference import metrics_in, series_names
+from tests.reference.metrics import metrics_in, series_names
 
 RECORDING = PROMETHEUS / "rules" / "recording.yml"
 RUNBOOK = PROMETHEUS / "runbook.md"

@@ -70,6 +70,12 @@ EXEMPT = ("docs/glossary.md", "tests/shared/test_vocabulary.py")
 """These files list the words."""
 
 NOT_YET_REWRITTEN: tuple[str, ...] = (
+    "docs/reference/api.md",
+    "docs/reference/cli.md",
+    "docs/reference/configuration.md",
+    "docs/reference/log-events.md",
+    "docs/reference/metrics.md",
+    "tests/reference",
     ".ci/run",
     ".env.example",
     "CHANGELOG.md",
@@ -195,7 +201,7 @@ def test_the_glossary_has_another_word(pattern: str, instead: str) -> None:
 
 def test_every_pattern_finds_what_it_is_for() -> None:
     """A pattern that matches nothing would check nothing."""
-    unmatched = [pattern for pattern, _ in WORDS if not re.search(pattern, EXAMPLES, re.IGNORECASE)]
+    unmatched = [pattern for pattern, _ in WORDS if not re.search(pattern, EXAMPLES.replace("\n", " "), re.IGNORECASE)]
     assert unmatched == []
 
 

@@ -14,7 +14,7 @@ from filas.flows.definition.json_schema import json_schema
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.publishing_checks import check
 from tests.long_form import examples
-from tests.shared.flow_reference import rows
+from tests.reference.nodes import rows
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, changed, replaced
 
 GALLERY = sorted((Path(__file__).parents[3] / "deploy" / "examples" / "flows").glob("*.json"))

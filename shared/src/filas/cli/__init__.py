@@ -27,11 +27,11 @@ COMMANDS = {
 }
 
 
-def main() -> None:
-    """The entry point of the `filas` script."""
-    # Ours come last: a plug-in may add commands, not replace them.
+def program() -> click.Group:
+    """The command `filas` with every command below it."""
+    # Commands of this package come last: a plug-in may add commands, but not replace them.
     addresses = {point.name: point.value for point in entry_points(group=PLUGINS)} | COMMANDS
-    program = LazyGroup(
+    group = LazyGroup(
         "filas",
         addresses=addresses,
         help=(
@@ -40,5 +40,10 @@ def main() -> None:
         ),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )
-    click.version_option(package_name="filas", message="%(prog)s %(version)s")(program)
-    program(prog_name="filas")
+    click.version_option(package_name="filas", message="%(prog)s %(version)s")(group)
+    return group
+
+
+def main() -> None:
+    """The entry point of the `filas` script."""
+    program()(prog_name="filas")

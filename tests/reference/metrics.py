@@ -1,19 +1,15 @@
-"""Generates the table of all metrics in deploy/prometheus/METRICS.md from `filas.observability.metrics`.
+"""The table of all metrics, made from their declarations in `filas.observability.metrics`.
 
-`python -m tests.shared.metrics_reference` writes the table anew. What a declaration can't say, which processes set the
-metric, stands here and is compared with running processes by `tests/deploy/test_monitoring_live.py`.
+A declaration does not show which processes set the metric. SET_BY lists them, and
+`tests/deploy/test_monitoring_live.py` compares the list with running processes.
 """
 
 import re
-from pathlib import Path
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from filas.observability import metrics
-
-REFERENCE = Path(__file__).parents[2] / "deploy" / "prometheus" / "METRICS.md"
-BEGIN, END = "<!-- metrics:begin -->\n", "<!-- metrics:end -->"
 
 PROCESSES = ("ingest", "ingest-worker", "flow-runner", "notifier")
 WORKERS = ("ingest-worker", "flow-runner", "notifier")
@@ -62,7 +58,7 @@ _WORDS = {"and", "or", "unless", "on", "ignoring", "by", "without", "group_left"
 
 
 def ours() -> dict[str, MetricWrapperBase]:
-    """Every metric that is declared, by the name under which it is asked for."""
+    """Every declared metric by its name in queries."""
     declared = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
     return {name_of(metric): metric for metric in declared}
 
@@ -73,7 +69,7 @@ def name_of(metric: MetricWrapperBase) -> str:
 
 
 def from_the_client() -> dict[str, str]:
-    """What the Python client adds about the process: name to type."""
+    """The metrics that the Python client adds about the process: name to type."""
     families = {family.name: family for family in metrics.REGISTRY.collect()}
     own = {metric._name for metric in ours().values()}
     return {
@@ -84,7 +80,7 @@ def from_the_client() -> dict[str, str]:
 
 
 def series_names() -> set[str]:
-    """Every name that a query can ask for."""
+    """Every name that a query can use."""
     names = set(from_the_client())
     for name, metric in ours().items():
         names |= {f"{name}_{part}" for part in ("bucket", "sum", "count")} if isinstance(metric, Histogram) else {name}
@@ -92,7 +88,7 @@ def series_names() -> set[str]:
 
 
 def metrics_in(expression: str) -> set[str]:
-    """The names of the series that an expression of PromQL asks for."""
+    """The names of the series in a PromQL expression."""
     bare = re.sub(r'"[^"]*"', "", expression)
     bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", " ", bare)
     bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
@@ -101,7 +97,7 @@ def metrics_in(expression: str) -> set[str]:
 
 
 def table() -> str:
-    """A row a metric, in the order of their declaration; what the client adds stands at the end."""
+    """One row for each metric, in the order of declaration; the client's own metrics follow."""
     lines = ["| metric | type | labels | set by | meaning |", "|---|---|---|---|---|"]
     for name, metric in ours().items():
         kind = metric._type
@@ -111,9 +107,3 @@ def table() -> str:
     for name, kind in from_the_client().items():
         lines.append(f"| `{name}` | {kind} | | all | By the Python client for Prometheus |")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    before = REFERENCE.read_text()
-    start, stop = before.index(BEGIN) + len(BEGIN), before.index(END)
-    REFERENCE.write_text(before[:start] + table() + before[stop:])

@@ -1,0 +1,97 @@
+"""Every log event, collected from the source, with its meaning."""
+
+import ast
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.reference.source_code import SOURCES, assigned, called, texts, trees
+
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+_LOGGERS = {"log", "_log", "logger", "_logger"}
+
+MEANINGS: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_text())
+"""What happened, by the name of the event."""
+
+
+FORMER_NAMES = {
+    "acceptance.postgres_away": "acceptance.postgres_unavailable",
+    "acceptance.put_failed": "acceptance.enqueue_failed",
+    "acceptance.redis_away": "acceptance.redis_unavailable",
+    "connections.cut_off": "connections.slow_clients_closed",
+    "cron.put": "cron.enqueued",
+    "delivery_status.told": "delivery_receipt.recorded",
+    "destination.closed": "channel.recovered",
+    "destination.not_reported": "channel.report_failed",
+    "destination.opened": "channel.paused",
+    "event.recorded_late": "event.backfilled",
+    "events.late_failed": "backfill.failed",
+    "events.recorded_late": "backfill.written",
+    "execution.turn_ended": "execution.run_ended",
+    "notification.cancel_asked": "notification.cancel_requested",
+    "notification.nothing_to_do": "notification.already_final",
+    "notification.overtaken": "notification.superseded",
+    "notification.try_was_unfinished": "notification.attempt_interrupted",
+    "outbox.not_put": "outbox.enqueue_failed",
+    "postgres.lost": "postgres.unavailable",
+    "postgres.ready": "postgres.available",
+    "relay.put_back": "relay.enqueued",
+    "resume.not_woken": "resume.enqueue_failed",
+    "schedules.missed": "schedules.ticks_missed",
+    "schedules.store_away": "schedules.store_unavailable",
+    "timers.store_away": "timers.store_unavailable",
+    "timers.woken": "timers.due",
+    "tracing.collector_away": "tracing.collector_unavailable",
+    "tracing.collector_back": "tracing.collector_available",
+    "tracing.spans_left": "tracing.spans_dropped",
+}
+"""Names that the source may still use until its package follows the glossary."""
+
+
+class Event(NamedTuple):
+    """An event that the source logs."""
+
+    name: str
+    levels: tuple[str, ...]
+    modules: tuple[str, ...]
+
+
+def events() -> list[Event]:
+    """Every event by its name, with the levels at which it is logged and the modules that log it."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for package in SOURCES:
+        for module, tree in trees(package).items():
+            for node in ast.walk(tree):
+                for level, name in _logged(node, tree):
+                    levels, modules = found.setdefault(name, (set(), set()))
+                    levels.add(level)
+                    modules.add(module)
+    return [Event(name, tuple(sorted(pair[0])), tuple(sorted(pair[1]))) for name, pair in sorted(found.items())]
+
+
+def _logged(node: ast.AST, tree: ast.Module) -> list[tuple[str, str]]:
+    """The level and the names of the events of a call of a logger."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+        return []
+    owner = node.func.value
+    is_logger = (isinstance(owner, ast.Name) and owner.id in _LOGGERS) or called(owner) == "get_logger"
+    if not is_logger or node.func.attr not in LEVELS | {"log"}:
+        return []
+    level, name = ("any", node.args[1]) if node.func.attr == "log" else (node.func.attr, node.args[0])
+    if isinstance(name, ast.Name):
+        return [(level, text) for text in assigned(tree, name.id)]
+    return [(level, text) for text in texts(name)]
+
+
+def meaning(name: str) -> str:
+    """What the event means; empty if MEANINGS has no such event."""
+    return MEANINGS.get(FORMER_NAMES.get(name, name), "")
+
+
+def table() -> str:
+    """Every event with its level, the module that logs it, and its meaning."""
+    lines = ["| event | level | logged by | meaning |", "|---|---|---|---|"]
+    for event in events():
+        modules = ", ".join(f"`{module}`" for module in event.modules)
+        lines.append(f"| `{event.name}` | {', '.join(event.levels)} | {modules} | {meaning(event.name)} |")
+    return "\n".join(lines) + "\n"
