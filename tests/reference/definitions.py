@@ -5,7 +5,7 @@ import re
 
 import msgspec
 
-from filas.contract.channel_circuits import Limits
+from filas.contract.channel_circuits import ChannelLimits
 from filas.models.configuration import ConversationRule, Dedupe, RateLimit
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, ChannelBody
 from ingest.api.definitions.schedule_fields import ScheduleBody
@@ -194,8 +194,8 @@ def channel_table(name: str) -> str:
 def channel_defaults(name: str) -> dict[str, str]:
     """The defaults that the notifier's module of the type has for fields that a definition omits."""
     module = importlib.import_module(f"notifier.channels.{name}")
-    limits: Limits = getattr(module, "LIMITS", Limits())
-    found = {"rate": f"`{limits.per_second:g}`", "receiverRate": f"`{limits.per_receiver:g}`"}
+    limits: ChannelLimits = getattr(module, "LIMITS", ChannelLimits())
+    found = {"rate": f"`{limits.per_second:g}`", "receiverRate": f"`{limits.per_recipient:g}`"}
     for config in vars(module).values():
         if isinstance(config, type) and issubclass(config, msgspec.Struct) and config.__module__ == module.__name__:
             for field in msgspec.structs.fields(config):
