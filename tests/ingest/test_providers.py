@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filas.contract.storable_text import is_storable
 from filas.models.configuration import ConversationRule
 from ingest.event.conversation import ConversationReader
 from ingest.providers.known_providers import PROVIDERS
-from ingest.providers.message import IncomingMessage, IncomingStatus, is_storable
+from ingest.providers.message import IncomingMessage, IncomingStatus
 from tests.ingest.test_meta import whatsapp
 from tests.ingest.verify.vendors import SMS
 

@@ -26,6 +26,7 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.contract.storable_text import escaped_bytes
 from filas.errors import JobDecodeError
 
 SCHEMA_VERSION = 1
@@ -208,7 +209,7 @@ class DeliveryReceiptJob(JobMessage, frozen=True, kw_only=True):
     @property
     def row_key(self) -> str:
         """`status:channelId:digest:status`: a repeated receipt makes no second job. The provider's ids may be long."""
-        digest = hashlib.sha256(self.provider_id.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+        digest = hashlib.sha256(escaped_bytes(self.provider_id)).hexdigest()[:32]
         return f"status:{self.channel_id}:{digest}:{self.status}"
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from filas.contract.storable_text import from_lossless_bytes, lossless_bytes
 from filas.errors import SecretUnreadable
 
 SEALED: Final = "enc:"
@@ -38,7 +39,7 @@ class SecretBox:
     def seal(self, text: str) -> str:
         """`text` as `enc:…`; twice the same text gives two different seals."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, text.encode("utf-8", "surrogatepass"), _VERSION)
+        sealed = self._cipher.encrypt(nonce, lossless_bytes(text), _VERSION)
         return SEALED + base64.urlsafe_b64encode(_VERSION + nonce + sealed).decode()
 
     def open(self, sealed: str) -> str:
@@ -51,7 +52,7 @@ class SecretBox:
             raise SecretUnreadable("a stored secret is not of a kind that this version opens")
         nonce, body = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
         try:
-            return self._cipher.decrypt(nonce, body, _VERSION).decode("utf-8", "surrogatepass")
+            return from_lossless_bytes(self._cipher.decrypt(nonce, body, _VERSION))
         except (InvalidTag, ValueError):
             raise SecretUnreadable("a stored secret can't be opened with the present FILAS_SECRET_KEY") from None
 

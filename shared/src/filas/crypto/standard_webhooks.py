@@ -10,6 +10,8 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 
+from filas.contract.storable_text import lossless_bytes
+
 ID_HEADER = "webhook-id"
 TIMESTAMP_HEADER = "webhook-timestamp"
 SIGNATURE_HEADER = "webhook-signature"
@@ -47,5 +49,5 @@ def signed_headers(secrets: Sequence[str], message_id: str, timestamp_s: int, bo
 
 
 def _signature(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
-    signed = b"%b.%d.%b" % (message_id.encode("utf-8", "surrogatepass"), timestamp_s, body)
+    signed = b"%b.%d.%b" % (lossless_bytes(message_id), timestamp_s, body)
     return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

@@ -17,6 +17,7 @@ import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from filas.contract.storable_text import response_text
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.observability.metrics import OUTBOUND_REQUESTS
 from filas.outbound.address_rules import Network, refusal
@@ -213,7 +214,7 @@ class OutboundClient:
             raise OutboundFailed(_reason(error), sent=connecting.sent) from None
         except ValueError as error:
             raise OutboundRefused(f"not a request that can be sent: {error}") from None
-        headers = {name.lower(): _printable(", ".join(answer.headers.getall(name))) for name in answer.headers}
+        headers = {name.lower(): response_text(", ".join(answer.headers.getall(name))) for name in answer.headers}
         response = OutboundResponse(
             status=answer.status, headers=headers, body=body, url=str(call.url), truncated=truncated
         )
@@ -295,11 +296,6 @@ def _reason(error: aiohttp.ClientError) -> str:
     """What went wrong, without the address, in which some providers want their tokens."""
     said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
     return f"{type(error).__name__}: {said}"
-
-
-def _printable(value: str) -> str:
-    """aiohttp gives bytes that aren't UTF-8 as unpaired surrogates, which no JSON and no database takes."""
-    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 async def _read(answer: aiohttp.ClientResponse, limits: _Limits) -> tuple[bytes, bool]:

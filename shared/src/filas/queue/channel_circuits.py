@@ -24,6 +24,7 @@ from filas.contract.channel_circuits import (
     Deferred,
 )
 from filas.contract.policies import NOTIFICATIONS
+from filas.contract.storable_text import escaped_bytes
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
@@ -61,7 +62,7 @@ class ChannelCircuits:
         keys: list[str] = []
         args: list[Any] = [PATIENCE_MS, PROBE_MS]
         for one in asked:
-            receiver = hashlib.sha256(one.recipient.encode("utf-8", "backslashreplace")).hexdigest()[:32]
+            receiver = hashlib.sha256(escaped_bytes(one.recipient)).hexdigest()[:32]
             parts = ("", ":pace", ":slots", f":receiver:{receiver}")
             keys += (self._key(one.channel_id) + part for part in parts)
             per_second, per_recipient = one.limits.per_second, one.limits.per_recipient

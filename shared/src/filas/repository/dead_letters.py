@@ -15,11 +15,12 @@ import msgspec
 from filas.contract.identity import new_id
 from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
+from filas.contract.storable_text import to_storable
 from filas.models.dead_letters import DeadLetter, NewDeadLetter
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import from_json, storable, to_json
+from filas.repository.postgres.json_columns import from_json, to_json
 
 # $1-$11: the letters; $12-$14: the row that each is about, with the turn of an execution. Only what is stored
 # now fails its row: a letter that comes a second time may find its row reopened for a replay.
@@ -92,11 +93,11 @@ class DeadLetterRepository:
         await self._database.fetch(
             INSERT_MANY,
             [new_id() for _ in letters],
-            [storable(letter.queue) for letter in letters],
-            [storable(letter.job_id) for letter in letters],
-            [storable(letter.function) for letter in letters],
+            [to_storable(letter.queue) for letter in letters],
+            [to_storable(letter.job_id) for letter in letters],
+            [to_storable(letter.function) for letter in letters],
             [letter.payload for letter in letters],
-            [None if letter.group_key is None else storable(letter.group_key) for letter in letters],
+            [None if letter.group_key is None else to_storable(letter.group_key) for letter in letters],
             [to_json(letter.error) for letter in letters],
             [letter.attempts for letter in letters],
             [to_json(letter.history) for letter in letters],

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from filas.contract.storable_text import lossless_bytes
 from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
@@ -159,7 +160,7 @@ class EventRepository:
         search.add("received_at >= {}", wanted.since)
         search.add("received_at < {}", wanted.until)
         for word in wanted.words:
-            raw = word.encode("utf-8", "surrogatepass")
+            raw = lossless_bytes(word)
             search.add(HAS_WORD, raw, raw)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from filas.contract.storable_text import to_storable
 from filas.models.notifications import (
     BegunNotification,
     DeliveryReceipt,
@@ -23,7 +24,7 @@ from filas.models.notifications import (
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import error_detail, from_json, storable, to_json, to_json_or_null
+from filas.repository.postgres.json_columns import error_detail, from_json, to_json, to_json_or_null
 
 # A notification that is found in `sending` was being sent by a try of which nobody knows the outcome.
 BEGIN_ATTEMPTS: Final = """
@@ -200,7 +201,7 @@ class NotificationRepository:
             [one.status_code for one in outcomes],
             [to_json_or_null(one.error) for one in outcomes],
             # The outside says what it likes; the record of the try must not fail for it.
-            [None if one.provider_id is None else storable(one.provider_id) for one in outcomes],
+            [None if one.provider_id is None else to_storable(one.provider_id) for one in outcomes],
             [one.due_at for one in outcomes],
             [one.uncertain for one in outcomes],
         )
@@ -219,18 +220,18 @@ class NotificationRepository:
         """
         rows = await self._database.fetch(
             RECORD_RECEIPTS,
-            [storable(one.channel_id) for one in updates],
-            [storable(one.provider_id) for one in updates],
+            [to_storable(one.channel_id) for one in updates],
+            [to_storable(one.provider_id) for one in updates],
             [one.status for one in updates],
             [to_json_or_null(one.error) for one in updates],
             [one.notification_id for one in updates],
-            [None if one.job_id is None else storable(one.job_id) for one in updates],
+            [None if one.job_id is None else to_storable(one.job_id) for one in updates],
             [one.last for one in updates],
         )
         found = {(row["channel_id"], row["provider_id"]): row for row in rows}
         outcomes: list[ReceiptOutcome] = []
         for one in updates:
-            row = found.get((storable(one.channel_id), storable(one.provider_id)))
+            row = found.get((to_storable(one.channel_id), to_storable(one.provider_id)))
             moved = row is not None and row["moved"] and row["status"] == one.status
             outcomes.append("unknown" if row is None else "recorded" if moved else "stale")
         return outcomes

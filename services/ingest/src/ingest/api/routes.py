@@ -1,6 +1,5 @@
 """The API's route table, and its registration on the private listener's application."""
 
-import json
 import re
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -9,6 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from filas.contract.storable_text import json_bytes
 from ingest.api.definitions import (
     channel_routes,
     flow_routes,
@@ -74,14 +74,6 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         if route.paged:
             document["nextCursor"] = answer.next_cursor
         status = 200 if answer.done else 202
-        return web.Response(status=status, body=_encoded(document), content_type="application/json")
+        return web.Response(status=status, body=json_bytes(document), content_type="application/json")
 
     return handle
-
-
-def _encoded(document: dict[str, Any]) -> bytes:
-    """The JSON of an answer. What came from outside may hold lone surrogates, which only escapes can carry."""
-    try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(document, str_keys=True)).encode()

@@ -8,6 +8,7 @@ from aiohttp import StreamReader
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
+from filas.contract.storable_text import header_text
 from ingest.event.body_parsing import collected
 from ingest.http import error_answers
 
@@ -120,21 +121,6 @@ class Request:
         return b"".join(parts)
 
 
-def storable(text: str) -> str:
-    """`text` as it can be stored: bytes that are not UTF-8 are read as Latin-1, a NUL is replaced."""
-    if text.isascii() and "\x00" not in text:
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        text = text.encode("utf-8", "surrogateescape" if _is_escaped(text) else "replace").decode("latin-1")
-    return text.replace("\x00", "\ufffd")
-
-
-def _is_escaped(text: str) -> bool:
-    return all(not "\ud800" <= character <= "\udfff" or "\udc80" <= character <= "\udcff" for character in text)
-
-
 def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:
     """The headers with lower-case names, a repeated one joined by commas, without those in `hidden`."""
     found: dict[str, str] = {}
@@ -142,7 +128,7 @@ def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[s
         lower = name.lower()
         if lower in hidden:
             continue
-        clean = storable(value)
+        clean = header_text(value)
         found[lower] = f"{found[lower]}, {clean}" if lower in found else clean
     return found
 
@@ -151,4 +137,4 @@ def stored_query(query: Mapping[str, str]) -> dict[str, str | list[str]]:
     """The query parameters; a repeated one is a list."""
     if not query:
         return {}
-    return collected([(storable(name), storable(value)) for name, value in query.items()])
+    return collected([(header_text(name), header_text(value)) for name, value in query.items()])

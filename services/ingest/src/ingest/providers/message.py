@@ -6,6 +6,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from filas.contract.storable_text import is_storable
+
 MAX_CONTACT = 256
 """The longest contact, in bytes: numbers and ids are far shorter, and it stands in an index and in a group key."""
 
@@ -88,14 +90,3 @@ def clean_contact(value: object) -> str | None:
     if not contact or len(contact) > MAX_CONTACT or not is_storable(contact):
         return None
     return contact if len(contact.encode()) <= MAX_CONTACT else None
-
-
-def is_storable(text: str) -> bool:
-    """Whether Postgres takes `text` in a column of text: no NUL, no unpaired surrogate."""
-    if "\x00" in text:
-        return False
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,8 +8,8 @@ from typing import Any
 import jmespath
 import msgspec
 
+from filas.contract.storable_text import is_storable, lossless_bytes
 from filas.models.configuration import Dedupe
-from ingest.providers.message import is_storable
 from ingest.verify.scheme import Presented
 
 KeyOf = Callable[[Presented, Any], str | None]
@@ -34,7 +34,7 @@ def bounded(key: str) -> str:
     """`key` as it is stored: hashed if it is too long for an index, or nothing that Postgres takes as text."""
     if len(key) <= MAX_KEY and is_storable(key):
         return key
-    return f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    return f"sha256:{hashlib.sha256(lossless_bytes(key)).hexdigest()}"
 
 
 def _by_path(path: str) -> KeyOf:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.storable_text import header_text
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
@@ -127,7 +128,7 @@ class Receiver:
         reader = Reader(
             ready=ready,
             presented=presented,
-            content_type=request.storable(presented.headers.get("Content-Type", ""))[:255],
+            content_type=header_text(presented.headers.get("Content-Type", ""))[:255],
             headers=request.stored_headers(presented.headers, ready.hidden_headers),
             query=request.stored_query(presented.query),
             address=address,

@@ -15,6 +15,7 @@ import msgspec
 
 from filas.contract.job_factories import flow_job
 from filas.contract.jobs import Traceparent
+from filas.contract.storable_text import header_text
 from filas.crypto.resume_tokens import PATH, ResumeTokens
 from filas.errors import StoreUnavailable, Unstorable
 from filas.models.executions import DueExecution
@@ -125,7 +126,7 @@ class Resumer:
 
 def _payload(http: request.Request, body: bytes) -> str:
     """The call as the flow sees it, in JSON. Raises RejectedRequest."""
-    content_type = request.storable(http.headers.get("Content-Type", ""))[:255]
+    content_type = header_text(http.headers.get("Content-Type", ""))[:255]
     try:
         document = body_parsing.read(content_type, body).document if body else None
         return _encode(

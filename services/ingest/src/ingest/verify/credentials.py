@@ -5,7 +5,8 @@ from typing import Annotated
 
 import msgspec
 
-from ingest.verify.scheme import PlainScheme, Presented, equals_any, presented_bytes
+from filas.contract.storable_text import sent_bytes
+from ingest.verify.scheme import PlainScheme, Presented, equals_any
 
 Secrets = Annotated[list[str], msgspec.Meta(min_length=1)]
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
@@ -42,7 +43,7 @@ class CredentialsScheme(PlainScheme):
             word, _, value = value.partition(" ")
             if word.lower() != self._word:
                 return "credentials-malformed"
-        credentials = presented_bytes(value.strip())
+        credentials = sent_bytes(value.strip())
         if self._is_base64:
             try:
                 credentials = binascii.a2b_base64(credentials, strict_mode=True)

@@ -10,9 +10,10 @@ from typing import Literal
 
 import msgspec
 
+from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
 from ingest.verify.github import HUB_SIGNATURE
-from ingest.verify.scheme import Handshake, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
 from ingest.verify.signature import SignatureScheme
 
 
@@ -42,7 +43,7 @@ class MetaScheme(SignatureScheme):
         """Echoes the challenge if the token is right, else 403."""
         if presented.method != "GET" or presented.query.get("hub.mode") != "subscribe":
             return None
-        token = presented_bytes(presented.query.get("hub.verify_token", ""))
+        token = sent_bytes(presented.query.get("hub.verify_token", ""))
         if self._verify_token is None or not hmac.compare_digest(token, self._verify_token):
             return Handshake(403)
         return Handshake(200, presented.query.get("hub.challenge", ""))

@@ -90,14 +90,6 @@ class Configuration(Protocol):
         """The check with its secrets revealed. Raises SecretUnreadable if none of them can be."""
 
 
-def presented_bytes(value: str) -> bytes:
-    """The bytes of a header as they were sent (what isn't UTF-8 is kept as lone surrogates)."""
-    try:
-        return value.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogatepass")
-
-
 def equals_any(presented: bytes, secrets: Sequence[bytes]) -> bool:
     """Whether `presented` is one of `secrets`. Takes equally long whichever it is, and however much of it fits."""
     found = False

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ingest.verify.scheme import PlainScheme, Presented, presented_bytes
+from filas.contract.storable_text import sent_bytes
+from ingest.verify.scheme import PlainScheme, Presented
 
 Algorithm = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
@@ -57,7 +58,7 @@ class SignatureScheme(PlainScheme):
         value = presented.headers.get(signature.header)
         if value is None:
             return "signature-missing"
-        written = presented_bytes(value.strip())
+        written = sent_bytes(value.strip())
         if not written.startswith(self._prefix):
             return "signature-malformed"
         digest = decoded(written[len(self._prefix) :], signature.encoding)
@@ -72,7 +73,7 @@ class SignatureScheme(PlainScheme):
             problem = time_problem(timestamp, presented.now, signature.tolerance_s)
             if problem is not None:
                 return problem
-            signed = self._signed(presented_bytes(timestamp), signed)
+            signed = self._signed(sent_bytes(timestamp), signed)
         elif not self._is_plain:
             signed = self._signed(b"", signed)
         return None if signed_by_any((digest,), self._secrets, signed, signature.algorithm) else "signature-wrong"

@@ -12,10 +12,11 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from filas.contract.storable_text import sent_bytes
 from filas.crypto.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
 from filas.errors import SecretUnreadable
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _PUBLIC: Final = "whpk_"
@@ -76,7 +77,7 @@ class StandardWebhooksScheme(PlainScheme):
         symmetric, asymmetric = _signatures(written, "v1,"), _signatures(written, "v1a,")
         if not symmetric and not asymmetric:
             return "signature-malformed"
-        signed = b"%b.%b.%b" % (presented_bytes(identity), timestamp.encode(), presented.body)
+        signed = b"%b.%b.%b" % (sent_bytes(identity), timestamp.encode(), presented.body)
         is_signed = signed_by_any(symmetric, self._shared, signed, "sha256")
         return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
 
@@ -91,9 +92,7 @@ class StandardWebhooksScheme(PlainScheme):
 
 def _signatures(written: str, version: str) -> list[bytes]:
     found = (
-        decoded(presented_bytes(part[len(version) :]), "base64")
-        for part in written.split(" ")
-        if part.startswith(version)
+        decoded(sent_bytes(part[len(version) :]), "base64") for part in written.split(" ") if part.startswith(version)
     )
     return [signature for signature in found if signature is not None]
 

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _HEADER = "Stripe-Signature"
@@ -44,7 +45,7 @@ class StripeScheme(PlainScheme):
         timestamp = next((given for name, given in pairs if name == "t"), None)
         if timestamp is None:
             return "signature-malformed"
-        written = [decoded(presented_bytes(given), "hex") for name, given in pairs if name == "v1"]
+        written = [decoded(sent_bytes(given), "hex") for name, given in pairs if name == "v1"]
         digests = [digest for digest in written if digest is not None]
         if not digests:
             return "signature-malformed"

@@ -15,8 +15,9 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from filas.contract.storable_text import BYTE_ESCAPES, sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, presented_bytes, revealed
+from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
 from ingest.verify.signature import Algorithm, decoded, signed_by_any
 
 _HEADER: Final = "X-Twilio-Signature"
@@ -60,7 +61,7 @@ class TwilioScheme(PlainScheme):
         value = presented.headers.get(_HEADER)
         if value is None:
             return "signature-missing"
-        digest = decoded(presented_bytes(value.strip()), "base64")
+        digest = decoded(sent_bytes(value.strip()), "base64")
         if digest is None:
             return "signature-malformed"
         is_form = presented.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
@@ -73,7 +74,7 @@ class TwilioScheme(PlainScheme):
         algorithm = _algorithm(presented.headers.get(_SETTINGS_HEADER, ""))
         right = False
         for url in self._addresses(presented):
-            right |= signed_by_any((digest,), self._secrets, presented_bytes(url) + fields, algorithm)
+            right |= signed_by_any((digest,), self._secrets, sent_bytes(url) + fields, algorithm)
         return None if right else "signature-wrong"
 
     def duplicate_key(self, presented: Presented, _document: Any, key: str | None, /) -> str | None:
@@ -99,11 +100,11 @@ def _algorithm(settings: str) -> Algorithm:
 
 def _signed_fields(body: bytes) -> bytes:
     """Names and values in the order in which they are signed. Raises ValueError for more than 1,000 of them."""
-    text = body.decode("utf-8", "surrogateescape")
-    pairs = set(parse_qsl(text, keep_blank_values=True, errors="surrogateescape", max_num_fields=MAX_FIELDS))
-    return b"".join(presented_bytes(name + value) for name, value in sorted(pairs))
+    text = body.decode("utf-8", BYTE_ESCAPES)
+    pairs = set(parse_qsl(text, keep_blank_values=True, errors=BYTE_ESCAPES, max_num_fields=MAX_FIELDS))
+    return b"".join(sent_bytes(name + value) for name, value in sorted(pairs))
 
 
 def _is_body_of(query: Mapping[str, str], body: bytes) -> bool:
     expected = hashlib.sha256(body).hexdigest()
-    return hmac.compare_digest(presented_bytes(query.get("bodySHA256", "").lower()), expected.encode())
+    return hmac.compare_digest(sent_bytes(query.get("bodySHA256", "").lower()), expected.encode())

@@ -22,6 +22,7 @@ from typing import Any, Literal
 import aiosmtplib
 import msgspec
 
+from filas.contract.storable_text import mark_surrogates
 from filas.errors import OutboundError, OutboundRefused
 from notifier.channels.channel import (
     Delivered,
@@ -137,9 +138,9 @@ class EmailChannel:
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
             mail["X-Idempotency-Key"] = message.idempotency_key
             mail["Auto-Submitted"] = "auto-generated"
-            mail.set_content(_sendable(text))
+            mail.set_content(mark_surrogates(text))
             if html:
-                mail.add_alternative(_sendable(html), subtype="html")
+                mail.add_alternative(mark_surrogates(html), subtype="html")
         except (ValueError, UnicodeError, IndexError) as error:
             raise Unsendable(f"it can't be written as a mail: {error}", "invalid") from None
         return mail
@@ -204,11 +205,6 @@ def _checked(address: str, what: str, failure: type[WrongConfiguration] | type[U
     if not (local and at and domain and plain):
         raise failure(f"{what} is not an e-mail address")
     return address
-
-
-def _sendable(text: str) -> str:
-    """`text` with a mark in place of each lone surrogate, which a text from outside may hold and no mail can."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:

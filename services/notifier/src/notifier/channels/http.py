@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.storable_text import json_bytes
 from filas.crypto.standard_webhooks import InvalidSecret, decode_secret, signed_headers
 from notifier.channels.channel import (
     Delivered,
@@ -17,7 +18,7 @@ from notifier.channels.channel import (
     WrongConfiguration,
     configuration,
 )
-from notifier.channels.provider_call import Caller, by_status, encoded
+from notifier.channels.provider_call import Caller, by_status
 
 SECRET_FIELDS = ("secret",)
 
@@ -52,7 +53,7 @@ class HttpChannel:
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
-        body = encoded(_document(message))
+        body = json_bytes(_document(message))
         headers = signed_headers(self._secrets, str(message.id), int(time.time()), body)
         headers |= {"Content-Type": "application/json", "Idempotency-Key": message.idempotency_key}
         answer = await self._caller.post(self._url, headers, body)

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.storable_text import lossless_bytes
 from filas.errors import PermanentError
 
 MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
@@ -65,7 +66,7 @@ def text_of(content: Mapping[str, Any], limit: int, unit: str = "characters") ->
 
 def within(text: str, limit: int, what: str, unit: str = "characters") -> str:
     """`text` if it is not longer than `limit`; a limit in `bytes` counts those of its UTF-8. Raises Unsendable."""
-    length = len(text.encode("utf-8", "surrogatepass")) if unit == "bytes" else len(text)
+    length = len(lossless_bytes(text)) if unit == "bytes" else len(text)
     if length > limit:
         raise Unsendable(f"{what} has {length} {unit}; this channel takes {limit}", "too-long")
     return text

@@ -1,6 +1,5 @@
 """Calling a provider over HTTP: what every such channel does alike."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -93,14 +92,6 @@ def malformed(answer: Answer, who: str) -> TryAgain:
         uncertain=True,
         status_code=answer.status,
     )
-
-
-def encoded(document: dict[str, Any]) -> bytes:
-    """JSON. A lone surrogate, which a text from outside may hold, is written as an escape."""
-    try:
-        return msgspec.json.encode(document)
-    except UnicodeEncodeError:
-        return json.dumps(document).encode()
 
 
 def json_object(answer: Answer) -> dict[str, Any] | None:

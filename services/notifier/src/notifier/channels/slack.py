@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
+from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -24,7 +25,7 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import Unsendable, buttons_of, kind_of, media_of, text_of, within
-from notifier.channels.provider_call import BUSY, Caller, busy, by_status, encoded, json_object, malformed
+from notifier.channels.provider_call import BUSY, Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken", "webhookUrl")
 LIMITS = ChannelLimits(per_second=1.0)
@@ -90,7 +91,7 @@ class SlackChannel:
         if self._token is not None:
             document["channel"] = message.to
             headers["Authorization"] = f"Bearer {self._token}"
-        answer = await self._caller.post(self._url, headers, encoded(document))
+        answer = await self._caller.post(self._url, headers, json_bytes(document))
         if isinstance(answer, TryAgain | Never):
             return answer
         if answer.status in BUSY:

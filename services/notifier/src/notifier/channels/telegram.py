@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
+from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -24,7 +25,7 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import Unsendable, buttons_of, kind_of, media_of, text_of, within
-from notifier.channels.provider_call import Caller, after_s, by_status, encoded, json_object, malformed
+from notifier.channels.provider_call import Caller, after_s, by_status, json_object, malformed
 from notifier.channels.retry_after import LONGEST_S
 
 SECRET_FIELDS = ("botToken",)
@@ -88,7 +89,7 @@ class TelegramChannel:
     async def _send(self, method: str, document: dict[str, Any], taken_s: float = 0.0) -> tuple[Result, int | None]:
         """What became of it, and the chat's new id if it has one."""
         headers = {"Content-Type": "application/json"}
-        answer = await self._caller.post(f"{self._base}/{method}", headers, encoded(document), taken_s=taken_s)
+        answer = await self._caller.post(f"{self._base}/{method}", headers, json_bytes(document), taken_s=taken_s)
         if isinstance(answer, TryAgain | Never):
             return answer, None
         said = json_object(answer)

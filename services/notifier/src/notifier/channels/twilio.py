@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -23,7 +24,7 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
-from notifier.channels.provider_call import Caller, busy, by_status, encoded, json_object, malformed
+from notifier.channels.provider_call import Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("authToken",)
 
@@ -135,4 +136,4 @@ def _variables(given: list[Any] | dict[str, Any]) -> dict[str, str]:
     if not given:
         return {}
     named = given.items() if isinstance(given, dict) else enumerate(given, 1)
-    return {"ContentVariables": encoded({str(name): str(value) for name, value in named}).decode()}
+    return {"ContentVariables": json_bytes({str(name): str(value) for name, value in named}).decode()}

@@ -25,6 +25,7 @@ from typing import Any
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
+from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -46,7 +47,7 @@ from notifier.channels.message_content import (
     text_of,
     within,
 )
-from notifier.channels.provider_call import Caller, after_s, busy, by_status, encoded, json_object, malformed
+from notifier.channels.provider_call import Caller, after_s, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("accessToken",)
 LIMITS = ChannelLimits(per_second=80.0)
@@ -99,7 +100,7 @@ class WhatsAppChannel:
         except Unsendable as error:
             return Never(reason=str(error), kind=error.kind)
         headers = {"Authorization": f"Bearer {self._config.access_token}", "Content-Type": "application/json"}
-        answer = await self._caller.post(self._url, headers, encoded(document))
+        answer = await self._caller.post(self._url, headers, json_bytes(document))
         if isinstance(answer, TryAgain | Never):
             return answer
         return self._taken(answer) if answer.status == 200 else self._refused(answer)

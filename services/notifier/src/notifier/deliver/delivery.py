@@ -18,6 +18,7 @@ import msgspec
 from filas.backoff import exponential
 from filas.contract.channel_circuits import AdmissionRequest
 from filas.contract.policies import NOTIFICATIONS
+from filas.contract.storable_text import escape_surrogates
 from filas.errors import PermanentError, RetryLater
 from filas.models.notifications import BegunNotification, Notification, NotificationOutcome
 from filas.models.record import ErrorDetail
@@ -242,7 +243,7 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
 def _detail(result: TryAgain | Never) -> ErrorDetail:
     status = None if result.status_code is None else {"status": result.status_code}
     # Others share the statement that writes it: a lone surrogate from outside must not fail it for them.
-    message = result.reason.encode("utf-8", "backslashreplace").decode()[:MAX_REASON]
+    message = escape_surrogates(result.reason)[:MAX_REASON]
     return ErrorDetail(kind=result.kind, message=message, detail=status)
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from filas.backoff import exponential
 from filas.contract.policies import QueuePolicy
+from filas.contract.storable_text import escape_surrogates
 from filas.errors import JobDecodeError, PermanentError, RetryLater, StoreUnavailable
 from filas.models.record import ErrorDetail
 from filas.queue.worker.claimed_job import JobAborted
@@ -54,5 +55,5 @@ def describe(error: BaseException) -> ErrorDetail:
     if not isinstance(kind, str):
         kind = next((word for known, word in _KINDS if isinstance(error, known)), "exception")
     # Whatever a handler's error says must be writable: a lone surrogate in it would fail the whole batch.
-    message = str(error).encode("utf-8", "backslashreplace").decode()[:MAX_MESSAGE]
+    message = escape_surrogates(str(error))[:MAX_MESSAGE]
     return ErrorDetail(kind=kind, message=message or type(error).__name__, detail={"type": type(error).__name__})

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from filas.contract.identity import conversation_id
+from filas.contract.storable_text import to_storable
 from filas.errors import Conflict, PermanentError, RetryLater
 from filas.models.executions import (
     Checkpoint,
@@ -30,7 +31,7 @@ from filas.repository.executions.checkpoint_columns import columns_of
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import isolate
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import storable, to_json
+from filas.repository.postgres.json_columns import to_json
 
 Start = tuple[UUID, list[NewExecution]]
 Statuses = Mapping[UUID, Sequence[PendingReceipt]]
@@ -78,7 +79,7 @@ class ExecutionRepository:
             [one.contact for one in new],
             [one.trigger for one in new],
             [event_id for event_id, _ in said],
-            [storable(status.job_id) for _, status in said],
+            [to_storable(status.job_id) for _, status in said],
             [status.message for _, status in said],
         )
         for _ in range(MAX_LOOKS):

@@ -5,15 +5,13 @@ from typing import Any
 
 import msgspec
 
+from filas.contract.storable_text import json_bytes
 from filas.models.record import ErrorDetail
 
 
 def to_json(value: Any) -> str:
     """`value` as JSON text that a `json` column takes, also with a lone surrogate in it (as its escape)."""
-    try:
-        return msgspec.json.encode(value).decode()
-    except UnicodeEncodeError:
-        return json.dumps(msgspec.to_builtins(value, str_keys=True))
+    return json_bytes(value).decode()
 
 
 def to_json_or_null(value: Any) -> str | None:
@@ -34,8 +32,3 @@ def from_json(text: str | None) -> Any:
 def error_detail(text: str | None) -> ErrorDetail | None:
     """The error in a `json` column; None for SQL's null."""
     return None if text is None else msgspec.convert(from_json(text), ErrorDetail)
-
-
-def storable(text: str) -> str:
-    """`text` with what a `text` column can't hold (NUL, lone surrogates) replaced by U+FFFD."""
-    return text.replace("\x00", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

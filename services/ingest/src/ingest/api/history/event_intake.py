@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 from multidict import CIMultiDict, MultiDict
 
+from filas.contract.storable_text import header_text
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
@@ -166,7 +167,7 @@ def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebho
         presented=Presented("POST", headers, MultiDict(pairs), body, time.time()),
         content_type=CONTENT_TYPE,
         headers=request.stored_headers(headers, ready.hidden_headers),
-        query=body_parsing.collected([(request.storable(name), request.storable(value)) for name, value in pairs]),
+        query=body_parsing.collected([(header_text(name), header_text(value)) for name, value in pairs]),
         address=call.address,
         stated_key=event.duplicate_key,
     )

@@ -6,6 +6,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from filas.contract.storable_text import sent_bytes
 from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
@@ -26,7 +27,7 @@ def role_of(token: str, admin_token: str) -> Role | None:
     """The role that a bearer token gives, or None. Compared in constant time; an empty token opens nothing."""
     if not admin_token:
         return None
-    matches = hmac.compare_digest(token.encode("utf-8", "surrogateescape"), admin_token.encode())
+    matches = hmac.compare_digest(sent_bytes(token), admin_token.encode())
     return "admin" if matches else None
 
 
