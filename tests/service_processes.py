@@ -1,9 +1,9 @@
 """Starts the services' processes for the tests.
 
 A start of `python -m ingest serve` takes 0.6 s of CPU, nearly all of it for imports, and the tests start hundreds of
-processes. So one process per run or worker of the tests, the parent of all services, imports what the services import,
-and each service is a fork of it that then runs the module as `python -m` does: with its own environment, arguments,
-output and exit. tests/ingest/test_processes.py and tests/local start the services by their command lines.
+processes. So each run or worker of the tests has one parent process per service. The parent imports what the service
+imports. The service is a fork of it that then runs the module as `python -m` does: with its own environment, output and
+exit code. tests/ingest/test_processes.py and tests/local start the services by their command lines.
 """
 
 import functools
@@ -22,7 +22,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-IMPORTED = ("ingest.app", "ingest.worker_app", "flow_runner.app", "notifier.app")
+IMPORTED = {"ingest serve": "ingest.app", "ingest work": "ingest.worker_app"}
+"""The module that a service imports when it starts, where that is not `app` of its package."""
+
 _REQUEST_BYTES = 1 << 20
 
 
@@ -77,17 +79,17 @@ def start(
     request = json.dumps({"arguments": [*arguments], "environment": {**environment}}).encode() + b"\n"
     report, reported = os.pipe()
     try:
-        socket.send_fds(_parent(), [request], [reported, stdout, stderr])
+        socket.send_fds(_parent(*arguments), [request], [reported, stdout, stderr])
     finally:
         os.close(reported)
     return ServiceProcess(report)
 
 
 @functools.cache
-def _parent() -> socket.socket:
-    """The connection to the parent of the services, which ends when this process does."""
+def _parent(*arguments: str) -> socket.socket:
+    """The connection to the parent of this service, which ends when this process does."""
     ours, its = socket.socketpair()
-    command = [sys.executable, "-m", __name__, str(its.fileno())]
+    command = [sys.executable, "-m", __name__, str(its.fileno()), *arguments]
     subprocess.Popen(command, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     its.close()
     return ours
@@ -157,13 +159,13 @@ def _run(request: _Request) -> None:
 
 def main() -> None:
     """Import, then fork for as long as the process of the tests lives."""
-    for module in IMPORTED:
-        importlib.import_module(module)
+    _, connection, *arguments = sys.argv
+    importlib.import_module(IMPORTED.get(" ".join(arguments), f"{arguments[0]}.app"))
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    control = socket.socket(fileno=int(sys.argv[1]))
+    control = socket.socket(fileno=int(connection))
     if (request := _fork_services(control)) is not None:
         _run(request)
 

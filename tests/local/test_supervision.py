@@ -112,6 +112,7 @@ async def test_stopping_ends_every_process_and_keeps_its_last_lines(running: Run
     assert "died" not in running.output.getvalue()
 
 
+@pytest.mark.starts_processes
 async def test_the_lines_of_a_service_are_also_kept_in_its_file(running: Running) -> None:
     """`<name>.log` has every line without the prefix of the terminal."""
     supervisor = await running.start(stays=STAYS)
@@ -119,6 +120,7 @@ async def test_the_lines_of_a_service_are_also_kept_in_its_file(running: Running
     assert running.log("stays") == f"here is {running.pid_of(supervisor, 'stays')}\n"
 
 
+@pytest.mark.starts_processes
 async def test_a_second_request_stops_a_process_that_does_not_finish(running: Running) -> None:
     """A process that ignores its first SIGTERM ends when the user asks again, long before the drain timeout."""
     source = (
