@@ -257,21 +257,24 @@ CASES: dict[str, Case] = {
             }
         ],
     ),
-    "FilasDestinationOpen": Case(
+    "FilasChannelPaused": Case(
         firing=[
-            {'filas_destinations{instance="a",state="open"}': "1x200"},
+            {'filas_channel_circuits{instance="a",state="open"}': "1x200"},
             {
-                'filas_destinations{instance="a",state="open"}': "1 0 1 0 1 0x200",
-                'filas_destinations{instance="a",state="half-open"}': "0 1 0 1 0 1x200",
+                'filas_channel_circuits{instance="a",state="open"}': "1 0 1 0 1 0x200",
+                'filas_channel_circuits{instance="a",state="half-open"}': "0 1 0 1 0 1x200",
             },
         ],
         quiet=[
-            {'filas_destinations{instance="a",state="open"}': "0x200", 'filas_destinations{state="closed"}': "5x200"}
+            {
+                'filas_channel_circuits{instance="a",state="open"}': "0x200",
+                'filas_channel_circuits{state="closed"}': "5x200",
+            }
         ],
     ),
-    "FilasDestinationOpenLong": Case(
-        firing=[{'filas_destinations{instance="a",state="open"}': "1x200"}],
-        quiet=[{'filas_destinations{instance="a",state="open"}': "0x60 1x200"}],
+    "FilasChannelPausedLong": Case(
+        firing=[{'filas_channel_circuits{instance="a",state="open"}': "1x200"}],
+        quiet=[{'filas_channel_circuits{instance="a",state="open"}': "0x60 1x200"}],
         minutes=90,
     ),
     "FilasNotificationsFail": Case(

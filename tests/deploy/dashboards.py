@@ -314,20 +314,20 @@ NOTIFIER = Dashboard(
         Panel(
             "Destinations by state",
             "Channels whose circuit is closed (well), open (left alone), half-open (being tried).", "short",
-            {"max by (state) (filas_destinations)": "{{state}}"},
+            {"max by (state) (filas_channel_circuits)": "{{state}}"},
         ),
         Panel(
             "Changes of circuits",
             "How often a destination was given up or found well again, in five minutes.", "short",
             {
-                'sum by (type, state) (increase(filas_destination_changes_total{type=~"$type"}[5m]))': (
+                'sum by (type, state) (increase(filas_channel_circuit_changes_total{type=~"$type"}[5m]))': (
                     "{{type}} {{state}}"
                 )
             },
         ),
         Panel(
             "Put off", "Messages that had to wait for their destination before a try, a second, by reason.", "ops",
-            {rate("filas_notifications_put_off_total", "reason"): "{{reason}}"},
+            {rate("filas_notifications_deferred_total", "reason"): "{{reason}}"},
         ),
         Panel(
             "What providers report",

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from notifier.channels.channel import Delivered, OutgoingMessage, TryAgain
+from notifier.channels.channel import Delivered, OutgoingMessage, TemporaryFailure
 from notifier.channels.console import ConsoleChannel, one_line
 
 
@@ -54,7 +54,7 @@ async def test_a_terminal_that_is_gone_is_tried_again() -> None:
     def gone(_line: str) -> None:
         raise BrokenPipeError(32, "Broken pipe")
 
-    assert isinstance(await ConsoleChannel(gone).deliver(message({"type": "text", "text": "x"})), TryAgain)
+    assert isinstance(await ConsoleChannel(gone).deliver(message({"type": "text", "text": "x"})), TemporaryFailure)
 
 
 @given(st.text(st.characters()))

@@ -13,16 +13,16 @@ from filas.models.notifications import NotificationWithAttempts
 from filas.observability import metrics
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
-from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
+from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
 from notifier.deliver.batched_store import BatchedStore
-from notifier.deliver.bulkhead import FairShare
-from notifier.deliver.channel_admission import DestinationBusy, Gate
+from notifier.deliver.bulkhead import Bulkhead
+from notifier.deliver.channel_admission import ChannelAdmission, ChannelBusy
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
-from notifier.deliver.delivery import Delivery, DeliveryFailed, DeliveryPostponed, Try
+from notifier.deliver.delivery import Attempt, Delivery, DeliveryFailed, DeliveryPostponed
 from tests.notifier.rows import add_notification, opened
 
-FIRST = Try(number=1, last=False, replay=False)
-LAST = Try(number=2, last=True, replay=False)
+FIRST = Attempt(number=1, last=False, replay=False)
+LAST = Attempt(number=2, last=True, replay=False)
 
 
 class Scripted:
@@ -40,7 +40,7 @@ class Scripted:
         return step
 
 
-class Openhanded:
+class OpenCircuits:
     """A store of destinations that lets everything pass, unless told otherwise, and keeps the reports."""
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class World:
         self.rows = NotificationRepository(database)
         self.channel = Scripted()
         self.away = False
-        self.store = Openhanded()
-        self.gate = Gate(self.store, FairShare(10))
-        self.delivery = Delivery(BatchedStore(self.rows), self, self.gate)
+        self.store = OpenCircuits()
+        self.admission = ChannelAdmission(self.store, Bulkhead(10))
+        self.delivery = Delivery(BatchedStore(self.rows), self, self.admission)
 
     async def find(self, channel_id: str) -> KnownChannel:
         if self.away:
@@ -77,8 +77,8 @@ class World:
             raise ChannelUnusable(f"there is no channel {channel_id!r}")
         return KnownChannel("scripted", self.channel)
 
-    async def deliver(self, notification_id: UUID, this_try: Try, channel_id: str = "scripted") -> str:
-        return await self.delivery.deliver(notification_id, channel_id, this_try)
+    async def deliver(self, notification_id: UUID, attempt: Attempt, channel_id: str = "scripted") -> str:
+        return await self.delivery.deliver(notification_id, channel_id, attempt)
 
     async def row(self, notification_id: UUID) -> NotificationWithAttempts:
         found = await self.rows.get(notification_id)
@@ -124,7 +124,7 @@ async def test_a_delivered_message_is_recorded_with_its_try(world: World, result
 async def test_a_message_that_is_put_off_waits_as_asked_or_as_the_policy_says(
     world: World, after_s: float | None, delay_s: float
 ) -> None:
-    world.channel.script = [TryAgain(reason="busy", kind="http-status", after_s=after_s, status_code=429)]
+    world.channel.script = [TemporaryFailure(reason="busy", kind="http-status", after_s=after_s, status_code=429)]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, FIRST)
@@ -139,7 +139,7 @@ async def test_a_message_that_is_put_off_waits_as_asked_or_as_the_policy_says(
 
 async def test_after_the_last_try_the_row_waits_for_its_dead_letter(world: World) -> None:
     """`failed` and the dead letter come in one transaction, or a crash in between would lose one of them."""
-    world.channel.script = [TryAgain(reason="busy", kind="http-status", status_code=503)]
+    world.channel.script = [TemporaryFailure(reason="busy", kind="http-status", status_code=503)]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, LAST)
@@ -149,7 +149,7 @@ async def test_after_the_last_try_the_row_waits_for_its_dead_letter(world: World
 
 
 async def test_a_message_that_nobody_wants_is_given_up_at_once(world: World) -> None:
-    world.channel.script = [Never(reason="the receiver answered 410", kind="http-status", status_code=410)]
+    world.channel.script = [PermanentFailure(reason="the receiver answered 410", kind="http-status", status_code=410)]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryFailed, match="410") as failed:
         await world.deliver(notification_id, FIRST)
@@ -184,7 +184,7 @@ async def test_a_try_found_unfinished_is_counted_marked_and_made_again_under_the
 
 
 async def test_a_try_without_an_answer_is_uncertain(world: World) -> None:
-    world.channel.script = [TryAgain(reason="no answer", kind="timeout", uncertain=True), Delivered()]
+    world.channel.script = [TemporaryFailure(reason="no answer", kind="timeout", uncertain=True), Delivered()]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed):
         await world.deliver(notification_id, FIRST)
@@ -195,14 +195,14 @@ async def test_a_try_without_an_answer_is_uncertain(world: World) -> None:
 
 
 async def test_what_is_settled_is_not_sent_again_unless_replayed(world: World) -> None:
-    world.channel.script = [Never(reason="no", kind="http-status"), Delivered()]
+    world.channel.script = [PermanentFailure(reason="no", kind="http-status"), Delivered()]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryFailed) as failed:
         await world.deliver(notification_id, FIRST)
     await world.rows.fail_many([(notification_id, failed.value.detail)])
     assert await world.deliver(notification_id, FIRST) == "nothing to do"
-    assert await world.deliver(notification_id, Try(number=1, last=False, replay=True)) == "delivered"
-    assert await world.deliver(notification_id, Try(number=1, last=False, replay=True)) == "nothing to do"
+    assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "delivered"
+    assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "nothing to do"
     assert len(world.channel.sent) == 2
 
 
@@ -216,7 +216,7 @@ async def test_a_bug_in_a_channel_is_a_try_that_failed(world: World) -> None:
 
 
 async def test_a_reason_that_is_no_unicode_is_recorded_as_far_as_it_is(world: World) -> None:
-    world.channel.script = [Never(reason="the receiver said \udcff" + "x" * 5000, kind="http-status")]
+    world.channel.script = [PermanentFailure(reason="the receiver said \udcff" + "x" * 5000, kind="http-status")]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryFailed):
         await world.deliver(notification_id, FIRST)
@@ -256,7 +256,7 @@ async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
 async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
     """On the last try too: the job comes back when the destination wants it, and nothing is spent."""
     world.channel.script = [
-        TryAgain(reason="busy", kind="http-status", after_s=30.0, wait_for="destination", status_code=429)
+        TemporaryFailure(reason="busy", kind="http-status", after_s=30.0, wait_for="channel", status_code=429)
     ]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
@@ -269,7 +269,7 @@ async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
 
 
 async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: World) -> None:
-    world.channel.script = [TryAgain(reason="enough", kind="busy", after_s=6.0, wait_for="receiver")]
+    world.channel.script = [TemporaryFailure(reason="enough", kind="busy", after_s=6.0, wait_for="recipient")]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, LAST)
@@ -280,7 +280,7 @@ async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: 
 async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
-    with pytest.raises(DestinationBusy) as busy:
+    with pytest.raises(ChannelBusy) as busy:
         await world.deliver(notification_id, LAST)
     assert not busy.value.spend_try
     assert busy.value.delay_s == pytest.approx(5.0, abs=0.1)
@@ -291,7 +291,7 @@ async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World)
     notification_id = await add_notification(world.database, "scripted")
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(DeliveryFailed) as failed:
-        await world.deliver(notification_id, Try(number=1, last=False, replay=False, age_s=25 * 3600))
+        await world.deliver(notification_id, Attempt(number=1, last=False, replay=False, age_s=25 * 3600))
     assert failed.value.detail.kind == "expired"
 
 
@@ -299,9 +299,9 @@ async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World)
     ("result", "what"),
     [
         (Delivered(), "success"),
-        (Never(reason="no such contact", kind="recipient", status_code=400), "success"),
-        (TryAgain(reason="no answer", kind="timeout", uncertain=True), "failure"),
-        (TryAgain(reason="broken", kind="http-status", status_code=500), "failure"),
+        (PermanentFailure(reason="no such contact", kind="recipient", status_code=400), "success"),
+        (TemporaryFailure(reason="no answer", kind="timeout", uncertain=True), "failure"),
+        (TemporaryFailure(reason="broken", kind="http-status", status_code=500), "failure"),
         (KeyError("a fault of our own"), "unsent"),
     ],
 )

@@ -12,7 +12,15 @@ import pytest
 
 from filas.outbound.client import OutboundClient
 from notifier.channels import email
-from notifier.channels.channel import Channel, Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
+from notifier.channels.channel import (
+    Channel,
+    Delivered,
+    InvalidConfiguration,
+    OutgoingMessage,
+    PermanentFailure,
+    TemporaryFailure,
+    Tools,
+)
 from tests.notifier.mail import MailServer, certificate, mail_server
 from tests.notifier.providers import BUTTONS, HOME, IMAGE, TEMPLATE, message
 
@@ -76,7 +84,7 @@ async def test_choices_and_media_are_written_out_and_templates_refused(outbound:
         mailer = channel(outbound, server)
         await mailer.deliver(mail(BUTTONS))
         await mailer.deliver(mail(IMAGE))
-        assert isinstance(await mailer.deliver(mail(TEMPLATE)), Never)
+        assert isinstance(await mailer.deliver(mail(TEMPLATE)), PermanentFailure)
     texts = [got.get_content().replace("\r\n", "\n").strip() for got in server.mails]
     assert texts == ["E agora?\n1. Sim\n2. Não", "A\nhttps://example.com/a.png"]
 
@@ -90,7 +98,7 @@ async def test_a_connection_serves_many_messages_and_is_made_anew_when_the_serve
             assert isinstance(await mailer.deliver(mail()), Delivered)
         assert len(server.sessions) == 1
         server.reset_at = "MAIL"
-        assert isinstance(await mailer.deliver(mail()), TryAgain)
+        assert isinstance(await mailer.deliver(mail()), TemporaryFailure)
         server.reset_at = None
         assert isinstance(await mailer.deliver(mail()), Delivered)
     assert len(server.mails) == 4
@@ -107,8 +115,8 @@ async def test_tls_and_a_login_are_used_as_configured(outbound: OutboundClient, 
         wrong = await channel(outbound, server, caCertificate=authority, **(login | {"password": "wr0ngword"})).deliver(
             mail()
         )
-    assert isinstance(unknown, TryAgain), "its certificate is not to be trusted"
-    assert isinstance(wrong, Never)
+    assert isinstance(unknown, TemporaryFailure), "its certificate is not to be trusted"
+    assert isinstance(wrong, PermanentFailure)
     assert (wrong.kind, "wr0ngword" in wrong.reason) == ("credentials", False)
     assert len(server.mails) == 1
 
@@ -116,19 +124,19 @@ async def test_tls_and_a_login_are_used_as_configured(outbound: OutboundClient, 
 async def test_a_server_without_starttls_gets_nothing_in_the_clear(outbound: OutboundClient) -> None:
     async with mail_server() as server:
         result = await channel(outbound, server, security="starttls").deliver(mail())
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert (result.kind, server.mails) == ("configuration", [])
 
 
 @pytest.mark.parametrize(
     ("command", "said", "kind", "wait_for", "after_s"),
     [
-        ("MAIL", "421 4.7.0 try again later", "busy", "destination", None),
-        ("RCPT", "421 too many connections", "busy", "destination", None),
-        ("MAIL", "451 4.3.0 local error", "busy", "nobody", None),
-        ("RCPT", "450 4.2.0 greylisted", "busy", "receiver", 300.0),
-        ("RCPT", "452 4.2.2 mailbox full", "busy", "receiver", 300.0),
-        ("DATA", "451 4.7.1 try again later", "busy", "receiver", 300.0),
+        ("MAIL", "421 4.7.0 try again later", "busy", "channel", None),
+        ("RCPT", "421 too many connections", "busy", "channel", None),
+        ("MAIL", "451 4.3.0 local error", "busy", "none", None),
+        ("RCPT", "450 4.2.0 greylisted", "busy", "recipient", 300.0),
+        ("RCPT", "452 4.2.2 mailbox full", "busy", "recipient", 300.0),
+        ("DATA", "451 4.7.1 try again later", "busy", "recipient", 300.0),
     ],
 )
 async def test_a_server_that_says_later_is_asked_later(
@@ -137,7 +145,7 @@ async def test_a_server_that_says_later_is_asked_later(
     async with mail_server() as server:
         server.answers[command] = said
         result = await channel(outbound, server).deliver(mail())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.wait_for, result.after_s) == (kind, wait_for, after_s)
     assert (result.status_code, result.uncertain) == (int(said[:3]), False)
 
@@ -159,7 +167,7 @@ async def test_a_server_that_says_no_is_not_asked_again(
         server.answers[command] = said
         mailer = channel(outbound, server)
         result = await mailer.deliver(mail())
-        assert isinstance(result, Never)
+        assert isinstance(result, PermanentFailure)
         assert (result.kind, result.status_code) == (kind, int(said[:3]))
         server.answers.clear()
         assert isinstance(await mailer.deliver(mail()), Delivered), "and the next message is none the worse for it"
@@ -174,7 +182,7 @@ async def test_a_server_that_vanishes_leaves_it_uncertain_only_after_the_content
     async with mail_server() as server:
         setattr(server, how, command)
         result = await channel(outbound, server).deliver(mail())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("timeout" if how == "silent_at" else "communication", uncertain)
 
 
@@ -188,7 +196,7 @@ async def test_a_server_that_speaks_something_else_is_no_mail_server(outbound: O
     async with server:
         state = MailServer(port=server.sockets[0].getsockname()[1])
         result = await channel(outbound, state).deliver(mail())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert not result.uncertain
 
 
@@ -213,8 +221,8 @@ async def test_a_server_that_never_gets_to_the_point_is_left(
     async with server:
         state = MailServer(port=server.sockets[0].getsockname()[1])
         result = await channel(outbound, state).deliver(mail())
-    assert isinstance(result, TryAgain), result
-    assert (result.uncertain, result.wait_for) == (False, "nobody")
+    assert isinstance(result, TemporaryFailure), result
+    assert (result.uncertain, result.wait_for) == (False, "none")
     assert len(result.reason) < 1000
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50 * 1024, "in KiB"
 
@@ -225,9 +233,9 @@ async def test_a_private_mail_server_is_refused_and_an_absent_one_tried_again(ou
             refused = await channel(guarded, server).deliver(mail())
         assert server.sessions == set()
     absent = await channel(outbound, server).deliver(mail())
-    assert isinstance(refused, Never)
+    assert isinstance(refused, PermanentFailure)
     assert refused.kind == "refused"
-    assert isinstance(absent, TryAgain)
+    assert isinstance(absent, TemporaryFailure)
     assert (absent.kind, absent.uncertain) == ("communication", False)
 
 
@@ -238,7 +246,7 @@ async def test_a_private_mail_server_is_refused_and_an_absent_one_tried_again(ou
 async def test_what_is_no_single_address_gets_no_mail(outbound: OutboundClient, to: str) -> None:
     async with mail_server() as server:
         result = await channel(outbound, server).deliver(mail(to=to))
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert (server.sessions, "@y.z" in result.reason) == (set(), False)
 
 
@@ -266,7 +274,7 @@ async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) 
     [
         {},
         {"host": "mail.example"},
-        {"host": "mail.example", "from": "nobody"},
+        {"host": "mail.example", "from": "none"},
         {"host": "mail.example", "from": "a@b.example", "security": "perhaps"},
         {"host": "mail.example", "from": "a@b.example", "password": "pa55word"},
         {"host": "mail.example", "from": "a@b.example", "caCertificate": "pa55word"},
@@ -275,6 +283,6 @@ async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) 
 async def test_a_wrong_configuration_is_named_without_its_secret(
     outbound: OutboundClient, config: dict[str, object]
 ) -> None:
-    with pytest.raises(WrongConfiguration) as wrong:
+    with pytest.raises(InvalidConfiguration) as wrong:
         email.build(config, Tools(outbound, print, outbound.open_socket))
     assert "pa55word" not in str(wrong.value)

@@ -10,7 +10,14 @@ import standardwebhooks
 from filas.outbound.client import OutboundClient
 from filas.settings.value_types import Networks
 from notifier.channels import http, provider_call
-from notifier.channels.channel import Delivered, Never, OutgoingMessage, Tools, TryAgain, WrongConfiguration
+from notifier.channels.channel import (
+    Delivered,
+    InvalidConfiguration,
+    OutgoingMessage,
+    PermanentFailure,
+    TemporaryFailure,
+    Tools,
+)
 from notifier.channels.http import HttpChannel
 from tests.notifier.receiver import Behaviour, Flood, answer, never, receiver, reset
 
@@ -91,9 +98,9 @@ async def test_a_receiver_that_is_busy_or_broken_is_tried_again_when_it_wants(
 ) -> None:
     async with receiver(answer(status, {"Retry-After": retry_after} if retry_after else None)) as outside:
         result = await channel(outbound, outside.url).deliver(message())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.after_s, result.status_code) == ("http-status", after_s, status)
-    assert result.wait_for == ("destination" if status in (429, 503) else "nobody")
+    assert result.wait_for == ("channel" if status in (429, 503) else "none")
     assert not result.uncertain
 
 
@@ -101,7 +108,7 @@ async def test_a_receiver_that_is_busy_or_broken_is_tried_again_when_it_wants(
 async def test_a_receiver_that_does_not_want_it_is_never_tried_again(outbound: OutboundClient, status: int) -> None:
     async with receiver(answer(status, {"Location": "/elsewhere"})) as outside:
         result = await channel(outbound, outside.url).deliver(message())
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert (result.kind, result.status_code) == ("http-status", status)
     assert len(outside.received) == 1
 
@@ -113,7 +120,7 @@ async def test_a_receiver_that_takes_the_message_and_says_nothing_leaves_it_unce
     monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.5)
     async with receiver(behaviour) as outside:
         result = await channel(outbound, outside.url).deliver(message())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == (kind, True)
 
 
@@ -121,7 +128,7 @@ async def test_a_receiver_that_is_not_there_has_certainly_not_got_it(outbound: O
     async with receiver(answer(200)) as outside:
         pass
     result = await channel(outbound, outside.url).deliver(message())
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("communication", False)
 
 
@@ -135,7 +142,7 @@ async def test_a_gigabyte_of_answer_is_not_read_and_the_message_is_delivered(out
 async def test_a_private_address_is_refused_for_good() -> None:
     async with receiver(answer(200)) as outside, OutboundClient() as guarded:
         result = await channel(guarded, outside.url).deliver(message())
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert result.kind == "refused"
     assert outside.received == []
 
@@ -154,6 +161,6 @@ async def test_a_private_address_is_refused_for_good() -> None:
 async def test_a_wrong_configuration_is_named_without_its_secret(
     outbound: OutboundClient, config: dict[str, object]
 ) -> None:
-    with pytest.raises(WrongConfiguration) as refused:
+    with pytest.raises(InvalidConfiguration) as refused:
         http.build(config, Tools(outbound, print, outbound.open_socket))
     assert "pa55word" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""The jobs beside delivering: what a provider says, and cancelling."""
+"""The jobs besides delivery: delivery receipts, and the cancel command."""
 
 from typing import Any, Literal
 
@@ -15,16 +15,16 @@ from notifier.jobs import cancel_notification, update_delivery_status
 
 
 class Table:
-    """Says the same of every notification."""
+    """Returns the same answer for every notification."""
 
-    def __init__(self, told: Literal["recorded", "stale", "unknown"] = "recorded", status: Any = None) -> None:
-        self._told = told
+    def __init__(self, outcome: Literal["recorded", "stale", "unknown"] = "recorded", status: Any = None) -> None:
+        self._outcome = outcome
         self._status: NotificationStatus | None = status
         self.updates: list[DeliveryReceipt] = []
 
-    async def tell(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
+    async def record_receipt(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
         self.updates.append(update)
-        return self._told
+        return self._outcome
 
     async def cancel(self, notification_id: object) -> NotificationStatus | None:
         return self._status
@@ -41,8 +41,8 @@ async def run(function: JobFunction, message: object, attempt: int = 1) -> Any:
     return await handler(JobContext("id", function.name, attempt=attempt, max_tries=function.max_tries or 1), message)
 
 
-async def test_a_status_of_an_unknown_message_is_asked_for_again_and_then_let_go() -> None:
-    """Its answer may not be recorded yet; or another system sent it: that is nobody's dead letter."""
+async def test_a_receipt_for_an_unknown_message_is_tried_again_and_then_dropped() -> None:
+    """The answer may not be recorded yet, or another system sent the message. It does not become a dead letter."""
     function = update_delivery_status(Table("unknown"))
     waits = []
     for attempt in range(1, function.max_tries or 0):
@@ -67,7 +67,7 @@ async def test_a_failed_status_carries_the_providers_reason() -> None:
     assert third is None
 
 
-async def test_a_message_that_is_being_sent_is_waited_for_before_it_is_cancelled() -> None:
+async def test_the_cancel_command_waits_for_a_message_that_is_being_sent() -> None:
     function = cancel_notification(Table(status="sending"))
     message = CancelNotificationJob(notification_id=new_id())
     with pytest.raises(RetryLater):
@@ -77,8 +77,8 @@ async def test_a_message_that_is_being_sent_is_waited_for_before_it_is_cancelled
     assert await run(cancel_notification(Table(status=None)), message) == "unknown"
 
 
-def test_the_same_word_makes_one_job_and_keys_stay_short() -> None:
-    """Whatever a provider calls its messages."""
+def test_the_same_receipt_is_one_job_and_keys_stay_short() -> None:
+    """For any id that a provider uses."""
     assert job().key == job(timestamp=2).key
     different = {job(**change).key for change in ({}, {"status": "read"}, {"provider_id": "2"}, {"channel_id": "b"})}
     assert len(different) == 4

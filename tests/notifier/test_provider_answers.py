@@ -8,7 +8,7 @@ import pytest
 
 from filas.outbound.client import OutboundClient
 from notifier.channels import provider_call
-from notifier.channels.channel import Never, Result, TryAgain
+from notifier.channels.channel import PermanentFailure, Result, TemporaryFailure
 from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
@@ -46,27 +46,27 @@ def twilio(code: int, status: int) -> dict[str, Any]:
 
 
 BUSY: list[tuple[str, int, object, dict[str, str], str, float | None]] = [
-    ("whatsapp", 400, whatsapp(130429), {}, "destination", None),
-    ("whatsapp", 400, whatsapp(80007), {"Retry-After": "30"}, "destination", 30.0),
-    ("whatsapp", 429, whatsapp(4), {"Retry-After": "7"}, "destination", 7.0),
-    ("whatsapp", 400, whatsapp(131048), {}, "destination", None),
-    ("whatsapp", 500, whatsapp(131016), {}, "destination", None),
-    ("whatsapp", 503, whatsapp(2), {}, "destination", None),
-    ("whatsapp", 400, whatsapp(131056), {}, "receiver", 6.0),
-    ("whatsapp", 429, "<html>", {"Retry-After": "9"}, "destination", 9.0),
-    ("telegram", 429, telegram(429, "Too Many Requests", retry_after=5), {}, "destination", 5.0),
-    ("telegram", 429, "", {"Retry-After": "3"}, "destination", 3.0),
-    ("slack", 429, slack("ratelimited"), {"Retry-After": "30"}, "destination", 30.0),
-    ("slack", 200, slack("rate_limited"), {"Retry-After": "4"}, "destination", 4.0),
-    ("slack", 503, "", {}, "destination", None),
-    ("slack", 200, slack("message_limit_exceeded"), {}, "destination", None),
-    ("twilio", 429, twilio(20429, 429), {"Retry-After": "2"}, "destination", 2.0),
-    ("twilio", 400, twilio(21611, 400), {}, "destination", None),
-    ("twilio", 429, twilio(63038, 429), {}, "destination", None),
-    ("twilio", 400, twilio(63017, 400), {}, "destination", None),
-    ("twilio", 503, "", {"Retry-After": "8"}, "destination", 8.0),
-    ("telegram", 429, telegram(429, retry_after=-5), {"Retry-After": "3"}, "destination", 0.0),
-    ("telegram", 429, telegram(429, retry_after=86400), {}, "destination", 3600.0),
+    ("whatsapp", 400, whatsapp(130429), {}, "channel", None),
+    ("whatsapp", 400, whatsapp(80007), {"Retry-After": "30"}, "channel", 30.0),
+    ("whatsapp", 429, whatsapp(4), {"Retry-After": "7"}, "channel", 7.0),
+    ("whatsapp", 400, whatsapp(131048), {}, "channel", None),
+    ("whatsapp", 500, whatsapp(131016), {}, "channel", None),
+    ("whatsapp", 503, whatsapp(2), {}, "channel", None),
+    ("whatsapp", 400, whatsapp(131056), {}, "recipient", 6.0),
+    ("whatsapp", 429, "<html>", {"Retry-After": "9"}, "channel", 9.0),
+    ("telegram", 429, telegram(429, "Too Many Requests", retry_after=5), {}, "channel", 5.0),
+    ("telegram", 429, "", {"Retry-After": "3"}, "channel", 3.0),
+    ("slack", 429, slack("ratelimited"), {"Retry-After": "30"}, "channel", 30.0),
+    ("slack", 200, slack("rate_limited"), {"Retry-After": "4"}, "channel", 4.0),
+    ("slack", 503, "", {}, "channel", None),
+    ("slack", 200, slack("message_limit_exceeded"), {}, "channel", None),
+    ("twilio", 429, twilio(20429, 429), {"Retry-After": "2"}, "channel", 2.0),
+    ("twilio", 400, twilio(21611, 400), {}, "channel", None),
+    ("twilio", 429, twilio(63038, 429), {}, "channel", None),
+    ("twilio", 400, twilio(63017, 400), {}, "channel", None),
+    ("twilio", 503, "", {"Retry-After": "8"}, "channel", 8.0),
+    ("telegram", 429, telegram(429, retry_after=-5), {"Retry-After": "3"}, "channel", 0.0),
+    ("telegram", 429, telegram(429, retry_after=86400), {}, "channel", 3600.0),
 ]
 
 
@@ -75,15 +75,15 @@ async def test_a_busy_provider_is_waited_for_as_it_asks(
     type_: str, status: int, document: object, headers: dict[str, str], wait_for: str, after_s: float | None
 ) -> None:
     result, _ = await deliver(type_, says(status, document, headers))
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.wait_for, result.after_s, result.status_code) == (wait_for, after_s, status)
     assert not result.uncertain
 
 
 async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> None:
     result, _ = await deliver("telegram", says(429, telegram(429, retry_after=40)), to="-100123")
-    assert isinstance(result, TryAgain)
-    assert (result.wait_for, result.after_s) == ("receiver", 40.0)
+    assert isinstance(result, TemporaryFailure)
+    assert (result.wait_for, result.after_s) == ("recipient", 40.0)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> Non
 )
 async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, document: object) -> None:
     result, _ = await deliver(type_, says(status, document))
-    assert isinstance(result, TryAgain)
-    assert (result.wait_for, result.uncertain) == ("nobody", False)
+    assert isinstance(result, TemporaryFailure)
+    assert (result.wait_for, result.uncertain) == ("none", False)
 
 
 @pytest.mark.parametrize("type_", [*PROVIDERS, "http"])
@@ -113,8 +113,8 @@ async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
     async with standing_in(says(503, "", {"Retry-After": date})) as (outside, outbound):
         result = await channel(outbound, type_, outside.url).deliver(message())
-    assert isinstance(result, TryAgain)
-    assert result.wait_for == "destination"
+    assert isinstance(result, TemporaryFailure)
+    assert result.wait_for == "channel"
     assert result.after_s == pytest.approx(90, abs=3)
 
 
@@ -122,16 +122,16 @@ async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
 async def test_slack_may_have_posted_what_ended_in_an_error_of_its_own(word: str) -> None:
     """Its documentation says so of these two."""
     result, _ = await deliver("slack", says(200, slack(word)))
-    assert isinstance(result, TryAgain)
-    assert (result.wait_for, result.uncertain) == ("nobody", True)
+    assert isinstance(result, TemporaryFailure)
+    assert (result.wait_for, result.uncertain) == ("none", True)
 
 
 async def test_a_slack_webhook_that_is_busy_is_waited_for() -> None:
     async with standing_in(says(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
-    assert isinstance(result, TryAgain)
-    assert (result.wait_for, result.after_s) == ("destination", 30.0)
+    assert isinstance(result, TemporaryFailure)
+    assert (result.wait_for, result.after_s) == ("channel", 30.0)
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ async def test_what_the_provider_refuses_is_given_up_with_its_reason(
 ) -> None:
     """And the reason has the provider's own word or number in it."""
     result, received = await deliver(type_, says(status, document))
-    assert isinstance(result, Never), result
+    assert isinstance(result, PermanentFailure), result
     assert (result.kind, result.status_code) == (kind, status)
     assert len(received) == 1
     if isinstance(document, dict):
@@ -209,7 +209,7 @@ async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, ki
     async with standing_in(says(status, word)) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert (result.kind, word in result.reason) == (kind, True)
 
 
@@ -219,7 +219,7 @@ async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, ki
 )
 async def test_a_success_that_is_not_the_providers_is_uncertain(type_: str, body: str) -> None:
     result, _ = await deliver(type_, says(200, body))
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("malformed-answer", True)
 
 
@@ -230,8 +230,8 @@ async def test_a_provider_that_says_nothing_leaves_it_uncertain(
 ) -> None:
     monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.3)
     result, _ = await deliver(type_, behaviour)
-    assert isinstance(result, TryAgain)
-    assert (result.kind, result.uncertain, result.wait_for) == (kind, True, "nobody")
+    assert isinstance(result, TemporaryFailure)
+    assert (result.kind, result.uncertain, result.wait_for) == (kind, True, "none")
 
 
 @pytest.mark.parametrize("type_", [*PROVIDERS, "http", "slack webhook"])
@@ -257,8 +257,8 @@ async def test_an_answer_that_is_broken_leaves_it_uncertain_and_its_reason_holds
         else:
             broken = channel(outbound, type_, f"{url}/planted" if type_ == "http" else url)
         result = await broken.deliver(message())
-    assert isinstance(result, TryAgain), result
-    assert (result.kind, result.uncertain, result.wait_for) == ("communication", True, "nobody")
+    assert isinstance(result, TemporaryFailure), result
+    assert (result.kind, result.uncertain, result.wait_for) == ("communication", True, "none")
     assert "planted" not in result.reason
 
 
@@ -270,7 +270,7 @@ async def test_a_provider_that_is_not_there_has_certainly_not_got_it(type_: str)
             nobody = gone.url
         result = await channel(outbound, type_, nobody).deliver(message())
     assert url != nobody
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("communication", False)
 
 
@@ -279,7 +279,7 @@ async def test_a_base_address_inside_is_refused(type_: str) -> None:
     """Whatever the channel: its calls go through the guard, and nothing arrives."""
     async with receiver(answer(200)) as inside, OutboundClient() as guarded:
         result = await channel(guarded, type_, inside.url).deliver(message())
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert (result.kind, inside.received) == ("refused", [])
 
 
@@ -287,7 +287,7 @@ async def test_a_base_address_inside_is_refused(type_: str) -> None:
 async def test_a_gigabyte_is_not_read(type_: str) -> None:
     flood = Flood()
     result, _ = await deliver(type_, flood)
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert result.kind == "malformed-answer"
     assert flood.pieces < flood.PIECES
 
@@ -304,5 +304,5 @@ async def test_a_redirect_is_not_followed_and_no_reason_holds_the_secret(type_: 
         result, received = await deliver(type_, says(status, document, {"Location": "http://127.0.0.2/inside"}))
         results.append(result)
         assert len(received) == 1
-    assert all(isinstance(result, Never) for result in results), results
+    assert all(isinstance(result, PermanentFailure) for result in results), results
     assert not [result for result in results if "planted" in result.reason]  # type: ignore[union-attr]

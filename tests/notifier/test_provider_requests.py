@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from notifier.channels import provider_call
-from notifier.channels.channel import Delivered, Never, TryAgain, WrongConfiguration
+from notifier.channels.channel import Delivered, InvalidConfiguration, PermanentFailure, TemporaryFailure
 from tests.notifier.providers import (
     BUTTONS,
     IMAGE,
@@ -146,7 +146,7 @@ async def test_both_calls_to_a_group_that_has_moved_share_one_time_limit(monkeyp
 
     result, _ = await deliver("telegram", behave, to="-55")
     ended = asyncio.get_running_loop().time()
-    assert isinstance(result, TryAgain)
+    assert isinstance(result, TemporaryFailure)
     assert (result.kind, len(calls)) == ("timeout", 2)
     assert ended - calls[0] < 0.9
 
@@ -236,7 +236,7 @@ async def test_twilio_sends_media_templates_and_numbered_choices() -> None:
 async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content: dict[str, Any], kind: str) -> None:
     """By its documented limits, with the numbers, and without a call."""
     result, received = await deliver(type_, says(200, TAKEN[type_]), content)
-    assert isinstance(result, Never)
+    assert isinstance(result, PermanentFailure)
     assert result.kind == kind
     assert received == []
 
@@ -255,7 +255,7 @@ async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content:
     ],
 )
 async def test_a_wrong_configuration_is_named_without_its_secret(type_: str, config: dict[str, Any]) -> None:
-    with pytest.raises(WrongConfiguration) as wrong:
+    with pytest.raises(InvalidConfiguration) as wrong:
         await deliver(type_, says(200, {}), **config)
     assert "planted" not in str(wrong.value)
 

@@ -16,8 +16,8 @@ from tests.notifier.process import NotifierProcess, Stage, stage
 from tests.notifier.receiver import answer, receiver
 from tests.waiting import eventually
 
-OPEN = 'filas_destinations{state="open"}'
-CLOSED = 'filas_destinations{state="closed"}'
+OPEN = 'filas_channel_circuits{state="open"}'
+CLOSED = 'filas_channel_circuits{state="closed"}'
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Channels of every type, how their destinations are, and what an operator does to a notification."""
+"""Channels of every type, the state of their circuits, and what an operator does to a notification."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -45,7 +45,7 @@ async def test_a_channel_of_every_type_is_stored_and_shown_without_its_secrets(a
         name: value for name, value in document.items() if name not in secrets
     }
     assert all(shown[name] == "***" for name in secrets if name in document)
-    assert shown["destination"] == {"state": "closed", "reason": None, "until": None, "failures": 0}
+    assert shown["circuit"] == {"state": "closed", "reason": None, "until": None, "failures": 0}
     before = await api.context.channels.get("mine")
     again = await api.put("/channels/mine", shown)
     assert again.status == 200, again.text
@@ -86,15 +86,15 @@ async def test_a_wrong_field_is_named(api: Api, type_: str, change: dict[str, An
     assert "planted" not in reply.text
 
 
-async def test_a_channel_shows_that_its_destination_is_paused(api: Api) -> None:
+async def test_a_channel_shows_that_it_is_paused(api: Api) -> None:
     """State, reason and the time until when; closed again afterwards."""
     await api.put("/channels/mine", {"type": "console"})
-    destinations = ChannelCircuits(api.redis)
-    await destinations.report(ChannelReport(channel_id="mine", id="1", outcome="busy", pause_s=60.0))
-    shown = (await api.get("/channels/mine")).data["destination"]
+    circuits = ChannelCircuits(api.redis)
+    await circuits.report(ChannelReport(channel_id="mine", id="1", outcome="busy", pause_s=60.0))
+    shown = (await api.get("/channels/mine")).data["circuit"]
     assert (shown["state"], shown["reason"]) == ("open", "busy")
     await api.put("/channels/other", {"type": "console"})
-    listed = {one["id"]: one["destination"] for one in (await api.get("/channels")).data}
+    listed = {one["id"]: one["circuit"] for one in (await api.get("/channels")).data}
     assert (listed["mine"], listed["other"]["state"]) == (shown, "closed")
     until = datetime.fromisoformat(shown["until"])
     assert 50 < (until - datetime.now(UTC)).total_seconds() <= 60

@@ -27,9 +27,9 @@ from filas.settings.process_settings import NotifierSettings
 from notifier.channels.channel import Tools
 from notifier.channels.channel_types import CHANNEL_TYPES
 from notifier.deliver.batched_store import BatchedStore
-from notifier.deliver.bulkhead import FairShare
-from notifier.deliver.channel_admission import Gate
-from notifier.deliver.channel_cache import ChannelDirectory
+from notifier.deliver.bulkhead import Bulkhead
+from notifier.deliver.channel_admission import ChannelAdmission
+from notifier.deliver.channel_cache import ChannelCache
 from notifier.deliver.delivery import Delivery
 from notifier.jobs import (
     DeliveryReceiptRelay,
@@ -49,7 +49,7 @@ def build_parts(
     """Connects channels, delivery, the worker and the relays."""
     redis, database = stores.redis, stores.database
     box = SecretBox(settings.secrets.filas_secret_key.reveal())
-    channels = ChannelDirectory(
+    channels = ChannelCache(
         ChannelRepository(database),
         CHANNEL_TYPES,
         Tools(outbound, _print_line, outbound.open_socket),
@@ -58,7 +58,7 @@ def build_parts(
     notifications = NotificationRepository(database)
     circuits = ChannelCircuits(redis)
     store = BatchedStore(notifications)
-    delivery = Delivery(store, channels, Gate(circuits, FairShare(settings.notifier_concurrency)))
+    delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)))
     sources = (NotificationRelay(notifications), DeliveryReceiptRelay(DeliveryReceiptRepository(database)))
     relays = [Relay(redis, Producer(redis), source) for source in sources]
 
@@ -69,7 +69,7 @@ def build_parts(
     async def show_circuits() -> None:
         found = await circuits.status_many(await channels.ids())
         for state in ("closed", "open", "half-open"):
-            metrics.DESTINATIONS.labels(state).set(sum(one.state == state for one in found))
+            metrics.CHANNEL_CIRCUITS.labels(state).set(sum(one.state == state for one in found))
 
     worker = Worker(
         redis,

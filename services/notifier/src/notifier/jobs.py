@@ -1,4 +1,4 @@
-"""The jobs of the queue `notifications`: what they ask of the domain, and which of them are to be put back."""
+"""The job functions of the queue `notifications`, and the sources of its relays."""
 
 import time
 from typing import Literal, Protocol
@@ -22,91 +22,91 @@ from filas.observability import logs, metrics
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
-from notifier.deliver.delivery import MAX_REASON, Delivery, Try
+from notifier.deliver.delivery import MAX_REASON, Attempt, Delivery
 
 STATUS_TRIES = 4
 STATUS_WAIT_S = 1.0
-"""A provider may report on a message before its own answer has been recorded: 1, 2 and 4 s later that has happened."""
+"""A delivery receipt may arrive before the provider's answer is recorded. It is tried again after 1, 2 and 4 s."""
 
 CANCEL_TRIES = 60
 CANCEL_WAIT_S = 0.5
-"""A message that is being sent is cancelled only if that fails: for longer than two tries take it is looked at, and
-more often than the second follows the first."""
+"""A notification that is being sent is cancelled only if the sending fails. So the command is tried for longer than two
+delivery attempts take, and at shorter intervals than the backoff between them."""
 
 log = logs.get_logger(__name__)
 
 
 def deliver_notification(delivery: Delivery) -> JobFunction:
-    """The function that delivers the notification which its job names."""
+    """Returns the function that delivers the notification of its job."""
 
     async def handle(context: JobContext, job: NotificationJob) -> str:
-        this_try = Try(
+        attempt = Attempt(
             number=context.attempt,
             last=context.last_try,
             replay=job.replay > 0,
-            receiver=context.group or str(job.notification_id),
+            recipient=context.group or str(job.notification_id),
             age_s=time.time() - context.enqueued_at_ms / 1000 if context.enqueued_at_ms else 0.0,
         )
-        return await delivery.deliver(job.notification_id, job.channel_id, this_try)
+        return await delivery.deliver(job.notification_id, job.channel_id, attempt)
 
     return JobFunction(NOTIFICATIONS.function, handle, NotificationJob)
 
 
-class StatusStore(Protocol):
-    """Where delivery statuses are recorded (`BatchedStore`)."""
+class ReceiptStore(Protocol):
+    """Records delivery receipts (`BatchedStore`)."""
 
-    async def tell(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
-        """Record it, never backwards."""
+    async def record_receipt(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
+        """Records the receipt. A status never goes back to an earlier one."""
 
 
-def update_delivery_status(store: StatusStore) -> JobFunction:
-    """The function that records what a provider says of a message that was sent.
+def update_delivery_status(store: ReceiptStore) -> JobFunction:
+    """Returns the function that records a delivery receipt.
 
-    A message that nobody here has sent (another system uses the same number, say) is no error: after a few tries
-    its status is let go.
+    A receipt for an unknown message is no error: another system may use the same number. It is dropped after a few
+    attempts.
     """
 
     async def handle(context: JobContext, job: DeliveryReceiptJob) -> str:
-        outcome = await store.tell(_update(job, context))
+        outcome = await store.record_receipt(_update(job, context))
         if outcome == "unknown" and not context.last_try:
             wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
-            raise RetryLater("no message of that id is known yet", delay_s=wait_s)
+            raise RetryLater("no message with that id is known yet", delay_s=wait_s)
         metrics.DELIVERY_STATUSES.labels(outcome).inc()
-        log.info("delivery_status.told", channel_id=job.channel_id, status=job.status, outcome=outcome)
+        log.info("delivery_receipt.recorded", channel_id=job.channel_id, status=job.status, outcome=outcome)
         return outcome
 
     return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryReceiptJob, max_tries=STATUS_TRIES)
 
 
 class CancelTable(Protocol):
-    """Where notifications are cancelled (`NotificationRepository`)."""
+    """The table of notifications (`NotificationRepository`)."""
 
     async def cancel(self, notification_id: UUID) -> NotificationStatus | None:
-        """Cancel it unless it is being sent or settled; its status then."""
+        """Cancels the notification unless it is being sent or final. Returns its status afterwards, None if unknown."""
 
 
 def cancel_notification(table: CancelTable) -> JobFunction:
-    """The function that cancels a notification. Its own job then finds nothing to do."""
+    """Returns the function that cancels a notification. The notification's own job then does nothing."""
 
     async def handle(context: JobContext, job: CancelNotificationJob) -> str:
         status = await table.cancel(job.notification_id)
         if status == "sending" and not context.last_try:
-            raise RetryLater("it is being sent", delay_s=CANCEL_WAIT_S)
-        log.info("notification.cancel_asked", notification_id=str(job.notification_id), status=status)
+            raise RetryLater("the notification is being sent", delay_s=CANCEL_WAIT_S)
+        log.info("notification.cancel_requested", notification_id=str(job.notification_id), status=status)
         return status or "unknown"
 
     return JobFunction(CANCEL_NOTIFICATION, handle, CancelNotificationJob, max_tries=CANCEL_TRIES)
 
 
 class UnfinishedNotifications(Protocol):
-    """Who knows which notifications are due and not settled (`NotificationRepository`)."""
+    """The notifications that are due and not final (`NotificationRepository`)."""
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None) -> list[DueNotification]:
-        """The oldest first, beginning behind the id `after`."""
+        """Returns the oldest first, those after the id `after`."""
 
 
 class NotificationRelay:
-    """The relay's source: the jobs of notifications that are unfinished and due."""
+    """A source of the relay: the jobs of notifications that are unfinished and due."""
 
     name = "notifications"
 
@@ -127,7 +127,7 @@ class UnrecordedReceipts(Protocol):
 
 
 class DeliveryReceiptRelay:
-    """The relay's source: the jobs of delivery statuses that are not told."""
+    """A source of the relay: the jobs of delivery receipts that are not recorded yet."""
 
     name = "delivery_statuses"
 
@@ -147,7 +147,7 @@ def _job(due: DueNotification) -> NewJob:
 def _update(job: DeliveryReceiptJob, context: JobContext) -> DeliveryReceipt:
     error = None
     if job.status == "failed":
-        message = (job.error_message or "the provider could not deliver it")[:MAX_REASON]
+        message = (job.error_message or "the provider could not deliver the message")[:MAX_REASON]
         error = ErrorDetail(kind=(job.error_kind or "undelivered")[:100], message=message)
     return DeliveryReceipt(
         channel_id=job.channel_id,

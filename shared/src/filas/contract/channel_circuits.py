@@ -60,11 +60,11 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
 class Deferred(msgspec.Struct, frozen=True, kw_only=True):
     """The message may not be sent now, and should ask again in `delay_s` seconds.
 
-    For the reasons `rate` and `receiver` the time is this message's own. For the other reasons it is the same for all
+    For the reasons `rate` and `recipient` the time is this message's own. For the other reasons it is the same for all
     messages of the channel, so the caller should spread them.
     """
 
-    reason: Literal["paused", "half-open", "rate", "receiver"]
+    reason: Literal["paused", "half-open", "rate", "recipient"]
     delay_s: float
 
 

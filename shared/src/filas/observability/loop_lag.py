@@ -1,4 +1,4 @@
-"""How late the event loop is: what every request and every job of the process waits for beside its own work."""
+"""The lag of the event loop: the delay that every request and every job has in addition to its own work."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ EVERY_S: Final = 0.5
 
 
 async def watch_loop(every_s: float = EVERY_S) -> None:
-    """Sleep `every_s` again and again, and observe by how much each sleep was too long, until cancelled."""
+    """Sleeps `every_s` seconds repeatedly, and records by how much each sleep was too long, until cancelled."""
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + every_s
@@ -19,7 +19,7 @@ async def watch_loop(every_s: float = EVERY_S) -> None:
 
 
 async def watched_loop(_app: Any) -> AsyncIterator[None]:
-    """`watch_loop` for as long as an aiohttp application runs: one of its `cleanup_ctx`."""
+    """Runs `watch_loop` while an aiohttp application runs. For its `cleanup_ctx`."""
     watching = asyncio.create_task(watch_loop())
     yield
     watching.cancel()

@@ -1,7 +1,7 @@
-"""Every Prometheus metric of Filas. Labels are few and never an id.
+"""All Prometheus metrics of Filas. Labels are few and never contain an id.
 
-All of them are declared here, so that a name means the same in every process; a process shows the ones that
-it has set. `queue` is a queue's full name, `function` the name of a job's function.
+All metrics are declared here, so that a name has the same meaning in every process. A process exports those that it has
+set. `queue` is the full name of a queue, `function` the name of a job's function.
 """
 
 from bisect import bisect_left
@@ -20,10 +20,10 @@ _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 
 class BatchHistogram(Histogram):
-    """A histogram of what comes in batches: one visit to each bucket that is met, and not two a value."""
+    """A histogram for batches of values: it updates each bucket once per batch instead of once per value."""
 
     def observe_many(self, amounts: Sequence[float]) -> None:
-        """`observe` for each of `amounts`."""
+        """Observes each of `amounts`."""
         self._sum.inc(sum(amounts))
         for bucket, number in Tally([bisect_left(self._upper_bounds, amount) for amount in amounts]).items():
             self._buckets[bucket].inc(number)
@@ -33,22 +33,25 @@ class BatchHistogram(Histogram):
 
 JOBS = Counter(
     "filas_jobs_total",
-    "Tries of jobs that ended, by how: completed, retried, failed, given-back, lost",
+    "Attempts of jobs that ended, by outcome: completed, retried, failed, given-back, lost",
     ["queue", "function", "outcome"],
     registry=REGISTRY,
 )
 JOB_WAIT = BatchHistogram(
     "filas_job_wait_seconds",
-    "From when a job was due until it was claimed",
+    "Time from the moment when a job was due until it was claimed",
     ["queue", "function"],
     buckets=_SLOW,
     registry=REGISTRY,
 )
 JOB_RUN = BatchHistogram(
-    "filas_job_run_seconds", "How long a try of a job ran", ["queue", "function"], buckets=_SLOW, registry=REGISTRY
+    "filas_job_run_seconds", "Run time of an attempt of a job", ["queue", "function"], buckets=_SLOW, registry=REGISTRY
 )
 JOBS_ENQUEUED = Counter(
-    "filas_jobs_enqueued_total", "Jobs put, by outcome: enqueued, duplicate", ["queue", "outcome"], registry=REGISTRY
+    "filas_jobs_enqueued_total",
+    "Enqueued jobs by outcome: enqueued, duplicate",
+    ["queue", "outcome"],
+    registry=REGISTRY,
 )
 QUEUE_JOBS = Gauge(
     "filas_queue_jobs",
@@ -63,34 +66,34 @@ QUEUE_OLDEST_WAITING = Gauge(
     registry=REGISTRY,
 )
 QUEUE_PAUSED = Gauge("filas_queue_paused", "1 while the queue is paused", ["queue"], registry=REGISTRY)
-WORKERS = Gauge("filas_workers", "Workers of the queue that are there", ["queue"], registry=REGISTRY)
+WORKERS = Gauge("filas_workers", "Running workers of the queue", ["queue"], registry=REGISTRY)
 WORKER_SLOTS = Gauge(
     "filas_worker_slots",
-    "Slots for handlers of all of the queue's workers together, by state: running, free",
+    "Slots of all workers of the queue together, by state: running, free",
     ["queue", "state"],
     registry=REGISTRY,
 )
 LEASES_LOST = Counter(
     "filas_leases_lost_total",
-    "Leases of jobs that ran out, so that somebody else took the job",
+    "Leases of jobs that expired before the attempt ended",
     ["queue"],
     registry=REGISTRY,
 )
-DEAD_LETTERS = Counter("filas_dead_letters_total", "Jobs that were given up", ["queue"], registry=REGISTRY)
+DEAD_LETTERS = Counter("filas_dead_letters_total", "Jobs that became dead letters", ["queue"], registry=REGISTRY)
 RELAYED = Counter(
-    "filas_relayed_total", "Unfinished rows whose job was absent and was put back", ["table"], registry=REGISTRY
+    "filas_relayed_total", "Unfinished rows whose missing job the relay enqueued", ["table"], registry=REGISTRY
 )
 
 # ---- ingest ----------------------------------------------------------------------------------------
 
 WEBHOOKS = Counter(
     "filas_webhooks_total",
-    "Requests to webhooks by outcome: accepted, duplicate, or the reason of the refusal",
+    "Requests to webhooks by outcome: accepted, duplicate, or the reason of the rejection",
     ["outcome"],
     registry=REGISTRY,
 )
 WEBHOOK_SECONDS = Histogram(
-    "filas_webhook_seconds", "From a webhook's request to its answer", buckets=_FAST, registry=REGISTRY
+    "filas_webhook_seconds", "Time from the request of a webhook to its answer", buckets=_FAST, registry=REGISTRY
 )
 WEBHOOK_BATCH_SIZE = Histogram(
     "filas_webhook_batch_size", "Events written in one statement", buckets=_SIZES, registry=REGISTRY
@@ -104,21 +107,21 @@ AUTH_FAILURES = Counter(
 
 RESUME_CALLS = Counter(
     "filas_resume_calls_total",
-    "Calls of addresses that flows wait at, by outcome: accepted, repeated, over, page, or the reason of the refusal",
+    "Calls of resume addresses by outcome: accepted, repeated, over, page, or the reason of the rejection",
     ["outcome"],
     registry=REGISTRY,
 )
 
 CONNECTIONS_SHED = Counter(
     "filas_connections_shed_total",
-    "Connections that the public listener has closed by itself, by outcome: silent, crowded",
+    "Connections that the public listener closed, by outcome: silent, crowded",
     ["outcome"],
     registry=REGISTRY,
 )
 
 # ---- flow-runner -----------------------------------------------------------------------------------
 
-EXECUTIONS = Counter("filas_executions_total", "Executions that ended, by final status", ["status"], registry=REGISTRY)
+EXECUTIONS = Counter("filas_executions_total", "Ended executions by final status", ["status"], registry=REGISTRY)
 STEPS = Counter(
     "filas_steps_total",
     "Visits of nodes that ended, by type of node and outcome",
@@ -126,20 +129,22 @@ STEPS = Counter(
     registry=REGISTRY,
 )
 FENCES_LOST = Counter(
-    "filas_fences_lost_total", "Writes that were refused because another worker holds the execution", registry=REGISTRY
+    "filas_fences_lost_total",
+    "Writes that were rejected because another worker has claimed the execution",
+    registry=REGISTRY,
 )
 SCHEDULE_RUNS = Counter(
     "filas_schedule_runs_total", "Ticks of schedules by outcome: started, failed", ["outcome"], registry=REGISTRY
 )
 SCHEDULE_MISFIRES = Counter(
     "filas_schedule_misfires_total",
-    "How often a schedule was found to have missed ticks, by what it then does: skip, run-once, catch-up",
+    "Schedules that missed ticks, by their misfire rule: skip, run-once, catch-up",
     ["misfire"],
     registry=REGISTRY,
 )
 SCHEDULE_LAG = Histogram(
     "filas_schedule_lag_seconds",
-    "From a schedule's tick until its execution was being written",
+    "Time from a tick of a schedule until its execution is written",
     buckets=_SLOW,
     registry=REGISTRY,
 )
@@ -148,65 +153,65 @@ SCHEDULE_LAG = Histogram(
 
 NOTIFICATIONS = Counter(
     "filas_notifications_total",
-    "Tries to deliver that ended, by type of channel and outcome: delivered, sent, retry, failed, uncertain",
+    "Delivery attempts that ended, by type of channel and outcome: delivered, sent, retry, failed, uncertain",
     ["type", "outcome"],
     registry=REGISTRY,
 )
 NOTIFICATIONS_INTERRUPTED = Counter(
     "filas_notifications_interrupted_total",
-    "Tries to deliver that were found unfinished: they may have arrived, and were made again",
+    "Delivery attempts without a recorded end: the message may have arrived, and was sent again",
     registry=REGISTRY,
 )
 NOTIFICATION_SECONDS = Histogram(
     "filas_notification_seconds",
-    "How long one try to deliver took, by type of channel",
+    "Time of a delivery attempt, by type of channel",
     ["type"],
     buckets=_SLOW,
     registry=REGISTRY,
 )
 
-NOTIFICATIONS_PUT_OFF = Counter(
-    "filas_notifications_put_off_total",
-    "Messages that had to wait for their destination before a try, by reason: paused, half-open, rate, receiver, slow",
+NOTIFICATIONS_DEFERRED = Counter(
+    "filas_notifications_deferred_total",
+    "Notifications that waited for their channel, by reason: paused, half-open, rate, recipient, slow",
     ["reason"],
     registry=REGISTRY,
 )
-DESTINATIONS = Gauge(
-    "filas_destinations",
+CHANNEL_CIRCUITS = Gauge(
+    "filas_channel_circuits",
     "Channels by the state of their circuit: closed, open, half-open",
     ["state"],
     registry=REGISTRY,
 )
-DESTINATION_CHANGES = Counter(
-    "filas_destination_changes_total",
-    "How often circuits changed, by type of channel and the state since: closed, open",
+CHANNEL_CIRCUIT_CHANGES = Counter(
+    "filas_channel_circuit_changes_total",
+    "Changes of circuits by type of channel and new state: closed, open",
     ["type", "state"],
     registry=REGISTRY,
 )
 DELIVERY_STATUSES = Counter(
     "filas_delivery_statuses_total",
-    "Delivery statuses that providers sent, by outcome: recorded, stale, unknown",
+    "Delivery receipts of providers by outcome: recorded, stale, unknown",
     ["outcome"],
     registry=REGISTRY,
 )
 
-# ---- the outside and the stores --------------------------------------------------------------------
+# ---- outbound calls and stores --------------------------------------------------------------------
 
 OUTBOUND_REQUESTS = Counter(
     "filas_outbound_requests_total",
-    "Calls to the outside by outcome: answered, refused, timeout, failed",
+    "Outbound calls by outcome: answered, refused, timeout, failed",
     ["outcome"],
     registry=REGISTRY,
 )
 STORE_UP = Gauge(
-    "filas_store_up", "1 when this process can use the store: redis, postgres", ["store"], registry=REGISTRY
+    "filas_store_up", "1 while this process can use the store: redis, postgres", ["store"], registry=REGISTRY
 )
 
 # ---- every process ---------------------------------------------------------------------------------
 
 EVENT_LOOP_LAG = Histogram(
     "filas_event_loop_lag_seconds",
-    "How much later than asked the event loop woke a sleeper, tried twice a second",
+    "Delay of the event loop: how late it wakes a sleeping task, measured twice per second",
     buckets=_FAST,
     registry=REGISTRY,
 )

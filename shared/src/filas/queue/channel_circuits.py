@@ -36,7 +36,7 @@ PROBE_MS: Final = 20_000
 
 SHORTEST_PAUSE_MS: Final = 250
 MAX_BATCH: Final = 200
-_REASONS: Final = {-1: "paused", -2: "half-open", -3: "rate", -4: "receiver"}
+_REASONS: Final = {-1: "paused", -2: "half-open", -3: "rate", -4: "recipient"}
 _CHANGES: Final[tuple[Literal["none", "opened", "closed"], ...]] = ("none", "opened", "closed")
 
 
@@ -110,7 +110,7 @@ def _interval_ms(per_second: float) -> str:
 def _admission(what: int, seconds: float) -> Admitted | Deferred:
     if what >= 0:
         return Admitted(delay_s=seconds, probe=what == 2, reports_success=what == 1)
-    return Deferred(reason=cast("Literal['paused', 'half-open', 'rate', 'receiver']", _REASONS[what]), delay_s=seconds)
+    return Deferred(reason=cast("Literal['paused', 'half-open', 'rate', 'recipient']", _REASONS[what]), delay_s=seconds)
 
 
 def _status(row: list[bytes], now_ms: float) -> CircuitStatus:

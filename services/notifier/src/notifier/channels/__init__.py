@@ -1,1 +1,1 @@
-"""Where messages go: one module a type of channel, behind one protocol (`channel`) and one table (`registry`)."""
+"""One module for each type of channel, with one protocol (`channel`) and one table (`channel_types`)."""

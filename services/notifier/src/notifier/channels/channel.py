@@ -1,4 +1,4 @@
-"""What a channel is: it is given a message, and says what became of it."""
+"""The protocol of channels: a channel sends a message and returns the result."""
 
 import socket
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from filas.errors import PermanentError
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A message to one receiver.
+    """A message to one recipient.
 
-    `content` is neutral as to the channel: `{"type":"text","text":…}` and so on. `idempotency_key` is the
-    same for every try of the message.
+    `content` has the same form for every channel: `{"type":"text","text":…}` and so on (see `message_content`).
+    `idempotency_key` is the same for every attempt.
     """
 
     id: UUID
@@ -25,33 +25,30 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """The other side has it. `confirmed` False: it only took it, and says later whether it arrived."""
+    """The provider accepted the message. `confirmed` False: a delivery receipt will report whether it arrived."""
 
     provider_id: str | None = None
     confirmed: bool = True
     status_code: int | None = None
 
 
-class TryAgain(msgspec.Struct, frozen=True, kw_only=True):
-    """Not now. `after_s` is when the other side wants it again, None if it doesn't say.
+class TemporaryFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The message was not sent, and may be tried again. `after_s` is the delay in seconds that the provider asks for.
 
-    `kind` is a stable word, `reason` a sentence without secrets. `uncertain`: it may have arrived all the same.
-    `wait_for`: the whole destination is busy, or this receiver has had enough for now; either uses up no try.
+    `kind` is a stable word, `reason` a sentence without secrets. `uncertain`: the message may have arrived.
+    `wait_for`: the channel or this recipient is busy. The wait for either uses no attempt.
     """
 
     reason: str
     kind: str
     after_s: float | None = None
-    wait_for: Literal["nobody", "receiver", "destination"] = "nobody"
+    wait_for: Literal["none", "recipient", "channel"] = "none"
     uncertain: bool = False
     status_code: int | None = None
 
 
-class Never(msgspec.Struct, frozen=True, kw_only=True):
-    """It can't be delivered however often it is tried; `kind` and `reason` as in TryAgain.
-
-    `uncertain`: it may have arrived all the same.
-    """
+class PermanentFailure(msgspec.Struct, frozen=True, kw_only=True):
+    """The message cannot be delivered, and another attempt would not help. The fields are those of TemporaryFailure."""
 
     reason: str
     kind: str
@@ -59,21 +56,21 @@ class Never(msgspec.Struct, frozen=True, kw_only=True):
     status_code: int | None = None
 
 
-Result = Delivered | TryAgain | Never
+Result = Delivered | TemporaryFailure | PermanentFailure
 
 
 class Channel(Protocol):
-    """A channel with its configuration."""
+    """A configured channel."""
 
     async def deliver(self, message: OutgoingMessage) -> Result:
-        """Send the message, once, and say what became of it. Raises only what is a bug of ours.
+        """Sends the message once and returns the result. An exception is a fault of our own code.
 
-        It must end by itself in less than the job's time-out, whatever the other side does.
+        It must return in less than the job's timeout, whatever the provider does.
         """
 
 
 class Answer(Protocol):
-    """What a channel reads of an HTTP answer. `headers` have lower-case names."""
+    """The HTTP response to a channel's call. `headers` have lower-case names."""
 
     @property
     def status(self) -> int: ...
@@ -86,7 +83,7 @@ class Answer(Protocol):
 
 
 class Outbound(Protocol):
-    """The guarded HTTP client, as far as channels use it (`filas.outbound.OutboundClient`)."""
+    """The part of the guarded HTTP client that channels use (`filas.outbound.client.OutboundClient`)."""
 
     async def request(
         self,
@@ -104,8 +101,8 @@ class Outbound(Protocol):
 
 
 class Tools(msgspec.Struct, frozen=True):
-    """What the process lends its channels. `print_line` writes one line where its owner can read it;
-    `open_socket` is for the channels that don't speak HTTP."""
+    """What the process provides to its channels. `print_line` writes one line to the output of the process.
+    `open_socket` is for channels that do not use HTTP."""
 
     outbound: Outbound
     print_line: "PrintLine"
@@ -113,28 +110,28 @@ class Tools(msgspec.Struct, frozen=True):
 
 
 class OpenSocket(Protocol):
-    """Connects to the outside, if the guard lets it (`filas.outbound.OutboundClient.open_socket`)."""
+    """Connects through the outbound guard (`filas.outbound.client.OutboundClient.open_socket`)."""
 
     async def __call__(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
         """Raises OutboundRefused, or an OutboundError."""
 
 
 class PrintLine(Protocol):
-    """Writes a line without its end. Raises OSError when nobody takes it."""
+    """Writes a line, given without its line break. Raises OSError if the output is closed."""
 
     def __call__(self, line: str, /) -> None: ...
 
 
-class WrongConfiguration(PermanentError):
-    """A channel's configuration is not what its type needs. The message names the field, never its value."""
+class InvalidConfiguration(PermanentError):
+    """The configuration of a channel is invalid. The message names the field and never contains its value."""
 
 
 Config = TypeVar("Config")
 
 
 def configuration(config: dict[str, Any], type_: type[Config]) -> Config:
-    """`config` as the channel's type has it. Raises WrongConfiguration."""
+    """Converts `config` to the configuration type of the channel. Raises InvalidConfiguration."""
     try:
         return msgspec.convert(config, type_)
     except msgspec.ValidationError as error:
-        raise WrongConfiguration(str(error)) from None
+        raise InvalidConfiguration(str(error)) from None

@@ -1,4 +1,4 @@
-"""The types of channels. A new one is a module beside this one and a line here."""
+"""The types of channels. A new type is a module in this package and a line in this table."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,9 +11,12 @@ from notifier.channels.channel import Channel, Tools
 
 
 class ChannelType(msgspec.Struct, frozen=True):
-    """`build(config, tools)` gives a channel or raises WrongConfiguration; `secret_fields` are those of `config`
-    that are stored as `enc:…` or `env:…` and are revealed before. `limits` are the provider's, unless a channel's
-    `rate` and `receiverRate` say otherwise; those two fields never reach `build`."""
+    """A type of channel.
+
+    `build(config, tools)` returns a channel or raises InvalidConfiguration. `secret_fields` are the fields of `config`
+    that are stored as `enc:…` or `env:…` and decrypted before. `limits` are the provider's; a channel's fields `rate`
+    and `receiverRate` override them and are not passed to `build`.
+    """
 
     build: Callable[[dict[str, Any], Tools], Channel]
     secret_fields: tuple[str, ...]

@@ -1,10 +1,10 @@
-"""The channel `console`: prints each message in the service's terminal. The demo's, and for trying flows out."""
+"""The channel `console`: prints each message in the log of the notifier. For the demo and for trying flows."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from filas.observability import logs
-from notifier.channels.channel import Delivered, OutgoingMessage, PrintLine, Result, Tools, TryAgain
+from notifier.channels.channel import Delivered, OutgoingMessage, PrintLine, Result, TemporaryFailure, Tools
 
 SECRET_FIELDS: tuple[str, ...] = ()
 
@@ -12,7 +12,7 @@ log = logs.get_logger(__name__)
 
 
 class ConsoleChannel:
-    """Prints `To: <contact> | <text>`, one line a message, whatever the text holds."""
+    """Prints `To: <contact> | <text>`, one line per message, whatever the text contains."""
 
     def __init__(self, print_line: PrintLine) -> None:
         self._print_line = print_line
@@ -23,19 +23,19 @@ class ConsoleChannel:
         try:
             self._print_line(line)
         except OSError as error:
-            return TryAgain(reason=f"the terminal takes nothing: {error.strerror}", kind="communication")
-        # The text is the receiver's alone: the log says that there was one.
+            return TemporaryFailure(reason=f"the output cannot be written: {error.strerror}", kind="communication")
+        # The log records that a message was printed, but not its text.
         log.info("console.message_printed", notification_id=str(message.id))
         return Delivered()
 
 
 def build(_config: dict[str, Any], tools: Tools) -> ConsoleChannel:
-    """The channel; it has no configuration."""
+    """Returns the channel. It has no configuration."""
     return ConsoleChannel(tools.print_line)
 
 
 def as_text(content: Mapping[str, Any]) -> str:
-    """The content as a person would read it: its text, and in brackets what a terminal can't show."""
+    """Returns the content as text; what a terminal cannot show is named in brackets."""
     subject, text = content.get("subject"), content.get("text")
     parts = [f"[{subject}]"] if subject else []
     if text:
@@ -52,7 +52,7 @@ def as_text(content: Mapping[str, Any]) -> str:
 
 
 def one_line(text: str) -> str:
-    """`text` with every control character shown instead of obeyed: it comes from outside, and a terminal obeys."""
+    """Returns `text` with control characters escaped: it comes from outside, and a terminal would execute them."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

@@ -1,12 +1,12 @@
 """The channel `email`: SMTP, with TLS, text and HTML.
 
-| answer                                  | here                                                            |
+| response                                | effect                                                          |
 |-----------------------------------------|-----------------------------------------------------------------|
 | 2xx                                     | sent                                                            |
 | 421, or no more connections             | pauses the channel                                              |
-| another 4xx (greylisting, a full inbox) | waits for this receiver, 5 minutes at a time                    |
+| another 4xx (greylisting, a full inbox) | waits for this recipient, 5 minutes at a time                   |
 | 530, 534, 535, 538                      | `credentials`                                                   |
-| 5xx to the receiver's address           | `recipient`                                                     |
+| 5xx to the recipient's address          | `recipient`                                                     |
 | another 5xx                             | `rejected`                                                      |
 """
 
@@ -26,21 +26,21 @@ from filas.contract.storable_text import mark_surrogates
 from filas.errors import OutboundError, OutboundRefused
 from notifier.channels.channel import (
     Delivered,
-    Never,
+    InvalidConfiguration,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
-    WrongConfiguration,
     configuration,
 )
-from notifier.channels.message_content import Unsendable, kind_of, media_of, numbered, text_of
+from notifier.channels.message_content import UnsupportedContent, kind_of, media_of, numbered, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
 SECRET_FIELDS = ("password",)
 
 TIMEOUT_S = 10.0
-"""For one message in all, connection included. The job's 15 s leave room to record what became of it."""
+"""Seconds for one message in total, with the connection. The job's 15 s leave time to record the outcome."""
 
 MAX_TEXT = 1_000_000
 GREYLISTED_S = 300.0
@@ -51,9 +51,12 @@ _FORBIDDEN_IN_ADDRESS = frozenset(' ,;:<>()[]"\\')
 
 
 class EmailConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """`sender` (`from` in the configuration) is an address, `sender_name` what is shown for it. `security`: `tls`
-    from the first byte, `starttls` (required), or `none`. `ca_certificate`: PEM of the authority of a server of
-    one's own. `subject` is that of messages without one."""
+    """The configuration.
+
+    `sender` (`from` in the configuration) is an address, and `sender_name` its display name. `security` is `tls` from
+    the first byte, `starttls` (required), or `none`. `ca_certificate` is the PEM of the authority of the own server.
+    `subject` is used for messages without one.
+    """
 
     host: str
     sender: str = msgspec.field(name="from")
@@ -67,21 +70,21 @@ class EmailConfig(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EmailChannel:
-    """Sends one message a receiver. Its `Message-ID` is the same at each try, so a mail server that has it already
-    can tell. Templates and buttons have no form in mail: buttons become a numbered list."""
+    """Sends one message per recipient. Its `Message-ID` is the same at each attempt, so a mail server can recognise a
+    repetition. Mail has no templates. Buttons become a numbered list."""
 
     def __init__(self, config: EmailConfig, connections: SmtpConnections) -> None:
         self._config = config
         self._connections = connections
-        self._domain = _checked(config.sender, "`from`", WrongConfiguration).rpartition("@")[2]
+        self._domain = _checked(config.sender, "`from`", InvalidConfiguration).rpartition("@")[2]
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
         try:
-            to = _checked(message.to, "the receiver", Unsendable)
+            to = _checked(message.to, "the recipient", UnsupportedContent)
             content = self._message(message, to).as_bytes(policy=SMTP_POLICY)
-        except Unsendable as error:
-            return Never(reason=str(error), kind=error.kind)
+        except UnsupportedContent as error:
+            return PermanentFailure(reason=str(error), kind=error.kind)
         sending = _Sending(self._connections, self._config.sender, to)
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -94,16 +97,16 @@ class EmailChannel:
         if isinstance(error, aiosmtplib.SMTPResponseException):
             return self._answered(error, stage)
         if isinstance(error, OutboundRefused):
-            return Never(reason=str(error), kind="refused")
-        # The plain class says that the server lacks what the configuration wants: STARTTLS, or a login.
+            return PermanentFailure(reason=str(error), kind="refused")
+        # The plain class means that the server lacks what the configuration requires: STARTTLS, or a login.
         if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
-            return Never(reason=f"the mail server can't: {error}", kind="configuration")
+            return PermanentFailure(reason=f"the mail server does not support it: {error}", kind="configuration")
         if isinstance(error, OutboundError):
-            return TryAgain(reason=str(error), kind=error.kind)
+            return TemporaryFailure(reason=str(error), kind=error.kind)
         reason, kind = f"the connection to the mail server failed ({stage}): {type(error).__name__}", "communication"
         if isinstance(error, TimeoutError):
-            reason, kind = f"the mail server was not done within {TIMEOUT_S:g} s ({stage})", "timeout"
-        return TryAgain(reason=reason, kind=kind, uncertain=stage == "content")
+            reason, kind = f"the mail server did not finish within {TIMEOUT_S:g} s ({stage})", "timeout"
+        return TemporaryFailure(reason=reason, kind=kind, uncertain=stage == "content")
 
     def _answered(self, error: aiosmtplib.SMTPResponseException, stage: str) -> Result:
         code = error.code
@@ -113,17 +116,17 @@ class EmailChannel:
         reason = f"the mail server answered {code} ({stage}): {said}"
         if not 200 <= code <= 599:
             kind = "malformed-answer"
-            return TryAgain(
-                reason=f"the mail server's answer is none ({stage})", kind=kind, uncertain=stage == "content"
+            return TemporaryFailure(
+                reason=f"the response of the mail server is invalid ({stage})", kind=kind, uncertain=stage == "content"
             )
         if code == 421:
-            return TryAgain(reason=reason, kind="busy", wait_for="destination", status_code=code)
+            return TemporaryFailure(reason=reason, kind="busy", wait_for="channel", status_code=code)
         if code < 500:
-            wait_for: Literal["receiver", "nobody"] = "receiver" if stage in ("receiver", "content") else "nobody"
-            wait = GREYLISTED_S if wait_for == "receiver" else None
-            return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for=wait_for, status_code=code)
-        kind = "credentials" if code in _CREDENTIALS else "recipient" if stage == "receiver" else "rejected"
-        return Never(reason=reason, kind=kind, status_code=code)
+            wait_for: Literal["recipient", "none"] = "recipient" if stage in ("recipient", "content") else "none"
+            wait = GREYLISTED_S if wait_for == "recipient" else None
+            return TemporaryFailure(reason=reason, kind="busy", after_s=wait, wait_for=wait_for, status_code=code)
+        kind = "credentials" if code in _CREDENTIALS else "recipient" if stage == "recipient" else "rejected"
+        return PermanentFailure(reason=reason, kind=kind, status_code=code)
 
     def _message(self, message: OutgoingMessage, to: str) -> EmailMessage:
         text, html = _bodies(message.content)
@@ -142,12 +145,12 @@ class EmailChannel:
             if html:
                 mail.add_alternative(mark_surrogates(html), subtype="html")
         except (ValueError, UnicodeError, IndexError) as error:
-            raise Unsendable(f"it can't be written as a mail: {error}", "invalid") from None
+            raise UnsupportedContent(f"the message cannot be written as a mail: {error}", "invalid") from None
         return mail
 
 
 class _Sending:
-    """One message's way to the server. `stage` says how far it has come: until `content` nothing can have arrived."""
+    """Sends one message to the server. Before the stage `content`, nothing can have arrived."""
 
     def __init__(self, connections: SmtpConnections, sender: str, to: str) -> None:
         self._connections = connections
@@ -156,36 +159,36 @@ class _Sending:
         self.stage = "connecting"
 
     async def send(self, content: bytes) -> None:
-        client = await self._connections.take()
+        client = await self._connections.acquire()
         reusable = False
         try:
             self.stage = "sender"
             await client.mail(self._sender)
-            self.stage = "receiver"
+            self.stage = "recipient"
             await client.rcpt(self._to)
             self.stage = "content"
             await client.data(content)
             reusable = True
         except aiosmtplib.SMTPResponseException as error:
-            # The server said no to this message and stays to be asked again, unless it says that it leaves.
+            # The server refused this message but keeps the connection, unless it answers 421.
             reusable = 400 <= error.code < 600 and error.code != 421
             raise
         finally:
             if reusable:
-                self._connections.give_back(client)
+                self._connections.release(client)
             else:
                 client.close()
 
 
 def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     checked = configuration(config, EmailConfig)
     if (checked.username is None) != (checked.password is None):
-        raise WrongConfiguration("`username` and `password` go together")
+        raise InvalidConfiguration("`username` and `password` go together")
     try:
         context = ssl.create_default_context(cadata=checked.ca_certificate)
     except (ssl.SSLError, ValueError):
-        raise WrongConfiguration("`caCertificate` is no certificate in PEM") from None
+        raise InvalidConfiguration("`caCertificate` is not a certificate in PEM") from None
     connections = SmtpConnections(
         tools.open_socket,
         checked.host,
@@ -198,8 +201,8 @@ def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
     return EmailChannel(checked, connections)
 
 
-def _checked(address: str, what: str, failure: type[WrongConfiguration] | type[Unsendable]) -> str:
-    """`address` if it is one, and only one. What a mail server may take, it says itself."""
+def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type[UnsupportedContent]) -> str:
+    """Returns `address` if it is exactly one address. The mail server checks the rest."""
     local, at, domain = address.rpartition("@")
     plain = address.isascii() and address.isprintable() and not _FORBIDDEN_IN_ADDRESS & set(address)
     if not (local and at and domain and plain):
@@ -208,7 +211,7 @@ def _checked(address: str, what: str, failure: type[WrongConfiguration] | type[U
 
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
-    """Text and HTML ('' without). Raises Unsendable."""
+    """Returns text and HTML (empty if there is none). Raises UnsupportedContent."""
     kind = kind_of(content)
     if kind == "text":
         return text_of({"text": content.get("text")}, MAX_TEXT), str(content.get("html") or "")
@@ -217,4 +220,4 @@ def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
     if kind == "media":
         media = media_of(content)
         return f"{media.caption}\n{media.url}" if media.caption else media.url, ""
-    raise Unsendable(f"mail has no messages of the type {kind!r}")
+    raise UnsupportedContent(f"e-mail cannot send the type {kind!r}")

@@ -1,4 +1,4 @@
-"""The channel `http`: each message is a POST to an address of the user's, signed by Standard Webhooks."""
+"""The channel `http`: sends each message as a POST to the user's address, signed according to Standard Webhooks."""
 
 import time
 from typing import Any
@@ -9,13 +9,13 @@ from filas.contract.storable_text import json_bytes
 from filas.crypto.standard_webhooks import InvalidSecret, decode_secret, signed_headers
 from notifier.channels.channel import (
     Delivered,
-    Never,
+    InvalidConfiguration,
     Outbound,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
-    WrongConfiguration,
     configuration,
 )
 from notifier.channels.provider_call import Caller, by_status
@@ -26,7 +26,7 @@ _OWN_FIELDS = frozenset({"id", "to", "executionId"})
 
 
 class HttpConfig(msgspec.Struct, frozen=True):
-    """`secret` may be a list while a secret is being changed: the message then carries a signature of each."""
+    """`secret` may be a list during a rotation: the message then has a signature for each secret."""
 
     url: str
     secret: str | list[str]
@@ -35,8 +35,8 @@ class HttpConfig(msgspec.Struct, frozen=True):
 class HttpChannel:
     """Posts `{"id":…,"to":…,"type":"text","text":…,"executionId":…}` to the configured address.
 
-    2xx is delivered; 429 and 503 pause the channel, until `Retry-After` where it is given; other 5xx are tried
-    again; every other status is final.
+    2xx means delivered. 429 and 503 pause the channel, until `Retry-After` if it is given. Other 5xx are tried again.
+    Every other status is final.
     """
 
     def __init__(self, config: HttpConfig, outbound: Outbound) -> None:
@@ -44,12 +44,12 @@ class HttpChannel:
         self._secrets = [config.secret] if isinstance(config.secret, str) else config.secret
         self._caller = Caller(outbound, self._secrets)
         if not self._secrets:
-            raise WrongConfiguration("`secret` is empty")
+            raise InvalidConfiguration("`secret` is empty")
         try:
             for secret in self._secrets:
                 decode_secret(secret)
         except InvalidSecret as error:
-            raise WrongConfiguration(f"`secret`: {error}") from None
+            raise InvalidConfiguration(f"`secret`: {error}") from None
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
@@ -57,15 +57,15 @@ class HttpChannel:
         headers = signed_headers(self._secrets, str(message.id), int(time.time()), body)
         headers |= {"Content-Type": "application/json", "Idempotency-Key": message.idempotency_key}
         answer = await self._caller.post(self._url, headers, body)
-        if isinstance(answer, TryAgain | Never):
+        if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
         if 200 <= answer.status < 300:
             return Delivered(status_code=answer.status)
-        return by_status(answer, f"the receiver answered {answer.status}")
+        return by_status(answer, f"the recipient answered {answer.status}")
 
 
 def build(config: dict[str, Any], tools: Tools) -> HttpChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return HttpChannel(configuration(config, HttpConfig), tools.outbound)
 
 

@@ -1,4 +1,4 @@
-"""The channel-neutral content of a message, read for a channel: checked against what that one can carry.
+"""Reads the content of a message, which has the same form for all channels, and checks it against a channel's limits.
 
 | type       | fields                                            |
 |------------|---------------------------------------------------|
@@ -19,8 +19,8 @@ from filas.errors import PermanentError
 MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
 
 
-class Unsendable(PermanentError):
-    """The channel can't carry this content. `kind` is a stable word."""
+class UnsupportedContent(PermanentError):
+    """The channel cannot send this content. `kind` is a stable word."""
 
     def __init__(self, reason: str, kind: str = "unsupported") -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class Unsendable(PermanentError):
 
 
 class Button(msgspec.Struct, frozen=True):
-    """A button; `id` is what comes back when it is pressed."""
+    """A button. The reply contains `id` when the button is pressed."""
 
     id: str
     title: str
@@ -43,7 +43,7 @@ class Media(msgspec.Struct, frozen=True):
 
 
 class Template(msgspec.Struct, frozen=True):
-    """A template that the provider knows. `parameters` are in their order, or by name."""
+    """A template that is stored at the provider. `parameters` are a list in order, or an object by name."""
 
     name: str
     language: str
@@ -51,58 +51,58 @@ class Template(msgspec.Struct, frozen=True):
 
 
 def kind_of(content: Mapping[str, Any]) -> str:
-    """The content's type; what has none is a text."""
+    """Returns the type of the content; `text` if it has none."""
     return str(content.get("type") or "text")
 
 
 def text_of(content: Mapping[str, Any], limit: int, unit: str = "characters") -> str:
-    """The text, under its subject if it has one. Raises Unsendable for none, and for more than `limit`."""
+    """Returns the text, with the subject as its first line. Raises UnsupportedContent if it is empty or too long."""
     text, subject = str(content.get("text") or ""), str(content.get("subject") or "")
     whole = f"{subject}\n{text}" if subject and text else subject or text
     if not whole.strip():
-        raise Unsendable("the message has no text", "invalid")
+        raise UnsupportedContent("the message has no text", "invalid")
     return within(whole, limit, "the text", unit)
 
 
 def within(text: str, limit: int, what: str, unit: str = "characters") -> str:
-    """`text` if it is not longer than `limit`; a limit in `bytes` counts those of its UTF-8. Raises Unsendable."""
+    """Returns `text` if it is within `limit`; the unit `bytes` counts UTF-8. Raises UnsupportedContent."""
     length = len(lossless_bytes(text)) if unit == "bytes" else len(text)
     if length > limit:
-        raise Unsendable(f"{what} has {length} {unit}; this channel takes {limit}", "too-long")
+        raise UnsupportedContent(f"{what} has {length} {unit}; the limit of this channel is {limit}", "too-long")
     return text
 
 
 def media_of(content: Mapping[str, Any]) -> Media:
-    """The file. Raises Unsendable for an unknown kind and a missing address."""
+    """Returns the media. Raises UnsupportedContent for an unknown kind or a missing address."""
     kind, url = str(content.get("kind")), content.get("url")
     if kind not in MEDIA_KINDS or not isinstance(url, str) or not url:
-        raise Unsendable("the media have no known kind, or no address", "invalid")
+        raise UnsupportedContent("the media has an unknown kind or no address", "invalid")
     return Media(kind, url, str(content.get("caption") or ""))
 
 
 def template_of(content: Mapping[str, Any]) -> Template:
-    """The template. Raises Unsendable for one without a name, and for parameters that are neither list nor object."""
+    """Returns the template. Raises UnsupportedContent without a name, or if the parameters are not a list or object."""
     given = {name: content[name] for name in ("name", "language", "parameters") if content.get(name)}
     try:
         template = msgspec.convert({"language": "en", "parameters": [], **given}, Template)
     except msgspec.ValidationError as error:
-        raise Unsendable(f"the template is none: {error}", "invalid") from None
+        raise UnsupportedContent(f"invalid template: {error}", "invalid") from None
     return template
 
 
 def buttons_of(content: Mapping[str, Any]) -> list[Button]:
-    """The buttons. Raises Unsendable for none or wrong ones."""
+    """Returns the buttons. Raises UnsupportedContent if there are none or they are invalid."""
     try:
         buttons = msgspec.convert(content.get("buttons"), list[Button])
     except msgspec.ValidationError as error:
-        raise Unsendable(f"the buttons are none: {error}", "invalid") from None
+        raise UnsupportedContent(f"invalid buttons: {error}", "invalid") from None
     if not buttons:
-        raise Unsendable("the message has no buttons", "invalid")
+        raise UnsupportedContent("the message has no buttons", "invalid")
     return buttons
 
 
 def numbered(content: Mapping[str, Any], limit: int) -> str:
-    """Text and buttons for a channel without buttons: a numbered list of their titles under the text."""
+    """Returns text and buttons for a channel without buttons: the titles as a numbered list under the text."""
     lines = [text_of(content, limit)]
     lines += [f"{number}. {button.title}" for number, button in enumerate(buttons_of(content), 1)]
     return within("\n".join(lines), limit, "the text with its choices")

@@ -1,4 +1,4 @@
-"""Calling a provider over HTTP: what every such channel does alike."""
+"""Calls of providers over HTTP: the part that all such channels share."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,23 +7,23 @@ from typing import Any
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused
-from notifier.channels.channel import Answer, Never, Outbound, TryAgain
+from notifier.channels.channel import Answer, Outbound, PermanentFailure, TemporaryFailure
 from notifier.channels.retry_after import retry_after_s
 
 TIMEOUT_S = 10.0
-"""For one message in all. The job's 15 s leave room to record what became of it."""
+"""Seconds for one message in total. The job's 15 s leave time to record the outcome."""
 
 MAX_ANSWER_BYTES = 64 * 1024
-"""More than any provider says about one message; the rest is never read."""
+"""More than any provider's response to one message. The rest is not read."""
 
 BUSY = frozenset({429, 503})
-"""The answers with which a whole destination asks for a pause."""
+"""The statuses with which a provider asks the whole channel to pause."""
 
 _AGAIN = frozenset({408, 425})
 
 
 class Caller:
-    """Makes a channel's calls. `hide` are its secrets: no reason that comes out of here holds them."""
+    """Makes the calls of a channel. `hide` are its secrets, which are removed from every reason."""
 
     def __init__(self, outbound: Outbound, hide: Sequence[str] = ()) -> None:
         self._outbound = outbound
@@ -31,11 +31,11 @@ class Caller:
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, taken_s: float = 0.0
-    ) -> Answer | TryAgain | Never:
-        """The answer, whatever its status, or what its absence means. `taken_s` of the message's time have passed.
+    ) -> Answer | TemporaryFailure | PermanentFailure:
+        """Returns the response, whatever its status, or the failure. `taken_s` is the time already used in seconds.
 
-        A redirect is an answer: following it would turn the POST into a GET, or hand the message to somebody whom
-        the channel's owner hasn't named.
+        A redirect is not followed: that could turn the POST into a GET, or send the message to a host that the owner of
+        the channel has not named.
         """
         try:
             return await self._outbound.request(
@@ -49,45 +49,46 @@ class Caller:
                 truncate=True,
             )
         except OutboundRefused as error:
-            return Never(reason=self.hidden(str(error)), kind="refused")
+            return PermanentFailure(reason=self.hidden(str(error)), kind="refused")
         except OutboundError as error:
-            return TryAgain(reason=self.hidden(str(error)), kind=error.kind, uncertain=error.sent)
+            return TemporaryFailure(reason=self.hidden(str(error)), kind=error.kind, uncertain=error.sent)
 
     def hidden(self, reason: str) -> str:
-        """`reason` without the channel's secrets."""
+        """Returns `reason` with the channel's secrets replaced by `***`."""
         for secret in self._hide:
             reason = reason.replace(secret, "***")
         return reason
 
 
 def after_s(answer: Answer) -> float | None:
-    """When the answer's `Retry-After` wants the next try."""
+    """Returns the seconds of the response's `Retry-After`, or None."""
     return retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
 
 
-def by_status(answer: Answer, reason: str, kind: str = "http-status") -> TryAgain | Never:
-    """What a status means where the provider's own words say no more."""
+def by_status(answer: Answer, reason: str, kind: str = "http-status") -> TemporaryFailure | PermanentFailure:
+    """Returns the failure for an HTTP status, for responses without a known error code."""
     status = answer.status
     if status in BUSY:
         wait = after_s(answer)
-        return TryAgain(reason=reason, kind=kind, after_s=wait, wait_for="destination", status_code=status)
+        return TemporaryFailure(reason=reason, kind=kind, after_s=wait, wait_for="channel", status_code=status)
     if status >= 500 or status in _AGAIN:
-        return TryAgain(reason=reason, kind=kind, after_s=after_s(answer), status_code=status)
+        return TemporaryFailure(reason=reason, kind=kind, after_s=after_s(answer), status_code=status)
     if 300 <= status < 400:
-        reason += ", a redirect, which a channel doesn't follow"
-    return Never(reason=reason, kind=kind, status_code=status)
+        reason += ", a redirect, which channels do not follow"
+    return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
 
-def busy(answer: Answer, reason: str) -> TryAgain:
-    """The provider's own words for a 429: the whole destination wants a pause."""
+def busy(answer: Answer, reason: str) -> TemporaryFailure:
+    """Returns the failure for an error code that means "too many requests": the whole channel pauses."""
     wait, status = after_s(answer), answer.status
-    return TryAgain(reason=reason, kind="busy", after_s=wait, wait_for="destination", status_code=status)
+    return TemporaryFailure(reason=reason, kind="busy", after_s=wait, wait_for="channel", status_code=status)
 
 
-def malformed(answer: Answer, who: str) -> TryAgain:
-    """A success whose body isn't the provider's: perhaps somebody in between spoke, perhaps it was sent."""
-    return TryAgain(
-        reason=f"the answer isn't one of {who}'s",
+def malformed(answer: Answer, who: str) -> TemporaryFailure:
+    """Returns the failure for a success status with an unknown body. A proxy may have answered, so the message may have
+    been sent."""
+    return TemporaryFailure(
+        reason=f"the response is not one of {who}",
         kind="malformed-answer",
         uncertain=True,
         status_code=answer.status,
@@ -95,7 +96,7 @@ def malformed(answer: Answer, who: str) -> TryAgain:
 
 
 def json_object(answer: Answer) -> dict[str, Any] | None:
-    """The JSON object of an answer; None for anything else."""
+    """Returns the JSON object of a response, or None if it is something else."""
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 LONGEST_S = 3600.0
-"""No receiver may put a message off for longer than this at a time."""
+"""The longest delay in seconds that a provider can ask for at a time."""
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:

@@ -1,7 +1,7 @@
 """The channel `slack`: the web API's `chat.postMessage` with a bot's token, or an incoming webhook.
 
-The web API answers 200 with `{"ok":false,"error":…}` to what it refuses, a webhook 4xx with a word as text. Both
-answer 429 with `Retry-After` to more than about one message a second.
+The web API answers a refused message with 200 and `{"ok":false,"error":…}`, a webhook with 4xx and a word as text. Both
+answer 429 with `Retry-After` above about one message per second.
 """
 
 from collections.abc import Mapping
@@ -15,16 +15,16 @@ from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
-    Never,
+    InvalidConfiguration,
     Outbound,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
-    WrongConfiguration,
     configuration,
 )
-from notifier.channels.message_content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.message_content import UnsupportedContent, buttons_of, kind_of, media_of, text_of, within
 from notifier.channels.provider_call import BUSY, Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken", "webhookUrl")
@@ -42,7 +42,7 @@ MAX_TEXT, MAX_BLOCK_TEXT, MAX_BUTTONS, MAX_BUTTON_TITLE, MAX_BUTTON_VALUE, MAX_A
 _BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "service_unavailable"})
 _AGAIN = frozenset({"request_timeout", "team_added_to_org", "rollup_error"})
 _PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
-"""Of these Slack says that some of it may have been done all the same."""
+"""Slack documents that the message may have been sent although it answers with one of these."""
 
 _CREDENTIALS = frozenset(
     {
@@ -64,7 +64,7 @@ _RECIPIENT = frozenset(
 
 
 class SlackConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """One of `bot_token` and `webhook_url`. A webhook posts to its own channel, whoever the receiver is."""
+    """Exactly one of `bot_token` and `webhook_url` is set. A webhook posts to its own channel, for any recipient."""
 
     bot_token: str | None = None
     webhook_url: str | None = None
@@ -72,11 +72,11 @@ class SlackConfig(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class SlackChannel:
-    """Sends text, images and buttons; other media as links. Slack has no templates, and reports nothing later."""
+    """Sends text, images and buttons; other media as links. Slack has no templates and no delivery receipts."""
 
     def __init__(self, config: SlackConfig, outbound: Outbound) -> None:
         if (config.bot_token is None) == (config.webhook_url is None):
-            raise WrongConfiguration("needs one of `botToken` and `webhookUrl`")
+            raise InvalidConfiguration("needs one of `botToken` and `webhookUrl`")
         self._token = config.bot_token
         self._url = config.webhook_url or f"{config.base_url.rstrip('/')}/api/chat.postMessage"
         self._caller = Caller(outbound, [config.bot_token or "", *_secrets_of(config.webhook_url)])
@@ -85,14 +85,14 @@ class SlackChannel:
         """See `Channel.deliver`."""
         try:
             document = _document(message.content)
-        except Unsendable as error:
-            return Never(reason=str(error), kind=error.kind)
+        except UnsupportedContent as error:
+            return PermanentFailure(reason=str(error), kind=error.kind)
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if self._token is not None:
             document["channel"] = message.to
             headers["Authorization"] = f"Bearer {self._token}"
         answer = await self._caller.post(self._url, headers, json_bytes(document))
-        if isinstance(answer, TryAgain | Never):
+        if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
         if answer.status in BUSY:
             return by_status(answer, f"Slack answered {answer.status}", "busy")
@@ -120,22 +120,22 @@ class SlackChannel:
         if word in _BUSY:
             return busy(answer, reason)
         if word in _AGAIN or word in _PERHAPS_DONE:
-            return TryAgain(reason=reason, kind="provider", uncertain=word in _PERHAPS_DONE, status_code=status)
+            return TemporaryFailure(reason=reason, kind="provider", uncertain=word in _PERHAPS_DONE, status_code=status)
         kind = "credentials" if word in _CREDENTIALS else "recipient" if word in _RECIPIENT else "rejected"
-        return Never(reason=reason, kind=kind, status_code=status)
+        return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
 
 def build(config: dict[str, Any], tools: Tools) -> SlackChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return SlackChannel(configuration(config, SlackConfig), tools.outbound)
 
 
 def _secrets_of(webhook_url: str | None) -> list[str]:
-    """A webhook's address, and its path, which is what makes it secret."""
+    """Returns the address of the webhook and its path, which contains the secret."""
     try:
         path = urlsplit(webhook_url or "").path
     except ValueError:
-        raise WrongConfiguration("`webhookUrl` is no address") from None
+        raise InvalidConfiguration("`webhookUrl` is not a URL") from None
     return [webhook_url or "", path if len(path) > 1 else ""]
 
 
@@ -151,7 +151,7 @@ def _document(content: Mapping[str, Any]) -> dict[str, Any]:
         return _media(content)
     if kind == "buttons":
         return _buttons(content)
-    raise Unsendable(f"Slack has no messages of the type {kind!r}")
+    raise UnsupportedContent(f"Slack cannot send the type {kind!r}")
 
 
 def _media(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def _media(content: Mapping[str, Any]) -> dict[str, Any]:
 def _buttons(content: Mapping[str, Any]) -> dict[str, Any]:
     buttons = buttons_of(content)
     if len(buttons) > MAX_BUTTONS:
-        raise Unsendable(f"{len(buttons)} buttons; Slack takes {MAX_BUTTONS}", "too-long")
+        raise UnsupportedContent(f"{len(buttons)} buttons; the limit of Slack is {MAX_BUTTONS}", "too-long")
     text = text_of(content, MAX_BLOCK_TEXT)
     elements = [
         {

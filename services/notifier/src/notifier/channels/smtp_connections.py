@@ -1,4 +1,4 @@
-"""Connections to one mail server, kept for a while between messages."""
+"""Connections to one mail server, which are reused for a while."""
 
 import asyncio
 import contextlib
@@ -17,9 +17,9 @@ _PORTS = {"tls": 465, "starttls": 587, "none": 25}
 
 
 class SmtpConnections:
-    """Opens connections through the guard, logs in, and keeps a few idle ones for IDLE_S seconds.
+    """Opens connections through the outbound guard, logs in, and keeps a few idle ones for IDLE_S seconds.
 
-    `own_name` is what HELO says. Raises what `OpenSocket` and aiosmtplib raise.
+    `own_name` is the name in HELO. Raises the errors of `OpenSocket` and of aiosmtplib.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class SmtpConnections:
         self._own_name = own_name
         self._idle: list[tuple[aiosmtplib.SMTP, asyncio.TimerHandle]] = []
 
-    async def take(self) -> aiosmtplib.SMTP:
-        """A connection on which a message may begin; the caller gives it back or closes it."""
+    async def acquire(self) -> aiosmtplib.SMTP:
+        """Returns a connection for one message. The caller releases or closes it."""
         while self._idle:
             client, timer = self._idle.pop()
             timer.cancel()
             try:
-                # The server may have left meanwhile: better to learn it now than under the message.
+                # The server may have closed the connection. RSET finds that out before the message is sent.
                 await client.rset()
             except (aiosmtplib.SMTPException, OSError):
                 client.close()
@@ -59,8 +59,8 @@ class SmtpConnections:
                 return client
         return await self._open()
 
-    def give_back(self, client: aiosmtplib.SMTP) -> None:
-        """Keep the connection for the next message, unless there are enough."""
+    def release(self, client: aiosmtplib.SMTP) -> None:
+        """Keeps the connection for the next message, unless enough are idle."""
         if len(self._idle) >= MAX_IDLE or not client.is_connected:
             client.close()
             return

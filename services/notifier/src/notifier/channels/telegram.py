@@ -1,6 +1,6 @@
 """The channel `telegram`: the Bot API.
 
-Its limits: about 30 messages a second in all, 1 a second to a chat, 20 a minute to a group. A refusal is
+Its limits: about 30 messages per second in total, 1 per second to a chat, 20 per minute to a group. A refusal is
 `{"ok":false,"error_code":…,"description":…,"parameters":{"retry_after":…,"migrate_to_chat_id":…}}`.
 """
 
@@ -15,16 +15,16 @@ from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
-    Never,
+    InvalidConfiguration,
     Outbound,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
-    WrongConfiguration,
     configuration,
 )
-from notifier.channels.message_content import Unsendable, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.message_content import UnsupportedContent, buttons_of, kind_of, media_of, text_of, within
 from notifier.channels.provider_call import Caller, after_s, by_status, json_object, malformed
 from notifier.channels.retry_after import LONGEST_S
 
@@ -49,26 +49,26 @@ _NO_SUCH_CHAT = (
     "no rights to send",
     "chat_write_forbidden",
 )
-"""What a 400 says where no other message to this chat would fare better."""
+"""Parts of the description of a 400 after which every message to this chat would fail."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
-"""What stands in an address as it is, so that it is found in whatever quotes the address."""
+"""A token that a URL contains unchanged, so that it can be found and hidden in every error that quotes the URL."""
 
 
 class TelegramConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """`base_url` may be a Bot API server of one's own."""
+    """`base_url` may be the user's own Bot API server."""
 
     bot_token: str
     base_url: str = "https://api.telegram.org"
 
 
 class TelegramChannel:
-    """Sends text, media and inline buttons; Telegram has no templates. What it has taken counts as delivered:
-    it reports nothing later."""
+    """Sends text, media and inline buttons. Telegram has no templates. An accepted message counts as delivered, because
+    there are no delivery receipts."""
 
     def __init__(self, config: TelegramConfig, outbound: Outbound) -> None:
         if not _TOKEN.fullmatch(config.bot_token):
-            raise WrongConfiguration("`botToken` is not one of a bot")
+            raise InvalidConfiguration("`botToken` is not the token of a bot")
         self._base = f"{config.base_url.rstrip('/')}/bot{config.bot_token}"
         self._caller = Caller(outbound, [config.bot_token])
 
@@ -76,21 +76,21 @@ class TelegramChannel:
         """See `Channel.deliver`."""
         try:
             method, document = _call(message)
-        except Unsendable as error:
-            return Never(reason=str(error), kind=error.kind)
+        except UnsupportedContent as error:
+            return PermanentFailure(reason=str(error), kind=error.kind)
         begun = time.monotonic()
         result, moved_to = await self._send(method, {"chat_id": message.to, **document})
         if moved_to is not None:
-            # A group that became a supergroup: the refusal names its new id, and nothing was sent.
+            # The group became a supergroup. The refusal contains the new id, and nothing was sent.
             taken_s = time.monotonic() - begun
             result, _ = await self._send(method, {"chat_id": moved_to, **document}, taken_s)
         return result
 
     async def _send(self, method: str, document: dict[str, Any], taken_s: float = 0.0) -> tuple[Result, int | None]:
-        """What became of it, and the chat's new id if it has one."""
+        """Returns the result, and the new id of the chat if the refusal contains one."""
         headers = {"Content-Type": "application/json"}
         answer = await self._caller.post(f"{self._base}/{method}", headers, json_bytes(document), taken_s=taken_s)
-        if isinstance(answer, TryAgain | Never):
+        if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer, None
         said = json_object(answer)
         if answer.status == 200 and (said is None or said.get("ok") is not True):
@@ -112,9 +112,9 @@ class TelegramChannel:
         if status == 429:
             wait = parameters.get("retry_after")
             seconds = min(max(float(wait), 0.0), LONGEST_S) if isinstance(wait, int | float) else after_s(answer)
-            # Groups have a limit of their own, and their ids are negative: the others needn't wait for one.
-            wait_for: Literal["receiver", "destination"] = "receiver" if chat.startswith("-") else "destination"
-            busy = TryAgain(reason=reason, kind="busy", after_s=seconds, wait_for=wait_for, status_code=status)
+            # Group ids are negative. A group has its own limit, so other chats need not wait.
+            wait_for: Literal["recipient", "channel"] = "recipient" if chat.startswith("-") else "channel"
+            busy = TemporaryFailure(reason=reason, kind="busy", after_s=seconds, wait_for=wait_for, status_code=status)
             return busy, None
         moved_to = parameters.get("migrate_to_chat_id")
         if status >= 500:
@@ -122,17 +122,17 @@ class TelegramChannel:
         kind = "credentials" if status in _CREDENTIALS else "recipient" if status == 403 else "rejected"
         if status == 400 and any(words in reason.lower() for words in _NO_SUCH_CHAT):
             kind = "recipient"
-        never = Never(reason=reason, kind=kind, status_code=status)
+        never = PermanentFailure(reason=reason, kind=kind, status_code=status)
         return never, moved_to if isinstance(moved_to, int) and str(moved_to) != chat else None
 
 
 def build(config: dict[str, Any], tools: Tools) -> TelegramChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return TelegramChannel(configuration(config, TelegramConfig), tools.outbound)
 
 
 def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
-    """The method and its parameters. Raises Unsendable."""
+    """Returns the API method and its parameters. Raises UnsupportedContent."""
     content = message.content
     kind = kind_of(content)
     if kind == "text":
@@ -140,7 +140,7 @@ def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
     if kind == "buttons":
         buttons = buttons_of(content)
         if len(buttons) > MAX_BUTTONS:
-            raise Unsendable(f"{len(buttons)} buttons; Telegram takes {MAX_BUTTONS}", "too-long")
+            raise UnsupportedContent(f"{len(buttons)} buttons; the limit of Telegram is {MAX_BUTTONS}", "too-long")
         rows = [
             [{"text": button.title, "callback_data": within(button.id, MAX_CALLBACK_BYTES, "a button's id", "bytes")}]
             for button in buttons
@@ -153,4 +153,4 @@ def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
         if media.caption and media.kind != "sticker":
             parameters["caption"] = within(media.caption, MAX_CAPTION, "the caption")
         return method, parameters
-    raise Unsendable(f"Telegram has no messages of the type {kind!r}")
+    raise UnsupportedContent(f"Telegram cannot send the type {kind!r}")

@@ -1,4 +1,4 @@
-"""The channel `twilio`: SMS (and what else a Twilio number speaks), `POST …/Accounts/<sid>/Messages.json`.
+"""The channel `twilio`: SMS (and the other channels of a Twilio number), `POST …/Accounts/<sid>/Messages.json`.
 
 A refusal is `{"code":…,"message":…,"more_info":…,"status":…}`.
 """
@@ -14,16 +14,24 @@ from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
-    Never,
+    InvalidConfiguration,
     Outbound,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
-    WrongConfiguration,
     configuration,
 )
-from notifier.channels.message_content import Unsendable, kind_of, media_of, numbered, template_of, text_of, within
+from notifier.channels.message_content import (
+    UnsupportedContent,
+    kind_of,
+    media_of,
+    numbered,
+    template_of,
+    text_of,
+    within,
+)
 from notifier.channels.provider_call import Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("authToken",)
@@ -31,19 +39,19 @@ SECRET_FIELDS = ("authToken",)
 MAX_TEXT = 1600
 
 _BUSY = frozenset({20429, 14107, 21611, 30022, 60728, 63017, 63018, 63038})
-"""Too many requests; too many messages a second, an hour, a day; the sender's queue is full; the rate of the
-number's kind or of the channel behind it is exceeded."""
+"""Too many requests; too many messages per second, hour or day; the queue of the sender is full; the rate limit of the
+number type or of its channel is exceeded."""
 
 _CREDENTIALS = frozenset({10001, 20003, 20005, 20404, 21212, 21601, 21603, 21606, 21659, 21660, 21661, 21701, 21703})
-"""Wrong token, a closed account, no such account, and senders that are none or not this account's."""
+"""Wrong token, closed or unknown account, and senders that are invalid or belong to another account."""
 
 _RECIPIENT = frozenset({21211, 21214, 21217, 21265, 21266, 21408, 21604, 21608, 21610, 21612, 21614, 21635, 63003})
-"""No number, one that can't be reached or may not be, and one that has answered STOP (21610)."""
+"""Not a number, an unreachable or forbidden number, and a recipient who opted out with STOP (21610)."""
 
 
 class TwilioConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """One of `sender` (`from` in the configuration) and `messaging_service_sid`. Twilio reports what becomes of a
-    message to `status_callback`."""
+    """Exactly one of `sender` (`from` in the configuration) and `messaging_service_sid` is set. Twilio sends delivery
+    receipts to `status_callback`."""
 
     account_sid: str
     auth_token: str
@@ -54,12 +62,12 @@ class TwilioConfig(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class TwilioChannel:
-    """Sends text and media; buttons as a numbered list; a template is one of Twilio's content templates, its name
-    the content's SID. Twilio only takes a message; whether it arrived comes back as a status."""
+    """Sends text and media; buttons as a numbered list; a template by the SID of a Twilio content template. Twilio
+    accepts a message and reports its delivery later in a receipt."""
 
     def __init__(self, config: TwilioConfig, outbound: Outbound) -> None:
         if (config.sender is None) == (config.messaging_service_sid is None):
-            raise WrongConfiguration("needs one of `from` and `messagingServiceSid`")
+            raise InvalidConfiguration("needs one of `from` and `messagingServiceSid`")
         self._config = config
         account = quote(config.account_sid, safe="")
         self._url = f"{config.base_url.rstrip('/')}/2010-04-01/Accounts/{account}/Messages.json"
@@ -74,11 +82,11 @@ class TwilioChannel:
         """See `Channel.deliver`."""
         try:
             fields = {"To": message.to, **self._sender(), **_fields(message.content)}
-        except Unsendable as error:
-            return Never(reason=str(error), kind=error.kind)
+        except UnsupportedContent as error:
+            return PermanentFailure(reason=str(error), kind=error.kind)
         body = urlencode(fields, errors="replace").encode()
         answer = await self._caller.post(self._url, self._headers, body)
-        if isinstance(answer, TryAgain | Never):
+        if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
         said = json_object(answer)
         if answer.status not in (200, 201):
@@ -107,11 +115,11 @@ class TwilioChannel:
         kind = "credentials" if code in _CREDENTIALS or status in (401, 403) else "rejected"
         if code in _RECIPIENT:
             kind = "recipient"
-        return Never(reason=reason, kind=kind, status_code=status)
+        return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
 
 def build(config: dict[str, Any], tools: Tools) -> TwilioChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return TwilioChannel(configuration(config, TwilioConfig), tools.outbound)
 
 
@@ -128,11 +136,11 @@ def _fields(content: Mapping[str, Any]) -> dict[str, str]:
     if kind == "template":
         template = template_of(content)
         return {"ContentSid": template.name, **_variables(template.parameters)}
-    raise Unsendable(f"Twilio has no messages of the type {kind!r}")
+    raise UnsupportedContent(f"Twilio cannot send the type {kind!r}")
 
 
 def _variables(given: list[Any] | dict[str, Any]) -> dict[str, str]:
-    """The template's variables: named ones, or numbered from 1."""
+    """Returns the variables of the template: by name, or numbered from 1."""
     if not given:
         return {}
     named = given.items() if isinstance(given, dict) else enumerate(given, 1)

@@ -1,21 +1,21 @@
 """The channel `whatsapp`: Meta's Cloud API, `POST /<version>/<phone number id>/messages`.
 
-What its error codes mean here (Meta: "Cloud API, error codes"). Every other one is final, unless Meta says
-`is_transient`:
+The table lists Meta's error codes (source: Meta, "Cloud API, error codes"). Every other code is final, unless the
+response has `is_transient`:
 
-| codes                                       | meaning                                     | here                    |
+| codes                                       | meaning                                     | effect                  |
 |---------------------------------------------|---------------------------------------------|-------------------------|
 | 4, 80007, 130429                            | the app, account or number is too fast      | pauses the channel      |
 | 131048                                      | too much of the number is marked as spam    | pauses the channel      |
-| 131056                                      | too much to this receiver                   | waits for this receiver |
+| 131056                                      | too many messages to this recipient         | waits for the recipient |
 | 2, 131016, 131057, 133004                   | overloaded, in maintenance                  | pauses the channel      |
 | 1, 131000                                   | something went wrong                        | tried again             |
 | 0, 3, 10, 190, 200-299, 131005              | token or permission                         | `credentials`           |
-| 33, 131045, 133010                          | the sender's number is gone, not registered | `credentials`           |
-| 131021, 131026, 131030, 131050, 130472      | not to be reached, or wants nothing         | `recipient`             |
-| 131047                                      | 24 h since the receiver's last message      | `window-closed`         |
+| 33, 131045, 133010                          | the sender's number is not registered       | `credentials`           |
+| 131021, 131026, 131030, 131050, 130472      | not reachable, or has opted out             | `recipient`             |
+| 131047                                      | 24 h since the recipient's last message     | `window-closed`         |
 | 132000-132099                               | the template                                | `template`              |
-| 131049, 368, 130497, 131031, 131037, 131042 | the account may not, or not now             | `policy`                |
+| 131049, 368, 130497, 131031, 131037, 131042 | the account is restricted or blocked        | `policy`                |
 | 131052, 131053                              | the media                                   | `media`                 |
 """
 
@@ -29,17 +29,17 @@ from filas.contract.storable_text import json_bytes
 from notifier.channels.channel import (
     Answer,
     Delivered,
-    Never,
     Outbound,
     OutgoingMessage,
+    PermanentFailure,
     Result,
+    TemporaryFailure,
     Tools,
-    TryAgain,
     configuration,
 )
 from notifier.channels.message_content import (
     Button,
-    Unsendable,
+    UnsupportedContent,
     buttons_of,
     kind_of,
     media_of,
@@ -73,7 +73,7 @@ _KINDS: tuple[tuple[frozenset[int], str], ...] = (
 
 
 class WhatsAppConfig(msgspec.Struct, frozen=True, rename="camel"):
-    """`phone_number_id` is the sender's, `list_label` stands on the button that opens a list of choices."""
+    """`phone_number_id` is the sender's. `list_label` is the text of the button that opens a list of choices."""
 
     phone_number_id: str
     access_token: str
@@ -85,7 +85,7 @@ class WhatsAppConfig(msgspec.Struct, frozen=True, rename="camel"):
 class WhatsAppChannel:
     """Sends text, media, up to three buttons or a list of up to ten, and templates.
 
-    The provider only takes a message; whether it arrived comes back as a status.
+    WhatsApp accepts a message and reports its delivery later in a receipt.
     """
 
     def __init__(self, config: WhatsAppConfig, outbound: Outbound) -> None:
@@ -97,15 +97,15 @@ class WhatsAppChannel:
         """See `Channel.deliver`."""
         try:
             document = self._document(message)
-        except Unsendable as error:
-            return Never(reason=str(error), kind=error.kind)
+        except UnsupportedContent as error:
+            return PermanentFailure(reason=str(error), kind=error.kind)
         headers = {"Authorization": f"Bearer {self._config.access_token}", "Content-Type": "application/json"}
         answer = await self._caller.post(self._url, headers, json_bytes(document))
-        if isinstance(answer, TryAgain | Never):
+        if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
-        return self._taken(answer) if answer.status == 200 else self._refused(answer)
+        return self._accepted(answer) if answer.status == 200 else self._refused(answer)
 
-    def _taken(self, answer: Answer) -> Result:
+    def _accepted(self, answer: Answer) -> Result:
         messages = (json_object(answer) or {}).get("messages")
         first = messages[0] if isinstance(messages, list) and messages else None
         if not isinstance(first, dict) or not isinstance(first.get("id"), str):
@@ -124,14 +124,14 @@ class WhatsAppChannel:
         if code in _BUSY:
             return busy(answer, reason)
         if code in _RECEIVER_BUSY:
-            # One message every six seconds to one receiver is what Meta lets pass for long.
-            return TryAgain(reason=reason, kind="busy", after_s=6.0, wait_for="receiver", status_code=status)
+            # Meta allows one message every six seconds to one recipient.
+            return TemporaryFailure(reason=reason, kind="busy", after_s=6.0, wait_for="recipient", status_code=status)
         kind = next((word for codes, word in _KINDS if code in codes), "rejected")
         if code in _AGAIN or (kind == "rejected" and error.get("is_transient") is True):
-            return TryAgain(reason=reason, kind="provider", after_s=after_s(answer), status_code=status)
+            return TemporaryFailure(reason=reason, kind="provider", after_s=after_s(answer), status_code=status)
         if kind == "rejected" and (status >= 500 or status == 429):
             return by_status(answer, reason, "provider")
-        return Never(reason=reason, kind=kind, status_code=status)
+        return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
     def _document(self, message: OutgoingMessage) -> dict[str, Any]:
         content = message.content
@@ -146,13 +146,13 @@ class WhatsAppChannel:
         elif kind == "template":
             parts = {"type": "template", "template": _template(content)}
         else:
-            raise Unsendable(f"WhatsApp has no messages of the type {kind!r}")
+            raise UnsupportedContent(f"WhatsApp cannot send the type {kind!r}")
         return {
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
             "to": message.to,
             **parts,
-            # Comes back in every status of the message: by it one is known whose answer was lost.
+            # Every receipt contains this value. It identifies a message whose API response was lost.
             "biz_opaque_callback_data": message.idempotency_key[:MAX_CALLBACK_DATA],
         }
 
@@ -176,13 +176,13 @@ class WhatsAppChannel:
 
 
 def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:
-    """The channel that `config` describes, its secrets revealed. Raises WrongConfiguration."""
+    """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return WhatsAppChannel(configuration(config, WhatsAppConfig), tools.outbound)
 
 
 def _rows(buttons: list[Button]) -> list[dict[str, str]]:
     if len(buttons) > MAX_ROWS:
-        raise Unsendable(f"{len(buttons)} buttons; WhatsApp takes {MAX_ROWS}", "too-long")
+        raise UnsupportedContent(f"{len(buttons)} buttons; the limit of WhatsApp is {MAX_ROWS}", "too-long")
     return [
         {
             "id": within(button.id, MAX_ROW_ID, "a choice's id"),
@@ -201,7 +201,7 @@ def _media(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _template(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters: a list of values in their order, an object of named values, or the API's own components."""
+    """Returns the template. Its parameters are a list of values, an object of named values, or API components."""
     asked = template_of(content)
     given = asked.parameters
     template: dict[str, Any] = {"name": asked.name, "language": {"code": asked.language}}

@@ -1,4 +1,4 @@
-"""The channels as they are configured now: cached, at most a second old, their secrets revealed."""
+"""The configured channels, cached for at most a second, with their secrets decrypted."""
 
 import asyncio
 import time
@@ -11,11 +11,11 @@ from filas.contract.channel_circuits import ChannelLimits
 from filas.errors import PermanentError, SecretUnreadable
 from filas.models import configuration
 from filas.observability import logs
-from notifier.channels.channel import Channel, Tools, WrongConfiguration
+from notifier.channels.channel import Channel, InvalidConfiguration, Tools
 from notifier.channels.channel_types import ChannelType
 
 FRESH_S = 1.0
-"""How long what was read is good for: a change of a channel is obeyed within this time."""
+"""How many seconds a read is used for: a change of a channel takes effect within this time."""
 
 MAX_RATE = 10_000
 
@@ -23,31 +23,30 @@ log = logs.get_logger(__name__)
 
 
 class ChannelSource(Protocol):
-    """Where channels are stored (`ChannelRepository`)."""
+    """The table of channels (`ChannelRepository`)."""
 
     async def changed_since(self, revision: int) -> tuple[list[configuration.Channel], list[str], int]:
-        """What was put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
+        """Returns the channels stored and the ids deleted after `revision` (0: all), and the next revision."""
 
 
 class ChannelUnusable(PermanentError):
-    """No channel of that id, or one that can't be used. The message names it and says why."""
+    """There is no channel of that id, or it cannot be used. The message names the channel and the reason."""
 
     kind = "channel"
 
 
 class KnownChannel(msgspec.Struct, frozen=True):
-    """A channel ready for use, the name of its type, and how much it takes."""
+    """A channel that is ready for use, the name of its type, and its rate limits."""
 
     type: str
     channel: Channel
     limits: ChannelLimits = ChannelLimits()
 
 
-class ChannelDirectory:
+class ChannelCache:
     """Finds channels by id.
 
-    `reveal` turns a stored secret into the secret, or raises SecretUnreadable. `clock` gives seconds that only
-    grow.
+    `reveal` decrypts a stored secret, or raises SecretUnreadable. `clock` returns monotonic seconds.
     """
 
     def __init__(
@@ -70,14 +69,14 @@ class ChannelDirectory:
         self._reading = asyncio.Lock()
 
     async def find(self, channel_id: str) -> KnownChannel:
-        """The channel as it was at most FRESH_S ago.
+        """Returns the channel as it was at most FRESH_S seconds ago.
 
-        Raises ChannelUnusable, and StoreUnavailable when the channels can't be read.
+        Raises ChannelUnusable, and StoreUnavailable if the channels cannot be read.
         """
         asked_at = self._clock()
         await self._read_unless_newer_than(asked_at - FRESH_S)
         if not isinstance(self._known.get(channel_id), KnownChannel):
-            # It may have been put, or put right, since: a message isn't given up on old knowledge.
+            # The channel may have been stored or corrected since then. A message does not fail because of an old read.
             await self._read_unless_newer_than(asked_at)
         found = self._known.get(channel_id)
         if found is None:
@@ -87,7 +86,7 @@ class ChannelDirectory:
         return found
 
     async def ids(self) -> list[str]:
-        """The channels that could be used at most FRESH_S ago. Raises StoreUnavailable."""
+        """Returns the ids of all channels that were usable at most FRESH_S seconds ago. Raises StoreUnavailable."""
         await self._read_unless_newer_than(self._clock() - FRESH_S)
         return [channel_id for channel_id, known in self._known.items() if isinstance(known, KnownChannel)]
 
@@ -119,9 +118,9 @@ class ChannelDirectory:
                 per_recipient=_rate(config, "receiverRate", kind.limits.per_recipient),
             )
             return KnownChannel(channel.type, kind.build(config, self._tools), limits)
-        except (SecretUnreadable, WrongConfiguration) as error:
+        except (SecretUnreadable, InvalidConfiguration) as error:
             log.warning("channel.unusable", channel_id=channel.id, type=channel.type, reason=str(error))
-            return ChannelUnusable(f"the channel {channel.id!r} can't be used: {error}")
+            return ChannelUnusable(f"the channel {channel.id!r} cannot be used: {error}")
 
     def _revealed(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -130,10 +129,12 @@ class ChannelDirectory:
 
 
 def _rate(config: dict[str, Any], field: str, default: float) -> float:
-    """The rate that the field names, taken out of `config`. Raises WrongConfiguration."""
+    """Removes the field from `config` and returns its rate, or `default`. Raises InvalidConfiguration."""
     rate = config.pop(field, None)
     if rate is None:
         return default
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MAX_RATE:
-        raise WrongConfiguration(f"`{field}` is a number of messages a second, from 0 (no limit) to {MAX_RATE}")
+        raise InvalidConfiguration(
+            f"`{field}` must be a number of messages per second, from 0 (no limit) to {MAX_RATE}"
+        )
     return float(rate)

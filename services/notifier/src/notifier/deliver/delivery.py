@@ -1,10 +1,10 @@
-"""Delivering one notification: once if all goes well, at least once whatever happens, under one key.
+"""Delivers one notification: at least once, under one idempotency key.
 
-A try is recorded before it is made and after it has ended. One that is found unfinished (its process died, or
-couldn't record it) may have arrived: it is counted and marked as uncertain, and the message is sent again
-under the same idempotency key, by which the receiver tells the second from the first.
+An attempt is recorded before it begins and after it has ended. An attempt without a recorded end (its process died, or
+could not record it) may have reached the recipient: it is counted and marked as uncertain, and the message is sent
+again under the same idempotency key, by which the recipient recognises the repetition.
 
-A destination that is busy is waited for: that uses up no try, and ends after a day.
+A notification waits for a busy channel without using an attempt, for at most a day.
 """
 
 import time
@@ -24,49 +24,52 @@ from filas.models.notifications import BegunNotification, Notification, Notifica
 from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.tracing import spans
-from notifier.channels.channel import Delivered, Never, OutgoingMessage, Result, TryAgain
-from notifier.deliver.channel_admission import Gate, Passage
+from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
+from notifier.deliver.channel_admission import AdmittedNotification, ChannelAdmission
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 
 MAX_REASON = 500
 
-GIVE_UP_S = 24 * 3600.0
-"""How long a message waits for a busy destination before it is given up."""
+MAX_WAIT_S = 24 * 3600.0
+"""How many seconds a notification waits for a busy channel before it fails."""
 
 log = logs.get_logger(__name__)
 
 
 class NotificationStore(Protocol):
-    """Where notifications are stored (`NotificationRepository`)."""
+    """The table of notifications (`BatchedStore`)."""
 
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
-        """Claim the notification for a try that begins now; None when there is nothing to deliver any more."""
+        """Begins an attempt. Returns None if the notification is already in a final status."""
 
     async def record(self, outcome: NotificationOutcome) -> bool:
-        """Record how a try ended; False if a later try has begun meanwhile, or the provider has told of the message
-        before it answered: then only the try's own row was changed."""
+        """Records the outcome of an attempt.
+
+        Returns False if a later attempt has begun, or if a delivery receipt came before the answer: then only the row
+        of the attempt was changed.
+        """
 
 
 class Channels(Protocol):
-    """Where channels are found (`ChannelDirectory`)."""
+    """Finds channels (`ChannelCache`)."""
 
     async def find(self, channel_id: str) -> KnownChannel:
-        """Raises ChannelUnusable, and StoreUnavailable when the channels can't be read."""
+        """Raises ChannelUnusable, and StoreUnavailable if the channels cannot be read."""
 
 
-class Try(msgspec.Struct, frozen=True, kw_only=True):
-    """What the queue says about this try: its number from 1, whether it is the last, and whether an operator
-    has put the job back by hand; who receives it (its group), and how long ago its job was put."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt of the job: its number from 1, whether it is the last one, whether an operator replayed the job, the
+    recipient (the job's group), and the seconds since the job was enqueued."""
 
     number: int
     last: bool
     replay: bool
-    receiver: str = ""
+    recipient: str = ""
     age_s: float = 0.0
 
 
 class DeliveryFailed(PermanentError):
-    """The message can't be delivered. `detail` is what is recorded with the dead letter."""
+    """The notification cannot be delivered. `detail` is recorded with the dead letter."""
 
     def __init__(self, detail: ErrorDetail) -> None:
         super().__init__(detail.message)
@@ -74,7 +77,7 @@ class DeliveryFailed(PermanentError):
 
 
 class DeliveryPostponed(RetryLater):
-    """The message is to be tried again. `detail` is what is recorded if this was the last try."""
+    """The notification is tried again later. `detail` is recorded if this was the last attempt."""
 
     def __init__(self, detail: ErrorDetail, delay_s: float, *, spend_try: bool = True) -> None:
         super().__init__(detail.message, delay_s=delay_s, spend_try=spend_try)
@@ -82,57 +85,61 @@ class DeliveryPostponed(RetryLater):
 
 
 class Delivery:
-    """Delivers notifications of `store` over the channels of `channels`, through the `gate` before each."""
+    """Delivers notifications of `store` over the channels of `channels`, as `admission` allows."""
 
-    def __init__(self, store: NotificationStore, channels: Channels, gate: Gate) -> None:
+    def __init__(self, store: NotificationStore, channels: Channels, admission: ChannelAdmission) -> None:
         self._store = store
         self._channels = channels
-        self._gate = gate
+        self._admission = admission
 
     async def deliver(
-        self, notification_id: UUID, channel_id: str, this_try: Try
+        self, notification_id: UUID, channel_id: str, attempt: Attempt
     ) -> Literal["delivered", "nothing to do"]:
-        """Make one try. Raises DeliveryPostponed, DestinationBusy or DeliveryFailed, and StoreUnavailable.
+        """Makes one attempt. Raises DeliveryPostponed, ChannelBusy or DeliveryFailed, and StoreUnavailable.
 
-        The row itself becomes `failed` together with the dead letter, in one transaction, by whoever keeps
-        dead letters: until then it stays unfinished, so that no crash in between can lose either.
+        The row becomes `failed` in the transaction that stores the dead letter. It stays unfinished until then, so a
+        crash in between loses neither.
         """
-        # Before the try begins: should the channels be out of reach, then nothing has been sent for certain.
+        # This comes before the attempt begins: if the channels cannot be read, nothing has been sent.
         known = await self._find(channel_id)
         if isinstance(known, ChannelUnusable):
-            return await self._try(notification_id, known, this_try, None)
+            return await self._try(notification_id, known, attempt, None)
         asked = AdmissionRequest(
-            channel_id=channel_id, id=str(notification_id), recipient=this_try.receiver, limits=known.limits
+            channel_id=channel_id, id=str(notification_id), recipient=attempt.recipient, limits=known.limits
         )
         try:
-            async with self._gate.passage(asked, known.type) as passage:
-                return await self._try(notification_id, known, this_try, passage)
+            async with self._admission.admit(asked, known.type) as admitted:
+                return await self._try(notification_id, known, attempt, admitted)
         except RetryLater as error:
-            if error.spend_try or this_try.age_s < GIVE_UP_S:
+            if error.spend_try or attempt.age_s < MAX_WAIT_S:
                 raise
-            hours = round(this_try.age_s / 3600)
-            detail = ErrorDetail(kind="expired", message=f"given up after {hours} h: {error}"[:MAX_REASON])
+            hours = round(attempt.age_s / 3600)
+            detail = ErrorDetail(kind="expired", message=f"not delivered within {hours} h: {error}"[:MAX_REASON])
             raise DeliveryFailed(detail) from None
 
     async def _try(
-        self, notification_id: UUID, known: KnownChannel | ChannelUnusable, this_try: Try, passage: Passage | None
+        self,
+        notification_id: UUID,
+        known: KnownChannel | ChannelUnusable,
+        attempt: Attempt,
+        admitted: AdmittedNotification | None,
     ) -> Literal["delivered", "nothing to do"]:
-        notification = await self._store.begin(notification_id, replay=this_try.replay)
+        notification = await self._store.begin(notification_id, replay=attempt.replay)
         if notification is None:
-            log.info("notification.nothing_to_do", notification_id=str(notification_id))
+            log.info("notification.already_final", notification_id=str(notification_id))
             return "nothing to do"
         if notification.interrupted:
             metrics.NOTIFICATIONS_INTERRUPTED.inc()
-            log.warning("notification.try_was_unfinished", notification_id=str(notification_id))
+            log.warning("notification.attempt_interrupted", notification_id=str(notification_id))
         with _span_of(notification, known) as span:
-            channel_type, result = await _send(notification, known, passage)
-            outcome = _outcome(notification, result, this_try)
-            _tell(span, result, outcome)
+            channel_type, result = await _send(notification, known, admitted)
+            outcome = _outcome(notification, result, attempt)
+            _set_outcome(span, result, outcome)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
-            log.info("notification.overtaken", notification_id=str(notification_id), attempt=outcome.attempt)
-        # Only now: what became of the message is worth more than what it says of its destination.
-        resume_s = await passage.tell(result) if passage else 0.0
+            log.info("notification.superseded", notification_id=str(notification_id), attempt=outcome.attempt)
+        # The outcome is recorded first: it matters more than the state of the channel.
+        resume_s = await admitted.report(result) if admitted else 0.0
         if isinstance(result, Delivered):
             log.info("notification.delivered", notification_id=str(notification_id), attempt=outcome.attempt)
             return "delivered"
@@ -144,12 +151,12 @@ class Delivery:
             kind=result.kind,
             reason=result.reason,
         )
-        if isinstance(result, Never):
+        if isinstance(result, PermanentFailure):
             raise DeliveryFailed(_detail(result))
-        if result.wait_for == "destination":
+        if result.wait_for == "channel":
             raise DeliveryPostponed(_detail(result), resume_s, spend_try=False)
-        spend_try = result.wait_for == "nobody"
-        raise DeliveryPostponed(_detail(result), _delay_s(result, this_try), spend_try=spend_try)
+        spend_try = result.wait_for == "none"
+        raise DeliveryPostponed(_detail(result), _delay_s(result, attempt), spend_try=spend_try)
 
     async def _find(self, channel_id: str) -> KnownChannel | ChannelUnusable:
         try:
@@ -172,7 +179,7 @@ def _span_of(notification: Notification, known: KnownChannel | ChannelUnusable) 
     return spans.span(f"deliver {channel_type}", "client", spans.current().traceparent, attributes)
 
 
-def _tell(span: spans.Span, result: Result, outcome: NotificationOutcome) -> None:
+def _set_outcome(span: spans.Span, result: Result, outcome: NotificationOutcome) -> None:
     if span is spans.NOT_RECORDED:
         return
     span.tell({"filas.delivery.outcome": outcome.outcome, "http.response.status_code": result.status_code})
@@ -181,11 +188,14 @@ def _tell(span: spans.Span, result: Result, outcome: NotificationOutcome) -> Non
 
 
 async def _send(
-    notification: Notification, known: KnownChannel | ChannelUnusable, passage: Passage | None
+    notification: Notification, known: KnownChannel | ChannelUnusable, admitted: AdmittedNotification | None
 ) -> tuple[str, Result]:
-    """The channel's type and what it says. What it raises is a bug of ours; the try is recorded even so."""
+    """Sends the message. Returns the channel's type and its result.
+
+    An exception is a fault of our code. The attempt is recorded nevertheless.
+    """
     if isinstance(known, ChannelUnusable):
-        return "none", Never(reason=str(known), kind=known.kind)
+        return "none", PermanentFailure(reason=str(known), kind=known.kind)
     message = OutgoingMessage(
         id=notification.id,
         to=notification.recipient,
@@ -196,25 +206,27 @@ async def _send(
     begun = time.monotonic()
     result: Result
     try:
-        with passage.calling() if passage else nullcontext():
+        with admitted.calling() if admitted else nullcontext():
             result = await known.channel.deliver(message)
     except Exception as error:
         log.error("channel.failed", channel_id=notification.channel_id, type=known.type, exc_info=error)
-        result = TryAgain(reason=f"the channel failed: {type(error).__name__}", kind="exception", uncertain=True)
+        result = TemporaryFailure(
+            reason=f"the channel failed: {type(error).__name__}", kind="exception", uncertain=True
+        )
     metrics.NOTIFICATION_SECONDS.labels(known.type).observe(time.monotonic() - begun)
     return known.type, result
 
 
-def _outcome(notification: Notification, result: Result, this_try: Try) -> NotificationOutcome:
-    """What is recorded of a try.
+def _outcome(notification: Notification, result: Result, attempt: Attempt) -> NotificationOutcome:
+    """Returns what is recorded of an attempt.
 
-    | result                 | the try's outcome                          | the notification's status  |
+    | result                 | outcome of the attempt                     | status of the notification |
     |------------------------|--------------------------------------------|----------------------------|
-    | delivered              | `delivered`, or `sent` if only taken       | the same                   |
-    | try again              | `retry`, or `failed` on the last try       | `retrying`                 |
-    | try again: it is busy  | `retry`                                    | `retrying`                 |
-    | never                  | `failed`                                   | `retrying` (see `deliver`) |
-    | either, and uncertain  | `uncertain`                                | `retrying`                 |
+    | delivered              | `delivered`, or `sent` if only accepted    | the same                   |
+    | temporary failure      | `retry`, or `failed` on the last attempt   | `retrying`                 |
+    | busy channel/recipient | `retry`                                    | `retrying`                 |
+    | permanent failure      | `failed`                                   | `retrying` (see `deliver`) |
+    | failure, uncertain     | `uncertain`                                | `retrying`                 |
     """
     if isinstance(result, Delivered):
         done: Literal["delivered", "sent"] = "delivered" if result.confirmed else "sent"
@@ -226,12 +238,12 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
             status_code=result.status_code,
             provider_id=result.provider_id,
         )
-    given_up = isinstance(result, Never) or (this_try.last and result.wait_for == "nobody")
-    wait_s = 0.0 if isinstance(result, Never) else _delay_s(result, this_try)
+    failed = isinstance(result, PermanentFailure) or (attempt.last and result.wait_for == "none")
+    wait_s = 0.0 if isinstance(result, PermanentFailure) else _delay_s(result, attempt)
     return NotificationOutcome(
         id=notification.id,
         attempt=notification.attempts,
-        outcome="uncertain" if result.uncertain else "failed" if given_up else "retry",
+        outcome="uncertain" if result.uncertain else "failed" if failed else "retry",
         status="retrying",
         status_code=result.status_code,
         error=_detail(result),
@@ -240,15 +252,15 @@ def _outcome(notification: Notification, result: Result, this_try: Try) -> Notif
     )
 
 
-def _detail(result: TryAgain | Never) -> ErrorDetail:
+def _detail(result: TemporaryFailure | PermanentFailure) -> ErrorDetail:
     status = None if result.status_code is None else {"status": result.status_code}
-    # Others share the statement that writes it: a lone surrogate from outside must not fail it for them.
+    # Other notifications share the statement, and a lone surrogate would fail it for all of them.
     message = escape_surrogates(result.reason)[:MAX_REASON]
     return ErrorDetail(kind=result.kind, message=message, detail=status)
 
 
-def _delay_s(result: TryAgain, this_try: Try) -> float:
-    """As the other side asks, else as the queue's policy says."""
+def _delay_s(result: TemporaryFailure, attempt: Attempt) -> float:
+    """Returns the delay that the provider asks for, or else the backoff of the queue's policy."""
     if result.after_s is not None:
         return result.after_s
-    return exponential(this_try.number, base_s=NOTIFICATIONS.backoff_s)
+    return exponential(attempt.number, base_s=NOTIFICATIONS.backoff_s)

@@ -30,7 +30,7 @@ _BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 class _Channel(Body, frozen=True, kw_only=True):
     """`rate` and `receiverRate` replace the provider's usual limits. What an answer shows besides the type's own
-    fields (`id`, `revision`, `createdAt`, `updatedAt`, `destination`) may be sent back; it changes nothing."""
+    fields (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`) may be sent back; it changes nothing."""
 
     rate: Rate | None = None
     receiver_rate: Rate | None = None
@@ -38,7 +38,7 @@ class _Channel(Body, frozen=True, kw_only=True):
     revision: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    destination: CircuitStatus | None = None
+    circuit: CircuitStatus | None = None
 
 
 class HttpChannel(_Channel, frozen=True, kw_only=True, tag="http", tag_field="type"):
@@ -115,7 +115,7 @@ SECRET_FIELDS: dict[str, tuple[str, ...]] = {
     "twilio": ("authToken",),
     "whatsapp": ("accessToken",),
 }
-SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "destination"})
+SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "circuit"})
 
 
 def check(channel: ChannelBody) -> None:

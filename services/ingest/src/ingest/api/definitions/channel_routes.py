@@ -16,7 +16,7 @@ from ingest.api.routing.problems import absent, invalid_field
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 
-def shown(channel: Channel, destination: CircuitStatus | None = None) -> dict[str, Any]:
+def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, Any]:
     """The channel as an answer shows it: its type's fields beside its id, secrets masked."""
     secret_fields = SECRET_FIELDS.get(channel.type, ())
     config = {name: masked(value) if name in secret_fields else value for name, value in channel.config.items()}
@@ -27,12 +27,12 @@ def shown(channel: Channel, destination: CircuitStatus | None = None) -> dict[st
         "revision": channel.revision,
         "createdAt": channel.created_at,
         "updatedAt": channel.updated_at,
-        "destination": destination,
+        "circuit": circuit,
     }
 
 
-async def destinations(call: Call[None, Any], channels: Sequence[Channel]) -> list[CircuitStatus | None]:
-    """How the channels' destinations are; None of each while Redis is away."""
+async def circuits(call: Call[None, Any], channels: Sequence[Channel]) -> list[CircuitStatus | None]:
+    """Returns the circuit of each channel; None for each while Redis is unavailable."""
     try:
         return list(await ChannelCircuits(call.context.redis).status_many([channel.id for channel in channels]))
     except StoreUnavailable:
@@ -64,13 +64,13 @@ async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
 
 
 async def get_channel(call: Call[None, Query]) -> Answer:
-    """Show a channel, its secrets masked, and how its destination is: null while Redis is away."""
+    """Show a channel, its secrets masked, and the state of its circuit (null while Redis is unavailable)."""
     channel_id = known("channel", call.path["id"])
     channel = await call.context.channels.get(channel_id)
     if channel is None:
         raise absent("channel", channel_id)
-    [destination] = await destinations(call, [channel])
-    return Answer(shown(channel, destination))
+    [circuit] = await circuits(call, [channel])
+    return Answer(shown(channel, circuit))
 
 
 async def delete_channel(call: Call[None, Query]) -> Answer:
@@ -83,9 +83,9 @@ async def delete_channel(call: Call[None, Query]) -> Answer:
 
 
 async def list_channels(call: Call[None, PageQuery]) -> Answer:
-    """List channels by id, each with how its destination is."""
+    """List channels by id, each with the state of its circuit."""
     page = await call.context.channels.list(call.query.cursor, call.query.limit)
-    states = await destinations(call, page.items)
+    states = await circuits(call, page.items)
     return Answer([shown(*one) for one in zip(page.items, states, strict=True)], page.next_cursor)
 
 
@@ -95,7 +95,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/channels",
         handler=list_channels,
         role="viewer",
-        summary="The channels, their secrets masked, and how their destinations are.",
+        summary="The channels, their secrets masked, and the state of their circuits.",
         answer=list[ChannelBody],
         query=PageQuery,
         paged=True,
@@ -116,7 +116,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/channels/{id}",
         handler=get_channel,
         role="viewer",
-        summary="One channel, its secrets masked, and how its destination is.",
+        summary="One channel, its secrets masked, and the state of its circuit.",
         answer=ChannelBody,
         query=Query,
     ),

@@ -185,7 +185,7 @@ async def test_a_receiver_has_a_rate_of_its_own(pair: Pair) -> None:
     assert await first.admit(asks(1, recipient="maria", per_recipient=1.0)) == Admitted()
     again = await second.admit(asks(2, recipient="maria", per_recipient=1.0))
     assert isinstance(again, Deferred)
-    assert (again.reason, 0.5 < again.delay_s <= 1.0) == ("receiver", True)
+    assert (again.reason, 0.5 < again.delay_s <= 1.0) == ("recipient", True)
     assert await second.admit(asks(3, recipient="joão", per_recipient=1.0)) == Admitted()
 
 

@@ -10,9 +10,9 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.models import configuration
 from filas.repository.definitions.channels import ChannelRepository
-from notifier.channels.channel import Channel, Delivered, OutgoingMessage, Result, Tools, WrongConfiguration
+from notifier.channels.channel import Channel, Delivered, InvalidConfiguration, OutgoingMessage, Result, Tools
 from notifier.channels.channel_types import ChannelType
-from notifier.deliver.channel_cache import ChannelDirectory, ChannelUnusable
+from notifier.deliver.channel_cache import ChannelCache, ChannelUnusable
 from tests.notifier.rows import opened
 
 BOX = SecretBox("key-of-the-tests")
@@ -31,7 +31,7 @@ class Remembering:
 
 def build(config: dict[str, Any], _tools: Tools) -> Channel:
     if "url" not in config:
-        raise WrongConfiguration("`url` is missing")
+        raise InvalidConfiguration("`url` is missing")
     return Remembering(config)
 
 
@@ -59,7 +59,7 @@ class World:
         self.now = 1000.0
         types = {"remembering": ChannelType(build, ("secret",))}
         tools = Tools(None, print, None)  # type: ignore[arg-type]
-        self.directory = ChannelDirectory(
+        self.directory = ChannelCache(
             self.source, types, tools, lambda stored: BOX.reveal(stored, ENVIRON), clock=lambda: self.now
         )
 
