@@ -89,8 +89,8 @@ async def test_one_that_is_broken_is_left_alone_after_a_few_tries_and_found_agai
         broken.behaviour = answer(200)
         await all_delivered(world, "broken", 200, 30)
         assert asked < 200, "the first ones found out for the others"
-        assert "destination.opened" in world.notifier.log
-        assert "destination.closed" in world.notifier.log
+        assert "channel.paused" in world.notifier.log
+        assert "channel.recovered" in world.notifier.log
         assert (await world.dead_letters.list()).items == []
     await redis.close()
 
@@ -115,7 +115,7 @@ async def test_every_conversation_keeps_its_order_through_a_pause(
         sent = [await world.notify("outside", f"contact-{number % 10}") for number in range(100)]
         await all_delivered(world, "outside", 100, 40)
         at = {(await world.row(one)).idempotency_key: number for number, one in enumerate(sent)}
-        assert "destination.opened" in world.notifier.log
+        assert "channel.paused" in world.notifier.log
         for contact in range(10):
             mine = [at[key] for key in taken if at[key] % 10 == contact]
             assert mine == sorted(mine)

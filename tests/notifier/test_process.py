@@ -87,7 +87,7 @@ async def test_a_receiver_that_stays_broken_ends_in_a_dead_letter_with_its_histo
         row = await world.until(notification_id, "failed")
         assert [(attempt.outcome, attempt.status_code) for attempt in row.history] == [("retry", 500), ("failed", 500)]
         assert row.error is not None
-        assert (row.error.kind, row.error.message) == ("http-status", "the receiver answered 500")
+        assert (row.error.kind, row.error.message) == ("http-status", "the recipient answered 500")
         (letter,) = (await world.dead_letters.list()).items
         assert (letter.attempts, letter.error) == (2, row.error)
         assert letter.payload["notificationId"] == str(notification_id)
