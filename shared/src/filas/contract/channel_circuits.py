@@ -2,13 +2,13 @@
 
 The circuit is closed while messages flow, open while none is sent, and half-open while one probe tests the channel:
 
-| what the channel's provider does              | what follows                                                       |
-|-----------------------------------------------|--------------------------------------------------------------------|
-| asks for a pause (429, 503, …)                | open until the time that it names, otherwise for 1 s, 2 s, … 60 s  |
-| fails five times in a row                     | open for 5 s, 10 s, 20 s, 40 s, 60 s, 60 s, …                      |
-| the time is over                              | half-open: one message is the probe                                |
-| accepts the probe, or rejects it for its text | closed                                                             |
-| fails the probe                               | open, for the next longer time                                     |
+| what the channel's provider does              | what follows                                                      |
+|-----------------------------------------------|-------------------------------------------------------------------|
+| asks for a pause (429, 503, …)                | open until the time that it names, otherwise for 1 s, 2 s, … 60 s |
+| fails five times in a row                     | open for 5 s, 10 s, 20 s, 40 s, 60 s, 60 s, …                     |
+| the time is over                              | half-open: one message is the probe                               |
+| accepts the probe, or rejects it for its text | closed                                                            |
+| fails the probe                               | open, for the next longer time                                    |
 """
 
 from datetime import datetime
@@ -91,14 +91,13 @@ class CircuitStatus(Record, frozen=True, kw_only=True):
     """A channel's circuit as the API shows it. `until`: when the pause ends or ended. `failures`: the number of
     failures in a row, while the circuit is closed.
 
-    | state       | meaning                     | moved to another state by                     | removed by           |
-    |-------------|-----------------------------|-----------------------------------------------|----------------------|
-    | `closed`    | messages flow               | busy response, five failures in a row: `open` | Redis, 60 s after    |
-    |             |                             |                                               | the last failure     |
-    | `open`      | no message is sent          | the time `until`: `half-open`                 | Redis, 1 h after     |
-    |             |                             |                                               | `until`              |
-    | `half-open` | one probe tests the channel | success of the probe: `closed`;               | Redis, 1 h after     |
-    |             |                             | failure of the probe, busy response: `open`   | `until`              |
+    | state       | meaning            | moved to another state by               | removed by                        |
+    |-------------|--------------------|-----------------------------------------|-----------------------------------|
+    | `closed`    | messages flow      | busy response, five failures in a row:  | Redis, 60 s after the last        |
+    |             |                    | `open`                                  | failure                           |
+    | `open`      | no message is sent | the time `until`: `half-open`           | Redis, 1 h after `until`          |
+    | `half-open` | one probe tests    | success of the probe: `closed`; failure | Redis, 1 h after `until`          |
+    |             | the channel        | of the probe, busy response: `open`     |                                   |
 
     The reports of the notifiers (`report.lua`) move a circuit. A closed circuit without failures is not stored.
     """

@@ -1,4 +1,4 @@
-"""Ids of rows: time-ordered where nothing determines them, derived where a retry must find the same one."""
+"""Ids of rows: derived from what determines the row, so that a retry finds the same row; otherwise time-ordered."""
 
 import datetime
 import hashlib
@@ -22,27 +22,27 @@ def new_id() -> uuid.UUID:
 
 
 def derived_id(kind: str, *parts: str | int) -> uuid.UUID:
-    """The id of the `kind` of row that `parts` determine (UUID version 5). The same parts give the same id.
+    """The id of the row of this `kind` that `parts` determine (UUID version 5). The same parts give the same id.
 
-    Each part is preceded by its length, so that no two lists of parts read alike.
+    Each part is preceded by its length, so that no two lists of parts give the same name.
     """
     name = kind
     for part in parts:
         text = str(part)
         name += f"|{len(text)}:{text}"
-    # As uuid.uuid5 does it, with the namespace hashed once: every webhook needs an id or two.
+    # The same as uuid.uuid5, but with the namespace hashed only once: each request needs one or two ids.
     digest = _HASHED_NAMESPACE.copy()
     digest.update(name.encode())
     return uuid.UUID(int=int.from_bytes(digest.digest()[:16], "big") & _UNVERSIONED | _VERSION_5)
 
 
 def event_id(webhook_id: str, duplicate_key: str) -> uuid.UUID:
-    """The id of the event that `duplicate_key` names within its webhook."""
+    """The id of the event with this duplicate key in its webhook."""
     return derived_id("event", webhook_id, duplicate_key)
 
 
 def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
-    """The id of the execution that a message of an event starts; `message` is the provider's id or its index."""
+    """The id of the execution that a message of an event starts. `message` is the provider's id of it, or its index."""
     return derived_id("execution", str(event), message)
 
 
@@ -57,7 +57,7 @@ def scheduled_execution_id(schedule: str, tick: datetime.datetime) -> uuid.UUID:
 
 
 def notification_id(execution: uuid.UUID, seq: int, part: int = 1) -> uuid.UUID:
-    """The id of the notification that step `seq` of an execution sends, as its `part`-th."""
+    """The id of the notification that step `seq` of an execution sends as its part number `part` (from 1)."""
     return derived_id("notification", str(execution), seq, *([part] if part > 1 else []))
 
 
@@ -67,13 +67,13 @@ def conversation_id(channel: str, contact: str) -> uuid.UUID:
 
 
 def callback_id(execution: uuid.UUID, place: str, count: int) -> uuid.UUID:
-    """The id of the call that the node at `place` waits for, the `count`-th time that it does so (from 0)."""
+    """The id of the callback for which the node at `place` waits for the time number `count` (from 0)."""
     return derived_id("callback", str(execution), place, count)
 
 
 def notification_id_of_key(key: str) -> uuid.UUID | None:
-    """The id of the notification with this idempotency key (see `effect_key`, and `:part` for more than one of a
-    step); None for what is no such key."""
+    """The id of the notification with this idempotency key: an `effect_key`, with `:part` if the step sends more than
+    one. None for any other text."""
     execution, _, rest = key.partition(":")
     numbers = rest.split(":")
     if len(numbers) > 2 or not all(one.isascii() and one.isdigit() and len(one) <= 9 for one in numbers):
@@ -85,5 +85,5 @@ def notification_id_of_key(key: str) -> uuid.UUID | None:
 
 
 def effect_key(execution: uuid.UUID, seq: int) -> str:
-    """The idempotency key of the effect of step `seq`: the same however often the step is tried."""
+    """The idempotency key of the effect of step `seq`. It is the same for every attempt."""
     return f"{execution}:{seq}"

@@ -1,12 +1,10 @@
-"""The policy of each queue: who owns it, how often and how long its jobs are tried.
+"""The policy of each queue: its owner, its attempts, its backoff and its timeout. Workers, relays and manifests use it.
 
-The table stands in the architecture's words; every worker, relay and manifest reads it from here.
-
-| queue                | owner       | tries | waits before a retry | time-out |
-|----------------------|-------------|-------|----------------------|----------|
-| `webhook-processing` | ingest      | 3     | 2 s, 4 s             | 30 s     |
-| `flow-processing`    | flow-runner | 3     | 2 s, 4 s             | 60 s     |
-| `notifications`      | notifier    | 2     | 2 s                  | 15 s     |
+| queue                | owner       | attempts | backoff   | timeout |
+|----------------------|-------------|----------|-----------|---------|
+| `webhook-processing` | ingest      | 3        | 2 s, 4 s  | 30 s    |
+| `flow-processing`    | flow-runner | 3        | 2 s, 4 s  | 60 s    |
+| `notifications`      | notifier    | 2        | 2 s       | 15 s    |
 """
 
 from dataclasses import dataclass
@@ -14,10 +12,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueuePolicy:
-    """What a queue promises its jobs. Times are in seconds.
+    """How the jobs of a queue are run. Times are in seconds.
 
-    `name` is the Redis key of the queue, `short` its name in the statistics, `function` the arq
-    function that its owner runs, `priority` 1 (high) to 3 (low): the share that a deployment gives.
+    `name` is the Redis key of the queue, `short` its name in the statistics, `function` its main function. `priority`
+    is 1 (high) to 3 (low): the part of the machine that a deployment gives to the owner. `max_tries` is the number of
+    attempts.
     """
 
     name: str
@@ -29,9 +28,9 @@ class QueuePolicy:
     timeout_s: float
 
     def job_id(self, key: str) -> str:
-        """The id of the job for the row `key`.
+        """The id of the job with the key `key`.
 
-        The braces put all keys of a job into the hash slot of its queue on a Redis Cluster.
+        The braces place all keys of a job in the hash slot of its queue on a Redis Cluster.
         """
         return f"{{{self.name}}}:{key}"
 
@@ -45,14 +44,14 @@ BY_NAME: dict[str, QueuePolicy] = {policy.name: policy for policy in QUEUES}
 BY_SHORT: dict[str, QueuePolicy] = {policy.short: policy for policy in QUEUES}
 
 LEASE_S = 8.0
-"""How long a claimed job stays claimed when nobody renews it: a dead worker's jobs are back within 10 s."""
+"""How long a claim lasts without renewal, so that the jobs of a dead worker are available again within 10 s."""
 
 MAX_LOST_LEASES = 5
-"""How many leases a job may lose (crashes of its worker) before it is a dead letter."""
+"""How many leases a job may lose (its worker crashed) before it becomes a dead letter."""
 
 COMPLETED_RETENTION_S = 24 * 3600
 FAILED_RETENTION_S = 7 * 24 * 3600
-"""How long finished jobs count in the statistics."""
+"""How long the statistics count finished jobs."""
 
 
 def find(queue: str) -> QueuePolicy | None:

@@ -5,17 +5,17 @@ Such text comes from outside. aiohttp decodes the bytes of a header that are not
 statement, the script call or the message that it shares with other values. This module has every conversion, so all
 services and stores treat such text in the same way:
 
-| function            | lone surrogate          | NUL      | used for                                             |
-|---------------------|-------------------------|----------|------------------------------------------------------|
-| `is_storable`       | False                   | False    | can the text be a contact or a duplicate key?        |
-| `to_storable`       | U+FFFD                  | U+FFFD   | text columns of Postgres                             |
-| `header_text`       | sent byte, as Latin-1   | U+FFFD   | headers and query of a request, as they are stored   |
-| `response_text`     | sent bytes, else U+FFFD | kept     | headers of the responses to our calls                |
-| `escape_surrogates` | `\\udxxx`               | kept     | error messages; `escaped_bytes`: values to be hashed |
-| `mark_surrogates`   | `?`                     | kept     | e-mail                                               |
-| `json_bytes`        | escaped                 | escaped  | JSON that is stored or sent                          |
-| `sent_bytes`        | the sent byte           | kept     | comparing signatures and tokens                      |
-| `lossless_bytes`    | three bytes             | kept     | encryption, signing, hashing                         |
+| function            | lone surrogate          | NUL     | used for                                             |
+|---------------------|-------------------------|---------|------------------------------------------------------|
+| `is_storable`       | False                   | False   | can the text be a contact or a duplicate key?        |
+| `to_storable`       | U+FFFD                  | U+FFFD  | text columns of Postgres                             |
+| `header_text`       | sent byte, as Latin-1   | U+FFFD  | headers and query of a request, as they are stored   |
+| `response_text`     | sent bytes, else U+FFFD | kept    | headers of the responses to our calls                |
+| `escape_surrogates` | `\\udxxx`               | kept    | error messages; `escaped_bytes`: values to be hashed |
+| `mark_surrogates`   | `?`                     | kept    | e-mail                                               |
+| `json_bytes`        | escaped                 | escaped | JSON that is stored or sent                          |
+| `sent_bytes`        | the sent byte           | kept    | comparing signatures and tokens                      |
+| `lossless_bytes`    | three bytes             | kept    | encryption, signing, hashing                         |
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Webhooks, channels and flows, as they are configured."""
+"""Webhooks, channels and flows as they are defined."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ class RateLimit(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Dedupe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the duplicate key stands: a header, a JMESPath into the body, or the body's SHA-256."""
+    """Where the duplicate key is: in a header, at a JMESPath in the body, or the SHA-256 of the body."""
 
     header: str | None = None
     path: str | None = None
@@ -22,9 +22,9 @@ class Dedupe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ConversationRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How to find the conversation in an event: templates over `body`, `headers` and `queryParams`.
+    """How to find the conversation of an event: templates over `body`, `headers` and `queryParams`.
 
-    What is left out is known for the chat providers (`meta`, `telegram`, `slack`, `twilio`).
+    The chat providers (`meta`, `telegram`, `slack`, `twilio`) supply every field that is left out.
     """
 
     channel: str | None = None
@@ -33,8 +33,12 @@ class ConversationRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Webhook(Record, frozen=True, kw_only=True):
-    """An address at which webhooks are received. `auth` is as webhooks.md says; its secrets are encrypted
-    (`enc:…`) or name environment variables (`env:…`) wherever they are stored, and are never shown."""
+    """An address that receives webhooks. `auth` holds the fields of its authentication type. Its secrets are stored
+    encrypted (`enc:…`) or name environment variables (`env:…`), and are never shown.
+
+    A webhook that is not `enabled` is answered with 404. A deleted webhook stays as a row without secrets, so that
+    the caches of other processes see the deletion; nothing removes that row.
+    """
 
     id: str
     flow_id: str
@@ -54,7 +58,10 @@ class Webhook(Record, frozen=True, kw_only=True):
 
 
 class Channel(Record, frozen=True, kw_only=True):
-    """Where messages go. `config` holds the type's own fields; its secret fields are `enc:…` or `env:…`."""
+    """Where messages are sent. `config` holds the fields of the channel's type. Its secrets are `enc:…` or `env:…`.
+
+    A deleted channel stays as a row without its `config`, as a deleted webhook does.
+    """
 
     id: str
     type: str
@@ -65,7 +72,8 @@ class Channel(Record, frozen=True, kw_only=True):
 
 
 class FlowVersion(Record, frozen=True, kw_only=True):
-    """One immutable version of a flow; `definition` is what the author put."""
+    """One immutable version of a flow. `definition` is what the author stored. `published`: new executions of the flow
+    start in this version. Another version that is published replaces it. Versions are removed with their flow."""
 
     flow_id: str
     version: int
@@ -76,7 +84,7 @@ class FlowVersion(Record, frozen=True, kw_only=True):
 
 
 class FlowSummary(Record, frozen=True, kw_only=True):
-    """A flow in a list: its newest and its published version."""
+    """A flow in a list, with its newest and its published version."""
 
     id: str
     name: str

@@ -1,4 +1,4 @@
-"""Jobs, and those that can't succeed."""
+"""The states of jobs, and the jobs that cannot succeed."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,13 +7,30 @@ from uuid import UUID
 from filas.models.record import ErrorDetail, Record
 
 JobState = Literal["waiting", "delayed", "active", "completed", "failed"]
-"""waiting: due and not claimed. delayed: due later. active: claimed under a live lease."""
+"""The state of a job in Redis:
+
+| state       | meaning                        | moved to another state by               | removed by                |
+|-------------|--------------------------------|-----------------------------------------|---------------------------|
+| `waiting`   | due and not claimed, or behind | a claim: `active`                       | never                     |
+|             | another job of its group       |                                         |                           |
+| `delayed`   | due later                      | its due time, a promotion (API), or a   | never                     |
+|             |                                | cancellation (API): `waiting`           |                           |
+| `active`    | claimed under a live lease     | success: `completed`; last failure or   | never                     |
+|             |                                | cancellation: `failed`; retry:          |                           |
+|             |                                | `delayed`; requeued, or lease expired:  |                           |
+|             |                                | `waiting`                               |                           |
+| `completed` | finished with a result         | never                                   | retention (24 h), `clean` |
+| `failed`    | finished as a dead letter      | never; a replay of the dead letter is a | retention (7 days),       |
+|             |                                | new job                                 | `clean`                   |
+
+Jobs in the last two states are counted; the queue keeps records only of the newest of them.
+"""
 
 
 class NewDeadLetter(Record, frozen=True, kw_only=True):
-    """A job about to be a dead letter. `payload` is its message as JSON (what stands under `job`) where the
-    job decodes so far, else the job's bytes as they were. `queue` is the queue's full name. `history` has an
-    entry a failed try. Queue, job and `failed_at` together tell one dead letter from another."""
+    """A job that becomes a dead letter. `payload` is its message as JSON if the job decodes, otherwise the job's bytes.
+    `queue` is the queue's full name. `history` has one entry for each failed attempt. Queue, job and `failed_at`
+    together identify a dead letter."""
 
     queue: str
     job_id: str
@@ -28,8 +45,20 @@ class NewDeadLetter(Record, frozen=True, kw_only=True):
 
 
 class DeadLetter(Record, frozen=True, kw_only=True):
-    """A job that can't succeed, whole: `payload` is the message as JSON where it decodes, else None, and
-    `raw` the job's bytes in base64 where it doesn't. `history` has an entry a failed try."""
+    """A job that cannot succeed, with its whole content. `payload` is the message as JSON if it decodes; otherwise it
+    is None, and `raw` is the job's bytes in base64. `history` has one entry for each failed attempt.
+
+    A dead letter has no status column. `replayed_at` makes the difference:
+
+    | state    | meaning                        | moved to another state by       | removed by                       |
+    |----------|--------------------------------|---------------------------------|----------------------------------|
+    | open     | `replayed_at` is null          | a replay (API, one or many):    | an operator (API); retention, 90 |
+    |          |                                | replayed                        | days                             |
+    | replayed | its job was enqueued again,    | never: if that job fails, it is | an operator (API); retention, 90 |
+    |          | under the id `replayed_job_id` | another dead letter             | days                             |
+
+    Retention counts from `failed_at`.
+    """
 
     id: UUID
     queue: str

@@ -7,15 +7,29 @@ from uuid import UUID
 from filas.models.record import ErrorDetail, Record
 
 EventStatus = Literal["received", "processed", "ignored", "failed"]
-"""received: accepted, its job not done. processed: its executions exist. ignored: nothing in it starts a
-flow (a delivery status, a handshake). failed: its job is a dead letter."""
+"""The status of an event:
+
+| status      | meaning                       | moved to another status by                         | removed by      |
+|-------------|-------------------------------|----------------------------------------------------|-----------------|
+| `received`  | accepted, its job is not done | `ingest work`, when the job is done: `processed`   | never           |
+|             |                               | or `ignored`; the dead letter of its job: `failed` |                 |
+| `processed` | its executions exist          | a replay of the event or its dead letter:          | `ingest work`,  |
+|             |                               | `received`                                         | retention       |
+| `ignored`   | nothing in it starts a flow   | a replay of the event or its dead letter:          | `ingest work`,  |
+|             | (a delivery receipt, an echo) | `received`                                         | retention       |
+| `failed`    | its job is a dead letter      | a replay of the event or its dead letter:          | `ingest work`,  |
+|             |                               | `received`; a job that ends after all: `processed` | retention       |
+|             |                               | or `ignored`                                       |                 |
+
+Retention counts from `received_at`. The relay enqueues the job of a `received` event again if the job is missing.
+"""
 
 
 class NewEvent(Record, frozen=True, kw_only=True):
-    """A webhook about to be accepted. `headers` and `query_params` are JSON text, `body` the raw bytes.
+    """A webhook that is about to be accepted. `headers` and `query_params` are JSON text, `body` is the raw bytes.
 
-    `config` is JSON text too: `{"provider":…,"conversation":…,"config":…}`, the webhook's own as they were at
-    acceptance, so that the relay makes the same job from the row that acceptance made from the request.
+    `config` is the JSON text of a `contract.event_envelope.WebhookSnapshot`: the webhook's definition as it was at
+    acceptance, so that the relay makes the same job from the row that acceptance makes from the request.
     """
 
     id: UUID
@@ -35,14 +49,14 @@ class NewEvent(Record, frozen=True, kw_only=True):
 
 
 class EventReceipt(Record, frozen=True, kw_only=True):
-    """What became of a NewEvent: written now, or a duplicate of the event with the same id."""
+    """The outcome of writing a NewEvent. `duplicate`: an event with this id was stored before."""
 
     id: UUID
     duplicate: bool
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """An accepted webhook. `body` is text where it is UTF-8, else base64 with `body_encoding` `base64`."""
+    """An accepted webhook. `body` is the text if it is UTF-8, otherwise base64 with `body_encoding` `base64`."""
 
     id: UUID
     webhook_id: str

@@ -1,4 +1,4 @@
-"""Executions, their steps and what a checkpoint writes."""
+"""Executions, their steps, and what a checkpoint writes."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -20,14 +20,62 @@ ExecutionStatus = Literal[
     "cancelled",
     "timed-out",
 ]
+"""The status of an execution. Only the flow-runner changes it, except where the table states otherwise:
+
+| status             | meaning                                       | moved to another status by                    |
+|--------------------|-----------------------------------------------|-----------------------------------------------|
+| `queued`           | its next turn is due; the relay enqueues its  | a claim: `running`; its message resumes       |
+|                    | job if that is missing                        | another execution: `succeeded`                |
+| `running`          | a worker holds the lease                      | a checkpoint: any status; a claim after the   |
+|                    |                                               | lease has expired: `running` with a new fence |
+| `waiting-timer`    | a delay node waits for `wake_at`              | `wake_at`: `queued` (timers) or `running` (a  |
+|                    |                                               | claim)                                        |
+| `waiting-input`    | an input node waits for a reply               | a message of the conversation: `queued`;      |
+|                    |                                               | `wake_at`: as above                           |
+| `waiting-callback` | a webhook node waits for the call of its      | the callback, or `wake_at`: as above          |
+|                    | address                                       |                                               |
+| `retrying`         | a node failed and is tried again at `wake_at` | `wake_at`: as above                           |
+| `succeeded`        | the flow has ended, or its message has        | never                                         |
+|                    | resumed another execution                     |                                               |
+| `failed`           | a node failed and no edge handles it, or its  | a replay of its dead letter: `queued`         |
+|                    | job is a dead letter                          |                                               |
+| `cancelled`        | an operator cancelled it                      | never                                         |
+| `timed-out`        | the flow's time limit has passed              | never                                         |
+
+A request to cancel moves every status that is not final, except `running`, to `queued`; the next checkpoint is then
+`cancelled`. The dead letter of the job of its present
+turn moves every status that is not final to `failed`. Executions are created by
+`ingest work` (an event), `ingest admin` (a replay) and the flow-runner (a schedule, an error flow).
+
+`ingest work` (retention) removes an execution, with its steps and callbacks, when `ended_at` is old enough. An
+execution without a final status is never removed.
+"""
+
 FINAL_EXECUTION_STATUSES = frozenset({"succeeded", "failed", "cancelled", "timed-out"})
 
 StepStatus = Literal["running", "waiting", "retrying", "succeeded", "failed", "cancelled"]
+"""The status of a step. Each checkpoint of its execution may replace it:
+
+| status      | meaning                                              | moved to another status by                    |
+|-------------|------------------------------------------------------|-----------------------------------------------|
+| `running`   | written before an effect that must not happen twice  | the end of the visit: `succeeded` or `failed` |
+| `waiting`   | the node waits for a time, a reply, a callback or a  | the end of the wait, as above; the end of the |
+|             | subflow                                              | execution: `cancelled`                        |
+| `retrying`  | the node failed and is tried again                   | as above                                      |
+| `succeeded` | the visit has ended                                  | never                                         |
+| `failed`    | the visit has ended with an error                    | a replay of the dead letter: the node is      |
+|             |                                                      | visited again, in the same step               |
+| `cancelled` | the execution was cancelled or timed out during the  | never                                         |
+|             | visit                                                |                                               |
+
+A step keeps its status when its execution fails without a checkpoint (a dead letter). Steps are removed with their
+execution.
+"""
 
 
 class NewExecution(Record, frozen=True, kw_only=True):
-    """An execution that an event starts, in the flow's published version. `channel` and `contact` name its
-    conversation (None: it has none). `trigger` is the JSON text of the flow's scope: webhook and message."""
+    """An execution that an event starts, in the flow's published version. `channel` and `contact` identify its
+    conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message."""
 
     id: UUID
     event_id: UUID
@@ -39,16 +87,15 @@ class NewExecution(Record, frozen=True, kw_only=True):
 
 
 class ClaimedExecution(Record, frozen=True, kw_only=True):
-    """An execution under this worker's lease. `fence` grows with each claim; every write names it.
+    """An execution under this worker's lease. `fence` grows with each claim, and every write names it.
 
-    `state` is the engine's saved position (JSON text), None before the first checkpoint.
-    `deadline_at` is when the flow's `settings.timeoutMs` run out, None if it sets none.
-    `cancel_requested`: somebody wants it ended; its next checkpoint ought to be `cancelled`.
-    `conversation_vars` are the conversation's variables (JSON text of an object), None without a conversation.
-    `start_state` is the position of another execution from which this one begins, None where it begins at
-    `node_id` (empty: where the flow does). `reply` is the trigger (JSON text) of the message that has ended the
-    wait, and `call` (JSON text) the call, until the next checkpoint. `claimed_at` is the time by the clock that
-    decides what is due.
+    `state` is the saved execution state (JSON text), None before the first checkpoint. `deadline_at` is when the flow's
+    `settings.timeoutMs` end, None if it sets none. `cancel_requested`: the next checkpoint should be `cancelled`.
+    `conversation_vars` are the variables of the conversation (JSON text of an object), None without a conversation.
+    `start_state` is the state of another execution from which this one starts, None if it starts at `node_id` (an
+    empty `node_id` is the flow's own start). Until the next checkpoint, `reply` is the trigger (JSON text) of the
+    message that ended the wait, and `call` the callback (JSON text) that did. `claimed_at` is the time of the claim by
+    the database's clock, which decides what is due.
     """
 
     id: UUID
@@ -75,7 +122,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
-    """One visit of a node. Its key is the execution's id and `seq` (from 1)."""
+    """The record of one visit of a node. Its key is the execution's id and `seq` (from 1)."""
 
     seq: int
     node_id: str
@@ -91,8 +138,8 @@ class StepRecord(Record, frozen=True, kw_only=True):
 
 
 class NewNotification(Record, frozen=True, kw_only=True):
-    """A message or notification that a step sends. `payload` is the channel-neutral content:
-    `{"type":"text","text":…}` and so on. `traceparent`: the span that its job is a child of; it is not stored."""
+    """A notification that a step sends. `payload` is the content in a form that no channel determines:
+    `{"type":"text","text":…}` and so on. `traceparent` is the parent span of its job; it is not stored."""
 
     id: UUID
     execution_id: UUID
@@ -106,8 +153,8 @@ class NewNotification(Record, frozen=True, kw_only=True):
 
 
 class FollowingExecution(Record, frozen=True, kw_only=True):
-    """An execution that another one starts, in its conversation and for its event, in the published version of
-    `flow_id`. An empty `node_id` means where the flow begins. `traceparent` as in NewNotification."""
+    """An execution that another one starts, in the same conversation and for the same event, in the published version
+    of `flow_id`. An empty `node_id` is the flow's own start. `traceparent` is as in NewNotification."""
 
     id: UUID
     flow_id: str
@@ -117,13 +164,13 @@ class FollowingExecution(Record, frozen=True, kw_only=True):
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):
-    """What one transaction writes for an execution, if `fence` is still the row's.
+    """What one transaction writes for an execution, provided that `fence` is still the fence of the row.
 
-    `status` `running` keeps the lease. `queued` and `retrying` give it up, to go on in the same turn; a
-    waiting one starts the next turn; a final one ends the execution. `wake_at` belongs to waiting-timer and
-    retrying. `awaits_reply`: a message of the conversation ends the wait; `awaits_callback`: that call does.
-    `state` replaces the saved position, also when it is None. `conversation_vars` (JSON text of an object)
-    replaces the variables of the execution's conversation; None leaves them.
+    The status `running` keeps the lease. `queued` and `retrying` release it and continue in the same turn; a waiting
+    status starts the next turn; a final status ends the execution. `wake_at` belongs to the waiting statuses and to
+    `retrying`. `awaits_reply`: a message of the conversation ends the wait. `awaits_callback`: the callback with this
+    id ends the wait. `state` replaces the saved state, also with None. `conversation_vars` (JSON text of an object)
+    replaces the variables of the conversation; None leaves them as they are. `starts` are executions to create.
     """
 
     execution_id: UUID
@@ -144,8 +191,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
 class Execution(Record, frozen=True, kw_only=True):
     """An execution as the API shows it.
 
-    `replay_of`: the execution that this one runs anew. `resumed_id`: the execution that waited for the message
-    of this one, and goes on with it; this one has run nothing then.
+    `replay_of`: the execution that this one replays. `resumed_id`: the execution that waited for this one's message
+    and was resumed by it; this one has then run nothing.
     """
 
     id: UUID
@@ -165,14 +212,14 @@ class Execution(Record, frozen=True, kw_only=True):
 
 
 class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
-    """An execution asked for by id: with every step."""
+    """An execution that was requested by id, with every step."""
 
     steps: list[StepRecord]
 
 
 class DueExecution(Record, frozen=True, kw_only=True):
-    """An execution that needs a flow-processing job: its next turn is due. `channel` and `contact` name the
-    group of that job, `event_id` what its trace began with."""
+    """An execution whose next turn is due, so that it needs a job. `channel` and `contact` determine the group of that
+    job, `event_id` its OpenTelemetry trace."""
 
     id: UUID
     turn: int

@@ -1,4 +1,4 @@
-"""What a test run of a flow shows. It is no row: it is kept with its job, for minutes."""
+"""The result of a test run of a flow. It is not a row: it is the result of the run's job."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,14 +9,23 @@ from filas.models.record import ErrorDetail, Record
 FlowTestStatus = Literal[
     "succeeded", "failed", "cancelled", "timed-out", "waiting-input", "waiting-callback", "waiting-timer", "stopped"
 ]
-"""How a test run ended. `waiting-…`: nothing that was given ends the wait. `stopped`: it took too long."""
+"""How a test run ended. Every status is final. The flow-runner keeps the result in Redis for 15 minutes; then Redis
+removes it. Before the end, the API shows the status `running` while the job is in the queue or under way.
+
+| status                                          | meaning                                                       |
+|-------------------------------------------------|---------------------------------------------------------------|
+| `succeeded`, `failed`, `cancelled`, `timed-out` | the final status that a real execution would have             |
+| `waiting-input`, `waiting-callback`             | the flow waits, and no given reply or answer ends the wait    |
+| `waiting-timer`                                 | not used: the clock of a test run jumps to the end of a timer |
+| `stopped`                                       | the run exceeded its limits of time or steps                  |
+"""
 
 
 class FlowTestCall(Record, frozen=True, kw_only=True):
-    """What would have gone outside: an HTTP request with the answer that it was given, or a message.
+    """A call or a message that a real execution would have sent. A call has the answer that the test run gave to it.
 
-    `type` is the node's. A request has `method`, `url`, `headers`, `body` and `answer`; a message `channel`, `to` and
-    `payload`. `at` is by the clock of the run, which jumps over waits.
+    `type` is the node's type. A call has `method`, `url`, `headers`, `body` and `answer`; a message has `channel`, `to`
+    and `payload`. `at` is a time of the run's own clock, which jumps over waits.
     """
 
     seq: int
@@ -37,9 +46,9 @@ class FlowTestCall(Record, frozen=True, kw_only=True):
 class FlowTestResult(Record, frozen=True, kw_only=True):
     """A test run that has ended.
 
-    `left_out` counts the steps and calls beyond what is shown; `unused_replies` the replies that nobody waited for.
-    `error_flow_id`: the flow that a real execution would have started, having failed. `started_at` and `ended_at` are
-    by the clock of the run, `took_ms` by the wall's.
+    `left_out` counts the steps and calls beyond those that are shown. `unused_replies` counts the replies that no node
+    waited for. `error_flow_id` is the flow that a real execution would have started after its failure. `started_at`
+    and `ended_at` are times of the run's own clock; `took_ms` is measured by the real clock.
     """
 
     status: FlowTestStatus

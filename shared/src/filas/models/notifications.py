@@ -1,4 +1,4 @@
-"""What is delivered, and how each try went."""
+"""Notifications, the attempts to deliver them, and the delivery receipts of providers."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,14 +7,58 @@ from uuid import UUID
 from filas.models.record import ErrorDetail, Record
 
 NotificationStatus = Literal["queued", "sending", "retrying", "sent", "delivered", "read", "failed", "cancelled"]
-"""queued: recorded, not tried. sending: a try is under way. retrying: a try failed, another will come.
-sent: the provider took it. delivered, read: the provider or the receiver confirmed it. failed: given up."""
+"""The status of a notification. The flow-runner creates it as `queued`; only the notifier changes it:
+
+| status      | meaning                                        | moved to another status by                          |
+|-------------|------------------------------------------------|-----------------------------------------------------|
+| `queued`    | stored, no attempt was made                    | an attempt: `sending`; a command: `cancelled`       |
+| `sending`   | an attempt is under way, or its outcome is     | the attempt's outcome: `sent`, `delivered` or       |
+|             | unknown                                        | `retrying`; another attempt: `sending`; a delivery  |
+|             |                                                | receipt with its key (*)                            |
+| `retrying`  | an attempt failed; the next is due at `due_at` | an attempt: `sending`; a command: `cancelled`; a    |
+|             |                                                | delivery receipt with its key (*)                   |
+| `sent`      | the provider has accepted it                   | a delivery receipt: `delivered`, `read` or `failed` |
+| `delivered` | the provider or the recipient confirmed that   | a delivery receipt: `read`                          |
+|             | it arrived                                     |                                                     |
+| `read`      | the recipient has read it                      | never                                               |
+| `failed`    | its job is a dead letter, or the provider      | a replay: `sending`; a delivery receipt with its    |
+|             | reports a failure                              | key (*)                                             |
+| `cancelled` | an operator cancelled it                       | a replay: `sending`                                 |
+
+(*) A receipt `sent`, `delivered` or `read` that carries the idempotency key of a notification without a provider's id
+gives it that status and id: the send had no answer and was successful. The dead letter of its job moves `queued`,
+`sending` and `retrying` to `failed`.
+
+`ingest work` (retention) removes a notification, with its attempts, when `ended_at` is old enough. A notification that
+is `queued`, `sending` or `retrying` has no `ended_at` and is never removed.
+"""
+
+AttemptOutcome = Literal["sending", "delivered", "sent", "retry", "failed", "uncertain"]
+"""The outcome of a delivery attempt. Only the notifier changes it; attempts are removed with their notification:
+
+| outcome     | meaning                                          | moved to another outcome by                       |
+|-------------|--------------------------------------------------|---------------------------------------------------|
+| `sending`   | the attempt is under way                         | its end: any other; the next attempt: `uncertain` |
+| `delivered` | the recipient has confirmed it                   | never                                             |
+| `sent`      | the provider has accepted it                     | never                                             |
+| `retry`     | it failed, and another attempt follows           | never                                             |
+| `failed`    | it failed, and no attempt follows                | never                                             |
+| `uncertain` | it ended without a known outcome, so the         | its late end: any other                           |
+|             | recipient may have received the message          |                                                   |
+"""
+
+DeliveryState = Literal["sent", "delivered", "read", "failed"]
+"""What a delivery receipt reports: a status of the same name in NotificationStatus."""
+
+ReceiptOutcome = Literal["recorded", "stale", "unknown"]
+"""`recorded`: the notification has the receipt's status now. `stale`: the notification is as far already, or is in a
+status that no receipt may change. `unknown`: no notification of the channel has the provider's id."""
 
 
 class Notification(Record, frozen=True, kw_only=True):
-    """A message or notification with what became of it.
+    """A notification and the outcome of its delivery.
 
-    `uncertain`: a try ended without a known outcome, so the receiver may have had it under the same
+    `uncertain`: an attempt ended without a known outcome, so the recipient may have received the message under the same
     idempotency key.
     """
 
@@ -36,16 +80,16 @@ class Notification(Record, frozen=True, kw_only=True):
 
 
 class BegunNotification(Notification, frozen=True, kw_only=True):
-    """A notification whose try number `attempts` begins now. `interrupted`: the try before was found unfinished."""
+    """A notification whose attempt number `attempts` begins now. `interrupted`: the attempt before did not end."""
 
     interrupted: bool
 
 
 class NotificationAttempt(Record, frozen=True, kw_only=True):
-    """One try to deliver."""
+    """One delivery attempt."""
 
     attempt: int
-    outcome: Literal["sending", "delivered", "sent", "retry", "failed", "uncertain"]
+    outcome: AttemptOutcome
     status_code: int | None
     error: ErrorDetail | None
     started_at: datetime
@@ -53,8 +97,8 @@ class NotificationAttempt(Record, frozen=True, kw_only=True):
 
 
 class DueNotification(Record, frozen=True, kw_only=True):
-    """A notification that needs a job. `channel_id` and `recipient` name the group of that job, `origin_id` what its
-    trace began with: the event, or the execution where there was none."""
+    """A notification that needs a job. `channel_id` and `recipient` determine the group of that job. `origin_id`
+    determines its OpenTelemetry trace: the event, or the execution if there is no event."""
 
     id: UUID
     channel_id: str
@@ -64,10 +108,10 @@ class DueNotification(Record, frozen=True, kw_only=True):
 
 
 class NotificationOutcome(Record, frozen=True, kw_only=True):
-    """What became of try number `attempt`, and the `status` that the notification has now.
+    """The outcome of attempt number `attempt`, and the `status` that the notification gets.
 
-    `due_at` belongs to `retrying`: when the next try is due. `uncertain`: the receiver may have had it though
-    the try failed.
+    `due_at` belongs to `retrying`: when the next attempt is due. `uncertain`: the recipient may have received the
+    message although the attempt failed.
     """
 
     id: UUID
@@ -82,34 +126,40 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
 
 
 class DeliveryReceipt(Record, frozen=True, kw_only=True):
-    """What a provider says became of the message that it calls `provider_id`. `notification_id` is that of the
-    notification whose key it gave back with it.
+    """A delivery receipt for the message with the id `provider_id` at the provider. `notification_id` is the id of the
+    notification whose idempotency key the provider returned with the receipt.
 
-    `job_id` is the job that brings it, by which its row is kept (`PendingReceipt`); None: it has none. `last`: if no
-    message is known by now, it is let go.
+    `job_id` is the job that carries the receipt, and the key of its row (`PendingReceipt`); None if there is no row.
+    `last`: this is the last attempt, so the row is removed even if no notification is found.
     """
 
     channel_id: str
     provider_id: str
-    status: Literal["sent", "delivered", "read", "failed"]
+    status: DeliveryState
     notification_id: UUID | None = None
     error: ErrorDetail | None = None
     job_id: str | None = None
     last: bool = False
 
 
-ReceiptOutcome = Literal["recorded", "stale", "unknown"]
-
-
 class PendingReceipt(Record, frozen=True, kw_only=True):
     """A delivery receipt that is not recorded yet: the id of its job, and the job's message as JSON text
-    (`contract.jobs.DeliveryReceiptJob`)."""
+    (`contract.jobs.DeliveryReceiptJob`).
+
+    Its row in `delivery_statuses` has no status: it exists until the receipt is recorded.
+
+    | written by                        | removed by                                                                 |
+    |-----------------------------------|----------------------------------------------------------------------------|
+    | `ingest work`, in the transaction | the notifier, when a notification was found or the last attempt is over;   |
+    |                                   | the                                                                        |
+    | that ends the event               | dead letter of its job; retention of `ingest work`, as for notifications   |
+    """
 
     job_id: str
     message: str
 
 
 class NotificationWithAttempts(Notification, frozen=True, kw_only=True):
-    """A notification asked for by id: with every try."""
+    """A notification that was requested by id, with every attempt."""
 
     history: list[NotificationAttempt]

@@ -1,4 +1,4 @@
-"""What all records are made of: rows as the repository returns them and the API shows them."""
+"""What all records consist of: rows as the repository returns them and as the API shows them."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class ErrorDetail(Record, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One page of a list. `next_cursor` is None on the last."""
+    """One page of a list. `next_cursor` is None on the last page."""
 
     items: list[Any]
     next_cursor: str | None = None

@@ -1,4 +1,4 @@
-"""Schedules: flows that begin at set times."""
+"""Schedules: flows that start at set times."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -9,7 +9,7 @@ import msgspec
 from filas.models.record import ErrorDetail, Record
 
 Misfire = Literal["skip", "run-once", "catch-up"]
-"""What becomes of ticks that nobody was there to run: nothing, one run for all of them, or a run each."""
+"""What happens to ticks that no flow-runner could run in time: no run, one run for all of them, or a run for each."""
 
 
 class ScheduleConversation(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,14 +20,28 @@ class ScheduleConversation(Record, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Schedule(Record, frozen=True, kw_only=True):
-    """When a flow begins by itself, and with what.
+    """When a flow starts by itself, and with which input.
 
-    `cron` in `timezone` (IANA), or the times of `at`: one of the two; of them the ticks from `starts_at` to
-    `ends_at`, both included. `version` None: the one that is published at the tick. `input` is what the flow sees as
-    `webhook.body`. A tick is missed once it is `misfire_grace_ms` late; `catch_up_limit` bounds the runs of one look.
+    The ticks are those of `cron` in `timezone` (IANA) or the times in `at` (one of the two), from `starts_at` to
+    `ends_at`, both included. `version` None is the version that is published at the tick. `input` is what the flow sees
+    as `webhook.body`. A tick is missed if it is more than `misfire_grace_ms` late; `catch_up_limit` bounds the number
+    of ticks that are run at once.
 
-    `next_run_at` is the first tick that has not been dealt with, None where none is to come. `last_run_at` is the tick
-    of the last run that was started, which is `last_execution_id`. `last_error` is why the last tick started none.
+    `next_run_at` is the first tick that is not dealt with yet, None if there is none. `last_run_at` is the tick of the
+    last execution that was started, `last_execution_id`. `last_error` is why the last tick started no execution.
+
+    A schedule has no status column. `next_run_at` makes the difference:
+
+    | state    | meaning                              | moved to another state by                | removed by        |
+    |----------|--------------------------------------|------------------------------------------|-------------------|
+    | active   | `next_run_at` is the next tick       | the flow-runner, after the last tick or  | an operator (API) |
+    |          |                                      | one that cannot be computed: finished;   |                   |
+    |          |                                      | an operator: any                         |                   |
+    | finished | `next_run_at` is null and `enabled`: | an operator stores other times: active   | an operator (API) |
+    |          | no tick is to come                   |                                          |                   |
+    | disabled | `next_run_at` is null, not `enabled` | an operator enables it: active           | an operator (API) |
+
+    The executions that a schedule has started stay when it is removed.
     """
 
     id: str
@@ -54,15 +68,15 @@ class Schedule(Record, frozen=True, kw_only=True):
 
 
 class ScheduleWithRuns(Schedule, frozen=True, kw_only=True):
-    """A schedule asked for by id: with its next ticks."""
+    """A schedule that was requested by id, with its next ticks."""
 
     next_runs: list[datetime] = msgspec.field(default_factory=list)
 
 
 class DueTicks(Record, frozen=True, kw_only=True):
-    """What one look at a due schedule comes to: the ticks to run now, the oldest first, and the first one to come.
+    """The ticks of a due schedule: those to run now, the oldest first, and the next one to come.
 
-    `missed`: some were late, and the schedule's `misfire` has decided. `error`: no tick could be computed.
+    `missed`: some were late, and `misfire` decided which of them run. `error`: no tick could be computed.
     """
 
     run: list[datetime]

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from filas.contract.storable_text import is_storable
+from filas.models.notifications import DeliveryState
 
 MAX_CONTACT = 256
 """The longest contact, in bytes: numbers and ids are far shorter, and it stands in an index and in a group key."""
@@ -26,9 +27,6 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     media_id: str | msgspec.UnsetType = msgspec.UNSET
     media_url: str | msgspec.UnsetType = msgspec.UNSET
     sent_at: int | msgspec.UnsetType = msgspec.UNSET
-
-
-DeliveryState = Literal["sent", "delivered", "read", "failed"]
 
 
 class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

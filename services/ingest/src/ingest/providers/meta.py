@@ -5,8 +5,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from filas.models.notifications import DeliveryState
 from ingest.providers.document_fields import milliseconds, object_of, objects, text_of
-from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, Part, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact
 
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
 _LISTS = ("messages", "statuses")

@@ -5,8 +5,9 @@ twilio.com/docs/messaging/guides, "Webhook request" and "Track the message statu
 
 from typing import Any
 
+from filas.models.notifications import DeliveryState
 from ingest.providers.document_fields import object_of, text_of
-from ingest.providers.message import DeliveryState, IncomingMessage, IncomingStatus, Part, clean_contact, whole
+from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
 
 _STATES: dict[str, DeliveryState] = {
     "sent": "sent",
