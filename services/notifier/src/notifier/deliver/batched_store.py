@@ -1,13 +1,11 @@
 """Records many deliveries with few statements: the calls that wait while a statement runs share the next one."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
-from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome
-
-ReceiptOutcome = Literal["recorded", "stale", "unknown"]
+from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome, ReceiptOutcome
 
 MAX_BATCH: Final = 200
 
