@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 Series = dict[str, str]
 
-INGEST, WORKER, RUNNER, NOTIFIER = (
-    f'{{job="{name}",instance="{name}:1"}}' for name in ("ingest", "ingest-worker", "flow-runner", "notifier")
+INGEST, ADMIN, WORKER, RUNNER, NOTIFIER = (
+    f'{{job="{name}",instance="{name}:1"}}'
+    for name in ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
 )
-ALL_UP: Series = {f"up{labels}": "1x200" for labels in (INGEST, WORKER, RUNNER, NOTIFIER)}
+ALL_UP: Series = {f"up{labels}": "1x200" for labels in (INGEST, ADMIN, WORKER, RUNNER, NOTIFIER)}
 WEBHOOK, FLOW = '{queue="webhook-processing"}', '{queue="flow-processing"}'
 OLDEST = "filas_queue_oldest_waiting_seconds"
 BUCKETS = "filas_webhook_seconds_bucket"
@@ -67,6 +68,7 @@ CASES: dict[str, Case] = {
         firing=[
             ALL_UP | {f"up{NOTIFIER}": "1x10 0x190"},
             {name: values for name, values in ALL_UP.items() if name != f"up{INGEST}"},
+            {name: values for name, values in ALL_UP.items() if name != f"up{ADMIN}"},
         ],
         quiet=[ALL_UP, ALL_UP | {'up{job="notifier",instance="notifier:2"}': "0x200"}],
     ),
@@ -92,7 +94,10 @@ CASES: dict[str, Case] = {
         ],
         quiet=[{'filas_store_up{job="ingest",instance="a",store="redis"}': "0x200"}],
     ),
-    "FilasFiguresAbsent": Case(firing=[ALL_UP], quiet=[ALL_UP | {OLDEST + FLOW: "0x200"}, {f"up{INGEST}": "0x200"}]),
+    "FilasFiguresAbsent": Case(
+        firing=[ALL_UP],
+        quiet=[ALL_UP | {OLDEST + FLOW: "0x200"}, {f"up{INGEST}": "1x200", f"up{ADMIN}": "0x200"}],
+    ),
     "FilasEventLoopSlow": Case(
         firing=[_latency(LAG, 'job="ingest",instance="a"', "0+95x200", "0+100x200")],
         quiet=[_latency(LAG, 'job="ingest",instance="a"', "0+100x200", "0+100x200")],

@@ -8,7 +8,7 @@ from tests.deploy.dashboard_model import Dashboard, Panel, Variable, rendered
 from tests.deploy.promtool import DEPLOY
 
 DIRECTORY = DEPLOY / "grafana" / "dashboards"
-OURS = 'job=~"ingest|ingest-worker|flow-runner|notifier"'
+OURS = 'job=~"ingest|ingest-admin|ingest-worker|flow-runner|notifier"'
 
 
 def rate(metric: str, by: str, selector: str = "") -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("ingest", "ingest-worker", "flow-runner", "notifier")
+SERVICES = ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
 BALANCER = "deploy/compose/balancer.yml"
 STAND_IN_BALANCER = "filas-test-haproxy"
 """Debian's HAProxy, where tests/deploy/install-balancer has found no registry."""
@@ -54,6 +55,18 @@ def docker(*arguments: str) -> str:
 
 def _image_exists(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], check=False, capture_output=True).returncode == 0
+
+
+def _status(method: str, url: str) -> int:
+    """The status of a request, or 0 if there is no answer."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=3) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
 
 
 class Deployment:
@@ -146,13 +159,19 @@ class Deployment:
             return json.load(answer)["data"]
 
     async def until_ready(self) -> None:
-        """Wait until ingest answers and is ready (bound: 120 s)."""
+        """Waits until the API is ready and the public endpoint has read the webhooks (bound: 120 s)."""
 
         def ready() -> bool:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.admin_port}/readyz", timeout=3) as answer:
-                    return bool(answer.status == 200)
-            except OSError:
-                return False
+            api = _status("GET", f"http://127.0.0.1:{self.admin_port}/readyz")
+            return api == 200 and self._public_status("no-such-webhook") == 404
 
         await eventually(ready, timeout=120)
+
+    async def until_served(self, path: str) -> None:
+        """Waits until the webhook at `path` is known to every ingest (bound: 30 s)."""
+        # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 afterwards. Each of these
+        # requests is a new connection, which the balancer gives to either ingest.
+        await eventually(lambda: {self._public_status(path) for _ in range(10)} == {405}, timeout=30)
+
+    def _public_status(self, path: str) -> int:
+        return _status("OPTIONS", f"http://127.0.0.1:{self.public_port}/webhooks/{path}")

@@ -36,6 +36,7 @@ VARIATIONS = (
 
 PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
     "ingest": process_settings.IngestServeSettings,
+    "ingest-admin": process_settings.IngestAdminSettings,
     "ingest-worker": process_settings.IngestWorkSettings,
     "flow-runner": process_settings.FlowRunnerSettings,
     "notifier": process_settings.NotifierSettings,

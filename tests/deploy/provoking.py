@@ -1,4 +1,4 @@
-"""Work that brings the four processes to set their metrics: what goes well, what is refused and what breaks."""
+"""Work that brings the five processes to set their metrics: what goes well, what is refused and what breaks."""
 
 import asyncio
 import hashlib
@@ -142,11 +142,13 @@ class Provoking:
         assert await self._post("waiting", "b") == 200  # a duplicate
         assert await self._post("waiting", "c", {"Authorization": "Bearer wrong"}) == 401
         wrong = {"Authorization": "Bearer wrong"}
-        url = f"http://127.0.0.1:{self._pipeline.admin_ports['ingest']}/api/flows/slow"
+        url = f"http://127.0.0.1:{self._pipeline.admin_ports['ingest-admin']}/api/flows/slow"
         async with self._pipeline.session.get(url, headers=wrong) as answer:
             assert answer.status == 401
         assert await self._post("unusable", "c") == 503
         assert await self._post("broken", "d") == 200
+        event = {"webhookId": "broken", "body": {"from": "from-the-api"}}
+        await self._pipeline.api("POST", "/api/events", {"events": [event]})
         for number in range(8):
             assert await self._post("lost", f"e{number}") == 200
         assert await self._post("greeting", "5599") == 200

@@ -23,7 +23,7 @@ pytestmark = needs_engine
 MOST_MEGABYTES = {"ingest": 190, "flow-runner": 190, "notifier": 95}
 """What an image may add to its base; the README tells what it does."""
 
-REPLICAS = {"ingest": 1, "ingest-worker": 2, "flow-runner": 3, "notifier": 2}
+REPLICAS = {"ingest": 1, "ingest-admin": 1, "ingest-worker": 2, "flow-runner": 3, "notifier": 2}
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,9 @@ async def test_the_first_flow_runs_from_the_host(deployment: Deployment) -> None
     """Through containers alone, as the README shows it."""
     await deployment.until_ready()
     deployment.api.put("channels", demo.CHANNEL_ID, body=demo.CHANNEL)
-    deployment.api.put("flows", demo.FLOW_ID, body=demo.flow("http://ingest:8081/livez"))
+    deployment.api.put("flows", demo.FLOW_ID, body=demo.flow("http://ingest:8085/livez"))
     deployment.api.put("webhooks", demo.WEBHOOK_ID, body=demo.WEBHOOK)
+    await deployment.until_served(demo.WEBHOOK_ID)
     await run_the_demo(deployment, "Maria")
 
 

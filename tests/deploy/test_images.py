@@ -20,6 +20,7 @@ DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
 PROCESSES: dict[str, type[process_settings.Group]] = {
     "ingest": process_settings.IngestServeSettings,
+    "ingest-admin": process_settings.IngestAdminSettings,
     "ingest-worker": process_settings.IngestWorkSettings,
     "flow-runner": process_settings.FlowRunnerSettings,
     "notifier": process_settings.NotifierSettings,
@@ -84,10 +85,10 @@ def test_every_container_is_confined() -> None:
 def test_the_private_ports_stay_on_this_machine() -> None:
     """Only webhooks are open to everybody; the stores are open to nobody outside."""
     published = {name: list(service["ports"]) for name, service in SERVICES.items() if "ports" in service}
-    assert published.keys() == {"ingest", "prometheus", "grafana"}
-    assert published["ingest"].pop(0) == "${INGEST_PORT:-8080}:8080"
+    assert published.keys() == {"ingest", "ingest-admin", "prometheus", "grafana"}
+    assert published.pop("ingest") == ["${INGEST_PORT:-8080}:8080"]
     assert all(port.startswith("127.0.0.1:") for ports in published.values() for port in ports)
-    assert published["ingest"] == ["127.0.0.1:${INGEST_ADMIN_PORT:-8081}:8081"]
+    assert published["ingest-admin"] == ["127.0.0.1:${INGEST_ADMIN_PORT:-8081}:8081"]
     public, private = yaml.safe_load(BALANCER)["services"]["balancer"]["ports"]
     assert public == "${BALANCER_PORT:-8080}:8080"
     assert private.startswith("127.0.0.1:")
@@ -105,6 +106,7 @@ def test_the_stores_are_in_a_network_without_a_way_out() -> None:
     assert members["metrics"] == {"prometheus", *PROCESSES}
     assert members["monitoring"] == {"prometheus", "grafana"}
     assert members["outside"] == {"ingest", "flow-runner", "notifier"}
+    assert members["operators"] == {"ingest-admin"}
     assert SERVICES["redis"]["networks"] == SERVICES["postgres"]["networks"] == ["stores"]
 
 
@@ -122,9 +124,10 @@ def test_traces_are_a_file_of_its_own_that_asks_for_what_writes_them() -> None:
 
 
 def test_the_shares_of_the_processor_go_by_the_queues_priorities() -> None:
-    """High, medium, low; receiving is no less than processing."""
+    """High, medium, low; receiving has no less than processing, and the API no more than the lowest queue."""
     shares = {name: SERVICES[name]["cpu_shares"] for name in PROCESSES}
     assert shares["ingest"] >= shares["ingest-worker"] > shares["flow-runner"] > shares["notifier"]
+    assert shares["ingest-admin"] <= shares["notifier"]
 
 
 def test_monitoring_is_a_profile_whose_files_are_mounted_for_reading() -> None:

@@ -17,7 +17,7 @@ from tests.deploy.test_kubernetes_pods import SECRETS
 pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 DEVELOPMENT, PRODUCTION = "overlays/development", "overlays/production"
-PRIVATE = {"ingest": 8081, "ingest-worker": 8084, "flow-runner": 8082, "notifier": 8083}
+PRIVATE = {"ingest": 8085, "ingest-admin": 8081, "ingest-worker": 8084, "flow-runner": 8082, "notifier": 8083}
 NAMES = Pod("kube-system", {"k8s-app": "kube-dns"}, {"dns": 53, "dns-tcp": 53})
 CONTROLLER, PROMETHEUS_POD, KEDA = Pod("ingress-nginx"), Pod("monitoring"), Pod("keda")
 STRANGER, NEIGHBOUR = Pod("default"), Pod(NAMESPACE, {"app.kubernetes.io/name": "something-else"})
@@ -131,11 +131,22 @@ def test_prometheus_reads_every_private_listener(name: str) -> None:
 
 
 def test_keda_asks_the_api_where_it_scales_by_it() -> None:
-    """Ingest alone, and only with that component."""
+    """KEDA reaches ingest-admin and no other process, and only with that component."""
     manifests = rendered("overlays/production + keda-api")
-    assert reaches(manifests, KEDA, pod_of(manifests, "ingest"), 8081)
+    assert reaches(manifests, KEDA, pod_of(manifests, "ingest-admin"), 8081)
     assert not reaches(manifests, KEDA, pod_of(manifests, "ingest"), 8080)
-    assert not any(reaches(manifests, KEDA, pod_of(manifests, name), PRIVATE[name]) for name in WORKERS)
+    assert not any(reaches(manifests, KEDA, pod_of(manifests, name), PRIVATE[name]) for name in ("ingest", *WORKERS))
+    assert not reaches(rendered(PRODUCTION), KEDA, pod_of(rendered(PRODUCTION), "ingest-admin"), 8081)
+
+
+def test_the_public_pods_hold_no_admin_token() -> None:
+    """Only ingest-admin gets it, and no public Service or Ingress leads to ingest-admin."""
+    for overlay in (DEVELOPMENT, PRODUCTION):
+        manifests = rendered(overlay)
+        holders = {name for name in PROCESSES if "FILAS_ADMIN_TOKEN" in manifests.environment(name)}
+        assert holders == {"ingest-admin"}
+        ports = manifests.container("ingest-admin")["ports"]
+        assert [port["name"] for port in ports] == ["private"]
 
 
 @pytest.mark.parametrize("variation", VARIATIONS)
@@ -180,7 +191,7 @@ def test_the_public_listener_alone_is_open_to_the_world() -> None:
     assert hosts == {host for tls in ingress["spec"]["tls"] for host in tls["hosts"]}
     assert "defaultBackend" not in ingress["spec"]
     private = [service for service in production.of("Service") if service["metadata"]["name"].endswith("-private")]
-    assert len(private) == 4
+    assert len(private) == len(PROCESSES)
     public = production.environment("flow-runner")["PUBLIC_URL"] or ""
     assert (urlsplit(public).scheme, urlsplit(public).hostname in hosts) == ("https", True)
     assert not rendered(DEVELOPMENT).of("Ingress")

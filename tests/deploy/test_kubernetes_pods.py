@@ -33,12 +33,14 @@ BOTH = pytest.mark.parametrize("overlay", rendered_overlays)
 EACH = pytest.mark.parametrize("name", PROCESSES)
 COMMANDS = {
     "ingest": ["python", "-m", "ingest", "serve"],
+    "ingest-admin": ["python", "-m", "ingest", "admin"],
     "ingest-worker": ["python", "-m", "ingest", "work"],
     "flow-runner": ["python", "-m", "flow_runner"],
     "notifier": ["python", "-m", "notifier"],
 }
 PRIVATE_PORTS = {
-    "ingest": "INGEST_ADMIN_PORT",
+    "ingest": "INGEST_SERVE_ADMIN_PORT",
+    "ingest-admin": "INGEST_ADMIN_PORT",
     "ingest-worker": "INGEST_WORKER_ADMIN_PORT",
     "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
     "notifier": "NOTIFIER_ADMIN_PORT",
@@ -127,7 +129,7 @@ def test_the_cluster_refuses_what_is_not_confined() -> None:
             assert labels[f"pod-security.kubernetes.io/{mode}"] == "restricted"
 
 
-# ---- our four processes ----------------------------------------------------------------------------
+# ---- our five processes ----------------------------------------------------------------------------
 
 
 @EACH
@@ -278,6 +280,7 @@ def test_priorities_are_those_of_the_queues(overlay: str) -> None:
     by_queue = sorted(QUEUES, key=lambda worker: QUEUES[worker].priority)
     assert [QUEUES[worker] for worker in by_queue] == [policies.WEBHOOKS, policies.FLOWS, policies.NOTIFICATIONS]
     assert value["ingest"] == value["ingest-worker"] > value["flow-runner"] > value["notifier"] > 0
+    assert value["ingest"] > value["ingest-admin"] > value["notifier"]
     assert all(one["preemptionPolicy"] == "Never" and not one.get("globalDefault") for one in classes.values())
     assert {manifests.pod(name)["priorityClassName"] for name in PROCESSES} == classes.keys()
 

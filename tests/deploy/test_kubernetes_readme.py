@@ -55,7 +55,11 @@ def test_the_numbers_are_right() -> None:
         one for one in process_settings.variables(process_settings.PostgresSettings) if one.name == "DATABASE_POOL_SIZE"
     ]
     assert f"`DATABASE_POOL_SIZE` ({pool.default})" in README
-    assert f"{most * int(pool.default or 0)} with\nthe numbers here" in README
+    own_pool = keda.environment("ingest-admin")["INGEST_ADMIN_POOL_SIZE"]
+    assert f"`INGEST_ADMIN_POOL_SIZE` ({own_pool})" in README
+    admins = keda.one("Deployment", "ingest-admin")["spec"]["replicas"]
+    connections = most * int(pool.default or 0) + admins * int(own_pool or 0)
+    assert f"{connections} connections" in README
     delay = keda.environment("ingest")["SHUTDOWN_DELAY_S"]
     assert f"takes webhooks for {delay} more seconds (`SHUTDOWN_DELAY_S`)" in README
 

@@ -222,7 +222,7 @@ def test_keda_asks_for_one_replica_for_each_that_is_asked_for(worker: str) -> No
     spec = manifests.one("ScaledObject", worker)["spec"]
     [trigger] = spec["triggers"]
     url = urlsplit(trigger["metadata"]["url"])
-    service = manifests.one("Service", "ingest-private")
+    service = manifests.one("Service", "ingest-admin-private")
     assert url.hostname == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
     assert url.port == service["spec"]["ports"][0]["port"]
     assert url.path == f"/api/scaling/{worker}"
@@ -233,14 +233,14 @@ def test_keda_asks_for_one_replica_for_each_that_is_asked_for(worker: str) -> No
     assert (envelope, field in fields) == ("data", True)
     authentication = manifests.one("TriggerAuthentication", trigger["authenticationRef"]["name"])["spec"]
     [reference] = [
-        one["valueFrom"]["secretKeyRef"] for one in manifests.container("ingest")["env"] if "TOKEN" in one["name"]
+        one["valueFrom"]["secretKeyRef"] for one in manifests.container("ingest-admin")["env"] if "TOKEN" in one["name"]
     ]
     assert authentication["secretTargetRef"] == [{"parameter": "token", **reference}]
 
 
 def test_the_processes_are_those_that_are_scaled() -> None:
-    """Three workers and ingest, whichever component is chosen."""
+    """Three workers and ingest, whichever component is chosen. Operators need no autoscaler."""
     assert set(WORKERS) == QUEUES.keys()
     for variation in (BY_PROMETHEUS, BY_API, BY_HPA):
-        assert all(scaled(variation).values())
+        assert {name for name, autoscalers in scaled(variation).items() if autoscalers} == {"ingest", *WORKERS}
         assert scaled(variation).keys() == PROCESSES.keys()

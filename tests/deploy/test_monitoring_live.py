@@ -1,4 +1,4 @@
-"""A real Prometheus over the four processes: every target, rule and query, and who sets which metric."""
+"""A real Prometheus over the five processes: every target, rule and query, and who sets which metric."""
 
 import asyncio
 import json

@@ -18,6 +18,7 @@ from tests.deploy.promtool import DEPLOY
 
 PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
     "ingest": process_settings.IngestServeSettings,
+    "ingest-admin": process_settings.IngestAdminSettings,
     "ingest-worker": process_settings.IngestWorkSettings,
     "flow-runner": process_settings.FlowRunnerSettings,
     "notifier": process_settings.NotifierSettings,

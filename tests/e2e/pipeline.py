@@ -1,4 +1,4 @@
-"""The four processes of Filas, on ports of their own, and an HTTP receiver outside of them."""
+"""The five processes of Filas, on ports of their own, and an HTTP receiver outside of them."""
 
 import asyncio
 import os
@@ -22,12 +22,14 @@ from tests.waiting import eventually
 ADMIN_TOKEN = "e2e-admin-token"
 COMMANDS = {
     "ingest": ["ingest", "serve"],
+    "ingest-admin": ["ingest", "admin"],
     "ingest-worker": ["ingest", "work"],
     "flow-runner": ["flow_runner"],
     "notifier": ["notifier"],
 }
 ADMIN_PORTS = {
-    "ingest": "INGEST_ADMIN_PORT",
+    "ingest": "INGEST_SERVE_ADMIN_PORT",
+    "ingest-admin": "INGEST_ADMIN_PORT",
     "ingest-worker": "INGEST_WORKER_ADMIN_PORT",
     "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
     "notifier": "NOTIFIER_ADMIN_PORT",
@@ -35,7 +37,7 @@ ADMIN_PORTS = {
 
 
 class Pipeline:
-    """Starts and kills the four processes and calls their API. Each process writes to one file in `logs`.
+    """Starts and kills the five processes and calls their API. Each process writes to one file in `logs`.
 
     `twice` names the processes of which a second one runs, under the name `NAME-2`.
     """
@@ -132,14 +134,30 @@ class Pipeline:
         return self._session
 
     async def api(self, method: str, route: str, body: Any = None) -> Any:
-        """Call the private API with the admin token. Returns the answer's `data`; fails with the whole answer."""
-        url = f"http://127.0.0.1:{self.admin_ports['ingest']}{route}"
+        """Calls the API with the admin token. Returns the answer's `data`; fails with the whole answer.
+
+        A webhook that is put is usable when this returns: it waits until the public endpoint has read the webhook.
+        """
+        url = f"http://127.0.0.1:{self.admin_ports['ingest-admin']}{route}"
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         async with self.session.request(method, url, json=body, headers=headers) as answer:
             assert answer.status < 300, f"{method} {route}: {answer.status} {await answer.text()}"
             document = await answer.json()
             assert document["status"] == "success"
-            return document["data"]
+        data = document["data"]
+        if (method, route.rpartition("/")[0]) == ("PUT", "/api/webhooks") and data["enabled"]:
+            await self._until_served(data["path"])
+        return data
+
+    async def _until_served(self, path: str) -> None:
+        """Waits until the public endpoint has read the webhook at `path` (bound: 10 s)."""
+
+        async def served() -> bool:
+            # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 or 503 afterwards.
+            async with self.session.options(f"http://127.0.0.1:{self.port}/webhooks/{path}") as answer:
+                return answer.status != 404
+
+        await eventually(served, timeout=10)
 
     async def executions(self, **filters: str) -> list[dict[str, Any]]:
         """Every execution, read page by page."""
@@ -147,7 +165,7 @@ class Pipeline:
         cursor = ""
         while True:
             query = "&".join(f"{name}={value}" for name, value in {**filters, "limit": "500"}.items())
-            url = f"http://127.0.0.1:{self.admin_ports['ingest']}/api/executions?{query}{cursor}"
+            url = f"http://127.0.0.1:{self.admin_ports['ingest-admin']}/api/executions?{query}{cursor}"
             async with self.session.get(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as answer:
                 document = await answer.json()
             found += document["data"]

@@ -252,7 +252,7 @@ async def test_the_examples_can_be_tried_without_consequences(
 ) -> None:
     """By the test runs that the README of the examples shows: with answers that fail at first, and with replies."""
     async with installed("order-status", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
-        address = f"http://127.0.0.1:{pipeline.admin_ports['ingest']}"
+        address = f"http://127.0.0.1:{pipeline.admin_ports['ingest-admin']}"
         environ = {"FILAS_URL": address, "FILAS_ADMIN_TOKEN": ADMIN_TOKEN}
 
         async def tried(name: str, *options: str) -> dict[str, Any]:

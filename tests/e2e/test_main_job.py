@@ -184,7 +184,9 @@ async def test_what_the_public_listener_refuses(redis_url: str, postgres_dsn: st
             assert answer.status == 403
         async with pipeline.session.get(f"{base}/api/queue/stats") as answer:
             assert answer.status == 404  # the API isn't on the public listener
-        async with pipeline.session.get(f"http://127.0.0.1:{pipeline.admin_ports['ingest']}/api/events") as answer:
+        async with pipeline.session.get(
+            f"http://127.0.0.1:{pipeline.admin_ports['ingest-admin']}/api/events"
+        ) as answer:
             assert answer.status == 401
         assert await pipeline.api("GET", "/api/events") == []
 

@@ -23,7 +23,9 @@ def steps() -> list[str]:
 
 async def run_curl(pipeline: Pipeline, line: str, execution_id: str = "") -> Any:
     """Do what the curl line would do (no curl is needed); returns the decoded answer, which must be a good one."""
-    line = line.replace("$FILAS", f"http://127.0.0.1:{pipeline.admin_ports['ingest']}").replace("$TOKEN", ADMIN_TOKEN)
+    line = line.replace("$FILAS", f"http://127.0.0.1:{pipeline.admin_ports['ingest-admin']}").replace(
+        "$TOKEN", ADMIN_TOKEN
+    )
     line = line.replace("http://127.0.0.1:8080", f"http://127.0.0.1:{pipeline.port}").replace("THE-ID", execution_id)
     words = shlex.split(line.removeprefix("curl ").strip())
     method, headers, body, url = "", {}, None, ""

@@ -1,4 +1,4 @@
-"""The Redis user that deploy/README.md gives Filas: no administrator's rights, and all that the four processes need."""
+"""The Redis user that deploy/README.md gives Filas: no administrator's rights, and all that the five processes need."""
 
 import json
 import re
@@ -35,7 +35,7 @@ async def test_a_user_without_administrators_rights_is_enough(
             await pipeline.api(method, route)
         parts = {one["part"]: one for one in (await pipeline.api("GET", "/api/doctor"))["findings"]}
         assert parts["redis"]["well"] is True, parts["redis"]
-        for name in ("ingest", "ingest-worker", "flow-runner", "notifier"):
+        for name in ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier"):
             assert "NOPERM" not in pipeline.log(name)
     told = own_redis.execute("AUTH filas sesame", "FLUSHALL", "CONFIG GET requirepass", "ACL LIST")
     assert told.count("-NOPERM") == 3

@@ -38,7 +38,7 @@ WEBHOOK = {
 
 
 class Installation:
-    """Four processes, their two stores, and what the guide's commands need to know of them."""
+    """Five processes, their two stores, and what the guide's commands need to know of them."""
 
     def __init__(self, pipeline: Pipeline, postgres: PostgresServer, redis: RedisServer, directory: Path) -> None:
         self.pipeline, self.postgres, self.redis = pipeline, postgres, redis

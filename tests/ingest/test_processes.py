@@ -1,4 +1,4 @@
-"""`python -m ingest serve` and `work` as processes: how they come up, say how they are, and end."""
+"""`python -m ingest serve`, `admin` and `work` as processes: how they come up, say how they are, and end."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,11 @@ from filas_local.servers import PostgresServer, RedisServer
 from tests.ports import free_port
 from tests.waiting import eventually
 
-PORTS = {"serve": "INGEST_ADMIN_PORT", "work": "INGEST_WORKER_ADMIN_PORT"}
+PORTS = {
+    "serve": "INGEST_SERVE_ADMIN_PORT",
+    "admin": "INGEST_ADMIN_PORT",
+    "work": "INGEST_WORKER_ADMIN_PORT",
+}
 
 
 class Process:
@@ -70,7 +74,7 @@ async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Proc
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("command", ["serve", "work"])
+@pytest.mark.parametrize("command", PORTS)
 async def test_it_comes_up_before_its_stores(
     command: str, own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
@@ -117,6 +121,8 @@ async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, o
     [
         (["serve"], {"DATABASE_URL": ""}, "DATABASE_URL"),
         (["serve"], {"INGEST_PORT": "eighty"}, "INGEST_PORT"),
+        (["admin"], {"FILAS_ADMIN_TOKEN": ""}, "FILAS_ADMIN_TOKEN"),
+        (["admin"], {"INGEST_ADMIN_POOL_SIZE": "0"}, "INGEST_ADMIN_POOL_SIZE"),
         (["work"], {"INGEST_WORKER_CONCURRENCY": "0"}, "INGEST_WORKER_CONCURRENCY"),
         ([], {}, "usage"),
         (["both"], {}, "usage"),
@@ -136,10 +142,20 @@ async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict
 
 
 @pytest.mark.starts_processes
-async def test_the_worker_does_without_what_it_does_not_need() -> None:
-    """Neither the API nor verification nor templates are in its memory until something asks for them."""
-    spared = ("liquid", "jmespath", "filas.crypto.secret_box", "ingest.api", "ingest.verify")
-    code = f"import ingest.worker_app, sys; print([name for name in {spared} if name in sys.modules])"
+@pytest.mark.parametrize(
+    ("root", "absent"),
+    [
+        ("ingest.app", ("ingest.api", "ingest.scaling", "ingest.process")),
+        (
+            "ingest.admin_app",
+            ("ingest.public_endpoint", "ingest.http.listener", "ingest.resume", "ingest.receive.handler"),
+        ),
+        ("ingest.worker_app", ("liquid", "jmespath", "filas.crypto.secret_box", "ingest.api", "ingest.verify")),
+    ],
+)
+async def test_a_process_imports_only_what_it_needs(root: str, absent: tuple[str, ...]) -> None:
+    """`serve` holds no API, `admin` no public endpoint, and `work` neither of them nor templates."""
+    code = f"import {root}, sys; print([name for name in {absent} if name in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     output, _ = await asyncio.wait_for(process.communicate(), 30)
     assert output.decode().strip() == "[]"

@@ -7,21 +7,15 @@ import sys
 import pytest
 from aiohttp import ClientSession
 
+from filas.repository.definitions.webhooks import WebhookRepository
+from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer, RedisServer
+from tests.ingest.serving import webhook
 from tests.ingest.test_processes import Process, environment, running
 from tests.ports import free_port
 from tests.waiting import eventually
 
 DELAY_S = 4
-AUTHORIZED = {"Authorization": "Bearer token"}
-FLOW = {
-    "name": "ping",
-    "nodes": [
-        {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
-        {"id": "end", "type": "end", "data": {}},
-    ],
-    "edges": [{"id": "e", "source": "start", "target": "end"}],
-}
 
 
 async def _ready(process: Process, status: int, *words: str) -> bool:
@@ -29,14 +23,15 @@ async def _ready(process: Process, status: int, *words: str) -> bool:
     return found == status and all(word in text for word in words)
 
 
-async def _with_a_webhook(process: Process) -> None:
-    """Ready, and with the webhook `ping`, to which anybody may post."""
-    await eventually(lambda: _ready(process, 200), timeout=30)
-    webhook = {"flowId": "ping", "nodeId": "start", "auth": {"type": "none"}}
-    for path, body in (("flows/ping", FLOW), ("webhooks/ping", webhook)):
-        url = f"http://127.0.0.1:{process.port}/api/{path}"
-        async with process.session.put(url, json=body, headers=AUTHORIZED) as answer:
-            assert answer.status < 300, await answer.text()
+async def _store_a_webhook(dsn: str) -> None:
+    """Stores the webhook `ping`, to which everyone may post. A process that is ready knows it."""
+    database = Database(dsn, application_name="tests")
+    database.start()
+    try:
+        await database.wait_ready(20)
+        await WebhookRepository(database).store(webhook("ping"))
+    finally:
+        await database.close()
 
 
 @pytest.mark.timeout(120)
@@ -48,8 +43,9 @@ async def test_it_takes_webhooks_while_it_says_that_it_is_not_ready(
     loop = asyncio.get_running_loop()
     variables = environment(own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S=str(DELAY_S))
     url = f"http://127.0.0.1:{variables['INGEST_PORT']}/webhooks/ping"
+    await _store_a_webhook(own_postgres.dsn())
     async with running("serve", variables) as process:
-        await _with_a_webhook(process)
+        await eventually(lambda: _ready(process, 200), timeout=30)
         async with ClientSession() as kept, ClientSession() as fresh:
             async with kept.post(url, json={"n": 1}) as answer:
                 assert (answer.status, answer.headers.get("Connection")) == (200, None)
@@ -68,14 +64,14 @@ async def test_it_takes_webhooks_while_it_says_that_it_is_not_ready(
 async def test_a_second_signal_ends_the_delay(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
     """Whoever can't wait says so twice."""
     variables = environment(
-        own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S="600", INGEST_ADMIN_PORT=str(free_port())
+        own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S="600", INGEST_SERVE_ADMIN_PORT=str(free_port())
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ingest", "serve", env=variables, stderr=asyncio.subprocess.PIPE
     )
     try:
         async with ClientSession() as session:
-            seen = Process(process, int(variables["INGEST_ADMIN_PORT"]), session)
+            seen = Process(process, int(variables["INGEST_SERVE_ADMIN_PORT"]), session)
             await eventually(lambda: _ready(seen, 200), timeout=30)
             process.send_signal(signal.SIGTERM)
             await eventually(lambda: _ready(seen, 503, "draining"), timeout=5)

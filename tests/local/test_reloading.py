@@ -13,14 +13,14 @@ DIRECTORIES = {"filas": Path("/code/filas"), "ingest": Path("/code/ingest"), "no
 
 def test_the_code_of_a_service_restarts_its_processes() -> None:
     """Both processes of ingest run ingest's code."""
-    assert processes_of([Path("/code/ingest/app.py")], DIRECTORIES) == ["ingest", "ingest-worker"]
+    assert processes_of([Path("/code/ingest/app.py")], DIRECTORIES) == ["ingest", "ingest-admin", "ingest-worker"]
     assert processes_of([Path("/code/notifier/app.py")], DIRECTORIES) == ["notifier"]
 
 
 def test_shared_code_restarts_all() -> None:
     """Every process runs the shared package."""
     changed = [Path("/code/filas/queue/claim.lua"), Path("/code/notifier/app.py")]
-    assert processes_of(changed, DIRECTORIES) == ["ingest", "ingest-worker", "flow-runner", "notifier"]
+    assert processes_of(changed, DIRECTORIES) == ["ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier"]
 
 
 def test_every_package_has_its_directory() -> None:

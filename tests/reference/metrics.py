@@ -11,27 +11,27 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from filas.observability import metrics
 
-PROCESSES = ("ingest", "ingest-worker", "flow-runner", "notifier")
+PROCESSES = ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
 WORKERS = ("ingest-worker", "flow-runner", "notifier")
-_INGEST, _RUNNER, _NOTIFIER = ("ingest",), ("flow-runner",), ("notifier",)
+_INGEST, _ADMIN, _RUNNER, _NOTIFIER = ("ingest",), ("ingest-admin",), ("flow-runner",), ("notifier",)
 
 SET_BY: dict[str, tuple[str, ...]] = {
     "filas_jobs_total": WORKERS,
     "filas_job_wait_seconds": WORKERS,
     "filas_job_run_seconds": WORKERS,
     "filas_jobs_enqueued_total": PROCESSES,
-    "filas_queue_jobs": _INGEST,
-    "filas_queue_oldest_waiting_seconds": _INGEST,
+    "filas_queue_jobs": _ADMIN,
+    "filas_queue_oldest_waiting_seconds": _ADMIN,
     "filas_queue_paused": WORKERS,
-    "filas_workers": _INGEST,
-    "filas_worker_slots": _INGEST,
+    "filas_workers": _ADMIN,
+    "filas_worker_slots": _ADMIN,
     "filas_leases_lost_total": WORKERS,
     "filas_dead_letters_total": WORKERS,
     "filas_relayed_total": WORKERS,
-    "filas_webhooks_total": _INGEST,
+    "filas_webhooks_total": (*_INGEST, *_ADMIN),
     "filas_webhook_seconds": _INGEST,
-    "filas_webhook_batch_size": _INGEST,
-    "filas_auth_failures_total": _INGEST,
+    "filas_webhook_batch_size": (*_INGEST, *_ADMIN),
+    "filas_auth_failures_total": (*_INGEST, *_ADMIN),
     "filas_connections_shed_total": _INGEST,
     "filas_resume_calls_total": _INGEST,
     "filas_executions_total": _RUNNER,

@@ -8,6 +8,7 @@ from filas.errors import SettingsError
 from filas.settings.process_settings import (
     PROCESSES,
     FlowRunnerSettings,
+    IngestAdminSettings,
     IngestServeSettings,
     IngestWorkSettings,
     NotifierSettings,
@@ -27,9 +28,11 @@ NEEDED = {
 
 def test_what_is_not_set_has_its_default() -> None:
     settings = load(IngestServeSettings, NEEDED)
-    assert (settings.ingest_host, settings.ingest_port, settings.ingest_admin_port) == ("127.0.0.1", 8080, 8081)
+    assert (settings.ingest_host, settings.ingest_port, settings.ingest_serve_admin_port) == ("127.0.0.1", 8080, 8085)
     assert (settings.redis.redis_host, settings.redis.redis_port) == ("127.0.0.1", 6379)
     assert (settings.rate_limit_per_ip, settings.auth_failures_per_ip) == (0, 60)
+    admin = load(IngestAdminSettings, NEEDED)
+    assert (admin.ingest_admin_port, admin.ingest_admin_pool_size) == (8081, 4)
     assert load(FlowRunnerSettings, NEEDED).flow_runner_admin_port == 8082
     assert load(NotifierSettings, NEEDED).notifier_admin_port == 8083
     assert load(IngestWorkSettings, NEEDED).ingest_worker_admin_port == 8084

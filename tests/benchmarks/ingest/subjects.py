@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
@@ -119,14 +121,15 @@ class Filas:
 
     def __init__(self, scratch: Path, redis: RedisServer, postgres: PostgresServer) -> None:
         self._scratch = scratch
-        self._ports = {name: free_port() for name in ("public", "serve", "work", "flows", "notifier")}
+        self._ports = {name: free_port() for name in ("public", "serve", "admin", "work", "flows", "notifier")}
         self._environ = {
             "REDIS_PORT": str(redis.port),
             "DATABASE_URL": postgres.dsn(),
             "FILAS_ADMIN_TOKEN": ADMIN_TOKEN,
             "FILAS_SECRET_KEY": "benchmark-key-that-is-long-enough",
             "INGEST_PORT": str(self._ports["public"]),
-            "INGEST_ADMIN_PORT": str(self._ports["serve"]),
+            "INGEST_SERVE_ADMIN_PORT": str(self._ports["serve"]),
+            "INGEST_ADMIN_PORT": str(self._ports["admin"]),
             "INGEST_WORKER_ADMIN_PORT": str(self._ports["work"]),
             "FLOW_RUNNER_ADMIN_PORT": str(self._ports["flows"]),
             "NOTIFIER_ADMIN_PORT": str(self._ports["notifier"]),
@@ -136,7 +139,7 @@ class Filas:
     @contextmanager
     def serving(self) -> Iterator[Process]:
         """`ingest serve`, with the webhook `bench` in it: HMAC check, duplicate check and rate limit on."""
-        with self._running("serve", ["ingest", "serve"]) as process:
+        with self._running("serve", ["ingest", "serve"]) as process, self._running("admin", ["ingest", "admin"]):
             self.put(
                 "flows/bench",
                 {
@@ -158,7 +161,21 @@ class Filas:
                     "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
                 },
             )
+            self._wait_until_served()
             yield process
+
+    def _wait_until_served(self) -> None:
+        """Waits until the public endpoint has read the webhook. Raises Unavailable after READY_WITHIN_S seconds."""
+        until = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < until:
+            try:
+                urlopen(Request(self.url, method="OPTIONS"), timeout=1).close()
+            except HTTPError as error:
+                # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 afterwards.
+                if error.code == HTTPStatus.METHOD_NOT_ALLOWED:
+                    return
+            time.sleep(0.05)
+        raise Unavailable("the public endpoint does not know the webhook")
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -181,7 +198,7 @@ class Filas:
 
     def _ask(self, method: str, path: str, document: object = None) -> bytes:
         request = Request(
-            f"http://127.0.0.1:{self._ports['serve']}/api/{path}",
+            f"http://127.0.0.1:{self._ports['admin']}/api/{path}",
             method=method,
             data=None if document is None else msgspec.json.encode(document),
             headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": "application/json"},

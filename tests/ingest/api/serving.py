@@ -8,29 +8,20 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
-from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import Producer
 from filas.queue.redis_client.connection import Redis, connect_url
-from filas.repository.dead_letters import DeadLetterRepository
-from filas.repository.definitions.channels import ChannelRepository
-from filas.repository.definitions.flow_secrets import SecretRepository
-from filas.repository.definitions.flows import FlowRepository
-from filas.repository.definitions.schedules import ScheduleRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.repository.executions.execution_repository import ExecutionRepository
-from filas.repository.notifications import NotificationRepository
-from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from ingest.api.routes import register
-from ingest.api.routing.api_context import ApiContext
-from ingest.public_endpoint import build_public
-from ingest.scaling.queue_watch import QueueWatch
+from ingest.api.routing.api_context import ApiContext, build_api_context
+from ingest.receive.acceptor import Acceptor
+from ingest.receive.backfill import LateRows
+from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.scaling.worker_advice import Bounds
 
 TOKEN = "the-admin-token"
@@ -116,33 +107,22 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     database = Database(postgres_dsn, application_name="tests-api", max_size=4)
     database.start()
     box = SecretBox(SECRET_KEY)
-    public = build_public(database, redis, lambda secret: box.reveal(secret, {}), ResumeTokens("x"))
+    directory = WebhookDirectory(WebhookRepository(database), lambda secret: box.reveal(secret, {}))
+    backfill = LateRows(EventRepository(database))
 
     async def changed() -> None:
         changes.append("changed")
         with suppress(StoreUnavailable):
-            await public.directory.refresh()
+            await directory.refresh()
 
-    context = ApiContext(
-        webhooks=WebhookRepository(database),
-        channels=ChannelRepository(database),
-        secrets=SecretRepository(database),
-        flows=FlowRepository(database),
-        schedules=ScheduleRepository(database),
-        events=EventRepository(database),
-        executions=ExecutionRepository(database),
-        notifications=NotificationRepository(database),
-        dead_letters=DeadLetterRepository(database),
-        pauses=PauseRepository(database),
-        producer=Producer(redis),
-        stats=QueueStats(redis),
-        redis=redis,
+    context = build_api_context(
+        database,
+        redis,
         secret_box=box,
         admin_token=TOKEN,
         configuration_changed=changed,
-        directory=public.directory,
-        acceptor=public.acceptor,
-        watch=QueueWatch(redis, QueueStats(redis)),
+        directory=directory,
+        acceptor=Acceptor(EventRepository(database), Producer(redis), write_later=backfill.add),
         scaling_bounds=Bounds(),
     )
     app: web.Application = build_private_app(Health())
@@ -150,10 +130,10 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(10)
-            await public.directory.refresh()
+            await directory.refresh()
             yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
     finally:
-        await public.acceptor.drain()
+        await context.acceptor.drain()
         await database.close()
         await redis.close()
 

@@ -169,7 +169,7 @@ async def test_no_request_makes_it_fail(
     variables = environment(
         redis_url, postgres_dsn, FILAS_ADMIN_TOKEN=TOKEN, FILAS_SECRET_KEY=SECRET_KEY, OUTBOUND_ALLOW="127.0.0.0/8"
     )
-    async with running("serve", variables) as process:
+    async with running("admin", variables) as process:
 
         async def ready() -> bool:
             return (await process.get("/readyz"))[0] == 200

@@ -160,14 +160,16 @@ async def test_doctor_says_what_is_away_and_what_is_well(redis_url: str, postgre
         "REDIS_DB": database,
         "DATABASE_URL": postgres_dsn,
         "FILAS_ADMIN_TOKEN": "x",
-        **{f"{name}_ADMIN_PORT": "9" for name in ("INGEST", "INGEST_WORKER", "FLOW_RUNNER", "NOTIFIER")},
+        **{
+            f"{name}_ADMIN_PORT": "9" for name in ("INGEST", "INGEST_SERVE", "INGEST_WORKER", "FLOW_RUNNER", "NOTIFIER")
+        },
     }
     run = await filas("doctor", "--json", environ=environ)
     assert run.code == 1
     found = {finding["part"]: finding for finding in run.json}
     assert found["redis"]["well"] is True, found
     assert found["postgres"]["well"] is True, found
-    for process in ("ingest serve", "ingest work", "flow-runner", "notifier"):
+    for process in ("ingest serve", "ingest admin", "ingest work", "flow-runner", "notifier"):
         assert found[process]["well"] is False
         assert "is it running?" in found[process]["words"]
     assert run.err.splitlines()[-1].startswith("Error: not well: ingest serve")
@@ -177,7 +179,7 @@ async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api)
     """A process that runs and waits for a store says which, and so does the doctor."""
     run = await filas("doctor", "--json", environ={"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN, "REDIS_PORT": "9"})
     found = {finding["part"]: finding for finding in run.json}
-    assert found["ingest serve"]["well"] is True, found
+    assert found["ingest admin"]["well"] is True, found
     assert found["API"]["well"] is True, found
     assert found["redis"]["well"] is False
     assert "DATABASE_URL" in found["postgres"]["words"]

@@ -14,6 +14,7 @@ PORTS = {
     "FLOW_RUNNER_ADMIN_PORT": ("ADMIN_HOST", 8082),
     "NOTIFIER_ADMIN_PORT": ("ADMIN_HOST", 8083),
     "INGEST_WORKER_ADMIN_PORT": ("ADMIN_HOST", 8084),
+    "INGEST_SERVE_ADMIN_PORT": ("ADMIN_HOST", 8085),
 }
 """Each port's variable, with the variable of its address and its default."""
 

@@ -15,7 +15,8 @@ class ServiceProcess:
 
 
 PROCESSES = (
-    ServiceProcess("ingest", ("ingest", "serve"), "ingest", "INGEST_ADMIN_PORT"),
+    ServiceProcess("ingest", ("ingest", "serve"), "ingest", "INGEST_SERVE_ADMIN_PORT"),
+    ServiceProcess("ingest-admin", ("ingest", "admin"), "ingest", "INGEST_ADMIN_PORT"),
     ServiceProcess("ingest-worker", ("ingest", "work"), "ingest", "INGEST_WORKER_ADMIN_PORT"),
     ServiceProcess("flow-runner", ("flow_runner",), "flow_runner", "FLOW_RUNNER_ADMIN_PORT"),
     ServiceProcess("notifier", ("notifier",), "notifier", "NOTIFIER_ADMIN_PORT"),

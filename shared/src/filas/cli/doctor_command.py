@@ -32,8 +32,10 @@ class Finding:
     words: str
 
 
+API_PROCESS = "ingest admin"
 PROCESS_PORTS = (
-    ("ingest serve", "INGEST_ADMIN_PORT"),
+    ("ingest serve", "INGEST_SERVE_ADMIN_PORT"),
+    (API_PROCESS, "INGEST_ADMIN_PORT"),
     ("ingest work", "INGEST_WORKER_ADMIN_PORT"),
     ("flow-runner", "FLOW_RUNNER_ADMIN_PORT"),
     ("notifier", "NOTIFIER_ADMIN_PORT"),
@@ -76,9 +78,9 @@ def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
         port = environ.get(variable) or defaults[variable] or ""
         if not port.isdecimal():
             raise WrongSetting(f"{variable}={port!r} is no port")
-        found.append((name, f"http://{host}:{port}"))
-    if environ.get("FILAS_URL"):
-        found[0] = (found[0][0], api_url(environ).rstrip("/"))
+        # FILAS_URL may name the API of another machine, or of another instance on this one.
+        address = api_url(environ).rstrip("/") if name == API_PROCESS and environ.get("FILAS_URL") else ""
+        found.append((name, address or f"http://{host}:{port}"))
     return found
 
 

@@ -32,8 +32,10 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(settings: ProcessSettings, name: str) -> AsyncIterator[Stores]:
-    """Opens the stores of the process `name` while the block runs.
+async def open_stores(
+    settings: ProcessSettings, name: str, *, pool_size: int | None = None, statement_timeout_s: float = 10.0
+) -> AsyncIterator[Stores]:
+    """Opens the stores of the process `name` while the block runs. `pool_size` replaces DATABASE_POOL_SIZE.
 
     The stores may be unavailable: Postgres is connected to in the background, and Redis gets one PING.
     """
@@ -41,7 +43,8 @@ async def open_stores(settings: ProcessSettings, name: str) -> AsyncIterator[Sto
     database = Database(
         settings.postgres.database_url.reveal(),
         application_name=name,
-        max_size=settings.postgres.database_pool_size,
+        max_size=pool_size or settings.postgres.database_pool_size,
+        statement_timeout_s=statement_timeout_s,
     )
     database.start()
     try:

@@ -178,16 +178,14 @@ class ProcessSettings(Group, frozen=True, kw_only=True):
 
 
 class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
-    """`python -m ingest serve`: the public listener for webhooks, and the private one with the API."""
+    """`python -m ingest serve`: the public endpoint."""
 
     secrets: SecretSettings
-    scaling: ScalingSettings
-    filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
     ingest_host: Annotated[str, Meta(description="The address of the public listener; 0.0.0.0 inside a container")] = (
         "127.0.0.1"
     )
     ingest_port: Annotated[Port, Meta(description="The public port: webhooks")] = 8080
-    ingest_admin_port: Annotated[Port, Meta(description="The private port: API, dashboard, metrics, health")] = 8081
+    ingest_serve_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8085
     ingest_max_connections: Annotated[
         Positive, Meta(description="Open connections on the public port; beyond, idle ones are closed")
     ] = 2000
@@ -201,6 +199,18 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     shutdown_delay_s: Annotated[
         Count, Meta(description="Seconds that webhooks are still taken after SIGTERM, while `/readyz` says 503 already")
     ] = 0
+
+
+class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
+    """`python -m ingest admin`: the API for operators, and the figures of the queues."""
+
+    secrets: SecretSettings
+    scaling: ScalingSettings
+    filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
+    ingest_admin_port: Annotated[Port, Meta(description="The private port: API, dashboard, metrics, health")] = 8081
+    ingest_admin_pool_size: Annotated[
+        Positive, Meta(description="The most Postgres connections of this process, in place of `DATABASE_POOL_SIZE`")
+    ] = 4
 
 
 class IngestWorkSettings(ProcessSettings, frozen=True, kw_only=True):
@@ -238,6 +248,7 @@ class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):
 
 PROCESSES: tuple[type[ProcessSettings], ...] = (
     IngestServeSettings,
+    IngestAdminSettings,
     IngestWorkSettings,
     FlowRunnerSettings,
     NotifierSettings,

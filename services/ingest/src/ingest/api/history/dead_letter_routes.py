@@ -16,8 +16,7 @@ from ingest.api.history.redrive import (
     replay_many,
     replay_number,
 )
-from ingest.api.operations.queue_routes import found_policy
-from ingest.api.routing.identifiers import Deleted
+from ingest.api.routing.identifiers import Deleted, named_queue
 from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 
@@ -48,7 +47,7 @@ class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 async def list_dead_letters(call: Call[None, DeadLettersQuery]) -> Answer:
     """List dead letters, the newest first."""
-    queue = None if call.query.queue is None else found_policy(call.query.queue).name
+    queue = None if call.query.queue is None else named_queue(call.query.queue).name
     page = await call.context.dead_letters.list(queue, call.query.cursor, call.query.limit)
     return Answer(page.items, page.next_cursor)
 

@@ -16,8 +16,8 @@ from filas.errors import JobDecodeError
 from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.event_routes import Moment
-from ingest.api.operations.queue_routes import found_policy
 from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.route_types import Body, Word
 
 PAGE: Final = 200
@@ -157,7 +157,7 @@ async def replay_many(context: ApiContext, order: LettersReplay) -> LettersPutBa
 
 async def _matching(context: ApiContext, order: LettersReplay) -> AsyncIterator[list[DeadLetter]]:
     """The letters that `order` asks for, whatever its limit, the oldest first."""
-    queue = None if order.queue is None else found_policy(order.queue).name
+    queue = None if order.queue is None else named_queue(order.queue).name
     last: DeadLetter | None = None
     while True:
         page = await context.dead_letters.replayable(

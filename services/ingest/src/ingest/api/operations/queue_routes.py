@@ -13,8 +13,9 @@ from filas.models.dead_letters import JobState
 from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
 from filas.queue.operations.queue_stats import JobInfo
-from ingest.api.routing.problems import absent, conflict, invalid_field
-from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.identifiers import named_queue
+from ingest.api.routing.problems import absent, conflict
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
 
 ACTIVE_SHOWN = 20
 """How many active jobs a queue's statistics show."""
@@ -90,14 +91,6 @@ class JobsQuery(PageQuery, frozen=True, kw_only=True):
     state: JobState = "waiting"
 
 
-def found_policy(queue: Word) -> QueuePolicy:
-    """The queue that a filter or a body names, by its full or its short name; 422 naming `queue`."""
-    policy = policies.find(queue)
-    if policy is None:
-        raise invalid_field("queue", f"the queues are {', '.join(policies.BY_SHORT)}")
-    return policy
-
-
 def _addressed_policy(call: Call[Any, Any]) -> QueuePolicy:
     policy = policies.find(call.path["queue"])
     if policy is None:
@@ -150,7 +143,7 @@ async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
 async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
     """Remove the records of finished jobs."""
     body = call.body
-    chosen = policies.QUEUES if body.queue is None else (found_policy(body.queue),)
+    chosen = policies.QUEUES if body.queue is None else (named_queue(body.queue),)
     states = list(RETENTION_MS) if body.state is None else [body.state]
     removed: dict[str, int] = {}
     for policy in chosen:

@@ -1,4 +1,4 @@
-"""What the API's handlers work with. The composition root builds one and hands it to `routes.register`."""
+"""The stores and services that the handlers of the API use. The composition root builds one `ApiContext`."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.postgres.database import Database
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.scaling.queue_watch import QueueWatch
@@ -25,12 +26,11 @@ from ingest.scaling.worker_advice import Bounds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiContext:
-    """The stores, the queues and the settings that the API needs; nothing in it is opened or closed here.
+    """The stores, the queues and the settings of the API. Nothing in it is opened or closed here.
 
-    `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook,
-    flow or channel, so that this process's own cache is fresh at once (others find it by its revision).
-    `directory` and `acceptor` are the public listener's.
-    `watch` is sampled every few seconds by the composition root.
+    `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook, flow or
+    channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
+    The composition root samples `watch` periodically.
     """
 
     webhooks: WebhookRepository
@@ -53,3 +53,40 @@ class ApiContext:
     acceptor: Acceptor
     watch: QueueWatch
     scaling_bounds: Bounds
+
+
+def build_api_context(
+    database: Database,
+    redis: Redis,
+    *,
+    secret_box: SecretBox,
+    admin_token: str,
+    configuration_changed: Callable[[], Awaitable[None]],
+    directory: WebhookDirectory,
+    acceptor: Acceptor,
+    scaling_bounds: Bounds,
+) -> ApiContext:
+    """Builds the context over two open stores."""
+    stats = QueueStats(redis)
+    return ApiContext(
+        webhooks=WebhookRepository(database),
+        channels=ChannelRepository(database),
+        secrets=SecretRepository(database),
+        flows=FlowRepository(database),
+        schedules=ScheduleRepository(database),
+        events=EventRepository(database),
+        executions=ExecutionRepository(database),
+        notifications=NotificationRepository(database),
+        dead_letters=DeadLetterRepository(database),
+        pauses=PauseRepository(database),
+        producer=Producer(redis),
+        stats=stats,
+        redis=redis,
+        secret_box=secret_box,
+        admin_token=admin_token,
+        configuration_changed=configuration_changed,
+        directory=directory,
+        acceptor=acceptor,
+        watch=QueueWatch(redis, stats),
+        scaling_bounds=scaling_bounds,
+    )

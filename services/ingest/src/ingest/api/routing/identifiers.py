@@ -5,6 +5,8 @@ from typing import Annotated
 
 import msgspec
 
+from filas.contract import policies
+from filas.contract.policies import QueuePolicy
 from ingest.api.routing.problems import absent, invalid_field
 
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
@@ -31,6 +33,14 @@ def to_store(text: str, stated: str | None = None) -> str:
     if stated is not None and stated != text:
         raise invalid_field("id", f"the body says {stated[:128]!r}, the address {text!r}")
     return text
+
+
+def named_queue(name: str) -> QueuePolicy:
+    """Returns the queue with this full or short name. Refuses with 422, naming `queue`, if there is none."""
+    policy = policies.find(name)
+    if policy is None:
+        raise invalid_field("queue", f"the queues are {', '.join(policies.BY_SHORT)}")
+    return policy
 
 
 class Deleted(msgspec.Struct, frozen=True, kw_only=True):

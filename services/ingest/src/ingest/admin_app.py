@@ -1,0 +1,93 @@
+"""The composition root of `python -m ingest admin`: the API on a private listener, and the figures of the queues.
+
+The process has a small Postgres pool and a short statement timeout of its own, and imports nothing of the public
+endpoint: no export or search can slow the public endpoint.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from filas.crypto.secret_box import SecretBox
+from filas.errors import StoreUnavailable
+from filas.queue.producer import Producer
+from filas.repository.definitions.webhooks import WebhookRepository
+from filas.repository.events import EventRepository
+from filas.service.garbage_collection import collect_rarely
+from filas.service.private_listener import build_private_app, serve_app
+from filas.service.stores import Stores, cancel_and_wait, open_stores
+from filas.settings.process_settings import IngestAdminSettings
+from ingest.api import routes
+from ingest.api.routing.api_context import ApiContext, build_api_context
+from ingest.receive.acceptor import Acceptor
+from ingest.receive.backfill import LateRows
+from ingest.receive.readiness import accepting_health
+from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.scaling.worker_advice import Bounds
+
+STATEMENT_TIMEOUT_S: Final = 2.0
+FIGURES_EVERY_S: Final = 5.0
+
+
+async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
+    """Runs the process until `stop`.
+
+    It then answers the requests under way, and enqueues the jobs of every event that it has accepted.
+    """
+    collect_rarely()
+    pool_size = settings.ingest_admin_pool_size
+    async with open_stores(
+        settings, "filas-ingest-admin", pool_size=pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S
+    ) as stores:
+        backfill = LateRows(EventRepository(stores.database))
+        context = _context(settings, stores, backfill, environ)
+        health = accepting_health(stores, context.directory)
+        app = build_private_app(health)
+        routes.register(app, context)
+        parts = (context.directory.run(), backfill.run(), stores.probe(), _keep_publishing(context))
+        background = [asyncio.create_task(part) for part in parts]
+        try:
+            async with serve_app(app, settings.admin.admin_host, settings.ingest_admin_port):
+                await stop.wait()
+                health.draining = True
+            await context.acceptor.drain()
+        finally:
+            await cancel_and_wait(*background)
+
+
+def _context(
+    settings: IngestAdminSettings, stores: Stores, backfill: LateRows, environ: Mapping[str, str]
+) -> ApiContext:
+    box = SecretBox(settings.secrets.filas_secret_key.reveal())
+    directory = WebhookDirectory(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))
+    producer = Producer(stores.redis)
+
+    async def configuration_changed() -> None:
+        # The change is stored. If Postgres has become unavailable since, the cache finds the change by polling.
+        with suppress(StoreUnavailable):
+            await directory.refresh()
+
+    return build_api_context(
+        stores.database,
+        stores.redis,
+        secret_box=box,
+        admin_token=settings.filas_admin_token.reveal(),
+        configuration_changed=configuration_changed,
+        directory=directory,
+        acceptor=Acceptor(EventRepository(stores.database), producer, write_later=backfill.add),
+        scaling_bounds=Bounds(
+            settings.scaling.scaling_min_replicas,
+            settings.scaling.scaling_max_replicas,
+            settings.scaling.scaling_target_age_s,
+        ),
+    )
+
+
+async def _keep_publishing(context: ApiContext) -> None:
+    """Sets the metrics of all queues, and samples them for `/api/scaling`, every few seconds until cancelled."""
+    while True:
+        with suppress(StoreUnavailable):
+            await context.stats.publish()
+            await context.watch.sample_all()
+        await asyncio.sleep(FIGURES_EVERY_S)

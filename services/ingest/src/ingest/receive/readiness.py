@@ -1,0 +1,21 @@
+"""When a process that accepts events is ready."""
+
+from filas.service.health import Health
+from filas.service.stores import Stores
+from ingest.receive.webhook_cache import WebhookDirectory
+
+
+def accepting_health(stores: Stores, directory: WebhookDirectory) -> Health:
+    """Returns the health checks of a process that accepts events.
+
+    The process is ready after it has read the webhooks once, for as long as one of the stores is available: it accepts
+    events with one store, so a load balancer must not take it out of service.
+    """
+    redis, database = stores.redis, stores.database
+    health = Health()
+    health.add("redis", lambda: redis.problem, optional_while=lambda: directory.is_loaded and database.problem is None)
+    health.add(
+        "postgres", lambda: database.problem, optional_while=lambda: directory.is_loaded and redis.problem is None
+    )
+    health.add("webhooks", lambda: None if directory.is_loaded else "not read yet")
+    return health
