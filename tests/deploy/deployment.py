@@ -167,11 +167,5 @@ class Deployment:
 
         await eventually(ready, timeout=120)
 
-    async def until_served(self, path: str) -> None:
-        """Waits until the webhook at `path` is known to every ingest (bound: 30 s)."""
-        # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 afterwards. Each of these
-        # requests is a new connection, which the balancer gives to either ingest.
-        await eventually(lambda: {self._public_status(path) for _ in range(10)} == {405}, timeout=30)
-
     def _public_status(self, path: str) -> int:
         return _status("OPTIONS", f"http://127.0.0.1:{self.public_port}/webhooks/{path}")

@@ -42,12 +42,11 @@ WEBHOOK = {
 }
 
 
-async def prepare(deployment: Deployment) -> None:
-    """Stores channel, flow and webhook of the load, and waits until the webhook is known to every ingest."""
+def prepare(deployment: Deployment) -> None:
+    """Stores channel, flow and webhook of the load."""
     deployment.api.put("channels", "load", body=CHANNEL)
     deployment.api.put("flows", "load", body=FLOW)
     deployment.api.put("webhooks", "load", body=WEBHOOK)
-    await deployment.until_served("load")
 
 
 @dataclass

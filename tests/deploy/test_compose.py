@@ -68,7 +68,6 @@ async def test_the_first_flow_runs_from_the_host(deployment: Deployment) -> None
     deployment.api.put("channels", demo.CHANNEL_ID, body=demo.CHANNEL)
     deployment.api.put("flows", demo.FLOW_ID, body=demo.flow("http://ingest:8085/livez"))
     deployment.api.put("webhooks", demo.WEBHOOK_ID, body=demo.WEBHOOK)
-    await deployment.until_served(demo.WEBHOOK_ID)
     await run_the_demo(deployment, "Maria")
 
 

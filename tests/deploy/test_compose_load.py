@@ -44,7 +44,7 @@ async def under_load(deployment: Deployment, senders: Senders, *commands: tuple[
 async def test_a_rolling_restart_of_every_service_refuses_and_loses_nothing(deployment: Deployment) -> None:
     """Every container of the five processes replaced under 100 webhooks/s, each answered 200."""
     await deployment.until_ready()
-    await prepare(deployment)
+    prepare(deployment)
     before = {service: set(deployment.containers(service)) for service in SERVICES}
     senders = Senders(deployment, "roll", RATE)
     await under_load(deployment, senders, ("deploy/compose/rolling-update",))

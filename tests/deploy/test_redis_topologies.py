@@ -70,7 +70,7 @@ def topology(request: pytest.FixtureRequest) -> Iterator[Topology]:
 async def test_a_master_that_is_killed_under_load_loses_nothing(topology: Topology) -> None:
     """No webhook is refused; the next master takes over; each flow ends once. Started again, the old one follows."""
     await topology.until_ready()
-    await prepare(topology)
+    prepare(topology)
     senders = Senders(topology, "fail-over", RATE)
     nodes = NODES[topology.kind]
     async with asyncio.TaskGroup() as group:

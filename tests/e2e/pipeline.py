@@ -134,30 +134,14 @@ class Pipeline:
         return self._session
 
     async def api(self, method: str, route: str, body: Any = None) -> Any:
-        """Calls the API with the admin token. Returns the answer's `data`; fails with the whole answer.
-
-        A webhook that is put is usable when this returns: it waits until the public endpoint has read the webhook.
-        """
+        """Calls the API with the admin token. Returns the answer's `data`; fails with the whole answer."""
         url = f"http://127.0.0.1:{self.admin_ports['ingest-admin']}{route}"
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         async with self.session.request(method, url, json=body, headers=headers) as answer:
             assert answer.status < 300, f"{method} {route}: {answer.status} {await answer.text()}"
             document = await answer.json()
             assert document["status"] == "success"
-        data = document["data"]
-        if (method, route.rpartition("/")[0]) == ("PUT", "/api/webhooks") and data["enabled"]:
-            await self._until_served(data["path"])
-        return data
-
-    async def _until_served(self, path: str) -> None:
-        """Waits until the public endpoint has read the webhook at `path` (bound: 10 s)."""
-
-        async def served() -> bool:
-            # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 or 503 afterwards.
-            async with self.session.options(f"http://127.0.0.1:{self.port}/webhooks/{path}") as answer:
-                return answer.status != 404
-
-        await eventually(served, timeout=10)
+            return document["data"]
 
     async def executions(self, **filters: str) -> list[dict[str, Any]]:
         """Every execution, read page by page."""

@@ -10,8 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from filas.models.configuration import ConversationRule, Dedupe, RateLimit
+from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
 from filas.repository.definitions.webhooks import WebhookRepository
+from ingest.receive.webhook_cache import MISS_PAUSE_S
 from tests.ingest.serving import BOX, DEDUPED, problem_of, raw, serving, webhook
 from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
 from tests.ingest.verify.test_signatures import meta_signature
@@ -257,6 +258,33 @@ async def test_limits_by_address(redis_url: str, postgres_dsn: str) -> None:
     async with serving(redis_url, postgres_dsn, guarded, **options, requests_per_address=2) as app:
         assert [await status("203.0.113.50", "t") for _ in range(3)] == [200, 200, 429]
         assert [await status(None, "t") for _ in range(3)] == [200, 200, 200]
+
+
+async def test_a_webhook_stored_elsewhere_is_served_at_once(redis_url: str, postgres_dsn: str) -> None:
+    """The first request for it looks for changes: what stores a webhook may post to it without waiting."""
+    async with serving(redis_url, postgres_dsn) as app:
+        for number in range(20):
+            await WebhookRepository(app.database).store(webhook(f"new-{number}"))
+            assert (await app.post(f"new-{number}", {}))[0] == 200
+
+
+async def test_requests_for_unknown_paths_cause_few_reads(redis_url: str, postgres_dsn: str) -> None:
+    """Two hundred of them share reads: at most one every 50 ms."""
+    async with serving(redis_url, postgres_dsn) as app:
+        loop, reads = asyncio.get_running_loop(), 0
+        directory, source = app.public.directory, app.public.directory._source
+
+        class Counting:
+            async def changed_since(self, revision: int) -> tuple[list[Webhook], list[str], int]:
+                nonlocal reads
+                reads += 1
+                return await source.changed_since(revision)
+
+        directory._source = Counting()
+        began = loop.time()
+        statuses = await asyncio.gather(*(app.post(f"unknown-{number}", {}) for number in range(200)))
+        assert {status for status, _ in statuses} == {404}
+        assert reads <= 2 + (loop.time() - began) / MISS_PAUSE_S
 
 
 async def test_a_change_is_obeyed_within_a_second(redis_url: str, postgres_dsn: str) -> None:

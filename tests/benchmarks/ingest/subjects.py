@@ -8,9 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from pathlib import Path
-from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
@@ -161,21 +159,7 @@ class Filas:
                     "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
                 },
             )
-            self._wait_until_served()
             yield process
-
-    def _wait_until_served(self) -> None:
-        """Waits until the public endpoint has read the webhook. Raises Unavailable after READY_WITHIN_S seconds."""
-        until = time.monotonic() + READY_WITHIN_S
-        while time.monotonic() < until:
-            try:
-                urlopen(Request(self.url, method="OPTIONS"), timeout=1).close()
-            except HTTPError as error:
-                # No webhook accepts OPTIONS: the answer is 404 before the webhook is known, and 405 afterwards.
-                if error.code == HTTPStatus.METHOD_NOT_ALLOWED:
-                    return
-            time.sleep(0.05)
-        raise Unavailable("the public endpoint does not know the webhook")
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -79,12 +79,7 @@ def load(api_url: str, token: str) -> None:
         raise LocalRunError(f"the demo cannot be loaded: {error.message} {error.errors or ''}".strip()) from None
 
 
-def webhook_url(public_url: str) -> str:
-    """Where the demo's events are posted."""
-    return f"{public_url}/webhooks/{WEBHOOK_ID}"
-
-
 def curl_line(public_url: str) -> str:
     """Returns the command that sends the example to the demo."""
     body = json.dumps(EXAMPLE)
-    return f"curl {webhook_url(public_url)} -H 'Content-Type: application/json' -d '{body}'"
+    return f"curl {public_url}/webhooks/{WEBHOOK_ID} -H 'Content-Type: application/json' -d '{body}'"

@@ -4,7 +4,6 @@ import asyncio
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -124,9 +123,6 @@ class LocalRun:
         for process in PROCESSES:
             self._wait_for_service(process.name, process.admin_port)
         demo.load(environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
-        # The public endpoint polls for changed webhooks: the printed curl command must work as soon as it is printed.
-        webhook = demo.webhook_url(environment.public_url(self._environment))
-        self._wait_for(lambda: _status(webhook) not in (0, 404), "the demo's webhook")
         self._terminal.plain(self._banner())
 
     def _wait_until_stopped(self, supervisor: Supervisor) -> None:
@@ -148,7 +144,7 @@ class LocalRun:
 
     def _wait_for_service(self, name: str, port_name: str) -> None:
         address = environment.admin_url(self._environment, port_name)
-        self._wait_for(lambda: _status(f"{address}/readyz") == 200, name)
+        self._wait_for(lambda: _answers_200(f"{address}/readyz"), name)
 
     def _wait_for(self, condition: Callable[[], bool], name: str) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
@@ -184,18 +180,14 @@ class LocalRun:
         )
 
 
-def _status(url: str) -> int:
-    """The status of a GET, or 0 if there is no answer."""
+def _answers_200(url: str) -> bool:
     # The environment may name a proxy; loopback addresses must not go through it.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(url, timeout=2) as answer:
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        return error.code
+            return bool(answer.status == 200)
     except OSError:
-        return 0
+        return False
 
 
 def _short(path: Path) -> Path:

@@ -72,7 +72,7 @@ class Receiver:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 
     async def _receive(self, http: request.Request) -> Answer:
-        ready = self._find(http)
+        ready = await self._find(http)
         headers, address = http.headers, http.remote or UNKNOWN
         if self._addresses.believes:
             address = self._addresses.of(address, headers.getall("X-Forwarded-For", ()))
@@ -103,10 +103,10 @@ class Receiver:
             raise rejection
         return await self._accept(ready, presented, address, grant)
 
-    def _find(self, http: request.Request) -> ReadyWebhook:
+    async def _find(self, http: request.Request) -> ReadyWebhook:
         """The webhook that is called. Raises RejectedRequest."""
         path = http.path
-        ready = self._directory.find(path[len(PREFIX) :] if path.startswith(PREFIX) else "")
+        ready = await self._directory.find_or_read(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
         if ready is not None:
             return ready
         if not self._directory.is_loaded:

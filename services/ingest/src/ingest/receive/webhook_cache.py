@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,12 @@ log = get_logger(__name__)
 
 POLL_S = 0.5
 """How often changes are looked for: other replicas' changes are obeyed within a second."""
+
+MISS_PAUSE_S = 0.05
+"""The shortest time between two reads: requests for unknown paths cause at most 20 reads a second."""
+
+MISS_WAIT_S = 0.5
+"""The longest time that a request for an unknown path waits for the next read."""
 
 
 class WebhookSource(Protocol):
@@ -67,11 +74,28 @@ class WebhookDirectory:
         self._by_path: dict[str, ReadyWebhook] = {}
         self._by_id: dict[str, ReadyWebhook] = {}
         self._refreshing = asyncio.Lock()
+        self._wanted = asyncio.Event()
+        self._next_read = asyncio.Event()
         self.is_loaded = False
 
     def find(self, path: str) -> ReadyWebhook | None:
         """The webhook at `/webhooks/{path}`, None if there is none or it is switched off."""
         return self._by_path.get(path)
+
+    async def find_or_read(self, path: str) -> ReadyWebhook | None:
+        """Like `find`, but looks for changes before it returns None.
+
+        A webhook that was stored a moment ago, by any process, is found at once. `run` must be running.
+        """
+        ready = self.find(path)
+        if ready is None and self.is_loaded:
+            next_read = self._next_read
+            self._wanted.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(MISS_WAIT_S):
+                    await next_read.wait()
+            ready = self.find(path)
+        return ready
 
     def find_by_id(self, webhook_id: str) -> ReadyWebhook | None:
         """The webhook of that id, None if there is none or it is switched off."""
@@ -93,13 +117,20 @@ class WebhookDirectory:
     async def run(self) -> None:
         """Refresh until cancelled; what fails is tried again."""
         while True:
+            # A request that waits for `_next_read` needs a read that begins after the request.
+            this_read, self._next_read = self._next_read, asyncio.Event()
             try:
                 await self.refresh()
             except StoreUnavailable as error:
                 log.debug("webhooks.refresh_failed", reason=error.reason)
             except Exception as error:  # one bad row must not end the freshness of all others
                 log.error("webhooks.refresh_failed", exc_info=error)
-            await asyncio.sleep(self._poll_s)
+            this_read.set()
+            await asyncio.sleep(min(MISS_PAUSE_S, self._poll_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_s):
+                    await self._wanted.wait()
+            self._wanted.clear()
 
     def _remove(self, webhook_id: str) -> None:
         known = self._by_id.pop(webhook_id, None)
