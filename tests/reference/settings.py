@@ -5,7 +5,6 @@ from filas.settings.process_settings import PROCESSES, variables
 NAMES = {
     "IngestServeSettings": "`ingest serve`",
     "IngestAdminSettings": "`ingest admin`",
-    "IngestAdminSettings": "`ingest admin`",
     "IngestWorkSettings": "`ingest work`",
     "FlowRunnerSettings": "flow-runner",
     "NotifierSettings": "notifier",
