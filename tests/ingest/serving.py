@@ -104,7 +104,7 @@ async def serving(
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),
     )
-    parts = (public.directory.run(), public.listener.watch(), public.late_rows.run())
+    parts = (public.directory.run(), public.listener.watch(), public.backfill.run())
     running_parts = [asyncio.create_task(part) for part in parts]
     try:
         async with (

@@ -98,7 +98,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "services/flow-runner/src/flow_runner/stores",
     "services/ingest/src/ingest/__init__.py",
     "services/ingest/src/ingest/api",
-    "services/ingest/src/ingest/app.py",
     "services/ingest/src/ingest/event",
     "services/ingest/src/ingest/http",
     "services/ingest/src/ingest/process",

@@ -20,7 +20,7 @@ from filas.service.private_listener import build_private_app, serve_app
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
-from ingest.receive.backfill import LateRows
+from ingest.receive.backfill import EventBackfill
 from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.scaling.worker_advice import Bounds
 
@@ -108,7 +108,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     database.start()
     box = SecretBox(SECRET_KEY)
     directory = WebhookDirectory(WebhookRepository(database), lambda secret: box.reveal(secret, {}))
-    backfill = LateRows(EventRepository(database))
+    backfill = EventBackfill(EventRepository(database))
 
     async def changed() -> None:
         changes.append("changed")

@@ -21,7 +21,7 @@ from filas.settings.process_settings import IngestAdminSettings
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
-from ingest.receive.backfill import LateRows
+from ingest.receive.backfill import EventBackfill
 from ingest.receive.readiness import accepting_health
 from ingest.receive.webhook_cache import WebhookDirectory
 from ingest.scaling.worker_advice import Bounds
@@ -40,7 +40,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     async with open_stores(
         settings, "filas-ingest-admin", pool_size=pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S
     ) as stores:
-        backfill = LateRows(EventRepository(stores.database))
+        backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
         health = accepting_health(stores, context.directory)
         app = build_private_app(health)
@@ -57,7 +57,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
 
 def _context(
-    settings: IngestAdminSettings, stores: Stores, backfill: LateRows, environ: Mapping[str, str]
+    settings: IngestAdminSettings, stores: Stores, backfill: EventBackfill, environ: Mapping[str, str]
 ) -> ApiContext:
     box = SecretBox(settings.secrets.filas_secret_key.reveal())
     directory = WebhookDirectory(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))

@@ -26,7 +26,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         public = _public(settings, stores, environ)
         health = accepting_health(stores, public.directory)
         private = build_private_app(health)
-        parts = (public.directory.run(), public.listener.watch(), public.late_rows.run(), stores.probe())
+        parts = (public.directory.run(), public.listener.watch(), public.backfill.run(), stores.probe())
         background = [asyncio.create_task(part) for part in parts]
         try:
             async with (

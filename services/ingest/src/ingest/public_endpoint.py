@@ -18,7 +18,7 @@ from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, PublicList
 from ingest.http.request import Request
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.address_limits import AddressGuard
-from ingest.receive.backfill import LateRows
+from ingest.receive.backfill import EventBackfill
 from ingest.receive.handler import BODY_TIMEOUT_S, Receiver
 from ingest.receive.rate_limit import RateLimiter
 from ingest.receive.redis_rate_windows import RedisWindows
@@ -32,13 +32,13 @@ ENQUEUE_RETRY_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """The listener, and what runs behind it: `directory.run()`, `listener.watch()` and `late_rows.run()` are to be kept
+    """The listener, and what runs behind it: `directory.run()`, `listener.watch()` and `backfill.run()` are to be kept
     running, `acceptor` drained."""
 
     listener: PublicListener
     directory: WebhookDirectory
     acceptor: Acceptor
-    late_rows: LateRows
+    backfill: EventBackfill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ def build_public(
     """The public listener over these stores, within a running event loop."""
     directory = WebhookDirectory(WebhookRepository(database), reveal)
     producer = Producer(redis, retry_for_s=ENQUEUE_RETRY_S)
-    late_rows = LateRows(EventRepository(database))
-    acceptor = Acceptor(EventRepository(database), producer, write_later=late_rows.add)
+    backfill = EventBackfill(EventRepository(database))
+    acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add)
     limiter = RateLimiter(RedisWindows(redis))
     guard = AddressGuard(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
@@ -93,4 +93,4 @@ def build_public(
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
     )
-    return Public(listener, directory, acceptor, late_rows)
+    return Public(listener, directory, acceptor, backfill)

@@ -32,7 +32,7 @@ class EventStore(Protocol):
         """Wait until events can be written. Raises StoreUnavailable."""
 
 
-class LateRows:
+class EventBackfill:
     """Keeps events and writes them. `run()` is to be kept running."""
 
     def __init__(self, events: EventStore) -> None:
