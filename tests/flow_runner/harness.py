@@ -13,9 +13,9 @@ from filas.errors import PermanentError
 from filas.flows.publishing_checks import check
 from filas.models.executions import StepRecord
 from filas.models.notifications import DueNotification
-from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
-from flow_runner.engine.run_time_budget import Budget
+from flow_runner.nodes.node_runners import RUNNERS
 from flow_runner.stores.execution_store import Executions, Written
 from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
 from tests.waiting import eventually
@@ -111,10 +111,10 @@ def chain(*nodes: dict[str, Any], **rest: Any) -> dict[str, Any]:
     return flow(*nodes, edges=" ".join(f"{a}.out>{b}" for a, b in itertools.pairwise(names)), **rest)
 
 
-def plan_of(definition: dict[str, Any]) -> Plan:
+def plan_of(definition: dict[str, Any]) -> CompiledFlow:
     checked, problems = check(definition)
     assert checked is not None, problems
-    return Plan("flow", 1, checked)
+    return CompiledFlow("flow", 1, checked)
 
 
 class Addresses:
@@ -128,9 +128,9 @@ class KnownFlows:
     """The flows that a test has published, by their ids."""
 
     def __init__(self) -> None:
-        self.plans: dict[str, Plan] = {}
+        self.plans: dict[str, CompiledFlow] = {}
 
-    async def get(self, flow_id: str, version: int) -> Plan:
+    async def get(self, flow_id: str, version: int) -> CompiledFlow:
         await asyncio.sleep(0)
         plan = self.plans.get(flow_id)
         if plan is None or plan.version != version:
@@ -144,7 +144,7 @@ class KnownFlows:
     def publish(self, flow_id: str, definition: dict[str, Any], version: int = 1) -> None:
         checked, problems = check(definition)
         assert checked is not None, problems
-        self.plans[flow_id] = Plan(flow_id, version, checked)
+        self.plans[flow_id] = CompiledFlow(flow_id, version, checked)
 
 
 class Harness:
@@ -159,20 +159,23 @@ class Harness:
         self.written: list[Written] = []
         self.put_again: list[UUID] = []
         self.executions = self.worker()
-        self.engine = Engine(self.executions, self.outside, self.secrets, self.clock, self.flows, Addresses())
+        self.engine = self.new_engine()
+
+    def new_engine(self) -> Engine:
+        return Engine(RUNNERS, self.executions, self.outside, self.secrets, self.clock, self.flows, Addresses())
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)
 
-    async def turn(self, row: Row, plan: Plan, stopping: Callable[[], bool] = lambda: False) -> str | None:
+    async def turn(self, row: Row, plan: CompiledFlow, stopping: Callable[[], bool] = lambda: False) -> str | None:
         claimed = await self.executions.claim(row.id, row.turn)
         if claimed is None:
             return None
         async with self.executions.hold(claimed):
-            end = await self.engine.run(claimed, plan, Budget(self.clock.monotonic, stopping))
+            end = await self.engine.run(claimed, plan, stopping)
         return end.status
 
-    async def finish(self, row: Row, plan: Plan, most_turns: int = 500) -> Row:
+    async def finish(self, row: Row, plan: CompiledFlow, most_turns: int = 500) -> Row:
         for _ in range(most_turns):
             if row.wake_at is not None and row.wake_at > self.clock.now():
                 self.clock.advance((row.wake_at - self.clock.now()).total_seconds())
@@ -189,13 +192,13 @@ class Harness:
         assert row.status == "running"
         self.clock.advance(60)
 
-    async def put(self, written: list[Written]) -> bool:
+    async def enqueue(self, written: list[Written]) -> bool:
         """The outbox of the executions: keeps what was written."""
         await asyncio.sleep(0)
         self.written += written
         return True
 
-    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
+    async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
         """The same, for what may have a job already."""
         await asyncio.sleep(0)
         self.put_again += [each.id for each in notifications]

@@ -10,12 +10,11 @@ import structlog.testing
 from filas.contract.identity import error_execution_id
 from filas.contract.jobs import FlowJob
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
-from flow_runner.engine.compiled_flow import Plan
-from flow_runner.engine.engine import Engine
+from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import decode
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.stores.execution_store import Executions
-from tests.flow_runner.harness import Addresses, Answer, Harness, chain, flow, node, path, plan_of, step
+from tests.flow_runner.harness import Answer, Harness, chain, flow, node, path, plan_of, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_jobs import CONTEXT
 
@@ -27,10 +26,10 @@ CALL = node("call", "api", url="https://crm.example")
 class OnePlan:
     """One plan for every flow."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: CompiledFlow) -> None:
         self.plan = plan
 
-    async def get(self, _flow_id: str, _version: int) -> Plan:
+    async def get(self, _flow_id: str, _version: int) -> CompiledFlow:
         await asyncio.sleep(0)
         return self.plan
 
@@ -196,11 +195,11 @@ class AwayOutbox:
     def __init__(self) -> None:
         self.put_again: list[Any] = []
 
-    async def put(self, written: list[Any]) -> bool:
+    async def enqueue(self, written: list[Any]) -> bool:
         await asyncio.sleep(0)
         return not written
 
-    async def put_notifications(self, notifications: Any) -> None:
+    async def enqueue_notifications(self, notifications: Any) -> None:
         await asyncio.sleep(0)
         self.put_again += [one.id for one in notifications]
 
@@ -210,9 +209,7 @@ async def test_a_job_is_not_done_before_its_messages_have_their_jobs() -> None:
     message of the conversation is answered."""
     harness, away = Harness(), AwayOutbox()
     harness.executions = Executions(harness.rows, "w1", away)
-    harness.engine = Engine(
-        harness.executions, harness.outside, harness.secrets, harness.clock, harness.flows, Addresses()
-    )
+    harness.engine = harness.new_engine()
     run = running(harness, chain(SAID))
     row = harness.rows.add()
     with pytest.raises(StoreUnavailable):

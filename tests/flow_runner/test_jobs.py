@@ -15,11 +15,12 @@ from filas.contract.policies import NOTIFICATIONS
 from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models.configuration import FlowVersion
 from filas.models.executions import DueExecution
+from filas.periodic import RETRY_S
 from filas.queue.job_functions import JobContext
-from flow_runner.jobs.due_timers import AWAY_S, POLL_S, Timers
+from flow_runner.jobs.due_timers import POLL_S, DueTimers
 from flow_runner.jobs.flow_job import RunFlow
-from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox
-from flow_runner.stores.compiled_flow_cache import KEPT, Plans
+from flow_runner.jobs.job_outbox import ExecutionRelay, JobOutbox
+from flow_runner.stores.compiled_flow_cache import KEPT, CompiledFlowCache
 from flow_runner.stores.flow_secrets import FlowSecrets
 from tests.flow_runner.harness import Harness, chain, node, plan_of
 from tests.waiting import eventually
@@ -49,7 +50,7 @@ async def _written(definition: dict[str, Any], stopping: Callable[[], bool] = la
     harness, queue = Harness(), Queue()
     row = harness.rows.add()
     await harness.turn(row, plan_of(definition), stopping)
-    await Outbox(queue).put(harness.written)
+    await JobOutbox(queue).enqueue(harness.written)
     return harness, queue
 
 
@@ -72,7 +73,7 @@ async def test_what_cannot_be_put_is_left_to_the_relay() -> None:
     harness, queue = Harness(), Queue()
     queue.away = True
     await harness.turn(harness.rows.add(), plan_of(chain(HI)))
-    await Outbox(queue).put(harness.written)
+    await JobOutbox(queue).enqueue(harness.written)
     assert queue.jobs == []
 
 
@@ -117,13 +118,13 @@ class Rows:
     [(None, POLL_S), (NOW + timedelta(hours=1), POLL_S), (NOW + timedelta(seconds=0.2), 0.2), (NOW, 0.01)],
 )
 async def test_timers_sleep_until_the_next_time_but_not_for_long(next_wake: datetime | None, sleep_s: float) -> None:
-    assert await Timers(Rows(3, next_wake), Queue(), lambda: NOW).wake_due() == sleep_s
+    assert await DueTimers(Rows(3, next_wake), Queue(), lambda: NOW).wake_due() == sleep_s
 
 
 async def test_every_due_execution_has_its_job() -> None:
     """More than a batch: the next look comes at once."""
     rows, queue = Rows(700), Queue()
-    timers = Timers(rows, queue, lambda: NOW)
+    timers = DueTimers(rows, queue, lambda: NOW)
     assert await timers.wake_due() == 0
     await timers.wake_due()
     assert len({job.key for job in queue.jobs}) == 700
@@ -133,9 +134,9 @@ async def test_every_due_execution_has_its_job() -> None:
 async def test_timers_go_on_when_a_store_is_back() -> None:
     rows, queue = Rows(1), Queue()
     rows.away = True
-    task = asyncio.create_task(Timers(rows, queue, lambda: NOW).run())
+    task = asyncio.create_task(DueTimers(rows, queue, lambda: NOW).run())
     rows.away = False
-    await eventually(lambda: len(queue.jobs) == 1, AWAY_S + 5)
+    await eventually(lambda: len(queue.jobs) == 1, RETRY_S + 5)
     task.cancel()
 
 
@@ -166,7 +167,7 @@ class Flows:
 
 async def test_a_plan_is_loaded_once_and_the_longest_unused_is_forgotten() -> None:
     flows = Flows()
-    plans = Plans(flows)
+    plans = CompiledFlowCache(flows)
     assert await plans.get("a", 1) is await plans.get("a", 1)
     for version in range(2, KEPT + 2):
         await plans.get("a", version)
@@ -178,7 +179,7 @@ async def test_a_plan_is_loaded_once_and_the_longest_unused_is_forgotten() -> No
 async def test_a_version_that_cannot_be_run_is_permanent(flow_id: str) -> None:
     """Deleted, or of a kind that this version does not know: the job is a dead letter at once."""
     with pytest.raises(PermanentError):
-        await Plans(Flows()).get(flow_id, 1)
+        await CompiledFlowCache(Flows()).get(flow_id, 1)
 
 
 async def test_a_secret_that_cannot_be_read_is_left_out() -> None:
@@ -210,7 +211,7 @@ def _job(row: Any, **more: Any) -> FlowJob:
 
 async def test_a_job_runs_its_turn_and_says_how_it_ended() -> None:
     harness = Harness()
-    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()
     assert await run_flow(CONTEXT, _job(row)) == {"status": "waiting-timer"}
     assert await run_flow(CONTEXT, _job(row, turn=1)) == {"status": "nothing-to-do"}
@@ -220,7 +221,7 @@ async def test_a_job_runs_its_turn_and_says_how_it_ended() -> None:
 
 async def test_a_cancel_ends_a_waiting_execution_at_once() -> None:
     harness = Harness()
-    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()
     await run_flow(CONTEXT, _job(row))
     assert await run_flow(CONTEXT, _job(row, reason="cancel")) == {"status": "cancelled"}
@@ -251,7 +252,7 @@ async def test_a_cancel_ends_a_running_execution_at_its_next_node() -> None:
 async def test_a_replayed_dead_letter_goes_on_from_the_last_checkpoint() -> None:
     """The execution was given up in turn 2: its replay runs that turn."""
     harness = Harness()
-    run_flow = RunFlow(harness.executions, Plans(Flows()), harness.engine, harness.clock, lambda: False)
+    run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()
     await run_flow(CONTEXT, _job(row))
     harness.clock.advance(2)

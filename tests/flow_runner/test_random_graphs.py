@@ -13,7 +13,7 @@ from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
-from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.jobs.flow_job import RunFlow
 from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
 from tests.flow_runner.memory import MemoryRows, Row
@@ -90,7 +90,7 @@ KINDS = st.one_of(
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> Plan:
+def graphs(draw: st.DrawFn) -> CompiledFlow:
     """Any nodes, any edges out of ways that exist: cycles that never wait included."""
     nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(draw(st.lists(KINDS, min_size=1, max_size=6)))]
     raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
@@ -99,14 +99,16 @@ def graphs(draw: st.DrawFn) -> Plan:
     drawn = draw(st.lists(st.tuples(st.sampled_from(ways), names), max_size=12))
     edges = [{"source": "start", "target": "n0"}]
     edges += [{"source": source, "sourceHandle": way, "target": target} for (source, way), target in drawn]
-    return Plan("flow", 1, load(raw | {"edges": edges}))
+    return CompiledFlow("flow", 1, load(raw | {"edges": edges}))
 
 
 class Trial:
     """One conversation, worked on as the queue does it: a job at a time, in order, the head held while it is tried
     again. Its worker is killed where `deaths` says true, point by point; after a job the contact may write again."""
 
-    def __init__(self, plan: Plan, other: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]) -> None:
+    def __init__(
+        self, plan: CompiledFlow, other: CompiledFlow, deaths: list[bool], failures: list[bool], messages: list[bool]
+    ) -> None:
         self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
         self.harness = Harness(DyingRows)
         self.rows = self.harness.rows.rows
@@ -188,7 +190,7 @@ class Trial:
     messages=st.lists(st.booleans(), max_size=5),
 )
 def test_every_execution_ends_and_repeats_no_finished_effect(
-    plan: Plan, other: Plan, deaths: list[bool], failures: list[bool], messages: list[bool]
+    plan: CompiledFlow, other: CompiledFlow, deaths: list[bool], failures: list[bool], messages: list[bool]
 ) -> None:
     """Success, failure or a bound; the trace has every step once, and all of them ended. A message starts its own
     execution or resumes one that waits."""

@@ -1,1 +1,1 @@
-"""flow-runner: the owner of the queue flow-processing. It walks the flows."""
+"""flow-runner: the service that owns the queue flow-processing and runs the flows."""

@@ -27,12 +27,13 @@ from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import FlowRunnerSettings
 from flow_runner.engine.engine import Engine
-from flow_runner.jobs.due_timers import Timers
+from flow_runner.jobs.due_timers import DueTimers
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
-from flow_runner.jobs.job_outbox import ExecutionRelay, Outbox
-from flow_runner.jobs.schedule_starter import Schedules
-from flow_runner.stores.compiled_flow_cache import Plans
+from flow_runner.jobs.job_outbox import ExecutionRelay, JobOutbox
+from flow_runner.jobs.schedule_starter import ScheduleStarter
+from flow_runner.nodes.node_runners import RUNNERS
+from flow_runner.stores.compiled_flow_cache import CompiledFlowCache
 from flow_runner.stores.execution_store import Executions
 from flow_runner.stores.flow_secrets import FlowSecrets
 from flow_runner.stores.resume_addresses import PublicAddresses
@@ -60,12 +61,12 @@ def build_parts(
     key = settings.secrets.filas_secret_key.reveal()
     box = SecretBox(key)
     secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
-    executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", Outbox(producer))
+    executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer))
     addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
-    plans = Plans(FlowRepository(database))
-    engine = Engine(executions, outbound, secrets, clock, plans, addresses)
-    run_flow = RunFlow(executions, plans, engine, clock, lambda: health.draining)
-    test_flow = RunFlowTest(secrets, plans, clock)
+    flows = CompiledFlowCache(FlowRepository(database))
+    engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses)
+    run_flow = RunFlow(executions, flows, engine, clock, lambda: health.draining)
+    test_flow = RunFlowTest(secrets, flows, clock)
     relay = Relay(redis, producer, ExecutionRelay(rows))
     worker = Worker(
         redis,
@@ -85,8 +86,8 @@ def build_parts(
         worker=worker,
         background=(
             executions.keep_leases(),
-            Timers(rows, producer, clock.now).run(),
-            Schedules(ScheduleRepository(database), producer).run(),
+            DueTimers(rows, producer, clock.now).run(),
+            ScheduleStarter(ScheduleRepository(database), producer).run(),
             relay.run(),
         ),
         drain=executions.drain,

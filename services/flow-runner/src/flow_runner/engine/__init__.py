@@ -1,1 +1,1 @@
-"""The flow engine. It knows no queue, no database and no HTTP server."""
+"""The flow engine. It imports no queue, no database, no HTTP server and no node type."""

@@ -1,5 +1,6 @@
-"""What has happened in a turn since its last checkpoint, and the checkpoint that writes it."""
+"""Collects what a run has done since its last checkpoint, and builds the next checkpoint from it."""
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,83 +13,129 @@ from filas.models.executions import (
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
+    StepRecord,
+    StepStatus,
 )
 from filas.models.record import ErrorDetail
 from filas.tracing import spans
 from flow_runner.engine.error_flow import error_trigger
-from flow_runner.engine.execution_state import MAX_STATE_BYTES, State, encode
+from flow_runner.engine.execution_state import MAX_STATE_BYTES, Pending, encode
+from flow_runner.engine.flow_cursor import FlowCursor
 from flow_runner.engine.node_protocol import Visit
-from flow_runner.engine.ports import ExecutionStore
-from flow_runner.engine.step_log import StepLog
-from flow_runner.engine.template_scope import TurnScope
 
 
-class Progress:
-    """`steps` and `notifications` are not written yet; nor is the effect of which `effect_unsaved` tells."""
+@dataclass(slots=True)
+class CheckpointBuilder:
+    """`steps` (by number) and `notifications` are not written yet. `effect_unsaved`: a call was made after the last
+    checkpoint. A visit has one row, the newest: a retry or the end of a wait replaces it."""
 
-    def __init__(
-        self, store: ExecutionStore, claimed: ClaimedExecution, scope: TurnScope, error_flow_id: str | None
-    ) -> None:
-        self._store = store
-        self._claimed = claimed
-        self._scope = scope
-        self._error_flow_id = error_flow_id
-        self.steps = StepLog(scope.redactor)
-        self.notifications: list[NewNotification] = []
-        self.effect_unsaved = False
+    claimed: ClaimedExecution
+    cursor: FlowCursor
+    error_flow_id: str | None
+    steps: dict[int, StepRecord] = field(default_factory=dict)
+    notifications: list[NewNotification] = field(default_factory=list)
+    effect_unsaved: bool = False
+    _saved_conversation_writes: int = 0
 
-    async def save(
+    def add_step(
         self,
-        state: State,
+        visit: Visit,
+        status: StepStatus,
+        *,
+        handle: str | None = None,
+        output: Any = None,
+        error: ErrorDetail | None = None,
+        ended_at: datetime | None = None,
+    ) -> None:
+        """The row of a visit. Input and output are redacted and bounded."""
+        redactor = self.cursor.context.redactor
+        self.steps[visit.seq] = StepRecord(
+            seq=visit.seq,
+            node_id=visit.place,
+            type=visit.type,
+            status=status,
+            attempt=visit.attempt,
+            handle=handle,
+            input=redactor.shown(visit.input),
+            output=redactor.shown(output),
+            error=error,
+            started_at=visit.started_at,
+            ended_at=ended_at,
+        )
+
+    def end_pending(
+        self,
+        pending: Pending,
+        place: str,
+        node_type: str,
+        status: StepStatus,
+        error: ErrorDetail | None,
+        ended_at: datetime,
+    ) -> None:
+        """The row of a visit that ends because its execution, or the subflow that it started, ends."""
+        self.steps[pending.seq] = StepRecord(
+            seq=pending.seq,
+            node_id=place,
+            type=node_type,
+            status=status,
+            attempt=pending.attempt,
+            handle=None,
+            input=pending.input,
+            output=None,
+            error=error,
+            started_at=pending.started_at,
+            ended_at=ended_at,
+        )
+
+    def build(
+        self,
         status: ExecutionStatus,
         *,
-        started: Visit | None = None,
         wake_at: datetime | None = None,
         awaits_reply: bool = False,
         awaits_callback: UUID | None = None,
         error: ErrorDetail | None = None,
         output: Any = None,
-    ) -> tuple[ExecutionStatus, datetime | None]:
-        """One checkpoint: all that has happened since the last one. Gives the status and the time to go on that
-        were written.
+    ) -> Checkpoint:
+        """A checkpoint with everything since the last one.
 
-        What has not succeeded keeps its position, to be replayed from there; what of a visit has begun is in the
-        pending one.
+        An execution that has not succeeded keeps its state, so that it can be continued or replayed. If the state is
+        larger than MAX_STATE_BYTES, the execution fails.
         """
-        saved = None if status == "succeeded" else encode(state)
+        cursor, claimed = self.cursor, self.claimed
+        saved = None if status == "succeeded" else encode(cursor.state)
         if saved is not None and len(saved) > MAX_STATE_BYTES:
             wake_at, saved = None, None
             if status not in FINAL_EXECUTION_STATUSES:
                 message = f"the execution holds more than {MAX_STATE_BYTES} bytes of variables and outputs"
                 status, error = "failed", ErrorDetail(kind="limit", message=message)
-        in_conversation = self._claimed.conversation_id is not None
-        changed = self._scope.conversation_changed and in_conversation
+        in_conversation = claimed.conversation_id is not None
+        changed = in_conversation and cursor.conversation_writes > self._saved_conversation_writes
         checkpoint = Checkpoint(
-            execution_id=self._claimed.id,
-            fence=self._claimed.fence,
+            execution_id=claimed.id,
+            fence=claimed.fence,
             status=status,
             state=saved,
-            steps=self.steps.take(started),
+            steps=list(self.steps.values()),
             notifications=self.notifications,
             wake_at=wake_at,
             error=error,
-            output=output,
-            conversation_vars=self._scope.conversation_text() if changed else None,
+            output=None if output is None else cursor.context.redactor.shown(output),
+            conversation_vars=cursor.conversation_text() if changed else None,
             awaits_reply=awaits_reply and in_conversation,
             awaits_callback=awaits_callback,
             starts=self._starts(status, error),
         )
-        status = await self._store.checkpoint(self._claimed, checkpoint)
-        self.notifications = []
-        self.effect_unsaved = False
-        self._scope.conversation_changed = False
-        return status, wake_at
+        self.steps, self.notifications, self.effect_unsaved = {}, [], False
+        self._saved_conversation_writes = cursor.conversation_writes
+        return checkpoint
 
     def _starts(self, status: ExecutionStatus, error: ErrorDetail | None) -> list[FollowingExecution]:
-        """The execution of the error flow, if this one fails; one that is itself of an error flow starts none."""
-        if status not in ("failed", "timed-out") or self._error_flow_id is None or "errorOf" in self._scope.trigger:
+        """The execution of the error flow, if this execution fails. The failure of an error flow starts none."""
+        context = self.cursor.context
+        if status not in ("failed", "timed-out") or self.error_flow_id is None or "errorOf" in context.trigger:
             return []
-        trigger = error_trigger(self._claimed, self._scope, status, error)
-        following = identity.error_execution_id(self._claimed.id)
+        trigger = error_trigger(context, status, error)
+        following = identity.error_execution_id(self.claimed.id)
         traceparent = spans.current().traceparent
-        return [FollowingExecution(id=following, flow_id=self._error_flow_id, trigger=trigger, traceparent=traceparent)]
+        return [FollowingExecution(id=following, flow_id=self.error_flow_id, trigger=trigger, traceparent=traceparent)]

@@ -1,46 +1,69 @@
-"""Runs executions, turn by turn."""
+"""Runs executions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 from filas.models.executions import ClaimedExecution
-from flow_runner.engine.compiled_flow import Plan
-from flow_runner.engine.execution_run import Ports, Turn, TurnEnd
-from flow_runner.engine.flow_cursor import position_of
+from flow_runner.engine.checkpoint_builder import CheckpointBuilder
+from flow_runner.engine.compiled_flow import CompiledFlow
+from flow_runner.engine.execution_run import ExecutionRun, RunResult
+from flow_runner.engine.flow_cursor import FlowServices, open_cursor
 from flow_runner.engine.node_protocol import NodeRunner
 from flow_runner.engine.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
-from flow_runner.engine.run_time_budget import Budget
-from flow_runner.nodes.node_runners import RUNNERS
 
 
 class Engine:
-    """Runs turns of executions, each alone; many run at a time in one process. `flows` are those that a flow may
-    call, `addresses` are where they wait for calls. `runners` says how each type of node is run."""
+    """Runs executions, each by itself. Many run at the same time in one process.
+
+    `runners` has the runner of each node type. `flows` are the flows that an execution may run as subflows. `addresses`
+    makes the addresses of callbacks.
+    """
 
     def __init__(
         self,
+        runners: Mapping[str, NodeRunner],
         store: ExecutionStore,
         outbound: Outbound,
         secrets: Secrets,
         clock: Clock,
         flows: Flows,
         addresses: ResumeAddresses,
-        runners: Mapping[str, NodeRunner] = RUNNERS,
     ) -> None:
-        self._ports = Ports(store, outbound, clock, runners)
-        self._secrets = secrets
-        self._flows = flows
-        self._addresses = addresses
+        self._runners = runners
+        self._store = store
+        self._outbound = outbound
+        self._clock = clock
+        self._services = FlowServices(flows, secrets, addresses)
 
-    async def run(self, claimed: ClaimedExecution, plan: Plan, budget: Budget) -> TurnEnd:
-        """Runs one turn and says how it ended.
+    async def run(
+        self,
+        claimed: ClaimedExecution,
+        flow: CompiledFlow,
+        stopping: Callable[[], bool],
+        began_s: float | None = None,
+    ) -> RunResult:
+        """Runs the execution until it ends or waits, or until the time budget of the run is used.
 
-        Raises LeaseLost when somebody else holds the execution by now, StoreUnavailable, and PermanentError
-        when the execution can't be run by this version.
+        `flow` is the version that the execution uses. When `stopping` returns True, the run ends before its next node,
+        and another run continues the execution. `began_s` is when the run's job began, by the clock's `monotonic`
+        (None: now).
+
+        Raises LeaseLost if another worker holds the execution, StoreUnavailable, and PermanentError if this process
+        cannot run the execution.
         """
-        position = position_of(claimed, plan, self._flows, self._secrets, self._addresses)
-        await position.resume()
-        turn = Turn(self._ports, claimed, plan, budget, position)
-        try:
-            return await turn.run()
-        finally:
-            turn.steps.interrupted()
+        cursor = await open_cursor(claimed, flow, self._services)
+        timeout = timedelta(milliseconds=flow.settings.timeout_ms)
+        run = ExecutionRun(
+            runners=self._runners,
+            store=self._store,
+            outbound=self._outbound,
+            clock=self._clock,
+            claimed=claimed,
+            settings=flow.settings,
+            cursor=cursor,
+            builder=CheckpointBuilder(claimed, cursor, flow.settings.error_flow_id),
+            deadline=claimed.deadline_at or claimed.started_at + timeout,
+            began_s=self._clock.monotonic() if began_s is None else began_s,
+            stopping=stopping,
+        )
+        return await run.run()

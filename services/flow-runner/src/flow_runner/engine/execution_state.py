@@ -1,4 +1,7 @@
-"""Where an execution stands: what a checkpoint saves and the next turn goes on from."""
+"""The saved state of an execution: what a checkpoint writes and the next run continues from.
+
+Only `FlowCursor` changes a `State`. All other structures here are immutable.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -11,12 +14,12 @@ VERSION = 2
 MAX_STATE_BYTES = 1024 * 1024
 
 
-class Pending(msgspec.Struct, kw_only=True):
-    """A visit that has begun and not ended: a wait, a retry, an effect that was announced, or a subflow.
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """A visit that has begun and has not ended: a wait, a retry, an announced effect, or a subflow.
 
-    `reason` `effect`: the state was saved right before the effect, so one who finds it doesn't know whether
-    the effect has happened. `reply`: the message that has ended the wait, `call`: the call that has. `memo`:
-    what the node has left for itself when it began to wait.
+    `reason` `effect`: the state was saved right before the effect, so a run that finds it cannot know whether the
+    effect has happened. `reply` is the message that ended the wait, `call` the callback's request that ended it. `memo`
+    is what the node stored for itself when the wait began. `input` is redacted.
     """
 
     node: str
@@ -31,9 +34,9 @@ class Pending(msgspec.Struct, kw_only=True):
     memo: Any = None
 
 
-class LoopFrame(msgspec.Struct, kw_only=True, tag_field="kind", tag="loop"):
-    """A loop under way: the loop's node lies in the stack at `base`, the body of the item at `index` above it.
-    `visits` are those from before the loop: within, they count anew for each item."""
+class LoopFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="loop"):
+    """A loop in progress. The loop's node is in the stack at `base`, and the body of the item at `index` is above it.
+    `visits` are the counts from before the loop: inside of it, they start at 0 for each item."""
 
     node: str
     base: int
@@ -42,9 +45,9 @@ class LoopFrame(msgspec.Struct, kw_only=True, tag_field="kind", tag="loop"):
     visits: dict[str, int]
 
 
-class CallFrame(msgspec.Struct, kw_only=True, tag_field="kind", tag="subflow"):
-    """A subflow under way, begun by `visit`: its nodes lie in the stack from `base` on. `input` is its trigger's
-    body; the rest is what the calling flow goes on with."""
+class CallFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="subflow"):
+    """A subflow in progress, started by `visit`. Its nodes are in the stack from `base` on. `input` is the body of its
+    trigger. `vars`, `outputs` and `visits` are those of the calling flow."""
 
     visit: Pending
     flow_id: str
@@ -60,14 +63,14 @@ Frame = LoopFrame | CallFrame
 
 
 class State(msgspec.Struct, kw_only=True):
-    """The engine's position.
+    """Where the execution is in its flow, and its data.
 
-    `stack` holds the nodes that are still to be visited, the next one last; `seq` counts the steps. `frames`
-    are the loops and subflows under way, the innermost last; `vars`, `outputs` and `visits` are those of the
-    innermost subflow. `outputs` keeps only what some template of the flow looks at. `pins`: the version that each
-    subflow without one has for this execution; None: it was not published. `calls_awaited`
-    counts how often each node has waited for a call. `message`: the last reply that the
-    execution went on with; None: the one that started it is the last.
+    `stack` holds the nodes that are still to be visited, the next one last. `seq` counts the steps. `frames` are the
+    loops and subflows in progress, the innermost last. `vars`, `outputs` and `visits` belong to the innermost subflow.
+    `outputs` has only what a template of the flow reads. `pins` has the version that this execution uses of each
+    subflow whose node names none; None: the subflow was not published. `calls_awaited` counts how often each node has
+    waited for a callback. `message` is the last reply that resumed the execution; None: the message that started it is
+    the last one.
     """
 
     version: int = 1
@@ -82,46 +85,37 @@ class State(msgspec.Struct, kw_only=True):
     pins: dict[str, int | None] = msgspec.field(default_factory=dict)
     calls_awaited: dict[str, int] = msgspec.field(default_factory=dict)
 
-    def calls(self) -> list[CallFrame]:
-        """The subflows under way, the innermost last."""
-        return [frame for frame in self.frames if isinstance(frame, CallFrame)]
-
-    def loops(self) -> list[LoopFrame]:
-        """The loops under way in the innermost subflow, the innermost last."""
-        found: list[LoopFrame] = []
-        for frame in reversed(self.frames):
-            if isinstance(frame, CallFrame):
-                break
-            found.insert(0, frame)
-        return found
-
 
 _decoder = msgspec.json.Decoder(State)
 
 
 def encode(state: State) -> str:
-    """The state as JSON text. It has the version of the oldest engine that can go on from it."""
-    state.version = 2 if state.frames or state.pins or state.calls_awaited else 1
+    """The state as JSON text. Its version is that of the oldest engine that can continue from it."""
+    version = 2 if state.frames or state.pins or state.calls_awaited else 1
+    if version != state.version:
+        state = msgspec.structs.replace(state, version=version)
     return msgspec.json.encode(state).decode()
 
 
 def decode(text: str) -> State:
-    """The state that `encode` wrote. Raises PermanentError for one of a newer version, or a broken one."""
+    """The state that `encode` wrote. Raises PermanentError if it is broken or has a newer version."""
     try:
         state = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise PermanentError(f"the execution's state doesn't decode: {error}") from None
+        raise PermanentError(f"the execution's state cannot be decoded: {error}") from None
     if state.version > VERSION:
         raise PermanentError(f"the execution's state has version {state.version}; this engine knows up to {VERSION}")
     return state
 
 
-def begin_anew(state: State) -> State:
-    """The position of an execution that has failed, as another one begins from it: the visit that was not done
-    comes first, and bounds and steps count from nothing. The visits that subflows under way belong to are the
-    first steps."""
+def restarted(state: State) -> State:
+    """The state with which another execution starts where a failed one ended. The visit that did not end comes first.
+    Bounds and step numbers start again; the visits that started the subflows in progress are the first steps."""
     undone = [state.pending.node] if state.pending else []
-    calls = state.calls()
-    for seq, frame in enumerate(calls, 1):
-        frame.visit = msgspec.structs.replace(frame.visit, seq=seq)
-    return msgspec.structs.replace(state, seq=len(calls), stack=state.stack + undone, pending=None, visits={})
+    frames, seq = list(state.frames), 0
+    for index, frame in enumerate(frames):
+        if isinstance(frame, CallFrame):
+            seq += 1
+            frames[index] = msgspec.structs.replace(frame, visit=msgspec.structs.replace(frame.visit, seq=seq))
+    stack = state.stack + undone
+    return msgspec.structs.replace(state, seq=seq, stack=stack, frames=frames, pending=None, visits={})

@@ -1,155 +1,199 @@
-"""Where a turn stands in the flows of its execution, and how it moves through loops and subflows.
+"""Where a run is in the flows of its execution. `FlowCursor` is the only object that changes the execution's state.
 
-The stack holds what is still to be visited. A loop lies under the nodes of its body, so that it comes next when
-a body has ended; an edge of the body that leads back to it ends the path it is on. A subflow ends when
-the stack is as low as it was at its beginning.
+The stack holds the nodes that are still to be visited. A loop's node is below the nodes of its body, so that it is
+visited again when the body has ended; an edge from the body back to the loop ends the path that it is on. A subflow has
+ended when the stack is as low as it was at the subflow's start.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
 from filas.contract import identity
 from filas.errors import PermanentError
-from filas.flows.definition.flow_definition import Node
+from filas.flows.definition.variables import convert
 from filas.models.executions import ClaimedExecution
-from flow_runner.engine.compiled_flow import Plan
-from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, begin_anew, decode
+from flow_runner.engine.compiled_flow import CompiledFlow, CompiledNode
+from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, decode, restarted
+from flow_runner.engine.node_protocol import Callback
+from flow_runner.engine.pinned_versions import pinned_versions
 from flow_runner.engine.ports import Flows, ResumeAddresses, Secrets
-from flow_runner.engine.template_scope import ExecutionScope, TurnScope
+from flow_runner.engine.resume_urls import ResumeUrls
+from flow_runner.engine.template_scope import RunContext, TemplateScope, build_roots, decode_message, loop_root
 
 MAX_DEPTH = 8
-"""Subflows within one another."""
+"""The deepest nesting of subflows."""
 
-_MAX_PINNED = 64
+NO_WEBHOOK: Mapping[str, Any] = {}
 
 
-class Position:
-    """`plan` and `scope` are those of the flow that the next node belongs to."""
+@dataclass(frozen=True, slots=True)
+class FlowServices:
+    """What the cursor needs to load flows and to build their template scopes."""
 
-    def __init__(
-        self,
-        claimed: ClaimedExecution,
-        plan: Plan,
-        state: State,
-        flows: Flows,
-        secrets: Secrets,
-        addresses: ResumeAddresses,
-    ) -> None:
+    flows: Flows
+    secrets: Secrets
+    addresses: ResumeAddresses
+
+
+@dataclass(frozen=True, slots=True)
+class NextVisit:
+    """The visit that comes next. `pending` is what an earlier attempt of it stored, `loop` the loop that it continues.
+    `place` is the node's name in traces."""
+
+    node: CompiledNode
+    place: str
+    pending: Pending | None
+    loop: LoopFrame | None
+    callback: Callback | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallingVisit:
+    """A visit whose subflow is in progress."""
+
+    node: CompiledNode
+    place: str
+    visit: Pending
+
+
+class FlowCursor:
+    """The cursor of one run. Other objects read `state` and change it only through the methods of this class.
+
+    `flow` and `scope` belong to the flow of the next node. `calling` are the visits whose subflows are in progress, the
+    outermost first. `conversation_writes` counts the assignments to variables of the conversation.
+    """
+
+    def __init__(self, claimed: ClaimedExecution, flow: CompiledFlow, state: State, services: FlowServices) -> None:
         self.state = state
-        self.turn_scope = TurnScope(claimed, state.message)
-        self._addresses = addresses
-        self._execution_id = claimed.id
-        self._flows = flows
-        self._secrets = secrets
-        self._plans = [plan]
-        self.plan = plan
-        self.scope: ExecutionScope
+        self.conversation_writes = 0
+        self._conversation_vars: dict[str, Any] = msgspec.json.decode(claimed.conversation_vars or "{}")
+        trigger = msgspec.json.decode(claimed.trigger)
+        webhook = trigger.get("webhook") or NO_WEBHOOK
+        message = state.message or trigger.get("message") or {}
+        self.context = RunContext(claimed, trigger, webhook, message, self._conversation_vars)
+        self.flow = flow
+        self.calling: list[CallingVisit] = []
+        self.scope: TemplateScope
+        self._services = services
+        self._flows = [flow]
+        self._vars: dict[str, Any] = {}
+        self._outputs: dict[str, Any] = {}
+        self._roots: dict[str, Any] = {}
 
-    async def resume(self) -> None:
-        """Loads the flows of the subflows under way. Raises PermanentError when one is gone, and StoreUnavailable."""
-        calls = self.state.calls()
-        if self._plans[0].subflows and not self.state.pins:
-            self.state.pins = await self._pinned()
-        for frame in calls:
-            self._plans.append(await self._flows.get(frame.flow_id, frame.version))
-        # Those of the calling flows too: what they hide stays hidden in the trace of a subflow.
-        for depth, frame in enumerate(calls):
-            caller = msgspec.structs.replace(self.state, vars=frame.vars, frames=[])
-            await self._scope_of(self._plans[depth], caller, None)
-        await self._show_innermost()
-
-    def next_node(self) -> Node:
-        """The node that the stack has on top, or that a visit under way belongs to. Raises PermanentError when the
-        flow has none of that id."""
-        pending = self.state.pending
-        return self.node(pending.node if pending else self.state.stack[-1])
-
-    def node(self, node_id: str) -> Node:
-        """A node of the present flow. Raises PermanentError when there is none."""
-        node = self.plan.nodes.get(node_id)
-        if node is None:
-            raise PermanentError(f"version {self.plan.version} of flow {self.plan.flow_id} has no node {node_id}")
-        return node
-
-    def place(self, node_id: str) -> str:
-        """The node as a trace names it: after the nodes of the subflows that it lies in, `pay/check-card`."""
-        if len(self._plans) == 1:
-            return node_id
-        return "/".join([frame.visit.node for frame in self.state.calls()] + [node_id])
-
-    def callback_id(self, node_id: str) -> UUID:
-        """The call that the node waits for, or will when it is visited next."""
-        place = self.place(node_id)
-        return identity.callback_id(self._execution_id, place, self.state.calls_awaited.get(place, 0))
-
-    def resume_address(self, node_id: str) -> str:
-        """Where that call is to be made."""
-        return self._addresses.address(self._execution_id, self.callback_id(node_id))
-
-    @property
-    def subflow_over(self) -> bool:
-        """Whether the innermost subflow has come to its end."""
-        frames = self.state.frames
-        return bool(frames) and isinstance(frames[-1], CallFrame) and len(self.state.stack) == frames[-1].base
-
-    def skip_back_edges(self) -> bool:
-        """Takes what leads back to a loop from its own body off the stack; loops inside of that one are left.
-        True when something was taken."""
+    async def load(self) -> None:
+        """Loads the flows of the subflows in progress. Comes before anything else. Raises PermanentError if one does
+        not exist, and StoreUnavailable."""
         state = self.state
-        loops = state.loops() if state.frames and state.stack else []
-        for depth, frame in enumerate(loops):
-            if frame.node == state.stack[-1]:
-                inner = loops[depth + 1 :]
-                if not inner and len(state.stack) == frame.base + 1:
-                    return False
-                state.stack.pop()
-                if inner:
-                    del state.stack[inner[0].base :]
-                    state.visits = inner[0].visits
-                    del state.frames[-len(inner) :]
-                    self.scope.show_loops(state.loops())
-                return True
-        return False
+        if self.flow.subflows and not state.pins:
+            state.pins = await pinned_versions(self.flow, self._services.flows)
+        for frame in state.frames:
+            if isinstance(frame, CallFrame):
+                # What a calling flow hides is hidden in the steps of its subflow too.
+                variables = self._variables(frame.vars)
+                build_roots(self.context, self.flow, variables, {}, await self._secrets(), NO_WEBHOOK)
+                self._descend(await self._services.flows.get(frame.flow_id, frame.version), frame.visit)
+        await self._open_scope()
 
-    def active_loop(self, node_id: str) -> LoopFrame | None:
-        """The loop that the node's visit goes on with; None: it begins."""
-        frame = self.state.frames[-1] if self.state.frames else None
-        return frame if isinstance(frame, LoopFrame) and frame.node == node_id else None
+    def upcoming(self) -> NextVisit | Literal["back-edge", "subflow-over", "flow-over"]:
+        """What comes next. `back-edge`: a path of a loop's body ended, so ask again. Raises PermanentError if the flow
+        does not have the next node."""
+        state = self.state
+        if state.pending is not None:
+            return self._next(state.pending.node, state.pending)
+        frame = state.frames[-1] if state.frames else None
+        if isinstance(frame, CallFrame) and len(state.stack) == frame.base:
+            return "subflow-over"
+        if not state.stack:
+            return "flow-over"
+        if frame is not None and self._skip_back_edge():
+            return "back-edge"
+        return self._next(state.stack[-1], None)
 
-    def repeat(self, node_id: str, items: list[Any], index: int) -> None:
-        """The body of the loop comes next, for the item at `index`, and after it the loop."""
-        state, frame = self.state, self.active_loop(node_id)
-        if frame is None:
-            frame = LoopFrame(node=node_id, base=len(state.stack), items=items, visits=state.visits)
+    def enter(self, visit: NextVisit, max_steps: int) -> str | None:
+        """Takes the next node from the stack and counts the visit. Returns the message of the limit that the visit
+        exceeds; then nothing has changed. The visits of a loop in progress are bounded by its items."""
+        state, node_id = self.state, visit.node.id
+        visits = 0 if visit.loop is not None else state.visits.get(node_id, 0) + 1
+        if visits > self.flow.settings.max_visits_per_node:
+            return f"node {node_id} was to be visited more than {self.flow.settings.max_visits_per_node} times"
+        if state.seq >= max_steps:
+            return f"more than {max_steps} steps"
+        state.stack.pop()
+        state.seq += 1
+        if visits:
+            state.visits[node_id] = visits
+        return None
+
+    def suspend(self, pending: Pending) -> None:
+        """The visit has begun and does not end now."""
+        self.state.pending = pending
+
+    def leave(self, visit: NextVisit, output: Any, error: Mapping[str, Any] | None, targets: tuple[str, ...]) -> None:
+        """The visit has ended. `targets` come next, before everything else that is in the stack."""
+        state = self.state
+        state.pending = None
+        if visit.loop is not None:
+            frame = state.frames.pop()
+            state.visits = frame.visits
+            self._show_loops()
+        if visit.callback is not None:
+            state.calls_awaited[visit.place] = state.calls_awaited.get(visit.place, 0) + 1
+        self._set_output(visit.node, output, error)
+        state.stack += reversed(targets)
+
+    def revisit(self, node_id: str) -> None:
+        """The node comes next, again: a failed execution that is replayed starts with it."""
+        self.state.stack.append(node_id)
+
+    def repeat(self, visit: NextVisit, items: list[Any], index: int, output: Any) -> None:
+        """The body of the loop comes next, for the item at `index`, and then the loop's node."""
+        state, node = self.state, visit.node
+        if visit.loop is None:
+            frame = LoopFrame(node=node.id, base=len(state.stack), items=items, visits=state.visits)
             state.frames.append(frame)
-        frame.index, state.visits = index, {}
-        state.stack.append(node_id)
-        state.stack += reversed(self.plan.targets(node_id, "loop"))
-        self.scope.show_loops(state.loops())
+        else:
+            frame = visit.loop
+        state.frames[-1] = msgspec.structs.replace(frame, index=index)
+        state.visits, state.pending = {}, None
+        self._set_output(node, output, None)
+        state.stack.append(node.id)
+        state.stack += reversed(node.targets.get("loop", ()))
+        self._show_loops()
 
-    def end_loop(self) -> None:
-        """The innermost loop has had its last item."""
-        frame = self.state.frames.pop()
-        self.state.visits = frame.visits
-        self.scope.show_loops(self.state.loops())
+    def assign(self, name: str, value: Any) -> None:
+        """Writes a variable of the present flow, converted to its type. Raises ValueError if the flow does not declare
+        the variable or the value does not fit."""
+        variable = self.flow.variables.get(name)
+        if variable is None:
+            raise ValueError(f"unknown variable {name}")
+        converted = convert(variable, value)
+        self._vars[name] = converted
+        if variable.secret:
+            self.context.redactor.hide(converted)
+        if variable.scope == "conversation":
+            self._conversation_vars[name] = converted
+            self.conversation_writes += 1
+        else:
+            self.state.vars[name] = converted
 
     async def call(self, visit: Pending, flow_id: str, version: int | None, values: dict[str, Any]) -> None:
-        """Begins a subflow with `values` as its input: those named as its variables are written to them.
+        """Starts a subflow with `values` as its input. Those with the name of a variable of the subflow are assigned.
 
-        Raises ValueError when a value doesn't fit its variable, PermanentError when the flow can't be run, and
+        Raises ValueError if a value does not fit its variable, PermanentError if the flow cannot be run, and
         StoreUnavailable.
         """
         state = self.state
-        if len(self._plans) > MAX_DEPTH:
+        if len(self._flows) > MAX_DEPTH:
             raise ValueError(f"subflows are more than {MAX_DEPTH} deep")
         version = version if version is not None else state.pins.get(flow_id)
         if version is None:
             raise ValueError(f"flow {flow_id} was not published when this execution began")
-        plan = await self._flows.get(flow_id, version)
-        if not plan.begins_at:
+        flow = await self._services.flows.get(flow_id, version)
+        if not flow.begins_at:
             raise ValueError(f"flow {flow_id} has no trigger to begin at")
         frame = CallFrame(
             visit=visit,
@@ -163,99 +207,150 @@ class Position:
         )
         state.frames.append(frame)
         state.vars, state.outputs, state.visits, state.pending = {}, {}, {}, None
-        state.stack.append(plan.begins_at)
-        self._plans.append(plan)
-        await self._show_innermost()
+        state.stack.append(flow.begins_at)
+        self._descend(flow, visit)
+        await self._open_scope()
         try:
             for name, value in values.items():
-                if self.scope.declares(name):
-                    self.scope.assign(name, value)
+                if name in flow.variables:
+                    self.assign(name, value)
         except ValueError:
-            await self.leave()
+            await self.leave_subflow()
             raise
 
-    async def leave(self) -> Pending:
-        """Ends the innermost subflow, wherever in it the execution stands; gives the visit that had begun it."""
+    async def leave_subflow(self) -> NextVisit:
+        """Ends the innermost subflow, wherever it is. Returns the visit that started it."""
         state = self.state
         while isinstance(frame := state.frames.pop(), LoopFrame):
             pass
         del state.stack[frame.base :]
         state.vars, state.outputs, state.visits, state.pending = frame.vars, frame.outputs, frame.visits, None
-        self._plans.pop()
-        await self._show_innermost()
-        return frame.visit
+        self._flows.pop()
+        self.calling.pop()
+        self.flow = self._flows[-1]
+        await self._open_scope()
+        return self._next(frame.visit.node, frame.visit)
 
-    def calling_nodes(self) -> list[Node]:
-        """The nodes whose subflows are under way, the outermost first."""
-        return [plan.nodes[frame.visit.node] for plan, frame in zip(self._plans, self.state.calls(), strict=False)]
+    def conversation_text(self) -> str:
+        """The variables of the conversation as JSON text."""
+        return msgspec.json.encode(self._conversation_vars).decode()
 
-    async def _show_innermost(self) -> None:
-        calls = self.state.calls()
-        self.plan = self._plans[-1]
-        webhook = {"body": calls[-1].input, "headers": {}, "queryParams": {}} if calls else None
-        self.scope = await self._scope_of(self.plan, self.state, webhook)
+    def place(self, node_id: str) -> str:
+        """The node's name in traces: after the nodes of the subflows that it is in, `pay/check-card`."""
+        return f"{self.calling[-1].place}/{node_id}" if self.calling else node_id
 
-    async def _scope_of(self, plan: Plan, state: State, webhook: dict[str, Any] | None) -> ExecutionScope:
-        secrets: Mapping[str, str] = await self._secrets.revealed() if plan.uses_secrets else {}
-        scope = ExecutionScope(self.turn_scope, plan, state, secrets, webhook)
-        if plan.awaits_calls:
-            scope.roots["execution"]["resumeUrls"] = _ResumeUrls(self, plan)
-        return scope
+    def _next(self, node_id: str, pending: Pending | None) -> NextVisit:
+        node, place = self._node(node_id), self.place(node_id)
+        callback = None
+        if node.awaits_callback:
+            callback = Callback(self._callback_id(node_id), self._resume_address(node_id))
+        frame = self.state.frames[-1] if self.state.frames and pending is None else None
+        loop = frame if isinstance(frame, LoopFrame) and frame.node == node_id else None
+        return NextVisit(node, place, pending, loop, callback)
 
-    async def _pinned(self) -> dict[str, int | None]:
-        """The published version of every flow that may be called without naming one, also by the flows called."""
-        pins: dict[str, int | None] = {}
-        seen: set[tuple[str, int]] = set()
-        pending = list(self._plans[0].subflows)
-        while pending and len(pins) < _MAX_PINNED:
-            flow_id, version = pending.pop()
-            if version is None:
-                if flow_id not in pins:
-                    pins[flow_id] = await self._flows.published(flow_id)
-                version = pins[flow_id]
-            if version is None or (flow_id, version) in seen:
-                continue
-            seen.add((flow_id, version))
-            try:
-                pending += (await self._flows.get(flow_id, version)).subflows
-            except PermanentError:
-                continue  # The node that calls it fails, if it is ever visited.
-        return pins
+    def _node(self, node_id: str) -> CompiledNode:
+        node = self.flow.nodes.get(node_id)
+        if node is None:
+            raise PermanentError(f"version {self.flow.version} of flow {self.flow.flow_id} has no node {node_id}")
+        return node
+
+    def _callback_id(self, node_id: str) -> UUID:
+        place = self.place(node_id)
+        return identity.callback_id(self.context.claimed.id, place, self.state.calls_awaited.get(place, 0))
+
+    def _resume_address(self, node_id: str) -> str:
+        return self._services.addresses.address(self.context.claimed.id, self._callback_id(node_id))
+
+    def _skip_back_edge(self) -> bool:
+        """Removes the next node if an edge led from a loop's body back to that loop, and ends the loops inside of it.
+        Returns whether a node was removed."""
+        state = self.state
+        loops = self._loops()
+        for depth, frame in enumerate(loops):
+            if frame.node == state.stack[-1]:
+                inner = loops[depth + 1 :]
+                if not inner and len(state.stack) == frame.base + 1:
+                    return False
+                state.stack.pop()
+                if inner:
+                    del state.stack[inner[0].base :]
+                    state.visits = inner[0].visits
+                    del state.frames[-len(inner) :]
+                    self._show_loops()
+                return True
+        return False
+
+    def _loops(self) -> list[LoopFrame]:
+        """The loops in progress in the present flow, the innermost last."""
+        found: list[LoopFrame] = []
+        for frame in reversed(self.state.frames):
+            if isinstance(frame, CallFrame):
+                break
+            found.append(frame)
+        return found[::-1]
+
+    def _show_loops(self) -> None:
+        root = loop_root(self.flow, self._loops())
+        if root is None:
+            self._roots.pop("loop", None)
+        else:
+            self._roots["loop"] = root
+
+    def _set_output(self, node: CompiledNode, output: Any, error: Mapping[str, Any] | None) -> None:
+        entry = {"output": output, "error": error}
+        self._outputs[node.id] = entry
+        if node.output_is_read:
+            self.state.outputs[node.id] = entry
+
+    def _descend(self, flow: CompiledFlow, visit: Pending) -> None:
+        """The present flow is `flow` from now on; `visit` started it."""
+        self.calling.append(CallingVisit(self._node(visit.node), self.place(visit.node), visit))
+        self._flows.append(flow)
+        self.flow = flow
+
+    def _variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """The value of each variable of the present flow."""
+        return {
+            name: (self._conversation_vars if variable.scope == "conversation" else stored).get(name, variable.default)
+            for name, variable in self.flow.variables.items()
+        }
+
+    async def _secrets(self) -> Mapping[str, str]:
+        return await self._services.secrets.revealed() if self.flow.uses_secrets else {}
+
+    async def _open_scope(self) -> None:
+        """The template scope of the present flow."""
+        webhook = self.context.webhook
+        calls = [frame for frame in self.state.frames if isinstance(frame, CallFrame)]
+        if calls:
+            webhook = {"body": calls[-1].input, "headers": {}, "queryParams": {}}
+        self._vars, self._outputs = self._variables(self.state.vars), dict(self.state.outputs)
+        secrets = await self._secrets()
+        self._roots = build_roots(self.context, self.flow, self._vars, self._outputs, secrets, webhook)
+        if self.flow.callback_nodes:
+            self._roots["execution"]["resumeUrls"] = ResumeUrls(self.flow.callback_nodes, self._resume_address)
+        if self.state.frames:
+            self._show_loops()
+        self.scope = TemplateScope(self._roots, self._vars, webhook, self.context.redactor)
 
 
-class _ResumeUrls(Mapping[str, str]):
-    """`execution.resumeUrls`: an address is made when a template asks for it."""
+async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: FlowServices) -> FlowCursor:
+    """The cursor where the run continues, with the reply or the callback that ended the wait.
 
-    def __init__(self, position: Position, plan: Plan) -> None:
-        self._position = position
-        self._node_ids = [node.id for node in plan.nodes.values() if node.data.awaits_call()]
-
-    def __getitem__(self, node_id: str) -> str:
-        if node_id not in self._node_ids:
-            raise KeyError(node_id)
-        return self._position.resume_address(node_id)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._node_ids)
-
-    def __len__(self) -> int:
-        return len(self._node_ids)
-
-
-def position_of(
-    claimed: ClaimedExecution, plan: Plan, flows: Flows, secrets: Secrets, addresses: ResumeAddresses
-) -> Position:
-    """Where the turn goes on; with the reply, if one has ended the wait. `resume` comes before anything else."""
+    Raises PermanentError if the state is of a newer version or a flow does not exist, and StoreUnavailable.
+    """
     if claimed.state is not None:
         state = decode(claimed.state)
     elif claimed.start_state is not None:
-        state = begin_anew(decode(claimed.start_state))
+        state = restarted(decode(claimed.start_state))
     else:
-        state = State(stack=[claimed.node_id or plan.begins_at])
+        state = State(stack=[claimed.node_id or flow.begins_at])
     if claimed.reply is not None:
-        state.message = msgspec.json.decode(claimed.reply).get("message") or {}
+        state.message = decode_message(claimed.reply)
         if state.pending is not None:
-            state.pending.reply = state.message
+            state.pending = msgspec.structs.replace(state.pending, reply=state.message)
     if claimed.call is not None and state.pending is not None:
-        state.pending.call = msgspec.json.decode(claimed.call)
-    return Position(claimed, plan, state, flows, secrets, addresses)
+        state.pending = msgspec.structs.replace(state.pending, call=msgspec.json.decode(claimed.call))
+    cursor = FlowCursor(claimed, flow, state, services)
+    await cursor.load()
+    return cursor

@@ -1,7 +1,7 @@
-"""The protocol between the engine and a node type: what a visit is given, and how it may end."""
+"""The protocol between the engine and the node types: what a visit receives, and the outcomes that it can have."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -12,18 +12,37 @@ from filas.contract.jobs import Traceparent
 from filas.models.executions import ClaimedExecution, NewNotification
 from flow_runner.engine.execution_state import LoopFrame, Pending
 from flow_runner.engine.ports import Outbound
-from flow_runner.engine.template_scope import ExecutionScope
+from flow_runner.engine.template_scope import TemplateScope
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """The callback that a visit waits for, and the address where it is made."""
+
+    id: UUID
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The result of a subflow: the output of its `end` node, and the names in its scope."""
+
+    output: Any
+    roots: Mapping[str, Any]
 
 
 @dataclass(slots=True)
 class Visit:
-    """One try of one visit of a node. `key` is the idempotency key of its effect, the same in every try.
+    """One attempt of one visit of a node.
 
-    A node sets `input`, its resolved configuration, as soon as it knows it: the trace shows it whatever
-    happens next. `pending` is what an earlier try of the same visit left. `place` names the node in traces: with
-    the nodes of the subflows that it lies in. `callback` is there
-    where the node waits for a call. `loop` is the loop that this visit goes on with, `returned` what the
-    visit's subflow has come back with, `traceparent` its span.
+    A node sets `input`, its resolved configuration, as soon as it is known, because the trace shows it whatever happens
+    next. A node changes nothing else.
+
+    `place` is the node's name in traces: `pay/check-card` for a node of a subflow. `key` is the idempotency key of the
+    visit's effect, the same in each attempt. `assign` writes a variable, converted to its type; it raises ValueError
+    if the flow does not declare the variable or the value does not fit. `pending` is what an earlier attempt of this
+    visit stored, `loop` the loop that this visit continues, `callback` what the visit waits for, `returned` the result
+    of the subflow that this visit started.
     """
 
     node_id: str
@@ -34,66 +53,53 @@ class Visit:
     attempt: int
     key: str
     claimed: ClaimedExecution
-    scope: ExecutionScope
+    scope: TemplateScope
+    assign: Callable[[str, Any], None]
     outbound: Outbound
+    started_at: datetime
     now: datetime
     time_limit_s: float
     pending: Pending | None = None
-    callback: "Callback | None" = None
+    callback: Callback | None = None
     loop: LoopFrame | None = None
-    returned: "Returned | None" = None
+    returned: Returned | None = None
     input: Any = None
     traceparent: Traceparent = msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
-class Callback:
-    """The call that a visit waits for, and where it is to be made."""
-
-    id: UUID
-    address: str
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """How a subflow has ended: the output of its `end`, and the names in its scope."""
-
-    output: Any
-    roots: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
-    """The node has done its work and is left by `handle`; by `otherwise`, where that has no edge. `shown` is what
-    the trace shows as output, where that is not the output itself."""
+    """The visit ends by `handle`, or by `otherwise` if no edge leaves by `handle`. `shown` is what the trace shows as
+    output, if that differs from the output."""
 
     output: Any = None
     handle: str = "out"
-    notifications: list[NewNotification] = field(default_factory=list)
+    notifications: Sequence[NewNotification] = ()
     shown: Any = msgspec.UNSET
     otherwise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The visit goes on at `until`, or with a reply in the conversation where it `awaits_reply`; meanwhile the
-    execution holds no worker, and has `status`. Without `until` it waits as long as the execution may take.
+    """The visit continues at `until`, or earlier: with a reply in the conversation if it `awaits_reply`, or with the
+    callback of `callback_id`. Without `until` it waits as long as the execution may last. Meanwhile the execution has
+    `status` and needs no worker.
 
-    `memo` is what the node needs to know when it goes on, found again in `visit.pending.memo`; the
-    notifications go out with the checkpoint that begins the wait. The call of `callback_id` ends it, too.
+    The next attempt finds `memo` in `visit.pending.memo`. The notifications are sent with the checkpoint that starts
+    the wait.
     """
 
     until: datetime | None = None
     awaits_reply: bool = False
     status: Literal["waiting-timer", "waiting-input", "waiting-callback"] = "waiting-timer"
     memo: Any = None
-    notifications: list[NewNotification] = field(default_factory=list)
+    notifications: Sequence[NewNotification] = ()
     callback_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The execution ends here."""
+    """The flow ends here: the execution, or only the subflow."""
 
     status: Literal["succeeded", "failed"]
     output: Any
@@ -101,7 +107,7 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What the way out `loop` leads to is run for the item at `index`, and then the node is visited again."""
+    """The targets of the handle `loop` are visited for the item at `index`, and then the node again."""
 
     items: list[Any]
     index: int
@@ -109,21 +115,32 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Another flow is run with `values` as its input, and then the node goes on with what it has `returned`."""
+    """A subflow runs with `values` as its input, and then the visit continues with `visit.returned`."""
 
     flow_id: str
     version: int | None
     values: dict[str, Any]
 
 
-Outcome = Done | Wait | Finish | Repeat | Call
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The visit failed. `kind` is a stable word. `retry.on` may name the failure by one of `classes`. `output` is what
+    the node has to show nevertheless, such as a response whose status is an error. `retry_after_s` is the shortest wait
+    that the other side asks for."""
+
+    kind: str
+    message: str
+    classes: frozenset[str] = frozenset()
+    detail: Mapping[str, Any] | None = None
+    output: Any = None
+    retry_after_s: float = 0.0
+
+
+Outcome = Done | Wait | Finish | Repeat | Call | Failed
 
 
 class NodeFailure(Exception):
-    """The node failed. `kind` is a stable word; `classes` are the words under which `retry.on` may name it.
-
-    `output` is what the node has nevertheless to show, such as the answer whose status is an error.
-    """
+    """Raised by a node instead of returning `Failed`, which is its `outcome`."""
 
     def __init__(
         self,
@@ -131,36 +148,13 @@ class NodeFailure(Exception):
         message: str,
         *,
         classes: frozenset[str] = frozenset(),
-        detail: dict[str, Any] | None = None,
+        detail: Mapping[str, Any] | None = None,
         output: Any = None,
         retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.message = message
-        self.classes = classes
-        self.detail = detail
-        self.output = output
-        self.retry_after_s = retry_after_s
+        self.outcome = Failed(kind, message, classes, detail, output, retry_after_s)
 
 
-def _no_call(_: Any) -> float:
-    return 0.0
-
-
-def _not_announced(_: Any) -> bool:
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRunner:
-    """How a node type is run.
-
-    `call_s` gives the longest time, in seconds, that a visit may spend on a call to the outside; 0 means that
-    it has no effect there, and may be repeated after a crash unseen. `announced`: the effect must not be
-    repeated by itself, so the state is saved right before it.
-    """
-
-    run: Callable[[Visit], Awaitable[Outcome]]
-    call_s: Callable[[Any], float] = _no_call
-    announced: Callable[[Any], bool] = _not_announced
+NodeRunner = Callable[[Visit], Awaitable[Outcome]]
+"""Runs one visit of a node type. Raises NodeFailure and TemplateError."""

@@ -1,19 +1,19 @@
-"""What becomes of a node that failed: another try, another way out, or the end of the execution."""
+"""What follows the failure of a node: a retry, another handle, or the failure of the execution."""
 
 from filas import backoff
 from filas.flows.nodes.node_data import FallibleData, NodeData
 from filas.models.record import ErrorDetail
-from flow_runner.engine.node_protocol import NodeFailure
+from flow_runner.engine.node_protocol import Failed
 from flow_runner.engine.redaction import Redactor
 
 _MAX_MESSAGE = 1000
 
 
-def wait_s(data: NodeData, attempt: int, failure: NodeFailure, share: float) -> float | None:
-    """Seconds until the next try after the failed try number `attempt`; None: there is none.
+def wait_s(data: NodeData, attempt: int, failure: Failed, share: float) -> float | None:
+    """Seconds until the next attempt after the failed attempt number `attempt`; None: there is none.
 
-    `min(maxDelayMs, delayMs * rate ** (attempt - 1))`, times `share` where the node's jitter is `full`; at
-    least what the other side asked for (`Retry-After`), as far as `maxDelayMs` allows.
+    `min(maxDelayMs, delayMs * rate ** (attempt - 1))`, multiplied by `share` (0 to 1) if the node's jitter is `full`;
+    at least what the other side asks for (`Retry-After`), but not more than `maxDelayMs`.
 
     | attempt | delayMs 2000, rate 2 | the same, maxDelayMs 5000 |
     |---------|----------------------|---------------------------|
@@ -33,20 +33,18 @@ def wait_s(data: NodeData, attempt: int, failure: NodeFailure, share: float) -> 
 
 
 def handle_after(data: NodeData) -> str | None:
-    """The way out of a node that has failed for good; None: the execution fails with it."""
+    """The handle of a node that has failed finally; None: the execution fails with the node."""
     if not isinstance(data, FallibleData) or data.on_error == "fail":
         return None
     return "error" if data.on_error == "branch" else "out"
 
 
-def error_detail(node_id: str, failure: NodeFailure, redactor: Redactor) -> ErrorDetail:
+def error_detail(place: str, failure: Failed, redactor: Redactor) -> ErrorDetail:
     """The failure as it is recorded, without secrets."""
     message = redactor.text(failure.message)[:_MAX_MESSAGE]
-    return ErrorDetail(kind=failure.kind, message=message, node_id=node_id, detail=redactor.clean(failure.detail))
+    return ErrorDetail(kind=failure.kind, message=message, node_id=place, detail=redactor.clean(failure.detail))
 
 
-def in_scope(error: ErrorDetail | None) -> dict[str, object] | None:
+def in_scope(error: ErrorDetail) -> dict[str, object]:
     """The failure as templates see it under `nodes.<id>.error`."""
-    if error is None:
-        return None
     return {"kind": error.kind, "message": error.message, "detail": error.detail}

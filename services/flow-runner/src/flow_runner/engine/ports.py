@@ -1,4 +1,4 @@
-"""What the engine needs of the world, as it needs it. The engine knows no queue, no database, no HTTP server."""
+"""The interfaces that the engine uses. The engine imports no queue, no database and no HTTP server."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,20 +6,20 @@ from typing import Protocol
 from uuid import UUID
 
 from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus
-from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.compiled_flow import CompiledFlow
 
 
 class ExecutionStore(Protocol):
-    """Where executions are kept."""
+    """Stores executions."""
 
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
-        """Writes all of it or nothing, and gives the status that the execution has then: `queued` where it was
-        to wait and is to be cancelled. Raises LeaseLost when somebody else holds the execution by now, and
+        """Writes all of the checkpoint or nothing. Returns the execution's status after it: `queued` if the execution
+        was to wait and a cancellation was requested. Raises LeaseLost if another worker holds the execution, and
         StoreUnavailable."""
 
 
-class OutboundAnswer(Protocol):
-    """An HTTP answer, its body read whole."""
+class OutboundResponse(Protocol):
+    """An HTTP response with its complete body."""
 
     @property
     def status(self) -> int: ...
@@ -32,11 +32,11 @@ class OutboundAnswer(Protocol):
 
 
 class Outbound(Protocol):
-    """Guarded calls to the outside."""
+    """Makes HTTP calls through the outbound guard."""
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-    ) -> OutboundAnswer:
+    ) -> OutboundResponse:
         """Raises OutboundRefused, OutboundTimeout and OutboundFailed."""
 
 
@@ -44,35 +44,34 @@ class Secrets(Protocol):
     """The secrets of flows."""
 
     async def revealed(self) -> Mapping[str, str]:
-        """Each secret that can be read, in the clear, by its name. Raises StoreUnavailable."""
+        """Every readable secret in plain text, by its name. Raises StoreUnavailable."""
 
 
 class Clock(Protocol):
     """The time."""
 
     def now(self) -> datetime:
-        """Aware, in UTC."""
+        """The time in UTC, with its time zone."""
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Seconds that never decrease."""
 
     def share(self) -> float:
-        """A random share from 0 to 1, for the jitter of a retry."""
+        """A random number from 0 to 1, for the jitter of a retry."""
 
 
 class ResumeAddresses(Protocol):
-    """Where a flow may be called while it waits."""
+    """The addresses at which callbacks are made."""
 
     def address(self, execution_id: UUID, callback_id: UUID) -> str:
-        """The whole address; always the same for a callback."""
+        """The complete address. It is always the same for one callback."""
 
 
 class Flows(Protocol):
-    """The flows that an execution may call."""
+    """The flows that an execution may run as subflows."""
 
-    async def get(self, flow_id: str, version: int) -> Plan:
-        """A version, ready to be walked. Raises PermanentError when it is gone or can't be run, and
-        StoreUnavailable."""
+    async def get(self, flow_id: str, version: int) -> CompiledFlow:
+        """A compiled version. Raises PermanentError if it does not exist or cannot be run, and StoreUnavailable."""
 
     async def published(self, flow_id: str) -> int | None:
-        """The version that is published now. Raises StoreUnavailable."""
+        """The version that is published now, None if there is none. Raises StoreUnavailable."""

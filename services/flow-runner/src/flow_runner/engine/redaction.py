@@ -1,7 +1,7 @@
-"""What a step shows: bounded in size, and without secrets."""
+"""What a step shows: without secrets, and bounded in size."""
 
 import base64
-from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -9,28 +9,26 @@ import msgspec
 
 HIDDEN = "[redacted]"
 MAX_BYTES = 16 * 1024
-"""The most that a step's input or output takes; more is cut, and says so."""
+"""The largest input or output of a step. A larger one is cut, and the cut is marked."""
 
 _MAX_TEXT = 1024
 _MAX_ITEMS = 50
 _PREVIEW = 4096
 _MIN_PART = 4
-"""A secret shorter than this is hidden only where it is the whole value: its parts would be everywhere."""
+"""A shorter secret is hidden only if it is the whole value: otherwise parts of ordinary texts would be hidden."""
 
 _SENSITIVE_HEADERS = ("authorization", "cookie", "token", "signature", "secret", "password", "api-key", "apikey")
 
 
+@dataclass(slots=True)
 class Redactor:
-    """Replaces secrets in JSON, also where they stand encoded (Base64, percent) within a longer text."""
+    """Replaces secrets in JSON, also where they are encoded (Base64, percent) inside a longer text."""
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._whole: set[str] = set()
-        self._parts: list[str] = []
-        for secret in secrets:
-            self.hide(secret)
+    _whole: set[str] = field(default_factory=set)
+    _parts: list[str] = field(default_factory=list)
 
     def hide(self, secret: object) -> None:
-        """From now on `secret` is not shown; of an object or a list, none of its values."""
+        """From now on `secret` is replaced. Of an object or a list, every value is."""
         if isinstance(secret, dict):
             secret = list(secret.values())
         if isinstance(secret, list):
@@ -46,7 +44,7 @@ class Redactor:
             self._parts = sorted({*self._parts, text, quote(text, safe=""), quote_plus(text), encoded}, key=_longest)
 
     def clean(self, value: Any) -> Any:
-        """JSON with every secret replaced; keys are cleaned too."""
+        """JSON with every secret replaced, also in its keys."""
         if not self._whole or value is None or isinstance(value, bool):
             return value
         if isinstance(value, dict):
@@ -57,8 +55,15 @@ class Redactor:
             return self.text(value)
         return HIDDEN if _scalar(value) in self._whole else value
 
+    def shown(self, value: Any) -> Any:
+        """The value as a trace shows it: without secrets, and at most about MAX_BYTES large."""
+        try:
+            return bounded(self.clean(value))
+        except RecursionError:
+            return {"truncated": True, "reason": "nested too deep"}
+
     def text(self, text: str) -> str:
-        """A text with every secret in it replaced."""
+        """The text with every secret replaced."""
         if text in self._whole:
             return HIDDEN
         for part in self._parts:
@@ -68,7 +73,7 @@ class Redactor:
 
 
 def headers_shown(headers: dict[str, Any]) -> dict[str, Any]:
-    """Headers with the values of those hidden that carry credentials by their name."""
+    """The headers, without the values of those whose name shows that they carry credentials."""
     return {
         name: HIDDEN if any(word in name.lower() for word in _SENSITIVE_HEADERS) else value
         for name, value in headers.items()
@@ -76,7 +81,7 @@ def headers_shown(headers: dict[str, Any]) -> dict[str, Any]:
 
 
 def bounded(value: Any) -> Any:
-    """`value` where it is small, else what of it fits: long texts and lists cut, at last a beginning alone."""
+    """`value` if it is small. Otherwise long texts and lists are cut; if that is not enough, only the start is left."""
     size = len(msgspec.json.encode(value))
     if size <= MAX_BYTES:
         return value

@@ -1,1 +1,1 @@
-"""Test runs: the engine as it is, over a store in memory, an outside that is recorded, and a clock that jumps."""
+"""Test runs: the engine with a store in memory, recorded outbound calls, and a clock that skips waits."""

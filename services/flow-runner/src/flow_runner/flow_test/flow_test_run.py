@@ -1,4 +1,5 @@
-"""Runs a flow as a test, from its beginning or any node, until it ends or waits for what nobody has given."""
+"""Runs a flow as a test, from its start or from any node, until it ends or waits for something that the test does not
+define."""
 
 import time
 from typing import Final, TypeVar
@@ -11,24 +12,23 @@ from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail
-from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Flows, Secrets
 from flow_runner.engine.redaction import HIDDEN
-from flow_runner.engine.run_time_budget import Budget
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
-from flow_runner.flow_test.recorded_outbound import RecordedOutside, TestAddresses
+from flow_runner.flow_test.recorded_outbound import RecordedOutbound, UnreachableAddresses
 from flow_runner.nodes.node_runners import RUNNERS
 
 WALL_S: Final = 10.0
-"""The longest that a test run works."""
+"""The longest real time of a test run, in seconds."""
 
 MAX_STEPS: Final = 5000
-"""The most steps that it takes, or a few more: a turn ends at its next node."""
+"""The most steps of a test run, or a few more: the run ends at its next node."""
 
 MAX_SHOWN_BYTES: Final = 2 * 1024 * 1024
-"""The most that the steps, and the calls, of a result take."""
+"""The most bytes of the steps, and of the calls, in a result."""
 
 Shown = TypeVar("Shown", StepRecord, FlowTestCall)
 
@@ -38,29 +38,29 @@ class FlowTest:
 
     def __init__(self, job: FlowTestJob, secrets: Secrets, flows: Flows, *, wall_s: float = WALL_S) -> None:
         self._job = job
-        self._plan = Plan(job.flow_id, job.version or 0, load(job.definition))
+        self._flow = CompiledFlow(job.flow_id, job.version or 0, load(job.definition))
         self._clock = JumpingClock()
         self._started = self._clock.now()
         self._wall_start, self._wall_s = time.monotonic(), wall_s
-        self._outside = RecordedOutside(job.answers)
-        self._execution = MemoryExecution(job, self._plan, self._started)
-        runners = self._outside.watch(RUNNERS)
-        self._engine = Engine(self._execution, self._outside, secrets, self._clock, flows, TestAddresses(), runners)
+        self._outbound = RecordedOutbound(job.answers)
+        self._execution = MemoryExecution(job, self._flow, self._started)
+        runners, addresses = self._outbound.watch(RUNNERS), UnreachableAddresses()
+        self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses)
         self._replies = list(job.replies)
 
     async def run(self) -> FlowTestResult:
-        """Raises PermanentError when the flow can't be run, and StoreUnavailable when its secrets can't be read."""
+        """Raises PermanentError if the flow cannot be run, and StoreUnavailable if its secrets cannot be read."""
         reply: str | None = None
         while True:
-            budget = Budget(self._clock.monotonic, lambda: self._over_limit() is not None)
-            await self._engine.run(self._execution.claim(self._clock.now(), reply), self._plan, budget)
+            claimed = self._execution.claim(self._clock.now(), reply)
+            await self._engine.run(claimed, self._flow, lambda: self._exceeded() is not None)
             last = self._last_checkpoint()
-            self._outside.notified(self._execution.take_notifications())
+            self._outbound.record_notifications(self._execution.new_notifications())
             if last.status in FINAL_EXECUTION_STATUSES:
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
-            limit = self._over_limit()
-            if limit is not None:
-                error = ErrorDetail(kind="limit", message=limit)
+            exceeded = self._exceeded()
+            if exceeded is not None:
+                error = ErrorDetail(kind="limit", message=exceeded)
                 return self._result(msgspec.structs.replace(last, error=error), "stopped")
             reply = None
             if last.status == "queued":
@@ -75,8 +75,8 @@ class FlowTest:
                 return self._result(last, "waiting-input")
             self._clock.jump_to(last.wake_at)
 
-    def _over_limit(self) -> str | None:
-        """Which bound of a test run has been passed."""
+    def _exceeded(self) -> str | None:
+        """The message of the bound that the test run has exceeded."""
         if time.monotonic() - self._wall_start > self._wall_s:
             return f"the test run worked longer than {self._wall_s:g} s"
         if len(self._execution.steps) > MAX_STEPS:
@@ -85,13 +85,13 @@ class FlowTest:
 
     def _last_checkpoint(self) -> Checkpoint:
         if self._execution.last is None:
-            raise PermanentError("the engine ended a turn without a checkpoint")
+            raise PermanentError("the engine ended a run without a checkpoint")
         return self._execution.last
 
     def _result(self, last: Checkpoint, status: FlowTestStatus) -> FlowTestResult:
         steps = [step for _, step in sorted(self._execution.steps.items())]
-        calls = sorted(self._outside.calls, key=lambda call: (call.seq, call.attempt))
-        shown_steps, shown_calls = _that_fit(steps), _that_fit(calls)
+        calls = sorted(self._outbound.calls, key=lambda call: (call.seq, call.attempt))
+        shown_steps, shown_calls = _within_limit(steps), _within_limit(calls)
         return FlowTestResult(
             status=status,
             flow_id=self._job.flow_id,
@@ -110,16 +110,16 @@ class FlowTest:
         )
 
     def _vars(self) -> dict[str, object]:
-        scope = self._outside.scope
+        scope = self._outbound.scope
         values = {} if scope is None else scope.vars
         return {
-            name: HIDDEN if variable.secret else self._outside.cleaned(values.get(name, variable.default))
-            for name, variable in self._plan.variables.items()
+            name: HIDDEN if variable.secret else self._outbound.redacted(values.get(name, variable.default))
+            for name, variable in self._flow.variables.items()
         }
 
 
-def _that_fit(items: list[Shown]) -> list[Shown]:
-    """The first ones, as far as they go."""
+def _within_limit(items: list[Shown]) -> list[Shown]:
+    """The first items, as many as fit into MAX_SHOWN_BYTES."""
     size, kept = 0, []
     for item in items:
         size += len(msgspec.json.encode(item))

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 
 class JumpingClock:
-    """The engine's Clock in a test run: the real time, and what has been jumped over. Retries wait in full."""
+    """The engine's Clock in a test run: the real time plus the waits that were skipped. The jitter of a retry is always
+    the full wait."""
 
     def __init__(self) -> None:
         self._jumped = timedelta()
@@ -20,5 +21,5 @@ class JumpingClock:
         return 1.0
 
     def jump_to(self, moment: datetime) -> None:
-        """From now on it is `moment`, unless that has passed."""
+        """Sets the clock forward to `moment`, unless that has passed."""
         self._jumped += max(moment - self.now(), timedelta())

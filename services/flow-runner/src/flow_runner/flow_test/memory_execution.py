@@ -9,28 +9,28 @@ import msgspec
 from filas.contract import identity
 from filas.contract.jobs import FlowTestJob
 from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
-from flow_runner.engine.compiled_flow import Plan
+from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import State, encode
 
 UNSAVED_VERSION = 0
-"""The version that templates see where the flow is not a stored one."""
+"""The version that templates see if the flow is not a stored one."""
 
 
 class MemoryExecution:
-    """The engine's ExecutionStore of one test run, and what the next turn is given.
+    """The engine's ExecutionStore of one test run. It also makes the claim for the next run.
 
-    `last` is the newest checkpoint; `steps` are by their number; `notifications` since they were taken.
+    `last` is the newest checkpoint. `steps` are by their number.
     """
 
-    def __init__(self, job: FlowTestJob, plan: Plan, now: datetime) -> None:
+    def __init__(self, job: FlowTestJob, flow: CompiledFlow, now: datetime) -> None:
         self.steps: dict[int, StepRecord] = {}
         self.last: Checkpoint | None = None
         self._notifications: list[NewNotification] = []
-        # No id of the run's own: whatever derives from it can never be that of a real execution.
-        self._claimed = _first_turn(job, plan, now)
+        # The random id ensures that no id derived from it is that of a real execution.
+        self._claimed = _first_claim(job, flow, now)
 
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
-        # No statement is waited for here, and the process has other executions.
+        # A cooperative yield: no statement is awaited here, and the process runs other executions.
         await asyncio.sleep(0)
         conversation_vars = checkpoint.conversation_vars or claimed.conversation_vars
         self._claimed = msgspec.structs.replace(self._claimed, conversation_vars=conversation_vars)
@@ -39,13 +39,14 @@ class MemoryExecution:
         self._notifications += checkpoint.notifications
         return checkpoint.status
 
-    def take_notifications(self) -> list[NewNotification]:
-        """What has been sent since the last time."""
-        taken, self._notifications = self._notifications, []
-        return taken
+    def new_notifications(self) -> list[NewNotification]:
+        """The notifications since the last call."""
+        new, self._notifications = self._notifications, []
+        return new
 
     def claim(self, now: datetime, reply: str | None = None) -> ClaimedExecution:
-        """The next turn: the first one, or from the last checkpoint on; with the contact's `reply`."""
+        """The claim for the next run: the first one, or one that continues from the last checkpoint, with the contact's
+        `reply`."""
         last, claimed = self.last, self._claimed
         if last is not None:
             claimed = msgspec.structs.replace(
@@ -60,11 +61,11 @@ class MemoryExecution:
         return claimed
 
 
-def _first_turn(job: FlowTestJob, plan: Plan, now: datetime) -> ClaimedExecution:
-    in_conversation = {name for name, variable in plan.variables.items() if variable.scope == "conversation"}
+def _first_claim(job: FlowTestJob, flow: CompiledFlow, now: datetime) -> ClaimedExecution:
+    in_conversation = {name for name, variable in flow.variables.items() if variable.scope == "conversation"}
     conversation_vars = {name: value for name, value in job.vars.items() if name in in_conversation}
     state = State(
-        stack=[job.node_id or plan.begins_at],
+        stack=[job.node_id or flow.begins_at],
         vars={name: value for name, value in job.vars.items() if name not in in_conversation},
         outputs={name: {"output": output, "error": None} for name, output in job.outputs.items()},
     )

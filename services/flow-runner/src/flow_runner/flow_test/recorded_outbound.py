@@ -1,7 +1,7 @@
-"""The outside of a test run: calls are recorded and answered as given; nothing leaves the process."""
+"""The outbound calls of a test run: they are recorded and answered as the test defines, and none leaves the process."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -14,30 +14,30 @@ from filas.models.executions import NewNotification
 from filas.models.flow_tests import FlowTestCall
 from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
-from flow_runner.engine.template_scope import ExecutionScope
+from flow_runner.engine.template_scope import TemplateScope
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to a call."""
+class RecordedResponse:
+    """The response to a call."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-class TestAddresses:
-    """Addresses that lead nowhere."""
+class UnreachableAddresses:
+    """The engine's ResumeAddresses of a test run: addresses at which no server listens."""
 
     def address(self, execution_id: UUID, callback_id: UUID) -> str:
-        del execution_id  # A test run has none.
+        del execution_id  # The execution of a test run is not stored.
         return f"https://test-run.invalid/resume/{callback_id}"
 
 
-class RecordedOutside:
-    """The engine's Outbound, which knows whose visit a call belongs to because it watches the node runners.
+class RecordedOutbound:
+    """The engine's Outbound of a test run. It wraps the node runners, so it knows which visit makes a call.
 
-    `scope` is that of the last visit: what its templates saw, and the secrets that are not to be shown.
+    `scope` is the template scope of the last visit, with the secrets that no result may show.
     """
 
     def __init__(self, answers: Mapping[str, Sequence[GivenAnswer]]) -> None:
@@ -46,18 +46,18 @@ class RecordedOutside:
         self._fresh: list[FlowTestCall] = []
         self._visits: dict[int, tuple[str, str, datetime]] = {}
         self.calls: list[FlowTestCall] = []
-        self.scope: ExecutionScope | None = None
+        self.scope: TemplateScope | None = None
 
     def watch(self, runners: Mapping[str, NodeRunner]) -> dict[str, NodeRunner]:
-        """The same runners, watched."""
+        """The runners, wrapped."""
         return {node_type: self._watched(runner) for node_type, runner in runners.items()}
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-    ) -> Answer:
-        """What the node's next answer says; 200 with `{}` where none is given. Raises as the real one does."""
+    ) -> RecordedResponse:
+        """The node's next answer, 200 with `{}` if the test defines none. Raises as a real call does."""
         visit = self._visit
-        given = self._next_answer(visit.place) if visit else GivenAnswer()
+        answer = self._next_answer(visit.place) if visit else GivenAnswer()
         if visit:
             self._fresh.append(
                 FlowTestCall(
@@ -70,20 +70,20 @@ class RecordedOutside:
                     url=url,
                     headers=dict(headers),
                     body=_readable(body),
-                    answer={"error": given.error} if given.error else {"status": given.status, "body": given.body},
+                    answer={"error": answer.error} if answer.error else {"status": answer.status, "body": answer.body},
                 )
             )
-        if given.error == "timeout":
-            raise OutboundTimeout(f"no answer within {timeout_s:g} s (as the test says)", sent=True)
-        if given.error is not None:
-            raise OutboundFailed("the connection broke (as the test says)", sent=True)
-        text = isinstance(given.body, str)
+        if answer.error == "timeout":
+            raise OutboundTimeout(f"no answer within {timeout_s:g} s (as the test defines)", sent=True)
+        if answer.error is not None:
+            raise OutboundFailed("the connection broke (as the test defines)", sent=True)
+        text = isinstance(answer.body, str)
         content_type = "text/plain; charset=utf-8" if text else "application/json"
-        content = given.body.encode() if text else msgspec.json.encode(given.body)
-        return Answer(given.status, {"content-type": content_type, **given.headers}, content)
+        content = answer.body.encode() if text else msgspec.json.encode(answer.body)
+        return RecordedResponse(answer.status, {"content-type": content_type, **answer.headers}, content)
 
-    def notified(self, notifications: Sequence[NewNotification]) -> None:
-        """Messages that a checkpoint would have handed to the notifier."""
+    def record_notifications(self, notifications: Sequence[NewNotification]) -> None:
+        """Records notifications that a real checkpoint would send to the notifier."""
         for each in notifications:
             place, node_type, at = self._visits[each.seq]
             call = FlowTestCall(
@@ -96,10 +96,10 @@ class RecordedOutside:
                 to=each.recipient,
                 payload=each.payload,
             )
-            self.calls.append(self._clean(call))
+            self.calls.append(self._redacted(call))
 
-    def cleaned(self, value: Any) -> Any:
-        """A value without the secrets that the run has met, and bounded."""
+    def redacted(self, value: Any) -> Any:
+        """The value without the secrets that the run has used, and bounded."""
         return bounded(self.scope.redactor.clean(value) if self.scope else value)
 
     def _watched(self, runner: NodeRunner) -> NodeRunner:
@@ -107,24 +107,24 @@ class RecordedOutside:
             self._visit, self.scope = visit, visit.scope
             self._visits[visit.seq] = visit.place, visit.type, visit.now
             try:
-                return await runner.run(visit)
+                return await runner(visit)
             finally:
-                # Only now are all secrets known that the visit uses: the one that signs a webhook, say.
-                self.calls += [self._clean(call) for call in self._fresh]
+                # All secrets of the visit are known only now, such as the one that signs a webhook.
+                self.calls += [self._redacted(call) for call in self._fresh]
                 self._fresh.clear()
                 self._visit = None
 
-        return replace(runner, run=run)
+        return run
 
-    def _clean(self, call: FlowTestCall) -> FlowTestCall:
+    def _redacted(self, call: FlowTestCall) -> FlowTestCall:
         return msgspec.structs.replace(
             call,
-            url=self.cleaned(call.url),
-            headers=self.cleaned(headers_shown(call.headers)) if call.headers is not None else None,
-            body=self.cleaned(call.body),
-            answer=self.cleaned(call.answer),
-            to=self.cleaned(call.to),
-            payload=self.cleaned(call.payload),
+            url=self.redacted(call.url),
+            headers=self.redacted(headers_shown(call.headers)) if call.headers is not None else None,
+            body=self.redacted(call.body),
+            answer=self.redacted(call.answer),
+            to=self.redacted(call.to),
+            payload=self.redacted(call.payload),
         )
 
     def _next_answer(self, node_id: str) -> GivenAnswer:

@@ -1,1 +1,1 @@
-"""The jobs of the queue flow-processing, and what enqueues them."""
+"""The job functions of the queue flow-processing, and the tasks that enqueue its jobs."""

@@ -10,13 +10,13 @@ from flow_runner.engine.ports import Clock, Flows, Secrets
 from flow_runner.flow_test.flow_test_run import FlowTest
 
 KEEP_RESULT_S = 900.0
-"""How long the result of a test run can be asked for."""
+"""How long the result of a test run is kept, in seconds."""
 
 log = logs.get_logger(__name__)
 
 
 class RunFlowTest:
-    """Runs a flow as a test. Neither Postgres nor the outside learns of it."""
+    """Runs a flow as a test. It writes nothing to Postgres and makes no outbound call."""
 
     def __init__(self, secrets: Secrets, flows: Flows, clock: Clock) -> None:
         self._secrets = secrets
@@ -24,7 +24,7 @@ class RunFlowTest:
         self._clock = clock
 
     async def __call__(self, context: JobContext, job: FlowTestJob) -> FlowTestResult:
-        """The job's result, also where the flow can't be run at all. Raises StoreUnavailable."""
+        """The job's result, also if the flow cannot be run at all. Raises StoreUnavailable."""
         try:
             result = await FlowTest(job, self._secrets, self._flows).run()
         except PermanentError as error:

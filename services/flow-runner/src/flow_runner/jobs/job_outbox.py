@@ -1,4 +1,4 @@
-"""The jobs that a written checkpoint or a due row calls for."""
+"""Enqueues the jobs that follow from a written checkpoint or a due row."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -17,36 +17,36 @@ from flow_runner.stores.execution_store import Written
 log = logs.get_logger(__name__)
 
 GRACE_S = 5.0
-"""A row younger than this has its job on the way."""
+"""The job of a row that is younger than this is still being enqueued."""
 
 
 class Jobs(Protocol):
-    """What is needed of the producer."""
+    """The part of the producer that enqueues jobs."""
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> Sequence[object]: ...
 
 
-class Outbox:
-    """Puts jobs after the transaction that calls for them."""
+class JobOutbox:
+    """Enqueues jobs after the transaction from which they follow."""
 
     def __init__(self, producer: Jobs) -> None:
         self._producer = producer
 
-    async def put(self, written: list[Written]) -> bool:
-        """Jobs for the notifications of each checkpoint, and for the executions that it starts; False: Redis is
-        away."""
+    async def enqueue(self, written: list[Written]) -> bool:
+        """Enqueues the jobs of each checkpoint: for its notifications and for the executions that it starts. Returns
+        False if Redis is unavailable."""
         jobs = [job for pair in written for job in _jobs_of(pair)]
         if not jobs:
             return True
         try:
             await self._producer.enqueue_many(jobs)
         except StoreUnavailable as error:
-            log.warning("outbox.not_put", jobs=len(jobs), store=error.store, reason=error.reason)
+            log.warning("outbox.enqueue_failed", jobs=len(jobs), store=error.store, reason=error.reason)
             return False
         return True
 
-    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
-        """Jobs for notifications that may have one already. Raises StoreUnavailable."""
+    async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
+        """Enqueues the jobs of notifications, unless they exist already. Raises StoreUnavailable."""
         await self._producer.enqueue_many(
             [
                 notification_job(each.id, each.channel_id, each.recipient, spans.first(each.origin_id or each.id))
@@ -56,13 +56,13 @@ class Outbox:
 
 
 class UnfinishedRows(Protocol):
-    """What the relay needs of the repository."""
+    """The part of the repository that the relay reads."""
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueExecution]: ...
 
 
 class ExecutionRelay:
-    """The executions whose job may be lost: queued for a while, or running under a lease that has run out."""
+    """The executions whose job may be lost: queued for some time, or running under a lease that has expired."""
 
     name = "executions"
 
@@ -71,13 +71,13 @@ class ExecutionRelay:
         self._grace_s = grace_s
 
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-        """One page of jobs, the longest unfinished first; `after` is the last of the page before."""
+        """One page of jobs, the longest unfinished first. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
         return [execution_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
 
 
 def execution_job(due: DueExecution, reason: FlowReason) -> NewJob:
-    """The job of an execution's next turn, in the trace of the event that started the execution."""
+    """The job of an execution's next run, in the OpenTelemetry trace of the event that started the execution."""
     return flow_job(due, reason, spans.first(due.event_id or due.id))
 
 

@@ -1,48 +1,41 @@
-"""Runs `api`."""
+"""Runs `api`: makes an HTTP call and assigns parts of the response to variables."""
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
-from flow_runner.engine.redaction import headers_shown
-from flow_runner.nodes import outbound_call
+from flow_runner.engine.node_protocol import Done, Failed, NodeFailure, Visit
+from flow_runner.nodes.outbound_call import OutboundCall, make_call
 
 
-async def _run(visit: Visit) -> Done:
+async def run(visit: Visit) -> Done | Failed:
     data: ApiData = visit.data
     scope = visit.scope.roots
     url = _with_query(template.render_text(data.url, scope), template.render(data.query, scope))
-    headers = outbound_call.render_headers(data.headers, scope)
-    visit.input = {"method": data.method, "url": url, "headers": headers_shown(headers)}
-    body = outbound_call.encode_body(data.body, headers, scope)
-    if body is not None:
-        visit.input["body"] = (
-            body.decode(errors="replace") if isinstance(data.body, str) else template.render(data.body, scope)
-        )
-    outbound_call.set_missing(headers, "Idempotency-Key", visit.key)
     try:
-        answer = await outbound_call.call(visit, data.method, url, headers, body, data.accept_status)
+        done = await make_call(visit, OutboundCall(data.method, url, data.headers, data.body, data.accept_status))
     except NodeFailure as failure:
-        if data.on_uncertain == "fail" and (failure.detail or {}).get("sent"):
-            failure.classes = frozenset()
+        if data.on_uncertain == "fail" and (failure.outcome.detail or {}).get("sent"):
+            # Without a class, no retry makes the call again.
+            return replace(failure.outcome, classes=frozenset())
         raise
-    _map_response(visit, data, answer)
-    return Done(answer, shown={**answer, "headers": headers_shown(answer["headers"])})
+    _map_response(visit, data, done.output)
+    return done
 
 
-def _map_response(visit: Visit, data: ApiData, answer: dict[str, Any]) -> None:
+def _map_response(visit: Visit, data: ApiData, response: dict[str, Any]) -> None:
     for entry in data.response_mapping:
         try:
-            visit.scope.assign(entry.variable, jmespath_mapping.search(entry.path, answer))
+            visit.assign(entry.variable, jmespath_mapping.search(entry.path, response))
         except ValueError as error:
-            raise NodeFailure("response-mapping", f"{entry.path[:64]!r}: {error}", output=answer) from None
+            raise NodeFailure("response-mapping", f"{entry.path[:64]!r}: {error}", output=response) from None
 
 
 def _with_query(url: str, query: dict[str, Any]) -> str:
-    """`url` with `query` added to what it has; a list gives its name once an item, null leaves it out."""
+    """`url` with `query` added to its query. A list repeats the name for each item, and null omits the name."""
     pairs = [
         (name, template.as_text(item))
         for name, value in query.items()
@@ -57,14 +50,3 @@ def _with_query(url: str, query: dict[str, Any]) -> str:
         raise NodeFailure("request", f"the address can't be read: {error}") from None
     encoded = "&".join(filter(None, [parts.query, urlencode(pairs, quote_via=quote)]))
     return urlunsplit(parts._replace(query=encoded))
-
-
-def _call_s(data: ApiData) -> float:
-    return data.timeout_ms / 1000
-
-
-def _announced(data: ApiData) -> bool:
-    return data.on_uncertain == "fail"
-
-
-RUNNER = NodeRunner(_run, _call_s, _announced)

@@ -1,13 +1,39 @@
-"""Runs `condition`."""
+"""Runs `condition`, and evaluates rules and expressions for `switch` too."""
 
-from flow_runner.engine.node_protocol import Done, NodeRunner, Visit
-from flow_runner.nodes.rule_evaluation import holds
+from typing import Any
+
+from filas.flows.expressions import cel, rules
+from filas.flows.nodes.condition import Test
+from filas.flows.templates import template
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 
 
-async def _run(visit: Visit) -> Done:
+async def run(visit: Visit) -> Done:
     visit.input = {}
     result = holds(visit.data, visit, visit.input)
     return Done({"result": result}, "true" if result else "false")
 
 
-RUNNER = NodeRunner(_run)
+def holds(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
+    """Whether the expression or the rules hold. Evaluates the rules in order until the result is known, and adds what
+    it evaluated to `shown`, for the trace. Raises NodeFailure."""
+    if test.expression is not None:
+        shown["expression"] = test.expression
+        try:
+            return cel.holds(test.expression, visit.scope.roots)
+        except ValueError as error:
+            raise NodeFailure("expression", str(error)) from None
+    decisive = test.logic == "or"
+    evaluated = shown.setdefault("rules", [])
+    shown["logic"] = test.logic
+    for rule in test.rules or ():
+        left = template.evaluate_or_null(rule.variable, visit.scope.roots)
+        right = template.evaluate_or_null(rule.value, visit.scope.roots)
+        try:
+            result = rules.holds(rule.operator, left, right)
+        except ValueError as error:
+            raise NodeFailure("rule", str(error)) from None
+        evaluated.append({"variable": left, "operator": rule.operator, "value": right, "holds": result})
+        if result is decisive:
+            return decisive
+    return not decisive

@@ -1,4 +1,4 @@
-"""Runs `delay`: says until when; waiting costs nothing, because the time stands in the execution's row."""
+"""Runs `delay`. The end of the delay is in the execution's row, so waiting needs no worker."""
 
 from datetime import datetime, timedelta
 
@@ -6,10 +6,10 @@ from filas.flows.nodes.delay import DelayData
 from filas.flows.templates import template
 from filas.flows.timing import moments
 from filas.flows.value_limits import DELAY_MAX_MS
-from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 
 
-async def _run(visit: Visit) -> Done | Wait:
+async def run(visit: Visit) -> Done | Wait:
     data: DelayData = visit.data
     if visit.pending is not None and visit.pending.wake_at is not None:
         visit.input = visit.pending.input
@@ -41,6 +41,3 @@ def _until(visit: Visit) -> datetime:
     if until - visit.now > timedelta(milliseconds=DELAY_MAX_MS):
         raise NodeFailure("delay", f"{until.isoformat()} is more than 30 days away")
     return until
-
-
-RUNNER = NodeRunner(_run)

@@ -2,14 +2,11 @@
 
 from filas.flows.nodes.end import EndData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Finish, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Finish, Visit
 
 
-async def _run(visit: Visit) -> Finish:
+async def run(visit: Visit) -> Finish:
     data: EndData = visit.data
     output = template.render(data.output, visit.scope.roots)
     visit.input = {"status": data.status}
     return Finish(data.status, output)
-
-
-RUNNER = NodeRunner(_run)

@@ -1,4 +1,4 @@
-"""Runs `input`: a prompt and a wait, as often as the node allows."""
+"""Runs `input`: a prompt and a wait, repeated as often as the node allows."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,19 +7,19 @@ import msgspec
 
 from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit, Wait
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.nodes import outgoing_notification
-from flow_runner.nodes.input_answers import Unfit, read_answer
+from flow_runner.nodes.input_reply import InvalidReply, read_reply
 
 
-class Asked(msgspec.Struct):
-    """What an input remembers while it waits: how often it has asked, and the titles that it showed."""
+class Asked(msgspec.Struct, frozen=True):
+    """What an input stores while it waits: how many prompts it has sent, and the titles that it showed."""
 
     times: int
     titles: list[str]
 
 
-async def _run(visit: Visit) -> Done | Wait:
+async def run(visit: Visit) -> Done | Wait:
     data: InputData = visit.data
     pending = visit.pending
     if pending is None or pending.reason != "wait":
@@ -32,7 +32,7 @@ async def _run(visit: Visit) -> Done | Wait:
         if pending.wake_at is None or pending.wake_at > visit.now:
             return Wait(pending.wake_at, awaits_reply=True, status="waiting-input", memo=pending.memo)
         return Done({"asked": asked.times}, TIMEOUT)
-    return _take(visit, asked, pending.reply)
+    return _evaluate(visit, asked, pending.reply)
 
 
 def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
@@ -52,23 +52,20 @@ def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
     return Wait(until, awaits_reply=True, status="waiting-input", memo=memo, notifications=[sent])
 
 
-def _take(visit: Visit, asked: Asked, reply: dict[str, Any]) -> Done | Wait:
-    """The way out of an answer that fits; else the next prompt, or `invalid`."""
+def _evaluate(visit: Visit, asked: Asked, reply: dict[str, Any]) -> Done | Wait:
+    """Leaves by the handle of a valid reply. After an invalid one, asks again or leaves by `invalid`."""
     data: InputData = visit.data
     text = reply.get("text")
     try:
-        value = read_answer(data, asked.titles, text if isinstance(text, str) else "")
-    except Unfit as unfit:
+        value = read_reply(data, asked.titles, text if isinstance(text, str) else "")
+    except InvalidReply as invalid:
         if asked.times > data.max_retries:
-            return Done({"text": text, "asked": asked.times, "problem": str(unfit)}, INVALID)
+            return Done({"text": text, "asked": asked.times, "problem": str(invalid)}, INVALID)
         return _ask(visit, data.retry_prompt or data.prompt, Asked(asked.times + 1, asked.titles))
     if data.variable is not None:
         try:
-            visit.scope.assign(data.variable, value)
+            visit.assign(data.variable, value)
         except ValueError as error:
             raise NodeFailure("variable", str(error)) from None
     output = {"text": text, "value": value, "asked": asked.times}
     return Done(output, str(value) if data.kind == "choice" else OUT, otherwise=OUT)
-
-
-RUNNER = NodeRunner(_run)

@@ -1,13 +1,13 @@
-"""Runs `loop`: each visit is one item, the last one leaves by `done`."""
+"""Runs `loop`: each visit starts the body for one item, and the last visit leaves by `done`."""
 
 from typing import Any
 
 from filas.flows.nodes.loop import LoopData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Repeat, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, Repeat, Visit
 
 
-async def _run(visit: Visit) -> Done | Repeat:
+async def run(visit: Visit) -> Done | Repeat:
     if visit.loop is not None:
         items, index = visit.loop.items, visit.loop.index + 1
         visit.input = {"length": len(items), "index": index}
@@ -26,6 +26,3 @@ def _items(visit: Visit) -> list[Any]:
     if len(items) > data.max_iterations:
         raise NodeFailure("loop", f"items has {len(items)} entries, and maxIterations is {data.max_iterations}")
     return items
-
-
-RUNNER = NodeRunner(_run)

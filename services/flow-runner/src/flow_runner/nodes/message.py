@@ -1,14 +1,14 @@
-"""Runs `message`: records what the notifier is to deliver."""
+"""Runs `message`: records a message that the notifier delivers."""
 
 from typing import Any
 
 from filas.flows.nodes.message import MessageData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.nodes import outgoing_notification
 
 
-async def _run(visit: Visit) -> Done:
+async def run(visit: Visit) -> Done:
     data: MessageData = visit.data
     scope = visit.scope.roots
     payload = _payload(data, scope)
@@ -20,7 +20,7 @@ async def _run(visit: Visit) -> Done:
 
 
 def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
-    """The channel-neutral content, its `type` first."""
+    """The content in a form that fits every channel. Its first field is `type`."""
     if data.media:
         caption = template.render_text(data.media.caption, scope) if data.media.caption else None
         url = template.render_text(data.media.url, scope)
@@ -42,6 +42,3 @@ def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
         for button in data.buttons
     ]
     return {"type": "buttons", "text": text, "buttons": buttons}
-
-
-RUNNER = NodeRunner(_run)

@@ -1,4 +1,4 @@
-"""How every node type is run."""
+"""The runner of each node type."""
 
 from flow_runner.engine.node_protocol import NodeRunner
 from flow_runner.nodes import (
@@ -17,16 +17,16 @@ from flow_runner.nodes import (
 )
 
 RUNNERS: dict[str, NodeRunner] = {
-    "message": message.RUNNER,
-    "condition": condition.RUNNER,
-    "switch": switch.RUNNER,
-    "api": api.RUNNER,
-    "delay": delay.RUNNER,
-    "webhook": webhook.RUNNER,
-    "input": input_question.RUNNER,
-    "set-variable": set_variable.RUNNER,
-    "loop": loop.RUNNER,
-    "notify": notify.RUNNER,
-    "subflow": subflow.RUNNER,
-    "end": end.RUNNER,
+    "message": message.run,
+    "condition": condition.run,
+    "switch": switch.run,
+    "api": api.run,
+    "delay": delay.run,
+    "webhook": webhook.run,
+    "input": input_question.run,
+    "set-variable": set_variable.run,
+    "loop": loop.run,
+    "notify": notify.run,
+    "subflow": subflow.run,
+    "end": end.run,
 }

@@ -1,6 +1,7 @@
-"""What `api` and `webhook` share: one call to the outside, and how its end reads to the author of a flow."""
+"""The outbound call of `api` and `webhook`, and how its outcome is described to the author of a flow."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,21 +11,64 @@ from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
 from filas.tracing import spans
-from flow_runner.engine.node_protocol import NodeFailure, Visit
-from flow_runner.engine.ports import OutboundAnswer
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
+from flow_runner.engine.ports import OutboundResponse
+from flow_runner.engine.redaction import headers_shown
 
 _MAX_RETRY_AFTER_S = 3600.0
 
 
-async def call(
-    visit: Visit, method: str, url: str, headers: dict[str, str], body: bytes | None, accepted: Iterable[int] = ()
-) -> dict[str, Any]:
-    """The answer as `{status, headers, body}`. Raises NodeFailure unless its status is 2xx or accepted."""
-    _check_headers(headers)
+@dataclass(frozen=True, slots=True)
+class OutboundCall:
+    """A call as the author defined it: `headers` and `body` are templates, `url` is rendered.
+
+    A response is a failure unless its status is 2xx or in `accepted`. `sign` returns the signature headers for the
+    body. `always_has_body`: without a body, an empty one is sent (a webhook), and the trace shows the rendered value.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Any
+    accepted: Sequence[int] = ()
+    sign: Callable[[bytes], Mapping[str, str]] | None = None
+    always_has_body: bool = False
+
+
+async def make_call(visit: Visit, call: OutboundCall) -> Done:
+    """Makes the call under the visit's key. The output is `{status, headers, body}` of the response.
+
+    Adds `method`, `url`, `headers` and `body` to the visit's input; the trace shows no credentials of the headers.
+    Raises NodeFailure.
+    """
+    scope = visit.scope.roots
+    headers = {name: template.render_text(text, scope) for name, text in call.headers.items()}
+    visit.input = {**(visit.input or {}), "method": call.method, "url": call.url, "headers": headers_shown(headers)}
+    rendered = None if call.body is None else template.render(call.body, scope)
+    content = None if rendered is None else _encode(rendered, headers)
+    if call.always_has_body:
+        visit.input["body"] = rendered
+        content = content or b""
+    elif content is not None:
+        visit.input["body"] = content.decode(errors="replace") if isinstance(call.body, str) else rendered
+    if call.sign is not None:
+        headers |= call.sign(content or b"")
+    if not _has(headers, "Idempotency-Key"):
+        headers["Idempotency-Key"] = visit.key
+    output = _output_of(await _request(visit, call, headers, content), call.accepted)
+    return Done(output, shown={**output, "headers": headers_shown(output["headers"])})
+
+
+async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], body: bytes | None) -> OutboundResponse:
+    for name, value in headers.items():
+        if any(mark in name + value for mark in "\r\n\0"):
+            raise NodeFailure("request", f"header {name[:64]!r} holds a line break")
     try:
-        with _span_of(visit, method, url) as span:
-            answer = await visit.outbound.request(method, url, headers=headers, body=body, timeout_s=visit.time_limit_s)
-            span.tell({"http.response.status_code": answer.status})
+        with _span_of(visit, call) as span:
+            response = await visit.outbound.request(
+                call.method, call.url, headers=headers, body=body, timeout_s=visit.time_limit_s
+            )
+            span.tell({"http.response.status_code": response.status})
     except OutboundRefused as error:
         raise NodeFailure("outbound-refused", str(error)) from None
     except OutboundTimeout as error:
@@ -34,65 +78,43 @@ async def call(
         raise NodeFailure(error.kind, str(error), classes=classes, detail={"sent": error.sent}) from None
     except ValueError as error:
         raise NodeFailure("request", f"the request can't be made: {error}") from None
-    output = _output(answer)
-    if not 200 <= answer.status < 300 and answer.status not in accepted:
-        raise NodeFailure(
-            "http-status",
-            f"the answer's status is {answer.status}",
-            classes=frozenset({str(answer.status), f"{answer.status // 100}xx"}),
-            detail={"status": answer.status},
-            output=output,
-            retry_after_s=_retry_after(answer.headers),
-        )
-    return output
+    return response
 
 
-def _span_of(visit: Visit, method: str, url: str) -> spans.Span:
-    """The call's span: of the address it tells the host alone. The trace is not made known to the other side."""
+def _span_of(visit: Visit, call: OutboundCall) -> spans.Span:
+    """The call's span. Of the address it has only host and port. The trace is not propagated to the other side."""
     if not spans.is_on():
         return spans.NOT_RECORDED
     try:
-        # Where a secret is a part of the host, what is left is no address.
-        address = urlsplit(visit.scope.redactor.text(url))
+        # If a secret is part of the host, the redacted text is not an address.
+        address = urlsplit(visit.scope.redactor.text(call.url))
         host, port = address.hostname, address.port
     except ValueError:
         host, port = None, None
     attributes = {
-        "http.request.method": method,
+        "http.request.method": call.method,
         "server.address": host,
         "server.port": port,
     }
-    return spans.span(method, "client", visit.traceparent, attributes)
+    return spans.span(call.method, "client", visit.traceparent, attributes)
 
 
-def render_headers(headers: Mapping[str, str], scope: template.Scope) -> dict[str, str]:
-    """Each header's value as text."""
-    return {name: template.render_text(text, scope) for name, text in headers.items()}
+def _encode(rendered: Any, headers: dict[str, str]) -> bytes:
+    """The bytes of a rendered body. Sets `Content-Type` unless the author did.
 
-
-def encode_body(body: Any, headers: dict[str, str], scope: template.Scope) -> bytes | None:
-    """The bytes of a rendered body; sets `Content-Type` where the author did not.
-
-    A text that reads as a JSON object or list is sent as JSON: many builders keep bodies as text.
+    A text that is a JSON object or list is sent as JSON, because many builders store bodies as text.
     """
-    if body is None:
-        return None
-    rendered = template.render(body, scope)
-    if rendered is None:
-        return None
-    is_json = not isinstance(rendered, str) or _reads_as_json(rendered)
-    if not any(name.lower() == "content-type" for name in headers):
+    is_json = not isinstance(rendered, str) or _is_json(rendered)
+    if not _has(headers, "Content-Type"):
         headers["Content-Type"] = "application/json" if is_json else "text/plain; charset=utf-8"
     return rendered.encode() if isinstance(rendered, str) else msgspec.json.encode(rendered)
 
 
-def set_missing(headers: dict[str, str], name: str, value: str) -> None:
-    """Sets a header unless the author did, in whatever case."""
-    if not any(known.lower() == name.lower() for known in headers):
-        headers[name] = value
+def _has(headers: Mapping[str, str], name: str) -> bool:
+    return any(known.lower() == name.lower() for known in headers)
 
 
-def _reads_as_json(text: str) -> bool:
+def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
@@ -102,21 +124,29 @@ def _reads_as_json(text: str) -> bool:
     return True
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
-    for name, value in headers.items():
-        if any(mark in name + value for mark in "\r\n\0"):
-            raise NodeFailure("request", f"header {name[:64]!r} holds a line break")
+def _output_of(response: OutboundResponse, accepted: Sequence[int]) -> dict[str, Any]:
+    output = _decoded(response)
+    if not 200 <= response.status < 300 and response.status not in accepted:
+        raise NodeFailure(
+            "http-status",
+            f"the answer's status is {response.status}",
+            classes=frozenset({str(response.status), f"{response.status // 100}xx"}),
+            detail={"status": response.status},
+            output=output,
+            retry_after_s=_retry_after(response.headers),
+        )
+    return output
 
 
-def _output(answer: OutboundAnswer) -> dict[str, Any]:
+def _decoded(response: OutboundResponse) -> dict[str, Any]:
     body: Any
     try:
-        body = msgspec.json.decode(answer.body) if answer.body else None
+        body = msgspec.json.decode(response.body) if response.body else None
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        body = answer.body.decode(errors="replace")
-    headers = {name.lower(): value for name, value in answer.headers.items()}
+        body = response.body.decode(errors="replace")
+    headers = {name.lower(): value for name, value in response.headers.items()}
     try:
-        return {"status": answer.status, "headers": headers, "body": plain(body)}
+        return {"status": response.status, "headers": headers, "body": plain(body)}
     except TooLarge as error:
         raise NodeFailure("response-too-large", f"the answer's body can't be kept: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What a node has to send: recorded with its step, delivered by the notifier."""
+"""The notification that a node sends: recorded with the node's step, delivered by the notifier."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from flow_runner.engine.node_protocol import NodeFailure, Visit
 def notification(
     visit: Visit, kind: str, channel: str | None, to: str | None, payload: dict[str, Any], part: int = 1
 ) -> NewNotification:
-    """The `part`-th notification of a visit; each has a key of its own, the same in every try.
+    """The notification number `part` (from 1) of a visit. Its id and its key are the same in each attempt.
 
-    Raises NodeFailure (of `kind`) where nobody is to have it.
+    Raises NodeFailure (of `kind`) without a channel or a recipient.
     """
     if not channel:
         raise NodeFailure(kind, "no channel: the execution has no conversation, and the node names none")

@@ -1,11 +1,11 @@
-"""Runs `subflow`: calls the flow, and takes over what it comes back with."""
+"""Runs `subflow`: starts the flow, and assigns its results to variables."""
 
 from filas.flows.nodes.subflow import SubflowData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Call, Done, NodeFailure, NodeRunner, Visit
+from flow_runner.engine.node_protocol import Call, Done, NodeFailure, Visit
 
 
-async def _run(visit: Visit) -> Done | Call:
+async def run(visit: Visit) -> Done | Call:
     data: SubflowData = visit.data
     if visit.returned is None:
         values = template.render(data.input, visit.scope.roots)
@@ -13,12 +13,9 @@ async def _run(visit: Visit) -> Done | Call:
         return Call(data.flow_id, data.version, values)
     for name, value in data.output.items():
         try:
-            visit.scope.assign(name, template.render(value, visit.returned.roots))
+            visit.assign(name, template.render(value, visit.returned.roots))
         except template.TemplateError:
             raise
         except ValueError as error:
             raise NodeFailure("variable", str(error)) from None
     return Done(visit.returned.output)
-
-
-RUNNER = NodeRunner(_run)

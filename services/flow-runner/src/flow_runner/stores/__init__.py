@@ -1,1 +1,1 @@
-"""The engine's ports over the repository: executions, compiled flows, secrets, the clock."""
+"""Implementations of the engine's interfaces: executions, compiled flows, secrets, addresses, the clock."""

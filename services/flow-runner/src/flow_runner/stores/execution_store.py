@@ -1,7 +1,7 @@
-"""The executions of this worker: claimed and written many in one statement, and renewed while they run.
+"""The executions of one worker: claims and checkpoints in batches, and leases that are renewed while executions run.
 
-The rows are the outbox: the jobs that a checkpoint calls for are put after its transaction. When the process
-dies in between, or Redis is away, the relay finds the rows.
+The rows are the outbox: the jobs that follow from a checkpoint are enqueued after its transaction. If the process dies
+in between, or if Redis is unavailable, the relay finds the rows.
 """
 
 import asyncio
@@ -22,35 +22,33 @@ from filas.models.executions import (
     ExecutionStatus,
 )
 from filas.models.notifications import DueNotification
-from filas.observability import logs
 from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
-
-log = logs.get_logger(__name__)
+from filas.periodic import periodic
 
 RENEW_EVERY_S = LEASE_S / 3
 BATCH = 100
 PARALLEL = 2
-"""Two transactions under way: while one commits, the next is being filled and sent."""
+"""The number of concurrent transactions: while one commits, the next batch is collected and sent."""
 
 _RETRY_WAITS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 2.0)
-"""How long a checkpoint is tried again while Postgres is away: 5.85 s, so that a short absence repeats no
-effect."""
+"""The waits before a checkpoint is retried while Postgres is unavailable: 5.85 s in total, so that a short outage
+repeats no effect."""
 
 Written = tuple[ClaimedExecution, Checkpoint]
 
 
 class Outbox(Protocol):
-    """Puts the jobs that written rows call for."""
+    """Enqueues the jobs that follow from written rows."""
 
-    async def put(self, written: list[Written]) -> bool:
-        """The jobs of these checkpoints; False: they could not be put."""
+    async def enqueue(self, written: list[Written]) -> bool:
+        """Enqueues the jobs of the checkpoints. Returns False if that was not possible."""
 
-    async def put_notifications(self, notifications: Sequence[DueNotification]) -> None:
-        """The jobs of these notifications, unless they are there. Raises StoreUnavailable."""
+    async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
+        """Enqueues the jobs of the notifications, unless they exist. Raises StoreUnavailable."""
 
 
 class ExecutionRows(Protocol):
-    """What is needed of the repository."""
+    """The part of the repository that holds executions."""
 
     async def claim_many(
         self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
@@ -74,7 +72,7 @@ class ExecutionRows(Protocol):
 
 
 class Executions:
-    """Claims, checkpoints and leases of one worker process, which is `owner`."""
+    """Claims, checkpoints and leases of one worker process, which is `owner`. A run's number is `turn` in the rows."""
 
     def __init__(self, rows: ExecutionRows, owner: str, outbox: Outbox, *, lease_s: float = LEASE_S) -> None:
         self._rows = rows
@@ -83,45 +81,45 @@ class Executions:
         self._lease_s = lease_s
         self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
         self._lost: set[tuple[UUID, int]] = set()
-        self._let_go: set[tuple[UUID, int]] = set()
+        self._interrupted: set[tuple[UUID, int]] = set()
         self._cancelling: set[UUID] = set()
-        self._unput: set[UUID] = set()
+        self._not_enqueued: set[UUID] = set()
         self._claims: MicroBatcher[tuple[UUID, int], ClaimedExecution | None] = MicroBatcher(
             self._claim_many, limit=BATCH, parallel=PARALLEL
         )
-        self._unfinished: MicroBatcher[UUID, None] = MicroBatcher(self._put_again, limit=BATCH, parallel=PARALLEL)
+        self._unsent: MicroBatcher[UUID, None] = MicroBatcher(self._enqueue_unsent, limit=BATCH, parallel=PARALLEL)
         self._checkpoints: MicroBatcher[Written, ExecutionStatus | None] = MicroBatcher(
             self._checkpoint_many, limit=BATCH, parallel=PARALLEL
         )
 
     async def claim(self, execution_id: UUID, turn: int) -> ClaimedExecution | None:
-        """The execution under this worker's lease; None: its turn has been had. Where it carries a message for
-        which another execution waits, it is that other one.
+        """The execution under this worker's lease; None: its run number `turn` is over. If its message resumes another
+        execution, that one is returned.
 
-        Raises RetryLater while somebody else holds it, and StoreUnavailable.
+        Raises RetryLater while another worker holds it, and StoreUnavailable.
         """
         claimed = await self._claims.add((execution_id, turn))
-        # Whoever had it before may have died, or lost Redis, between its transaction and the jobs of that. They are
-        # put before anything else happens in the conversation.
+        # The previous worker may have died, or lost Redis, between its transaction and the jobs that follow from it.
+        # They are enqueued before anything else happens in the conversation.
         if claimed is None or claimed.state is not None:
-            await self._unfinished.add(execution_id if claimed is None else claimed.id)
+            await self._unsent.add(execution_id if claimed is None else claimed.id)
         return claimed
 
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
-        """Asks that the execution be ended; None: it has ended, or there is none."""
+        """Requests the cancellation of an execution; None: it has ended, or it does not exist."""
         return await self._rows.request_cancel(execution_id)
 
     async def exists(self, execution_id: UUID) -> bool:
-        """Whether there is such an execution."""
+        """Whether the execution exists."""
         return await self._rows.get(execution_id) is not None
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
-        """Queues an execution that failed in `turn` again, from its last checkpoint; False: it has not failed."""
+        """Queues an execution that failed in run `turn` again, from its last checkpoint; False: it has not failed."""
         return await self._rows.reopen(execution_id, turn)
 
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
-        """Writes a checkpoint and gives the status that the execution has then. Raises LeaseLost when somebody else
-        holds the execution, and StoreUnavailable when Postgres stays away."""
+        """Writes a checkpoint and returns the execution's status after it. Raises LeaseLost if another worker holds the
+        execution, and StoreUnavailable if Postgres stays unavailable."""
         for wait_s in (*_RETRY_WAITS_S, None):
             try:
                 status = await self._checkpoints.add((claimed, checkpoint))
@@ -139,66 +137,63 @@ class Executions:
 
     @asynccontextmanager
     async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[None]:
-        """Keeps the lease alive while the block runs; raises LeaseLost in the block when it is gone.
+        """Renews the lease while the block runs. Raises LeaseLost in the block if the lease is lost.
 
-        Raises StoreUnavailable in the end when jobs of its checkpoints could not be put: the job that runs the block
-        is to come back, and puts them then, before the next one of its group.
+        Raises StoreUnavailable at the end if jobs of its checkpoints could not be enqueued: the job that runs the block
+        is then retried, and enqueues them before the next job of its group.
         """
         key = claimed.id, claimed.fence
         task = asyncio.current_task()
-        assert task is not None, "runs in a task"  # noqa: S101 - tells the type checker
+        assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
         self._held[key] = task
         try:
             yield
-            if claimed.id in self._unput:
-                raise StoreUnavailable("redis", "the jobs of a checkpoint could not be put")
+            if claimed.id in self._not_enqueued:
+                raise StoreUnavailable("redis", "the jobs of a checkpoint could not be enqueued")
         except asyncio.CancelledError:
             if key in self._lost and task.uncancel() == 0:
                 raise LeaseLost(f"execution {claimed.id}") from None
-            self._let_go.add(key)
+            self._interrupted.add(key)
             raise
         finally:
             self._held.pop(key, None)
             self._lost.discard(key)
-            self._unput.discard(claimed.id)
+            self._not_enqueued.discard(claimed.id)
 
     async def keep_leases(self) -> None:
-        """Renews every held lease in one statement, over and over, until cancelled."""
-        while True:
-            await asyncio.sleep(min(RENEW_EVERY_S, self._lease_s / 3))
-            await self.renew_once()
+        """Renews the leases until it is cancelled.
+
+        While Postgres is unavailable, no worker can claim an execution. After that, the fence decides.
+        """
+        await periodic("execution-leases", self.renew_once, min(RENEW_EVERY_S, self._lease_s / 3), wait_first=True)
 
     async def renew_once(self) -> None:
-        """Renews what is held now, and stops what is not ours any more; ends the leases of what was interrupted."""
+        """Renews all held leases in one statement and stops the runs whose lease is lost. Ends the leases of
+        interrupted runs. Raises StoreUnavailable."""
         held = list(self._held)
-        try:
-            await self._release()
-            if not held:
-                return
-            kept = await self._rows.renew(held, self._lease_s)
-            self._cancelling = await self._rows.cancel_requested([execution_id for execution_id, _ in held])
-        except StoreUnavailable as error:
-            # Nobody can claim while Postgres is away; after that the fence decides.
-            log.warning("executions.renew_failed", held=len(held), store=error.store, reason=error.reason)
+        await self._release_interrupted()
+        if not held:
             return
+        kept = await self._rows.renew(held, self._lease_s)
+        self._cancelling = await self._rows.cancel_requested([execution_id for execution_id, _ in held])
         self._stop(key for key in held if key[0] not in kept)
 
     def is_cancelling(self, execution_id: UUID) -> bool:
-        """Whether somebody wants a held execution ended, as far as the last renewal knows."""
+        """Whether the cancellation of a held execution was requested before the last renewal."""
         return execution_id in self._cancelling
 
     async def drain(self) -> None:
-        """Waits for the statements under way, and ends the leases of what was interrupted."""
+        """Waits for the statements that are in progress, and ends the leases of interrupted runs."""
         await self._claims.drain()
         await self._checkpoints.drain()
         with contextlib.suppress(StoreUnavailable):
-            await self._release()
+            await self._release_interrupted()
 
-    async def _release(self) -> None:
-        """Whoever comes next need not wait until these leases run out: the job's own lease was lost, or its time was
-        up, and nothing of the execution runs here."""
-        if self._let_go:
-            released, self._let_go = self._let_go, set()
+    async def _release_interrupted(self) -> None:
+        """Ends the leases of runs that were interrupted, because the job's lease was lost or its time was over. No run
+        of these executions is left in this process, so another worker need not wait until the leases expire."""
+        if self._interrupted:
+            released, self._interrupted = self._interrupted, set()
             await self._rows.renew(list(released), 0.0)
 
     def _stop(self, lost: Iterable[tuple[UUID, int]]) -> None:
@@ -212,21 +207,21 @@ class Executions:
         return await self._rows.claim_many(turns, self._owner, self._lease_s)
 
     async def _checkpoint_many(self, written: Sequence[Written]) -> Sequence[ExecutionStatus | BaseException | None]:
-        answers = await self._rows.checkpoint_many([checkpoint for _, checkpoint in written])
-        kept = [pair for pair, answer in zip(written, answers, strict=True) if isinstance(answer, str)]
-        if not await self._outbox.put(kept):
-            self._unput.update(claimed.id for claimed, _ in kept)
-        return answers
+        statuses = await self._rows.checkpoint_many([checkpoint for _, checkpoint in written])
+        kept = [pair for pair, status in zip(written, statuses, strict=True) if isinstance(status, str)]
+        if not await self._outbox.enqueue(kept):
+            self._not_enqueued.update(claimed.id for claimed, _ in kept)
+        return statuses
 
-    async def _put_again(self, execution_ids: Sequence[UUID]) -> Sequence[None]:
+    async def _enqueue_unsent(self, execution_ids: Sequence[UUID]) -> Sequence[None]:
         notifications = await self._rows.unfinished_notifications(execution_ids)
         if notifications:
-            await self._outbox.put_notifications(notifications)
+            await self._outbox.enqueue_notifications(notifications)
         return [None] * len(execution_ids)
 
 
 def _count(checkpoint: Checkpoint, status: ExecutionStatus) -> None:
-    """The metrics of what has been written."""
+    """Counts what was written, in the metrics."""
     for step in checkpoint.steps:
         if step.ended_at is not None:
             STEPS.labels(step.type, step.status).inc()

@@ -1,4 +1,4 @@
-"""The secrets that flows name, in the clear, read anew every few seconds at most."""
+"""The secrets of flows in plain text, read again every few seconds at most."""
 
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -9,18 +9,18 @@ from filas.observability import logs
 log = logs.get_logger(__name__)
 
 FRESH_S = 2.0
-"""A changed secret is used at most this much later."""
+"""A changed secret is used at most this many seconds later."""
 
 
 class SealedSecrets(Protocol):
-    """What is needed of the repository."""
+    """The part of the repository that holds encrypted secrets."""
 
     async def all(self) -> dict[str, str]: ...
 
 
 class FlowSecrets:
-    """Reveals all secrets at once. One that can't be read is left out, so that only the flows that use it
-    fail, with an error that names it."""
+    """Reveals all secrets at once. A secret that cannot be read is left out, so that only the flows that use it fail,
+    with an error that names it."""
 
     def __init__(
         self,

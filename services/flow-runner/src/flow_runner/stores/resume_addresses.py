@@ -1,4 +1,4 @@
-"""Where executions wait to be called."""
+"""The addresses at which callbacks are made."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from filas.crypto.resume_tokens import PATH, ResumeTokens
 
 
 class PublicAddresses:
-    """Addresses of ingest's public listener, which the outside knows as `public_url`."""
+    """Addresses of ingest's public listener, which other systems reach as `public_url`."""
 
     def __init__(self, public_url: str, tokens: ResumeTokens) -> None:
         self._base = public_url.rstrip("/") + PATH
