@@ -24,7 +24,7 @@ _WITH_REASONS = (
     "ingest.public_endpoint",
     "ingest.api.history.event_intake",
 )
-_POSITIONS = {"NodeFailure": 0, "Failed": 0, "Unsendable": 1, "notification": 1}
+_POSITIONS = {"NodeFailure": 0, "Failed": 0, "UnsupportedContent": 1, "notification": 1}
 """Calls whose argument at this position is a kind."""
 
 _REJECTIONS = ("Refusal", "RejectedRequest", "too_many", "unavailable")
