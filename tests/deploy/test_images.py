@@ -82,6 +82,14 @@ def test_every_container_is_confined() -> None:
         assert service["stop_grace_period"] == "40s"
 
 
+def test_a_container_answers_to_its_name_in_the_network() -> None:
+    """Its private listener is called by the name of the service, and by localhost from this machine."""
+    for name in PROCESSES:
+        hosts = SERVICES[name]["environment"]["ADMIN_HOSTS"].split(",")
+        assert hosts[0] == name
+        assert hosts[1] in {"localhost", "${ADMIN_HOSTS:-localhost}"}
+
+
 def test_the_private_ports_stay_on_this_machine() -> None:
     """Only webhooks are open to everybody; the stores are open to nobody outside."""
     published = {name: list(service["ports"]) for name, service in SERVICES.items() if "ports" in service}

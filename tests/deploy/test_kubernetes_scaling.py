@@ -225,6 +225,7 @@ def test_keda_asks_for_one_replica_for_each_that_is_asked_for(worker: str) -> No
     service = manifests.one("Service", "ingest-admin-private")
     assert url.hostname == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc"
     assert url.port == service["spec"]["ports"][0]["port"]
+    assert url.hostname in (manifests.environment("ingest-admin")["ADMIN_HOSTS"] or "").split(",")
     assert url.path == f"/api/scaling/{worker}"
     assert parse_qs(url.query) == {"min": [str(spec["minReplicaCount"])], "max": [str(spec["maxReplicaCount"])]}
     assert (trigger["metricType"], trigger["metadata"]["targetValue"]) == ("AverageValue", "1")

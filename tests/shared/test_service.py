@@ -43,6 +43,39 @@ async def listener(health: Health, *routes: web.RouteDef) -> AsyncIterator[aioht
         yield session
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (None, 200),
+        ("localhost:8081", 200),
+        ("LOCALHOST.", 200),
+        ("127.0.0.1:8081", 200),
+        ("[::1]:8081", 200),
+        ("10.1.2.3", 200),
+        ("filas.internal", 200),
+        ("rebound.example", 421),
+        ("rebound.example:8081", 421),
+        ("localhost.rebound.example", 421),
+        ("127.0.0.1.rebound.example", 421),
+        ("[::1].rebound.example", 421),
+        ("notlocalhost", 421),
+    ],
+)
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/nothing"])
+async def test_a_request_for_a_foreign_host_is_rejected(host: str | None, status: int, path: str) -> None:
+    """On every path. A page of another domain that resolves to this address can read nothing (DNS rebinding)."""
+    app = build_private_app(Health(), hosts=["localhost", "filas.internal"])
+    async with serve_app(app, "127.0.0.1", 0) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        line = "" if host is None else f"Host: {host}\r\n"
+        writer.write(f"GET {path} HTTP/1.0\r\n{line}\r\n".encode())
+        answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+        writer.close()
+    expected = 404 if path == "/nothing" and status == 200 else status
+    assert answer.startswith(f"HTTP/1.0 {expected} ")
+    assert status == 200 or "ADMIN_HOSTS" in answer
+
+
 async def test_readyz_names_each_unavailable_store() -> None:
     problems: dict[str, str | None] = {"postgres": "connection refused", "redis": None}
     health = Health()

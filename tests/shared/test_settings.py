@@ -50,6 +50,7 @@ def test_every_kind_of_value_is_read() -> None:
             "LOG_LEVEL": "DEBUG",
             "OUTBOUND_ALLOW": "127.0.0.0/8, ::1",
             "OUTBOUND_PORTS": "443,8443",
+            "ADMIN_HOSTS": "localhost, Filas.Internal",
             "NOTIFIER_CONCURRENCY": " 7 ",
         },
     )
@@ -59,6 +60,7 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.logs.log_level == "debug"
     assert str(settings.outbound.outbound_allow) == "127.0.0.0/8,::1/128"
     assert settings.outbound.outbound_ports == (443, 8443)
+    assert settings.admin.admin_hosts == ("localhost", "filas.internal")
     assert settings.notifier_concurrency == 7
 
 
@@ -81,6 +83,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
             {"OUTBOUND_ALLOW": "10.0.0.0/8,home"},
             "OUTBOUND_ALLOW='10.0.0.0/8,home' is not a list of networks such as 10.0.0.0/8,::1/128",
         ),
+        ({"ADMIN_HOSTS": "http://x"}, "ADMIN_HOSTS='http://x' is not a list of names such as localhost,filas.internal"),
         ({"OUTBOUND_PORTS": "0"}, "OUTBOUND_PORTS='0' is not a list of ports such as 443,8443"),
         (
             {"REDIS_SENTINELS": "nowhere"},

@@ -43,7 +43,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
         backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
         health = accepting_health(stores, context.directory)
-        app = build_private_app(health)
+        app = build_private_app(health, hosts=settings.admin.admin_hosts)
         routes.register(app, context)
         parts = (context.directory.run(), backfill.run(), stores.probe(), _keep_publishing(context))
         background = [asyncio.create_task(part) for part in parts]

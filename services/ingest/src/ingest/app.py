@@ -25,7 +25,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
     async with open_stores(settings, "filas-ingest-serve") as stores:
         public = _public(settings, stores, environ)
         health = accepting_health(stores, public.directory)
-        private = build_private_app(health)
+        private = build_private_app(health, hosts=settings.admin.admin_hosts)
         parts = (public.directory.run(), public.listener.watch(), public.backfill.run(), stores.probe())
         background = [asyncio.create_task(part) for part in parts]
         try:

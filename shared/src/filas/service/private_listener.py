@@ -1,7 +1,7 @@
 """The private listener of a process: `/livez`, `/readyz`, `/metrics`, and the routes that the process adds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -12,22 +12,27 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from filas.observability.loop_lag import watched_loop
 from filas.observability.metrics import REGISTRY
 from filas.service.health import Health
+from filas.service.host_check import make_host_check
 from filas.service.problem_documents import json_response, problem_middleware
 
 KEEP_ALIVE_S: Final = 75.0
 """How long an idle connection stays open: longer than load balancers keep theirs (60 s)."""
+
+LOOPBACK_NAMES: Final = frozenset({"localhost"})
 
 
 def build_private_app(
     health: Health,
     routes: Iterable[web.AbstractRouteDef] = (),
     *,
+    hosts: Collection[str] = LOOPBACK_NAMES,
     middlewares: Sequence[Any] = (),
     client_max_size: int = 2 * 1024 * 1024,
 ) -> web.Application:
     """Returns the aiohttp application of a private listener.
 
-    `middlewares` run inside `problem_middleware`. A body may have at most `client_max_size` bytes.
+    A request whose `Host` names another host than `hosts` is answered 421. `middlewares` run inside
+    `problem_middleware`. A body may have at most `client_max_size` bytes.
     """
 
     async def livez(_request: web.Request) -> web.Response:
@@ -43,7 +48,8 @@ def build_private_app(
         health.problems()  # sets filas_store_up to the present state
         return web.Response(body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    app = web.Application(middlewares=[problem_middleware, *middlewares], client_max_size=client_max_size)
+    guards = [problem_middleware, make_host_check(hosts)]
+    app = web.Application(middlewares=[*guards, *middlewares], client_max_size=client_max_size)
     app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
     app.add_routes(routes)
     app.cleanup_ctx.append(watched_loop)

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.errors import SettingsError
-from filas.settings.value_types import Addresses, Networks, Ports, Secret, decode
+from filas.settings.value_types import Addresses, HostNames, Networks, Ports, Secret, decode
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port; 0 lets the system choose one."""
@@ -114,11 +114,15 @@ class TracingSettings(Group, frozen=True, kw_only=True):
 
 
 class AdminSettings(Group, frozen=True, kw_only=True):
-    """Where the private listeners stand. Each process has a port of its own."""
+    """The address of the private listeners, and their names. Each process has a port of its own."""
 
     admin_host: Annotated[str, Meta(description="The address of the private listeners; 0.0.0.0 inside a container")] = (
         "127.0.0.1"
     )
+    admin_hosts: Annotated[
+        HostNames,
+        Meta(description="Names in `Host` that the private listeners accept, beside every IP address; `*`: any name"),
+    ] = HostNames(("localhost",))
 
 
 class SecretSettings(Group, frozen=True, kw_only=True):
@@ -358,6 +362,7 @@ def _expected(hint: Any, kinds: tuple[Any, ...]) -> str:
         Networks: "a list of networks such as 10.0.0.0/8,::1/128",
         Ports: "a list of ports such as 443,8443",
         Addresses: "a list of addresses such as host-a:26379,host-b:26379",
+        HostNames: "a list of names such as localhost,filas.internal",
         bool: "true or false",
         int: "a whole number",
         float: "a number",

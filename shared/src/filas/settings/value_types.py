@@ -1,5 +1,6 @@
 """The types of settings that are more than a number or a text, and how they are written."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -56,6 +57,15 @@ class Addresses(tuple[tuple[str, int], ...]):
         return ",".join(f"{host}:{port}" for host, port in self)
 
 
+class HostNames(tuple[str, ...]):
+    """Names of hosts in lower case, written `localhost,filas.internal`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(self)
+
+
 def decode(kind: type, text: object) -> object:
     """The value of one of these types that `text` writes (msgspec's `dec_hook`). Raises ValueError for what doesn't."""
     if kind is Secret:
@@ -66,6 +76,8 @@ def decode(kind: type, text: object) -> object:
         return Ports(tuple(_port(part) for part in _parts(text)))
     if kind is Addresses:
         return Addresses(tuple(_address(part) for part in _parts(text)))
+    if kind is HostNames:
+        return HostNames(tuple(_host_name(part) for part in _parts(text)))
     raise NotImplementedError(kind)
 
 
@@ -78,6 +90,12 @@ def _port(text: str) -> int:
     if not 0 < port < 65536:
         raise ValueError(text)
     return port
+
+
+def _host_name(text: str) -> str:
+    if not re.fullmatch(r"\*|[A-Za-z0-9._-]+", text):
+        raise ValueError(text)
+    return text.lower()
 
 
 def _address(text: str) -> tuple[str, int]:
