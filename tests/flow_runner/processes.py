@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from filas.contract.group_keys import conversation_group
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import FlowJob
 from filas.models.executions import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.producer import Producer
@@ -80,7 +81,7 @@ class Stores:
             due += answer
         for row in due:
             job = FlowJob(execution_id=row.id, turn=row.turn, flow_id=row.flow_id)
-            await self._producer.add_flow_job(job, group=conversation_group(row.channel, row.contact))
+            await self._producer.enqueue(job_of(job, group=conversation_group(row.channel, row.contact)))
         return [row.id for row in due]
 
     async def finished(self, executions: list[UUID], timeout: float = 40.0) -> list[ExecutionWithSteps]:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from filas.contract import jobs
+from filas.contract.job_factories import job_of
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.configuration import ConversationRule, Webhook
 from filas.queue.producer import Producer
@@ -18,6 +19,7 @@ from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.flows import FlowRepository
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
@@ -119,7 +121,7 @@ async def test_a_status_of_an_event_without_a_row_is_kept_with_it(redis_url: str
     """It was accepted while Postgres was away: the worker writes the event and its statuses, and puts their jobs."""
     async with published(redis_url, postgres_dsn, META) as app, working(app):
         job = meta(whatsapp(statuses=[DELIVERED]), recorded=False)
-        await Producer(app.redis).add_webhook_job(job)
+        await Producer(app.redis).enqueue(job_of(job))
         await until_done(app, str(job.event_id), "ignored")
         (row,) = await app.database.fetch("select job_id, message from delivery_statuses")
         assert json.loads(row["message"])["providerId"] == DELIVERED["id"]
@@ -153,7 +155,9 @@ async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgre
         messages: list[Any] = [job_of_event(event).message for event in await app.events.unfinished(0, 10)]
         for message in messages:
             assert message.recorded
-        processor = Processor(app.events, ExecutionRepository(app.database), Producer(app.redis))
+        processor = Processor(
+            app.events, ExecutionRepository(app.database), Producer(app.redis), WebhookRepository(app.database)
+        )
         decoded = [decoded_job(message) for message in messages]
         first = await processor.process(decoded)
         again = await processor.process([*decoded, *decoded])

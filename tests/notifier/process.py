@@ -11,6 +11,7 @@ from uuid import UUID
 
 import aiohttp
 
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
@@ -135,7 +136,7 @@ class Stage:
 
     async def put_job(self, notification_id: UUID, channel_id: str, recipient: str) -> EnqueueResult:
         job = NotificationJob(notification_id=notification_id, channel_id=channel_id)
-        return await self._producer.add_notification_job(job, group=f"{channel_id}:{recipient}")
+        return await self._producer.enqueue(job_of(job, group=f"{channel_id}:{recipient}"))
 
     async def row(self, notification_id: UUID) -> NotificationWithAttempts:
         found = await self.rows.get(notification_id)

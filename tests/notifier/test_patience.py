@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob, NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
@@ -184,15 +185,15 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
         )
 
     async with stage(redis_url, postgres_dsn, tmp_path) as world, whatsapp(world):
-        await producer.add_delivery_receipt_job(says("delivered"))
+        await producer.enqueue(job_of(says("delivered")))
         first = await world.notify("wa")
         await world.until(first, "delivered")
-        await producer.add_delivery_receipt_job(says("sent"))
-        await producer.add_delivery_receipt_job(says("read"))
+        await producer.enqueue(job_of(says("sent")))
+        await producer.enqueue(job_of(says("read")))
         await world.until(first, "read")
         second = await world.notify("wa")
         await world.until(second, "sent")
-        await producer.add_delivery_receipt_job(says("failed", "wamid.2"))
+        await producer.enqueue(job_of(says("failed", "wamid.2")))
         row = await world.until(second, "failed")
         assert row.error is not None
         assert "undeliverable" in row.error.message
@@ -217,7 +218,7 @@ async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provide
         word = DeliveryReceiptJob(
             channel_id="wa", provider_id="wamid.lost", status="delivered", timestamp=1, idempotency_key=key
         )
-        await Producer(redis).add_delivery_receipt_job(word)
+        await Producer(redis).enqueue(job_of(word))
         world.notifier.start()
         row = await world.until(lost, "delivered")
         assert row.provider_id == "wamid.lost"
@@ -239,7 +240,7 @@ async def test_a_cancelled_message_is_never_sent(redis_url: str, postgres_dsn: s
         first, second = await world.notify("outside"), await world.notify("outside")
         await eventually(lambda: outside.received)
         await world.until(first, "retrying")
-        await Producer(redis).add_cancel_notification_job(CancelNotificationJob(notification_id=first))
+        await Producer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
         await world.until(first, "cancelled")
         outside.behaviour = answer(200)
         await world.until(second, "delivered")
@@ -265,7 +266,7 @@ async def test_a_message_that_is_being_sent_is_cancelled_if_that_try_fails(
         await world.channel("outside", outside.url)
         first = await world.notify("outside")
         await eventually(lambda: outside.received)
-        await Producer(redis).add_cancel_notification_job(CancelNotificationJob(notification_id=first))
+        await Producer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
         await eventually(
             lambda: "job.retry_scheduled" in world.notifier.log, message="the cancel has not found it in sending"
         )
@@ -291,7 +292,7 @@ async def test_what_has_failed_is_sent_again_under_its_key_when_an_operator_says
         await world.until(failed, "failed")
         outside.behaviour = answer(200)
         again = NotificationJob(notification_id=failed, channel_id="outside", replay=2)
-        await Producer(redis).add_notification_job(again, group="outside:5511999990000")
+        await Producer(redis).enqueue(job_of(again, group="outside:5511999990000"))
         row = await world.until(failed, "delivered")
         assert [attempt.outcome for attempt in row.history] == ["failed", "delivered"]
         assert outside.keys() == [row.idempotency_key] * 2

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from filas.contract.identity import new_id
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import FlowJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS, QUEUES
@@ -29,9 +30,9 @@ async def no_letters(_letters: Any) -> None:
 
 async def test_the_statistics_have_their_documented_shape(api: Api) -> None:
     """Nothing more, nothing less than the architecture shows."""
-    await api.context.producer.add_flow_job(flow_job())
+    await api.context.producer.enqueue(job_of(flow_job()))
     late = flow_job()
-    await api.context.producer.add_flow_job(late, defer_until_ms=int(time.time() * 1000) + 60_000)
+    await api.context.producer.enqueue(job_of(late, defer_until_ms=int(time.time() * 1000) + 60_000))
     data = (await api.get("/queue/stats")).data
     assert set(data) == {"queues", "summary", "timestamp"}
     assert set(data["queues"]) == {"webhook", "flow", "notification"}
@@ -63,7 +64,7 @@ async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
         await go_on.wait()
 
     job = flow_job()
-    put = await api.context.producer.add_flow_job(job)
+    put = await api.context.producer.enqueue(job_of(job))
     function = JobFunction(FLOWS.function, handle, FlowJob)
     worker = Worker(api.redis, FLOWS, [function], concurrency=2, dead_letters=no_letters)
     running = asyncio.create_task(worker.run())
@@ -120,7 +121,7 @@ async def test_what_to_clean_is_checked(api: Api) -> None:
 
 async def test_jobs_are_listed_by_state(api: Api) -> None:
     """Page by page, in the order in which they are due."""
-    put = [await api.context.producer.add_flow_job(flow_job()) for _ in range(3)]
+    put = [await api.context.producer.enqueue(job_of(flow_job())) for _ in range(3)]
     first = await api.get("/queue/flow/jobs", params={"limit": "2"})
     second = await api.get("/queue/flow/jobs", params={"limit": "2", "cursor": first.json["nextCursor"]})
     assert [item["id"] for item in first.data + second.data] == [result.job_id for result in put]
@@ -143,7 +144,7 @@ async def test_a_job_is_shown_by_its_id(api: Api) -> None:
 
 async def test_a_delayed_job_is_promoted(api: Api) -> None:
     """Due in an hour, and then now."""
-    put = await api.context.producer.add_flow_job(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000)
+    put = await api.context.producer.enqueue(job_of(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000))
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "delayed"
     assert (await api.post(f"/jobs/{put.job_id}/promote")).data == {"id": put.job_id, "outcome": "done"}
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
@@ -151,20 +152,20 @@ async def test_a_delayed_job_is_promoted(api: Api) -> None:
 
 async def test_a_job_waiting_for_its_next_try_is_tried_now(api: Api) -> None:
     """`retry` of a job that is delayed makes it due."""
-    put = await api.context.producer.add_flow_job(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000)
+    put = await api.context.producer.enqueue(job_of(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000))
     assert (await api.post(f"/jobs/{put.job_id}/retry")).data["outcome"] == "done"
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
 
 
 async def test_a_job_behind_its_group_keeps_its_place(api: Api) -> None:
     """409: promoting it would break the order of the conversation."""
-    await api.context.producer.add_flow_job(flow_job(), group="console:+55")
-    second = await api.context.producer.add_flow_job(flow_job(), group="console:+55")
+    await api.context.producer.enqueue(job_of(flow_job(), group="console:+55"))
+    second = await api.context.producer.enqueue(job_of(flow_job(), group="console:+55"))
     reply = await api.post(f"/jobs/{second.job_id}/promote")
     assert (reply.status, reply.json["title"]) == (409, "Conflict")
 
 
 async def test_a_waiting_job_is_cancelled(api: Api) -> None:
     """The wish is taken; the worker ends the job when it meets it."""
-    put = await api.context.producer.add_flow_job(flow_job())
+    put = await api.context.producer.enqueue(job_of(flow_job()))
     assert (await api.post(f"/jobs/{put.job_id}/cancel")).data == {"id": put.job_id, "outcome": "done"}

@@ -9,6 +9,7 @@ import yaml
 
 from filas.contract import policies
 from filas.contract.identity import new_id
+from filas.contract.job_factories import job_of
 from filas.contract.jobs import FlowJob
 from filas.contract.policies import FLOWS
 from filas.queue.job_functions import JobContext, JobFunction
@@ -21,7 +22,7 @@ from tests.waiting import eventually
 async def put_jobs(api: Api, number: int) -> None:
     """So many first turns of executions."""
     for _ in range(number):
-        await api.context.producer.add_flow_job(FlowJob(execution_id=new_id(), turn=1, flow_id="greeting"))
+        await api.context.producer.enqueue(job_of(FlowJob(execution_id=new_id(), turn=1, flow_id="greeting")))
 
 
 async def test_every_queue_has_its_worker(api: Api) -> None:

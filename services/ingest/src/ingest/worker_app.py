@@ -15,6 +15,7 @@ from filas.queue.producer import Producer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.pauses import PauseRepository
@@ -34,7 +35,9 @@ BATCHES_AT_A_TIME: Final = 2
 def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
     """Returns the consumer of `webhook-processing`, which processes up to `concurrency` events at a time."""
     redis, database = stores.redis, stores.database
-    processor = Processor(EventRepository(database), ExecutionRepository(database), Producer(redis))
+    processor = Processor(
+        EventRepository(database), ExecutionRepository(database), Producer(redis), WebhookRepository(database)
+    )
     function = JobFunction(
         WEBHOOKS.function,
         ProcessWebhook(processor),

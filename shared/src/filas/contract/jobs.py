@@ -40,6 +40,10 @@ Traceparent = str | msgspec.UnsetType | None
 """The span that caused a job, in the format of W3C's Trace Context. The field is absent while tracing is off. A value
 that is not a valid traceparent is ignored."""
 
+FROM_DEFINITION = ""
+"""The value of `flow_id`, `node_id` and `provider` of a WebhookJob for which the worker uses the webhook's present
+definition. Other Python code enqueues such jobs (`filas.Producer`); acceptance always sets all three."""
+
 BodyKind = Literal["json", "form", "text", "binary"]
 FlowReason = Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay", "error"]
 AnswerError = Literal["timeout", "communication"]

@@ -10,14 +10,6 @@ from typing import Final
 import msgspec
 
 from filas.batching import MicroBatcher
-from filas.contract.job_factories import job_of
-from filas.contract.jobs import (
-    CancelNotificationJob,
-    DeliveryReceiptJob,
-    FlowJob,
-    NotificationJob,
-    WebhookJob,
-)
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
@@ -123,32 +115,6 @@ class Producer:
                 for (place, _), outcome in zip(chunk, answers, strict=True):
                     outcomes[place] = outcome
         return outcomes
-
-    async def add_webhook_job(
-        self, job: WebhookJob, *, group: str | None = None, defer_until_ms: int | None = None
-    ) -> EnqueueResult:
-        """Put a job on `webhook-processing`."""
-        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
-
-    async def add_flow_job(
-        self, job: FlowJob, *, group: str | None = None, defer_until_ms: int | None = None
-    ) -> EnqueueResult:
-        """Put a job on `flow-processing`."""
-        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
-
-    async def add_notification_job(
-        self, job: NotificationJob, *, group: str | None = None, defer_until_ms: int | None = None
-    ) -> EnqueueResult:
-        """Put a job on `notifications`."""
-        return await self.enqueue(job_of(job, group=group, defer_until_ms=defer_until_ms))
-
-    async def add_delivery_receipt_job(self, job: DeliveryReceiptJob) -> EnqueueResult:
-        """Put a provider's word on a message on `notifications`."""
-        return await self.enqueue(job_of(job))
-
-    async def add_cancel_notification_job(self, job: CancelNotificationJob) -> EnqueueResult:
-        """Put the wish to cancel a notification on `notifications`: in no group, so that it waits behind nothing."""
-        return await self.enqueue(job_of(job))
 
     async def revive(self, policy: QueuePolicy, letter: NewDeadLetter) -> EnqueueOutcome:
         """Put the job of a dead letter that is still in Redis back under its id; the letter is gone then."""

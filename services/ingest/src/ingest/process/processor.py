@@ -22,6 +22,7 @@ from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ExecutionStart
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
+from ingest.process.current_definition import WebhookStore, complete
 
 log = get_logger(__name__)
 
@@ -55,14 +56,16 @@ class JobStore(Protocol):
 class Processor:
     """Processes batches of webhook jobs."""
 
-    def __init__(self, events: EventStore, executions: ExecutionStore, jobs: JobStore) -> None:
+    def __init__(self, events: EventStore, executions: ExecutionStore, jobs: JobStore, webhooks: WebhookStore) -> None:
         self._events = events
         self._executions = executions
         self._jobs = jobs
+        self._webhooks = webhooks
 
     async def process(self, jobs: Sequence[WebhookJob]) -> list[Outcome]:
         """One outcome a job, in order. Raises StoreUnavailable for the whole batch."""
         outcomes: dict[int, Outcome] = {}
+        jobs = await self._complete(jobs, outcomes)
         await self._record(jobs, outcomes)
         starts: list[tuple[int, UUID, list[NewExecution]]] = []
         told: dict[UUID, list[NewJob]] = {}
@@ -94,9 +97,17 @@ class Processor:
             await self._jobs.enqueue_many(new_jobs)
         return [outcomes[index] for index in range(len(jobs))]
 
+    async def _complete(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> list[WebhookJob]:
+        """Returns the jobs with what they leave to the webhook's definition; a job that cannot be completed fails."""
+        completed = await complete(jobs, self._webhooks)
+        outcomes.update((index, job) for index, job in enumerate(completed) if isinstance(job, PermanentError))
+        return [
+            original if isinstance(job, PermanentError) else job for original, job in zip(jobs, completed, strict=True)
+        ]
+
     async def _record(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> None:
         """Write the rows of the events that were accepted while Postgres was away."""
-        missing = [(index, job) for index, job in enumerate(jobs) if not job.recorded]
+        missing = [(index, job) for index, job in enumerate(jobs) if not job.recorded and index not in outcomes]
         if not missing:
             return
         rows: list[tuple[int, WebhookJob, NewEvent]] = []
