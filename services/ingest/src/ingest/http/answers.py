@@ -20,19 +20,20 @@ class Answer:
 
     def encode(self, connection: str | None, *, without_body: bool = False) -> bytes:
         """The bytes on the wire. `connection` is the value of the header `Connection`; None: no such header."""
-        head = _head(self.status, self.content_type)
-        lines = [head, f"Content-Length: {len(self.body)}\r\nDate: {_date(int(time.time()))}\r\n"]
-        for name, value in self.headers.items():
-            lines.append(f"{name}: {value}\r\n")
-        lines.append("\r\n" if connection is None else f"Connection: {connection}\r\n\r\n")
-        encoded = "".join(lines).encode("latin-1")
-        return encoded if without_body else encoded + self.body
+        own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        last = "" if connection is None else f"Connection: {connection}\r\n"
+        first, date = _head(self.status, self.content_type), _date(int(time.time()))
+        head = f"{first}{len(self.body)}\r\nDate: {date}\r\n{own}{last}\r\n"
+        return head.encode("latin-1") if without_body else head.encode("latin-1") + self.body
 
 
 @functools.lru_cache(maxsize=256)
 def _head(status: int, content_type: str) -> str:
     phrase = HTTPStatus(status).phrase
-    return f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"
+    return (
+        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {content_type}\r\nX-Content-Type-Options: nosniff\r\n"
+        "Content-Length: "
+    )
 
 
 @functools.lru_cache(maxsize=2)

@@ -2,7 +2,10 @@
 
 
 class BodyBudget:
-    """Counts the bytes of all bodies from their arrival until their request is answered."""
+    """Counts the bytes of all requests, heads and bodies, from their arrival until the request is answered.
+
+    A connection adds to `held` what it has received, and takes it off when the request is answered or dropped.
+    """
 
     __slots__ = ("held", "max_bytes")
 
@@ -14,11 +17,3 @@ class BodyBudget:
     def is_exceeded(self) -> bool:
         """Whether more bytes are held than may be."""
         return self.held > self.max_bytes
-
-    def add(self, count: int) -> None:
-        """So many bytes have arrived."""
-        self.held += count
-
-    def release(self, count: int) -> None:
-        """So many bytes are not held any more."""
-        self.held -= count

@@ -18,7 +18,7 @@ from ingest.http import error_answers
 from ingest.http.answers import Answer
 from ingest.http.body_budget import BodyBudget
 from ingest.http.load_shedding import Phase, address_key
-from ingest.http.message_framing import MessageFraming
+from ingest.http.message_framing import MessageFraming, whole_request
 from ingest.http.request import Request
 from ingest.http.request_smuggling import (
     MAX_FIELD,
@@ -70,12 +70,12 @@ class ConnectionHandler(RequestHandler):
         "_has_answered",
         "_input_ended",
         "_owner",
-        "_phase",
         "_rejection",
         "_requests",
         "_unparsed",
         "_unparsed_held",
         "address_key",
+        "phase",
         "remote",
     )
 
@@ -95,12 +95,12 @@ class ConnectionHandler(RequestHandler):
         self._body: Request | None = None  # the request whose body is arriving
         self._unparsed = b""
         self._unparsed_held = 0
-        self._phase = Phase.RECEIVING
         self._has_answered = False
         self._input_ended = False  # nothing is parsed any more
         self._rejection: error_answers.RejectedRequest | None = None  # the last answer, after those to `_requests`
         self.remote: str | None = None
         self.address_key = ""
+        self.phase = Phase.RECEIVING
 
     def _new_parser(self) -> Any:
         # A signature covers the bytes that were sent, so nothing is decompressed.
@@ -182,7 +182,7 @@ class ConnectionHandler(RequestHandler):
             if end < 0:
                 break
             if is_head:
-                self._receive_head(data[position:end])
+                end = self._receive_head(data, position, end)
             else:
                 self._feed_body(data[position:end])
             position, pieces = end, pieces + 1
@@ -199,34 +199,33 @@ class ConnectionHandler(RequestHandler):
         if not self._buffer_paused and not self._reading_paused:
             self._resume_transport_reading()
 
-    def _receive_head(self, head: bytes) -> None:
-        """A whole head. Raises AmbiguousHead."""
-        check_request_line(head)
+    def _receive_head(self, data: bytes, begin: int, end: int) -> int:
+        """Parse the head `data[begin:end]`, with its body if that is small and has arrived too. Returns the position after
+        them. Raises AmbiguousHead."""
+        check_request_line(data, begin)
+        parsed = whole_request(data, begin, end)
         try:
-            ((message, payload),) = cast("Any", self._parser).feed_data(head)[0]
+            ((message, payload),) = cast("Any", self._parser).feed_data(data[begin:parsed])[0]
         except (HttpProcessingError, ValueError):
             raise AmbiguousHead from None
         target, headers = target_and_headers(message)
-        request = Request(
-            message.method,
-            target,
-            headers,
-            "1.1" if message.version.minor else "1.0",
-            self.remote,
-            payload,
-            keep_alive=not (message.should_close or message.upgrade),
-            send_continue=self._send_continue,
-        )
-        self._hold(request, len(head))
+        request = Request(message, target, headers, payload, self)
+        request.held_bytes = parsed - begin
+        self._owner.bodies.held += parsed - begin
         self._requests.append(request)
-        if request.is_complete:
+        if payload.is_eof():
+            if payload.total_bytes != parsed - end:
+                raise AmbiguousHead
             self._request_complete(request)
+        elif parsed > end:
+            raise AmbiguousHead
         else:
             self._body = request
             self._framing.begin_body(None if message.chunked else request.declared_length)
         if len(self._requests) >= MAX_PIPELINED:
             self._pause_reading_for_buffer()
         self._wake()
+        return parsed
 
     def _feed_body(self, piece: bytes) -> None:
         """A piece of the body, which doesn't reach beyond the body's end."""
@@ -236,21 +235,25 @@ class ConnectionHandler(RequestHandler):
         except (HttpProcessingError, ValueError, RuntimeError):  # the body's stream raises RuntimeError
             self._end_input(error_answers.incomplete_body())
             return
-        self._hold(request, len(piece))
+        request.held_bytes += len(piece)
+        self._owner.bodies.held += len(piece)
         if request.is_complete:
             self._body = None
             if self._framing.end_body():
                 # aiohttp's parser adds the last trailer of a chunked body to the headers of the next request.
                 self._parser = self._new_parser()
             self._request_complete(request)
-        elif not self._reading_paused and self._framing.exceeds_framing(request.received_bytes):
+            return
+        if not self._reading_paused and self._framing.exceeds_framing(request.received_bytes):
             self._end_input(error_answers.incomplete_body())
-        if self._owner.bodies.is_exceeded:
-            self._owner.over_budget(request)
+        elif self._owner.bodies.is_exceeded:
+            self._owner.over_budget(None)
 
     def _request_complete(self, request: Request) -> None:
         if not request.keep_alive:
             self._input_ended = True
+        if self._owner.bodies.is_exceeded:
+            self._owner.over_budget(request)
 
     def _end_input(self, rejection: error_answers.RejectedRequest, *, is_answered: bool = False) -> None:
         """Discard what the client sends from now on. An incomplete body fails with `rejection`; if there is none and
@@ -278,8 +281,7 @@ class ConnectionHandler(RequestHandler):
             phase = Phase.RECEIVING
         else:
             phase = Phase.IDLE
-        if phase is not self._phase:
-            self._phase = phase
+        if phase is not self.phase:
             self._owner.moved(self, phase)
 
     # ---- body budget ---------------------------------------------------------------------------------------
@@ -289,16 +291,12 @@ class ConnectionHandler(RequestHandler):
         """How many bytes of an incomplete request count in the body budget."""
         return self._unparsed_held + (0 if self._body is None else self._body.held_bytes)
 
-    def _hold(self, request: Request, count: int) -> None:
-        request.held_bytes += count
-        self._owner.bodies.add(count)
-
     def _release(self, request: Request) -> None:
-        self._owner.bodies.release(request.held_bytes)
+        self._owner.bodies.held -= request.held_bytes
         request.held_bytes = 0
 
     def _count_unparsed(self) -> None:
-        self._owner.bodies.add(len(self._unparsed) - self._unparsed_held)
+        self._owner.bodies.held += len(self._unparsed) - self._unparsed_held
         self._unparsed_held = len(self._unparsed)
         if self._owner.bodies.is_exceeded:
             self._owner.over_budget(None)
@@ -364,7 +362,7 @@ class ConnectionHandler(RequestHandler):
         keeps = request.keep_alive and request.is_complete and not answer.closes
         if keeps and not self._requests and self._rejection is None:
             keeps = not (self._input_ended or self._owner.draining)
-        connection = "close" if not keeps else ("keep-alive" if request.version == "1.0" else None)
+        connection = "close" if not keeps else ("keep-alive" if request.is_http_1_0 else None)
         transport.write(answer.encode(connection, without_body=request.method == "HEAD"))
         self._has_answered = True
         return keeps
@@ -389,7 +387,6 @@ class ConnectionHandler(RequestHandler):
             transport.write(self._rejection.answer().encode("close"))
         self._rejection = None
         self._end_input(error_answers.incomplete_body())
-        self._phase = Phase.CLOSING
         self._owner.moved(self, Phase.CLOSING)
         if not is_sending:
             transport.close()
@@ -400,7 +397,8 @@ class ConnectionHandler(RequestHandler):
         except OSError:  # the client has ended the connection
             transport.abort()
 
-    def _send_continue(self) -> None:
+    def send_continue(self) -> None:
+        """Ask the client for the body."""
         if self.transport is not None:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -411,7 +409,7 @@ class ConnectionHandler(RequestHandler):
         transport = self.transport
         if transport is None:
             return
-        if self._phase in (Phase.CLOSING, Phase.UNREAD):
+        if self.phase in (Phase.CLOSING, Phase.UNREAD):
             transport.abort()
             return
         if self._body is not None:

@@ -3,7 +3,7 @@
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from enum import Enum
+from enum import IntEnum
 from ipaddress import IPv6Address, ip_address
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -11,7 +11,7 @@ ADDRESS_SHARE: Final = 4
 """One address keeps at most a quarter of the connections when there are too many."""
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """What a connection waits for.
 
     | phase | waits for | ends with |
@@ -23,11 +23,11 @@ class Phase(Enum):
     | closing | the client, which has got its last answer | the end of the connection |
     """
 
-    RECEIVING = "receiving"
-    ANSWERING = "answering"
-    UNREAD = "unread"
-    IDLE = "idle"
-    CLOSING = "closing"
+    RECEIVING = 0
+    ANSWERING = 1
+    UNREAD = 2
+    IDLE = 3
+    CLOSING = 4
 
 
 SHED_ORDER: Final = (Phase.CLOSING, Phase.UNREAD, Phase.RECEIVING, Phase.IDLE)
@@ -38,9 +38,10 @@ An incomplete request makes room before an honest one waits. A client that has b
 class Connection(Protocol):
     """A connection as this module sees it."""
 
-    @property
-    def address_key(self) -> str:
-        """What connections are counted by."""
+    address_key: str
+    """What connections are counted by."""
+    phase: Phase
+    """Set by the table alone."""
 
 
 C = TypeVar("C", bound=Connection)
@@ -60,21 +61,22 @@ class ConnectionTable(Generic[C]):
         self._clock = clock
         self._is_shared = is_shared
         self._share = max(1, max_connections // ADDRESS_SHARE)
-        self._phases: dict[C, Phase] = {}
-        self._since: dict[Phase, dict[C, float]] = {phase: {} for phase in Phase}
+        self._open: set[C] = set()
+        self._since: list[dict[C, float]] = [{} for _ in Phase]
         self._by_address: Counter[str] = Counter()
         self._above_share: set[str] = set()
 
     def __len__(self) -> int:
-        return len(self._phases)
+        return len(self._open)
 
     def __iter__(self) -> Iterator[C]:
-        return iter(tuple(self._phases))
+        return iter(tuple(self._open))
 
     def add(self, connection: C) -> None:
         """A new connection: it waits for its first request."""
         key = connection.address_key
-        self._phases[connection] = Phase.RECEIVING
+        self._open.add(connection)
+        connection.phase = Phase.RECEIVING
         self._since[Phase.RECEIVING][connection] = self._clock()
         self._by_address[key] += 1
         if self._by_address[key] > self._share and not self._is_shared(key):
@@ -82,10 +84,10 @@ class ConnectionTable(Generic[C]):
 
     def remove(self, connection: C) -> None:
         """The connection has ended, or is about to. A second call does nothing."""
-        phase = self._phases.pop(connection, None)
-        if phase is None:
+        if connection not in self._open:
             return
-        del self._since[phase][connection]
+        self._open.remove(connection)
+        del self._since[connection.phase][connection]
         key = connection.address_key
         self._by_address[key] -= 1
         if self._by_address[key] <= self._share:
@@ -94,13 +96,10 @@ class ConnectionTable(Generic[C]):
             del self._by_address[key]
 
     def move(self, connection: C, phase: Phase) -> None:
-        """The connection is in `phase` from now on; without effect if it is in it already, or was removed."""
-        before = self._phases.get(connection)
-        if before is None or before is phase:
-            return
-        del self._since[before][connection]
-        self._phases[connection] = phase
-        self._since[phase][connection] = self._clock()
+        """The connection is in `phase` from now on; without effect on a connection that was removed."""
+        if self._since[connection.phase].pop(connection, None) is not None:
+            connection.phase = phase
+            self._since[phase][connection] = self._clock()
 
     def of(self, phase: Phase) -> Iterator[C]:
         """The connections in `phase`, that which has been in it longest first."""
@@ -118,7 +117,7 @@ class ConnectionTable(Generic[C]):
 
     def to_shed(self, newest: C) -> C | None:
         """The connection to close now that `newest` was added; None while there are not too many."""
-        if len(self._phases) <= self._max:
+        if len(self._open) <= self._max:
             return None
         if self._above_share:
             found = self._longest_waiting(newest, lambda one: one.address_key in self._above_share)

@@ -1,10 +1,12 @@
 """A request of the public listener: its target and headers as they were sent, and its body within bounds."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Protocol
 from urllib.parse import unquote
 
-from aiohttp import StreamReader
+from aiohttp import StreamReader, hdrs
+from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDictProxy, MultiDict, MultiDictProxy
 from yarl import URL
 
@@ -15,46 +17,52 @@ from ingest.http import error_answers
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
 
+class Connection(Protocol):
+    """The connection, as its requests see it."""
+
+    remote: str | None
+    """The address of the other end."""
+
+    def send_continue(self) -> None:
+        """Ask the client for the body."""
+
+
 class Request:
     """One request. `target` is the path and query as they were sent; header values are as they were sent, with bytes
     that are not UTF-8 as lone surrogates; `remote` is the address of the connection's other end.
 
-    `send_continue` sends `100 Continue`. `held_bytes` is what the request counts for in the body budget.
+    `held_bytes` is what the request counts for in the body budget.
     """
 
     __slots__ = (
+        "_connection",
         "_payload",
         "headers",
         "held_bytes",
+        "is_http_1_0",
         "keep_alive",
         "method",
         "remote",
-        "send_continue",
         "target",
-        "version",
     )
 
-    def __init__(  # a request has that many parts
+    def __init__(
         self,
-        method: str,
+        message: RawRequestMessage,
         target: str,
         headers: CIMultiDictProxy[str],
-        version: str,
-        remote: str | None,
         payload: StreamReader,
-        *,
-        keep_alive: bool,
-        send_continue: Callable[[], None],
+        connection: Connection,
     ) -> None:
-        self.method = method
+        self.method = message.method
         self.target = target
         self.headers = headers
-        self.version = version
-        self.remote = remote
-        self.keep_alive = keep_alive
-        self.send_continue = send_continue
+        self.is_http_1_0 = message.version.minor == 0
+        self.keep_alive = not (message.should_close or message.upgrade)
+        self.remote = connection.remote
         self.held_bytes = 0
         self._payload = payload
+        self._connection = connection
 
     @property
     def path(self) -> str:
@@ -71,7 +79,7 @@ class Request:
     @property
     def declared_length(self) -> int | None:
         """The body's length by `Content-Length`, in bytes; None without that header."""
-        declared = self.headers.get("Content-Length")
+        declared = self.headers.get(hdrs.CONTENT_LENGTH)
         # The parser accepts any number of leading zeros; int() refuses more than 4,300 digits.
         return None if declared is None else int(declared.lstrip("0") or "0")
 
@@ -105,8 +113,9 @@ class Request:
         declared = self.declared_length
         if declared is not None and declared > max_bytes:
             raise error_answers.too_large(max_bytes)
-        if not self.is_complete and self.version != "1.0" and self.headers.get("Expect", "").lower() == "100-continue":
-            self.send_continue()
+        expects = self.headers.get(hdrs.EXPECT, "").lower() == "100-continue"
+        if expects and not self.is_complete and not self.is_http_1_0:
+            self._connection.send_continue()
         parts: list[bytes] = []
         size = 0
         try:

@@ -7,6 +7,7 @@ import functools
 import re
 from typing import Final
 
+from aiohttp import hdrs
 from aiohttp.http import RawRequestMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -30,13 +31,13 @@ class AmbiguousHead(Exception):
     """The head is malformed, or a proxy could parse it differently."""
 
 
-def check_request_line(head: bytes) -> None:
-    """Raises AmbiguousHead unless `head` begins with a method, one blank, a target in ASCII, one blank, and HTTP/1.0 or
+def check_request_line(data: bytes, begin: int) -> None:
+    """Raises AmbiguousHead unless the line at `begin` is a method, a blank, a target in ASCII, a blank, and HTTP/1.0 or
     HTTP/1.1.
 
     aiohttp's parser also accepts several blanks, `RTSP/1.1` and `ICE/1.0`.
     """
-    if _REQUEST_LINE.match(head) is None:
+    if _REQUEST_LINE.match(data, begin) is None:
         raise AmbiguousHead
 
 
@@ -47,13 +48,13 @@ def target_and_headers(message: RawRequestMessage) -> tuple[str, CIMultiDictProx
     in HTTP/1.0 (6.1). The parser has refused a length beside a coding (6.3), and repeated headers of these names.
     """
     headers, version = message.headers, message.version
-    hosts = headers.getall("Host", ())
+    hosts = headers.getall(hdrs.HOST, ())
     if len(hosts) != 1 and (hosts or version.minor == 1):
         raise AmbiguousHead
-    coding = headers.get("Transfer-Encoding")
+    coding = headers.get(hdrs.TRANSFER_ENCODING)
     if coding is not None and (coding.lower() != "chunked" or version.minor == 0 or message.upgrade):
         raise AmbiguousHead
-    length = headers.get("Content-Length")
+    length = headers.get(hdrs.CONTENT_LENGTH)
     if length is not None and len(length.lstrip("0")) > _MAX_LENGTH_DIGITS:
         raise AmbiguousHead
     target = message.path
@@ -64,7 +65,7 @@ def target_and_headers(message: RawRequestMessage) -> tuple[str, CIMultiDictProx
                 raise AmbiguousHead
             return target, headers  # `*`: no address of this listener
         changed = CIMultiDict(headers)
-        changed["Host"], target = match[1], match[2] if match[2].startswith("/") else f"/{match[2]}"
+        changed[hdrs.HOST], target = match[1], match[2] if match[2].startswith("/") else f"/{match[2]}"
         headers, hosts = CIMultiDictProxy(changed), [match[1]]
     if hosts and not _is_host(hosts[0]):
         raise AmbiguousHead
