@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
@@ -41,7 +41,7 @@ class OpenListener:
     """A listener that accepts every body, and gives each client half a second.
 
     `started`: how many requests it has begun to answer; `seen`: what it has received, as target and body; `headers`:
-    the headers of the same requests.
+    the headers of the same requests; `before_answer`: what each request waits for when its body has arrived.
     """
 
     port: int = 0
@@ -51,6 +51,9 @@ class OpenListener:
     max_connections: int = 50
     body_budget: int = 1 << 20
     body_timeout_s: float = 0.5
+    answer_timeout_s: float = 0.5
+    is_shared: Callable[[str], bool] = lambda _address: False
+    before_answer: Callable[[], Awaitable[object]] | None = None
     listener: PublicListener = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,7 +62,8 @@ class OpenListener:
             max_connections=self.max_connections,
             body_budget=self.body_budget,
             request_timeout_s=0.5,
-            answer_timeout_s=0.5,
+            answer_timeout_s=self.answer_timeout_s,
+            is_shared=self.is_shared,
         )
 
     async def answer(self, http: Request) -> Answer:
@@ -74,6 +78,8 @@ class OpenListener:
             return rejection.answer()
         self.seen.append((http.target, body))
         self.headers.append(http.headers)
+        if self.before_answer is not None:
+            await self.before_answer()
         return Answer(200, body)
 
     @contextlib.asynccontextmanager

@@ -76,6 +76,20 @@ AMBIGUOUS = {
     "a chunk longer than its size": CHUNKED + b"2\r\n{}0\r\n\r\n",
     "a length in the trailer": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 5\r\n\r\n",
     "a coding in the trailer": CHUNKED + b"2\r\n{}\r\n0\r\nTransfer-Encoding: gzip\r\n\r\n",
+    "several blanks before the target": HEAD.replace(b"POST /", b"POST  /") + b"Content-Length: 2\r\n\r\n{}",
+    "several blanks after the target": HEAD.replace(b" HTTP", b"  HTTP") + b"Content-Length: 2\r\n\r\n{}",
+    "a blank after the version": HEAD.replace(b"1.1\r", b"1.1 \r") + b"Content-Length: 2\r\n\r\n{}",
+    "a blank before the method": b" " + HEAD + b"Content-Length: 2\r\n\r\n{}",
+    "RTSP": HEAD.replace(b"HTTP/", b"RTSP/") + b"Content-Length: 2\r\n\r\n{}",
+    "ICE": HEAD.replace(b"POST", b"SOURCE").replace(b"HTTP/", b"ICE/") + b"Content-Length: 2\r\n\r\n{}",
+    "CONNECT": b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an encoded slash": HEAD.replace(b"/first", b"/webhooks%2Ffirst") + b"Content-Length: 2\r\n\r\n{}",
+    "an encoded slash in lower case": HEAD.replace(b"/first", b"/a%2ffirst?b") + b"Content-Length: 2\r\n\r\n{}",
+    "a length at the end of 64 bits": HEAD + b"Content-Length: 18446744073709551615\r\n\r\n{}",
+    "a DEL in a value": HEAD + b"A: b\x7fc\r\nContent-Length: 2\r\n\r\n{}",
+    "a size with a sign": CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n",
+    "a size with an underscore": CHUNKED + b"0_2\r\n{}\r\n0\r\n\r\n",
+    "a bare carriage return before the request": b"\r" + HEAD + b"Content-Length: 2\r\n\r\n{}",
     "an upgrade with chunks": CHUNKED.replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c") + b"0\r\n",
 }
 
@@ -131,6 +145,55 @@ async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
             while answers.count(b"HTTP/1.1 200") < 2 or not answers.endswith(b"[]"):
                 answers += await asyncio.wait_for(reader.read(1000), 10)
         assert public.seen == [(target, b"{}"), ("/next", b"[]")] * 2
+
+
+@on_its_loop
+async def test_a_trailer_is_no_header_of_the_next_request() -> None:
+    """aiohttp's parser adds the last trailer to the headers of the request that follows on the connection, which may be
+    another client's behind a proxy."""
+    sent = CHUNKED + b"2\r\n{}\r\n0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"
+    async with open_listener() as public:
+        assert await statuses(public, sent + NEXT) == [200, 200]
+        async with public.connection() as (reader, writer):
+            writer.write(sent)
+            await asyncio.wait_for(reader.readuntil(b"{}"), 10)
+            writer.write(NEXT)
+            await asyncio.wait_for(reader.readuntil(b"[]"), 10)
+        assert [set(headers) for headers in public.headers[1::2]] == [{"Host", "Content-Length"}] * 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"\r\n\r\n" * 4000, b"0\r\n\r\n" * 4000, b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n" * 500]
+)
+@on_its_loop
+async def test_a_chunked_body_ends_where_its_framing_says(body: bytes) -> None:
+    """Not where its content looks like the end of a body, or like another request."""
+    chunks = b"".join(
+        b"%x\r\n%b\r\n" % (len(body[at : at + 999]), body[at : at + 999]) for at in range(0, len(body), 999)
+    )
+    async with open_listener() as public:
+        assert await statuses(public, CHUNKED + chunks + b"0\r\n\r\n" + NEXT) == [200, 200]
+        assert public.seen == [("/first", body), ("/next", b"[]")]
+
+
+@pytest.mark.parametrize("size", [0, 32_768, 32_769, 65_536, 65_537, 99_999])
+@on_its_loop
+async def test_bodies_of_every_size_arrive_whole(size: int) -> None:
+    """In one piece and in many, with a length and in chunks, and with the next request behind them."""
+    body = bytes(range(256)) * (size // 256) + b"a" * (size % 256)
+    with_length = HEAD + b"Content-Length: %d\r\n\r\n%b" % (size, body)
+    in_chunks = CHUNKED + (b"%x\r\n%b\r\n" % (size, body) if size else b"") + b"0\r\n\r\n"
+    async with open_listener() as public:
+        for sent in (with_length, in_chunks):
+            assert await statuses(public, sent + NEXT) == [200, 200]
+            async with public.connection() as (reader, writer):
+                for at in range(0, len(sent), 9999):
+                    writer.write(sent[at : at + 9999])
+                    await writer.drain()
+                writer.write(NEXT)
+                writer.write_eof()
+                assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200") == 2
+        assert public.seen == [("/first", body), ("/next", b"[]")] * 4
 
 
 _BODIES = st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), min_size=1, max_size=6)

@@ -56,5 +56,6 @@ def _public(settings: IngestServeSettings, stores: Stores, environ: Mapping[str,
             requests_per_address=settings.rate_limit_per_ip,
             failures_per_address=settings.auth_failures_per_ip,
             max_connections=settings.ingest_max_connections,
+            body_budget=settings.ingest_body_budget,
         ),
     )

@@ -191,8 +191,11 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     ingest_port: Annotated[Port, Meta(description="The public port: webhooks")] = 8080
     ingest_serve_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8085
     ingest_max_connections: Annotated[
-        Positive, Meta(description="Open connections on the public port; beyond, idle ones are closed")
+        Positive, Meta(description="Open connections on the public port; beyond, those that wait longest are closed")
     ] = 2000
+    ingest_body_budget: Annotated[
+        Positive, Meta(description="Bytes of request bodies that one process holds at a time; beyond, 503")
+    ] = 67_108_864
     trusted_proxies: Annotated[
         Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
     ] = Networks(())

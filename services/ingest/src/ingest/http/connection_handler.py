@@ -36,6 +36,9 @@ MAX_PIPELINED: Final = 32
 """How many requests are read ahead of the one that is being answered, and how many are answered in a row before other
 connections get their turn."""
 
+MAX_AHEAD: Final = 64 * 1024
+"""How many bytes of requests are read ahead of the one that is being answered."""
+
 MAX_PIECES: Final = 500
 """How many pieces are parsed in a row: a chunked body may consist of tiny ones."""
 
@@ -70,6 +73,7 @@ class ConnectionHandler(RequestHandler):
         "_has_answered",
         "_input_ended",
         "_owner",
+        "_queued_bytes",
         "_rejection",
         "_requests",
         "_unparsed",
@@ -93,6 +97,7 @@ class ConnectionHandler(RequestHandler):
         self._requests: deque[Request] = deque()
         self._answering: Request | None = None
         self._body: Request | None = None  # the request whose body is arriving
+        self._queued_bytes = 0  # of `_requests`
         self._unparsed = b""
         self._unparsed_held = 0
         self._has_answered = False
@@ -200,8 +205,10 @@ class ConnectionHandler(RequestHandler):
             self._resume_transport_reading()
 
     def _receive_head(self, data: bytes, begin: int, end: int) -> int:
-        """Parse the head `data[begin:end]`, with its body if that is small and has arrived too. Returns the position after
-        them. Raises AmbiguousHead."""
+        """Parse the head `data[begin:end]`, and its body if that is small and has arrived too.
+
+        Returns the position after what was parsed. Raises AmbiguousHead.
+        """
         check_request_line(data, begin)
         parsed = whole_request(data, begin, end)
         try:
@@ -209,23 +216,27 @@ class ConnectionHandler(RequestHandler):
         except (HttpProcessingError, ValueError):
             raise AmbiguousHead from None
         target, headers = target_and_headers(message)
+        is_complete = payload.is_eof()
+        if parsed > end and (not is_complete or payload.total_bytes != parsed - end):
+            raise AmbiguousHead
         request = Request(message, target, headers, payload, self)
         request.held_bytes = parsed - begin
         self._owner.bodies.held += parsed - begin
         self._requests.append(request)
-        if payload.is_eof():
-            if payload.total_bytes != parsed - end:
-                raise AmbiguousHead
+        if is_complete:
             self._request_complete(request)
-        elif parsed > end:
-            raise AmbiguousHead
         else:
             self._body = request
             self._framing.begin_body(None if message.chunked else request.declared_length)
-        if len(self._requests) >= MAX_PIPELINED:
-            self._pause_reading_for_buffer()
+        self._queued(parsed - begin)
         self._wake()
         return parsed
+
+    def _queued(self, count: int) -> None:
+        """So many bytes more wait for the requests before them."""
+        self._queued_bytes += count
+        if len(self._requests) >= MAX_PIPELINED or self._queued_bytes > MAX_AHEAD:
+            self._pause_reading_for_buffer()
 
     def _feed_body(self, piece: bytes) -> None:
         """A piece of the body, which doesn't reach beyond the body's end."""
@@ -237,6 +248,8 @@ class ConnectionHandler(RequestHandler):
             return
         request.held_bytes += len(piece)
         self._owner.bodies.held += len(piece)
+        if request is not self._answering and self._requests:
+            self._queued(len(piece))
         if request.is_complete:
             self._body = None
             if self._framing.end_body():
@@ -350,7 +363,8 @@ class ConnectionHandler(RequestHandler):
         """A request was taken from the queue."""
         if self._parser is not None:
             self._parser.message_consumed()
-        if self._buffer_paused and len(self._requests) == MAX_PIPELINED // 2:
+        self._queued_bytes = sum(request.held_bytes for request in self._requests) if self._requests else 0
+        if self._buffer_paused and len(self._requests) <= MAX_PIPELINED // 2 and self._queued_bytes <= MAX_AHEAD // 2:
             self._continue_reading()
 
     def _send(self, answer: Answer, request: Request) -> bool:

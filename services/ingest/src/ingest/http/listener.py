@@ -62,6 +62,11 @@ class PublicListener(Server):
         self._all_closed = asyncio.Event()
 
     @property
+    def connections(self) -> list[Any]:
+        """The open connections, without those that are being closed for load."""
+        return list(self._table)
+
+    @property
     def open_connections(self) -> int:
         """How many connections there are."""
         return len(self._table) + len(self._ending)
@@ -132,18 +137,29 @@ class PublicListener(Server):
         self._table.move(connection, phase)
 
     def over_budget(self, request: Request | None) -> None:
-        """Drop incomplete requests, the oldest first, until the budget is kept.
+        """Drop, the oldest first, until the budget is kept: connections of clients that do not read, then incomplete
+        requests, then what was sent ahead of an answer.
 
         If that is not enough, `request` is rejected: its bytes have just arrived.
         """
-        for one in self._table.of(Phase.RECEIVING):
-            if not self.bodies.is_exceeded:
-                return
-            if one.held_bytes:
-                self._count("body-budget")
-                one.drop_incomplete(error_answers.overloaded(closes=True))
+        for phase in (Phase.UNREAD, Phase.RECEIVING, Phase.ANSWERING):
+            for one in self._table.of(phase):
+                if not self.bodies.is_exceeded:
+                    return
+                if phase is Phase.UNREAD:
+                    self._close_for("body-budget", one)
+                elif one.held_bytes:
+                    self._count("body-budget")
+                    one.drop_incomplete(self._over_budget(one.held_bytes, closes=True))
         if self.bodies.is_exceeded and request is not None:
-            request.fail(error_answers.overloaded(closes=False))
+            rejection = self._over_budget(request.held_bytes, closes=False)
+            self.bodies.held -= request.held_bytes
+            request.held_bytes = 0
+            request.fail(rejection)
+
+    def _over_budget(self, held_bytes: int, *, closes: bool) -> error_answers.RejectedRequest:
+        most = self.bodies.max_bytes
+        return error_answers.too_large(most) if held_bytes > most else error_answers.overloaded(closes=closes)
 
     def _close_for(self, reason: str, connection: ConnectionHandler) -> None:
         self._count(reason)

@@ -17,22 +17,25 @@ MAX_FRAMING: Final = 16
 """How many bytes a chunked body may take on the wire for each of its own, beyond MAX_HEAD. A chunk of one byte takes
 six; the rest is for chunk extensions, which are ignored."""
 
-_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,6})\r\n")
+_LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: ([0-9]{1,5})\r\n")
+
+MAX_WHOLE: Final = 32 * 1024
+"""The longest body that is parsed together with its head: less than what makes aiohttp stop reading."""
 
 _HEAD: Final = -1
 _CHUNKED: Final = -2
 
 
 def whole_request(data: bytes, begin: int, end: int) -> int:
-    """The end of the request whose head is `data[begin:end]`, if its body is in `data` too, by `Content-Length`; else `end`.
+    """The end of the request whose head is `data[begin:end]`, if its body is short and in `data` too; else `end`.
 
-    The parser decides what the length is, so its result must be compared with this one.
+    The body's length is read from `Content-Length`. The parser decides what it is: the results must be compared.
     """
     match = _LENGTH.search(data, begin, end)
     if match is None:
         return end
-    whole = end + int(match[1])
-    return whole if whole <= len(data) else end
+    length = int(match[1])
+    return end + length if length <= MAX_WHOLE and end + length <= len(data) else end
 
 
 class MessageFraming:

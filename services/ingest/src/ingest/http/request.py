@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import unquote
 
@@ -94,7 +95,10 @@ class Request:
         return self._payload.total_bytes
 
     def fail(self, rejection: error_answers.RejectedRequest) -> None:
-        """Reading the body raises `rejection` from now on."""
+        """Forget what has arrived of the body; reading it raises `rejection` from now on."""
+        if self._payload.exception() is None:
+            with suppress(RuntimeError):  # a handler waits for more: it has read all that has arrived
+                self._payload.read_nowait()
         self._payload.set_exception(rejection)
 
     def complete_body(self, max_bytes: int) -> bytes | None:
