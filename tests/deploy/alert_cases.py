@@ -190,9 +190,9 @@ CASES: dict[str, Case] = {
         quiet=[{'filas_relayed_total{table="events"}': "0+1x200"}],
     ),
     "FilasWebhooksNotAccepted": Case(
-        firing=[_webhooks("stores-away", "0+6x200"), _webhooks("error", "0+6x200"), _webhooks("not-loaded", "0+6x200")],
+        firing=[_webhooks("stores-unavailable", "0+6x200"), _webhooks("error", "0+6x200"), _webhooks("not-loaded", "0+6x200")],
         quiet=[
-            _webhooks("accepted", "0+600x200") | _webhooks("stores-away", "5x200"),
+            _webhooks("accepted", "0+600x200") | _webhooks("stores-unavailable", "5x200"),
             _webhooks("signature", "0+6x200"),
         ],
     ),
@@ -224,9 +224,9 @@ CASES: dict[str, Case] = {
             | {'filas_webhook_seconds_count{job="ingest"}': "0+1x200"},
         ],
     ),
-    "FilasConnectionsCrowded": Case(
-        firing=[{'filas_connections_shed_total{outcome="crowded"}': "0+12x200"}],
-        quiet=[{'filas_connections_shed_total{outcome="silent"}': "0+12x200"}],
+    "FilasConnectionLimit": Case(
+        firing=[{'filas_connections_shed_total{outcome="connection-limit"}': "0+12x200"}],
+        quiet=[{'filas_connections_shed_total{outcome="slow-client"}': "0+12x200"}],
     ),
     "FilasExecutionsFail": Case(
         firing=[

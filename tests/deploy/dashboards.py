@@ -69,7 +69,7 @@ PIPELINE = Dashboard(
             {
                 'sum(status:filas_executions:rate5m{status=~"failed|timed-out"})': "executions",
                 'sum(type_outcome:filas_notifications:rate5m{outcome=~"failed|uncertain"})': "messages",
-                'sum(outcome:filas_webhooks:rate5m{outcome=~"stores-away|not-loaded|unusable|error"})': "webhooks",
+                'sum(outcome:filas_webhooks:rate5m{outcome=~"stores-unavailable|not-loaded|unusable|error"})': "webhooks",
             },
         ),
         Panel(
@@ -193,7 +193,7 @@ INGEST = Dashboard(
             "Refused", "The share of requests that were turned away with 4xx.", "percentunit",
             {
                 "sum(rate(filas_webhooks_total{outcome!~"
-                '"accepted|duplicate|handshake|stores-away|not-loaded|error|unusable"}[$__rate_interval]))'
+                '"accepted|duplicate|handshake|stores-unavailable|not-loaded|error|unusable"}[$__rate_interval]))'
                 " / sum(rate(filas_webhooks_total[$__rate_interval]))": "refused"
             },
         ),
@@ -210,7 +210,7 @@ INGEST = Dashboard(
             {rate("filas_resume_calls_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
-            "Connections closed", "By ourselves: silent for too long, or to make room (crowded), a second.", "ops",
+            "Connections closed", "By the listener, per second: slow clients, the connection limit, the body budget.", "ops",
             {rate("filas_connections_shed_total", "outcome"): "{{outcome}}"},
         ),
         Panel(

@@ -279,7 +279,7 @@ async def test_what_is_accepted_before_the_stores_go_is_told(api: Api) -> None:
     assert isinstance(data, EventsAccepted)
     assert (data.accepted, data.failed) == (CHUNK, 5)
     told = [msgspec.to_builtins(outcome)["error"]["reason"] for outcome in data.events[CHUNK:]]
-    assert told == ["stores-away"] * 5
+    assert told == ["stores-unavailable"] * 5
     with pytest.raises(StoreUnavailable):
         await accept_events(call)
 

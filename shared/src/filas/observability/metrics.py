@@ -114,7 +114,7 @@ RESUME_CALLS = Counter(
 
 CONNECTIONS_SHED = Counter(
     "filas_connections_shed_total",
-    "Connections that the public listener closed, by outcome: silent, crowded",
+    "Connections that the public listener closed, by outcome: slow-client, connection-limit, body-budget",
     ["outcome"],
     registry=REGISTRY,
 )

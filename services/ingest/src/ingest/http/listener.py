@@ -86,7 +86,7 @@ class PublicListener(Server):
             await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4))
             for connection in self._table.longer_than(self._request_timeout_s, Phase.RECEIVING):
                 if not connection.receives_body:  # a body has its own time limit, with an answer
-                    self._close_for("idle", connection)
+                    self._close_for("slow-client", connection)
             for phase, seconds in ((Phase.IDLE, KEEP_ALIVE_S), (Phase.CLOSING, self.answer_timeout_s)):
                 for connection in self._table.longer_than(seconds, phase):
                     connection.abort()

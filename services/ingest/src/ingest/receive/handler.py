@@ -143,7 +143,7 @@ class Receiver:
                 received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
             receipt = receipt_of(answers)
         except StoreUnavailable:
-            raise error_answers.unavailable("stores-away", "neither store can take it at present") from None
+            raise error_answers.unavailable("stores-unavailable", "neither store can take it at present") from None
         except NotStorable as error:
             raise RejectedRequest(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()

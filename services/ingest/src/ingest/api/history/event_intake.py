@@ -192,7 +192,7 @@ async def _accept(
             receipt = receipt_of([next(answers) for _ in read.arrivals])
         except StoreUnavailable as error:
             unavailable = error
-            rejection = error_answers.unavailable("stores-away", "neither store can take it at present")
+            rejection = error_answers.unavailable("stores-unavailable", "neither store can take it at present")
             outcomes.append(EventOutcome(error=_refused(rejection)))
         except NotStorable as error:
             outcomes.append(EventOutcome(error=_refused(RejectedRequest(400, "not-storable", str(error)))))
