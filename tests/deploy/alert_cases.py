@@ -190,7 +190,11 @@ CASES: dict[str, Case] = {
         quiet=[{'filas_relayed_total{table="events"}': "0+1x200"}],
     ),
     "FilasWebhooksNotAccepted": Case(
-        firing=[_webhooks("stores-unavailable", "0+6x200"), _webhooks("error", "0+6x200"), _webhooks("not-loaded", "0+6x200")],
+        firing=[
+            _webhooks("stores-unavailable", "0+6x200"),
+            _webhooks("error", "0+6x200"),
+            _webhooks("not-loaded", "0+6x200"),
+        ],
         quiet=[
             _webhooks("accepted", "0+600x200") | _webhooks("stores-unavailable", "5x200"),
             _webhooks("signature", "0+6x200"),

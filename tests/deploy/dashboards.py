@@ -69,7 +69,8 @@ PIPELINE = Dashboard(
             {
                 'sum(status:filas_executions:rate5m{status=~"failed|timed-out"})': "executions",
                 'sum(type_outcome:filas_notifications:rate5m{outcome=~"failed|uncertain"})': "messages",
-                'sum(outcome:filas_webhooks:rate5m{outcome=~"stores-unavailable|not-loaded|unusable|error"})': "webhooks",
+                "sum(outcome:filas_webhooks:rate5m{"
+                'outcome=~"stores-unavailable|not-loaded|unusable|error"})': "webhooks",
             },
         ),
         Panel(
@@ -210,7 +211,7 @@ INGEST = Dashboard(
             {rate("filas_resume_calls_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
-            "Connections closed", "By the listener, per second: slow clients, the connection limit, the body budget.", "ops",
+            "Connections closed", "By the listener, per second: slow clients, connection limit, body budget.", "ops",
             {rate("filas_connections_shed_total", "outcome"): "{{outcome}}"},
         ),
         Panel(

@@ -51,6 +51,7 @@ class OpenListener:
     max_connections: int = 50
     body_budget: int = 1 << 20
     body_timeout_s: float = 0.5
+    request_timeout_s: float = 0.5
     answer_timeout_s: float = 0.5
     is_shared: Callable[[str], bool] = lambda _address: False
     before_answer: Callable[[], Awaitable[object]] | None = None
@@ -61,7 +62,7 @@ class OpenListener:
             self.answer,
             max_connections=self.max_connections,
             body_budget=self.body_budget,
-            request_timeout_s=0.5,
+            request_timeout_s=self.request_timeout_s,
             answer_timeout_s=self.answer_timeout_s,
             is_shared=self.is_shared,
         )

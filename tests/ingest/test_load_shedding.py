@@ -99,7 +99,10 @@ async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> N
 @on_its_loop
 async def test_a_shed_request_is_answered_with_503() -> None:
     """With Retry-After: its sender learns that it may come again."""
-    async with open_listener(max_connections=4) as public, clients(public, 4, sent=NO_BODY) as hostile:
+    async with (
+        open_listener(max_connections=4, body_timeout_s=60) as public,
+        clients(public, 4, sent=NO_BODY) as hostile,
+    ):
         await eventually(lambda: public.started == 4)
         async with clients(public, 1):
             text = await asyncio.wait_for(hostile[0][0].read(), 10)
@@ -111,7 +114,7 @@ async def test_a_shed_request_is_answered_with_503() -> None:
 async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
     """However old the connections of others are, and whatever these wait for."""
     async with (
-        open_listener(max_connections=40) as public,
+        open_listener(max_connections=40, request_timeout_s=60, body_timeout_s=60) as public,
         clients(public, 4, sent=NO_BODY, address="127.0.0.2") as slow,
         clients(public, 4, address="127.0.0.3") as idle,
     ):
@@ -131,7 +134,9 @@ async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
 async def test_the_connections_of_a_proxy_are_no_share() -> None:
     """They are those of many clients: the connection that has waited longest is closed, whoever has the most."""
     async with (
-        open_listener(max_connections=8, is_shared=lambda address: address == "127.0.0.9") as public,
+        open_listener(
+            max_connections=8, request_timeout_s=60, is_shared=lambda address: address == "127.0.0.9"
+        ) as public,
         clients(public, 1, address="127.0.0.2") as oldest,
         clients(public, 7, address="127.0.0.9") as proxied,
         clients(public, 1, address="127.0.0.3"),
@@ -143,7 +148,10 @@ async def test_the_connections_of_a_proxy_are_no_share() -> None:
 @on_its_loop
 async def test_clients_that_have_their_last_answer_make_room() -> None:
     """A client that was told 400 and keeps its connection holds no place that others need."""
-    async with open_listener(max_connections=20) as public, clients(public, 20, sent=b"nonsense\r\n\r\n") as hostile:
+    async with (
+        open_listener(max_connections=20, answer_timeout_s=60) as public,
+        clients(public, 20, sent=b"nonsense\r\n\r\n") as hostile,
+    ):
         for reader, _ in hostile:
             assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
         assert (await answers(public, 10))[0] == [b"HTTP/1.1 200 OK\r\n"] * 10
@@ -214,7 +222,7 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
     """A body that waits for its acceptance holds its part of the budget. A complete one beyond it is answered with 503,
     and the connection stays."""
     release = asyncio.Event()
-    async with open_listener(body_budget=100_000, before_answer=release.wait) as public:
+    async with open_listener(body_budget=100_000, request_timeout_s=60, before_answer=release.wait) as public:
         async with clients(public, 2) as (first, second):
             first[1].write(post(b"a" * 60_000 + b"{}"))
             await eventually(lambda: len(public.seen) == 1)
@@ -234,7 +242,7 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
 @on_its_loop
 async def test_bytes_that_nobody_reads_yet_count_too() -> None:
     """Partial heads, and what a client sends ahead of its answers."""
-    async with open_listener(body_budget=100_000, body_timeout_s=60) as public:
+    async with open_listener(body_budget=100_000, request_timeout_s=60) as public:
         async with clients(public, 3, sent=b"POST / HTTP/1.1\r\nA: " + b"a" * 40_000):
             await eventually(lambda: public.listener.bodies.held > 80_000)
             assert (await answers(public, 5))[0] == [b"HTTP/1.1 200 OK\r\n"] * 5
