@@ -181,11 +181,11 @@ async def test_a_collector_that_is_away_holds_up_nothing(redis_url: str, postgre
         async def counted() -> bool:
             url = f"http://127.0.0.1:{pipeline.admin_ports['notifier']}/metrics"
             async with pipeline.session.get(url) as shown:
-                return 'filas_spans_dropped_total{reason="not-taken"}' in await shown.text()
+                return 'filas_spans_dropped_total{reason="rejected"}' in await shown.text()
 
         await eventually(counted, timeout=30)
         began = asyncio.get_running_loop().time()
     assert asyncio.get_running_loop().time() - began < 15
     lines = [json.loads(line) for line in pipeline.log("notifier").splitlines()]
-    assert [line["event"] for line in lines].count("tracing.collector_away") == 1
-    assert lines[-1]["event"] == "tracing.spans_left" or lines[-1]["event"] == "process.stopped"
+    assert [line["event"] for line in lines].count("tracing.collector_unavailable") == 1
+    assert lines[-1]["event"] == "tracing.spans_dropped" or lines[-1]["event"] == "process.stopped"

@@ -121,10 +121,10 @@ class MemoryRows:
             return None
         called = row.status == "waiting-callback" and row.awaits_callback in self.callbacks
         if row.status in {*WAITS, "retrying"} and row.wake_at is not None and row.wake_at > now and not called:
-            later = RetryLater("not due", delay_s=(row.wake_at - now).total_seconds(), spend_try=False)
+            later = RetryLater("not due", delay_s=(row.wake_at - now).total_seconds(), uses_attempt=False)
             return later if row.status == "retrying" else None
         if row.status == "running" and row.lease_until is not None and row.lease_until > now:
-            return RetryLater("held", delay_s=1.0, spend_try=False)
+            return RetryLater("held", delay_s=1.0, uses_attempt=False)
         before = row.status
         row.status, row.fence, row.lease_until = "running", row.fence + 1, now + timedelta(seconds=lease_s)
         row.started_at, row.awaits_reply_since = row.started_at or now, None

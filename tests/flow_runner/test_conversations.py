@@ -146,10 +146,10 @@ async def test_a_node_that_is_tried_again_keeps_its_job_and_its_place() -> None:
     row = harness.rows.add()
     with pytest.raises(RetryLater) as later:
         await run(CONTEXT, job(row))
-    assert (later.value.delay_s, later.value.spend_try, row.status, row.turn) == (2.0, False, "retrying", 1)
+    assert (later.value.delay_s, later.value.uses_attempt, row.status, row.turn) == (2.0, False, "retrying", 1)
     with pytest.raises(RetryLater) as early:
         await run(CONTEXT, job(row))
-    assert (early.value.spend_try, len(harness.outside.calls)) == (False, 1)
+    assert (early.value.uses_attempt, len(harness.outside.calls)) == (False, 1)
     harness.clock.advance(2)
     assert await run(CONTEXT, job(row)) == {"status": "succeeded"}
 
@@ -166,7 +166,7 @@ async def test_an_execution_cancelled_as_it_begins_to_wait_ends_in_its_own_job()
     release.set()
     with pytest.raises(RetryLater) as later:
         await task
-    assert (later.value.delay_s, later.value.spend_try) == (0.0, False)
+    assert (later.value.delay_s, later.value.uses_attempt) == (0.0, False)
     assert await run(CONTEXT, job(row, turn=1)) == {"status": "cancelled"}
     assert (harness.rows.notifications, step(row, "wait").status) == ({}, "cancelled")
 

@@ -138,7 +138,7 @@ async def test_two_workers_cannot_run_one_execution_at_once() -> None:
         harness.executions.claim(row.id, 1), harness.worker("w2").claim(row.id, 1), return_exceptions=True
     )
     [refused] = [claim for claim in claims if isinstance(claim, RetryLater)]
-    assert refused.spend_try is False
+    assert refused.uses_attempt is False
     assert sum(claim is not None for claim in claims) == 2
 
 

@@ -138,7 +138,7 @@ class Trial:
         except Killed:
             self.harness.clock.advance(10)
         except RetryLater as later:
-            self.tries_spent += later.spend_try
+            self.tries_spent += later.uses_attempt
             self.harness.clock.advance(later.delay_s)
         else:
             self.jobs.popleft()

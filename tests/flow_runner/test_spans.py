@@ -30,7 +30,7 @@ class Noted(Span):
     def traceparent(self) -> Traceparent:
         return f"{self.name} {self.attributes.get('filas.node.id', '')}".strip()
 
-    def tell(self, attributes: Attributes) -> None:
+    def set_attributes(self, attributes: Attributes) -> None:
         self.attributes |= attributes
 
     def fail(self, kind: str, message: str = "") -> None:
@@ -46,22 +46,22 @@ class Notes:
     def __init__(self) -> None:
         self.ended: list[Noted] = []
 
-    def start(
+    def start_span(
         self,
         name: str,
         kind: Kind,
         parent: Traceparent,
         attributes: Attributes,
         *,
-        first_of: UUID | None,
+        root_of: UUID | None,
         began_s: float | None,
     ) -> Span:
         return Noted(self.ended, name, parent, attributes)
 
-    def first(self, origin: UUID) -> str:
+    def root_traceparent(self, origin: UUID) -> str:
         return f"first {origin}"
 
-    def stop(self, timeout_s: float) -> None: ...
+    def shutdown(self, timeout_s: float) -> None: ...
 
     @property
     def visits(self) -> list[tuple[str, int, str, str | None]]:
@@ -74,10 +74,10 @@ class Notes:
 @pytest.fixture
 def notes() -> Iterator[Notes]:
     tracer = Notes()
-    spans.use(tracer)
+    spans.set_tracer(tracer)
     with spans.as_current(Noted([], "job", None, {})):
         yield tracer
-    spans.use(None)
+    spans.set_tracer(None)
 
 
 async def test_every_visit_has_a_span_below_its_job(notes: Notes) -> None:

@@ -142,7 +142,7 @@ async def test_an_execution_is_claimed_once_a_turn(store: Store) -> None:
     assert (claimed.state, claimed.status_before, claimed.turn) == (None, "queued", 1)
     with pytest.raises(RetryLater) as refused:
         await store.claim(execution)
-    assert refused.value.spend_try is False
+    assert refused.value.uses_attempt is False
 
 
 async def test_another_turn_is_nothing_to_do(store: Store) -> None:
@@ -207,7 +207,7 @@ async def test_a_try_that_is_not_due_is_waited_for_in_its_turn(store: Store) -> 
     with pytest.raises(RetryLater) as refused:
         await store.claim(execution)
     assert 0 < refused.value.delay_s <= 0.3
-    assert refused.value.spend_try is False
+    assert refused.value.uses_attempt is False
 
     async def again() -> ClaimedExecution | None:
         try:

@@ -128,7 +128,7 @@ async def test_a_message_that_is_put_off_waits_as_asked_or_as_the_policy_says(
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, FIRST)
-    assert (postponed.value.delay_s, postponed.value.spend_try) == (delay_s, True)
+    assert (postponed.value.delay_s, postponed.value.uses_attempt) == (delay_s, True)
     row = await world.row(notification_id)
     assert (row.status, row.uncertain, outcomes(row)) == ("retrying", False, ["retry"])
     assert row.error is not None
@@ -261,7 +261,7 @@ async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, LAST)
-    assert not postponed.value.spend_try
+    assert not postponed.value.uses_attempt
     assert postponed.value.delay_s == pytest.approx(30.0, abs=0.1)
     assert outcomes(await world.row(notification_id)) == ["retry"]
     (report,) = world.store.reports
@@ -273,7 +273,7 @@ async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: 
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
         await world.deliver(notification_id, LAST)
-    assert (postponed.value.spend_try, postponed.value.delay_s) == (False, 6.0)
+    assert (postponed.value.uses_attempt, postponed.value.delay_s) == (False, 6.0)
     assert [report.outcome for report in world.store.reports] == ["success"]
 
 
@@ -282,7 +282,7 @@ async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(ChannelBusy) as busy:
         await world.deliver(notification_id, LAST)
-    assert not busy.value.spend_try
+    assert not busy.value.uses_attempt
     assert busy.value.delay_s == pytest.approx(5.0, abs=0.1)
     assert (await world.row(notification_id)).attempts == 0
 

@@ -38,19 +38,21 @@ def job(**fields: Any) -> DeliveryReceiptJob:
 
 async def run(function: JobFunction, message: object, attempt: int = 1) -> Any:
     handler: Any = function.handler
-    return await handler(JobContext("id", function.name, attempt=attempt, max_tries=function.max_tries or 1), message)
+    return await handler(
+        JobContext("id", function.name, attempt=attempt, max_attempts=function.max_attempts or 1), message
+    )
 
 
 async def test_a_receipt_for_an_unknown_message_is_tried_again_and_then_dropped() -> None:
     """The answer may not be recorded yet, or another system sent the message. It does not become a dead letter."""
     function = update_delivery_status(Table("unknown"))
     waits = []
-    for attempt in range(1, function.max_tries or 0):
+    for attempt in range(1, function.max_attempts or 0):
         with pytest.raises(RetryLater) as later:
             await run(function, job(), attempt)
         waits.append(later.value.delay_s)
     assert waits == [1.0, 2.0, 4.0]
-    assert await run(function, job(), function.max_tries or 0) == "unknown"
+    assert await run(function, job(), function.max_attempts or 0) == "unknown"
 
 
 async def test_a_failed_status_carries_the_providers_reason() -> None:
@@ -72,7 +74,7 @@ async def test_the_cancel_command_waits_for_a_message_that_is_being_sent() -> No
     message = CancelNotificationJob(notification_id=new_id())
     with pytest.raises(RetryLater):
         await run(function, message)
-    assert await run(function, message, function.max_tries or 0) == "sending"
+    assert await run(function, message, function.max_attempts or 0) == "sending"
     assert await run(cancel_notification(Table(status="cancelled")), message) == "cancelled"
     assert await run(cancel_notification(Table(status=None)), message) == "unknown"
 

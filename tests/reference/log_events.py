@@ -35,9 +35,6 @@ FORMER_NAMES = {
     "postgres.ready": "postgres.available",
     "relay.put_back": "relay.enqueued",
     "resume.not_woken": "resume.enqueue_failed",
-    "tracing.collector_away": "tracing.collector_unavailable",
-    "tracing.collector_back": "tracing.collector_available",
-    "tracing.spans_left": "tracing.spans_dropped",
 }
 """Names that the source may still use until its package follows the glossary."""
 

@@ -121,7 +121,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "shared/src/filas/queue",
     "shared/src/filas/repository",
     "shared/src/filas/settings",
-    "shared/src/filas/tracing",
     "tests/benchmarks",
     "tests/collector.py",
     "tests/deploy",

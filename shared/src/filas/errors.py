@@ -23,12 +23,12 @@ class JobDecodeError(PermanentError):
 
 
 class RetryLater(FilasError):
-    """Try again after `delay_s` seconds. `spend_try=False` gives the job back unspent."""
+    """Try again after `delay_s` seconds. `uses_attempt=False` gives the job back unspent."""
 
-    def __init__(self, message: str, *, delay_s: float, spend_try: bool = True) -> None:
+    def __init__(self, message: str, *, delay_s: float, uses_attempt: bool = True) -> None:
         super().__init__(message)
         self.delay_s = delay_s
-        self.spend_try = spend_try
+        self.uses_attempt = uses_attempt
 
 
 class StoreUnavailable(FilasError):

@@ -96,7 +96,7 @@ def test_keys_derive_from_rows_and_replays_have_their_own() -> None:
 
 def test_the_policies_are_the_architectures_table() -> None:
     """Names, tries, waits and time-outs that users and manifests rely on."""
-    table = [(p.name, p.short, p.priority, p.max_tries, p.backoff_s, p.timeout_s) for p in QUEUES]
+    table = [(p.name, p.short, p.priority, p.max_attempts, p.backoff_s, p.timeout_s) for p in QUEUES]
     assert table == [
         ("webhook-processing", "webhook", 1, 3, 2.0, 30.0),
         ("flow-processing", "flow", 2, 3, 2.0, 60.0),

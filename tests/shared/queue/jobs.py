@@ -13,7 +13,7 @@ from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.queue.job_functions import JobContext, JobFunction
 
-QUICK: QueuePolicy = replace(NOTIFICATIONS, max_tries=3, backoff_s=0.05, timeout_s=5.0)
+QUICK: QueuePolicy = replace(NOTIFICATIONS, max_attempts=3, backoff_s=0.05, timeout_s=5.0)
 """The queue `notifications` with waits that a test can afford."""
 
 

@@ -85,12 +85,12 @@ async def test_a_stock_job_is_run_and_stock_answers_are_true(arq: ArqRedis, star
     assert await arq.enqueue_job("add", 1, _job_id=ID) is None
 
 
-@pytest.mark.parametrize(("max_tries", "tries"), [(1, 1), (3, 3)])
+@pytest.mark.parametrize(("max_attempts", "tries"), [(1, 1), (3, 3)])
 async def test_the_error_of_a_failed_job_reaches_the_stock_client(
-    arq: ArqRedis, start_worker: StartWorker, max_tries: int, tries: int
+    arq: ArqRedis, start_worker: StartWorker, max_attempts: int, tries: int
 ) -> None:
     """result() raises the error that the function raised, and not that it can't be read."""
-    start_worker([JobFunction("add", add, keep_result_s=60, max_tries=max_tries)])
+    start_worker([JobFunction("add", add, keep_result_s=60, max_attempts=max_attempts)])
     one = await put(arq, "add", -1)
     with pytest.raises(ValueError, match="-1 is negative"):
         await one.result(timeout=5, poll_delay=0.02)
@@ -110,7 +110,7 @@ async def test_an_error_of_a_type_of_ours_reaches_the_stock_client_by_name(
     async def fail(context: JobContext, call: Call) -> None:
         raise Unheard("of")
 
-    start_worker([JobFunction("fail", fail, keep_result_s=60, max_tries=1)])
+    start_worker([JobFunction("fail", fail, keep_result_s=60, max_attempts=1)])
     with pytest.raises(JobFailed, match="Unheard: of"):
         await (await put(arq, "fail")).result(timeout=5, poll_delay=0.02)
 

@@ -33,7 +33,7 @@ class Groups:
         self.running.add(group)
         try:
             await asyncio.sleep(self.dice.random() * 0.004)
-            if self.dice.random() < 0.15 and not context.last_try:
+            if self.dice.random() < 0.15 and not context.is_last_attempt:
                 raise ValueError("try again")
             self.done[group].append(int(message.channel_id))
         finally:

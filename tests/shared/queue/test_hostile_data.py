@@ -131,10 +131,10 @@ def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) 
 
 
 @given(st.text(), st.integers(1, 10), st.integers(1, 10))
-def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, max_tries: int) -> None:
+def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, max_attempts: int) -> None:
     """Retried below the last try, dead at it; the description can be written as JSON."""
-    decision = decide(ValueError(text), attempt, max_tries, NOTIFICATIONS)
-    assert decision.what == ("retry" if attempt < max_tries else "dead")
+    decision = decide(ValueError(text), attempt, max_attempts, NOTIFICATIONS)
+    assert decision.what == ("retry" if attempt < max_attempts else "dead")
     msgspec.json.encode(describe(ValueError(text)))
 
 

@@ -102,7 +102,7 @@ async def test_every_try_has_a_span_and_its_outcome(
     traces: Collector, producer: Producer, start_worker: StartWorker
 ) -> None:
     """Retries stay in the trace. What is only put off has not failed."""
-    again = RetryLater("not yet", delay_s=0.01, spend_try=False)
+    again = RetryLater("not yet", delay_s=0.01, uses_attempt=False)
     errors = raising(ValueError("a secret"), again, StoreUnavailable("postgres", "away"), PermanentError("a secret"))
     start_worker([function(Recorder(errors))])
     await producer.enqueue(caused("one"))
@@ -110,7 +110,7 @@ async def test_every_try_has_a_span_and_its_outcome(
     assert [(one.attributes["filas.job.outcome"], one.failed) for one in tries] == [
         ("retried", True),
         ("retried", False),
-        ("given-back", True),
+        ("requeued", True),
         ("failed", True),
     ]
     assert [one.attributes.get("error.type") for one in tries] == ["ValueError", None, "StoreUnavailable", "permanent"]
@@ -125,7 +125,7 @@ async def test_a_try_that_is_interrupted_has_a_span(
     async def handle(context: JobContext, message: NotificationJob) -> None:
         await asyncio.Event().wait()
 
-    start_worker([function(handle, timeout_s=0.2, max_tries=1)])
+    start_worker([function(handle, timeout_s=0.2, max_attempts=1)])
     await producer.enqueue(caused("one"))
     [process] = await traces.until(PROCESS)
     assert (process.attributes["filas.job.outcome"], process.failed) == ("interrupted", True)
@@ -190,10 +190,10 @@ async def test_a_foreign_producers_webhook_is_in_its_events_trace(
         event_id=event, webhook_id="w", method="POST", headers={}, query_params={}, body=None, timestamp=0, flow_id="f",
         node_id="n", config={},
     )  # fmt: skip
-    spans_off, tracer = None, spans.used()
-    spans.use(spans_off)
+    spans_off, tracer = None, spans.tracer()
+    spans.set_tracer(spans_off)
     await producer.enqueue(NewJob(WEBHOOKS, str(event), message))
-    spans.use(tracer)
+    spans.set_tracer(tracer)
 
     async def handle(context: JobContext, job: WebhookJob) -> None: ...
 

@@ -70,7 +70,7 @@ async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
     start_worker([function(seen)])
     await eventually(lambda: len(times) == 3)
     assert [context.attempt for context in seen.contexts] == [1, 2, 3]
-    assert seen.contexts[2].last_try
+    assert seen.contexts[2].is_last_attempt
     assert times[1] - times[0] >= QUICK.backoff_s - 0.005
     assert times[2] - times[1] >= 2 * QUICK.backoff_s - 0.005
     await eventually(lambda: empty(redis))
@@ -121,7 +121,7 @@ async def test_retry_later_waits_as_long_as_it_asks_and_may_spend_no_try(
     producer: Producer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Unspent tries don't count, however many; a spent one does."""
-    unspent = RetryLater("busy", delay_s=0.02, spend_try=False)
+    unspent = RetryLater("busy", delay_s=0.02, uses_attempt=False)
     spent = RetryLater("limit", delay_s=0.1)
     seen = Recorder(raising(*[unspent] * 5, spent, None))
     await producer.enqueue(job("a"))
@@ -255,7 +255,7 @@ async def test_a_batch_function_that_answers_nonsense_fails_its_jobs_and_not_the
         return answer
 
     await producer.enqueue_many([job(), job()])
-    start_worker([function(handler, batch=True, max_tries=1)])
+    start_worker([function(handler, batch=True, max_attempts=1)])
     await eventually(lambda: len(letters.stored) == 2)
 
 

@@ -183,7 +183,7 @@ async def test_of_claims_at_once_one_wins(database: Database, published: str, cl
     assert sum(isinstance(answer, ClaimedExecution) for answer in flat) == 1
     later = [answer for answer in flat if isinstance(answer, RetryLater)]
     assert len(later) == claimers - 1
-    assert not any(answer.spend_try for answer in later)
+    assert not any(answer.uses_attempt for answer in later)
 
 
 async def test_a_claim_that_waited_for_another_sees_what_that_did(database: Database, published: str) -> None:
@@ -221,7 +221,7 @@ async def test_a_held_turn_is_to_be_asked_for_when_the_lease_ends(database: Data
     with pytest.raises(RetryLater) as later:
         await ExecutionRepository(database).claim(held.id, 1, "worker-2", LEASE_S)
     assert 7.0 < later.value.delay_s <= LEASE_S
-    assert not later.value.spend_try
+    assert not later.value.uses_attempt
 
 
 async def test_a_dead_workers_execution_is_claimed_under_a_new_fence(database: Database, published: str) -> None:

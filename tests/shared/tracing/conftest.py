@@ -1,4 +1,4 @@
-"""Tracing switched on in the test's own process."""
+"""Tracing in the test's own process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -12,18 +12,18 @@ from tests.collector import NO_DELAY, Collector, collector
 
 @pytest.fixture(autouse=True)
 def _off_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No test leaves it on."""
+    """Switches tracing off after each test."""
     for name, value in NO_DELAY.items():
         monkeypatch.setenv(name, value)
     yield
-    spans.use(None)
+    spans.set_tracer(None)
 
 
 @pytest.fixture
 async def traces() -> AsyncIterator[Collector]:
-    """A collector that this process sends all its spans to, as `test-process`."""
+    """Returns a collector that receives all spans of this process, as `test-process`."""
     async with collector() as collects:
         switch.on(TracingSettings(otel_exporter_otlp_endpoint=collects.url), "test-process")
         yield collects
-        # The last spans are waited for in a thread, because the collector answers in this one.
+        # `off` blocks until the last spans are sent, and the collector runs in this thread.
         await asyncio.to_thread(switch.off)

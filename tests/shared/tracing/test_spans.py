@@ -1,4 +1,4 @@
-"""Spans, recorded and not, and what becomes of them where the collector is away."""
+"""Spans while tracing is on and off, and with a collector that is slow or unavailable."""
 
 import asyncio
 import os
@@ -27,16 +27,16 @@ def dropped(reason: str) -> float:
 
 
 def is_dropped(count: float) -> bool:
-    return dropped("not-taken") == count
+    return dropped("rejected") == count
 
 
-async def test_a_span_arrives_with_what_was_told_of_it(traces: Collector) -> None:
+async def test_a_span_arrives_with_its_attributes(traces: Collector) -> None:
     event = new_id()
-    with spans.span("first", "server", None, {"a": 1, "left-out": None}, first_of=event, began_s=1000.5) as first:
-        first.tell({"b": "x" * 1000})
+    with spans.span("first", "server", None, {"a": 1, "left-out": None}, root_of=event, began_s=1000.5) as first:
+        first.set_attributes({"b": "x" * 1000})
         with spans.span("second", "client", first.traceparent, {}) as second:
             second.fail("timeout", "not within 1 s")
-            second.link(spans.first(new_id()))
+            second.link(spans.root_traceparent(new_id()))
     seen_second, seen_first = (await traces.until("second"))[0], (await traces.until("first"))[0]
     assert (seen_first.service, seen_first.kind, seen_first.parent) == ("test-process", "server", "")
     assert (seen_first.trace, seen_first.id, seen_first.began) == (event.hex, event.hex[16:], 1000.5)
@@ -47,21 +47,21 @@ async def test_a_span_arrives_with_what_was_told_of_it(traces: Collector) -> Non
     assert len(seen_second.links) == 1
 
 
-async def test_a_block_that_raises_is_a_span_that_failed(traces: Collector) -> None:
-    """By the exception's type: its text might hold anything."""
+async def test_a_block_that_raises_makes_a_failed_span(traces: Collector) -> None:
+    """The span has the exception's type but not its text, which may contain a secret."""
     with pytest.raises(ValueError, match="pa55word"), spans.span("block", "internal", None, {}):
         raise ValueError("pa55word")
     [seen] = await traces.until("block")
     assert (seen.failed, seen.message, seen.attributes) == (True, "", {"error.type": "ValueError"})
 
 
-async def test_a_trace_that_is_not_sampled_is_carried_and_not_sent() -> None:
-    """Whoever comes next decides as the first one did, whatever its own share is."""
+async def test_a_trace_that_is_not_sampled_is_propagated_but_not_sent() -> None:
+    """A later process follows the decision of the first one, whatever its own ratio is."""
     async with collector() as collects:
         switch.on(TracingSettings(otel_exporter_otlp_endpoint=collects.url, otel_traces_sampler_arg=0.0), "test")
-        with spans.span("first", "server", None, {}, first_of=new_id()) as first:
+        with spans.span("first", "server", None, {}, root_of=new_id()) as first:
             assert str(first.traceparent).endswith("-00")
-        spans.use(None)
+        spans.set_tracer(None)
         switch.on(TracingSettings(otel_exporter_otlp_endpoint=collects.url, otel_service_name="named"), "test")
         spans.span("second", "internal", first.traceparent, {}).end()
         spans.span("other", "internal", None, {}).end()
@@ -89,7 +89,7 @@ async def test_the_collector_gets_its_headers() -> None:
         await asyncio.to_thread(switch.off)
 
 
-async def test_what_is_left_is_sent_at_the_end(traces: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_remaining_spans_are_sent_at_the_end(traces: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
     switch.on(TracingSettings(otel_exporter_otlp_endpoint=traces.url), "late")
     spans.span("last", "internal", None, {}).end()
@@ -98,11 +98,11 @@ async def test_what_is_left_is_sent_at_the_end(traces: Collector, monkeypatch: p
     assert not spans.is_on()
 
 
-async def test_nobody_waits_for_a_collector_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither who ends a span, nor the process at its end; what was lost is counted."""
-    monkeypatch.setattr(sdk, "QUEUE", 600)
+async def test_a_collector_that_hangs_delays_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the code that ends a span nor the end of the process waits for it. Lost spans are counted."""
+    monkeypatch.setattr(sdk, "MAX_WAITING", 600)
     monkeypatch.setattr(switch, "STOP_S", 0.3)
-    full, not_taken = dropped("queue-full"), dropped("not-taken")
+    full, rejected = dropped("queue-full"), dropped("rejected")
     async with collector() as collects:
         collects.open.clear()
         switch.on(TracingSettings(otel_exporter_otlp_endpoint=collects.url), "test")
@@ -112,13 +112,13 @@ async def test_nobody_waits_for_a_collector_that_hangs(monkeypatch: pytest.Monke
         assert dropped("queue-full") - full == 400
         await asyncio.to_thread(switch.off)
         assert time.monotonic() - began < 5
-        assert dropped("not-taken") - not_taken == 600
+        assert dropped("rejected") - rejected == 600
 
 
-async def test_a_collector_that_is_away_costs_its_spans_and_is_found_again(traces: Collector) -> None:
+async def test_an_unavailable_collector_costs_spans_until_it_is_available_again(traces: Collector) -> None:
     traces.status = 500
     for number in range(3):
-        expected = dropped("not-taken") + 1
+        expected = dropped("rejected") + 1
         spans.span(f"lost-{number}", "internal", None, {}).end()
         await eventually(partial(is_dropped, expected))
     traces.status = 200
@@ -141,9 +141,11 @@ def test_a_wrong_setting_is_named(environ: dict[str, str], line: str) -> None:
         load(TracingSettings, environ)
 
 
-def test_a_variable_that_opentelemetry_reads_itself_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_variable_of_opentelemetry_is_reported_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "100000")
-    with pytest.raises(SettingsError, match=r"^OpenTelemetry refuses .*max_export_batch_size must be less"):
+    with pytest.raises(SettingsError, match=r"^OpenTelemetry rejects .*max_export_batch_size must be less"):
         switch.on(TracingSettings(otel_exporter_otlp_endpoint="http://127.0.0.1:1"), "test")
     assert not spans.is_on()
 
@@ -166,12 +168,12 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event) -> None:
 
 sys.exit(run_process("ingest-work", IngestWorkSettings, work, os.environ))
 """,
-    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+    "DATABASE_URL": "postgresql://user@127.0.0.1:1/x",
 }
 
 
 @pytest.mark.starts_processes
-def test_without_opentelemetry_a_process_runs_as_long_as_nobody_asks_for_traces() -> None:
+def test_without_opentelemetry_a_process_runs_unless_a_collector_is_set() -> None:
     assert run(**SERVICE).stdout == "ran\n"
     asked = run(**SERVICE, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
     assert (asked.returncode, asked.stdout) == (2, "")
@@ -180,36 +182,36 @@ def test_without_opentelemetry_a_process_runs_as_long_as_nobody_asks_for_traces(
 
 
 @pytest.mark.starts_processes
-def test_switched_off_nothing_of_opentelemetry_is_loaded() -> None:
-    """In none of the four processes: neither memory nor start-up pays for it."""
+def test_while_tracing_is_off_opentelemetry_is_not_imported() -> None:
+    """No process imports it, so it costs neither memory nor start-up time."""
     code = """
 import sys
-import ingest.app, ingest.worker_app, flow_runner.app, notifier.app
+import ingest.app, ingest.admin_app, ingest.worker_app, flow_runner.app, notifier.app
 print([name for name in sys.modules if name.startswith(("opentelemetry", "google", "requests"))])
 """
     assert run(code).stdout == "[]\n"
 
 
-def test_switched_off_a_span_is_nothing() -> None:
-    """One and the same object, which does nothing and names nothing."""
+def test_while_tracing_is_off_a_span_does_nothing() -> None:
+    """Every span is the same object, which does nothing and has no ids."""
     one = spans.span("one", "internal", None, {})
     assert one is spans.NOT_RECORDED
     with one as inside:
-        inside.tell({"a": 1})
+        inside.set_attributes({"a": 1})
         inside.fail("x")
         inside.link(None)
     assert one.traceparent is msgspec.UNSET
-    assert spans.first(new_id()) is msgspec.UNSET
+    assert spans.root_traceparent(new_id()) is msgspec.UNSET
     assert not one.trace_id
 
 
-def test_the_collectors_port_may_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process ends all the same, and soon."""
+def test_a_closed_port_of_the_collector_does_not_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends within seconds."""
     port = free_port()
     monkeypatch.setattr(switch, "STOP_S", 0.5)
-    before, began = dropped("not-taken"), time.monotonic()
+    before, began = dropped("rejected"), time.monotonic()
     switch.on(TracingSettings(otel_exporter_otlp_endpoint=f"http://127.0.0.1:{port}"), "test")
     spans.span("one", "internal", None, {}).end()
     switch.off()
     assert time.monotonic() - began < 5
-    assert dropped("not-taken") > before
+    assert dropped("rejected") > before

@@ -1,4 +1,4 @@
-"""W3C's `traceparent`, and the trace that an event gives its name to."""
+"""W3C's `traceparent`, and the trace that an event determines."""
 
 from uuid import UUID
 
@@ -8,20 +8,20 @@ from hypothesis import strategies as st
 
 from filas.contract.identity import event_id, execution_id, new_id
 from filas.tracing import traceparent
-from filas.tracing.traceparent import Position
+from filas.tracing.traceparent import SpanContext
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-READ = Position(int(TRACE, 16), int(SPAN, 16), sampled=True)
+PARSED = SpanContext(int(TRACE, 16), int(SPAN, 16), sampled=True)
 
 
 @pytest.mark.parametrize(
-    ("text", "position"),
+    ("text", "context"),
     [
-        (f"00-{TRACE}-{SPAN}-01", READ),
-        (f"00-{TRACE}-{SPAN}-00", READ._replace(sampled=False)),
-        (f"00-{TRACE}-{SPAN}-03", READ),
-        (f"cc-{TRACE}-{SPAN}-01", READ),
-        (f"cc-{TRACE}-{SPAN}-01-what-comes-later", READ),
+        (f"00-{TRACE}-{SPAN}-01", PARSED),
+        (f"00-{TRACE}-{SPAN}-00", PARSED._replace(sampled=False)),
+        (f"00-{TRACE}-{SPAN}-03", PARSED),
+        (f"cc-{TRACE}-{SPAN}-01", PARSED),
+        (f"cc-{TRACE}-{SPAN}-01-what-comes-later", PARSED),
         (f"00-{TRACE}-{SPAN}-01-what-comes-later", None),
         (f"ff-{TRACE}-{SPAN}-01", None),
         (f"00-{'0' * 32}-{SPAN}-01", None),
@@ -35,33 +35,33 @@ READ = Position(int(TRACE, 16), int(SPAN, 16), sampled=True)
         (7, None),
     ],
 )
-def test_what_is_read(text: object, position: Position | None) -> None:
-    """The examples of W3C's recommendation; anything else is nobody's."""
-    assert traceparent.read(text) == position
+def test_what_is_a_traceparent(text: object, context: SpanContext | None) -> None:
+    """Only the forms of W3C's recommendation are accepted."""
+    assert traceparent.parse(text) == context
 
 
 @given(st.text())
 def test_no_text_is_an_error(text: str) -> None:
-    traceparent.read(text)
+    traceparent.parse(text)
 
 
 @given(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1), st.booleans())
-def test_what_is_written_reads_the_same(trace_id: int, span_id: int, sampled: bool) -> None:
-    position = Position(trace_id, span_id, sampled)
-    assert traceparent.read(traceparent.write(position)) == position
+def test_a_formatted_context_parses_to_itself(trace_id: int, span_id: int, sampled: bool) -> None:
+    context = SpanContext(trace_id, span_id, sampled)
+    assert traceparent.parse(traceparent.format_context(context)) == context
 
 
-def test_a_trace_is_named_after_its_event() -> None:
-    """Who knows the event knows the trace, without asking anybody."""
+def test_an_event_determines_its_trace() -> None:
+    """The ids of the trace and of its root span follow from the event's id."""
     event = new_id()
-    written = traceparent.write(traceparent.first_of(event, 1.0))
-    assert written == f"00-{event.hex}-{event.hex[16:]}-01"
-    assert traceparent.write(traceparent.first_of(event, 0.0)).endswith("-00")
+    formatted = traceparent.format_context(traceparent.root_context(event, 1.0))
+    assert formatted == f"00-{event.hex}-{event.hex[16:]}-01"
+    assert traceparent.format_context(traceparent.root_context(event, 0.0)).endswith("-00")
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.1, 0.5, 0.9, 1.0])
-def test_the_share_is_kept_for_ids_of_every_kind(ratio: float) -> None:
-    """Time-ordered ids of one millisecond too: the bits that are the same in all of them decide nothing."""
+def test_the_sampled_fraction_is_right_for_all_kinds_of_ids(ratio: float) -> None:
+    """It is right even for time-ordered ids of one millisecond, because their constant bits are not used."""
     count = 4000
     kinds: list[list[UUID]] = [
         [new_id() for _ in range(count)],

@@ -73,7 +73,7 @@ def build_parts(
         FLOWS,
         [
             JobFunction(FLOWS.function, run_flow, FlowJob),
-            JobFunction(TEST_FLOW, test_flow, FlowTestJob, max_tries=1, keep_result_s=KEEP_RESULT_S),
+            JobFunction(TEST_FLOW, test_flow, FlowTestJob, max_attempts=1, keep_result_s=KEEP_RESULT_S),
         ],
         concurrency=settings.flow_runner_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,

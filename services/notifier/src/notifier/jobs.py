@@ -42,7 +42,7 @@ def deliver_notification(delivery: Delivery) -> JobFunction:
     async def handle(context: JobContext, job: NotificationJob) -> str:
         attempt = Attempt(
             number=context.attempt,
-            last=context.last_try,
+            last=context.is_last_attempt,
             replay=job.replay > 0,
             recipient=context.group or str(job.notification_id),
             age_s=time.time() - context.enqueued_at_ms / 1000 if context.enqueued_at_ms else 0.0,
@@ -68,14 +68,14 @@ def update_delivery_status(store: ReceiptStore) -> JobFunction:
 
     async def handle(context: JobContext, job: DeliveryReceiptJob) -> str:
         outcome = await store.record_receipt(_update(job, context))
-        if outcome == "unknown" and not context.last_try:
+        if outcome == "unknown" and not context.is_last_attempt:
             wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
             raise RetryLater("no message with that id is known yet", delay_s=wait_s)
         metrics.DELIVERY_STATUSES.labels(outcome).inc()
         log.info("delivery_receipt.recorded", channel_id=job.channel_id, status=job.status, outcome=outcome)
         return outcome
 
-    return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryReceiptJob, max_tries=STATUS_TRIES)
+    return JobFunction(UPDATE_DELIVERY_STATUS, handle, DeliveryReceiptJob, max_attempts=STATUS_TRIES)
 
 
 class CancelTable(Protocol):
@@ -90,12 +90,12 @@ def cancel_notification(table: CancelTable) -> JobFunction:
 
     async def handle(context: JobContext, job: CancelNotificationJob) -> str:
         status = await table.cancel(job.notification_id)
-        if status == "sending" and not context.last_try:
+        if status == "sending" and not context.is_last_attempt:
             raise RetryLater("the notification is being sent", delay_s=CANCEL_WAIT_S)
         log.info("notification.cancel_requested", notification_id=str(job.notification_id), status=status)
         return status or "unknown"
 
-    return JobFunction(CANCEL_NOTIFICATION, handle, CancelNotificationJob, max_tries=CANCEL_TRIES)
+    return JobFunction(CANCEL_NOTIFICATION, handle, CancelNotificationJob, max_attempts=CANCEL_TRIES)
 
 
 class UnfinishedNotifications(Protocol):
@@ -141,7 +141,7 @@ class DeliveryReceiptRelay:
 
 
 def _job(due: DueNotification) -> NewJob:
-    return notification_job(due.id, due.channel_id, due.recipient, spans.first(due.origin_id or due.id))
+    return notification_job(due.id, due.channel_id, due.recipient, spans.root_traceparent(due.origin_id or due.id))
 
 
 def _update(job: DeliveryReceiptJob, context: JobContext) -> DeliveryReceipt:
@@ -156,5 +156,5 @@ def _update(job: DeliveryReceiptJob, context: JobContext) -> DeliveryReceipt:
         notification_id=None if job.idempotency_key is None else notification_id_of_key(job.idempotency_key),
         error=error,
         job_id=context.job_id,
-        last=context.last_try,
+        last=context.is_last_attempt,
     )

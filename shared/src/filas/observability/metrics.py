@@ -33,7 +33,7 @@ class BatchHistogram(Histogram):
 
 JOBS = Counter(
     "filas_jobs_total",
-    "Attempts of jobs that ended, by outcome: completed, retried, failed, given-back, lost",
+    "Attempts of jobs that ended, by outcome: completed, retried, failed, requeued, lost",
     ["queue", "function", "outcome"],
     registry=REGISTRY,
 )
@@ -217,7 +217,7 @@ EVENT_LOOP_LAG = Histogram(
 )
 SPANS_DROPPED = Counter(
     "filas_spans_dropped_total",
-    "Spans of traces that were lost, by reason: queue-full, not-taken (the collector is away)",
+    "Spans of traces that were lost, by reason: queue-full, rejected (the collector is unavailable)",
     ["reason"],
     registry=REGISTRY,
 )

@@ -15,7 +15,7 @@ class JobContext:
     count. `enqueued_at_ms` is when the job was put. `lost_leases`: how often its worker vanished.
     """
 
-    __slots__ = ("attempt", "enqueued_at_ms", "function", "group", "job_id", "lost_leases", "max_tries")
+    __slots__ = ("attempt", "enqueued_at_ms", "function", "group", "job_id", "lost_leases", "max_attempts")
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class JobContext:
         function: str,
         *,
         attempt: int = 1,
-        max_tries: int = 1,
+        max_attempts: int = 1,
         enqueued_at_ms: int = 0,
         group: str | None = None,
         lost_leases: int = 0,
@@ -31,18 +31,18 @@ class JobContext:
         self.job_id = job_id
         self.function = function
         self.attempt = attempt
-        self.max_tries = max_tries
+        self.max_attempts = max_attempts
         self.enqueued_at_ms = enqueued_at_ms
         self.group = group
         self.lost_leases = lost_leases
 
     @property
-    def last_try(self) -> bool:
+    def is_last_attempt(self) -> bool:
         """Whether a failure of this try makes the job a dead letter."""
-        return self.attempt >= self.max_tries
+        return self.attempt >= self.max_attempts
 
     def __repr__(self) -> str:
-        return f"JobContext({self.job_id!r}, {self.function!r}, attempt={self.attempt}/{self.max_tries})"
+        return f"JobContext({self.job_id!r}, {self.function!r}, attempt={self.attempt}/{self.max_attempts})"
 
 
 Handler = Callable[[JobContext, Any], Awaitable[Any]]
@@ -58,7 +58,7 @@ class JobFunction:
 
     `message_type`: decoded strictly into it; None: the handler gets a `wire.Call` with the arguments of a
     stock producer. `batch`: the handler is a BatchHandler and takes up to `batch_limit` jobs at once; when
-    it raises, every job of that call gets the error. `timeout_s`, `max_tries`: the policy's unless given.
+    it raises, every job of that call gets the error. `timeout_s`, `max_attempts`: the policy's unless given.
     `keep_result_s`: how long the result stays in Redis for `Job.result()`; 0: not at all.
     """
 
@@ -68,7 +68,7 @@ class JobFunction:
     batch: bool = False
     batch_limit: int = 100
     timeout_s: float | None = None
-    max_tries: int | None = None
+    max_attempts: int | None = None
     keep_result_s: float = 0.0
 
 

@@ -33,7 +33,7 @@ _IDS: Final = {
     "notification_id": "filas.notification.id",
     "channel_id": "filas.channel.id",
 }
-_OUTCOMES: Final = {"dead": "failed", "retry": "retried", "return": "given-back"}
+_OUTCOMES: Final = {"dead": "failed", "retry": "retried", "return": "requeued"}
 
 
 class Sends:
@@ -138,8 +138,8 @@ def _cause(message: object) -> Traceparent:
     """What the message carries; of a webhook's job that carries none, the event's first span."""
     if not isinstance(message, JobMessage):
         return msgspec.UNSET
-    if traceparent.read(message.traceparent) is None and isinstance(message, WebhookJob):
-        return spans.first(message.event_id)
+    if traceparent.parse(message.traceparent) is None and isinstance(message, WebhookJob):
+        return spans.root_traceparent(message.event_id)
     return message.traceparent
 
 
@@ -156,13 +156,13 @@ def _carrying(job: "NewJob", span: Span) -> "NewJob":
 def _end(span: Span, error: BaseException | None, context: JobContext, policy: QueuePolicy) -> None:
     outcome = "completed"
     if isinstance(error, Exception):
-        outcome = _OUTCOMES[decide(error, context.attempt, context.max_tries, policy).what]
+        outcome = _OUTCOMES[decide(error, context.attempt, context.max_attempts, policy).what]
         # To come again later is how a flow waits for its next try, and how a busy destination is spared.
-        if not (isinstance(error, RetryLater) and not error.spend_try):
+        if not (isinstance(error, RetryLater) and not error.uses_attempt):
             kind = describe(error).kind
             span.fail(type(error).__name__ if kind == "exception" else kind)
     elif error is not None:
         outcome = "interrupted"
         span.fail(type(error).__name__)
-    span.tell({"filas.job.outcome": outcome})
+    span.set_attributes({"filas.job.outcome": outcome})
     span.end()

@@ -1,1 +1,1 @@
-"""Traces, written by OpenTelemetry where they are switched on; nothing else here knows it."""
+"""Traces by OpenTelemetry. All other code uses `spans` and `traceparent`; only `sdk` imports OpenTelemetry."""

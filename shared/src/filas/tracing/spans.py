@@ -1,9 +1,9 @@
-"""What the rest of Filas knows of tracing: spans that cost nothing while it is switched off.
+"""The spans that all code of Filas uses. They cost almost nothing while tracing is off.
 
-Whoever has nothing else to do asks `is_on()` first: then switched off is one call. What a span is a child of is said
-explicitly, by the traceparent that the cause has left in a job: a statement and a call to Redis are shared by many
-jobs, so whatever a task inherits would name the wrong one. The one exception is `current()`, the span of the job that
-this task runs.
+Callers on hot paths check `is_on()` first, so that tracing costs one call while it is off. A span's parent is always
+given explicitly, as the traceparent that the cause has left in a job. It is not inherited from the task, because many
+jobs share one statement or one call to Redis, and the task would name the wrong job. The one exception is `current()`,
+the span of the job that the task runs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,36 +19,36 @@ from filas.contract.jobs import Traceparent
 
 Kind = Literal["server", "producer", "consumer", "client", "internal"]
 Attributes = Mapping[str, str | int | float | bool | None]
-"""By OpenTelemetry's names, and `filas.…` where it has none. None leaves an attribute out. No secret, no body, no
-path of a webhook, no query."""
+"""Attributes under OpenTelemetry's names, or `filas.…` if it has none. None omits an attribute. Attributes contain no
+secret, no body, no webhook path and no query."""
 
 
 class Span:
-    """A span that is recorded nowhere, and what every other one can do."""
+    """A span that is recorded nowhere. It is also the interface of all other spans."""
 
     __slots__ = ()
 
     @property
     def traceparent(self) -> Traceparent:
-        """What makes a job, or another span, a child of this one."""
+        """The value that makes a job or another span a child of this span. UNSET if the span is not recorded."""
         return msgspec.UNSET
 
     @property
     def trace_id(self) -> str:
-        """As logs and tools write it."""
+        """The trace id in hexadecimal, as logs and tools show it. Empty if the span is not recorded."""
         return ""
 
-    def tell(self, attributes: Attributes) -> None:
-        """Add to what is known of it."""
+    def set_attributes(self, attributes: Attributes) -> None:
+        """Adds attributes to the span."""
 
     def link(self, traceparent: Traceparent) -> None:
-        """Say that it has to do with another one."""
+        """Links the span to another span, usually in another trace."""
 
     def fail(self, kind: str, message: str = "") -> None:
-        """It has failed. `kind` is a stable word or the exception's type; `message` holds no secret."""
+        """Marks the span as failed. `kind` is a stable word or an exception's type. `message` contains no secret."""
 
     def end(self) -> None:
-        """It ends now. One that is never ended is never recorded."""
+        """Ends the span now. A span that is never ended is never recorded."""
 
     def __enter__(self) -> Self:
         return self
@@ -62,25 +62,25 @@ class Span:
 
 
 class Tracer(Protocol):
-    """What records spans."""
+    """Records spans."""
 
-    def start(
+    def start_span(
         self,
         name: str,
         kind: Kind,
         parent: Traceparent,
         attributes: Attributes,
         *,
-        first_of: UUID | None,
+        root_of: UUID | None,
         began_s: float | None,
     ) -> Span:
         """See `span`."""
 
-    def first(self, origin: UUID) -> str:
-        """The traceparent of the first span of the trace of `origin`."""
+    def root_traceparent(self, origin: UUID) -> str:
+        """See `root_traceparent`."""
 
-    def stop(self, timeout_s: float) -> None:
-        """Send what is left, for so long at most."""
+    def shutdown(self, timeout_s: float) -> None:
+        """Sends the remaining spans, for at most `timeout_s` seconds."""
 
 
 NOT_RECORDED = Span()
@@ -88,19 +88,19 @@ _tracer: Tracer | None = None
 _current: ContextVar[Span] = ContextVar("span", default=NOT_RECORDED)
 
 
-def use(tracer: Tracer | None) -> None:
-    """Record with `tracer` from now on; None: not at all."""
-    global _tracer  # noqa: PLW0603 - the process's, as its log and its metrics are
+def set_tracer(tracer: Tracer | None) -> None:
+    """Records with `tracer` from now on. None switches recording off."""
+    global _tracer  # noqa: PLW0603 - one tracer per process, as with logs and metrics
     _tracer = tracer
 
 
-def used() -> Tracer | None:
-    """What records now."""
+def tracer() -> Tracer | None:
+    """Returns the process's tracer, or None while recording is off."""
     return _tracer
 
 
 def is_on() -> bool:
-    """Whether anything is recorded."""
+    """Whether spans are recorded."""
     return _tracer is not None
 
 
@@ -110,32 +110,35 @@ def span(
     parent: Traceparent,
     attributes: Attributes,
     *,
-    first_of: UUID | None = None,
+    root_of: UUID | None = None,
     began_s: float | None = None,
 ) -> Span:
-    """A span that begins now, or began at `began_s` (Unix seconds).
+    """Starts a span that begins now, or began at `began_s` (Unix seconds).
 
-    `first_of`: it is the first span of the trace of that event or execution, and `parent` is not looked at. Without
-    either it begins a trace of its own.
+    With `root_of`, the span is the root span of the trace of that event or execution, and `parent` is ignored. Without
+    a root and without a valid parent, the span begins a trace of its own.
     """
     if _tracer is None:
         return NOT_RECORDED
-    return _tracer.start(name, kind, parent, attributes, first_of=first_of, began_s=began_s)
+    return _tracer.start_span(name, kind, parent, attributes, root_of=root_of, began_s=began_s)
 
 
-def first(origin: UUID) -> Traceparent:
-    """What makes a job a child of the first span of the trace of `origin`, an event or an execution."""
-    return msgspec.UNSET if _tracer is None else _tracer.first(origin)
+def root_traceparent(origin: UUID) -> Traceparent:
+    """Returns the value that makes a job a child of the root span of the trace of `origin`, an event or an execution.
+
+    UNSET while recording is off.
+    """
+    return msgspec.UNSET if _tracer is None else _tracer.root_traceparent(origin)
 
 
 def current() -> Span:
-    """The span of the job that this task runs."""
+    """Returns the span of the job that this task runs."""
     return _current.get()
 
 
 @contextmanager
 def as_current(running: Span) -> Iterator[None]:
-    """Makes `running` the current span in the block."""
+    """Makes `running` the current span within the block."""
     token = _current.set(running)
     try:
         yield

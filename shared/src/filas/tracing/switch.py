@@ -1,4 +1,4 @@
-"""Switching tracing on and off: a process does it once each. OpenTelemetry is loaded only where it is wanted."""
+"""Switches tracing on and off. A process does each once. OpenTelemetry is imported only if a collector is set."""
 
 import importlib
 
@@ -7,14 +7,14 @@ from filas.settings.process_settings import TracingSettings
 from filas.tracing import spans
 
 STOP_S = 3.0
-"""How long the last spans may take to reach the collector: short beside the time that a deployment gives a stop."""
+"""How long the last spans may take to reach the collector. It is short compared with the grace period of a stop."""
 
 
 def on(settings: TracingSettings, process: str) -> None:
-    """Record spans from now on if `settings` name a collector.
+    """Records spans from now on, if `settings` name a collector. `process` is the service's name in the traces.
 
-    Raises SettingsError where OpenTelemetry is not installed (the extra `tracing` of the package `filas`), or refuses
-    a variable that it reads itself.
+    Raises SettingsError if OpenTelemetry is not installed (the extra `tracing` of the package `filas`) or rejects one
+    of the variables that it reads itself.
     """
     if settings.otel_exporter_otlp_endpoint is None:
         return
@@ -28,14 +28,14 @@ def on(settings: TracingSettings, process: str) -> None:
             "install filas[tracing] (requirements-tracing.lock), or build the images with TRACING=1"
         ) from None
     try:
-        spans.use(sdk.OpenTelemetry(settings, process))
+        spans.set_tracer(sdk.OpenTelemetryTracer(settings, process))
     except ValueError as error:
-        raise SettingsError(f"OpenTelemetry refuses one of its variables, OTEL_…: {error}") from None
+        raise SettingsError(f"OpenTelemetry rejects one of its variables (OTEL_…): {error}") from None
 
 
 def off() -> None:
-    """Send what is left, for STOP_S at most, and record no more."""
-    tracer = spans.used()
-    spans.use(None)
+    """Stops recording, and sends the remaining spans for at most STOP_S."""
+    tracer = spans.tracer()
+    spans.set_tracer(None)
     if tracer is not None:
-        tracer.stop(STOP_S)
+        tracer.shutdown(STOP_S)

@@ -1,13 +1,15 @@
-"""Where a span stands in its trace, as W3C's Trace Context writes it: `00-<trace id>-<span id>-<flags>`.
+"""W3C's `traceparent`, `00-<trace id>-<span id>-<flags>`, and the trace that an event or an execution determines.
 
-A trace is named after what it began with: its id is that of the event (of an execution that no event has started,
-the execution's), and its first span's id is the second half of that. So whoever rebuilds a job from a row (the
-relay, a timer after a month, an operator's replay) finds the trace again without a column for it, in old rows too;
-and an operator finds the trace of an event by the event's id, and the other way round. The ids are UUIDs of version
-5 or 7, whose last 56 bits are as random as Trace Context (level 2) asks for: they decide whether a trace is sampled,
-so that every process decides alike. The bits above are no part of that: some of a UUID's are always the same.
+The trace id is the id of the event (of the execution, if no event started it). The id of the trace's first span, the
+root span, is the second half of that id. The relay, a timer after a month and an operator's replay therefore find the
+trace from the row's id alone, and no table needs a column for it. An operator finds the trace by the event's id.
 
-What a job carries goes before what its row would give: it names the span that has really caused it.
+The ids are UUIDs of version 5 or 7. Their last 56 bits are random, as Trace Context (level 2) requires. These bits
+decide whether a trace is sampled, so all processes decide alike. The bits above are not used, because some bits of a
+UUID are constant.
+
+The traceparent that a job carries takes precedence over the one that its row determines: it names the span that
+enqueued the job.
 """
 
 import re
@@ -20,36 +22,39 @@ _RANDOM_BITS = 56
 _SAMPLED = 1
 
 
-class Position(NamedTuple):
-    """A span within its trace, and whether the trace is sampled."""
+class SpanContext(NamedTuple):
+    """The ids of a span and of its trace, and whether the trace is sampled."""
 
     trace_id: int
     span_id: int
     sampled: bool
 
 
-def read(text: object) -> Position | None:
-    """The position that `text` names; None for what is no traceparent. Of a later version what is known is read."""
+def parse(text: object) -> SpanContext | None:
+    """Returns the span context that `text` names, or None if `text` is not a valid traceparent.
+
+    Of a later version of the format, the known fields are used.
+    """
     found = _FORM.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         return None
     version, trace_id, span_id, flags, more = found.groups()
-    position = Position(int(trace_id, 16), int(span_id, 16), bool(int(flags, 16) & _SAMPLED))
-    if version == "ff" or (version == "00" and more is not None) or not position.trace_id or not position.span_id:
+    context = SpanContext(int(trace_id, 16), int(span_id, 16), bool(int(flags, 16) & _SAMPLED))
+    if version == "ff" or (version == "00" and more is not None) or not context.trace_id or not context.span_id:
         return None
-    return position
+    return context
 
 
-def write(position: Position) -> str:
-    """The traceparent that names `position`."""
-    return f"00-{position.trace_id:032x}-{position.span_id:016x}-{position.sampled:02x}"
+def format_context(context: SpanContext) -> str:
+    """Returns the traceparent of `context`."""
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.sampled:02x}"
 
 
-def first_of(origin: UUID, ratio: float) -> Position:
-    """The first span of the trace of `origin`, an event or an execution."""
-    return Position(origin.int, origin.int & _LOW_64, is_sampled(origin.int, ratio))
+def root_context(origin: UUID, ratio: float) -> SpanContext:
+    """Returns the root span of the trace of `origin`, an event or an execution. See `is_sampled` for `ratio`."""
+    return SpanContext(origin.int, origin.int & _LOW_64, is_sampled(origin.int, ratio))
 
 
 def is_sampled(trace_id: int, ratio: float) -> bool:
-    """Whether a trace is among the share `ratio` (0 to 1) that is recorded."""
+    """Whether the trace is among the fraction `ratio` (0 to 1) of all traces that is recorded."""
     return trace_id & ((1 << _RANDOM_BITS) - 1) < ratio * (1 << _RANDOM_BITS)

@@ -21,7 +21,7 @@ def start_span(visit: Visit) -> spans.Span:
 
 def end_span(span: spans.Span, status: StepStatus, handle: str | None, error: ErrorDetail | None) -> None:
     """Ends the span with the visit's status."""
-    span.tell({"filas.node.outcome": status, "filas.node.handle": handle})
+    span.set_attributes({"filas.node.outcome": status, "filas.node.handle": handle})
     if error is not None:
         span.fail(error.kind, error.message)
     span.end()

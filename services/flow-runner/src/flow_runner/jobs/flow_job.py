@@ -72,10 +72,10 @@ class RunFlow:
         """Raises RetryLater for an execution that continues without a wait. It continues in the same job, which keeps
         its group but no worker, so that the conversation's next message waits for it."""
         if result.status == "queued":
-            raise RetryLater("the execution continues", delay_s=0.0, spend_try=False)
+            raise RetryLater("the execution continues", delay_s=0.0, uses_attempt=False)
         if result.status == "retrying" and result.wake_at is not None:
             wait_s = (result.wake_at - self._clock.now()).total_seconds()
-            raise RetryLater("a node is retried", delay_s=min(max(wait_s, 0.0), MAX_HOLD_S), spend_try=False)
+            raise RetryLater("a node is retried", delay_s=min(max(wait_s, 0.0), MAX_HOLD_S), uses_attempt=False)
 
     async def _due_turn(self, job: FlowJob) -> int | None:
         """The number of the run that the job may do now; None: none.
@@ -95,6 +95,8 @@ def _trace(job: FlowJob, claimed: ClaimedExecution) -> None:
     """If the job's message resumes another execution, the span stays in the message's OpenTelemetry trace and links to
     that of the execution."""
     span = spans.current()
-    span.tell({"filas.execution.id": str(claimed.id), "filas.flow.id": claimed.flow_id, "filas.turn": claimed.turn})
+    span.set_attributes(
+        {"filas.execution.id": str(claimed.id), "filas.flow.id": claimed.flow_id, "filas.turn": claimed.turn}
+    )
     if claimed.id != job.execution_id:
-        span.link(spans.first(claimed.event_id or claimed.id))
+        span.link(spans.root_traceparent(claimed.event_id or claimed.id))

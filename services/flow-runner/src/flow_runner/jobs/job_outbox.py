@@ -49,7 +49,9 @@ class JobOutbox:
         """Enqueues the jobs of notifications, unless they exist already. Raises StoreUnavailable."""
         await self._producer.enqueue_many(
             [
-                notification_job(each.id, each.channel_id, each.recipient, spans.first(each.origin_id or each.id))
+                notification_job(
+                    each.id, each.channel_id, each.recipient, spans.root_traceparent(each.origin_id or each.id)
+                )
                 for each in notifications
             ]
         )
@@ -78,7 +80,7 @@ class ExecutionRelay:
 
 def execution_job(due: DueExecution, reason: FlowReason) -> NewJob:
     """The job of an execution's next run, in the OpenTelemetry trace of the event that started the execution."""
-    return flow_job(due, reason, spans.first(due.event_id or due.id))
+    return flow_job(due, reason, spans.root_traceparent(due.event_id or due.id))
 
 
 def _jobs_of(written: Written) -> Iterator[NewJob]:

@@ -71,7 +71,7 @@ def _trace(runs: Sequence[ScheduleRun]) -> None:
     for run in runs:
         for due in run.started:
             attributes = {"filas.schedule.id": run.schedule.id, "filas.execution.id": str(due.id)}
-            spans.span(f"schedule {run.schedule.id}", "internal", None, attributes, first_of=due.id).end()
+            spans.span(f"schedule {run.schedule.id}", "internal", None, attributes, root_of=due.id).end()
 
 
 def _report(run: ScheduleRun) -> None:

@@ -68,7 +68,7 @@ async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], bo
             response = await visit.outbound.request(
                 call.method, call.url, headers=headers, body=body, timeout_s=visit.time_limit_s
             )
-            span.tell({"http.response.status_code": response.status})
+            span.set_attributes({"http.response.status_code": response.status})
     except OutboundRefused as error:
         raise NodeFailure("outbound-refused", str(error)) from None
     except OutboundTimeout as error:

@@ -20,7 +20,7 @@ from ingest.event.conversation import ConversationReader, Scope
 
 def job_of_request(event: NewEvent, decoded: DecodedEvent, *, recorded: bool) -> NewJob:
     """The job of an event that is being accepted. `recorded` states whether its row has been written."""
-    message = message_of_event(event, decoded, recorded=recorded, traceparent=spans.first(event.id))
+    message = message_of_event(event, decoded, recorded=recorded, traceparent=spans.root_traceparent(event.id))
     return webhook_job(message, event.group_key)
 
 
@@ -33,7 +33,7 @@ def message_of_stored(event: NewEvent, replay: int = 0) -> WebhookJob:
     """The message of a stored event: the one that acceptance made, with `recorded` set."""
     body = read_body(event)
     decoded = decoded_row(event, body.kind, body.embedded)
-    return message_of_event(event, decoded, recorded=True, replay=replay, traceparent=spans.first(event.id))
+    return message_of_event(event, decoded, recorded=True, replay=replay, traceparent=spans.root_traceparent(event.id))
 
 
 def event_of_job(job: WebhookJob) -> NewEvent:

@@ -34,9 +34,9 @@ def received(
         with spans.span(
             f"webhook {event.webhook_id}",
             "server",
-            spans.first(receipt.event_id),
+            spans.root_traceparent(receipt.event_id),
             attributes,
-            first_of=None if receipt.duplicate else receipt.event_id,
+            root_of=None if receipt.duplicate else receipt.event_id,
             began_s=event.received_at.timestamp(),
         ) as span:
             span.link(caller)
@@ -50,7 +50,7 @@ def resumed(due: DueExecution, began_s: float, caller: str | None) -> Traceparen
         "filas.execution.id": str(due.id),
         "filas.flow.id": due.flow_id,
     }
-    first = spans.first(due.event_id or due.id)
+    first = spans.root_traceparent(due.event_id or due.id)
     with spans.span("resume", "server", first, attributes, began_s=began_s) as span:
         span.link(caller)
         return span.traceparent

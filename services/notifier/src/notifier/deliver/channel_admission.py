@@ -40,7 +40,7 @@ class ChannelBusy(RetryLater):
     """The channel accepts nothing more at present. Nothing was sent, and no attempt is used."""
 
     def __init__(self, reason: str, delay_s: float) -> None:
-        super().__init__(f"the channel is not available yet: {reason}", delay_s=delay_s, spend_try=False)
+        super().__init__(f"the channel is not available yet: {reason}", delay_s=delay_s, uses_attempt=False)
         self.reason = reason
 
 

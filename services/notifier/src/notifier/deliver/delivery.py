@@ -79,8 +79,8 @@ class DeliveryFailed(PermanentError):
 class DeliveryPostponed(RetryLater):
     """The notification is tried again later. `detail` is recorded if this was the last attempt."""
 
-    def __init__(self, detail: ErrorDetail, delay_s: float, *, spend_try: bool = True) -> None:
-        super().__init__(detail.message, delay_s=delay_s, spend_try=spend_try)
+    def __init__(self, detail: ErrorDetail, delay_s: float, *, uses_attempt: bool = True) -> None:
+        super().__init__(detail.message, delay_s=delay_s, uses_attempt=uses_attempt)
         self.detail = detail
 
 
@@ -111,7 +111,7 @@ class Delivery:
             async with self._admission.admit(asked, known.type) as admitted:
                 return await self._try(notification_id, known, attempt, admitted)
         except RetryLater as error:
-            if error.spend_try or attempt.age_s < MAX_WAIT_S:
+            if error.uses_attempt or attempt.age_s < MAX_WAIT_S:
                 raise
             hours = round(attempt.age_s / 3600)
             detail = ErrorDetail(kind="expired", message=f"not delivered within {hours} h: {error}"[:MAX_REASON])
@@ -154,9 +154,9 @@ class Delivery:
         if isinstance(result, PermanentFailure):
             raise DeliveryFailed(_detail(result))
         if result.wait_for == "channel":
-            raise DeliveryPostponed(_detail(result), resume_s, spend_try=False)
-        spend_try = result.wait_for == "none"
-        raise DeliveryPostponed(_detail(result), _delay_s(result, attempt), spend_try=spend_try)
+            raise DeliveryPostponed(_detail(result), resume_s, uses_attempt=False)
+        uses_attempt = result.wait_for == "none"
+        raise DeliveryPostponed(_detail(result), _delay_s(result, attempt), uses_attempt=uses_attempt)
 
     async def _find(self, channel_id: str) -> KnownChannel | ChannelUnusable:
         try:
@@ -182,7 +182,7 @@ def _span_of(notification: Notification, known: KnownChannel | ChannelUnusable) 
 def _set_outcome(span: spans.Span, result: Result, outcome: NotificationOutcome) -> None:
     if span is spans.NOT_RECORDED:
         return
-    span.tell({"filas.delivery.outcome": outcome.outcome, "http.response.status_code": result.status_code})
+    span.set_attributes({"filas.delivery.outcome": outcome.outcome, "http.response.status_code": result.status_code})
     if not isinstance(result, Delivered):
         span.fail(result.kind, result.reason)
 

@@ -38,6 +38,6 @@ def arq_function(function: Any, *, keep_result_s: float = 3600.0) -> JobFunction
         stock.name,
         handler,
         timeout_s=stock.timeout_s,
-        max_tries=stock.max_tries,
+        max_attempts=stock.max_tries,
         keep_result_s=keep_result_s if stock.keep_result_s is None else stock.keep_result_s,
     )

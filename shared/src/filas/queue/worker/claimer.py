@@ -243,10 +243,10 @@ class Claimer:
         if function is None:
             raise JobDecodeError(f"{self._policy.name} has no function {envelope.f[:200]!r}")
         job.function = function
-        context.max_tries = self._policy.max_tries if function.max_tries is None else function.max_tries
+        context.max_attempts = self._policy.max_attempts if function.max_attempts is None else function.max_attempts
         context.attempt = max(context.attempt, envelope.t or 1)
-        if context.attempt > context.max_tries:
-            raise TriesExhausted(f"its {context.max_tries} tries are used up")
+        if context.attempt > context.max_attempts:
+            raise TriesExhausted(f"its {context.max_attempts} tries are used up")
         if function.message_type is None:
             job.message = decode_call(job.payload)
         else:

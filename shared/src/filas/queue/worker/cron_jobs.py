@@ -35,7 +35,7 @@ def cron_function(job: "CronJob") -> JobFunction:
         job.name,
         handler,
         timeout_s=job.timeout_s,
-        max_tries=job.max_tries,
+        max_attempts=job.max_tries,
         keep_result_s=max(job.keep_result_s or 0.0, KEPT_S),
     )
 

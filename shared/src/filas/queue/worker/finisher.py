@@ -86,7 +86,7 @@ class Finisher:
             say("job.retry_scheduled", delay_s=decision.delay_s, spent=decision.spent, **fields)
             spent = job.attempt if decision.spent else job.spent
             entry = history_entry(job, detail, started, now) if decision.spent else b""
-            outcome = "retried" if decision.spent else "given-back"
+            outcome = "retried" if decision.spent else "requeued"
             self._add(Ended(job, outcome, now - started, (b"retry", int(decision.delay_s * 1000), spent, entry, b"")))
             return
         _log.warning("job.failed", error=detail.message, **fields)
@@ -101,7 +101,7 @@ class Finisher:
 
     def give_back(self, job: HeldJob, ran_s: float = 0.0) -> None:
         """Put the job back to its place, the try not counted."""
-        self._add(Ended(job, "given-back", ran_s, (b"return", job.score, b"", b"", b"")))
+        self._add(Ended(job, "requeued", ran_s, (b"return", job.score, b"", b"", b"")))
 
     def forget(self, job: HeldJob) -> None:
         """The job's lease is lost and nothing of it runs here: there is nothing to write."""

@@ -33,13 +33,13 @@ class Decision:
     spent: bool = True
 
 
-def decide(error: BaseException, attempt: int, max_tries: int, policy: QueuePolicy) -> Decision:
+def decide(error: BaseException, attempt: int, max_attempts: int, policy: QueuePolicy) -> Decision:
     """The policy's answer to try number `attempt` having raised `error`."""
     if isinstance(error, StoreUnavailable):
         return Decision("return", spent=False)
-    if isinstance(error, RetryLater) and not error.spend_try:
+    if isinstance(error, RetryLater) and not error.uses_attempt:
         return Decision("retry", max(error.delay_s, 0.0), spent=False)
-    if isinstance(error, PermanentError | JobAborted) or attempt >= max_tries:
+    if isinstance(error, PermanentError | JobAborted) or attempt >= max_attempts:
         return Decision("dead")
     if isinstance(error, RetryLater):
         return Decision("retry", max(error.delay_s, 0.0))

@@ -214,7 +214,7 @@ class Slots:
         else:
             if isinstance(outcome, StoreUnavailable) and self.on_store_trouble:
                 self.on_store_trouble(outcome)
-            decision = decide(outcome, job.context.attempt, job.context.max_tries, self._policy)
+            decision = decide(outcome, job.context.attempt, job.context.max_attempts, self._policy)
             self._finisher.fail(job, outcome, decision, run.started)
 
 

@@ -93,7 +93,9 @@ class ExecutionRepository:
                     PermanentError(_unpublished(executions)) if event_id in missing else _due_among(executions, found)
                     for event_id, executions in starts
                 ]
-        raise RetryLater("the executions are being started elsewhere", delay_s=execution_rows.SOON_S, spend_try=False)
+        raise RetryLater(
+            "the executions are being started elsewhere", delay_s=execution_rows.SOON_S, uses_attempt=False
+        )
 
     async def claim(self, execution_id: UUID, turn: int, owner: str, lease_s: float) -> ClaimedExecution | None:
         """`claim_many` for one: raises what that gives."""

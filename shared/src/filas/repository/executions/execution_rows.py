@@ -67,7 +67,7 @@ def claimed_elsewhere(wait_s: float | None) -> RetryLater:
     """Somebody else has the turn: to be asked for again when the lease or the wait ends."""
     # The statement may have seen the row as it was before the other claim: then its lease is not known.
     delay_s = min(wait_s, MAX_HOLD_S) if wait_s is not None and wait_s > 0 else SOON_S
-    return RetryLater("the execution is held by another worker, or not due", delay_s=delay_s, spend_try=False)
+    return RetryLater("the execution is held by another worker, or not due", delay_s=delay_s, uses_attempt=False)
 
 
 def fields(row: asyncpg.Record) -> dict[str, Any]:

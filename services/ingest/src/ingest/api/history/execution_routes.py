@@ -71,7 +71,7 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
         raise absent("execution", execution_id)
     if execution.status in FINAL_EXECUTION_STATUSES:
         raise conflict(f"it has ended already: {execution.status}")
-    traceparent = spans.first(execution.event_id or execution_id)
+    traceparent = spans.root_traceparent(execution.event_id or execution_id)
     job = cancel_execution_job(execution_id, execution.flow_id, traceparent)
     result = await call.context.producer.enqueue(job)
     return Answer(CancelAsked(id=str(execution_id), job_id=result.job_id))
@@ -121,7 +121,7 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     if due is None:
         raise absent("execution", execution_id)
     try:
-        await call.context.producer.enqueue(flow_job(due, "start", spans.first(due.event_id or due.id)))
+        await call.context.producer.enqueue(flow_job(due, "start", spans.root_traceparent(due.event_id or due.id)))
     except StoreUnavailable as error:
         # The row is what counts: the flow-runner's relay puts its job. A second request would be a second replay.
         log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
