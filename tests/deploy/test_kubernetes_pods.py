@@ -139,7 +139,7 @@ def test_a_process_is_started_as_documented(overlay: str, name: str) -> None:
     container = rendered(overlay).container(name)
     assert container.get("command", image_command(container["image"])) == COMMANDS[name]
     assert "args" not in container
-    assert f"`{' '.join(COMMANDS[name])}`" in (ROOT / "README.md").read_text()
+    assert f"`{' '.join(COMMANDS[name])}`" in (ROOT / "docs/concepts.md").read_text()
 
 
 @EACH

@@ -1,19 +1,20 @@
-"""The Redis user that deploy/README.md gives Filas: no administrator's rights, and all that the five processes need."""
+"""The Redis user of docs/operations/security.md has no administrator rights, and all that the processes need."""
 
 import json
 import re
 from pathlib import Path
 
 from filas_local.servers import RedisServer
+from tests.documents import ROOT
 from tests.e2e.pipeline import Pipeline, receiver, until_all_final
-from tests.e2e.test_restore import CHANNEL, FLOW, GUIDE, WEBHOOK
+from tests.e2e.test_restore import CHANNEL, FLOW, WEBHOOK
 
 
 async def test_a_user_without_administrators_rights_is_enough(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """A message goes all the way, the operator's routes answer, and what would harm others is refused to the user."""
-    found = re.search(r"`(ACL SETUSER filas on >PASSWORD [^`]*)`", GUIDE.read_text())
+    found = re.search(r"`(ACL SETUSER filas on >PASSWORD [^`]*)`", (ROOT / "docs/operations/security.md").read_text())
     assert found is not None
     assert own_redis.execute(found[1].replace("PASSWORD", "sesame")).startswith("+OK")
     pipeline = Pipeline(own_redis.url, postgres_dsn, tmp_path)

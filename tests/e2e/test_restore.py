@@ -1,4 +1,4 @@
-"""Backup and restore with the commands of deploy/README.md: real processes, real stores, real losses."""
+"""Backup and restore by the commands of docs/operations/backup-and-restore.md, with real processes and losses."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from filas_local.servers import PostgresServer, RedisServer, postgres_binary, re
 from tests.e2e.pipeline import COMMANDS, Pipeline, Receiver, receiver, until_all_final
 from tests.waiting import eventually
 
-GUIDE = Path(__file__).parents[2] / "deploy" / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "operations" / "backup-and-restore.md"
 EACH = 30
 """How many webhooks are posted in each part of a test."""
 
