@@ -11,11 +11,12 @@ from filas.flows.definition.json_schema import json_schema
 from filas.flows.definition.older_builder_import import converted
 from filas.flows.publishing_checks import check
 from tests.ingest.api.serving import FLOW, Api
+from tests.long_form import examples
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, problems, replaced
 from tests.shared.flows.test_older_shape import NOW, OLDER
 
-ASKED = 150
-"""How many malformed definitions are put over HTTP."""
+ASKED = examples(150)
+"""How many malformed definitions are sent over HTTP."""
 
 
 async def test_the_schema_is_served_as_it_is(api: Api) -> None:
