@@ -1,4 +1,4 @@
-"""Waiting for something to become true, with a bound and a word on what did not."""
+"""Waits for a condition, with a time limit and a message about what was awaited."""
 
 import asyncio
 import inspect
@@ -21,10 +21,10 @@ async def eventually(predicate: Callable[[], T | None], timeout: float = ..., *,
 
 
 async def eventually(predicate: Callable[[], object], timeout: float = 10.0, *, message: str | None = None) -> object:
-    """Ask `predicate` (sync or async) until it answers something true, and return that.
+    """Call `predicate` (sync or async) until it returns a true value, and return that value.
 
-    Fails after `timeout` seconds with `message`, or with the predicate's name and its last answer. An exception
-    of the predicate goes through at once.
+    Fails after `timeout` seconds with `message`, or with the predicate's name and its last value. An exception of the
+    predicate is raised at once.
     """
     deadline = time.monotonic() + timeout
     while True:

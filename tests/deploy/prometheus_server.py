@@ -16,11 +16,11 @@ from tests.deploy.promtool import PROMETHEUS, RULES, program
 from tests.ports import free_port
 
 EVERY = "1s"
-"""How often it scrapes and evaluates: the configuration's quarter of a minute would make the tests long."""
+"""How often it scrapes and evaluates. The interval of the configuration, 15 s, would make the tests long."""
 
 
 class Prometheus:
-    """Asks the server; its answers' `data`."""
+    """A client of the server. Its methods return the `data` of the answers."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -35,7 +35,7 @@ class Prometheus:
             raise ValueError(json.load(error)["error"]) from None
 
     def is_ready(self) -> bool:
-        """Whether it has read its data and answers."""
+        """Whether the server has loaded its data and answers."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/-/ready", timeout=3) as answer:
                 return bool(answer.status == 200)
@@ -78,7 +78,7 @@ def configuration(ports: Mapping[str, int], own_port: int) -> dict[str, Any]:
 
 @contextmanager
 def prometheus(ports: Mapping[str, int], directory: Path) -> Iterator[Prometheus]:
-    """Runs while the block does; its configuration, data and log are in `directory`."""
+    """A Prometheus that runs until the end of the block. Its configuration, data and log are in `directory`."""
     command, own_port = program("prometheus"), free_port()
     assert command is not None, "no prometheus: tests/deploy/install-prometheus"
     written = directory / "prometheus.yml"
