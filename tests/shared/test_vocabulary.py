@@ -66,8 +66,8 @@ still, finds out and reckons, alas.
 """
 """Each pattern matches here."""
 
-EXEMPT = ("docs/glossary.md", "tests/shared/test_vocabulary.py")
-"""These files list the words."""
+EXEMPT = ("docs/glossary.md", "tests/shared/test_vocabulary.py", "shared/src/filas/repository/migrations/")
+"""These files list the words. Released migrations never change."""
 
 NOT_YET_REWRITTEN: tuple[str, ...] = (
     "docs/reference/api.md",
@@ -115,7 +115,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "shared/src/filas/observability",
     "shared/src/filas/outbound",
     "shared/src/filas/queue",
-    "shared/src/filas/repository",
     "shared/src/filas/settings",
     "tests/benchmarks",
     "tests/collector.py",
@@ -174,7 +173,7 @@ def hits(pattern: str, instead: str) -> Iterator[Hit]:
 
 def _read() -> dict[str, str]:
     texts = {path.relative_to(ROOT).as_posix(): path.read_text(errors="replace") for path in sources()}
-    return {path: text for path, text in texts.items() if path not in EXEMPT}
+    return {path: text for path, text in texts.items() if not path.startswith(EXEMPT)}
 
 
 TEXTS = _read()

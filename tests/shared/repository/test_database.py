@@ -49,7 +49,7 @@ async def test_it_connects_when_the_server_comes_up_later(own_postgres: Postgres
     own_postgres.stop()
     database = Database(own_postgres.dsn(), application_name="test")
     database.start()
-    await eventually(lambda: database.problem in ("connection refused", "can't be reached"))
+    await eventually(lambda: database.problem in ("connection refused", "unreachable"))
     await asyncio.to_thread(own_postgres.start)
     await database.wait_ready(20)
     assert database.problem is None

@@ -132,6 +132,6 @@ async def test_what_cannot_be_replayed_says_why(database: Database, published: s
     await rows.checkpoint_many([checkpoint(succeeded, "succeeded", state=None)])
     with pytest.raises(Conflict, match="not ended"):
         await rows.replay(queued.id, new_id(), from_failure=False, newest=False)
-    with pytest.raises(Conflict, match="no position"):
+    with pytest.raises(Conflict, match="no saved state"):
         await rows.replay(succeeded.id, new_id(), from_failure=True, newest=False)
     assert await rows.replay(new_id(), new_id(), from_failure=False, newest=False) is None

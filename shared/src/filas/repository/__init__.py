@@ -1,1 +1,4 @@
-"""All of Filas's SQL: one module a table family, over one `database.Database` a process. Only here is asyncpg known."""
+"""All SQL of Filas: one module for each family of tables, over one `postgres.database.Database` per process.
+
+No other package imports asyncpg.
+"""

@@ -1,4 +1,16 @@
-"""Calls that executions wait for, as ingest receives them."""
+"""Callbacks: the calls of single-use addresses for which executions wait. Ingest writes them.
+
+A row of `callbacks` has no status column:
+
+| state    | meaning                                           | moved to another state by       | removed by        |
+|----------|---------------------------------------------------|---------------------------------|-------------------|
+| received | `payload` is set, `taken_at` is null: the         | the claim that resumes the      | retention, with   |
+|          | execution does not know it yet                    | execution (`CLAIM_MANY`): taken | the execution     |
+| taken    | `payload` and `taken_at` are set: the execution   | never                           | retention, with   |
+|          | has resumed with it                               |                                 | the execution     |
+| closed   | `payload` is null: the execution has resumed      | never                           | retention, with   |
+|          | without a call; a later call is answered with 410 |                                 | the execution     |
+"""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -7,8 +19,8 @@ from uuid import UUID
 from filas.models.executions import DueExecution
 from filas.repository.postgres.database import Database
 
-# A call is taken while its execution has not ended, whether that waits for it already or not yet. A row without a
-# payload was closed: its execution has gone on without the call.
+# A callback is stored if its execution has not ended, even if the execution does not wait for it yet. A row without a
+# payload is closed: the execution has continued without the callback.
 RECEIVE: Final = """
 with target as (
     select id, turn, flow_id, conversation_id, status, channel, contact, event_id, awaits_callback from executions
@@ -25,8 +37,8 @@ from (select) one left join target t on true"""
 
 @dataclass(frozen=True, slots=True)
 class ReceivedCall:
-    """What became of a call: `accepted`, `repeated` (the address had been called), or `over` (its execution has gone on
-    or ended). `waiting` is the execution, where it waits for the call now."""
+    """The outcome of a call: `accepted`, `repeated` (the address was called before), or `over` (its execution has
+    continued without it, or has ended). `waiting` is the execution, if it waits for the call now."""
 
     outcome: Literal["accepted", "repeated", "over"]
     waiting: DueExecution | None = None
@@ -39,10 +51,10 @@ class CallbackRepository:
         self._database = database
 
     async def receive(self, callback_id: UUID, execution_id: UUID, payload: str) -> ReceivedCall:
-        """Keep a call (JSON text), the first of its address. Raises StoreUnavailable and Unstorable."""
+        """Stores a call (JSON text) if it is the first one of its address. Raises StoreUnavailable and Unstorable."""
         row = await self._database.fetchrow(RECEIVE, callback_id, execution_id, payload)
         if row is None or not row["received"]:
-            # No row to be seen, and the execution there: another call has come in the same moment.
+            # The execution exists and no row is visible: another call is being stored at this moment.
             over = row is None or row["closed"] or (row["closed"] is None and row["id"] is None)
             return ReceivedCall("over" if over else "repeated")
         if row["status"] != "waiting-callback" or row["awaits_callback"] != callback_id:

@@ -1,4 +1,4 @@
-"""Dead letters: jobs that can't succeed, kept whole, their rows marked as failed in the same transaction."""
+"""Dead letters: jobs that cannot succeed, with their whole content. Storing one fails the row of its job."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
-# $1-$11: the letters; $12-$14: the row that each is about, with the turn of an execution. Only what is stored
-# now fails its row: a letter that comes a second time may find its row reopened for a replay.
+# $1-$11: the dead letters. $12-$14: the row that each job is about, with the turn of an execution. Only a dead letter
+# that is new fails its row: when a dead letter is stored a second time, its row may be reopened for a replay.
 INSERT_MANY: Final = """
 with letter as (
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::json[],
@@ -67,7 +67,7 @@ DELETE: Final = "delete from dead_letters where id = $1 returning id"
 
 
 class _Subject(msgspec.Struct, rename="camel"):
-    """What a job's message says of the row that it is about."""
+    """The fields of a job's message that identify the row that the job is about."""
 
     event_id: UUID | None = None
     execution_id: UUID | None = None
@@ -82,12 +82,12 @@ class DeadLetterRepository:
         self._database = database
 
     async def insert_many(self, letters: Sequence[NewDeadLetter]) -> None:
-        """Store the letters and fail their event, execution or notification, unless that has ended, in one
-        transaction; a delivery status is kept by its letter alone then. A letter that is there already (by queue,
-        job and time) changes nothing.
+        """Stores the dead letters. In the same transaction, it fails their events, executions and notifications that
+        have not ended, and removes the rows of their delivery receipts. A dead letter that is stored already (same
+        queue, job and time) changes nothing.
 
-        There is room for every letter: what a text column can't hold is replaced by U+FFFD in the texts (the
-        payload is kept as it is), and a letter that names no row is stored all the same.
+        Every dead letter can be stored: U+FFFD replaces what a text column cannot hold (the payload is stored as it
+        is), and a dead letter that identifies no row is stored too.
         """
         subjects = [_subject(letter) for letter in letters]
         await self._database.fetch(
@@ -111,7 +111,7 @@ class DeadLetterRepository:
     async def list(
         self, queue: str | None = None, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
     ) -> Page:
-        """One page of the dead letters (of one queue, by its full name), the newest first. Raises InvalidCursor."""
+        """One page of the dead letters, the newest first. `queue`: a queue's full name. Raises InvalidCursor."""
         limit = paging.bounded(limit)
         search = paging.Filter()
         search.add("queue = {}", queue)
@@ -123,7 +123,7 @@ class DeadLetterRepository:
         return paging.page_by_time(rows, limit, "failed_at", _letter)
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:
-        """The dead letter of that id, or None."""
+        """The dead letter with this id, or None."""
         row = await self._database.fetchrow(GET, letter_id)
         return _letter(row) if row else None
 
@@ -137,10 +137,10 @@ class DeadLetterRepository:
         after: DeadLetter | None = None,
         limit: int,
     ) -> builtins.list[DeadLetter]:
-        """Letters that have not been put back, the oldest first, from the one after `after` on: of one queue (by its
-        full name), of one function, failed at `since` or later and before `until`."""
+        """Dead letters that were not replayed, the oldest first, starting after `after`. The filters: a queue (by its
+        full name), a function, failed at `since` or later and before `until`."""
         search = paging.Filter()
-        search.demand("replayed_at is null")
+        search.require("replayed_at is null")
         search.add("queue = {}", queue)
         search.add("function = {}", function)
         search.add("failed_at >= {}", since)
@@ -154,41 +154,41 @@ class DeadLetterRepository:
         return [_letter(row) for row in rows]
 
     async def count_open(self, since: datetime) -> int:
-        """How many letters since then have not been put back."""
+        """The number of dead letters since `since` that were not replayed."""
         count: int = await self._database.fetchval(COUNT_OPEN, since)
         return count
 
     async def mark_replayed(self, replayed: Sequence[tuple[UUID, str]]) -> None:
-        """Record of many letters, by their ids, that their jobs were put back, and as which."""
+        """Records that the jobs of these dead letters (by id) were enqueued again, under which job id."""
         ids = [letter_id for letter_id, _ in replayed]
         await self._database.fetch(MARK_REPLAYED, ids, [job_id for _, job_id in replayed])
 
     async def delete(self, letter_id: UUID) -> bool:
-        """Delete the letter; False if there was none."""
+        """Deletes the dead letter. False if there was none."""
         return await self._database.fetchrow(DELETE, letter_id) is not None
 
 
 def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None]:
-    """The kind and the id of the row that the letter's job is about, and the turn of an execution.
+    """The kind and the id of the row that the job is about, and the turn of an execution.
 
-    A cancel that could not be carried out fails nothing: what it was to end goes on. The row of a delivery status
-    goes by the job's id.
+    The dead letter of a cancellation fails no row, because the notification is still to be delivered. The row of a
+    delivery receipt has the job's id.
     """
     if letter.function == CANCEL_NOTIFICATION:
         return None, None, None
     if letter.queue == NOTIFICATIONS.name and letter.function == UPDATE_DELIVERY_STATUS:
         return "delivery-status", None, None
     try:
-        said = msgspec.json.decode(letter.payload, type=_Subject)
+        named = msgspec.json.decode(letter.payload, type=_Subject)
     except msgspec.MsgspecError:
         return None, None, None
     subjects: dict[str, tuple[str, UUID | None]] = {
-        WEBHOOKS.name: ("event", said.event_id),
-        FLOWS.name: ("execution", said.execution_id),
-        NOTIFICATIONS.name: ("notification", said.notification_id),
+        WEBHOOKS.name: ("event", named.event_id),
+        FLOWS.name: ("execution", named.execution_id),
+        NOTIFICATIONS.name: ("notification", named.notification_id),
     }
     kind, subject_id = subjects.get(letter.queue, (None, None))
-    return kind, subject_id, said.turn if kind == "execution" else None
+    return kind, subject_id, named.turn if kind == "execution" else None
 
 
 def _letter(row: asyncpg.Record) -> DeadLetter:

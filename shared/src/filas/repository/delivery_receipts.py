@@ -1,7 +1,7 @@
-"""Delivery statuses that are still to be told: what providers say of messages, kept until their job is done.
+"""Delivery receipts that are not recorded yet (table `delivery_statuses`).
 
-Ingest writes them with the event's end (`ExecutionRepository.start_many`), the notifier deletes them with the
-telling (`NotificationRepository.record_receipts`), a dead letter with its storing.
+`ExecutionRepository.start_many` writes them when their event ends. `NotificationRepository.record_receipts` deletes
+them when they are recorded, and `DeadLetterRepository.insert_many` when their job becomes a dead letter.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from filas.repository.postgres.database import Database
 
 log = get_logger(__name__)
 
-# By the key, not by time: the row where the page before has ended may be gone by now.
+# Ordered by the key and not by time, because the last row of the page before may be deleted by now.
 SELECT_UNRECORDED: Final = """
 select job_id, message from delivery_statuses
 where created_at <= now() - make_interval(secs => $1) and ($3::text is null or job_id > $3)
@@ -30,19 +30,19 @@ class DeliveryReceiptRepository:
         self._database = database
 
     async def unrecorded(self, older_than_s: float, limit: int, after: str | None = None) -> list[DeliveryReceiptJob]:
-        """Statuses that are not told though they were written `older_than_s` seconds ago, in the order of their
-        jobs' ids: fewer than `limit` only at the end. `after` is the last of those of the call before. A row that
-        another version has written, and that can't be read here, holds back no other."""
-        statuses: list[DeliveryReceiptJob] = []
-        while len(statuses) < limit:
-            wanted = limit - len(statuses)
+        """Receipts that were written at least `older_than_s` seconds ago and are not recorded, in the order of their
+        jobs' ids. Fewer than `limit` means that no more follow. `after` is the last job id of the page before. A row
+        that another version wrote and that this version cannot read is logged and skipped."""
+        receipts: list[DeliveryReceiptJob] = []
+        while len(receipts) < limit:
+            wanted = limit - len(receipts)
             rows = await self._database.fetch(SELECT_UNRECORDED, older_than_s, wanted, after)
             for row in rows:
                 after = row["job_id"]
                 try:
-                    statuses.append(msgspec.json.decode(row["message"], type=DeliveryReceiptJob))
+                    receipts.append(msgspec.json.decode(row["message"], type=DeliveryReceiptJob))
                 except msgspec.MsgspecError as error:
-                    log.error("relay.delivery_status_unreadable", job_id=after, error=str(error)[:200])
+                    log.error("relay.delivery_receipt_unreadable", job_id=after, error=str(error)[:200])
             if len(rows) < wanted:
                 break
-        return statuses
+        return receipts

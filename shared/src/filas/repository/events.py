@@ -1,4 +1,4 @@
-"""Accepted webhooks. The busiest insert of all: one statement a micro-batch, one round trip."""
+"""The events. Accepting them is the most frequent write: one statement and one round trip for each micro-batch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from filas.contract.storable_text import lossless_bytes
 from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
-from filas.repository.postgres.batch_bisection import isolate
+from filas.repository.postgres.batch_bisection import write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json, to_json
 
-# Answers the ids that are new, or null where all are: nearly always, and then nothing has to be read and compared.
-# Of two rows with one id in the same batch the first is taken.
+# Returns the ids that are new, or null if all are new. That is nearly always so, and then no ids have to be compared.
+# Of two rows with the same id in one batch, the first is inserted.
 INSERT_MANY: Final = """
 with inserted as (
 insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
@@ -60,8 +60,8 @@ returning *"""
 REOPEN_MANY: Final = """
 update events set status = 'received', error = null, processed_at = null where id = any($1::uuid[])"""
 
-# Whatever the case of its ASCII letters. Any bytes are Latin-1 but for a NUL, which no text can hold: a body with one
-# is read by escapes.
+# The case of ASCII letters is ignored. Every byte is valid Latin-1 except NUL, which text cannot hold. A body with a
+# NUL is compared by its escaped bytes.
 HAS_WORD: Final = r"""
 case when position('\x00'::bytea in body) = 0
     then position(lower(convert_from({}::bytea, 'LATIN1')) in lower(convert_from(body, 'LATIN1')))
@@ -72,9 +72,9 @@ OF_CONVERSATION: Final = "id in (select event_id from executions where conversat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventFilter:
-    """Which events are wanted: all conditions that are given hold. Received at `since` or later and before `until`;
-    with an execution in that conversation; with every one of `words` somewhere in the body (as its UTF-8 bytes, ASCII
-    letters in either case)."""
+    """The filters of a search; an event matches all that are given. It was received at `since` or later and before
+    `until`, has an execution in the conversation, and its body contains each of `words` (compared as UTF-8 bytes; the
+    case of ASCII letters is ignored)."""
 
     event_id: UUID | None = None
     webhook_id: str | None = None
@@ -92,17 +92,17 @@ class EventRepository:
         self._database = database
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Wait until Postgres can be used. Raises StoreUnavailable when the time runs out first."""
+        """Waits until Postgres is available. Raises StoreUnavailable after `timeout_s` seconds."""
         await self._database.wait_ready(timeout_s)
 
     async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Exception]:
-        """Store the events; give, in their order, whether each is new or was there before.
+        """Stores the events. Returns for each, in order, whether it is new or a duplicate.
 
-        Two events of one id in the same call: the first is new, the others are duplicates. An event that
-        Postgres refuses gets an Unstorable in its place and its neighbours are stored nevertheless. Calling
-        again with the same events stores nothing twice.
+        Of several events with the same id in one call, the first is new and the others are duplicates. For an event
+        that Postgres rejects, the result is an Unstorable; the other events are stored. A repeated call stores
+        nothing twice.
         """
-        return [*await isolate(events, self._insert)]
+        return [*await write_bisected(events, self._insert)]
 
     async def _insert(self, events: Sequence[NewEvent]) -> list[EventReceipt]:
         columns = zip(
@@ -138,19 +138,19 @@ class EventRepository:
         return receipts
 
     async def get(self, event_id: UUID) -> Event | None:
-        """The event of that id, or None."""
+        """The event with this id, or None."""
         row = await self._database.fetchrow(GET, event_id)
         return _event(row) if row else None
 
     async def get_accepted(self, event_id: UUID) -> NewEvent | None:
-        """The event of that id as it was accepted, or None."""
+        """The event with this id as it was accepted, or None."""
         row = await self._database.fetchrow(GET, event_id)
         return _new_event(row) if row else None
 
     async def search(
         self, wanted: EventFilter, *, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
     ) -> Page:
-        """One page of the events that `wanted` describes, the newest first. Raises InvalidCursor."""
+        """One page of the events that match `wanted`, the newest first. Raises InvalidCursor."""
         limit = paging.bounded(limit)
         search = paging.Filter()
         search.add("id = {}", wanted.event_id)
@@ -168,28 +168,28 @@ class EventRepository:
         return paging.page_by_time(rows, limit, "received_at", _event)
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
-        """Events whose job is not done though they were received `older_than_s` seconds ago, the oldest first.
+        """Events with the status `received` that were received at least `older_than_s` seconds ago, the oldest first.
 
-        `after` is the last id of the call before: a sweep goes through them all, page by page.
+        `after` is the last id of the page before.
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
     async def finish_many(self, event_ids: Sequence[UUID], status: Literal["processed", "ignored"]) -> None:
-        """End the events among these that are not ended."""
+        """Gives `status` to those of the events that are `received`."""
         await self._database.fetch(FINISH_MANY, list(event_ids), status)
 
     async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """Mark the events among these that are not ended as failed, each with its error."""
+        """Fails those of the events that are `received`, each with its error."""
         ids = [event_id for event_id, _ in failures]
         await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, event_id: UUID) -> NewEvent | None:
-        """Make the event unfinished again, for a replay, and give it; None if there is none of that id."""
+        """Makes the event `received` again, for a replay, and returns it. None if there is no such event."""
         row = await self._database.fetchrow(REOPEN, event_id)
         return _new_event(row) if row else None
 
     async def reopen_many(self, event_ids: Sequence[UUID]) -> None:
-        """Make these events unfinished again, for a replay."""
+        """Makes these events `received` again, for a replay."""
         await self._database.fetch(REOPEN_MANY, list(event_ids))
 
 

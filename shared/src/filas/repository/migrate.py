@@ -1,7 +1,6 @@
-"""Brings a database to the schema that this code needs (`filas.repository.schema` says which that is).
+"""Brings a database to the schema that this code needs (see `filas.repository.schema`).
 
-pogo-core reads and records the migrations. Only what migrates imports this module, so that a service does
-not carry the libraries that it needs.
+pogo-core reads and records the migrations. The services do not import this module, so they do not load pogo-core.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from filas.repository.schema import MIGRATIONS, current_version, pre_number
 
 Phase = Literal["pre", "all"]
 
-# Any number will do that nothing else in the database uses: this one is "filas" in ASCII.
+# Any number that no other program uses as a lock in the database. This one is "filas" in ASCII.
 _LOCK: Final = 0x66696C6173
 _LOCK_POLL_S: Final = 0.1
 
@@ -29,15 +28,15 @@ _UNLOCK = "select pg_advisory_unlock($1)"
 
 
 async def migrate(dsn: str, *, phase: Phase = "all") -> int:
-    """Apply what is missing, in order, each migration in a transaction of its own; give the version reached.
+    """Applies the missing migrations in order, each in a transaction of its own. Returns the version of the schema.
 
-    `phase="pre"` leaves the `post` ones for later. Any number of processes may call this at once: one works,
-    the others wait for it and then find nothing to do. Raises the driver's error if the database can't be
+    `phase="pre"` applies no `post` migration. Any number of processes may call this at the same time: one applies the
+    migrations, the others wait for it and find none missing. Raises the driver's error if the database cannot be
     reached, and pogo_core's BadMigrationError for a migration that fails.
     """
     connection = await asyncpg.connect(dsn)
     try:
-        async with _alone(connection):
+        async with _migration_lock(connection):
             await _apply(connection, phase)
         return await current_version(connection)
     finally:
@@ -45,11 +44,11 @@ async def migrate(dsn: str, *, phase: Phase = "all") -> int:
 
 
 @asynccontextmanager
-async def _alone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    """Hold the lock that only one migrating session has.
+async def _migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """Holds the lock that only one migrating session can hold.
 
-    Polled, not waited for: a waiting statement holds a snapshot, for which `create index concurrently` in
-    the session that has the lock would wait in turn, for ever.
+    The lock is polled. A statement that waits for the lock would hold a snapshot, and `create index concurrently` in
+    the session that holds the lock would wait for that snapshot: a deadlock.
     """
     while True:
         if await connection.fetchval(_TRY_LOCK, _LOCK):

@@ -1,4 +1,4 @@
-"""Notifications: each try to deliver one is recorded before it is made and after."""
+"""Notifications. Each attempt to deliver one is recorded before it begins and after it ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json, to_json, to_json_or_null
 
-# A notification that is found in `sending` was being sent by a try of which nobody knows the outcome.
+# A notification that is `sending` already has an attempt whose outcome is unknown.
 BEGIN_ATTEMPTS: Final = """
 with found as (
     select n.id, n.status, n.attempts from notifications n
@@ -49,13 +49,13 @@ with found as (
 )
 select * from begun"""
 
-# The try is recorded in any case; the notification only if no later try has begun.
+# The attempt is recorded in any case; the notification only if no later attempt has begun.
 RECORD_MANY: Final = """
 with ended as (
     select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::json[], $7::text[],
         $8::timestamptz[], $9::boolean[])
         as o (id, attempt, outcome, status, status_code, error, provider_id, due_at, uncertain)
-), tried as (
+), ended_attempt as (
     update notification_attempts a set outcome = e.outcome, status_code = e.status_code, error = e.error,
         ended_at = now()
     from ended e
@@ -96,28 +96,29 @@ where id = $1 and status in ('failed', 'cancelled')
 returning id, channel_id, conversation_id, recipient,
     coalesce((select e.event_id from executions e where e.id = execution_id), execution_id) as origin_id"""
 
-# Of several words on one message the furthest counts; `failed` never takes back that it arrived. A message whose answer
-# hasn't come, or never will, is known by its key alone: that it is on its way ends its tries, and the giving up too.
-# The row of a status goes when it has found its message, or is let go without one.
+# Of several receipts for one message, the furthest status counts; `failed` does not undo `delivered`. A notification
+# whose send got no answer has no provider's id and is found by its key (`by_key`): a receipt proves that the send was
+# successful, so there are no more attempts, and `failed` is undone. The row of a receipt is deleted when its
+# notification was found, or after the last attempt.
 RECORD_RECEIPTS: Final = """
-with given as (
+with receipt as (
     select * from unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::uuid[], $6::text[], $7::boolean[])
-        as g (channel_id, provider_id, status, error, notification_id, job_id, last)
-), told as (
+        as r (channel_id, provider_id, status, error, notification_id, job_id, last)
+), furthest as (
     select distinct on (channel_id, provider_id) channel_id, provider_id, status, error, notification_id
-    from given
+    from receipt
     order by channel_id, provider_id, array_position(array['read', 'delivered', 'failed', 'sent'], status)
-), meant as (
-    select n.id, t.*, false as by_key
-    from told t join notifications n on n.channel_id = t.channel_id and n.provider_id = t.provider_id
+), matched as (
+    select n.id, f.*, false as by_key
+    from furthest f join notifications n on n.channel_id = f.channel_id and n.provider_id = f.provider_id
         and n.provider_id is not null
     union all
-    select distinct on (n.id) n.id, t.*, true
-    from told t join notifications n on n.id = t.notification_id and n.channel_id = t.channel_id
-    where n.provider_id is null and n.status in ('sending', 'retrying', 'failed') and t.status <> 'failed'
+    select distinct on (n.id) n.id, f.*, true
+    from furthest f join notifications n on n.id = f.notification_id and n.channel_id = f.channel_id
+    where n.provider_id is null and n.status in ('sending', 'retrying', 'failed') and f.status <> 'failed'
 ), found as (
     select n.id, n.status as before, m.channel_id, m.provider_id, m.status, m.error, m.by_key
-    from meant m join notifications n on n.id = m.id
+    from matched m join notifications n on n.id = m.id
     order by n.id for update of n
 ), moved as (
     update notifications n set status = f.status, provider_id = f.provider_id, updated_at = now(),
@@ -130,12 +131,12 @@ with given as (
         when f.before = 'delivered' then f.status = 'read'
         else false end
     returning n.id
-), settled as (
-    select d.job_id from delivery_statuses d join given g on g.job_id = d.job_id
-    where g.last or (g.channel_id, g.provider_id) in (select channel_id, provider_id from meant)
+), finished as (
+    select d.job_id from delivery_statuses d join receipt r on r.job_id = d.job_id
+    where r.last or (r.channel_id, r.provider_id) in (select channel_id, provider_id from matched)
     for update of d skip locked
-), gone as (
-    delete from delivery_statuses d using settled s where d.job_id = s.job_id
+), deleted as (
+    delete from delivery_statuses d using finished f where d.job_id = f.job_id
 )
 select f.channel_id, f.provider_id, f.status, m.id is not null as moved
 from found f left join moved m on m.id = f.id"""
@@ -163,16 +164,17 @@ class NotificationRepository:
         self._database = database
 
     async def begin_attempt(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
-        """Begin the next try (its number is `attempts` of what is given); None if there is nothing to send.
+        """Begins the next attempt; its number is `attempts` of the result. None if there is nothing to send: the
+        notification has a final status, or does not exist.
 
-        Nothing to send: settled already, or no such row; a `replay` begins anew what has failed or was
-        cancelled. A notification that was in `sending` is `interrupted` and becomes `uncertain`, as does that try.
+        A `replay` also begins an attempt for a notification that is `failed` or `cancelled`. If the notification was
+        `sending`, it is `interrupted` and `uncertain`, and the attempt before becomes `uncertain`.
         """
         [answer] = await self.begin_attempts([(notification_id, replay)])
         return answer
 
     async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
-        """`begin_attempt` for each (id, replay), in one transaction. An id's second mention gets None."""
+        """`begin_attempt` for each (id, replay), in one transaction. None for an id that was given before."""
         first: dict[UUID, int] = {}
         for index, (notification_id, _) in enumerate(tries):
             first.setdefault(notification_id, index)
@@ -185,13 +187,13 @@ class NotificationRepository:
         ]
 
     async def record(self, outcome: NotificationOutcome) -> bool:
-        """Record what became of a try; False if a later one has begun, or it was settled otherwise: then
-        only the try's own row is written. A repeated call changes nothing."""
+        """Records the outcome of an attempt. False if a later attempt has begun or the notification has a final status:
+        then only the attempt's row is written. A repeated call changes nothing."""
         [kept] = await self.record_many([outcome])
         return kept
 
     async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
-        """`record` for each outcome, in one transaction; at most one outcome a try."""
+        """`record` for each outcome, in one transaction; at most one outcome for each attempt."""
         rows = await self._database.fetch(
             RECORD_MANY,
             [one.id for one in outcomes],
@@ -200,7 +202,7 @@ class NotificationRepository:
             [one.status for one in outcomes],
             [one.status_code for one in outcomes],
             [to_json_or_null(one.error) for one in outcomes],
-            # The outside says what it likes; the record of the try must not fail for it.
+            # The provider chooses this text. It must not fail the statement.
             [None if one.provider_id is None else to_storable(one.provider_id) for one in outcomes],
             [one.due_at for one in outcomes],
             [one.uncertain for one in outcomes],
@@ -209,14 +211,11 @@ class NotificationRepository:
         return [one.id in kept for one in outcomes]
 
     async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
-        """Record what providers say of messages that were sent: never backwards (sent, delivered, read; `failed`
-        only in place of `sent`). The rows of the statuses that are told, or let go, go in the same transaction.
+        """Records delivery receipts. A status only moves forward: sent, delivered, read; `failed` only replaces `sent`.
+        The rows of the receipts that are recorded, or whose last attempt this is, are deleted in the same transaction.
 
-        One that has no provider's id, because its answer was lost or is still to come, is found by
-        `notification_id`: it gets the provider's id, and is not sent again.
-
-        `stale`: the notification is as far already, or is not one to be told of (being sent anew, say).
-        `unknown`: no notification of that channel has that provider's id.
+        A notification without a provider's id, because its send has no answer (yet), is found by `notification_id`: it
+        gets the provider's id, and is not sent again.
         """
         rows = await self._database.fetch(
             RECORD_RECEIPTS,
@@ -237,29 +236,29 @@ class NotificationRepository:
         return outcomes
 
     async def cancel(self, notification_id: UUID) -> NotificationStatus | None:
-        """Cancel it unless it is being sent or settled; gives the status that it has then, None if there is none."""
+        """Cancels the notification if it is `queued` or `retrying`. Returns its status, None if it is absent."""
         row = await self._database.fetchrow(CANCEL, notification_id)
         return row["status"] if row else None
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueNotification]:
-        """Notifications that are not settled though they were due `older_than_s` seconds ago, the oldest first.
+        """Notifications without a final status that were due at least `older_than_s` seconds ago, the oldest first.
 
-        `after` is the last id of the call before.
+        `after` is the last id of the page before.
         """
         return [_due(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
     async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """Mark those of the notifications as failed that are not settled."""
+        """Fails those of the notifications that have no final status."""
         ids = [notification_id for notification_id, _ in failures]
         await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, notification_id: UUID) -> DueNotification | None:
-        """Queue a notification again that has failed or was cancelled; None if it has not."""
+        """Queues a notification again if it is `failed` or `cancelled`; otherwise None."""
         row = await self._database.fetchrow(REOPEN, notification_id)
         return _due(row) if row else None
 
     async def get(self, notification_id: UUID) -> NotificationWithAttempts | None:
-        """The notification with every try in order, or None."""
+        """The notification with every attempt in order, or None."""
         row = await self._database.fetchrow(GET, notification_id)
         if row is None:
             return None

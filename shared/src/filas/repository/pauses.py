@@ -1,4 +1,4 @@
-"""Which queues an operator has paused. Kept here, so that an emptied Redis resumes nothing."""
+"""The queues that an operator has paused. They are stored in Postgres, so that losing Redis resumes no queue."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ RESUME: Final = "delete from queue_pauses where queue = $1 returning queue"
 
 
 class PauseRepository:
-    """The table `queue_pauses`; queues by their full names."""
+    """The table `queue_pauses`. Queues are identified by their full names."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -20,9 +20,9 @@ class PauseRepository:
         return {row["queue"] for row in await self._database.fetch(ALL)}
 
     async def pause(self, queue: str) -> bool:
-        """Pause the queue; False if it was paused already."""
+        """Pauses the queue. False if it was paused already."""
         return await self._database.fetchrow(PAUSE, queue) is not None
 
     async def resume(self, queue: str) -> bool:
-        """Resume the queue; False if it was not paused."""
+        """Resumes the queue. False if it was not paused."""
         return await self._database.fetchrow(RESUME, queue) is not None

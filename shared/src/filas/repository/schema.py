@@ -1,8 +1,8 @@
-"""Which schema a database has, and which one this code needs.
+"""The version of a database's schema, and the version that this code needs.
 
-Migrations are the numbered `.sql` files of `migrations/`: `0002_name.pre.sql` must run before the code that
-needs it, `0002_name.post.sql` after the last process of the older code has gone (a dropped column, say). Code
-requires the newest `pre` one, and runs with or without the `post` ones.
+Migrations are the numbered `.sql` files in `migrations/`. `0002_name.pre.sql` must run before the code that needs it.
+`0002_name.post.sql` (a dropped column, for example) must run after the last process of the older code has ended. The
+code requires the newest `pre` migration, and runs with or without the `post` ones.
 """
 
 import re
@@ -28,13 +28,13 @@ def required_version() -> int:
 
 
 async def current_version(connection: AnyConnection) -> int:
-    """The number of the newest `pre` migration that the database has had, 0 if none."""
+    """The number of the newest `pre` migration that was applied to the database, 0 if none."""
     if not await connection.fetchval(_HAS_RECORD):
         return 0
     return max((pre_number(row["migration_id"]) for row in await connection.fetch(_APPLIED)), default=0)
 
 
 def pre_number(migration_id: str) -> int:
-    """The number in a migration's id (its file's name without `.sql`); 0 for a `post` one."""
+    """The number in a migration's id (the name of its file without `.sql`). 0 for a `post` migration."""
     match = _NAME.fullmatch(migration_id)
     return int(match["number"]) if match and match["phase"] == "pre" else 0

@@ -1,4 +1,4 @@
-"""Channels: where messages go. Few rows, read whole into the notifier's cache."""
+"""Channels: where messages are sent. There are few rows; the notifier caches all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
-# The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
+# The statement that changes a row takes the next revision. The lock on it keeps revisions in the order of commits.
 STORE: Final = """
 with next as (update configuration_revision set revision = revision + 1 returning revision)
 insert into channels as c (id, type, config, revision) select $1, $2, $3::json, revision from next
@@ -26,7 +26,7 @@ GET: Final = "select * from channels where id = $1 and not deleted"
 
 LIST: Final = "select * from channels where id > $1 and not deleted order by id limit $2"
 
-# A deleted channel stays as a mark, for the caches to find; its secrets don't.
+# A deleted channel stays as a row without its secrets, so that the caches see the deletion.
 DELETE: Final = """
 with next as (update configuration_revision set revision = revision + 1
               where exists (select from channels where id = $1 and not deleted) returning revision)
@@ -38,23 +38,23 @@ CHANGED_SINCE: Final = "select * from channels where revision > $1 order by revi
 
 
 class ChannelRepository:
-    """The table `channels`. Every change takes the next revision, by which caches follow."""
+    """The table `channels`. Every change takes the next revision; caches read the rows with newer revisions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def store(self, channel: Channel) -> Channel:
-        """Store the channel under its id, whether new or not, and give it as stored."""
+        """Creates or replaces the channel with this id. Returns it as stored."""
         [row] = await self._database.fetch(STORE, channel.id, channel.type, to_json(channel.config))
         return _channel(row)
 
     async def get(self, channel_id: str) -> Channel | None:
-        """The channel of that id, or None."""
+        """The channel with this id, or None."""
         row = await self._database.fetchrow(GET, channel_id)
         return _channel(row) if row else None
 
     async def delete(self, channel_id: str) -> bool:
-        """Delete the channel; False if there was none."""
+        """Deletes the channel. False if there was none."""
         return await self._database.fetchrow(DELETE, channel_id) is not None
 
     async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
@@ -64,7 +64,7 @@ class ChannelRepository:
         return paging.page_by_name(rows, limit, "id", _channel)
 
     async def changed_since(self, revision: int) -> tuple[builtins.list[Channel], builtins.list[str], int]:
-        """The channels put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
+        """The channels stored and the ids deleted after `revision` (0: all), and the new revision."""
         rows = await self._database.fetch(CHANGED_SINCE, revision)
         changed = [_channel(row) for row in rows if not row["deleted"]]
         deleted = [row["id"] for row in rows if row["deleted"]]

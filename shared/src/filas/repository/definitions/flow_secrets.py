@@ -1,4 +1,4 @@
-"""What flows name as `secrets.<name>`. Values come in and go out sealed (`filas.crypto.secret_box`)."""
+"""The secrets that flows use as `secrets.<name>`. The values are encrypted (`filas.crypto.secret_box`)."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ class SecretRepository:
         self._database = database
 
     async def store(self, name: str, sealed: str) -> None:
-        """Store the sealed value (or `env:NAME`) under `name`, in place of the one before."""
+        """Creates or replaces the secret with this name. `sealed` is the encrypted value, or `env:NAME`."""
         await self._database.fetch(STORE, name, sealed)
 
     async def delete(self, name: str) -> bool:
-        """Delete the secret; False if there was none."""
+        """Deletes the secret. False if there was none."""
         return await self._database.fetchrow(DELETE, name) is not None
 
     async def names(self) -> list[str]:
@@ -31,5 +31,5 @@ class SecretRepository:
         return [row["name"] for row in await self._database.fetch(NAMES)]
 
     async def all(self) -> dict[str, str]:
-        """Every secret's stored value by its name."""
+        """The stored value of every secret, by name."""
         return {row["name"]: row["value"] for row in await self._database.fetch(ALL)}

@@ -1,4 +1,4 @@
-"""Flows and their versions. A version never changes once it is stored."""
+"""Flows and their versions. A stored version never changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
-# Also the lock under which the versions of one flow are counted.
+# This also locks the flow while the number of its next version is determined.
 UPSERT_FLOW: Final = """
 insert into flows (id, name) values ($1, $2)
 on conflict (id) do update set name = excluded.name, updated_at = now()
@@ -50,7 +50,7 @@ from flows f where f.id > $1 order by f.id limit $2"""
 
 PUBLISHED_VERSION: Final = "select published_version from flows where id = $1"
 
-# The lock keeps executions from starting (they take the row's key) between the look and the deletion.
+# The lock prevents executions from starting between the check and the deletion (a start locks the key of the row).
 LOCK_FLOW: Final = "select id from flows where id = $1 for update"
 UNFINISHED: Final = "select exists (select from executions where flow_id = $1 and ended_at is null)"
 DELETE: Final = "delete from flows where id = $1"
@@ -63,10 +63,10 @@ class FlowRepository:
         self._database = database
 
     async def store(self, flow_id: str, definition: dict[str, Any], name: str, publish: bool) -> FlowVersion:
-        """Store a new version of the flow, the first if it is new, and publish it if asked.
+        """Stores a new version of the flow, and creates the flow if it is new. `publish` publishes the version.
 
-        Where name and definition are those of the newest version, that one is given back (and published, if
-        asked). Two puts at once make two versions, one after the other.
+        If name and definition equal those of the newest version, no version is created: that one is returned, and
+        published if `publish` is set. Two calls at the same time store two versions, one after the other.
         """
         text = to_json(definition)
         digest = _digest(name, definition)
@@ -90,12 +90,12 @@ class FlowRepository:
         )
 
     async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None:
-        """That version of the flow; without a number the published one, else the newest. None if there is none."""
+        """This version of the flow. Without a number: the published version, otherwise the newest. None if absent."""
         row = await self._database.fetchrow(GET, flow_id, version)
         return _version(row) if row else None
 
     async def versions(self, flow_id: str) -> builtins.list[FlowVersion]:
-        """Every version of the flow, the newest first; empty if there is no such flow."""
+        """Every version of the flow, the newest first. Empty if there is no such flow."""
         return [_version(row) for row in await self._database.fetch(VERSIONS, flow_id)]
 
     async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
@@ -105,14 +105,14 @@ class FlowRepository:
         return paging.page_by_name(rows, limit, "id", lambda row: FlowSummary(**row))
 
     async def published_version(self, flow_id: str) -> int | None:
-        """The number of the flow's published version; None if it has none, or if there is no such flow."""
+        """The number of the published version. None if no version is published, or if there is no such flow."""
         version: int | None = await self._database.fetchval(PUBLISHED_VERSION, flow_id)
         return version
 
     async def delete(self, flow_id: str) -> bool:
-        """Delete the flow with every version; False if there was none.
+        """Deletes the flow with all versions. False if there was none.
 
-        Raises Conflict while an execution of it is unfinished. Executions that have ended stay.
+        Raises Conflict while an execution of the flow has no final status. Executions that have ended are kept.
         """
         async with self._database.transaction() as connection:
             if await connection.fetchrow(LOCK_FLOW, flow_id) is None:
@@ -124,7 +124,7 @@ class FlowRepository:
 
 
 def _digest(name: str, definition: dict[str, Any]) -> bytes:
-    """The same for the same name and definition, in whatever order an object's keys come."""
+    """A hash of name and definition. The order of an object's keys does not change it."""
     return hashlib.sha256(json.dumps([name, definition], sort_keys=True).encode()).digest()
 
 

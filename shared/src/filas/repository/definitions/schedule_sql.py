@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# The lock keeps revisions in the order of commits, as those of webhooks and channels.
+# The lock keeps revisions in the order of commits, as for webhooks and channels.
 LOCK_REVISION: Final = """
 update configuration_revision set revision = revision + 1 returning clock_timestamp()"""
 
@@ -30,8 +30,8 @@ LOCK_DUE: Final = """
 select *, clock_timestamp() as now from schedules
 where next_run_at <= clock_timestamp() order by next_run_at limit $1 for update skip locked"""
 
-# $1-$7: an execution each tick. A row each comes back in that order: without a version, it could not be started. The
-# lock on the flow keeps that from being deleted meanwhile. An execution that is there already is left as it is.
+# $1-$7: one execution for each tick. The result has one row for each, in the same order. A row without a version could
+# not be started. The lock on the flow prevents its deletion. An execution that exists already is not changed.
 START: Final = """
 with new as (
     select *, now() + place * interval '1 microsecond' as made_at
@@ -61,13 +61,13 @@ select n.id, n.conversation_id, n.channel, n.contact, s.version, k.id is not nul
 from new n left join startable s on s.id = n.id left join known k on k.id = n.flow_id
 order by n.place"""
 
-# $6: a tick was tried, so the error is its outcome; else the one before stays.
+# $6: a tick was run, so $5 is its error or null. Otherwise the error before stays.
 ADVANCE: Final = """
 update schedules s set
     next_run_at = a.next_run_at,
     last_run_at = coalesce(a.last_run_at, s.last_run_at),
     last_execution_id = coalesce(a.last_execution_id, s.last_execution_id),
-    last_error = case when a.tried then a.last_error else s.last_error end
+    last_error = case when a.has_run then a.last_error else s.last_error end
 from unnest($1::text[], $2::timestamptz[], $3::timestamptz[], $4::uuid[], $5::json[], $6::boolean[])
-    as a (id, next_run_at, last_run_at, last_execution_id, last_error, tried)
+    as a (id, next_run_at, last_run_at, last_execution_id, last_error, has_run)
 where s.id = a.id"""

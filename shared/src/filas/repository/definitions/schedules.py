@@ -1,4 +1,4 @@
-"""Schedules: put and shown by ingest, run by the flow-runners, each tick once."""
+"""Schedules. Ingest stores and shows them; the flow-runners run their ticks, each tick once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from filas.repository.postgres.database import Connection, Database
 from filas.repository.postgres.json_columns import error_detail, from_json, to_json
 
 _TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
-"""What decides the ticks: while none of these changes, a tick that is due stays due."""
+"""The fields that determine the ticks. While none of them changes, a tick that is due stays due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRun:
-    """What became of one due schedule. `started`: the executions of its ticks, whose jobs are to be put.
-    `error`: why the last tick started none; `new_error`: the schedule had another one before, or none. `decided_at`:
-    when that was, by the database's clock."""
+    """The outcome of one due schedule. `started`: the executions of its ticks, which need jobs. `error`: why the last
+    tick started no execution; `new_error`: the schedule had another error before, or none. `decided_at`: the time of
+    the decision, by the database's clock."""
 
     schedule: Schedule
     ticks: DueTicks
@@ -40,16 +40,16 @@ class ScheduleRun:
 
 
 class ScheduleRepository:
-    """The table `schedules`, and the executions that its ticks start."""
+    """The table `schedules`, and the executions that the ticks start."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def store(self, schedule: Schedule, first_tick: Callable[[Schedule, datetime], datetime | None]) -> Schedule:
-        """Store the schedule under its id, whether new or not, and give it as stored.
+        """Creates or replaces the schedule with this id. Returns it as stored.
 
-        `first_tick(schedule, now)` gives its first tick after `now`, by the database's clock. It is asked where the
-        times have changed: a schedule that is put again unchanged loses no tick that is due.
+        `first_tick(schedule, now)` returns the first tick after `now`, by the database's clock. It is called if the
+        times have changed, so that a schedule that is stored again unchanged loses no tick that is due.
         """
         async with self._database.transaction() as connection:
             now = await connection.fetchval(sql.LOCK_REVISION)
@@ -63,12 +63,12 @@ class ScheduleRepository:
         return _schedule(row)
 
     async def get(self, schedule_id: str) -> Schedule | None:
-        """The schedule of that id, or None."""
+        """The schedule with this id, or None."""
         row = await self._database.fetchrow(sql.GET, schedule_id)
         return _schedule(row) if row else None
 
     async def delete(self, schedule_id: str) -> bool:
-        """Delete the schedule; False if there was none. Its executions stay."""
+        """Deletes the schedule. False if there was none. Its executions are kept."""
         return await self._database.fetchrow(sql.DELETE, schedule_id) is not None
 
     async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
@@ -78,19 +78,19 @@ class ScheduleRepository:
         return paging.page_by_name(rows, limit, "id", _schedule)
 
     async def seconds_to_next_tick(self) -> float | None:
-        """The seconds until the next tick of any schedule, by the database's clock: negative where one is due, None
-        where there is none to come."""
+        """The seconds until the next tick of any schedule, by the database's clock. Negative if a tick is due, None if
+        there is no next tick."""
         seconds: float | None = await self._database.fetchval(sql.SECONDS_TO_NEXT_TICK)
         return seconds
 
     async def run_due(
         self, limit: int, due_ticks: Callable[[Schedule, datetime], DueTicks]
     ) -> builtins.list[ScheduleRun]:
-        """Deal with at most `limit` schedules that are due and that nobody else deals with: one transaction writes the
-        executions of their ticks and when they are due next. `due_ticks(schedule, now)` decides on the ticks.
+        """Runs at most `limit` due schedules that no other worker holds. One transaction writes the executions of their
+        ticks and their next tick. `due_ticks(schedule, now)` decides which ticks run.
 
-        An execution's id is that of its schedule and tick. A tick whose flow can't be started is an error of the
-        schedule, which goes on with the next one.
+        The id of an execution is derived from its schedule and tick. If the flow of a tick cannot be started, the
+        schedule records the error and continues with the next tick.
         """
         async with self._database.transaction() as connection:
             rows = await connection.fetch(sql.LOCK_DUE, limit)
@@ -103,7 +103,7 @@ class ScheduleRepository:
 
 
 class _Due(NamedTuple):
-    """A schedule under lock, and what is to be done with it."""
+    """A locked schedule and the decision about its ticks."""
 
     schedule: Schedule
     ticks: DueTicks
@@ -163,7 +163,7 @@ def _new_executions(runs: Sequence[tuple[Schedule, datetime]]) -> Iterator[list[
 
 
 def trigger(schedule: Schedule, tick: datetime) -> dict[str, object]:
-    """What the templates of an execution see that `schedule` starts at `tick`: its input in the place of a body."""
+    """The trigger of the execution that `schedule` starts at `tick`: the input takes the place of the body."""
     headers = {"filas-schedule": schedule.id, "filas-scheduled-at": tick.astimezone(UTC).isoformat()}
     return {"webhook": {"body": schedule.input, "headers": headers, "queryParams": {}}}
 

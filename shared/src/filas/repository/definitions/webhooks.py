@@ -1,4 +1,4 @@
-"""Webhooks: the addresses at which Filas listens. Few rows, read whole into every process's cache."""
+"""Webhooks: the addresses that receive events. There are few rows; every ingest process caches all of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json, to_json_or_null
 
-# The next revision is taken in the statement of the change: its lock keeps revisions in the order of commits.
+# The statement that changes a row takes the next revision. The lock on it keeps revisions in the order of commits.
 STORE: Final = """
 with next as (update configuration_revision set revision = revision + 1 returning revision)
 insert into webhooks as w (id, path, flow_id, node_id, methods, auth, rate_limit, dedupe, conversation, config,
@@ -33,7 +33,7 @@ GET: Final = "select * from webhooks where id = $1 and not deleted"
 
 LIST: Final = "select * from webhooks where id > $1 and not deleted order by id limit $2"
 
-# A deleted webhook stays as a mark, for the caches to find; its secrets don't.
+# A deleted webhook stays as a row without its secrets, so that the caches see the deletion.
 DELETE: Final = """
 with next as (update configuration_revision set revision = revision + 1
               where exists (select from webhooks where id = $1 and not deleted) returning revision)
@@ -45,13 +45,13 @@ CHANGED_SINCE: Final = "select * from webhooks where revision > $1 order by revi
 
 
 class WebhookRepository:
-    """The table `webhooks`. Every change takes the next revision, by which caches follow."""
+    """The table `webhooks`. Every change takes the next revision; caches read the rows with newer revisions."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def store(self, webhook: Webhook) -> Webhook:
-        """Store the webhook under its id, whether new or not, and give it as stored.
+        """Creates or replaces the webhook with this id. Returns it as stored.
 
         Raises Conflict if another webhook has its path.
         """
@@ -76,12 +76,12 @@ class WebhookRepository:
         return _webhook(row)
 
     async def get(self, webhook_id: str) -> Webhook | None:
-        """The webhook of that id, or None."""
+        """The webhook with this id, or None."""
         row = await self._database.fetchrow(GET, webhook_id)
         return _webhook(row) if row else None
 
     async def delete(self, webhook_id: str) -> bool:
-        """Delete the webhook; False if there was none. Its path is free again."""
+        """Deletes the webhook, which makes its path free. False if there was none."""
         return await self._database.fetchrow(DELETE, webhook_id) is not None
 
     async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
@@ -91,7 +91,7 @@ class WebhookRepository:
         return paging.page_by_name(rows, limit, "id", _webhook)
 
     async def changed_since(self, revision: int) -> tuple[builtins.list[Webhook], builtins.list[str], int]:
-        """The webhooks put and the ids deleted after `revision` (0: all), and the revision to ask from next time."""
+        """The webhooks stored and the ids deleted after `revision` (0: all), and the new revision."""
         rows = await self._database.fetch(CHANGED_SINCE, revision)
         changed = [_webhook(row) for row in rows if not row["deleted"]]
         deleted = [row["id"] for row in rows if row["deleted"]]

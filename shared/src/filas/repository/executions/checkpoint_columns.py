@@ -1,4 +1,4 @@
-"""Checkpoints as the arrays that their one statement takes: a column an array."""
+"""Checkpoints as the arguments of their statement: one array for each column."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,8 +8,8 @@ from filas.repository.postgres.json_columns import to_json, to_json_or_null
 
 
 def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
-    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications, what they start."""
-    # Of two steps with one number the last holds: a statement can write a row once only.
+    """The arguments of CHECKPOINT_MANY, in its order: executions, steps, notifications, executions to start."""
+    # Of two steps with the same number, the last one is written: a statement can write a row only once.
     steps = {(one.execution_id, step.seq): step for one in checkpoints for step in one.steps}
     return [
         *_executions(checkpoints),

@@ -1,4 +1,4 @@
-"""Executions: started by events, claimed under a lease, written by checkpoints that name their fence."""
+"""Executions: created for events, claimed under a lease, and written by checkpoints that name their fence."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
 from filas.repository.postgres import paging
-from filas.repository.postgres.batch_bisection import isolate
+from filas.repository.postgres.batch_bisection import write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import to_json
 
 Start = tuple[UUID, list[NewExecution]]
-Statuses = Mapping[UUID, Sequence[PendingReceipt]]
+Receipts = Mapping[UUID, Sequence[PendingReceipt]]
 
-NO_STATUSES: Final[Statuses] = MappingProxyType({})
+NO_RECEIPTS: Final[Receipts] = MappingProxyType({})
 
-MAX_LOOKS: Final = 3
-"""How often a batch is looked at again because what another transaction did was not seen."""
+MAX_RUNS: Final = 3
+"""How often a statement is run for a batch, if it does not see the rows that another transaction writes meanwhile."""
 
 
 class ExecutionRepository:
@@ -49,20 +49,20 @@ class ExecutionRepository:
         self._database = database
 
     async def start_many(
-        self, starts: Sequence[Start], statuses: Statuses = NO_STATUSES
+        self, starts: Sequence[Start], receipts: Receipts = NO_RECEIPTS
     ) -> list[list[DueExecution] | PermanentError]:
-        """Create the executions of each event, in the published version of their flows, and end the event:
-        `processed`, or `ignored` where it starts none. One transaction, which writes the event's `statuses` too.
+        """Creates the executions of each event, in the published versions of their flows, and ends the event: it is
+        `processed`, or `ignored` if it starts none. The same transaction writes the event's delivery `receipts`.
 
-        Gives for each event the executions that need a job. A repeated call changes nothing and gives those
-        that need one still. An event of which a flow has no published version, or which Postgres refuses,
-        gets a PermanentError in its place and stays as it is.
+        Returns for each event the executions that need a job. A repeated call changes nothing and returns those that
+        still need one. If a flow has no published version, or Postgres rejects a value, the event is not changed and
+        its result is a PermanentError.
         """
-        return [*await isolate(starts, partial(self._start, statuses))]
+        return [*await write_bisected(starts, partial(self._start, receipts))]
 
-    async def _start(self, statuses: Statuses, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+    async def _start(self, receipts: Receipts, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
         new = [execution for _, executions in starts for execution in executions]
-        said = [(event_id, status) for event_id, _ in starts for status in statuses.get(event_id, ())]
+        pending = [(event_id, receipt) for event_id, _ in starts for receipt in receipts.get(event_id, ())]
         conversations = [
             conversation_id(one.channel, one.contact) if one.channel is not None and one.contact is not None else None
             for one in new
@@ -78,27 +78,25 @@ class ExecutionRepository:
             [one.channel for one in new],
             [one.contact for one in new],
             [one.trigger for one in new],
-            [event_id for event_id, _ in said],
-            [to_storable(status.job_id) for _, status in said],
-            [status.message for _, status in said],
+            [event_id for event_id, _ in pending],
+            [to_storable(receipt.job_id) for _, receipt in pending],
+            [receipt.message for _, receipt in pending],
         )
-        for _ in range(MAX_LOOKS):
+        for _ in range(MAX_RUNS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)
             found = {row["id"]: row for row in rows if row["id"] is not None}
             missing = {row["event_id"] for row in rows if row["id"] is None}
-            # An execution that another transaction created while this statement ran is neither inserted nor
-            # seen by it: the next statement sees it.
+            # An execution that another transaction creates while this statement runs is neither inserted nor visible.
+            # The next statement sees it.
             if all(one.id in found or one.event_id in missing for one in new):
                 return [
                     PermanentError(_unpublished(executions)) if event_id in missing else _due_among(executions, found)
                     for event_id, executions in starts
                 ]
-        raise RetryLater(
-            "the executions are being started elsewhere", delay_s=execution_rows.SOON_S, uses_attempt=False
-        )
+        raise RetryLater("another worker is creating the executions", delay_s=execution_rows.SOON_S, uses_attempt=False)
 
     async def claim(self, execution_id: UUID, turn: int, owner: str, lease_s: float) -> ClaimedExecution | None:
-        """`claim_many` for one: raises what that gives."""
+        """`claim_many` for one execution. Raises the exception that would be its result."""
         [answer] = await self.claim_many([(execution_id, turn)], owner, lease_s)
         if isinstance(answer, BaseException):
             raise answer
@@ -107,14 +105,15 @@ class ExecutionRepository:
     async def claim_many(
         self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
     ) -> list[ClaimedExecution | BaseException | None]:
-        """Claim each execution for its turn: it is `running` then, under `owner`'s lease, with a new fence.
+        """Claims each execution for its turn: it becomes `running`, under `owner`'s lease, with a new fence.
 
-        None where there is nothing to do: the turn has been had, waits, or the row is gone. RetryLater, which
-        spends no try, where somebody else holds the turn, or its retry is not due. Claimable are executions that
-        are queued, whose wait or retry is due, or whose lease has run out.
+        An execution can be claimed if it is queued, if its wait or retry is due, or if its lease has expired. The
+        result is None if there is nothing to do: the turn is over, it waits, or the row does not exist. The result is
+        RetryLater, which uses no attempt, if another worker holds the turn or its retry is not due.
 
-        One that carries a message for which another execution of its conversation waits is ended, and that
-        other one is claimed in its place: with the `reply`, and an id that differs from the one asked for.
+        If the execution carries a message and another execution of the conversation waits for one, the first is ended
+        and the other is claimed in its place, with the message as its `reply`. The id of the result then differs from
+        the requested id.
         """
         first: dict[tuple[UUID, int], int] = {}
         for index, turn in enumerate(turns):
@@ -130,39 +129,37 @@ class ExecutionRepository:
     ) -> dict[tuple[UUID, int], ClaimedExecution | BaseException | None]:
         found: dict[tuple[UUID, int], asyncpg.Record] = {}
         asked = turns
-        for _ in range(MAX_LOOKS):
+        for _ in range(MAX_RUNS):
             ids, numbers = [one for one, _ in asked], [number for _, number in asked]
             rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s)
             found.update(((row["asked_id"], row["asked_turn"]), row) for row in rows)
-            messages = [row["asked_id"] for row in rows if row["id"] is None and _hands_over(row)]
-            handed_over = (
-                {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, messages)} if messages else ()
-            )
-            asked = [turn for turn in asked if turn[0] in handed_over]
+            messages = [row["asked_id"] for row in rows if row["id"] is None and _may_resume(row)]
+            resumed = {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, messages)} if messages else ()
+            asked = [turn for turn in asked if turn[0] in resumed]
             if not asked:
                 break
         return {turn: execution_rows.claim(row) for turn, row in found.items()}
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
-        """Prolong the leases of these (id, fence) to `lease_s` from now; give the ids that are still held."""
+        """Renews the leases of these (id, fence) for `lease_s` seconds. Returns the ids that are still held."""
         rows = await self._database.fetch(sql.RENEW, [one for one, _ in held], [fence for _, fence in held], lease_s)
         return {row["id"] for row in rows}
 
     async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | Exception | None]:
-        """Write each checkpoint whole if its fence is still the row's, and give the status that the execution has
-        then; None where the fence is lost.
+        """Writes each checkpoint as a whole if its fence is still the fence of the row. Returns the status that each
+        execution has then, or None if the fence is lost.
 
-        All in one transaction, except that what Postgres refuses gets an Unstorable in its place, and that
-        a second checkpoint of one execution in the same call is written after the first. A repeated
-        checkpoint changes nothing more. Steps replace those of the same number, notifications and executions
-        that exist stay as they are. A checkpoint that waits doesn't wait beyond the execution's deadline, and
-        not at all when the execution is to be cancelled: it is `queued` then, in the same turn.
+        All are written in one transaction, with two exceptions: a checkpoint that Postgres rejects has an Unstorable as
+        its result, and a second checkpoint of one execution is written after the first. A repeated checkpoint changes
+        nothing more. Steps replace the steps with the same number; notifications and executions that exist are not
+        changed. A wait ends at the execution's deadline at the latest. If the execution is to be cancelled, no wait
+        begins: it is `queued`, in the same turn.
         """
         answers: dict[int, ExecutionStatus | Exception | None] = {}
         waiting = list(enumerate(checkpoints))
         while waiting:
             batch, waiting = _without_repeats(waiting)
-            written = await isolate([checkpoint for _, checkpoint in batch], self._checkpoint)
+            written = await write_bisected([checkpoint for _, checkpoint in batch], self._checkpoint)
             answers.update(zip((index for index, _ in batch), written, strict=True))
         return [answers[index] for index in range(len(checkpoints))]
 
@@ -172,43 +169,43 @@ class ExecutionRepository:
         return [statuses[checkpoint.execution_id] for checkpoint in checkpoints]
 
     async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]:
-        """The unfinished notifications of these executions, in their order: they may have no job yet."""
+        """The notifications of these executions without a final status, in order. They may have no job yet."""
         rows = await self._database.fetch(sql.UNFINISHED_NOTIFICATIONS, list(execution_ids))
         return [DueNotification(**row) for row in rows]
 
     async def queue_due(self, limit: int) -> list[DueExecution]:
-        """Queue the executions whose wait has ended (at most `limit`, the longest due first) and give them.
+        """Queues the executions whose wait has ended (at most `limit`, the longest due first) and returns them.
 
-        Several callers share the work: no execution is given to two.
+        Several callers share the work: each execution is returned to one of them.
         """
         return [execution_rows.due(row) for row in await self._database.fetch(sql.QUEUE_DUE, limit)]
 
     async def next_wake(self) -> datetime | None:
-        """When the next wait ends, in the past if it is due; None if nothing waits for a time."""
+        """When the next wait ends; in the past if it is due already. None if no execution waits for a time."""
         wake_at: datetime | None = await self._database.fetchval(sql.NEXT_WAKE)
         return wake_at
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueExecution]:
-        """Executions that ought to be under way since `older_than_s` seconds and are not, the oldest first:
-        queued, or running under a lease that has run out. `after` is the last id of the call before."""
+        """Executions that were ready at least `older_than_s` seconds ago and do not run, the oldest first: `queued`, or
+        `running` under an expired lease. `after` is the last id of the page before."""
         return [
             execution_rows.due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)
         ]
 
     async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """End the executions among these that are not ended as failed; whoever holds one has lost it."""
+        """Fails those of the executions that have not ended. A worker that holds one loses its lease."""
         ids = [execution_id for execution_id, _ in failures]
         await self._database.fetch(sql.FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
-        """Queue an execution again that has failed in `turn`, from its last checkpoint; False if it has not."""
+        """Queues an execution that failed in `turn` again, from its last checkpoint. False if it did not fail there."""
         return await self._database.fetchrow(sql.REOPEN, execution_id, turn) is not None
 
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
-        """Ask that the execution be ended; None if it has ended, or there is none.
+        """Requests the cancellation of an execution. None if it has ended or does not exist.
 
-        One that waits is queued: put a job for it. One that runs learns of it through `cancel_requested`, or in
-        its next turn (`ClaimedExecution.cancel_requested`).
+        An execution that waits is queued, and the caller enqueues its job. The worker of one that runs sees the request
+        through `cancel_requested`, or at the next claim (`ClaimedExecution.cancel_requested`).
         """
         row = await self._database.fetchrow(sql.REQUEST_CANCEL, execution_id)
         return execution_rows.due(row) if row else None
@@ -216,11 +213,11 @@ class ExecutionRepository:
     async def replay(
         self, execution_id: UUID, new_id: UUID, *, from_failure: bool, newest: bool, trigger: str | None = None
     ) -> DueExecution | None:
-        """Start an execution that has ended anew as `new_id`: from its beginning, or from where it failed; in its
-        own version, or in the published one; with its own trigger, or another. None if there is no such execution.
+        """Creates the execution `new_id`, which replays an execution that has ended: from its start or from where it
+        failed, in its own version or in the published one, with its own trigger or another.
 
-        Gives what needs a job; None also for a `new_id` that is there already. Raises Conflict for one that has
-        not ended, that keeps no position to go on from, or whose flow has no published version.
+        Returns the execution that needs a job. None if `execution_id` does not exist, or `new_id` exists already.
+        Raises Conflict if the execution has not ended, has no saved state, or its flow has no published version.
         """
         found = await self._database.fetchrow(sql.REPLAYABLE, execution_id)
         if found is None:
@@ -228,16 +225,16 @@ class ExecutionRepository:
         if not found["ended"]:
             raise Conflict("it has not ended")
         if found["resumed"]:
-            raise Conflict("its message resumed another execution: that one can be replayed")
+            raise Conflict("its message resumed another execution: replay that one")
         if from_failure and not found["has_state"]:
-            raise Conflict("it keeps no position to go on from: it can be replayed from its start")
+            raise Conflict("it has no saved state: replay it from its start")
         if newest and found["published_version"] is None:
             raise Conflict("its flow has no published version")
         row = await self._database.fetchrow(sql.REPLAY, execution_id, new_id, from_failure, newest, trigger)
         return execution_rows.due(row) if row else None
 
     async def cancel_requested(self, execution_ids: Iterable[UUID]) -> set[UUID]:
-        """Those of the executions that are to be cancelled and have not ended."""
+        """Those of the executions whose cancellation was requested and that have not ended."""
         return {row["id"] for row in await self._database.fetch(sql.CANCEL_REQUESTED, list(execution_ids))}
 
     async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
@@ -260,7 +257,7 @@ class ExecutionRepository:
     ) -> Page:
         """One page of executions without their steps, the newest first. Raises InvalidCursor.
 
-        Those that only handed a message over are left out; with `event_id`, what the message resumed is found.
+        Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found.
         """
         limit = paging.bounded(limit)
         search = paging.Filter()
@@ -280,8 +277,8 @@ def _unpublished(executions: Sequence[NewExecution]) -> str:
     return f"no version of the flow is published: {flows}"
 
 
-def _hands_over(row: asyncpg.Record) -> bool:
-    """Whether it was not claimed because it may carry a message that another execution waits for."""
+def _may_resume(row: asyncpg.Record) -> bool:
+    """Whether it was not claimed because it carries a message for which another execution may wait."""
     return bool(row["seen_turn"] and row["seen_message"] and row["seen_status"] == "queued")
 
 
@@ -292,7 +289,7 @@ def _due_among(executions: Sequence[NewExecution], found: dict[Any, asyncpg.Reco
 def _without_repeats(
     checkpoints: list[tuple[int, Checkpoint]],
 ) -> tuple[list[tuple[int, Checkpoint]], list[tuple[int, Checkpoint]]]:
-    """The first checkpoint of each execution, and the others: one statement can write a row once only."""
+    """The first checkpoint of each execution, and the other ones: one statement can write a row only once."""
     seen: set[UUID] = set()
     batch: list[tuple[int, Checkpoint]] = []
     others: list[tuple[int, Checkpoint]] = []

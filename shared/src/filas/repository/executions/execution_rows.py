@@ -11,10 +11,10 @@ from filas.models.executions import ClaimedExecution, DueExecution, StepRecord
 from filas.repository.postgres.json_columns import error_detail, from_json
 
 SOON_S: Final = 1.0
-"""When to come back for an execution that somebody else has just claimed."""
+"""When the job asks again for an execution that another worker has just claimed, in seconds."""
 
 MAX_HOLD_S: Final = 30.0
-"""When to look again, at the latest, whether a try is due: it may have been cancelled meanwhile."""
+"""The longest time before the job asks again for an execution, which may be cancelled meanwhile, in seconds."""
 
 
 def due(row: asyncpg.Record) -> DueExecution:
@@ -32,9 +32,9 @@ def due(row: asyncpg.Record) -> DueExecution:
 
 
 def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
-    """The answer to one that asked for an execution."""
+    """The result of a request to claim an execution."""
     if row["id"] is None:
-        # A try that is to come is waited for in the job that asks: its group waits with it.
+        # The job that asked waits for the retry, so that its group waits too.
         if row["seen_turn"] and row["seen_status"] in ("queued", "running", "retrying"):
             return claimed_elsewhere(row["seen_wait_s"])
         return None
@@ -64,10 +64,10 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
 
 
 def claimed_elsewhere(wait_s: float | None) -> RetryLater:
-    """Somebody else has the turn: to be asked for again when the lease or the wait ends."""
-    # The statement may have seen the row as it was before the other claim: then its lease is not known.
+    """Another worker holds the execution, or its retry is not due: the job asks again when the lease or wait ends."""
+    # The statement may have seen the row as it was before the other claim. Then its lease is not known.
     delay_s = min(wait_s, MAX_HOLD_S) if wait_s is not None and wait_s > 0 else SOON_S
-    return RetryLater("the execution is held by another worker, or not due", delay_s=delay_s, uses_attempt=False)
+    return RetryLater("another worker holds the execution, or it is not due", delay_s=delay_s, uses_attempt=False)
 
 
 def fields(row: asyncpg.Record) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def fields(row: asyncpg.Record) -> dict[str, Any]:
 
 
 def step(row: asyncpg.Record) -> StepRecord:
-    """One visit of a node."""
+    """The record of one visit of a node."""
     return StepRecord(
         seq=row["seq"],
         node_id=row["node_id"],

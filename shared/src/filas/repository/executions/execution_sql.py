@@ -1,15 +1,14 @@
-"""The statements of the table `executions`: each whole batch is one statement, one transaction, one round trip.
+"""The statements of the table `executions`: a batch is one statement, one transaction and one round trip.
 
-Rows are locked in the order of their ids, so that two batches that share rows wait for one another instead
-of in a circle.
+Rows are locked in the order of their ids, so that two batches that share rows wait for each other and do not deadlock.
 """
 
 from typing import Final
 
-# $1-$2: each event with the status that it gets. $3-$10: the executions, whose times keep their order: the
-# messages of one body are that near. $11-$13: the delivery statuses of the events that end here. A row without an id
-# names an event that could not start for want of a published version. An execution that was there before is given
-# only if its turn is still to be had: the job of a turn that waits for its time must not be put before that.
+# $1-$2: each event with the status that it gets. $3-$10: the executions. Their times differ by a microsecond, so that
+# the messages of one body keep their order. $11-$13: the delivery receipts of the events that end here. A row without
+# an id is an event with a flow that has no published version. `due` is false for an execution that existed before and
+# whose turn waits for its time: its job must not be enqueued before that time.
 START_MANY: Final = """
 with starting as (
     select event_id, status from unnest($1::uuid[], $2::text[]) as s (event_id, status)
@@ -28,7 +27,7 @@ with starting as (
     select distinct n.event_id from new n
     where not exists (select from published p where p.id = n.flow_id)
         and not exists (select from existing e where e.id = n.id)
-), conversed as (
+), new_conversations as (
     insert into conversations (id, channel, contact)
     select distinct on (conversation_id) conversation_id, channel, contact from new
     where conversation_id is not null and event_id not in (select event_id from missing)
@@ -52,7 +51,7 @@ with starting as (
     update events e set status = s.status, processed_at = now(), error = null
     from starting s join ended on ended.id = s.event_id
     where e.id = s.event_id
-), said as (
+), pending_receipts as (
     insert into delivery_statuses (job_id, message)
     select d.job_id, d.message from unnest($11::uuid[], $12::text[], $13::json[]) as d (event_id, job_id, message)
         join ended on ended.id = d.event_id
@@ -67,19 +66,20 @@ from existing
 union all
 select null, event_id, null, null, null, null, null, null, false from missing"""
 
-# The turn and the state decide who claims; the fence makes sure of it afterwards. Whoever asks for a message that
-# has resumed another execution asks for that one. A message in whose conversation an execution waits for a reply is
-# not claimed: RESUME_MANY hands it over first. What could not be claimed comes back as the statement saw it:
-# `seen_…`. One that has waited for a call takes it, or closes its address: whoever calls later is told so.
+# The turn and the status decide which worker claims an execution; the fence proves the claim in every later write. A
+# request for an execution whose message has resumed another one is a request for that one. An execution whose message
+# could resume another one is not claimed before RESUME_MANY has run. Of an execution that cannot be claimed, the
+# columns `seen_…` have the values that the statement saw. An execution that waited for a callback takes it, or closes
+# the address, so that a later call is answered with 410.
 CLAIM_MANY: Final = """
-with given as (
+with requested as (
     select a.id as asked_id, a.turn as asked_turn, coalesce(m.resumed_id, a.id) as id,
         coalesce(m.resumed_turn, a.turn) as turn, a.place
     from unnest($1::uuid[], $2::integer[]) with ordinality as a (id, turn, place)
         left join executions m on m.id = a.id and m.turn = a.turn and m.resumed_id is not null
 ), asked as (
-    select *, row_number() over (partition by id, turn order by place) = 1 as first from given
-), held as (
+    select *, row_number() over (partition by id, turn order by place) = 1 as first from requested
+), claimable as (
     select e.id, e.status, v.timeout_ms
     from executions e
         join asked a on a.id = e.id and a.turn = e.turn and a.first
@@ -104,9 +104,9 @@ with given as (
         awaits_reply_since = null,
         started_at = coalesce(e.started_at, now()),
         deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
-    from held h where e.id = h.id
+    from claimable h where e.id = h.id
     returning e.*, h.status as status_before
-), called as (
+), taken_callbacks as (
     insert into callbacks (id, execution_id, taken_at)
     select awaits_callback, id, now() from claimed where awaits_callback is not null
     on conflict (id) do update set taken_at = coalesce(callbacks.taken_at, now())
@@ -120,11 +120,11 @@ from asked a
     left join claimed c on c.id = a.id and c.turn = a.turn and a.first
     left join conversations v on v.id = c.conversation_id
     left join executions r on r.id = c.reply_id
-    left join called k on k.id = c.awaits_callback
+    left join taken_callbacks k on k.id = c.awaits_callback
     left join executions seen on seen.id = a.id and c.id is null"""
 
-# $1: executions that carry a message and have not begun. Each that finds an execution waiting for a reply in its
-# conversation, the one that has begun to wait last, hands its message over and ends.
+# $1: executions that carry a message and have not begun. If an execution of the same conversation waits for a reply,
+# the message resumes the one that began to wait last, and the execution that carried the message ends.
 RESUME_MANY: Final = """
 with message as (
     select m.id, m.conversation_id from executions m
@@ -161,10 +161,11 @@ from held where e.id = held.id
 returning e.id"""
 
 # $1-$9 and $35: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that they
-# start, each in its parent's conversation and its flow's published version; without one it is not started. A wait or a
-# retry of what is to be cancelled is not begun. A turn ends where a wait begins: who goes on at once, or tries again,
-# does so in the job that it has. `repeated`: a checkpoint with this fence has already ended the lease, and nobody has
-# claimed since: its answer was lost on the way.
+# start, each in the conversation of its parent and in the published version of its flow; without one it is not started.
+# No wait and no retry begins if the execution is to be cancelled. A turn ends when a wait begins; `queued` and
+# `retrying` continue in the same turn, and so in the same job. If a checkpoint with this fence has ended the lease
+# before and no worker has claimed the execution since, this is a repetition whose first result was lost: the status
+# that the first one wrote is returned.
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
@@ -178,7 +179,7 @@ with written as (
     from executions e join written w on w.id = e.id and w.fence = e.fence
     where e.status = 'running'
     order by e.id for update of e
-), kept as (
+), updated as (
     update executions e set
         status = l.status,
         state = l.state,
@@ -197,7 +198,7 @@ with written as (
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
     returning e.id, e.status, e.event_id, e.conversation_id, e.channel, e.contact, l.vars
-), stepped as (
+), written_steps as (
     insert into steps (execution_id, seq, node_id, type, status, attempt, handle, input, output, error,
         started_at, ended_at)
     select s.execution_id, s.seq, s.node_id, s.type, s.status, s.attempt, s.handle, s.input, s.output, s.error,
@@ -205,12 +206,12 @@ with written as (
     from unnest($10::uuid[], $11::integer[], $12::text[], $13::text[], $14::text[], $15::integer[], $16::text[],
             $17::json[], $18::json[], $19::json[], $20::timestamptz[], $21::timestamptz[])
         as s (execution_id, seq, node_id, type, status, attempt, handle, input, output, error, started_at, ended_at)
-        join kept on kept.id = s.execution_id
+        join updated on updated.id = s.execution_id
     on conflict (execution_id, seq) do update set
         node_id = excluded.node_id, type = excluded.type, status = excluded.status, attempt = excluded.attempt,
         handle = excluded.handle, input = excluded.input, output = excluded.output, error = excluded.error,
         started_at = excluded.started_at, ended_at = excluded.ended_at
-), notified as (
+), new_notifications as (
     insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key,
         conversation_id, due_at, created_at, updated_at)
     select n.id, n.execution_id, n.seq, n.channel_id, n.recipient, n.payload, n.idempotency_key, n.conversation_id,
@@ -218,40 +219,40 @@ with written as (
     from unnest($22::uuid[], $23::uuid[], $24::integer[], $25::text[], $26::text[], $27::json[], $28::text[],
             $29::uuid[])
         as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id)
-        join kept on kept.id = n.execution_id
+        join updated on updated.id = n.execution_id
     order by n.id
     on conflict do nothing
 ), started as (
     insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
         ready_at, queued_at)
-    select n.id, n.flow_id, f.published_version, n.node_id, kept.event_id, kept.conversation_id, kept.channel,
-        kept.contact, n.trigger, now(), now()
+    select n.id, n.flow_id, f.published_version, n.node_id, updated.event_id, updated.conversation_id, updated.channel,
+        updated.contact, n.trigger, now(), now()
     from unnest($30::uuid[], $31::uuid[], $32::text[], $33::text[], $34::json[])
         as n (parent_id, id, flow_id, node_id, trigger)
-        join kept on kept.id = n.parent_id
+        join updated on updated.id = n.parent_id
         join flows f on f.id = n.flow_id and f.published_version is not null
     order by n.id
     on conflict do nothing
-), conversed as (
-    update conversations c set vars = kept.vars, updated_at = now()
-    from kept where c.id = kept.conversation_id and kept.vars is not null
+), updated_conversations as (
+    update conversations c set vars = updated.vars, updated_at = now()
+    from updated where c.id = updated.conversation_id and updated.vars is not null
 )
-select w.id, coalesce(kept.status, case when seen.fence = w.fence and seen.status <> 'running' then seen.status end)
+select w.id, coalesce(updated.status, case when seen.fence = w.fence and seen.status <> 'running' then seen.status end)
     as status
 from written w
-    left join kept on kept.id = w.id
+    left join updated on updated.id = w.id
     left join executions seen on seen.id = w.id"""
 
 QUEUE_DUE: Final = """
 with woken as (
     select id from executions where wake_at <= now() order by wake_at limit $1 for update skip locked
-), called as (
+), called_back as (
     select e.id from callbacks k join executions e on e.id = k.execution_id and e.awaits_callback = k.id
     where k.taken_at is null and e.status = 'waiting-callback'
     limit $1 for update of e skip locked
 )
 update executions e set status = 'queued', ready_at = now(), wake_at = null
-from (select id from woken union select id from called) due where e.id = due.id
+from (select id from woken union select id from called_back) due where e.id = due.id
 returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id"""
 
 NEXT_WAKE: Final = "select min(wake_at) from executions where wake_at is not null"
@@ -279,7 +280,7 @@ update executions set status = 'queued', error = null, ready_at = now(), ended_a
 where id = $1 and turn = $2 and status = 'failed'
 returning id"""
 
-# The turn of a waiting execution is counted already, so that waking it needs no new one.
+# The turn of a waiting execution has been counted already, so resuming it starts no new turn.
 REQUEST_CANCEL: Final = """
 update executions set cancel_requested = true, wake_at = null, awaits_reply_since = null,
     status = case when status = 'running' then status else 'queued' end,
@@ -295,7 +296,8 @@ GET: Final = "select * from executions where id = $1"
 
 STEPS: Final = "select * from steps where execution_id = $1 order by seq"
 
-# What a message has resumed is found by the message's event too; the message itself ran nothing, and is not listed.
+# An execution that a message resumed is found by the event of the message too. The execution that carried the message
+# ran nothing and is not listed.
 SEARCH: Final = """
 select id, status, flow_id, version, event_id, conversation_id, error, output, wake_at, queued_at, started_at,
     ended_at, replay_of, resumed_id
@@ -303,7 +305,7 @@ from executions"""
 SEARCH_EVENT: Final = """
 id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
 
-# The notifications of executions that may have no job yet, in the order in which they were written.
+# Notifications that may have no job yet, in the order in which they were written.
 UNFINISHED_NOTIFICATIONS: Final = """
 select n.id, n.channel_id, n.conversation_id, n.recipient, coalesce(e.event_id, n.execution_id) as origin_id
 from notifications n left join executions e on e.id = n.execution_id
@@ -316,8 +318,8 @@ select e.ended_at is not null as ended, e.resumed_id is not null as resumed, e.s
 from executions e left join flows f on f.id = e.flow_id
 where e.id = $1"""
 
-# $1: the execution that is replayed, $2: the new one, $3: from where it failed, $4: in the published version,
-# $5: another trigger, or null.
+# $1: the execution to replay. $2: the new execution. $3: whether it starts where $1 failed. $4: whether it runs in the
+# published version. $5: another trigger, or null.
 REPLAY: Final = """
 insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
     replay_of, start_state, ready_at, queued_at)

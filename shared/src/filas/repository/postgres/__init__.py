@@ -1,1 +1,1 @@
-"""The connection to Postgres, its errors, and what every table module uses."""
+"""The connection to Postgres, its errors, and the functions that all table modules use."""

@@ -1,4 +1,4 @@
-"""One bad row doesn't fail its neighbours: a batch that Postgres refuses is halved until the bad row stands alone."""
+"""Bisects a batch that Postgres rejects, so that one bad row does not fail the other rows of its batch."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
@@ -10,13 +10,13 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-async def isolate(
+async def write_bisected(
     items: Sequence[Item], write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]]
 ) -> list[Answer | Unstorable]:
-    """`write(items)`, an answer an item; the answer of an item that Postgres refuses is an Unstorable.
+    """The results of `write(items)`, one for each item. The result of an item that Postgres rejects is an Unstorable.
 
-    `write` must be all or nothing. A batch of n with one bad item takes about 2·log2(n) writes. Anything
-    but a refusal of values (StoreUnavailable, say) is raised.
+    `write` must write all items or none. A batch of n items with one bad item takes about 2·log2(n) writes. Every error
+    that is not about a value (StoreUnavailable, for example) is raised.
     """
     if not items:
         return []
@@ -26,6 +26,6 @@ async def isolate(
         if not driver_errors.bad_value(error):
             raise
         if len(items) == 1:
-            return [Unstorable(f"Postgres doesn't take it: {error}")]
+            return [Unstorable(f"Postgres rejects the value: {error}")]
     middle = len(items) // 2
-    return await isolate(items[:middle], write) + await isolate(items[middle:], write)
+    return await write_bisected(items[:middle], write) + await write_bisected(items[middle:], write)

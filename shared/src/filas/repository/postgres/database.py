@@ -1,4 +1,4 @@
-"""The one way to Postgres: a pool that comes up when the server does, and says what is wrong meanwhile."""
+"""The connections to Postgres: a pool that opens as soon as the server is available, and reports what is wrong."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CLOSE_TIMEOUT_S: Final = 5.0
 FIRST_PROBE_S: Final = 0.1
 LONGEST_PROBE_S: Final = 5.0
 MAX_RUNS: Final = 3
-"""How often a statement is run when it is rolled back for a deadlock or an outdated plan."""
+"""How often a statement is run if a deadlock or an outdated plan rolls it back."""
 
-_TAKES_NO_WRITES = "select current_setting('transaction_read_only')::boolean"
+_IS_READ_ONLY = "select current_setting('transaction_read_only')::boolean"
 
 _chance = random.SystemRandom()
 _log = get_logger("filas.repository")
@@ -37,10 +37,10 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 class Database:
     """A pool of at most `max_size` connections to the server at `dsn`.
 
-    `problem` is None while it can be used, else what is wrong in a few words. Whatever fails for want of
-    the server raises StoreUnavailable; after such a failure every call raises it at once, without trying,
-    until a probe in the background has found the server well. A statement is ended by the server after
-    `statement_timeout_s`, and given up here a second later.
+    `problem` is None while Postgres is available, otherwise it states what is wrong. A call that fails because the
+    server is unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in
+    the background finds the server available again. The server ends a statement after `statement_timeout_s` seconds;
+    the client gives it up one second later.
     """
 
     def __init__(
@@ -62,35 +62,35 @@ class Database:
             "application_name": application_name,
             "statement_timeout": str(int(statement_timeout_s * 1000)),
             "idle_in_transaction_session_timeout": "60000",
-            # Our statements are short: compiling one takes longer than running it.
+            # The statements are short: compiling one would take longer than running it.
             "jit": "off",
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._trouble = asyncio.Event()
+        self._failed = asyncio.Event()
         self._ready = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._waiter_arrived = asyncio.Event()
         self._waiting = 0
         self._problem: str | None = "not connected yet"
 
     @property
     def problem(self) -> str | None:
-        """None while Postgres can be used, else why not."""
+        """None while Postgres is available, otherwise the reason why it is not."""
         return self._problem
 
     def start(self) -> None:
-        """Begin to connect, in the background, for as long as it takes. Needs a running event loop."""
+        """Starts to connect in the background, for as long as that takes. Needs a running event loop."""
         if self._keeper is None:
-            self._trouble.set()
+            self._failed.set()
             self._keeper = asyncio.create_task(self._keep(), name="postgres-keeper")
 
     async def wait_ready(self, timeout_s: float | None = None) -> None:
-        """Wait until Postgres can be used. Raises StoreUnavailable when `timeout_s` run out first.
+        """Waits until Postgres is available. Raises StoreUnavailable after `timeout_s` seconds.
 
-        While somebody waits here, the server is probed without back-off.
+        While a caller waits, the server is probed without backoff.
         """
         self._waiting += 1
-        self._hurry.set()
+        self._waiter_arrived.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
@@ -100,7 +100,7 @@ class Database:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Stop connecting and close the pool; what still runs after 5 s is cut off."""
+        """Stops connecting and closes the pool. Statements that still run after 5 s are terminated."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
@@ -117,7 +117,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for several statements; each is a transaction of its own."""
+        """A connection for several statements, each in a transaction of its own."""
         pool = self._pool
         if pool is None or self._problem is not None:
             raise StoreUnavailable(STORE, self._problem or "not connected yet")
@@ -131,7 +131,7 @@ class Database:
             reason = driver_errors.unavailable(error)
             if reason is None:
                 raise
-            if driver_errors.says_store_is_down(error):
+            if driver_errors.means_store_is_down(error):
                 self._lose(reason)
             raise StoreUnavailable(STORE, reason) from None
 
@@ -161,7 +161,7 @@ class Database:
                 async with self.connection() as connection:
                     return await getattr(connection, method)(sql, *arguments)
             except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                if run == MAX_RUNS or not driver_errors.may_run_again(error):
+                if run == MAX_RUNS or not driver_errors.is_repeatable(error):
                     raise
         raise AssertionError("unreachable: the last run returns or raises")
 
@@ -169,7 +169,7 @@ class Database:
         try:
             return await pool.acquire(timeout=self._acquire_timeout_s)
         except TimeoutError:
-            # All of them at work is a crowd, not an outage: to condemn the store would add reconnecting to it.
+            # If all connections are busy, the server is overloaded and not down: reconnecting would add to its load.
             if pool.get_size() < self._max_size or pool.get_idle_size():
                 raise
             raise StoreUnavailable(STORE, "every connection is busy") from None
@@ -178,14 +178,14 @@ class Database:
         if self._problem is None:
             self._problem = reason
             self._ready.clear()
-            self._trouble.set()
+            self._failed.set()
             metrics.STORE_UP.labels(STORE).set(0)
-            _log.warning("postgres.lost", reason=reason)
+            _log.warning("postgres.unavailable", reason=reason)
 
     async def _keep(self) -> None:
-        """Whenever there is trouble, probe until there is none; see each change logged once."""
+        """After each failure, probes until the server is available. Logs each change once."""
         while True:
-            await self._trouble.wait()
+            await self._failed.wait()
             attempt = 0
             while (reason := await self._probe()) is not None:
                 if reason != self._problem:
@@ -193,41 +193,41 @@ class Database:
                     metrics.STORE_UP.labels(STORE).set(0)
                     _log.warning("postgres.unavailable", reason=reason)
                 attempt += 1
-                # Half jittered: a fleet that lost the server together doesn't come back in step.
+                # Half of the delay is random, so that many processes do not reconnect at the same moment.
                 jitter = 0.5 + _chance.random() / 2
                 delay_s = exponential(attempt, base_s=FIRST_PROBE_S, cap_s=LONGEST_PROBE_S, jitter=jitter)
                 await self._pause(FIRST_PROBE_S if self._waiting else delay_s)
-            self._trouble.clear()
+            self._failed.clear()
             self._problem = None
             self._ready.set()
             metrics.STORE_UP.labels(STORE).set(1)
-            _log.info("postgres.ready")
+            _log.info("postgres.available")
 
     async def _pause(self, delay_s: float) -> None:
-        """Sleep, or until somebody begins to wait."""
-        self._hurry.clear()
+        """Sleeps for `delay_s` seconds, or until a caller starts to wait."""
+        self._waiter_arrived.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(delay_s):
-                await self._hurry.wait()
+                await self._waiter_arrived.wait()
 
     async def _probe(self) -> str | None:
-        """What is wrong with the server, by a connection of its own; with nothing wrong, the pool is ready."""
+        """Tests the server with a connection of its own, and then renews the pool. Returns what is wrong, or None."""
         try:
             async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
                 connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
                 try:
-                    reason = await _unfit(connection)
+                    reason = await _problem_of(connection)
                 finally:
                     connection.terminate()
                 if reason is None:
                     await self._renew_pool()
                 return reason
         except Exception as error:
-            # Whatever it is, it is no reason to stop trying: the class says more than nothing.
-            return driver_errors.unavailable(error) or f"can't be used ({type(error).__name__})"
+            # No error ends the probing. An unknown one is reported by its class.
+            return driver_errors.unavailable(error) or f"unusable ({type(error).__name__})"
 
     async def _renew_pool(self) -> None:
-        """Open the pool, or let its old connections go: after a failover they may lead to a server that only reads."""
+        """Opens the pool, or replaces its connections: after a failover they may lead to a read-only server."""
         if self._pool is not None:
             await self._pool.expire_connections()
             return
@@ -243,11 +243,11 @@ class Database:
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection[asyncpg.Record]) -> None:
-    """No statement of ours leaves anything in the session, so giving a connection back costs no round trip."""
+    """No statement of Filas leaves state in the session, so releasing a connection needs no round trip."""
 
 
-async def _unfit(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
-    if await connection.fetchval(_TAKES_NO_WRITES):
+async def _problem_of(connection: asyncpg.Connection[asyncpg.Record]) -> str | None:
+    if await connection.fetchval(_IS_READ_ONLY):
         return "read-only"
     current, required = await schema.current_version(connection), schema.required_version()
     if current < required:

@@ -1,16 +1,16 @@
-"""What an error of the driver means: the store is away, the value is bad, or the statement may be run again."""
+"""What an error of the driver means: Postgres is unavailable, a value is bad, or the statement may be repeated."""
 
 from typing import Final
 
 import asyncpg
 
-# The first that fits. Operators see these words (`/readyz`), so the same trouble always has the same ones.
+# The first class that matches decides. Operators see the reason in `/readyz`, so one cause always has one reason.
 _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ConnectionRefusedError, "connection refused"),
     (ConnectionResetError, "connection reset"),
     (BrokenPipeError, "connection reset"),
     (TimeoutError, "timed out"),
-    (OSError, "can't be reached"),
+    (OSError, "unreachable"),
     (asyncpg.CannotConnectNowError, "starting up or shutting down"),
     (asyncpg.AdminShutdownError, "shut down"),
     (asyncpg.CrashShutdownError, "crashed"),
@@ -33,7 +33,7 @@ _BAD_VALUES: Final = (
     asyncpg.exceptions.IntegrityConstraintViolationError,
     asyncpg.exceptions.ProgramLimitExceededError,
     OverflowError,
-    # The driver's own refusals of an argument, and text that isn't Unicode.
+    # Errors of the driver itself: a wrong argument, or text that is not Unicode.
     ValueError,
 )
 
@@ -46,30 +46,30 @@ _RUN_AGAIN: Final = (
 
 
 def unavailable(error: BaseException) -> str | None:
-    """Why Postgres can't be used, in a few words, if that is what `error` says; else None."""
+    """Why Postgres is unavailable, in a few words, if `error` means that. Otherwise None."""
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return reason
-    # The driver has one class for a closed connection and for being called wrongly.
+    # The driver has one class for a closed connection and for a wrong call of its functions.
     if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
         return "connection lost"
-    # A connection that breaks just as it is handed out: "another operation is in progress". Its subclasses tell
-    # of outdated plans.
+    # A connection that breaks at the moment when the pool returns it: "another operation is in progress". The
+    # subclasses of this error are about outdated plans.
     if type(error) is asyncpg.InternalClientError:
         return "connection lost"
     return None
 
 
-def says_store_is_down(error: BaseException) -> bool:
-    """Whether the next statement will fail as well: not so when one statement merely took too long."""
+def means_store_is_down(error: BaseException) -> bool:
+    """Whether the next statement would fail too. That is not so if one statement only took too long."""
     return not isinstance(error, asyncpg.QueryCanceledError)
 
 
 def bad_value(error: BaseException) -> bool:
-    """Whether the statement failed for what is in its rows, so that other rows may do better."""
+    """Whether the statement failed because of a value in its rows, so that other rows may succeed."""
     return isinstance(error, _BAD_VALUES)
 
 
-def may_run_again(error: BaseException) -> bool:
-    """Whether the same statement, rolled back now, may well succeed at once: a deadlock, an outdated plan."""
+def is_repeatable(error: BaseException) -> bool:
+    """Whether the same statement may succeed at once after its rollback: a deadlock, an outdated plan."""
     return isinstance(error, _RUN_AGAIN)

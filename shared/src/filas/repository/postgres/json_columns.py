@@ -1,4 +1,4 @@
-"""JSON in and out of `json` columns, whatever the text in it holds."""
+"""Values of `json` columns. Text in them may hold NUL and lone surrogates."""
 
 import json
 from typing import Any
@@ -10,17 +10,17 @@ from filas.models.record import ErrorDetail
 
 
 def to_json(value: Any) -> str:
-    """`value` as JSON text that a `json` column takes, also with a lone surrogate in it (as its escape)."""
+    """`value` as JSON text for a `json` column. A lone surrogate is written as an escape."""
     return json_bytes(value).decode()
 
 
 def to_json_or_null(value: Any) -> str | None:
-    """The same, with None as SQL's null."""
+    """`value` as JSON text for a `json` column; None as SQL's null."""
     return None if value is None else to_json(value)
 
 
 def from_json(text: str | None) -> Any:
-    """What `to_json` was given, built of dicts, lists and scalars; None for SQL's null."""
+    """The value of a `json` column, as dicts, lists and scalars; None for SQL's null."""
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Pages of lists: opaque cursors, and conditions that are put together only where they apply."""
+"""Pages of lists: opaque cursors, and searches that contain only the conditions that were given."""
 
 import base64
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from filas.models.record import Page
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
-NOT_OURS: Final = "the cursor is not one of this list"
+FOREIGN_CURSOR: Final = "the cursor does not belong to this list"
 
 Position = TypeVar("Position", bound=msgspec.Struct)
 
@@ -34,35 +34,35 @@ def bounded(limit: int) -> int:
 
 
 class Filter:
-    """The conditions of one search. Each is SQL with `{}` where its argument goes."""
+    """The conditions of one search. Each is SQL with `{}` in place of its argument."""
 
     def __init__(self) -> None:
         self.arguments: list[object] = []
         self._conditions: list[str] = []
 
     def add(self, condition: str, *arguments: object) -> None:
-        """Demand `condition` if its arguments are not None."""
+        """Adds `condition`, unless one of its arguments is None."""
         if any(argument is None for argument in arguments):
             return
         self._conditions.append(condition.format(*(self.place(argument) for argument in arguments)))
 
-    def demand(self, condition: str) -> None:
-        """Demand `condition`, which has no argument."""
+    def require(self, condition: str) -> None:
+        """Adds `condition`, which has no argument."""
         self._conditions.append(condition)
 
     def place(self, argument: object) -> str:
-        """The placeholder (`$1`, `$2`, …) of one more argument."""
+        """Adds an argument and returns its placeholder (`$1`, `$2`, …)."""
         self.arguments.append(argument)
         return f"${len(self.arguments)}"
 
     def before(self, cursor: str | None, time_column: str) -> None:
-        """Demand what comes after `cursor` in a list that has the newest row first. Raises InvalidCursor."""
+        """Adds the condition for the rows after `cursor` in a list with the newest row first. Raises InvalidCursor."""
         if cursor is not None:
             position = _decode(cursor, _TimeCursor)
             try:
                 time = position.time.astimezone(UTC)
             except OverflowError:
-                raise InvalidCursor(NOT_OURS) from None
+                raise InvalidCursor(FOREIGN_CURSOR) from None
             self.add(f"({time_column}, id) < ({{}}, {{}})", time, position.id)
 
     def where(self) -> str:
@@ -73,7 +73,7 @@ class Filter:
 def page_by_time(
     rows: Sequence[asyncpg.Record], limit: int, time_column: str, read: Callable[[asyncpg.Record], Any]
 ) -> Page:
-    """The page of `rows`, of which one more than `limit` were asked for; `read` makes an item of a row."""
+    """The page of `rows`, of which one more than `limit` were selected. `read` makes an item from a row."""
     kept = rows[:limit]
     more = len(rows) > limit
     cursor = _encode(_TimeCursor(kept[-1][time_column], kept[-1]["id"])) if more else None
@@ -83,14 +83,14 @@ def page_by_time(
 def page_by_name(
     rows: Sequence[asyncpg.Record], limit: int, column: str, read: Callable[[asyncpg.Record], Any]
 ) -> Page:
-    """The same for a list in the order of a text column."""
+    """`page_by_time` for a list in the order of a text column."""
     kept = rows[:limit]
     cursor = _encode(_NameCursor(kept[-1][column])) if len(rows) > limit else None
     return Page(items=[read(row) for row in kept], next_cursor=cursor)
 
 
 def after_name(cursor: str | None) -> str:
-    """The name after which the next page of a list by name begins. Raises InvalidCursor."""
+    """The name after which the next page of a list by name starts. Raises InvalidCursor."""
     return "" if cursor is None else _decode(cursor, _NameCursor).name
 
 
@@ -103,4 +103,4 @@ def _decode(cursor: str, kind: type[Position]) -> Position:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         return msgspec.json.decode(text, type=kind)
     except (ValueError, msgspec.MsgspecError):
-        raise InvalidCursor(NOT_OURS) from None
+        raise InvalidCursor(FOREIGN_CURSOR) from None
