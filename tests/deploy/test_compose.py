@@ -58,7 +58,7 @@ async def run_the_demo(deployment: Deployment, name: str) -> None:
         return found[0]["id"] if found and found[0]["status"] == "succeeded" else None
 
     execution = deployment.api.get("executions", await eventually(finished, timeout=60))
-    assert [step["nodeId"] for step in execution["steps"]] == ["start", "says-oi", "health", "think", "greet"]
+    assert [step["nodeId"] for step in execution["steps"]] == ["start", "is-oi", "health", "think", "greet"]
     await eventually(lambda: f"{name}! Filas answered 200." in deployment.compose("logs", "notifier"), timeout=30)
 
 

@@ -106,7 +106,7 @@ def test_a_wrong_value_gets_one_line_that_names_its_variable(wrong: dict[str, st
 @pytest.mark.parametrize("url", ["mysql://u:hunter2@h/d", "hunter2", "postgresql://u:hunter2@[h/d", "postgres://h:x/d"])
 def test_a_wrong_database_address_is_not_repeated(url: str) -> None:
     """It may hold a password."""
-    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not an address") as refused:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not a URL") as refused:
         load(NotifierSettings, NEEDED | {"DATABASE_URL": url})
     assert "hunter2" not in str(refused.value)
 

@@ -25,7 +25,7 @@ def flow(health_url: str) -> dict[str, Any]:
     nodes: list[dict[str, Any]] = [
         {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
         {
-            "id": "says-oi",
+            "id": "is-oi",
             "type": "condition",
             "data": {
                 "logic": "and",
@@ -59,9 +59,9 @@ def flow(health_url: str) -> dict[str, Any]:
         "variables": [{"name": "health", "type": "number", "default": 0, "scope": "execution"}],
         "nodes": nodes,
         "edges": [
-            {"id": "e1", "source": "start", "target": "says-oi"},
-            {"id": "e2", "source": "says-oi", "sourceHandle": "true", "target": "health"},
-            {"id": "e3", "source": "says-oi", "sourceHandle": "false", "target": "sorry"},
+            {"id": "e1", "source": "start", "target": "is-oi"},
+            {"id": "e2", "source": "is-oi", "sourceHandle": "true", "target": "health"},
+            {"id": "e3", "source": "is-oi", "sourceHandle": "false", "target": "sorry"},
             {"id": "e4", "source": "health", "sourceHandle": "out", "target": "think"},
             {"id": "e5", "source": "think", "target": "greet"},
         ],

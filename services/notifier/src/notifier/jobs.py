@@ -120,10 +120,10 @@ class NotificationRelay:
 
 
 class UnrecordedReceipts(Protocol):
-    """Who knows which delivery statuses are not told (`DeliveryReceiptRepository`)."""
+    """The delivery receipts that are not recorded yet (`DeliveryReceiptRepository`)."""
 
     async def unrecorded(self, older_than_s: float, limit: int, after: str | None) -> list[DeliveryReceiptJob]:
-        """In the order of their jobs' ids, beginning behind the id `after`."""
+        """Returns them in the order of their job ids, those after the id `after`."""
 
 
 class DeliveryReceiptRelay:

@@ -1,8 +1,8 @@
-"""The log: one line an event, on standard error, as JSON or for a person to read.
+"""The log: one line per event on standard error, as JSON or for a person to read.
 
-An event is a constant name with fields: `log.info("job.retry_scheduled", job_id=job_id, delay_s=2)`. Fields
-are ids and numbers, not objects; no secret and no body. What other libraries log through `logging` takes
-the same way out.
+An event is a constant name with fields: `log.info("job.retry_scheduled", job_id=job_id, delay_s=2)`. Fields are ids and
+numbers, not objects. They contain no secret and no body. Records that other libraries write with `logging` become lines
+of the same log.
 """
 
 import contextlib
@@ -22,23 +22,23 @@ from filas.errors import StoreUnavailable
 Event = MutableMapping[str, Any]
 
 _HIDDEN = frozenset({"authorization", "cookie", "password", "secret", "token"})
-"""Names of fields that never show their value, should one slip through."""
+"""Names of fields whose value is always replaced, in case a secret is logged by mistake."""
 
 _QUIET_LIBRARIES = ("aiohttp.access", "arq", "asyncio", "aiohttp")
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry `logger_name=name`. May be made before `configure` is called."""
+    """Returns a logger whose lines have `logger_name=name`. It may be created before `configure` is called."""
     return cast("FilteringBoundLogger", structlog.get_logger(logger_name=name))
 
 
 def bind_context(**fields: Any) -> None:
-    """Add `fields` to every line that the present task logs from here on."""
+    """Adds `fields` to every line that the current task logs from now on."""
     structlog.contextvars.bind_contextvars(**fields)
 
 
 def bound(**fields: Any) -> AbstractContextManager[None]:
-    """`fields` stand in every line that the present task logs in the block."""
+    """Adds `fields` to every line that the current task logs in the block."""
     return structlog.contextvars.bound_contextvars(**fields)
 
 
@@ -48,9 +48,9 @@ def configure(
     service: str,
     stream: TextIO | None = None,
 ) -> None:
-    """Set the process's log up. `service` stands in every line; `stream` is standard error unless given."""
+    """Configures the log of the process. `service` is in every line. The default of `stream` is standard error."""
     least = logging.getLevelNamesMapping()[level.upper()]
-    out = _Unfailing(stream or sys.stderr)
+    out = _SafeStream(stream or sys.stderr)
 
     def add_service(_logger: Any, _method: str, event: Event) -> Event:
         event["service"] = service
@@ -76,12 +76,12 @@ def configure(
     root.setLevel(max(least, logging.INFO))
     for library in _QUIET_LIBRARIES:
         logging.getLogger(library).setLevel(max(least, logging.WARNING))
-    # Its warnings are stack traces of a server that is away, which the repository tells in one line.
+    # Its warnings are stack traces of an unavailable server, which the repository logs in one line.
     logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
 
 
-class _Unfailing:
-    """A stream whose writes never raise: a full disk or a reader that has gone costs lines, not what they tell of."""
+class _SafeStream:
+    """A stream whose writes never raise: a full disk or a closed pipe loses log lines and nothing else."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -96,7 +96,7 @@ class _Unfailing:
 
 
 class _ToStructlog(logging.Handler):
-    """Hands the records of other libraries to our log."""
+    """Writes the records of other libraries to our log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         fields: dict[str, Any] = {"message": record.getMessage()}
@@ -106,7 +106,7 @@ class _ToStructlog(logging.Handler):
 
 
 def _describe_exception(_logger: Any, _method: str, event: Event) -> Event:
-    """Turn `exc_info` into `error` and `exception`. A store that is away is no news to be traced: one line says it."""
+    """Replaces `exc_info` by `error` and `exception`. An unavailable store is logged without a traceback."""
     given = event.pop("exc_info", None)
     error = given if isinstance(given, BaseException) else given[1] if isinstance(given, tuple) else None
     if error is None and given:
@@ -132,7 +132,7 @@ _encoder = msgspec.json.Encoder(enc_hook=str)
 def _render_json(_logger: Any, _method: str, event: Event) -> str:
     try:
         return _encoder.encode(event).decode()
-    except (TypeError, ValueError):  # an unpaired surrogate, say: the line is worth more than its exact form
+    except (TypeError, ValueError):  # for example a lone surrogate: an escaped line is better than no line
         return _encoder.encode({key: ascii(value) for key, value in event.items()}).decode()
 
 

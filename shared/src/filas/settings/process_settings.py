@@ -1,10 +1,10 @@
 """The settings of each process, read from the environment once and validated before anything connects.
 
-A process has one settings class; a class is made of groups, and the field `port` of the group `redis` reads
-as `settings.redis.redis_port`. A field's variable is its name in capitals: `redis_port` is `REDIS_PORT`.
-An empty variable counts as not set, because Docker Compose passes unset ones on as empty.
+Each process has one settings class, which consists of groups: `settings.redis.redis_port`. The variable of a field is
+its name in capitals: `redis_port` is `REDIS_PORT`. An empty variable counts as not set, because Docker Compose passes
+unset variables as empty ones.
 
-Nothing here reads `os.environ`: `load` is given the mapping.
+This module does not read `os.environ`: the caller passes the variables to `load`.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from filas.errors import SettingsError
 from filas.settings.value_types import Addresses, HostNames, Networks, Ports, Secret, decode
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
-"""A TCP port; 0 lets the system choose one."""
+"""A TCP port. With 0 the system chooses one."""
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -26,28 +26,28 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Some settings that belong together. `__post_init__` of a group raises SettingsError for fields at odds."""
+    """Settings that belong together. `__post_init__` of a group raises SettingsError if its fields contradict."""
 
 
 class RedisSettings(Group, frozen=True, kw_only=True):
-    """Where Redis is: one server, a Sentinel group, or a Cluster of which `redis_host` is any node."""
+    """The address of Redis: one server, a Sentinel group, or a Cluster with `redis_host` as one of its nodes."""
 
     redis_host: Annotated[str, Meta(description="The host of the Redis server, or of any node of a Cluster")] = (
         "127.0.0.1"
     )
     redis_port: Annotated[Port, Meta(description="Its port")] = 6379
-    redis_username: Annotated[str | None, Meta(description="The user of Redis, where it has users (ACL)")] = None
+    redis_username: Annotated[str | None, Meta(description="The user of Redis, if it has users (ACL)")] = None
     redis_password: Annotated[Secret | None, Meta(description="The password of Redis")] = None
     redis_db: Annotated[Count, Meta(description="The number of the database; a Cluster has only 0")] = 0
-    redis_tls: Annotated[bool, Meta(description="Whether to speak TLS to Redis")] = False
+    redis_tls: Annotated[bool, Meta(description="Whether the connection to Redis uses TLS")] = False
     redis_sentinels: Annotated[
-        Addresses, Meta(description="Sentinels as `host:port,host:port`; then `REDIS_HOST` is not used")
+        Addresses, Meta(description="The Sentinels as `host:port,host:port`; `REDIS_HOST` is then not used")
     ] = Addresses(())
     redis_sentinel_master: Annotated[
         str | None, Meta(description="The name of the master that the Sentinels watch")
     ] = None
     redis_sentinel_password: Annotated[
-        Secret | None, Meta(description="The password of the Sentinels themselves, where they have one")
+        Secret | None, Meta(description="The password of the Sentinels themselves, if they have one")
     ] = None
     redis_cluster: Annotated[bool, Meta(description="Whether Redis is a Cluster")] = False
 
@@ -61,7 +61,7 @@ class RedisSettings(Group, frozen=True, kw_only=True):
 
 
 class PostgresSettings(Group, frozen=True, kw_only=True):
-    """Where Postgres is."""
+    """The address of Postgres."""
 
     database_url: Annotated[
         Secret, Meta(description="The Postgres database: `postgresql://user:password@host:5432/name`")
@@ -75,42 +75,43 @@ class PostgresSettings(Group, frozen=True, kw_only=True):
         except ValueError:
             valid = False
         if not valid:
-            # The value may hold a password, so it isn't repeated.
-            raise SettingsError("DATABASE_URL is not an address such as postgresql://user:password@host:5432/name")
+            # The value may contain a password, so the message does not repeat it.
+            raise SettingsError("DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name")
 
 
 class LogSettings(Group, frozen=True, kw_only=True):
-    """What is logged, and how it looks."""
+    """The level and the format of the log."""
 
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="The least important level that is logged")
     ] = "info"
     log_format: Annotated[
-        Literal["json", "console"], Meta(description="One JSON object a line, or lines for a person to read")
+        Literal["json", "console"],
+        Meta(description="`json`: one object per line; `console`: lines for a person to read"),
     ] = "json"
 
 
 class TracingSettings(Group, frozen=True, kw_only=True):
-    """Where traces go. The names are OpenTelemetry's."""
+    """The collector of OpenTelemetry traces. The names are those of OpenTelemetry."""
 
     otel_exporter_otlp_endpoint: Annotated[
         str | None,
-        Meta(description="The collector that takes traces by OTLP over HTTP: `http://host:4318`; empty: none"),
+        Meta(description="The collector for traces, OTLP over HTTP: `http://host:4318`; empty: no tracing"),
     ] = None
     otel_exporter_otlp_headers: Annotated[
-        Secret | None, Meta(description="Headers that the collector asks for: `authorization=Bearer …,name=value`")
+        Secret | None, Meta(description="Headers for the collector: `authorization=Bearer …,name=value`")
     ] = None
     otel_service_name: Annotated[
         str | None, Meta(description="The name of the process in traces; empty: `ingest`, `ingest-worker` and so on")
     ] = None
     otel_traces_sampler_arg: Annotated[
-        Share, Meta(description="The share of webhooks that are traced, from 0 to 1; the same in every process")
+        Share, Meta(description="The fraction of webhooks that are traced, from 0 to 1; the same in every process")
     ] = 1.0
 
     def __post_init__(self) -> None:
         endpoint = self.otel_exporter_otlp_endpoint
         if endpoint is not None and not _is_http_address(endpoint):
-            raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT is not an address such as http://collector:4318")
+            raise SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT is not a URL such as http://collector:4318")
 
 
 class AdminSettings(Group, frozen=True, kw_only=True):
@@ -126,7 +127,7 @@ class AdminSettings(Group, frozen=True, kw_only=True):
 
 
 class SecretSettings(Group, frozen=True, kw_only=True):
-    """The key under which secrets are stored."""
+    """The key that encrypts stored secrets."""
 
     filas_secret_key: Annotated[
         Secret, Meta(description="Encrypts stored secrets; the same in every process, long and random")
@@ -134,7 +135,7 @@ class SecretSettings(Group, frozen=True, kw_only=True):
 
 
 class OutboundSettings(Group, frozen=True, kw_only=True):
-    """What flows and channels may call."""
+    """The addresses that flows and channels may call."""
 
     outbound_allow: Annotated[
         Networks, Meta(description="Private networks that flows and channels may reach: `10.1.0.0/16,::1/128`")
@@ -145,26 +146,28 @@ class OutboundSettings(Group, frozen=True, kw_only=True):
 
 
 class RetentionSettings(Group, frozen=True, kw_only=True):
-    """How many days finished rows are kept."""
+    """The number of days for which finished rows are kept."""
 
     events_retention_days: Annotated[
-        Positive, Meta(description="Days that events, and with them duplicate keys, are kept")
+        Positive, Meta(description="Days for which events and their duplicate keys are kept")
     ] = 30
-    executions_retention_days: Annotated[Positive, Meta(description="Days that executions and steps are kept")] = 30
-    notifications_retention_days: Annotated[Positive, Meta(description="Days that notifications are kept")] = 30
-    dead_letters_retention_days: Annotated[Positive, Meta(description="Days that dead letters are kept")] = 90
+    executions_retention_days: Annotated[Positive, Meta(description="Days for which executions and steps are kept")] = (
+        30
+    )
+    notifications_retention_days: Annotated[Positive, Meta(description="Days for which notifications are kept")] = 30
+    dead_letters_retention_days: Annotated[Positive, Meta(description="Days for which dead letters are kept")] = 90
 
 
 class ScalingSettings(Group, frozen=True, kw_only=True):
-    """What `GET /api/scaling` may ask for."""
+    """The bounds of the advice of `GET /api/scaling`."""
 
     scaling_min_replicas: Annotated[
-        Count, Meta(description="The fewest replicas of a worker that `/api/scaling` asks for")
+        Count, Meta(description="The smallest number of replicas that `/api/scaling` recommends")
     ] = 1
-    scaling_max_replicas: Annotated[Positive, Meta(description="The most replicas of a worker that it asks for")] = 10
-    scaling_target_age_s: Annotated[
-        Positive, Meta(description="The age in seconds that it lets a waiting job reach")
+    scaling_max_replicas: Annotated[
+        Positive, Meta(description="The largest number of replicas that `/api/scaling` recommends")
     ] = 10
+    scaling_target_age_s: Annotated[Positive, Meta(description="The age in seconds that a waiting job may reach")] = 10
 
     def __post_init__(self) -> None:
         if self.scaling_min_replicas > self.scaling_max_replicas:
@@ -172,7 +175,7 @@ class ScalingSettings(Group, frozen=True, kw_only=True):
 
 
 class ProcessSettings(Group, frozen=True, kw_only=True):
-    """What every process needs."""
+    """The settings that every process has."""
 
     redis: RedisSettings
     postgres: PostgresSettings
@@ -204,7 +207,8 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
         Count, Meta(description="Failed authentications a minute from one address, then 429; 0: no limit")
     ] = 60
     shutdown_delay_s: Annotated[
-        Count, Meta(description="Seconds that webhooks are still taken after SIGTERM, while `/readyz` says 503 already")
+        Count,
+        Meta(description="Seconds for which webhooks are still accepted after SIGTERM, while `/readyz` answers 503"),
     ] = 0
 
 
@@ -234,14 +238,14 @@ class FlowRunnerSettings(ProcessSettings, frozen=True, kw_only=True):
     secrets: SecretSettings
     outbound: OutboundSettings
     public_url: Annotated[
-        str, Meta(description="How the outside reaches ingest's public port: where flows wait to be called")
+        str, Meta(description="The public URL of ingest, for the addresses at which flows wait for a call")
     ] = "http://localhost:8080"
     flow_runner_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8082
     flow_runner_concurrency: Annotated[Positive, Meta(description="Executions run at a time")] = 100
 
     def __post_init__(self) -> None:
         if not self.public_url.startswith(("http://", "https://")) or any(mark in self.public_url for mark in " ?#"):
-            raise SettingsError("PUBLIC_URL is no address such as https://hooks.example.com")
+            raise SettingsError("PUBLIC_URL is not a URL such as https://hooks.example.com")
 
 
 class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):
@@ -260,13 +264,13 @@ PROCESSES: tuple[type[ProcessSettings], ...] = (
     FlowRunnerSettings,
     NotifierSettings,
 )
-"""The settings class of every process, for what is checked against them: README, `.env.example`, manifests."""
+"""The settings class of every process. The documentation, `.env.example` and the manifests are checked against them."""
 
 SettingsType = TypeVar("SettingsType", bound=Group)
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """One environment variable. `default` is what one would write to get the default; None: it must be set."""
+    """One environment variable. `default` is its default as it is written; None means that it must be set."""
 
     name: str
     description: str
@@ -275,10 +279,10 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(settings_type: type[SettingsType], environ: Mapping[str, str]) -> SettingsType:
-    """The settings in `environ`.
+    """Returns the settings in `environ`.
 
-    Raises SettingsError with one line that names the variable and says what it should be; a secret's value
-    is never repeated.
+    Raises SettingsError with one line that names the variable and states what is expected. It never repeats the value
+    of a secret.
     """
     values: dict[str, Any] = {}
     hints = get_type_hints(settings_type, include_extras=True)
@@ -297,7 +301,7 @@ def load(settings_type: type[SettingsType], environ: Mapping[str, str]) -> Setti
 
 
 def variables(settings_type: type[Group]) -> list[Variable]:
-    """Every variable that `load` reads for this class, in the order of its fields."""
+    """Returns every variable that `load` reads for this class, in the order of its fields."""
     found: list[Variable] = []
     hints = get_type_hints(settings_type, include_extras=True)
     for field in msgspec.structs.fields(settings_type):
@@ -336,7 +340,7 @@ def _description(hint: Any) -> str:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    """The types that the value may have: `Annotated[int | None, …]` gives `(int, NoneType)`."""
+    """Returns the types of the value: `(int, NoneType)` for `Annotated[int | None, …]`."""
     plain = hint.__origin__ if hasattr(hint, "__metadata__") else hint
     arguments = get_args(plain)
     return arguments if arguments and not isinstance(arguments[0], str) else (plain,)

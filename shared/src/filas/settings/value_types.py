@@ -1,4 +1,4 @@
-"""The types of settings that are more than a number or a text, and how they are written."""
+"""The types of settings that are not a number or a text, and how they are written."""
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -7,7 +7,7 @@ Network = IPv4Network | IPv6Network
 
 
 class Secret:
-    """A text that never shows itself: `repr`, `str` and f-strings give `***`; `reveal()` gives the text."""
+    """A text that is not shown: `repr`, `str` and f-strings return `***`. `reveal()` returns the text."""
 
     __slots__ = ("_text",)
 
@@ -15,7 +15,7 @@ class Secret:
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself, for the one place that needs it."""
+        """Returns the text, for the one place that uses it."""
         return self._text
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class HostNames(tuple[str, ...]):
 
 
 def decode(kind: type, text: object) -> object:
-    """The value of one of these types that `text` writes (msgspec's `dec_hook`). Raises ValueError for what doesn't."""
+    """Converts `text` to one of these types (the `dec_hook` of msgspec). Raises ValueError for an invalid text."""
     if kind is Secret:
         return Secret(str(text))
     if kind is Networks:
