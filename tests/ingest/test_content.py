@@ -1,6 +1,8 @@
 """What a body is, by its content type."""
 
 import base64
+import time
+import tracemalloc
 from typing import Any
 
 import msgspec
@@ -89,6 +91,75 @@ def test_too_many_fields_are_refused() -> None:
         read("application/x-www-form-urlencoded", b"&".join(b"a%d=" % number for number in range(1001)))
     with pytest.raises(UnreadableBody):
         read(MULTIPART, b"".join(part(f'name="a{number}"', b"") for number in range(1001)) + b"--cut--")
+
+
+@pytest.mark.parametrize(
+    ("disposition", "headers", "content", "document"),
+    [
+        ('name="a;b\\"c"', [], b"1", {'a;b"c': "1"}),
+        ("name=a", [], b"1", {"a": "1"}),
+        ("name=\"a\"; filename*=UTF-8''ol%C3%A1.txt", [], b"1", {"a": ("olá.txt", "text/plain", "MQ==")}),
+        (
+            'name="a"; filename="x"; filename*=utf-8\'\'y',
+            ["Content-Type: Image/PNG; q=1"],
+            b"",
+            {"a": ("y", "image/png", "")},
+        ),
+        ('name="a"', ["Content-Transfer-Encoding: base64"], b"b2w=", {"a": "ol"}),
+        ('name="a"', ["Content-Transfer-Encoding: quoted-printable"], b"=41", {"a": "A"}),
+        ('name="a"', ["X-Folded: b\r\n c"], b"1\r\n--cu\r\n", {"a": "1\r\n--cu\r\n"}),
+        ('filename="a"', [], b"1", {}),
+        ('name="a"', ["Content-Type: multipart/mixed; boundary=x"], b"--x\r\n\r\n1\r\n--x--", {}),
+    ],
+)
+def test_the_parts_of_a_form_are_read_as_browsers_send_them(
+    disposition: str, headers: list[str], content: bytes, document: dict[str, Any]
+) -> None:
+    """Quoted names, encoded file names, old transfer encodings. A part without a name, or with parts, is skipped."""
+    files = {
+        name: dict(zip(("filename", "contentType", "content"), value, strict=True))
+        if isinstance(value, tuple)
+        else value
+        for name, value in document.items()
+    }
+    for end in (b"--cut--\r\n", b"--cut--", b""):
+        body = part(disposition, content, *headers) + end
+        assert read(MULTIPART, body if end else body.removesuffix(b"\r\n")).document == files
+
+
+_MIB = 1 << 20
+_OF_ONE_MIB = {
+    "encoded words in one name": part('name="' + "=?utf-8?q?a?= " * 80_000 + '"', b""),
+    "encoded words in many names": part('name="' + "=?utf-8?q?a?= " * 280 + '"', b"") * 250,
+    "empty parts": b"--cut\r\n" * (_MIB // 7),
+    "empty parts with an empty head": b"--cut\r\n\r\n" * (_MIB // 9),
+    "nested comments": part("name=" + "(" * 3900, b"") * 250,
+    "quotes without an end": part('name=a; a="' + "\\" * 3900, b"") * 250,
+    "parameters without an end": part("name=a" + "; a=b" * 750, b"") * 250,
+    "headers without an end": (b"--cut\r\n" + b"a:b\r\n" * 800 + b"\r\n") * 210,
+    "folded lines": (b"--cut\r\na:" + b"\r\n " * 1300 + b"\r\n\r\n") * 250,
+    "nearly a boundary": part("name=a", b"\r\n--cu" * (_MIB // 6)),
+    "nested forms": b"".join(
+        b"--cut\r\nContent-Type: multipart/mixed; boundary=%d\r\n\r\n--%d\r\n" % (depth, depth)
+        for depth in range(15_000)
+    ),
+}
+
+
+@pytest.mark.parametrize("body", _OF_ONE_MIB.values(), ids=_OF_ONE_MIB.keys())
+def test_a_crafted_form_costs_little(body: bytes) -> None:
+    """Each is about a MiB, the usual limit. The standard library needs seconds for some of them."""
+    began = time.process_time()
+    tracemalloc.start()
+    try:
+        read(MULTIPART, body)
+    except UnreadableBody:
+        pass
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert time.process_time() - began < 0.1
+    assert peak < 10 * _MIB
 
 
 def test_other_bodies_are_text_or_base64() -> None:

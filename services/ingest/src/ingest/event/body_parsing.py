@@ -2,15 +2,13 @@
 
 import base64
 from dataclasses import dataclass
-from email.message import MIMEPart
-from email.parser import BytesParser
-from email.policy import HTTP
 from typing import Any, Literal
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from filas.errors import FilasError
+from ingest.event import multipart_form
 
 BodyKind = Literal["json", "form", "text", "binary"]
 
@@ -130,31 +128,19 @@ def _urlencoded(body: bytes) -> dict[str, Any] | None:
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
-    """The fields of a multipart form, None if it isn't one. Read as MIME, which it is (RFC 7578)."""
-    if not content_type.isascii() or "\n" in content_type or "\r" in content_type:
-        return None
+    """The fields of a multipart form; None if the body is none."""
     try:
-        message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode() + b"\r\n\r\n" + body)
-        if not message.is_multipart():
-            return None
-        parts = list(message.iter_parts())
-        if len(parts) > MAX_FIELDS:
-            raise UnreadableBody(f"the form has more than {MAX_FIELDS} fields")
-        return collected([pair for part in parts if (pair := _field(part)) is not None])
-    except (ValueError, LookupError, AttributeError, TypeError, IndexError):
-        return None  # the parser of the standard library raises these on broken headers
+        parts = multipart_form.read_form(content_type, body)
+    except multipart_form.InvalidForm as error:
+        raise UnreadableBody(str(error)) from None
+    return None if parts is None else collected([(part.name, _field(part)) for part in parts])
 
 
-def _field(part: MIMEPart) -> tuple[str, Any] | None:
-    name = part.get_param("name", header="content-disposition")
-    payload = part.get_payload(decode=True)
-    if not isinstance(name, str) or not isinstance(payload, bytes):
-        return None
-    filename = part.get_filename()
-    if filename is not None:
-        content = base64.b64encode(payload).decode()
-        return name, {"filename": filename, "contentType": part.get_content_type(), "content": content}
-    return name, payload.decode("utf-8", "replace")
+def _field(part: multipart_form.Part) -> Any:
+    if part.filename is None:
+        return part.content.decode("utf-8", "replace")
+    content = base64.b64encode(part.content).decode()
+    return {"filename": part.filename, "contentType": part.content_type, "content": content}
 
 
 def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, str]:
