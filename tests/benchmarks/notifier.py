@@ -31,7 +31,7 @@ from filas.repository import migrate
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows.measuring import COMMITS, cpu_of_tree, usage_of
+from tests.benchmarks.flows.measurements import COMMITS, cpu_of_tree, usage_of
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, SECRET, NotifierProcess, stage
 from tests.notifier.receiver import receiver as served

@@ -1,4 +1,4 @@
-"""An engine over a store in memory and a recorded outside world."""
+"""An engine with a store in memory and recorded outbound calls."""
 
 import asyncio
 import itertools
@@ -25,7 +25,7 @@ TRIGGER = {"id": "start", "type": "webhook", "data": {"mode": "trigger"}}
 
 @dataclass(frozen=True)
 class Call:
-    """One request to the outside."""
+    """One outbound call."""
 
     method: str
     url: str
@@ -39,45 +39,45 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the outside says."""
+class Response:
+    """The response to a call."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Answering = Callable[[Call], Awaitable[Answer] | Answer]
+Responding = Callable[[Call], Awaitable[Response] | Response]
 
 
-class Outside:
-    """Records every call and answers as told: by default 200 with `{}`."""
+class RecordingOutbound:
+    """Records every call and responds as the test sets it: by default with 200 and `{}`."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
-        self.answer: Answering = lambda _: Answer()
+        self.respond: Responding = lambda _: Response()
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-    ) -> Answer:
+    ) -> Response:
         call = Call(method, url, dict(headers), body, timeout_s)
         self.calls.append(call)
-        answer = self.answer(call)
-        return answer if isinstance(answer, Answer) else await answer
+        answer = self.respond(call)
+        return answer if isinstance(answer, Response) else await answer
 
     async def called(self, times: int = 1) -> None:
-        """Waits until that many calls have come in."""
+        """Waits until that many calls were made."""
         await eventually(lambda: len(self.calls) >= times)
 
     def hold(self) -> asyncio.Event:
-        """From now on answers come only when the event is set."""
+        """From now on, responses arrive only after the event is set."""
         release = asyncio.Event()
 
-        async def answer(_: Call) -> Answer:
+        async def answer(_: Call) -> Response:
             await release.wait()
-            return Answer()
+            return Response()
 
-        self.answer = answer
+        self.respond = answer
         return release
 
 
@@ -106,19 +106,19 @@ def node(node_id: str, kind: str, /, **data: Any) -> dict[str, Any]:
 
 
 def chain(*nodes: dict[str, Any], **rest: Any) -> dict[str, Any]:
-    """A flow of the nodes one after another, each left by `out`."""
+    """A flow of nodes in a row. Each is left by `out`."""
     names = ["start", *(each["id"] for each in nodes)]
     return flow(*nodes, edges=" ".join(f"{a}.out>{b}" for a, b in itertools.pairwise(names)), **rest)
 
 
-def plan_of(definition: dict[str, Any]) -> CompiledFlow:
+def compiled_flow(definition: dict[str, Any]) -> CompiledFlow:
     checked, problems = check(definition)
     assert checked is not None, problems
     return CompiledFlow("flow", 1, checked)
 
 
 class Addresses:
-    """An address that shows what it is for."""
+    """Addresses that contain the ids."""
 
     def address(self, execution_id: UUID, callback_id: UUID) -> str:
         return f"https://filas.example/resume/{execution_id}.{callback_id}"
@@ -128,67 +128,69 @@ class KnownFlows:
     """The flows that a test has published, by their ids."""
 
     def __init__(self) -> None:
-        self.plans: dict[str, CompiledFlow] = {}
+        self.compiled: dict[str, CompiledFlow] = {}
 
     async def get(self, flow_id: str, version: int) -> CompiledFlow:
         await asyncio.sleep(0)
-        plan = self.plans.get(flow_id)
-        if plan is None or plan.version != version:
+        compiled = self.compiled.get(flow_id)
+        if compiled is None or compiled.version != version:
             raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
-        return plan
+        return compiled
 
     async def published(self, flow_id: str) -> int | None:
         await asyncio.sleep(0)
-        return self.plans[flow_id].version if flow_id in self.plans else None
+        return self.compiled[flow_id].version if flow_id in self.compiled else None
 
     def publish(self, flow_id: str, definition: dict[str, Any], version: int = 1) -> None:
         checked, problems = check(definition)
         assert checked is not None, problems
-        self.plans[flow_id] = CompiledFlow(flow_id, version, checked)
+        self.compiled[flow_id] = CompiledFlow(flow_id, version, checked)
 
 
 class Harness:
-    """One worker. `turn` runs the next turn of an execution, `finish` all of them, moving the clock."""
+    """One worker. `run_once` does the next run of an execution. `finish` does all of them and moves the clock."""
 
     def __init__(self, rows: Callable[[MemoryClock], MemoryRows] = MemoryRows) -> None:
         self.clock = MemoryClock()
         self.rows = rows(self.clock)
-        self.outside = Outside()
+        self.outbound = RecordingOutbound()
         self.secrets = KnownSecrets()
         self.flows = KnownFlows()
         self.written: list[Written] = []
-        self.put_again: list[UUID] = []
+        self.enqueued_again: list[UUID] = []
         self.executions = self.worker()
         self.engine = self.new_engine()
 
     def new_engine(self) -> Engine:
-        return Engine(RUNNERS, self.executions, self.outside, self.secrets, self.clock, self.flows, Addresses())
+        return Engine(RUNNERS, self.executions, self.outbound, self.secrets, self.clock, self.flows, Addresses())
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)
 
-    async def turn(self, row: Row, plan: CompiledFlow, stopping: Callable[[], bool] = lambda: False) -> str | None:
+    async def run_once(
+        self, row: Row, compiled: CompiledFlow, stopping: Callable[[], bool] = lambda: False
+    ) -> str | None:
         claimed = await self.executions.claim(row.id, row.turn)
         if claimed is None:
             return None
         async with self.executions.hold(claimed):
-            end = await self.engine.run(claimed, plan, stopping)
+            end = await self.engine.run(claimed, compiled, stopping)
         return end.status
 
-    async def finish(self, row: Row, plan: CompiledFlow, most_turns: int = 500) -> Row:
-        for _ in range(most_turns):
+    async def finish(self, row: Row, compiled: CompiledFlow, most_runs: int = 500) -> Row:
+        for _ in range(most_runs):
             if row.wake_at is not None and row.wake_at > self.clock.now():
                 self.clock.advance((row.wake_at - self.clock.now()).total_seconds())
-            status = await self.turn(row, plan)
+            status = await self.run_once(row, compiled)
             if status in ("succeeded", "failed", "cancelled", "timed-out"):
                 return row
-        raise AssertionError(f"not finished after {most_turns} turns: {row.status}")
+        raise AssertionError(f"not finished after {most_runs} turns: {row.status}")
 
     async def run(self, definition: dict[str, Any], **start: Any) -> Row:
-        return await self.finish(self.rows.add(**start), plan_of(definition))
+        return await self.finish(self.rows.add(**start), compiled_flow(definition))
 
     def crash(self, row: Row) -> None:
-        """What a killed worker leaves: a lease that nobody renews, and that has run out by now."""
+        """What a killed worker leaves: a lease that no process renews, and that has expired."""
         assert row.status == "running"
         self.clock.advance(60)
 
@@ -199,9 +201,9 @@ class Harness:
         return True
 
     async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
-        """The same, for what may have a job already."""
+        """The outbox for notifications that may have a job already."""
         await asyncio.sleep(0)
-        self.put_again += [each.id for each in notifications]
+        self.enqueued_again += [each.id for each in notifications]
 
 
 def path(row: Row) -> list[str]:

@@ -1,4 +1,4 @@
-"""A store of executions in memory, for tests of the engine. It passes the suite of the real repository."""
+"""A store of executions in memory, for tests of the engine. It passes the same tests as the real repository."""
 
 import asyncio
 import uuid
@@ -30,7 +30,7 @@ START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 class MemoryClock:
-    """A clock that moves when it is told to. Its jitter is always the full wait."""
+    """A clock that a test moves. Its jitter is always the full wait."""
 
     def __init__(self) -> None:
         self.time = START
@@ -80,7 +80,7 @@ class Row:
 
 
 class MemoryRows:
-    """The claims and checkpoints of the repository, over dictionaries."""
+    """The claims and checkpoints of the repository, with dictionaries."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -88,7 +88,7 @@ class MemoryRows:
         self.notifications: dict[UUID, NewNotification] = {}
         self.conversation_vars: dict[UUID, str] = {}
         self.checkpoints: list[Checkpoint] = []
-        # Of each address: what the call has brought, None where it was closed before one came.
+        # For each address: the content of its callback, None if it was closed before a callback arrived.
         self.callbacks: dict[UUID, str | None] = {}
 
     def add(
@@ -116,7 +116,7 @@ class MemoryRows:
     def _claim(self, execution_id: UUID, turn: int, lease_s: float) -> ClaimedExecution | BaseException | None:
         row, now = self.rows.get(execution_id), self.clock.now()
         if row is not None:
-            row, turn = self._hand_over(row, turn)
+            row, turn = self._resumed_by(row, turn)
         if row is None or row.turn != turn or row.status in FINAL:
             return None
         called = row.status == "waiting-callback" and row.awaits_callback in self.callbacks
@@ -155,8 +155,9 @@ class MemoryRows:
             call=self.callbacks[row.awaits_callback] if row.awaits_callback else None,
         )
 
-    def _hand_over(self, row: Row, turn: int) -> tuple[Row, int]:
-        """The execution that waits for this one's message, and its turn; else this one."""
+    def _resumed_by(self, row: Row, turn: int) -> tuple[Row, int]:
+        """The execution that waits for this execution's message, with the number of its run; otherwise this
+        execution."""
         if row.resumed is None and row.carries_message and row.fence == 0 and row.turn == turn:
             waiting = [
                 other

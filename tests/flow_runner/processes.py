@@ -1,4 +1,4 @@
-"""flow-runner as a process of its own over real stores, and an HTTP receiver for its calls."""
+"""flow-runner as a process over real stores, and an HTTP receiver for its calls."""
 
 import asyncio
 import os
@@ -32,22 +32,22 @@ from tests.waiting import eventually
 
 @dataclass
 class Receiver:
-    """An HTTP server that keeps the idempotency key of every call, and answers when it is let."""
+    """An HTTP server that keeps the idempotency key of every call, and responds while `open` is set."""
 
     url: str
     calls: list[str] = field(default_factory=list)
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    open: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver on a port of the loopback, its gate open."""
+    """A receiver on a loopback port. It responds at once."""
     receiver = Receiver("")
-    receiver.gate.set()
+    receiver.open.set()
 
     async def handle(request: web.Request) -> web.Response:
         receiver.calls.append(request.headers["Idempotency-Key"])
-        await receiver.gate.wait()
+        await receiver.open.wait()
         return web.json_response({"name": "Ana"})
 
     app = web.Application()
@@ -59,7 +59,7 @@ async def receiving() -> AsyncIterator[Receiver]:
     try:
         yield receiver
     finally:
-        receiver.gate.set()
+        receiver.open.set()
         await runner.cleanup()
 
 
@@ -73,7 +73,8 @@ class Stores:
         self._producer = producer
 
     async def start(self, count: int = 1, contact: str | None = None, prefix: str = "contact") -> list[UUID]:
-        """Executions of the flow `flow`, each with its job; each in a conversation of its own unless given."""
+        """Starts executions of the flow `flow` with their jobs. Each has a conversation of its own unless `contact`
+        is set."""
         starts = [self._new(contact or f"{prefix}-{number}") for number in range(count)]
         due: list[DueExecution] = []
         for answer in await self.executions.start_many(starts):
@@ -85,7 +86,7 @@ class Stores:
         return [row.id for row in due]
 
     async def finished(self, executions: list[UUID], timeout: float = 40.0) -> list[ExecutionWithSteps]:
-        """The executions, once all have ended."""
+        """The executions, after all have ended."""
 
         async def all_ended() -> list[ExecutionWithSteps]:
             found = [await self.get(each) for each in executions]
@@ -118,7 +119,7 @@ class Stores:
 
 @asynccontextmanager
 async def stores(postgres: str, redis: str) -> AsyncIterator[Stores]:
-    """Connected, and closed in the end."""
+    """Connected stores. They are closed at the end of the block."""
     database = Database(postgres, application_name="test")
     connection = connect_url(redis)
     database.start()
@@ -150,6 +151,8 @@ class Process:
         self._process: ServiceProcess | subprocess.Popen[bytes] | None = None
 
     async def start(self) -> "Process":
+        """Starts executions of the flow `flow` with their jobs. Each has a conversation of its own unless `contact`
+        is set."""
         self._process = service_processes.start(["flow_runner"], self._environ, 1, 2)
         return self
 

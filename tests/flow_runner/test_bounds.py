@@ -1,13 +1,13 @@
-"""An execution is bounded: in steps, visits, time, size, and in how long one turn may take."""
+"""An execution is bounded in steps, visits, time and size, and a run is bounded in time."""
 
-from tests.flow_runner.harness import Answer, Call, Harness, chain, flow, node, plan_of, step
+from tests.flow_runner.harness import Call, Harness, Response, chain, compiled_flow, flow, node, step
 
 HI = node("hi", "message", text="Olá {{ conversation.text }}!")
 CALL = node("call", "api", method="POST", url="https://crm.example/contacts", body={"a": "{{ webhook.body.text }}"})
 
 
 async def test_a_cycle_without_end_is_stopped_and_named() -> None:
-    """A loop with a delay passes the checks; the bound on visits ends it."""
+    """A loop with a delay passes the checks of publishing. The bound on visits ends it."""
     harness = Harness()
     definition = flow(
         node("a", "delay", ms=1000),
@@ -29,42 +29,42 @@ async def test_steps_are_bounded() -> None:
     assert (row.status, row.error.kind, len(row.steps)) == ("failed", "limit", 7)
 
 
-async def test_an_execution_is_timed_out_though_it_waits() -> None:
-    """A delay beyond the time-out ends at the time-out, its step cancelled."""
+async def test_a_waiting_execution_times_out() -> None:
+    """A delay beyond the time-out ends at the time-out, and its step is cancelled."""
     harness = Harness()
     row = await harness.run(chain(node("wait", "delay", ms=3_600_000), settings={"timeoutMs": 1000}))
     assert (row.status, step(row, "wait").status) == ("timed-out", "cancelled")
     assert harness.clock.seconds <= 2
 
 
-async def test_a_turn_ends_before_its_job_does() -> None:
-    """After 45 s the execution saves, is queued, and goes on in its next turn with nothing repeated."""
+async def test_a_run_ends_before_its_job_times_out() -> None:
+    """After 45 s the execution saves its state and is queued. The next run continues it and repeats nothing."""
     harness = Harness()
 
-    def slow(_: Call) -> Answer:
+    def slow(_: Call) -> Response:
         harness.clock.advance(9.0)
-        return Answer()
+        return Response()
 
-    harness.outside.answer = slow
-    many = plan_of(chain(*(CALL | {"id": f"c{number}"} for number in range(7))))
+    harness.outbound.respond = slow
+    many = compiled_flow(chain(*(CALL | {"id": f"c{number}"} for number in range(7))))
     row = harness.rows.add()
-    assert await harness.turn(row, many) == "queued"
-    assert len(harness.outside.calls) == 5
-    assert await harness.turn(row, many) == "succeeded"
-    assert len(harness.outside.calls) == 7
+    assert await harness.run_once(row, many) == "queued"
+    assert len(harness.outbound.calls) == 5
+    assert await harness.run_once(row, many) == "succeeded"
+    assert len(harness.outbound.calls) == 7
 
 
-async def test_a_stopping_process_hands_its_executions_on() -> None:
+async def test_a_stopping_process_leaves_its_executions_to_another_run() -> None:
     harness = Harness()
-    plan = plan_of(chain(HI, CALL))
+    compiled = compiled_flow(chain(HI, CALL))
     row = harness.rows.add()
-    assert await harness.turn(row, plan, stopping=lambda: True) == "queued"
-    assert (harness.outside.calls, row.turn) == ([], 1)
-    await harness.finish(row, plan)
+    assert await harness.run_once(row, compiled, stopping=lambda: True) == "queued"
+    assert (harness.outbound.calls, row.turn) == ([], 1)
+    await harness.finish(row, compiled)
     assert row.status == "succeeded"
 
 
-async def test_too_large_a_state_ends_the_execution() -> None:
+async def test_a_state_that_is_too_large_ends_the_execution() -> None:
     harness = Harness()
     big = "x" * 200_000
     grow = [

@@ -1,8 +1,8 @@
-"""How many changes of module a reader makes who follows one execution: webhook → condition → api → message.
+"""The changes of module that a reader makes to follow one execution: webhook → condition → api → message.
 
-`python -m tests.flow_runner.test_call_path` prints the changes in order.
+`python -m tests.flow_runner.test_call_path` prints them in order.
 
-A change of module is a call from a function of one module of `flow_runner` to a function of another. The reader follows
+A change of module is a call from a function of one module of `flow_runner` to a function of another. A reader follows
 the same call once, so each (calling module, called module, called function) counts once. Calls from outside of
 `flow_runner` (the job, the batch of checkpoints) and functions without source text (generated constructors) do not
 count.
@@ -14,7 +14,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from flow_runner.engine.execution_run import RunResult
-from tests.flow_runner.harness import Harness, flow, node, plan_of
+from tests.flow_runner.harness import Harness, compiled_flow, flow, node
 
 MOST_CHANGES = 20
 PACKAGE = "flow_runner."
@@ -76,7 +76,7 @@ async def _follow() -> tuple[RunResult, list[Change]]:
     row = harness.rows.add()
     claimed = await harness.executions.claim(row.id, row.turn)
     assert claimed is not None
-    compiled = plan_of(FLOW)
+    compiled = compiled_flow(FLOW)
     previous = sys.getprofile()
     sys.setprofile(recorder)
     try:

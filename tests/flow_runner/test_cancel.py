@@ -1,10 +1,10 @@
-"""An execution is cancelled in whatever state it is: nothing more is done, and what was under way ends with it."""
+"""An execution is cancelled in every state: nothing more is done, and the visits in progress end with it."""
 
 from typing import Any
 
 import pytest
 
-from tests.flow_runner.harness import Answer, Harness, chain, node, plan_of, step
+from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, node, step
 
 HI = node("hi", "message", text="Olá!")
 STATES: dict[str, dict[str, Any]] = {
@@ -18,24 +18,24 @@ STATES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("state", STATES)
-async def test_it_is_cancelled_where_it_waits(state: str) -> None:
-    """At once, long before the wait would be over; its step is cancelled, too."""
+async def test_a_waiting_execution_is_cancelled(state: str) -> None:
+    """At once, long before the end of the wait. Its step is cancelled too."""
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(503)
-    plan = plan_of(chain(STATES[state], HI))
+    harness.outbound.respond = lambda _: Response(503)
+    compiled = compiled_flow(chain(STATES[state], HI))
     row = harness.rows.add()
-    assert await harness.turn(row, plan) == state
-    calls, sent, at = len(harness.outside.calls), len(harness.rows.notifications), harness.clock.seconds
+    assert await harness.run_once(row, compiled) == state
+    calls, sent, at = len(harness.outbound.calls), len(harness.rows.notifications), harness.clock.seconds
     assert await harness.executions.request_cancel(row.id) is not None
-    assert await harness.turn(row, plan) == "cancelled"
-    assert (len(harness.outside.calls), len(harness.rows.notifications)) == (calls, sent)
+    assert await harness.run_once(row, compiled) == "cancelled"
+    assert (len(harness.outbound.calls), len(harness.rows.notifications)) == (calls, sent)
     assert (step(row, "at").status, harness.clock.seconds) == ("cancelled", at)
     assert await harness.executions.request_cancel(row.id) is None, "it has ended"
 
 
-async def test_it_is_cancelled_before_it_begins() -> None:
+async def test_an_execution_is_cancelled_before_its_first_run() -> None:
     harness = Harness()
     row = harness.rows.add()
     assert await harness.executions.request_cancel(row.id) is not None
-    assert await harness.turn(row, plan_of(chain(HI))) == "cancelled"
+    assert await harness.run_once(row, compiled_flow(chain(HI))) == "cancelled"
     assert (row.steps, harness.rows.notifications) == ({}, {})

@@ -1,4 +1,4 @@
-"""A conversation and its executions: replies, error flows, what is replayed and what is cancelled in a race."""
+"""A conversation and its executions: replies, error flows, replays, and cancellations that race with a wait."""
 
 import asyncio
 import uuid
@@ -14,7 +14,7 @@ from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import decode
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.stores.execution_store import Executions
-from tests.flow_runner.harness import Answer, Harness, chain, flow, node, path, plan_of, step
+from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, flow, node, path, step
 from tests.flow_runner.memory import Row
 from tests.flow_runner.test_jobs import CONTEXT
 
@@ -23,21 +23,21 @@ SAID = node("said", "message", text="you said {{ conversation.text }}")
 CALL = node("call", "api", url="https://crm.example")
 
 
-class OnePlan:
-    """One plan for every flow."""
+class OneFlow:
+    """The same compiled flow for every id."""
 
-    def __init__(self, plan: CompiledFlow) -> None:
-        self.plan = plan
+    def __init__(self, compiled: CompiledFlow) -> None:
+        self.compiled = compiled
 
     async def get(self, _flow_id: str, _version: int) -> CompiledFlow:
         await asyncio.sleep(0)
-        return self.plan
+        return self.compiled
 
 
 def running(harness: Harness, definition: dict[str, Any]) -> RunFlow:
     """The job function over the harness's store."""
-    plans: Any = OnePlan(plan_of(definition))
-    return RunFlow(harness.executions, plans, harness.engine, harness.clock, lambda: False)
+    flows: Any = OneFlow(compiled_flow(definition))
+    return RunFlow(harness.executions, flows, harness.engine, harness.clock, lambda: False)
 
 
 def job(row: Row, **more: Any) -> FlowJob:
@@ -49,7 +49,7 @@ def texts(harness: Harness) -> list[str]:
 
 
 async def test_a_reply_ends_a_delay_early() -> None:
-    """The message runs nothing itself: the execution that waits goes on with its text."""
+    """The reply's own execution runs nothing: the waiting execution continues with the reply's text."""
     harness = Harness()
     run = running(harness, chain(WAIT, SAID))
     first = harness.rows.add(text="hello")
@@ -62,13 +62,13 @@ async def test_a_reply_ends_a_delay_early() -> None:
     assert step(first, "wait").output["endedBy"] == "reply"
 
 
-async def test_without_a_reply_the_delay_ends_in_time() -> None:
+async def test_without_a_reply_the_delay_ends_at_its_time() -> None:
     harness = Harness()
     row = await harness.run(chain(WAIT, SAID), text="hello")
     assert (texts(harness), step(row, "wait").output["endedBy"]) == (["you said hello"], "time")
 
 
-async def test_a_delay_that_no_reply_ends_is_left_alone() -> None:
+async def test_a_delay_without_end_on_reply_ignores_replies() -> None:
     """The next message of the conversation starts its own execution."""
     harness = Harness()
     run = running(harness, chain(node("wait", "delay", ms=60_000), SAID))
@@ -87,8 +87,8 @@ async def test_a_reply_belongs_to_its_own_conversation() -> None:
     assert (first.status, other.status, other.resumed) == ("waiting-timer", "waiting-timer", None)
 
 
-async def test_a_reply_that_comes_as_the_delay_ends_is_not_lost() -> None:
-    """The timer has queued the execution, the reply's job comes first: the reply counts."""
+async def test_a_reply_at_the_end_of_the_delay_is_not_lost() -> None:
+    """The timer has queued the execution, and the reply's job runs first: the reply counts."""
     harness = Harness()
     run = running(harness, chain(WAIT, SAID))
     first = harness.rows.add(text="hello")
@@ -101,46 +101,46 @@ async def test_a_reply_that_comes_as_the_delay_ends_is_not_lost() -> None:
     assert texts(harness) == ["you said yes"]
 
 
-async def test_a_worker_killed_with_a_reply_in_hand_loses_neither() -> None:
-    """The reply's job comes back and runs the execution that was resumed, with the same reply."""
+async def test_a_killed_worker_loses_neither_reply_nor_execution() -> None:
+    """The reply's job is claimed again and runs the resumed execution with the same reply."""
     harness = Harness()
     definition = chain(WAIT, CALL, SAID)
     run = running(harness, definition)
     first = harness.rows.add(text="hello")
     await run(CONTEXT, job(first))
     reply = harness.rows.add(text="yes")
-    harness.outside.hold()
+    harness.outbound.hold()
     killed = asyncio.create_task(run(CONTEXT, job(reply)))
-    await harness.outside.called()
+    await harness.outbound.called()
     killed.cancel()
     await asyncio.gather(killed, return_exceptions=True)
     harness.crash(first)
-    harness.outside.answer = lambda _: Answer()
+    harness.outbound.respond = lambda _: Response()
     assert await run(CONTEXT, job(reply)) == {"status": "succeeded"}
     assert (texts(harness), path(first)) == (["you said yes"], ["start", "wait", "call", "said"])
 
 
-async def test_a_reply_outlives_the_turn_that_it_began() -> None:
-    """Saved with the position: the process stops before the first node, another one goes on with the reply."""
+async def test_a_reply_outlives_the_run_that_it_started() -> None:
+    """It is saved with the state: the process stops before the first node, and another run continues with the reply."""
     harness = Harness()
-    plan = plan_of(chain(WAIT, SAID))
+    compiled = compiled_flow(chain(WAIT, SAID))
     first = harness.rows.add(text="hello")
-    await harness.turn(first, plan)
+    await harness.run_once(first, compiled)
     reply = harness.rows.add(text="yes")
-    assert await harness.turn(reply, plan, stopping=lambda: True) == "queued"
+    assert await harness.run_once(reply, compiled, stopping=lambda: True) == "queued"
     assert first.reply is None
-    assert await harness.turn(reply, plan) == "succeeded"
+    assert await harness.run_once(reply, compiled) == "succeeded"
     assert texts(harness) == ["you said yes"]
 
 
-# ---- one turn, one job -----------------------------------------------------------------------------
+# ---- one run, one job -----------------------------------------------------------------------------
 
 
-async def test_a_node_that_is_tried_again_keeps_its_job_and_its_place() -> None:
-    """The job comes back when the try is due; it spends none of its own tries."""
+async def test_a_retried_node_keeps_its_job_and_its_place_in_the_group() -> None:
+    """The job is requeued until the next attempt of the node is due, without using an attempt of its own."""
     harness = Harness()
     answers = iter([503, 200])
-    harness.outside.answer = lambda _: Answer(next(answers))
+    harness.outbound.respond = lambda _: Response(next(answers))
     retry = {"maxAttempts": 2, "delayMs": 2000, "jitter": "none"}
     run = running(harness, chain(node("call", "api", url="https://crm.example", retry=retry), SAID))
     row = harness.rows.add()
@@ -149,19 +149,19 @@ async def test_a_node_that_is_tried_again_keeps_its_job_and_its_place() -> None:
     assert (later.value.delay_s, later.value.uses_attempt, row.status, row.turn) == (2.0, False, "retrying", 1)
     with pytest.raises(RetryLater) as early:
         await run(CONTEXT, job(row))
-    assert (early.value.uses_attempt, len(harness.outside.calls)) == (False, 1)
+    assert (early.value.uses_attempt, len(harness.outbound.calls)) == (False, 1)
     harness.clock.advance(2)
     assert await run(CONTEXT, job(row)) == {"status": "succeeded"}
 
 
-async def test_an_execution_cancelled_as_it_begins_to_wait_ends_in_its_own_job() -> None:
-    """Nobody has to find it: the checkpoint says that it is to be cancelled, and the job comes back at once."""
+async def test_a_cancellation_at_the_start_of_a_wait_ends_the_execution_in_its_own_job() -> None:
+    """The checkpoint reports the requested cancellation, so the job is retried at once. No other job is needed."""
     harness = Harness()
     run = running(harness, chain(CALL, WAIT, SAID))
     row = harness.rows.add()
-    release = harness.outside.hold()
+    release = harness.outbound.hold()
     task = asyncio.create_task(run(CONTEXT, job(row)))
-    await harness.outside.called()
+    await harness.outbound.called()
     assert await run(CONTEXT, job(row, turn=0, reason="cancel")) == {"status": "nothing-to-do"}
     release.set()
     with pytest.raises(RetryLater) as later:
@@ -171,14 +171,15 @@ async def test_an_execution_cancelled_as_it_begins_to_wait_ends_in_its_own_job()
     assert (harness.rows.notifications, step(row, "wait").status) == ({}, "cancelled")
 
 
-async def test_what_is_interrupted_need_not_wait_for_its_lease() -> None:
-    """Redis was emptied, say, and the queue stops what ran: the next renewal ends the lease in Postgres."""
+async def test_an_interrupted_run_releases_its_lease() -> None:
+    """The queue interrupts its jobs, for example after Redis was emptied. The next renewal ends the lease in
+    Postgres."""
     harness = Harness()
     run = running(harness, chain(CALL))
     row = harness.rows.add()
-    harness.outside.hold()
+    harness.outbound.hold()
     task = asyncio.create_task(run(CONTEXT, job(row)))
-    await harness.outside.called()
+    await harness.outbound.called()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     with pytest.raises(RetryLater):
@@ -189,11 +190,11 @@ async def test_what_is_interrupted_need_not_wait_for_its_lease() -> None:
     assert claimed.status_before == "running"
 
 
-class AwayOutbox:
-    """Redis is away for what a checkpoint calls for, then back."""
+class UnavailableOutbox:
+    """Redis is unavailable for the jobs of a checkpoint, and then available again."""
 
     def __init__(self) -> None:
-        self.put_again: list[Any] = []
+        self.enqueued_again: list[Any] = []
 
     async def enqueue(self, written: list[Any]) -> bool:
         await asyncio.sleep(0)
@@ -201,13 +202,13 @@ class AwayOutbox:
 
     async def enqueue_notifications(self, notifications: Any) -> None:
         await asyncio.sleep(0)
-        self.put_again += [one.id for one in notifications]
+        self.enqueued_again += [one.id for one in notifications]
 
 
-async def test_a_job_is_not_done_before_its_messages_have_their_jobs() -> None:
-    """It goes back unspent; when it comes again, the execution has ended, and the jobs are put before the next
-    message of the conversation is answered."""
-    harness, away = Harness(), AwayOutbox()
+async def test_a_job_ends_only_after_the_jobs_of_its_messages_are_enqueued() -> None:
+    """The job is requeued without using an attempt. In its next run, the execution has ended, and the missing jobs
+    are enqueued before the conversation's next message is processed."""
+    harness, away = Harness(), UnavailableOutbox()
     harness.executions = Executions(harness.rows, "w1", away)
     harness.engine = harness.new_engine()
     run = running(harness, chain(SAID))
@@ -216,28 +217,28 @@ async def test_a_job_is_not_done_before_its_messages_have_their_jobs() -> None:
         await run(CONTEXT, job(row))
     assert row.status == "succeeded"
     assert await run(CONTEXT, job(row)) == {"status": "nothing-to-do"}
-    assert away.put_again == list(harness.rows.notifications)
+    assert away.enqueued_again == list(harness.rows.notifications)
 
 
 # ---- error flows -----------------------------------------------------------------------------------
 
 
 async def test_a_failed_execution_starts_its_error_flow_once() -> None:
-    """In its conversation, told what failed; the error flow's own failure starts nothing more."""
+    """The error flow runs in the same conversation and receives the error. Its own failure starts no further flow."""
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(404)
-    told = node("told", "message", text="{{ webhook.body.error.kind }} at {{ webhook.body.error.nodeId }}")
-    plan = plan_of(chain(CALL, settings={"errorFlowId": "sorry"}))
-    row = await harness.finish(harness.rows.add(), plan)
+    harness.outbound.respond = lambda _: Response(404)
+    report = node("report", "message", text="{{ webhook.body.error.kind }} at {{ webhook.body.error.nodeId }}")
+    compiled = compiled_flow(chain(CALL, settings={"errorFlowId": "sorry"}))
+    row = await harness.finish(harness.rows.add(), compiled)
     [started] = [one for one in harness.rows.rows.values() if one.id != row.id]
     assert (started.id, started.contact, started.node_id) == (error_execution_id(row.id), row.contact, "")
-    sorry = chain(told, CALL, settings={"errorFlowId": "sorry"})
-    await harness.finish(started, plan_of(sorry))
+    sorry = chain(report, CALL, settings={"errorFlowId": "sorry"})
+    await harness.finish(started, compiled_flow(sorry))
     assert (started.status, texts(harness), len(harness.rows.rows)) == ("failed", ["http-status at call"], 2)
 
 
-async def test_an_error_flow_that_is_not_published_is_said() -> None:
-    """Its job finds no execution; the log names the flow."""
+async def test_an_error_flow_that_is_not_published_is_logged() -> None:
+    """Its job finds no execution. The log names the flow."""
     harness = Harness()
     run = running(harness, chain(SAID))
     absent = FlowJob(execution_id=uuid.uuid4(), turn=1, flow_id="sorry", reason="error")
@@ -253,7 +254,7 @@ async def test_a_timed_out_execution_starts_its_error_flow_and_a_cancelled_one_d
     assert (late.status, len(harness.rows.rows)) == ("timed-out", 2)
     cancelled = harness.rows.add()
     cancelled.cancel_requested = True
-    await harness.turn(cancelled, plan_of(chain(WAIT, settings=settings)))
+    await harness.run_once(cancelled, compiled_flow(chain(WAIT, settings=settings)))
     assert (cancelled.status, len(harness.rows.rows)) == ("cancelled", 3)
 
 
@@ -261,59 +262,59 @@ async def test_a_timed_out_execution_starts_its_error_flow_and_a_cancelled_one_d
 
 
 def replay_of(harness: Harness, row: Row) -> Row:
-    """What the repository makes of a replay from the failed step."""
+    """The row that the repository writes for a replay from the failed step."""
     again = harness.rows.add(channel=row.channel, contact=row.contact)
     again.start_state, again.trigger, again.carries_message = row.state, row.trigger, False
     return again
 
 
-async def test_a_replay_begins_at_the_failed_step_with_the_variables_of_then() -> None:
-    """Nothing that had succeeded is done again."""
+async def test_a_replay_starts_at_the_failed_step_with_its_variables() -> None:
+    """Steps that succeeded are not repeated."""
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(500)
+    harness.outbound.respond = lambda _: Response(500)
     name = node("name", "set-variable", assignments=[{"variable": "who", "value": "Ana"}])
     said = node("said", "message", text="{{ vars.who }}")
-    plan = plan_of(chain(name, CALL, said, variables=[{"name": "who"}]))
-    row = await harness.finish(harness.rows.add(), plan)
+    compiled = compiled_flow(chain(name, CALL, said, variables=[{"name": "who"}]))
+    row = await harness.finish(harness.rows.add(), compiled)
     assert row.status == "failed"
-    harness.outside.answer = lambda _: Answer()
-    again = await harness.finish(replay_of(harness, row), plan)
+    harness.outbound.respond = lambda _: Response()
+    again = await harness.finish(replay_of(harness, row), compiled)
     assert (again.status, path(again), texts(harness)) == ("succeeded", ["call", "said"], ["Ana"])
     assert min(again.steps) == 1
 
 
-async def test_a_replay_of_a_bound_counts_anew() -> None:
-    """A cycle that was stopped goes round as often again."""
+async def test_a_replay_counts_visits_from_zero() -> None:
+    """A cycle that a bound stopped runs as often again."""
     harness = Harness()
     definition = flow(
         node("a", "delay", ms=1000), SAID, edges="start>a a>said said>a", settings={"maxVisitsPerNode": 2}
     )
     row = await harness.run(definition)
     assert (row.status, len(texts(harness))) == ("failed", 2)
-    again = await harness.finish(replay_of(harness, row), plan_of(definition))
+    again = await harness.finish(replay_of(harness, row), compiled_flow(definition))
     assert (again.status, path(again)[:2], len(texts(harness))) == ("failed", ["a", "said"], 4)
 
 
 async def test_a_timed_out_wait_is_replayed_from_the_wait() -> None:
     harness = Harness()
     row = await harness.run(chain(WAIT, SAID, settings={"timeoutMs": 1000}))
-    again = await harness.finish(replay_of(harness, row), plan_of(chain(WAIT, SAID)))
+    again = await harness.finish(replay_of(harness, row), compiled_flow(chain(WAIT, SAID)))
     assert (again.status, path(again)) == ("succeeded", ["wait", "said"])
 
 
-async def test_what_succeeded_keeps_no_position() -> None:
+async def test_an_execution_that_succeeded_keeps_no_state() -> None:
     harness = Harness()
     assert (await harness.run(chain(SAID))).state is None
-    harness.outside.answer = lambda _: Answer(500)
+    harness.outbound.respond = lambda _: Response(500)
     failed = await harness.run(chain(CALL))
     assert failed.state is not None
     assert decode(failed.state).pending is not None
 
 
-async def test_a_position_that_another_version_does_not_know_is_permanent() -> None:
-    """The replay in the newest version, where the failed node is gone, is a dead letter that says so."""
+async def test_a_state_that_another_version_cannot_continue_is_permanent() -> None:
+    """A replay in the newest version, which lacks the failed node, becomes a dead letter whose error names the node."""
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(500)
+    harness.outbound.respond = lambda _: Response(500)
     row = await harness.run(chain(CALL))
     with pytest.raises(PermanentError, match="has no node call"):
-        await harness.turn(replay_of(harness, row), plan_of(chain(SAID)))
+        await harness.run_once(replay_of(harness, row), compiled_flow(chain(SAID)))

@@ -1,4 +1,4 @@
-"""Test runs: the real engine, nothing outside, and no wait."""
+"""Test runs: the real engine, no outbound call, and no wait."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ DAY_MS = 24 * 3600 * 1000
 
 
 def job(definition: dict[str, Any], **given: Any) -> FlowTestJob:
-    """A test run of a flow in a conversation, begun by "oi"."""
+    """A test run of a flow in a conversation, started by the message "oi"."""
     defaults: dict[str, Any] = {
         "run_id": uuid.uuid4(),
         "flow_id": "flow",
@@ -53,7 +53,7 @@ def path(result: FlowTestResult) -> list[str]:
 
 
 async def test_a_flow_runs_to_its_end_and_shows_what_it_would_have_sent() -> None:
-    """The call gets the given answer, the message is recorded, variables and steps are shown."""
+    """The call gets the defined answer, the message is recorded, and variables and steps are shown."""
     answer = GivenAnswer(body={"name": "Ana"})
     result = await run_of(chain(CALL, HI, variables=NAME), answers={"call": [answer]})
     assert (result.status, result.error, path(result)) == ("succeeded", None, ["start", "call", "hi"])
@@ -67,7 +67,7 @@ async def test_a_flow_runs_to_its_end_and_shows_what_it_would_have_sent() -> Non
 
 
 async def test_waits_take_no_time_and_are_shown() -> None:
-    """Thirty days pass on the run's clock alone."""
+    """Thirty days pass, only on the run's clock."""
     result = await run_of(
         chain(node("wait", "delay", ms=30 * DAY_MS), HI, variables=NAME, settings={"timeoutMs": 10**10})
     )
@@ -79,7 +79,7 @@ async def test_waits_take_no_time_and_are_shown() -> None:
     assert result.took_ms < 10_000
 
 
-async def test_the_flows_own_time_out_holds_on_the_runs_clock() -> None:
+async def test_the_time_out_of_the_flow_applies_on_the_runs_clock() -> None:
     result = await run_of(
         chain(node("wait", "delay", ms=2 * DAY_MS), HI, variables=NAME, settings={"timeoutMs": DAY_MS})
     )
@@ -91,7 +91,7 @@ async def test_the_flows_own_time_out_holds_on_the_runs_clock() -> None:
     [([], "time", 1, 0), (["sim"], "reply", 0, 0), ([None], "time", 1, 0), (["sim", "eh"], "reply", 0, 1)],
 )
 async def test_a_reply_ends_a_delay(replies: list[str | None], ended_by: str, days: int, unused: int) -> None:
-    """With a reply at once, without one or with silence when its time is up."""
+    """With a reply at once, without a reply, and with a null reply, after which the delay ends at its time."""
     wait = node("wait", "delay", ms=DAY_MS, endOnReply=True)
     said = node("said", "message", text="{{ conversation.text }}")
     result = await run_of(chain(wait, said), replies=replies)
@@ -103,7 +103,7 @@ async def test_a_reply_ends_a_delay(replies: list[str | None], ended_by: str, da
 
 
 async def test_retries_are_made_at_once_and_each_call_is_shown() -> None:
-    """A time-out, a 503 and an answer: three calls of one step, in full wait by the run's clock."""
+    """A time-out, a 503 and a success are three calls of one step, with the full waits on the run's clock."""
     call = {**CALL, "data": {**CALL["data"], "retry": {"maxAttempts": 3, "delayMs": 60_000}}}
     answers = [GivenAnswer(error="timeout"), GivenAnswer(status=503), GivenAnswer(body={"name": "Ana"})]
     result = await run_of(chain(call, HI, variables=NAME), answers={"call": answers})
@@ -117,36 +117,36 @@ async def test_retries_are_made_at_once_and_each_call_is_shown() -> None:
     assert (result.calls[2].at - result.calls[0].at).total_seconds() >= 120
 
 
-async def test_a_run_may_begin_at_any_node_with_what_was_before() -> None:
-    """Variables of both scopes and the outputs of nodes that were not run."""
+async def test_a_run_may_start_at_any_node_with_earlier_results() -> None:
+    """The test defines variables of both scopes and the outputs of nodes that did not run."""
     variables = [*NAME, {"name": "pedidos", "type": "number", "scope": "conversation"}]
-    says = node("says", "message", text="{{ vars.nome }} {{ vars.pedidos }} {{ nodes.call.output.body.id }}")
+    summary = node("summary", "message", text="{{ vars.nome }} {{ vars.pedidos }} {{ nodes.call.output.body.id }}")
     plus = node("plus", "set-variable", assignments=[{"variable": "pedidos", "value": "{{ vars.pedidos | plus: 1 }}"}])
-    definition = chain(CALL, plus, says, variables=variables)
+    definition = chain(CALL, plus, summary, variables=variables)
     given: dict[str, Any] = {"vars": {"nome": "Ana", "pedidos": 4}, "outputs": {"call": {"body": {"id": 7}}}}
     result = await run_of(definition, node_id="plus", **given)
-    assert (result.status, path(result)) == ("succeeded", ["plus", "says"])
+    assert (result.status, path(result)) == ("succeeded", ["plus", "summary"])
     assert result.calls[0].payload == {"type": "text", "text": "Ana 5 7"}
     assert result.vars == {"nome": "Ana", "pedidos": 5}
 
 
-async def test_variables_of_the_conversation_outlast_a_wait() -> None:
+async def test_variables_of_the_conversation_are_kept_over_a_wait() -> None:
     variables = [{"name": "quem", "scope": "conversation"}]
     remember = node("remember", "set-variable", assignments=[{"variable": "quem", "value": "Ana"}])
-    told = node("told", "message", text="{{ vars.quem }}")
-    result = await run_of(chain(remember, HI, node("wait", "delay", ms=5), told, variables=variables + NAME))
+    sent = node("sent", "message", text="{{ vars.quem }}")
+    result = await run_of(chain(remember, HI, node("wait", "delay", ms=5), sent, variables=variables + NAME))
     assert result.calls[-1].payload == {"type": "text", "text": "Ana"}
 
 
-async def test_no_secret_is_shown_anywhere() -> None:
+async def test_no_secret_is_shown() -> None:
     """A flow's secret, a secret variable and a signing secret, in address, headers, body, payload and variables."""
     send = node(
         "send", "webhook", mode="send", url="https://x.example/{{ secrets.key }}", secret="whsec_c2lnbmluZy1zZWNyZXQ=",
         headers={"X-Anything": "{{ secrets.key }}"}, body={"pin": "{{ vars.pin }}", "key": "{{ secrets.key }}"},
     )  # fmt: skip
-    told = node("told", "message", text="{{ vars.pin }} {{ secrets.key }}")
+    sent = node("sent", "message", text="{{ vars.pin }} {{ secrets.key }}")
     pin = [{"name": "pin", "secret": True, "default": "pin-4711"}]
-    result = await run_of(chain(send, told, variables=pin), secrets={"key": "the-key-9"})
+    result = await run_of(chain(send, sent, variables=pin), secrets={"key": "the-key-9"})
     assert result.status == "succeeded"
     assert len(result.calls) == 2
     assert result.vars == {"pin": HIDDEN}
@@ -154,7 +154,7 @@ async def test_no_secret_is_shown_anywhere() -> None:
         assert secret not in str(result)
 
 
-async def test_a_failure_says_where_and_which_flow_would_follow() -> None:
+async def test_a_failure_names_its_node_and_the_error_flow() -> None:
     definition = chain(CALL, HI, variables=NAME, settings={"errorFlowId": "sorry"})
     result = await run_of(definition, answers={"call": [GivenAnswer(status=404)]})
     assert (result.status, result.error_flow_id) == ("failed", "sorry")
@@ -169,8 +169,8 @@ async def test_without_a_conversation_a_message_needs_its_own_channel() -> None:
     assert "no channel" in result.error.message
 
 
-async def test_a_run_that_works_too_long_is_stopped_and_shows_how_far_it_came() -> None:
-    """A flow that goes round and round over delays."""
+async def test_a_run_that_lasts_too_long_is_stopped_and_shows_its_steps() -> None:
+    """The flow is a cycle with a delay."""
     wait = node("wait", "delay", ms=1000)
     definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
     result = await FlowTest(job(definition), KnownSecrets(), KnownFlows(), wall_s=0.05).run()
@@ -188,8 +188,8 @@ async def test_a_run_of_too_many_steps_is_stopped(monkeypatch: pytest.MonkeyPatc
     assert len(result.steps) == 51
 
 
-async def test_a_run_that_works_hard_leaves_room_for_others() -> None:
-    """The loop's other tasks come to their turn all the time, whatever the flow: nothing here waits by itself."""
+async def test_a_long_computation_does_not_block_the_event_loop() -> None:
+    """Other tasks of the event loop run all the time, although this flow never waits."""
     wait = node("wait", "delay", ms=1000)
     definition = flow(wait, edges="start>wait wait>wait", settings={"maxSteps": 100_000, "maxVisitsPerNode": 100_000})
     run = asyncio.create_task(FlowTest(job(definition), KnownSecrets(), KnownFlows(), wall_s=0.3).run())
@@ -201,7 +201,7 @@ async def test_a_run_that_works_hard_leaves_room_for_others() -> None:
 
 
 async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What doesn't fit is counted."""
+    """The steps and calls that do not fit are counted."""
     monkeypatch.setattr("flow_runner.flow_test.flow_test_run.MAX_SHOWN_BYTES", 1000)
     result = await run_of(chain(HI, *(HI | {"id": f"hi{n}"} for n in range(9)), variables=NAME))
     assert result.status == "succeeded"
@@ -210,7 +210,7 @@ async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_definition_that_cannot_be_run_is_a_result_too() -> None:
-    """A stored flow of a newer version, say: the job is done, and its result says why."""
+    """For example a stored flow of a newer version: the job is completed, and its result states the reason."""
     context = JobContext("{flow-processing}:test:x", "test_flow")
     bad = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
     result = await RunFlowTest(KnownSecrets(), KnownFlows(), MemoryClock())(context, bad)

@@ -1,4 +1,4 @@
-"""`input`: asks, waits without a worker, and takes the contact's next message for the answer."""
+"""`input` asks, waits without a worker, and reads the contact's next message as the reply."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ VARIABLES = [{"name": "answer"}, {"name": "shade", "default": "sky"}]
 
 
 def asking(edges: str = "", **data: Any) -> dict[str, Any]:
-    """A flow that asks, and ends with the way that was taken and the answer."""
+    """A flow that asks, and whose output is the handle and the value."""
     choices = [choice["id"] for choice in data.get("choices", ())]
     ways = [way for way in ["out", "invalid", "timeout", *choices] if not edges or f"by-{way}" in edges]
     ends = [node(f"by-{way}", "end", output={"way": way, "answer": "{{ vars.answer }}"}) for way in ways]
@@ -29,7 +29,7 @@ def asking(edges: str = "", **data: Any) -> dict[str, Any]:
     return flow(ask, *ends, edges=f"start>ask {edges}", variables=[dict(each) for each in VARIABLES])
 
 
-class Talk:
+class Dialogue:
     """A conversation with one flow."""
 
     def __init__(self, definition: dict[str, Any], **start: Any) -> None:
@@ -37,7 +37,7 @@ class Talk:
         self.run = running(self.harness, definition)
         self.row = self.harness.rows.add(**start)
 
-    async def begin(self) -> "Talk":
+    async def begin(self) -> "Dialogue":
         await self.run(CONTEXT, job(self.row))
         return self
 
@@ -52,7 +52,7 @@ class Talk:
 
 
 async def test_it_asks_once_and_waits_without_a_worker() -> None:
-    talk = await Talk(asking()).begin()
+    talk = await Dialogue(asking()).begin()
     assert (talk.row.status, talk.sent) == ("waiting-input", ["Which sky?"])
     assert step(talk.row, "ask").status == "waiting"
     message = await talk.say("  the dark one ")
@@ -76,8 +76,8 @@ async def test_it_asks_once_and_waits_without_a_worker() -> None:
         ({"kind": "choice", "choices": CHOICES}, "3.", "x-2"),
     ],
 )
-async def test_an_answer_that_fits_is_written_and_leads_on(data: dict[str, Any], text: str, value: Any) -> None:
-    talk = await Talk(asking(**data)).begin()
+async def test_a_valid_reply_is_assigned_and_leaves_by_its_handle(data: dict[str, Any], text: str, value: Any) -> None:
+    talk = await Dialogue(asking(**data)).begin()
     await talk.say(text)
     way = value if data.get("kind") == "choice" else "out"
     assert talk.row.output == {"way": way, "answer": value}
@@ -103,11 +103,9 @@ async def test_an_answer_that_fits_is_written_and_leads_on(data: dict[str, Any],
         ({"kind": "choice", "choices": CHOICES}, "²"),
     ],
 )
-async def test_an_answer_that_does_not_fit_is_asked_for_again_and_then_given_up(
-    data: dict[str, Any], text: str
-) -> None:
-    """Two times by default, with the words for that; each prompt has a key of its own."""
-    talk = await Talk(asking(retryPrompt="Again, {{ vars.shade }}:", **data)).begin()
+async def test_an_invalid_reply_is_asked_for_again_and_then_leaves_by_invalid(data: dict[str, Any], text: str) -> None:
+    """Twice by default, with the prompt for a retry. Each prompt has a key of its own."""
+    talk = await Dialogue(asking(retryPrompt="Again, {{ vars.shade }}:", **data)).begin()
     for _ in range(3):
         assert talk.row.status == "waiting-input"
         await talk.say(text)
@@ -118,21 +116,21 @@ async def test_an_answer_that_does_not_fit_is_asked_for_again_and_then_given_up(
     assert step(talk.row, "ask").output["asked"] == 3
 
 
-async def test_without_retries_the_first_wrong_answer_is_invalid() -> None:
-    talk = await Talk(asking(kind="number", maxRetries=0)).begin()
+async def test_without_retries_the_first_invalid_reply_leaves_by_invalid() -> None:
+    talk = await Dialogue(asking(kind="number", maxRetries=0)).begin()
     await talk.say("no")
     assert (talk.row.output["way"], talk.sent) == ("invalid", ["Which sky?"])
 
 
-async def test_after_a_wrong_answer_the_right_one_counts() -> None:
-    talk = await Talk(asking(kind="number")).begin()
+async def test_after_an_invalid_reply_a_valid_one_counts() -> None:
+    talk = await Dialogue(asking(kind="number")).begin()
     await talk.say("no")
     await talk.say("7")
     assert (talk.row.output, talk.sent) == ({"way": "out", "answer": 7}, ["Which sky?", "Which sky?"])
 
 
 async def test_the_choices_are_buttons_under_the_prompt() -> None:
-    talk = await Talk(asking(kind="choice", choices=CHOICES)).begin()
+    talk = await Dialogue(asking(kind="choice", choices=CHOICES)).begin()
     [sent] = talk.harness.rows.notifications.values()
     assert sent.payload == {
         "type": "buttons",
@@ -147,14 +145,14 @@ async def test_the_choices_are_buttons_under_the_prompt() -> None:
 
 
 async def test_a_choice_without_an_edge_of_its_own_leaves_by_out() -> None:
-    talk = await Talk(asking(kind="choice", choices=CHOICES, edges="ask.red>by-red ask.out>by-out")).begin()
+    talk = await Dialogue(asking(kind="choice", choices=CHOICES, edges="ask.red>by-red ask.out>by-out")).begin()
     await talk.say("blue")
     assert (talk.row.output, step(talk.row, "ask").handle) == ({"way": "out", "answer": "blue"}, "out")
 
 
-async def test_without_an_answer_in_time_it_leaves_by_timeout() -> None:
-    """Each prompt has the whole time."""
-    talk = await Talk(asking(kind="number", timeoutMs=60_000)).begin()
+async def test_without_a_reply_in_time_it_leaves_by_timeout() -> None:
+    """Each prompt starts the whole time again."""
+    talk = await Dialogue(asking(kind="number", timeoutMs=60_000)).begin()
     talk.harness.clock.advance(59)
     await talk.say("no")
     talk.harness.clock.advance(59)
@@ -164,32 +162,32 @@ async def test_without_an_answer_in_time_it_leaves_by_timeout() -> None:
     assert talk.row.output == {"way": "timeout", "answer": None}
 
 
-async def test_an_answer_that_comes_as_the_time_ends_is_not_lost() -> None:
-    talk = await Talk(asking(timeoutMs=60_000)).begin()
+async def test_a_reply_at_the_end_of_the_time_is_not_lost() -> None:
+    talk = await Dialogue(asking(timeoutMs=60_000)).begin()
     talk.harness.clock.advance(61)
     await talk.say("here")
     assert talk.row.output == {"way": "out", "answer": "here"}
 
 
-async def test_without_a_time_of_its_own_it_waits_as_long_as_the_execution_may_take() -> None:
+async def test_without_a_timeout_it_waits_as_long_as_the_execution_may_last() -> None:
     definition = asking() | {"settings": {"timeoutMs": 5000}}
-    talk = await Talk(definition).begin()
+    talk = await Dialogue(definition).begin()
     talk.harness.clock.advance(6)
     await talk.run(CONTEXT, job(talk.row))
     assert (talk.row.status, step(talk.row, "ask").status) == ("timed-out", "cancelled")
 
 
-async def test_without_a_conversation_there_is_nobody_to_ask() -> None:
+async def test_without_a_conversation_the_node_fails() -> None:
     row = await Harness().run(asking(), channel=None, contact=None)
     assert row.error is not None
     assert (row.error.kind, row.error.node_id) == ("input", "ask")
     assert "no conversation" in row.error.message
 
 
-async def test_an_answer_that_the_variable_can_not_hold_fails_the_node() -> None:
+async def test_a_reply_that_does_not_fit_the_variable_fails_the_node() -> None:
     definition = asking()
     definition["variables"][0]["type"] = "boolean"
-    talk = await Talk(definition).begin()
+    talk = await Dialogue(definition).begin()
     await talk.say("perhaps")
     assert talk.row.error is not None
     assert (talk.row.error.kind, talk.row.error.node_id) == ("variable", "ask")
@@ -197,9 +195,9 @@ async def test_an_answer_that_the_variable_can_not_hold_fails_the_node() -> None
 
 @pytest.mark.parametrize("crash_at", [1, 2, 3])
 @pytest.mark.parametrize("when", ["before", "after"])
-async def test_a_killed_worker_asks_once_and_loses_no_answer(crash_at: int, when: str) -> None:
-    """Killed before or after each of the writes."""
-    talk = Talk(asking(kind="number"))
+async def test_a_killed_worker_asks_once_and_loses_no_reply(crash_at: int, when: str) -> None:
+    """The worker is killed before or after each of the writes."""
+    talk = Dialogue(asking(kind="number"))
     real, left = talk.harness.rows.checkpoint_many, crash_at
 
     async def killed(checkpoints: Any) -> list[ExecutionStatus | None]:
@@ -233,7 +231,7 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
         node("ask", "input", prompt="{{ loop.item }}?"),
         edges="start>each each.loop>ask",
     )
-    talk = await Talk(definition).begin()
+    talk = await Dialogue(definition).begin()
     await talk.say("1")
     await talk.say("2")
     assert (talk.row.status, talk.sent) == ("succeeded", ["a?", "b?"])
@@ -257,7 +255,7 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
         ({"kind": "date"}, "kind", "nvalid enum value 'date'"),
     ],
 )
-def test_what_is_wrong_with_an_input_is_told(data: dict[str, Any], field: str, message: str) -> None:
+def test_publishing_reports_the_errors_of_an_input(data: dict[str, Any], field: str, message: str) -> None:
     ask = node("ask", "input", **{"prompt": "?"} | data)
     found = [
         (one.node_id, one.field, one.message) for one in check(flow(ask, edges="start>ask", variables=VARIABLES))[1]

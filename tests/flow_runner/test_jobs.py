@@ -1,4 +1,4 @@
-"""The jobs around the engine: what is put after a checkpoint, when time comes, and what a job does."""
+"""The jobs around the engine: what is enqueued after a checkpoint and by timers, and what a job does."""
 
 import asyncio
 import uuid
@@ -22,7 +22,7 @@ from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.job_outbox import ExecutionRelay, JobOutbox
 from flow_runner.stores.compiled_flow_cache import KEPT, CompiledFlowCache
 from flow_runner.stores.flow_secrets import FlowSecrets
-from tests.flow_runner.harness import Harness, chain, node, plan_of
+from tests.flow_runner.harness import Harness, chain, compiled_flow, node
 from tests.waiting import eventually
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -31,30 +31,30 @@ HI = node("hi", "message", text="x")
 
 
 class Queue:
-    """Keeps what is put, or is away."""
+    """Keeps the enqueued jobs, or is unavailable."""
 
     def __init__(self) -> None:
         self.jobs: list[NewJob] = []
-        self.away = False
+        self.unavailable = False
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[str]:
         await asyncio.sleep(0)
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailable("redis", "gone")
         self.jobs += jobs
         return ["enqueued"] * len(jobs)
 
 
 async def _written(definition: dict[str, Any], stopping: Callable[[], bool] = lambda: False) -> tuple[Harness, Queue]:
-    """One turn of a flow, and the jobs that its checkpoints call for."""
+    """One run of a flow, and the jobs that follow from its checkpoints."""
     harness, queue = Harness(), Queue()
     row = harness.rows.add()
-    await harness.turn(row, plan_of(definition), stopping)
+    await harness.run_once(row, compiled_flow(definition), stopping)
     await JobOutbox(queue).enqueue(harness.written)
     return harness, queue
 
 
-async def test_a_notification_has_a_job_in_the_group_of_its_receiver() -> None:
+async def test_a_notification_has_a_job_in_the_group_of_its_recipient() -> None:
     harness, queue = await _written(chain(HI, HI | {"id": "hi2"}))
     assert [(job.policy, job.group) for job in queue.jobs] == [(NOTIFICATIONS, "demo:55119")] * 2
     first = next(iter(harness.rows.notifications.values()))
@@ -68,22 +68,22 @@ async def test_an_execution_that_waits_or_ends_needs_no_job() -> None:
         assert queue.jobs == []
 
 
-async def test_what_cannot_be_put_is_left_to_the_relay() -> None:
-    """Redis away after the transaction: the checkpoint stands, and nothing is raised."""
+async def test_jobs_that_cannot_be_enqueued_are_left_to_the_relay() -> None:
+    """Redis is unavailable after the transaction: the checkpoint is kept, and nothing is raised."""
     harness, queue = Harness(), Queue()
-    queue.away = True
-    await harness.turn(harness.rows.add(), plan_of(chain(HI)))
+    queue.unavailable = True
+    await harness.run_once(harness.rows.add(), compiled_flow(chain(HI)))
     await JobOutbox(queue).enqueue(harness.written)
     assert queue.jobs == []
 
 
-def test_outside_of_a_conversation_there_is_no_group() -> None:
+def test_without_a_conversation_there_is_no_group() -> None:
     assert conversation_group(None, "a") is None
     assert conversation_group("a", "b") == "a:b"
 
 
 class Rows:
-    """Due executions and the next time, as a test says."""
+    """The due executions and the next due time that a test sets."""
 
     def __init__(self, due: int = 0, next_wake: datetime | None = None) -> None:
         self.pending = [
@@ -93,11 +93,11 @@ class Rows:
             for _ in range(due)
         ]
         self.wake_at = next_wake
-        self.away = False
+        self.unavailable = False
 
     async def queue_due(self, limit: int) -> list[DueExecution]:
         await asyncio.sleep(0)
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailable("postgres", "gone")
         taken, self.pending = self.pending[:limit], self.pending[limit:]
         return taken
@@ -117,12 +117,12 @@ class Rows:
     ("next_wake", "sleep_s"),
     [(None, POLL_S), (NOW + timedelta(hours=1), POLL_S), (NOW + timedelta(seconds=0.2), 0.2), (NOW, 0.01)],
 )
-async def test_timers_sleep_until_the_next_time_but_not_for_long(next_wake: datetime | None, sleep_s: float) -> None:
+async def test_timers_sleep_until_the_next_due_time_within_bounds(next_wake: datetime | None, sleep_s: float) -> None:
     assert await DueTimers(Rows(3, next_wake), Queue(), lambda: NOW).wake_due() == sleep_s
 
 
 async def test_every_due_execution_has_its_job() -> None:
-    """More than a batch: the next look comes at once."""
+    """If there are more than one batch, the next call follows at once."""
     rows, queue = Rows(700), Queue()
     timers = DueTimers(rows, queue, lambda: NOW)
     assert await timers.wake_due() == 0
@@ -131,16 +131,16 @@ async def test_every_due_execution_has_its_job() -> None:
     assert {(job.group, type(job.message)) for job in queue.jobs} == {("c:p", FlowJob)}
 
 
-async def test_timers_go_on_when_a_store_is_back() -> None:
+async def test_timers_continue_after_an_outage() -> None:
     rows, queue = Rows(1), Queue()
-    rows.away = True
+    rows.unavailable = True
     task = asyncio.create_task(DueTimers(rows, queue, lambda: NOW).run())
-    rows.away = False
+    rows.unavailable = False
     await eventually(lambda: len(queue.jobs) == 1, RETRY_S + 5)
     task.cancel()
 
 
-async def test_the_relay_goes_through_the_rows_page_by_page() -> None:
+async def test_the_relay_reads_the_rows_page_by_page() -> None:
     rows = Rows(5)
     relay = ExecutionRelay(rows)
     first = await relay.due(3)
@@ -149,7 +149,7 @@ async def test_the_relay_goes_through_the_rows_page_by_page() -> None:
 
 
 class Flows:
-    """One definition under every id, but for the flow `gone`."""
+    """One definition for every id, but none for `gone`."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int | None]] = []
@@ -165,25 +165,25 @@ class Flows:
         )
 
 
-async def test_a_plan_is_loaded_once_and_the_longest_unused_is_forgotten() -> None:
+async def test_a_flow_is_compiled_once_and_the_longest_unused_is_removed() -> None:
     flows = Flows()
-    plans = CompiledFlowCache(flows)
-    assert await plans.get("a", 1) is await plans.get("a", 1)
+    cache = CompiledFlowCache(flows)
+    assert await cache.get("a", 1) is await cache.get("a", 1)
     for version in range(2, KEPT + 2):
-        await plans.get("a", version)
-    await plans.get("a", 1)
+        await cache.get("a", version)
+    await cache.get("a", 1)
     assert flows.asked.count(("a", 1)) == 2
 
 
 @pytest.mark.parametrize("flow_id", ["gone", "old"])
 async def test_a_version_that_cannot_be_run_is_permanent(flow_id: str) -> None:
-    """Deleted, or of a kind that this version does not know: the job is a dead letter at once."""
+    """It was deleted, or has a node type that this process does not know: the job becomes a dead letter at once."""
     with pytest.raises(PermanentError):
         await CompiledFlowCache(Flows()).get(flow_id, 1)
 
 
 async def test_a_secret_that_cannot_be_read_is_left_out() -> None:
-    """The others are there; a change is seen after at most two seconds."""
+    """The others are present. A change is used after two seconds at most."""
     harness = Harness()
     sealed = {"good": "a", "bad": "b"}
 
@@ -209,7 +209,7 @@ def _job(row: Any, **more: Any) -> FlowJob:
     return FlowJob(execution_id=row.id, turn=more.pop("turn", row.turn), flow_id="flow", **more)
 
 
-async def test_a_job_runs_its_turn_and_says_how_it_ended() -> None:
+async def test_a_job_runs_the_execution_and_returns_its_status() -> None:
     harness = Harness()
     run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()
@@ -219,7 +219,7 @@ async def test_a_job_runs_its_turn_and_says_how_it_ended() -> None:
     assert await run_flow(CONTEXT, _job(row)) == {"status": "succeeded"}
 
 
-async def test_a_cancel_ends_a_waiting_execution_at_once() -> None:
+async def test_a_cancellation_ends_a_waiting_execution_at_once() -> None:
     harness = Harness()
     run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()
@@ -229,28 +229,28 @@ async def test_a_cancel_ends_a_waiting_execution_at_once() -> None:
     assert harness.rows.notifications == {}
 
 
-async def test_a_cancel_ends_a_running_execution_at_its_next_node() -> None:
-    """Whoever runs it learns of it with the renewal of its lease; the next turn ends it."""
+async def test_a_cancellation_ends_a_running_execution_at_its_next_node() -> None:
+    """The renewal of the lease reports the requested cancellation to the worker. The next run ends the execution."""
     harness = Harness()
-    plan = plan_of(chain(node("a", "api", url="https://a.example"), HI))
+    compiled = compiled_flow(chain(node("a", "api", url="https://a.example"), HI))
     row = harness.rows.add()
-    release = harness.outside.hold()
+    release = harness.outbound.hold()
 
-    async def turn() -> str | None:
-        return await harness.turn(row, plan, lambda: harness.executions.is_cancelling(row.id))
+    async def run() -> str | None:
+        return await harness.run_once(row, compiled, lambda: harness.executions.is_cancelling(row.id))
 
-    task = asyncio.create_task(turn())
-    await harness.outside.called()
+    task = asyncio.create_task(run())
+    await harness.outbound.called()
     await harness.executions.request_cancel(row.id)
     await harness.executions.renew_once()
     release.set()
     assert await task == "queued"
-    assert await turn() == "cancelled"
+    assert await run() == "cancelled"
     assert harness.rows.notifications == {}
 
 
-async def test_a_replayed_dead_letter_goes_on_from_the_last_checkpoint() -> None:
-    """The execution was given up in turn 2: its replay runs that turn."""
+async def test_a_replayed_dead_letter_continues_from_the_last_checkpoint() -> None:
+    """The execution failed in run 2. The replay does that run again."""
     harness = Harness()
     run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
     row = harness.rows.add()

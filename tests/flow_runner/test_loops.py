@@ -1,4 +1,4 @@
-"""`loop`: what it leads to is run for each item, in order, whatever happens meanwhile."""
+"""`loop` runs its body for each item, in order, also over waits and crashes."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import pytest
 
 from filas.flows.publishing_checks import check
 from filas.models.executions import ExecutionStatus
-from tests.flow_runner.harness import Answer, Harness, flow, node, path, plan_of, step
+from tests.flow_runner.harness import Harness, Response, compiled_flow, flow, node, path, step
 
 SEEN = [{"name": "seen", "type": "list", "default": []}, {"name": "text", "type": "string", "default": ""}]
 
@@ -33,8 +33,8 @@ def _body(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("back", ["", " add>each"], ids=["path ends", "edge back"])
-async def test_the_body_runs_for_each_item_and_then_the_flow_goes_on_at_done(back: str) -> None:
-    """Whether the body's path simply ends or leads back to the loop."""
+async def test_the_body_runs_for_each_item_and_then_the_loop_leaves_by_done(back: str) -> None:
+    """The body's path may end, or lead back to the loop."""
     harness = Harness()
     definition = _each(_append("add", "{{ loop.item }}"), edges="each.loop>add" + back)
     row = await harness.run(definition, webhook=_body(items=["a", "b", "c"]))
@@ -44,7 +44,7 @@ async def test_the_body_runs_for_each_item_and_then_the_flow_goes_on_at_done(bac
     assert step(row, "each").output == {"count": 3}
 
 
-async def test_a_loop_over_nothing_is_done_at_once() -> None:
+async def test_a_loop_without_items_leaves_by_done() -> None:
     row = await Harness().run(_each(_append("add", "x"), edges="each.loop>add"), webhook=_body(items=[]))
     assert path(row) == ["start", "each", "end"]
 
@@ -68,7 +68,7 @@ async def test_a_loop_in_a_loop_sees_the_items_of_both() -> None:
 
 
 async def test_an_edge_to_the_outer_loop_leaves_the_inner_one() -> None:
-    """The rest of the inner items is passed over."""
+    """The other items of the inner loop are skipped."""
     definition = _each(
         node("inner", "loop", items="{{ loop.row }}", **{"as": "cell"}),
         node("stop", "condition", rules=[{"variable": "{{ loop.cell }}", "operator": "equals", "value": "x"}]),
@@ -90,8 +90,8 @@ async def test_several_edges_of_a_body_are_all_run_before_the_next_item() -> Non
     assert row.output == {"text": "1a 2a 1b 2b "}
 
 
-async def test_the_items_are_those_of_the_beginning() -> None:
-    """What the body writes to the list changes nothing."""
+async def test_the_items_are_fixed_when_the_loop_starts() -> None:
+    """The body writes to the list without effect on the loop."""
     grow = node("grow", "set-variable", assignments=[{"variable": "seen", "value": "{{ 'x,y,z' | split: ',' }}"}])
     definition = _each(grow, edges="each.loop>grow", items="{{ vars.seen }}")
     definition["variables"][0]["default"] = ["a", "b"]
@@ -99,8 +99,8 @@ async def test_the_items_are_those_of_the_beginning() -> None:
     assert path(row).count("grow") == 2
 
 
-async def test_a_body_that_waits_goes_on_with_its_item() -> None:
-    """Each turn is another one, perhaps in another process."""
+async def test_a_body_that_waits_continues_with_its_item() -> None:
+    """Each run may be in another process."""
     definition = _each(
         node("wait", "delay", ms=1000), _append("add", "{{ loop.item }}"), edges="each.loop>wait wait>add"
     )
@@ -112,7 +112,7 @@ async def test_a_body_that_waits_goes_on_with_its_item() -> None:
     ("items", "found"),
     [("text", "a text"), (None, "null"), ({"a": 1}, "an object"), (7, "a number"), (True, "a boolean")],
 )
-async def test_what_is_no_list_fails_with_what_it_is(items: Any, found: str) -> None:
+async def test_items_that_are_not_a_list_fail_with_their_type(items: Any, found: str) -> None:
     definition = _each(_append("add", "x"), edges="each.loop>add")
     row = await Harness().run(definition, webhook=_body(items=items))
     assert row.error is not None
@@ -128,8 +128,8 @@ async def test_more_items_than_allowed_are_an_error_before_the_first() -> None:
     assert path(row) == ["start", "each"]
 
 
-async def test_visits_of_a_body_count_for_each_item_alone() -> None:
-    """150 items pass a bound of 100 visits a node; a knot within the body doesn't."""
+async def test_visits_of_a_body_are_counted_for_each_item() -> None:
+    """150 items pass a bound of 100 visits per node. A cycle inside the body does not."""
     definition = _each(_append("add", "x"), edges="each.loop>add")
     row = await Harness().run(definition, webhook=_body(items=list(range(150))))
     assert row.status == "succeeded"
@@ -151,13 +151,13 @@ async def test_steps_are_bounded_in_all() -> None:
 
 @pytest.mark.parametrize("crash_at", range(1, 4))
 async def test_a_killed_worker_repeats_no_finished_call_of_a_loop(crash_at: int) -> None:
-    """Each item is sent under a key of its own, and again under the same after the crash."""
+    """Each item is sent under a key of its own, and after the crash again under the same key."""
     harness = Harness()
     definition = _each(
         node("send", "api", method="POST", url="https://crm.example/", body={"item": "{{ loop.item }}"}),
         edges="each.loop>send send>each",
     )
-    row, plan = harness.rows.add(webhook=_body(items=["a", "b", "c"])), plan_of(definition)
+    row, compiled = harness.rows.add(webhook=_body(items=["a", "b", "c"])), compiled_flow(definition)
     real, left = harness.rows.checkpoint_many, crash_at
 
     async def killed(checkpoints: Any) -> list[ExecutionStatus | None]:
@@ -169,10 +169,10 @@ async def test_a_killed_worker_repeats_no_finished_call_of_a_loop(crash_at: int)
 
     harness.rows.checkpoint_many = killed  # type: ignore[method-assign]
     with pytest.raises(SystemError):
-        await harness.turn(row, plan)
+        await harness.run_once(row, compiled)
     harness.crash(row)
-    await harness.finish(row, plan)
-    sent = [(call.json["item"], call.headers["Idempotency-Key"]) for call in harness.outside.calls]
+    await harness.finish(row, compiled)
+    sent = [(call.json["item"], call.headers["Idempotency-Key"]) for call in harness.outbound.calls]
     assert list(dict.fromkeys(item for item, _ in sent)) == ["a", "b", "c"]
     assert len({key for _, key in sent}) == 3
     assert len(sent) <= 4
@@ -185,15 +185,15 @@ async def test_a_failed_execution_is_replayed_from_the_item_where_it_failed() ->
         _append("add", "{{ loop.item }}"),
         edges="each.loop>send send>add",
     )
-    harness.outside.answer = lambda call: Answer(status=400) if call.url.endswith("b") else Answer()
+    harness.outbound.respond = lambda call: Response(status=400) if call.url.endswith("b") else Response()
     failed = await harness.run(definition, webhook=_body(items=["a", "b", "c"]))
     assert failed.status == "failed"
-    harness.outside.answer = lambda _: Answer()
+    harness.outbound.respond = lambda _: Response()
     again = harness.rows.add(webhook=_body(items=["a", "b", "c"]))
     again.start_state = failed.state
-    await harness.finish(again, plan_of(definition))
+    await harness.finish(again, compiled_flow(definition))
     assert again.output == {"text": "a b c "}
-    assert [call.url[-1] for call in harness.outside.calls] == ["a", "b", "b", "c"]
+    assert [call.url[-1] for call in harness.outbound.calls] == ["a", "b", "b", "c"]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_a_failed_execution_is_replayed_from_the_item_where_it_failed() ->
         ),
     ],
 )
-def test_what_is_wrong_with_a_loop_is_told(definition: dict[str, Any], expected: tuple[str, str, str]) -> None:
+def test_publishing_reports_the_errors_of_a_loop(definition: dict[str, Any], expected: tuple[str, str, str]) -> None:
     node_id, field, message = expected
     found = [(one.node_id, one.field, one.message) for one in check(definition)[1]]
     assert any((one[0], one[1]) == (node_id, field) and message in one[2] for one in found), found

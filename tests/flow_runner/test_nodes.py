@@ -1,4 +1,4 @@
-"""Each node type, each way out, each error."""
+"""Each node type: its handles and its errors."""
 
 from datetime import timedelta
 from typing import Any
@@ -52,8 +52,8 @@ async def test_a_message_has_a_channel_neutral_content(data: dict[str, Any], pay
     assert notification.conversation_id is not None
 
 
-async def test_a_message_may_go_elsewhere() -> None:
-    """Another channel and receiver; it is then no message of this conversation."""
+async def test_a_message_may_have_another_channel_and_recipient() -> None:
+    """It is then not a message of this conversation."""
     harness = Harness()
     await _run(node("m", "message", text="x", channel="ops", to="{{ webhook.body.from }}"), harness=harness)
     [notification] = harness.rows.notifications.values()
@@ -64,7 +64,7 @@ async def test_a_message_may_go_elsewhere() -> None:
 @pytest.mark.parametrize(
     ("data", "kind"), [({"text": "{{ webhook.body.nope }}"}, "template"), ({"text": "{{ vars.space }}"}, "message")]
 )
-async def test_a_message_that_cannot_be_made_takes_the_error_way(data: dict[str, Any], kind: str) -> None:
+async def test_a_message_that_cannot_be_rendered_leaves_by_error(data: dict[str, Any], kind: str) -> None:
     harness = Harness()
     nodes = node("m", "message", **data, onError="branch"), node("sorry", "message", text="sorry")
     definition = flow(*nodes, edges="start>m m.error>sorry", variables=[{"name": "space", "default": " "}])
@@ -92,7 +92,7 @@ async def test_a_message_without_a_conversation_needs_a_channel() -> None:
         ("or", ["is-empty", "is-empty"], "false"),
     ],
 )
-async def test_a_condition_has_two_ways_out(logic: str, operators: list[str], way: str) -> None:
+async def test_a_condition_has_two_handles(logic: str, operators: list[str], way: str) -> None:
     rules = [{"variable": "{{ webhook.body.text }}", "operator": operator} for operator in operators]
     condition = node("c", "condition", logic=logic, rules=rules)
     said = [node(name, "set-variable", assignments=[{"variable": "x", "value": 1}]) for name in ("yes", "no")]
@@ -129,7 +129,7 @@ VARIABLES = [
         ("n", None, None),
     ],
 )
-async def test_a_variable_takes_what_fits_its_type(variable: str, value: Any, stored: Any) -> None:
+async def test_a_variable_accepts_values_of_its_type(variable: str, value: Any, stored: Any) -> None:
     assignment = {"variable": variable, "value": value}
     row = await _run(node("s", "set-variable", assignments=[assignment]), variables=VARIABLES)
     assert (row.status, step(row, "s").output) == ("succeeded", {variable: stored})
@@ -138,7 +138,7 @@ async def test_a_variable_takes_what_fits_its_type(variable: str, value: Any, st
 @pytest.mark.parametrize(
     ("variable", "value"), [("n", "many"), ("l", "{{ webhook.body }}"), ("b", "yes"), ("n", "1e999")]
 )
-async def test_a_variable_refuses_what_does_not(variable: str, value: Any) -> None:
+async def test_a_variable_rejects_values_of_another_type(variable: str, value: Any) -> None:
     assignment = {"variable": variable, "value": value}
     row = await _run(node("s", "set-variable", assignments=[assignment]), variables=VARIABLES)
     assert row.error is not None
@@ -169,7 +169,7 @@ async def test_a_later_assignment_sees_an_earlier_one() -> None:
     ],
     ids=str,
 )
-async def test_a_delay_ends_when_it_says(data: dict[str, Any], seconds: float) -> None:
+async def test_a_delay_ends_at_its_time(data: dict[str, Any], seconds: float) -> None:
     harness = Harness()
     webhook = {"body": {"at": "2026-11-22T12:00:10+00:00"}, "headers": {}, "queryParams": {}}
     row = await harness.run(chain(node("d", "delay", **data)), webhook=webhook)
@@ -177,8 +177,8 @@ async def test_a_delay_ends_when_it_says(data: dict[str, Any], seconds: float) -
 
 
 @pytest.mark.parametrize("data", [{"until": "{{ webhook.body.text }}"}, {"until": "2026-12-25T00:00:00Z"}])
-async def test_a_delay_without_a_good_end_fails(data: dict[str, Any]) -> None:
-    """No time at all, or one more than 30 days away."""
+async def test_a_delay_with_an_invalid_end_fails(data: dict[str, Any]) -> None:
+    """The end is not a time, or is more than 30 days away."""
     row = await _run(node("d", "delay", **data))
     assert row.error is not None
     assert (row.status, row.error.kind) == ("failed", "delay")
@@ -187,7 +187,7 @@ async def test_a_delay_without_a_good_end_fails(data: dict[str, Any]) -> None:
 # ---- webhook and end -------------------------------------------------------------------------------
 
 
-async def test_a_trigger_shows_what_came_in_but_no_credentials() -> None:
+async def test_a_trigger_shows_the_request_without_credentials() -> None:
     row = await _run(node("e", "end", output="{{ nodes.start.output.queryParams.q }}"))
     assert step(row, "start").output == WEBHOOK | {"headers": {"authorization": "[redacted]"}}
     assert row.output == "1"

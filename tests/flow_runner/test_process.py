@@ -1,4 +1,4 @@
-"""flow-runner over real stores: what it promises when processes die, stores restart and several run at once."""
+"""flow-runner over real stores: its guarantees when processes die, stores restart, and several processes run."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ def _visited(execution: ExecutionWithSteps) -> list[str]:
 
 
 async def test_a_flow_runs_from_its_job_to_its_end(postgres_dsn: str, redis_url: str) -> None:
-    """Condition, call, short delay and message; the notification is recorded, the steps are all there."""
+    """Condition, call, short delay and message: the notification is recorded, and every step is present."""
     rule = {"variable": "{{ webhook.body.text }}", "operator": "equals", "value": "oi"}
     async with receiving() as receiver, stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
         is_hi, wait = node("is-hi", "condition", rules=[rule]), node("wait", "delay", ms=300)
@@ -45,15 +45,15 @@ async def test_a_flow_runs_from_its_job_to_its_end(postgres_dsn: str, redis_url:
 
 
 async def test_a_killed_process_repeats_its_call_under_the_same_key(postgres_dsn: str, redis_url: str) -> None:
-    """Killed between the effect and its checkpoint: the next process finishes every execution, once."""
+    """It is killed between the effect and its checkpoint. The next process finishes every execution once."""
     async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(_call(receiver.url), HI, variables=NAME))
-        receiver.gate.clear()
+        receiver.open.clear()
         async with running(postgres_dsn, redis_url) as process:
             executions = await store.start(10)
             await eventually(lambda: len(receiver.calls) == 10, 30)
             await process.kill()
-        receiver.gate.set()
+        receiver.open.set()
         async with running(postgres_dsn, redis_url):
             done = await store.finished(executions)
         assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "call", "hi"))}
@@ -62,7 +62,7 @@ async def test_a_killed_process_repeats_its_call_under_the_same_key(postgres_dsn
 
 
 async def test_two_processes_never_run_one_execution_at_once(postgres_dsn: str, redis_url: str) -> None:
-    """Each call is made once though two workers take jobs."""
+    """Each call is made once, although two workers claim jobs."""
     async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(_call(receiver.url), HI, variables=NAME))
         async with running(postgres_dsn, redis_url), running(postgres_dsn, redis_url):
@@ -72,7 +72,7 @@ async def test_two_processes_never_run_one_execution_at_once(postgres_dsn: str, 
 
 
 async def test_a_delay_survives_the_restart_of_everything(own_postgres: PostgresServer, own_redis: RedisServer) -> None:
-    """Worker killed, both stores killed, Redis emptied: the flow goes on in time from its delay."""
+    """The worker and both stores are killed and Redis is emptied: the flow continues when its delay ends."""
     dsn = own_postgres.dsn()
     async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url) as process:
         await store.put_flow(chain(node("wait", "delay", ms=4000), HI, variables=NAME))
@@ -93,8 +93,9 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
     assert {(each.status, tuple(_visited(each))) for each in done} == {("succeeded", ("start", "wait", "hi"))}
 
 
-async def test_a_reply_resumes_and_a_deadline_ends_what_waits(postgres_dsn: str, redis_url: str) -> None:
-    """Two conversations wait for an hour: one is answered, the other one's time is up after two seconds."""
+async def test_a_reply_resumes_and_a_deadline_ends_a_wait(postgres_dsn: str, redis_url: str) -> None:
+    """Two conversations wait for an hour. One receives a reply, and the other one's flow times out after two
+    seconds."""
     wait = node("wait", "delay", ms=3_600_000, endOnReply=True)
     async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
         definition = chain(wait, HI, variables=NAME, settings={"timeoutMs": 2000})
@@ -116,20 +117,20 @@ async def test_a_reply_resumes_and_a_deadline_ends_what_waits(postgres_dsn: str,
 
 
 async def test_an_error_flow_runs_in_the_conversation(postgres_dsn: str, redis_url: str) -> None:
-    """The failed execution's end starts it, with a job of its own."""
+    """The end of the failed execution starts it, with a job of its own."""
     async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
         sorry = node("sorry", "message", text="{{ webhook.body.error.kind }}")
         await store.flows.store("sorry", chain(sorry), "sorry", publish=True)
         await store.put_flow(chain(node("no", "end", status="failed"), settings={"errorFlowId": "sorry"}))
         [failed] = await store.finished(await store.start())
-        [told] = await store.finished([error_execution_id(failed.id)])
-        assert (failed.status, told.status, told.flow_id, _visited(told)) == (
+        [started] = await store.finished([error_execution_id(failed.id)])
+        assert (failed.status, started.status, started.flow_id, _visited(started)) == (
             "failed",
             "succeeded",
             "sorry",
             ["start", "sorry"],
         )
-        assert told.conversation_id == failed.conversation_id
+        assert started.conversation_id == failed.conversation_id
         assert '"ended"' in await store.database.fetchval("select payload from notifications")
 
 
@@ -144,7 +145,7 @@ select max(extract(epoch from ended_at - (input->>'until')::timestamptz))::float
 
 @pytest.mark.timeout(180)
 async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str, own_redis: RedisServer) -> None:
-    """As many wait as run when it happens: all finish once, and the waits end in their time."""
+    """As many executions wait as run when Redis is emptied. All finish once, and the waits end at their time."""
     many, wait_ms = by_form((250, 12_000), (1000, 25_000))
     waits = node(
         "waits",
@@ -158,7 +159,7 @@ async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str
         call["data"] |= {"timeoutMs": 40_000}
         await store.put_flow(flow(waits, wait, call, HI, edges=edges, variables=NAME))
         async with running(postgres_dsn, own_redis.url, FLOW_RUNNER_CONCURRENCY=str(2 * many)):
-            receiver.gate.clear()
+            receiver.open.clear()
             executions = [*await store.start(many, prefix="waiting"), *await store.start(many, prefix="running")]
 
             async def all_under_way() -> bool:
@@ -167,7 +168,7 @@ async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str
 
             await eventually(all_under_way, 25)
             own_redis.execute("FLUSHALL")
-            receiver.gate.set()
+            receiver.open.set()
             await eventually(lambda: _all_ended(store, 2 * many), 120)
             late_s = await store.database.fetchval(LATENESS)
         done = Counter([(each.status, *_visited(each)) for each in [await store.get(one) for one in executions]])
@@ -184,18 +185,18 @@ async def _all_ended(store: Stores, count: int) -> bool:
     return bool(await store.database.fetchval("select count(*) = $1 from executions where ended_at is not null", count))
 
 
-async def test_a_stopped_process_hands_its_executions_on(postgres_dsn: str, redis_url: str) -> None:
-    """SIGTERM: the running turn ends at its next node and is saved; nothing is repeated; the exit code is 0."""
+async def test_a_stopped_process_leaves_its_executions_to_the_next(postgres_dsn: str, redis_url: str) -> None:
+    """SIGTERM: the run ends at its next node and is saved. Nothing is repeated. The exit code is 0."""
     async with receiving() as receiver, stores(postgres_dsn, redis_url) as store:
         second = _call(receiver.url) | {"id": "second"}
         await store.put_flow(chain(_call(receiver.url), second, HI, variables=NAME))
-        receiver.gate.clear()
+        receiver.open.clear()
         async with running(postgres_dsn, redis_url) as process:
             executions = await store.start(5)
             await eventually(lambda: len(receiver.calls) == 5, 30)
             stopping = asyncio.create_task(process.stop())
             await _unready(process.port)
-            receiver.gate.set()
+            receiver.open.set()
             assert await stopping == 0
         assert len(receiver.calls) == 5, "the second call is left to the next process"
         async with running(postgres_dsn, redis_url):
@@ -215,7 +216,7 @@ async def _unready(port: int) -> None:
 
 
 async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresServer, own_redis: RedisServer) -> None:
-    """It comes up while both stores are away, says which, and is ready when they are back."""
+    """It starts while both stores are unavailable, reports which ones, and becomes ready when they are available."""
     own_redis.kill()
     own_postgres.kill()
     async with running(own_postgres.dsn(), own_redis.url) as process, aiohttp.ClientSession() as session:

@@ -1,4 +1,4 @@
-"""Whatever the graph, and wherever its worker is killed, an execution ends, and no finished effect is repeated."""
+"""For any graph, and wherever its worker is killed, an execution ends and no finished effect is repeated."""
 
 import asyncio
 from collections import Counter, deque
@@ -15,14 +15,14 @@ from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.jobs.flow_job import RunFlow
-from tests.flow_runner.harness import TRIGGER, Answer, Call, Harness
+from tests.flow_runner.harness import TRIGGER, Call, Harness, Response
 from tests.flow_runner.memory import MemoryRows, Row
-from tests.flow_runner.test_conversations import OnePlan
+from tests.flow_runner.test_conversations import OneFlow
 from tests.flow_runner.test_jobs import CONTEXT
 from tests.long_form import examples
 
 BOUNDS = {"maxSteps": 40, "maxVisitsPerNode": 8}
-MOST_TRIES = 3000
+MOST_ATTEMPTS = 3000
 
 
 class Killed(Exception):
@@ -30,7 +30,7 @@ class Killed(Exception):
 
 
 class DyingRows(MemoryRows):
-    """Is killed before or after a write, when `dies` says so."""
+    """Kills the worker before or after a write, when `dies` returns True."""
 
     dies: Callable[[], bool]
 
@@ -91,7 +91,7 @@ KINDS = st.one_of(
 
 @st.composite
 def graphs(draw: st.DrawFn) -> CompiledFlow:
-    """Any nodes, any edges out of ways that exist: cycles that never wait included."""
+    """Any nodes, with any edges from handles that exist, also cycles that never wait."""
     nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(draw(st.lists(KINDS, min_size=1, max_size=6)))]
     raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
     ways = [(node.id, way) for node in load(raw).nodes for way in node.data.ways_out()]
@@ -103,42 +103,47 @@ def graphs(draw: st.DrawFn) -> CompiledFlow:
 
 
 class Trial:
-    """One conversation, worked on as the queue does it: a job at a time, in order, the head held while it is tried
-    again. Its worker is killed where `deaths` says true, point by point; after a job the contact may write again."""
+    """One conversation, processed as the queue does it: one job at a time, in order, and a retry blocks the group.
+    `deaths` decides at each point whether the worker is killed. After a job, the contact may write again."""
 
     def __init__(
-        self, plan: CompiledFlow, other: CompiledFlow, deaths: list[bool], failures: list[bool], messages: list[bool]
+        self,
+        compiled: CompiledFlow,
+        other: CompiledFlow,
+        deaths: list[bool],
+        failures: list[bool],
+        messages: list[bool],
     ) -> None:
         self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
         self.harness = Harness(DyingRows)
         self.rows = self.harness.rows.rows
         assert isinstance(self.harness.rows, DyingRows)
         self.harness.rows.dies = lambda: next(self._deaths, False)
-        self.harness.outside.answer = self._answer
+        self.harness.outbound.respond = self._answer
         self.urls: dict[str, str] = {}
-        self.tries_spent = 0
+        self.attempts_used = 0
         self.jobs: deque[FlowJob] = deque()
-        plans: Any = OnePlan(plan)
-        self.harness.flows.plans["other"] = other
+        flows: Any = OneFlow(compiled)
+        self.harness.flows.compiled["other"] = other
         executions, clock = self.harness.executions, self.harness.clock
-        self._run = RunFlow(executions, plans, self.harness.engine, clock, lambda: False)
+        self._run = RunFlow(executions, flows, self.harness.engine, clock, lambda: False)
 
     async def run(self) -> None:
         self._write()
-        for _ in range(MOST_TRIES):
+        for _ in range(MOST_ATTEMPTS):
             self._wake()
             if not self.jobs:
                 return
-            await self._try(self.jobs[0])
+            await self._attempt(self.jobs[0])
         raise AssertionError(f"still {[row.status for row in self.rows.values()]}")
 
-    async def _try(self, job: FlowJob) -> None:
+    async def _attempt(self, job: FlowJob) -> None:
         try:
             await self._run(CONTEXT, job)
         except Killed:
             self.harness.clock.advance(10)
         except RetryLater as later:
-            self.tries_spent += later.uses_attempt
+            self.attempts_used += later.uses_attempt
             self.harness.clock.advance(later.delay_s)
         else:
             self.jobs.popleft()
@@ -146,13 +151,13 @@ class Trial:
                 self._write()
 
     def _write(self) -> None:
-        self._put(self.harness.rows.add())
+        self._enqueue(self.harness.rows.add())
 
-    def _put(self, row: Row) -> None:
+    def _enqueue(self, row: Row) -> None:
         self.jobs.append(FlowJob(execution_id=row.id, turn=row.turn, flow_id="flow"))
 
     def _wake(self) -> None:
-        """What the timers do; when nothing else is to be done, time passes until then."""
+        """Does the timers' work. If nothing else is to be done, time passes until the next due time."""
         clock = self.harness.clock
         waiting = [row for row in self.rows.values() if row.status == "waiting-timer" and row.wake_at]
         if waiting and not self.jobs:
@@ -161,9 +166,9 @@ class Trial:
         for row in waiting:
             if row.wake_at is not None and row.wake_at <= clock.now():
                 row.status, row.wake_at = "queued", None
-                self._put(row)
+                self._enqueue(row)
 
-    def _answer(self, call: Call) -> Answer:
+    def _answer(self, call: Call) -> Response:
         key = call.headers["Idempotency-Key"]
         execution, _, seq = key.rpartition(":")
         steps = self.rows[UUID(execution)].steps
@@ -178,25 +183,25 @@ class Trial:
             raise OutboundFailed("broken", sent=True)
         if next(self._deaths, False):
             raise Killed("after the effect")
-        return Answer()
+        return Response()
 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(
-    plan=graphs(),
+    compiled=graphs(),
     other=graphs(),
     deaths=st.lists(st.sampled_from([False, False, False, True]), max_size=80),
     failures=st.lists(st.booleans(), max_size=20),
     messages=st.lists(st.booleans(), max_size=5),
 )
 def test_every_execution_ends_and_repeats_no_finished_effect(
-    plan: CompiledFlow, other: CompiledFlow, deaths: list[bool], failures: list[bool], messages: list[bool]
+    compiled: CompiledFlow, other: CompiledFlow, deaths: list[bool], failures: list[bool], messages: list[bool]
 ) -> None:
-    """Success, failure or a bound; the trace has every step once, and all of them ended. A message starts its own
-    execution or resumes one that waits."""
-    trial = Trial(plan, other, deaths, failures, messages)
+    """It succeeds, fails or reaches a bound. The trace has every step once, and all steps have ended. A message
+    starts its own execution or resumes one that waits."""
+    trial = Trial(compiled, other, deaths, failures, messages)
     asyncio.run(trial.run())
-    assert trial.tries_spent == 0
+    assert trial.attempts_used == 0
     for row in trial.rows.values():
         assert row.status in FINAL_EXECUTION_STATUSES
         assert row.steps if row.resumed is None else not row.steps

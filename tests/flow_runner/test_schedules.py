@@ -1,4 +1,4 @@
-"""Schedules over real stores and processes: each tick is run once, whoever dies and whatever was away."""
+"""Schedules over real stores and processes: each tick is run once, also over crashes and outages."""
 
 import asyncio
 from collections import Counter
@@ -40,13 +40,13 @@ async def _get(store: Stores, schedule_id: str = "s") -> Schedule:
 
 
 async def _overdue(store: Stores, since: timedelta, schedule_id: str = "s") -> datetime:
-    """As an outage since then leaves the schedule."""
+    """Sets the schedule to the state after an outage that began then."""
     due: datetime = await store.database.fetchval(OVERDUE, schedule_id, since)
     return due
 
 
 async def _due_many(store: Stores, count: int, seconds: int) -> set[Any]:
-    """`count` schedules that tick `seconds` times, once a second; the ids of the executions that ought to be."""
+    """`count` schedules that tick `seconds` times, once a second. Returns the ids of the expected executions."""
     start = datetime.now(UTC).replace(microsecond=0) + 3 * SECOND
     end = start + (seconds - 1) * SECOND
     for number in range(count):
@@ -68,7 +68,7 @@ async def _all_succeeded(store: Stores, expected: set[Any], timeout: float) -> N
 
 @pytest.mark.timeout(120)
 async def test_three_processes_run_each_tick_once(postgres_dsn: str, redis_url: str) -> None:
-    """240 ticks of 40 schedules, no more and no fewer; a tick is run within two seconds."""
+    """240 ticks of 40 schedules, no more and no fewer. A tick is run within two seconds."""
     async with stores(postgres_dsn, redis_url) as store, AsyncExitStack() as stack:
         await store.put_flow(chain(END))
         processes = [await stack.enter_async_context(running(postgres_dsn, redis_url)) for _ in range(3)]
@@ -80,7 +80,7 @@ async def test_three_processes_run_each_tick_once(postgres_dsn: str, redis_url: 
 
 @pytest.mark.timeout(150)
 async def test_a_killed_process_loses_and_repeats_no_tick(postgres_dsn: str, redis_url: str) -> None:
-    """Killed at work, and then the only other one too: what takes their place finishes, each tick once."""
+    """A process is killed while it works, and then the only other one too. Their successors run each tick once."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
 
@@ -99,8 +99,8 @@ async def test_a_killed_process_loses_and_repeats_no_tick(postgres_dsn: str, red
             await _all_succeeded(store, expected, 90)
 
 
-async def test_a_schedule_that_is_put_is_run_in_its_conversation(postgres_dsn: str, redis_url: str) -> None:
-    """Seen by a running process without a restart: the flow has the input as its body and sends to the contact."""
+async def test_a_stored_schedule_is_run_in_its_conversation(postgres_dsn: str, redis_url: str) -> None:
+    """A running process uses it without a restart. The input is the body, and the flow sends to the contact."""
     async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url) as process:
         hello = node("hello", "message", text="{{ webhook.body.nome }} {{ webhook.headers['filas-scheduled-at'] }}")
         await store.put_flow(chain(hello))
@@ -120,8 +120,8 @@ async def test_a_schedule_that_is_put_is_run_in_its_conversation(postgres_dsn: s
         assert (after.last_run_at, after.last_execution_id, after.next_run_at) == (tick, execution, None)
 
 
-async def test_what_was_due_while_nobody_ran_is_run_after_the_restart(postgres_dsn: str, redis_url: str) -> None:
-    """An hour late: once, and the next tick is to come; stopped and started again it isn't run a second time."""
+async def test_a_tick_that_was_due_without_a_process_is_run_after_the_start(postgres_dsn: str, redis_url: str) -> None:
+    """An hour late it is run once, and the next tick is in the future. After another restart it is not run again."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
         await _put(store, cron="0 0 1 1 *")
@@ -139,10 +139,10 @@ async def test_what_was_due_while_nobody_ran_is_run_after_the_restart(postgres_d
 
 
 @pytest.mark.parametrize(("misfire", "least", "most"), [("skip", 0, 2), ("run-once", 1, 1), ("catch-up", 20, 20)])
-async def test_an_hour_away_ends_as_the_misfire_policy_says(
+async def test_an_outage_of_an_hour_ends_as_the_misfire_policy_defines(
     postgres_dsn: str, redis_url: str, misfire: Misfire, least: int, most: int
 ) -> None:
-    """A schedule that ticks every minute until now: the runs are the newest ticks, and then there is none to come."""
+    """The schedule ticked every minute until now. The newest ticks are run, and no tick follows."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
         await _put(store, cron="* * * * *", misfire=misfire, catch_up_limit=20, ends_at=datetime.now(UTC))
@@ -157,8 +157,8 @@ async def test_an_hour_away_ends_as_the_misfire_policy_says(
         assert after.last_run_at == (run.ticks.run[-1] if run.ticks.run else None)
 
 
-async def test_many_who_look_at_once_share_what_is_due(postgres_dsn: str, redis_url: str) -> None:
-    """Twelve runs at a time over 60 schedules: each is dealt with by one of them."""
+async def test_concurrent_calls_share_the_due_schedules(postgres_dsn: str, redis_url: str) -> None:
+    """Twelve calls at a time over 60 schedules: each schedule is returned to one of them."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
         for number in range(60):
@@ -173,8 +173,8 @@ async def test_many_who_look_at_once_share_what_is_due(postgres_dsn: str, redis_
         assert names == {f"s{number}": 1 for number in range(60)}
 
 
-async def test_a_tick_that_was_run_already_is_run_no_second_time(postgres_dsn: str, redis_url: str) -> None:
-    """Set back by hand to a tick that has had its execution: that one is found again."""
+async def test_a_tick_is_never_run_twice(postgres_dsn: str, redis_url: str) -> None:
+    """A schedule is set back to a tick that has its execution: that execution is found again."""
     async with stores(postgres_dsn, redis_url) as store:
         await store.put_flow(chain(END))
         due = datetime.now(UTC) - timedelta(seconds=30)
@@ -188,8 +188,8 @@ async def test_a_tick_that_was_run_already_is_run_no_second_time(postgres_dsn: s
 
 
 async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_dsn: str, redis_url: str) -> None:
-    """No flow, no published version, no such version, and then it is well: the schedule goes on through all of it,
-    and outlives its flow."""
+    """No flow, no published version, an unknown version, and then a valid one: the schedule keeps ticking, also
+    after its flow was deleted."""
     async with stores(postgres_dsn, redis_url) as store:
         rows = ScheduleRepository(store.database)
 

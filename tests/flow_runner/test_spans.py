@@ -1,4 +1,5 @@
-"""The spans of a turn: one a visit, with its type, try, way out and outcome, below the job that runs the turn."""
+"""The OpenTelemetry spans of a run: one for each visit, with its type, attempt, handle and outcome, below the job's
+span."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,16 +11,16 @@ from filas.contract.jobs import Traceparent
 from filas.errors import LeaseLost, OutboundTimeout
 from filas.tracing import spans
 from filas.tracing.spans import Attributes, Kind, Span
-from tests.flow_runner.harness import Answer, Call, Harness, chain, node, plan_of
+from tests.flow_runner.harness import Call, Harness, Response, chain, compiled_flow, node
 
 CRM = node("crm", "api", url="https://crm.example:8443/secret?key=1")
 HI = node("hi", "message", text="hi")
 
 
-class Noted(Span):
+class RecordedSpan(Span):
     """A span that is kept in a list when it ends."""
 
-    def __init__(self, ended: list["Noted"], name: str, parent: Traceparent, attributes: Attributes) -> None:
+    def __init__(self, ended: list["RecordedSpan"], name: str, parent: Traceparent, attributes: Attributes) -> None:
         self.name = name
         self.parent = parent
         self.attributes: dict[str, Any] = dict(attributes)
@@ -40,11 +41,11 @@ class Noted(Span):
         self._ended.append(self)
 
 
-class Notes:
-    """A tracer that keeps what has ended."""
+class RecordingTracer:
+    """A tracer that keeps the ended spans."""
 
     def __init__(self) -> None:
-        self.ended: list[Noted] = []
+        self.ended: list[RecordedSpan] = []
 
     def start_span(
         self,
@@ -56,7 +57,7 @@ class Notes:
         root_of: UUID | None,
         began_s: float | None,
     ) -> Span:
-        return Noted(self.ended, name, parent, attributes)
+        return RecordedSpan(self.ended, name, parent, attributes)
 
     def root_traceparent(self, origin: UUID) -> str:
         return f"first {origin}"
@@ -65,23 +66,23 @@ class Notes:
 
     @property
     def visits(self) -> list[tuple[str, int, str, str | None]]:
-        """Node, try, outcome and way out of each."""
+        """Node, attempt, outcome and handle of each visit."""
         names = ("id", "attempt", "outcome", "handle")
         found = [one for one in self.ended if one.name.startswith("node ")]
         return [tuple(one.attributes.get(f"filas.node.{name}") for name in names) for one in found]  # type: ignore[misc]
 
 
 @pytest.fixture
-def notes() -> Iterator[Notes]:
-    tracer = Notes()
+def notes() -> Iterator[RecordingTracer]:
+    tracer = RecordingTracer()
     spans.set_tracer(tracer)
-    with spans.as_current(Noted([], "job", None, {})):
+    with spans.as_current(RecordedSpan([], "job", None, {})):
         yield tracer
     spans.set_tracer(None)
 
 
-async def test_every_visit_has_a_span_below_its_job(notes: Notes) -> None:
-    """What it sends is its child, what it calls too; of the address no more than the host."""
+async def test_every_visit_has_a_span_below_its_job(notes: RecordingTracer) -> None:
+    """The visit's messages and calls are its children. Of the address, only the host is recorded."""
     harness = Harness()
     await harness.run(chain(CRM, HI))
     assert notes.visits == [
@@ -101,17 +102,17 @@ async def test_every_visit_has_a_span_below_its_job(notes: Notes) -> None:
     assert [one.traceparent for one in harness.rows.notifications.values()] == ["node message hi"]
 
 
-async def test_a_try_that_failed_says_why_without_its_secrets(notes: Notes) -> None:
-    """Each try has its own span, and so has its call."""
+async def test_a_failed_attempt_states_its_error_without_secrets(notes: RecordingTracer) -> None:
+    """Each attempt has a span of its own, and so has its call."""
     harness = Harness()
     harness.secrets.values["key"] = "The-Key-9"
 
-    def answer(_: Call) -> Answer:
-        if len(harness.outside.calls) == 1:
+    def answer(_: Call) -> Response:
+        if len(harness.outbound.calls) == 1:
             raise OutboundTimeout("The-Key-9 was too slow", sent=True)
-        return Answer()
+        return Response()
 
-    harness.outside.answer = answer
+    harness.outbound.respond = answer
     retried = node("crm", "api", url="https://{{ secrets.key }}.example/", retry={"maxAttempts": 2})
     await harness.run(chain(retried))
     assert notes.visits[1:] == [("crm", 1, "retrying", None), ("crm", 2, "succeeded", "out")]
@@ -122,23 +123,23 @@ async def test_a_try_that_failed_says_why_without_its_secrets(notes: Notes) -> N
     assert {one.attributes["server.address"] for one in calls} == {None}
 
 
-async def test_a_wait_ends_the_span_and_who_goes_on_has_another(notes: Notes) -> None:
-    """A span of a month would tell nothing until it is over."""
+async def test_a_wait_ends_the_span_and_the_next_run_has_another(notes: RecordingTracer) -> None:
+    """A span that lasts a month would be recorded only at its end."""
     await Harness().run(chain(node("pause", "delay", ms=86_400_000), HI))
     assert notes.visits[1:3] == [("pause", 1, "waiting", None), ("pause", 1, "succeeded", "out")]
 
 
-async def test_a_visit_that_is_cut_off_has_a_span_too(notes: Notes) -> None:
-    """Another worker holds the execution by now: what this one was at is told all the same, and once."""
+async def test_an_interrupted_visit_has_a_span_too(notes: RecordingTracer) -> None:
+    """Another worker holds the execution. The interrupted visit's span is recorded nevertheless, once."""
     harness = Harness()
     row = harness.rows.add()
 
-    def answer(_: Call) -> Answer:
+    def answer(_: Call) -> Response:
         raise LeaseLost("execution")
 
-    harness.outside.answer = answer
+    harness.outbound.respond = answer
     with pytest.raises(LeaseLost):
-        await harness.turn(row, plan_of(chain(CRM)))
+        await harness.run_once(row, compiled_flow(chain(CRM)))
     [cut_off] = [one for one in notes.ended if one.attributes.get("filas.node.id") == "crm"]
     assert cut_off.error == ("interrupted", "")
 
@@ -158,10 +159,10 @@ async def test_a_visit_that_is_cut_off_has_a_span_too(notes: Notes) -> None:
         (None, [("sub", 1, "failed", None)]),
     ],
 )
-async def test_a_subflow_is_told_when_it_begins_and_when_it_is_over(
-    notes: Notes, inner: dict[str, Any] | None, visits: list[tuple[Any, ...]]
+async def test_a_subflow_has_a_span_at_its_start_and_at_its_end(
+    notes: RecordingTracer, inner: dict[str, Any] | None, visits: list[tuple[Any, ...]]
 ) -> None:
-    """The nodes within it by their place; one that can't be begun has failed."""
+    """Its nodes are named by their place. A subflow that cannot start has failed."""
     harness = Harness()
     if inner is not None:
         harness.flows.publish("inner", inner)
@@ -169,7 +170,7 @@ async def test_a_subflow_is_told_when_it_begins_and_when_it_is_over(
     assert notes.visits[1:] == visits
 
 
-async def test_what_follows_a_failure_is_a_child_of_the_job(notes: Notes) -> None:
+async def test_an_error_flow_is_a_child_of_the_job(notes: RecordingTracer) -> None:
     """The error flow's execution has a job of its own, in the same trace."""
     harness = Harness()
     await harness.run(chain(node("end", "end", status="failed"), settings={"errorFlowId": "sorry"}))

@@ -1,4 +1,4 @@
-"""The store in memory and the repository promise the same: what the engine was tested on is what it runs on."""
+"""The store in memory and the repository behave alike, so the engine's tests apply to the real repository."""
 
 import asyncio
 import uuid
@@ -27,7 +27,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from flow_runner.stores.execution_store import ExecutionRows
 from flow_runner.stores.wall_clock import WallClock
-from tests.flow_runner.harness import Harness, chain, node, plan_of
+from tests.flow_runner.harness import Harness, chain, compiled_flow, node
 from tests.flow_runner.memory import MemoryRows
 from tests.shared.repository import builders
 from tests.waiting import eventually
@@ -38,7 +38,7 @@ SHORT_S = 0.05
 
 @dataclass
 class Store:
-    """Rows, and a way to put an execution into them."""
+    """Rows, and a function that adds an execution to them."""
 
     rows: ExecutionRows
     add: Callable[[], Awaitable[UUID]]
@@ -124,7 +124,7 @@ async def _postgres(dsn: str) -> AsyncIterator[Store]:
 
 @pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.starts_processes)])
 def address(request: pytest.FixtureRequest) -> str | None:
-    """Where the store is; None: in memory."""
+    """The address of the store; None: in memory."""
     return None if request.param == "memory" else request.getfixturevalue("postgres_dsn")
 
 
@@ -135,8 +135,8 @@ async def store(address: str | None) -> AsyncIterator[Store]:
         yield each
 
 
-async def test_an_execution_is_claimed_once_a_turn(store: Store) -> None:
-    """The second claim comes back later, and that spends no try of its job."""
+async def test_a_run_is_claimed_once(store: Store) -> None:
+    """The second claim raises RetryLater, which uses no attempt of its job."""
     execution = await store.add()
     claimed = await store.claimed(execution)
     assert (claimed.state, claimed.status_before, claimed.turn) == (None, "queued", 1)
@@ -145,14 +145,14 @@ async def test_an_execution_is_claimed_once_a_turn(store: Store) -> None:
     assert refused.value.uses_attempt is False
 
 
-async def test_another_turn_is_nothing_to_do(store: Store) -> None:
+async def test_another_run_number_is_not_claimed(store: Store) -> None:
     execution = await store.add()
     assert await store.claim(execution, turn=2) is None
     assert await store.claim(uuid.uuid4()) is None
 
 
 async def test_an_expired_lease_is_claimed_with_a_greater_fence(store: Store) -> None:
-    """The dead worker's write is refused from then on."""
+    """The dead worker's write is rejected from then on."""
     execution = await store.add()
     first = await store.claimed(execution, lease_s=SHORT_S)
 
@@ -169,8 +169,8 @@ async def test_an_expired_lease_is_claimed_with_a_greater_fence(store: Store) ->
     assert await store.write(second, "running", state='{"a":1}') == "running"
 
 
-async def test_a_renewed_lease_holds(store: Store) -> None:
-    """Renewal answers which are still held: not those of an older fence."""
+async def test_a_renewed_lease_is_kept(store: Store) -> None:
+    """Renewal returns the leases that are still held. A lease with an older fence is not."""
     execution, other = await store.add(), await store.add()
     claimed, second = await store.claimed(execution), await store.claimed(other)
     held = [(claimed.id, claimed.fence), (second.id, second.fence + 1)]
@@ -178,7 +178,7 @@ async def test_a_renewed_lease_holds(store: Store) -> None:
     assert await store.rows.cancel_requested([claimed.id]) == set()
 
 
-async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(store: Store) -> None:
+async def test_a_waiting_execution_is_claimed_for_its_next_run_when_it_is_due(store: Store) -> None:
     execution = await store.add()
     claimed = await store.claimed(execution)
     wake_at = datetime.now(UTC) + timedelta(seconds=0.2)
@@ -190,8 +190,8 @@ async def test_a_waiting_execution_is_claimed_in_its_next_turn_when_it_is_due(st
     assert msgspec.json.decode(again.state or "") == {"at": "d"}
 
 
-async def test_a_continued_execution_is_claimed_in_its_own_turn(store: Store) -> None:
-    """Its job goes on with it, and holds its place in the conversation."""
+async def test_a_continued_execution_keeps_the_number_of_its_run(store: Store) -> None:
+    """Its job continues it, and keeps its place in the conversation."""
     execution = await store.add()
     claimed = await store.claimed(execution)
     assert await store.write(claimed, "queued", state="{}") == "queued"
@@ -199,8 +199,8 @@ async def test_a_continued_execution_is_claimed_in_its_own_turn(store: Store) ->
     assert (again.started_at, again.status_before, again.state) == (claimed.started_at, "queued", "{}")
 
 
-async def test_a_try_that_is_not_due_is_waited_for_in_its_turn(store: Store) -> None:
-    """Not for nothing: the conversation's next message must not overtake it."""
+async def test_an_attempt_that_is_not_due_makes_its_job_wait(store: Store) -> None:
+    """The job keeps its place: the conversation's next message must not overtake it."""
     execution = await store.add()
     wake_at = datetime.now(UTC) + timedelta(seconds=0.3)
     assert await store.write(await store.claimed(execution), "retrying", state="{}", wake_at=wake_at) == "retrying"
@@ -238,8 +238,8 @@ async def test_variables_of_a_conversation_reach_its_next_execution(store: Store
     assert msgspec.json.decode((await store.claimed(second)).conversation_vars or "") == {"n": 2}
 
 
-async def test_a_waiting_execution_is_queued_to_be_cancelled(store: Store) -> None:
-    """Its claim says so; one that has ended can't be cancelled."""
+async def test_cancelling_a_waiting_execution_queues_it(store: Store) -> None:
+    """Its claim reports the request. An execution that has ended cannot be cancelled."""
     execution = await store.add()
     wake_at = datetime.now(UTC) + timedelta(hours=1)
     await store.write(await store.claimed(execution), "waiting-timer", state="{}", wake_at=wake_at)
@@ -253,8 +253,8 @@ async def test_a_waiting_execution_is_queued_to_be_cancelled(store: Store) -> No
     assert await store.rows.request_cancel(execution) is None
 
 
-async def test_a_message_resumes_what_waits_for_it(store: Store) -> None:
-    """It is handed over once, however often its job asks; the reply is there until the next checkpoint."""
+async def test_a_message_resumes_the_execution_that_waits_for_it(store: Store) -> None:
+    """It resumes once, however often its job runs. The claim has the reply until the next checkpoint."""
     first = await store.add()
     later = datetime.now(UTC) + timedelta(hours=1)
     claimed = await store.claimed(first)
@@ -280,8 +280,8 @@ async def test_a_message_resumes_what_waits_for_it(store: Store) -> None:
     assert await store.claim(reply) is None
 
 
-async def test_a_wait_that_no_reply_ends_is_passed_by(store: Store) -> None:
-    """The message begins its own execution."""
+async def test_a_message_does_not_resume_a_wait_without_a_reply(store: Store) -> None:
+    """The message starts its own execution."""
     first = await store.add()
     later = datetime.now(UTC) + timedelta(hours=1)
     await store.write(await store.claimed(first), "waiting-timer", state="{}", wake_at=later)
@@ -289,8 +289,8 @@ async def test_a_wait_that_no_reply_ends_is_passed_by(store: Store) -> None:
     assert (await store.claimed(second)).id == second
 
 
-async def test_a_wait_that_is_to_be_cancelled_does_not_begin(store: Store) -> None:
-    """Its checkpoint says so; the turn is still the same, and its claim ends it."""
+async def test_a_wait_does_not_start_after_a_requested_cancellation(store: Store) -> None:
+    """Its checkpoint returns `queued`. The number of the run stays the same, and its claim ends the execution."""
     execution = await store.add()
     claimed = await store.claimed(execution)
     due = await store.rows.request_cancel(execution)
@@ -301,8 +301,8 @@ async def test_a_wait_that_is_to_be_cancelled_does_not_begin(store: Store) -> No
     assert (await store.claimed(execution)).cancel_requested is True
 
 
-async def test_an_execution_starts_another_with_its_end(store: Store) -> None:
-    """Once; in the same conversation, and no message of it."""
+async def test_an_execution_starts_another_when_it_ends(store: Store) -> None:
+    """Once, in the same conversation, and not as a message of it."""
     execution, new = await store.add(), uuid.uuid4()
     claimed = await store.claimed(execution)
     starts = [FollowingExecution(id=new, flow_id="flow", trigger='{"errorOf":"x"}')]
@@ -312,8 +312,8 @@ async def test_an_execution_starts_another_with_its_end(store: Store) -> None:
     assert started.conversation_id == claimed.conversation_id
 
 
-async def test_the_outbox_holds_what_is_not_delivered(store: Store) -> None:
-    """In the order in which it was written."""
+async def test_the_outbox_returns_undelivered_notifications(store: Store) -> None:
+    """In the order in which they were written."""
     execution = await store.add()
     claimed = await store.claimed(execution)
     sent = [builders.notification(execution, seq) for seq in (1, 2, 3)]
@@ -322,7 +322,7 @@ async def test_the_outbox_holds_what_is_not_delivered(store: Store) -> None:
     assert await store.rows.unfinished_notifications([uuid.uuid4()]) == []
 
 
-async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
+async def test_a_failed_execution_is_reopened_with_the_number_of_its_run(store: Store) -> None:
     execution = await store.add()
     await store.write(await store.claimed(execution), "failed")
     assert await store.rows.reopen(execution, 2) is False
@@ -330,8 +330,8 @@ async def test_a_failed_execution_is_reopened_in_its_turn(store: Store) -> None:
     assert (await store.claimed(execution)).status_before == "queued"
 
 
-async def test_a_call_makes_the_execution_claimable_that_waits_for_it(store: Store) -> None:
-    """And comes with the claim, also with that after a crash; the next checkpoint forgets it."""
+async def test_a_callback_makes_its_execution_claimable(store: Store) -> None:
+    """The claim has the callback, also the claim after a crash. The next checkpoint removes it."""
     execution, callback = await store.add(), uuid.uuid4()
     later = datetime.now(UTC) + timedelta(hours=1)
     wait = {"state": "{}", "wake_at": later, "awaits_callback": callback}
@@ -347,7 +347,7 @@ async def test_a_call_makes_the_execution_claimable_that_waits_for_it(store: Sto
     assert (await store.claimed(execution, turn=2)).call is None
 
 
-async def test_a_call_before_the_wait_is_kept_for_it(store: Store) -> None:
+async def test_a_callback_before_the_wait_is_kept(store: Store) -> None:
     execution, callback = await store.add(), uuid.uuid4()
     claimed = await store.claimed(execution)
     await store.call(callback, execution, '{"body":1}')
@@ -366,10 +366,10 @@ class CountingRows(MemoryRows):
         return await super().checkpoint_many(checkpoints)
 
 
-async def test_executions_that_are_ready_together_share_a_transaction() -> None:
+async def test_concurrent_executions_share_a_transaction() -> None:
     harness = Harness(CountingRows)
-    plan = plan_of(chain(node("m", "message", text="x")))
-    turns = [harness.turn(harness.rows.add(), plan) for _ in range(100)]
+    compiled = compiled_flow(chain(node("m", "message", text="x")))
+    turns = [harness.run_once(harness.rows.add(), compiled) for _ in range(100)]
     assert set(await asyncio.gather(*turns)) == {"succeeded"}
     assert isinstance(harness.rows, CountingRows)
     assert harness.rows.transactions <= 5

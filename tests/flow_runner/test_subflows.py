@@ -1,11 +1,11 @@
-"""`subflow`: another flow is run as a part of this one, and comes back with what it found."""
+"""`subflow` runs another flow as part of an execution and returns its results."""
 
 from typing import Any
 
 import pytest
 
 from filas.flows.publishing_checks import check
-from tests.flow_runner.harness import Answer, Harness, chain, flow, node, path, plan_of, step
+from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, flow, node, path, step
 
 PRICE = [{"name": "price", "type": "number"}, {"name": "sku", "type": "string"}]
 ASK = {"method": "POST", "url": "https://shop.example/", "body": {"sku": "{{ vars.sku }}"}}
@@ -31,24 +31,24 @@ def _body(**fields: Any) -> dict[str, Any]:
 
 def _harness(**flows: dict[str, Any]) -> Harness:
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(body=b'{"price": 12.5}')
+    harness.outbound.respond = lambda _: Response(body=b'{"price": 12.5}')
     for flow_id, definition in ({"find": FIND} | flows).items():
         harness.flows.publish(flow_id, definition)
     return harness
 
 
-async def test_a_subflow_is_run_with_its_input_and_comes_back_with_its_output() -> None:
-    """Its steps stand in the same trace, under the node that called it."""
+async def test_a_subflow_receives_its_input_and_returns_its_output() -> None:
+    """Its steps are in the same trace, under the calling node."""
     harness = _harness()
     row = await harness.run(_shop(), webhook=_body(sku="A1"))
     assert (row.status, row.output) == ("succeeded", {"total": 12.5, "found": "A1"})
     assert path(row) == ["start", "price", "price/start", "price/ask", "price/end", "end"]
-    assert harness.outside.calls[0].json == {"sku": "A1"}
+    assert harness.outbound.calls[0].json == {"sku": "A1"}
     called = step(row, "price")
     assert (called.status, called.handle, called.output) == ("succeeded", "out", {"found": "A1"})
 
 
-async def test_the_input_is_the_body_of_the_subflow_as_if_it_had_been_triggered_with_it() -> None:
+async def test_the_input_is_the_body_of_the_subflow() -> None:
     echo = chain(node("end", "end", output={"all": "{{ webhook.body }}"}))
     harness = _harness(echo=echo)
     row = await harness.run(
@@ -61,8 +61,8 @@ async def test_the_input_is_the_body_of_the_subflow_as_if_it_had_been_triggered_
     assert row.output == {"a": [1, 2]}
 
 
-async def test_variables_and_outputs_of_the_two_flows_are_apart() -> None:
-    """A name that both use means each its own; those of the conversation are the same."""
+async def test_variables_and_outputs_of_the_two_flows_are_separate() -> None:
+    """Each flow has its own variable of the same name. Variables of the conversation are shared."""
     own = [{"name": "x", "default": "own"}, {"name": "shared", "scope": "conversation"}]
     inner = chain(
         node("set", "set-variable", assignments=[{"variable": "x", "value": "in"}, {"variable": "shared", "value": 5}]),
@@ -81,21 +81,22 @@ async def test_variables_and_outputs_of_the_two_flows_are_apart() -> None:
     assert row.output == {"x": "out", "shared": 5, "set": {"x": "out"}}
 
 
-async def test_a_subflow_that_waits_holds_nothing_and_goes_on() -> None:
+async def test_a_subflow_that_waits_continues() -> None:
     wait = chain(node("wait", "delay", ms=60_000), node("end", "end", output="{{ vars.sku }}"), variables=PRICE)
     harness = _harness(find=wait)
-    row, plan = harness.rows.add(webhook=_body(sku="A1")), plan_of(_shop(output={"total": "{{ output }}"}))
-    assert await harness.turn(row, plan) == "waiting-timer"
+    row, compiled = harness.rows.add(webhook=_body(sku="A1")), compiled_flow(_shop(output={"total": "{{ output }}"}))
+    assert await harness.run_once(row, compiled) == "waiting-timer"
     assert [(step(row, name).status) for name in ("price", "price/wait")] == ["waiting", "waiting"]
-    await harness.finish(row, plan)
-    assert row.status == "failed"  # The subflow's output is a text: there is no `found` in it.
+    await harness.finish(row, compiled)
+    assert row.status == "failed"  # The subflow's output is a text, so it has no `found`.
     assert row.error is not None
     assert "found" in row.error.message
     assert step(row, "price").status == "succeeded"
 
 
 async def test_the_version_is_the_one_published_when_the_execution_started() -> None:
-    """Though another one is published while it waits; a version that is named is that one."""
+    """This holds also if another version is published while the execution waits. A version that the node names is
+    used."""
     old, new = chain(node("end", "end", output="old")), chain(node("end", "end", output="new"))
     harness = _harness(say=old)
     outer = chain(
@@ -103,17 +104,17 @@ async def test_the_version_is_the_one_published_when_the_execution_started() -> 
         node("call", "subflow", flowId="say"),
         node("end", "end", output="{{ nodes.call.output }}"),
     )
-    row, plan = harness.rows.add(), plan_of(outer)
-    await harness.turn(row, plan)
-    kept = harness.flows.plans["say"]
+    row, compiled = harness.rows.add(), compiled_flow(outer)
+    await harness.run_once(row, compiled)
+    kept = harness.flows.compiled["say"]
     harness.flows.publish("say", new, version=2)
-    published = harness.flows.plans["say"]
+    published = harness.flows.compiled["say"]
 
     async def get(flow_id: str, version: int) -> Any:
         return {1: kept, 2: published}[version]
 
     harness.flows.get = get  # type: ignore[method-assign]
-    assert (await harness.finish(row, plan)).output == "old"
+    assert (await harness.finish(row, compiled)).output == "old"
     named = chain(
         node("call", "subflow", flowId="say", version=2), node("end", "end", output="{{ nodes.call.output }}")
     )
@@ -129,13 +130,13 @@ async def test_the_version_is_the_one_published_when_the_execution_started() -> 
     ],
 )
 @pytest.mark.parametrize("on_error", ["fail", "continue", "branch"])
-async def test_the_failure_of_a_subflow_is_one_of_the_node_that_called_it(
+async def test_the_failure_of_a_subflow_fails_the_calling_node(
     inner: dict[str, Any] | None, kind: str, message: str, on_error: str
 ) -> None:
     harness = _harness(**{"find": inner} if inner else {})
     if inner is None:
-        del harness.flows.plans["find"]
-    harness.outside.answer = lambda _: Answer(status=404)
+        del harness.flows.compiled["find"]
+    harness.outbound.respond = lambda _: Response(status=404)
     outer = flow(
         node("price", "subflow", flowId="find", onError=on_error),
         node("end", "end", output="{{ nodes.price.error.kind }}"),
@@ -154,18 +155,18 @@ async def test_the_failure_of_a_subflow_is_one_of_the_node_that_called_it(
         assert failed.handle == ("out" if on_error == "continue" else "error")
 
 
-async def test_a_subflow_is_tried_again_as_a_whole_under_new_keys() -> None:
+async def test_a_subflow_is_retried_as_a_whole_under_new_keys() -> None:
     harness = _harness()
-    answers = [Answer(status=503), Answer(body=b'{"price": 3}')]
-    harness.outside.answer = lambda _: answers.pop(0)
+    answers = [Response(status=503), Response(body=b'{"price": 3}')]
+    harness.outbound.respond = lambda _: answers.pop(0)
     row = await harness.run(_shop(retry={"maxAttempts": 2, "delayMs": 10}), webhook=_body(sku="A1"))
     assert row.output == {"total": 3, "found": "A1"}
     assert step(row, "price").attempt == 2
-    assert len({call.headers["Idempotency-Key"] for call in harness.outside.calls}) == 2
+    assert len({call.headers["Idempotency-Key"] for call in harness.outbound.calls}) == 2
 
 
-async def test_a_failed_execution_is_replayed_from_the_node_within_its_subflow() -> None:
-    """What the subflow had done is not done again."""
+async def test_a_failed_execution_is_replayed_from_the_node_in_its_subflow() -> None:
+    """The finished steps of the subflow are not repeated."""
     harness = _harness()
     two = chain(
         node("one", "api", url="https://shop.example/1"),
@@ -173,34 +174,34 @@ async def test_a_failed_execution_is_replayed_from_the_node_within_its_subflow()
         node("end", "end", output={"found": 1}),
     )
     harness.flows.publish("find", two)
-    harness.outside.answer = lambda call: Answer(status=400 if call.url.endswith("2") else 200)
+    harness.outbound.respond = lambda call: Response(status=400 if call.url.endswith("2") else 200)
     failed = await harness.run(_shop(output={}), webhook=_body(sku="A1"))
     assert failed.status == "failed"
     assert [step(failed, name).status for name in ("price", "price/two")] == ["failed", "failed"]
-    harness.outside.answer = lambda _: Answer()
+    harness.outbound.respond = lambda _: Response()
     again = harness.rows.add(webhook=_body(sku="A1"))
     again.start_state = failed.state
-    await harness.finish(again, plan_of(_shop(output={})))
+    await harness.finish(again, compiled_flow(_shop(output={})))
     assert (again.status, path(again)) == ("succeeded", ["price", "price/two", "price/end", "end"])
-    assert [call.url[-1] for call in harness.outside.calls] == ["1", "2", "2"]
+    assert [call.url[-1] for call in harness.outbound.calls] == ["1", "2", "2"]
 
 
 @pytest.mark.parametrize("ended_by", ["cancel", "timeout"])
 async def test_the_end_of_an_execution_ends_its_subflows(ended_by: str) -> None:
     harness = _harness(find=chain(node("wait", "delay", ms=60_000)))
-    row, plan = harness.rows.add(webhook=_body(sku="x")), plan_of(_shop() | {"settings": {"timeoutMs": 1000}})
-    await harness.turn(row, plan)
+    row, compiled = harness.rows.add(webhook=_body(sku="x")), compiled_flow(_shop() | {"settings": {"timeoutMs": 1000}})
+    await harness.run_once(row, compiled)
     if ended_by == "cancel":
         await harness.executions.request_cancel(row.id)
     else:
         harness.clock.advance(2)
-    await harness.turn(row, plan)
+    await harness.run_once(row, compiled)
     assert row.status == ("cancelled" if ended_by == "cancel" else "timed-out")
     assert [step(row, name).status for name in ("price", "price/wait")] == ["cancelled", "cancelled"]
 
 
 async def test_subflows_are_at_most_eight_deep() -> None:
-    """A flow that calls itself fails, with what it was about to do."""
+    """A flow that runs itself fails. The error names the depth."""
     harness = _harness()
     endless = chain(node("again", "subflow", flowId="endless"))
     harness.flows.publish("endless", endless)
@@ -210,7 +211,7 @@ async def test_subflows_are_at_most_eight_deep() -> None:
     assert row.error.node_id == "/".join(["again"] * 9)
 
 
-async def test_an_end_within_a_loop_of_a_subflow_ends_the_subflow_alone() -> None:
+async def test_an_end_in_a_loop_of_a_subflow_ends_only_the_subflow() -> None:
     found = flow(
         node("each", "loop", items="{{ vars.sku | split: '' }}"),
         node("hit", "condition", rules=[{"variable": "{{ loop.item }}", "operator": "equals", "value": "x"}]),
@@ -237,7 +238,7 @@ async def test_a_secret_of_the_calling_flow_stays_hidden_in_the_subflow() -> Non
     assert "hunter22" not in str([row.steps[seq] for seq in row.steps if seq > 2])
 
 
-async def test_an_input_that_does_not_fit_its_variable_fails_the_call() -> None:
+async def test_an_input_that_does_not_fit_its_variable_fails_the_calling_node() -> None:
     harness = _harness()
     row = await harness.run(_shop(input={"price": "dear"}), webhook=_body(sku="x"))
     assert row.error is not None
@@ -257,7 +258,7 @@ async def test_an_input_that_does_not_fit_its_variable_fails_the_call() -> None:
         ({"flowId": "x", "output": {"total": "{{ vars."}}, "output.total", "is no template"),
     ],
 )
-def test_what_is_wrong_with_a_subflow_is_told(data: dict[str, Any], field: str, message: str) -> None:
+def test_publishing_reports_the_errors_of_a_subflow(data: dict[str, Any], field: str, message: str) -> None:
     problems = check(chain(node("call", "subflow", **data), variables=[{"name": "total"}]))[1]
     found = [(one.node_id, one.field, one.message) for one in problems]
     assert any((one[0], one[1]) == ("call", field) and message in one[2] for one in found), found

@@ -1,4 +1,4 @@
-"""`switch` and `condition` with rules and with CEL: which way out, and what the trace tells of it."""
+"""`switch` and `condition` with rules and with CEL: the handle, and what the trace shows."""
 
 from typing import Any
 
@@ -45,15 +45,15 @@ def _body(**fields: Any) -> dict[str, Any]:
         ({}, "default", 3),
     ],
 )
-async def test_the_first_case_that_holds_is_the_way_out(body: dict[str, Any], way: str, looked_at: int) -> None:
-    """The cases behind it are not looked at."""
+async def test_the_first_case_that_holds_is_the_handle(body: dict[str, Any], way: str, looked_at: int) -> None:
+    """The cases after it are not evaluated."""
     row = await Harness().run(SWITCH, webhook=_body(**body))
     which = step(row, "which")
     assert (row.output, which.handle, which.output) == (way, way, {"case": way})
     assert [case["id"] for case in which.input["cases"]] == ["sales", "help", "any"][:looked_at]
 
 
-async def test_a_way_out_without_an_edge_ends_the_path() -> None:
+async def test_a_handle_without_an_edge_ends_the_path() -> None:
     row = await Harness().run(
         flow(node("which", "switch", cases=CASES), edges="start>which"), webhook=_body(choice="1")
     )
@@ -68,8 +68,8 @@ async def test_a_condition_may_be_an_expression(n: Any, way: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["condition", "switch"])
-async def test_an_expression_without_an_answer_fails_its_node(kind: str) -> None:
-    """It says which expression, and why."""
+async def test_an_expression_without_a_boolean_fails_its_node(kind: str) -> None:
+    """The error names the expression and the reason."""
     expression = "webhook.body.n > 5"
     data: dict[str, Any] = {"expression": expression}
     data = data if kind == "condition" else {"cases": [{"id": "a", **data}]}
@@ -80,8 +80,8 @@ async def test_an_expression_without_an_answer_fails_its_node(kind: str) -> None
     assert expression in str(step(row, "is").input)
 
 
-async def test_an_expression_sees_outputs_loops_and_secrets_like_a_template() -> None:
-    """And what it alone looks at is kept over a wait; a secret is in no trace."""
+async def test_an_expression_reads_outputs_loops_and_secrets_like_a_template() -> None:
+    """An output that only an expression reads is kept over a wait. A secret is in no trace."""
     harness = Harness()
     harness.secrets.values = {"pin": "hunter22"}
     definition = flow(
@@ -125,12 +125,12 @@ def chain_condition(expression: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_is_wrong_with_a_switch_is_told(data: dict[str, Any], field: str, message: str) -> None:
+def test_publishing_reports_the_errors_of_a_switch(data: dict[str, Any], field: str, message: str) -> None:
     problems = check(chain(node("which", "switch", **data)))[1]
     found = [(one.node_id, one.field, one.message) for one in problems]
     assert any((one[0], one[1]) == ("which", field) and message in one[2] for one in found), found
 
 
-def test_an_unknown_case_is_no_way_out() -> None:
+def test_an_unknown_case_is_not_a_handle() -> None:
     problems = check(flow(node("which", "switch", cases=CASES), node("x", "end"), edges="start>which which.no>x"))[1]
     assert "the ways out are sales, help, any, default" in problems[0].message

@@ -1,4 +1,4 @@
-"""A trace is bounded and shows no secret, however it is dressed."""
+"""A trace is bounded and shows no secret, in no encoding."""
 
 import base64
 from typing import Any
@@ -30,24 +30,24 @@ def _hiding(secret: str) -> Redactor:
         f"{SECRET}{SECRET}",
     ],
 )
-def test_a_secret_is_hidden_in_every_dress(text: str) -> None:
+def test_a_secret_is_hidden_in_every_encoding(text: str) -> None:
     shown = _hiding(SECRET).clean({"a": [text], text: 1})
     assert SECRET not in repr(shown)
     assert quote(SECRET, safe="") not in repr(shown)
     assert HIDDEN in repr(shown)
 
 
-def test_a_short_secret_is_hidden_where_it_is_the_whole_value() -> None:
+def test_a_short_secret_is_hidden_if_it_is_the_whole_value() -> None:
     assert _hiding("42").clean({"a": "42", "b": 42, "c": "1423"}) == {"a": HIDDEN, "b": HIDDEN, "c": "1423"}
 
 
-def test_the_values_within_a_secret_object_are_hidden() -> None:
+def test_the_values_in_a_secret_object_are_hidden() -> None:
     redactor = Redactor()
     redactor.hide({"user": "ana-maria", "codes": ["abcdef"]})
     assert redactor.clean(["ana-maria", "x abcdef y"]) == [HIDDEN, f"x {HIDDEN} y"]
 
 
-def test_headers_that_carry_credentials_are_known_by_their_name() -> None:
+def test_headers_with_credentials_are_hidden_by_name() -> None:
     shown = headers_shown({"Authorization": "a", "X-Api-Key": "b", "X-Hub-Signature-256": "c", "Accept": "d"})
     assert shown == {"Authorization": HIDDEN, "X-Api-Key": HIDDEN, "X-Hub-Signature-256": HIDDEN, "Accept": "d"}
 
@@ -60,8 +60,8 @@ JSON = st.recursive(
 
 
 @given(value=JSON)
-def test_whatever_is_shown_fits(value: Any) -> None:
-    """Small values pass unchanged."""
+def test_a_shown_value_is_bounded(value: Any) -> None:
+    """Small values are unchanged."""
     encoded = msgspec.json.encode(value)
     shown = bounded(value)
     assert len(msgspec.json.encode(shown)) <= MAX_BYTES + 1024
@@ -69,6 +69,6 @@ def test_whatever_is_shown_fits(value: Any) -> None:
         assert shown == value
 
 
-def test_a_cut_value_says_how_much_is_missing() -> None:
+def test_a_cut_value_states_how_much_is_missing() -> None:
     assert bounded({"a": "x" * 20_000})["a"].endswith("… (18976 characters more)")
     assert bounded([["x" * 1000] * 100] * 100)["truncated"] is True

@@ -1,8 +1,8 @@
-"""The flow engine's benchmark: one flow-runner, the whole way from HTTP, and executions that wait.
+"""The flow engine's benchmark: one flow-runner, the whole pipeline from HTTP, and executions that wait.
 
     python -m tests.benchmarks.flows [--only NAME …] [--executions N] [--waiting N] [--seconds S] [--senders N]
 
-Postgres keeps to disk what it commits, Redis writes its log every second: as `filas up` runs them.
+Postgres syncs its commits to disk, and Redis syncs its log every second, as with `filas up`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import Any
 from filas.observability import logs
 from filas.repository import migrate
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows import one_runner, waiting, whole_way
+from tests.benchmarks.flows import end_to_end, one_runner, waiting
 from tests.benchmarks.flows.definitions import with_message, without_message
 
 Measurement = Callable[[PostgresServer, RedisServer, Path], Coroutine[Any, Any, None]]
@@ -37,7 +37,7 @@ def _measurements(options: argparse.Namespace) -> dict[str, tuple[str, Measureme
     def whole(definition: Any, *, by_message: bool) -> Measurement:
         def measure(postgres: PostgresServer, redis: RedisServer, home: Path) -> Coroutine[Any, Any, None]:
             load = {"senders": options.senders, "seconds": options.seconds}
-            return whole_way.measure(postgres, redis, DATABASE, home, definition, by_message=by_message, **load)
+            return end_to_end.measure(postgres, redis, DATABASE, home, definition, by_message=by_message, **load)
 
         return measure
 
@@ -62,7 +62,7 @@ def _measurements(options: argparse.Namespace) -> dict[str, tuple[str, Measureme
 
 
 def main() -> None:
-    """Each measurement on servers of its own."""
+    """Runs each measurement on servers of its own."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.flows", description=__doc__)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--executions", type=int, default=5000)

@@ -1,4 +1,4 @@
-"""The flows that are measured."""
+"""The measured flows."""
 
 from typing import Any
 

@@ -1,36 +1,36 @@
-"""Executions that are queued already, worked off by one flow-runner."""
+"""One flow-runner runs executions that are already queued."""
 
 import asyncio
 import time
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.definitions import with_message
-from tests.benchmarks.flows.measuring import MIB, commits, cpu_of_tree, redis_bytes, usage_of
+from tests.benchmarks.flows.measurements import MIB, commits, cpu_of_tree, redis_bytes, usage_of
 from tests.flow_runner.processes import Stores, receiving, running, stores
 from tests.waiting import eventually
 
 CHUNK = 500
 STATISTICS_S = 1.5
-"""Sessions tell Postgres at most once a second what they have done."""
+"""Sessions report their work to Postgres at most once a second."""
 
 ENDED = "select count(*) from executions where ended_at is not null"
 SUCCEEDED = "select count(*) from executions where status = 'succeeded'"
 
 
 async def start_many(store: Stores, count: int) -> None:
-    """`count` executions with their jobs, each in a conversation of its own."""
+    """Starts `count` executions with their jobs, each in a conversation of its own."""
     for number in range(0, count, CHUNK):
         await store.start(min(CHUNK, count - number), prefix=f"contact-{number}")
 
 
 async def measure(postgres: PostgresServer, redis: RedisServer, database: str, count: int) -> None:
-    """Queue `count` executions, start a flow-runner, and print what it took."""
+    """Queues `count` executions, starts a flow-runner, and prints the results."""
     dsn = postgres.dsn(database)
     async with receiving() as receiver, stores(dsn, redis.url) as store:
         await store.put_flow(with_message(receiver.url))
         await start_many(store, count)
         async with running(dsn, redis.url, LOG_LEVEL="warning") as process:
-            # From the first that has ended: starting an interpreter is not what is measured.
+            # From the first execution that has ended: the start of an interpreter is not measured.
             await eventually(lambda: store.database.fetchval(ENDED), 60)
             before, began = await commits(store), time.monotonic()
             done = await store.database.fetchval(ENDED)
@@ -53,7 +53,7 @@ async def measure(postgres: PostgresServer, redis: RedisServer, database: str, c
 
 
 async def until(store: Stores, count: int, timeout: float = 600.0) -> None:
-    """Until so many executions have ended, looking five times a second."""
+    """Waits until so many executions have ended. Polls five times a second."""
 
     async def ended() -> bool:
         await asyncio.sleep(0.2)

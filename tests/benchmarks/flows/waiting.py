@@ -1,16 +1,16 @@
-"""Executions that wait a day: what they cost the flow-runner and Redis."""
+"""The cost of executions that wait a day, in the flow-runner and in Redis."""
 
 import asyncio
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.benchmarks.flows.definitions import waiting_a_day
-from tests.benchmarks.flows.measuring import redis_bytes, usage_of
+from tests.benchmarks.flows.measurements import redis_bytes, usage_of
 from tests.benchmarks.flows.one_runner import start_many
 from tests.flow_runner.processes import Process, Stores, running, stores
 from tests.waiting import eventually
 
 WARM = 3000
-"""So many first: Redis keeps records of the newest 1,000 finished jobs, whatever has run since."""
+"""The number of executions before the measurement: Redis keeps records of the newest 1,000 finished jobs."""
 
 SETTLE_S = 3.0
 WAITING = "select count(*) from executions where status = 'waiting-timer'"
@@ -18,7 +18,7 @@ DUE = "explain (analyze, timing off) select id from executions where wake_at <= 
 
 
 async def measure(postgres: PostgresServer, redis: RedisServer, database: str, count: int) -> None:
-    """Let `count` executions begin to wait, and print what they hold then, also after a restart."""
+    """Lets `count` executions begin to wait, and prints the memory that they use, also after a restart."""
     dsn = postgres.dsn(database)
     async with stores(dsn, redis.url) as store:
         await store.put_flow(waiting_a_day())

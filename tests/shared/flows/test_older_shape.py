@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filas.flows.definition.older_builder_import import converted
 from filas.flows.publishing_checks import check
-from tests.flow_runner.harness import Answer, Harness, path, plan_of
+from tests.flow_runner.harness import Harness, Response, compiled_flow, path
 from tests.long_form import examples
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, replaced
 
@@ -131,15 +131,15 @@ def test_the_older_shape_is_rewritten() -> None:
 @pytest.mark.parametrize(("text", "visited"), [("oi!", ["1", "2", "crm", "set", "hello"]), ("?", ["1", "2", "sorry"])])
 async def test_both_shapes_run_alike(shape: dict[str, Any], text: str, visited: list[str]) -> None:
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(body=b'{"name":"Ana"}')
+    harness.outbound.respond = lambda _: Response(body=b'{"name":"Ana"}')
     row = harness.rows.add(
         node_id="1", webhook={"body": {"text": text, "from": "55119"}, "headers": {}, "queryParams": {}}
     )
-    await harness.finish(row, plan_of(converted(shape)))
+    await harness.finish(row, compiled_flow(converted(shape)))
     assert (row.status, path(row)) == ("succeeded", visited)
     [said] = harness.rows.notifications.values()
     assert said.payload["text"] == ("Olá Ana, 200!" if text == "oi!" else "Só sei oi.")
-    for call in harness.outside.calls:
+    for call in harness.outbound.calls:
         assert (call.url, call.json) == (
             "https://crm.example/contacts/55119",
             {"phone": "55119", "text": f"said: {text}"},

@@ -1,4 +1,4 @@
-"""No flow holds up the others of its process: what it computes is bounded, and others go on meanwhile."""
+"""No flow blocks the other executions of its process: the computation of a visit is bounded."""
 
 import asyncio
 import contextlib
@@ -11,11 +11,12 @@ import pytest
 from filas.flows import step_budget
 from filas.flows.expressions import cel, jmespath_mapping, regular_expressions, rules
 from filas.flows.templates import template
-from tests.flow_runner.harness import Answer, Harness, chain, flow, node, plan_of
+from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, flow, node
 
 MOST_S = 3.0
-"""How long a neighbour may ever wait. One visit computes for a quarter of a second at most; the machine of the tests
-may be busy with something else. Without the bounds each of these takes from four seconds to minutes."""
+"""The longest wait of another execution, in seconds. One visit computes for a quarter of a second at most, and the
+machine of the tests may be busy with something else. Without the bounds, each of these tests takes from four seconds to
+minutes."""
 
 TEMPLATES = {
     "comparisons": "{% for i in (1..9000) %}{% if " + " or ".join(["1==2"] * 200) + " %}{% endif %}{% endfor %}",
@@ -59,22 +60,22 @@ EXPRESSIONS = {
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Fails where its body takes longer."""
+    """Fails if the block takes longer."""
     began = time.perf_counter()
     yield
     assert time.perf_counter() - began < seconds
 
 
 @pytest.mark.parametrize("source", TEMPLATES.values(), ids=TEMPLATES.keys())
-def test_a_template_bomb_ends_soon(source: str) -> None:
+def test_an_expensive_template_is_stopped(source: str) -> None:
     with within(MOST_S), pytest.raises(template.TemplateError):
         template.render(source, {"vars": VARS})
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_a_pattern_that_is_too_much_for_its_text_is_refused(pattern: str) -> None:
-    """RE2 takes time in proportion to the text, and to the pattern: both large are a minute. Of a message's length any
-    pattern is found."""
+def test_a_pattern_that_is_too_large_for_its_text_is_rejected(pattern: str) -> None:
+    """RE2 takes time in proportion to the text and to the pattern: if both are large, it takes a minute. For a text
+    of a message's length, every pattern is allowed."""
     with within(MOST_S), pytest.raises(ValueError, match="too long for a pattern that large"):
         regular_expressions.search(pattern, VARS["million"])
     regular_expressions.search(pattern, "a" * 1000)
@@ -82,20 +83,21 @@ def test_a_pattern_that_is_too_much_for_its_text_is_refused(pattern: str) -> Non
 
 
 @pytest.mark.parametrize("path", PATHS.values(), ids=PATHS.keys())
-def test_a_jmespath_bomb_ends_soon(path: str) -> None:
-    """In an error, or in what it finds."""
+def test_an_expensive_jmespath_is_stopped(path: str) -> None:
+    """It ends in an error or with its result."""
     with within(MOST_S), contextlib.suppress(ValueError):
         jmespath_mapping.search(path, VARS)
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS.values(), ids=EXPRESSIONS.keys())
-def test_a_cel_bomb_ends_soon(text: str) -> None:
+def test_an_expensive_cel_expression_is_stopped(text: str) -> None:
     with within(MOST_S), pytest.raises(cel.ExpressionError, match="too much work"):
         cel.holds(text, {"vars": VARS})
 
 
-def test_all_of_a_visit_share_one_allowance() -> None:
-    """What each could do alone, a hundred of them can't together: templates, rules, patterns, paths and CEL alike."""
+def test_all_computations_of_a_visit_share_one_step_budget() -> None:
+    """A hundred computations together may not use what each could use alone: templates, rules, patterns, paths and
+    CEL."""
     loop = "{% for i in (1..4000) %}{{ i }}{% endfor %}"
     one_of_each: list[Any] = [
         lambda: template.render(loop, {}),
@@ -148,21 +150,21 @@ BOMBS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
-async def test_a_neighbour_goes_on(bomb: dict[str, Any]) -> None:
-    """While one execution does as much as it may, node after node, another one is never kept waiting for long."""
+async def test_another_execution_continues_meanwhile(bomb: dict[str, Any]) -> None:
+    """While one execution uses its whole step budget at each node, another one is never blocked for long."""
     harness = Harness()
-    harness.outside.answer = lambda _: Answer(body=OBJECTS)
+    harness.outbound.respond = lambda _: Response(body=OBJECTS)
     handle = "default" if bomb["type"] == "switch" else "out"
     again = [{**bomb, "id": f"bomb{number}"} for number in range(3)]
     edges = f"start>bomb0 bomb0.{handle}>bomb1 bomb1.{handle}>bomb2"
-    hostile = plan_of(flow(*again, edges=edges, variables=NAMES))
-    neighbour = plan_of(chain(node("hi", "message", text="Olá {{ webhook.body.text }}!")))
+    hostile = compiled_flow(flow(*again, edges=edges, variables=NAMES))
+    neighbour = compiled_flow(chain(node("hi", "message", text="Olá {{ webhook.body.text }}!")))
     attacker = harness.rows.add(contact="attacker", webhook={"body": VARS, "headers": {}, "queryParams": {}})
-    attack = asyncio.create_task(harness.turn(attacker, hostile))
+    attack = asyncio.create_task(harness.run_once(attacker, hostile))
     waits = []
     while not attack.done():
         began = time.perf_counter()
-        assert await harness.turn(harness.rows.add(contact="neighbour"), neighbour) == "succeeded"
+        assert await harness.run_once(harness.rows.add(contact="neighbour"), neighbour) == "succeeded"
         waits.append(time.perf_counter() - began)
     assert max(waits) < MOST_S
     assert await attack in ("failed", "succeeded")

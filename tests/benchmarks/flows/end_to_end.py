@@ -1,4 +1,4 @@
-"""From HTTP to the end of the flow, everything on this machine: senders that wait for their flow to finish."""
+"""From HTTP to the end of the flow, with all processes on this machine: senders that wait until their flow finishes."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows.measuring import cpu_of_tree, percentile, usage_of
+from tests.benchmarks.flows.measurements import cpu_of_tree, percentile, usage_of
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.flow_runner.processes import stores
@@ -27,7 +27,7 @@ FINISHED = "select event_id, status from executions where event_id = any ($1::uu
 
 @dataclass
 class Run:
-    """What the senders have seen: latencies in seconds, and how their flows ended."""
+    """What the senders observed: latencies in seconds, and the outcomes of their flows."""
 
     latencies: list[float] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -35,7 +35,7 @@ class Run:
 
 
 class FastReceiver(Receiver):
-    """Answers as a CRM would and tells a waiting sender that its message has come; keeps nothing."""
+    """Responds as a CRM would, notifies a waiting sender that its message has arrived, and keeps nothing."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class FastReceiver(Receiver):
 
 
 def arrived(run: Run, key: str, outcome: str) -> None:
-    """End the wait for `key`."""
+    """Ends the wait for `key`."""
     future = run.outstanding.pop(key, None)
     if future is not None and not future.done():
         future.set_result(outcome)
@@ -76,7 +76,7 @@ async def _sender(pipeline: Pipeline, run: Run, number: int, stop_at: float, by_
 
 @asynccontextmanager
 async def _watching(run: Run, dsn: str, redis: str) -> AsyncIterator[None]:
-    """Asks Postgres which of the outstanding flows have ended."""
+    """Polls Postgres for the outstanding flows that have ended."""
     async with stores(dsn, redis) as store:
 
         async def watch() -> None:
@@ -104,7 +104,8 @@ async def measure(
     senders: int,
     seconds: float,
 ) -> None:
-    """`senders` closed loops for `seconds`; a flow is finished when its message has come, else when its row says so."""
+    """`senders` closed loops run for `seconds`. A flow is finished when its message has arrived, or if it sends
+    none, when its row is final."""
     run = Run()
     dsn = postgres.dsn(database)
     async with receiver(FastReceiver(run)) as outside, Pipeline(redis.url, dsn, logs, forked=False) as pipeline:
@@ -153,7 +154,7 @@ async def _set_up(pipeline: Pipeline, outside: Receiver, definition: dict[str, A
     await pipeline.api("PUT", "/api/webhooks/bench", webhook)
 
     async def known() -> bool:
-        # The listener looks for changes once a second.
+        # The listener reads changes once a second.
         return (await pipeline.webhook("bench", b'{"text":"no conversation"}'))[0] == 200
 
     await eventually(known, 10)

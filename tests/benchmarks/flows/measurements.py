@@ -1,4 +1,4 @@
-"""What a process and the two servers have used, by what the kernel and the servers say themselves."""
+"""Resource use of a process and of the two servers, as the kernel and the servers report it."""
 
 import os
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from tests.flow_runner.processes import Stores
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
 
-# Every statement of ours is a transaction of its own, so commits count statements; other sessions than these two
-# there are none, and the benchmark's own questions are few.
+# Every statement of Filas is a transaction of its own, so commits count statements. There are no other sessions, and
+# the benchmark's own queries are few.
 COMMITS = "select xact_commit + xact_rollback from pg_stat_database where datname = current_database()"
 
 
@@ -25,7 +25,7 @@ class Usage:
 
 
 def usage_of(pid: int) -> Usage:
-    """Of the process `pid`, without its children."""
+    """The usage of the process `pid`, without its children."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     sizes = {
         name: int(value.split()[0]) / 1024
@@ -36,17 +36,17 @@ def usage_of(pid: int) -> Usage:
 
 
 def cpu_of_tree(pid: int) -> float:
-    """CPU seconds of a process and of all that descend from it: a Postgres with its sessions."""
+    """CPU seconds of a process and of all its descendants, such as a Postgres with its sessions."""
     parents: dict[int, int] = {}
     spent: dict[int, float] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            except OSError:  # it has just ended
+            except OSError:  # the process has just ended
                 continue
             parents[int(entry.name)] = int(fields[1])
-            # With those of children that have ended.
+            # Includes the time of children that have ended.
             spent[int(entry.name)] = sum(int(fields[number]) for number in (11, 12, 13, 14)) / TICKS_A_SECOND
     return sum(seconds for each, seconds in spent.items() if _descends(each, pid, parents))
 
@@ -58,18 +58,18 @@ def _descends(pid: int, ancestor: int, parents: dict[int, int]) -> bool:
 
 
 def redis_bytes(server: RedisServer) -> int:
-    """What Redis holds, in bytes."""
+    """The memory that Redis uses, in bytes."""
     lines = server.execute("INFO", "memory").splitlines()
     return int(next(line for line in lines if line.startswith("used_memory:")).partition(":")[2])
 
 
 async def commits(store: Stores) -> int:
-    """How many transactions the database has ended."""
+    """The number of transactions that the database has ended."""
     found: int = await store.database.fetchval(COMMITS)
     return found
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The smallest of `values` that so large a share of them doesn't exceed."""
+    """The smallest of `values` that at least `share` (0 to 1) of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
