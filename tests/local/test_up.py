@@ -8,12 +8,22 @@ from pathlib import Path
 import pytest
 
 from filas_local.servers import PostgresServer, RedisServer
+from tests.databases import copy_cluster
 from tests.local.processes import alive, descendants, filas_up
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.starts_processes
 
 GREETING = "Olá, Maria! Filas answered 200."
+
+
+@pytest.fixture
+def home(tmp_path: Path, postgres_cluster: Path) -> Path:
+    """A home with a Postgres that was set up before: creating one takes seconds."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o711)
+    copy_cluster(postgres_cluster, home / "postgres")
+    return home
 
 
 async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path: Path) -> None:
@@ -37,9 +47,9 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         assert up.signal(signal.SIGINT) == 0
 
 
-async def test_a_worker_that_is_killed_is_restarted_and_works(tmp_path: Path) -> None:
+async def test_a_worker_that_is_killed_is_restarted_and_works(home: Path) -> None:
     """kill -9 of the flow-runner is reported with its reason. The next message arrives through the new process."""
-    with filas_up(tmp_path / "home") as up:
+    with filas_up(home) as up:
         await up.until_up()
         os.kill(up.pid_of("flow_runner"), signal.SIGKILL)
         assert up.run_printed_curl() == 200
@@ -48,9 +58,9 @@ async def test_a_worker_that_is_killed_is_restarted_and_works(tmp_path: Path) ->
         await eventually(up.printed(GREETING), timeout=30)
 
 
-async def test_embedded_servers_that_are_killed_come_back(tmp_path: Path) -> None:
+async def test_embedded_servers_that_are_killed_come_back(home: Path) -> None:
     """The supervisor restarts Redis and Postgres too, and the services reconnect."""
-    with filas_up(tmp_path / "home") as up:
+    with filas_up(home) as up:
         await up.until_up()
         for pid, command in descendants(up.process.pid).items():
             if "redis-server" in command or " -D " in command:
@@ -68,9 +78,9 @@ async def test_embedded_servers_that_are_killed_come_back(tmp_path: Path) -> Non
         await eventually(up.printed(GREETING), timeout=60)
 
 
-async def test_kill_9_of_filas_up_leaves_no_process(tmp_path: Path) -> None:
+async def test_kill_9_of_filas_up_leaves_no_process(home: Path) -> None:
     """The kernel signals the children of `filas up`, and they end."""
-    with filas_up(tmp_path / "home") as up:
+    with filas_up(home) as up:
         await up.until_up()
         started = descendants(up.process.pid)
         up.signal(signal.SIGKILL)
@@ -98,13 +108,13 @@ async def test_the_users_own_servers_are_used_and_migrated(
         assert up.signal(signal.SIGTERM) == 0
 
 
-async def test_a_process_that_keeps_dying_ends_the_run(tmp_path: Path) -> None:
+async def test_a_process_that_keeps_dying_ends_the_run(tmp_path: Path, home: Path) -> None:
     """A notifier that always dies is restarted a few times. Then everything stops with exit code 1."""
     broken = tmp_path / "broken" / "notifier"
     broken.mkdir(parents=True)
     (broken / "__init__.py").touch()
     (broken / "__main__.py").write_text("raise SystemExit('the notifier is broken')")
-    with filas_up(tmp_path / "home", PYTHONPATH=str(broken.parent)) as up:
+    with filas_up(home, PYTHONPATH=str(broken.parent)) as up:
         assert up.process.wait(60) == 1
         assert "notifier died (exit status 1): restarting it" in up.output
         assert "the notifier is broken" in up.output
