@@ -22,8 +22,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-IMPORTED = {"ingest serve": "ingest.app", "ingest work": "ingest.worker_app"}
-"""The module that a service imports when it starts, where that is not `app` of its package."""
+COMPOSITION_ROOTS = {
+    "ingest serve": "ingest.app",
+    "ingest admin": "ingest.admin_app",
+    "ingest work": "ingest.worker_app",
+    "flow_runner": "flow_runner.app",
+    "notifier": "notifier.app",
+}
+"""The module that each service imports when it starts."""
 
 _REQUEST_BYTES = 1 << 20
 
@@ -160,7 +166,7 @@ def _run(request: _Request) -> None:
 def main() -> None:
     """Import, then fork for as long as the process of the tests lives."""
     _, connection, *arguments = sys.argv
-    importlib.import_module(IMPORTED.get(" ".join(arguments), f"{arguments[0]}.app"))
+    importlib.import_module(COMPOSITION_ROOTS[" ".join(arguments)])
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
