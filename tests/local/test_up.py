@@ -35,6 +35,8 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         assert f"http://127.0.0.1:{up.ports['INGEST_PORT']}/webhooks/demo" in up.output
         assert up.run_printed_curl() == 200
         await eventually(up.printed(GREETING), timeout=20)
+        await eventually(up.printed("execution.ended flow_id=demo contact=+5511999990000 outcome=succeeded"))
+        assert "execution.ended" in (up.home / "log" / "flow-runner.log").read_text()
         started = descendants(up.process.pid)
         assert up.signal(signal.SIGTERM) == 0
         assert [command for pid, command in started.items() if alive(pid)] == []

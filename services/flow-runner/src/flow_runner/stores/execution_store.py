@@ -22,7 +22,10 @@ from filas.models.executions import (
     ExecutionStatus,
 )
 from filas.models.notifications import DueNotification
+from filas.observability import logs
 from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
+
+log = logs.get_logger(__name__)
 from filas.periodic import periodic
 
 RENEW_EVERY_S = LEASE_S / 3
@@ -133,6 +136,8 @@ class Executions:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")
         _count(checkpoint, status)
+        if status in FINAL_EXECUTION_STATUSES:
+            _log_end(claimed, checkpoint, status)
         return status
 
     @asynccontextmanager
@@ -218,6 +223,19 @@ class Executions:
         if notifications:
             await self._outbox.enqueue_notifications(notifications)
         return [None] * len(execution_ids)
+
+
+def _log_end(claimed: ClaimedExecution, checkpoint: Checkpoint, status: ExecutionStatus) -> None:
+    """Logs one line for an ended execution: its flow, its contact and its outcome; a warning if it did not succeed."""
+    fields: dict[str, object] = {"flow_id": claimed.flow_id, "contact": claimed.contact, "outcome": status}
+    if checkpoint.error is not None:
+        error = checkpoint.error
+        fields |= {"error_kind": error.kind, "node_id": error.node_id, "reason": error.message}
+    fields["execution_id"] = str(claimed.id)
+    if status in ("failed", "timed-out"):
+        log.warning("execution.ended", **fields)
+    else:
+        log.info("execution.ended", **fields)
 
 
 def _count(checkpoint: Checkpoint, status: ExecutionStatus) -> None:
