@@ -24,9 +24,9 @@ from filas.models.executions import (
 from filas.models.notifications import DueNotification
 from filas.observability import logs
 from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
+from filas.periodic import periodic
 
 log = logs.get_logger(__name__)
-from filas.periodic import periodic
 
 RENEW_EVERY_S = LEASE_S / 3
 BATCH = 100
