@@ -134,7 +134,7 @@ class KnownFlows:
         await asyncio.sleep(0)
         compiled = self.compiled.get(flow_id)
         if compiled is None or compiled.version != version:
-            raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
+            raise PermanentError(f"version {version} of flow {flow_id} does not exist")
         return compiled
 
     async def published(self, flow_id: str) -> int | None:

@@ -49,7 +49,7 @@ def test_the_templates_of_its_html_are_checked() -> None:
 
 @pytest.mark.parametrize(
     ("body", "message"),
-    [({"boss": " ", "n": 1}, "no receiver"), ({"boss": "a\0b", "n": 1}, "NUL"), ({"n": 1}, "boss")],
+    [({"boss": " ", "n": 1}, "no recipient"), ({"boss": "a\0b", "n": 1}, "NUL"), ({"n": 1}, "boss")],
 )
 @pytest.mark.parametrize("on_error", ["fail", "branch"])
 async def test_without_a_recipient_it_fails_as_on_error_defines(

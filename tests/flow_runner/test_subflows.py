@@ -126,7 +126,7 @@ async def test_the_version_is_the_one_published_when_the_execution_started() -> 
     [
         (chain(node("bad", "api", url="https://shop.example/")), "http-status", "in price/bad: "),
         (chain(node("end", "end", status="failed")), "ended", "in price/end: the flow ended as failed"),
-        (None, "subflow", "flow find was not published when this execution began"),
+        (None, "subflow", "flow find was not published when this execution started"),
     ],
 )
 @pytest.mark.parametrize("on_error", ["fail", "continue", "branch"])

@@ -84,8 +84,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "deploy/redis",
     "docker-compose.yml",
     "services/flow-runner/src/flow_runner/engine",
-    "services/flow-runner/src/flow_runner/jobs",
-    "services/flow-runner/src/flow_runner/nodes",
     "services/ingest/src/ingest/__init__.py",
     "services/ingest/src/ingest/api",
     "services/ingest/src/ingest/event",

@@ -184,7 +184,7 @@ async def test_a_flow_is_tried_from_a_file_and_from_the_store(
         failed = await asked(api, "test", file, "--answers", refused)
         assert (failed.code, failed.out.splitlines()[-1]) == (
             1,
-            "failed after 0 s at call: http-status: the answer's status is 404",
+            "failed after 0 s at call: http-status: the response's status is 404",
         )
         await asked(api, "apply", file)
         stored = await asked(api, "test", "talk", "--from", "hi", "--var", "nome=Eva", "--event", event, "--json")

@@ -107,7 +107,7 @@ class CheckpointBuilder:
         if saved is not None and len(saved) > MAX_STATE_BYTES:
             wake_at, saved = None, None
             if status not in FINAL_EXECUTION_STATUSES:
-                message = f"the execution holds more than {MAX_STATE_BYTES} bytes of variables and outputs"
+                message = f"the execution has more than {MAX_STATE_BYTES} bytes of variables and outputs"
                 status, error = "failed", ErrorDetail(kind="limit", message=message)
         in_conversation = claimed.conversation_id is not None
         changed = in_conversation and cursor.conversation_writes > self._saved_conversation_writes

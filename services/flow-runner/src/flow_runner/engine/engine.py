@@ -7,9 +7,9 @@ from filas.models.executions import ClaimedExecution
 from flow_runner.engine.checkpoint_builder import CheckpointBuilder
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_run import ExecutionRun, RunResult
-from flow_runner.engine.flow_cursor import FlowServices, open_cursor
+from flow_runner.engine.flow_cursor import open_cursor
 from flow_runner.engine.node_protocol import NodeRunner
-from flow_runner.engine.ports import Clock, ExecutionStore, Flows, Outbound, ResumeAddresses, Secrets
+from flow_runner.engine.ports import Clock, ExecutionStore, Flows, FlowServices, Outbound, ResumeAddresses, Secrets
 
 
 class Engine:

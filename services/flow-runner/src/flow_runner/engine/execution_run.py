@@ -194,7 +194,7 @@ class ExecutionRun:
 
     async def _outcome(self, visit: Visit) -> Outcome:
         if visit.pending is not None and visit.pending.reason == "effect":
-            return Failed("uncertain", "the call may have been made before a crash, and is not repeated")
+            return Failed("uncertain", "the call may have been made before a crash and is not repeated")
         try:
             with one_allowance():
                 return await self.runners[visit.type](visit)

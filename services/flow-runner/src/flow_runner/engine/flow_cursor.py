@@ -20,7 +20,7 @@ from flow_runner.engine.compiled_flow import CompiledFlow, CompiledNode
 from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, decode, restarted
 from flow_runner.engine.node_protocol import Callback
 from flow_runner.engine.pinned_versions import pinned_versions
-from flow_runner.engine.ports import Flows, ResumeAddresses, Secrets
+from flow_runner.engine.ports import FlowServices
 from flow_runner.engine.resume_urls import ResumeUrls
 from flow_runner.engine.template_scope import RunContext, TemplateScope, build_roots, decode_message, loop_root
 
@@ -28,15 +28,6 @@ MAX_DEPTH = 8
 """The deepest nesting of subflows."""
 
 NO_WEBHOOK: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class FlowServices:
-    """What the cursor needs to load flows and to build their template scopes."""
-
-    flows: Flows
-    secrets: Secrets
-    addresses: ResumeAddresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +110,7 @@ class FlowCursor:
         state, node_id = self.state, visit.node.id
         visits = 0 if visit.loop is not None else state.visits.get(node_id, 0) + 1
         if visits > self.flow.settings.max_visits_per_node:
-            return f"node {node_id} was to be visited more than {self.flow.settings.max_visits_per_node} times"
+            return f"more than {self.flow.settings.max_visits_per_node} visits of node {node_id}"
         if state.seq >= max_steps:
             return f"more than {max_steps} steps"
         state.stack.pop()
@@ -191,10 +182,10 @@ class FlowCursor:
             raise ValueError(f"subflows are more than {MAX_DEPTH} deep")
         version = version if version is not None else state.pins.get(flow_id)
         if version is None:
-            raise ValueError(f"flow {flow_id} was not published when this execution began")
+            raise ValueError(f"flow {flow_id} was not published when this execution started")
         flow = await self._services.flows.get(flow_id, version)
         if not flow.begins_at:
-            raise ValueError(f"flow {flow_id} has no trigger to begin at")
+            raise ValueError(f"flow {flow_id} has no trigger")
         frame = CallFrame(
             visit=visit,
             flow_id=flow_id,

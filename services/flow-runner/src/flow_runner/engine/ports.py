@@ -1,6 +1,7 @@
 """The interfaces that the engine uses. The engine imports no queue, no database and no HTTP server."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -75,3 +76,12 @@ class Flows(Protocol):
 
     async def published(self, flow_id: str) -> int | None:
         """The version that is published now, None if there is none. Raises StoreUnavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlowServices:
+    """What the cursor needs to load flows and to build their template scopes."""
+
+    flows: Flows
+    secrets: Secrets
+    addresses: ResumeAddresses

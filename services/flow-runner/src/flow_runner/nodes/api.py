@@ -47,6 +47,6 @@ def _with_query(url: str, query: dict[str, Any]) -> str:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise NodeFailure("request", f"the address can't be read: {error}") from None
+        raise NodeFailure("request", f"the address cannot be parsed: {error}") from None
     encoded = "&".join(filter(None, [parts.query, urlencode(pairs, quote_via=quote)]))
     return urlunsplit(parts._replace(query=encoded))

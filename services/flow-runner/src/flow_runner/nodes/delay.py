@@ -37,7 +37,7 @@ def _until(visit: Visit) -> datetime:
     except template.TemplateError:
         raise
     except ValueError as error:
-        raise NodeFailure("delay", f"the end of the delay is not known: {error}") from None
+        raise NodeFailure("delay", f"the end of the delay is invalid: {error}") from None
     if until - visit.now > timedelta(milliseconds=DELAY_MAX_MS):
         raise NodeFailure("delay", f"{until.isoformat()} is more than 30 days away")
     return until

@@ -24,17 +24,17 @@ def read_reply(data: InputData, titles: Sequence[str], text: str) -> str | int |
     """
     reply = text.strip()
     if not reply:
-        raise InvalidReply("the answer has no text")
+        raise InvalidReply("the reply has no text")
     if data.kind == "number" and len(reply) > _MAX_NUMBER:
-        raise InvalidReply("the answer is no number")
+        raise InvalidReply("the reply is not a number")
     if data.kind == "choice":
         return _choice(data, titles, reply)
     if data.kind == "number":
         return _number(reply)
     if data.kind == "email" and (len(reply) > _MAX_EMAIL or not regular_expressions.search(_EMAIL, reply)):
-        raise InvalidReply("the answer is no e-mail address")
+        raise InvalidReply("the reply is not an e-mail address")
     if data.kind == "regex" and not _matches(data.pattern or "", reply):
-        raise InvalidReply("the answer doesn't match the pattern")
+        raise InvalidReply("the reply does not match the pattern")
     return reply
 
 
@@ -42,7 +42,7 @@ def _matches(pattern: str, reply: str) -> bool:
     try:
         return regular_expressions.search(pattern, reply)
     except ValueError as error:
-        raise InvalidReply(f"the answer can't be compared with the pattern: {error}") from None
+        raise InvalidReply(f"the reply cannot be compared with the pattern: {error}") from None
 
 
 def _choice(data: InputData, titles: Sequence[str], reply: str) -> str:
@@ -55,12 +55,12 @@ def _choice(data: InputData, titles: Sequence[str], reply: str) -> str:
     number = reply.rstrip(".)")
     if number.isascii() and number.isdigit() and len(number) < 4 and 1 <= int(number) <= len(ids):
         return ids[int(number) - 1]
-    raise InvalidReply("the answer is none of the choices")
+    raise InvalidReply("the reply is not one of the choices")
 
 
 def _number(reply: str) -> int | float:
     if not regular_expressions.search(_NUMBER, reply):
-        raise InvalidReply("the answer is no number")
+        raise InvalidReply("the reply is not a number")
     text = reply.replace(",", ".").lstrip("+")
 
     return float(text) if "." in text else int(text)

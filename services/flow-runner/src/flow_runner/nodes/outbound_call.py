@@ -62,7 +62,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
 async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], body: bytes | None) -> OutboundResponse:
     for name, value in headers.items():
         if any(mark in name + value for mark in "\r\n\0"):
-            raise NodeFailure("request", f"header {name[:64]!r} holds a line break")
+            raise NodeFailure("request", f"header {name[:64]!r} contains a line break")
     try:
         with _span_of(visit, call) as span:
             response = await visit.outbound.request(
@@ -77,7 +77,7 @@ async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], bo
         classes = frozenset({error.kind})
         raise NodeFailure(error.kind, str(error), classes=classes, detail={"sent": error.sent}) from None
     except ValueError as error:
-        raise NodeFailure("request", f"the request can't be made: {error}") from None
+        raise NodeFailure("request", f"the request cannot be made: {error}") from None
     return response
 
 
@@ -129,7 +129,7 @@ def _output_of(response: OutboundResponse, accepted: Sequence[int]) -> dict[str,
     if not 200 <= response.status < 300 and response.status not in accepted:
         raise NodeFailure(
             "http-status",
-            f"the answer's status is {response.status}",
+            f"the response's status is {response.status}",
             classes=frozenset({str(response.status), f"{response.status // 100}xx"}),
             detail={"status": response.status},
             output=output,
@@ -148,7 +148,7 @@ def _decoded(response: OutboundResponse) -> dict[str, Any]:
     try:
         return {"status": response.status, "headers": headers, "body": plain(body)}
     except TooLarge as error:
-        raise NodeFailure("response-too-large", f"the answer's body can't be kept: {error}") from None
+        raise NodeFailure("response-too-large", f"the response's body cannot be stored: {error}") from None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:

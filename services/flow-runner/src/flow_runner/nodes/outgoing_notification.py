@@ -17,9 +17,9 @@ def notification(
     if not channel:
         raise NodeFailure(kind, "no channel: the execution has no conversation, and the node names none")
     if not to:
-        raise NodeFailure(kind, "no receiver: the execution has no conversation, and the node names none")
+        raise NodeFailure(kind, "no recipient: the execution has no conversation, and the node names none")
     if "\0" in channel or "\0" in to:
-        raise NodeFailure(kind, "the channel or the receiver holds a NUL character")
+        raise NodeFailure(kind, "the channel or the recipient contains a NUL character")
     claimed = visit.claimed
     own = channel == claimed.channel and to == claimed.contact
     return NewNotification(

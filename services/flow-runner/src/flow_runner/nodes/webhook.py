@@ -23,7 +23,7 @@ def _wait(visit: Visit, data: WebhookData) -> Done | Wait:
     """The callback may have been made already: its address is valid from the execution's start."""
     pending, callback = visit.pending, visit.callback
     if callback is None:
-        raise NodeFailure("wait", "the node has no address to be called at")
+        raise NodeFailure("wait", "the node has no address for a callback")
     visit.input = {"mode": "wait", "url": callback.address}
     if pending is not None and pending.call is not None:
         return _shown_safely(pending.call)
@@ -58,7 +58,7 @@ async def _send(visit: Visit, data: WebhookData) -> Done:
         try:
             return standard_webhooks.signed_headers([secret], visit.key, int(visit.now.timestamp()), body)
         except ValueError as error:
-            raise NodeFailure("signature", f"the secret can't sign: {error}") from None
+            raise NodeFailure("signature", f"the secret cannot sign: {error}") from None
 
     call = OutboundCall(
         data.method,

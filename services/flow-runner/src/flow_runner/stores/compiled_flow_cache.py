@@ -33,7 +33,7 @@ class CompiledFlowCache:
         if flow is None:
             stored = await self._flows.get(flow_id, version)
             if stored is None:
-                raise PermanentError(f"version {version} of flow {flow_id} doesn't exist")
+                raise PermanentError(f"version {version} of flow {flow_id} does not exist")
             # Parsing all templates of a large flow takes a second. In a thread it does not block other executions.
             flow = await asyncio.to_thread(_compile, stored)
             self._kept[key] = flow
