@@ -13,7 +13,7 @@ from aiohttp import web
 
 from filas_local.servers import RedisServer
 from tests.e2e.pipeline import Pipeline, Receiver
-from tests.ingest.test_meta import DELIVERED, whatsapp
+from tests.ingest.test_meta_bodies import DELIVERED, whatsapp
 from tests.ports import free_port
 from tests.reference.metrics import PROCESSES
 from tests.waiting import eventually

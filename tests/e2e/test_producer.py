@@ -19,7 +19,7 @@ from filas.queue.producer import EnqueueOutcome
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.flows import FlowRepository
 from tests.ingest.serving import Serving, serving, webhook
-from tests.ingest.test_work import FLOW, status_of, working
+from tests.ingest.test_webhook_worker import FLOW, status_of, working
 from tests.ports import free_port
 from tests.waiting import eventually
 

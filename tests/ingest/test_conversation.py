@@ -7,7 +7,7 @@ import pytest
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
 from ingest.event.conversation import NO_CONVERSATION, ConversationReader, Scope
-from tests.ingest.test_meta import text_message, whatsapp
+from tests.ingest.test_meta_bodies import text_message, whatsapp
 
 
 def scope(body: Any, headers: dict[str, str] | None = None) -> Scope:

@@ -12,8 +12,8 @@ from filas.contract.storable_text import is_storable
 from filas.models.configuration import ConversationRule
 from ingest.event.conversation import ConversationReader
 from ingest.providers.known_providers import PROVIDERS
-from ingest.providers.message import IncomingMessage, IncomingStatus
-from tests.ingest.test_meta import whatsapp
+from ingest.providers.message import IncomingMessage, IncomingReceipt
+from tests.ingest.test_meta_bodies import whatsapp
 from tests.ingest.verify.vendors import SMS
 
 CHAT = {"id": -1001, "type": "private"}
@@ -148,12 +148,12 @@ def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: 
         (
             "meta",
             whatsapp(statuses=[{"id": "w1", "status": "delivered", "timestamp": "1749416383", "recipient_id": "5"}]),
-            IncomingStatus(id="w1", state="delivered", at=1749416383000),
+            IncomingReceipt(id="w1", state="delivered", at=1749416383000),
         ),
         (
             "meta",
             whatsapp(statuses=[{"id": "w1", "status": "read", "biz_opaque_callback_data": "execution:5"}]),
-            IncomingStatus(id="w1", state="read", key="execution:5"),
+            IncomingReceipt(id="w1", state="read", key="execution:5"),
         ),
         (
             "meta",
@@ -166,14 +166,14 @@ def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: 
                     }
                 ]
             ),
-            IncomingStatus(id="w1", state="failed", error="131047 Re-engagement 24 hours"),
+            IncomingReceipt(id="w1", state="failed", error="131047 Re-engagement 24 hours"),
         ),
         ("meta", whatsapp(statuses=[{"id": "w1", "status": "pondered"}]), None),
-        ("twilio", {"MessageSid": "SM1", "MessageStatus": "read"}, IncomingStatus(id="SM1", state="read")),
+        ("twilio", {"MessageSid": "SM1", "MessageStatus": "read"}, IncomingReceipt(id="SM1", state="read")),
         (
             "twilio",
             {"MessageSid": "SM1", "MessageStatus": "undelivered", "ErrorCode": "30003"},
-            IncomingStatus(id="SM1", state="failed", error="30003"),
+            IncomingReceipt(id="SM1", state="failed", error="30003"),
         ),
         ("twilio", {"MessageSid": "SM1", "MessageStatus": "queued"}, None),
         ("twilio", SMS, None),
@@ -181,12 +181,12 @@ def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: 
         ("slack", {"event": EVENT}, None),
     ],
 )
-def test_what_became_of_a_message_of_ours(provider: str, document: Any, expected: IncomingStatus | None) -> None:
+def test_what_became_of_a_message_of_ours(provider: str, document: Any, expected: IncomingReceipt | None) -> None:
     """By the provider's id, over the channel by which it was sent."""
-    found = ConversationReader(provider, None).statuses({"body": document})
+    found = ConversationReader(provider, None).receipts({"body": document})
     usual = PROVIDERS[provider].channel(document)
     assert found == ([] if expected is None else [(usual, expected)])
-    named = ConversationReader(provider, ConversationRule(channel="shop")).statuses({"body": document})
+    named = ConversationReader(provider, ConversationRule(channel="shop")).receipts({"body": document})
     assert named == ([] if expected is None else [("shop", expected)])
 
 
@@ -211,7 +211,7 @@ def test_any_document_is_read(provider: str, document: Any) -> None:
     """Nothing in it raises, and what is found can be stored."""
     reader = PROVIDERS[provider]
     assert reader.parts(document)
-    reader.statuses(document)
+    reader.receipts(document)
     reader.channel(document)
     for found in reader.messages(document):
         assert found.id

@@ -14,7 +14,7 @@ from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webh
 from filas.repository.definitions.webhooks import WebhookRepository
 from ingest.receive.webhook_cache import MISS_PAUSE_S
 from tests.ingest.serving import BOX, DEDUPED, problem_of, raw, serving, webhook
-from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
+from tests.ingest.test_meta_bodies import DELIVERED, text_message, whatsapp
 from tests.ingest.verify.test_signatures import meta_signature
 from tests.waiting import eventually
 

@@ -18,7 +18,7 @@ from ingest.api.history.event_intake import CHUNK, MAX_EVENTS, EventsAccepted, a
 from ingest.api.routing.route_types import Call, Query
 from ingest.receive.acceptor import Acceptor
 from tests.ingest.api.serving import Api, fields_of, serving
-from tests.ingest.test_meta import text_message, whatsapp
+from tests.ingest.test_meta_bodies import text_message, whatsapp
 from tests.waiting import eventually
 
 CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ body.text }}"}

@@ -17,15 +17,15 @@ def basic(user_and_password: str) -> dict[str, str]:
 
 def test_none_lets_everybody_in() -> None:
     """No header is asked for."""
-    assert scheme(type="none").refusal(presented()) is None
+    assert scheme(type="none").rejection_reason(presented()) is None
 
 
 def test_basic_takes_the_example_of_rfc_7617() -> None:
     """`Aladdin` and `open sesame`; and the second example, whose password is not ASCII."""
     aladdin = scheme(type="basic", secrets=["Aladdin:open sesame"])
-    assert aladdin.refusal(presented(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})) is None
+    assert aladdin.rejection_reason(presented(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})) is None
     pound = scheme(type="basic", secrets=["test:123£"])
-    assert pound.refusal(presented(headers={"authorization": "basic dGVzdDoxMjPCow=="})) is None
+    assert pound.rejection_reason(presented(headers={"authorization": "basic dGVzdDoxMjPCow=="})) is None
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_basic_takes_the_example_of_rfc_7617() -> None:
 def test_basic_refuses_whatever_is_not_its_secret(header: str | None, reason: str) -> None:
     """Missing, malformed and wrong credentials are told apart, and none of them raises."""
     headers = {} if header is None else {"Authorization": header}
-    assert scheme(type="basic", secrets=["user:password"]).refusal(presented(headers=headers)) == reason
+    assert scheme(type="basic", secrets=["user:password"]).rejection_reason(presented(headers=headers)) == reason
 
 
 @pytest.mark.parametrize("token", ["old", "new", "chave-é"])
 def test_every_active_bearer_token_is_taken(token: str) -> None:
     """Secrets are rotated by having two at a time. Tokens are compared as bytes, so any character may be in one."""
     both = scheme(type="bearer", secrets=["old", "new", "chave-é"])
-    assert both.refusal(presented(headers={"Authorization": f"Bearer {token}"})) is None
+    assert both.rejection_reason(presented(headers={"Authorization": f"Bearer {token}"})) is None
 
 
 @pytest.mark.parametrize(
@@ -69,15 +69,15 @@ def test_every_active_bearer_token_is_taken(token: str) -> None:
 def test_bearer_refuses_whatever_is_not_its_token(header: str | None, reason: str) -> None:
     """As above, for tokens."""
     headers = {} if header is None else {"Authorization": header}
-    assert scheme(type="bearer", secrets=["let-me-in"]).refusal(presented(headers=headers)) == reason
+    assert scheme(type="bearer", secrets=["let-me-in"]).rejection_reason(presented(headers=headers)) == reason
 
 
 def test_an_api_key_stands_in_the_header_that_the_webhook_names() -> None:
     """The header's name is found in any case; the key elsewhere is no key."""
     check = scheme(type="api-key", header="X-Shop-Key", secrets=["k1"])
-    assert check.refusal(presented(headers={"x-shop-key": "k1"})) is None
-    assert check.refusal(presented(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
-    assert check.refusal(presented(headers={"X-Api-Key": "k1"})) == "credentials-missing"
+    assert check.rejection_reason(presented(headers={"x-shop-key": "k1"})) is None
+    assert check.rejection_reason(presented(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
+    assert check.rejection_reason(presented(headers={"X-Api-Key": "k1"})) == "credentials-missing"
     assert "x-shop-key" in check.sensitive_headers
 
 
@@ -90,7 +90,7 @@ def test_one_unreadable_secret_does_not_shut_out_the_others() -> None:
         return secret
 
     check = auth_types.configuration({"type": "bearer", "secrets": ["env:OLD", "new"]}).scheme(reveal)
-    assert check.refusal(presented(headers={"Authorization": "Bearer new"})) is None
+    assert check.rejection_reason(presented(headers={"Authorization": "Bearer new"})) is None
     with pytest.raises(SecretUnreadable, match="env:OLD"):
         auth_types.configuration({"type": "bearer", "secrets": ["env:OLD"]}).scheme(reveal)
 

@@ -28,8 +28,8 @@ def meta_signature(body: bytes, secret: bytes = b"app secret") -> dict[str, str]
 def test_the_published_case_of_github_passes() -> None:
     """From GitHub's documentation, "Validating webhook deliveries"."""
     request = presented(b"Hello, World!", {"X-Hub-Signature-256": GITHUB_SIGNATURE})
-    assert scheme(**GITHUB).refusal(request) is None
-    assert scheme(type="meta", secrets=[GITHUB_SECRET]).refusal(request) is None
+    assert scheme(**GITHUB).rejection_reason(request) is None
+    assert scheme(type="meta", secrets=[GITHUB_SECRET]).rejection_reason(request) is None
 
 
 @pytest.mark.parametrize(
@@ -51,17 +51,17 @@ def test_a_header_that_is_not_the_signature_is_refused(header: str | None, reaso
     """Missing, malformed (no prefix, odd or foreign digits, non-ASCII) and wrong: none raises."""
     headers = {} if header is None else {"X-Hub-Signature-256": header}
     for auth in (GITHUB, {"type": "meta", "secrets": [GITHUB_SECRET]}):
-        assert scheme(**auth).refusal(presented(b"Hello, World!", headers)) == reason
+        assert scheme(**auth).rejection_reason(presented(b"Hello, World!", headers)) == reason
 
 
 def test_a_changed_body_and_another_secret_are_refused() -> None:
     """The signature is over these very bytes under this very secret."""
     headers = {"X-Hub-Signature-256": GITHUB_SIGNATURE}
-    assert scheme(**GITHUB).refusal(presented(b"Hello, World", headers)) == "signature-wrong"
+    assert scheme(**GITHUB).rejection_reason(presented(b"Hello, World", headers)) == "signature-wrong"
     other = {**GITHUB, "secrets": ["another secret"]}
-    assert scheme(**other).refusal(presented(b"Hello, World!", headers)) == "signature-wrong"
+    assert scheme(**other).rejection_reason(presented(b"Hello, World!", headers)) == "signature-wrong"
     rotated = {**GITHUB, "secrets": ["another secret", GITHUB_SECRET]}
-    assert scheme(**rotated).refusal(presented(b"Hello, World!", headers)) is None
+    assert scheme(**rotated).rejection_reason(presented(b"Hello, World!", headers)) is None
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
@@ -71,9 +71,9 @@ def test_every_algorithm_and_encoding(algorithm: str, encoding: str) -> None:
     digest = hmac.new(b"key", b'{"a":1}', algorithm).digest()
     written = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
     check = scheme(type="hmac", secrets=["key"], header="X-Sig", algorithm=algorithm, encoding=encoding)
-    assert check.refusal(presented(b'{"a":1}', {"X-Sig": written})) is None
-    assert check.refusal(presented(b'{"a":2}', {"X-Sig": written})) == "signature-wrong"
-    assert check.refusal(presented(b'{"a":1}', {"X-Sig": written + "="})) == "signature-malformed"
+    assert check.rejection_reason(presented(b'{"a":1}', {"X-Sig": written})) is None
+    assert check.rejection_reason(presented(b'{"a":2}', {"X-Sig": written})) == "signature-wrong"
+    assert check.rejection_reason(presented(b'{"a":1}', {"X-Sig": written + "="})) == "signature-malformed"
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_a_timestamp_outside_of_the_window_is_refused(timestamp: str | None, rea
     headers = {"X-Sig": hmac.new(b"key", signed, "sha256").hexdigest()}
     if timestamp is not None:
         headers["X-Time"] = timestamp
-    assert check.refusal(presented(body, headers, now=NOW)) == reason
+    assert check.rejection_reason(presented(body, headers, now=NOW)) == reason
     if reason is None:
         headers["X-Time"] = str(int(NOW) - 1)
-        assert check.refusal(presented(body, headers, now=NOW)) == "signature-wrong"
+        assert check.rejection_reason(presented(body, headers, now=NOW)) == "signature-wrong"
 
 
 def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
     """Meta escapes non-ASCII characters before it signs, so only the raw bytes will do."""
     body = rb'{"text":"\u00e1\u00e9 \/"}'
-    assert META.refusal(presented(body, meta_signature(body))) is None
-    assert META.refusal(presented(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
-    assert META.refusal(presented(body, meta_signature(body, b"other"))) == "signature-wrong"
+    assert META.rejection_reason(presented(body, meta_signature(body))) is None
+    assert META.rejection_reason(presented(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
+    assert META.rejection_reason(presented(body, meta_signature(body, b"other"))) == "signature-wrong"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_no_header_makes_a_scheme_raise_or_let_somebody_in(
     headers = dict.fromkeys(names, prefix + value) | {"X-Time": timestamp}
     query = {"hub.mode": "subscribe", "hub.verify_token": value, "hub.challenge": value}
     for check in _SCHEMES:
-        reason = check.refusal(presented(body, headers))
+        reason = check.rejection_reason(presented(body, headers))
         assert reason is not None or (prefix + value).split()[-1:] == ["t"] or value.strip() == "t"
         handshake = check.handshake(presented(method="GET", query=query))
         assert handshake is None or handshake.status == 403 or value == "a token"

@@ -55,15 +55,15 @@ def test_githubs_published_case() -> None:
     """From its documentation, "Validating webhook deliveries"."""
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
     request = presented(b"Hello, World!", {"X-Hub-Signature-256": signature})
-    assert scheme(type="github", secrets=["It's a Secret to Everybody"]).refusal(request) is None
+    assert scheme(type="github", secrets=["It's a Secret to Everybody"]).rejection_reason(request) is None
 
 
 def test_slacks_published_case() -> None:
     """From its documentation, "Verifying requests from Slack"."""
     headers = {"X-Slack-Signature": SLACK_SIGNATURE, "X-Slack-Request-Timestamp": "1531420618"}
     check = scheme(type="slack", secrets=[SLACK_SECRET])
-    assert check.refusal(presented(SLACK_BODY, headers, now=1531420618)) is None
-    assert check.refusal(presented(SLACK_BODY, headers)) == "timestamp-stale"
+    assert check.rejection_reason(presented(SLACK_BODY, headers, now=1531420618)) is None
+    assert check.rejection_reason(presented(SLACK_BODY, headers)) == "timestamp-stale"
 
 
 def test_twilios_published_case() -> None:
@@ -71,7 +71,7 @@ def test_twilios_published_case() -> None:
     headers = {"X-Twilio-Signature": "RSOYDt4T1cUTdK1PDd93/VVr8B8=", "Content-Type": FORM_TYPE}
     body = urlencode(TWILIO_FORM).encode()
     request = VENDORS["twilio"].request(headers, body, url=TWILIO_URL)
-    assert VENDORS["twilio"].check("12345").refusal(request) is None
+    assert VENDORS["twilio"].check("12345").rejection_reason(request) is None
 
 
 def test_standard_webhooks_published_case() -> None:
@@ -82,7 +82,7 @@ def test_standard_webhooks_published_case() -> None:
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
     check = scheme(type="standard-webhooks", secrets=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-    assert check.refusal(presented(b'{"test": 2432232314}', headers, now=1614265330)) is None
+    assert check.rejection_reason(presented(b'{"test": 2432232314}', headers, now=1614265330)) is None
 
 
 @ANY_VENDOR
@@ -90,22 +90,22 @@ def test_what_the_vendor_signs_passes(vendor: Vendor) -> None:
     """With the webhook's secret, also while another one is active beside it, whichever comes first."""
     request = vendor.request(vendor.headers())
     for secrets in ([vendor.secret], [vendor.other, vendor.secret], [vendor.secret, vendor.other]):
-        assert vendor.check(*secrets).refusal(request) is None
+        assert vendor.check(*secrets).rejection_reason(request) is None
 
 
 @ANY_VENDOR
 def test_another_secret_is_refused(vendor: Vendor) -> None:
     """And with it the right signature of another webhook."""
-    assert str(vendor.check(vendor.other).refusal(vendor.request(vendor.headers()))).endswith("-wrong")
+    assert str(vendor.check(vendor.other).rejection_reason(vendor.request(vendor.headers()))).endswith("-wrong")
     signed_elsewhere = vendor.request(vendor.headers(secret=vendor.other))
-    assert str(vendor.check().refusal(signed_elsewhere)).endswith("-wrong")
+    assert str(vendor.check().rejection_reason(signed_elsewhere)).endswith("-wrong")
 
 
 @ANY_VENDOR
 def test_a_changed_body_is_refused(vendor: Vendor) -> None:
     """Every byte counts, for all who sign the body (Telegram shows a token alone)."""
     changed = vendor.request(vendor.headers(), vendor.body + b" ")
-    assert vendor.check().refusal(changed) == (None if vendor.type == "telegram" else "signature-wrong")
+    assert vendor.check().rejection_reason(changed) == (None if vendor.type == "telegram" else "signature-wrong")
 
 
 @ANY_VENDOR
@@ -113,7 +113,7 @@ def test_a_missing_header_is_refused(vendor: Vendor) -> None:
     """The signature's, and the time's."""
     for name in filter(None, (vendor.signed, vendor.timed)):
         headers = {key: value for key, value in vendor.headers().items() if key != name}
-        assert str(vendor.check().refusal(vendor.request(headers))).endswith("-missing")
+        assert str(vendor.check().rejection_reason(vendor.request(headers))).endswith("-missing")
 
 
 @ANY_VENDOR
@@ -122,7 +122,7 @@ def test_a_missing_header_is_refused(vendor: Vendor) -> None:
 )
 def test_a_malformed_signature_is_refused(vendor: Vendor, value: str) -> None:
     """Non-ASCII, odd base64, half a hex digit, nothing at all: each with a reason, none with an exception."""
-    reason = vendor.check().refusal(vendor.request(vendor.headers() | {vendor.signed: value}))
+    reason = vendor.check().rejection_reason(vendor.request(vendor.headers() | {vendor.signed: value}))
     assert str(reason).startswith(("signature-", "timestamp-", "credentials-"))
 
 
@@ -131,7 +131,7 @@ def test_the_time_may_be_300_seconds_off_and_no_more(vendor: Vendor) -> None:
     """Before our clock and behind it; so a recorded request is soon worth nothing."""
     headers = vendor.headers()
     for off, reason in ((0, None), (300, None), (-300, None), (301, "timestamp-stale"), (-301, "timestamp-stale")):
-        assert vendor.check().refusal(vendor.request(headers, now=NOW + off)) == reason
+        assert vendor.check().rejection_reason(vendor.request(headers, now=NOW + off)) == reason
 
 
 @pytest.mark.parametrize("written", ["", "soon", "1e9", "-5", "١٧٩", "9" * 40, "1790000000.5", "\udcff", "0x6ab"])
@@ -141,7 +141,7 @@ def test_a_time_that_is_no_number_is_refused(vendor: Vendor, written: str) -> No
     headers = vendor.headers()
     name = vendor.timed or vendor.signed
     changed = headers | {name: written if vendor.timed else headers[name].replace(f"t={NOW}", f"t={written}")}
-    assert vendor.check().refusal(vendor.request(changed)) == "timestamp-malformed"
+    assert vendor.check().rejection_reason(vendor.request(changed)) == "timestamp-malformed"
 
 
 @ANY_VENDOR
@@ -164,7 +164,7 @@ def test_stripe_counts_v1_alone() -> None:
         (f"v1={digest}", "signature-malformed"),
         (f"t={NOW},v1={'0' * 64}", "signature-wrong"),
     ):
-        assert vendor.check().refusal(vendor.request({"Stripe-Signature": header})) == reason
+        assert vendor.check().rejection_reason(vendor.request({"Stripe-Signature": header})) == reason
 
 
 def test_standard_webhooks_counts_what_it_knows() -> None:
@@ -179,7 +179,7 @@ def test_standard_webhooks_counts_what_it_knows() -> None:
         (right_public.replace("v1a,", "v1,"), "signature-wrong"),
         (right.replace("v1,", "v9,"), "signature-malformed"),
     ):
-        assert both.refusal(vendor.request(vendor.headers() | {"webhook-signature": written})) == reason
+        assert both.rejection_reason(vendor.request(vendor.headers() | {"webhook-signature": written})) == reason
 
 
 @pytest.mark.parametrize("secret", ["whsec_???", "whsec_", "whpk_AAAA", "no base64!"])
@@ -190,7 +190,7 @@ def test_a_standard_webhooks_secret_that_is_none_is_refused_when_it_is_put(secre
     vendor = VENDORS["standard-webhooks"]
     revealed = {"env:OLD": secret, "env:NEW": vendor.secret}
     stored = auth_types.configuration({"type": "standard-webhooks", "secrets": list(revealed)})
-    assert stored.scheme(revealed.__getitem__).refusal(vendor.request(vendor.headers())) is None
+    assert stored.scheme(revealed.__getitem__).rejection_reason(vendor.request(vendor.headers())) is None
     with pytest.raises(SecretUnreadable):
         auth_types.configuration({"type": "standard-webhooks", "secrets": ["env:OLD"]}).scheme(revealed.__getitem__)
 
@@ -206,7 +206,7 @@ def test_whatever_the_reference_library_signs_passes(body: str, key: bytes, iden
     signature = standardwebhooks.Webhook(secret).sign(identity, datetime.fromtimestamp(NOW, UTC), body)
     headers = {"webhook-id": identity, "webhook-timestamp": str(NOW), "webhook-signature": signature}
     check = scheme(type="standard-webhooks", secrets=[secret])
-    assert check.refusal(presented(body.encode(), headers, now=NOW)) is None
+    assert check.rejection_reason(presented(body.encode(), headers, now=NOW)) is None
 
 
 _FIELDS = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=20)), max_size=8)
@@ -222,10 +222,11 @@ def test_whatever_twilios_library_signs_passes(fields: list[tuple[str, str]], po
     signature = RequestValidator(vendor.secret).compute_signature(url, _Form(distinct))
     headers = {"X-Twilio-Signature": signature, "Content-Type": FORM_TYPE}
     body = urlencode(fields).encode()
-    assert vendor.check().refusal(vendor.request(headers, body, url=url)) is None
+    assert vendor.check().rejection_reason(vendor.request(headers, body, url=url)) is None
     if not port:
         assert (
-            vendor.check().refusal(vendor.request(headers, body, url=url.replace("example/", "example:443/"))) is None
+            vendor.check().rejection_reason(vendor.request(headers, body, url=url.replace("example/", "example:443/")))
+            is None
         )
 
 
@@ -247,14 +248,14 @@ def test_twilio_signs_the_address_that_it_was_given() -> None:
     vendor = VENDORS["twilio"]
     inside = "http://10.0.0.7:8080/webhooks/in"
     request = vendor.request(vendor.headers(), url=inside)
-    assert vendor.check().refusal(request) == "signature-wrong"
+    assert vendor.check().rejection_reason(request) == "signature-wrong"
     named = scheme(type="twilio", secrets=[vendor.secret], url=URL)
-    assert named.refusal(request) is None
+    assert named.rejection_reason(request) is None
     other = scheme(type="twilio", secrets=[vendor.secret], url=URL + "-other")
-    assert other.refusal(request) == "signature-wrong"
+    assert other.rejection_reason(request) == "signature-wrong"
     signature = RequestValidator(vendor.secret).compute_signature(f"{URL}?room=1", SMS)
     with_query = vendor.headers() | {"X-Twilio-Signature": signature}
-    assert named.refusal(vendor.request(with_query, url=f"{inside}?room=1")) is None
+    assert named.rejection_reason(vendor.request(with_query, url=f"{inside}?room=1")) is None
     with pytest.raises(msgspec.ValidationError):
         auth_types.configuration({"type": "twilio", "secrets": ["x"], "url": "filas.example"})
 
@@ -265,13 +266,13 @@ def test_twilios_json_is_signed_through_its_hash() -> None:
     url = f"{URL}?bodySHA256={hashlib.sha256(body).hexdigest()}"
     signature = RequestValidator(vendor.secret).compute_signature(url, {})
     headers = {"X-Twilio-Signature": signature, "Content-Type": "application/json"}
-    assert vendor.check().refusal(vendor.request(headers, body, url=url)) is None
-    assert vendor.check().refusal(vendor.request(headers, b'{"a":2}', url=url)) == "signature-wrong"
+    assert vendor.check().rejection_reason(vendor.request(headers, body, url=url)) is None
+    assert vendor.check().rejection_reason(vendor.request(headers, b'{"a":2}', url=url)) == "signature-wrong"
     bare = headers | {"X-Twilio-Signature": RequestValidator(vendor.secret).compute_signature(URL, {})}
-    assert vendor.check().refusal(vendor.request(bare, body)) == "signature-wrong"
+    assert vendor.check().rejection_reason(vendor.request(bare, body)) == "signature-wrong"
     shared = RequestValidator(vendor.secret).compute_signature(url, {}, "HMAC_SHA256")
     settings = {"X-Twilio-Signature": shared, "X-Twilio-Webhooks-Signature-Settings": "key=k, algorithm=HMAC_SHA256"}
-    assert vendor.check().refusal(vendor.request(headers | settings, body, url=url)) is None
+    assert vendor.check().rejection_reason(vendor.request(headers | settings, body, url=url)) is None
 
 
 def test_a_form_of_a_million_fields_is_refused() -> None:
@@ -279,7 +280,7 @@ def test_a_form_of_a_million_fields_is_refused() -> None:
     vendor = VENDORS["twilio"]
     body = b"&".join(b"a%d=" % number for number in range(100_000))
     headers = vendor.headers()
-    assert vendor.check().refusal(vendor.request(headers, body)) == "body-malformed"
+    assert vendor.check().rejection_reason(vendor.request(headers, body)) == "body-malformed"
 
 
 @pytest.mark.parametrize(
@@ -354,6 +355,6 @@ def test_nothing_that_is_presented_makes_a_scheme_raise_or_let_somebody_in(
     request = Presented("POST", presented(headers=headers).headers, presented(query={"a": time}).query, body, NOW)
     request.url = lambda: url
     for check in _CHECKS:
-        assert check.refusal(request) is not None
+        assert check.rejection_reason(request) is not None
         check.greeting(request)
         check.handshake(request)

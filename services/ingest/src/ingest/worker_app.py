@@ -6,10 +6,12 @@ It imports neither the API nor the signature checks, so that a worker stays smal
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Final
 
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
+from filas.periodic import periodic
 from filas.queue.job_functions import JobFunction
 from filas.queue.producer import Producer
 from filas.queue.relay import Relay
@@ -25,11 +27,13 @@ from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
 from ingest.process.processor import Processor
-from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook, keep_purging
+from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook
 
 MAX_BATCH: Final = 100
 BATCHES_AT_A_TIME: Final = 2
 """While one batch is written to Postgres, the next one is claimed."""
+
+PURGE_EVERY_S: Final = 900.0
 
 
 def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
@@ -63,9 +67,14 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapp
     async def compose(stores: Stores, _health: Health, _stack: AsyncExitStack) -> WorkerParts:
         relay = Relay(stores.redis, Producer(stores.redis), EventRelaySource(EventRepository(stores.database)))
         retention, ages = Retention(stores.database), _ages(settings.retention)
+
+        async def purge() -> None:
+            await retention.purge(datetime.now(UTC), ages)
+
+        purging = periodic("retention", purge, PURGE_EVERY_S, wait_first=True, retry_s=(PURGE_EVERY_S, PURGE_EVERY_S))
         return WorkerParts(
             worker=build_worker(stores, relay, settings.ingest_worker_concurrency),
-            background=(relay.run(), keep_purging(lambda now: retention.purge(now, ages))),
+            background=(relay.run(), purging),
         )
 
     port = settings.ingest_worker_admin_port

@@ -1,1 +1,1 @@
-"""From a request to an event: its body, its conversation and its job."""
+"""The content of an event: its parsed body, its conversation and its job."""

@@ -1,35 +1,34 @@
-"""What a body is: JSON, a form, text or bytes, by its content type."""
+"""Parses a body by its content type: JSON, a form, text or bytes."""
 
 import base64
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
+from filas.contract.jobs import BodyKind
 from filas.errors import FilasError
 from ingest.event import multipart_form
-
-BodyKind = Literal["json", "form", "text", "binary"]
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
 MAX_DEPTH = 200
-"""How deeply a JSON body may be nested: every later reader has to get through it again, inside a job."""
+"""How deeply a JSON body may be nested: every later reader of the job parses it again."""
 
 MAX_FIELDS = 1000
-"""How many fields a form may have."""
+"""The highest number of fields of a form."""
 
 
 class UnreadableBody(FilasError):
-    """The body must be JSON, or a form of a bearable size, and isn't."""
+    """The body must be JSON and is not, or it exceeds the limits of a form or of JSON."""
 
 
 @dataclass(slots=True)
 class Content:
-    """A body as flows see it. `embedded` is the same, in whatever form is the quickest to put into a job:
-    the raw bytes where they are JSON already."""
+    """A parsed body. `document` is what flows see. `embedded` is the same in the form that a job encodes fastest: the
+    raw bytes if they are JSON."""
 
     kind: BodyKind
     document: Any
@@ -37,16 +36,16 @@ class Content:
 
 
 def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Content:
-    """The body by its content type; `demands_json` if the sender posts nothing but JSON objects.
+    """Parses the body by its content type. `demands_json`: the sender sends only JSON objects, whatever type it states.
 
-    JSON (`application/json`, `…+json`): its document. Forms, both kinds: an object of their fields (a field
-    that is repeated: a list; a file: `filename`, `contentType` and `content` in base64). Else text where it
-    is UTF-8, and base64 where it isn't. Raises UnreadableBody.
+    JSON (`application/json`, `…+json`): the document. A form of either type: an object of its fields; a repeated field
+    is a list, a file is an object of `filename`, `contentType` and `content` in base64. Any other body: text if it is
+    UTF-8, otherwise base64. Raises UnreadableBody.
     """
-    if demands_json or says_json(content_type):
+    if demands_json or is_json_type(content_type):
         document = _json(body)
         if demands_json and not isinstance(document, dict):
-            raise UnreadableBody("the body must be a JSON object")
+            raise UnreadableBody("body must be a JSON object")
         return Content("json", document, msgspec.Raw(body))
     media_type = _media_type(content_type)
     if media_type == FORM:
@@ -58,7 +57,7 @@ def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Conte
     return _bytes(body)
 
 
-def says_json(content_type: str) -> bool:
+def is_json_type(content_type: str) -> bool:
     """Whether the type is `application/json` or `…+json`."""
     media_type = _media_type(content_type)
     return media_type == JSON or media_type.endswith("+json")
@@ -69,7 +68,7 @@ def _media_type(content_type: str) -> str:
 
 
 def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of `pairs`; what a repeated name has stands in a list, in order."""
+    """An object of `pairs`. The values of a repeated name are a list, in order."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name not in found:
@@ -85,10 +84,10 @@ def _json(body: bytes) -> Any:
     try:
         document = msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise UnreadableBody(f"the body is not JSON: {error}") from None
-    # Nesting can't be deeper than there are brackets, which are counted much faster.
+        raise UnreadableBody(f"body is not valid JSON: {error}") from None
+    # The number of opening brackets is an upper bound of the depth, and much faster to determine.
     if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
-        raise UnreadableBody(f"the body is nested more than {MAX_DEPTH} levels deep")
+        raise UnreadableBody(f"body is nested deeper than {MAX_DEPTH} levels")
     return document
 
 
@@ -124,11 +123,11 @@ def _urlencoded(body: bytes) -> dict[str, Any] | None:
     try:
         return collected(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS))
     except ValueError:
-        raise UnreadableBody(f"the form has more than {MAX_FIELDS} fields") from None
+        raise UnreadableBody(f"form has more than {MAX_FIELDS} fields") from None
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
-    """The fields of a multipart form; None if the body is none."""
+    """The fields of a multipart form. None if the body is not one."""
     try:
         parts = multipart_form.read_form(content_type, body)
     except multipart_form.InvalidForm as error:
@@ -144,9 +143,9 @@ def _field(part: multipart_form.Part) -> Any:
 
 
 def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, str]:
-    """A body that reads as `document`, and its content type: the way back from a job to a row.
+    """A body that parses to `document`, and its content type: the inverse of `read`, for the row of a job.
 
-    A form becomes an urlencoded one, in the order of its fields; one with files becomes JSON.
+    A form becomes an urlencoded form with its fields in order; a form with files becomes JSON.
     """
     if kind == "text":
         return str(document).encode(), content_type
@@ -154,7 +153,7 @@ def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, 
         return base64.b64decode(str(document)), content_type
     if kind == "form" and document and not any(map(_is_file, document.values())):
         return urlencode(document, doseq=True).encode(), FORM
-    return msgspec.json.encode(document), content_type if says_json(content_type) else JSON
+    return msgspec.json.encode(document), content_type if is_json_type(content_type) else JSON
 
 
 def _is_file(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Whose message an event is: the webhook's `conversation` rule over what its provider says already."""
+"""Finds the conversation of an event: the webhook's `conversation` rule, and the reader of its provider."""
 
 import importlib
 import re
@@ -11,7 +11,7 @@ from filas.contract.group_keys import conversation_group, webhook_group
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
 from ingest.providers.known_providers import PROVIDERS
-from ingest.providers.message import IncomingMessage, IncomingStatus, Part, Provider, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, Provider, clean_contact
 
 _PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
 _SEGMENT = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]+)\]", re.ASCII)
@@ -19,7 +19,7 @@ _SEGMENT = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]+)\]", re.ASCII)
 _ABSENT = object()
 
 Scope = dict[str, Any]
-"""What a rule sees: `body`, `headers` and `queryParams`."""
+"""The names that a rule can use: `body`, `headers` and `queryParams`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ NO_CONVERSATION = ExecutionStart(None, None, None)
 
 
 class Expression:
-    """One field of a rule: a literal, a plain path such as `{{ body.from }}`, or a real template.
+    """One field of a rule: a literal, a plain path such as `{{ body.from }}`, or another template.
 
-    `is_direct`: its value needs no template engine, so it is known when the webhook is accepted.
+    `is_direct`: the value needs no template engine, so it is known at acceptance.
     """
 
     def __init__(self, source: str) -> None:
@@ -51,12 +51,12 @@ class Expression:
         self.is_direct = self._is_literal or self._path is not None
 
     def value(self, scope: Scope) -> Any:
-        """What it yields, None for what isn't there. Raises PermanentError for a template that fails."""
+        """The value in `scope`, None if it is absent. Raises PermanentError for a template that fails."""
         if self._is_literal:
             return self._source
         if self._path is not None:
             return _walk(scope, self._path)
-        # Liquid takes memory and time to import, and few webhooks need it.
+        # Imported here because Liquid takes memory and time to import, and few webhooks need it.
         templates = importlib.import_module("filas.flows.templates.template")
         try:
             rendered: str = templates.render_text(self._source, scope)
@@ -64,11 +64,11 @@ class Expression:
         except templates.UnknownName:
             return None
         except templates.TemplateError as error:
-            raise PermanentError(f"a template of the webhook's conversation fails: {error}") from None
+            raise PermanentError(f"invalid template in the webhook's conversation: {error}") from None
 
 
 class ConversationReader:
-    """Finds what starts executions in an event's scope, for one webhook. Statuses and echoes start nothing."""
+    """Finds the starts of executions in an event, for one webhook. Delivery receipts and echoes start nothing."""
 
     def __init__(self, provider: str, rule: ConversationRule | None) -> None:
         rule = rule or ConversationRule()
@@ -93,19 +93,19 @@ class ConversationReader:
             ExecutionStart(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))
         ]
 
-    def statuses(self, scope: Scope) -> list[tuple[str, IncomingStatus]]:
-        """What the event says of messages of ours, each with the channel over which that was sent."""
+    def receipts(self, scope: Scope) -> list[tuple[str, IncomingReceipt]]:
+        """The delivery receipts in the event, each with the channel over which its message was sent."""
         if self._provider is None:
             return []
         body = scope["body"]
         channel = self._value(self._channel, scope) or self._provider.channel(body)
-        return [(channel, status) for status in self._provider.statuses(body)]
+        return [(channel, receipt) for receipt in self._provider.receipts(body)]
 
     def group(self, webhook_id: str, scope: Scope, part: Part | None = None) -> str | None:
-        """The group key of the event's job, None where nothing needs an order.
+        """The group key of the event's job. None if its webhook has no conversation, so that no order is needed.
 
-        `part` is the event's body as its provider has read it already. A contact that takes a real template
-        isn't known yet, so its whole webhook is one group.
+        `part` is the part of the body that the provider's reader has found, if it has run already. If the contact needs
+        a template, it is not known at acceptance, and all jobs of the webhook are one group.
         """
         if not self._has_conversation:
             return None

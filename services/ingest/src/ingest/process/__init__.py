@@ -1,1 +1,1 @@
-"""The consumer of the queue webhook-processing: from events to executions."""
+"""The consumer of the queue `webhook-processing`: it creates the executions of accepted events."""

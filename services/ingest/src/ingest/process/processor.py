@@ -1,8 +1,7 @@
-"""From accepted events to executions: the work behind the queue `webhook-processing`.
+"""Creates the executions of accepted events: the work of the queue `webhook-processing`.
 
-A batch is one transaction: the missing event rows, the executions, the events' new status and the delivery statuses
-that they bring. All ids derive from the event, so that a batch that is run again finds what it has written and changes
-nothing.
+One transaction writes the executions of a batch, the new status of its events and their delivery receipts. Every id is
+derived from the event, so that a batch that is run again changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,30 +26,31 @@ from ingest.process.current_definition import WebhookStore, complete
 log = get_logger(__name__)
 
 Outcome = dict[str, Any] | BaseException
-"""A job's result, or why it failed: PermanentError makes it a dead letter, anything else is tried again."""
+"""The result of a job, or its error. A PermanentError makes the job a dead letter; any other error is retried."""
 
 
 class EventStore(Protocol):
-    """Where events are written."""
+    """The table of events (`EventRepository`)."""
 
     async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
-        """One answer an event, in order. Raises StoreUnavailable."""
+        """Stores the events. Returns one result for each event, in order. Raises StoreUnavailable."""
 
 
 class ExecutionStore(Protocol):
-    """Where executions are started."""
+    """The table of executions (`ExecutionRepository`)."""
 
     async def start_many(
-        self, events: list[tuple[UUID, list[NewExecution]]], statuses: Mapping[UUID, Sequence[PendingReceipt]]
+        self, starts: list[tuple[UUID, list[NewExecution]]], receipts: Mapping[UUID, Sequence[PendingReceipt]]
     ) -> list[list[DueExecution] | PermanentError]:
-        """One answer an event, in order. Raises StoreUnavailable."""
+        """Creates the executions of each event and ends it. Returns one result for each, in order. Raises
+        StoreUnavailable."""
 
 
 class JobStore(Protocol):
-    """Where jobs are put."""
+    """The queues (`Producer`)."""
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> Sequence[object]:
-        """Put all of them. Raises StoreUnavailable."""
+        """Enqueues all jobs. Raises StoreUnavailable."""
 
 
 class Processor:
@@ -63,35 +63,35 @@ class Processor:
         self._webhooks = webhooks
 
     async def process(self, jobs: Sequence[WebhookJob]) -> list[Outcome]:
-        """One outcome a job, in order. Raises StoreUnavailable for the whole batch."""
+        """Processes the jobs. Returns one outcome for each, in order. Raises StoreUnavailable for the whole batch."""
         outcomes: dict[int, Outcome] = {}
         jobs = await self._complete(jobs, outcomes)
         await self._record(jobs, outcomes)
         starts: list[tuple[int, UUID, list[NewExecution]]] = []
-        told: dict[UUID, list[NewJob]] = {}
+        receipts: dict[UUID, list[NewJob]] = {}
         for index, job in enumerate(jobs):
             if index in outcomes:
                 continue
             try:
-                executions, statuses = executions_of(job), receipt_jobs(job)
-            except Exception as error:  # this job's, not its neighbours'
+                executions, jobs_of_receipts = executions_of(job), receipt_jobs(job)
+            except Exception as error:  # the other jobs of the batch are not affected
                 outcomes[index] = error
                 continue
             starts.append((index, job.event_id, executions))
-            if statuses:
-                told[job.event_id] = statuses
+            if jobs_of_receipts:
+                receipts[job.event_id] = jobs_of_receipts
         new_jobs: list[NewJob] = []
         if starts:
             answers = await self._executions.start_many(
                 [(event, executions) for _, event, executions in starts],
-                {event: [pending_receipt(job) for job in jobs_of] for event, jobs_of in told.items()},
+                {event: [pending_receipt(job) for job in jobs_of] for event, jobs_of in receipts.items()},
             )
             for (index, event, _), answer in zip(starts, answers, strict=True):
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
                 new_jobs += [flow_job(due, "start", jobs[index].traceparent) for due in answer]
-                new_jobs += told.get(event, ())
+                new_jobs += receipts.get(event, ())
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
         if new_jobs:
             await self._jobs.enqueue_many(new_jobs)
@@ -106,7 +106,7 @@ class Processor:
         ]
 
     async def _record(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> None:
-        """Write the rows of the events that were accepted while Postgres was away."""
+        """Writes the rows of the events that were accepted while Postgres was unavailable."""
         missing = [(index, job) for index, job in enumerate(jobs) if not job.recorded and index not in outcomes]
         if not missing:
             return
@@ -114,8 +114,12 @@ class Processor:
         for index, job in missing:
             try:
                 rows.append((index, job, event_of_job(job)))
-            except (ValueError, OverflowError, OSError) as error:  # no acceptance makes such a job, a client might
-                outcomes[index] = PermanentError(f"the job is no event: {error}")
+            except (
+                ValueError,
+                OverflowError,
+                OSError,
+            ) as error:  # another client made this job
+                outcomes[index] = PermanentError(f"invalid event: {error}")
         if not rows:
             return
         answers = await self._events.insert_many([row for _, _, row in rows])
@@ -123,16 +127,14 @@ class Processor:
             if isinstance(answer, StoreUnavailable):
                 raise answer
             if isinstance(answer, BaseException):
-                outcomes[index] = PermanentError(f"the event can't be stored: {answer}")
+                outcomes[index] = PermanentError(f"the event cannot be stored: {answer}")
             elif not answer.duplicate:
-                log.info("event.recorded_late", event_id=str(job.event_id), webhook_id=job.webhook_id)
+                log.info("event.backfilled", event_id=str(job.event_id), webhook_id=job.webhook_id)
 
 
 def executions_of(job: WebhookJob) -> list[NewExecution]:
-    """The executions that an event starts: none for a status, one a message, one for any other webhook.
-
-    Raises PermanentError for a template that fails.
-    """
+    """The executions that an event starts: none for a delivery receipt, one for each message of a provider, one for any
+    other webhook. Raises PermanentError for a template that fails."""
     starts = conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
     return [
         NewExecution(
@@ -149,7 +151,7 @@ def executions_of(job: WebhookJob) -> list[NewExecution]:
 
 
 def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
-    """The scope in which the flow runs, as JSON text: `webhook`, and `message` (null without a conversation)."""
+    """The scope of the flow as JSON text: `webhook`, and `message` (null without a conversation)."""
     scope = {
         "webhook": {
             **scope_of(job),
@@ -162,17 +164,17 @@ def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
 
 
 def receipt_jobs(job: WebhookJob) -> list[NewJob]:
-    """What a provider says of messages of ours, for their owner, the notifier."""
+    """The jobs that record the event's delivery receipts. The notifier runs them, because it owns the notifications."""
     made: list[NewJob] = []
-    for channel, status in conversation_reader(job).statuses(scope_of(job)):
+    for channel, receipt in conversation_reader(job).receipts(scope_of(job)):
         message = DeliveryReceiptJob(
             channel_id=channel,
-            provider_id=status.id,
-            status=status.state,
-            idempotency_key=status.key,
-            timestamp=job.timestamp if status.at is None else status.at,
-            error_kind=None if status.error is None else "delivery",
-            error_message=status.error,
+            provider_id=receipt.id,
+            status=receipt.state,
+            idempotency_key=receipt.key,
+            timestamp=job.timestamp if receipt.at is None else receipt.at,
+            error_kind=None if receipt.error is None else "delivery",
+            error_message=receipt.error,
             traceparent=job.traceparent,
         )
         made.append(delivery_receipt_job(message))
@@ -180,5 +182,5 @@ def receipt_jobs(job: WebhookJob) -> list[NewJob]:
 
 
 def pending_receipt(job: NewJob) -> PendingReceipt:
-    """What is kept of a status until its job is done, so that it outlives Redis."""
+    """The row of a delivery receipt, so that the receipt survives a loss of Redis until its job is done."""
     return PendingReceipt(job_id=job.job_id, message=msgspec.json.encode(job.message).decode())

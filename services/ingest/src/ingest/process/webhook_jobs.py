@@ -1,14 +1,11 @@
-"""The consumer of the queue `webhook-processing`, the relay's view of the events, and the purge."""
+"""The handler of the queue `webhook-processing`, and the source of its relay."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 from uuid import UUID
 
 from filas.contract.jobs import WebhookJob
 from filas.contract.new_job import NewJob
-from filas.errors import StoreUnavailable
 from filas.models.events import NewEvent
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext
@@ -18,17 +15,16 @@ from ingest.process.processor import Outcome, Processor
 
 log = get_logger(__name__)
 
-PURGE_EVERY_S = 900.0
-
 
 class ProcessWebhook:
-    """The batch handler behind `process_webhook`."""
+    """The batch handler of the function `process_webhook`."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
 
     async def __call__(self, batch: list[tuple[JobContext, WebhookJob]]) -> Sequence[Outcome]:
-        """One outcome a job. Raises StoreUnavailable, and then nothing of the batch is lost or spent."""
+        """Returns one outcome for each job. Raises StoreUnavailable; the worker then requeues the whole batch without
+        using an attempt."""
         outcomes = await self._processor.process([job for _, job in batch])
         for (context, job), outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, BaseException):
@@ -43,14 +39,14 @@ class ProcessWebhook:
 
 
 class UnfinishedEvents(Protocol):
-    """What the relay needs of the repository."""
+    """The table of events (`EventRepository`)."""
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
-        """Events that were accepted `older_than_s` seconds ago and are not processed, the oldest first."""
+        """Events that were accepted at least `older_than_s` seconds ago and are not processed, the oldest first."""
 
 
 class EventRelaySource:
-    """The events whose job may be lost."""
+    """The relay's source: the jobs of events that are not processed."""
 
     name = "events"
 
@@ -59,7 +55,7 @@ class EventRelaySource:
         self._grace_s = grace_s
 
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-        """The next `limit` jobs behind the event of `after`: fewer only at the end. Raises StoreUnavailable."""
+        """The next `limit` jobs after the event of `after`; fewer if no more follow. Raises StoreUnavailable."""
         last = after.message.event_id if after is not None and isinstance(after.message, WebhookJob) else None
         jobs: list[NewJob] = []
         while len(jobs) < limit:
@@ -76,16 +72,6 @@ class EventRelaySource:
 def _jobs_of(event: NewEvent) -> Sequence[NewJob]:
     try:
         return [job_of_event(event)]
-    except Exception as error:  # a row of another version, say: it must not hold back the others
+    except Exception as error:  # a row that a newer version wrote, for example: the other events are relayed
         log.error("relay.event_unreadable", event_id=str(event.id), exc_info=error)
         return []
-
-
-async def keep_purging(purge: Callable[[datetime], Awaitable[Any]], every_s: float = PURGE_EVERY_S) -> None:
-    """Delete what is too old, again and again, until cancelled."""
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await purge(datetime.now(UTC))
-        except StoreUnavailable as error:
-            log.warning("retention.postponed", store=error.store, reason=error.reason)

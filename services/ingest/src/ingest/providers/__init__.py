@@ -1,1 +1,1 @@
-"""What each provider's body says: the messages in it, and how a body of many is split."""
+"""Readers of the providers' bodies: the messages and delivery receipts in a body, and its division into parts."""

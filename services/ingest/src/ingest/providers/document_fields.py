@@ -1,10 +1,10 @@
-"""Parts of a provider's document, which may be anything: each as the type that it should have, or as nothing."""
+"""Fields of a provider's document. A field of an unexpected type is treated as absent."""
 
 from typing import Any
 
 
 def object_of(value: Any) -> dict[str, Any]:
-    """`value` if it is an object, else an empty one."""
+    """`value` if it is an object, otherwise an empty object."""
     return value if isinstance(value, dict) else {}
 
 
@@ -14,19 +14,19 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 
 def text_of(value: Any) -> str | None:
-    """`value` if it is a text that isn't empty."""
+    """`value` if it is a text that is not empty."""
     return value if isinstance(value, str) and value else None
 
 
 def identity_of(value: Any) -> str | None:
-    """`value` as text if it can be an id: a text that isn't empty, or a whole number."""
+    """`value` as text if it can be an id: a text that is not empty, or an integer."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return text_of(value)
 
 
 def milliseconds(value: Any, factor: int) -> int | None:
-    """A time that is a number or its digits, in units of `factor` milliseconds."""
+    """A time in milliseconds. `value` is an integer or its digits, in units of `factor` milliseconds."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**16:

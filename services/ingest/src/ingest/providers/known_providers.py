@@ -1,4 +1,4 @@
-"""The providers whose bodies say who wrote what, by `auth.type`. A new one is its module and one line here."""
+"""The providers whose bodies Filas can read, by `auth.type`. A new provider needs a module and one line here."""
 
 from ingest.providers.message import Provider
 from ingest.providers.meta import Meta

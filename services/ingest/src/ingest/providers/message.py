@@ -1,4 +1,4 @@
-"""A message of a contact, whichever provider brought it."""
+"""Messages and delivery receipts, in one form for all providers, and the interface of a provider's reader."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,15 @@ from filas.contract.storable_text import is_storable
 from filas.models.notifications import DeliveryState
 
 MAX_CONTACT = 256
-"""The longest contact, in bytes: numbers and ids are far shorter, and it stands in an index and in a group key."""
+"""The longest contact, in bytes. Numbers and ids are far shorter. A contact is part of an index and of group keys."""
 
 
 class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """`id` is the provider's, unique within its webhook. `kind` is the provider's word (`text`, `image`, …).
+    """A message of a contact. `id` is the provider's id, unique within its webhook. `kind` is the provider's term
+    (`text`, `image`, …).
 
-    `text` is what the contact wrote or chose, a medium's caption included. `media_id` or `media_url` says
-    where a medium is. `sent_at` is the provider's time, in milliseconds since 1970.
+    `text` is what the contact wrote or chose, or the caption of a medium. `media_id` or `media_url` identifies a
+    medium. `sent_at` is the provider's time, in milliseconds since 1970.
     """
 
     id: str
@@ -29,11 +30,11 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     sent_at: int | msgspec.UnsetType = msgspec.UNSET
 
 
-class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a provider says of a message that was sent over it. `id` is the id that it gave the message then.
+class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A delivery receipt. `id` is the provider's id of the message that was sent.
 
-    `error` says why one failed. `at` is the provider's time, in milliseconds since 1970, if it gives one. `key` is the
-    message's idempotency key, if the provider gives it back.
+    `error` is why the delivery failed. `at` is the provider's time in milliseconds since 1970, if it states one. `key`
+    is the message's idempotency key, if the provider returns it.
     """
 
     id: str
@@ -45,8 +46,8 @@ class IncomingStatus(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 @dataclass(slots=True)
 class Part:
-    """A message or status of a body, as a body of its own. `key` tells it from all others, its repetitions aside;
-    `contact` has written it: None for a status."""
+    """A message or receipt of a body, as a body of its own. `key` identifies it, also when it is sent again. `contact`
+    is its sender, None for a receipt."""
 
     document: Any
     key: str | None
@@ -54,34 +55,31 @@ class Part:
 
 
 class Provider(Protocol):
-    """How to read the bodies of one `auth.type`. None of it raises, whatever the document is."""
+    """The reader of the bodies of one `auth.type`. No method raises an exception, whatever the document is."""
 
     def parts(self, document: Any) -> list[Part]:
-        """What `document` is made of, in order: at least one part."""
+        """The parts of `document`, in order. There is at least one."""
 
     def messages(self, document: Any) -> list[IncomingMessage]:
-        """The messages of contacts in `document`: statuses and echoes are none."""
+        """The messages of contacts in `document`, without receipts and echoes."""
 
-    def statuses(self, document: Any) -> list[IncomingStatus]:
-        """What `document` says of messages of ours."""
+    def receipts(self, document: Any) -> list[IncomingReceipt]:
+        """The delivery receipts in `document`."""
 
     def channel(self, document: Any) -> str:
-        """The channel over which to answer unless the webhook names one."""
+        """The channel over which the contact is answered, unless the webhook names one."""
 
 
-def whole(
+def single_part(
     document: Any, key: Callable[[Any], str | None], messages: Callable[[Any], Sequence[IncomingMessage]]
 ) -> list[Part]:
-    """The parts of a document that is always one, by its reader's two questions."""
+    """The parts of a document of a provider that sends one message per document."""
     contact = next((message.contact for message in messages(document)), None)
     return [Part(document, key(document), contact)]
 
 
 def clean_contact(value: object) -> str | None:
-    """`value` as a contact: text or a number, without blanks around it; None if it can't be one.
-
-    A NUL or an unpaired surrogate has no place in a column of text.
-    """
+    """`value` as a contact: a text or an integer, without surrounding blanks. None if it cannot be a contact."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     contact = str(value).strip()

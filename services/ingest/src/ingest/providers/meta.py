@@ -1,5 +1,9 @@
-"""Meta's bodies: `entry[].changes[].value.messages[]` and `.statuses[]` (WhatsApp), `entry[].messaging[]`
-(Messenger, Instagram). One body can carry up to a thousand of them, of many contacts.
+"""Meta's bodies (WhatsApp, Messenger, Instagram).
+
+WhatsApp's messages are in `entry[].changes[].value.messages[]` and its delivery receipts in `.statuses[]`. The messages
+of Messenger and Instagram are in `entry[].messaging[]`. One body can carry up to a thousand of them, of many contacts.
+
+Sources, on developers.facebook.com: WhatsApp Cloud API, "Webhooks", "Payload examples"; Messenger Platform, "Webhooks".
 """
 
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ from typing import Any
 
 from filas.models.notifications import DeliveryState
 from ingest.providers.document_fields import milliseconds, object_of, objects, text_of
-from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, clean_contact
 
 _MEDIA = frozenset({"image", "video", "audio", "document", "sticker"})
 _LISTS = ("messages", "statuses")
@@ -17,7 +21,7 @@ _STATES: dict[str, DeliveryState] = {"sent": "sent", "delivered": "delivered", "
 
 @dataclass(slots=True)
 class _Item:
-    """One message or status and where it stands: under `list_name` of the change's value, or of the entry."""
+    """One message or receipt and its place: in the list `list_name` of the change's value, or of the entry."""
 
     entry: dict[str, Any]
     change: dict[str, Any] | None
@@ -26,19 +30,19 @@ class _Item:
 
 
 class Meta:
-    """Reads the bodies that Meta posts."""
+    """The reader of Meta's bodies."""
 
     def parts(self, document: Any) -> list[Part]:
-        """One a message or status, in their order, each with its own contact's profile alone."""
-        usual = _only_message(document)
-        if usual is not None:
-            return [Part(document, text_of(usual.get("id")), _writer_of(usual))]
+        """One part for each message or receipt, in order. Each has only the profile of its own contact."""
+        only = _only_message(document)
+        if only is not None:
+            return [Part(document, text_of(only.get("id")), _writer_of(only))]
         items = _items(document)
         if not items:
             return [Part(document, None, None)]
         if len(items) == 1:
             return [Part(document, _key_of(items[0]), _contact_of(items[0]))]
-        return [Part(_alone(document, item), _key_of(item), _contact_of(item)) for item in items]
+        return [Part(_as_body(document, item), _key_of(item), _contact_of(item)) for item in items]
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """Every message with an id and a sender."""
@@ -50,23 +54,23 @@ class Meta:
                 found.append(of_item(identity, contact, item.content))
         return found
 
-    def statuses(self, document: Any) -> list[IncomingStatus]:
-        """WhatsApp's statuses; Messenger tells of deliveries without saying of which message it can be sure."""
-        found: list[IncomingStatus] = []
+    def receipts(self, document: Any) -> list[IncomingReceipt]:
+        """WhatsApp's receipts. Those of Messenger are ignored, because they do not identify the message reliably."""
+        found: list[IncomingReceipt] = []
         for item in _items(document):
-            status = _status_of(item.content) if item.list_name == "statuses" else None
-            if status is not None:
-                found.append(status)
+            receipt = _receipt_of(item.content) if item.list_name == "statuses" else None
+            if receipt is not None:
+                found.append(receipt)
         return found
 
     def channel(self, document: Any) -> str:
-        """`whatsapp`, `messenger` or `instagram`, as the document's `object` says."""
+        """`whatsapp`, `messenger` or `instagram`, by the document's `object`."""
         kind = object_of(document).get("object")
         return _CHANNELS.get(kind, "whatsapp") if isinstance(kind, str) else "whatsapp"
 
 
 def _only_message(document: Any) -> dict[str, Any] | None:
-    """The message of a body of WhatsApp's with nothing beside it: nearly every body, so found without ado."""
+    """The message of a WhatsApp body that contains nothing else. Nearly every body does, so this is the fast path."""
     try:
         (entry,) = document["entry"]
         (change,) = entry["changes"]
@@ -79,7 +83,7 @@ def _only_message(document: Any) -> dict[str, Any] | None:
 
 
 def _items(document: Any) -> list[_Item]:
-    """Every message and status in their order."""
+    """Every message and receipt, in order."""
     found: list[_Item] = []
     entries = document.get("entry") if isinstance(document, dict) else None
     if isinstance(entries, list):
@@ -105,7 +109,7 @@ def _add_changes(entry: dict[str, Any], changes: Any, found: list[_Item]) -> Non
 
 
 def _key_of(item: _Item) -> str | None:
-    """A message's id, or a status's id and state."""
+    """The id of a message, or the id and state of a receipt."""
     if item.list_name == "messaging":
         return _messenger_id(item.content)
     identity = text_of(item.content.get("id"))
@@ -115,7 +119,7 @@ def _key_of(item: _Item) -> str | None:
 
 
 def _contact_of(item: _Item) -> str | None:
-    """Who has written the message; None for a status, an echo, and what has no id."""
+    """The sender of the message. None for a receipt, an echo, and an item without an id."""
     if item.list_name == "statuses" or _key_of(item) is None:
         return None
     if item.list_name == "messages":
@@ -135,7 +139,7 @@ def _messenger_id(content: dict[str, Any]) -> str | None:
     )
 
 
-def _alone(document: dict[str, Any], item: _Item) -> dict[str, Any]:
+def _as_body(document: dict[str, Any], item: _Item) -> dict[str, Any]:
     entry = {name: value for name, value in item.entry.items() if name not in ("changes", "messaging")}
     if item.change is None:
         entry["messaging"] = [item.content]
@@ -160,11 +164,11 @@ def _of_whatsapp(identity: str, contact: str, content: dict[str, Any]) -> Incomi
     sent_at = milliseconds(content.get("timestamp"), 1000)
     if sent_at is not None:
         details["sent_at"] = sent_at
-    return IncomingMessage(id=identity, kind=kind, text=_written(kind, content), contact=contact, **details)
+    return IncomingMessage(id=identity, kind=kind, text=_text(kind, content), contact=contact, **details)
 
 
-def _written(kind: str, content: dict[str, Any]) -> str | None:
-    """What the contact wrote or chose."""
+def _text(kind: str, content: dict[str, Any]) -> str | None:
+    """The text that the contact wrote or chose."""
     part = object_of(content.get(kind))
     match kind:
         case "text":
@@ -180,7 +184,7 @@ def _written(kind: str, content: dict[str, Any]) -> str | None:
             return text_of(part.get("caption"))
 
 
-def _status_of(content: dict[str, Any]) -> IncomingStatus | None:
+def _receipt_of(content: dict[str, Any]) -> IncomingReceipt | None:
     identity, state = text_of(content.get("id")), _STATES.get(text_of(content.get("status")) or "")
     if identity is None or state is None:
         return None
@@ -189,7 +193,7 @@ def _status_of(content: dict[str, Any]) -> IncomingStatus | None:
         parts = (failure.get("code"), failure.get("title"), object_of(failure.get("error_data")).get("details"))
         error = " ".join(str(part) for part in parts if part is not None) or None
     at, key = milliseconds(content.get("timestamp"), 1000), text_of(content.get("biz_opaque_callback_data"))
-    return IncomingStatus(id=identity, state=state, key=key, error=error, at=at)
+    return IncomingReceipt(id=identity, state=state, key=key, error=error, at=at)
 
 
 def _of_messenger(identity: str, contact: str, content: dict[str, Any]) -> IncomingMessage:

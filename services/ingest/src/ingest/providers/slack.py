@@ -1,7 +1,9 @@
 """Slack's bodies: events (JSON with an `event`), slash commands and interactions (forms).
 
-api.slack.com, "Events API", "Slash commands", "Handling user interaction". The contact is the channel: that is
-where answers go. What a bot has said, ours included, is no message: a flow that answers would answer itself.
+The contact is the Slack channel, because answers go there. Messages of bots, including our own, are ignored: otherwise
+a flow would answer itself.
+
+Sources, on api.slack.com: "Events API", "Slash commands", "Handling user interaction".
 """
 
 from typing import Any
@@ -9,21 +11,21 @@ from typing import Any
 import msgspec
 
 from ingest.providers.document_fields import identity_of, object_of, objects, text_of
-from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, clean_contact, single_part
 
-_SAID = frozenset({None, "file_share", "thread_broadcast", "me_message"})
-"""The subtypes of `message` that somebody has said; the others tell of edits, joins and the like."""
+_MESSAGE_SUBTYPES = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""The subtypes of `message` that a person has written. The others are edits, joins and similar events."""
 
 
 class Slack:
-    """Reads the bodies that Slack posts."""
+    """The reader of Slack's bodies."""
 
     def parts(self, document: Any) -> list[Part]:
-        """A body carries one event."""
-        return whole(document, _duplicate_key, self.messages)
+        """One part, because a body carries one event."""
+        return single_part(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
-        """A message to the app or its channels, a command with its words, or the value of what was clicked."""
+        """A message to the app or its channels, a command with its text, or the value of the clicked element."""
         body = object_of(document)
         if "command" in body:
             return _message(
@@ -33,10 +35,10 @@ class Slack:
         if interaction:
             channel = object_of(interaction.get("channel")).get("id") or object_of(interaction.get("user")).get("id")
             return _message(interaction.get("trigger_id"), "interactive", _clicked(interaction), channel)
-        return _said(body)
+        return _event_message(body)
 
-    def statuses(self, _document: Any) -> list[IncomingStatus]:
-        """Slack tells nothing of what was delivered."""
+    def receipts(self, _document: Any) -> list[IncomingReceipt]:
+        """None, because Slack reports no deliveries."""
         return []
 
     def channel(self, _document: Any) -> str:
@@ -50,12 +52,12 @@ def _duplicate_key(document: Any) -> str | None:
     return text_of(body.get("event_id")) or text_of(body.get("trigger_id") or _interaction(body).get("trigger_id"))
 
 
-def _said(body: dict[str, Any]) -> list[IncomingMessage]:
+def _event_message(body: dict[str, Any]) -> list[IncomingMessage]:
     event = object_of(body.get("event"))
     if event.get("type") not in ("message", "app_mention") or event.get("bot_id") is not None:
         return []
     subtype = event.get("subtype")
-    if not (subtype is None or (isinstance(subtype, str) and subtype in _SAID)):
+    if not (subtype is None or (isinstance(subtype, str) and subtype in _MESSAGE_SUBTYPES)):
         return []
     files = objects(event.get("files"))
     details: dict[str, Any] = {}
@@ -80,7 +82,7 @@ def _message(identity: Any, kind: str, text: str | None, channel: Any, **details
 
 
 def _interaction(body: dict[str, Any]) -> dict[str, Any]:
-    """What a form carries as JSON text in its field `payload`."""
+    """The object that a form carries as JSON text in its field `payload`."""
     written = body.get("payload")
     if not isinstance(written, str):
         return {}
@@ -98,7 +100,7 @@ def _clicked(interaction: dict[str, Any]) -> str | None:
 
 
 def _time(written: Any) -> int | None:
-    """Slack's `ts`: seconds, a point and a number that makes it unique."""
+    """Slack's `ts` in milliseconds: seconds, a point and a number that makes the time unique."""
     seconds, _, fraction = written.partition(".") if isinstance(written, str) else ("", "", "")
     digits = seconds + (fraction + "000")[:3]
     return int(digits) if seconds and digits.isascii() and digits.isdigit() and len(digits) < 16 else None

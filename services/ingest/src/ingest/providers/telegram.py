@@ -1,9 +1,12 @@
-"""Telegram's updates: one object each, with one message, edit, post or press of a button (Bot API, "Update")."""
+"""Telegram's bodies: one update each, with one message, edit, post or press of a button.
+
+Source: core.telegram.org/bots/api, "Update".
+"""
 
 from typing import Any
 
 from ingest.providers.document_fields import identity_of, milliseconds, object_of, objects, text_of
-from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, clean_contact, single_part
 
 _KINDS = ("message", "edited_message", "channel_post", "edited_channel_post", "business_message")
 _MEDIA = ("video", "animation", "audio", "voice", "document", "sticker", "video_note")
@@ -11,14 +14,14 @@ _OTHERS = ("location", "contact", "poll", "venue", "dice")
 
 
 class Telegram:
-    """Reads the updates that Telegram posts. The contact is the chat: that is where answers go."""
+    """The reader of Telegram's updates. The contact is the chat, because answers go there."""
 
     def parts(self, document: Any) -> list[Part]:
-        """An update is one already."""
-        return whole(document, _duplicate_key, self.messages)
+        """One part, because an update carries one message."""
+        return single_part(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
-        """The message, or the press of an inline button, with its `callback_data` as text."""
+        """The message, or the press of an inline button with its `callback_data` as text."""
         update = object_of(document)
         identity = identity_of(update.get("update_id"))
         if identity is None:
@@ -27,7 +30,7 @@ class Telegram:
         pressed = object_of(update.get("callback_query"))
         if message is None and pressed:
             message = {**object_of(pressed.get("message")), "date": None, "text": None}
-            # A button under a message of an inline query has no chat: the presser's own is the place to answer.
+            # A button below a message of an inline query has no chat: the private chat of the person is answered.
             chat = object_of(message.get("chat")) or object_of(pressed.get("from"))
             return _message(identity, "callback", text_of(pressed.get("data")), chat, {})
         if message is None:
@@ -39,8 +42,8 @@ class Telegram:
         text = text_of(message.get("text")) or text_of(message.get("caption"))
         return _message(identity, kind, text, object_of(message.get("chat")), details)
 
-    def statuses(self, _document: Any) -> list[IncomingStatus]:
-        """Telegram tells nothing of what was delivered."""
+    def receipts(self, _document: Any) -> list[IncomingReceipt]:
+        """None, because Telegram reports no deliveries."""
         return []
 
     def channel(self, _document: Any) -> str:
@@ -63,7 +66,7 @@ def _message(
 
 
 def _content(message: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Its kind, and where its medium is: the `file_id`, of a photo the largest size's."""
+    """The kind, and the `file_id` of the medium: for a photo, that of the largest size."""
     if "text" in message:
         return "text", {}
     sizes = objects(message.get("photo"))

@@ -1,13 +1,13 @@
-"""Twilio's forms: an incoming message (SMS, MMS, WhatsApp), or the state of one that was sent.
+"""Twilio's forms: an incoming message (SMS, MMS, WhatsApp), or the status of a message that was sent.
 
-twilio.com/docs/messaging/guides, "Webhook request" and "Track the message status".
+Source: twilio.com/docs/messaging/guides, "Webhook request" and "Track the message status".
 """
 
 from typing import Any
 
 from filas.models.notifications import DeliveryState
 from ingest.providers.document_fields import object_of, text_of
-from ingest.providers.message import IncomingMessage, IncomingStatus, Part, clean_contact, whole
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, clean_contact, single_part
 
 _STATES: dict[str, DeliveryState] = {
     "sent": "sent",
@@ -20,14 +20,14 @@ _INCOMING = frozenset({"", "received", "receiving"})
 
 
 class Twilio:
-    """Reads the forms that Twilio posts."""
+    """The reader of Twilio's forms."""
 
     def parts(self, document: Any) -> list[Part]:
-        """A form is about one message."""
-        return whole(document, _duplicate_key, self.messages)
+        """One part, because a form is about one message."""
+        return single_part(document, _duplicate_key, self.messages)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
-        """The message of a form that has one: its words, or what was on the button, and its first medium."""
+        """The incoming message of a form: its text or the text of the pressed button, and its first medium."""
         form = object_of(document)
         identity, contact = _message_id(form), clean_contact(form.get("From"))
         if identity is None or contact is None or _state(form) not in _INCOMING:
@@ -45,15 +45,15 @@ class Twilio:
         text = text_of(form.get("Body")) or text_of(form.get("ButtonText"))
         return [IncomingMessage(id=identity, kind=kind, text=text, contact=contact, **details)]
 
-    def statuses(self, document: Any) -> list[IncomingStatus]:
-        """The state of a message of ours, once it has left Twilio."""
+    def receipts(self, document: Any) -> list[IncomingReceipt]:
+        """The delivery receipt of a message that has left Twilio."""
         form = object_of(document)
         identity, state = _message_id(form), _STATES.get(_state(form))
         if identity is None or state is None:
             return []
         parts = (text_of(form.get("ErrorCode")), text_of(form.get("ErrorMessage")))
         error = " ".join(part for part in parts if part is not None) if state == "failed" else ""
-        return [IncomingStatus(id=identity, state=state, error=error or None)]
+        return [IncomingReceipt(id=identity, state=state, error=error or None)]
 
     def channel(self, _document: Any) -> str:
         """`twilio`."""
@@ -61,7 +61,7 @@ class Twilio:
 
 
 def _duplicate_key(document: Any) -> str | None:
-    """The message's id and state, or the call's; an incoming message has the state `received`."""
+    """The id and status of the message or call. The status of an incoming message is `received`."""
     form = object_of(document)
     identity = _message_id(form) or text_of(form.get("CallSid"))
     if identity is None:

@@ -89,7 +89,7 @@ class Receiver:
         if http.method not in ready.methods:
             raise error_answers.wrong_method(ready.allow)
         presented.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
-        reason = scheme.refusal(presented)
+        reason = scheme.rejection_reason(presented)
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise error_answers.unauthenticated(scheme.authenticate)

@@ -47,7 +47,7 @@ class Reader:
         """
         ready, body = self.ready, self.presented.body
         demands_json = ready.scheme is not None and ready.scheme.demands_json
-        if demands_json and not body_parsing.says_json(self.content_type):
+        if demands_json and not body_parsing.is_json_type(self.content_type):
             self.content_type = body_parsing.JSON  # so that whoever reads the row later reads the same
         try:
             whole = body_parsing.read(self.content_type, body, demands_json=demands_json)

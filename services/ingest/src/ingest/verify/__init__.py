@@ -1,1 +1,1 @@
-"""Who may post: one module a scheme, behind `scheme.Scheme`, listed in `registry`."""
+"""Checks that a request comes from its sender: one module for each `auth.type`, listed in `auth_types`."""

@@ -1,4 +1,4 @@
-"""`api-key`: a key in a header of the webhook's choice."""
+"""`api-key`: a key in a header that the webhook's definition names."""
 
 from typing import Literal
 

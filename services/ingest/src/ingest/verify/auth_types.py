@@ -1,4 +1,4 @@
-"""Every scheme, by its `auth.type`. A new one is its module and one line here."""
+"""Every authentication scheme, by its `auth.type`. A new scheme needs a module and one line here."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -52,11 +52,11 @@ SIGNATURE_HEADERS = frozenset(
         "webhook-signature",
     }
 )
-"""Headers that carry secrets or signatures by convention: never stored nor put into a job, whatever the scheme."""
+"""Headers that carry secrets or signatures by convention. They are never stored and never part of a job."""
 
 
 def configuration(auth: Mapping[str, Any]) -> Configuration:
-    """A webhook's `auth`, checked. Raises msgspec.ValidationError, naming the field, for whatever is wrong."""
+    """The decoded `auth` of a webhook. Raises msgspec.ValidationError, which names the field, if it is invalid."""
     kind = auth.get("type")
     decoded = CONFIGURATIONS.get(kind) if isinstance(kind, str) else None
     if decoded is None:

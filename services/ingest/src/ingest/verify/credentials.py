@@ -1,4 +1,4 @@
-"""A secret that the sender shows in a header, as it is: the check behind `basic`, `bearer` and `api-key`."""
+"""Compares a secret that the sender sends in a header: the check of `basic`, `bearer`, `api-key` and `telegram`."""
 
 import binascii
 from typing import Annotated
@@ -13,9 +13,9 @@ HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1
 
 
 class CredentialsScheme(PlainScheme):
-    """Compares what stands in `header`, after `word` and a blank if there is one, with each secret.
+    """Compares the value of `header` with each secret. With a `word`, the value follows that word and a blank.
 
-    `is_base64`: the secret is written in base64 there.
+    `is_base64`: the value is encoded in base64.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class CredentialsScheme(PlainScheme):
         self.authenticate = authenticate
         self.sensitive_headers = frozenset({header.lower()})
 
-    def refusal(self, presented: Presented) -> str | None:
+    def rejection_reason(self, presented: Presented) -> str | None:
         """`credentials-missing`, `credentials-malformed` or `credentials-wrong`."""
         value = presented.headers.get(self._header)
         if value is None:

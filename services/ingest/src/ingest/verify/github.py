@@ -1,7 +1,9 @@
 """`github`: `X-Hub-Signature-256: sha256=` and the hex HMAC-SHA256 of the raw body.
 
-docs.github.com, "Validating webhook deliveries". A new webhook is tried by an event `ping`, which is answered
-and starts nothing. A redelivery by hand has the `X-GitHub-Delivery` of the delivery that it repeats.
+GitHub tests a new webhook with an event `ping`, which is answered and starts nothing. A delivery that is sent again by
+hand has the same `X-GitHub-Delivery`.
+
+Source: docs.github.com, "Validating webhook deliveries".
 """
 
 from typing import Any, Final, Literal
@@ -13,7 +15,7 @@ from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
 from ingest.verify.signature import Signature, SignatureScheme
 
 HUB_SIGNATURE: Final = Signature(header="X-Hub-Signature-256", prefix="sha256=")
-"""As GitHub and Meta sign."""
+"""The signature of GitHub and Meta."""
 
 
 class GithubAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

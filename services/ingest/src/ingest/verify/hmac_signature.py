@@ -1,7 +1,9 @@
-"""`hmac`: a keyed hash over the raw body, written as the sender likes.
+"""`hmac`: a configurable HMAC over the raw body, for senders without a scheme of their own.
 
-Which header, with which prefix, algorithm and encoding, and over which text, is configured. The text is a
-template of `{body}` and `{timestamp}`; what stands in `timestampHeader` may be required to be recent.
+The header, prefix, algorithm and encoding are configured, and so is the signed text: a template of `{body}` and
+`{timestamp}`. The timestamp comes from `timestampHeader`, and may have to be recent.
+
+Source of the algorithm: RFC 2104.
 """
 
 from typing import Annotated, Literal
@@ -16,7 +18,7 @@ from ingest.verify.signature import Algorithm, Encoding, Signature, SignatureSch
 class HmacAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """`{"type":"hmac","secrets":[…],"header":"X-Signature","prefix":"sha256=","template":"{timestamp}.{body}",…}`.
 
-    `tolerance_seconds` is how far the timestamp (seconds since 1970) may lie from our clock, before or after.
+    `tolerance_seconds`: the largest difference between the timestamp (seconds since 1970) and our clock.
     """
 
     type: Literal["hmac"]
@@ -31,11 +33,11 @@ class HmacAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
 
     def __post_init__(self) -> None:
         if "{body}" not in self.template:
-            raise ValueError("`template` must contain {body}: what isn't signed can be changed on its way")
+            raise ValueError("`template` must contain {body}: a body that is not signed can be changed in transit")
         if self.timestamp_header is None and "{timestamp}" in self.template:
-            raise ValueError("`template` has {timestamp}, so `timestampHeader` must be given")
+            raise ValueError("`template` contains {timestamp}, so `timestampHeader` is required")
         if self.tolerance_seconds is not None and "{timestamp}" not in self.template:
-            raise ValueError("`toleranceSeconds` needs {timestamp} in `template`: an unsigned time proves nothing")
+            raise ValueError("`toleranceSeconds` requires {timestamp} in `template`: an unsigned time proves nothing")
 
     def scheme(self, reveal: Reveal) -> SignatureScheme:
         """The check of the header."""

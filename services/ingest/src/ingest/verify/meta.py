@@ -1,8 +1,10 @@
 """`meta`: WhatsApp, Messenger and Instagram.
 
-`X-Hub-Signature-256: sha256=` and the hex HMAC-SHA256 of the raw body under the app secret. Meta asks whether
-an address is ours by a GET with `hub.mode=subscribe`, a `hub.verify_token` that we have agreed on, and a
-`hub.challenge` to be echoed (developers.facebook.com, Graph API, Webhooks, "Getting started").
+The header `X-Hub-Signature-256` is `sha256=` and the hex HMAC-SHA256 of the raw body with the app secret. Meta verifies
+an address with a GET that has `hub.mode=subscribe`, the configured `hub.verify_token`, and a `hub.challenge`, which is
+echoed.
+
+Source: developers.facebook.com, Graph API, Webhooks, "Getting started".
 """
 
 import hmac
@@ -18,7 +20,8 @@ from ingest.verify.signature import SignatureScheme
 
 
 class MetaAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
-    """`{"type":"meta","secrets":["app secret"],"verifyToken":"…"}`. Without a token no challenge is answered."""
+    """`{"type":"meta","secrets":["app secret"],"verifyToken":"…"}`. Without a token, every challenge is answered with
+    403."""
 
     type: Literal["meta"]
     secrets: Secrets
@@ -40,7 +43,7 @@ class MetaScheme(SignatureScheme):
         self._verify_token = verify_token
 
     def handshake(self, presented: Presented, /) -> Handshake | None:
-        """Echoes the challenge if the token is right, else 403."""
+        """Echoes the challenge if the token is correct, otherwise 403."""
         if presented.method != "GET" or presented.query.get("hub.mode") != "subscribe":
             return None
         token = sent_bytes(presented.query.get("hub.verify_token", ""))

@@ -1,4 +1,4 @@
-"""`none`: anybody may post."""
+"""`none`: every request is accepted."""
 
 from typing import Literal
 
@@ -13,13 +13,13 @@ class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
     type: Literal["none"]
 
     def scheme(self, _reveal: Reveal) -> "NoScheme":
-        """The check that lets everybody through."""
+        """The check that accepts every request."""
         return NoScheme()
 
 
 class NoScheme(PlainScheme):
-    """Refuses nobody."""
+    """Accepts every request."""
 
-    def refusal(self, _presented: Presented) -> str | None:
+    def rejection_reason(self, _presented: Presented) -> str | None:
         """Always None."""
         return None

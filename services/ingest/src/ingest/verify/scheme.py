@@ -1,4 +1,4 @@
-"""What every authentication scheme is to the receiver."""
+"""The interface of an authentication scheme."""
 
 import hmac
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +13,8 @@ Reveal = Callable[[str], str]
 
 @dataclass(slots=True)
 class Presented:
-    """A request as its sender presents it. `headers` finds names in any case; `body` is the raw bytes;
-    `now` is the time of arrival in seconds since 1970; `url` gives the address that the sender has called,
-    as far as that can be known behind proxies."""
+    """A request that is checked. `headers` ignores the case of names. `body` is the raw bytes. `now` is the time of
+    receipt in seconds since 1970. `url` returns the address that the sender called, as far as proxies make it known."""
 
     method: str
     headers: Mapping[str, str]
@@ -27,71 +26,71 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """The answer to a provider's question whether this address is ours or alive: text on 200, nothing on 403."""
+    """The answer to a challenge of a provider: `text` with status 200, or an empty body with 403."""
 
     status: int
     text: str = ""
 
 
 class Scheme(Protocol):
-    """One webhook's check, with its secrets revealed."""
+    """The check of one webhook, with its decrypted secrets. No method raises an exception, whatever the request is."""
 
     @property
     def sensitive_headers(self) -> frozenset[str]:
-        """Lower-case names of the headers that carry its secrets or signatures: they are never stored."""
+        """The lower-case names of the headers that carry secrets or signatures. They are never stored."""
 
     @property
     def demands_json(self) -> bool:
-        """Whether the provider sends nothing but JSON objects."""
+        """Whether the provider sends only JSON objects."""
 
     @property
     def authenticate(self) -> str | None:
-        """The `WWW-Authenticate` header of its 401, if it has one."""
+        """The `WWW-Authenticate` header of the answer 401, if any."""
 
     def handshake(self, presented: Presented, /) -> Handshake | None:
-        """The answer to a GET that asks for one, else None. Never raises, whatever was presented."""
+        """The answer to a GET that is a challenge, otherwise None."""
 
     def greeting(self, presented: Presented, /) -> Handshake | None:
-        """The answer to a request that brings nothing but a question of the provider's, else None. Asked when the
-        sender has proved itself; never raises."""
+        """The answer to an authenticated request that is only a test or challenge of the provider, otherwise None."""
 
-    def refusal(self, presented: Presented, /) -> str | None:
-        """None if the sender has proved itself, else one word why not. Never raises, whatever was presented."""
+    def rejection_reason(self, presented: Presented, /) -> str | None:
+        """None if the request is authentic, otherwise one word for the reason."""
 
     def duplicate_key(self, presented: Presented, document: Any, key: str | None, /) -> str | None:
-        """The sender's own id of what it sent, None if it gives none. `document` is the decoded body, `key` what
+        """The sender's own id of the request, None if it has none. `document` is the parsed body, `key` the key that
         the provider's reader has found in it."""
 
 
 class PlainScheme:
-    """What most schemes have in common: no ceremony, no ids of their own, bodies of any kind."""
+    """The defaults of a scheme: no challenge, no ids of its own, bodies of any type."""
 
     sensitive_headers: frozenset[str] = frozenset()
     demands_json = False
     authenticate: str | None = None
 
     def handshake(self, _presented: Presented, /) -> Handshake | None:
-        """There is none."""
+        """None."""
         return None
 
     def greeting(self, _presented: Presented, /) -> Handshake | None:
-        """There is none."""
+        """None."""
         return None
 
     def duplicate_key(self, _presented: Presented, _document: Any, key: str | None, /) -> str | None:
-        """What stands in the body, where the provider's bodies are known."""
+        """The key in the body, if the provider has a reader."""
         return key
 
 
 class Configuration(Protocol):
-    """A webhook's `auth`, decoded: `scheme` makes the check of it."""
+    """The decoded `auth` of a webhook."""
 
     def scheme(self, reveal: Reveal, /) -> Scheme:
-        """The check with its secrets revealed. Raises SecretUnreadable if none of them can be."""
+        """The check, with its secrets decrypted. Raises SecretUnreadable if none of them can be read."""
 
 
 def equals_any(presented: bytes, secrets: Sequence[bytes]) -> bool:
-    """Whether `presented` is one of `secrets`. Takes equally long whichever it is, and however much of it fits."""
+    """Whether `presented` is one of `secrets`. The time that it takes does not depend on which one, or how much,
+    fits."""
     found = False
     for secret in secrets:
         found |= hmac.compare_digest(presented, secret)
@@ -99,9 +98,9 @@ def equals_any(presented: bytes, secrets: Sequence[bytes]) -> bool:
 
 
 def revealed(secrets: Sequence[str], reveal: Reveal) -> tuple[bytes, ...]:
-    """Every secret that can be read: one that is being rotated out must not shut out the others.
+    """Every secret that can be read, so that an unreadable old secret does not disable the webhook.
 
-    Raises the last SecretUnreadable when none can.
+    Raises the last SecretUnreadable if none can be read.
     """
     readable: list[bytes] = []
     failure = SecretUnreadable("no secret is configured")

@@ -1,6 +1,8 @@
-"""`shopify`: `X-Shopify-Hmac-Sha256`, the base64 HMAC-SHA256 of the raw body under the app's client secret.
+"""`shopify`: `X-Shopify-Hmac-Sha256` is the base64 HMAC-SHA256 of the raw body with the app's client secret.
 
-shopify.dev, "Deliver webhooks through HTTPS". `X-Shopify-Webhook-Id` names a delivery, its retries included.
+`X-Shopify-Webhook-Id` identifies a delivery; its retries have the same id.
+
+Source: shopify.dev, "Deliver webhooks through HTTPS".
 """
 
 from typing import Any, Final, Literal

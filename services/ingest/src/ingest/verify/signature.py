@@ -1,7 +1,7 @@
-"""A keyed hash in a header: the check behind every scheme that signs.
+"""HMAC signatures in a header.
 
-`SignatureScheme` does the whole of it for the providers that sign with one hash in one header. `signed_by_any`
-and `time_problem` are the two steps of it for those who write their headers in a way of their own.
+`SignatureScheme` is the whole check for providers with one signature in one header. `signed_by_any` and `time_problem`
+are its two steps, for providers whose header has another format.
 """
 
 import binascii
@@ -18,7 +18,7 @@ Algorithm = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
 
 TOLERANCE_S = 300
-"""How far a provider's timestamp may lie from our clock, before or after, unless a webhook says otherwise."""
+"""The largest difference between a provider's timestamp and our clock, in seconds, unless a webhook configures it."""
 
 _PLACEHOLDER = re.compile(r"(\{body\}|\{timestamp\})")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
@@ -26,10 +26,10 @@ _TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """How a sender signs: in `header`, after `prefix`, the hash of `template`'s text.
+    """How a sender signs: `header` has `prefix` and the HMAC of the text of `template`.
 
-    `{body}` in the template is the raw body and `{timestamp}` what stands in `timestamp_header`, which may not
-    be farther than `tolerance_s` seconds from our clock; None: at any distance.
+    In the template, `{body}` is the raw body and `{timestamp}` the value of `timestamp_header`. The timestamp may
+    differ from our clock by `tolerance_s` seconds; None: by any time.
     """
 
     header: str
@@ -52,7 +52,7 @@ class SignatureScheme(PlainScheme):
         self._is_plain = self._template == [b"", b"{body}", b""]
         self.sensitive_headers = frozenset({signature.header.lower()})
 
-    def refusal(self, presented: Presented) -> str | None:
+    def rejection_reason(self, presented: Presented) -> str | None:
         """`signature-` or `timestamp-missing`, `-malformed`, `signature-wrong` or `timestamp-stale`."""
         signature = self._signature
         value = presented.headers.get(signature.header)
@@ -84,7 +84,7 @@ class SignatureScheme(PlainScheme):
 
 
 def decoded(written: bytes, encoding: Encoding) -> bytes | None:
-    """The digest that is written in `encoding`, None if it isn't."""
+    """The digest that `written` encodes, None if it is not in `encoding`."""
     try:
         if encoding == "hex":
             return binascii.unhexlify(written)
@@ -94,8 +94,8 @@ def decoded(written: bytes, encoding: Encoding) -> bytes | None:
 
 
 def signed_by_any(digests: Sequence[bytes], secrets: Sequence[bytes], signed: bytes, algorithm: Algorithm) -> bool:
-    """Whether one of `digests` is the HMAC of `signed` under one of `secrets`. Compares every pair, each in
-    constant time, so that nothing can be learnt from which one fits."""
+    """Whether one of `digests` is the HMAC of `signed` with one of `secrets`. Every pair is compared in constant time,
+    so that the time does not show which one fits."""
     found = False
     for secret in secrets:
         expected = hmac.digest(secret, signed, algorithm)
@@ -105,8 +105,8 @@ def signed_by_any(digests: Sequence[bytes], secrets: Sequence[bytes], signed: by
 
 
 def time_problem(written: str, now: float, tolerance_s: float | None) -> str | None:
-    """`timestamp-malformed` for what is no whole number of seconds since 1970, `timestamp-stale` for one that is
-    too far from `now` on either side, else None. A `tolerance_s` of None allows anything."""
+    """`timestamp-malformed` if `written` is not a number of seconds since 1970, `timestamp-stale` if it differs from
+    `now` by more than `tolerance_s`, otherwise None. A `tolerance_s` of None accepts every text."""
     if tolerance_s is None:
         return None
     if not _TIMESTAMP.fullmatch(written):

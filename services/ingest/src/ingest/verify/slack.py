@@ -1,7 +1,8 @@
 """`slack`: `X-Slack-Signature: v0=` and the hex HMAC-SHA256 of `v0:{timestamp}:{body}`, at most 300 s old.
 
-api.slack.com, "Verifying requests from Slack". A new address is asked by a body of type `url_verification`,
-whose challenge is echoed once its signature is right.
+Slack verifies a new address with a body of type `url_verification`; its challenge is echoed after the signature check.
+
+Source: api.slack.com, "Verifying requests from Slack".
 """
 
 from typing import Final, Literal

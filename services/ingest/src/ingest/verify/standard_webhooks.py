@@ -1,8 +1,11 @@
-"""`standard-webhooks`: the specification of standardwebhooks.com, by which Svix and many others sign.
+"""`standard-webhooks`: the specification Standard Webhooks, which Svix and many other senders use.
 
-`webhook-signature` lists signatures over `{webhook-id}.{webhook-timestamp}.{body}`, divided by blanks: `v1,` and the
-base64 HMAC-SHA256 under the decoded `whsec_` secret, or `v1a,` and the base64 Ed25519 signature of the `whpk_`
-public key. Any one that is right will do; other versions count for nothing. At most 300 s from our clock.
+`webhook-signature` is a list of signatures over `{webhook-id}.{webhook-timestamp}.{body}`, separated by blanks. An
+entry is `v1,` and the base64 HMAC-SHA256 with the decoded `whsec_` secret, or `v1a,` and the base64 Ed25519 signature
+for the `whpk_` public key. One correct entry is enough; entries of other versions are ignored. The timestamp may differ
+from our clock by 300 s.
+
+Source: standardwebhooks.com, the specification.
 """
 
 from collections.abc import Sequence
@@ -22,7 +25,7 @@ from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_pr
 _PUBLIC: Final = "whpk_"
 _ELSEWHERE: Final = ("env:", "enc:", "***")
 MAX_PUBLIC_SIGNATURES: Final = 10
-"""How many Ed25519 signatures are tried: each costs far more than a hash, and a header has room for dozens."""
+"""How many Ed25519 signatures are checked. Each costs far more than a hash, and a header has room for dozens."""
 
 
 class StandardWebhooksAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -44,7 +47,7 @@ class StandardWebhooksAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
         for secret in revealed(self.secrets, reveal):
             try:
                 key = _decoded_secret(secret.decode())
-            except InvalidSecret as error:  # one that is mistaken must not shut out the others
+            except InvalidSecret as error:  # a wrong secret does not disable the other ones
                 failure = error
                 continue
             if isinstance(key, bytes):
@@ -65,7 +68,7 @@ class StandardWebhooksScheme(PlainScheme):
         self._shared = shared
         self._public = public
 
-    def refusal(self, presented: Presented) -> str | None:
+    def rejection_reason(self, presented: Presented) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
         headers = presented.headers
         identity, timestamp, written = (headers.get(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
@@ -82,7 +85,7 @@ class StandardWebhooksScheme(PlainScheme):
         return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
 
     def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
-        """`webhook-id`: it is signed, and the same for every try."""
+        """`webhook-id`: it is signed, and the same for every attempt."""
         return presented.headers.get(ID_HEADER) or None
 
     def _is_signed_publicly(self, signatures: Sequence[bytes], signed: bytes) -> bool:
@@ -105,7 +108,7 @@ def _decoded_secret(secret: str) -> bytes | Ed25519PublicKey:
     try:
         return Ed25519PublicKey.from_public_bytes(key or b"")
     except ValueError:
-        raise InvalidSecret("a public key of Standard Webhooks is whpk_ followed by 32 bytes in base64") from None
+        raise InvalidSecret("a public key of Standard Webhooks is `whpk_` and 32 bytes in base64") from None
 
 
 def _is_right(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:

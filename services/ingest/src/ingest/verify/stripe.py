@@ -1,7 +1,9 @@
-"""`stripe`: `Stripe-Signature: t=…,v1=…`, any `v1` being the hex HMAC-SHA256 of `{t}.{body}`, at most 300 s from now.
+"""`stripe`: `Stripe-Signature: t=…,v1=…`. One `v1` is the hex HMAC-SHA256 of `{t}.{body}`, at most 300 s from our
+clock.
 
-docs.stripe.com, "Verify webhook signatures manually". Other schemes in the header (`v0`) count for nothing. The
-key is the secret as it is handed out, `whsec_` included.
+Other schemes in the header (`v0`) are ignored. The key is the secret as Stripe shows it, including `whsec_`.
+
+Source: docs.stripe.com, "Verify webhook signatures manually".
 """
 
 from typing import Any, Literal
@@ -36,7 +38,7 @@ class StripeScheme(PlainScheme):
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
         self._secrets = secrets
 
-    def refusal(self, presented: Presented) -> str | None:
+    def rejection_reason(self, presented: Presented) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
         value = presented.headers.get(_HEADER)
         if value is None:

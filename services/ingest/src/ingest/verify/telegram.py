@@ -1,6 +1,8 @@
-"""`telegram`: the token of `setWebhook`, as it is, in `X-Telegram-Bot-Api-Secret-Token`.
+"""`telegram`: `X-Telegram-Bot-Api-Secret-Token` is the secret token of `setWebhook`.
 
-core.telegram.org/bots/api, "setWebhook". `update_id` names an update, however often it is sent.
+`update_id` identifies an update; a repetition has the same id.
+
+Source: core.telegram.org/bots/api, "setWebhook".
 """
 
 from typing import Literal
@@ -23,6 +25,6 @@ class TelegramAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rena
 
 
 class TelegramScheme(CredentialsScheme):
-    """Checks the token that Telegram repeats."""
+    """Checks the secret token."""
 
     demands_json = True

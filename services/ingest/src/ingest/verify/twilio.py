@@ -1,9 +1,11 @@
-"""`twilio`: `X-Twilio-Signature`, the base64 HMAC-SHA1, under the auth token, of what Twilio has called and said;
-HMAC-SHA256, under a shared key, where `X-Twilio-Webhooks-Signature-Settings` says so.
+"""`twilio`: `X-Twilio-Signature` is the base64 HMAC-SHA1, with the auth token, of the called URL and the form.
 
-twilio.com/docs/usage/security, "Validating requests": the public URL, followed by each form field's name and value,
-sorted by name; a value that is given several times counts once. Of a body that is no form the URL's query has a
-`bodySHA256`, and the URL alone is signed. Twilio signs some URLs with their port and some without, so both will do.
+It is an HMAC-SHA256 with a shared key if `X-Twilio-Webhooks-Signature-Settings` states so. The signed text is the
+public URL, followed by the name and value of each form field, sorted by name; a repeated value counts once. If the body
+is not a form, only the URL is signed, and its query has the hash of the body as `bodySHA256`. Twilio signs some URLs
+with their port and some without it, so both are accepted.
+
+Source: twilio.com/docs/usage/security, "Validating requests".
 """
 
 import hashlib
@@ -31,7 +33,7 @@ MAX_FIELDS: Final = 1000
 class TwilioAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
     """`{"type":"twilio","secrets":["auth token"],"url":"https://example.com/webhooks/sms"}`.
 
-    `url` is the address as it is entered at Twilio, without the query; left out, it is taken from the request.
+    `url` is the address that is configured at Twilio, without the query. By default it is taken from the request.
     """
 
     type: Literal["twilio"]
@@ -40,7 +42,7 @@ class TwilioAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
     def __post_init__(self) -> None:
         if self.url is not None and not _ADDRESS.fullmatch(self.url):
-            raise ValueError("`url` must be the https (or http) address that Twilio calls")
+            raise ValueError("`url` must be an http or https address")
 
     def scheme(self, reveal: Reveal) -> "TwilioScheme":
         """The check of the signature."""
@@ -56,8 +58,8 @@ class TwilioScheme(PlainScheme):
         self._secrets = secrets
         self._url = url
 
-    def refusal(self, presented: Presented) -> str | None:
-        """`signature-missing`, `-malformed` or `-wrong`, `body-malformed` for a form of too many fields."""
+    def rejection_reason(self, presented: Presented) -> str | None:
+        """`signature-missing`, `-malformed` or `-wrong`, `body-malformed` for a form with too many fields."""
         value = presented.headers.get(_HEADER)
         if value is None:
             return "signature-missing"
@@ -78,11 +80,11 @@ class TwilioScheme(PlainScheme):
         return None if right else "signature-wrong"
 
     def duplicate_key(self, presented: Presented, _document: Any, key: str | None, /) -> str | None:
-        """`I-Twilio-Idempotency-Token`, else the message's or call's id and state."""
+        """`I-Twilio-Idempotency-Token`, otherwise the id and status of the message or call."""
         return presented.headers.get("I-Twilio-Idempotency-Token") or key
 
     def _addresses(self, presented: Presented) -> list[str]:
-        """What Twilio may have called, with and without a port."""
+        """The URLs that Twilio may have signed: with and without the port."""
         called = presented.url()
         if self._url is not None:
             query = called.partition("?")[2]
@@ -99,7 +101,7 @@ def _algorithm(settings: str) -> Algorithm:
 
 
 def _signed_fields(body: bytes) -> bytes:
-    """Names and values in the order in which they are signed. Raises ValueError for more than 1,000 of them."""
+    """The names and values in the order in which they are signed. Raises ValueError for more than 1,000 fields."""
     text = body.decode("utf-8", BYTE_ESCAPES)
     pairs = set(parse_qsl(text, keep_blank_values=True, errors=BYTE_ESCAPES, max_num_fields=MAX_FIELDS))
     return b"".join(sent_bytes(name + value) for name, value in sorted(pairs))

@@ -22,7 +22,7 @@ from filas.models.events import NewEvent
 from filas.models.executions import DueExecution
 from ingest.event.event_jobs import event_of_job, job_of_event
 from ingest.process.processor import executions_of, receipt_jobs
-from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
+from tests.ingest.test_meta_bodies import DELIVERED, text_message, whatsapp
 
 EVENT = UUID("0192f0c1-0000-7000-8000-000000000001")
 SHOP = ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")

@@ -30,8 +30,8 @@ from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource
 from ingest.worker_app import build_worker
 from tests.ingest.serving import DEDUPED, Serving, serving, webhook
-from tests.ingest.test_meta import DELIVERED, text_message, whatsapp
-from tests.ingest.test_process import meta
+from tests.ingest.test_meta_bodies import DELIVERED, text_message, whatsapp
+from tests.ingest.test_processor import meta
 from tests.ingest.test_receive import META, signed
 from tests.waiting import eventually
 
