@@ -2,6 +2,7 @@
 
 import base64
 from datetime import timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -125,10 +126,11 @@ async def test_a_listed_status_is_not_an_error() -> None:
     assert row.status == "succeeded"
 
 
-async def test_retry_after_is_obeyed() -> None:
-    """`Retry-After` counts, up to `maxDelayMs`."""
+@pytest.mark.parametrize("value", ["30", format_datetime(START + timedelta(seconds=30), usegmt=True)])
+async def test_retry_after_is_obeyed(value: str) -> None:
+    """`Retry-After` in seconds or as a date determines the wait, up to `maxDelayMs`."""
     harness = Harness()
-    harness.outbound.respond = lambda _: Response(429, headers={"retry-after": "30"})
+    harness.outbound.respond = lambda _: Response(429, headers={"retry-after": value})
     compiled = compiled_flow(
         chain(node("a", "api", url="https://a.example", retry={"maxAttempts": 2, "maxDelayMs": 20_000}))
     )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.outbound.address_rules import refusal
+from filas.outbound.address_rules import refusal_reason
 
 REFUSED = [
     ("0.0.0.0", "this host, which Linux takes for loopback"),
@@ -94,21 +94,21 @@ PERMITTED = [
 
 @pytest.mark.parametrize(("address", "why"), REFUSED, ids=[address for address, _ in REFUSED])
 def test_an_address_that_leads_inside_is_refused(address: str, why: str) -> None:
-    assert refusal(ip_address(address)) is not None, why
+    assert refusal_reason(ip_address(address)) is not None, why
 
 
 @pytest.mark.parametrize("address", PERMITTED)
 def test_an_address_of_the_public_internet_is_permitted(address: str) -> None:
-    assert refusal(ip_address(address)) is None
+    assert refusal_reason(ip_address(address)) is None
 
 
 def test_an_allowed_network_opens_itself_and_nothing_beside_it() -> None:
     allowed = (ip_network("10.1.0.0/16"), ip_network("::1/128"))
-    assert refusal(ip_address("10.1.2.3"), allowed) is None
-    assert refusal(ip_address("::ffff:10.1.2.3"), allowed) is None
-    assert refusal(ip_address("::1"), allowed) is None
-    assert refusal(ip_address("10.2.0.1"), allowed) is not None
-    assert refusal(ip_address("127.0.0.1"), allowed) is not None
+    assert refusal_reason(ip_address("10.1.2.3"), allowed) is None
+    assert refusal_reason(ip_address("::ffff:10.1.2.3"), allowed) is None
+    assert refusal_reason(ip_address("::1"), allowed) is None
+    assert refusal_reason(ip_address("10.2.0.1"), allowed) is not None
+    assert refusal_reason(ip_address("127.0.0.1"), allowed) is not None
 
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))
@@ -120,11 +120,11 @@ def test_a_form_that_carries_an_ipv4_address_is_never_more_permitted_than_that_a
         IPv6Address((0x2002 << 112) | (number << 80) | 1),
     ]
     for form in forms:
-        assert (refusal(form) is None) == (refusal(inner) is None)
+        assert (refusal_reason(form) is None) == (refusal_reason(inner) is None)
 
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))
 def test_whatever_python_calls_private_is_refused(number: int) -> None:
     inner = IPv4Address(number)
     if inner.is_private or inner.is_loopback or inner.is_link_local or inner.is_multicast or inner.is_reserved:
-        assert refusal(inner) is not None
+        assert refusal_reason(inner) is not None

@@ -1,29 +1,32 @@
-"""The errors that decide what becomes of a job or a request.
+"""The errors that determine the outcome of a job or a request.
 
-A worker maps them so: `PermanentError` ends the job as a dead letter at once; `StoreUnavailable` gives it
-back without using up a try; `RetryLater` retries it at the time it asks for; everything else is retried
-as the queue's policy says.
+| error raised by a job | what the worker does                                        |
+|-----------------------|-------------------------------------------------------------|
+| `PermanentError`      | makes the job a dead letter at once                         |
+| `StoreUnavailable`    | requeues the job without using an attempt                   |
+| `RetryLater`          | retries the job after the delay that the error contains     |
+| any other exception   | retries the job as the policy of the queue specifies        |
 """
 
 
 class FilasError(Exception):
-    """Everything that Filas raises on purpose."""
+    """The base of all errors that Filas raises on purpose."""
 
 
 class SettingsError(FilasError):
-    """A setting has a wrong value. The message is one line that names the variable."""
+    """A setting has an invalid value. The message is one line that names the variable."""
 
 
 class PermanentError(FilasError):
-    """The work can't succeed however often it is tried."""
+    """The work cannot succeed, and another attempt would not help."""
 
 
 class JobDecodeError(PermanentError):
-    """A job's payload is not what its schema says: broken, foreign, or of a newer version."""
+    """The payload of a job does not match its schema: it is damaged, from another program, or of a newer version."""
 
 
 class RetryLater(FilasError):
-    """Try again after `delay_s` seconds. `uses_attempt=False` gives the job back unspent."""
+    """The job is to be retried after `delay_s` seconds. With `uses_attempt=False`, no attempt is used."""
 
     def __init__(self, message: str, *, delay_s: float, uses_attempt: bool = True) -> None:
         super().__init__(message)
@@ -32,7 +35,7 @@ class RetryLater(FilasError):
 
 
 class StoreUnavailable(FilasError):
-    """Redis or Postgres can't be reached or can't take writes. `store` is `redis` or `postgres`."""
+    """Redis or Postgres cannot be reached or refuses writes. `store` is `redis` or `postgres`."""
 
     def __init__(self, store: str, reason: str) -> None:
         super().__init__(f"{store}: {reason}")
@@ -41,34 +44,34 @@ class StoreUnavailable(FilasError):
 
 
 class LeaseLost(FilasError):
-    """Somebody else holds the execution or job by now: stop, and write nothing more."""
+    """Another worker has claimed the execution or job. The work must stop and write nothing more."""
 
 
 class NotFound(FilasError):
-    """No row of that id."""
+    """There is no row with that id."""
 
 
 class Conflict(FilasError):
-    """The row is in a state, or holds a name, that forbids the change."""
+    """The state of the row, or a name that is in use, does not allow the change."""
 
 
 class Unstorable(PermanentError):
-    """A value that Postgres can't hold (a NUL in text, say), or a row that breaks one of its rules."""
+    """Postgres cannot store a value (for example a NUL in a text), or a row violates a constraint."""
 
 
 class InvalidCursor(FilasError):
-    """The cursor of a list was not made by that list."""
+    """The cursor does not belong to this list."""
 
 
 class OutboundRefused(PermanentError):
-    """The outbound guard refused an address, a port, a method or a redirect."""
+    """The outbound guard refused an address, a port, a method, a header or a redirect."""
 
 
 class OutboundError(FilasError):
-    """A call to the outside ended without a usable answer.
+    """An outbound call ended without a usable response.
 
-    `kind` is a stable word. `sent`: the request, or a part of it, may have reached the other side, so its
-    effect is uncertain. None of these is permanent: who called decides whether to try again.
+    `kind` is a stable word. `sent`: the request, or a part of it, may have reached the server, so its effect is
+    uncertain. The caller decides whether to try again.
     """
 
     kind = "communication"
@@ -79,17 +82,17 @@ class OutboundError(FilasError):
 
 
 class OutboundTimeout(OutboundError):
-    """The whole call, redirects and body included, took longer than it may."""
+    """The call exceeded its time limit, which includes redirects and the body."""
 
     kind = "timeout"
 
 
 class OutboundFailed(OutboundError):
-    """No connection, a broken one, or an answer that isn't HTTP."""
+    """The connection failed or broke, or the response is not HTTP."""
 
 
 class OutboundTooLarge(OutboundFailed):
-    """The answer has more bytes than the caller takes. `status` is the answer's."""
+    """The response is larger than the caller allows. `status` is that of the response."""
 
     kind = "response-too-large"
 
@@ -99,4 +102,4 @@ class OutboundTooLarge(OutboundFailed):
 
 
 class SecretUnreadable(PermanentError):
-    """A stored secret can't be decrypted with the present key, or names an environment variable that is not set."""
+    """A stored secret cannot be decrypted with the present key, or names an environment variable that is not set."""

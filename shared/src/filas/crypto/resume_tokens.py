@@ -1,8 +1,8 @@
-"""The addresses that a flow waits to be called at: `/resume/{token}`.
+"""The tokens of resume addresses: `/resume/{token}`.
 
-A token names a callback of an execution and proves that we made it: 16 bytes of the execution's id, 16 of the
-callback's, and the first 16 of HMAC-SHA-256 over both, in URL-safe base64 without padding (64 characters). The key
-comes from FILAS_SECRET_KEY by HKDF with SHA-256.
+A token identifies a callback of an execution and proves that Filas created it. It consists of 16 bytes of the
+execution's id, 16 bytes of the callback's id, and the first 16 bytes of HMAC-SHA-256 over both, in URL-safe base64
+without padding (64 characters). The key is derived from FILAS_SECRET_KEY by HKDF with SHA-256.
 """
 
 import base64
@@ -21,7 +21,7 @@ _MAC_BYTES: Final = 16
 
 
 class ResumeTokens:
-    """Makes and reads tokens with a key made of `key` (FILAS_SECRET_KEY, any text)."""
+    """Creates and reads tokens. `key` is FILAS_SECRET_KEY (any text)."""
 
     def __init__(self, key: str) -> None:
         self._key = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO).derive(key.encode())
@@ -30,12 +30,12 @@ class ResumeTokens:
         return "ResumeTokens(…)"
 
     def make(self, execution_id: UUID, callback_id: UUID) -> str:
-        """The token of a callback: always the same."""
+        """Returns the token of a callback. It is the same at each call."""
         named = execution_id.bytes + callback_id.bytes
         return base64.urlsafe_b64encode(named + self._mac(named)).decode()
 
     def read(self, token: str) -> tuple[UUID, UUID] | None:
-        """The execution and the callback that a token names; None for one that we didn't make."""
+        """Returns the execution and the callback of a token, or None if Filas did not create the token."""
         if len(token) != TOKEN_CHARS:
             return None
         try:

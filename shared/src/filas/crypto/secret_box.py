@@ -1,8 +1,8 @@
-"""Secrets at rest: literals are sealed with a key of the installation, or stay outside in the environment.
+"""Encrypts stored secrets, and reads those that are in the environment.
 
-A stored secret is `enc:…` (sealed here) or `env:NAME` (the variable NAME of the process that needs it).
-Sealing is AES-256-GCM: `enc:` and then, in URL-safe base64, one byte of version (1), 12 random bytes of
-nonce, the ciphertext and its 16 bytes of tag. The key comes from FILAS_SECRET_KEY by HKDF with SHA-256.
+A stored secret is `enc:…` (encrypted) or `env:NAME` (the variable NAME of the process that uses it). The encryption is
+AES-256-GCM: `enc:`, and then in URL-safe base64 one byte of version (1), a random nonce of 12 bytes, the ciphertext and
+its tag of 16 bytes. The key is derived from FILAS_SECRET_KEY by HKDF with SHA-256.
 """
 
 import base64
@@ -27,7 +27,7 @@ _INFO: Final = b"filas stored secret v1"
 
 
 class SecretBox:
-    """Seals and opens secrets with a key made of `key` (FILAS_SECRET_KEY, any text)."""
+    """Encrypts and decrypts secrets. `key` is FILAS_SECRET_KEY (any text)."""
 
     def __init__(self, key: str) -> None:
         derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO)
@@ -37,41 +37,41 @@ class SecretBox:
         return "SecretBox(…)"
 
     def seal(self, text: str) -> str:
-        """`text` as `enc:…`; twice the same text gives two different seals."""
+        """Returns `text` encrypted as `enc:…`. Two calls with the same text return different values."""
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, lossless_bytes(text), _VERSION)
         return SEALED + base64.urlsafe_b64encode(_VERSION + nonce + sealed).decode()
 
     def open(self, sealed: str) -> str:
-        """What was sealed. Raises SecretUnreadable for another key's, a changed or a foreign value."""
+        """Decrypts `enc:…`. Raises SecretUnreadable if the value is damaged or was encrypted with another key."""
         try:
             raw = base64.b64decode(sealed.removeprefix(SEALED), altchars=b"-_", validate=True)
         except ValueError:
-            raise SecretUnreadable("a stored secret is damaged: it is no base64") from None
+            raise SecretUnreadable("a stored secret is damaged: it is not base64") from None
         if not sealed.startswith(SEALED) or raw[:1] != _VERSION:
-            raise SecretUnreadable("a stored secret is not of a kind that this version opens")
+            raise SecretUnreadable("a stored secret has a format that this version does not know")
         nonce, body = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
         try:
             return from_lossless_bytes(self._cipher.decrypt(nonce, body, _VERSION))
         except (InvalidTag, ValueError):
-            raise SecretUnreadable("a stored secret can't be opened with the present FILAS_SECRET_KEY") from None
+            raise SecretUnreadable("a stored secret cannot be decrypted with the present FILAS_SECRET_KEY") from None
 
     def reveal(self, value: str, environ: Mapping[str, str]) -> str:
-        """The secret behind a stored value: of `env:NAME` the variable, `enc:…` opened, else `value` itself.
+        """Returns the secret of a stored value: the variable of `env:NAME`, the decrypted `enc:…`, or `value` itself.
 
-        Raises SecretUnreadable if the variable is not set or the seal doesn't open.
+        Raises SecretUnreadable if the variable is not set or the value cannot be decrypted.
         """
         if value.startswith(FROM_ENVIRONMENT):
             name = value.removeprefix(FROM_ENVIRONMENT)
             if name not in environ:
-                raise SecretUnreadable(f"the environment variable {name}, which a secret names, is not set")
+                raise SecretUnreadable(f"the environment variable {name} of a secret is not set")
             return environ[name]
         return self.open(value) if value.startswith(SEALED) else value
 
     def seal_fields(self, config: Mapping[str, Any], secret_fields: Iterable[str]) -> dict[str, Any]:
-        """A copy of `config` in which the text under `secret_fields`, also in lists there, is sealed.
+        """Returns a copy of `config` in which the texts of `secret_fields`, also in lists, are encrypted.
 
-        What is `env:…` or `enc:…` already stays as it is; so does a value that is not text.
+        A value that is already `env:…` or `enc:…`, or that is not a text, stays unchanged.
         """
         secret = frozenset(secret_fields)
         return {name: self._seal_value(value) if name in secret else value for name, value in config.items()}

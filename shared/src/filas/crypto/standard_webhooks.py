@@ -1,7 +1,7 @@
-"""Standard Webhooks: how our outgoing webhooks are signed. Ingest's scheme verifies incoming ones.
+"""Signs outgoing webhooks according to Standard Webhooks. Ingest verifies incoming ones.
 
-The specification: https://www.standardwebhooks.com. The signature is over `{id}.{timestamp}.{body}`, the body
-being the raw bytes. `v1` is HMAC-SHA256 under the secret, which is written `whsec_` and base64.
+Source: https://www.standardwebhooks.com. The signature covers `{id}.{timestamp}.{body}` with the raw bytes of the body.
+`v1` is HMAC-SHA256 with the secret, which is written as `whsec_` and base64.
 """
 
 import base64
@@ -20,11 +20,11 @@ _PREFIX = "whsec_"
 
 
 class InvalidSecret(ValueError):
-    """A secret is not base64, with or without `whsec_` before it. The message doesn't repeat it."""
+    """A secret is not base64, with or without the prefix `whsec_`. The message does not repeat it."""
 
 
 def decode_secret(secret: str) -> bytes:
-    """The key in a secret as it is handed out: `whsec_` and base64. Raises InvalidSecret."""
+    """Returns the key of a secret that is written as `whsec_` and base64. Raises InvalidSecret."""
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
@@ -35,14 +35,14 @@ def decode_secret(secret: str) -> bytes:
 
 
 def sign(secret: str, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """The signature, `v1,` and base64. Raises InvalidSecret."""
+    """Returns the signature: `v1,` and base64. Raises InvalidSecret."""
     return _signature(decode_secret(secret), message_id, timestamp_s, body)
 
 
 def signed_headers(secrets: Sequence[str], message_id: str, timestamp_s: int, body: bytes) -> dict[str, str]:
-    """The three headers of an outgoing webhook, with one signature a secret, so that a secret can be rotated.
+    """Returns the three headers of an outgoing webhook, with one signature per secret, so that secrets can be rotated.
 
-    `message_id` is the same for every try of one message; `timestamp_s` is now. Raises InvalidSecret.
+    `message_id` is the same for every attempt of one message. `timestamp_s` is the present time. Raises InvalidSecret.
     """
     signatures = " ".join(sign(secret, message_id, timestamp_s, body) for secret in secrets)
     return {ID_HEADER: message_id, TIMESTAMP_HEADER: str(timestamp_s), SIGNATURE_HEADER: signatures}

@@ -1,7 +1,7 @@
-"""Which addresses the outside world may not make us call.
+"""The addresses that flows and channels must not call.
 
-The lists follow IANA's registries of special-purpose addresses. Python's own `is_global` isn't enough: on
-3.11 it takes a NAT64 or 6to4 address for a global one, whatever IPv4 address it leads to.
+Source: IANA's registries of special-purpose addresses (IPv4 and IPv6). Python's `is_global` is not sufficient: on 3.11
+it reports NAT64 and 6to4 addresses as global, whatever IPv4 address they contain.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ _REFUSED_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
 )
 
 _GLOBAL_UNICAST_V6 = IPv6Network("2000::/3")
-"""The only part of IPv6 that is given out; loopback, link-local, unique-local, site-local, multicast,
-discard-only, IPv4-compatible and the local NAT64 prefix all lie outside of it."""
+"""The only part of IPv6 that is allocated. Loopback, link-local, unique-local, site-local, multicast, discard-only,
+IPv4-compatible and the local NAT64 prefix are outside of it."""
 
 _REFUSED_V6: tuple[tuple[IPv6Network, str], ...] = tuple(
     (IPv6Network(network), why)
@@ -54,11 +54,11 @@ _TEREDO = IPv6Network("2001::/32")
 _SIX_TO_FOUR = IPv6Network("2002::/16")
 
 
-def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
-    """Why `address` may not be called, or None when it may.
+def refusal_reason(address: Address, allowed: Sequence[Network] = ()) -> str | None:
+    """Returns why `address` must not be called, or None if it may be called.
 
-    An address inside one of the `allowed` networks may always be called. One that carries an IPv4 address
-    (mapped, NAT64, 6to4, Teredo) is judged by every IPv4 address that it carries.
+    An address in one of the `allowed` networks may always be called. An address that contains IPv4 addresses (mapped,
+    NAT64, 6to4, Teredo) is checked by each of them.
     """
     if any(address.version == network.version and address in network for network in allowed):
         return None
@@ -66,15 +66,15 @@ def refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:
         return next((why for network, why in _REFUSED_V4 if address in network), None)
     form, carried = _carried(address)
     if form is not None:
-        found = next((why for inner in carried if (why := refusal(inner, allowed)) is not None), None)
+        found = next((why for inner in carried if (why := refusal_reason(inner, allowed)) is not None), None)
         return None if found is None else f"{form} form of a refused address: {found}"
     if address not in _GLOBAL_UNICAST_V6:
-        return _word_v6(address)
+        return _reason_v6(address)
     return next((why for network, why in _REFUSED_V6 if address in network), None)
 
 
 def _carried(address: IPv6Address) -> tuple[str | None, tuple[IPv4Address, ...]]:
-    """The name of the form, and the IPv4 addresses inside; (None, ()) for an address that carries none."""
+    """Returns the name of the form and the contained IPv4 addresses; (None, ()) if there are none."""
     number = int(address)
     last = IPv4Address(number & 0xFFFFFFFF)
     if address in _MAPPED:
@@ -84,12 +84,12 @@ def _carried(address: IPv6Address) -> tuple[str | None, tuple[IPv4Address, ...]]
     if address in _SIX_TO_FOUR:
         return "6to4", (IPv4Address((number >> 80) & 0xFFFFFFFF),)
     if address in _TEREDO:
-        # RFC 4380: the server's address stands plain, the client's with every bit turned over.
+        # RFC 4380: the server's address is unchanged, and every bit of the client's address is inverted.
         return "Teredo", (IPv4Address((number >> 64) & 0xFFFFFFFF), IPv4Address(int(last) ^ 0xFFFFFFFF))
     return None, ()
 
 
-def _word_v6(address: IPv6Address) -> str:
+def _reason_v6(address: IPv6Address) -> str:
     if address.is_loopback:
         return "loopback"
     if address.is_multicast:

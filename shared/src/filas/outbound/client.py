@@ -1,7 +1,7 @@
-"""The guarded HTTP client: the only way in which flows and channels call the outside.
+"""The guarded HTTP client: all HTTP calls of flows and channels go through it.
 
-The address is checked where the socket is made, because nothing else sees every address: a name may resolve
-to one address when it is checked and to another when it is called, and a literal address is never resolved.
+The address is checked where the socket is created, because only there every address is known: a name may resolve to
+one address when it is checked and to another when it is called, and a literal address is never resolved.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from yarl import URL
 from filas.contract.storable_text import response_text
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, OutboundTooLarge
 from filas.observability.metrics import OUTBOUND_REQUESTS
-from filas.outbound.address_rules import Network, refusal
-from filas.outbound.dns_lookup import Names
-from filas.outbound.tcp_connection import dial
+from filas.outbound.address_rules import Network, refusal_reason
+from filas.outbound.dns_lookup import DnsLookup
+from filas.outbound.tcp_connection import open_connection
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 MAX_REDIRECTS = 5
@@ -32,12 +32,12 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _FRAMING_HEADERS = frozenset(
     {"connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"}
 )
-"""Headers that say where a request ends or what becomes of its connection: only the client sets them."""
+"""Headers that determine the end of a request or the use of its connection. Only the client itself sets them."""
 
-_HEADERS_FOR_ANYBODY = frozenset(
+_HEADERS_FOR_OTHER_ORIGINS = frozenset(
     {"accept", "accept-language", "content-type", "idempotency-key", "traceparent", "user-agent"}
 )
-"""The headers that follow a redirect to another origin. Every other one may be a credential."""
+"""The headers that are sent after a redirect to another origin. Any other header may be a credential."""
 
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 """The characters of a header's name (RFC 9110)."""
@@ -45,13 +45,13 @@ _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 _BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-language"})
 
 _KEEPALIVE_S = 15.0
-"""Shorter than the idle time-out of most servers, so that a pooled connection is seldom closed under a POST."""
+"""Shorter than the idle timeout of most servers, so that a server seldom closes a pooled connection during a POST."""
 
 
 class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """An answer, whatever its status. `headers` have lower-case names; `url` is where the answer came from.
+    """A response of any status. `headers` have lower-case names. `url` is the URL after redirects.
 
-    `truncated`: the answer had more than `max_bytes` bytes and the caller asked for its beginning.
+    `truncated`: the body had more than `max_bytes` bytes, and the caller accepts its beginning.
     """
 
     status: int
@@ -61,10 +61,10 @@ class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
     truncated: bool = False
 
 
-class _Connecting:
-    """What happened to the sockets of one request: kept by its context, filled in where the sockets are made.
+class _ConnectionAttempts:
+    """The sockets of one request. It is in the context of the request, and the socket factory fills it.
 
-    `refused` and `tried` are of the present exchange, `sent` of all of them, redirects included.
+    `refused` and `tried` concern the present exchange, `sent` all exchanges including redirects.
     """
 
     def __init__(self) -> None:
@@ -73,15 +73,15 @@ class _Connecting:
         self.sent = False
 
 
-_connecting: ContextVar[_Connecting | None] = ContextVar("filas_outbound_connecting", default=None)
+_connecting: ContextVar[_ConnectionAttempts | None] = ContextVar("filas_outbound_connecting", default=None)
 
 
 class OutboundClient:
-    """An async context manager that holds the pooled connections.
+    """An async context manager with a connection pool.
 
-    `allowed` are networks that may be called though private. `ports` are the only ports that may be called;
-    empty means every one. `per_host` bounds the connections to one host, so that one that never answers
-    doesn't hold them all. `resolver` replaces the system's (for tests).
+    `allowed` are private networks that may be called. `ports` are the only ports that may be called; empty means all.
+    `per_host` bounds the connections to one host, so that a host that never answers does not use all of them.
+    `resolver` replaces DNS in tests.
     """
 
     def __init__(
@@ -98,11 +98,11 @@ class OutboundClient:
         self._methods = methods
         self._per_host = per_host
         self._resolver = resolver
-        self._names: Names | None = None
+        self._names: DnsLookup | None = None
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> "OutboundClient":
-        self._names = Names()
+        self._names = DnsLookup()
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_on_headers_sent)
         self._session = aiohttp.ClientSession(
@@ -113,7 +113,7 @@ class OutboundClient:
                 resolver=self._resolver or self._names,
                 keepalive_timeout=_KEEPALIVE_S,
             ),
-            # A jar would carry one flow's cookies into another's calls.
+            # A cookie jar would send the cookies of one flow with the calls of another.
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             trust_env=False,
@@ -143,23 +143,23 @@ class OutboundClient:
         follow_redirects: bool = True,
         truncate: bool = False,
     ) -> OutboundResponse:
-        """Call `url` and give the answer, whatever its status.
+        """Calls `url` and returns the response, whatever its status.
 
-        `timeout_s` bounds everything: name, connection, redirects, body. `max_bytes` bounds the body after
-        decompression; a longer one raises OutboundTooLarge, or with `truncate` is cut there.
+        `timeout_s` bounds the whole call: lookup, connection, redirects, body. `max_bytes` bounds the body after
+        decompression. A longer body raises OutboundTooLarge, or is cut if `truncate` is set.
 
-        Raises OutboundRefused (the guard; never worth a retry), OutboundTimeout and OutboundFailed.
+        Raises OutboundRefused (by the guard; a retry would not help), OutboundTimeout and OutboundFailed.
         """
         call = _Call(method=method.upper(), url=self._checked_url(url), headers=_checked_headers(headers), body=body)
         limits = _Limits(max_bytes=max_bytes, truncate=truncate, redirects=MAX_REDIRECTS if follow_redirects else 0)
-        connecting = _Connecting()
+        connecting = _ConnectionAttempts()
         token = _connecting.set(connecting)
         try:
             async with asyncio.timeout(timeout_s):
                 response = await self._follow(call, limits, connecting)
         except TimeoutError:
             OUTBOUND_REQUESTS.labels("timeout").inc()
-            raise OutboundTimeout(f"no complete answer within {timeout_s:g} s", sent=connecting.sent) from None
+            raise OutboundTimeout(f"no complete response within {timeout_s:g} s", sent=connecting.sent) from None
         except OutboundRefused:
             OUTBOUND_REQUESTS.labels("refused").inc()
             raise
@@ -172,13 +172,15 @@ class OutboundClient:
         return response
 
     async def open_socket(self, host: str, port: int, *, timeout_s: float) -> socket.socket:
-        """A connection for another protocol than HTTP, behind the same guard. See `dialing.dial`."""
+        """Returns a connection for a protocol other than HTTP (see `tcp_connection.open_connection`)."""
         if self._names is None:
-            raise RuntimeError("an OutboundClient is used outside of its context")
-        return await dial(host, port, names=self._names, allowed=self._allowed, ports=self._ports, timeout_s=timeout_s)
+            raise RuntimeError("an OutboundClient is used outside of its `async with` block")
+        return await open_connection(
+            host, port, names=self._names, allowed=self._allowed, ports=self._ports, timeout_s=timeout_s
+        )
 
-    async def _follow(self, call: "_Call", limits: "_Limits", connecting: _Connecting) -> OutboundResponse:
-        """Make the call, and the ones that it is redirected to."""
+    async def _follow(self, call: "_Call", limits: "_Limits", connecting: _ConnectionAttempts) -> OutboundResponse:
+        """Makes the call and follows its redirects."""
         for _ in range(limits.redirects + 1):
             location, response = await self._once(call, limits, connecting)
             if location is None or limits.redirects == 0:
@@ -187,13 +189,13 @@ class OutboundClient:
         raise OutboundRefused(f"more than {limits.redirects} redirects")
 
     async def _once(
-        self, call: "_Call", limits: "_Limits", connecting: _Connecting
+        self, call: "_Call", limits: "_Limits", connecting: _ConnectionAttempts
     ) -> tuple[str | None, OutboundResponse]:
-        """One exchange; gives the address that a redirect names, or None."""
+        """Makes one exchange. Returns the location of a redirect, or None, and the response."""
         if call.method not in self._methods:
             raise OutboundRefused(f"the method {call.method} may not be used")
         if self._session is None:
-            raise RuntimeError("an OutboundClient is used outside of its context")
+            raise RuntimeError("an OutboundClient is used outside of its `async with` block")
         connecting.refused.clear()
         connecting.tried = 0
         try:
@@ -202,18 +204,18 @@ class OutboundClient:
             ) as answer:
                 location = answer.headers.get("Location") if answer.status in _REDIRECTS else None
                 if location is not None and limits.redirects:
-                    answer.close()  # what a redirect says besides its address is nobody's to read
+                    answer.close()  # the body of a redirect is not read
                     body, truncated = b"", False
                 else:
                     body, truncated = await _read(answer, limits)
         except aiohttp.InvalidURL:
-            raise OutboundRefused("not an address that can be called") from None
+            raise OutboundRefused("invalid URL") from None
         except aiohttp.ClientError as error:
             if connecting.refused and not connecting.tried:
                 raise OutboundRefused(f"{call.url.host} may not be called: {connecting.refused[0]}") from None
             raise OutboundFailed(_reason(error), sent=connecting.sent) from None
         except ValueError as error:
-            raise OutboundRefused(f"not a request that can be sent: {error}") from None
+            raise OutboundRefused(f"invalid request: {error}") from None
         headers = {name.lower(): response_text(", ".join(answer.headers.getall(name))) for name in answer.headers}
         response = OutboundResponse(
             status=answer.status, headers=headers, body=body, url=str(call.url), truncated=truncated
@@ -221,19 +223,19 @@ class OutboundClient:
         return location, response
 
     def _redirected(self, call: "_Call", status: int, location: str) -> "_Call":
-        """The call that a redirect asks for, as browsers read it: 303, and 301 and 302 of a POST, become a GET."""
+        """Returns the call after a redirect, as browsers make it: 303, and 301 and 302 after a POST, become a GET."""
         try:
             target = self._checked_url(str(call.url.join(URL(location))))
         except ValueError as error:
-            raise OutboundRefused(f"redirected to no address: {error}") from None
+            raise OutboundRefused(f"redirect to an invalid URL: {error}") from None
         if call.url.scheme == "https" and target.scheme == "http":
-            raise OutboundRefused("redirected from https to http")
+            raise OutboundRefused("redirect from https to http")
         method, body, headers = call.method, call.body, call.headers
         if (status == 303 and method != "HEAD") or (status in {301, 302} and method == "POST"):
             method, body = "GET", None
             headers = {name: value for name, value in headers.items() if name.lower() not in _BODY_HEADERS}
         if target.origin() != call.url.origin():
-            headers = {name: value for name, value in headers.items() if name.lower() in _HEADERS_FOR_ANYBODY}
+            headers = {name: value for name, value in headers.items() if name.lower() in _HEADERS_FOR_OTHER_ORIGINS}
         return _Call(method=method, url=target, headers=headers, body=body)
 
     def _checked_url(self, url: str) -> URL:
@@ -241,19 +243,19 @@ class OutboundClient:
             parsed = URL(url)
             port = parsed.port
         except ValueError as error:
-            raise OutboundRefused(f"not an address: {error}") from None
+            raise OutboundRefused(f"invalid URL: {error}") from None
         if parsed.scheme not in {"http", "https"} or not parsed.host:
-            raise OutboundRefused("only addresses of http and https may be called")
+            raise OutboundRefused("only http and https URLs may be called")
         if self._ports and port not in self._ports:
             raise OutboundRefused(f"port {port} may not be called")
         return parsed
 
     def _make_socket(self, info: aiohttp.AddrInfoType) -> socket.socket:
-        """Where every socket of this client is made, with the very address that it is going to be connected to."""
+        """Creates every socket of this client. `info` contains the address to which it will be connected."""
         family, kind, protocol, _, address = info
         host = str(address[0])
-        # A zone (`fe80::1%eth0`) names a network card; whatever follows it, the address is judged without.
-        why = refusal(ip_address(host.partition("%")[0]), self._allowed)
+        # A zone (`fe80::1%eth0`) names a network interface and is not part of the address.
+        why = refusal_reason(ip_address(host.partition("%")[0]), self._allowed)
         connecting = _connecting.get()
         if why is not None:
             if connecting is not None:
@@ -265,7 +267,7 @@ class OutboundClient:
 
 
 class _AddressRefused(OSError):
-    """Raised where sockets are made. An OSError, so that a host's other addresses are still tried."""
+    """Raised by the socket factory. It is an OSError, so that aiohttp tries the other addresses of the host."""
 
 
 class _Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -286,20 +288,20 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     names = {name.lower() for name in checked}
     for name in names:
         if name in _FRAMING_HEADERS or name.startswith("proxy-"):
-            raise OutboundRefused(f"the header {name} may not be set")
+            raise OutboundRefused(f"header {name} must not be set")
         if not name or not _TOKEN.issuperset(name):
-            raise OutboundRefused(f"{name!r} is not the name of a header")
+            raise OutboundRefused(f"{name!r} is not a header name")
     return checked if "user-agent" in names else {"User-Agent": USER_AGENT, **checked}
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    """What went wrong, without the address, in which some providers want their tokens."""
-    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return f"{type(error).__name__}: {said}"
+    """Returns the reason of the error without the URL, because the URLs of some providers contain tokens."""
+    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return f"{type(error).__name__}: {text}"
 
 
 async def _read(answer: aiohttp.ClientResponse, limits: _Limits) -> tuple[bytes, bool]:
-    """The body, and whether it was cut. The rest of one that is too long is never read: its connection is closed."""
+    """Returns the body, and whether it was cut. The rest of a too long body is not read; the connection is closed."""
     parts: list[bytes] = []
     size = 0
     async for chunk in answer.content.iter_any():
@@ -309,7 +311,7 @@ async def _read(answer: aiohttp.ClientResponse, limits: _Limits) -> tuple[bytes,
             answer.close()
             if limits.truncate:
                 return b"".join(parts)[: limits.max_bytes], True
-            raise OutboundTooLarge(f"the answer has more than {limits.max_bytes} bytes", status=answer.status)
+            raise OutboundTooLarge(f"the response has more than {limits.max_bytes} bytes", status=answer.status)
     return b"".join(parts), False
 
 

@@ -1,4 +1,4 @@
-"""Guarded connections for protocols other than HTTP: the address is judged where the socket is made."""
+"""Guarded TCP connections for protocols other than HTTP. The address is checked where the socket is created."""
 
 import asyncio
 import socket
@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout
-from filas.outbound.address_rules import Network, refusal
-from filas.outbound.dns_lookup import Names
+from filas.outbound.address_rules import Network, refusal_reason
+from filas.outbound.dns_lookup import DnsLookup
 
 
-async def dial(
-    host: str, port: int, *, names: Names, allowed: Sequence[Network], ports: frozenset[int], timeout_s: float
+async def open_connection(
+    host: str, port: int, *, names: DnsLookup, allowed: Sequence[Network], ports: frozenset[int], timeout_s: float
 ) -> socket.socket:
-    """A connected, non-blocking TCP socket to the first address of `host` that answers and may be called.
+    """Returns a connected, non-blocking TCP socket to the first address of `host` that may be called and accepts.
 
-    `names` finds the addresses; `allowed` and `ports` are as for OutboundClient. Raises OutboundRefused when none of
-    its addresses, or not this port, may be called; OutboundTimeout and OutboundFailed, with nothing sent.
+    `allowed` and `ports` have the meaning of OutboundClient. Raises OutboundRefused if the port or all addresses are
+    forbidden, and OutboundTimeout and OutboundFailed; nothing was sent in any case.
     """
     if ports and port not in ports:
         raise OutboundRefused(f"port {port} may not be called")
@@ -27,7 +27,7 @@ async def dial(
         raise OutboundTimeout(f"no connection to {host} within {timeout_s:g} s", sent=False) from None
 
 
-async def _first(host: str, port: int, names: Names, allowed: Sequence[Network]) -> socket.socket:
+async def _first(host: str, port: int, names: DnsLookup, allowed: Sequence[Network]) -> socket.socket:
     loop = asyncio.get_running_loop()
     try:
         found = await names.addresses(host, port)
@@ -37,8 +37,8 @@ async def _first(host: str, port: int, names: Names, allowed: Sequence[Network])
     failed: OSError | None = None
     for family, kind, protocol, _, address in found:
         number = str(address[0])
-        # A zone (`fe80::1%eth0`) names a network card; whatever follows it, the address is judged without.
-        why = refusal(ip_address(number.partition("%")[0]), allowed)
+        # A zone (`fe80::1%eth0`) names a network interface and is not part of the address.
+        why = refusal_reason(ip_address(number.partition("%")[0]), allowed)
         if why is not None:
             refused = f"{number} ({why})"
             continue

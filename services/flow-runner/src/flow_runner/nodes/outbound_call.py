@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,12 +11,11 @@ import msgspec
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
+from filas.outbound.retry_after import retry_after_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.engine.ports import OutboundResponse
 from flow_runner.engine.redaction import headers_shown
-
-_MAX_RETRY_AFTER_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
         headers |= call.sign(content or b"")
     if not _has(headers, "Idempotency-Key"):
         headers["Idempotency-Key"] = visit.key
-    output = _output_of(await _request(visit, call, headers, content), call.accepted)
+    output = _output_of(await _request(visit, call, headers, content), call.accepted, visit.now)
     return Done(output, shown={**output, "headers": headers_shown(output["headers"])})
 
 
@@ -124,7 +124,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _output_of(response: OutboundResponse, accepted: Sequence[int]) -> dict[str, Any]:
+def _output_of(response: OutboundResponse, accepted: Sequence[int], now: datetime) -> dict[str, Any]:
     output = _decoded(response)
     if not 200 <= response.status < 300 and response.status not in accepted:
         raise NodeFailure(
@@ -133,7 +133,7 @@ def _output_of(response: OutboundResponse, accepted: Sequence[int]) -> dict[str,
             classes=frozenset({str(response.status), f"{response.status // 100}xx"}),
             detail={"status": response.status},
             output=output,
-            retry_after_s=_retry_after(response.headers),
+            retry_after_s=retry_after_s(output["headers"].get("retry-after"), now) or 0.0,
         )
     return output
 
@@ -149,8 +149,3 @@ def _decoded(response: OutboundResponse) -> dict[str, Any]:
         return {"status": response.status, "headers": headers, "body": plain(body)}
     except TooLarge as error:
         raise NodeFailure("response-too-large", f"the response's body cannot be stored: {error}") from None
-
-
-def _retry_after(headers: Mapping[str, str]) -> float:
-    text = next((value for name, value in headers.items() if name.lower() == "retry-after"), "")
-    return min(float(text), _MAX_RETRY_AFTER_S) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0

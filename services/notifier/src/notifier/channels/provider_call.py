@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused
+from filas.outbound.retry_after import retry_after_s
 from notifier.channels.channel import Answer, Outbound, PermanentFailure, TemporaryFailure
-from notifier.channels.retry_after import retry_after_s
 
 TIMEOUT_S = 10.0
 """Seconds for one message in total. The job's 15 s leave time to record the outcome."""

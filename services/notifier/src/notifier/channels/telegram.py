@@ -12,6 +12,7 @@ import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
+from filas.outbound.retry_after import LONGEST_S
 from notifier.channels.channel import (
     Answer,
     Delivered,
@@ -26,7 +27,6 @@ from notifier.channels.channel import (
 )
 from notifier.channels.message_content import UnsupportedContent, buttons_of, kind_of, media_of, text_of, within
 from notifier.channels.provider_call import Caller, after_s, by_status, json_object, malformed
-from notifier.channels.retry_after import LONGEST_S
 
 SECRET_FIELDS = ("botToken",)
 LIMITS = ChannelLimits(per_second=30.0, per_recipient=1.0)

@@ -1,4 +1,4 @@
-"""`Retry-After` as receivers write it."""
+"""`Retry-After` as servers write it: seconds or a date."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notifier.channels.retry_after import LONGEST_S, retry_after_s
+from filas.outbound.retry_after import LONGEST_S, retry_after_s
 
 NOW = datetime(2026, 11, 22, 21, 8, 0, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""Names are looked up without one standing in another's way."""
+"""DNS lookups: a slow one delays no other."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from filas.errors import OutboundTimeout
 from filas.outbound.client import OutboundClient
-from filas.outbound.dns_lookup import MAX_LOOKUPS, Names
+from filas.outbound.dns_lookup import MAX_LOOKUPS, DnsLookup
 from filas.settings.value_types import Networks
 from tests.shared.test_outbound import HOME, echo, receiver
 from tests.waiting import eventually
@@ -42,13 +42,13 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[DeadNames]:
 
 
 @pytest.fixture
-async def names() -> AsyncIterator[Names]:
-    looked_up = Names()
+async def names() -> AsyncIterator[DnsLookup]:
+    looked_up = DnsLookup()
     yield looked_up
     await looked_up.close()
 
 
-async def test_a_name_gives_its_addresses_in_both_forms(names: Names) -> None:
+async def test_a_name_has_its_addresses_in_both_forms(names: DnsLookup) -> None:
     found = await names.addresses("127.0.0.1", 25)
     assert [(one[1], one[4]) for one in found] == [(socket.SOCK_STREAM, ("127.0.0.1", 25))]
     (result,) = await names.resolve("127.0.0.1", 80)
@@ -59,8 +59,8 @@ async def test_a_name_gives_its_addresses_in_both_forms(names: Names) -> None:
         await names.addresses("a" * 64 + ".example", 25)
 
 
-async def test_many_that_ask_for_one_name_hold_one_thread(dead: DeadNames, names: Names) -> None:
-    """Who gives up takes the answer from nobody."""
+async def test_many_lookups_of_one_name_use_one_thread(dead: DeadNames, names: DnsLookup) -> None:
+    """A cancelled caller does not cancel the lookup for the others."""
     asking = [asyncio.create_task(names.addresses("dead.example", 25)) for _ in range(100)]
     await eventually(lambda: dead.asked)
     asking[0].cancel()
@@ -72,8 +72,8 @@ async def test_many_that_ask_for_one_name_hold_one_thread(dead: DeadNames, names
     dead.answer.clear()
 
 
-async def test_names_that_nobody_answers_for_delay_no_other(dead: DeadNames) -> None:
-    """Neither for HTTP nor for mail, though half of all threads wait for them."""
+async def test_names_without_an_answer_delay_no_other(dead: DeadNames) -> None:
+    """HTTP and mail continue, although half of all threads wait for such names."""
     async with receiver(echo) as url, OutboundClient(Networks(HOME)) as client:
         hosts = [f"{number}.dead.example" for number in range(MAX_LOOKUPS // 2)]
         waiting = [

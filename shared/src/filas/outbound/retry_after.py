@@ -1,0 +1,30 @@
+"""Reads `Retry-After`: the delay that a server asks for (RFC 9110, section 10.2.3). Pure."""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+LONGEST_S: Final = 3600.0
+"""The longest delay in seconds that a server can ask for at a time."""
+
+_MAX_DIGITS: Final = 18
+"""A number with more digits is above LONGEST_S, and Python refuses to convert thousands of digits."""
+
+
+def retry_after_s(value: str | None, now: datetime) -> float | None:
+    """Returns the seconds from `now`, between 0 and LONGEST_S, or None without a valid value.
+
+    The value is a number of seconds (`120`) or a date (`Sun, 22 Nov 2026 21:08:00 GMT`).
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:_MAX_DIGITS]), LONGEST_S)
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    try:
+        aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+        return min(max((aware - now).total_seconds(), 0.0), LONGEST_S)
+    except OverflowError:
+        return None
