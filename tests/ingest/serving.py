@@ -21,7 +21,7 @@ from filas.repository.postgres.database import Database
 from filas.service.private_listener import serve_connections
 from filas.service.stores import cancel_and_wait
 from filas.settings.value_types import Network
-from ingest.public_endpoint import Limits, Public, build_public
+from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 
 BOX = SecretBox("the key of these tests")
 TOKENS = ResumeTokens("the key of these tests")
@@ -53,7 +53,7 @@ class Serving:
 
     port: int
     redis_url: str
-    public: Public
+    public: PublicEndpoint
     session: ClientSession
     redis: Redis
     database: Database
@@ -68,7 +68,7 @@ class Serving:
         repository = WebhookRepository(self.database)
         for one in webhooks:
             await repository.store(one)
-        await self.public.directory.refresh()
+        await self.public.webhook_cache.refresh()
 
     async def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:
         """Post JSON (bytes go as they are); status and decoded answer."""
@@ -96,7 +96,7 @@ async def serving(
     database, redis = Database(dsn, application_name="test-serve"), connect_url(redis_url)
     database.start()
     await database.wait_ready(20)
-    public = build_public(
+    public = build_public_endpoint(
         database,
         redis,
         lambda secret: BOX.reveal(secret, os.environ),
@@ -104,7 +104,7 @@ async def serving(
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),
     )
-    parts = (public.directory.run(), public.listener.watch(), public.backfill.run())
+    parts = (public.webhook_cache.run(), public.listener.watch(), public.backfill.run())
     running_parts = [asyncio.create_task(part) for part in parts]
     try:
         async with (

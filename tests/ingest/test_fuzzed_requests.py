@@ -1,4 +1,4 @@
-"""Requests that nobody sends by accident: whatever stands in them, the public listener has an answer."""
+"""Random requests: the public listener answers each of them with a status that is not 500."""
 
 import asyncio
 import hashlib
@@ -83,7 +83,7 @@ def status_of(fuzzed: Fuzzed, method: str, path: str, headers: list[tuple[bytes,
 @ANY_REQUEST
 @given(data=st.data())
 def test_no_request_is_answered_with_a_500(fuzzed: Fuzzed, data: st.DataObject) -> None:
-    """Whatever stands in headers, query and body: bytes that are no text included."""
+    """For any headers, query and body, also of bytes that are not text."""
     path = data.draw(st.sampled_from(["orders", "keyed", "signed", "nowhere", "%ff%00", "a/b", *VENDORS]))
     query = data.draw(st.sampled_from(["", "?a=%00", "?a=%ff&a=%ed%a0%80", "?hub.mode=subscribe&hub.challenge=%ff"]))
     method = data.draw(st.sampled_from(["POST", "POST", "GET", "PUT", "HEAD", "OPTIONS"]))

@@ -1,4 +1,4 @@
-"""The public listener against callers who mean harm, byte by byte, on the loop that the service runs on."""
+"""The public listener against hostile clients, byte by byte, on the event loop that the service uses."""
 
 import asyncio
 import contextlib
@@ -96,8 +96,8 @@ AMBIGUOUS = {
 
 @pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
 @on_its_loop
-async def test_what_a_proxy_might_read_otherwise_is_refused(sent: bytes) -> None:
-    """400, the connection ends, and nothing that stands behind it is taken for a request."""
+async def test_a_request_that_a_proxy_could_parse_differently_is_rejected(sent: bytes) -> None:
+    """400, the connection ends, and nothing that follows is parsed as a request."""
     async with open_listener() as public:
         assert await statuses(public, sent + NEXT) == [400]
         assert public.seen == []
@@ -132,7 +132,7 @@ CLEAR = {
 
 @pytest.mark.parametrize(("sent", "target"), CLEAR.values(), ids=CLEAR.keys())
 @on_its_loop
-async def test_what_is_odd_but_clear_is_taken(sent: bytes, target: str) -> None:
+async def test_what_is_unusual_but_unambiguous_is_accepted(sent: bytes, target: str) -> None:
     """In one piece and in many; the next request on the connection is the next request."""
     async with open_listener() as public:
         assert await statuses(public, sent + NEXT) == [200, 200]
@@ -227,8 +227,8 @@ def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bo
 
 @pytest.mark.parametrize("beside", [b";" + b"a" * 200_000 + b"\r\n", b"0" * 200_000], ids=["extension", "zeros"])
 @on_its_loop
-async def test_what_stands_around_the_chunks_is_bounded(beside: bytes) -> None:
-    """A body of a byte can't keep us reading for as long as it likes; chunks of a byte each are no fault."""
+async def test_the_framing_of_chunks_is_bounded(beside: bytes) -> None:
+    """A body of one byte cannot keep the listener reading. Chunks of one byte each are accepted."""
     async with open_listener() as public:
         async with public.connection() as (reader, writer):
             writer.write(CHUNKED + b"1\r\na\r\n" + (b"1" + beside if beside.startswith(b";") else beside))
@@ -247,8 +247,8 @@ async def test_trailers_are_bounded_as_headers_are() -> None:
 
 
 @on_its_loop
-async def test_a_body_that_comes_drop_by_drop_is_cut_off() -> None:
-    """408 when its time is over, though there was always another drop; the door stays open to others."""
+async def test_a_slow_body_is_answered_with_408() -> None:
+    """Although there is always another byte. Other clients are served meanwhile."""
     async with open_listener() as public, public.connection() as (reader, writer):
 
         async def drip() -> None:
@@ -267,8 +267,8 @@ async def test_a_body_that_comes_drop_by_drop_is_cut_off() -> None:
 
 
 @on_its_loop
-async def test_who_never_reads_its_answers_is_cut_off() -> None:
-    """Asking on and on, it holds neither memory nor one of our connections for longer than it may take."""
+async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
+    """It sends request after request, and holds neither memory nor a connection for longer than the time limit."""
     async with open_listener() as public:
         body = b"a" * 50_000
         caller = socket.socket()
@@ -290,8 +290,8 @@ async def test_who_never_reads_its_answers_is_cut_off() -> None:
 
 
 @on_its_loop
-async def test_who_never_reads_its_last_answer_is_cut_off() -> None:
-    """Though what was asked is answered, and the connection is about to end."""
+async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
+    """Although its requests are answered, and the connection is about to end."""
     async with open_listener() as public:
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -327,8 +327,8 @@ async def test_who_never_reads_its_last_answer_is_cut_off() -> None:
     ],
 )
 @on_its_loop
-async def test_a_caller_that_goes_in_the_middle_leaves_nothing_behind(sent: bytes) -> None:
-    """Whether it ends its side, or resets the connection; the door stays open to others."""
+async def test_a_client_that_leaves_early_leaves_nothing_behind(sent: bytes) -> None:
+    """Whether it half-closes the connection or resets it. Other clients are served afterwards."""
     async with open_listener() as public:
         async with public.connection() as (reader, writer):
             writer.write(sent)
@@ -345,15 +345,15 @@ async def test_a_caller_that_goes_in_the_middle_leaves_nothing_behind(sent: byte
 
 @on_its_loop
 async def test_half_a_body_and_the_end_is_a_400() -> None:
-    """The caller that has closed its sending side learns that its request was not whole."""
+    """A client that has half-closed the connection learns that its request was incomplete."""
     async with open_listener() as public:
         assert await statuses(public, HEAD + b"Content-Length: 5\r\n\r\n{}") == [400]
         assert await statuses(public, NEXT + CHUNKED + b"5\r\n{}") == [200, 400]
 
 
 @on_its_loop
-async def test_one_callers_flood_leaves_others_their_turn() -> None:
-    """However many requests it sends at once, and however little each of them asks for."""
+async def test_a_flood_of_one_client_does_not_delay_others() -> None:
+    """However many requests it sends at once, and however cheap each of them is."""
     async with (
         open_listener() as public,
         public.connection() as (flood, flooding),
@@ -370,23 +370,25 @@ async def test_one_callers_flood_leaves_others_their_turn() -> None:
 
 
 @on_its_loop
-async def test_nobody_is_invited_who_could_not_know() -> None:
-    """`100 Continue` came with HTTP/1.1: a caller of before would take it for its answer."""
+async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
+    """`100 Continue` came with HTTP/1.1: an older client would read it as its answer."""
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     async with open_listener() as public:
         for version, first in ((b"1.1", b"HTTP/1.1 100"), (b"1.0", b"HTTP/1.1 200")):
             async with public.connection() as (reader, writer):
                 writer.write(head.replace(b"1.1", version))
-                await eventually(lambda: public.started > len(public.seen))  # an invitation is under way by now
+                await eventually(lambda: public.started > len(public.seen))  # `100 Continue` was sent by now
                 writer.write(b"{}")
                 assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(first)
             await public.all_closed()
 
 
 @on_its_loop
-async def test_what_was_asked_before_the_end_is_answered() -> None:
-    """At shutdown: a body that is on its way is waited for, what was sent ahead is answered, each told that it was the
-    last; who asks nothing is let go at once, and who never ends doesn't keep us."""
+async def test_requests_before_the_shutdown_are_answered() -> None:
+    """A body that is arriving is waited for, pipelined requests are answered, and the last answer closes the connection.
+
+    An idle client is closed at once, and a client that never completes its request does not delay the end.
+    """
     async with (
         open_listener() as public,
         public.connection() as idle,

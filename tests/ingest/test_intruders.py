@@ -1,4 +1,4 @@
-"""Who is not let in: every kind of wrong proof at the public port, what of it is counted and logged, what it costs."""
+"""Unauthenticated requests: every kind of wrong proof, how it is counted and logged, and what it costs."""
 
 import asyncio
 import json
@@ -67,7 +67,7 @@ def forgeries(vendor: Vendor) -> dict[str, Forgery]:
 
 
 def counted(counter: Counter, label: str) -> float:
-    """What the counter says under its only label."""
+    """The value of the counter with this label."""
     value: float = counter.labels(label)._value.get()
     return value
 
@@ -103,8 +103,8 @@ async def test_every_wrong_proof_is_a_401_that_is_counted_and_logged(
             assert answer.status == 200
 
 
-async def test_every_refusal_is_counted_by_its_reason(redis_url: str, postgres_dsn: str) -> None:
-    """Whoever looks at the metrics sees what is wrong with which share of the requests."""
+async def test_every_rejection_is_counted_by_its_outcome(redis_url: str, postgres_dsn: str) -> None:
+    """The metrics show which share of the requests is rejected, and why."""
     hooks = [
         webhook(),
         webhook("small", max_body_bytes=1),
@@ -135,7 +135,7 @@ async def test_every_refusal_is_counted_by_its_reason(redis_url: str, postgres_d
 
 
 async def test_failures_are_counted_across_replicas(redis_url: str, postgres_dsn: str) -> None:
-    """Who has had its share at one door has had it at the next, as soon as it fails there."""
+    """An address that reached its limit at one replica is rejected by the next one, after one more failure there."""
     guarded = webhook("guarded", auth={"type": "bearer", "secrets": ["t"]})
     options: dict[str, Any] = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 4}
 
@@ -157,7 +157,7 @@ async def test_failures_are_counted_across_replicas(redis_url: str, postgres_dsn
 
 @pytest.mark.timeout(60)
 async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """It is refused at once though both are away, from an address that is counted too; and is cut off all the same."""
+    """It is rejected at once while both are unavailable, and its address is limited nevertheless."""
     name, vendor = "github", VENDORS["github"]
     options: dict[str, Any] = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 20}
     async with serving(own_redis.url, own_postgres.dsn(), vendor_webhook(name, vendor), **options) as app:
@@ -181,16 +181,16 @@ async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer
         assert statuses == [401] * 20 + [429] * 40
 
 
-async def test_64_copies_at_two_doors_are_one_event(redis_url: str, postgres_dsn: str) -> None:
-    """One of them is new, whichever door it came through, and the others have its id."""
+async def test_64_copies_at_two_replicas_are_one_event(redis_url: str, postgres_dsn: str) -> None:
+    """One of them is new, at either replica, and the others have its id."""
     name, vendor = "stripe", VENDORS["stripe"]
     headers = vendor.headers(now=int(time.time()))
     async with (
         serving(redis_url, postgres_dsn, vendor_webhook(name, vendor)) as first,
         serving(redis_url, postgres_dsn, vendor_webhook(name, vendor)) as second,
     ):
-        doors = [first, second] * 32
-        answers = await asyncio.gather(*(door.post(name, vendor.body, headers) for door in doors))
+        replicas = [first, second] * 32
+        answers = await asyncio.gather(*(replica.post(name, vendor.body, headers) for replica in replicas))
         assert {status for status, _ in answers} == {200}
         assert len({answer["eventId"] for _, answer in answers}) == 1
         assert [answer["duplicate"] for _, answer in answers].count(False) == 1
@@ -198,7 +198,7 @@ async def test_64_copies_at_two_doors_are_one_event(redis_url: str, postgres_dsn
 
 
 async def test_a_poisoned_body_fails_alone(redis_url: str, postgres_dsn: str) -> None:
-    """NULs are text like any other; half a character is no JSON; whoever comes at the same time is accepted."""
+    """A NUL is text; half a character is not JSON. The requests of the same moment are accepted."""
     bodies = [b'{"n":%d}' % number for number in range(20)]
     bodies[3], bodies[7], bodies[11] = b'{"t":"\\u0000"}', b'{"t":"\\ud800"}', b'{"\\u0000":"a\\u0000b"}'
     async with serving(redis_url, postgres_dsn, webhook()) as app:

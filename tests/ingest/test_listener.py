@@ -1,4 +1,4 @@
-"""The public listener's connections: heads that never end, crowds, and requests in every dress of HTTP."""
+"""The public listener's connections: slow clients, the connection limit, and requests in every form of HTTP."""
 
 import asyncio
 import contextlib
@@ -48,33 +48,33 @@ async def is_closed(streams: Streams) -> bool:
         return True
 
 
-async def test_a_connection_that_never_asks_is_closed(redis_url: str, postgres_dsn: str) -> None:
-    """Whether it says nothing, or sends its head drop by drop; one that has asked may rest."""
+async def test_a_slow_client_is_closed(redis_url: str, postgres_dsn: str) -> None:
+    """Whether it sends nothing or part of a head. A client that has its answers may stay idle."""
     async with (
         serving(redis_url, postgres_dsn, webhook(), request_timeout_s=0.5) as app,
-        connections(app, 3) as (silent, slow, proper),
+        connections(app, 3) as (waiting, slow, proper),
     ):
         slow[1].write(HEAD)
         assert (await asked(proper)).startswith(b"HTTP/1.1 200")
-        assert await is_closed(silent)
+        assert await is_closed(waiting)
         assert await is_closed(slow)
         assert (await asked(proper)).startswith(b"HTTP/1.1 200")
 
 
-async def test_in_a_crowd_those_who_ask_are_served(redis_url: str, postgres_dsn: str) -> None:
-    """Silent connections make room first, then resting ones, the oldest first."""
+async def test_beyond_the_limit_clients_with_requests_are_served(redis_url: str, postgres_dsn: str) -> None:
+    """Connections without a request make room first, then idle ones, the oldest first."""
     async with (
         serving(redis_url, postgres_dsn, webhook(), max_connections=5) as app,
-        connections(app, 2) as resting,
+        connections(app, 2) as idle,
         contextlib.AsyncExitStack() as stack,
     ):
-        for streams in resting:
+        for streams in idle:
             assert (await asked(streams)).startswith(b"HTTP/1.1 200")
-        silent = await stack.enter_async_context(connections(app, 3))
+        waiting = await stack.enter_async_context(connections(app, 3))
         (newest,) = await stack.enter_async_context(connections(app, 1))
         assert (await asked(newest)).startswith(b"HTTP/1.1 200")
-        assert await is_closed(silent[0])
-        for streams in (*resting, *await stack.enter_async_context(connections(app, 1))):
+        assert await is_closed(waiting[0])
+        for streams in (*idle, *await stack.enter_async_context(connections(app, 1))):
             assert (await asked(streams)).startswith(b"HTTP/1.1 200")
         more = await stack.enter_async_context(connections(app, 4))
 
@@ -96,7 +96,7 @@ async def test_in_a_crowd_those_who_ask_are_served(redis_url: str, postgres_dsn:
     ids=["long line", "long header", "many headers", "TLS", "two lengths"],
 )
 async def test_heads_are_bounded(redis_url: str, postgres_dsn: str, request_bytes: bytes) -> None:
-    """Beyond the bounds, and for what is no HTTP: 400, and the connection ends."""
+    """A head beyond the bounds, or bytes that are not HTTP: 400, and the connection ends."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, request_bytes)).startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
 
@@ -119,13 +119,13 @@ async def test_heads_are_bounded(redis_url: str, postgres_dsn: str, request_byte
 async def test_the_only_addresses_are_the_webhooks(
     redis_url: str, postgres_dsn: str, target: bytes, status: bytes
 ) -> None:
-    """In every way to write them, and nothing else."""
+    """In every form, and no other address."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, REQUEST.replace(b"/webhooks/orders", target))).split(b" ")[1] == status
 
 
-async def test_a_connection_is_kept_as_its_caller_wants(redis_url: str, postgres_dsn: str) -> None:
-    """HTTP/1.1 unless it says close, HTTP/1.0 if it asks for it; requests may be sent ahead of their answers."""
+async def test_a_connection_is_kept_as_its_client_wants(redis_url: str, postgres_dsn: str) -> None:
+    """HTTP/1.1 unless it sends close, HTTP/1.0 if it sends keep-alive. Requests may be pipelined."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         old = REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0")
         assert b"Connection: close" in await raw(app.port, old)
@@ -141,8 +141,8 @@ async def test_a_connection_is_kept_as_its_caller_wants(redis_url: str, postgres
             assert (await asked(streams, b"")).startswith(b"HTTP/1.1 200")  # and no body between the two
 
 
-async def test_a_sender_that_waits_to_be_asked_is_asked(redis_url: str, postgres_dsn: str) -> None:
-    """`Expect: 100-continue`: curl does so for bodies of more than a kilobyte. Nobody asks for what is refused."""
+async def test_a_sender_that_expects_100_continue_gets_it(redis_url: str, postgres_dsn: str) -> None:
+    """curl expects it for bodies of more than a kilobyte. A rejected request gets its answer at once."""
     async with serving(redis_url, postgres_dsn, webhook(), webhook("small", max_body_bytes=1)) as app:
         async with connections(app, 1) as (streams,):
             streams[1].write(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
@@ -152,8 +152,8 @@ async def test_a_sender_that_waits_to_be_asked_is_asked(redis_url: str, postgres
         assert (await raw(app.port, head)).startswith(b"HTTP/1.1 404")
 
 
-async def test_a_caller_that_has_said_all_gets_all_answers(redis_url: str, postgres_dsn: str) -> None:
-    """Requests sent ahead, and the sending side closed: each is answered, then the connection ends."""
+async def test_a_client_that_half_closes_gets_all_answers(redis_url: str, postgres_dsn: str) -> None:
+    """Each pipelined request is answered, then the connection ends."""
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * 3)
         streams[1].write_eof()
@@ -161,7 +161,7 @@ async def test_a_caller_that_has_said_all_gets_all_answers(redis_url: str, postg
 
 
 async def test_another_protocol_is_not_spoken(redis_url: str, postgres_dsn: str) -> None:
-    """A request that offers an upgrade is answered as any other, body and all, and the connection ends."""
+    """A request that offers an upgrade is answered like any other, with its body, and the connection ends."""
     offering = REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n")
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         answer = await raw(app.port, offering)
@@ -182,7 +182,7 @@ async def test_another_protocol_is_not_spoken(redis_url: str, postgres_dsn: str)
 async def test_a_body_in_chunks_is_read_or_refused(
     redis_url: str, postgres_dsn: str, body: bytes, status: bytes
 ) -> None:
-    """With its pieces together or apart; what is no chunk is a 400, and nothing is stored."""
+    """With its pieces together or apart. A malformed chunk is a 400, and nothing is stored."""
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, head + body)).split(b" ")[1] == status
@@ -194,8 +194,8 @@ async def test_a_body_in_chunks_is_read_or_refused(
         assert len(await app.jobs()) == (2 if status == b"200" else 0)
 
 
-async def test_a_sender_of_too_much_sees_its_refusal(redis_url: str, postgres_dsn: str) -> None:
-    """The answer isn't lost under the bytes that are still on their way; the connection ends."""
+async def test_a_sender_of_too_much_gets_its_answer(redis_url: str, postgres_dsn: str) -> None:
+    """The answer is not lost while the sender is still sending; the connection ends."""
     head = HEAD + b"Content-Length: 8000000\r\n\r\n"
     async with serving(redis_url, postgres_dsn, webhook(max_body_bytes=1000)) as app:
         async with connections(app, 1) as ((reader, writer),):
@@ -207,7 +207,7 @@ async def test_a_sender_of_too_much_sees_its_refusal(redis_url: str, postgres_ds
 
 
 async def test_a_flood_of_requests_ahead_waits_for_its_answers(redis_url: str, postgres_dsn: str) -> None:
-    """Thousands on one connection whose answers nobody reads yet: none is lost, and they keep their order."""
+    """Thousands on one connection whose answers are not read yet: none is lost, and they keep their order."""
     many = by_form(1000, 3000)
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * many)

@@ -132,7 +132,7 @@ async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
 
 @on_its_loop
 async def test_the_connections_of_a_proxy_are_no_share() -> None:
-    """They are those of many clients: the connection that has waited longest is closed, whoever has the most."""
+    """They are those of many clients: the connection that has waited longest is closed."""
     async with (
         open_listener(
             max_connections=8, request_timeout_s=60, is_shared=lambda address: address == "127.0.0.9"
@@ -147,7 +147,7 @@ async def test_the_connections_of_a_proxy_are_no_share() -> None:
 
 @on_its_loop
 async def test_clients_that_have_their_last_answer_make_room() -> None:
-    """A client that was told 400 and keeps its connection holds no place that others need."""
+    """A client that got a 400 and keeps its connection takes no place that others need."""
     async with (
         open_listener(max_connections=20, answer_timeout_s=60) as public,
         clients(public, 20, sent=b"nonsense\r\n\r\n") as hostile,
@@ -240,8 +240,8 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
 
 
 @on_its_loop
-async def test_bytes_that_nobody_reads_yet_count_too() -> None:
-    """Partial heads, and what a client sends ahead of its answers."""
+async def test_incomplete_heads_count_too() -> None:
+    """They are held until they are complete, so they could fill the memory too."""
     async with open_listener(body_budget=100_000, request_timeout_s=60) as public:
         async with clients(public, 3, sent=b"POST / HTTP/1.1\r\nA: " + b"a" * 40_000):
             await eventually(lambda: public.listener.bodies.held > 80_000)

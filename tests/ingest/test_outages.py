@@ -1,4 +1,4 @@
-"""Acceptance while a store is away: what was answered 200 is somewhere, and nobody is told 200 when it isn't."""
+"""Acceptance while a store is unavailable: an event is stored before its request is answered with 200."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from filas.queue.producer import Producer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.event.event_jobs import job_of_event
-from ingest.receive.acceptor import Acceptor, Arrival, NotStorable
+from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.waiting import eventually
 
@@ -27,7 +27,7 @@ async def answer(app: Serving, path: str, body: Any) -> tuple[int, str | None]:
 
 @pytest.mark.timeout(90)
 async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, own_postgres: PostgresServer) -> None:
-    """Accepted at once, marked as not recorded, and a duplicate is still told from a new one."""
+    """Accepted at once, marked as not recorded, and a duplicate is still recognised."""
     rule = webhook("plain", auth={"type": "api-key", "secrets": ["k"]})
     async with serving(redis_url, own_postgres.dsn(), DEDUPED, rule) as app:
         own_postgres.kill()
@@ -40,7 +40,7 @@ async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, ow
         assert status == 200
         jobs = await app.jobs()
         assert len(jobs) == 51
-        assert [job["body"]["id"] for job in jobs[:50]] == list(range(50)), "the order of arrival is lost"
+        assert [job["body"]["id"] for job in jobs[:50]] == list(range(50)), "the order of incoming is lost"
         assert (jobs[0]["recorded"], jobs[0]["duplicateKey"], jobs[0]["body"]["text"]) == (False, "0", "olá")
         assert jobs[0]["remoteAddress"] == "127.0.0.1"
         assert "x-api-key" not in jobs[50]["headers"]
@@ -120,9 +120,9 @@ async def test_a_postgres_that_comes_back_as_redis_goes_is_waited_for(
 
 
 async def test_before_the_webhooks_were_read_nobody_is_told_404(redis_url: str, own_postgres: PostgresServer) -> None:
-    """A sender that is told 404 gives up; it is told 503 instead."""
+    """A sender that gets a 404 gives up, so the answer is 503."""
     async with serving(redis_url, own_postgres.dsn(), webhook()) as app:
-        app.public.directory.is_loaded = False
+        app.public.webhook_cache.is_loaded = False
         assert await answer(app, "new", {}) == (503, "5")
         assert await answer(app, "orders", {}) == (200, None)
 
@@ -146,9 +146,9 @@ def _event(number: int, duplicate_key: str | None = None) -> NewEvent:
     )
 
 
-def arrival(event: NewEvent) -> Arrival:
+def incoming(event: NewEvent) -> IncomingEvent:
     """The event as it is handed to acceptance."""
-    return Arrival(event, lambda _recorded: job_of_event(event))
+    return IncomingEvent(event, lambda _recorded: job_of_event(event))
 
 
 async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: str) -> None:
@@ -156,7 +156,7 @@ async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: st
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), Producer(app.redis))
         events = [_event(number, "a\0b" if number == 7 else None) for number in range(20)]
-        outcomes = await asyncio.gather(*(acceptor.accept(arrival(event)) for event in events), return_exceptions=True)
+        outcomes = await asyncio.gather(*(acceptor.accept(incoming(event)) for event in events), return_exceptions=True)
         assert isinstance(outcomes.pop(7), NotStorable)
         assert not [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         assert len(await app.jobs()) == 19
@@ -188,11 +188,11 @@ class NoJobs:
         await asyncio.Event().wait()
 
 
-async def test_a_store_that_hangs_is_a_store_that_is_away(redis_url: str, postgres_dsn: str) -> None:
+async def test_a_store_that_hangs_counts_as_unavailable(redis_url: str, postgres_dsn: str) -> None:
     """The sender waits no longer than the time limit, and the next ones not at all."""
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), NoJobs(), timeout_s=0.2)
         for number in range(3):
-            receipt = await acceptor.accept(arrival(_event(number)))
+            receipt = await acceptor.accept(incoming(_event(number)))
             assert not receipt.duplicate
         assert len(await app.events.unfinished(0, 10)) == 3

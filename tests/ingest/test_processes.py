@@ -78,7 +78,7 @@ async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Proc
 async def test_it_comes_up_before_its_stores(
     command: str, own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
-    """Alive at once, not ready as long as one is away, which it names; ready when both are there."""
+    """Alive at once; not ready while a store is unavailable, which it names; ready when both are available."""
     own_redis.kill()
     own_postgres.kill()
     async with running(command, environment(own_redis.url, own_postgres.dsn())) as process:
@@ -97,7 +97,7 @@ async def test_it_comes_up_before_its_stores(
 
 @pytest.mark.timeout(120)
 async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """It accepts with one, so it is not to be taken out of service; without both it says so."""
+    """It accepts with one store, so it stays ready; without both it is not ready."""
     async with running("serve", environment(own_redis.url, own_postgres.dsn())) as process:
 
         async def ready(status: int) -> bool:
@@ -132,7 +132,7 @@ async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict
     """That names the variable; exit 2."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ingest", *arguments,
-        env={**environment("redis://127.0.0.1:1", "postgresql://nobody@127.0.0.1:1/x"), **variables},
+        env={**environment("redis://127.0.0.1:1", "postgresql://unknown@127.0.0.1:1/x"), **variables},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     _, errors = await asyncio.wait_for(process.communicate(), 30)

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client.connection import connect_url
 from filas_local.servers import RedisServer
-from ingest.receive.rate_limit import Limit, LocalWindows, RateLimiter, Taken
-from ingest.receive.redis_rate_windows import RedisWindows
+from ingest.receive.rate_limit import Limit, LocalWindows, RateLimiter, WindowCount
+from ingest.receive.redis_rate_windows import RedisRateWindows
 from tests.waiting import eventually
 
 
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that changes only when it is set."""
 
     def __init__(self) -> None:
         self.now = 1_790_000_000.0
@@ -28,7 +28,7 @@ class Clock:
 class NoStore:
     """A store that is always away."""
 
-    async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
+    async def count(self, asked: Sequence[tuple[Limit, int]]) -> list[WindowCount]:
         """Fails."""
         raise StoreUnavailable("redis", "gone")
 
@@ -38,13 +38,13 @@ def test_the_window_slides() -> None:
     clock = Clock()
     windows = LocalWindows(clock)
     limit = Limit("w", 10, 60_000)
-    assert windows.take([(limit, 6)])[0].passed == 6
+    assert windows.count([(limit, 6)])[0].passed == 6
     clock.now += 30
-    (second,) = windows.take([(limit, 6)])
+    (second,) = windows.count([(limit, 6)])
     assert (second.passed, second.used) == (4, 6)
     assert 30_000 <= second.reset_ms <= 33_000
     clock.now += second.reset_ms / 1000
-    assert windows.take([(limit, 10)])[0].passed == 6
+    assert windows.count([(limit, 10)])[0].passed == 6
 
 
 @given(
@@ -61,8 +61,8 @@ def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, int]], 
     for wait, count in steps:
         now += wait
         clock.now = now / 1000
-        (taken,) = windows.take([(Limit("w", most, window_ms), count)])
-        passed += [now] * taken.passed
+        (counted,) = windows.count([(Limit("w", most, window_ms), count)])
+        passed += [now] * counted.passed
         assert len([time for time in passed if time > now - window_ms]) <= most
 
 
@@ -73,23 +73,23 @@ class CountedWindows:
         self._windows = LocalWindows(clock)
         self.calls = 0
 
-    async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
+    async def count(self, asked: Sequence[tuple[Limit, int]]) -> list[WindowCount]:
         """As the script does it."""
         self.calls += 1
-        return self._windows.take(asked)
+        return self._windows.count(asked)
 
 
 async def test_a_busy_limit_is_counted_ahead() -> None:
-    """Few calls for many requests; what is left is told as if each had been counted by itself."""
+    """Few calls for many requests; what is left is reported as if each were counted alone."""
     clock = Clock()
     store = CountedWindows(clock)
     limiter = RateLimiter(store, clock=clock)
     limit = Limit("w", 100_000, 60_000)
-    grants = [await limiter.take(limit) for _ in range(1000)]
+    grants = [await limiter.acquire(limit) for _ in range(1000)]
     assert store.calls < 150
     assert [grant.remaining for grant in grants] == list(range(99_999, 98_999, -1))
     clock.now += 10  # the reserve ends with its slice
-    assert limiter.take_now(limit) is None
+    assert limiter.acquire_now(limit) is None
 
 
 async def test_where_there_is_no_room_nobody_asks_again() -> None:
@@ -98,11 +98,11 @@ async def test_where_there_is_no_room_nobody_asks_again() -> None:
     store = CountedWindows(clock)
     limiter = RateLimiter(store, clock=clock)
     limit = Limit("w", 5, 60_000)
-    grants = [await limiter.take(limit) for _ in range(500)]
+    grants = [await limiter.acquire(limit) for _ in range(500)]
     assert [grant.allowed for grant in grants] == [True] * 5 + [False] * 495
     assert store.calls == 6
     clock.now += grants[-1].reset_s
-    assert (await limiter.take(limit)).allowed
+    assert (await limiter.acquire(limit)).allowed
 
 
 @given(
@@ -122,7 +122,7 @@ async def test_replicas_that_count_ahead_never_pass_more_than_the_limit(
     for wait, count, number in steps:
         now += wait
         clock.now = now / 1000
-        grants = await asyncio.gather(*(replicas[number].take(limit) for _ in range(count)))
+        grants = await asyncio.gather(*(replicas[number].acquire(limit) for _ in range(count)))
         passed += [now] * sum(grant.allowed for grant in grants)
         assert len([time for time in passed if time > now - 1000]) <= most
 
@@ -131,16 +131,16 @@ async def test_replicas_count_together(redis_url: str) -> None:
     """Two limiters on one Redis let through what one would; who is refused learns when to come again."""
     first, second = connect_url(redis_url), connect_url(redis_url)
     try:
-        replicas = [RateLimiter(RedisWindows(one)) for one in (first, second)]
+        replicas = [RateLimiter(RedisRateWindows(one)) for one in (first, second)]
         limit = Limit("webhook:w", 100, 60_000)
-        grants = await asyncio.gather(*(replicas[number % 2].take(limit) for number in range(150)))
+        grants = await asyncio.gather(*(replicas[number % 2].acquire(limit) for number in range(150)))
         assert sum(grant.allowed for grant in grants) == 100
         assert sorted(grant.remaining for grant in grants if grant.allowed) == list(range(100))
-        refused = await replicas[0].take(limit)
+        refused = await replicas[0].acquire(limit)
         assert not refused.allowed
         assert refused.remaining == 0
         assert 57 <= refused.reset_s <= 63
-        assert (await replicas[1].take(Limit("webhook:other", 100, 60_000))).allowed
+        assert (await replicas[1].acquire(Limit("webhook:other", 100, 60_000))).allowed
     finally:
         await first.close()
         await second.close()
@@ -150,17 +150,17 @@ async def test_the_script_counts_as_the_process_does(redis_url: str) -> None:
     """Several limits in one call, each with its own answer; what has left the window is forgotten."""
     redis = connect_url(redis_url)
     try:
-        windows = RedisWindows(redis)
+        windows = RedisRateWindows(redis)
         brief, long = Limit("brief", 3, 40), Limit("long", 3, 60_000)
-        first = await windows.take([(brief, 2), (long, 5)])
+        first = await windows.count([(brief, 2), (long, 5)])
         assert [(one.passed, one.used) for one in first] == [(2, 0), (3, 0)]
-        assert [one.passed for one in await windows.take([(long, 1)])] == [0]
+        assert [one.passed for one in await windows.count([(long, 1)])] == [0]
 
         async def gone() -> bool:
-            return (await windows.take([(brief, 0)]))[0].used == 0
+            return (await windows.count([(brief, 0)]))[0].used == 0
 
         await eventually(gone, timeout=5)
-        assert (await windows.take([(brief, 4)]))[0].passed == 3
+        assert (await windows.count([(brief, 4)]))[0].passed == 3
     finally:
         await redis.close()
 
@@ -169,7 +169,7 @@ async def test_without_redis_each_process_counts_for_itself() -> None:
     """A limit is still a limit."""
     limiter = RateLimiter(NoStore())
     limit = Limit("w", 5, 60_000)
-    grants = [await limiter.take(limit) for _ in range(8)]
+    grants = [await limiter.acquire(limit) for _ in range(8)]
     assert [grant.allowed for grant in grants] == [True] * 5 + [False] * 3
 
 
@@ -178,15 +178,15 @@ async def test_a_redis_that_dies_is_done_without(own_redis: RedisServer) -> None
     """The limiter goes on locally, and back to Redis when that is there again."""
     redis = connect_url(own_redis.url)
     try:
-        limiter = RateLimiter(RedisWindows(redis))
+        limiter = RateLimiter(RedisRateWindows(redis))
         limit = Limit("w", 1000, 60_000)
-        assert (await limiter.take(limit)).remaining == 999
+        assert (await limiter.acquire(limit)).remaining == 999
         own_redis.kill()
-        assert (await limiter.take(limit)).remaining == 999  # the process's own count begins
+        assert (await limiter.acquire(limit)).remaining == 999  # the process's own count begins
         own_redis.start()
 
         async def used() -> bool:
-            await limiter.take(limit)
+            await limiter.acquire(limit)
             slices = await redis.command("HVALS", "{filas-rate}:w:60000") if redis.problem is None else []
             return sum(map(int, slices)) > 1
 

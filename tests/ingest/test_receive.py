@@ -87,8 +87,8 @@ async def test_bodies_of_every_kind(
         assert (event.body, event.content_type, str(event.id)) == (body, content_type, receipt["eventId"])
 
 
-async def test_what_is_turned_away(redis_url: str, postgres_dsn: str) -> None:
-    """Each kind of bad input has its own status, says why, and leaves no event."""
+async def test_rejected_requests(redis_url: str, postgres_dsn: str) -> None:
+    """Each kind of bad input has its own status and reason, and leaves no event."""
     closed = webhook("closed", enabled=False)
     small = webhook("small", max_body_bytes=10)
     basic = webhook("basic", auth={"type": "basic", "secrets": ["u:p"]})
@@ -272,7 +272,7 @@ async def test_requests_for_unknown_paths_cause_few_reads(redis_url: str, postgr
     """Two hundred of them share reads: at most one every 50 ms."""
     async with serving(redis_url, postgres_dsn) as app:
         loop, reads = asyncio.get_running_loop(), 0
-        directory, source = app.public.directory, app.public.directory._source
+        cache, source = app.public.webhook_cache, app.public.webhook_cache._source
 
         class Counting:
             async def changed_since(self, revision: int) -> tuple[list[Webhook], list[str], int]:
@@ -280,7 +280,7 @@ async def test_requests_for_unknown_paths_cause_few_reads(redis_url: str, postgr
                 reads += 1
                 return await source.changed_since(revision)
 
-        directory._source = Counting()
+        cache._source = Counting()
         began = loop.time()
         statuses = await asyncio.gather(*(app.post(f"unknown-{number}", {}) for number in range(200)))
         assert {status for status, _ in statuses} == {404}
@@ -332,7 +332,7 @@ async def test_the_group_of_a_job_is_its_conversation(
 
 @pytest.mark.parametrize("dedupe", [Dedupe(header="X-Id"), Dedupe(path="id"), Dedupe(body=True)])
 async def test_keys_that_no_column_takes(redis_url: str, postgres_dsn: str, dedupe: Dedupe) -> None:
-    """Endless ones, and ones with a NUL, still tell duplicates from others."""
+    """Very long keys, and keys with a NUL, still identify duplicates."""
     async with serving(redis_url, postgres_dsn, webhook(dedupe=dedupe)) as app:
         for key in ("x" * 5000, "a\0b" if dedupe.header is None else "ÿ"):
             headers = {} if dedupe.header is None else {"X-Id": key}

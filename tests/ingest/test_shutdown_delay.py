@@ -35,11 +35,13 @@ async def _store_a_webhook(dsn: str) -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_it_takes_webhooks_while_it_says_that_it_is_not_ready(
+async def test_webhooks_are_accepted_while_the_process_is_not_ready(
     own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
-    """Not ready at once; webhooks are accepted on old and new connections, each told to come back over another one;
-    the end comes after the delay, and not before."""
+    """It is not ready at once. Webhooks are accepted on old and new connections, and each answer closes its connection.
+
+    The process ends after the delay.
+    """
     loop = asyncio.get_running_loop()
     variables = environment(own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S=str(DELAY_S))
     url = f"http://127.0.0.1:{variables['INGEST_PORT']}/webhooks/ping"
@@ -62,7 +64,7 @@ async def test_it_takes_webhooks_while_it_says_that_it_is_not_ready(
 
 @pytest.mark.timeout(120)
 async def test_a_second_signal_ends_the_delay(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """Whoever can't wait says so twice."""
+    """A second signal ends the process at once."""
     variables = environment(
         own_redis.url, own_postgres.dsn(), SHUTDOWN_DELAY_S="600", INGEST_SERVE_ADMIN_PORT=str(free_port())
     )

@@ -82,7 +82,7 @@ async def test_twilio_behind_a_proxy(redis_url: str, postgres_dsn: str) -> None:
 
 
 @pytest.mark.timeout(90)
-async def test_a_form_is_taken_while_postgres_is_away(redis_url: str, own_postgres: PostgresServer) -> None:
+async def test_a_form_is_accepted_while_postgres_is_unavailable(redis_url: str, own_postgres: PostgresServer) -> None:
     """With its fields, its conversation's order and its duplicate key."""
     twilio = vendor_webhook("twilio", VENDORS["twilio"])
     async with serving(redis_url, own_postgres.dsn(), twilio) as app:

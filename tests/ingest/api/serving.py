@@ -21,7 +21,7 @@ from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
-from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
 
 TOKEN = "the-admin-token"
@@ -107,13 +107,13 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     database = Database(postgres_dsn, application_name="tests-api", max_size=4)
     database.start()
     box = SecretBox(SECRET_KEY)
-    directory = WebhookDirectory(WebhookRepository(database), lambda secret: box.reveal(secret, {}))
+    webhook_cache = WebhookCache(WebhookRepository(database), lambda secret: box.reveal(secret, {}))
     backfill = EventBackfill(EventRepository(database))
 
     async def changed() -> None:
         changes.append("changed")
         with suppress(StoreUnavailable):
-            await directory.refresh()
+            await webhook_cache.refresh()
 
     context = build_api_context(
         database,
@@ -121,7 +121,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         secret_box=box,
         admin_token=TOKEN,
         configuration_changed=changed,
-        directory=directory,
+        webhook_cache=webhook_cache,
         acceptor=Acceptor(EventRepository(database), Producer(redis), write_later=backfill.add),
         scaling_bounds=Bounds(),
     )
@@ -130,7 +130,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(10)
-            await directory.refresh()
+            await webhook_cache.refresh()
             yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
     finally:
         await context.acceptor.drain()

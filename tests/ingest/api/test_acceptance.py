@@ -287,6 +287,6 @@ async def test_what_is_accepted_before_the_stores_go_is_told(api: Api) -> None:
 async def test_before_the_webhooks_are_read_nothing_is_refused_for_good(redis_url: str, postgres_dsn: str) -> None:
     """503, not an error that says there is no such webhook."""
     async with serving(redis_url, postgres_dsn) as api:
-        api.context.directory.is_loaded = False
+        api.context.webhook_cache.is_loaded = False
         reply = await api.post("/events", {"events": [{"webhookId": "orders", "body": 1}]})
         assert reply.status == 503

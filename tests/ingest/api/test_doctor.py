@@ -28,7 +28,7 @@ async def ill(api: Api) -> list[str]:
 async def test_all_is_well_with_a_worker_on_every_queue(own_redis: RedisServer, postgres_dsn: str) -> None:
     """Each part says how it is; a queue without its worker says which one to start."""
     async with serving(own_redis.url, postgres_dsn) as api:
-        await api.context.directory.refresh()
+        await api.context.webhook_cache.refresh()
         found = await findings(api)
         assert [part for part, one in found.items() if not one["well"]] == [f"queue {one.name}" for one in QUEUES]
         assert found["queue flow-processing"]["words"] == "0 jobs wait; no flow-runner is there: start one"
@@ -46,7 +46,7 @@ async def test_a_paused_queue_and_a_late_one_are_told(
     """With what to do about each."""
     monkeypatch.setattr(doctor_routes, "LATE_S", 0.0)
     async with serving(own_redis.url, postgres_dsn) as api:
-        await api.context.directory.refresh()
+        await api.context.webhook_cache.refresh()
         for policy in QUEUES:
             await beat(api.redis, policy, "a-worker", 1, 1)
         await api.post("/queue/flow/pause")

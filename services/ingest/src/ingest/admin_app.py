@@ -23,7 +23,7 @@ from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
 from ingest.receive.readiness import accepting_health
-from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
 
 STATEMENT_TIMEOUT_S: Final = 2.0
@@ -42,10 +42,10 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     ) as stores:
         backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
-        health = accepting_health(stores, context.directory)
+        health = accepting_health(stores, context.webhook_cache)
         app = build_private_app(health, hosts=settings.admin.admin_hosts)
         routes.register(app, context)
-        parts = (context.directory.run(), backfill.run(), stores.probe(), _keep_publishing(context))
+        parts = (context.webhook_cache.run(), backfill.run(), stores.probe(), _keep_publishing(context))
         background = [asyncio.create_task(part) for part in parts]
         try:
             async with serve_app(app, settings.admin.admin_host, settings.ingest_admin_port):
@@ -60,13 +60,13 @@ def _context(
     settings: IngestAdminSettings, stores: Stores, backfill: EventBackfill, environ: Mapping[str, str]
 ) -> ApiContext:
     box = SecretBox(settings.secrets.filas_secret_key.reveal())
-    directory = WebhookDirectory(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))
+    webhook_cache = WebhookCache(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))
     producer = Producer(stores.redis)
 
     async def configuration_changed() -> None:
         # The change is stored. If Postgres has become unavailable since, the cache finds the change by polling.
         with suppress(StoreUnavailable):
-            await directory.refresh()
+            await webhook_cache.refresh()
 
     return build_api_context(
         stores.database,
@@ -74,7 +74,7 @@ def _context(
         secret_box=box,
         admin_token=settings.filas_admin_token.reveal(),
         configuration_changed=configuration_changed,
-        directory=directory,
+        webhook_cache=webhook_cache,
         acceptor=Acceptor(EventRepository(stores.database), producer, write_later=backfill.add),
         scaling_bounds=Bounds(
             settings.scaling.scaling_min_replicas,

@@ -12,7 +12,7 @@ from filas.service.garbage_collection import collect_rarely
 from filas.service.private_listener import build_private_app, serve_app, serve_connections
 from filas.service.stores import Stores, cancel_and_wait, open_stores
 from filas.settings.process_settings import IngestServeSettings
-from ingest.public_endpoint import Limits, Public, build_public
+from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 from ingest.receive.readiness import accepting_health
 
 
@@ -24,9 +24,9 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
     collect_rarely()
     async with open_stores(settings, "filas-ingest-serve") as stores:
         public = _public(settings, stores, environ)
-        health = accepting_health(stores, public.directory)
+        health = accepting_health(stores, public.webhook_cache)
         private = build_private_app(health, hosts=settings.admin.admin_hosts)
-        parts = (public.directory.run(), public.listener.watch(), public.backfill.run(), stores.probe())
+        parts = (public.webhook_cache.run(), public.listener.watch(), public.backfill.run(), stores.probe())
         background = [asyncio.create_task(part) for part in parts]
         try:
             async with (
@@ -43,10 +43,10 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
             await cancel_and_wait(*background)
 
 
-def _public(settings: IngestServeSettings, stores: Stores, environ: Mapping[str, str]) -> Public:
+def _public(settings: IngestServeSettings, stores: Stores, environ: Mapping[str, str]) -> PublicEndpoint:
     secret_key = settings.secrets.filas_secret_key.reveal()
     box = SecretBox(secret_key)
-    return build_public(
+    return build_public_endpoint(
         stores.database,
         stores.redis,
         lambda secret: box.reveal(secret, environ),

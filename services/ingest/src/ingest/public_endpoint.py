@@ -1,4 +1,4 @@
-"""The public listener: `/webhooks/{path}` and `/resume/{token}`, and nothing else."""
+"""The public endpoint: `/webhooks/{path}` and `/resume/{token}`, with all that accepts their requests."""
 
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
@@ -17,34 +17,39 @@ from ingest.http.client_address import ClientAddress
 from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, PublicListener
 from ingest.http.request import Request
 from ingest.receive.acceptor import Acceptor
-from ingest.receive.address_limits import AddressGuard
+from ingest.receive.address_limits import AddressLimits
 from ingest.receive.backfill import EventBackfill
-from ingest.receive.handler import BODY_TIMEOUT_S, Receiver
+from ingest.receive.handler import BODY_TIMEOUT_S, WebhookHandler
 from ingest.receive.rate_limit import RateLimiter
-from ingest.receive.redis_rate_windows import RedisWindows
-from ingest.receive.webhook_cache import WebhookDirectory
-from ingest.resume.handler import Resumer
+from ingest.receive.redis_rate_windows import RedisRateWindows
+from ingest.receive.webhook_cache import WebhookCache
+from ingest.resume.handler import ResumeHandler
 from ingest.verify.scheme import Reveal
 
 ENQUEUE_RETRY_S = 0.3
-"""How long a job is put again when Redis is lost in the middle: a sender waits for the answer."""
+"""How long enqueuing is repeated when the connection to Redis is lost. The sender waits for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
-class Public:
-    """The listener, and what runs behind it: `directory.run()`, `listener.watch()` and `backfill.run()` are to be kept
-    running, `acceptor` drained."""
+class PublicEndpoint:
+    """The listener and its parts.
+
+    `webhook_cache.run()`, `listener.watch()` and `backfill.run()` must be running. `acceptor` is drained at the end.
+    """
 
     listener: PublicListener
-    directory: WebhookDirectory
+    webhook_cache: WebhookCache
     acceptor: Acceptor
     backfill: EventBackfill
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What callers may take. The two an address are a minute's; 0 means none. Times are in seconds: for a body to
-    arrive, for a new connection to ask something, and for an answer to be read."""
+    """The limits of clients.
+
+    `requests_per_address` and `failures_per_address` are per minute; 0 means no limit. `body_budget` is in bytes. The
+    times, in seconds, are those for receiving a body, for receiving a head, and for the client to read its answers.
+    """
 
     requests_per_address: int = 0
     failures_per_address: int = 60
@@ -58,7 +63,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-def build_public(
+def build_public_endpoint(
     database: Database,
     redis: Redis,
     reveal: Reveal,
@@ -66,24 +71,26 @@ def build_public(
     *,
     trusted_proxies: Sequence[Network] = (),
     limits: Limits = DEFAULT_LIMITS,
-) -> Public:
-    """The public listener over these stores, within a running event loop."""
-    directory = WebhookDirectory(WebhookRepository(database), reveal)
+) -> PublicEndpoint:
+    """Builds the public endpoint over these stores. Must be called in a running event loop."""
+    webhook_cache = WebhookCache(WebhookRepository(database), reveal)
     producer = Producer(redis, retry_for_s=ENQUEUE_RETRY_S)
     backfill = EventBackfill(EventRepository(database))
     acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add)
-    limiter = RateLimiter(RedisWindows(redis))
-    guard = AddressGuard(
+    limiter = RateLimiter(RedisRateWindows(redis))
+    address_limits = AddressLimits(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
     addresses = ClientAddress(trusted_proxies)
-    receiver = Receiver(directory, acceptor, limiter, guard, addresses, body_timeout_s=limits.body_timeout_s)
-    resumer = Resumer(
-        CallbackRepository(database), producer, tokens, guard, addresses, body_timeout_s=limits.body_timeout_s
+    webhook_handler = WebhookHandler(
+        webhook_cache, acceptor, limiter, address_limits, addresses, body_timeout_s=limits.body_timeout_s
+    )
+    resume_handler = ResumeHandler(
+        CallbackRepository(database), producer, tokens, address_limits, addresses, body_timeout_s=limits.body_timeout_s
     )
 
     def handle(http: Request) -> Coroutine[Any, Any, Answer]:
-        return resumer.handle(http) if http.path.startswith(PATH) else receiver.handle(http)
+        return resume_handler.handle(http) if http.path.startswith(PATH) else webhook_handler.handle(http)
 
     listener = PublicListener(
         handle,
@@ -93,4 +100,4 @@ def build_public(
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
     )
-    return Public(listener, directory, acceptor, backfill)
+    return PublicEndpoint(listener, webhook_cache, acceptor, backfill)

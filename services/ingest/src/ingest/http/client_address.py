@@ -1,4 +1,4 @@
-"""Who has called, and what: by the connection and the request, or what a proxy that we trust says of them."""
+"""The client's address and the URL of a request: by the connection, or by the headers of a trusted proxy."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -8,19 +8,21 @@ UNKNOWN = "unknown"
 
 
 class ClientAddress:
-    """Finds a caller's address behind the proxies in `trusted`, whose `X-Forwarded-For` is believed."""
+    """Determines client addresses. `X-Forwarded-For` counts from proxies in the networks of `trusted` only."""
 
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._trusted = tuple(trusted)
-        self.believes = bool(self._trusted)
+        self.has_proxies = bool(self._trusted)
         self.is_trusted = functools.lru_cache(maxsize=4096)(self._belongs)
 
     def of(self, peer: str | None, forwarded: Sequence[str]) -> str:
-        """The address of the caller: `peer` itself, unless it is trusted; then the last entry of the
-        `X-Forwarded-For` headers (`forwarded`) that no trusted proxy made. What is no address ends the search.
+        """Returns the client's address: `peer`, unless that is a trusted proxy.
+
+        Behind proxies it is the last entry of the `X-Forwarded-For` headers (`forwarded`) that is not a trusted proxy's
+        address. An entry that is not an address ends the search.
         """
         address = peer or UNKNOWN
-        if not self.believes or not forwarded or not self.is_trusted(address):
+        if not self.has_proxies or not forwarded or not self.is_trusted(address):
             return address
         for entry in reversed(",".join(forwarded).split(",")):
             claimed = normalized(entry.strip())
@@ -32,12 +34,12 @@ class ClientAddress:
         return address
 
     def url(self, peer: str | None, target: str, headers: Mapping[str, str]) -> str:
-        """The address that was called: scheme and host as a trusted proxy says, else as the request itself does.
+        """Returns the URL of the request, with scheme and host by a trusted proxy's headers, else by the request.
 
-        `target` is the path and query as they were sent. Without a proxy that ends TLS, the scheme is http.
+        `target` is the path and query as they were sent. Without a proxy that terminates TLS, the scheme is http.
         """
         host, scheme = headers.get("Host", ""), "http"
-        if self.believes and self.is_trusted(peer or UNKNOWN):
+        if self.has_proxies and self.is_trusted(peer or UNKNOWN):
             host = headers.get("X-Forwarded-Host", host).partition(",")[0].strip()
             scheme = headers.get("X-Forwarded-Proto", scheme).partition(",")[0].strip().lower()
         return f"{scheme}://{host}{target}"
@@ -48,7 +50,7 @@ class ClientAddress:
 
 
 def normalized(text: str) -> str | None:
-    """The usual spelling of an IP address (an IPv4 one in IPv6 clothes as IPv4), None for anything else."""
+    """Returns the canonical form of an IP address (an IPv4-mapped one as IPv4); None if it is not an address."""
     try:
         address = ip_address(text.strip("[]"))
     except ValueError:
@@ -59,6 +61,6 @@ def normalized(text: str) -> str | None:
 
 @functools.lru_cache(maxsize=4096)
 def is_loopback(text: str) -> bool:
-    """Whether the address is this machine's own: it is never counted against anybody."""
+    """Whether the address is this machine's own, which is never limited."""
     address = normalized(text)
     return address is not None and ip_address(address).is_loopback

@@ -372,7 +372,7 @@ class ConnectionHandler(RequestHandler):
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
-        # What is left of a body that was not read can't be told from the next request.
+        # The rest of a body that was not read could be parsed as the next request.
         keeps = request.keep_alive and request.is_complete and not answer.closes
         if keeps and not self._requests and self._rejection is None:
             keeps = not (self._input_ended or self._owner.draining)

@@ -93,9 +93,15 @@ class PublicListener(Server):
             latest = self._loop.time() - self.answer_timeout_s
             for connection in [one for one, since in self._ending.items() if since <= latest]:
                 connection.abort()
-            for reason, count in self._shed.items():
-                log.warning("connections.shed", reason=reason, connections=count, open=self.open_connections)
-            self._shed.clear()
+            self._log_closed()
+
+    def _log_closed(self) -> None:
+        slow = self._shed.pop("slow-client", 0)
+        if slow:
+            log.warning("connections.slow_clients_closed", connections=slow, open=self.open_connections)
+        for reason, count in self._shed.items():
+            log.warning("connections.shed", reason=reason, connections=count, open=self.open_connections)
+        self._shed.clear()
 
     async def shutdown(self, timeout: float | None = None) -> None:
         """Answer the requests that have begun for at most `timeout` seconds, and end all connections."""
@@ -109,7 +115,7 @@ class PublicListener(Server):
             try:
                 await asyncio.wait_for(self._all_closed.wait(), timeout)
             except TimeoutError:
-                log.warning("connections.cut_off", connections=self.open_connections)
+                log.warning("connections.closed_at_shutdown", connections=self.open_connections)
         for connection in (*self._table, *self._ending):
             connection.abort()
 

@@ -1,7 +1,8 @@
-"""Acceptance: many requests a statement, Postgres first, else Redis, else nobody says 200.
+"""Acceptance: an event is written to Postgres, or else to Redis, before its request is answered with 200.
 
-Two stages, each a batch at a time, so that the next requests are written to Postgres while the jobs of the last
-ones go to Redis. Both keep the order of arrival: a conversation's jobs are put in the order of their requests.
+There are two stages, and each handles many events in one call: while the jobs of one batch are enqueued in Redis, the
+events of the next batch are written to Postgres. Both keep the order of the requests, so the jobs of a conversation are
+enqueued in the order of its requests.
 """
 
 import asyncio
@@ -22,38 +23,37 @@ from filas.queue.producer import EnqueueOutcome
 
 log = get_logger(__name__)
 
-AWAY_S = 1.0
-"""How long a store that let us wait is not asked, as long as there is the other one."""
+SKIP_S = 1.0
+"""How long a store that timed out or failed is not used, while the other store is available."""
 
 LAST_RESORT_S = 2.0
-"""How long a sender is kept waiting for Postgres when both stores are away: one that restarts may be back."""
+"""How long a request waits for Postgres when both stores are unavailable: Postgres may be restarting."""
 
 
 class NotStorable(FilasError):
-    """This one event can't be written, whatever the state of the stores."""
+    """This event cannot be stored, whatever the state of the stores."""
 
 
 class EventStore(Protocol):
     """Where events are written."""
 
     async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
-        """One answer an event, in order. Raises StoreUnavailable, at once where the store is known to be away."""
+        """Returns one result per event, in order. Raises StoreUnavailable, at once if that is known."""
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Wait until events can be written. Raises StoreUnavailable."""
+        """Waits until events can be written. Raises StoreUnavailable."""
 
 
 class JobStore(Protocol):
-    """Where jobs are put."""
+    """Where jobs are enqueued."""
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
-        """One outcome a job, in order. Raises StoreUnavailable."""
+        """Returns one outcome per job, in order. Raises StoreUnavailable."""
 
 
 @dataclass(slots=True)
-class Arrival:
-    """A request to be accepted: its event, and how to make the event's job once it is known whether the
-    event's row was written (`recorded`)."""
+class IncomingEvent:
+    """An event to accept. `job` makes its job; the argument is whether the event's row was written (`recorded`)."""
 
     event: NewEvent
     job: Callable[[bool], NewJob]
@@ -61,7 +61,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class Receipt:
-    """What the sender is told. Of a duplicate: the first one's ids."""
+    """The ids of an accepted event. A duplicate has the ids of the first event."""
 
     event_id: UUID
     job_id: str
@@ -70,18 +70,18 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Waiting:
-    """An arrival on its way. `recorded`: its event is in Postgres; `job` is known from then on."""
+    """An event before its receipt. `recorded`: it is in Postgres. `job` is set after the first stage."""
 
-    arrival: Arrival
+    incoming: IncomingEvent
     receipt: "asyncio.Future[Receipt]"
     recorded: bool = False
     job: NewJob | None = None
 
 
 class Acceptor:
-    """Accepts arrivals. A receipt means that the event survives the loss of any one store.
+    """Accepts events. A receipt means that the event survives the loss of any one store.
 
-    `write_later` is given each event that Redis alone has, for the time when Postgres is back.
+    `write_later` is called with each event that only Redis has, so that it is written when Postgres is available.
     """
 
     def __init__(
@@ -97,156 +97,155 @@ class Acceptor:
         self._write_later = write_later
         self._jobs = jobs
         self._timeout_s = timeout_s
-        # Kept: on Python 3.11 to ask for it is a system call, and here it would be one a request.
+        # Kept, because asyncio.get_running_loop() is a system call on Python 3.11, and would be made per request.
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._postgres_away_until = 0.0
-        self._redis_away_until = 0.0
-        self._both_away_until = 0.0
-        self._mute_until = 0.0
+        self._postgres_skipped_until = 0.0
+        self._redis_skipped_until = 0.0
+        self._both_failed_until = 0.0
+        self._next_warning_at = 0.0
         self._writes: Batches[_Waiting] = Batches(self._write, limit=limit, size_of=_size)
-        self._puts: Batches[_Waiting] = Batches(self._put, limit=limit, size_of=_size)
+        self._enqueues: Batches[_Waiting] = Batches(self._enqueue_batch, limit=limit, size_of=_size)
 
-    def accept(self, arrival: Arrival) -> "asyncio.Future[Receipt]":
-        """Write the event, then put its job.
+    def accept(self, incoming: IncomingEvent) -> "asyncio.Future[Receipt]":
+        """Writes the event, then enqueues its job.
 
-        The future raises StoreUnavailable when neither store takes it, and NotStorable when this very event
-        can't be.
+        The future raises StoreUnavailable if neither store is available, and NotStorable if this event can't be stored.
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        self._writes.put(_Waiting(arrival, receipt))
+        self._writes.put(_Waiting(incoming, receipt))
         return receipt
 
-    async def accept_many(self, arrivals: Sequence[Arrival]) -> list[Receipt | BaseException]:
-        """Accept each of `arrivals`, in their order; an answer that is an exception is that of its arrival alone."""
-        return await asyncio.gather(*map(self.accept, arrivals), return_exceptions=True)
+    async def accept_many(self, events: Sequence[IncomingEvent]) -> list[Receipt | BaseException]:
+        """Accepts `events` in their order. Returns the receipt or the exception of each one."""
+        return await asyncio.gather(*map(self.accept, events), return_exceptions=True)
 
     async def drain(self) -> None:
-        """Wait until whatever is under way has its answer."""
+        """Waits until every event has its receipt."""
         await self._writes.drain()
-        await self._puts.drain()
+        await self._enqueues.drain()
 
     async def _write(self, batch: Sequence[_Waiting]) -> None:
-        """Write the events of a batch, and hand on what needs a job."""
+        """First stage: writes the events of a batch. Those that need a job continue to the second stage."""
         batch = [waiting for waiting in batch if not waiting.receipt.done()]
         try:
-            answers = await self._insert([waiting.arrival.event for waiting in batch])
-        except Exception as error:  # whatever it is: there is the other store
+            answers = await self._insert([waiting.incoming.event for waiting in batch])
+        except Exception as error:  # any failure: the other store is used
             if not isinstance(error, StoreUnavailable):
                 log.error("acceptance.write_failed", events=len(batch), exc_info=error)
             for waiting in batch:
-                self._hand_on(waiting, recorded=False)
+                self._to_second_stage(waiting, recorded=False)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
                 if answer.duplicate:
-                    # Whoever came first has put the job, or the relay will.
-                    _tell(waiting, _left_to_the_relay(waiting, duplicate=True))
+                    # The job was enqueued with the first event; else the relay enqueues it.
+                    _resolve(waiting, _receipt_before_job(waiting, duplicate=True))
                 else:
-                    self._hand_on(waiting, recorded=True)
+                    self._to_second_stage(waiting, recorded=True)
             elif isinstance(answer, StoreUnavailable):
-                self._hand_on(waiting, recorded=False)
+                self._to_second_stage(waiting, recorded=False)
             else:
-                _fail([waiting], _not_storable(waiting.arrival.event, answer))
+                _fail([waiting], _not_storable(waiting.incoming.event, answer))
 
     async def _insert(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
-        if time.monotonic() < self._postgres_away_until:
-            raise StoreUnavailable("postgres", "it has let us wait within the last second")
+        if time.monotonic() < self._postgres_skipped_until:
+            raise StoreUnavailable("postgres", "it timed out within the last second")
         WEBHOOK_BATCH_SIZE.observe(len(events))
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._events.insert_many(events)
         except TimeoutError:
-            self._postgres_away_until = time.monotonic() + AWAY_S
+            self._postgres_skipped_until = time.monotonic() + SKIP_S
             failure = StoreUnavailable("postgres", "timeout")
         except StoreUnavailable as error:
             failure = error
-        if time.monotonic() >= self._mute_until:
-            self._mute_until = time.monotonic() + AWAY_S
-            log.warning("acceptance.postgres_away", reason=failure.reason, events=len(events))
+        if time.monotonic() >= self._next_warning_at:
+            self._next_warning_at = time.monotonic() + SKIP_S
+            log.warning("acceptance.postgres_unavailable", reason=failure.reason, events=len(events))
         raise failure
 
-    def _hand_on(self, waiting: _Waiting, *, recorded: bool) -> None:
+    def _to_second_stage(self, waiting: _Waiting, *, recorded: bool) -> None:
         waiting.recorded = recorded
         try:
-            waiting.job = waiting.arrival.job(recorded)
-        except Exception as error:  # this one's, not its neighbours'
+            waiting.job = waiting.incoming.job(recorded)
+        except Exception as error:  # it concerns this event only
             _fail([waiting], error)
         else:
-            self._puts.put(waiting)
+            self._enqueues.put(waiting)
 
-    async def _put(self, batch: Sequence[_Waiting]) -> None:
-        """Put the jobs of a batch."""
+    async def _enqueue_batch(self, batch: Sequence[_Waiting]) -> None:
+        """Second stage: enqueues the jobs of a batch."""
         jobs = [waiting.job for waiting in batch if waiting.job is not None]
         try:
             outcomes = await self._enqueue(jobs, can_wait=all(waiting.recorded for waiting in batch))
-        except Exception as error:  # whatever it is: there is the other store
+        except Exception as error:  # any failure: the other store is used
             if not isinstance(error, StoreUnavailable):
-                log.error("acceptance.put_failed", jobs=len(jobs), exc_info=error)
+                log.error("acceptance.enqueue_failed", jobs=len(jobs), exc_info=error)
             for waiting in batch:
                 if waiting.recorded:
-                    _tell(waiting, _left_to_the_relay(waiting))
-            await self._write_at_last([waiting for waiting in batch if not waiting.recorded], error)
+                    _resolve(waiting, _receipt_before_job(waiting))
+            await self._write_as_last_resort([waiting for waiting in batch if not waiting.recorded], error)
             return
         for waiting, job, outcome in zip(batch, jobs, outcomes, strict=True):
             if outcome is EnqueueOutcome.REFUSED:
-                _fail([waiting], NotStorable("this request can't be put into a queue"))
+                _fail([waiting], NotStorable("the event's job cannot be enqueued"))
                 continue
-            # A job under this id was there already: with Postgres away, that is how a duplicate shows.
+            # While Postgres is unavailable, a duplicate is known by its job, which is in the queue already.
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
             if not waiting.recorded and not duplicate and self._write_later is not None:
-                self._write_later(waiting.arrival.event)
-            _tell(waiting, Receipt(waiting.arrival.event.id, job.job_id, duplicate))
+                self._write_later(waiting.incoming.event)
+            _resolve(waiting, Receipt(waiting.incoming.event.id, job.job_id, duplicate))
 
-    async def _write_at_last(self, batch: Sequence[_Waiting], failure: Exception) -> None:
-        """Neither store took these. One may be coming back in this very moment: Postgres is waited for, briefly."""
+    async def _write_as_last_resort(self, batch: Sequence[_Waiting], failure: Exception) -> None:
+        """Neither store has accepted these events. Waits briefly for Postgres, which may be restarting."""
         if not batch:
             return
         try:
-            if time.monotonic() < self._both_away_until:
+            if time.monotonic() < self._both_failed_until:
                 raise failure
             await self._events.wait_ready(LAST_RESORT_S)
-            self._postgres_away_until = 0.0
-            answers = await self._insert([waiting.arrival.event for waiting in batch])
-        except Exception as error:  # the callers' to handle: each gets it
+            self._postgres_skipped_until = 0.0
+            answers = await self._insert([waiting.incoming.event for waiting in batch])
+        except Exception as error:  # each request gets the error
             if isinstance(error, StoreUnavailable) and error is not failure:
-                self._both_away_until = time.monotonic() + AWAY_S
+                self._both_failed_until = time.monotonic() + SKIP_S
             _fail(batch, error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
-                _tell(waiting, _left_to_the_relay(waiting, duplicate=answer.duplicate))
+                _resolve(waiting, _receipt_before_job(waiting, duplicate=answer.duplicate))
             else:
-                event = waiting.arrival.event
+                event = waiting.incoming.event
                 _fail([waiting], answer if isinstance(answer, StoreUnavailable) else _not_storable(event, answer))
 
     async def _enqueue(self, jobs: Sequence[NewJob], *, can_wait: bool) -> Sequence[EnqueueOutcome]:
-        """What is in Postgres already (`can_wait`) waits for no Redis that is away; the rest has nothing else."""
-        if can_wait and time.monotonic() < self._redis_away_until:
-            raise StoreUnavailable("redis", "it has failed within the last second")
+        """Enqueues jobs. `can_wait`: all their events are in Postgres, so the relay can enqueue the jobs later."""
+        if can_wait and time.monotonic() < self._redis_skipped_until:
+            raise StoreUnavailable("redis", "it failed within the last second")
         try:
             async with asyncio.timeout(self._timeout_s if can_wait else None):
                 return await self._jobs.enqueue_many(jobs)
         except (StoreUnavailable, TimeoutError) as error:
-            self._redis_away_until = time.monotonic() + AWAY_S
+            self._redis_skipped_until = time.monotonic() + SKIP_S
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
-            log.warning("acceptance.redis_away", reason=reason, jobs=len(jobs))
+            log.warning("acceptance.redis_unavailable", reason=reason, jobs=len(jobs))
             raise StoreUnavailable("redis", reason) from None
 
 
-def _left_to_the_relay(waiting: _Waiting, *, duplicate: bool = False) -> Receipt:
-    """The receipt of an event that is in Postgres, and whose job the relay puts when Redis is back."""
-    event_id = waiting.arrival.event.id
+def _receipt_before_job(waiting: _Waiting, *, duplicate: bool = False) -> Receipt:
+    """Returns the receipt of an event that is in Postgres, and whose job the relay enqueues if Redis has lost it."""
+    event_id = waiting.incoming.event.id
     return Receipt(event_id, webhook_job_id(event_id), duplicate)
 
 
 def _size(waiting: _Waiting) -> int:
-    """What a call is bounded by: five hundred bodies of a mebibyte in one statement would be half a gibibyte."""
-    return len(waiting.arrival.event.body)
+    """Returns what an event counts for in the bound of a batch: 500 bodies of 1 MiB would be half a GiB."""
+    return len(waiting.incoming.event.body)
 
 
-def _tell(waiting: _Waiting, receipt: Receipt) -> None:
+def _resolve(waiting: _Waiting, receipt: Receipt) -> None:
     if not waiting.receipt.done():
         waiting.receipt.set_result(receipt)
 
@@ -258,10 +257,9 @@ def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
 
 
 def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
-    """The answer to a body of these parts: that of the first new one, a duplicate when none is new.
+    """Returns the receipt of the first new part of a body; if no part is new, that of the first part.
 
-    Raises the first failure: the sender comes again with the whole body, and the parts that are in are
-    duplicates then.
+    Raises the first failure. The sender then sends the whole body again, and its accepted parts are duplicates.
     """
     receipts: list[Receipt] = []
     for part in parts:
@@ -273,4 +271,4 @@ def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
 
 def _not_storable(event: NewEvent, error: Exception) -> NotStorable:
     log.error("acceptance.not_storable", webhook_id=event.webhook_id, event_id=str(event.id), error=str(error)[:200])
-    return NotStorable("this request can't be stored")
+    return NotStorable("the event cannot be stored")

@@ -1,4 +1,4 @@
-"""Limits an address: how much it may send, and how often it may fail to prove itself."""
+"""Limits per address: requests, and failed authentications."""
 
 import time
 
@@ -13,10 +13,10 @@ MINUTE_MS = 60_000
 MAX_BLOCKED = 10_000
 
 
-class AddressGuard:
-    """Counts requests and failed authentications by address, across replicas. Loopback is never counted.
+class AddressLimits:
+    """Counts requests and failed authentications by address, across replicas. Loopback is not counted.
 
-    0 as a limit means none.
+    Both limits are per minute; 0 means no limit.
     """
 
     def __init__(self, limiter: RateLimiter, *, requests_a_minute: int, failures_a_minute: int) -> None:
@@ -26,12 +26,12 @@ class AddressGuard:
         self._blocked: dict[str, float] = {}
 
     @property
-    def watches(self) -> bool:
-        """Whether `admit` may have anything to say at present."""
+    def is_active(self) -> bool:
+        """Whether `admit` could reject an address now."""
         return bool(self._blocked or self._requests)
 
     async def admit(self, address: str) -> None:
-        """Let the address in, or raise the 429. Costs nothing for an address without failures and no limit."""
+        """Raises the 429 for an address beyond a limit."""
         until = self._blocked.get(address)
         if until is not None:
             remaining = until - time.monotonic()
@@ -39,16 +39,16 @@ class AddressGuard:
                 raise error_answers.too_many("auth-failures", "too many failed authentications", int(remaining) + 1)
             del self._blocked[address]
         if self._requests and not is_loopback(address):
-            grant = await self._limiter.take(Limit(f"ip:{address}", self._requests, MINUTE_MS))
+            grant = await self._limiter.acquire(Limit(f"ip:{address}", self._requests, MINUTE_MS))
             if not grant.allowed:
                 raise error_answers.too_many("address-limit", "too many requests from this address", grant.reset_s)
 
-    async def failed(self, address: str, webhook_id: str, reason: str) -> None:
-        """Count and log a failed authentication; the address is shut out when it has had its share."""
+    async def record_failure(self, address: str, webhook_id: str, reason: str) -> None:
+        """Counts and logs a failed authentication. Beyond the limit, the address is rejected until there is room."""
         log.warning("webhook.unauthenticated", address=address, webhook_id=webhook_id, reason=reason)
         if not self._failures or is_loopback(address):
             return
-        grant = await self._limiter.take(Limit(f"auth:{address}", self._failures, MINUTE_MS))
+        grant = await self._limiter.acquire(Limit(f"auth:{address}", self._failures, MINUTE_MS))
         if not grant.allowed or grant.remaining == 0:
             if len(self._blocked) >= MAX_BLOCKED:
                 self._blocked.clear()

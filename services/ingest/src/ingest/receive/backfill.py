@@ -1,7 +1,7 @@
-"""Rows of events that were accepted while Postgres was away, written as soon as it is back.
+"""The write-behind backfill: writes events that were accepted while Postgres was unavailable.
 
-Their jobs hold the same, and whoever processes them writes the row too; but that may take its time behind a queue, and
-until then Redis alone has the event.
+The events' jobs have the same content, and the worker that processes a job writes the row too. A job may wait in its
+queue for long, and until then only Redis has the event.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from filas.observability.logs import get_logger
 log = get_logger(__name__)
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-"""How much of the bodies is kept; beyond, the oldest are left to their jobs."""
+"""How many bytes of bodies are kept. Beyond, the oldest events are left to their jobs."""
 
 MAX_BATCH: Final = 500
 PAUSE_S: Final = 0.5
@@ -26,40 +26,40 @@ class EventStore(Protocol):
     """Where events are written."""
 
     async def insert_many(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
-        """Write those that are not there. Raises StoreUnavailable."""
+        """Writes the events that have no row yet. Raises StoreUnavailable."""
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Wait until events can be written. Raises StoreUnavailable."""
+        """Waits until events can be written. Raises StoreUnavailable."""
 
 
 class EventBackfill:
-    """Keeps events and writes them. `run()` is to be kept running."""
+    """Keeps events in memory until Postgres is available, and writes them. `run()` must be running."""
 
     def __init__(self, events: EventStore) -> None:
         self._events = events
         self._waiting: deque[NewEvent] = deque()
         self._bytes = 0
-        self._some = asyncio.Event()
+        self._has_events = asyncio.Event()
 
     def add(self, event: NewEvent) -> None:
-        """Write this one when it can be done."""
+        """Keeps the event until it is written."""
         self._waiting.append(event)
         self._bytes += len(event.body)
         while self._bytes > MAX_BYTES:
             self._bytes -= len(self._waiting.popleft().body)
-        self._some.set()
+        self._has_events.set()
 
     async def run(self) -> None:
-        """Write what there is, until cancelled."""
+        """Writes the events that are kept, until cancelled."""
         while True:
-            await self._some.wait()
+            await self._has_events.wait()
             try:
                 await self._events.wait_ready(PAUSE_S)
                 await self._write()
             except StoreUnavailable:
                 await asyncio.sleep(PAUSE_S)
-            except Exception as error:  # the jobs hold them all the same
-                log.error("events.late_failed", exc_info=error)
+            except Exception as error:  # the jobs have the same content
+                log.error("backfill.failed", exc_info=error)
                 await asyncio.sleep(PAUSE_S)
 
     async def _write(self) -> None:
@@ -73,5 +73,5 @@ class EventBackfill:
                 raise
             self._bytes -= sum(len(event.body) for event in batch)
             written += len(batch)
-        self._some.clear()
-        log.info("events.recorded_late", events=written)
+        self._has_events.clear()
+        log.info("backfill.written", events=written)

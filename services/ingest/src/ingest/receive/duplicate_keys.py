@@ -1,4 +1,4 @@
-"""Duplicate keys: what makes two requests to a webhook the same."""
+"""Duplicate keys: two requests to a webhook with the same key are the same event."""
 
 import functools
 import hashlib
@@ -13,13 +13,13 @@ from filas.models.configuration import Dedupe
 from ingest.verify.scheme import Presented
 
 KeyOf = Callable[[Presented, Any], str | None]
-"""The duplicate key of a request and its decoded body; None: it is like no other."""
+"""Returns the duplicate key of a request and its decoded body; None if the request has no key."""
 
 MAX_KEY = 255
 
 
 def configured(dedupe: Dedupe) -> KeyOf:
-    """The key that a webhook's `dedupe` names. Raises ValueError for a JMESPath that doesn't parse."""
+    """Returns the function that computes the key by a webhook's `dedupe`. Raises ValueError for an invalid JMESPath."""
     if dedupe.header is not None:
         name = dedupe.header
         return lambda presented, _document: presented.headers.get(name) or None
@@ -31,14 +31,14 @@ def configured(dedupe: Dedupe) -> KeyOf:
 
 
 def bounded(key: str) -> str:
-    """`key` as it is stored: hashed if it is too long for an index, or nothing that Postgres takes as text."""
+    """Returns `key` as it is stored: hashed if it is too long for an index, or is not text for Postgres."""
     if len(key) <= MAX_KEY and is_storable(key):
         return key
     return f"sha256:{hashlib.sha256(lossless_bytes(key)).hexdigest()}"
 
 
 def _by_path(path: str) -> KeyOf:
-    # A type error within a search, or nesting without end, is the request's: it has no key then.
+    # A type error within a search, or deep nesting, comes from the request's body: the request has no key then.
     errors = (jmespath.exceptions.JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError)
     expression = jmespath.compile(path)
 

@@ -1,5 +1,6 @@
-"""The way of a request from the public listener to its answer."""
+"""The handler of `/webhooks/{path}`: checks a request, accepts its events and answers it."""
 
+import asyncio
 import functools
 import time
 from collections.abc import Sequence
@@ -17,18 +18,21 @@ from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import RejectedRequest
-from ingest.receive.acceptor import Acceptor, NotStorable, Receipt, receipt_of
-from ingest.receive.address_limits import AddressGuard
+from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable, Receipt, receipt_of
+from ingest.receive.address_limits import AddressLimits
 from ingest.receive.rate_limit import Grant, RateLimiter
-from ingest.receive.request_events import Reader
+from ingest.receive.request_events import RequestReader
 from ingest.receive.request_spans import received
-from ingest.receive.webhook_cache import ReadyWebhook, WebhookDirectory
+from ingest.receive.webhook_cache import ReadyWebhook, WebhookCache
 from ingest.verify.scheme import Handshake, Presented
 
 log = get_logger(__name__)
 
 BODY_TIMEOUT_S = 10.0
 """How long a body may take to arrive."""
+
+MAX_ON_LOOP = 512 * 1024
+"""The largest body, in bytes, that is parsed on the event loop."""
 
 PREFIX = "/webhooks/"
 ROUTE = "/webhooks/{path}"
@@ -38,34 +42,34 @@ _accepted = WEBHOOKS.labels("accepted")
 _duplicate = WEBHOOKS.labels("duplicate")
 
 
-class Receiver:
-    """Handles `ANY /webhooks/{path}`, and knows no other address."""
+class WebhookHandler:
+    """Handles `ANY /webhooks/{path}`. Any other path is answered with 404."""
 
     def __init__(
         self,
-        directory: WebhookDirectory,
+        webhook_cache: WebhookCache,
         acceptor: Acceptor,
         limiter: RateLimiter,
-        guard: AddressGuard,
+        address_limits: AddressLimits,
         addresses: ClientAddress,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
-        self._directory = directory
+        self._webhook_cache = webhook_cache
         self._acceptor = acceptor
         self._limiter = limiter
-        self._guard = guard
+        self._address_limits = address_limits
         self._addresses = addresses
         self._body_timeout_s = body_timeout_s
 
     async def handle(self, http: request.Request) -> Answer:
-        """Answer one request; every rejection is a problem document and counted by its reason."""
+        """Answers one request. A rejected request gets a problem document and is counted by its outcome."""
         began = time.perf_counter()
         try:
             return await self._receive(http)
         except RejectedRequest as rejection:
             return rejection.answer()
-        except Exception as error:  # the last resort: the sender comes again, and the log says why
+        except Exception as error:  # the sender repeats the request after a 500
             log.error("webhook.failed", method=http.method, path=http.target[:200], exc_info=error)
             return RejectedRequest(500, "error", "the error has been logged").answer()
         finally:
@@ -74,18 +78,18 @@ class Receiver:
     async def _receive(self, http: request.Request) -> Answer:
         ready = await self._find(http)
         headers, address = http.headers, http.remote or UNKNOWN
-        if self._addresses.believes:
+        if self._addresses.has_proxies:
             address = self._addresses.of(address, headers.getall("X-Forwarded-For", ()))
-        if self._guard.watches:
-            await self._guard.admit(address)
+        if self._address_limits.is_active:
+            await self._address_limits.admit(address)
         scheme = ready.scheme
         if scheme is None:
-            raise error_answers.unavailable("unusable", "this webhook's secrets can't be read")
+            raise error_answers.unavailable("unusable", "the webhook's secrets cannot be read")
         url = functools.partial(self._addresses.url, http.remote, http.target, headers)
         presented = Presented(http.method, headers, http.query, b"", time.time(), url)
         handshake = scheme.handshake(presented)
         if handshake is not None:
-            return await self._shake_hands(handshake, ready, address)
+            return await self._answer_challenge(handshake, ready, address)
         if http.method not in ready.methods:
             raise error_answers.wrong_method(ready.allow)
         presented.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
@@ -95,25 +99,25 @@ class Receiver:
             raise error_answers.unauthenticated(scheme.authenticate)
         greeting = scheme.greeting(presented)
         if greeting is not None:
-            return await self._shake_hands(greeting, ready, address)
-        grant = self._limiter.take_now(ready.limit) or await self._limiter.take(ready.limit)
+            return await self._answer_challenge(greeting, ready, address)
+        grant = self._limiter.acquire_now(ready.limit) or await self._limiter.acquire(ready.limit)
         if not grant.allowed:
-            rejection = error_answers.too_many("rate-limit", "more than the webhook's rate limit", grant.reset_s)
+            rejection = error_answers.too_many("rate-limit", "the webhook's rate limit is exceeded", grant.reset_s)
             rejection.headers.update(_limit_headers(ready, grant))
             raise rejection
         return await self._accept(ready, presented, address, grant)
 
     async def _find(self, http: request.Request) -> ReadyWebhook:
-        """The webhook that is called. Raises RejectedRequest."""
+        """Returns the webhook of the path. Raises RejectedRequest."""
         path = http.path
-        ready = await self._directory.find_or_read(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
+        ready = await self._webhook_cache.find_or_read(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
         if ready is not None:
             return ready
-        if not self._directory.is_loaded:
+        if not self._webhook_cache.is_loaded:
             raise error_answers.unavailable("not-loaded", "the webhooks have not been read yet")
         raise error_answers.unknown_webhook()
 
-    async def _shake_hands(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
+    async def _answer_challenge(self, handshake: Handshake, ready: ReadyWebhook, address: str) -> Answer:
         if handshake.status != 200:
             await self._count_failure(ready, address, "challenge-wrong")
             raise RejectedRequest(handshake.status, "challenge", "the challenge's token is wrong")
@@ -122,10 +126,10 @@ class Receiver:
 
     async def _count_failure(self, ready: ReadyWebhook, address: str, reason: str) -> None:
         AUTH_FAILURES.labels("webhook").inc()
-        await self._guard.failed(address, ready.webhook.id, reason)
+        await self._address_limits.record_failure(address, ready.webhook.id, reason)
 
     async def _accept(self, ready: ReadyWebhook, presented: Presented, address: str, grant: Grant) -> Answer:
-        reader = Reader(
+        reader = RequestReader(
             ready=ready,
             presented=presented,
             content_type=header_text(presented.headers.get("Content-Type", ""))[:255],
@@ -133,26 +137,33 @@ class Receiver:
             query=request.stored_query(presented.query),
             address=address,
         )
-        arrivals = reader.arrivals()
+        events = await _events(reader)
         try:
-            if len(arrivals) == 1:
-                answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(arrivals[0]),)
+            if len(events) == 1:
+                answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(events[0]),)
             else:
-                answers = await self._acceptor.accept_many(arrivals)
+                answers = await self._acceptor.accept_many(events)
             if spans.is_on():
-                received(arrivals, answers, ROUTE, presented.headers.get("traceparent"))
+                received(events, answers, ROUTE, presented.headers.get("traceparent"))
             receipt = receipt_of(answers)
         except StoreUnavailable:
-            raise error_answers.unavailable("stores-unavailable", "neither store can take it at present") from None
+            raise error_answers.unavailable("stores-unavailable", "neither Postgres nor Redis is available") from None
         except NotStorable as error:
             raise RejectedRequest(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()
-        told = _Received(receipt.event_id, receipt.job_id, receipt.duplicate)
-        return Answer(200, _encode(told), headers=_limit_headers(ready, grant))
+        body = _encode(_Received(receipt.event_id, receipt.job_id, receipt.duplicate))
+        return Answer(200, body, headers=_limit_headers(ready, grant))
+
+
+async def _events(reader: RequestReader) -> list[IncomingEvent]:
+    """The events of a request. A large body is parsed in a thread, because that takes more than a few milliseconds."""
+    if len(reader.presented.body) > MAX_ON_LOOP:
+        return await asyncio.to_thread(reader.incoming_events)
+    return reader.incoming_events()
 
 
 class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received"):
-    """What a sender is told."""
+    """The body of the answer to an accepted request."""
 
     event_id: UUID
     job_id: str
@@ -160,7 +171,7 @@ class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="receive
 
 
 def _limit_headers(ready: ReadyWebhook, grant: Grant) -> dict[str, str]:
-    """draft-ietf-httpapi-ratelimit-headers: what the limit is, and what is left of it."""
+    """Returns the limit and what is left of it, by draft-ietf-httpapi-ratelimit-headers."""
     return {
         "RateLimit-Policy": ready.limit_policy,
         "RateLimit": f'"webhook";r={grant.remaining};t={grant.reset_s}',

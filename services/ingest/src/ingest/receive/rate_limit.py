@@ -1,4 +1,4 @@
-"""Rate limits across all replicas, counted in Redis; while that is away, each process counts for itself."""
+"""Rate limits across all replicas, counted in Redis. While Redis is unavailable, each process counts alone."""
 
 import asyncio
 import math
@@ -14,18 +14,18 @@ from filas.observability.logs import get_logger
 log = get_logger(__name__)
 
 SLICES = 20
-"""Into how many slices a window is cut; rate_limit.lua says what that means."""
+"""The number of slices of a window; see rate_limit.lua."""
 
-AWAY_S = 1.0
-"""How long the limiter doesn't ask a Redis that has just failed."""
+SKIP_S = 1.0
+"""How long Redis is not used after a failure."""
 
 MAX_LOCAL_KEYS = 50_000
 
 RESERVE_SHARE = 100
 RESERVE_BATCHES = 10
-"""A busy limit is counted ahead: at most ten times what asks now, and at most a hundredth of the room that is left.
-So a limit under a hundred is always counted one by one, and a replica that falls silent leaves at most a hundredth
-of the room unused until the slice is over; more than the limit never pass."""
+"""A busy limit is counted in advance: at most ten times the present requests, and at most a hundredth of the remaining
+room. So a limit under 100 is counted one by one, and a replica that stops leaves at most a hundredth of the room unused
+until the slice ends. The limit is never exceeded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Limit:
 
 @dataclass(slots=True)
 class Grant:
-    """Whether this one may pass, how many more may, and after how many seconds there is more room (at least 1)."""
+    """Whether the request is allowed, how many more are, and after how many seconds there is more room (at least 1)."""
 
     allowed: bool
     remaining: int
@@ -47,9 +47,9 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """The answer for one limit: how many of those who asked pass, how many had passed before them in this
-    window, in how many milliseconds the oldest of them leave it, and for how many they count as having come now."""
+class WindowCount:
+    """The state of one limit: how many of the requests pass, how many had passed before in this window, in how many
+    milliseconds the oldest of those leave the window, and how many milliseconds the present slice lasts."""
 
     passed: int
     used: int
@@ -58,26 +58,26 @@ class Taken:
 
 
 class WindowStore(Protocol):
-    """Where windows are counted."""
+    """Where the windows are stored."""
 
-    async def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
-        """Count `n` more under each limit, as far as there is room. Raises StoreUnavailable."""
+    async def count(self, requests: Sequence[tuple[Limit, int]], /) -> list[WindowCount]:
+        """Counts so many requests under each limit, as far as there is room. Raises StoreUnavailable."""
 
 
 @dataclass(slots=True)
-class _Standing:
-    """What is known of a limit without asking, until `until`: `reserve` more may pass, counted
-    already, or, where there is no room (`shut`), nobody may."""
+class _KnownLimit:
+    """What is known of a limit until `until`, without a call: `reserve` more requests pass, which are already counted.
+    If the limit is reached (`exhausted`), none passes."""
 
     until: float
     reserve: int
     room: int
     reset_s: int
-    shut: bool
+    exhausted: bool
 
 
 class RateLimiter:
-    """Asks the store for all the requests that wait at the moment in one call, or not at all where it is known."""
+    """Counts all waiting requests in one call of the store, or without a call where the result is known."""
 
     def __init__(
         self, store: WindowStore, *, clock: Callable[[], float] = time.monotonic, timeout_s: float = 1.0
@@ -86,32 +86,32 @@ class RateLimiter:
         self._clock = clock
         self._local = LocalWindows(clock)
         self._timeout_s = timeout_s
-        self._away_until = 0.0
-        self._standings: dict[Limit, _Standing] = {}
-        self._batches: MicroBatcher[Limit, Grant] = MicroBatcher(self._take)
+        self._redis_skipped_until = 0.0
+        self._known_limits: dict[Limit, _KnownLimit] = {}
+        self._batches: MicroBatcher[Limit, Grant] = MicroBatcher(self._acquire)
 
-    def take_now(self, limit: Limit) -> Grant | None:
-        """As `take`, where the answer is known without asking; else None, and nothing is counted."""
-        standing = self._standings.get(limit)
-        if standing is None or (standing.reserve == 0 and not standing.shut):
+    def acquire_now(self, limit: Limit) -> Grant | None:
+        """Like `acquire`, if the result is known without a call; else None, and nothing is counted."""
+        known = self._known_limits.get(limit)
+        if known is None or (known.reserve == 0 and not known.exhausted):
             return None
-        left_s = standing.until - self._clock()
+        left_s = known.until - self._clock()
         if left_s <= 0:
             return None
-        if standing.shut:
+        if known.exhausted:
             return Grant(False, 0, max(1, math.ceil(left_s)))
-        standing.reserve -= 1
-        return Grant(True, standing.room + standing.reserve, standing.reset_s)
+        known.reserve -= 1
+        return Grant(True, known.room + known.reserve, known.reset_s)
 
-    async def take(self, limit: Limit) -> Grant:
-        """Count one under `limit`, if there is room. Never raises because a store is away."""
-        return self.take_now(limit) or await self._batches.add(limit)
+    async def acquire(self, limit: Limit) -> Grant:
+        """Counts one request under `limit`, if there is room. Does not raise if Redis is unavailable."""
+        return self.acquire_now(limit) or await self._batches.add(limit)
 
-    async def _take(self, limits: Sequence[Limit]) -> list[Grant]:
+    async def _acquire(self, limits: Sequence[Limit]) -> list[Grant]:
         counts: dict[Limit, int] = {}
         for limit in limits:
             counts[limit] = counts.get(limit, 0) + 1
-        taken = dict(zip(counts, await self._taken(counts), strict=True))
+        taken = dict(zip(counts, await self._count(counts), strict=True))
         served: dict[Limit, int] = {}
         grants: list[Grant] = []
         for limit in limits:
@@ -119,44 +119,44 @@ class RateLimiter:
             grants.append(_grant(limit, taken[limit], place))
         return grants
 
-    async def _taken(self, counts: dict[Limit, int]) -> list[Taken]:
-        """How many of `counts` pass."""
+    async def _count(self, counts: dict[Limit, int]) -> list[WindowCount]:
+        """Counts, in Redis or alone."""
         began = self._clock()
-        if began >= self._away_until:
-            asked = [(limit, count + self._ahead(limit, count)) for limit, count in counts.items()]
+        if began >= self._redis_skipped_until:
+            requests = [(limit, count + self._ahead(limit, count)) for limit, count in counts.items()]
             try:
                 async with asyncio.timeout(self._timeout_s):
-                    answers = await self._store.take(asked)
+                    answers = await self._store.count(requests)
             except (StoreUnavailable, TimeoutError) as error:
-                self._away_until = self._clock() + AWAY_S
+                self._redis_skipped_until = self._clock() + SKIP_S
                 log.warning("rate_limit.local", reason=str(error) or "timeout")
             else:
                 self._remember(counts, answers, began)
                 return answers
-        self._standings.clear()
-        return self._local.take(list(counts.items()))
+        self._known_limits.clear()
+        return self._local.count(list(counts.items()))
 
     def _ahead(self, limit: Limit, count: int) -> int:
-        standing = self._standings.get(limit)
-        if standing is None or standing.reserve:
+        known = self._known_limits.get(limit)
+        if known is None or known.reserve:
             return 0
-        return min(standing.room // RESERVE_SHARE, RESERVE_BATCHES * count)
+        return min(known.room // RESERVE_SHARE, RESERVE_BATCHES * count)
 
-    def _remember(self, counts: dict[Limit, int], answers: Sequence[Taken], began: float) -> None:
-        """`began` is when the store was asked: earlier than it counted, so that a reserve ends with its slice."""
-        if len(self._standings) > MAX_LOCAL_KEYS:
-            self._standings.clear()
+    def _remember(self, counts: dict[Limit, int], answers: Sequence[WindowCount], began: float) -> None:
+        """`began` is the time of the call, which is before the count, so that a reserve ends with its slice."""
+        if len(self._known_limits) > MAX_LOCAL_KEYS:
+            self._known_limits.clear()
         for (limit, count), taken in zip(counts.items(), answers, strict=True):
             room = max(0, limit.max - taken.used - taken.passed)
-            reserve, shut = max(0, taken.passed - count), room == 0 and taken.passed < count
-            until = began + (taken.reset_ms if shut else taken.slice_ms) / 1000
-            before = self._standings.get(limit)
+            reserve, exhausted = max(0, taken.passed - count), room == 0 and taken.passed < count
+            until = began + (taken.reset_ms if exhausted else taken.slice_ms) / 1000
+            before = self._known_limits.get(limit)
             if before is not None and before.reserve and self._clock() < before.until:
-                reserve, until, shut = reserve + before.reserve, min(until, before.until), False
-            self._standings[limit] = _Standing(until, reserve, room, _reset_s(taken), shut)
+                reserve, until, exhausted = reserve + before.reserve, min(until, before.until), False
+            self._known_limits[limit] = _KnownLimit(until, reserve, room, _reset_s(taken), exhausted)
 
 
-def _grant(limit: Limit, taken: Taken, place: int) -> Grant:
+def _grant(limit: Limit, taken: WindowCount, place: int) -> Grant:
     return Grant(
         allowed=place <= taken.passed,
         remaining=max(0, limit.max - taken.used - min(place, taken.passed)),
@@ -164,25 +164,25 @@ def _grant(limit: Limit, taken: Taken, place: int) -> Grant:
     )
 
 
-def _reset_s(taken: Taken) -> int:
+def _reset_s(taken: WindowCount) -> int:
     return max(1, math.ceil(taken.reset_ms / 1000))
 
 
 class LocalWindows:
-    """The windows of rate_limit.lua within this process. `clock` gives seconds."""
+    """The windows of rate_limit.lua within this process. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._windows: dict[tuple[str, int], dict[int, int]] = {}
 
-    def take(self, asked: Sequence[tuple[Limit, int]]) -> list[Taken]:
-        """As the script does it."""
+    def count(self, requests: Sequence[tuple[Limit, int]]) -> list[WindowCount]:
+        """Counts as the script does."""
         now = math.floor(self._clock() * 1000)
         if len(self._windows) > MAX_LOCAL_KEYS:
             self._forget(now)
-        return [self._take_one(limit, count, now) for limit, count in asked]
+        return [self._count_one(limit, count, now) for limit, count in requests]
 
-    def _take_one(self, limit: Limit, count: int, now: int) -> Taken:
+    def _count_one(self, limit: Limit, count: int, now: int) -> WindowCount:
         width = max(1, limit.window_ms // SLICES)
         first = (now - limit.window_ms) // width
         slices = self._windows.setdefault((limit.key, limit.window_ms), {})
@@ -193,10 +193,10 @@ class LocalWindows:
         if passed:
             slices[now // width] = slices.get(now // width, 0) + passed
         reset = (min(slices) + 1) * width + limit.window_ms - now if slices else 0
-        return Taken(passed, used, reset, (now // width + 1) * width - now)
+        return WindowCount(passed, used, reset, (now // width + 1) * width - now)
 
     def _forget(self, now: int) -> None:
-        """Drop the windows in which nothing counts any more."""
+        """Removes the windows that are empty by now."""
         for (key, window_ms), slices in list(self._windows.items()):
             first = (now - window_ms) // max(1, window_ms // SLICES)
             if not slices or max(slices) < first:

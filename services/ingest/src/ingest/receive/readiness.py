@@ -2,10 +2,10 @@
 
 from filas.service.health import Health
 from filas.service.stores import Stores
-from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.receive.webhook_cache import WebhookCache
 
 
-def accepting_health(stores: Stores, directory: WebhookDirectory) -> Health:
+def accepting_health(stores: Stores, webhook_cache: WebhookCache) -> Health:
     """Returns the health checks of a process that accepts events.
 
     The process is ready after it has read the webhooks once, for as long as one of the stores is available: it accepts
@@ -13,9 +13,11 @@ def accepting_health(stores: Stores, directory: WebhookDirectory) -> Health:
     """
     redis, database = stores.redis, stores.database
     health = Health()
-    health.add("redis", lambda: redis.problem, optional_while=lambda: directory.is_loaded and database.problem is None)
     health.add(
-        "postgres", lambda: database.problem, optional_while=lambda: directory.is_loaded and redis.problem is None
+        "redis", lambda: redis.problem, optional_while=lambda: webhook_cache.is_loaded and database.problem is None
     )
-    health.add("webhooks", lambda: None if directory.is_loaded else "not read yet")
+    health.add(
+        "postgres", lambda: database.problem, optional_while=lambda: webhook_cache.is_loaded and redis.problem is None
+    )
+    health.add("webhooks", lambda: None if webhook_cache.is_loaded else "not read yet")
     return health

@@ -1,4 +1,4 @@
-"""The events of a request: one, or one a message where a provider's body carries many."""
+"""The events of a request: one event, or one per message if a provider's body has several."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,21 +14,21 @@ from ingest.event.event_jobs import job_of_request
 from ingest.http.error_answers import RejectedRequest
 from ingest.providers.message import Part
 from ingest.receive import duplicate_keys
-from ingest.receive.acceptor import Arrival
+from ingest.receive.acceptor import IncomingEvent
 from ingest.receive.webhook_cache import ReadyWebhook
 from ingest.verify.scheme import Presented
 
 MAX_PARTS = 1000
 MAX_GROWTH = 8
-"""A body of many messages becomes one event each (at most 1,000), together at most 8 times the body limit."""
+"""A body becomes one event per message: at most 1,000, which have together at most 8 times the body limit."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Reader:
-    """Reads one request whose sender is known. `headers` and `query` are as they are stored; `content_type` too,
-    unless the body must be JSON whatever it says.
+class RequestReader:
+    """Parses one authenticated request.
 
-    `stated_key`: the duplicate key that the sender itself gives, before any that is found in the request.
+    `headers`, `query` and `content_type` are as they are stored, but a body that must be JSON has the type of JSON.
+    `stated_key` is the duplicate key that the sender states. It precedes any key in the request.
     """
 
     ready: ReadyWebhook
@@ -39,35 +39,39 @@ class Reader:
     address: str
     stated_key: str | None = None
 
-    def arrivals(self) -> list[Arrival]:
-        """What is to be accepted. Raises RejectedRequest (415, 413).
+    def incoming_events(self) -> list[IncomingEvent]:
+        """Returns the events to accept. Raises RejectedRequest (415, 413).
 
-        Each part of a body is an event of its own, with a body of its own, and so has its own duplicate key,
-        conversation and fate: a batch of which some messages are new is accepted for those.
+        Each part of a body is an event with its own body, duplicate key and conversation. If only some parts are new,
+        only those are accepted as new.
         """
         ready, body = self.ready, self.presented.body
         demands_json = ready.scheme is not None and ready.scheme.demands_json
         if demands_json and not body_parsing.is_json_type(self.content_type):
-            self.content_type = body_parsing.JSON  # so that whoever reads the row later reads the same
+            self.content_type = body_parsing.JSON  # the row is parsed again by its content type
         try:
             whole = body_parsing.read(self.content_type, body, demands_json=demands_json)
         except body_parsing.UnreadableBody as error:
             raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:
-            return [self._arrival(whole, body, None, None)]
+            return [self._incoming_event(whole, body, None, None)]
         parts = ready.provider.parts(whole.document)
         if len(parts) == 1:
-            return [self._arrival(whole, body, parts[0], None)]
+            return [self._incoming_event(whole, body, parts[0], None)]
         bodies = [msgspec.json.encode(part.document) for part in parts]
         if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
-            raise RejectedRequest(413, "too-large", f"a body may carry {MAX_PARTS} messages at most")
+            raise RejectedRequest(413, "too-large", f"body has more than {MAX_PARTS} messages, or they are too large")
         return [
-            self._arrival(body_parsing.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number)
+            self._incoming_event(
+                body_parsing.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number
+            )
             for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))
         ]
 
-    def _arrival(self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None) -> Arrival:
-        """The arrival of a request without parts, of a part that is the whole body, or of the part `number`."""
+    def _incoming_event(
+        self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None
+    ) -> IncomingEvent:
+        """Returns the event of a request without parts, of a part that is the whole body, or of part `number`."""
         webhook = self.ready.webhook
         key = self._duplicate_key(read.document, part, number)
         scope = {"body": read.document, "headers": self.headers, "queryParams": self.query}
@@ -88,11 +92,13 @@ class Reader:
             received_at=datetime.fromtimestamp(self.presented.now, UTC),
         )
         decoded = DecodedEvent(self.ready.snapshot, self.headers, self.query, read.kind, read.embedded)
-        return Arrival(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
+        return IncomingEvent(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
 
     def _duplicate_key(self, document: Any, part: Part | None, number: int | None) -> str | None:
-        """As stated, else as the webhook's `dedupe` says, else as its provider does. To the first two a part adds
-        its number."""
+        """Returns the stated key, else the key by the webhook's `dedupe`, else the provider's key.
+
+        A part adds its number to the first two.
+        """
         ready = self.ready
         if self.stated_key is not None or ready.duplicate_key is not None:
             key = self.stated_key

@@ -1,28 +1,29 @@
-"""The spans of what comes in: the first of a trace, or the one that goes on with it."""
+"""The spans of incoming requests: the first span of a trace, or one that continues it."""
 
 from collections.abc import Sequence
 
 from filas.contract.jobs import Traceparent
 from filas.models.executions import DueExecution
 from filas.tracing import spans
-from ingest.receive.acceptor import Arrival, Receipt
+from ingest.receive.acceptor import IncomingEvent, Receipt
 
 
 def received(
-    arrivals: Sequence[Arrival], answers: Sequence[Receipt | BaseException], route: str, caller: str | None = None
+    events: Sequence[IncomingEvent], answers: Sequence[Receipt | BaseException], route: str, caller: str | None = None
 ) -> None:
-    """The span of each event that was accepted, from the request to its answer: the first of the event's trace. One
-    that was known already is a child of the first one's. What was refused has begun nothing, and has no span; where
-    that is a part of a body, the answer is no 200, though its neighbours were accepted.
+    """Records the span of each accepted event, from the request to its answer: the first span of the event's trace.
 
-    `caller` is the request's own `traceparent`. It becomes a link and no more: were it the parent, anybody could put
-    his requests into our traces, under ids of his choice, and decide for us what is recorded.
+    The span of a duplicate is a child of the first event's span. A rejected event has no span. If one part of a body is
+    rejected, the answer is not 200, although other parts were accepted.
+
+    `caller` is the request's own `traceparent`. It becomes a link only. As the parent it would let any client write
+    into our traces, under ids of its choice, and decide what is recorded.
     """
     whole = all(isinstance(answer, Receipt) for answer in answers)
-    for arrival, receipt in zip(arrivals, answers, strict=True):
+    for incoming, receipt in zip(events, answers, strict=True):
         if isinstance(receipt, BaseException):
             continue
-        event = arrival.event
+        event = incoming.event
         attributes: spans.Attributes = {
             "http.request.method": event.method,
             "http.response.status_code": 200 if whole else None,
@@ -43,7 +44,7 @@ def received(
 
 
 def resumed(due: DueExecution, began_s: float, caller: str | None) -> Traceparent:
-    """The span of a call that an execution waits for; what its job is a child of."""
+    """Records the span of a callback that an execution waits for. Returns the parent for the span of its job."""
     attributes = {
         "http.request.method": "POST",
         "http.route": "/resume/{token}",

@@ -1,4 +1,4 @@
-"""The webhooks by path, ready to be used: read from Postgres, kept fresh, usable while that is away."""
+"""The cache of webhooks by path. It reflects changes, and works while Postgres is unavailable."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from ingest.verify.scheme import Reveal, Scheme
 log = get_logger(__name__)
 
 POLL_S = 0.5
-"""How often changes are looked for: other replicas' changes are obeyed within a second."""
+"""How often changes are read: a change is in effect within a second."""
 
 MISS_PAUSE_S = 0.05
 """The shortest time between two reads: requests for unknown paths cause at most 20 reads a second."""
@@ -33,10 +33,10 @@ MISS_WAIT_S = 0.5
 
 
 class WebhookSource(Protocol):
-    """Where webhooks are kept."""
+    """Where webhooks are stored."""
 
     async def changed_since(self, revision: int) -> tuple[list[Webhook], list[str], int]:
-        """What was put and the ids that were deleted since, and the revision to ask from next time.
+        """Returns the webhooks stored and the ids deleted since `revision`, and the next revision.
 
         Raises StoreUnavailable.
         """
@@ -44,9 +44,10 @@ class WebhookSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadyWebhook:
-    """A webhook with all that a request needs, worked out once.
+    """A webhook with everything that a request needs, computed once.
 
-    `scheme` is None when the webhook can't be used (its secrets can't be read, say): nobody is let through.
+    `scheme` is None if the webhook cannot be used, for example because its secrets cannot be read. Its requests are
+    rejected.
     """
 
     webhook: Webhook
@@ -63,8 +64,8 @@ class ReadyWebhook:
     snapshot_json: str
 
 
-class WebhookDirectory:
-    """All webhooks in memory. `refresh` reads what has changed; `run` does so for as long as the process lives."""
+class WebhookCache:
+    """All webhooks in memory. `refresh` reads the changes, and `run` does so regularly."""
 
     def __init__(self, source: WebhookSource, reveal: Reveal, *, poll_s: float = POLL_S) -> None:
         self._source = source
@@ -79,7 +80,7 @@ class WebhookDirectory:
         self.is_loaded = False
 
     def find(self, path: str) -> ReadyWebhook | None:
-        """The webhook at `/webhooks/{path}`, None if there is none or it is switched off."""
+        """Returns the webhook at `/webhooks/{path}`; None if there is none or it is disabled."""
         return self._by_path.get(path)
 
     async def find_or_read(self, path: str) -> ReadyWebhook | None:
@@ -98,15 +99,15 @@ class WebhookDirectory:
         return ready
 
     def find_by_id(self, webhook_id: str) -> ReadyWebhook | None:
-        """The webhook of that id, None if there is none or it is switched off."""
+        """Returns the webhook with that id; None if there is none or it is disabled."""
         ready = self._by_id.get(webhook_id)
         return ready if ready is not None and ready.webhook.enabled else None
 
     async def refresh(self) -> None:
-        """Read what has changed. Raises StoreUnavailable, and then leaves everything as it was."""
+        """Reads the changes. Raises StoreUnavailable; the cache is then unchanged."""
         async with self._refreshing:
             changed, deleted, revision = await self._source.changed_since(self._revision)
-            # First all that leaves, then all that comes: a path may go from one webhook to another.
+            # Removals come first, because a path may move from one webhook to another.
             for webhook_id in [*deleted, *(webhook.id for webhook in changed)]:
                 self._remove(webhook_id)
             for webhook in changed:
@@ -115,7 +116,7 @@ class WebhookDirectory:
             self.is_loaded = True
 
     async def run(self) -> None:
-        """Refresh until cancelled; what fails is tried again."""
+        """Refreshes until cancelled. A failed refresh is repeated."""
         while True:
             # A request that waits for `_next_read` needs a read that begins after the request.
             this_read, self._next_read = self._next_read, asyncio.Event()
@@ -123,7 +124,7 @@ class WebhookDirectory:
                 await self.refresh()
             except StoreUnavailable as error:
                 log.debug("webhooks.refresh_failed", reason=error.reason)
-            except Exception as error:  # one bad row must not end the freshness of all others
+            except Exception as error:  # an invalid row must not end the refresh of all webhooks
                 log.error("webhooks.refresh_failed", exc_info=error)
             this_read.set()
             await asyncio.sleep(min(MISS_PAUSE_S, self._poll_s))
@@ -145,7 +146,7 @@ class WebhookDirectory:
 
 
 def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
-    """Work out what every request to `webhook` needs. Never raises: what is wrong shuts this webhook alone."""
+    """Computes what each request to `webhook` needs. Never raises: an invalid webhook rejects its own requests only."""
     scheme = _scheme(webhook, reveal)
     snapshot = snapshot_of(webhook)
     limit = webhook.rate_limit

@@ -1,7 +1,7 @@
-"""`/resume/{token}`: somebody calls the address at which an execution waits.
+"""The handler of `/resume/{token}`, the single-use address at which an execution waits for a callback.
 
-`POST` is the call. `GET` shows a page with a button, because whatever looks at links before people do (mail filters,
-previews) would call in their place.
+`POST` is the callback. `GET` shows a page with a button, because mail filters and link previews request an address
+before the person does, and would use it up.
 """
 
 import functools
@@ -30,14 +30,14 @@ from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import RejectedRequest
-from ingest.receive.address_limits import AddressGuard
+from ingest.receive.address_limits import AddressLimits
 from ingest.receive.request_spans import resumed
 from ingest.resume import resume_page
 
 log = get_logger(__name__)
 
 MAX_BODY_BYTES: Final = 256 * 1024
-"""An execution holds 1 MiB at most, and the call is a part of it."""
+"""The state of an execution has at most 1 MiB, and contains the callback."""
 
 _HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 _PRIVATE: Final = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex"}
@@ -46,42 +46,42 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
-class Resumer:
+class ResumeHandler:
     """Handles every request below `/resume/`."""
 
     callbacks: CallbackRepository
     producer: Producer
     tokens: ResumeTokens
-    guard: AddressGuard
+    address_limits: AddressLimits
     addresses: ClientAddress
     body_timeout_s: float
 
     async def handle(self, http: request.Request) -> Answer:
-        """Answer one request; what is refused is a problem document, or a page where a person looks at it."""
+        """Answers one request. A rejected request gets a problem document, or a page if a browser has made it."""
         try:
             return await self._answer(http)
         except RejectedRequest as rejection:
             RESUME_CALLS.labels(rejection.outcome).inc()
-            return self._refused(http, rejection)
-        except Exception as error:  # the last resort: whoever called comes again, and the log says why
+            return self._rejected(http, rejection)
+        except Exception as error:  # the client repeats the request after a 500
             log.error("resume.failed", method=http.method, exc_info=error)
-            return self._refused(http, RejectedRequest(500, "error", "the error has been logged"))
+            return self._rejected(http, RejectedRequest(500, "error", "the error has been logged"))
 
     async def _answer(self, http: request.Request) -> Answer:
         address = http.remote or UNKNOWN
-        if self.addresses.believes:
+        if self.addresses.has_proxies:
             address = self.addresses.of(address, http.headers.getall("X-Forwarded-For", ()))
-        if self.guard.watches:
-            await self.guard.admit(address)
+        if self.address_limits.is_active:
+            await self.address_limits.admit(address)
         named = self.tokens.read(http.path[len(PATH) :])
         if named is None:
-            await self.guard.failed(address, "resume", "token")
-            raise RejectedRequest(404, "unknown", "there is no such address")
+            await self.address_limits.record_failure(address, "resume", "token")
+            raise RejectedRequest(404, "unknown", "no execution waits at this address")
         if http.method in ("GET", "HEAD"):
             RESUME_CALLS.labels("page").inc()
             return self._page(http, 200, "ask")
         if http.method != "POST":
-            raise RejectedRequest(405, "method", "this address takes POST", {"Allow": "GET, HEAD, POST"})
+            raise RejectedRequest(405, "method", "this address accepts POST", {"Allow": "GET, HEAD, POST"})
         return await self._call(http, *named)
 
     async def _call(self, http: request.Request, execution_id: UUID, callback_id: UUID) -> Answer:
@@ -90,29 +90,29 @@ class Resumer:
         try:
             received = await self.callbacks.receive(callback_id, execution_id, _payload(http, body))
         except StoreUnavailable:
-            raise error_answers.unavailable("store", "the call can't be kept at present") from None
+            raise error_answers.unavailable("store", "the callback cannot be stored now") from None
         except Unstorable:
-            raise RejectedRequest(400, "unstorable", "the call holds what can't be stored") from None
+            raise RejectedRequest(400, "unstorable", "the callback contains text that cannot be stored") from None
         if received.outcome == "repeated":
-            raise RejectedRequest(409, "repeated", "this address has been called already: it counts once")
+            raise RejectedRequest(409, "repeated", "this address was already called; only the first call counts")
         if received.outcome == "over":
-            raise RejectedRequest(410, "over", "nobody waits for this call any more")
+            raise RejectedRequest(410, "over", "the execution no longer waits for this call")
         if received.waiting is not None:
-            await self._wake(received.waiting, resumed(received.waiting, began, http.headers.get("traceparent")))
+            await self._enqueue_job(received.waiting, resumed(received.waiting, began, http.headers.get("traceparent")))
         RESUME_CALLS.labels("accepted").inc()
-        if _is_for_a_person(http):
+        if _is_from_a_browser(http):
             return self._page(http, 200, "done")
         return Answer(200, _encode({"status": "accepted"}), headers=_PRIVATE)
 
-    async def _wake(self, waiting: DueExecution, traceparent: Traceparent) -> None:
-        """The call is kept: without this job, the timers of a flow-runner find it."""
+    async def _enqueue_job(self, waiting: DueExecution, traceparent: Traceparent) -> None:
+        """Enqueues the job that resumes the execution. Without it, a flow-runner resumes the execution later."""
         try:
             await self.producer.enqueue(flow_job(waiting, "resume", traceparent))
         except StoreUnavailable as error:
-            log.warning("resume.not_woken", execution_id=str(waiting.id), reason=error.reason)
+            log.warning("resume.enqueue_failed", execution_id=str(waiting.id), reason=error.reason)
 
-    def _refused(self, http: request.Request, rejection: RejectedRequest) -> Answer:
-        if _is_for_a_person(http) and rejection.outcome in resume_page.REASONS:
+    def _rejected(self, http: request.Request, rejection: RejectedRequest) -> Answer:
+        if _is_from_a_browser(http) and rejection.outcome in resume_page.REASONS:
             return self._page(http, rejection.status, rejection.outcome)
         document = problem_document(rejection.status, HTTPStatus(rejection.status).phrase, rejection.detail)
         return Answer(
@@ -125,7 +125,7 @@ class Resumer:
 
 
 def _payload(http: request.Request, body: bytes) -> str:
-    """The call as the flow sees it, in JSON. Raises RejectedRequest."""
+    """Returns the callback as the flow gets it, in JSON. Raises RejectedRequest."""
     content_type = header_text(http.headers.get("Content-Type", ""))[:255]
     try:
         document = body_parsing.read(content_type, body).document if body else None
@@ -137,7 +137,7 @@ def _payload(http: request.Request, body: bytes) -> str:
             }
         ).decode()
     except (body_parsing.UnreadableBody, UnicodeError, RecursionError, msgspec.MsgspecError, OverflowError) as error:
-        raise RejectedRequest(400, "unreadable", f"the body can't be read: {error}") from None
+        raise RejectedRequest(400, "unreadable", f"the body cannot be decoded: {error}") from None
 
 
 @functools.lru_cache(maxsize=64)
@@ -145,5 +145,5 @@ def _wants_html(accept: str) -> bool:
     return "text/html" in accept.lower()
 
 
-def _is_for_a_person(http: request.Request) -> bool:
+def _is_from_a_browser(http: request.Request) -> bool:
     return _wants_html(http.headers.get("Accept", "")[:200])

@@ -23,8 +23,8 @@ from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
 from ingest.http.error_answers import RejectedRequest
-from ingest.receive.acceptor import Arrival, NotStorable, Receipt, receipt_of
-from ingest.receive.request_events import Reader
+from ingest.receive.acceptor import IncomingEvent, NotStorable, Receipt, receipt_of
+from ingest.receive.request_events import RequestReader
 from ingest.receive.request_spans import received
 from ingest.receive.webhook_cache import ReadyWebhook
 from ingest.verify.scheme import Presented
@@ -93,7 +93,7 @@ class EventsAccepted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class _Read:
     """One event of the call, read: what is to be accepted (a body of many messages has many parts), or why not."""
 
-    arrivals: Sequence[Arrival] = ()
+    incoming: Sequence[IncomingEvent] = ()
     error: EventError | None = None
 
 
@@ -103,8 +103,8 @@ async def accept_events(call: Call[UnreadEvents, Query]) -> Answer:
     503 when the stores take none of them. As soon as one is accepted, the others' failures are theirs alone:
     a caller that sent the whole again would send that one twice.
     """
-    directory = call.context.directory
-    if not directory.is_loaded:
+    webhook_cache = call.context.webhook_cache
+    if not webhook_cache.is_loaded:
         raise StoreUnavailable("postgres", "the webhooks have not been read yet")
     outcomes: list[EventOutcome] = []
     unavailable: StoreUnavailable | None = None
@@ -125,7 +125,7 @@ def _chunks(call: Call[UnreadEvents, Query]) -> Iterator[list[_Read]]:
     for raw in call.body.events:
         read = _read(call, raw)
         chunk.append(read)
-        size += max(1, len(read.arrivals))
+        size += max(1, len(read.incoming))
         if size >= CHUNK:
             yield chunk
             chunk, size = [], 0
@@ -140,14 +140,14 @@ def _read(call: Call[UnreadEvents, Query], raw: msgspec.Raw) -> _Read:
         found = field_error(str(error))
         where = f"{found.field}: {found.message}" if found.field else found.message
         return _Read(error=_refused(RejectedRequest(422, "not-valid", where)))
-    ready = call.context.directory.find_by_id(event.webhook_id)
+    ready = call.context.webhook_cache.find_by_id(event.webhook_id)
     try:
-        return _Read(arrivals=_reader(call, event, ready).arrivals())
+        return _Read(incoming=_reader(call, event, ready).incoming_events())
     except RejectedRequest as rejection:
         return _Read(error=_refused(rejection))
 
 
-def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebhook | None) -> Reader:
+def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebhook | None) -> RequestReader:
     if ready is None:
         raise RejectedRequest(404, "unknown", "there is no such webhook, or it is switched off")
     if ready.scheme is None:
@@ -162,7 +162,7 @@ def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebho
         for name, given in event.query_params.items()
         for value in (given if isinstance(given, list) else [given])
     ]
-    return Reader(
+    return RequestReader(
         ready=ready,
         presented=Presented("POST", headers, MultiDict(pairs), body, time.time()),
         content_type=CONTENT_TYPE,
@@ -177,10 +177,10 @@ async def _accept(
     call: Call[UnreadEvents, Query], chunk: Sequence[_Read]
 ) -> tuple[list[EventOutcome], StoreUnavailable | None]:
     """The outcome of each event of a chunk, and the failure of the stores if it was one."""
-    arrivals = [arrival for read in chunk for arrival in read.arrivals]
-    receipts = await call.context.acceptor.accept_many(arrivals)
+    events = [event for read in chunk for event in read.incoming]
+    receipts = await call.context.acceptor.accept_many(events)
     if spans.is_on():
-        received(arrivals, receipts, "/api/events")
+        received(events, receipts, "/api/events")
     answers = iter(receipts)
     outcomes: list[EventOutcome] = []
     unavailable: StoreUnavailable | None = None
@@ -189,7 +189,7 @@ async def _accept(
             outcomes.append(EventOutcome(error=read.error))
             continue
         try:
-            receipt = receipt_of([next(answers) for _ in read.arrivals])
+            receipt = receipt_of([next(answers) for _ in read.incoming])
         except StoreUnavailable as error:
             unavailable = error
             rejection = error_answers.unavailable("stores-unavailable", "neither store can take it at present")

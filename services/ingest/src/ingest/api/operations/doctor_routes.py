@@ -89,7 +89,7 @@ async def _postgres(context: ApiContext) -> Finding:
 
 
 async def _webhooks(context: ApiContext) -> Finding:
-    loaded = context.directory.is_loaded
+    loaded = context.webhook_cache.is_loaded
     words = "their definitions are at hand" if loaded else "their definitions have not been read yet"
     return Finding(part="webhooks", well=loaded, words=words)
 

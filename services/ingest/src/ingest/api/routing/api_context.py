@@ -19,7 +19,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from ingest.receive.acceptor import Acceptor
-from ingest.receive.webhook_cache import WebhookDirectory
+from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.queue_watch import QueueWatch
 from ingest.scaling.worker_advice import Bounds
 
@@ -49,7 +49,7 @@ class ApiContext:
     secret_box: SecretBox
     admin_token: str = field(repr=False)
     configuration_changed: Callable[[], Awaitable[None]]
-    directory: WebhookDirectory
+    webhook_cache: WebhookCache
     acceptor: Acceptor
     watch: QueueWatch
     scaling_bounds: Bounds
@@ -62,7 +62,7 @@ def build_api_context(
     secret_box: SecretBox,
     admin_token: str,
     configuration_changed: Callable[[], Awaitable[None]],
-    directory: WebhookDirectory,
+    webhook_cache: WebhookCache,
     acceptor: Acceptor,
     scaling_bounds: Bounds,
 ) -> ApiContext:
@@ -85,7 +85,7 @@ def build_api_context(
         secret_box=secret_box,
         admin_token=admin_token,
         configuration_changed=configuration_changed,
-        directory=directory,
+        webhook_cache=webhook_cache,
         acceptor=acceptor,
         watch=QueueWatch(redis, stats),
         scaling_bounds=scaling_bounds,

@@ -1,14 +1,14 @@
--- Sliding windows: at most `max` in any `window` milliseconds, for many limited things in one call.
+-- Sliding windows: at most `max` in any `window` milliseconds, for many limits in one call.
 --
 -- A window is cut into 20 slices and each slice counted as a whole until its last moment has left the window:
 -- never more than `max`, and room comes back at most a twentieth of a window late.
 --
--- KEYS[i]            hash of one limited thing: number of the slice -> how many were let through in it
+-- KEYS[i]            hash of one limit: number of the slice -> requests that passed in it
 -- ARGV[3i - 2]       max
 -- ARGV[3i - 1]       window in milliseconds
--- ARGV[3i]           how many ask now
+-- ARGV[3i]           the number of present requests
 --
--- Answers four numbers a key: how many of them may pass, how many had passed in the window before, in how many
+-- Returns four numbers per key: how many of them may pass, how many had passed in the window before, in how many
 -- milliseconds the oldest slice leaves the window (0 while there is none), and how many are left of the present slice.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
