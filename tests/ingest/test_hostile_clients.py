@@ -385,7 +385,7 @@ async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
 
 @on_its_loop
 async def test_requests_before_the_shutdown_are_answered() -> None:
-    """A body that is arriving is waited for, pipelined requests are answered, and the last answer closes the connection.
+    """An arriving body is waited for, pipelined requests are answered, and the last answer ends the connection.
 
     An idle client is closed at once, and a client that never completes its request does not delay the end.
     """

@@ -105,7 +105,7 @@ async def test_an_early_call_is_kept_and_a_late_one_is_told_so(redis_url: str, p
         await app.database.fetch("insert into callbacks (id, execution_id) values ($1, $2)", closed, row)
         for token in (ended, TOKENS.make(row, closed), TOKENS.make(uuid.uuid4(), uuid.uuid4())):
             status, text, _ = await ask(app, "POST", token)
-            assert (status, msgspec.json.decode(text)["detail"]) == (410, "nobody waits for this call any more")
+            assert (status, msgspec.json.decode(text)["detail"]) == (410, "the execution no longer waits for this call")
         assert await flow_jobs(app) == 0
 
 
