@@ -1,4 +1,4 @@
-"""What a body is, by its content type."""
+"""A body is parsed by its content type."""
 
 import base64
 import time
@@ -16,14 +16,14 @@ MULTIPART = "multipart/form-data; boundary=cut"
 
 
 def part(disposition: str, content: bytes, *headers: str) -> bytes:
-    """One part of a multipart form."""
+    """Returns one part of a multipart form."""
     lines = [f"Content-Disposition: form-data; {disposition}", *headers, "", ""]
     return b"--cut\r\n" + "\r\n".join(lines).encode() + content + b"\r\n"
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8", "application/ld+json"])
-def test_json_is_its_document_and_is_embedded_as_it_came(content_type: str) -> None:
-    """Not decoded and encoded again: the job holds the very bytes."""
+def test_json_is_embedded_as_received(content_type: str) -> None:
+    """It is not decoded and encoded again: the job holds the same bytes."""
     body = b' {"a" : 1.50, "b":"\\u0000"} '
     found = read(content_type, body)
     assert (found.kind, found.document) == ("json", {"a": 1.5, "b": "\0"})
@@ -45,35 +45,35 @@ def test_json_is_its_document_and_is_embedded_as_it_came(content_type: str) -> N
         b"1" * 5000,
     ],
 )
-def test_what_says_it_is_json_and_is_not_is_unreadable(body: bytes) -> None:
-    """Also what no later reader could get through: bottomless nesting, numbers without end, half a character."""
+def test_an_invalid_json_body_is_unreadable(body: bytes) -> None:
+    """Also JSON that later readers could not parse: endless nesting, endless numbers, half a character."""
     with pytest.raises(UnreadableBody):
         read("application/json", body)
 
 
 def test_nesting_is_bounded_by_depth_not_by_size() -> None:
-    """A long list is no deep one."""
+    """A long list is not deep."""
     assert read("application/json", b"[" + b"[]," * 5000 + b"[]]").kind == "json"
     assert read("application/json", b"[" * MAX_DEPTH + b"]" * MAX_DEPTH).kind == "json"
 
 
 @pytest.mark.parametrize("body", [b"[]", b"1", b"null", b"a=b"])
 def test_a_provider_of_json_must_send_an_object(body: bytes) -> None:
-    """Whatever its content type says."""
+    """With any content type."""
     with pytest.raises(UnreadableBody):
         read("text/plain", body, demands_json=True)
     assert read("text/plain", b"{}", demands_json=True).document == {}
 
 
 def test_a_form_is_an_object_of_its_fields() -> None:
-    """Repeated fields are lists; empty ones are kept."""
+    """Repeated fields are lists. Empty fields are kept."""
     found = read("application/x-www-form-urlencoded", b"From=%2B5511&Body=ol%C3%A1+voc%C3%AA&x=1&x=2&x=3&empty=")
     assert found.kind == "form"
     assert found.document == {"From": "+5511", "Body": "olá você", "x": ["1", "2", "3"], "empty": ""}
 
 
-def test_a_multipart_form_is_one_too() -> None:
-    """Fields as text; a file with its name, type and content."""
+def test_a_multipart_form_is_an_object_of_its_fields() -> None:
+    """Fields are text. A file has its name, type and content."""
     body = (
         part('name="from"', "joão".encode())
         + part('name="file"; filename="a.bin"', b"\x00\xff", "Content-Type: application/octet-stream")
@@ -85,8 +85,8 @@ def test_a_multipart_form_is_one_too() -> None:
     assert found.document == {"from": "joão", "file": file}
 
 
-def test_too_many_fields_are_refused() -> None:
-    """Objects of a million keys are nobody's form."""
+def test_too_many_fields_are_rejected() -> None:
+    """No real form has a million keys."""
     with pytest.raises(UnreadableBody):
         read("application/x-www-form-urlencoded", b"&".join(b"a%d=" % number for number in range(1001)))
     with pytest.raises(UnreadableBody):
@@ -163,7 +163,7 @@ def test_a_crafted_form_costs_little(body: bytes) -> None:
 
 
 def test_other_bodies_are_text_or_base64() -> None:
-    """By what their bytes are, not by what they say."""
+    """By their bytes, not by their content type."""
     assert read("text/plain", "olá".encode()).document == "olá"
     assert read("", b"").document == ""
     assert read("text/plain", b"\xff\x00").kind == "binary"
@@ -180,8 +180,8 @@ _PARTS = st.lists(st.binary(max_size=40), max_size=4).map(
 
 
 @given(content_type=_CONTENT_TYPES, body=st.binary(max_size=200) | _PARTS, demands_json=st.booleans())
-def test_any_body_is_read_or_refused(content_type: str, body: bytes, demands_json: bool) -> None:
-    """Nothing else comes out, and what is read can stand in a job and come back from it."""
+def test_any_body_is_parsed_or_rejected(content_type: str, body: bytes, demands_json: bool) -> None:
+    """There is no other error, and a parsed body can be encoded in a job and restored from it."""
     try:
         found = read(content_type, body, demands_json=demands_json)
     except UnreadableBody:

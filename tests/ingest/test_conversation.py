@@ -1,4 +1,4 @@
-"""Whose message an event is, and in which order its job runs."""
+"""The conversation of an event, and the group of its job."""
 
 from typing import Any
 
@@ -11,17 +11,17 @@ from tests.ingest.test_meta_bodies import text_message, whatsapp
 
 
 def scope(body: Any, headers: dict[str, str] | None = None) -> Scope:
-    """What a rule sees."""
+    """Returns the names that a rule can use."""
     return {"body": body, "headers": headers or {}, "queryParams": {"to": ["a", "b"]}}
 
 
 def rule(contact: str | None, text: str | None = None, channel: str | None = "shop") -> ConversationRule:
-    """A rule over the channel `shop`."""
+    """Returns a rule over the channel `shop`."""
     return ConversationRule(channel=channel, contact=contact, text=text)
 
 
 def test_without_a_rule_there_is_no_conversation_and_no_order() -> None:
-    """One execution an event, and the events run in parallel."""
+    """Each event starts one execution, and the events run in parallel."""
     reader = ConversationReader("none", None)
     assert reader.starts(scope({"from": "1"}), "key") == [NO_CONVERSATION]
     assert reader.group("w", scope({"from": "1"})) is None
@@ -39,14 +39,14 @@ def test_without_a_rule_there_is_no_conversation_and_no_order() -> None:
         ("fixed", "fixed"),
         ("{{ body.missing.deeper }}", None),
         ("{{ body.users[9] }}", None),
-        ("{{ body.user }}", None),  # an object is nobody
+        ("{{ body.user }}", None),  # an object is no contact
         ("{{ body.nul }}", None),
         ("{{ body.long }}", None),
         ("{{ body }}", None),
     ],
 )
-def test_a_plain_path_is_known_when_the_webhook_is_accepted(template: str, contact: str | None) -> None:
-    """So its conversation is the group of its job; what is no contact has neither."""
+def test_a_plain_path_is_known_at_acceptance(template: str, contact: str | None) -> None:
+    """The conversation is the group of the job. A value that is no contact gives neither."""
     body = {
         "from": " +5511 ",
         "user": {"id": 42},
@@ -63,8 +63,8 @@ def test_a_plain_path_is_known_when_the_webhook_is_accepted(template: str, conta
         assert (start.message.id, start.message.kind, start.message.text) == ("the key", "text", '{"id":42}')
 
 
-def test_a_real_template_is_resolved_when_the_event_is_processed() -> None:
-    """Until then the whole webhook is one group."""
+def test_a_template_is_rendered_when_the_event_is_processed() -> None:
+    """Until then, the whole webhook is one group."""
     reader = ConversationReader("none", rule("{{ body.from | remove: '+' }}", "{{ body.a }} and {{ body.b }}"))
     whole = scope({"from": "+5511", "a": "x", "b": 2})
     assert reader.group("w", whole) == "webhook:w"
@@ -74,22 +74,22 @@ def test_a_real_template_is_resolved_when_the_event_is_processed() -> None:
     assert start.message.text == "x and 2"
 
 
-def test_a_template_over_what_is_not_there_finds_no_conversation() -> None:
-    """A body of another shape is an event all the same."""
+def test_a_template_with_an_absent_value_finds_no_conversation() -> None:
+    """A body of another format is still an event."""
     reader = ConversationReader("none", rule("{{ body.from | remove: '+' }}"))
     assert reader.starts(scope({}), "k") == [NO_CONVERSATION]
     assert reader.starts(scope("text"), "k") == [NO_CONVERSATION]
 
 
-def test_a_template_that_cannot_work_is_a_permanent_error() -> None:
-    """No retry mends it."""
+def test_an_invalid_template_is_a_permanent_error() -> None:
+    """A retry cannot succeed."""
     reader = ConversationReader("none", rule("{{ body.from | no-such-filter }}"))
     with pytest.raises(PermanentError, match="conversation"):
         reader.starts(scope({"from": "1"}), "k")
 
 
 def test_meta_needs_no_rule() -> None:
-    """Contact and text are the message's, the channel is the product's."""
+    """The message determines contact and text; the product determines the channel."""
     reader = ConversationReader("meta", None)
     whole = scope(whatsapp(text_message("5511", "oi", "w1"), text_message("5522", "olá", "w2")))
     assert [(start.channel, start.contact) for start in reader.starts(whole, "k")] == [
@@ -100,7 +100,7 @@ def test_meta_needs_no_rule() -> None:
 
 
 def test_a_rule_for_meta_names_the_channel_and_may_override_the_rest() -> None:
-    """What it leaves out stays the message's."""
+    """The message determines the fields that the rule leaves out."""
     whole = scope(whatsapp(text_message("5511", "oi", "w1")))
     reader = ConversationReader("meta", rule(None, channel="my-number"))
     (start,) = reader.starts(whole, "k")
@@ -111,8 +111,8 @@ def test_a_rule_for_meta_names_the_channel_and_may_override_the_rest() -> None:
     assert (start.contact, start.message.contact, start.message.text) == ("102290129340398", "102290129340398", "fixed")
 
 
-def test_what_carries_no_message_starts_nothing() -> None:
-    """Statuses, and bodies that nobody has documented."""
+def test_a_body_without_a_message_starts_nothing() -> None:
+    """Receipts, and bodies of an undocumented format."""
     reader = ConversationReader("meta", None)
     bodies: list[Any] = [whatsapp(statuses=[{"id": "w", "status": "read", "recipient_id": "1"}]), {}, [], "text", None]
     for body in bodies:

@@ -1,4 +1,4 @@
-"""What Meta's bodies say, and how they are split."""
+"""The messages and receipts in Meta's bodies, and the division of a body into parts."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ META = Meta()
 
 
 def text_message(contact: str, text: str, identity: str) -> dict[str, Any]:
-    """A text message as the Cloud API has it."""
+    """Returns a text message of the Cloud API."""
     return {"from": contact, "id": identity, "timestamp": "1749416383", "type": "text", "text": {"body": text}}
 
 
 def whatsapp(*messages: dict[str, Any], statuses: list[dict[str, Any]] | None = None) -> dict[str, Any]:
-    """A body of the WhatsApp Cloud API, in Meta's documented shape."""
+    """Returns a body of the WhatsApp Cloud API, in the documented format."""
     value: dict[str, Any] = {
         "messaging_product": "whatsapp",
         "metadata": {"display_phone_number": "15550783881", "phone_number_id": "106540352242922"},
@@ -34,7 +34,7 @@ def whatsapp(*messages: dict[str, Any], statuses: list[dict[str, Any]] | None = 
 
 
 def messenger(*events: dict[str, Any], kind: str = "page") -> dict[str, Any]:
-    """A body of Messenger or Instagram."""
+    """Returns a body of Messenger or Instagram."""
     return {"object": kind, "entry": [{"id": "1", "time": 1, "messaging": list(events)}]}
 
 
@@ -74,14 +74,14 @@ def test_a_text_message() -> None:
     ],
 )
 def test_other_kinds_of_messages(content: dict[str, Any], text: str | None, media: str | None) -> None:
-    """What the contact wrote or chose, and where the medium is."""
+    """What the contact wrote or chose, and the id of the medium."""
     (message,) = META.messages(whatsapp({"from": "5511", "id": "wamid.1", **content}))
     assert message.kind == content.get("type", "unknown")
     assert message.text == text
     assert (message.media_id or None) == media
 
 
-def test_statuses_are_no_messages_and_each_state_has_a_key() -> None:
+def test_receipts_are_no_messages_and_each_status_has_a_key() -> None:
     """`delivered` and `read` of one message are two events."""
     body = whatsapp(statuses=[DELIVERED])
     assert META.messages(body) == []
@@ -90,7 +90,7 @@ def test_statuses_are_no_messages_and_each_state_has_a_key() -> None:
 
 
 def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
-    """Each with its own contact's profile, and everything around it as it was; in order."""
+    """In order. Each part has its own contact's profile, and everything around it unchanged."""
     one, two, three = (
         text_message("5511", "a", "w1"),
         text_message("5522", "b", "w2"),
@@ -104,7 +104,7 @@ def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
 
 
 def test_a_split_part_equals_the_body_that_carries_it_alone() -> None:
-    """So a message is the same event, whether it comes in a batch or by itself."""
+    """A message is the same event in a batch and alone."""
     alone = whatsapp(text_message("5511", "a", "w1"))
     in_batch = META.parts(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2")))[0]
     assert in_batch.document == alone
@@ -112,7 +112,7 @@ def test_a_split_part_equals_the_body_that_carries_it_alone() -> None:
 
 
 def test_messenger_and_instagram() -> None:
-    """`messaging[]` instead of `changes[]`; an echo of our own message starts nothing."""
+    """`messaging[]` instead of `changes[]`. An echo of our own message starts nothing."""
     hello = {"sender": {"id": "77"}, "timestamp": 5, "message": {"mid": "m1", "text": "hi"}}
     picture = {
         "sender": {"id": "78"},
@@ -154,15 +154,15 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 
 @given(document=_JSON)
 def test_no_document_makes_the_reader_raise(document: Any) -> None:
-    """A signed body of a shape that nobody has documented is still accepted."""
+    """A signed body of an undocumented format is accepted."""
     META.messages(document)
     META.channel(document)
     assert META.parts(document)
 
 
 @given(value=_JSON)
-def test_nor_does_one_that_is_almost_right(value: Any) -> None:
-    """The same, deeper inside; and a part has the contact of its message."""
+def test_no_nearly_valid_document_makes_the_reader_raise(value: Any) -> None:
+    """The same for inner values. A part has the contact of its message."""
     document = {"entry": [{"changes": [{"value": {"messages": [value], "contacts": value}}], "messaging": [value]}]}
     for part in META.parts(document):
         messages = META.messages(part.document)

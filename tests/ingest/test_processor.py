@@ -1,4 +1,4 @@
-"""What an event starts, from its job alone."""
+"""What an event starts, determined from its job alone."""
 
 import json
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ SHOP = ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body
 
 
 def event(body: bytes, content_type: str = "application/json", **under: Any) -> NewEvent:
-    """An accepted event, as its row holds it."""
+    """Returns an accepted event, as its row holds it."""
     return NewEvent(
         id=EVENT,
         webhook_id="orders",
@@ -49,25 +49,25 @@ def event(body: bytes, content_type: str = "application/json", **under: Any) -> 
 
 
 def received(new: NewEvent) -> WebhookJob:
-    """The job of an event as its worker gets it: through JSON."""
+    """Returns the job of an event as its worker decodes it."""
     job = job_of_event(new)
     return jobs.decode(WEBHOOKS, msgspec.json.decode(msgspec.json.encode(job.message)), WebhookJob)
 
 
 def plain(document: Any, rule: ConversationRule | None = None, **changes: Any) -> WebhookJob:
-    """The job of a webhook without a provider."""
+    """Returns the job of a webhook without a provider."""
     conversation = None if rule is None else msgspec.to_builtins(rule)
     job = received(event(json.dumps(document).encode(), conversation=conversation))
     return msgspec.structs.replace(job, **changes)
 
 
 def meta(document: Any, **changes: Any) -> WebhookJob:
-    """The job of Meta's body."""
+    """Returns the job of a body of Meta."""
     return msgspec.structs.replace(received(event(json.dumps(document).encode(), provider="meta")), **changes)
 
 
 def test_a_plain_webhook_starts_one_execution() -> None:
-    """Without a rule there is no conversation, and no message."""
+    """Without a rule there is no conversation and no message."""
     (execution,) = executions_of(plain({"total": 5}))
     assert execution.id == execution_id(EVENT, "0")
     assert (execution.flow_id, execution.node_id, execution.event_id) == ("welcome", "start", EVENT)
@@ -85,7 +85,7 @@ def test_a_plain_webhook_starts_one_execution() -> None:
 
 
 def test_a_rule_makes_a_message_of_it() -> None:
-    """Its id is the duplicate key."""
+    """The id of the message is the duplicate key."""
     (execution,) = executions_of(plain({"from": "+55", "text": "oi"}, SHOP))
     assert (execution.channel, execution.contact) == ("shop", "+55")
     message = json.loads(execution.trigger)["message"]
@@ -93,7 +93,7 @@ def test_a_rule_makes_a_message_of_it() -> None:
 
 
 def test_metas_messages_start_an_execution_each() -> None:
-    """The provider's id makes the execution's, so the same message is the same execution."""
+    """The execution's id is derived from the provider's id, so the same message is the same execution."""
     body = whatsapp(
         text_message("5511", "oi", "w1"),
         {"from": "5522", "id": "w2", "type": "image", "image": {"id": "M", "caption": "look"}},
@@ -106,13 +106,13 @@ def test_metas_messages_start_an_execution_each() -> None:
     assert message == {"id": "w2", "kind": "image", "text": "look", "contact": "5522", "mediaId": "M"}
 
 
-def test_a_status_starts_nothing() -> None:
-    """The event is done with it."""
+def test_a_delivery_receipt_starts_nothing() -> None:
+    """The event has no executions."""
     assert executions_of(meta(whatsapp(statuses=[DELIVERED]))) == []
 
 
-def test_a_status_becomes_a_job_of_the_notifier() -> None:
-    """Once, however often the provider says it; the channel is the one that was answered over."""
+def test_a_delivery_receipt_becomes_a_job_of_the_notifier() -> None:
+    """A repeated receipt makes the same job. The channel is the one over which the message was sent."""
     (job,) = receipt_jobs(meta(whatsapp(statuses=[DELIVERED])))
     assert (job.policy, job.function) == (NOTIFICATIONS, "update_delivery_status")
     assert job.message == DeliveryReceiptJob(
@@ -123,8 +123,8 @@ def test_a_status_becomes_a_job_of_the_notifier() -> None:
     assert receipt_jobs(meta(whatsapp(text_message("5511", "oi", "w1")))) == []
 
 
-def test_a_template_that_fails_fails_its_job_for_good() -> None:
-    """No retry mends it."""
+def test_an_invalid_template_is_a_permanent_error() -> None:
+    """A retry cannot succeed."""
     with pytest.raises(PermanentError):
         executions_of(plain({"from": "1"}, ConversationRule(channel="c", contact="{{ body.from | nonsense }}")))
 
@@ -139,8 +139,8 @@ def test_a_template_that_fails_fails_its_job_for_good() -> None:
         (b"a=1&a=2&b=%C3%A9", "application/x-www-form-urlencoded"),
     ],
 )
-def test_a_row_written_from_its_job_gives_the_same_job(body: bytes, content_type: str) -> None:
-    """What was accepted while Postgres was away is as good as the rest."""
+def test_a_row_made_from_its_job_makes_the_same_job(body: bytes, content_type: str) -> None:
+    """An event that was accepted while Postgres was unavailable loses nothing."""
     before = received(event(body, content_type, provider="none", conversation=msgspec.to_builtins(SHOP)))
     row = event_of_job(before)
     assert (row.id, row.duplicate_key, row.remote_address) == (EVENT, "the key", "203.0.113.9")
@@ -150,7 +150,7 @@ def test_a_row_written_from_its_job_gives_the_same_job(body: bytes, content_type
     assert after == before
 
 
-def test_metas_row_reads_as_json_whatever_its_content_type_said() -> None:
+def test_metas_row_is_json_with_any_content_type() -> None:
     """As at acceptance."""
     body = json.dumps(whatsapp(text_message("5511", "oi", "w1"))).encode()
     said = msgspec.structs.replace(event(body, provider="meta"), headers='{"content-type":"text/plain"}')
@@ -161,7 +161,7 @@ def test_metas_row_reads_as_json_whatever_its_content_type_said() -> None:
 
 
 def test_the_job_of_an_execution_is_in_the_group_of_its_conversation() -> None:
-    """And keyed by its turn."""
+    """Its key has the turn."""
     due = DueExecution(
         id=EVENT, turn=3, flow_id="f", conversation_id=None, status="queued", channel="shop", contact="+55"
     )
@@ -182,7 +182,7 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 
 @given(document=_JSON)
 def test_any_document_starts_one_execution(document: Any) -> None:
-    """Whatever stands where a contact is looked for."""
+    """With any value in the place of the contact."""
     (execution,) = executions_of(plain(document, SHOP))
     assert json.loads(execution.trigger)["webhook"]["body"] == document
     assert (execution.contact is None) == (json.loads(execution.trigger)["message"] is None)

@@ -1,4 +1,4 @@
-"""What Telegram, Slack and Twilio say, and what the providers say of messages of ours."""
+"""The messages and receipts of Telegram, Slack and Twilio."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ SAID = {"message_id": 5, "date": 1749416383, "chat": CHAT, "from": {"id": 7, "is
 
 
 def message(**fields: Any) -> IncomingMessage:
-    """A message with what matters of it."""
+    """Returns a message with the fields that a test names."""
     return IncomingMessage(**{"kind": "text", "text": "oi", "sent_at": msgspec.UNSET, **fields})
 
 
@@ -133,8 +133,8 @@ TWILIO: list[tuple[dict[str, Any], IncomingMessage | None]] = [
         for document, expected in cases
     ],
 )
-def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: IncomingMessage | None) -> None:
-    """Contact, kind, words, medium and time; and its job runs in the order of its conversation."""
+def test_the_message_of_a_contact(provider: str, document: dict[str, Any], expected: IncomingMessage | None) -> None:
+    """Contact, kind, text, medium and time. Its job is in the group of its conversation."""
     assert PROVIDERS[provider].messages(document) == ([] if expected is None else [expected])
     (part,) = PROVIDERS[provider].parts(document)
     assert (part.document, part.contact) == (document, expected and expected.contact)
@@ -181,8 +181,8 @@ def test_what_a_contact_says(provider: str, document: dict[str, Any], expected: 
         ("slack", {"event": EVENT}, None),
     ],
 )
-def test_what_became_of_a_message_of_ours(provider: str, document: Any, expected: IncomingReceipt | None) -> None:
-    """By the provider's id, over the channel by which it was sent."""
+def test_the_delivery_receipt_of_a_message(provider: str, document: Any, expected: IncomingReceipt | None) -> None:
+    """By the provider's id, over the channel by which the message was sent."""
     found = ConversationReader(provider, None).receipts({"body": document})
     usual = PROVIDERS[provider].channel(document)
     assert found == ([] if expected is None else [(usual, expected)])
@@ -208,7 +208,7 @@ _VALUES: st.SearchStrategy[Any] = st.recursive(
 @pytest.mark.parametrize("provider", PROVIDERS)
 @given(document=_VALUES)
 def test_any_document_is_read(provider: str, document: Any) -> None:
-    """Nothing in it raises, and what is found can be stored."""
+    """No document raises an exception, and the contacts can be stored."""
     reader = PROVIDERS[provider]
     assert reader.parts(document)
     reader.receipts(document)

@@ -1,4 +1,4 @@
-"""From an accepted webhook to executions and their jobs, with the real worker on real stores."""
+"""The worker of `webhook-processing` creates executions and their jobs, on real stores."""
 
 import asyncio
 import contextlib
@@ -45,7 +45,7 @@ FLOW: dict[str, Any] = {
 
 @contextlib.asynccontextmanager
 async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Relay]:
-    """The worker beside the listener, and its relay, which is only given the run that a test asks for."""
+    """Runs the worker beside the listener. Its relay runs only when a test calls it."""
     redis = connect_url(app.redis_url)
     relay = Relay(redis, Producer(redis), EventRelaySource(EventRepository(app.database), grace_s=grace_s))
     worker = build_worker(Stores(redis, app.database), relay, 10)
@@ -60,20 +60,20 @@ async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Rel
 
 @contextlib.asynccontextmanager
 async def published(redis_url: str, dsn: str, *webhooks: Webhook) -> AsyncIterator[Serving]:
-    """A listener whose webhooks start a flow that is published."""
+    """Returns a listener whose webhooks start a published flow."""
     async with serving(redis_url, dsn, *webhooks) as app:
         await FlowRepository(app.database).store("welcome", FLOW, "Welcome", publish=True)
         yield app
 
 
 async def status_of(app: Serving, event_id: str) -> str | None:
-    """The event's present status."""
+    """Returns the event's present status."""
     event = await app.events.get(UUID(event_id))
     return event.status if event is not None else None
 
 
 async def until_done(app: Serving, event_id: str, status: str = "processed") -> None:
-    """Wait until the event has ended so."""
+    """Waits until the event has this status."""
 
     async def done() -> bool:
         return await status_of(app, event_id) == status
@@ -82,19 +82,19 @@ async def until_done(app: Serving, event_id: str, status: str = "processed") -> 
 
 
 async def executions(database: Database, **filters: Any) -> list[Any]:
-    """The executions, the oldest first."""
+    """Returns the executions, the oldest first."""
     page = await ExecutionRepository(database).search(**filters)
     return page.items[::-1]
 
 
 async def flow_jobs(app: Serving) -> list[dict[str, Any]]:
-    """The messages of the jobs in `flow-processing`."""
+    """Returns the messages of the jobs in `flow-processing`."""
     ids = await app.redis.command("ZRANGE", FLOWS.name, 0, -1)
     return [json.loads(await app.redis.command("GET", b"arq:job:" + one))["k"]["job"] for one in ids]
 
 
 async def test_a_message_becomes_an_execution_and_its_job(redis_url: str, postgres_dsn: str) -> None:
-    """In the published version, in the contact's conversation; the event is processed."""
+    """In the published version, in the contact's conversation. The event is processed."""
     async with published(redis_url, postgres_dsn, META) as app, working(app):
         _, receipt = await app.post("whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"))))
         await until_done(app, receipt["eventId"])
@@ -109,16 +109,16 @@ async def test_a_message_becomes_an_execution_and_its_job(redis_url: str, postgr
         assert (job["executionId"], job["turn"], job["reason"]) == (str(execution.id), 1, "start")
 
 
-async def test_a_status_is_ignored(redis_url: str, postgres_dsn: str) -> None:
-    """It starts nothing, and is done."""
+async def test_a_delivery_receipt_is_ignored(redis_url: str, postgres_dsn: str) -> None:
+    """It starts nothing, and its event ends."""
     async with published(redis_url, postgres_dsn, META) as app, working(app):
         _, receipt = await app.post("whatsapp", *signed(whatsapp(statuses=[DELIVERED])))
         await until_done(app, receipt["eventId"], "ignored")
         assert await executions(app.database) == []
 
 
-async def test_a_status_of_an_event_without_a_row_is_kept_with_it(redis_url: str, postgres_dsn: str) -> None:
-    """It was accepted while Postgres was away: the worker writes the event and its statuses, and puts their jobs."""
+async def test_a_receipt_of_an_event_without_a_row_is_stored_with_it(redis_url: str, postgres_dsn: str) -> None:
+    """Postgres was unavailable at acceptance: the worker stores the event and its receipts, and enqueues their jobs."""
     async with published(redis_url, postgres_dsn, META) as app, working(app):
         job = meta(whatsapp(statuses=[DELIVERED]), recorded=False)
         await Producer(app.redis).enqueue(job_of(job))
@@ -133,7 +133,7 @@ async def test_a_status_of_an_event_without_a_row_is_kept_with_it(redis_url: str
 
 
 async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_dsn: str) -> None:
-    """In batches; and each conversation's jobs in the order of its messages."""
+    """In batches. The jobs of a conversation are in the order of its messages."""
     rule = ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")
     async with published(redis_url, postgres_dsn, webhook(conversation=rule)) as app, working(app):
         count = 120
@@ -147,7 +147,7 @@ async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_d
 
 
 async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgres_dsn: str) -> None:
-    """As after a crash between the transaction and the job's end."""
+    """As after a crash between the transaction and the end of the job."""
     async with published(redis_url, postgres_dsn, META) as app:
         await app.post(
             "whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"), text_message("5522", "oi", "w2")))
@@ -167,12 +167,12 @@ async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgre
 
 
 def decoded_job(message: Any) -> Any:
-    """A message as a worker gets it."""
+    """Returns a message as a worker decodes it."""
     return jobs.decode(WEBHOOKS, msgspec.json.decode(msgspec.json.encode(message)), jobs.WebhookJob)
 
 
-async def test_what_cannot_be_started_fails_alone(redis_url: str, postgres_dsn: str) -> None:
-    """No published flow, a template that fails: dead letters with their reason, beside executions that start."""
+async def test_a_job_that_cannot_start_fails_alone(redis_url: str, postgres_dsn: str) -> None:
+    """No published flow, a template that fails: dead letters with their reason. The other executions start."""
     lost = webhook("lost", flow_id="nowhere")
     bad = webhook("bad", conversation=ConversationRule(channel="c", contact="{{ body.from | nonsense }}"))
     async with published(redis_url, postgres_dsn, lost, bad, webhook()) as app:
@@ -188,8 +188,8 @@ async def test_what_cannot_be_started_fails_alone(redis_url: str, postgres_dsn: 
             assert len(await executions(app.database)) == 1
 
 
-async def test_a_job_that_is_none_is_a_dead_letter_at_once(redis_url: str, postgres_dsn: str) -> None:
-    """Its bytes are kept, and the worker goes on."""
+async def test_a_job_that_does_not_decode_is_a_dead_letter_at_once(redis_url: str, postgres_dsn: str) -> None:
+    """Its bytes are kept, and the worker continues."""
     async with published(redis_url, postgres_dsn, webhook()) as app, working(app):
         await app.redis.command("SET", "arq:job:{webhook-processing}:broken", b"{not json")
         await app.redis.command("ZADD", WEBHOOKS.name, 1, "{webhook-processing}:broken")
@@ -203,8 +203,8 @@ async def test_a_job_that_is_none_is_a_dead_letter_at_once(redis_url: str, postg
         await until_done(app, receipt["eventId"])
 
 
-async def test_jobs_lost_with_redis_are_put_back(redis_url: str, postgres_dsn: str) -> None:
-    """The relay reads them from their rows; what is done already stays done, and nothing is done twice."""
+async def test_jobs_lost_with_redis_are_enqueued_again(redis_url: str, postgres_dsn: str) -> None:
+    """The relay makes them from their rows. Events that ended stay ended, and nothing happens twice."""
     async with published(redis_url, postgres_dsn, META, webhook()) as app:
         _, one = await app.post("whatsapp", *signed(whatsapp(text_message("5511", "oi", "w1"))))
         _, two = await app.post("orders", b"\xff", {"Content-Type": "image/png"})
@@ -217,8 +217,8 @@ async def test_jobs_lost_with_redis_are_put_back(redis_url: str, postgres_dsn: s
             assert len(await executions(app.database)) == 2
 
 
-async def test_the_relay_goes_through_all_of_a_long_table(redis_url: str, postgres_dsn: str) -> None:
-    """Page by page, a row that can't be read passed over; and leaves alone whose job is there."""
+async def test_the_relay_reads_a_long_table_in_pages(redis_url: str, postgres_dsn: str) -> None:
+    """A row that cannot be read is skipped, and so is an event whose job exists."""
     async with published(redis_url, postgres_dsn, DEDUPED) as app:
         await asyncio.gather(*(app.post("deduped", {"id": number}) for number in range(30)))
         source = EventRelaySource(app.events, grace_s=0.0)
@@ -234,10 +234,10 @@ async def test_the_relay_goes_through_all_of_a_long_table(redis_url: str, postgr
 
 
 @pytest.mark.timeout(120)
-async def test_what_was_accepted_without_postgres_is_written_and_processed(
+async def test_events_accepted_without_postgres_are_stored_and_processed(
     redis_url: str, own_postgres: PostgresServer
 ) -> None:
-    """Row, execution and status, once Postgres is back; no try is used up meanwhile."""
+    """Row, execution and status, as soon as Postgres is available. No attempt is used meanwhile."""
     async with published(redis_url, own_postgres.dsn(), DEDUPED) as app, working(app):
         own_postgres.kill()
 

@@ -1,1 +1,1 @@
-"""Each scheme against its published cases."""
+"""Each scheme is tested with its published cases."""

@@ -1,4 +1,4 @@
-"""Requests as senders present them."""
+"""Requests for the checks."""
 
 import time
 
@@ -16,12 +16,12 @@ def presented(
     query: dict[str, str] | None = None,
     now: float | None = None,
 ) -> Presented:
-    """A request with aiohttp's kinds of mappings."""
+    """Returns a request with the mappings of aiohttp."""
     return Presented(
         method, CIMultiDict(headers or {}), MultiDict(query or {}), body, time.time() if now is None else now
     )
 
 
 def scheme(**auth: object) -> Scheme:
-    """The check of `auth`, its secrets as they stand there."""
+    """Returns the check of `auth`, with its secrets as they are written."""
     return auth_types.configuration(auth).scheme(lambda secret: secret)

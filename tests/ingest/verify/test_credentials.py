@@ -11,17 +11,17 @@ from tests.ingest.verify.presenting import presented, scheme
 
 
 def basic(user_and_password: str) -> dict[str, str]:
-    """The header of HTTP basic authentication."""
+    """Returns the header of HTTP basic authentication."""
     return {"Authorization": "Basic " + base64.b64encode(user_and_password.encode()).decode()}
 
 
-def test_none_lets_everybody_in() -> None:
-    """No header is asked for."""
+def test_none_accepts_every_request() -> None:
+    """No header is required."""
     assert scheme(type="none").rejection_reason(presented()) is None
 
 
-def test_basic_takes_the_example_of_rfc_7617() -> None:
-    """`Aladdin` and `open sesame`; and the second example, whose password is not ASCII."""
+def test_basic_accepts_the_examples_of_rfc_7617() -> None:
+    """`Aladdin` and `open sesame`, and the second example, whose password is not ASCII."""
     aladdin = scheme(type="basic", secrets=["Aladdin:open sesame"])
     assert aladdin.rejection_reason(presented(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})) is None
     pound = scheme(type="basic", secrets=["test:123£"])
@@ -42,15 +42,15 @@ def test_basic_takes_the_example_of_rfc_7617() -> None:
         ("Basic dXNlcjp3cm9uZw==", "credentials-wrong"),
     ],
 )
-def test_basic_refuses_whatever_is_not_its_secret(header: str | None, reason: str) -> None:
-    """Missing, malformed and wrong credentials are told apart, and none of them raises."""
+def test_basic_rejects_other_credentials(header: str | None, reason: str) -> None:
+    """Missing, malformed and wrong credentials have different reasons. None raises an exception."""
     headers = {} if header is None else {"Authorization": header}
     assert scheme(type="basic", secrets=["user:password"]).rejection_reason(presented(headers=headers)) == reason
 
 
 @pytest.mark.parametrize("token", ["old", "new", "chave-é"])
-def test_every_active_bearer_token_is_taken(token: str) -> None:
-    """Secrets are rotated by having two at a time. Tokens are compared as bytes, so any character may be in one."""
+def test_every_active_bearer_token_is_accepted(token: str) -> None:
+    """Two secrets are active during a rotation. Tokens are compared as bytes, so they may have any character."""
     both = scheme(type="bearer", secrets=["old", "new", "chave-é"])
     assert both.rejection_reason(presented(headers={"Authorization": f"Bearer {token}"})) is None
 
@@ -66,14 +66,14 @@ def test_every_active_bearer_token_is_taken(token: str) -> None:
         ("Bearer \udcff", "credentials-wrong"),
     ],
 )
-def test_bearer_refuses_whatever_is_not_its_token(header: str | None, reason: str) -> None:
+def test_bearer_rejects_other_tokens(header: str | None, reason: str) -> None:
     """As above, for tokens."""
     headers = {} if header is None else {"Authorization": header}
     assert scheme(type="bearer", secrets=["let-me-in"]).rejection_reason(presented(headers=headers)) == reason
 
 
-def test_an_api_key_stands_in_the_header_that_the_webhook_names() -> None:
-    """The header's name is found in any case; the key elsewhere is no key."""
+def test_an_api_key_is_in_the_header_that_the_webhook_names() -> None:
+    """The case of the header's name is ignored. A key in another header is not accepted."""
     check = scheme(type="api-key", header="X-Shop-Key", secrets=["k1"])
     assert check.rejection_reason(presented(headers={"x-shop-key": "k1"})) is None
     assert check.rejection_reason(presented(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
@@ -81,8 +81,9 @@ def test_an_api_key_stands_in_the_header_that_the_webhook_names() -> None:
     assert "x-shop-key" in check.sensitive_headers
 
 
-def test_one_unreadable_secret_does_not_shut_out_the_others() -> None:
-    """A variable that is gone after a rotation leaves the present secret working; none left is an error."""
+def test_one_unreadable_secret_does_not_disable_the_others() -> None:
+    """A variable that was removed after a rotation leaves the present secret working. No readable secret is an
+    error."""
 
     def reveal(secret: str) -> str:
         if secret.startswith("env:"):
@@ -96,7 +97,7 @@ def test_one_unreadable_secret_does_not_shut_out_the_others() -> None:
 
 
 def test_an_empty_secret_is_no_secret() -> None:
-    """An environment variable that is set to nothing must not let in a sender who shows nothing."""
+    """An empty environment variable must not accept a sender without credentials."""
     with pytest.raises(SecretUnreadable):
         scheme(type="bearer", secrets=[""])
 
@@ -121,7 +122,7 @@ def test_an_empty_secret_is_no_secret() -> None:
         ({"type": "meta", "secrets": ["x"], "token": "y"}, "token"),
     ],
 )
-def test_a_wrong_definition_is_refused_by_the_name_of_its_field(auth: dict[str, object], named: str) -> None:
-    """The API shows this to whoever puts the webhook."""
+def test_an_error_in_a_definition_names_the_field(auth: dict[str, object], named: str) -> None:
+    """The API shows it to the author of the webhook."""
     with pytest.raises(msgspec.ValidationError, match=named):
         auth_types.configuration(auth)

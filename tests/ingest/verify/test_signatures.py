@@ -21,7 +21,7 @@ NOW = 1_790_000_000.0
 
 
 def meta_signature(body: bytes, secret: bytes = b"app secret") -> dict[str, str]:
-    """As Meta signs."""
+    """Returns the signature of Meta."""
     return {"X-Hub-Signature-256": "sha256=" + hmac.new(secret, body, hashlib.sha256).hexdigest()}
 
 
@@ -47,15 +47,15 @@ def test_the_published_case_of_github_passes() -> None:
         ("sha256=é\udcff", "signature-malformed"),
     ],
 )
-def test_a_header_that_is_not_the_signature_is_refused(header: str | None, reason: str) -> None:
-    """Missing, malformed (no prefix, odd or foreign digits, non-ASCII) and wrong: none raises."""
+def test_a_wrong_signature_header_is_rejected(header: str | None, reason: str) -> None:
+    """Missing, malformed (no prefix, odd or foreign digits, non-ASCII) and wrong. None raises an exception."""
     headers = {} if header is None else {"X-Hub-Signature-256": header}
     for auth in (GITHUB, {"type": "meta", "secrets": [GITHUB_SECRET]}):
         assert scheme(**auth).rejection_reason(presented(b"Hello, World!", headers)) == reason
 
 
-def test_a_changed_body_and_another_secret_are_refused() -> None:
-    """The signature is over these very bytes under this very secret."""
+def test_a_changed_body_and_another_secret_are_rejected() -> None:
+    """The signature is for these bytes and this secret."""
     headers = {"X-Hub-Signature-256": GITHUB_SIGNATURE}
     assert scheme(**GITHUB).rejection_reason(presented(b"Hello, World", headers)) == "signature-wrong"
     other = {**GITHUB, "secrets": ["another secret"]}
@@ -92,8 +92,8 @@ def test_every_algorithm_and_encoding(algorithm: str, encoding: str) -> None:
         (None, "timestamp-missing"),
     ],
 )
-def test_a_timestamp_outside_of_the_window_is_refused(timestamp: str | None, reason: str | None) -> None:
-    """300 s on both sides. The timestamp is signed too, so nobody can freshen an old request."""
+def test_a_timestamp_outside_of_the_window_is_rejected(timestamp: str | None, reason: str | None) -> None:
+    """300 s on both sides. The timestamp is signed too, so an old request cannot be made recent."""
     check = scheme(
         type="hmac",
         secrets=["key"],
@@ -114,7 +114,7 @@ def test_a_timestamp_outside_of_the_window_is_refused(timestamp: str | None, rea
 
 
 def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
-    """Meta escapes non-ASCII characters before it signs, so only the raw bytes will do."""
+    """Meta escapes non-ASCII characters before it signs, so the raw bytes are needed."""
     body = rb'{"text":"\u00e1\u00e9 \/"}'
     assert META.rejection_reason(presented(body, meta_signature(body))) is None
     assert META.rejection_reason(presented(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
@@ -132,14 +132,14 @@ def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
         ({}, None),
     ],
 )
-def test_metas_challenge_is_echoed_to_whoever_knows_the_token(query: dict[str, str], answer: Handshake | None) -> None:
-    """And to nobody else; by GET alone."""
+def test_metas_challenge_is_echoed_if_the_token_is_correct(query: dict[str, str], answer: Handshake | None) -> None:
+    """Only then, and only by GET."""
     assert META.handshake(presented(method="GET", query=query)) == answer
     assert META.handshake(presented(method="POST", query=query)) is None
 
 
 def test_without_a_verify_token_no_challenge_is_answered() -> None:
-    """An empty token of the caller must not equal a token that isn't there."""
+    """An empty token of the caller must not equal an absent token."""
     query = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "42"}
     check = scheme(type="meta", secrets=["app secret"])
     assert check.handshake(presented(method="GET", query=query)) == Handshake(403)
@@ -170,10 +170,10 @@ _ANY_TEXT = st.text(st.characters(codec=None), max_size=60) | st.text(string.hex
     timestamp=_ANY_TEXT,
     body=st.binary(max_size=100),
 )
-def test_no_header_makes_a_scheme_raise_or_let_somebody_in(
+def test_any_other_header_is_rejected_without_an_exception(
     value: str, prefix: str, timestamp: str, body: bytes
 ) -> None:
-    """Whatever stands in the header, lone surrogates included, it is refused in so many words."""
+    """Lone surrogates included, with a reason."""
     names = ("Authorization", "X-Api-Key", "X-Hub-Signature-256", "X-Sig")
     headers = dict.fromkeys(names, prefix + value) | {"X-Time": timestamp}
     query = {"hub.mode": "subscribe", "hub.verify_token": value, "hub.challenge": value}

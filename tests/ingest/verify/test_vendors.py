@@ -1,4 +1,4 @@
-"""Every provider's scheme: published cases, what the vendor's SDK signs, and what is to be refused."""
+"""The scheme of every provider: published cases, signatures by the vendor's SDK, and rejected requests."""
 
 import base64
 import hashlib
@@ -42,7 +42,7 @@ TWILIO_FORM = {
 
 
 def test_every_scheme_has_cases() -> None:
-    """A scheme that is added is added here too."""
+    """A new scheme needs cases here."""
     assert set(auth_types.CONFIGURATIONS) - {vendor.type for vendor in VENDORS.values()} == {
         "none",
         "basic",
@@ -86,31 +86,31 @@ def test_standard_webhooks_published_case() -> None:
 
 
 @ANY_VENDOR
-def test_what_the_vendor_signs_passes(vendor: Vendor) -> None:
-    """With the webhook's secret, also while another one is active beside it, whichever comes first."""
+def test_the_vendors_signature_is_accepted(vendor: Vendor) -> None:
+    """With the webhook's secret, also if another secret is active, in either order."""
     request = vendor.request(vendor.headers())
     for secrets in ([vendor.secret], [vendor.other, vendor.secret], [vendor.secret, vendor.other]):
         assert vendor.check(*secrets).rejection_reason(request) is None
 
 
 @ANY_VENDOR
-def test_another_secret_is_refused(vendor: Vendor) -> None:
-    """And with it the right signature of another webhook."""
+def test_another_secret_is_rejected(vendor: Vendor) -> None:
+    """And so is a valid signature of another webhook."""
     assert str(vendor.check(vendor.other).rejection_reason(vendor.request(vendor.headers()))).endswith("-wrong")
     signed_elsewhere = vendor.request(vendor.headers(secret=vendor.other))
     assert str(vendor.check().rejection_reason(signed_elsewhere)).endswith("-wrong")
 
 
 @ANY_VENDOR
-def test_a_changed_body_is_refused(vendor: Vendor) -> None:
-    """Every byte counts, for all who sign the body (Telegram shows a token alone)."""
+def test_a_changed_body_is_rejected(vendor: Vendor) -> None:
+    """Every byte counts, for all senders that sign the body (Telegram sends only a token)."""
     changed = vendor.request(vendor.headers(), vendor.body + b" ")
     assert vendor.check().rejection_reason(changed) == (None if vendor.type == "telegram" else "signature-wrong")
 
 
 @ANY_VENDOR
-def test_a_missing_header_is_refused(vendor: Vendor) -> None:
-    """The signature's, and the time's."""
+def test_a_missing_header_is_rejected(vendor: Vendor) -> None:
+    """That of the signature, and that of the time."""
     for name in filter(None, (vendor.signed, vendor.timed)):
         headers = {key: value for key, value in vendor.headers().items() if key != name}
         assert str(vendor.check().rejection_reason(vendor.request(headers))).endswith("-missing")
@@ -120,15 +120,15 @@ def test_a_missing_header_is_refused(vendor: Vendor) -> None:
 @pytest.mark.parametrize(
     "value", ["", "é", "\udcff", "=", "abc", "sha256=abc", "v0=0", "v1,abc", "t=1,v1=", "a=" * 4000]
 )
-def test_a_malformed_signature_is_refused(vendor: Vendor, value: str) -> None:
-    """Non-ASCII, odd base64, half a hex digit, nothing at all: each with a reason, none with an exception."""
+def test_a_malformed_signature_is_rejected(vendor: Vendor, value: str) -> None:
+    """Non-ASCII, wrong base64, half a hex digit, an empty value: each with a reason, none with an exception."""
     reason = vendor.check().rejection_reason(vendor.request(vendor.headers() | {vendor.signed: value}))
     assert str(reason).startswith(("signature-", "timestamp-", "credentials-"))
 
 
 @pytest.mark.parametrize("vendor", [one for one in VENDORS.values() if one.window], ids=lambda vendor: vendor.type)
 def test_the_time_may_be_300_seconds_off_and_no_more(vendor: Vendor) -> None:
-    """Before our clock and behind it; so a recorded request is soon worth nothing."""
+    """Before and after our clock, so a recorded request soon becomes useless."""
     headers = vendor.headers()
     for off, reason in ((0, None), (300, None), (-300, None), (301, "timestamp-stale"), (-301, "timestamp-stale")):
         assert vendor.check().rejection_reason(vendor.request(headers, now=NOW + off)) == reason
@@ -136,8 +136,8 @@ def test_the_time_may_be_300_seconds_off_and_no_more(vendor: Vendor) -> None:
 
 @pytest.mark.parametrize("written", ["", "soon", "1e9", "-5", "١٧٩", "9" * 40, "1790000000.5", "\udcff", "0x6ab"])
 @pytest.mark.parametrize("vendor", [one for one in VENDORS.values() if one.window], ids=lambda vendor: vendor.type)
-def test_a_time_that_is_no_number_is_refused(vendor: Vendor, written: str) -> None:
-    """Without an exception, and although the rest is right."""
+def test_a_time_that_is_no_number_is_rejected(vendor: Vendor, written: str) -> None:
+    """Without an exception, although the rest is correct."""
     headers = vendor.headers()
     name = vendor.timed or vendor.signed
     changed = headers | {name: written if vendor.timed else headers[name].replace(f"t={NOW}", f"t={written}")}
@@ -146,14 +146,14 @@ def test_a_time_that_is_no_number_is_refused(vendor: Vendor, written: str) -> No
 
 @ANY_VENDOR
 def test_signatures_are_not_stored(vendor: Vendor) -> None:
-    """Whoever reads an event must not be able to send it again."""
+    """A reader of an event must not be able to send it again."""
     assert vendor.signed.lower() in vendor.check().sensitive_headers
-    # And whatever the webhook's scheme, unless its header is one that somebody has thought of for it.
+    # With any scheme. A header that only the definition names is hidden by the scheme itself.
     assert vendor.type == "hmac" or vendor.signed.lower() in auth_types.SIGNATURE_HEADERS
 
 
 def test_stripe_counts_v1_alone() -> None:
-    """Of several `v1` any one will do, as while a secret is rotated; `v0` is a test's."""
+    """One of several `v1` is enough, as during a rotation. `v0` is for tests."""
     vendor = VENDORS["stripe"]
     right = vendor.headers()["Stripe-Signature"]
     digest = right.rpartition("=")[2]
@@ -167,8 +167,8 @@ def test_stripe_counts_v1_alone() -> None:
         assert vendor.check().rejection_reason(vendor.request({"Stripe-Signature": header})) == reason
 
 
-def test_standard_webhooks_counts_what_it_knows() -> None:
-    """Unknown versions are passed over; each version has its own keys."""
+def test_standard_webhooks_ignores_unknown_versions() -> None:
+    """Each version has its own keys."""
     vendor, public = VENDORS["standard-webhooks"], VENDORS["standard-webhooks-ed25519"]
     right, right_public = vendor.headers()["webhook-signature"], public.headers()["webhook-signature"]
     both = vendor.check(vendor.secret, public.secret)
@@ -183,8 +183,8 @@ def test_standard_webhooks_counts_what_it_knows() -> None:
 
 
 @pytest.mark.parametrize("secret", ["whsec_???", "whsec_", "whpk_AAAA", "no base64!"])
-def test_a_standard_webhooks_secret_that_is_none_is_refused_when_it_is_put(secret: str) -> None:
-    """And one that is found out later shuts out its own sender alone."""
+def test_an_invalid_standard_webhooks_secret_is_rejected_when_it_is_stored(secret: str) -> None:
+    """One that is detected later disables only itself."""
     with pytest.raises(msgspec.ValidationError):
         auth_types.configuration({"type": "standard-webhooks", "secrets": [secret]})
     vendor = VENDORS["standard-webhooks"]
@@ -200,7 +200,7 @@ def test_a_standard_webhooks_secret_that_is_none_is_refused_when_it_is_put(secre
     key=st.binary(min_size=1, max_size=64),
     identity=st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=40),
 )
-def test_whatever_the_reference_library_signs_passes(body: str, key: bytes, identity: str) -> None:
+def test_any_signature_of_the_reference_library_is_accepted(body: str, key: bytes, identity: str) -> None:
     """Standard Webhooks, over any text."""
     secret = "whsec_" + base64.b64encode(key).decode()
     signature = standardwebhooks.Webhook(secret).sign(identity, datetime.fromtimestamp(NOW, UTC), body)
@@ -213,8 +213,8 @@ _FIELDS = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=20)), max_siz
 
 
 @given(fields=_FIELDS, port=st.sampled_from(["", ":443", ":8443"]), query=st.sampled_from(["", "?a=1", "?b=%20&b=2"]))
-def test_whatever_twilios_library_signs_passes(fields: list[tuple[str, str]], port: str, query: str) -> None:
-    """Repeated fields count once, in order; the port may be named or not."""
+def test_any_signature_of_twilios_library_is_accepted(fields: list[tuple[str, str]], port: str, query: str) -> None:
+    """Repeated fields count once, in order. The URL may have its port or not."""
     vendor = VENDORS["twilio"]
     fields = [(name, value) for name, value in fields if _is_encodable(name + value)]
     distinct: dict[str, Any] = {name: [other for key, other in fields if key == name] for name, _ in fields}
@@ -231,10 +231,10 @@ def test_whatever_twilios_library_signs_passes(fields: list[tuple[str, str]], po
 
 
 class _Form(dict[str, Any]):
-    """A form as Twilio's library takes it."""
+    """A form as Twilio's library reads it."""
 
     def getall(self, name: str) -> list[str]:
-        """Every value of a field."""
+        """Returns every value of a field."""
         found: list[str] = self[name]
         return found
 
@@ -244,7 +244,7 @@ def _is_encodable(text: str) -> bool:
 
 
 def test_twilio_signs_the_address_that_it_was_given() -> None:
-    """`url` names it where a proxy hides it; the query is the request's. Another address is another webhook's."""
+    """`url` states it if a proxy hides it; the query is that of the request. Another address is rejected."""
     vendor = VENDORS["twilio"]
     inside = "http://10.0.0.7:8080/webhooks/in"
     request = vendor.request(vendor.headers(), url=inside)
@@ -275,8 +275,8 @@ def test_twilios_json_is_signed_through_its_hash() -> None:
     assert vendor.check().rejection_reason(vendor.request(headers | settings, body, url=url)) is None
 
 
-def test_a_form_of_a_million_fields_is_refused() -> None:
-    """Before anything is sorted."""
+def test_a_form_of_a_million_fields_is_rejected() -> None:
+    """Before the fields are sorted."""
     vendor = VENDORS["twilio"]
     body = b"&".join(b"a%d=" % number for number in range(100_000))
     headers = vendor.headers()
@@ -296,7 +296,7 @@ def test_a_form_of_a_million_fields_is_refused() -> None:
         ("stripe", {"X-GitHub-Event": "ping"}, b'{"type":"url_verification","challenge":"x"}', None),
     ],
 )
-def test_a_question_is_answered_and_starts_nothing(
+def test_a_challenge_is_answered_and_starts_nothing(
     name: str, headers: dict[str, str], body: bytes, answer: Handshake | None
 ) -> None:
     """Slack's challenge and GitHub's ping."""
@@ -328,7 +328,7 @@ def test_a_question_is_answered_and_starts_nothing(
 def test_a_duplicate_is_known_by_the_vendors_own_id(
     name: str, headers: dict[str, str], document: Any, key: str | None
 ) -> None:
-    """The same for every try of the same thing."""
+    """The id is the same for every attempt to send."""
     reader = PROVIDERS.get(name)
     found = reader.parts(document)[0].key if reader is not None else None
     assert VENDORS[name].check().duplicate_key(presented(headers=headers), document, found) == key
@@ -345,10 +345,10 @@ _ANY_TEXT = st.text(st.characters(codec=None), max_size=60) | st.text(string.hex
     body=st.binary(max_size=100),
     url=_ANY_TEXT | st.just(URL),
 )
-def test_nothing_that_is_presented_makes_a_scheme_raise_or_let_somebody_in(
+def test_any_other_request_is_rejected_without_an_exception(
     signature: str, time: str, content_type: str, body: bytes, url: str
 ) -> None:
-    """Whatever stands in headers, body and address, lone surrogates included."""
+    """Any headers, body and address, lone surrogates included."""
     headers = {vendor.signed: signature for vendor in VENDORS.values()}
     headers |= {vendor.timed: time for vendor in VENDORS.values() if vendor.timed}
     headers |= {"webhook-id": signature, "Content-Type": content_type, "X-GitHub-Event": time}

@@ -1,4 +1,4 @@
-"""Requests as the vendors themselves sign them: each by the vendor's SDK where there is one."""
+"""Requests that are signed by the vendors' SDKs, where there is one."""
 
 import base64
 import hashlib
@@ -35,8 +35,8 @@ OTHER_PUBLIC_KEY = (
 
 @dataclass(frozen=True)
 class Vendor:
-    """One way to sign. `sign(body, now, secret)` gives the headers; `signed` and `timed` name those that carry the
-    signature and the time; `window` says whether the time is checked; `options` stand beside the webhook's secrets."""
+    """One way to sign. `sign(body, now, secret)` returns the headers; `signed` and `timed` name those with the
+    signature and the time; `window` states whether the time is checked; `options` are the other fields of `auth`."""
 
     type: str
     secret: str
@@ -49,22 +49,22 @@ class Vendor:
     options: dict[str, Any] = field(default_factory=dict)
 
     def auth(self, *secrets: str) -> dict[str, Any]:
-        """The webhook's `auth`, with these secrets or its own."""
+        """Returns the webhook's `auth`, with these secrets or its own."""
         return {"type": self.type, "secrets": list(secrets or (self.secret,)), **self.options}
 
     def check(self, *secrets: str) -> Scheme:
-        """The webhook's check, with these secrets or its own."""
+        """Returns the webhook's check, with these secrets or its own."""
         return scheme(**self.auth(*secrets))
 
     def request(
         self, headers: dict[str, str], body: bytes | None = None, *, now: float = NOW, url: str = URL
     ) -> Presented:
-        """A request with these headers."""
+        """Returns a request with these headers."""
         query = MultiDict({"bodySHA256": url.partition("bodySHA256=")[2]} if "bodySHA256" in url else {})
         return Presented("POST", CIMultiDict(headers), query, self.body if body is None else body, now, lambda: url)
 
     def headers(self, *, now: int = NOW, secret: str | None = None, body: bytes | None = None) -> dict[str, str]:
-        """The headers of a right request, or of one that was signed so."""
+        """Returns the headers of a valid request, or of one that was signed with these arguments."""
         return self.sign(self.body if body is None else body, now, secret or self.secret)
 
 

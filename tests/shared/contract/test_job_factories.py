@@ -164,7 +164,7 @@ def test_a_job_is_the_one_that_version_0_1_0_made(
 
 @pytest.mark.parametrize("job", [job for job, _, _ in FROZEN.values()], ids=FROZEN)
 def test_the_next_replay_of_a_job_has_a_key_of_its_own(job: NewJob) -> None:
-    """It is for the same queue, function and group, and due when the caller says so."""
+    """It is for the same queue, function and group, and due at the given time."""
     assert job.message is not None
     again = job_factories.next_replay_job(job.message, job.group, 1_790_000_000_000)
     assert again.message == msgspec.structs.replace(job.message, replay=job.message.replay + 1)

@@ -1,4 +1,4 @@
-"""The messages of the queues are strict: what the schema doesn't allow is refused, by name."""
+"""The messages of the queues are strict: the schema decides, and an error names the field."""
 
 from typing import Any
 from uuid import UUID
@@ -29,8 +29,8 @@ WEBHOOK: dict[str, Any] = {
 }
 
 
-def test_a_webhook_job_keeps_its_fields_on_the_way() -> None:
-    """What the producer encodes is what the consumer decodes."""
+def test_a_webhook_job_keeps_its_fields_on_the_wire() -> None:
+    """The consumer decodes what the producer encodes."""
     job = jobs.decode(WEBHOOKS, WEBHOOK, jobs.WebhookJob)
     again = jobs.decode(WEBHOOKS, msgspec.to_builtins(job), jobs.WebhookJob)
     assert again == job
@@ -48,22 +48,22 @@ def test_a_webhook_job_keeps_its_fields_on_the_way() -> None:
         ({"bodyKind": "xml"}, "bodyKind"),
     ],
 )
-def test_a_wrong_field_is_refused_by_name(change: dict[str, Any], named: str) -> None:
-    """The error says which field is wrong, and in which queue."""
+def test_a_wrong_field_is_rejected_by_name(change: dict[str, Any], named: str) -> None:
+    """The error names the field and the queue."""
     with pytest.raises(JobDecodeError, match=named) as caught:
         jobs.decode(WEBHOOKS, WEBHOOK | change, jobs.WebhookJob)
     assert "webhook-processing" in str(caught.value)
 
 
 @pytest.mark.parametrize("missing", sorted(set(WEBHOOK) - {"schemaVersion"}))
-def test_a_missing_field_is_refused_by_name(missing: str) -> None:
-    """Every field of the contract is required."""
+def test_a_missing_field_is_rejected_by_name(missing: str) -> None:
+    """Every field without a default is required."""
     with pytest.raises(JobDecodeError, match=missing):
         jobs.decode(WEBHOOKS, {name: value for name, value in WEBHOOK.items() if name != missing}, jobs.WebhookJob)
 
 
-def test_a_newer_version_is_refused_and_says_so() -> None:
-    """A worker that is older than its producer must not guess."""
+def test_a_newer_version_is_rejected() -> None:
+    """A worker that is older than the producer must not guess."""
     with pytest.raises(JobDecodeError, match="schema version 2"):
         jobs.decode(WEBHOOKS, WEBHOOK | {"schemaVersion": 2, "newField": True}, jobs.WebhookJob)
 
@@ -76,8 +76,8 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_whatever_stands_in_a_job_decodes_or_is_refused(payload: Any) -> None:
-    """No payload makes the decoder raise anything else than its refusal."""
+def test_any_payload_decodes_or_is_rejected(payload: Any) -> None:
+    """No payload makes the decoder raise another error."""
     for policy in QUEUES:
         message_type = jobs.MESSAGE_TYPES[policy.name]
         try:
@@ -87,7 +87,7 @@ def test_whatever_stands_in_a_job_decodes_or_is_refused(payload: Any) -> None:
 
 
 def test_keys_derive_from_rows_and_replays_have_their_own() -> None:
-    """The relay and the normal way make the same key; a replay by hand makes another."""
+    """The relay and the normal path make the same key. A replay has another key."""
     flow = jobs.FlowJob(execution_id=EVENT, turn=3, flow_id="welcome")
     assert flow.key == f"{EVENT}:3"
     assert msgspec.structs.replace(flow, replay=2).key == f"{EVENT}:3:replay-2"
@@ -95,7 +95,7 @@ def test_keys_derive_from_rows_and_replays_have_their_own() -> None:
 
 
 def test_the_policies_are_the_architectures_table() -> None:
-    """Names, tries, waits and time-outs that users and manifests rely on."""
+    """Users and manifests rely on these names, attempts, backoffs and timeouts."""
     table = [(p.name, p.short, p.priority, p.max_attempts, p.backoff_s, p.timeout_s) for p in QUEUES]
     assert table == [
         ("webhook-processing", "webhook", 1, 3, 2.0, 30.0),

@@ -1,4 +1,4 @@
-"""Records for the tests, each with what a test doesn't care about filled in."""
+"""Records for the tests. Each builder fills in the fields that a test does not name."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,7 +132,7 @@ def channel(channel_id: str = "crm", **changes: Any) -> Channel:
 
 
 async def started(database: Database, **changes: Any) -> NewExecution:
-    """An execution of `welcome` that waits in its queue."""
+    """Returns an execution of `welcome` that is queued."""
     new = execution(**changes)
     [answer] = await ExecutionRepository(database).start_many([(new.event_id, [new])])
     assert isinstance(answer, list)
@@ -141,7 +141,7 @@ async def started(database: Database, **changes: Any) -> NewExecution:
 
 
 async def claimed(database: Database, turn: int = 1, **changes: Any) -> ClaimedExecution:
-    """An execution of `welcome` under the lease of `worker-1`."""
+    """Returns an execution of `welcome` under the lease of `worker-1`."""
     new = await started(database, **changes)
     claim = await ExecutionRepository(database).claim(new.id, turn, "worker-1", 8.0)
     assert claim is not None

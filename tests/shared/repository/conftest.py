@@ -1,4 +1,4 @@
-"""A database per test, connected."""
+"""One connected database for each test."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from filas.repository.postgres.database import Database
 
 @pytest.fixture
 async def database(postgres_dsn: str) -> AsyncIterator[Database]:
-    """The test's own database, ready."""
+    """Returns the test's own database, connected."""
     database = Database(postgres_dsn, application_name="test", max_size=8)
     database.start()
     await database.wait_ready(10)
@@ -20,6 +20,6 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def published(database: Database) -> str:
-    """The id of a flow with a published version."""
+    """Returns the id of a flow with a published version."""
     await FlowRepository(database).store("welcome", {"nodes": [], "settings": {"timeoutMs": 60_000}}, "Welcome", True)
     return "welcome"

@@ -1,4 +1,4 @@
-"""Checkpoints: all of one or nothing, only under its fence, and the same however often it is written."""
+"""A checkpoint is written as a whole or not at all, only under its fence, and a repetition changes nothing."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,7 @@ async def row_of(database: Database, claim: ClaimedExecution) -> Any:
 
 
 async def test_a_checkpoint_is_written_whole(database: Database, published: str) -> None:
-    """Position, steps, notifications and the conversation's variables, in one transaction."""
+    """State, steps, notifications and the conversation's variables are written in one transaction."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     whole = checkpoint(
@@ -53,8 +53,8 @@ async def test_a_checkpoint_is_written_whole(database: Database, published: str)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_what_each_status_does_to_the_row(database: Database, published: str, status: str) -> None:
-    """Running keeps the lease; what goes on or tries again gives it up in its turn, what waits for the next one."""
+async def test_each_status_changes_lease_and_turn(database: Database, published: str, status: str) -> None:
+    """`running` keeps the lease, `queued` and `retrying` release it in the same turn, a wait starts the next turn."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     wake_at = datetime.now(UTC) + SOON
@@ -71,10 +71,10 @@ async def test_what_each_status_does_to_the_row(database: Database, published: s
 
 @QUICK
 @given(statuses=st.lists(st.sampled_from(STATUSES), min_size=1, max_size=5), repeats=st.integers(1, 2))
-async def test_writing_again_changes_nothing(
+async def test_a_repeated_checkpoint_changes_nothing(
     database: Database, published: str, statuses: list[str], repeats: int
 ) -> None:
-    """The answer of a checkpoint may be lost on the way: the same one again is true, and alone effective."""
+    """The result of the first call may be lost. The second call returns the same status."""
     held = [await claimed(database, contact=str(number)) for number in range(len(statuses))]
     batch = [
         checkpoint(
@@ -97,7 +97,7 @@ async def test_writing_again_changes_nothing(
 
 
 async def test_a_lost_fence_writes_nothing_at_all(database: Database, published: str) -> None:
-    """Neither steps nor notifications nor variables; its neighbours in the batch are written."""
+    """No steps, notifications or variables are written. The other checkpoints of the batch are."""
     lost, kept = await claimed(database), await claimed(database)
     stale = checkpoint(
         lost, steps=[step()], notifications=[notification(lost.id)], conversation_vars='{"x":1}', fence=lost.fence + 1
@@ -113,7 +113,7 @@ async def test_a_lost_fence_writes_nothing_at_all(database: Database, published:
 
 
 async def test_a_step_is_replaced_by_its_next_state(database: Database, published: str) -> None:
-    """One row a visit, whatever happened to it: running, then retrying, then succeeded."""
+    """A visit has one row: running, then retrying, then succeeded."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     for attempt, status in enumerate(("running", "retrying", "succeeded"), start=1):
@@ -130,7 +130,7 @@ async def test_a_step_is_replaced_by_its_next_state(database: Database, publishe
 
 
 async def test_two_checkpoints_of_one_execution_are_written_in_order(database: Database, published: str) -> None:
-    """Also when they come in one call."""
+    """Even if they are in one call."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     both = [checkpoint(held, state='{"n":1}', steps=[step(1)]), checkpoint(held, "succeeded", steps=[step(2)])]
@@ -142,8 +142,8 @@ async def test_two_checkpoints_of_one_execution_are_written_in_order(database: D
 
 @QUICK
 @given(bad=st.sets(st.integers(0, 6), max_size=3))
-async def test_a_poisoned_checkpoint_fails_alone(database: Database, published: str, bad: set[int]) -> None:
-    """Nothing of it is written, its lease is kept, and its neighbours are written."""
+async def test_a_checkpoint_with_a_bad_value_fails_alone(database: Database, published: str, bad: set[int]) -> None:
+    """Nothing of it is written and it keeps its lease. The other checkpoints of the batch are written."""
     held = [await claimed(database, contact=str(number)) for number in range(7)]
     batch: list[Checkpoint] = []
     for number, claim in enumerate(held):
@@ -162,8 +162,8 @@ async def test_a_poisoned_checkpoint_fails_alone(database: Database, published: 
 
 @QUICK
 @given(value=st.recursive(st.none() | st.text(st.characters()) | st.integers(-(2**53), 2**53), st.lists))
-async def test_whatever_a_step_puts_out_is_kept(database: Database, published: str, value: Any) -> None:
-    """NUL and lone surrogates in JSON are poison to nobody."""
+async def test_any_output_of_a_step_is_stored(database: Database, published: str, value: Any) -> None:
+    """JSON with NUL and lone surrogates can be stored."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     last = checkpoint(held, "succeeded", steps=[step(input=value, output={"v": value})], output=value)
@@ -173,8 +173,8 @@ async def test_whatever_a_step_puts_out_is_kept(database: Database, published: s
     assert (shown.output, shown.steps[0].input, shown.steps[0].output) == (value, value, {"v": value})
 
 
-async def test_batches_at_once_don_t_get_into_each_others_way(database: Database, published: str) -> None:
-    """The same rows in opposite orders, of one conversation, with a renewal in between."""
+async def test_concurrent_batches_do_not_deadlock(database: Database, published: str) -> None:
+    """They have the same rows in opposite orders, of one conversation, with a renewal in between."""
     held = [await claimed(database) for _ in range(20)]
     rows = ExecutionRepository(database)
     batch = [checkpoint(claim, steps=[step()], conversation_vars='{"a":1}') for claim in held]
@@ -192,7 +192,7 @@ async def test_batches_at_once_don_t_get_into_each_others_way(database: Database
 
 
 async def test_due_waits_are_queued_once(database: Database, published: str) -> None:
-    """Among several who look at once; what is not due stays, and says when it will be."""
+    """Several callers share them. A wait that is not due stays, and `next_wake` returns its time."""
     held = [await claimed(database) for _ in range(6)]
     rows = ExecutionRepository(database)
     now = datetime.now(UTC)
@@ -215,8 +215,8 @@ async def test_due_waits_are_queued_once(database: Database, published: str) -> 
     assert (claim.fence, claim.status_before) == (2, "queued")
 
 
-async def test_due_waits_that_another_is_queueing_are_passed_by(database: Database, published: str) -> None:
-    """Nobody waits for them, and nobody queues them a second time."""
+async def test_due_waits_that_another_caller_queues_are_skipped(database: Database, published: str) -> None:
+    """The caller does not wait for them and does not queue them a second time."""
     held = [await claimed(database) for _ in range(2)]
     rows = ExecutionRepository(database)
     past = datetime.now(UTC) - SOON
@@ -228,7 +228,7 @@ async def test_due_waits_that_another_is_queueing_are_passed_by(database: Databa
 
 @pytest.mark.parametrize("wake_at", [None, datetime(2100, 1, 1, tzinfo=UTC)])
 async def test_no_wait_outlasts_the_deadline(database: Database, published: str, wake_at: datetime | None) -> None:
-    """A wait without an end, too, is woken when the flow's time is up."""
+    """A wait without an end is also resumed when the flow's time limit has passed."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     await rows.checkpoint_many([checkpoint(held, "waiting-input", wake_at=wake_at)])

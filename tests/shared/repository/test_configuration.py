@@ -1,4 +1,4 @@
-"""Webhooks, channels, secrets, pauses: what an operator puts is what every process finds."""
+"""Webhooks, channels, secrets and pauses: every process reads what an operator has stored."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,15 +20,15 @@ Family = tuple[Any, Callable[..., Any]]
 
 @pytest.fixture(params=["webhooks", "channels"])
 def family(request: pytest.FixtureRequest, database: Database) -> Family:
-    """A repository of configuration with its builder: all of them keep the same promises."""
+    """Returns a repository of definitions and its builder. All of them pass the same tests."""
     return {
         "webhooks": (WebhookRepository(database), webhook),
         "channels": (ChannelRepository(database), channel),
     }[request.param]
 
 
-async def test_what_is_put_is_got(family: Family) -> None:
-    """And a second put replaces it, under the time at which it was made."""
+async def test_a_stored_definition_is_read(family: Family) -> None:
+    """Storing it again replaces it and keeps the time of its creation."""
     rows, build = family
     first = await rows.store(build("a", config={"url": "https://a.example", "nul": "\x00"}))
     assert await rows.get("a") == first
@@ -40,7 +40,7 @@ async def test_what_is_put_is_got(family: Family) -> None:
     assert await rows.get("b") is None
 
 
-async def test_what_is_deleted_is_gone_and_may_come_back(family: Family) -> None:
+async def test_a_deleted_definition_can_be_stored_again(family: Family) -> None:
     """A deletion is reported once."""
     rows, build = family
     await rows.store(build("a"))
@@ -53,7 +53,7 @@ async def test_what_is_deleted_is_gone_and_may_come_back(family: Family) -> None
 
 
 async def test_changes_are_found_by_their_revision(family: Family) -> None:
-    """A cache asks from the last revision that it knows: what was put, what was deleted, nothing twice."""
+    """A cache asks for the rows after its last revision: it gets stored and deleted rows, each once."""
     rows, build = family
     assert await rows.changed_since(0) == ([], [], 0)
     for name in ("a", "b"):
@@ -70,19 +70,19 @@ async def test_changes_are_found_by_their_revision(family: Family) -> None:
 
 
 async def test_no_change_is_overtaken_by_a_later_revision(family: Family, database: Database) -> None:
-    """A slow change holds back the later ones, so that a cache never passes a revision by."""
+    """A slow change delays the later ones, so that a cache never misses a revision."""
     rows, build = family
     async with database.transaction() as slow:
         await slow.execute("update configuration_revision set revision = revision + 1")
-        put = asyncio.create_task(rows.store(build("later")))
+        stored = asyncio.create_task(rows.store(build("later")))
         for _ in range(3):
             assert await rows.changed_since(0) == ([], [], 0)
-        assert not put.done()
-    assert (await put).revision == 2
+        assert not stored.done()
+    assert (await stored).revision == 2
 
 
-async def test_a_list_goes_page_by_page(family: Family) -> None:
-    """Every row once, in the order of the ids; a foreign cursor is refused."""
+async def test_a_list_has_pages(family: Family) -> None:
+    """Every row appears once, in the order of the ids. A foreign cursor is rejected."""
     rows, build = family
     names = [f"row-{number}" for number in range(5)]
     for name in reversed(names):
@@ -117,7 +117,7 @@ async def test_a_webhook_keeps_all_its_fields(database: Database) -> None:
 
 
 async def test_a_path_belongs_to_one_webhook(database: Database) -> None:
-    """Another one with it is a Conflict, until the first has been deleted."""
+    """A second webhook with the same path is a Conflict until the first is deleted."""
     rows = WebhookRepository(database)
     await rows.store(webhook("a", path="shared"))
     with pytest.raises(Conflict, match="path"):
@@ -131,7 +131,7 @@ async def test_a_path_belongs_to_one_webhook(database: Database) -> None:
 
 
 async def test_a_deletion_leaves_no_secret_behind(database: Database) -> None:
-    """The mark that caches need says nothing more."""
+    """The row that caches need holds only the id."""
     await WebhookRepository(database).store(webhook("a"))
     await ChannelRepository(database).store(channel("a"))
     await WebhookRepository(database).delete("a")
@@ -140,8 +140,8 @@ async def test_a_deletion_leaves_no_secret_behind(database: Database) -> None:
         assert "enc:" not in str(await database.fetchrow(f"select * from {table}"))
 
 
-async def test_secrets_are_kept_by_name(database: Database) -> None:
-    """A second put replaces the value."""
+async def test_secrets_are_stored_by_name(database: Database) -> None:
+    """Storing one again replaces the value."""
     rows = SecretRepository(database)
     await rows.store("crm", "enc:1")
     await rows.store("crm", "enc:2")
@@ -153,7 +153,7 @@ async def test_secrets_are_kept_by_name(database: Database) -> None:
 
 
 async def test_queues_are_paused_and_resumed(database: Database) -> None:
-    """Each change says whether it was one."""
+    """Each call returns whether it changed anything."""
     rows = PauseRepository(database)
     assert await rows.pause("notifications")
     assert not await rows.pause("notifications")

@@ -1,4 +1,4 @@
-"""The pool comes up when its server does, says what is wrong meanwhile, and recovers by itself."""
+"""The pool connects when its server is available, reports what is wrong meanwhile, and recovers by itself."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from tests.waiting import eventually
 
 @pytest.fixture
 async def own_database(own_postgres: PostgresServer) -> AsyncIterator[Database]:
-    """A database whose server the test may kill."""
+    """Returns a database whose server the test may kill."""
     database = Database(own_postgres.dsn(), application_name="test", max_size=4, statement_timeout_s=1.0)
     database.start()
     await database.wait_ready(10)
@@ -32,9 +32,9 @@ async def ask(database: Database) -> int:
     return answer
 
 
-async def test_it_starts_without_a_server_and_says_so() -> None:
-    """Starting returns at once; every call says why it can't be served."""
-    database = Database(f"postgresql://nobody@127.0.0.1:{free_port()}/none", application_name="test")
+async def test_it_starts_without_a_server_and_reports_it() -> None:
+    """Starting returns at once. Every call raises an error with the reason."""
+    database = Database(f"postgresql://user@127.0.0.1:{free_port()}/none", application_name="test")
     database.start()
     await eventually(lambda: database.problem == "connection refused")
     with pytest.raises(StoreUnavailable, match="postgres: connection refused"):
@@ -57,10 +57,10 @@ async def test_it_connects_when_the_server_comes_up_later(own_postgres: Postgres
     await database.close()
 
 
-async def test_a_killed_server_is_unavailable_and_back_by_itself(
+async def test_a_killed_server_is_unavailable_until_it_runs_again(
     own_database: Database, own_postgres: PostgresServer
 ) -> None:
-    """The call under way and those after it raise StoreUnavailable; nobody has to reconnect."""
+    """The running call and the calls after it raise StoreUnavailable. The pool reconnects by itself."""
     under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
     await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
     await asyncio.to_thread(own_postgres.kill)
@@ -74,10 +74,10 @@ async def test_a_killed_server_is_unavailable_and_back_by_itself(
     assert await ask(own_database) == 1
 
 
-async def test_a_stopped_server_is_unavailable_and_back_by_itself(
+async def test_a_stopped_server_is_unavailable_until_it_runs_again(
     own_database: Database, own_postgres: PostgresServer
 ) -> None:
-    """An orderly stop (a restart for an upgrade) ends the sessions; it is no error of ours."""
+    """An orderly stop (for an upgrade) ends the sessions. That is not an error of the caller."""
     await asyncio.to_thread(own_postgres.stop)
     await eventually(lambda: _refused(own_database))
     await asyncio.to_thread(own_postgres.start)
@@ -88,7 +88,7 @@ async def test_a_stopped_server_is_unavailable_and_back_by_itself(
 async def test_a_server_that_turns_read_only_is_unavailable(
     own_database: Database, own_postgres: PostgresServer
 ) -> None:
-    """As after a failover: a write fails, and the probe goes on saying so until writes are taken again."""
+    """As after a failover: a write fails, and the probe reports it until the server accepts writes again."""
     own_postgres.execute("alter database filas set default_transaction_read_only = on")
     own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
     await eventually(lambda: _refused(own_database))
@@ -103,7 +103,7 @@ async def test_a_server_that_turns_read_only_is_unavailable(
 async def test_sessions_ended_by_an_administrator_are_replaced(
     own_database: Database, own_postgres: PostgresServer
 ) -> None:
-    """57P01 in the middle of a statement is StoreUnavailable, and the next statement finds a new connection."""
+    """57P01 during a statement is StoreUnavailable. The next statement gets a new connection."""
     under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
     await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
     own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
@@ -113,8 +113,8 @@ async def test_sessions_ended_by_an_administrator_are_replaced(
     assert await ask(own_database) == 1
 
 
-async def test_a_slow_statement_is_ended_and_condemns_no_other(own_database: Database) -> None:
-    """A statement over its time is StoreUnavailable, but the store is not down for that."""
+async def test_a_slow_statement_is_ended_and_affects_no_other(own_database: Database) -> None:
+    """A statement that exceeds its time is StoreUnavailable, but the store stays available."""
     with pytest.raises(StoreUnavailable, match="too long"):
         await own_database.fetchval("select pg_sleep(30)")
     assert own_database.problem is None
@@ -122,7 +122,7 @@ async def test_a_slow_statement_is_ended_and_condemns_no_other(own_database: Dat
 
 
 async def test_a_frozen_server_is_unavailable(own_database: Database, own_postgres: PostgresServer) -> None:
-    """A session that answers nothing, not even that it took too long, is given up a second after its time."""
+    """A session that does not answer is given up one second after the statement's time."""
     backend = await own_database.fetchval("select pg_backend_pid()")
     frozen = [backend, own_postgres.pid]
     for pid in frozen:
@@ -138,8 +138,8 @@ async def test_a_frozen_server_is_unavailable(own_database: Database, own_postgr
     assert await ask(own_database) == 1
 
 
-async def test_a_crowd_is_no_outage(postgres_dsn: str) -> None:
-    """Who gets no connection in time is told so; the store is not said to be down for it."""
+async def test_a_busy_pool_is_not_an_outage(postgres_dsn: str) -> None:
+    """A caller that gets no connection in time gets an error. The store stays available."""
     database = Database(postgres_dsn, application_name="test", max_size=1, acquire_timeout_s=0.1)
     database.start()
     await database.wait_ready(10)
@@ -152,7 +152,7 @@ async def test_a_crowd_is_no_outage(postgres_dsn: str) -> None:
 
 
 async def test_a_database_without_its_schema_is_not_ready(own_postgres: PostgresServer) -> None:
-    """The operator is told what to run."""
+    """The reason names the command to run."""
     own_postgres.ensure_database("empty")
     database = Database(own_postgres.dsn("empty"), application_name="test")
     database.start()
@@ -164,7 +164,7 @@ async def test_a_database_without_its_schema_is_not_ready(own_postgres: Postgres
 
 
 async def test_a_transaction_is_rolled_back_by_an_exception(database: Database) -> None:
-    """And the connection is good for the next one."""
+    """The connection can be used for the next one."""
 
     async def fail_half_way() -> None:
         async with database.transaction() as connection:
@@ -177,7 +177,7 @@ async def test_a_transaction_is_rolled_back_by_an_exception(database: Database) 
 
 
 async def test_a_wrong_statement_is_no_outage(database: Database) -> None:
-    """An error of ours must not look like the store's: it would be retried for ever."""
+    """A programming error must not be reported as an outage: it would be retried forever."""
     with pytest.raises(asyncpg.PostgresSyntaxError):
         await database.fetch("selekt 1")
     with pytest.raises(asyncpg.InterfaceError):
@@ -186,7 +186,7 @@ async def test_a_wrong_statement_is_no_outage(database: Database) -> None:
 
 
 async def test_two_statements_in_a_deadlock_both_succeed(database: Database) -> None:
-    """The one that the server rolls back is run again."""
+    """The statement that the server rolls back is repeated."""
     crossed = "select pg_advisory_xact_lock($1), pg_sleep(0.3), pg_advisory_xact_lock($2)"
     await asyncio.gather(database.fetch(crossed, 1, 2), database.fetch(crossed, 2, 1))
     await eventually(
@@ -194,8 +194,8 @@ async def test_two_statements_in_a_deadlock_both_succeed(database: Database) -> 
     )
 
 
-async def test_close_ends_it_for_good(database: Database, tmp_path: Path) -> None:
-    """Closing twice is harmless; calls after it are refused."""
+async def test_a_closed_database_stays_closed(database: Database, tmp_path: Path) -> None:
+    """Closing twice is harmless. Calls after it are rejected."""
     await database.close()
     await database.close()
     with pytest.raises(StoreUnavailable, match="closed"):

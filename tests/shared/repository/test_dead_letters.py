@@ -1,4 +1,4 @@
-"""Dead letters: kept whole, and what they were about is marked as failed in the same transaction."""
+"""Dead letters are stored with their whole content, and their rows are failed in the same transaction."""
 
 import base64
 from datetime import timedelta
@@ -26,7 +26,7 @@ QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check
 
 @pytest.fixture
 def rows(database: Database) -> DeadLetterRepository:
-    """The repository under test."""
+    """Returns the repository under test."""
     return DeadLetterRepository(database)
 
 
@@ -39,8 +39,8 @@ def message(**fields: Any) -> bytes:
     return msgspec.json.encode(fields)
 
 
-async def test_a_letter_is_kept_whole(rows: DeadLetterRepository) -> None:
-    """Payload, error, history, times, and where its replay went."""
+async def test_a_dead_letter_is_stored_whole(rows: DeadLetterRepository) -> None:
+    """Payload, error, history, times, and the job of its replay."""
     payload = {"schemaVersion": 1, "eventId": str(new_id())}
     new = dead_letter(WEBHOOKS.name, msgspec.json.encode(payload), group_key="c:1")
     await rows.insert_many([new])
@@ -76,7 +76,7 @@ async def test_a_letter_is_kept_whole(rows: DeadLetterRepository) -> None:
 async def test_the_row_of_each_queue_is_failed_with_it(
     database: Database, published: str, rows: DeadLetterRepository
 ) -> None:
-    """An event, an execution with its fence, a notification: all in the letters' own transaction."""
+    """An event, an execution with its fence, and a notification, in the same transaction."""
     row, held = event(), await claimed(database)
     await EventRepository(database).insert_many([row])
     note = notification(held.id)
@@ -102,10 +102,10 @@ async def test_the_row_of_each_queue_is_failed_with_it(
     assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == [None], "its fence is gone"
 
 
-async def test_what_has_ended_or_moved_on_is_left_alone(
+async def test_rows_that_have_ended_or_are_in_a_later_turn_are_not_changed(
     database: Database, published: str, rows: DeadLetterRepository
 ) -> None:
-    """A late letter of a job whose row is done, or in a later turn, changes that row no more."""
+    """The dead letter may come late."""
     row, moved, done = event(), await claimed(database), await claimed(database)
     await EventRepository(database).insert_many([row])
     await EventRepository(database).finish_many([row.id], "processed")
@@ -124,8 +124,8 @@ async def test_what_has_ended_or_moved_on_is_left_alone(
     assert len((await rows.list()).items) == 3
 
 
-async def test_a_letter_that_comes_twice_is_one(database: Database, rows: DeadLetterRepository) -> None:
-    """And fails nothing that has been opened again since; a later failure of the job is another letter."""
+async def test_a_dead_letter_that_comes_twice_is_stored_once(database: Database, rows: DeadLetterRepository) -> None:
+    """The second one does not fail a row that was reopened. A later failure of the job is another dead letter."""
     row = event()
     events = EventRepository(database)
     await events.insert_many([row])
@@ -153,10 +153,10 @@ async def test_a_letter_that_comes_twice_is_one(database: Database, rows: DeadLe
         max_size=4,
     )
 )
-async def test_there_is_room_for_every_letter(
+async def test_every_dead_letter_can_be_stored(
     database: Database, rows: DeadLetterRepository, bodies: list[tuple[str, bytes, str]]
 ) -> None:
-    """Broken, foreign, with NULs in its texts: a letter that can't be stored would stand in the way for ever."""
+    """Broken and foreign jobs, and texts with NUL. One that cannot be stored would block the others."""
     letters = [
         dead_letter(
             queue,
@@ -177,8 +177,8 @@ async def test_there_is_room_for_every_letter(
         assert letter.payload is not None or base64.b64decode(letter.raw or "") == new.payload
 
 
-async def test_the_list_goes_page_by_page_and_by_queue(rows: DeadLetterRepository) -> None:
-    """The newest first; letters of one moment are not lost between two pages."""
+async def test_the_list_has_pages_and_a_filter_by_queue(rows: DeadLetterRepository) -> None:
+    """The newest first. Dead letters of the same moment are not lost between two pages."""
     letters = [dead_letter(FLOWS.name, b"{}") for _ in range(5)]
     await rows.insert_many([*letters, dead_letter(NOTIFICATIONS.name, b"{}", failed_at=NOON + timedelta(days=1))])
     assert (await rows.list(limit=1)).items[0].queue == NOTIFICATIONS.name

@@ -1,4 +1,4 @@
-"""What providers say of messages that were sent, and cancelling."""
+"""Delivery receipts change the status of notifications, and cancellation does."""
 
 import itertools
 from typing import Any
@@ -17,7 +17,7 @@ RANK = {"sent": 1, "delivered": 2, "read": 3}
 
 
 class World:
-    """Notifications that a provider has taken."""
+    """Notifications that a provider has accepted."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -42,7 +42,7 @@ class World:
         )
         return notification_id
 
-    async def told(
+    async def record(
         self, *statuses: str, provider_id: str = "wamid.1", channel_id: str = "wa", notification_id: Any = None
     ) -> list[str]:
         updates = [
@@ -68,25 +68,27 @@ def world(database: Database) -> World:
     return World(database)
 
 
-async def test_a_status_moves_the_notification_forwards(world: World) -> None:
-    """One after the other, as they come."""
+async def test_a_receipt_moves_the_notification_forwards(world: World) -> None:
+    """One receipt after the other, in the order in which they come."""
     notification_id = await world.sent()
     for status, outcome in (("sent", "stale"), ("delivered", "recorded"), ("read", "recorded")):
-        assert await world.told(status) == [outcome]
+        assert await world.record(status) == [outcome]
         assert (await world.row(notification_id)).status == status
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["sent", "delivered", "read"])))
 @pytest.mark.parametrize("at_once", [True, False])
-async def test_whatever_the_order_it_never_goes_backwards(world: World, order: tuple[str, ...], at_once: bool) -> None:
-    """Providers promise no order, and one batch may hold all."""
+async def test_in_any_order_the_status_never_goes_backwards(
+    world: World, order: tuple[str, ...], at_once: bool
+) -> None:
+    """Providers guarantee no order, and one batch may hold all receipts."""
     notification_id = await world.sent()
     if at_once:
-        await world.told(*order)
+        await world.record(*order)
     else:
         seen = 0
         for status in order:
-            await world.told(status)
+            await world.record(status)
             now = RANK[(await world.row(notification_id)).status]
             assert now >= seen
             seen = now
@@ -94,47 +96,47 @@ async def test_whatever_the_order_it_never_goes_backwards(world: World, order: t
 
 
 async def test_a_message_that_could_not_be_delivered_has_failed_with_the_providers_reason(world: World) -> None:
-    """And what arrived isn't taken back."""
+    """A delivered message does not become failed."""
     notification_id = await world.sent()
-    assert await world.told("failed") == ["recorded"]
+    assert await world.record("failed") == ["recorded"]
     row = await world.row(notification_id)
     assert (row.status, row.error) == ("failed", BROKEN)
     arrived = await world.sent("wamid.2", "delivered")
-    assert await world.told("failed", provider_id="wamid.2") == ["stale"]
+    assert await world.record("failed", provider_id="wamid.2") == ["stale"]
     assert (await world.row(arrived)).status == "delivered"
 
 
 @pytest.mark.parametrize("status", ["queued", "sending", "retrying", "failed", "cancelled", "read"])
-async def test_what_is_not_on_its_way_is_left_alone(world: World, status: str) -> None:
-    """Being sent anew, say, after an operator's retry."""
+async def test_a_notification_that_is_not_sent_is_not_changed(world: World, status: str) -> None:
+    """For example one that is sent again after an operator's retry."""
     notification_id = await world.sent(status=status)
-    assert await world.told("delivered") == ["stale"]
+    assert await world.record("delivered") == ["stale"]
     assert (await world.row(notification_id)).status == status
 
 
 async def test_messages_of_others_are_unknown(world: World) -> None:
     """Of the same number, sent by another system, or of another channel."""
     await world.sent()
-    assert await world.told("delivered", provider_id="wamid.other") == ["unknown"]
-    assert await world.told("delivered", channel_id="other") == ["unknown"]
-    assert await world.told("delivered", provider_id="a\x00\udcff") == ["unknown"]
+    assert await world.record("delivered", provider_id="wamid.other") == ["unknown"]
+    assert await world.record("delivered", channel_id="other") == ["unknown"]
+    assert await world.record("delivered", provider_id="a\x00\udcff") == ["unknown"]
 
 
 @pytest.mark.parametrize("status", ["sending", "retrying", "failed"])
-@pytest.mark.parametrize("told", ["sent", "delivered", "read"])
-async def test_a_message_whose_answer_was_lost_is_known_by_its_key(world: World, status: str, told: str) -> None:
-    """Or is still to come: it gets the provider's id and is not begun again; what follows finds it by that id."""
+@pytest.mark.parametrize("reported", ["sent", "delivered", "read"])
+async def test_a_message_whose_answer_was_lost_is_known_by_its_key(world: World, status: str, reported: str) -> None:
+    """It gets the provider's id and is not sent again. Later receipts find it by that id."""
     notification_id = await world.unanswered(status)
-    assert await world.told(told, provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
+    assert await world.record(reported, provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
     row = await world.row(notification_id)
-    assert (row.status, row.provider_id, row.error) == (told, "wamid.7", None)
+    assert (row.status, row.provider_id, row.error) == (reported, "wamid.7", None)
     assert await world.rows.begin_attempt(notification_id) is None
     assert await world.rows.unfinished(0.0, 10) == []
-    assert await world.told("read", provider_id="wamid.7") == ["stale" if told == "read" else "recorded"]
+    assert await world.record("read", provider_id="wamid.7") == ["stale" if reported == "read" else "recorded"]
 
 
 @pytest.mark.parametrize(
-    ("status", "provider_id", "told", "channel_id"),
+    ("status", "provider_id", "reported", "channel_id"),
     [
         ("queued", None, "sent", "wa"),
         ("cancelled", None, "sent", "wa"),
@@ -144,10 +146,10 @@ async def test_a_message_whose_answer_was_lost_is_known_by_its_key(world: World,
     ],
 )
 async def test_a_key_moves_nothing_else(
-    world: World, status: str, provider_id: str | None, told: str, channel_id: str
+    world: World, status: str, provider_id: str | None, reported: str, channel_id: str
 ) -> None:
     notification_id = await world.unanswered(status, provider_id)
-    assert await world.told(told, provider_id="w", channel_id=channel_id, notification_id=notification_id) == [
+    assert await world.record(reported, provider_id="w", channel_id=channel_id, notification_id=notification_id) == [
         "unknown"
     ]
     row = await world.row(notification_id)
@@ -155,7 +157,7 @@ async def test_a_key_moves_nothing_else(
 
 
 async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None:
-    """Both tries have arrived without an answer of theirs: the notification is told once."""
+    """Both attempts arrived and neither got an answer. The receipt is recorded once."""
     notification_id = await world.unanswered("failed")
     updates = [
         DeliveryReceipt(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
@@ -165,11 +167,11 @@ async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None
     assert (await world.row(notification_id)).status == "delivered"
 
 
-async def test_the_answer_that_comes_after_the_providers_word_changes_its_try_alone(world: World) -> None:
+async def test_an_answer_after_the_receipt_changes_only_its_attempt(world: World) -> None:
     notification_id = await add_notification(world.database, "wa")
     begun = await world.rows.begin_attempt(notification_id)
     assert begun is not None
-    assert await world.told("delivered", provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
+    assert await world.record("delivered", provider_id="wamid.7", notification_id=notification_id) == ["recorded"]
     outcome = NotificationOutcome(
         id=notification_id, attempt=1, outcome="sent", status="sent", status_code=200, provider_id="wamid.7"
     )
@@ -179,8 +181,8 @@ async def test_the_answer_that_comes_after_the_providers_word_changes_its_try_al
     assert [attempt.outcome for attempt in row.history] == ["sent"]
 
 
-async def test_a_batch_tells_each_its_own(world: World) -> None:
-    """One statement for all of them."""
+async def test_a_batch_records_each_receipt(world: World) -> None:
+    """One statement records all of them."""
     ids = [await world.sent(f"wamid.{number}") for number in range(20)]
     updates = [
         DeliveryReceipt(channel_id="wa", provider_id=f"wamid.{number}", status="delivered") for number in range(25)
@@ -189,8 +191,8 @@ async def test_a_batch_tells_each_its_own(world: World) -> None:
     assert {(await world.row(one)).status for one in ids} == {"delivered"}
 
 
-async def test_what_waits_is_cancelled_and_what_is_sent_or_settled_is_not(world: World) -> None:
-    """The status then says how it is."""
+async def test_a_waiting_notification_is_cancelled_and_others_are_not(world: World) -> None:
+    """The result is the status that the notification has."""
     for status, then in (
         ("queued", "cancelled"),
         ("retrying", "cancelled"),
@@ -205,7 +207,7 @@ async def test_what_waits_is_cancelled_and_what_is_sent_or_settled_is_not(world:
     assert await world.rows.cancel(new_id()) is None
 
 
-async def test_a_cancelled_notification_is_not_begun_and_not_relayed_unless_replayed(world: World) -> None:
+async def test_a_cancelled_notification_is_sent_only_by_a_replay(world: World) -> None:
     notification_id = await add_notification(world.database, "wa", due_s_ago=60)
     assert await world.rows.cancel(notification_id) == "cancelled"
     assert await world.rows.unfinished(5.0, 10) == []
@@ -213,7 +215,7 @@ async def test_a_cancelled_notification_is_not_begun_and_not_relayed_unless_repl
     assert await world.rows.begin_attempt(notification_id, replay=True) is not None
 
 
-async def test_a_cancel_that_becomes_a_dead_letter_fails_nothing(world: World) -> None:
+async def test_a_cancellation_that_becomes_a_dead_letter_fails_no_row(world: World) -> None:
     notification_id = await add_notification(world.database, "wa")
     payload = f'{{"schemaVersion":1,"notificationId":"{notification_id}"}}'.encode()
     letter = dead_letter("notifications", payload, function="cancel_notification")

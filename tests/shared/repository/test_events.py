@@ -1,4 +1,4 @@
-"""Events: each is stored once, and a poisoned one fails alone."""
+"""Each event is stored once, and an event with a bad value fails alone."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check
 
 
 async def test_a_batch_is_stored_and_a_repeat_is_all_duplicates(database: Database) -> None:
-    """A caller that doesn't know whether its first call was written may simply call again."""
+    """A caller that does not know whether its first call was written may repeat it."""
     rows = EventRepository(database)
     batch = [event() for _ in range(20)]
     assert await rows.insert_many(batch) == [EventReceipt(id=one.id, duplicate=False) for one in batch]
@@ -29,7 +29,7 @@ async def test_a_batch_is_stored_and_a_repeat_is_all_duplicates(database: Databa
 
 
 async def test_of_two_with_one_id_the_first_is_stored(database: Database) -> None:
-    """Within a batch, and between batches at once: exactly one is new."""
+    """Within a batch and in concurrent batches, exactly one is new."""
     rows = EventRepository(database)
     key = event_id("orders", "wamid.1")
     first, second = event(id=key, body=b"first"), event(id=key, body=b"second")
@@ -48,8 +48,8 @@ async def test_of_two_with_one_id_the_first_is_stored(database: Database) -> Non
 
 @QUICK
 @given(bad=st.sets(st.integers(0, 12), max_size=5), kind=st.sampled_from(["nul", "surrogate", "broken-json"]))
-async def test_poisoned_events_fail_alone(database: Database, bad: set[int], kind: str) -> None:
-    """NUL in text, a lone surrogate, text that is no JSON: whatever the batch, exactly these are refused."""
+async def test_events_with_bad_values_fail_alone(database: Database, bad: set[int], kind: str) -> None:
+    """NUL in text, a lone surrogate, text that is not JSON: exactly these events are rejected."""
     poison = {
         "nul": {"remote_address": "192.0.2.1\x00"},
         "surrogate": {"content_type": "text/\ud800"},
@@ -65,8 +65,8 @@ async def test_poisoned_events_fail_alone(database: Database, bad: set[int], kin
             assert await rows.get(batch[number].id) is not None
 
 
-async def test_an_event_is_shown_whatever_its_bytes(database: Database) -> None:
-    """UTF-8 as text, also with a NUL in it; anything else in base64; odd escapes in headers survive."""
+async def test_an_event_with_any_bytes_is_shown(database: Database) -> None:
+    """UTF-8 as text, also with a NUL; other bytes in base64. Unusual escapes in headers are kept."""
     rows = EventRepository(database)
     text = event(body='{"t":"olá \x00"}'.encode(), headers='{"x":"\\u0000 \\ud800"}')
     binary = event(body=b"\xff\x00")
@@ -81,7 +81,7 @@ async def test_an_event_is_shown_whatever_its_bytes(database: Database) -> None:
 
 
 async def test_search_filters_and_pages(database: Database) -> None:
-    """All conditions hold together; pages go from the newest to the oldest without gap or repeat."""
+    """An event matches all filters. The pages are ordered from the newest to the oldest, without gap or repetition."""
     rows = EventRepository(database)
     same_time = [event(received_at=NOON, body=b'{"city":"Recife"}') for _ in range(4)]
     later = [event(received_at=NOON + timedelta(seconds=1), webhook_id="other") for _ in range(3)]
@@ -115,7 +115,7 @@ async def test_search_filters_and_pages(database: Database) -> None:
 
 
 async def test_words_are_found_in_any_body(database: Database) -> None:
-    """Beyond ASCII, with a backslash, beside a NUL and in what is no text; Postgres' own escapes are no words."""
+    """Not ASCII, with a backslash, beside a NUL, in binary bodies. The escapes of Postgres are not matched."""
     rows = EventRepository(database)
     bodies = ["{'nome':'João'}".encode(), rb"C:\temp\x", b"\xff\x00Order-7\xfe"]
     await rows.insert_many([event(body=body) for body in bodies])
@@ -130,8 +130,8 @@ async def test_words_are_found_in_any_body(database: Database) -> None:
     assert await found("303") == 0
 
 
-async def test_unfinished_goes_through_all_in_order_of_arrival(database: Database) -> None:
-    """Only those old enough and not done; page by page; whole, so that their jobs can be made again."""
+async def test_unfinished_lists_all_in_the_order_of_receipt(database: Database) -> None:
+    """Only events that are old enough and not processed, page by page, with the content of their jobs."""
     rows = EventRepository(database)
     old = [event(received_at=NOON + timedelta(milliseconds=number // 2), group_key="c:1") for number in range(7)]
     await rows.insert_many([*reversed(old), event()])
@@ -147,7 +147,7 @@ async def test_unfinished_goes_through_all_in_order_of_arrival(database: Databas
 
 
 async def test_an_event_ends_once(database: Database) -> None:
-    """What has ended stays so; a replay opens it again."""
+    """A final status stays. A replay makes the event `received` again."""
     rows = EventRepository(database)
     one, other = event(), event()
     await rows.insert_many([one, other])

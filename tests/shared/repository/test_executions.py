@@ -1,4 +1,4 @@
-"""Executions: started once, claimed by one, held by a fence."""
+"""Executions are created once, claimed by one worker, and protected by a fence."""
 
 import asyncio
 from uuid import UUID
@@ -38,7 +38,7 @@ async def make_due(database: Database, row_id: UUID) -> None:
 
 
 async def test_an_event_starts_its_executions_and_is_processed(database: Database, published: str) -> None:
-    """Each in the published version; an event that starts none is ignored."""
+    """Each in the published version. An event that starts none is ignored."""
     one, status = event(), event()
     await EventRepository(database).insert_many([one, status])
     first, second = execution(one.id), execution(one.id, channel=None, contact=None)
@@ -77,7 +77,7 @@ async def test_an_event_starts_its_executions_and_is_processed(database: Databas
 async def test_starting_again_changes_nothing(
     database: Database, published: str, messages: list[int], repeats: int
 ) -> None:
-    """A caller that doesn't know whether its call was written calls again, also several at once."""
+    """A caller that does not know whether its call was written repeats it, also at the same time as others."""
     starts: list[Start] = []
     for count in messages:
         row = new_id()
@@ -91,7 +91,7 @@ async def test_starting_again_changes_nothing(
 
 
 async def test_a_turn_that_waits_gets_no_job_from_a_repeated_start(database: Database, published: str) -> None:
-    """Its job belongs to the moment at which it is due."""
+    """Its job is enqueued when the wait is due."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     assert held.event_id is not None
@@ -104,7 +104,7 @@ async def test_a_turn_that_waits_gets_no_job_from_a_repeated_start(database: Dat
 
 
 async def test_an_event_without_a_published_flow_fails_alone(database: Database, published: str) -> None:
-    """It stays as it is, to be started when the flow is published."""
+    """The event is not changed. It starts when the flow is published."""
     await FlowRepository(database).store("draft", {}, "Draft", publish=False)
     good, draft, absent = event(), event(), event()
     await EventRepository(database).insert_many([good, draft, absent])
@@ -127,15 +127,15 @@ async def test_an_event_without_a_published_flow_fails_alone(database: Database,
     assert len(answer) == 2
 
 
-async def test_a_poisoned_execution_fails_its_event_alone(database: Database, published: str) -> None:
-    """A NUL in the contact, of all places."""
+async def test_an_execution_with_a_bad_value_fails_only_its_event(database: Database, published: str) -> None:
+    """The contact has a NUL."""
     starts: list[Start] = [(one.event_id, [one]) for one in (execution(), execution(contact="\x00"), execution())]
     answers = await ExecutionRepository(database).start_many(starts)
     assert [isinstance(answer, Unstorable) for answer in answers] == [False, True, False]
 
 
 async def test_a_failed_event_that_starts_after_all_is_processed(database: Database, published: str) -> None:
-    """The replay of its dead letter worked: the error is gone."""
+    """The replay of its dead letter succeeded, so its error is removed."""
     row = event()
     events = EventRepository(database)
     await events.insert_many([row])
@@ -147,7 +147,7 @@ async def test_a_failed_event_that_starts_after_all_is_processed(database: Datab
 
 
 async def test_an_execution_keeps_its_version(database: Database, published: str) -> None:
-    """What is published later is for those that start later."""
+    """A version that is published later is for executions that start later."""
     before = await started(database)
     await FlowRepository(database).store(published, {"nodes": [1]}, "Welcome", publish=True)
     after = await started(database)
@@ -159,8 +159,8 @@ async def test_an_execution_keeps_its_version(database: Database, published: str
 # ---- claim -----------------------------------------------------------------------------------------
 
 
-async def test_a_claim_gives_all_that_a_run_needs(database: Database, published: str) -> None:
-    """And the deadline that the flow's settings make of the first start."""
+async def test_a_claim_returns_all_that_a_run_needs(database: Database, published: str) -> None:
+    """Including the deadline, which follows from the flow's settings and the first start."""
     new = await started(database)
     claim = await ExecutionRepository(database).claim(new.id, 1, "worker-1", LEASE_S)
     assert isinstance(claim, ClaimedExecution)
@@ -172,8 +172,8 @@ async def test_a_claim_gives_all_that_a_run_needs(database: Database, published:
 
 
 @pytest.mark.parametrize("claimers", [2, 8])
-async def test_of_claims_at_once_one_wins(database: Database, published: str, claimers: int) -> None:
-    """The others come back later and spend no try."""
+async def test_of_concurrent_claims_one_succeeds(database: Database, published: str, claimers: int) -> None:
+    """The other callers ask again later and use no attempt."""
     new = await started(database)
     rows = ExecutionRepository(database)
     answers = await asyncio.gather(
@@ -186,8 +186,8 @@ async def test_of_claims_at_once_one_wins(database: Database, published: str, cl
     assert not any(answer.uses_attempt for answer in later)
 
 
-async def test_a_claim_that_waited_for_another_sees_what_that_did(database: Database, published: str) -> None:
-    """The row that it chose is not claimable any more when it gets it."""
+async def test_a_claim_that_waited_for_another_sees_its_result(database: Database, published: str) -> None:
+    """The row that it selected cannot be claimed any more when it gets the lock."""
     new = await started(database)
     rows = ExecutionRepository(database)
     async with database.transaction() as other:
@@ -202,8 +202,8 @@ async def test_a_claim_that_waited_for_another_sees_what_that_did(database: Data
     assert await database.fetchval("select fence from executions where id = $1", new.id) == 1
 
 
-async def test_batches_at_once_share_their_executions(database: Database, published: str) -> None:
-    """However they overlap, each execution is claimed once; one that is asked for twice in a batch too."""
+async def test_concurrent_batches_share_their_executions(database: Database, published: str) -> None:
+    """Each execution is claimed once, also one that is requested twice in a batch."""
     turns = [((await started(database)).id, 1) for _ in range(12)]
     rows = ExecutionRepository(database)
     answers = await asyncio.gather(
@@ -215,8 +215,8 @@ async def test_batches_at_once_share_their_executions(database: Database, publis
     assert sorted(won) == sorted(row_id for row_id, _ in turns)
 
 
-async def test_a_held_turn_is_to_be_asked_for_when_the_lease_ends(database: Database, published: str) -> None:
-    """The delay is what is left of the lease."""
+async def test_a_held_turn_is_requested_again_when_the_lease_ends(database: Database, published: str) -> None:
+    """The delay is the rest of the lease."""
     held = await claimed(database)
     with pytest.raises(RetryLater) as later:
         await ExecutionRepository(database).claim(held.id, 1, "worker-2", LEASE_S)
@@ -225,7 +225,7 @@ async def test_a_held_turn_is_to_be_asked_for_when_the_lease_ends(database: Data
 
 
 async def test_a_dead_workers_execution_is_claimed_under_a_new_fence(database: Database, published: str) -> None:
-    """From its last checkpoint; the dead one, if it lives after all, can write nothing more."""
+    """From its last checkpoint. The former worker can write nothing more."""
     dead = await claimed(database)
     rows = ExecutionRepository(database)
     assert await rows.checkpoint_many([checkpoint(dead, state='{"at":"a"}')]) == ["running"]
@@ -241,7 +241,7 @@ async def test_a_dead_workers_execution_is_claimed_under_a_new_fence(database: D
 
 
 async def test_nothing_to_do_is_none(database: Database, published: str) -> None:
-    """A turn that has been had, one that is not due, one to come, an ended execution, no row at all."""
+    """A turn that is over, a turn that is not due, a later turn, an ended execution, a missing row."""
     rows = ExecutionRepository(database)
     held = await claimed(database)
     await rows.checkpoint_many([checkpoint(held, "waiting-timer")])
@@ -256,7 +256,7 @@ async def test_nothing_to_do_is_none(database: Database, published: str) -> None
 
 
 async def test_renewing_prolongs_a_lease(database: Database, published: str) -> None:
-    """An execution that is renewed is not up for grabs."""
+    """A renewed execution cannot be claimed."""
     held = await claimed(database)
     rows = ExecutionRepository(database)
     await expire_lease(database, held.id)
@@ -268,8 +268,8 @@ async def test_renewing_prolongs_a_lease(database: Database, published: str) -> 
 # ---- the relay, cancelling, search -----------------------------------------------------------------
 
 
-async def test_the_relay_finds_what_ought_to_be_under_way(database: Database, published: str) -> None:
-    """Queued, or its worker dead; not what runs, waits, has ended, or has just been put."""
+async def test_the_relay_finds_executions_without_a_job(database: Database, published: str) -> None:
+    """Queued ones, and those of dead workers. Not those that run, wait, have ended, or were queued just now."""
     rows = ExecutionRepository(database)
     queued = [await started(database) for _ in range(3)]
     dead, alive, waiting, ended = [await claimed(database) for _ in range(4)]
@@ -287,8 +287,8 @@ async def test_the_relay_finds_what_ought_to_be_under_way(database: Database, pu
     assert await rows.unfinished(60.0, 10) == []
 
 
-async def test_cancelling_wakes_what_waits_and_tells_what_runs(database: Database, published: str) -> None:
-    """The turn that was to come is the one to be had now; one that runs can't wait any more."""
+async def test_a_cancellation_queues_what_waits_and_marks_what_runs(database: Database, published: str) -> None:
+    """A waiting execution is queued in its next turn. A running one can begin no wait."""
     rows = ExecutionRepository(database)
     waiting, running, ended = [await claimed(database) for _ in range(3)]
     await rows.checkpoint_many([checkpoint(waiting, "waiting-timer"), checkpoint(ended, "succeeded")])
@@ -308,7 +308,7 @@ async def test_cancelling_wakes_what_waits_and_tells_what_runs(database: Databas
 
 
 async def test_a_failed_execution_may_be_reopened_in_its_turn(database: Database, published: str) -> None:
-    """For the replay of a dead letter: it goes on from its last checkpoint."""
+    """For the replay of a dead letter: it continues from its last checkpoint."""
     rows = ExecutionRepository(database)
     held = await claimed(database)
     await rows.checkpoint_many([checkpoint(held, state='{"at":"b"}')])
@@ -326,7 +326,7 @@ async def test_a_failed_execution_may_be_reopened_in_its_turn(database: Database
 
 
 async def test_search_filters_and_pages(database: Database, published: str) -> None:
-    """All conditions hold together; every execution once, the newest first."""
+    """An execution matches all filters. Every execution appears once, the newest first."""
     rows = ExecutionRepository(database)
     made = [await started(database, contact=str(number % 2)) for number in range(5)]
     seen = []

@@ -1,4 +1,4 @@
-"""Flows: versions are immutable, counted without gaps, and published on demand."""
+"""The versions of a flow are immutable, numbered without gaps, and published on request."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ DRAFT = {"nodes": [{"id": "a", "text": "\x00 \ud800"}], "edges": []}
 
 
 async def test_a_changed_definition_is_a_new_version(database: Database) -> None:
-    """The old one stays as it was; `get` gives the published one, else the newest."""
+    """The old version is kept. `get` returns the published version, otherwise the newest."""
     flows = FlowRepository(database)
     first = await flows.store("f", DRAFT, "F", publish=False)
     assert (first.version, first.published, first.definition) == (1, False, DRAFT)
@@ -34,7 +34,7 @@ async def test_a_changed_definition_is_a_new_version(database: Database) -> None
 
 
 async def test_an_unchanged_definition_is_the_same_version(database: Database) -> None:
-    """The order of keys is no change; asking again may publish; a new name is a change."""
+    """The order of keys is no change. Storing it again may publish it. A new name is a change."""
     flows = FlowRepository(database)
     first = await flows.store("f", {"a": 1, "b": 2}, "F", publish=False)
     again = await flows.store("f", {"b": 2, "a": 1}, "F", publish=True)
@@ -43,8 +43,8 @@ async def test_an_unchanged_definition_is_the_same_version(database: Database) -
     assert (await flows.store("f", {"a": True, "b": 2}, "G", publish=False)).version == 3
 
 
-async def test_puts_at_once_count_without_gaps(database: Database) -> None:
-    """Two authors make two versions."""
+async def test_concurrent_calls_number_versions_without_gaps(database: Database) -> None:
+    """Two authors store two versions."""
     flows = FlowRepository(database)
     made = await asyncio.gather(*(flows.store("f", {"n": number}, "F", publish=True) for number in range(6)))
     assert sorted(version.version for version in made) == [1, 2, 3, 4, 5, 6]
@@ -65,7 +65,7 @@ async def test_the_list_shows_each_flow_once(database: Database) -> None:
 
 
 async def test_a_flow_with_unfinished_executions_is_not_deleted(database: Database, published: str) -> None:
-    """It is when they have ended, and they stay."""
+    """It can be deleted when they have ended. The executions are kept."""
     flows, executions = FlowRepository(database), ExecutionRepository(database)
     held = await claimed(database)
     with pytest.raises(Conflict):

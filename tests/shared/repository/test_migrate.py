@@ -1,4 +1,4 @@
-"""Migrations: several may run at once, and what is there already stays."""
+"""Several processes may migrate at the same time, and a migrated database is not changed."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ TABLES = "select count(*) from pg_tables where schemaname = 'public' and tablena
 
 
 async def test_several_at_once_migrate_once(postgres_server: PostgresServer) -> None:
-    """Every process of a deploy may try: all of them end with the schema in place."""
+    """Every process of a deploy may migrate. All of them end with the schema in place."""
     postgres_server.execute("create database migrate_at_once")
     dsn = postgres_server.dsn("migrate_at_once")
     versions = await asyncio.gather(*(migrate.migrate(dsn) for _ in range(4)))
@@ -22,8 +22,8 @@ async def test_several_at_once_migrate_once(postgres_server: PostgresServer) -> 
     await connection.close()
 
 
-async def test_a_migrated_database_is_left_alone(postgres_dsn: str) -> None:
-    """Running it again changes nothing, in either phase."""
+async def test_a_migrated_database_is_not_changed(postgres_dsn: str) -> None:
+    """In either phase."""
     connection = await asyncpg.connect(postgres_dsn)
     await connection.execute("insert into queue_pauses (queue) values ('webhook-processing')")
     assert await migrate.migrate(postgres_dsn, phase="pre") == schema.required_version()
@@ -33,7 +33,7 @@ async def test_a_migrated_database_is_left_alone(postgres_dsn: str) -> None:
 
 
 async def test_an_empty_database_is_at_version_0(postgres_server: PostgresServer) -> None:
-    """The version can be asked before anything has run."""
+    """The version can be read before the first migration."""
     postgres_server.execute("create database migrate_empty")
     connection = await asyncpg.connect(postgres_server.dsn("migrate_empty"))
     assert await schema.current_version(connection) == 0
@@ -41,7 +41,7 @@ async def test_an_empty_database_is_at_version_0(postgres_server: PostgresServer
 
 
 def test_every_migration_is_numbered_and_named_by_its_phase() -> None:
-    """Numbers have no gaps; code requires the newest `pre` one."""
+    """Numbers have no gaps. The code requires the newest `pre` migration."""
     names = sorted(path.stem for path in schema.MIGRATIONS.iterdir())
     assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
     assert all(name.endswith((".pre", ".post")) for name in names)

@@ -1,4 +1,4 @@
-"""Notifications: every try leaves its trace, and an unknown outcome is said to be one."""
+"""Every attempt is recorded, and an unknown outcome is recorded as uncertain."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,12 @@ from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notifi
 
 @pytest.fixture
 def rows(database: Database) -> NotificationRepository:
-    """The repository under test."""
+    """Returns the repository under test."""
     return NotificationRepository(database)
 
 
 async def queued(database: Database, count: int = 1) -> list[UUID]:
-    """Notifications that an execution has just recorded."""
+    """Returns notifications that an execution has just stored."""
     held = await claimed(database)
     new = [notification(held.id, seq) for seq in range(1, count + 1)]
     await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
@@ -29,14 +29,14 @@ async def queued(database: Database, count: int = 1) -> list[UUID]:
 
 
 async def begun(rows: NotificationRepository, row_id: UUID) -> Notification:
-    """The next try's notification."""
+    """Begins the next attempt and returns its notification."""
     found = await rows.begin_attempt(row_id)
     assert found is not None
     return found
 
 
 async def shown(rows: NotificationRepository, row_id: UUID) -> NotificationWithAttempts:
-    """The notification with its tries."""
+    """Returns the notification with its attempts."""
     found = await rows.get(row_id)
     assert found is not None
     return found
@@ -55,10 +55,10 @@ def retry(row_id: UUID, attempt: int = 1) -> NotificationOutcome:
     )
 
 
-async def test_a_try_is_recorded_before_and_after(
+async def test_an_attempt_is_recorded_before_and_after(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """From queued through a retry to sent, each try with its times and answer."""
+    """From queued through a retry to sent, each attempt with its times and response."""
     [row_id] = await queued(database)
     first = await begun(rows, row_id)
     assert (first.status, first.attempts, first.uncertain) == ("sending", 1, False)
@@ -77,10 +77,10 @@ async def test_a_try_is_recorded_before_and_after(
     assert all(one.ended_at is not None for one in done.history)
 
 
-async def test_a_settled_notification_is_not_sent_again(
+async def test_a_notification_with_a_final_status_is_not_sent_again(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """A late job of it finds nothing to do; nor does one of a row that is not there."""
+    """A late job finds nothing to do. So does the job of a missing row."""
     [row_id] = await queued(database)
     await begun(rows, row_id)
     await rows.record(sent(row_id))
@@ -90,10 +90,10 @@ async def test_a_settled_notification_is_not_sent_again(
     assert (await shown(rows, row_id)).attempts == 1
 
 
-async def test_a_try_whose_end_nobody_saw_is_uncertain(
+async def test_an_attempt_without_a_recorded_end_is_uncertain(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """The worker died: the receiver may have the message. The row says so for good."""
+    """The worker died, so the recipient may have the message. The row keeps this fact."""
     [row_id] = await queued(database)
     await begun(rows, row_id)
     second = await begun(rows, row_id)
@@ -109,7 +109,7 @@ async def test_a_try_whose_end_nobody_saw_is_uncertain(
 async def test_an_outcome_may_be_recorded_twice(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """The answer to the first call may be lost; the second changes nothing."""
+    """The result of the first call may be lost. The second call changes nothing."""
     [row_id] = await queued(database)
     await begun(rows, row_id)
     assert await rows.record(sent(row_id))
@@ -121,7 +121,7 @@ async def test_an_outcome_may_be_recorded_twice(
 async def test_a_batch_is_begun_and_recorded_at_once(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """In the order of the call; a second mention gets nothing."""
+    """In the order of the call. An id that is given twice gets one attempt."""
     ids = await queued(database, 4)
     answers = await rows.begin_attempts([(row_id, False) for row_id in [*ids, ids[0], new_id()]])
     assert [one.id if one else None for one in answers] == [*ids, None, None]
@@ -134,17 +134,17 @@ async def test_a_batch_is_begun_and_recorded_at_once(
 async def test_two_that_begin_at_once_have_two_numbers(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """No try overwrites another's record."""
+    """No attempt overwrites the record of another."""
     [row_id] = await queued(database)
     both = await asyncio.gather(rows.begin_attempt(row_id), rows.begin_attempt(row_id))
     assert sorted(one.attempts for one in both if one) == [1, 2]
     assert (await shown(rows, row_id)).uncertain
 
 
-async def test_the_relay_finds_what_is_not_settled(
+async def test_the_relay_finds_notifications_without_a_final_status(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """Queued, due for a retry, or in the middle of a try; page by page; not what is to wait still."""
+    """Queued, due for a retry, or during an attempt, page by page. Not those that are due later."""
     ids = await queued(database, 6)
     for row_id in ids[:3]:
         await begun(rows, row_id)
@@ -161,10 +161,10 @@ async def test_the_relay_finds_what_is_not_settled(
     assert (due.channel_id, due.recipient) == ("whatsapp", "+5511999990000")
 
 
-async def test_what_failed_may_be_sent_again_by_hand(
+async def test_a_failed_notification_can_be_sent_again(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """By a replay, or opened again for the relay; what was sent may not."""
+    """By a replay, or queued again for the relay. A sent one cannot."""
     failed, other, done = await queued(database, 3)
     await begun(rows, done)
     await rows.record(sent(done))
@@ -180,7 +180,7 @@ async def test_what_failed_may_be_sent_again_by_hand(
 
 
 async def test_search_filters_and_pages(database: Database, published: str, rows: NotificationRepository) -> None:
-    """All conditions hold together."""
+    """A notification matches all filters."""
     ids = await queued(database, 3)
     await queued(database, 2)
     await rows.fail_many([(ids[0], BROKEN)])

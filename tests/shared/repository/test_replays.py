@@ -1,4 +1,4 @@
-"""Replies and replays in the rows: who is listed, who resumes whom, and from where an execution runs anew."""
+"""Replies and replays: which executions are listed, which one a message resumes, and where a replay starts."""
 
 import asyncio
 from typing import Any
@@ -18,15 +18,15 @@ LEASE_S = 8.0
 
 
 async def waiting(database: Database, **changes: Any) -> ClaimedExecution:
-    """An execution that waits for a reply."""
+    """Returns an execution that waits for a reply."""
     held = await claimed(database, **changes)
     rows = ExecutionRepository(database)
     await rows.checkpoint_many([checkpoint(held, "waiting-timer", awaits_reply=True)])
     return held
 
 
-async def test_a_message_that_resumed_is_found_as_what_it_resumed(database: Database, published: str) -> None:
-    """By its event, too; it is in no list itself, and says by its id whom it has resumed."""
+async def test_the_event_of_a_reply_finds_the_resumed_execution(database: Database, published: str) -> None:
+    """The execution of the message is in no list, and its `resumedId` names the resumed one."""
     rows = ExecutionRepository(database)
     first = await waiting(database)
     reply = await started(database)
@@ -41,7 +41,7 @@ async def test_a_message_that_resumed_is_found_as_what_it_resumed(database: Data
 
 
 async def test_the_one_that_asked_last_gets_the_reply(database: Database, published: str) -> None:
-    """The other goes on waiting, for the reply after that."""
+    """The other one keeps waiting, for the next reply."""
     rows = ExecutionRepository(database)
     # Both run before either waits: from then on a message would be a reply.
     held = [await claimed(database) for _ in range(2)]
@@ -52,8 +52,8 @@ async def test_the_one_that_asked_last_gets_the_reply(database: Database, publis
     assert [claim.id for claim in claims if claim] == [held[1].id, held[0].id, replies[2].id]
 
 
-async def test_replies_at_once_resume_once(database: Database, published: str) -> None:
-    """Many conversations in a batch, asked for by two workers at the same time."""
+async def test_concurrent_replies_resume_once(database: Database, published: str) -> None:
+    """Two workers request the same batch of many conversations."""
     rows = ExecutionRepository(database)
     first = [await waiting(database, contact=str(number)) for number in range(8)]
     replies = [(await started(database, contact=str(number)), 1) for number in range(8)]
@@ -76,7 +76,7 @@ async def test_a_wait_that_was_cancelled_takes_no_reply(database: Database, publ
 
 
 async def test_the_messages_of_one_body_keep_their_order(database: Database, published: str) -> None:
-    """By their times, which the relay goes by after a loss of Redis."""
+    """By their times, which order the relay after a loss of Redis."""
     one = event()
     messages = [execution(one.id) for _ in range(5)]
     rows = ExecutionRepository(database)
@@ -95,7 +95,7 @@ async def failed(database: Database) -> UUID:
 async def test_a_replay_is_a_new_execution(
     database: Database, published: str, from_failure: bool, newest: bool
 ) -> None:
-    """Of the same event and conversation; asked for twice by one id, it is one."""
+    """Of the same event and conversation. Two requests with the same id create one."""
     rows = ExecutionRepository(database)
     original = await failed(database)
     await FlowRepository(database).store(published, {"nodes": [1]}, "Welcome", publish=True)
@@ -116,7 +116,7 @@ async def test_a_replay_is_a_new_execution(
 
 
 async def test_a_replay_is_no_reply(database: Database, published: str) -> None:
-    """An operator's wish is not what the contact says."""
+    """An operator's command is not a message of the contact."""
     rows = ExecutionRepository(database)
     original, new = await failed(database), new_id()
     await waiting(database)
@@ -126,7 +126,7 @@ async def test_a_replay_is_no_reply(database: Database, published: str) -> None:
     assert claim.id == new
 
 
-async def test_what_cannot_be_replayed_says_why(database: Database, published: str) -> None:
+async def test_a_rejected_replay_states_the_reason(database: Database, published: str) -> None:
     rows = ExecutionRepository(database)
     queued, succeeded = await started(database), await claimed(database)
     await rows.checkpoint_many([checkpoint(succeeded, "succeeded", state=None)])

@@ -1,4 +1,4 @@
-"""Retention: what is old and done goes, in chunks; everything else stays."""
+"""Retention deletes old rows that have ended, in chunks, and no other rows."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -22,8 +22,8 @@ async def count(database: Database, table: str) -> int:
     return number
 
 
-async def test_old_events_go_unless_their_job_is_not_done(database: Database) -> None:
-    """More than fit into one chunk; those not done are passed by, wherever they stand."""
+async def test_old_events_are_deleted_if_their_job_is_done(database: Database) -> None:
+    """More rows than one chunk. Events that are not processed are kept, at any position."""
     rows = EventRepository(database)
     old = [event(received_at=LONG_AGO - timedelta(seconds=number)) for number in range(25)]
     fresh = [event(received_at=NOW) for _ in range(3)]
@@ -36,8 +36,8 @@ async def test_old_events_go_unless_their_job_is_not_done(database: Database) ->
     assert left == open_ids | {one.id for one in fresh}
 
 
-async def test_old_executions_go_with_their_steps(database: Database, published: str) -> None:
-    """One that has waited for longer than a month is none of them, nor one that ended just now."""
+async def test_old_executions_are_deleted_with_their_steps(database: Database, published: str) -> None:
+    """Not one that has waited for more than a month, and not one that ended just now."""
     executions = ExecutionRepository(database)
     old, waiting, late = [await claimed(database) for _ in range(3)]
     await executions.checkpoint_many(
@@ -55,8 +55,8 @@ async def test_old_executions_go_with_their_steps(database: Database, published:
     assert await count(database, "steps") == 2
 
 
-async def test_old_notifications_go_with_their_tries(database: Database, published: str) -> None:
-    """Unless they are not settled."""
+async def test_old_notifications_are_deleted_with_their_attempts(database: Database, published: str) -> None:
+    """Unless they have no final status."""
     held = await claimed(database)
     new = [notification(held.id, seq) for seq in (1, 2)]
     await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
@@ -70,7 +70,7 @@ async def test_old_notifications_go_with_their_tries(database: Database, publish
 
 
 async def test_dead_letters_are_kept_longer(database: Database) -> None:
-    """90 days by default; the ages are settings."""
+    """90 days by default. The ages are settings."""
     rows = DeadLetterRepository(database)
     await rows.insert_many([dead_letter(FLOWS.name, b"{}", failed_at=at) for at in (NOW, LONG_AGO, LONGER_AGO)])
     assert (await Retention(database).purge(NOW, Ages()))["dead_letters"] == 1
@@ -78,7 +78,7 @@ async def test_dead_letters_are_kept_longer(database: Database) -> None:
 
 
 async def test_several_purge_at_once_and_a_budget_is_kept(database: Database) -> None:
-    """They share the rows; without a budget nothing is done, and the next call does it."""
+    """They share the rows. Without time nothing is deleted, and the next call continues."""
     rows = EventRepository(database)
     old = [event(received_at=LONG_AGO) for _ in range(40)]
     await rows.insert_many(old)
