@@ -247,7 +247,7 @@ async def test_one_limit_of_time_covers_an_answer_that_drips() -> None:
 
 async def test_a_closed_port_is_a_failure_that_sent_nothing() -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # bound and not listening: nobody else gets the port
+        held.bind(("127.0.0.1", 0))  # bound and not listening: no other process gets the port
         async with OutboundClient(HOME) as client:
             with pytest.raises(OutboundFailed) as failed:
                 await client.request("POST", f"http://127.0.0.1:{held.getsockname()[1]}/", body=b"x", timeout_s=5)

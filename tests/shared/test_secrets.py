@@ -20,7 +20,7 @@ def test_whatever_is_sealed_opens_again(text: str) -> None:
 
 
 def test_a_seal_hides_its_text_and_differs_each_time() -> None:
-    """Two seals of one text don't tell that it is the same."""
+    """Two encryptions of one text differ, so they do not reveal that it is the same."""
     first, second = BOX.seal("hunter2"), BOX.seal("hunter2")
     assert first.startswith("enc:")
     assert "hunter2" not in first
@@ -28,7 +28,7 @@ def test_a_seal_hides_its_text_and_differs_each_time() -> None:
 
 
 def test_another_key_opens_nothing() -> None:
-    """A changed FILAS_SECRET_KEY is an error that says so, not garbage."""
+    """A changed FILAS_SECRET_KEY is an error that names it, and returns no wrong text."""
     with pytest.raises(SecretUnreadable, match="FILAS_SECRET_KEY"):
         SecretBox("another key").open(BOX.seal("text"))
 

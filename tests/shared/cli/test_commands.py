@@ -54,9 +54,9 @@ async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path:
 
 async def test_empty_lists_say_so(api: Api) -> None:
     """A sentence instead of headings without rows."""
-    assert (await asked(api, "dead-letters", "list")).out == "no dead letters\n"
-    assert (await asked(api, "flow", "list")).out == "no flow has been put yet\n"
-    assert (await asked(api, "jobs", "flow", "active")).out == "no job of flow is active\n"
+    assert (await asked(api, "dead-letters", "list")).out == "No dead letters\n"
+    assert (await asked(api, "flow", "list")).out == "No flows yet\n"
+    assert (await asked(api, "jobs", "flow", "active")).out == "No active jobs in flow\n"
 
 
 async def test_clean_says_how_many(api: Api) -> None:
@@ -102,18 +102,21 @@ async def test_a_wrong_call_or_setting_exits_with_2(arguments: list[str], enviro
 
 
 @pytest.mark.starts_processes
-async def test_an_api_that_is_away_is_one_line() -> None:
+async def test_an_unreachable_api_is_one_line() -> None:
     """Exit code 1; nothing listens on port 9 of the loopback."""
     run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "http://127.0.0.1:9"})
     assert run.code == 1
-    assert run.err.startswith("Error: http://127.0.0.1:9 can't be reached")
+    assert run.err.startswith("Error: http://127.0.0.1:9 cannot be reached")
     assert len(run.err.splitlines()) == 1
 
 
 async def test_a_wrong_token_is_one_line(api: Api) -> None:
     """Exit code 1, naming the variable."""
     run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "wrong", "FILAS_URL": api.url})
-    assert (run.code, run.err) == (1, "Error: FILAS_ADMIN_TOKEN is not the token of this installation\n")
+    assert (run.code, run.err) == (
+        1,
+        "Error: the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation\n",
+    )
 
 
 async def test_migrate_may_be_run_again(postgres_dsn: str) -> None:
@@ -126,10 +129,8 @@ async def test_migrate_may_be_run_again(postgres_dsn: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "phase"), [([], "all"), (["--phase", "pre"], "pre"), (["--phase", "all"], "all")]
 )
-def test_migrate_does_the_phase_that_is_asked_for(
-    arguments: list[str], phase: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everything unless told otherwise; `pre` while processes of the older version still run."""
+def test_migrate_runs_the_given_phase(arguments: list[str], phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The default is everything. `pre` is for the time in which older processes still run."""
     asked: list[tuple[str, str]] = []
 
     async def migrate(dsn: str, *, phase: str) -> int:
@@ -187,16 +188,16 @@ async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api)
 
 @pytest.mark.starts_processes
 async def test_help_lists_every_command() -> None:
-    """Those of the installed plug-ins too, though one of them may not load."""
+    """The commands of installed plug-ins are listed too, even if one of them cannot be imported."""
     run = await filas("--help")
     assert run.code == 0
     for command in ("stats", "clean", "jobs", "job", "dead-letters", "flow", "webhook", "migrate", "doctor", "up"):
         assert f"  {command} " in run.out
-    assert "can't be loaded" not in run.out
+    assert "cannot be loaded" not in run.out
 
 
 def test_a_table_shows_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    """What came from outside can't move the cursor or break a line, and a long cell is cut."""
+    """A text from outside cannot move the cursor or break a line, and a long cell is cut."""
     show_table(("A", "B"), [("x\x1b[2Jy\nz", 5), ("w" * 200, 12345)], nothing="")
     out = capsys.readouterr().out
     assert "\x1b" not in out

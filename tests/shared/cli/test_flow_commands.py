@@ -62,13 +62,13 @@ async def test_a_wrong_flow_is_refused_with_each_error(api: Api) -> None:
 
 @pytest.mark.starts_processes
 async def test_check_needs_no_server(tmp_path: Path) -> None:
-    """0 when all are well formed, 1 with every error, its file and the line of its node when one isn't."""
+    """Exit code 0 if all are OK; 1 with every error, its file and the line of its node otherwise."""
     good, bad = written(tmp_path / "good.json", FLOW), written(tmp_path / "bad.json", {**FLOW, "edges": []})
     run = await filas("flow", "check", good)
-    assert (run.code, run.out) == (0, f"{good} is well formed\n")
+    assert (run.code, run.out) == (0, f"{good}: OK\n")
     run = await filas("flow", "check", good, bad)
     assert run.code == 1
-    assert f"{good} is well formed" in run.out
+    assert f"{good}: OK" in run.out
     found = (await filas("flow", "check", good, bad, "--json")).json
     text = json.dumps({**FLOW, "edges": []}, indent=2)
     assert [(one["file"], one["nodeId"]) for one in found] == [(bad, "hello")]
@@ -102,7 +102,7 @@ async def test_diff_shows_what_would_change(api: Api, tmp_path: Path) -> None:
     assert (nothing.code, nothing.out.splitlines()[-1]) == (1, "+ edge start → hello")
     await asked(api, "apply", file)
     same = await asked(api, "diff", file)
-    assert (same.code, same.out) == (0, f"{file} is version 1 of greeting\n")
+    assert (same.code, same.out) == (0, f"{file} equals version 1 of greeting\n")
     changed = copy.deepcopy(FLOW)
     changed["nodes"][1]["data"]["text"] = "Bye"
     run = await asked(api, "diff", "-", "--id", "greeting", given=changed)
@@ -168,7 +168,7 @@ TALK = chain(
 async def test_a_flow_is_tried_from_a_file_and_from_the_store(
     api: Api, redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """The trace is readable or JSON; the exit code tells how it ended."""
+    """The trace is a table or JSON, and the exit code is the outcome."""
     async with running(postgres_dsn, redis_url, FILAS_SECRET_KEY=SECRET_KEY):
         file = written(tmp_path / "talk.json", TALK)
         event = written(tmp_path / "event.json", {"id": 7})

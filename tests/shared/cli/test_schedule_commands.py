@@ -28,10 +28,10 @@ async def test_a_schedule_is_applied_shown_listed_and_deleted(api: Api, tmp_path
     assert "0 9 * * *" in listed
     file.write_text(json.dumps({"flowId": "greeting", "at": ["2020-01-01T00:00:00Z"]}))
     past = await asked(api, "schedule", "apply", str(file))
-    assert past.out == "daily starts greeting never: no time of it is to come\n"
+    assert past.out == "daily starts greeting never: all its times have passed\n"
     assert "1 times" in (await asked(api, "schedule", "list")).out
-    assert (await asked(api, "schedule", "delete", "daily")).out == "daily is removed\n"
-    assert (await asked(api, "schedule", "list")).out == "no schedule has been put yet\n"
+    assert (await asked(api, "schedule", "delete", "daily")).out == "daily deleted\n"
+    assert (await asked(api, "schedule", "list")).out == "No schedules yet\n"
 
 
 async def test_what_is_wrong_in_a_file_is_told_field_by_field(api: Api, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""`filas`: the operator's command line, over the API of ingest's private listener.
+"""`filas`: the operator's command line. Most commands call the API of `ingest admin`.
 
-Exit codes: 0 done; 1 refused, or something is not well; 2 a wrong call or a wrong setting; 3 a test run waits for
-what was not given.
+Exit codes: 0 done; 1 the API refused the request, or a check failed; 2 wrong arguments or a wrong setting; 3 a test run
+waits for a reply or a call that was not given.
 """
 
 from importlib.metadata import entry_points
@@ -11,7 +11,7 @@ import click
 from filas.cli.lazy_commands import LazyGroup
 
 PLUGINS = "filas.commands"
-"""The entry-point group in which other packages add commands: `filas up` comes from the local run's."""
+"""The entry-point group in which other packages add commands. `filas up` is in the package `filas-local`."""
 
 COMMANDS = {
     "clean": "filas.cli.queue_commands:clean",
@@ -28,15 +28,15 @@ COMMANDS = {
 
 
 def program() -> click.Group:
-    """The command `filas` with every command below it."""
-    # Commands of this package come last: a plug-in may add commands, but not replace them.
+    """Returns the command `filas` with all its commands."""
+    # The commands of this package come last: a plug-in may add commands, but not replace them.
     addresses = {point.name: point.value for point in entry_points(group=PLUGINS)} | COMMANDS
     group = LazyGroup(
         "filas",
         addresses=addresses,
         help=(
-            "Run and watch Filas: webhooks in, flows run, messages out.\n\n"
-            "Most commands ask the API at FILAS_URL (http://127.0.0.1:8081 unless set) with FILAS_ADMIN_TOKEN."
+            "Operate Filas: flows, webhooks, schedules, queues and dead letters.\n\n"
+            "Most commands call the API at FILAS_URL (default http://127.0.0.1:8081) with FILAS_ADMIN_TOKEN."
         ),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

@@ -1,4 +1,4 @@
-"""The API as the command line sees it: one request at a time, errors as one line."""
+"""The API client of the command line: one request at a time. Every error is one line."""
 
 import json
 import os
@@ -15,13 +15,13 @@ TIMEOUT_S = 30.0
 
 
 class WrongSetting(click.ClickException):
-    """A setting is missing or wrong: exit code 2."""
+    """A setting is missing or wrong. Exit code 2."""
 
     exit_code = 2
 
 
 class Refused(click.ClickException):
-    """The API refused (with `status`), or can't be reached: exit code 1."""
+    """The API refused the request (with `status`), or cannot be reached. Exit code 1."""
 
     def __init__(self, message: str, errors: list[dict[str, Any]] | None = None, status: int | None = None) -> None:
         super().__init__(message)
@@ -30,7 +30,7 @@ class Refused(click.ClickException):
 
 
 class Client:
-    """Calls of the API at `url` with `token`. No proxy is used, whatever the environment says."""
+    """Calls the API at `url` with `token`. Proxies of the environment are not used."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url.rstrip("/")
@@ -38,23 +38,23 @@ class Client:
         self._opener = build_opener(ProxyHandler({}))
 
     def get(self, *path: str, **query: Any) -> Any:
-        """The `data` of a GET. Query parameters that are None are left out."""
+        """Returns the `data` of a GET. Query parameters that are None are omitted."""
         return self._call("GET", path, query)["data"]
 
     def put(self, *path: str, body: Any, **query: Any) -> Any:
-        """The `data` of a PUT."""
+        """Returns the `data` of a PUT."""
         return self._call("PUT", path, query, body)["data"]
 
     def post(self, *path: str, body: Any = None) -> Any:
-        """The `data` of a POST."""
+        """Returns the `data` of a POST."""
         return self._call("POST", path, {}, body)["data"]
 
     def delete(self, *path: str) -> Any:
-        """The `data` of a DELETE."""
+        """Returns the `data` of a DELETE."""
         return self._call("DELETE", path, {})["data"]
 
     def items(self, *path: str, limit: int, **query: Any) -> Iterator[Any]:
-        """Up to `limit` items of a list, over as many pages as it takes."""
+        """Yields up to `limit` items of a list, from as many pages as needed."""
         cursor: str | None = None
         while limit > 0:
             answer = self._call("GET", path, {**query, "limit": min(limit, 500), "cursor": cursor})
@@ -82,15 +82,15 @@ class Client:
             raise _refused(error) from None
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", error)
-            raise Refused(f"{self._url} can't be reached ({reason}): is `ingest serve` running?") from None
+            raise Refused(f"{self._url} cannot be reached ({reason}): is `ingest admin` running?") from None
         except ValueError:
-            raise Refused(f"{self._url} answers, but not as the API of Filas does") from None
+            raise Refused(f"{self._url} answers, but it is not the API of Filas") from None
         return answer
 
 
 def _refused(error: HTTPError) -> Refused:
     if error.code == 401:
-        return Refused("FILAS_ADMIN_TOKEN is not the token of this installation")
+        return Refused("the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation")
     try:
         problem = json.loads(error.read())
         return Refused(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
@@ -99,17 +99,17 @@ def _refused(error: HTTPError) -> Refused:
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Client:
-    """The client that FILAS_URL and FILAS_ADMIN_TOKEN describe. Raises WrongSetting naming the variable."""
+    """Returns the client for FILAS_URL and FILAS_ADMIN_TOKEN. Raises WrongSetting, which names the variable."""
     found = os.environ if environ is None else environ
     token = found.get("FILAS_ADMIN_TOKEN", "")
     if not token or not token.isascii() or not token.isprintable():
-        reason = "is not set" if not token else "has characters that no token has"
+        reason = "is not set" if not token else "contains characters that a token cannot have"
         raise WrongSetting(f"FILAS_ADMIN_TOKEN {reason} (after `make up`: `set -a; . .filas/env` sets it)")
     return Client(api_url(found), token)
 
 
 def api_url(environ: Mapping[str, str]) -> str:
-    """FILAS_URL, checked. Raises WrongSetting."""
+    """Returns FILAS_URL or its default. Raises WrongSetting."""
     url = environ.get("FILAS_URL") or DEFAULT_URL
     try:
         address = urlsplit(url)
@@ -117,5 +117,5 @@ def api_url(environ: Mapping[str, str]) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise WrongSetting(f"FILAS_URL={url!r} is not an address such as {DEFAULT_URL}")
+        raise WrongSetting(f"FILAS_URL={url!r} is not a URL such as {DEFAULT_URL}")
     return url

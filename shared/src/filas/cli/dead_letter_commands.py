@@ -1,4 +1,4 @@
-"""`filas dead-letters …`: look at jobs that could not succeed, put them back, remove them."""
+"""`filas dead-letters …`: list, show, replay and delete dead letters."""
 
 import click
 
@@ -30,38 +30,38 @@ def list_dead_letters(queue: str | None, limit: int, as_json: bool) -> None:
          f"{item['error']['kind']}: {item['error']['message']}")
         for item in found
     ]  # fmt: skip
-    show_table(("ID", "QUEUE", "TRIES", "FAILED", "REPLAYED", "ERROR"), rows, nothing="no dead letters")
+    show_table(("ID", "QUEUE", "ATTEMPTS", "FAILED", "REPLAYED", "ERROR"), rows, nothing="No dead letters")
 
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
 def show(letter_id: str) -> None:
-    """Print a dead letter whole: payload, error and history."""
+    """Print a dead letter with its payload, error and history."""
     show_json(from_environment().get("dead-letters", letter_id))
 
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
-@click.option("--payload", "file", metavar="FILE", help="Its message in place of the one that failed (`-`: stdin).")
+@click.option("--payload", "file", metavar="FILE", help="Replace its message by the JSON in FILE (`-`: stdin).")
 @as_json
 def replay(letter_id: str, file: str | None, as_json: bool) -> None:
-    """Put the job back into its queue, as it was or with a changed message."""
+    """Enqueue the job again, unchanged or with a corrected message."""
     body = None if file is None else {"payload": read_object(file)}
     put = from_environment().post("dead-letters", letter_id, "replay", body=body)
     if as_json:
         show_json(put)
         return
-    click.echo(f"put back as {put['jobId']}")
+    click.echo(f"enqueued as {put['jobId']}")
 
 
 @dead_letters.command("replay-all")
 @click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
-@click.option("--error", "error_kind", metavar="KIND", help="Only those that failed so: the word before the colon.")
-@click.option("--since", metavar="TIME", help="Only those that failed then or later, such as 2026-11-22T12:00:00Z.")
-@click.option("--until", metavar="TIME", help="Only those that failed before.")
+@click.option("--error", "error_kind", metavar="KIND", help="Only those with this error kind.")
+@click.option("--since", metavar="TIME", help="Only those that failed at or after TIME (2026-11-22T12:00:00Z).")
+@click.option("--until", metavar="TIME", help="Only those that failed before TIME.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
-@click.option("--rate", type=float, metavar="JOBS", help="So many a second; all at once unless given.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be put back.")
+@click.option("--rate", type=float, metavar="JOBS", help="Jobs per second; by default all at once.")
+@click.option("--dry-run", is_flag=True, help="Only count them; enqueue nothing.")
 @as_json
 def replay_all(
     queue: str | None,
@@ -73,7 +73,7 @@ def replay_all(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Put back the jobs of all dead letters that match, the oldest first. What was put back before is left alone."""
+    """Enqueue the jobs of all matching dead letters, the oldest first. Those that were replayed before are skipped."""
     asked = {"queue": queue, "errorKind": error_kind, "since": since, "until": until, "rate": rate}
     given = {name: value for name, value in asked.items() if value is not None}
     done = from_environment().post("dead-letters", "replay", body={**given, "limit": limit, "dryRun": dry_run})
@@ -81,12 +81,12 @@ def replay_all(
         show_json(done)
         return
     click.echo(f"{done['matched']} match: {_counted(done['queues'])}")
-    verb = "would be put back" if dry_run else "put back"
+    verb = "would be enqueued" if dry_run else "enqueued"
     click.echo(f"{done['replayed']} {verb}" + (f", the last one due in {done['takesS']:.0f} s" if rate else ""))
     for one in done["refused"]:
-        click.echo(f"{one['id']} can't be put back: {one['reason']}")
+        click.echo(f"{one['id']} cannot be replayed: {one['reason']}")
     if done["more"]:
-        click.echo(f"more than {limit} match: run this again for the rest")
+        click.echo(f"more than {limit} match: run the command again for the rest")
 
 
 def _counted(counts: dict[str, int]) -> str:
@@ -96,6 +96,6 @@ def _counted(counts: dict[str, int]) -> str:
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
 def delete(letter_id: str) -> None:
-    """Remove a dead letter for good."""
+    """Delete a dead letter."""
     from_environment().delete("dead-letters", letter_id)
-    click.echo(f"{letter_id} is removed")
+    click.echo(f"{letter_id} deleted")

@@ -1,4 +1,4 @@
-"""`filas flow check`: apart from the other flow commands, because it needs the template and pattern engines."""
+"""`filas flow check`. It is in its own module because it imports the template and pattern engines."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from filas.flows.definition import older_builder_import
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @as_json
 def check(files: tuple[str, ...], as_json: bool) -> None:
-    """Report every error of the flows in the FILEs (JSON; `-`: standard input), without asking a server."""
+    """Report every error of the flows in the FILEs (JSON; `-`: standard input). Needs no server."""
     found: list[dict[str, Any]] = []
-    ill: list[str] = []
+    failed: list[str] = []
     for document in [read_document(file) for file in files]:
         problems = _problems(document)
         found += problems
         if problems:
-            ill.append(document.source)
+            failed.append(document.source)
         if as_json:
             continue
         if problems:
@@ -30,15 +30,15 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"{document.source}:")
             show_table(("NODE", "FIELD", "LINE", "ERROR"), rows, nothing="")
         else:
-            click.echo(f"{document.source} is well formed")
+            click.echo(f"{document.source}: OK")
     if as_json:
         show_json(found)
-    if ill:
-        raise Refused(f"{', '.join(ill)}: {len(found)} error{'s' if len(found) > 1 else ''}")
+    if failed:
+        raise Refused(f"{', '.join(failed)}: {len(found)} error{'s' if len(found) > 1 else ''}")
 
 
 def _problems(document: Document) -> list[dict[str, Any]]:
-    """Each error with its file, and the line of its node where that is found."""
+    """Returns each error with its file, and with the line of its node if it is found."""
     _, found = publishing_checks.check(older_builder_import.converted(document.value))
     return [
         {

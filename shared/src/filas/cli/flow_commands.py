@@ -25,15 +25,15 @@ def flow() -> None:
 @flow.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
-@click.option("--no-publish", is_flag=True, help="Store the version without making it the one that runs.")
+@click.option("--no-publish", is_flag=True, help="Store the version without publishing it.")
 @as_json
 def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json: bool) -> None:
     """Store each FILE (JSON; `-`: standard input) as a new version of its flow and publish it.
 
-    What is the newest version already makes no new one.
+    A definition that equals the newest version creates no new version.
     """
     if flow_id is not None and len(files) > 1:
-        raise click.UsageError("--id goes with one FILE")
+        raise click.UsageError("--id needs exactly one FILE")
     documents = [(flow_id or document.stem, document) for document in map(read_document, files)]
     client = from_environment()
     applied = []
@@ -71,10 +71,10 @@ def _published(client: Client, flow_id: str, version: int | None = None) -> dict
 @flow.command()
 @click.argument("file")
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
-@click.option("--version", type=click.IntRange(min=1), help="Compare with that version, not the published one.")
+@click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the published one.")
 @as_json
 def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> None:
-    """Show what FILE would change in the published version of its flow. Exit code 1 where they differ."""
+    """Show what FILE would change in the published version of its flow. Exit code 1 if they differ."""
     document = read_document(file)
     name = flow_id or document.stem
     stored = _published(from_environment(), name, version)
@@ -84,18 +84,18 @@ def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> 
     else:
         for one in found:
             click.echo(_line(one))
-    against = f"version {stored['version']} of {name}" if stored else f"{name}, of which nothing is published"
+    against = f"version {stored['version']} of {name}" if stored else f"{name}, which has no published version"
     if found:
         raise Refused(f"{file} differs from {against}")
     if not as_json:
-        click.echo(f"{file} is {against}")
+        click.echo(f"{file} equals {against}")
 
 
 def _line(one: Difference) -> str:
     place = " ".join(part for part in (one.part if one.part != "flow" else "", one.name) if part)
     head = f"{_MARKS[one.kind]} {': '.join(part for part in (place, one.field) if part)}"
     if one.field == "drawing":
-        return f"{head} (positions and the like; no run notices)"
+        return f"{head} (positions only; executions do not change)"
     if not one.field:
         kind = one.after or one.before
         return f"{head} ({kind['type']})" if isinstance(kind, dict) and kind.get("type") else head
@@ -105,7 +105,7 @@ def _line(one: Difference) -> str:
 
 
 def _value(value: Any) -> str:
-    # JSON's escapes keep line breaks and control characters out of the terminal.
+    # JSON escapes line breaks and control characters, which a terminal would execute.
     text = json.dumps(value, ensure_ascii=False)
     shown = "".join(char if char.isprintable() else " " for char in text)
     return shown if len(shown) <= 200 else shown[:199] + "…"
@@ -113,9 +113,9 @@ def _value(value: Any) -> str:
 
 @flow.command()
 @click.argument("flow_id", metavar="ID")
-@click.option("--version", type=click.IntRange(min=1), help="That version instead of the published one.")
+@click.option("--version", type=click.IntRange(min=1), help="This version instead of the published one.")
 def export(flow_id: str, version: int | None) -> None:
-    """Print the definition of the flow ID, as `apply` takes it."""
+    """Print the definition of the flow ID in the form that `apply` reads."""
     show_json(from_environment().get("flows", flow_id, version=version)["definition"])
 
 
@@ -131,4 +131,4 @@ def list_flows(limit: int, as_json: bool) -> None:
     rows = [
         (item["id"], item["name"], item["latestVersion"], item["publishedVersion"], item["updatedAt"]) for item in found
     ]
-    show_table(("ID", "NAME", "NEWEST", "PUBLISHED", "CHANGED"), rows, nothing="no flow has been put yet")
+    show_table(("ID", "NAME", "NEWEST", "PUBLISHED", "CHANGED"), rows, nothing="No flows yet")

@@ -1,4 +1,4 @@
-"""What differs between two definitions of a flow, in the words of its author."""
+"""The differences between two definitions of a flow."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -10,8 +10,8 @@ _PARTS = ("nodes", "edges", "variables")
 
 
 class Difference(NamedTuple):
-    """One difference. `part` is `flow`, or `node`, `variable` or `edge`, `name` which one, `field` where in it. What
-    was added has no `before`, what was removed no `after`."""
+    """One difference. `part` is `flow`, `node`, `variable` or `edge`, `name` identifies it, and `field` is the place in
+    it. An added item has no `before`, and a removed item has no `after`."""
 
     kind: Kind
     part: str
@@ -22,7 +22,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Every difference that a run of the flow might notice, and one for all that is only drawn."""
+    """Returns every difference that can change an execution, and one for all differences of the drawing."""
     found = [
         *_fields("flow", "", _rest(before), _rest(after)),
         *_items("variable", _by_name(before, "variables", "name"), _by_name(after, "variables", "name")),
@@ -35,7 +35,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
 
 
 def _rest(flow: Mapping[str, Any]) -> dict[str, Any]:
-    """The flow without its parts and what an editor keeps in it."""
+    """Returns the flow without its parts and without the data of an editor."""
     return {name: value for name, value in flow.items() if name not in (*_PARTS, "viewport", "id")}
 
 
@@ -46,7 +46,7 @@ def _by_name(flow: Mapping[str, Any], part: str, key: str) -> dict[str, Any]:
 
 
 def _nodes(flow: Mapping[str, Any]) -> dict[str, Any]:
-    """Each node as the engine reads it."""
+    """Returns the fields of each node that the engine reads."""
     nodes = _by_name(flow, "nodes", "id")
     return {name: {"type": node.get("type"), "data": node.get("data", {})} for name, node in nodes.items()}
 
@@ -63,8 +63,8 @@ def _items(part: str, before: dict[str, Any], after: dict[str, Any]) -> Iterator
 
 
 def _edges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Difference]:
-    """Edges by where they lead, not by their ids; those of one way out run in their order, so that counts too."""
-    olds, news = _ways(before), _ways(after)
+    """Compares edges by their source and target, not by their ids. The order of the edges of one handle counts too."""
+    olds, news = _targets_by_handle(before), _targets_by_handle(after)
     for way, targets in olds.items():
         for target in targets:
             if target not in news.get(way, ()):
@@ -78,7 +78,7 @@ def _edges(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Diff
             yield Difference("changed", "edge", way, "order", old, targets)
 
 
-def _ways(flow: Mapping[str, Any]) -> dict[str, list[str]]:
+def _targets_by_handle(flow: Mapping[str, Any]) -> dict[str, list[str]]:
     edges = flow.get("edges")
     ways: dict[str, list[str]] = {}
     for edge in edges if isinstance(edges, list) else []:

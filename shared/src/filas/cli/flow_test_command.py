@@ -1,4 +1,4 @@
-"""`filas flow test`: a flow is run as a test, and its trace is shown."""
+"""`filas flow test`: runs a flow as a test and shows its trace."""
 
 import json
 import sys
@@ -16,27 +16,27 @@ from filas.cli.output import as_json, show_json, show_problems, show_table
 WAIT_S = 60.0
 POLL_S = 0.5
 WAITS = 3
-"""The exit code of a run that waits for what was not given."""
+"""The exit code of a run that waits for a reply or a call that was not given."""
 
 
 @click.command()
 @click.argument("subject", metavar="FILE|ID")
 @click.option("--event", metavar="FILE", help="JSON: the body of the webhook that starts the flow.")
-@click.option("--webhook", metavar="ID", help="Find contact and text in the event as this stored webhook would.")
-@click.option("--contact", default="test", show_default=True, help="Who writes.")
-@click.option("--channel", default="test", show_default=True, help="Over which channel.")
+@click.option("--webhook", metavar="ID", help="Find contact and text in the event as this stored webhook does.")
+@click.option("--contact", default="test", show_default=True, help="The contact.")
+@click.option("--channel", default="test", show_default=True, help="The channel.")
 @click.option("--text", help="The contact's first message.")
-@click.option("--reply", "replies", metavar="TEXT", multiple=True, help="What the contact answers; may be repeated.")
-@click.option("--answers", metavar="FILE", help="JSON, by node: what its calls are answered.")
+@click.option("--reply", "replies", metavar="TEXT", multiple=True, help="A reply of the contact; may be repeated.")
+@click.option("--answers", metavar="FILE", help="JSON: the responses to the calls of each node.")
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; may be repeated.")
-@click.option("--from", "node_id", metavar="NODE", help="Begin at this node.")
-@click.option("--version", type=click.IntRange(min=1), help="Of a stored flow: that version, not the published one.")
+@click.option("--from", "node_id", metavar="NODE", help="Start at this node.")
+@click.option("--version", type=click.IntRange(min=1), help="A version of a stored flow other than the published one.")
 @as_json
 def test(subject: str, as_json: bool, **given: Any) -> None:
     """Run the flow in FILE (it need not be stored), or the stored flow ID, as a test.
 
-    Nothing goes outside: calls and messages are shown, waits take no time. Exit code 0 when the flow succeeds, 1 when
-    it fails, 3 when it waits for a reply or call that was not given.
+    Nothing is sent: calls and messages are shown, and waits take no time. Exit code 0 if the flow succeeds, 1 if it
+    fails, 3 if it waits for a reply or call that was not given.
     """
     flow_id, body = _request(subject, given)
     client = from_environment()
@@ -54,14 +54,14 @@ def test(subject: str, as_json: bool, **given: Any) -> None:
 
 
 def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The flow's id and the body of the call."""
+    """Returns the flow's id and the body of the request."""
     body: dict[str, Any] = {"replies": list(given["replies"]), "vars": dict(map(_variable, given["variables"]))}
     if subject == "-" or subject.endswith(".json") or Path(subject).is_file():
         document = read_document(subject)
         flow_id = "unsaved" if subject == "-" else document.stem
         body["definition"] = document.value
         if given["version"] is not None:
-            raise click.UsageError("--version goes with a stored flow's ID")
+            raise click.UsageError("--version needs the ID of a stored flow")
     else:
         flow_id = subject
     if given["event"] is not None:
@@ -77,7 +77,7 @@ def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _variable(text: str) -> tuple[str, Any]:
-    """`NAME=VALUE`; what reads as JSON is JSON, all else a text."""
+    """Parses `NAME=VALUE`. The value is JSON if it parses as JSON, otherwise a text."""
     name, separator, value = text.partition("=")
     if not separator:
         raise click.BadParameter(f"{text!r} is not NAME=VALUE")
@@ -88,11 +88,11 @@ def _variable(text: str) -> tuple[str, Any]:
 
 
 def _ended(client: Client, flow_id: str, run: dict[str, Any]) -> dict[str, Any]:
-    """The run once it has ended. Raises Refused when nobody runs it."""
+    """Waits for the end of the run and returns it. Raises Refused if it does not end in WAIT_S seconds."""
     deadline = time.monotonic() + WAIT_S
     while run["status"] == "running":
         if time.monotonic() > deadline:
-            raise Refused(f"test run {run['id']} has not ended after {WAIT_S:g} s: is a flow-runner running?")
+            raise Refused(f"test run {run['id']} did not end within {WAIT_S:g} s: is a flow-runner running?")
         time.sleep(POLL_S)
         run = client.get("flows", flow_id, "test", run["id"])
     return run
@@ -105,13 +105,13 @@ def _show(run: dict[str, Any]) -> None:
          step["handle"] if step["status"] == "succeeded" else step["status"], _outcome(step))
         for step in run["steps"]
     ]  # fmt: skip
-    show_table(("STEP", "NODE", "TYPE", "AT", "TRY", "LEFT BY", "OUTPUT"), rows, nothing="no step was run")
+    show_table(("STEP", "NODE", "TYPE", "AT", "ATTEMPT", "HANDLE", "OUTPUT"), rows, nothing="No steps")
     if run["calls"]:
-        click.echo("\nwould have gone outside:")
+        click.echo("\nNot sent in a test run:")
         calls = [(call["seq"], call["nodeId"], _passed(start, call["at"]), _sent(call)) for call in run["calls"]]
         show_table(("STEP", "NODE", "AT", "WHAT"), calls, nothing="")
     if run["vars"]:
-        click.echo("\nvariables:")
+        click.echo("\nVariables:")
         show_table(("NAME", "VALUE"), [(name, _text(value)) for name, value in run["vars"].items()], nothing="")
     click.echo(f"\n{_verdict(run)}")
 
@@ -123,11 +123,11 @@ def _verdict(run: dict[str, Any]) -> str:
         place = f" at {error['nodeId']}" if error.get("nodeId") else ""
         words += f"{place}: {error['kind']}: {error['message']}"
     if run["errorFlowId"]:
-        words += f"; the flow {run['errorFlowId']} would start"
+        words += f"; the error flow {run['errorFlowId']} would start"
     if run["unusedReplies"]:
-        words += f"; {run['unusedReplies']} replies were not waited for"
+        words += f"; {run['unusedReplies']} replies were not used"
     if run["leftOut"]:
-        words += f"; {run['leftOut']} steps and calls are left out"
+        words += f"; {run['leftOut']} steps and calls are not shown"
     return words
 
 
@@ -151,7 +151,7 @@ def _text(value: Any) -> str:
 
 
 def _passed(start: str, moment: str) -> str:
-    """The time between two moments, in its two largest units: `1 d 2 h`."""
+    """Returns the time between two moments in its two largest units: `1 d 2 h`."""
     seconds = int((_time(moment) - _time(start)).total_seconds())
     parts = [
         f"{seconds // size % limit} {unit}"

@@ -1,4 +1,4 @@
-"""Reads the JSON files that the commands are given."""
+"""Reads the JSON files of the commands."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The JSON object of a file, and its text. `source` is its name as it was given."""
+    """The JSON object of a file, and its text. `source` is the name of the file as the user wrote it."""
 
     source: str
     text: str
@@ -20,13 +20,13 @@ class Document:
 
     @property
     def stem(self) -> str:
-        """The file's name without directory and `.json`. Raises click.UsageError for standard input."""
+        """The name of the file without directory and `.json`. Raises click.UsageError for standard input."""
         if self.source == "-":
             raise click.UsageError("standard input has no name: give --id")
         return Path(self.source).name.removesuffix(".json")
 
     def line_of_id(self, node_id: str | None) -> int | None:
-        """The number of the line on which `"id": "…"` stands first, where it does."""
+        """Returns the number of the first line with `"id": "…"`, or None."""
         if node_id is None:
             return None
         for written in (json.dumps(node_id), json.dumps(node_id, ensure_ascii=False)):
@@ -37,20 +37,20 @@ class Document:
 
 
 def read_object(source: str) -> dict[str, Any]:
-    """The JSON object in a file (`-`: standard input). Raises click.UsageError, exit code 2."""
+    """Returns the JSON object in a file (`-`: standard input). Raises click.UsageError (exit code 2)."""
     return read_document(source).value
 
 
 def read_document(source: str) -> Document:
-    """The same, with its text."""
+    """Returns the JSON object in a file with its text. Raises click.UsageError."""
     value, text = _read(source)
     if not isinstance(value, dict):
-        raise click.UsageError(f"{source} holds no JSON object")
+        raise click.UsageError(f"{source} does not contain a JSON object")
     return Document(source, text, value)
 
 
 def read_json(source: str) -> Any:
-    """Any JSON in a file. Raises click.UsageError."""
+    """Returns the JSON value in a file. Raises click.UsageError."""
     return _read(source)[0]
 
 

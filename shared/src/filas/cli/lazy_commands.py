@@ -1,4 +1,4 @@
-"""Commands that are imported only when they are called: each brings along no more than it needs."""
+"""Commands that are imported when they are called, so that each imports only what it needs."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -8,18 +8,18 @@ import click
 
 
 class LazyGroup(click.Group):
-    """A group that knows some of its commands by address (`module:attribute`)."""
+    """A group with commands that are given by their address (`module:attribute`)."""
 
     def __init__(self, *args: Any, addresses: Mapping[str, str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.addresses = dict(addresses or {})
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Every command by name."""
+        """Returns the names of all commands."""
         return sorted({*super().list_commands(ctx), *self.addresses})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now, or None. One that can't be imported says so when it is called."""
+        """Imports and returns the command, or None. A command that cannot be imported reports that when it runs."""
         address = self.addresses.get(cmd_name)
         if address is None:
             return super().get_command(ctx, cmd_name)
@@ -28,12 +28,12 @@ class LazyGroup(click.Group):
             command = getattr(import_module(module), attribute)
         except (ImportError, AttributeError) as error:
             return _broken(cmd_name, str(error))
-        return command if isinstance(command, click.Command) else _broken(cmd_name, f"{address} is no command")
+        return command if isinstance(command, click.Command) else _broken(cmd_name, f"{address} is not a command")
 
 
 def _broken(name: str, reason: str) -> click.Command:
-    def complain(**_: Any) -> None:
-        raise click.ClickException(f"the command {name} can't be loaded: {reason}")
+    def report(**_: Any) -> None:
+        raise click.ClickException(f"the command {name} cannot be loaded: {reason}")
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
-    return click.Command(name, callback=complain, short_help="(can't be loaded)", context_settings=anything)
+    return click.Command(name, callback=report, short_help="(cannot be loaded)", context_settings=anything)

@@ -1,4 +1,4 @@
-"""`filas migrate`: brings a database to this version's schema."""
+"""`filas migrate`: migrates a database to the schema of this version."""
 
 import asyncio
 import os
@@ -17,17 +17,17 @@ from filas.settings.process_settings import PostgresSettings, load
     type=click.Choice(["pre", "all"]),
     default="all",
     show_default=True,
-    help="pre: only what this version needs, while older processes still run; all: also what those had to go for",
+    help="pre: only the steps that are safe while older processes run; all: also the later steps",
 )
 def migrate(phase: migrations.Phase) -> None:
-    """Bring the database at DATABASE_URL to this version's schema. May be run at any time, and by several at once."""
+    """Migrate the database at DATABASE_URL to the schema of this version. Safe to run again, and concurrently."""
     try:
         settings = load(PostgresSettings, os.environ)
     except SettingsError as error:
         raise WrongSetting(str(error)) from None
     try:
         version = asyncio.run(migrations.migrate(settings.database_url.reveal(), phase=phase))
-    except Exception as error:  # the driver's, the network's or a migration's: the reason is all that helps here
+    except Exception as error:  # of the driver, the network or a migration: its reason is shown
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise Refused(f"the database can't be migrated: {reason}") from None
+        raise Refused(f"the database cannot be migrated: {reason}") from None
     click.echo(f"the schema is at {version}")

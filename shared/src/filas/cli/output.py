@@ -1,4 +1,4 @@
-"""What the commands print: tables for a person, JSON for a program."""
+"""The output of the commands: tables for a person, JSON for a program."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ MAX_CELL = 80
 
 
 def show_json(value: Any) -> None:
-    """Print a value as indented JSON."""
+    """Prints a value as indented JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, nothing: str) -> None:
-    """Print rows in columns; numbers stand to the right. `nothing` is printed where there is no row."""
+    """Prints rows in columns, with numbers aligned to the right. Prints `nothing` if there are no rows."""
     if not rows:
         click.echo(nothing)
         return
@@ -33,7 +33,7 @@ def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, nothin
 
 
 def show_problems(problems: Sequence[Mapping[str, Any]]) -> None:
-    """Print the errors of a flow's definition, each with its node."""
+    """Prints the errors of a flow's definition, each with its node."""
     if problems:
         rows = [(item.get("nodeId"), item.get("field") or None, item["message"]) for item in problems]
         show_table(("NODE", "FIELD", "ERROR"), rows, nothing="")
@@ -44,6 +44,6 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # What came from outside may hold line breaks and escape sequences: a terminal must not see them.
+    # A text from outside may contain line breaks and escape sequences, which a terminal must not execute.
     text = "".join(char if char.isprintable() else " " for char in str(value))
     return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"

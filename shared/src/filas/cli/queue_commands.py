@@ -1,4 +1,4 @@
-"""`filas stats`, `clean`, `jobs` and `job …`: the queues and single jobs."""
+"""`filas stats`, `clean`, `jobs` and `job …`: queues and single jobs."""
 
 import re
 from datetime import UTC, datetime
@@ -18,12 +18,12 @@ _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def _milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
-    """An age such as `90s`, `30m`, `24h` or `7d`, or click's complaint."""
+    """Converts an age such as `90s`, `30m`, `24h` or `7d` to milliseconds. Raises click.BadParameter."""
     if value is None:
         return None
     found = re.fullmatch(r"(\d{1,6})([smhd])", value)
     if found is None:
-        raise click.BadParameter(f"{value!r} is no age such as 90s, 30m, 24h or 7d")
+        raise click.BadParameter(f"{value!r} is not an age such as 90s, 30m, 24h or 7d")
     return int(found[1]) * _UNITS_MS[found[2]]
 
 
@@ -46,12 +46,12 @@ def stats(as_json: bool) -> None:
 
 @click.command()
 @click.option("--queue", type=QUEUES, help="Only this queue.")
-@click.option("--state", type=click.Choice(["completed", "failed"]), help="Only jobs that ended so.")
+@click.option("--state", type=click.Choice(["completed", "failed"]), help="Only jobs in this state.")
 @click.option(
     "--older-than",
     metavar="AGE",
     callback=_milliseconds,
-    help="Such as 90s, 30m, 24h or 7d.  [default: completed 24h, failed 7d]",
+    help="An age: 90s, 30m, 24h, 7d.  [default: completed 24h, failed 7d]",
 )
 @as_json
 def clean(queue: str | None, state: str | None, older_than: int | None, as_json: bool) -> None:
@@ -74,7 +74,7 @@ def clean(queue: str | None, state: str | None, older_than: int | None, as_json:
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
 @as_json
 def jobs(queue: str, state: str, limit: int, as_json: bool) -> None:
-    """List the jobs of QUEUE in STATE (waiting unless said otherwise)."""
+    """List the jobs of QUEUE in STATE (default: waiting)."""
     found = list(from_environment().items("queue", queue, "jobs", limit=limit, state=state))
     if as_json:
         show_json(found)
@@ -84,8 +84,8 @@ def jobs(queue: str, state: str, limit: int, as_json: bool) -> None:
          item.get("error"))
         for item in found
     ]  # fmt: skip
-    headings = ("ID", "FUNCTION", "STATE", "TRIES", "SINCE", "ERROR")
-    show_table(headings, rows, nothing=f"no job of {queue} is {state}")
+    headings = ("ID", "FUNCTION", "STATE", "ATTEMPTS", "SINCE", "ERROR")
+    show_table(headings, rows, nothing=f"No {state} jobs in {queue}")
 
 
 def _moment(milliseconds: int | None) -> str | None:
@@ -106,14 +106,14 @@ def show_job(job_id: str) -> None:
     show_json(from_environment().get("jobs", job_id))
 
 
-def _action(name: str, told: str, explained: str) -> None:
-    @job.command(name, help=explained)
+def _action(name: str, result: str, description: str) -> None:
+    @job.command(name, help=description)
     @click.argument("job_id", metavar="ID")
     def act(job_id: str) -> None:
         from_environment().post("jobs", job_id, name)
-        click.echo(f"{job_id} {told}")
+        click.echo(f"{job_id} {result}")
 
 
-_action("retry", "will be tried again", "Put a failed job back.")
-_action("promote", "is due now", "Make a delayed job due now.")
-_action("cancel", "is cancelled", "Take a job that is not active out of its queue.")
+_action("retry", "enqueued again", "Enqueue a failed job again.")
+_action("promote", "due now", "Make a delayed job due now.")
+_action("cancel", "cancelled", "Remove a job that is not active from its queue.")

@@ -22,7 +22,7 @@ def schedule() -> None:
 def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> None:
     """Create or replace the schedule of each FILE (JSON; `-`: standard input)."""
     if schedule_id is not None and len(files) > 1:
-        raise click.UsageError("--id goes with one FILE")
+        raise click.UsageError("--id needs exactly one FILE")
     documents = [(schedule_id or document.stem, document) for document in map(read_document, files)]
     client = from_environment()
     applied = []
@@ -46,17 +46,19 @@ def _put(client: Client, schedule_id: str, document: Document) -> dict[str, Any]
 
 def _next(stored: dict[str, Any]) -> str:
     if not stored["enabled"]:
-        return "never: it is not enabled"
+        return "never: the schedule is disabled"
     if stored["nextRunAt"] is None:
-        return "never: no time of it is to come"
+        return "never: all its times have passed"
     return f"next at {datetime.fromisoformat(stored['nextRunAt']).astimezone():%Y-%m-%d %H:%M:%S %z}"
 
 
 @schedule.command()
 @click.argument("schedule_id", metavar="ID")
-@click.option("--preview", type=click.IntRange(min=0, max=100), default=5, show_default=True, help="So many next runs.")
+@click.option(
+    "--preview", type=click.IntRange(min=0, max=100), default=5, show_default=True, help="Number of next runs to show."
+)
 def get(schedule_id: str, preview: int) -> None:
-    """Print the schedule ID, its next runs and what became of the last."""
+    """Print the schedule ID with its next runs and the outcome of the last runs."""
     show_json(from_environment().get("schedules", schedule_id, preview=preview))
 
 
@@ -75,12 +77,12 @@ def list_schedules(limit: int, as_json: bool) -> None:
         for item in found
     ]  # fmt: skip
     headings = ("ID", "FLOW", "CRON", "ZONE", "ENABLED", "NEXT", "LAST", "ERROR")
-    show_table(headings, rows, nothing="no schedule has been put yet")
+    show_table(headings, rows, nothing="No schedules yet")
 
 
 @schedule.command()
 @click.argument("schedule_id", metavar="ID")
 def delete(schedule_id: str) -> None:
-    """Remove the schedule ID. What it has started goes on."""
+    """Delete the schedule ID. Executions that it started continue."""
     from_environment().delete("schedules", schedule_id)
-    click.echo(f"{schedule_id} is removed")
+    click.echo(f"{schedule_id} deleted")

@@ -28,7 +28,7 @@ def apply(webhook_id: str, file: str, as_json: bool) -> None:
 @webhook.command()
 @click.argument("webhook_id", metavar="ID")
 def get(webhook_id: str) -> None:
-    """Print the webhook ID, its secrets masked."""
+    """Print the webhook ID with its secrets masked."""
     show_json(from_environment().get("webhooks", webhook_id))
 
 
@@ -47,12 +47,12 @@ def list_webhooks(limit: int, as_json: bool) -> None:
         for item in found
     ]  # fmt: skip
     headings = ("ID", "PATH", "METHODS", "AUTH", "FLOW", "ENABLED")
-    show_table(headings, rows, nothing="no webhook has been put yet")
+    show_table(headings, rows, nothing="No webhooks yet")
 
 
 @webhook.command()
 @click.argument("webhook_id", metavar="ID")
 def delete(webhook_id: str) -> None:
-    """Remove the webhook ID. Its events stay."""
+    """Delete the webhook ID. Its events are kept."""
     from_environment().delete("webhooks", webhook_id)
-    click.echo(f"{webhook_id} is removed")
+    click.echo(f"{webhook_id} deleted")
