@@ -1,4 +1,4 @@
-# Filas: what one types. `make up` runs everything here, `make test` proves it; see CONTRIBUTING.md.
+# The commands of the project. `make up` runs everything on this machine, `make test` tests it; see CONTRIBUTING.md.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -76,14 +76,14 @@ test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prome
 test-browser: $(READY) ## the dashboard in a browser
 	@echo 'There is no dashboard to test in a browser yet.'
 
-# requirements.lock is what runs in production, each service's own lock its share of that, and
-# requirements-dev.lock the same versions with the tools of development; requirements-tracing.lock is for images that
-# are to write traces. None names an index address.
-# uv lives in a directory of its own: nothing of the project needs it.
+# requirements.lock is what runs in production, and each service's lock is a part of it. requirements-dev.lock has the same
+# versions with the tools of development, requirements-local.lock what `make up` runs, requirements-tracing.lock what images
+# with traces contain. No lock file names the address of a package index. uv is installed in a directory of its own, because
+# only `make lock` needs it.
 COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-config --quiet \
 	--no-emit-package filas --no-emit-package filas-local
-lock: ## the lock files anew from the pyproject.toml files (UPGRADE=--upgrade takes newer versions)
+lock: ## resolves the lock files again from the pyproject.toml files (UPGRADE=--upgrade takes newer versions)
 	@[[ -x build/lock/bin/uv ]] || { "$(PYTHON)" -m venv build/lock && build/lock/bin/pip install --quiet uv; }
 	@$(COMPILE) $(UPGRADE) $(wildcard services/*/pyproject.toml) -o requirements.lock
 	@$(COMPILE) $(UPGRADE) -c requirements.lock requirements-build.in -o requirements-build.lock

@@ -33,7 +33,7 @@ class ObjectMeta(Part, frozen=True, kw_only=True):
 
 
 class ScaleTarget(Part, frozen=True, kw_only=True):
-    """A Deployment, unless it says otherwise."""
+    """The kind is Deployment by default."""
 
     name: str
 

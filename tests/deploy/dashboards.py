@@ -1,7 +1,7 @@
-"""What stands on the dashboards in deploy/grafana/dashboards.
+"""The contents of the dashboards in deploy/grafana/dashboards.
 
-`python -m tests.deploy.dashboards` writes their files anew. Rates reach over `$__rate_interval`, which Grafana sets by
-the width of the picture; what is asked for often is recorded by deploy/prometheus/rules/recording.yml.
+`python -m tests.deploy.dashboards` writes their files. Rates cover `$__rate_interval`, which Grafana derives from the
+width of the panel. Frequent queries are recorded by deploy/prometheus/rules/recording.yml.
 """
 
 from tests.deploy.dashboard_model import Dashboard, Panel, Variable, rendered
@@ -12,7 +12,7 @@ OURS = 'job=~"ingest|ingest-admin|ingest-worker|flow-runner|notifier"'
 
 
 def rate(metric: str, by: str, selector: str = "") -> str:
-    """How often a second, summed by labels."""
+    """The rate per second, summed by labels."""
     return f"sum by ({by}) (rate({metric}{{{selector}}}[$__rate_interval]))"
 
 
@@ -29,10 +29,10 @@ def average(metric: str, by: str, selector: str = "") -> str:
 PIPELINE = Dashboard(
     "filas-pipeline",
     "Filas: pipeline",
-    "The way from webhook to message at a glance: what comes in, what waits, what goes out, and how the processes are.",
+    "From webhook to message at a glance: received, waiting, sent, and the state of the processes.",
     [
         Panel(
-            "Webhooks accepted", "Requests a second that were answered 200 and stored.", "reqps",
+            "Webhooks accepted", "Requests per second that were answered 200 and stored.", "reqps",
             {'sum(outcome:filas_webhooks:rate5m{outcome="accepted"}) or vector(0)': ""}, "stat",
         ),
         Panel(
@@ -40,7 +40,7 @@ PIPELINE = Dashboard(
             {"max(queue:filas_oldest_waiting_seconds:max)": ""}, "stat", alarm=60,
         ),
         Panel(
-            "Dead letters", "Jobs that were given up within the time shown.", "short",
+            "Dead letters", "Jobs that became dead letters within the time shown.", "short",
             {"sum(increase(filas_dead_letters_total[$__range]))": ""}, "stat", alarm=1,
         ),
         Panel(
@@ -48,7 +48,7 @@ PIPELINE = Dashboard(
             {'count(ALERTS{alertname=~"Filas.+",alertstate="firing"}) or vector(0)': ""}, "stat", alarm=1,
         ),
         Panel(
-            "Throughput", "Webhooks accepted, executions ended and messages handed over, a second.", "ops",
+            "Throughput", "Accepted webhooks, ended executions and sent messages per second.", "ops",
             {
                 'sum(outcome:filas_webhooks:rate5m{outcome="accepted"})': "webhooks",
                 "sum(status:filas_executions:rate5m)": "executions",
@@ -65,7 +65,7 @@ PIPELINE = Dashboard(
         ),
         Panel(
             "Failures",
-            "Executions that failed or were timed out, messages that failed, and webhooks answered 5xx.", "ops",
+            "Executions that failed or timed out, messages that failed, and webhooks answered 5xx.", "ops",
             {
                 'sum(status:filas_executions:rate5m{status=~"failed|timed-out"})': "executions",
                 'sum(type_outcome:filas_notifications:rate5m{outcome=~"failed|uncertain"})': "messages",
@@ -74,15 +74,15 @@ PIPELINE = Dashboard(
             },
         ),
         Panel(
-            "Instances", "Processes that answer to scrapes, by kind.", "short",
+            "Instances", "Processes that answer scrapes, by kind.", "short",
             {f"sum by (job) (up{{{OURS}}})": "{{job}}"},
         ),
         Panel(
-            "Stores", "1 where every instance of the kind can use the store.", "short",
+            "Stores", "1 while every instance of the kind can use the store.", "short",
             {f"min by (job, store) (filas_store_up{{{OURS}}})": "{{job}}: {{store}}"},
         ),
         Panel(
-            "CPU", "Processor time a second, by instance: 100 % is one core.", "percentunit",
+            "CPU", "Processor time per second, by instance: 100 % is one core.", "percentunit",
             {f"rate(process_cpu_seconds_total{{{OURS}}}[$__rate_interval])": "{{job}} {{instance}}"},
         ),
         Panel(
@@ -90,11 +90,11 @@ PIPELINE = Dashboard(
             {f"process_resident_memory_bytes{{{OURS}}}": "{{job}} {{instance}}"},
         ),
         Panel(
-            "Event loop lag", "By how much the event loop is late in the worst of a hundred tries, by instance.", "s",
+            "Event loop lag", "Delay of the event loop, 99th percentile, by instance.", "s",
             {"instance:filas_event_loop_lag_seconds:p99_5m": "{{job}} {{instance}}"},
         ),
         Panel(
-            "Spans dropped", "Spans that no collector has got, a second, by reason; none where tracing is off.", "ops",
+            "Spans dropped", "Lost spans per second, by reason; none while tracing is off.", "ops",
             {rate("filas_spans_dropped_total", "job, reason"): "{{job}}: {{reason}}"},
         ),
     ],
@@ -104,7 +104,7 @@ Q = 'queue=~"$queue"'
 QUEUES = Dashboard(
     "filas-queues",
     "Filas: queues",
-    "What each queue has to do, how fast it is done, and who does it.",
+    "The work of each queue, its speed, and its workers.",
     [
         Panel(
             "Waiting", "Jobs that are due and not claimed.", "short",
@@ -115,17 +115,17 @@ QUEUES = Dashboard(
             {f"max(queue:filas_oldest_waiting_seconds:max{{{Q}}})": ""}, "stat", alarm=60,
         ),
         Panel(
-            "Workers", "Workers that were heard within six seconds.", "short",
+            "Workers", "Workers that reported themselves within six seconds.", "short",
             {f"sum(queue:filas_workers:max{{{Q}}})": ""}, "stat",
         ),
         Panel(
-            "Paused", "Queues that somebody has paused.", "short",
+            "Paused", "Queues that an operator paused.", "short",
             {f"sum(max by (queue) (filas_queue_paused{{{Q}}}))": ""}, "stat", alarm=1,
         ),
         Panel(
-            "In and out", "Jobs put and jobs that ended, a second.", "ops",
+            "Enqueued and ended", "Enqueued and ended jobs per second.", "ops",
             {
-                f"queue:filas_jobs_enqueued:rate5m{{{Q}}}": "{{queue}} put",
+                f"queue:filas_jobs_enqueued:rate5m{{{Q}}}": "{{queue}} enqueued",
                 f"queue:filas_jobs_finished:rate5m{{{Q}}}": "{{queue}} ended",
             },
         ),
@@ -140,37 +140,37 @@ QUEUES = Dashboard(
         ),
         Panel(
             "Wait",
-            "From when a job was due until it was claimed: half of the jobs, and 99 of a hundred, were faster.", "s",
+            "Time from a job's due time to its claim: median and 99th percentile.", "s",
             {
                 quantile(0.5, "filas_job_wait_seconds", "queue", Q): "{{queue}} p50",
                 f"queue:filas_job_wait_seconds:p99_5m{{{Q}}}": "{{queue}} p99",
             },
         ),
         Panel(
-            "Run", "How long a try of a job runs: half of them, and 99 of a hundred, were faster.", "s",
+            "Run", "Run time of an attempt: median and 99th percentile.", "s",
             {
                 quantile(0.5, "filas_job_run_seconds", "queue", Q): "{{queue}} p50",
                 f"queue:filas_job_run_seconds:p99_5m{{{Q}}}": "{{queue}} p99",
             },
         ),
         Panel(
-            "Tries by outcome", "Completed, retried, failed, given back unspent, lost to another worker.", "ops",
+            "Attempts by outcome", "Completed, retried, failed, requeued without an attempt, lost to another.", "ops",
             {rate("filas_jobs_total", "queue, outcome", Q): "{{queue}} {{outcome}}"},
         ),
         Panel(
             "Busy slots",
-            "The share of all workers' slots that run a job; above 80 % more workers are in order.", "percentunit",
+            "The share of all workers' slots that run a job; above 80 %, add workers.", "percentunit",
             {f"queue:filas_worker_slots_busy:ratio{{{Q}}}": "{{queue}}"},
         ),
         Panel(
-            "Dead letters and lost leases", "Jobs given up, and claims that ran out, in five minutes.", "short",
+            "Dead letters and lost leases", "Dead letters, and expired leases, in five minutes.", "short",
             {
                 f"sum by (queue) (increase(filas_dead_letters_total{{{Q}}}[5m]))": "{{queue}} dead letters",
                 f"sum by (queue) (increase(filas_leases_lost_total{{{Q}}}[5m]))": "{{queue}} leases",
             },
         ),
         Panel(
-            "Put back by the relay", "Unfinished rows whose job was absent from Redis, a second, by table.", "ops",
+            "Enqueued by the relay", "Unfinished rows per second whose job was missing in Redis, by table.", "ops",
             {rate("filas_relayed_total", "table"): "{{table}}"},
         ),
     ],
@@ -180,34 +180,34 @@ QUEUES = Dashboard(
 INGEST = Dashboard(
     "filas-ingest",
     "Filas: receiving",
-    "Webhooks as they arrive: how many, how fast they are answered, and what is turned away.",
+    "Webhooks as they arrive: number, time to the answer, and rejections.",
     [
         Panel(
-            "Requests by outcome", "Accepted, known already (duplicate), or the reason of the refusal.", "reqps",
+            "Requests by outcome", "Accepted, duplicate, or the reason of the rejection.", "reqps",
             {"outcome:filas_webhooks:rate5m": "{{outcome}}"}, stacked=True,
         ),
         Panel(
-            "Time to the answer", "From a request to its answer: half of them, and 99 of a hundred, were faster.", "s",
+            "Time to the answer", "Time from a request to its answer: median and 99th percentile.", "s",
             {"filas_webhook_seconds:p50_5m": "p50", "filas_webhook_seconds:p99_5m": "p99"},
         ),
         Panel(
-            "Refused", "The share of requests that were turned away with 4xx.", "percentunit",
+            "Rejected", "The share of requests that were answered 4xx.", "percentunit",
             {
                 "sum(rate(filas_webhooks_total{outcome!~"
                 '"accepted|duplicate|handshake|stores-unavailable|not-loaded|error|unusable"}[$__rate_interval]))'
-                " / sum(rate(filas_webhooks_total[$__rate_interval]))": "refused"
+                " / sum(rate(filas_webhooks_total[$__rate_interval]))": "rejected"
             },
         ),
         Panel(
-            "Events a statement", "How many events one statement writes on average: it rises with the load.", "short",
+            "Events per statement", "Events that one statement writes on average: they rise with the load.", "short",
             {average("filas_webhook_batch_size", "job", 'job="ingest"'): "events"},
         ),
         Panel(
-            "Wrong credentials", "Wrong signatures and tokens, a second, by listener.", "ops",
+            "Wrong credentials", "Wrong signatures and tokens per second, by listener.", "ops",
             {rate("filas_auth_failures_total", "listener"): "{{listener}}"},
         ),
         Panel(
-            "Calls of waiting flows", "Calls of the addresses that flows wait at, a second, by outcome.", "reqps",
+            "Calls of resume addresses", "Calls per second of the addresses at which flows wait, by outcome.", "reqps",
             {rate("filas_resume_calls_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
@@ -215,11 +215,11 @@ INGEST = Dashboard(
             {rate("filas_connections_shed_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
-            "Jobs put", "Jobs that ingest and the relay put, and those that were there already, a second.", "ops",
+            "Jobs enqueued", "Jobs per second from ingest and the relay, new and duplicate.", "ops",
             {rate("filas_jobs_enqueued_total", "outcome", 'queue="webhook-processing"'): "{{outcome}}"},
         ),
         Panel(
-            "From acceptance to a worker", "How long webhooks wait for a worker: 99 of a hundred were faster.", "s",
+            "From acceptance to a worker", "Time that webhooks wait for a worker, 99th percentile.", "s",
             {'queue:filas_job_wait_seconds:p99_5m{queue="webhook-processing"}': "p99"},
         ),
         Panel(
@@ -235,54 +235,54 @@ FLOWS = Dashboard(
     "Executions of flows, the nodes that they visit, and the calls that they make.",
     [
         Panel(
-            "Executions by final status", "Executions that ended, a second.", "ops",
+            "Executions by final status", "Executions that ended, per second.", "ops",
             {"status:filas_executions:rate5m": "{{status}}"}, stacked=True,
         ),
         Panel(
-            "Failing executions", "The share of executions that failed or were timed out.", "percentunit",
+            "Failing executions", "The share of executions that failed or timed out.", "percentunit",
             {
                 'sum(rate(filas_executions_total{status=~"failed|timed-out"}[$__rate_interval]))'
                 " / sum(rate(filas_executions_total[$__rate_interval]))": "failing"
             },
         ),
         Panel(
-            "Time of a turn",
-            "How long one turn of an execution runs, from its job's claim to its end or its next wait.", "s",
+            "Time of a run",
+            "Time of one run of an execution, from the claim of its job to its end or its next wait.", "s",
             {
                 quantile(0.5, "filas_job_run_seconds", "queue", 'queue="flow-processing"'): "p50",
                 'queue:filas_job_run_seconds:p99_5m{queue="flow-processing"}': "p99",
             },
         ),
         Panel(
-            "Visits by type of node", "Visits of nodes that ended, a second.", "ops",
+            "Visits by type of node", "Visits of nodes that ended, per second.", "ops",
             {rate("filas_steps_total", "type"): "{{type}}"},
         ),
         Panel(
-            "Failed visits by type of node", "Visits that did not succeed, a second, by type and outcome.", "ops",
+            "Failed visits by type of node", "Visits per second that did not succeed, by type and outcome.", "ops",
             {rate("filas_steps_total", "type, outcome", 'outcome!="succeeded"'): "{{type}} {{outcome}}"},
         ),
         Panel(
-            "Calls to the outside",
-            "By outcome: answered (whatever the status), refused by our guard, timed out, failed.", "ops",
+            "Outgoing calls",
+            "By outcome: answered (with any status), refused by the outbound guard, timed out, failed.", "ops",
             {rate("filas_outbound_requests_total", "outcome", 'job="flow-runner"'): "{{outcome}}"},
         ),
         Panel(
-            "Waiting and delayed turns", "Turns that are due, and those that are due later.", "short",
+            "Waiting and delayed runs", "Runs that are due, and runs that are due later.", "short",
             {'max by (state) (filas_queue_jobs{queue="flow-processing",state=~"waiting|delayed"})': "{{state}}"},
         ),
         Panel(
-            "Refused writes", "Checkpoints of workers that had lost their execution, in five minutes.", "short",
-            {"sum(increase(filas_fences_lost_total[5m]))": "refused"},
+            "Rejected writes", "Checkpoints of workers that had lost their lease, in five minutes.", "short",
+            {"sum(increase(filas_fences_lost_total[5m]))": "rejected"},
         ),
         Panel(
-            "Schedules", "Ticks that began an execution, that failed, and that were missed, in five minutes.", "short",
+            "Schedules", "Ticks that started an execution, failed, or were missed, in five minutes.", "short",
             {
                 "sum by (outcome) (increase(filas_schedule_runs_total[5m]))": "{{outcome}}",
                 "sum by (misfire) (increase(filas_schedule_misfires_total[5m]))": "missed: {{misfire}}",
             },
         ),
         Panel(
-            "Lateness of schedules", "From a tick to its execution: half, and 99 of a hundred, were faster.", "s",
+            "Lateness of schedules", "Time from a tick to its execution: median and 99th percentile.", "s",
             {
                 quantile(0.5, "filas_schedule_lag_seconds", ""): "p50",
                 quantile(0.99, "filas_schedule_lag_seconds", ""): "p99",
@@ -293,15 +293,15 @@ FLOWS = Dashboard(
 
 NOTIFIER = Dashboard(
     "filas-notifier",
-    "Filas: messages and destinations",
-    "Deliveries by type of channel, and how the destinations are.",
+    "Filas: messages and channels",
+    "Deliveries by type of channel, and the channels' circuits.",
     [
         Panel(
-            "Tries by outcome", "Delivered, sent (the provider has it), retried, failed, uncertain, a second.", "ops",
+            "Attempts by outcome", "Per second: delivered, sent to the provider, retried, failed, uncertain.", "ops",
             {'sum by (outcome) (type_outcome:filas_notifications:rate5m{type=~"$type"})': "{{outcome}}"}, stacked=True,
         ),
         Panel(
-            "Handed over by type of channel", "Messages delivered or sent, a second.", "ops",
+            "Sent by type of channel", "Messages delivered or sent, per second.", "ops",
             {
                 'sum by (type) (type_outcome:filas_notifications:rate5m{type=~"$type",outcome=~"delivered|sent"})': (
                     "{{type}}"
@@ -309,17 +309,17 @@ NOTIFIER = Dashboard(
             },
         ),
         Panel(
-            "Time of a try", "How long one try to deliver takes: 99 of a hundred were faster.", "s",
+            "Time of an attempt", "Time of a delivery attempt, 99th percentile.", "s",
             {quantile(0.99, "filas_notification_seconds", "type", 'type=~"$type"'): "{{type}}"},
         ),
         Panel(
-            "Destinations by state",
-            "Channels whose circuit is closed (well), open (left alone), half-open (being tried).", "short",
+            "Channels by state",
+            "Channels whose circuit is closed (messages flow), open (paused), half-open (one probe).", "short",
             {"max by (state) (filas_channel_circuits)": "{{state}}"},
         ),
         Panel(
             "Changes of circuits",
-            "How often a destination was given up or found well again, in five minutes.", "short",
+            "Circuits that opened or closed, in five minutes.", "short",
             {
                 'sum by (type, state) (increase(filas_channel_circuit_changes_total{type=~"$type"}[5m]))': (
                     "{{type}} {{state}}"
@@ -327,20 +327,20 @@ NOTIFIER = Dashboard(
             },
         ),
         Panel(
-            "Put off", "Messages that had to wait for their destination before a try, a second, by reason.", "ops",
+            "Deferred", "Notifications per second that had to wait for their channel, by reason.", "ops",
             {rate("filas_notifications_deferred_total", "reason"): "{{reason}}"},
         ),
         Panel(
             "What providers report",
-            "Delivery statuses: recorded, overtaken by a later one (stale), of no message of ours.", "ops",
+            "Delivery receipts: recorded, older than a recorded one (stale), for an unknown message.", "ops",
             {rate("filas_delivery_statuses_total", "outcome"): "{{outcome}}"},
         ),
         Panel(
-            "Interrupted tries", "Tries that were found unfinished and made again, in five minutes.", "short",
+            "Interrupted attempts", "Attempts that were found unfinished and repeated, in five minutes.", "short",
             {"sum(increase(filas_notifications_interrupted_total[5m]))": "interrupted"},
         ),
         Panel(
-            "Wait for a notifier", "How long messages wait to be taken: 99 of a hundred were faster.", "s",
+            "Wait for a notifier", "Time that notifications wait for a notifier, 99th percentile.", "s",
             {'queue:filas_job_wait_seconds:p99_5m{queue="notifications"}': "p99"},
         ),
     ],

@@ -19,7 +19,7 @@ from tests.waiting import eventually
 ROOT = Path(__file__).parents[2]
 SERVICES = ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
 BALANCER = "deploy/compose/balancer.yml"
-STAND_IN_BALANCER = "filas-test-haproxy"
+REPLACEMENT_BALANCER = "filas-test-haproxy"
 """Debian's HAProxy, where tests/deploy/install-balancer has found no registry."""
 
 needs_engine = [
@@ -90,8 +90,8 @@ class Deployment:
                 "BALANCER_ADMIN_PORT": admin,
                 "RECEIVER_PORT": str(self.receiver_port),
             }
-            if _image_exists(STAND_IN_BALANCER):
-                self.environment["BALANCER_IMAGE"] = STAND_IN_BALANCER
+            if _image_exists(REPLACEMENT_BALANCER):
+                self.environment["BALANCER_IMAGE"] = REPLACEMENT_BALANCER
         else:
             self.environment |= {"INGEST_PORT": f"127.0.0.1:{public}", "INGEST_ADMIN_PORT": admin}
         if beside:

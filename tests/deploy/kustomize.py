@@ -120,7 +120,7 @@ def rendered(variation: str) -> Manifests:
 
 
 def image_command(image: str) -> list[str]:
-    """What the image of ours runs when it isn't told otherwise."""
+    """The default command of one of our images."""
     service = image.partition(":")[0].rpartition("/")[2].removeprefix("filas-")
     [command] = re.findall(r"^CMD (.*)$", (ROOT / "services" / service / "Dockerfile").read_text(), re.MULTILINE)
     found: list[str] = yaml.safe_load(command)

@@ -51,7 +51,7 @@ def prepare(deployment: Deployment) -> None:
 
 @dataclass
 class Senders:
-    """Post `rate` webhooks a second to the deployment until `stop` is set, whatever became of the last ones.
+    """Posts `rate` webhooks per second to the deployment until `stop` is set, whatever the last answers were.
 
     With `repeat`, one that is not answered 200 is posted again until it is, as senders of webhooks do: its id is its
     duplicate key. `accepted`: event id to the id that was posted. `answers`: every answer, and every failure by name.

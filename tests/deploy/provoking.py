@@ -25,7 +25,7 @@ NOT_PROVOKED = {
     "filas_notifications_interrupted_total": {"notifier"},
     # Two workers would have to hold one execution.
     "filas_fences_lost_total": {"flow-runner"},
-    # Nothing that is well-formed can fail there for good.
+    # A valid job cannot fail permanently on this queue.
     "filas_dead_letters_total": {"ingest-worker"},
     # No traces are written here.
     "filas_spans_dropped_total": set(PROCESSES),
@@ -61,9 +61,9 @@ def flow(*nodes: dict[str, Any]) -> dict[str, Any]:
     return {"schemaVersion": 1, "name": "Watched", "nodes": line, "edges": edges}
 
 
-def calling(identifier: str, url: str, says: str = "oi") -> dict[str, Any]:
+def calling(identifier: str, url: str, text: str = "oi") -> dict[str, Any]:
     """A node that posts to an address."""
-    return {"id": identifier, "type": "api", "data": {"method": "POST", "url": url, "body": {"says": says}}}
+    return {"id": identifier, "type": "api", "data": {"method": "POST", "url": url, "body": {"text": text}}}
 
 
 class Provoking:
@@ -92,7 +92,7 @@ class Provoking:
         waiting = flow(
             {"id": "pause", "type": "delay", "data": {"ms": PAUSE_MS}},
             {"id": "say", "type": "message", "data": {"text": "Olá!"}},
-            calling("tell", f"{outside}/waiting", "{{ execution.resumeUrls.wait }}"),
+            calling("announce", f"{outside}/waiting", "{{ execution.resumeUrls.wait }}"),
             {"id": "wait", "type": "webhook", "data": {"mode": "wait"}},
         )
         await put("flows/waiting", waiting)
@@ -107,7 +107,7 @@ class Provoking:
             await put(f"webhooks/{name}", body | {"dedupe": {"path": "from"}})
         # Its secret is a variable that ingest doesn't have.
         await put(
-            "webhooks/unusable", {"flowId": "broken", "auth": {"type": "bearer", "secrets": ["env:NOBODY_HAS_IT"]}}
+            "webhooks/unusable", {"flowId": "broken", "auth": {"type": "bearer", "secrets": ["env:NOT_SET_ANYWHERE"]}}
         )
         await put("webhooks/meta", {"flowId": "broken", "auth": {"type": "meta", "secrets": ["app-secret"]}})
 
@@ -136,7 +136,7 @@ class Provoking:
         await eventually(done, timeout=60)
 
     async def _use_and_misuse(self) -> None:
-        """Every webhook, some of them wrongly; a connection that says nothing is left to be closed."""
+        """Sends a request to every webhook, some of them wrong, and leaves a silent connection to be closed."""
         _, self._silent = await asyncio.open_connection("127.0.0.1", self._pipeline.port)
         assert await self._post("waiting", "b") == 200
         assert await self._post("waiting", "b") == 200  # a duplicate
@@ -184,9 +184,9 @@ class Provoking:
         await eventually(ended, timeout=60)
 
     async def _answer_what_waits(self) -> None:
-        """The flow's own address is called once it was told; then nothing is left to do."""
+        """Calls the address of the waiting flow once it is known. The execution then ends."""
         calls = await eventually(lambda: self._outside.at("/waiting"), timeout=60)
-        token = json.loads(calls[0][1])["says"].rsplit("/", 1)[1]
+        token = json.loads(calls[0][1])["text"].rsplit("/", 1)[1]
         url = f"http://127.0.0.1:{self._pipeline.port}/resume/{token}"
         async with self._pipeline.session.post(url, json={"ok": True}) as answer:
             assert answer.status == 200

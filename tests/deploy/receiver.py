@@ -1,4 +1,4 @@
-"""Whoever messages and calls of flows go to, as a container beside Filas: the standard library alone.
+"""The recipient of messages and calls of flows, as a container beside Filas. It uses the standard library only.
 
 It keeps what is posted to each path: `GET /received/PATH` answers `{idempotency key: [body, …]}`.
 """

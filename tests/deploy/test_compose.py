@@ -21,7 +21,7 @@ from tests.waiting import eventually
 pytestmark = needs_engine
 
 MOST_MEGABYTES = {"ingest": 190, "flow-runner": 190, "notifier": 95}
-"""What an image may add to its base; the README tells what it does."""
+"""The largest size that an image may add to its base. docs/operations/docker.md lists the actual sizes."""
 
 REPLICAS = {"ingest": 1, "ingest-admin": 1, "ingest-worker": 2, "flow-runner": 3, "notifier": 2}
 
@@ -101,16 +101,16 @@ def megabytes(image: str) -> float:
 
 
 @pytest.mark.parametrize("service", MOST_MEGABYTES)
-async def test_an_image_is_small_and_says_what_it_is(deployment: Deployment, service: str) -> None:
+async def test_an_image_is_small_and_has_labels(deployment: Deployment, service: str) -> None:
     """Above the base image; title, description, version and licence in the registries' own words."""
     assert megabytes(f"filas-{service}") < MOST_MEGABYTES[service]
     [labels] = {
         docker("image", "inspect", "--format", "{{json .Config.Labels}}", f"filas-{service}").strip(),
     }
-    told = {name.removeprefix("org.opencontainers.image."): text for name, text in json.loads(labels).items()}
-    assert told["title"] == f"filas-{service}"
-    assert told["licenses"] == "MIT"
-    assert all(told[name] for name in ("description", "version"))
+    shown = {name.removeprefix("org.opencontainers.image."): text for name, text in json.loads(labels).items()}
+    assert shown["title"] == f"filas-{service}"
+    assert shown["licenses"] == "MIT"
+    assert all(shown[name] for name in ("description", "version"))
 
 
 async def test_an_image_holds_its_own_service_alone(deployment: Deployment) -> None:

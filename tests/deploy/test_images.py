@@ -39,7 +39,7 @@ def test_the_dockerfiles_differ_only_in_what_a_service_is() -> None:
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
-def test_an_image_runs_as_nobody_special_and_tells_its_health(path: Path) -> None:
+def test_an_image_runs_as_an_ordinary_user_and_has_a_health_check(path: Path) -> None:
     """Non-root by number, so that Kubernetes can check it; nothing but `shared` and the service is copied in."""
     text = path.read_text()
     final = text[text.rindex("\nFROM ") :]
@@ -52,7 +52,7 @@ def test_an_image_runs_as_nobody_special_and_tells_its_health(path: Path) -> Non
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
 def test_an_images_labels_are_those_of_its_package(path: Path) -> None:
-    """Name, description, version and licence stand in pyproject.toml; the image repeats them."""
+    """The image repeats the name, description, version and licence of pyproject.toml."""
     text = path.read_text()
     arguments = dict(re.findall(r'^ARG ([A-Z]+)="?(.+?)"?$', text, re.MULTILINE))
     project = tomllib.loads((path.parent / "pyproject.toml").read_text())["project"]
@@ -91,7 +91,7 @@ def test_a_container_answers_to_its_name_in_the_network() -> None:
 
 
 def test_the_private_ports_stay_on_this_machine() -> None:
-    """Only webhooks are open to everybody; the stores are open to nobody outside."""
+    """Only the public listener is published on every address; the stores are not published."""
     published = {name: list(service["ports"]) for name, service in SERVICES.items() if "ports" in service}
     assert published.keys() == {"ingest", "ingest-admin", "prometheus", "grafana"}
     assert published.pop("ingest") == ["${INGEST_PORT:-8080}:8080"]
@@ -154,7 +154,7 @@ def test_monitoring_is_a_profile_whose_files_are_mounted_for_reading() -> None:
 
 
 def test_the_example_has_every_variable_that_can_be_set_here() -> None:
-    """`cp .env.example .env` is enough; what compose passes on stands in it, with the default that it has otherwise."""
+    """`cp .env.example .env` is enough. The file has every variable that compose passes, with its default."""
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
     optional = dict(re.findall(r"^#([A-Z_]+)=(.*)$", EXAMPLE, re.MULTILINE))
     assert set(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE)) <= set(assigned)
@@ -169,7 +169,7 @@ def test_the_example_has_every_variable_that_can_be_set_here() -> None:
 def test_compose_passes_on_every_setting_that_it_does_not_decide() -> None:
     """A new setting must be reachable from `.env`, or be named here as decided by the deployment."""
     decided = {name for name in ALL_VARIABLES if name.startswith("REDIS_") or name.endswith(("_HOST", "_PORT"))}
-    # One name for all of them would tell none of them apart.
+    # With one name for all processes, their traces could not be distinguished.
     decided |= {"DATABASE_URL", "OTEL_SERVICE_NAME"}
     passed_on = {name for process in PROCESSES for name in SERVICES[process]["environment"]}
     assert passed_on - OF_THE_IMAGE >= ALL_VARIABLES - decided

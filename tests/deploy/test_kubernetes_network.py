@@ -33,7 +33,7 @@ def migrations() -> tuple[Manifests, Pod]:
 
 
 def test_what_no_policy_names_is_closed() -> None:
-    """Both ways, also for pods that somebody adds to the namespace."""
+    """In both directions, also for pods that are added to the namespace later."""
     for overlay in (DEVELOPMENT, PRODUCTION):
         default = rendered(overlay).one("NetworkPolicy", "default-deny")["spec"]
         assert default == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -47,7 +47,7 @@ def test_what_no_policy_names_is_closed() -> None:
 
 @EACH
 def test_a_process_reaches_its_stores_and_the_names(name: str) -> None:
-    """In production where the overlay says that they are, in development in the cluster; names by UDP and TCP."""
+    """In production at the addresses of the overlay, in development in the cluster; DNS by UDP and TCP."""
     production, development = rendered(PRODUCTION), rendered(DEVELOPMENT)
     here, there = pod_of(development, name), pod_of(production, name)
     for target, port in ((Address("10.1.0.7"), 6380), (Address("10.1.1.7"), 5432)):
@@ -85,7 +85,7 @@ def test_a_migration_reaches_postgres_alone() -> None:
 
 @EACH
 def test_flows_and_channels_call_the_world_and_nothing_private(name: str) -> None:
-    """From the flow-runner and the notifier; ingest and its worker call nobody."""
+    """From the flow-runner and the notifier; ingest and its worker call no other system."""
     for overlay in (DEVELOPMENT, PRODUCTION):
         manifests = rendered(overlay)
         pod = pod_of(manifests, name)
@@ -167,7 +167,7 @@ def test_a_service_leads_to_pods_that_are_there(variation: str) -> None:
 
 
 def test_the_stores_of_development_are_found_by_their_names() -> None:
-    """The names of their Services stand in the settings."""
+    """The settings have the names of their Services."""
     development = rendered(DEVELOPMENT)
     assert development.environment("ingest")["REDIS_HOST"] in development.names("Service")
     [secret] = development.of("Secret")

@@ -122,7 +122,7 @@ def test_a_pod_has_a_share_of_the_machine_and_a_bound(variation: str) -> None:
 
 
 def test_the_cluster_refuses_what_is_not_confined() -> None:
-    """The namespace's labels say so, whoever applies what into it."""
+    """The namespace's labels enforce it for every pod."""
     for overlay in rendered_overlays:
         labels = rendered(overlay).one("Namespace", "filas")["metadata"]["labels"]
         for mode in ("enforce", "warn", "audit"):
@@ -155,7 +155,7 @@ def test_a_process_gets_its_settings_and_no_others(overlay: str, name: str) -> N
 @EACH
 @BOTH
 def test_a_secret_comes_from_the_secret_and_nothing_else_does(overlay: str, name: str) -> None:
-    """By reference: no value of one stands in a ConfigMap or a Deployment."""
+    """By reference: no ConfigMap and no Deployment has the value of a secret."""
     manifests = rendered(overlay)
     given = manifests.environment(name)
     by_reference = {key for key, value in given.items() if value is None}
@@ -185,7 +185,7 @@ def _variables(process: type[process_settings.ProcessSettings]) -> list[tuple[st
 
 
 def test_production_brings_no_secret_along() -> None:
-    """They exist in the cluster; the README says which keys, and the overlay of development has the same."""
+    """They exist in the cluster. The README lists the keys, and the development overlay has the same keys."""
     for variation in VARIATIONS:
         if variation != DEVELOPMENT:
             assert not rendered(variation).of("Secret"), variation
@@ -208,7 +208,7 @@ def test_production_speaks_tls_to_both_stores() -> None:
 
 @EACH
 def test_a_private_authority_is_known_to_every_connection(name: str) -> None:
-    """Its bundle takes the place of the image's file, which asyncpg and OpenSSL are told to read."""
+    """Its bundle replaces the image's file, which the settings of asyncpg and OpenSSL name."""
     manifests = rendered("overlays/production + private-ca")
     [mount] = [one for one in manifests.container(name)["volumeMounts"] if one["name"] == "ca-bundle"]
     environment = manifests.environment(name)
@@ -229,7 +229,7 @@ def test_probes_ask_the_private_listener(overlay: str, name: str) -> None:
     for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": "private"}, probe
         assert container[probe]["timeoutSeconds"] >= 3, probe
-    # A store that is away for a while, or a long garbage collection, is no reason to kill.
+    # A store that is unavailable for a while, or a long garbage collection, must not kill the pod.
     assert container["livenessProbe"]["periodSeconds"] * container["livenessProbe"]["failureThreshold"] >= 30
 
 
@@ -273,7 +273,7 @@ def test_replicas_are_spread_and_replaced_one_by_one(overlay: str, name: str) ->
 
 @BOTH
 def test_priorities_are_those_of_the_queues(overlay: str) -> None:
-    """Whoever has the more important queue is scheduled first; nobody is driven out."""
+    """The worker of the more important queue is scheduled first, and evicts no other pod."""
     manifests = rendered(overlay)
     classes = {one["metadata"]["name"]: one for one in manifests.of("PriorityClass")}
     value = {name: classes[manifests.pod(name)["priorityClassName"]]["value"] for name in PROCESSES}

@@ -1,4 +1,4 @@
-"""deploy/kubernetes/README.md says what there is."""
+"""deploy/kubernetes/README.md describes the existing manifests."""
 
 import asyncio
 import re
@@ -20,7 +20,7 @@ pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 COMMANDS = "\n".join(re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 
 
-def test_every_overlay_and_component_is_told() -> None:
+def test_every_overlay_and_component_is_described() -> None:
     """By name; and every directory is one of them."""
     components = {path.parent.name for path in KUBERNETES.glob("components/*/kustomization.yaml")}
     assert {name for name in components if f"`components/{name}`" not in README and f"`{name}`" not in README} == set()
@@ -65,7 +65,7 @@ def test_the_numbers_are_right() -> None:
 
 
 async def test_production_refuses_a_postgres_without_tls(tmp_path: Path) -> None:
-    """With the variables of its Job, `filas migrate` asks for TLS first, and tells a server that has none nothing."""
+    """With the variables of its Job, `filas migrate` requests TLS first, and sends no data to a server without TLS."""
     environment = rendered("overlays/production/migrate-pre").environment("filas-migrate-pre")
     authority = tmp_path / "authority.pem"
     authority.write_bytes(certificate()[0])

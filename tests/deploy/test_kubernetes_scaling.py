@@ -51,7 +51,7 @@ def adapter_query(queue: str) -> str:
 
 @pytest.mark.parametrize("variation", [one for one in VARIATIONS if "migrate" not in one])
 def test_the_number_is_said_by_one(variation: str) -> None:
-    """The Deployment or one autoscaler: whoever applies the manifests again must not undo what the other has set."""
+    """The Deployment or one autoscaler: applying the manifests again must not undo the autoscaler's number."""
     for name, autoscalers in scaled(variation).items():
         fixed = "replicas" in rendered(variation).one("Deployment", name)["spec"]
         assert fixed + len(autoscalers) == 1, name
@@ -61,7 +61,7 @@ def test_the_number_is_said_by_one(variation: str) -> None:
 
 
 def test_production_has_two_of_everything() -> None:
-    """At least, whoever says the number: one may go at any time."""
+    """At least two, by the Deployment or by the autoscaler: one pod may end at any time."""
     for variation in ("overlays/production", BY_PROMETHEUS, BY_API, BY_HPA):
         manifests = rendered(variation)
         for name, autoscalers in scaled(variation).items():
@@ -116,7 +116,7 @@ def test_queries_ask_for_what_exists_of_the_workers_queue(worker: str) -> None:
     assert rule["seriesQuery"].startswith(metric["metric"]["name"] + "{")
 
 
-def test_without_figures_nobody_is_sent_home() -> None:
+def test_missing_figures_remove_no_worker() -> None:
     """A Prometheus that has nothing to say is an error for the age, and an autoscaler with an error doesn't shrink."""
     for worker in WORKERS:
         assert triggers(BY_PROMETHEUS, worker)["oldest"]["metadata"]["ignoreNullValues"] == "false"
@@ -167,7 +167,7 @@ CASES: list[tuple[str, dict[str, str], dict[str, float | None]]] = [
         {"oldest": 4, "backlog": 60, "slots": 100},
     ),
     (
-        "nothing ends: a job a second is the least that is reckoned with",
+        "nothing ends: the calculation assumes at least one job per second",
         {"age": "90x10", "waiting": "600x10", "rate": "", **FULL},
         {"oldest": 90, "backlog": 600, "slots": 100},
     ),

@@ -20,9 +20,9 @@ PROVISIONING = DEPLOY / "grafana" / "provisioning"
 
 @pytest.mark.parametrize("dashboard", DASHBOARDS, ids=lambda dashboard: dashboard.uid)
 def test_the_file_is_that_of_the_definition(dashboard: Dashboard) -> None:
-    """What Grafana shows is what stands in tests/deploy/dashboards.py."""
+    """Grafana's files are those that tests/deploy/dashboards.py describes."""
     path = DIRECTORY / f"{dashboard.uid}.json"
-    assert path.read_text() == rendered(dashboard), "run `python -m tests.deploy.dashboards` to write them anew"
+    assert path.read_text() == rendered(dashboard), "run `python -m tests.deploy.dashboards` to write them"
 
 
 def test_there_are_no_other_files() -> None:

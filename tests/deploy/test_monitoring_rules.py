@@ -86,7 +86,7 @@ def test_every_recorded_series_is_used() -> None:
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_an_alert_says_what_it_is_and_what_to_do(name: str) -> None:
+def test_an_alert_has_a_description_and_a_section_of_the_runbook(name: str) -> None:
     """A severity, a summary, a description, and a section of the runbook with its three parts."""
     rule = ALERTS[name]
     assert rule["labels"]["severity"] in {"warning", "critical"}

@@ -87,11 +87,11 @@ async def test_a_master_that_is_killed_under_load_loses_nothing(topology: Topolo
     assert set(senders.answers) == {"200"}, senders.refused[:5]
     await until_all_finished(topology, senders, timeout=120)
     topology.compose("start", old)
-    await eventually(lambda: topology.role(old) == "slave", timeout=FAIL_OVER_S, message=f"{old} follows nobody")
+    await eventually(lambda: topology.role(old) == "slave", timeout=FAIL_OVER_S, message=f"{old} follows no master")
 
 
 async def test_all_nodes_restarted_at_once_find_one_another(topology: Topology) -> None:
-    """Their addresses may be others then. What they were told before is done after, and new work too."""
+    """Their addresses may differ afterwards. Earlier jobs are finished, and new jobs too."""
     nodes = NODES[topology.kind]
     watchers = ["sentinel-1", "sentinel-2", "sentinel-3"] if topology.kind == "sentinel" else []
     senders = Senders(topology, "restart", RATE)
@@ -111,12 +111,12 @@ async def test_all_nodes_restarted_at_once_find_one_another(topology: Topology) 
     assert len(found) == (1 if topology.kind == "sentinel" else 3)
 
 
-async def test_nobody_is_let_in_without_a_password(topology: Topology) -> None:
+async def test_no_client_connects_without_a_password(topology: Topology) -> None:
     """Neither by the nodes nor by the Sentinels; all run as an ordinary user, and can't write but to their data."""
-    doors = [(node, "6379") for node in NODES[topology.kind]]
+    listeners = [(node, "6379") for node in NODES[topology.kind]]
     if topology.kind == "sentinel":
-        doors += [(f"sentinel-{at}", "26379") for at in (1, 2, 3)]
-    for service, port in doors:
+        listeners += [(f"sentinel-{at}", "26379") for at in (1, 2, 3)]
+    for service, port in listeners:
         answer = topology.compose("exec", "-T", service, "env", "-u", "REDISCLI_AUTH", "redis-cli", "-p", port, "ping")
         assert "NOAUTH" in answer, service
         assert topology.compose("exec", "-T", service, "id", "-u").strip() == "999"

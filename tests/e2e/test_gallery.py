@@ -123,7 +123,7 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
         menu = json.loads(outside.at("/messages")[0][1])
         assert [button["title"] for button in menu["buttons"]] == ["Horário", "Segunda via", "Falar com alguém"]
         [(status, visited)] = await end_of(pipeline)
-        assert (status, visited[-2:]) == ("succeeded", ["tell-team", "person"])
+        assert (status, visited[-2:]) == ("succeeded", ["notify-team", "person"])
 
 
 async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -
         await post(pipeline, "order-status", event, BEARER)
         assert await outside.told(1) == [(event["from"], "Pedido 1234: a caminho. Previsão: 01/12.")]
         assert await end_of(pipeline) == [
-            ("succeeded", ["start", "names-order", "number", "look-up", "is-unknown", "tell"])
+            ("succeeded", ["start", "names-order", "number", "look-up", "is-unknown", "report"])
         ]
         calls = outside.at("/orders/1234")
         assert [headers["authorization"] for headers, _ in calls] == ["Bearer the-shops-key"] * 2

@@ -55,7 +55,7 @@ WORDS: list[tuple[str, str]] = [
     (r"\breckon(?:s|ed|ing)?\b", "calculate"),
     (r"\balas\b|\bthereof\b|\bwherein\b|\bthereby\b|\bheretofore\b|\bhence\b|\bverily\b|\berstwhile\b", "plain words"),
 ]
-"""Patterns (case is ignored, except in `(?-i:…)`), each with what is written instead."""
+"""Patterns (case is ignored, except in `(?-i:…)`; see `compiled`), each with what is written instead."""
 
 EXAMPLES = """
 Whoever stands before us, nobody and somebody, lest its unspent breath is handed on; what becomes of the door, of late
@@ -74,14 +74,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "docs/reference/cli.md",
     "docs/reference/log-events.md",
     "tests/reference",
-    "Makefile",
-    "deploy/compose",
-    "deploy/examples",
-    "deploy/grafana",
-    "deploy/kubernetes",
-    "deploy/prometheus",
-    "deploy/redis",
-    "docker-compose.yml",
     "services/flow-runner/src/flow_runner/engine",
     "services/ingest/src/ingest/__init__.py",
     "services/ingest/src/ingest/api",
@@ -93,7 +85,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "shared/src/filas/queue",
     "tests/benchmarks",
     "tests/collector.py",
-    "tests/deploy",
     "tests/e2e",
     "tests/flow_runner",
     "tests/ingest",
@@ -136,11 +127,19 @@ def sources() -> Iterator[Path]:
                 yield path
 
 
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The pattern, for which an underscore is a boundary of words, so that it also finds words in names."""
+    boundary = "(?:(?<![A-Za-z])(?=[A-Za-z])|(?<=[A-Za-z])(?![A-Za-z]))"
+    return re.compile(pattern.replace(r"\b", boundary), re.IGNORECASE)
+
+
 def hits(pattern: str, instead: str) -> Iterator[Hit]:
     """Every line of our text that matches."""
-    found = re.compile(pattern, re.IGNORECASE)
+    found = compiled(pattern)
+    # Most files contain none of the letters of a pattern; this check is much faster than the search.
+    parts = {part.lower() for part in re.findall(r"[A-Za-z]{3,}", pattern)}
     for path, text in TEXTS.items():
-        if found.search(text):
+        if any(part in LOWER[path] for part in parts) and found.search(text):
             for number, line in enumerate(text.splitlines(), 1):
                 if found.search(line):
                     yield Hit(path, number, line, instead)
@@ -152,6 +151,7 @@ def _read() -> dict[str, str]:
 
 
 TEXTS = _read()
+LOWER = {path: text.lower() for path, text in TEXTS.items()}
 
 
 def is_pending(path: str) -> bool:
@@ -167,7 +167,7 @@ def test_the_glossary_has_another_word(pattern: str, instead: str) -> None:
 
 def test_every_pattern_finds_what_it_is_for() -> None:
     """A pattern that matches nothing would check nothing."""
-    unmatched = [pattern for pattern, _ in WORDS if not re.search(pattern, EXAMPLES.replace("\n", " "), re.IGNORECASE)]
+    unmatched = [pattern for pattern, _ in WORDS if not compiled(pattern).search(EXAMPLES.replace("\n", " "))]
     assert unmatched == []
 
 
