@@ -111,7 +111,7 @@ async def test_a_providers_reports_move_the_notification_and_never_backwards(
 
 
 async def test_a_status_outlives_redis(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """Its event is processed, the notifier is away, and Redis is emptied: the notifier's relay brings it back, once."""
+    """Its event is processed while no notifier runs, and Redis is emptied. The notifier's relay enqueues it, once."""
 
     async def take(_request: web.Request) -> web.StreamResponse:
         return web.json_response({"messages": [{"id": "wamid.1"}]})

@@ -50,11 +50,11 @@ class Outside(Receiver):
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """Who was told what over the channel `console`."""
+        """Who was received what over the channel `console`."""
         found = [json.loads(body) for _, body in self.at("/messages")]
         return [(one["to"], one["text"]) for one in found]
 
-    async def told(self, count: int) -> list[tuple[str, str]]:
+    async def received(self, count: int) -> list[tuple[str, str]]:
         """The messages, once there are `count`."""
         return await eventually(lambda: self.messages if len(self.messages) >= count else None, timeout=30)
 
@@ -114,12 +114,17 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
 
         for count, text in enumerate(("oi", "1", "banana"), start=1):
             await post(pipeline, "support-menu", {"from": contact, "text": text}, BEARER)
-            assert len(await outside.told(count)) == count
+            assert len(await outside.received(count)) == count
             await eventually(waiting, timeout=30)
         await post(pipeline, "support-menu", {"from": contact, "text": "abacate"}, BEARER)
-        told = await outside.told(5)
-        assert [text[:9] for to, text in told if to == contact] == ["Olá! Como", "Atendemos", "Não enten", "Certo, al"]
-        assert dict(told)["support"] == f"{contact} is waiting for somebody; the last message was: abacate"
+        received = await outside.received(5)
+        assert [text[:9] for to, text in received if to == contact] == [
+            "Olá! Como",
+            "Atendemos",
+            "Não enten",
+            "Certo, al",
+        ]
+        assert dict(received)["support"] == f"{contact} asks for a person; the last message was: abacate"
         menu = json.loads(outside.at("/messages")[0][1])
         assert [button["title"] for button in menu["buttons"]] == ["Horário", "Segunda via", "Falar com alguém"]
         [(status, visited)] = await end_of(pipeline)
@@ -127,13 +132,13 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
 
 
 async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """The shop is away once and is asked again under the same key; what it says reaches the contact."""
+    """The shop fails once. The call is repeated under the same key, and the contact receives the response."""
     async with installed("order-status", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
         order = {"status": "shipped", "eta": "2026-12-01"}
         outside.answer = lambda _, times: web.json_response(order, status=503 if times == 1 else 200)
         event = example("events", "order-status")
         await post(pipeline, "order-status", event, BEARER)
-        assert await outside.told(1) == [(event["from"], "Pedido 1234: a caminho. Previsão: 01/12.")]
+        assert await outside.received(1) == [(event["from"], "Pedido 1234: a caminho. Previsão: 01/12.")]
         assert await end_of(pipeline) == [
             ("succeeded", ["start", "names-order", "number", "look-up", "is-unknown", "report"])
         ]
@@ -143,9 +148,9 @@ async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -
         outside.answer = lambda *_: web.json_response({}, status=404)
         await post(pipeline, "order-status", event | {"from": "+1", "text": "order 9"}, BEARER)
         await post(pipeline, "order-status", event | {"from": "+2", "text": "oi"}, BEARER)
-        told = dict(await outside.told(3))
-        assert "Não encontrei o pedido 9" in told["+1"]
-        assert "pedido 1234" in told["+2"]
+        received = dict(await outside.received(3))
+        assert "Não encontrei o pedido 9" in received["+1"]
+        assert "pedido 1234" in received["+2"]
 
 
 async def test_appointment_reminder(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
@@ -159,7 +164,7 @@ async def test_appointment_reminder(redis_url: str, postgres_dsn: str, tmp_path:
         await post(
             pipeline, "appointment-reminder", event | near | {"id": "a-78", "phone": "+2", "name": "Ana"}, BEARER
         )
-        said = await outside.told(2)
+        said = await outside.received(2)
         assert (event["phone"], _booked("Maria")) in said
 
         async def waiting() -> bool:
@@ -168,9 +173,12 @@ async def test_appointment_reminder(redis_url: str, postgres_dsn: str, tmp_path:
         for text, count in (("ok, obrigada", 4), ("quero cancelar", 5)):
             await eventually(waiting, timeout=30)
             await post(pipeline, "appointment-reminder", {"phone": event["phone"], "text": text}, BEARER)
-            await outside.told(count)
-        told = [text for to, text in outside.messages if to == event["phone"]]
-        assert told[1:] == ["Certo! Para cancelar a consulta, responda CANCELAR.", "Pronto, a consulta foi cancelada."]
+            await outside.received(count)
+        received = [text for to, text in outside.messages if to == event["phone"]]
+        assert received[1:] == [
+            "Certo! Para cancelar a consulta, responda CANCELAR.",
+            "Pronto, a consulta foi cancelada.",
+        ]
         assert [text for to, text in outside.messages if to == "+2"][1].startswith("Lembrete: Ana, sua consulta")
         assert len(outside.at("/appointments/a-77")) == 1
         paths = [path for _, path in await end_of(pipeline, 2)]
@@ -197,7 +205,7 @@ def _booked(name: str) -> str:
 
 
 async def test_github_to_slack(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """A signed pull request is told in Slack's own words; a push is nobody's business."""
+    """A signed pull request is received in Slack's own words; a push is nobody's business."""
     async with installed("github-to-slack", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
         raw = (EXAMPLES / "events" / "github-to-slack.json").read_bytes()
         for number, kind in enumerate(("pull_request", "push")):
@@ -225,7 +233,7 @@ async def test_lead_form(redis_url: str, postgres_dsn: str, tmp_path: Path) -> N
         await post(pipeline, "lead-form", event, key)
         status, answer = await pipeline.webhook("lead-form", json.dumps(event).encode(), key)
         assert (status, answer["duplicate"]) == (200, True)
-        assert await outside.told(1) == [
+        assert await outside.received(1) == [
             (event["phone"], "Oi, Maria! Recebemos o seu contato e respondemos ainda hoje.")
         ]
         [(headers, body)] = outside.at("/leads")

@@ -93,7 +93,7 @@ async def test_a_webhooks_trace_goes_through_every_process_to_the_delivery(
 
 
 def assert_nodes(traces: Collector) -> None:
-    """Each visit with its type, try, way out and outcome, below the try of the job that ran it."""
+    """Each visit has its type, attempt, handle and outcome, below the attempt of its job."""
     begun = [FLOW_RUN, FLOW_PUT, PROCESSED, PUT, RECEIVED]
     visits = {
         "start": [(1, "out", "succeeded")],
@@ -165,7 +165,7 @@ async def test_the_trace_survives_the_loss_of_every_job(
 
 
 @pytest.mark.timeout(120)
-async def test_a_collector_that_is_away_holds_up_nothing(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+async def test_an_unavailable_collector_delays_no_job(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """Messages are delivered, what was lost is counted, and the processes end as soon as always."""
     async with (
         receiver() as outside,

@@ -25,7 +25,7 @@ def test_redis_keeps_what_it_took_through_a_crash(tmp_path: Path) -> None:
         assert "$1\r\n1\r\n" in server.execute("GET kept")
 
 
-def test_redis_refuses_whoever_lacks_the_password(tmp_path: Path) -> None:
+def test_redis_refuses_a_client_without_the_password(tmp_path: Path) -> None:
     """Another user of the machine can open the port, and gets no further."""
     with RedisServer(tmp_path / "redis", password="quiet") as server:
         server.password = None

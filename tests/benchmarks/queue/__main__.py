@@ -32,7 +32,7 @@ TIME_LIMIT_S = 300
 
 ROWS = [
     ("enqueue_single", "enqueue, 100 callers (jobs/s)", 0),
-    ("enqueue_bulk", "enqueue, many a call (jobs/s)", 0),
+    ("enqueue_bulk", "enqueue, batched (jobs/s)", 0),
     ("process", "process, results off (jobs/s)", 0),
     ("process_results", "process, results kept (jobs/s)", 0),
     ("process_groups", "process, 1,000 groups (jobs/s)", 0),
