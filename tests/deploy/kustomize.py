@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from filas.settings import process_settings
+from tests.deploy.kubernetes_schemas import read_all
 from tests.deploy.promtool import DEPLOY, ROOT
 
 KUBERNETES = DEPLOY / "kubernetes"
@@ -140,4 +141,4 @@ def _kustomize(directory: Path) -> Manifests:
     done = subprocess.run([command, "kustomize", str(directory)], check=False, capture_output=True, text=True)
     assert done.returncode == 0, f"kubectl kustomize {directory}:\n{done.stderr}"
     assert not done.stderr, f"kubectl kustomize {directory} warns:\n{done.stderr}"
-    return Manifests(yaml.safe_load_all(done.stdout))
+    return Manifests(read_all(done.stdout))

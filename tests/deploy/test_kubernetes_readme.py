@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from filas.settings import process_settings
+from tests.deploy.kubernetes_schemas import OLDEST, VERSIONS
 from tests.deploy.kustomize import KUBERNETES, OVERLAYS, needs_kubectl, rendered
 from tests.deploy.promtool import ROOT
-from tests.deploy.test_kubernetes_schemas import OLDEST, VERSIONS
 from tests.notifier.mail import certificate
 
 README = (KUBERNETES / "README.md").read_text()
