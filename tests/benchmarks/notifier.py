@@ -25,7 +25,7 @@ from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.observability import logs
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository import migrate
 from filas.repository.definitions.channels import ChannelRepository
@@ -107,7 +107,7 @@ def receiver() -> Iterator[str]:
 async def queue(database: Database, redis_url: str, count: int, channels: int) -> None:
     """`count` notifications with their jobs, each to a receiver of its own, the channels in turn."""
     redis = connect_url(redis_url)
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     for start in range(0, count, CHUNK):
         numbers = range(start, min(start + CHUNK, count))
         ids: list[UUID] = [new_id() for _ in numbers]

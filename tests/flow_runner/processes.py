@@ -19,7 +19,7 @@ from filas.contract.group_keys import conversation_group
 from filas.contract.job_factories import job_of
 from filas.contract.jobs import FlowJob
 from filas.models.executions import DueExecution, ExecutionWithSteps, NewExecution
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -66,7 +66,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 class Stores:
     """The two stores: starts executions as ingest does, and reads their outcome."""
 
-    def __init__(self, database: Database, producer: Producer) -> None:
+    def __init__(self, database: Database, producer: QueueProducer) -> None:
         self.executions = ExecutionRepository(database)
         self.flows = FlowRepository(database)
         self.database = database
@@ -125,7 +125,7 @@ async def stores(postgres: str, redis: str) -> AsyncIterator[Stores]:
     database.start()
     await database.wait_ready(20)
     try:
-        yield Stores(database, Producer(connection))
+        yield Stores(database, QueueProducer(connection))
     finally:
         await database.close()
         await connection.close()

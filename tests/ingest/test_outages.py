@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from filas.models.events import NewEvent
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.repository.events import EventRepository
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.event.event_jobs import job_of_event
@@ -154,7 +154,7 @@ def incoming(event: NewEvent) -> IncomingEvent:
 async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: str) -> None:
     """Its neighbours in the batch are accepted."""
     async with serving(redis_url, postgres_dsn) as app:
-        acceptor = Acceptor(EventRepository(app.database), Producer(app.redis))
+        acceptor = Acceptor(EventRepository(app.database), QueueProducer(app.redis))
         events = [_event(number, "a\0b" if number == 7 else None) for number in range(20)]
         outcomes = await asyncio.gather(*(acceptor.accept(incoming(event)) for event in events), return_exceptions=True)
         assert isinstance(outcomes.pop(7), NotStorable)

@@ -14,7 +14,7 @@ from filas.contract import jobs
 from filas.contract.job_factories import job_of
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.configuration import ConversationRule, Webhook
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay
 from filas.repository.dead_letters import DeadLetterRepository
@@ -47,7 +47,7 @@ FLOW: dict[str, Any] = {
 async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Relay]:
     """Runs the worker beside the listener. Its relay runs only when a test calls it."""
     redis = connect_url(app.redis_url)
-    relay = Relay(redis, Producer(redis), EventRelaySource(EventRepository(app.database), grace_s=grace_s))
+    relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(app.database), grace_s=grace_s))
     worker = build_worker(Stores(redis, app.database), relay, 10)
     running = asyncio.create_task(worker.run())
     try:
@@ -121,7 +121,7 @@ async def test_a_receipt_of_an_event_without_a_row_is_stored_with_it(redis_url: 
     """Postgres was unavailable at acceptance: the worker stores the event and its receipts, and enqueues their jobs."""
     async with published(redis_url, postgres_dsn, META) as app, working(app):
         job = meta(whatsapp(statuses=[DELIVERED]), recorded=False)
-        await Producer(app.redis).enqueue(job_of(job))
+        await QueueProducer(app.redis).enqueue(job_of(job))
         await until_done(app, str(job.event_id), "ignored")
         (row,) = await app.database.fetch("select job_id, message from delivery_statuses")
         assert json.loads(row["message"])["providerId"] == DELIVERED["id"]
@@ -156,7 +156,7 @@ async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgre
         for message in messages:
             assert message.recorded
         processor = Processor(
-            app.events, ExecutionRepository(app.database), Producer(app.redis), WebhookRepository(app.database)
+            app.events, ExecutionRepository(app.database), QueueProducer(app.redis), WebhookRepository(app.database)
         )
         decoded = [decoded_job(message) for message in messages]
         first = await processor.process(decoded)
@@ -229,7 +229,7 @@ async def test_the_relay_reads_a_long_table_in_pages(redis_url: str, postgres_ds
             pages.append(page)
         assert [len(one) for one in pages] == [10, 10, 10, 0]
         assert len({job.key for one in pages for job in one}) == 30
-        assert await Relay(app.redis, Producer(app.redis), source).sweep() == 0
+        assert await Relay(app.redis, QueueProducer(app.redis), source).sweep() == 0
         assert await EventRelaySource(app.events).due(10) == [], "younger than the grace period"
 
 

@@ -16,7 +16,7 @@ from filas.contract.jobs import NotificationJob
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.models.notifications import NotificationWithAttempts
-from filas.queue.producer import EnqueueResult, Producer
+from filas.queue.producer import EnqueueResult, QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
@@ -115,7 +115,7 @@ class NotifierProcess:
 class Stage:
     """The stores with a notifier beside them."""
 
-    def __init__(self, notifier: NotifierProcess, database: Database, producer: Producer) -> None:
+    def __init__(self, notifier: NotifierProcess, database: Database, producer: QueueProducer) -> None:
         self.notifier = notifier
         self.database = database
         self.rows = NotificationRepository(database)
@@ -162,7 +162,7 @@ async def stage(
         try:
             notifier.start()
             await notifier.until_ready()
-            yield Stage(notifier, database, Producer(redis))
+            yield Stage(notifier, database, QueueProducer(redis))
         finally:
             notifier.close()
             await redis.close()

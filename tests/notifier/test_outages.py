@@ -10,7 +10,7 @@ from filas.contract.job_factories import job_of
 from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.pauses import PauseRepository
 from filas_local.servers import PostgresServer, RedisServer
@@ -85,7 +85,7 @@ async def test_redis_is_emptied_while_a_status_waits_for_its_message(
     word = DeliveryReceiptJob(channel_id="wa", provider_id="wamid.1", status="delivered", timestamp=1)
     async with stage(url, postgres_dsn, tmp_path) as world:
         await add_delivery_status(world.database, word)
-        put = await Producer(redis).enqueue(job_of(word))
+        put = await QueueProducer(redis).enqueue(job_of(word))
 
         async def is_retried() -> bool:
             # While it runs, its score is the end of its lease, which is renewed before it is as near as a retry.

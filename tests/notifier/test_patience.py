@@ -14,7 +14,7 @@ from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob, Notif
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.channels import ChannelRepository
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
@@ -173,7 +173,7 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     redis = connect_url(redis_url)
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
 
     def says(status: str, provider_id: str = "wamid.1") -> DeliveryReceiptJob:
         return DeliveryReceiptJob(
@@ -218,7 +218,7 @@ async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provide
         word = DeliveryReceiptJob(
             channel_id="wa", provider_id="wamid.lost", status="delivered", timestamp=1, idempotency_key=key
         )
-        await Producer(redis).enqueue(job_of(word))
+        await QueueProducer(redis).enqueue(job_of(word))
         world.notifier.start()
         row = await world.until(lost, "delivered")
         assert row.provider_id == "wamid.lost"
@@ -240,7 +240,7 @@ async def test_a_cancelled_message_is_never_sent(redis_url: str, postgres_dsn: s
         first, second = await world.notify("outside"), await world.notify("outside")
         await eventually(lambda: outside.received)
         await world.until(first, "retrying")
-        await Producer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
+        await QueueProducer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
         await world.until(first, "cancelled")
         outside.behaviour = answer(200)
         await world.until(second, "delivered")
@@ -266,7 +266,7 @@ async def test_a_message_that_is_being_sent_is_cancelled_if_that_try_fails(
         await world.channel("outside", outside.url)
         first = await world.notify("outside")
         await eventually(lambda: outside.received)
-        await Producer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
+        await QueueProducer(redis).enqueue(job_of(CancelNotificationJob(notification_id=first)))
         await eventually(
             lambda: "job.retry_scheduled" in world.notifier.log, message="the cancel has not found it in sending"
         )
@@ -292,7 +292,7 @@ async def test_what_has_failed_is_sent_again_under_its_key_when_an_operator_says
         await world.until(failed, "failed")
         outside.behaviour = answer(200)
         again = NotificationJob(notification_id=failed, channel_id="outside", replay=2)
-        await Producer(redis).enqueue(job_of(again, group="outside:5511999990000"))
+        await QueueProducer(redis).enqueue(job_of(again, group="outside:5511999990000"))
         row = await world.until(failed, "delivered")
         assert [attempt.outcome for attempt in row.history] == ["failed", "delivered"]
         assert outside.keys() == [row.idempotency_key] * 2

@@ -19,7 +19,6 @@ FORMER_NAMES = {
     "acceptance.put_failed": "acceptance.enqueue_failed",
     "acceptance.redis_away": "acceptance.redis_unavailable",
     "connections.cut_off": "connections.slow_clients_closed",
-    "cron.put": "cron.enqueued",
     "delivery_status.told": "delivery_receipt.recorded",
     "destination.closed": "channel.recovered",
     "destination.not_reported": "channel.report_failed",
@@ -33,7 +32,6 @@ FORMER_NAMES = {
     "notification.try_was_unfinished": "notification.attempt_interrupted",
     "postgres.lost": "postgres.unavailable",
     "postgres.ready": "postgres.available",
-    "relay.put_back": "relay.enqueued",
     "resume.not_woken": "resume.enqueue_failed",
 }
 """Names that the source may still use until its package follows the glossary."""

@@ -20,8 +20,7 @@ from filas.contract.group_keys import conversation_group
 from filas.contract.identity import new_id
 from filas.contract.job_factories import job_of
 from filas.contract.jobs import FROM_DEFINITION, FlowJob, FlowReason, JobMessage, NotificationJob, WebhookJob
-from filas.queue.producer import EnqueueResult
-from filas.queue.producer import Producer as QueueProducer
+from filas.queue.producer import EnqueueResult, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.settings.process_settings import RedisSettings, load
 

@@ -14,7 +14,7 @@ from filas.contract.policies import NOTIFICATIONS
 from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.worker.worker import Worker
 from filas.service.garbage_collection import collect_rarely
@@ -43,7 +43,7 @@ def new(number: int, *, groups: bool = False) -> NewJob:
     return NewJob(NOTIFICATIONS, f"job-{number}", message, group=f"group-{number % GROUPS}" if groups else None)
 
 
-async def bulk(producer: Producer, *, groups: bool = False) -> None:
+async def bulk(producer: QueueProducer, *, groups: bool = False) -> None:
     """Put JOBS jobs, CHUNK a call."""
     for start in range(0, JOBS, CHUNK):
         await producer.enqueue_many([new(start + number, groups=groups) for number in range(CHUNK)])
@@ -68,7 +68,7 @@ async def working(redis: Redis, counter: Countdown, keep_result_s: float = 0.0) 
 async def processing(redis: Redis, *, keep_result_s: float = 0.0, groups: bool = False) -> float:
     """Jobs a second from the start of the worker until the end of the last job is written."""
     await redis.client.flushdb()
-    await bulk(Producer(redis), groups=groups)
+    await bulk(QueueProducer(redis), groups=groups)
     counter, stats = Countdown(JOBS), QueueStats(redis)
 
     async def all_done() -> bool:
@@ -88,7 +88,7 @@ async def main(url: str) -> None:
     collect_rarely()  # as every service does
     redis = connect_url(url)
     figures = Figures()
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     figures.enqueue_bulk = await rate(JOBS, bulk(producer))
     await redis.client.flushdb()
     figures.enqueue_single = await rate(JOBS, by_callers(JOBS, lambda number: producer.enqueue(new(number))))

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
@@ -122,7 +122,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         admin_token=TOKEN,
         configuration_changed=changed,
         webhook_cache=webhook_cache,
-        acceptor=Acceptor(EventRepository(database), Producer(redis), write_later=backfill.add),
+        acceptor=Acceptor(EventRepository(database), QueueProducer(redis), write_later=backfill.add),
         scaling_bounds=Bounds(),
     )
     app: web.Application = build_private_app(Health())

@@ -9,7 +9,7 @@ import pytest
 from filas.contract.policies import QueuePolicy
 from filas.queue.job_functions import JobFunction
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.worker.worker import Worker
 from tests.shared.queue.jobs import QUICK, Letters
@@ -40,9 +40,9 @@ async def connect_more(redis_url: str) -> AsyncIterator[Callable[[str], Redis]]:
 
 
 @pytest.fixture
-def producer(redis: Redis) -> Producer:
+def producer(redis: Redis) -> QueueProducer:
     """Puts jobs there."""
-    return Producer(redis)
+    return QueueProducer(redis)
 
 
 @pytest.fixture

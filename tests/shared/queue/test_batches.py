@@ -13,10 +13,10 @@ from filas.errors import StoreUnavailable
 from filas.observability.metrics import BatchHistogram
 from filas.queue.job_format import deserialize
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.hiredis_connections import Connection
-from filas.queue.redis_client.scripts import spread
+from filas.queue.redis_client.scripts import pad_json
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually
@@ -57,13 +57,13 @@ def test_batched_observations_are_those_made_one_by_one() -> None:
 
 def test_blanks_tell_the_jobs_of_a_batch_apart() -> None:
     """32 in a row have different lengths; the first has none."""
-    assert len({len(spread(b"{}", number)) for number in range(32)}) == 32
-    assert spread(b"{}", 0) == b"{}"
+    assert len({len(pad_json(b"{}", number)) for number in range(32)}) == 32
+    assert pad_json(b"{}", 0) == b"{}"
 
 
 @pytest.mark.parametrize("grouped", [False, True], ids=["without groups", "with groups"])
 async def test_each_of_many_jobs_leaves_its_own_result(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats, grouped: bool
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, grouped: bool
 ) -> None:
     """Claimed and ended together, some with a group, some tried twice: a stock client reads what each returned."""
 
@@ -110,7 +110,7 @@ class NoPayloads(Redis):
 
 
 async def test_a_claim_whose_payloads_can_t_be_read_is_given_back_unspent(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
     """The jobs run in their order as soon as Redis answers, no lease lost, no try spent, no dead letter."""
     keys: Sequence[str] = [str(number) for number in range(MANY)]

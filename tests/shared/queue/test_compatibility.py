@@ -16,7 +16,7 @@ from filas.contract.jobs import NotificationJob
 from filas.queue.job_format import Call, JobFailed, deserialize, serialize
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.worker.arq_functions import arq_function
 from tests.shared.queue.conftest import StartWorker
@@ -145,7 +145,7 @@ async def test_a_stock_abort_stops_a_running_job_and_one_that_has_not_begun(
 
 
 async def test_our_jobs_and_a_stock_producer_s_share_function_and_message(
-    arq: ArqRedis, producer: Producer, start_worker: StartWorker
+    arq: ArqRedis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """`job=` as keyword or as the only argument: the message is decoded as strictly as ours."""
     seen = Recorder()
@@ -165,7 +165,9 @@ async def test_a_stock_job_without_braces_in_its_id_is_run(arq: ArqRedis, start_
     assert await one.result(timeout=5, poll_delay=0.02) == 4
 
 
-async def test_a_stock_worker_runs_our_jobs(redis_url: str, producer: Producer, arq: ArqRedis, redis: Redis) -> None:
+async def test_a_stock_worker_runs_our_jobs(
+    redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis
+) -> None:
     """With our serializer it finds the message under `job`, in the order of our scores, deferred ones when due."""
     seen: list[str] = []
 
@@ -184,7 +186,7 @@ async def test_a_stock_worker_runs_our_jobs(redis_url: str, producer: Producer, 
 
 
 async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
-    redis_url: str, producer: Producer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
+    redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
 ) -> None:
     """10,000 jobs on one queue; both take their share."""
     runs: Counter[str] = Counter()

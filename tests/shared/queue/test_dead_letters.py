@@ -6,7 +6,7 @@ from filas.errors import PermanentError
 from filas.models.dead_letters import NewDeadLetter
 from filas.queue.operations.job_control import JobControl
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
@@ -16,7 +16,7 @@ NEVER = raising(PermanentError("never"))
 
 
 async def test_letters_wait_in_redis_while_postgres_is_away_and_none_is_lost(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters, stats: QueueStats
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
     """The worker goes on with other jobs; when the sink answers it gets each letter, once."""
     letters.away = True
@@ -40,7 +40,7 @@ async def test_letters_wait_in_redis_while_postgres_is_away_and_none_is_lost(
 
 
 async def test_an_id_that_waits_as_a_dead_letter_can_t_be_put_again(
-    producer: Producer, start_worker: StartWorker, letters: Letters, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
     """The relay would otherwise bring it back to life; once the letter is in Postgres, the row says `failed`."""
     letters.away = True
@@ -59,7 +59,7 @@ async def dead(stats: QueueStats, number: int) -> bool:
 
 
 async def test_a_letter_that_can_t_be_stored_holds_up_no_other(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters, stats: QueueStats
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
     """It stays in Redis, whole."""
     poisoned = job("poisoned")
@@ -73,7 +73,7 @@ async def test_a_letter_that_can_t_be_stored_holds_up_no_other(
 
 
 async def test_a_letter_in_redis_can_be_brought_back_by_hand(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters, stats: QueueStats
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
     """It runs again under its own id, as a first try, with its message."""
     letters.away = True

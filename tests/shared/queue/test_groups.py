@@ -11,7 +11,7 @@ from filas.contract.new_job import NewJob
 from filas.errors import PermanentError, RetryLater
 from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
@@ -41,7 +41,7 @@ class Groups:
 
 
 async def test_groups_run_in_order_across_workers_through_retries(
-    connect_more: Callable[[str], Redis], producer: Producer, start_worker: StartWorker, stats: QueueStats
+    connect_more: Callable[[str], Redis], producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """30 groups of 10 jobs, three workers, a seventh of the tries failing: no overlap, every group in order."""
     jobs = [job(f"{n}-{g}", text=str(n), group=f"g{g}") for n in range(10) for g in range(30)]
@@ -70,7 +70,7 @@ async def waiting(redis: Redis) -> int:
 
 
 async def test_a_deferred_or_retrying_head_holds_back_its_own_group_only(
-    producer: Producer, start_worker: StartWorker
+    producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """The other group and the jobs without one go on."""
     seen = Recorder(
@@ -98,7 +98,7 @@ async def test_a_deferred_or_retrying_head_holds_back_its_own_group_only(
 
 
 async def test_a_dead_head_lets_the_next_one_run(
-    producer: Producer, start_worker: StartWorker, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """A permanent error, a broken payload: the group goes on all the same."""
     seen = Recorder(
@@ -113,7 +113,7 @@ async def test_a_dead_head_lets_the_next_one_run(
 
 
 async def test_a_head_whose_payload_is_gone_is_reported_and_the_group_goes_on(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """The letter names the id; what the row's job was, the relay knows."""
     first: NewJob = job("first", group="g")
@@ -123,17 +123,17 @@ async def test_a_head_whose_payload_is_gone_is_reported_and_the_group_goes_on(
     start_worker([function(seen)])
     await eventually(lambda: seen.keys == ["second"])
     await eventually(lambda: letters.ids == [first.job_id])
-    assert "payload is gone" in letters.stored[0].error.message
+    assert "payload is missing" in letters.stored[0].error.message
 
 
-async def test_a_waiting_job_of_a_group_is_a_duplicate_too(producer: Producer) -> None:
+async def test_a_waiting_job_of_a_group_is_a_duplicate_too(producer: QueueProducer) -> None:
     """Its id is known though it stands behind the head."""
     outcomes: list[Any] = await producer.enqueue_many([job("a", group="g"), job("b", group="g"), job("b", group="g")])
     assert outcomes[2] is EnqueueOutcome.DUPLICATE
 
 
 async def test_a_head_that_a_stock_worker_ended_is_found_by_the_sweep(
-    redis: Redis, producer: Producer, start_worker: StartWorker
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """A stock worker removes the head's keys and promotes nobody; our worker sees that within seconds."""
     head = job("head", group="g")

@@ -12,7 +12,7 @@ from filas.contract.jobs import NotificationJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, PermanentError
 from filas.queue import job_format
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.worker.retry_decision import decide, describe
 from tests.shared.queue.conftest import StartWorker
@@ -51,7 +51,7 @@ async def plant(redis: Redis, raw_id: bytes, payload: bytes | None) -> None:
 
 
 async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Each keeps its bytes, says why, and names its id; the good job among them is run."""
     for number, payload in enumerate(BROKEN.values()):
@@ -77,7 +77,7 @@ async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
 
 
 async def test_an_error_message_of_any_text_is_recorded(
-    producer: Producer, start_worker: StartWorker, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """A lone surrogate, a NUL, a megabyte: the letter is written, shortened where it must be."""
     errors = [PermanentError("\ud800 \0 é"), PermanentError("x" * 1_000_000)]
@@ -89,7 +89,7 @@ async def test_an_error_message_of_any_text_is_recorded(
 
 
 async def test_a_result_that_is_no_json_is_no_failure(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """The job is done; its result says that it can't be shown."""
     new = job("a")
@@ -134,7 +134,7 @@ def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) 
 def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, max_attempts: int) -> None:
     """Retried below the last try, dead at it; the description can be written as JSON."""
     decision = decide(ValueError(text), attempt, max_attempts, NOTIFICATIONS)
-    assert decision.what == ("retry" if attempt < max_attempts else "dead")
+    assert decision.action == ("retry" if attempt < max_attempts else "dead-letter")
     msgspec.json.encode(describe(ValueError(text)))
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from filas.contract.jobs import NotificationJob
 from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
-from filas.queue.worker.claimed_job import HeldJob
+from filas.queue.producer import QueueProducer
+from filas.queue.worker.claimed_job import ClaimedJob
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, function, job
 from tests.waiting import eventually
@@ -19,10 +19,10 @@ Batch = list[tuple[JobContext, NotificationJob]]
 
 def alive(ids: set[str]) -> int:
     """How many of these jobs this process holds; other tests' may be there too."""
-    return sum(isinstance(one, HeldJob) and one.raw_id.decode() in ids for one in gc.get_objects())
+    return sum(isinstance(one, ClaimedJob) and one.raw_id.decode() in ids for one in gc.get_objects())
 
 
-async def test_a_batch_of_large_jobs_is_small(producer: Producer, start_worker: StartWorker) -> None:
+async def test_a_batch_of_large_jobs_is_small(producer: QueueProducer, start_worker: StartWorker) -> None:
     """At most 4 MiB a call; a job that is larger is a call of its own."""
     calls: list[list[int]] = []
 
@@ -41,7 +41,7 @@ async def test_a_batch_of_large_jobs_is_small(producer: Producer, start_worker: 
 
 
 async def test_large_jobs_are_left_to_others_until_there_is_room(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """What is claimed and doesn't run yet is bounded, though there are slots for more; all of it is done in the end."""
     go_on, seen = asyncio.Event(), 0
@@ -74,7 +74,9 @@ async def test_large_jobs_are_left_to_others_until_there_is_room(
     assert most <= 16 + 2 * 4 + 1
 
 
-async def test_an_idle_worker_keeps_nothing_of_its_last_jobs(producer: Producer, start_worker: StartWorker) -> None:
+async def test_an_idle_worker_keeps_nothing_of_its_last_jobs(
+    producer: QueueProducer, start_worker: StartWorker
+) -> None:
     """Its memory is free for others."""
     seen: set[str] = set()
 

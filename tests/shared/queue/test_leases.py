@@ -14,7 +14,7 @@ from filas.errors import PermanentError
 from filas.observability import metrics
 from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.queue_keys import IN_PROGRESS
 from filas.queue.redis_client.scripts import load
@@ -44,7 +44,7 @@ async def begun(process: asyncio.subprocess.Process, number: int) -> set[str]:
 
 
 async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order(
-    redis_url: str, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+    redis_url: str, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
     """kill -9 with the lease of production: other jobs go on meanwhile, groups keep their order, no try is spent."""
     jobs = [job("a1", group="a"), job("a2", group="a"), job("b1"), job("c1")]
@@ -71,7 +71,7 @@ async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order
 
 
 async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Each time somebody claims it and vanishes; the sixth claim makes it a dead letter, and never runs it."""
     new = job("killer")
@@ -89,7 +89,7 @@ async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
     start_worker([function(seen)])
     await eventually(lambda: letters.stored)
     assert seen.keys == []
-    assert "vanished 5 times" in letters.stored[0].error.message
+    assert "5 workers lost the job's lease" in letters.stored[0].error.message
     await eventually(lambda: gone(redis))
 
 
@@ -98,7 +98,7 @@ async def gone(redis: Redis) -> bool:
 
 
 async def test_a_running_job_keeps_its_lease_however_long_it_takes(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats, connect_more: Callable[[str], Redis]
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, connect_more: Callable[[str], Redis]
 ) -> None:
     """Five leases long; another worker that would take it gets nothing."""
     slow = Recorder(lambda *_: asyncio.sleep(1.5))
@@ -117,7 +117,7 @@ async def test_a_running_job_keeps_its_lease_however_long_it_takes(
 
 
 async def test_a_score_that_a_stock_abort_has_moved_goes_back_to_the_end_of_the_lease(
-    redis: Redis, producer: Producer, start_worker: StartWorker
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """It sets the score of a running job to 1: the next claim steps over it and puts it back."""
     new = job("a")
@@ -143,7 +143,7 @@ async def test_a_score_that_a_stock_abort_has_moved_goes_back_to_the_end_of_the_
 )
 async def test_whoever_lost_the_token_writes_nothing(
     redis: Redis,
-    producer: Producer,
+    producer: QueueProducer,
     start_worker: StartWorker,
     stats: QueueStats,
     letters: Letters,

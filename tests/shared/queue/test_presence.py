@@ -4,7 +4,7 @@ import asyncio
 
 from filas.observability import metrics
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.worker_presence import PRESENT_MS, beat, leave, read_load
 from tests.shared.queue.conftest import StartWorker
@@ -13,7 +13,7 @@ from tests.waiting import eventually
 
 
 async def test_a_worker_is_there_while_it_runs(
-    redis: Redis, producer: Producer, stats: QueueStats, start_worker: StartWorker
+    redis: Redis, producer: QueueProducer, stats: QueueStats, start_worker: StartWorker
 ) -> None:
     """It counts with its slots from its start on, is gone the moment it stops, and what it ended is counted."""
     go_on = asyncio.Event()

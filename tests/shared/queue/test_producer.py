@@ -8,7 +8,7 @@ import pytest
 from filas.contract.new_job import NewJob
 from filas.queue.job_format import JobEncodeError
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect_url
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job
@@ -18,7 +18,7 @@ from tests.waiting import eventually
 NEW, DUPLICATE, REFUSED = EnqueueOutcome.ENQUEUED, EnqueueOutcome.DUPLICATE, EnqueueOutcome.REFUSED
 
 
-async def test_the_second_job_of_an_id_is_a_duplicate(producer: Producer) -> None:
+async def test_the_second_job_of_an_id_is_a_duplicate(producer: QueueProducer) -> None:
     """Whether it comes in the same call, in a concurrent one or later."""
     assert await producer.enqueue_many([job("a"), job("a"), job("b")]) == [NEW, DUPLICATE, NEW]
     results = await asyncio.gather(*(producer.enqueue(job("c")) for _ in range(3)))
@@ -28,7 +28,7 @@ async def test_the_second_job_of_an_id_is_a_duplicate(producer: Producer) -> Non
 
 
 async def test_concurrent_callers_share_a_call_and_keep_their_order(
-    redis: Redis, producer: Producer, start_worker: StartWorker
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """A thousand calls in one turn come out in the order in which they were made, from few calls to Redis."""
     before = (await redis.client.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
@@ -42,7 +42,7 @@ async def test_concurrent_callers_share_a_call_and_keep_their_order(
 
 
 async def test_priority_orders_what_is_due_and_is_fifo_inside_a_level(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """Level 1 before 2 before 3; a job without a level stands in 3, and the age of each is told truly."""
     levels = [None, 3, 2, 1, 2, 1, None]
@@ -57,7 +57,7 @@ async def test_priority_orders_what_is_due_and_is_fifo_inside_a_level(
 
 
 async def test_a_deferred_job_runs_when_it_is_due(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """Not before, and well within the second."""
     due = time.time() + 0.4
@@ -82,7 +82,7 @@ async def test_a_deferred_job_runs_when_it_is_due(
         pytest.param(job(priority=4), id="a priority that there is not"),
     ],
 )
-async def test_a_job_that_can_t_stand_in_a_queue_fails_alone(producer: Producer, bad: NewJob) -> None:
+async def test_a_job_that_can_t_stand_in_a_queue_fails_alone(producer: QueueProducer, bad: NewJob) -> None:
     """Its own caller gets the error; the others of the batch are put."""
     assert await producer.enqueue_many([job(), bad, job()]) == [NEW, REFUSED, NEW]
     answers = await asyncio.gather(
@@ -93,7 +93,7 @@ async def test_a_job_that_can_t_stand_in_a_queue_fails_alone(producer: Producer,
     assert not isinstance(answers[2], BaseException)
 
 
-async def test_odd_ids_are_kept_as_they_are(producer: Producer, start_worker: StartWorker) -> None:
+async def test_odd_ids_are_kept_as_they_are(producer: QueueProducer, start_worker: StartWorker) -> None:
     """Blanks, quotes, braces, NUL, line ends, other scripts: a key is any text."""
     keys = ["a b", '"', "{}", "a\0b", "a\r\nb", "日本", "🦜", "%s", "*", "a:b", "'; --"]
     assert await producer.enqueue_many([job(key, group=key) for key in keys]) == [NEW] * len(keys)
@@ -108,7 +108,7 @@ async def test_an_answer_that_is_lost_is_not_called_a_duplicate(redis_url: str, 
     """The connection breaks after Redis has put the job: the call is repeated under the same id, and it was new."""
     async with Proxy(redis_url) as proxy:
         through = connect_url(proxy.url)
-        producer = Producer(through)
+        producer = QueueProducer(through)
         await producer.enqueue(job("first"))
         proxy.swallow_next_answer()
         result = await producer.enqueue(job("second"))

@@ -8,7 +8,7 @@ import pytest
 from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.queue.job_functions import JobContext
-from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, Producer
+from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis, connect_url
 from filas.queue.relay import Relay
@@ -35,7 +35,7 @@ async def test_a_restart_is_waited_for_and_loses_nothing(
 ) -> None:
     """kill -9 of Redis with a job running and others waiting: all are done after it, none by a second try."""
     redis = connect_more(own_redis.url)
-    producer = Producer(redis, retry_for_s=0.1)
+    producer = QueueProducer(redis, retry_for_s=0.1)
     go = asyncio.Event()
     seen = Recorder(lambda _, message: go.wait() if message.channel_id == "slow" else None)
     worker = start_worker([function(seen)], on=redis, concurrency=1)
@@ -61,16 +61,16 @@ async def test_a_read_only_replica_is_noticed_by_an_idle_worker(
     redis = connect_more(own_redis.url)
     seen = Recorder()
     worker = start_worker([function(seen)], on=redis)
-    await Producer(redis).enqueue(job("before"))
+    await QueueProducer(redis).enqueue(job("before"))
     await eventually(lambda: seen.keys == ["before"])
     own_redis.execute("REPLICAOF 127.0.0.1 1")
     await eventually(lambda: "read only" in (worker.problem or ""))
     with pytest.raises(StoreUnavailable) as caught:
-        await Producer(redis, retry_for_s=0).enqueue(job("refused"))
+        await QueueProducer(redis, retry_for_s=0).enqueue(job("refused"))
     assert not isinstance(caught.value, OutcomeUnknown)
     own_redis.execute("REPLICAOF NO ONE")
     await ready(worker)
-    await Producer(redis).enqueue(job("after"))
+    await QueueProducer(redis).enqueue(job("after"))
     await eventually(lambda: seen.keys == ["before", "after"])
 
 
@@ -83,16 +83,16 @@ async def test_a_stalled_connection_is_given_up(
         redis = connect_more(proxy.url)
         seen = Recorder()
         worker = start_worker([function(seen)], on=redis)
-        await Producer(redis).enqueue(job("before"))
+        await QueueProducer(redis).enqueue(job("before"))
         await eventually(lambda: seen.keys == ["before"])
         proxy.stall()
         await unready(worker)
         with pytest.raises(OutcomeUnknown):
-            await Producer(redis, retry_for_s=0.1).enqueue(job("unknown"))
+            await QueueProducer(redis, retry_for_s=0.1).enqueue(job("unknown"))
         proxy.go_on()
         proxy.cut()
         await ready(worker)
-        await Producer(redis).enqueue(job("after"))
+        await QueueProducer(redis).enqueue(job("after"))
         await eventually(lambda: "after" in seen.keys)
         worker.stop()
         await eventually(lambda: worker.running == 0)
@@ -117,7 +117,7 @@ async def test_after_flushall_the_relay_puts_everything_back_at_once(
 ) -> None:
     """The worker finds the epoch gone and tells the relay; what ran is let go, and runs again."""
     redis = connect_more(own_redis.url)
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     rows = Rows([job(str(number), group=f"g{number % 7}") for number in range(1203)])
     relay = Relay(redis, producer, rows, sweep_s=3600)
     go = asyncio.Event()
@@ -140,7 +140,7 @@ async def test_after_flushall_the_relay_puts_everything_back_at_once(
     assert letters.stored == []
 
 
-async def test_the_relay_leaves_alone_what_stands_in_the_queue(redis: Redis, producer: Producer) -> None:
+async def test_the_relay_leaves_alone_what_stands_in_the_queue(redis: Redis, producer: QueueProducer) -> None:
     """Waiting, behind a group's head, delayed, and dead letters that wait: nothing is doubled."""
     jobs = [job("a"), job("h", group="g"), job("b", group="g"), job("d", defer_until_ms=9_999_999_999_999)]
     await producer.enqueue_many(jobs)
@@ -152,7 +152,7 @@ async def test_the_relay_leaves_alone_what_stands_in_the_queue(redis: Redis, pro
     assert (await producer.enqueue(lost)).outcome is EnqueueOutcome.DUPLICATE
 
 
-async def test_a_regular_sweep_goes_on_where_the_last_one_stopped(redis: Redis, producer: Producer) -> None:
+async def test_a_regular_sweep_goes_on_where_the_last_one_stopped(redis: Redis, producer: QueueProducer) -> None:
     """A long queue is looked through bit by bit."""
     relay = Relay(redis, producer, Rows([job(str(number)) for number in range(1300)]))
     assert [await relay.sweep(pages=1) for _ in range(4)] == [500, 500, 300, 0]
@@ -161,7 +161,7 @@ async def test_a_regular_sweep_goes_on_where_the_last_one_stopped(redis: Redis, 
 async def test_another_server_makes_the_relay_sweep(own_redis: RedisServer, connect_more: Connect) -> None:
     """A restart may have lost the last second: its rows are looked at without waiting for the sweep."""
     redis = connect_more(own_redis.url)
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     rows = Rows([])
     relay = Relay(redis, producer, rows, sweep_s=3600)
     relaying = asyncio.create_task(relay.run())
@@ -183,7 +183,7 @@ async def test_a_new_connection_to_nowhere_fails_in_time_and_is_no_unknown_outco
     """Nothing was sent, so nothing can have been put."""
     redis = connect_url("redis://127.0.0.1:1")
     with pytest.raises(StoreUnavailable) as caught:
-        await Producer(redis, retry_for_s=0.1).enqueue(job())
+        await QueueProducer(redis, retry_for_s=0.1).enqueue(job())
     assert not isinstance(caught.value, OutcomeUnknown)
     assert redis.problem is not None
     await redis.close()
@@ -203,7 +203,7 @@ class Pauses:
 
 
 async def test_a_pause_is_seen_by_all_workers_and_outlives_the_store(
-    producer: Producer, start_worker: StartWorker, connect_more: Connect
+    producer: QueueProducer, start_worker: StartWorker, connect_more: Connect
 ) -> None:
     """Within a second; a store that is away changes nothing; resuming is seen as soon."""
     pauses, seen = Pauses(), Recorder()

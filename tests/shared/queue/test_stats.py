@@ -12,7 +12,7 @@ from filas.queue.job_functions import JobContext
 from filas.queue.operations.finished_job_cleanup import clean
 from filas.queue.operations.job_control import JobControl
 from filas.queue.operations.queue_stats import JobInfo, QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
@@ -22,7 +22,7 @@ HOUR_MS = 3_600_000
 
 
 async def test_each_state_is_counted_and_its_jobs_are_listed(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """Waiting (behind a group's head too), delayed, active, completed, failed."""
 
@@ -75,7 +75,7 @@ async def counted(stats: QueueStats, **expected: int) -> bool:
     return all(getattr(counts, name) == number for name, number in expected.items())
 
 
-async def test_the_gauges_of_metrics_are_the_same_counts(producer: Producer, stats: QueueStats) -> None:
+async def test_the_gauges_of_metrics_are_the_same_counts(producer: QueueProducer, stats: QueueStats) -> None:
     """`publish` sets them from the snapshot."""
     await producer.enqueue_many([job(), job()])
     await stats.publish([QUICK])
@@ -101,7 +101,7 @@ async def test_finished_jobs_count_within_retention_only(redis: Redis, stats: Qu
 
 
 async def test_clean_forgets_what_is_old_enough_in_chunks_and_tells_its_progress(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """By age, by state; 0 forgets all, the records too."""
     await finished_at(redis, "completed", dict.fromkeys(range(2, 1300), 2))
@@ -139,7 +139,7 @@ async def test_a_clean_can_be_cancelled_between_two_chunks(redis: Redis, stats: 
 
 
 async def test_the_ring_keeps_the_newest_records_only(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """A million finished jobs cost no memory."""
     start_worker([function(Recorder())], ring=5, concurrency=1)
@@ -150,7 +150,7 @@ async def test_the_ring_keeps_the_newest_records_only(
 
 
 async def test_a_delayed_job_can_be_promoted_and_a_job_behind_its_group_can_not(
-    redis: Redis, producer: Producer, start_worker: StartWorker
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """Its turn is due now; order within a group stands above that."""
     control = JobControl(redis, producer)
@@ -167,7 +167,7 @@ async def test_a_delayed_job_can_be_promoted_and_a_job_behind_its_group_can_not(
 
 
 async def test_a_cancelled_job_becomes_a_dead_letter_whatever_its_state(
-    redis: Redis, producer: Producer, start_worker: StartWorker, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Delayed, behind its group's head, running: its row gets a final status, or the relay would put it back."""
     control = JobControl(redis, producer)

@@ -17,7 +17,7 @@ from filas.queue.job_functions import JobFunction
 from filas.queue.operations.finished_job_cleanup import clean
 from filas.queue.operations.job_control import JobControl
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.queue.worker.worker import Worker
 from filas.settings.process_settings import RedisSettings
@@ -47,7 +47,7 @@ async def test_a_fail_over_behind_sentinels_is_waited_for(
 ) -> None:
     """kill -9 of the master: the worker says not ready, finds the promoted replica, and goes on."""
     group, redis = sentinel_redis
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     seen = Recorder()
     worker = Worker(redis, QUICK, [function(seen)], dead_letters=letters)
     working = asyncio.create_task(worker.run())
@@ -99,7 +99,7 @@ async def cluster_redis(tmp_path: Path) -> AsyncIterator[Redis]:
 async def test_everything_works_on_a_cluster(cluster_redis: Redis, start_worker: StartWorker, letters: Letters) -> None:
     """All three queues: put, run, retried, in groups, dead, counted, cancelled, cleaned."""
     redis = cluster_redis
-    producer, stats = Producer(redis), QueueStats(redis)
+    producer, stats = QueueProducer(redis), QueueStats(redis)
     control = JobControl(redis, producer)
     seen = Recorder(lambda context, message: _act(context.attempt, message.channel_id))
     policies = (QUICK, WEBHOOKS, FLOWS)
@@ -140,7 +140,7 @@ async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
     """A stock producer's id without braces can't be read in the queue's slot: a dead letter says so."""
     await cluster_redis.command("ZADD", QUICK.name, 1, "no-braces")
     seen = Recorder()
-    await Producer(cluster_redis).enqueue(job("good"))
+    await QueueProducer(cluster_redis).enqueue(job("good"))
     start_worker([function(seen)], on=cluster_redis)
     await eventually(lambda: seen.keys == ["good"])
     await eventually(lambda: letters.ids == ["no-braces"])

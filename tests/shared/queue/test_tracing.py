@@ -16,7 +16,7 @@ from filas.contract.policies import WEBHOOKS
 from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.settings.process_settings import TracingSettings
 from filas.tracing import spans, switch
@@ -52,7 +52,7 @@ async def payload_of(redis: Redis, new: NewJob) -> dict[str, Any]:
     return found
 
 
-async def test_switched_off_a_job_carries_nothing(redis: Redis, producer: Producer) -> None:
+async def test_switched_off_a_job_carries_nothing(redis: Redis, producer: QueueProducer) -> None:
     """Not even an empty field; and a job of before, which had one, decodes."""
     await producer.enqueue_many([job("one")])
     assert set(await payload_of(redis, job("one"))) == {"schemaVersion", "replay", "notificationId", "channelId"}
@@ -61,7 +61,7 @@ async def test_switched_off_a_job_carries_nothing(redis: Redis, producer: Produc
 
 
 async def test_the_try_is_a_child_of_the_sending_which_is_one_of_its_cause(
-    traces: Collector, redis: Redis, producer: Producer, start_worker: StartWorker
+    traces: Collector, redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     inside: list[Any] = []
 
@@ -99,7 +99,7 @@ async def test_the_try_is_a_child_of_the_sending_which_is_one_of_its_cause(
 
 
 async def test_every_try_has_a_span_and_its_outcome(
-    traces: Collector, producer: Producer, start_worker: StartWorker
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """Retries stay in the trace. What is only put off has not failed."""
     again = RetryLater("not yet", delay_s=0.01, uses_attempt=False)
@@ -120,7 +120,7 @@ async def test_every_try_has_a_span_and_its_outcome(
 
 
 async def test_a_try_that_is_interrupted_has_a_span(
-    traces: Collector, producer: Producer, start_worker: StartWorker
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     async def handle(context: JobContext, message: NotificationJob) -> None:
         await asyncio.Event().wait()
@@ -132,7 +132,7 @@ async def test_a_try_that_is_interrupted_has_a_span(
 
 
 async def test_the_jobs_of_a_batch_each_have_their_own(
-    traces: Collector, producer: Producer, start_worker: StartWorker
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """Their own trace, parent and outcome; what the handler makes of one is that one's child."""
     seen: list[Any] = []
@@ -157,7 +157,7 @@ async def test_the_jobs_of_a_batch_each_have_their_own(
 
 
 async def test_a_batch_that_fails_fails_for_each(
-    traces: Collector, producer: Producer, start_worker: StartWorker
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     async def handle(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
         raise PermanentError("x")
@@ -169,7 +169,7 @@ async def test_a_batch_that_fails_fails_for_each(
 
 @pytest.mark.parametrize("text", ["", "nonsense", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "é" * 55])
 async def test_what_is_no_traceparent_is_not_looked_at(
-    traces: Collector, producer: Producer, start_worker: StartWorker, text: str
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker, text: str
 ) -> None:
     """The job runs, in a trace of its own."""
     recorder = Recorder()
@@ -182,7 +182,7 @@ async def test_what_is_no_traceparent_is_not_looked_at(
 
 
 async def test_a_foreign_producers_webhook_is_in_its_events_trace(
-    traces: Collector, redis: Redis, producer: Producer, start_worker: StartWorker
+    traces: Collector, redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """A stock arq client knows nothing of traces; the job's event does."""
     event = new_id()
@@ -202,7 +202,7 @@ async def test_a_foreign_producers_webhook_is_in_its_events_trace(
     assert (process.trace, process.parent) == (event.hex, event.hex[16:])
 
 
-async def test_a_duplicate_has_no_span(traces: Collector, producer: Producer) -> None:
+async def test_a_duplicate_has_no_span(traces: Collector, producer: QueueProducer) -> None:
     """The relay puts the jobs of whole tables again and again; only what was absent is news."""
     await producer.enqueue_many([caused("one"), caused("one"), caused("two")])
     await producer.enqueue(caused("two"))
@@ -212,7 +212,7 @@ async def test_a_duplicate_has_no_span(traces: Collector, producer: Producer) ->
 
 
 async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> None:
-    producer = Producer(redis, retry_for_s=0.0)
+    producer = QueueProducer(redis, retry_for_s=0.0)
     async with asyncio.timeout(10):
         await redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
         try:
@@ -225,7 +225,7 @@ async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> 
 
 
 async def test_log_lines_name_the_trace_of_the_job_that_runs(
-    traces: Collector, producer: Producer, start_worker: StartWorker, own_log: io.StringIO
+    traces: Collector, producer: QueueProducer, start_worker: StartWorker, own_log: io.StringIO
 ) -> None:
     """And no other line does: not of the worker, and not of a batch that many jobs share."""
     log = logs.get_logger("test_of_tracing")

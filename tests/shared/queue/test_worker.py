@@ -13,7 +13,7 @@ from filas.errors import PermanentError, RetryLater, StoreUnavailable
 from filas.observability import metrics
 from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import Script
 from filas.queue.worker import claimer
@@ -37,7 +37,7 @@ async def test_a_wait_for_less_than_a_moment_is_none_for_ever(redis: Redis, time
 
 
 async def test_jobs_that_are_due_one_a_millisecond_are_run_one_a_millisecond(
-    producer: Producer, start_worker: StartWorker
+    producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """None of the short waits between them becomes a long one."""
     late: list[float] = []
@@ -55,7 +55,7 @@ async def test_jobs_that_are_due_one_a_millisecond_are_run_one_a_millisecond(
 
 
 async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
     """Twice it fails, the third try succeeds; the waits are the base and twice the base; nothing is left."""
     times: list[float] = []
@@ -80,7 +80,7 @@ async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
 
 
 async def test_after_the_last_try_the_original_error_and_every_try_are_in_the_dead_letter(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
     """The letter has the message, the group, the times and the errors in their order."""
     new = job("a", text="hello", group="them")
@@ -107,7 +107,7 @@ async def _drained(stats: QueueStats) -> Any:
 
 
 async def test_a_permanent_error_ends_the_job_at_its_first_try(
-    producer: Producer, start_worker: StartWorker, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """There is nothing to wait for."""
     await producer.enqueue(job("a"))
@@ -118,7 +118,7 @@ async def test_a_permanent_error_ends_the_job_at_its_first_try(
 
 
 async def test_retry_later_waits_as_long_as_it_asks_and_may_spend_no_try(
-    producer: Producer, start_worker: StartWorker, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Unspent tries don't count, however many; a spent one does."""
     unspent = RetryLater("busy", delay_s=0.02, uses_attempt=False)
@@ -132,7 +132,7 @@ async def test_retry_later_waits_as_long_as_it_asks_and_may_spend_no_try(
 
 
 async def test_a_store_that_is_away_uses_up_no_try_and_stops_the_claiming(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
     """The job goes back, nothing else is claimed until the store answers, and then all of it is done."""
     away: list[str | None] = ["connection refused"]
@@ -156,7 +156,7 @@ async def test_a_store_that_is_away_uses_up_no_try_and_stops_the_claiming(
 
 
 async def test_a_job_that_takes_too_long_is_interrupted_and_tried_again(
-    producer: Producer, start_worker: StartWorker, letters: Letters
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
     """Its time-out is an error like another."""
 
@@ -177,7 +177,7 @@ async def test_a_job_that_takes_too_long_is_interrupted_and_tried_again(
     assert "0.1 s" in letter.history[0]["error"]["message"]
 
 
-async def test_free_slots_are_filled_though_no_job_ends(producer: Producer, start_worker: StartWorker) -> None:
+async def test_free_slots_are_filled_though_no_job_ends(producer: QueueProducer, start_worker: StartWorker) -> None:
     """After short jobs much is claimed ahead. When long ones follow, the claiming goes on while all of them run."""
     many = 700
     gate, running = asyncio.Event(), 0
@@ -198,7 +198,7 @@ async def test_free_slots_are_filled_though_no_job_ends(producer: Producer, star
         gate.set()
 
 
-async def test_no_more_handlers_run_than_allowed(producer: Producer, start_worker: StartWorker) -> None:
+async def test_no_more_handlers_run_than_allowed(producer: QueueProducer, start_worker: StartWorker) -> None:
     """Neither of one worker nor, for what it has claimed, ahead of another that is free."""
     now, most = 0, 0
 
@@ -217,7 +217,7 @@ async def test_no_more_handlers_run_than_allowed(producer: Producer, start_worke
 
 
 async def test_a_batch_function_gets_many_jobs_and_answers_for_each(
-    producer: Producer, start_worker: StartWorker, letters: Letters, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
     """One of them fails for good, one is tried again, the others are done."""
     calls: list[list[str]] = []
@@ -247,7 +247,7 @@ async def test_a_batch_function_gets_many_jobs_and_answers_for_each(
 
 @pytest.mark.parametrize("answer", [[], None, "one too many"])
 async def test_a_batch_function_that_answers_nonsense_fails_its_jobs_and_not_the_worker(
-    producer: Producer, start_worker: StartWorker, letters: Letters, answer: Any
+    producer: QueueProducer, start_worker: StartWorker, letters: Letters, answer: Any
 ) -> None:
     """The jobs go the way of any error."""
 
@@ -260,7 +260,7 @@ async def test_a_batch_function_that_answers_nonsense_fails_its_jobs_and_not_the
 
 
 async def test_a_stopping_worker_lets_handlers_finish_and_gives_the_rest_back(
-    producer: Producer, start_worker: StartWorker, stats: QueueStats
+    producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """What runs is done; what is claimed and not begun waits again, its try unspent and its place kept."""
     go = asyncio.Event()
@@ -285,7 +285,7 @@ async def test_a_stopping_worker_lets_handlers_finish_and_gives_the_rest_back(
 
 
 async def test_a_handler_that_outlasts_the_drain_goes_back_unspent(
-    producer: Producer, start_worker: StartWorker
+    producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     """It is interrupted, and another worker begins it at once as its first try."""
     first = Recorder(lambda *_: asyncio.sleep(60))
@@ -300,7 +300,7 @@ async def test_a_handler_that_outlasts_the_drain_goes_back_unspent(
 
 
 async def test_an_idle_worker_is_woken_by_the_enqueue(
-    producer: Producer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+    producer: QueueProducer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten jobs, one after the other, are begun without the fallback poll, which would take forty seconds."""
     monkeypatch.setattr(claimer, "FALLBACK_POLL_S", 4.0)
@@ -333,7 +333,7 @@ class SlowClaims(Redis):
 
 
 async def test_a_claim_under_way_when_the_worker_stops_is_given_back(
-    redis: Redis, producer: Producer, start_worker: StartWorker, stats: QueueStats
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
     """A deploy at that moment costs no job its lease: it waits again as soon as the answer is there."""
     slow = SlowClaims(redis.client)
@@ -352,7 +352,9 @@ async def test_a_claim_under_way_when_the_worker_stops_is_given_back(
     assert seen.keys == []
 
 
-async def test_runs_and_waits_are_measured_by_queue_and_function(producer: Producer, start_worker: StartWorker) -> None:
+async def test_runs_and_waits_are_measured_by_queue_and_function(
+    producer: QueueProducer, start_worker: StartWorker
+) -> None:
     """Histograms of wait and run, and a counter of outcomes."""
 
     def value(outcome: str) -> float:

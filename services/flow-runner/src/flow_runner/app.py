@@ -13,7 +13,7 @@ from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.outbound.client import OutboundClient
 from filas.queue.job_functions import JobFunction
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
@@ -56,7 +56,7 @@ def build_parts(
     """
     redis, database = stores.redis, stores.database
     rows = ExecutionRepository(database)
-    producer = Producer(redis)
+    producer = QueueProducer(redis)
     clock = WallClock()
     key = settings.secrets.filas_secret_key.reveal()
     box = SecretBox(key)

@@ -11,7 +11,7 @@ from typing import Final
 
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.service.garbage_collection import collect_rarely
@@ -61,7 +61,7 @@ def _context(
 ) -> ApiContext:
     box = SecretBox(settings.secrets.filas_secret_key.reveal())
     webhook_cache = WebhookCache(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))
-    producer = Producer(stores.redis)
+    producer = QueueProducer(stores.redis)
 
     async def configuration_changed() -> None:
         # The change is stored. If Postgres has become unavailable since, the cache finds the change by polling.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from filas.crypto.resume_tokens import PATH, ResumeTokens
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.callbacks import CallbackRepository
 from filas.repository.definitions.webhooks import WebhookRepository
@@ -74,7 +74,7 @@ def build_public_endpoint(
 ) -> PublicEndpoint:
     """Builds the public endpoint over these stores. Must be called in a running event loop."""
     webhook_cache = WebhookCache(WebhookRepository(database), reveal)
-    producer = Producer(redis, retry_for_s=ENQUEUE_RETRY_S)
+    producer = QueueProducer(redis, retry_for_s=ENQUEUE_RETRY_S)
     backfill = EventBackfill(EventRepository(database))
     acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add)
     limiter = RateLimiter(RedisRateWindows(redis))

@@ -13,7 +13,7 @@ from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
 from filas.periodic import periodic
 from filas.queue.job_functions import JobFunction
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
@@ -40,7 +40,7 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
     """Returns the consumer of `webhook-processing`, which processes up to `concurrency` events at a time."""
     redis, database = stores.redis, stores.database
     processor = Processor(
-        EventRepository(database), ExecutionRepository(database), Producer(redis), WebhookRepository(database)
+        EventRepository(database), ExecutionRepository(database), QueueProducer(redis), WebhookRepository(database)
     )
     function = JobFunction(
         WEBHOOKS.function,
@@ -65,7 +65,7 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapp
     """Runs the process until `stop`."""
 
     async def compose(stores: Stores, _health: Health, _stack: AsyncExitStack) -> WorkerParts:
-        relay = Relay(stores.redis, Producer(stores.redis), EventRelaySource(EventRepository(stores.database)))
+        relay = Relay(stores.redis, QueueProducer(stores.redis), EventRelaySource(EventRepository(stores.database)))
         retention, ages = Retention(stores.database), _ages(settings.retention)
 
         async def purge() -> None:

@@ -12,7 +12,7 @@ from filas.observability import metrics
 from filas.outbound.client import OutboundClient
 from filas.periodic import periodic
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.dead_letters import DeadLetterRepository
@@ -60,7 +60,7 @@ def build_parts(
     store = BatchedStore(notifications)
     delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)))
     sources = (NotificationRelay(notifications), DeliveryReceiptRelay(DeliveryReceiptRepository(database)))
-    relays = [Relay(redis, Producer(redis), source) for source in sources]
+    relays = [Relay(redis, QueueProducer(redis), source) for source in sources]
 
     def data_lost() -> None:
         for relay in relays:

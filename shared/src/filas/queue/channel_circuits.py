@@ -1,6 +1,7 @@
-"""The destinations' circuits and rates, kept in Redis so that all notifiers share them.
+"""The circuits and rates of the channels, kept in Redis so that all notifiers share them.
 
-Everything here is lost with Redis and learnt anew from the destinations' next answers.
+If Redis loses its data, the circuits are learned again from the channels' next responses. The names of the
+Redis keys are older than the word channel circuit, and older versions read them (see `redis_client.queue_keys`).
 """
 
 import hashlib
@@ -29,10 +30,10 @@ from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
 PATIENCE_MS: Final = 50
-"""A slot that is free so soon is waited for in the handler: it costs less than going back to the queue."""
+"""How long a handler waits for a slot of the rate, instead of returning its job to the queue, which costs more."""
 
 PROBE_MS: Final = 20_000
-"""Longer than any try: a probe that says nothing by then belonged to a process that died."""
+"""How long a probe may take. It is longer than any attempt, so a probe without a report belonged to a dead process."""
 
 SHORTEST_PAUSE_MS: Final = 250
 MAX_BATCH: Final = 200
@@ -41,7 +42,7 @@ _CHANGES: Final[tuple[Literal["none", "opened", "closed"], ...]] = ("none", "ope
 
 
 class ChannelCircuits:
-    """The `ChannelCircuitStore` of all processes at this Redis. Concurrent calls share one call to Redis."""
+    """The `ChannelCircuitStore` in Redis. Concurrent calls of one process share one call to Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -58,12 +59,12 @@ class ChannelCircuits:
         return await self._report.add(report)
 
     async def admit_many(self, asked: Sequence[AdmissionRequest]) -> list[Admitted | Deferred]:
-        """`admit` for each, in their order."""
+        """Admits several messages. Returns one decision each, in order. Raises StoreUnavailable."""
         keys: list[str] = []
         args: list[Any] = [PATIENCE_MS, PROBE_MS]
         for one in asked:
-            receiver = hashlib.sha256(escaped_bytes(one.recipient)).hexdigest()[:32]
-            parts = ("", ":pace", ":slots", f":receiver:{receiver}")
+            recipient = hashlib.sha256(escaped_bytes(one.recipient)).hexdigest()[:32]
+            parts = ("", ":pace", ":slots", f":receiver:{recipient}")
             keys += (self._key(one.channel_id) + part for part in parts)
             per_second, per_recipient = one.limits.per_second, one.limits.per_recipient
             args += (one.id, _interval_ms(per_second), math.ceil(per_second) + 1, _interval_ms(per_recipient))
@@ -71,7 +72,7 @@ class ChannelCircuits:
         return [_admission(int(what), float(ms) / 1000) for what, ms in zip(answer[::2], answer[1::2], strict=True)]
 
     async def report_many(self, reports: Sequence[ChannelReport]) -> list[CircuitChange]:
-        """`report` for each, in their order."""
+        """Records several reports. Returns one change each, in order. Raises StoreUnavailable."""
         args: list[Any] = [
             FAILURES_TO_OPEN,
             int(OPEN_S * 1000),
@@ -88,15 +89,15 @@ class ChannelCircuits:
         ]
 
     async def status(self, channel_id: str) -> CircuitStatus:
-        """How a destination is now; one of which nothing is known is closed. Raises StoreUnavailable."""
+        """Returns the circuit of a channel. It is closed unless Redis holds another state. Raises StoreUnavailable."""
         [found] = await self.status_many([channel_id])
         return found
 
     async def status_many(self, channel_ids: Sequence[str]) -> list[CircuitStatus]:
-        """`status` of each."""
+        """Returns the circuits of several channels, in order. Raises StoreUnavailable."""
         if not channel_ids:
             return []
-        now, *rows = await self._redis.run(load("destinations"), [self._key(one) for one in channel_ids], [])
+        now, *rows = await self._redis.run(load("circuit_status"), [self._key(one) for one in channel_ids], [])
         return [_status(rows[at : at + 3], float(now)) for at in range(0, len(rows), 3)]
 
     def _key(self, channel_id: str) -> str:

@@ -1,9 +1,9 @@
-"""How a job stands in Redis: arq's dictionaries, in JSON.
+"""The format of jobs and results in Redis: arq's dictionaries, as JSON.
 
-A job is `{"t":try or null,"f":function,"a":[…],"k":{…},"et":ms}`; ours carry their message under `k.job`.
-A result is that with `s` (success), `r` (result), `st`, `ft` (ms), `q` (queue) and `id`. An exception in
-`r` is `{"$error":{"type":…,"message":…}}`. `serialize` and `deserialize` are for stock arq clients and
-workers on our queues. Never pickle: what stands in Redis is not code.
+A job is `{"t":attempt or null,"f":function,"a":[…],"k":{…},"et":ms}`. Our own jobs have their message in `k.job`. A
+result has these fields and `s` (success), `r` (result), `st`, `ft` (start and end in ms), `q` (queue) and `id`. An
+exception in `r` is `{"$error":{"type":…,"message":…}}`. `serialize` and `deserialize` are for stock arq clients and
+workers on our queues. Pickle is never used, because loading it can execute code.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ Message = TypeVar("Message", bound=JobMessage)
 
 
 class JobFailed(FilasError):
-    """What a stored result raises when its error's type isn't one that we rebuild: `type: message`."""
+    """A stored result's error whose type is not known here. The text is `type: message`."""
 
 
 class JobEncodeError(errors.PermanentError):
-    """A job that can't be put: its message is no JSON (a lone surrogate, say), or its key is no id."""
+    """A job that cannot be enqueued: its message is not valid JSON, or its key, group or priority is invalid."""
 
 
 class Keywords(msgspec.Struct):
-    """The `k` of a job. A stock producer's other keyword arguments are dropped here."""
+    """The keyword arguments (`k`) of a job. Those of a stock producer other than `job` are ignored."""
 
     job: msgspec.Raw = msgspec.Raw(b"")
 
 
 class Envelope(msgspec.Struct):
-    """A job as arq stores it, its message not yet decoded."""
+    """A job as arq stores it. Its message is not decoded yet."""
 
     f: str
     a: list[msgspec.Raw] = []
@@ -44,7 +44,7 @@ class Envelope(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """What a function without a message type is called with: the arguments of `enqueue_job`."""
+    """The arguments of arq's `enqueue_job`, for a function without a message type."""
 
     args: list[Any]
     kwargs: dict[str, Any]
@@ -64,7 +64,7 @@ class _WholeEnvelope(msgspec.Struct):
 def _encode_other(value: object) -> object:
     if isinstance(value, BaseException):
         return {"$error": {"type": type(value).__name__, "message": str(value)}}
-    raise TypeError(f"a {type(value).__name__} can't stand in a job")
+    raise TypeError(f"a {type(value).__name__} cannot be encoded in a job")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_encode_other)
@@ -86,35 +86,35 @@ _KNOWN_ERRORS: dict[str, type[BaseException]] = {
 
 
 def encode(value: object) -> bytes:
-    """JSON, exceptions included. Raises JobEncodeError for what JSON has no form for."""
+    """Returns `value`, which may contain exceptions, as JSON. Raises JobEncodeError if JSON cannot represent it."""
     try:
         return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-        raise JobEncodeError(f"a value can't be written as JSON: {error}") from None
+        raise JobEncodeError(f"a value cannot be encoded as JSON: {error}") from None
 
 
 def encode_job(function: str, message: JobMessage | msgspec.Raw | None, enqueued_at_ms: int) -> bytes:
-    """The payload of one of our own jobs; without a message it has no arguments."""
+    """Returns the payload of one of our own jobs. Without a message, the job has no arguments."""
     arguments = {} if message is None else {"job": message}
     return encode({"t": None, "f": function, "a": (), "k": arguments, "et": enqueued_at_ms})
 
 
 def decode_envelope(payload: bytes) -> Envelope:
-    """The job that `payload` is. Raises JobDecodeError when it is none."""
+    """Decodes a payload, except its message. Raises JobDecodeError if it is not arq's JSON."""
     try:
         return _envelopes.decode(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise JobDecodeError(f"a job that is not arq's JSON: {error}") from None
+        raise JobDecodeError(f"the payload is not arq's JSON: {error}") from None
 
 
 def raw_message(envelope: Envelope) -> bytes:
-    """The JSON of the message: `k.job`, or the only positional argument of a stock producer; else empty."""
+    """Returns the JSON of the message: `k.job`, or the only positional argument of a stock producer; else b""."""
     raw = bytes(envelope.k.job)
     return raw or (bytes(envelope.a[0]) if len(envelope.a) == 1 else b"")
 
 
 def decode_message(policy: QueuePolicy, envelope: Envelope, message_type: type[Message]) -> Message:
-    """The message in `envelope`. Raises JobDecodeError as `filas.contract.jobs.decode` does."""
+    """Returns the message in `envelope`. Raises JobDecodeError as `filas.contract.jobs.decode` does."""
     raw = raw_message(envelope)
     decoder = _decoders.get(message_type)
     if decoder is None:
@@ -122,11 +122,11 @@ def decode_message(policy: QueuePolicy, envelope: Envelope, message_type: type[M
     try:
         message: Message = decoder.decode(raw)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        # The slow way says what is wrong, in the words of the schema's own module.
+        # The slower decoder of the contract produces the error message.
         try:
             value: object = msgspec.json.decode(raw)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            raise JobDecodeError(f"a job of {policy.name} has no message: {error}") from None
+            raise JobDecodeError(f"a job of {policy.name} has no valid message: {error}") from None
         return decode(policy, value, message_type)
     if message.schema_version > SCHEMA_VERSION:
         return decode(policy, {"schemaVersion": message.schema_version}, message_type)
@@ -134,16 +134,16 @@ def decode_message(policy: QueuePolicy, envelope: Envelope, message_type: type[M
 
 
 def decode_call(payload: bytes) -> Call:
-    """The arguments of a job of a stock producer. Raises JobDecodeError."""
+    """Returns the arguments of a job of a stock producer. Raises JobDecodeError."""
     try:
         whole = _whole_envelopes.decode(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise JobDecodeError(f"a job that is not arq's JSON: {error}") from None
+        raise JobDecodeError(f"the payload is not arq's JSON: {error}") from None
     return Call(whole.a, whole.k)
 
 
 def raw_arguments(payload: bytes) -> tuple[msgspec.Raw, msgspec.Raw]:
-    """`a` and `k` of a job as they stand in it; empty ones for what is no job."""
+    """Returns `a` and `k` of a job as encoded JSON. Both are empty if the payload cannot be decoded."""
     try:
         found = _arguments.decode(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -152,12 +152,12 @@ def raw_arguments(payload: bytes) -> tuple[msgspec.Raw, msgspec.Raw]:
 
 
 def serialize(job: dict[str, Any]) -> bytes:
-    """`job_serializer` of stock arq, for jobs and results alike. Raises what arq expects: any exception."""
+    """The `job_serializer` for stock arq, for jobs and results. Raises JobEncodeError; arq accepts any exception."""
     return encode(job)
 
 
 def deserialize(data: bytes) -> dict[str, Any]:
-    """`job_deserializer` of stock arq. The error of a failed job comes back as an exception."""
+    """The `job_deserializer` for stock arq. The error of a failed job is returned as an exception."""
     job: dict[str, Any] = msgspec.json.decode(data, type=dict[str, Any])
     result = job.get("r")
     if isinstance(result, dict) and set(result) == {"$error"}:

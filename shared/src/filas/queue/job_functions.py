@@ -1,4 +1,4 @@
-"""What a worker is made of, seen from the service: its functions and the narrow interfaces it needs."""
+"""What a service gives to a worker: its job functions, and the narrow interfaces that the worker uses."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,11 @@ from filas.models.dead_letters import NewDeadLetter
 
 
 class JobContext:
-    """What a handler is told about its try.
+    """The attempt that a handler runs.
 
-    `attempt` counts from 1; tries that ended by a fault of a store, by a drain or by a lost lease don't
-    count. `enqueued_at_ms` is when the job was put. `lost_leases`: how often its worker vanished.
+    `attempt` counts from 1. Attempts that ended by an unavailable store, a drain or a lost lease do not count.
+    `enqueued_at_ms` is the Unix time in ms at which the job was enqueued. `lost_leases` is how often a worker that ran
+    the job lost its lease, usually because the worker crashed.
     """
 
     __slots__ = ("attempt", "enqueued_at_ms", "function", "group", "job_id", "lost_leases", "max_attempts")
@@ -38,7 +39,7 @@ class JobContext:
 
     @property
     def is_last_attempt(self) -> bool:
-        """Whether a failure of this try makes the job a dead letter."""
+        """Whether a failure of this attempt makes the job a dead letter."""
         return self.attempt >= self.max_attempts
 
     def __repr__(self) -> str:
@@ -46,20 +47,20 @@ class JobContext:
 
 
 Handler = Callable[[JobContext, Any], Awaitable[Any]]
-"""`handler(context, message)`; its answer is the job's result."""
+"""`handler(context, message)` returns the job's result, or raises."""
 
 BatchHandler = Callable[[list[tuple[JobContext, Any]]], Awaitable[Sequence[Any]]]
-"""`handler([(context, message), …])`; answers one outcome a job, in their order: a result or an exception."""
+"""`handler([(context, message), …])` returns one outcome per job, in order: a result or an exception."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobFunction:
-    """A function that jobs name.
+    """A function that jobs can name.
 
-    `message_type`: decoded strictly into it; None: the handler gets a `wire.Call` with the arguments of a
-    stock producer. `batch`: the handler is a BatchHandler and takes up to `batch_limit` jobs at once; when
-    it raises, every job of that call gets the error. `timeout_s`, `max_attempts`: the policy's unless given.
-    `keep_result_s`: how long the result stays in Redis for `Job.result()`; 0: not at all.
+    `message_type`: the type into which the message is decoded strictly. None: the handler gets a `job_format.Call` with
+    the arguments of a stock arq producer. `batch`: the handler is a BatchHandler and gets up to `batch_limit` jobs in
+    one call; if it raises, every job of that call gets the error. `timeout_s`, `max_attempts`: the policy's, unless
+    they are given. `keep_result_s`: how long the result is stored in Redis for `Job.result()`; 0 stores no result.
     """
 
     name: str
@@ -73,18 +74,18 @@ class JobFunction:
 
 
 class DeadLetterSink(Protocol):
-    """Where dead letters go for good: `DeadLetterRepository.insert_many`, say."""
+    """Stores dead letters permanently (`DeadLetterRepository.insert_many`)."""
 
     async def __call__(self, letters: list[NewDeadLetter], /) -> object:
-        """Keep `letters`; a repetition must change nothing. Raises StoreUnavailable to be asked again."""
+        """Stores `letters`. A repeated call changes nothing. Raises StoreUnavailable: the call is repeated later."""
 
 
 class PauseSource(Protocol):
-    """Who knows which queues are paused."""
+    """Knows which queues are paused (`PauseRepository`)."""
 
     async def all(self) -> set[str]:
-        """The full names of the paused queues. Raises StoreUnavailable: then what was known stays."""
+        """Returns the full names of the paused queues. Raises StoreUnavailable: the last known answer stays valid."""
 
 
 StoreProblem = Callable[[], str | None]
-"""Why a store that the handlers need can't be used now, or None (`Database.problem`, say)."""
+"""Returns why a store that the handlers need is unavailable, or None (`Database.problem`)."""

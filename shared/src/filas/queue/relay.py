@@ -1,4 +1,4 @@
-"""Putting back the jobs of rows that are unfinished and due, and whose job is gone."""
+"""The relay: enqueues the jobs of rows that are unfinished and due and whose job is missing from Redis."""
 
 import asyncio
 import contextlib
@@ -9,66 +9,66 @@ from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 
 GRACE_S: Final = 5.0
-"""Rows younger than this are left to the normal way."""
+"""Younger rows are not relayed: the normal path may be about to enqueue their jobs."""
 
 SWEEP_S: Final = 30.0
 SERVER_POLL_S: Final = 2.0
 BATCH: Final = 500
 PAGES: Final = 20
-"""How many pages a regular sweep looks at."""
+"""How many pages of BATCH rows a regular sweep reads."""
 
 _log = get_logger(__name__)
 
 
 class RelaySource(Protocol):
-    """A service's own table, as far as the relay needs it. `name` is the table's, for log and metrics."""
+    """The table that a service relays. `name` is the table's name, for logs and metrics."""
 
     name: str
 
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-        """Up to `limit` jobs of rows that are unfinished, due and older than GRACE_S, in a fixed order,
-        beginning behind the row of `after`, the last job of the page before (None: from the start).
+        """Returns up to `limit` jobs of rows that are unfinished, due and older than GRACE_S, in a fixed order.
 
-        Raises StoreUnavailable.
+        They follow the row of `after`, the last job of the previous page (None: from the start). Fewer than `limit`
+        jobs mean the end of the table. Raises StoreUnavailable.
         """
 
 
 class Relay:
-    """Sweeps `source` every `sweep_s`, and at once when Redis has lost data or another server answers.
+    """Sweeps `source` every `sweep_s` seconds, and at once after Redis has lost data or another server answers.
 
-    A job that stands in the queue, runs, or waits as a dead letter in Redis is left as it is: its id is the
-    row's, and the producer calls it a duplicate. A regular sweep looks at a bounded number of rows and the
-    next one goes on from there, so that a long queue isn't read over and over.
+    A job that is waiting, delayed or active, or is a dead letter in Redis, stays as it is: its id derives from the
+    row's, so the producer reports a duplicate. A regular sweep reads a limited number of rows and the next sweep
+    continues there, so a long table is not read again and again.
     """
 
-    def __init__(self, redis: Redis, producer: Producer, source: RelaySource, *, sweep_s: float = SWEEP_S) -> None:
+    def __init__(self, redis: Redis, producer: QueueProducer, source: RelaySource, *, sweep_s: float = SWEEP_S) -> None:
         self._redis = redis
         self._producer = producer
         self._source = source
         self._sweep_s = sweep_s
-        self._now = asyncio.Event()
+        self._sweep_now = asyncio.Event()
         self._server: str | None = None
         self._after: NewJob | None = None
 
     def data_lost(self) -> None:
-        """Redis was found empty: sweep at once. Given to the worker as `on_data_lost`."""
-        self._now.set()
+        """Requests a sweep of the whole table at once. The worker calls it as `on_data_lost` if Redis was emptied."""
+        self._sweep_now.set()
 
     async def run(self) -> None:
-        """Relay for as long as the task lives; a store that is away is waited for."""
+        """Relays until cancelled. While a store is unavailable, it waits and tries again."""
         next_sweep, delay = time.monotonic(), 0.5
         while True:
             try:
                 if await self._server_changed():
-                    self._now.set()
-                if self._now.is_set():
-                    self._now.clear()
-                    await self._whole_sweep()
-                    # What was younger than the grace period just now may have been lost as well.
+                    self._sweep_now.set()
+                if self._sweep_now.is_set():
+                    self._sweep_now.clear()
+                    await self._sweep_all()
+                    # Jobs of rows that are still younger than GRACE_S may have been lost too.
                     next_sweep = time.monotonic() + min(GRACE_S + 1, self._sweep_s)
                 elif time.monotonic() >= next_sweep:
                     await self.sweep(pages=PAGES)
@@ -82,32 +82,34 @@ class Relay:
             wait_s = min(SERVER_POLL_S, max(next_sweep - time.monotonic(), 0.01))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
-                    await self._now.wait()
+                    await self._sweep_now.wait()
 
     async def sweep(self, *, pages: int | None = None) -> int:
-        """Put back what is absent, from where the last sweep stopped, for at most `pages` pages (None: to the
-        end). Returns how many jobs were put back. Raises StoreUnavailable, and then goes on there next time.
+        """Enqueues missing jobs, starting where the last sweep stopped. Returns how many it enqueued.
+
+        Reads at most `pages` pages (None: to the end of the table). Raises StoreUnavailable; the next sweep then
+        repeats the page.
         """
-        put_back, number = 0, 0
+        relayed, number = 0, 0
         while pages is None or number < pages:
             number += 1
             jobs = await self._source.due(BATCH, self._after)
             outcomes = await self._producer.enqueue_many(jobs)
-            put_back += outcomes.count(EnqueueOutcome.ENQUEUED)
+            relayed += outcomes.count(EnqueueOutcome.ENQUEUED)
             self._after = jobs[-1] if len(jobs) >= BATCH else None
             if self._after is None:
                 break
-        if put_back:
-            metrics.RELAYED.labels(self._source.name).inc(put_back)
-            _log.info("relay.put_back", table=self._source.name, jobs=put_back)
-        return put_back
+        if relayed:
+            metrics.RELAYED.labels(self._source.name).inc(relayed)
+            _log.info("relay.enqueued", table=self._source.name, jobs=relayed)
+        return relayed
 
-    async def _whole_sweep(self) -> None:
+    async def _sweep_all(self) -> None:
         self._after = None
         try:
             await self.sweep()
         except StoreUnavailable:
-            self._now.set()
+            self._sweep_now.set()
             raise
 
     async def _server_changed(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who works on a queue: each worker says every two seconds that it is there, and how busy."""
+"""The heartbeats of workers: each worker reports every two seconds that it is alive, and how busy it is."""
 
 from typing import Final
 
@@ -10,15 +10,15 @@ from filas.queue.redis_client.scripts import load
 
 HEARTBEAT_S: Final = 2.0
 PRESENT_MS: Final = int(HEARTBEAT_S * 3000)
-"""A worker that hasn't been heard for three heartbeats is gone."""
+"""A worker counts as alive until three heartbeats are missing."""
 
 
 class QueueLoad(msgspec.Struct, frozen=True, kw_only=True):
-    """How busy a queue's workers are, at `at_ms` (Unix ms by Redis's clock).
+    """How busy the workers of a queue are at `at_ms` (Unix ms by the clock of Redis).
 
-    `workers` were heard within six seconds; together they have `slots`, of which `running` run a handler (of a
-    batch function: a batch). `finished` jobs have ended, completed or failed, in the last `finished_ms` (one to two
-    minutes). Stock arq workers don't say that they are there.
+    `workers` is the number of live workers. Together they have `slots`, of which `running` run a handler (of a batch
+    function: a batch). `finished` is the number of jobs that completed or failed in the last `finished_ms`, which is
+    one to two minutes. Stock arq workers send no heartbeats and are not counted.
     """
 
     workers: int
@@ -30,17 +30,17 @@ class QueueLoad(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def beat(redis: Redis, policy: QueuePolicy, worker_id: str, running: int, slots: int) -> None:
-    """The worker is there. Raises StoreUnavailable."""
+    """Writes the heartbeat of a worker. Raises StoreUnavailable."""
     await redis.run(load("beat"), [redis.keys(policy.name).named("workers")], [worker_id, PRESENT_MS, running, slots])
 
 
 async def leave(redis: Redis, policy: QueuePolicy, worker_id: str) -> None:
-    """The worker is gone. Raises StoreUnavailable."""
+    """Removes the heartbeat of a worker that stops. Raises StoreUnavailable."""
     await redis.run(load("beat"), [redis.keys(policy.name).named("workers")], [worker_id, 0, 0, 0])
 
 
 async def read_load(redis: Redis, policy: QueuePolicy) -> QueueLoad:
-    """How busy the queue's workers are. Raises StoreUnavailable."""
+    """Returns how busy the workers of the queue are. Raises StoreUnavailable."""
     names = redis.keys(policy.name)
     keys = [names.named(name) for name in ("workers", "completed", "failed")]
     workers, running, slots, finished, finished_ms, at_ms = await redis.run(load("load"), keys, [])

@@ -21,7 +21,7 @@ from filas.errors import StoreUnavailable, Unstorable
 from filas.models.executions import DueExecution
 from filas.observability.logs import get_logger
 from filas.observability.metrics import RESUME_CALLS
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.repository.callbacks import CallbackRepository
 from filas.service.problem_documents import PROBLEM_JSON, problem_document
 from ingest.event import body_parsing
@@ -50,7 +50,7 @@ class ResumeHandler:
     """Handles every request below `/resume/`."""
 
     callbacks: CallbackRepository
-    producer: Producer
+    producer: QueueProducer
     tokens: ResumeTokens
     address_limits: AddressLimits
     addresses: ClientAddress

@@ -1,16 +1,17 @@
--- Let messages go to their destinations, or say when they may ask again; many a call.
+-- Admits messages to their channels, or returns when they may ask again. Batched.
 --
--- A destination's rate is kept by giving out slots: `tat` is the next one that is free. A message whose slot
--- lies ahead keeps it as a reservation and comes back for it, so that waiting messages don't race each other.
--- One that comes late (its worker was busy) still has it, but no second sees more than the rate.
+-- The rate of a channel assigns slots: `tat` (theoretical arrival time, as in GCRA) is the next free slot. A message
+-- whose slot is in the future keeps it as a reservation and asks again then, so waiting messages do not compete. A
+-- message that asks late, because its worker was busy, keeps its reservation, but no second exceeds the rate.
 --
--- KEYS four a message: 1 state  2 pace  3 reservations  4 the receiver's next free time
--- ARGV 1 ms that a caller would rather wait for itself than come back  2 ms that a probe has for its answer
---      then four a message: id, ms between two messages (0: no rate), most a second,
---        ms between two messages to one receiver (0: no rate)
--- Returns two a message: what, ms.
---   what 0 go; 1 go, and tell a success too; 2 go as a probe; each after ms
---        -1 paused  -2 half-open  -3 rate  -4 receiver: ask again in ms
+-- KEYS four per message:
+--      1 circuit (hash)  2 pace (hash)  3 reservations (zset)  4 the recipient's next free time (string)
+-- ARGV 1 ms that a caller waits itself, instead of asking again  2 ms that a probe may take
+--      then four per message: id, ms between two messages (0: no rate), most messages in a second,
+--        ms between two messages to one recipient (0: no rate)
+-- Returns two per message: code, ms.
+--   code 0 admitted; 1 admitted, and a success must be reported; 2 admitted as the probe; each after ms
+--        -1 paused  -2 half-open  -3 rate  -4 recipient: ask again in ms
 
 local KEPT = 60000
 local patience, probe_lease = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -20,7 +21,7 @@ local this_second = math.floor(now / 1000)
 
 local function text(number) return string.format('%.3f', number) end
 
--- 0, 1 or 2 as above, or -1, -2 with the ms.
+-- Returns 0, 1 or 2 as above, or -1 or -2 with the ms.
 local function circuit(key, id)
   local found = redis.call('HMGET', key, 'until', 'failures', 'probe', 'probe_until')
   if not found[1] then return found[2] and 1 or 0, 0 end
@@ -32,7 +33,7 @@ local function circuit(key, id)
   return 2, 0
 end
 
--- Whether the message may go within the rate, and in how many ms it or its reservation is due.
+-- Returns whether the rate admits the message, and the ms until it or its reservation is due.
 local function pace(key, reservations, id, interval, most)
   local found = redis.call('HMGET', key, 'tat', 'second', 'count')
   local tat = math.max(tonumber(found[1] or 0), now)
@@ -64,8 +65,8 @@ end
 
 local function admit(first, at)
   local id, interval, most, spacing = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local what, rest = circuit(KEYS[first], id)
-  if what < 0 then return what, rest end
+  local code, rest = circuit(KEYS[first], id)
+  if code < 0 then return code, rest end
   local wait = 0
   if spacing > 0 then
     local free = tonumber(redis.call('GET', KEYS[first + 3]) or 0)
@@ -73,23 +74,23 @@ local function admit(first, at)
     wait = math.max(free - now, 0)
   end
   if interval > 0 then
-    local may, due = pace(KEYS[first + 1], KEYS[first + 2], id, interval, most)
-    if not may then return -3, due end
+    local admitted, due = pace(KEYS[first + 1], KEYS[first + 2], id, interval, most)
+    if not admitted then return -3, due end
     wait = math.max(wait, due)
   end
   if spacing > 0 then
     redis.call('SET', KEYS[first + 3], text(now + wait + spacing), 'PX', math.ceil(wait + spacing))
   end
-  if what == 2 then
+  if code == 2 then
     redis.call('HSET', KEYS[first], 'probe', id, 'probe_until', text(now + probe_lease))
   end
-  return what, wait
+  return code, wait
 end
 
 local reply = {}
 for n = 0, (#ARGV - 2) / 4 - 1 do
-  local what, ms = admit(n * 4 + 1, n * 4 + 3)
-  reply[#reply + 1] = what
+  local code, ms = admit(n * 4 + 1, n * 4 + 3)
+  reply[#reply + 1] = code
   reply[#reply + 1] = text(ms)
 end
 return reply

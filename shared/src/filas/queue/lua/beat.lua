@@ -1,7 +1,7 @@
--- A worker says that it is there, and how busy; those that fell silent are forgotten.
+-- Writes the heartbeat of a worker, and removes those of workers whose heartbeats have stopped.
 --
--- KEYS 1 workers
--- ARGV 1 id of the worker  2 ms for which it counts as there (0: it leaves)  3 handlers that run  4 slots for them
+-- KEYS 1 workers (hash)
+-- ARGV 1 worker id  2 ms for which it counts as alive (0: the worker stops)  3 running handlers  4 slots
 -- Returns nothing.
 
 local time = redis.call('TIME')

@@ -1,18 +1,20 @@
--- Claim due jobs: each gets a lease, a fencing token (the value of arq:in-progress) and a score at the
--- lease's end, so that nobody sees it until then and it comes back by itself when its worker dies.
--- The token is `epoch-number-now`: the number grows by claim, the epoch tells it from those before a loss of
--- data, the time is when it was claimed.
+-- Claims due jobs. Each gets a lease, a fencing token (the value of arq:in-progress) and the end of the lease as
+-- score. The score hides the job from other workers until then, and makes it due again if its worker dies.
+-- The token is `epoch-number-now`. The number grows with each claim; the epoch distinguishes it from numbers before a
+-- loss of data; the time is that of the claim, in ms.
 --
--- KEYS 1 queue  2 active  3 wake  4 grouped  5 lost  6 epoch  7 fence  8 abort  9 counts
--- ARGV 1 limit  2 lease in ms  3 a new epoch, taken when there is none
---      4 what an id must begin with (on a Cluster; '' elsewhere)
--- Returns { now in ms, token, '1' when the epoch was missing, next due time in ms or '', ids that lie in a
---   foreign slot, leases that were found lost }, and when it claimed something after these
---   { ids }, { scores }, { payloads or nil } and, six for each job that is not a plain first try,
---   { its number (from 0), tries spent, leases lost, `score|group` or '', 1 when it is to be aborted, errors of its
---   tries }.
--- Of more than INLINE jobs the payloads are not there: the caller reads them by itself. Here each would become
--- a string of Lua's, which keeps equal ones once and finds out by comparing those alike in every 20th byte or so.
+-- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 epoch (string)
+--      7 fence (string)  8 abort (zset)  9 counts (hash)
+-- ARGV 1 limit  2 lease in ms  3 a new epoch, used if none is stored
+--      4 the prefix that an id must have (on a Cluster; otherwise '')
+-- Returns { now in ms, token, '1' if the epoch was missing, next due time in ms or '', ids in a foreign hash slot,
+--   number of expired leases found }, and if it claimed jobs, also
+--   { ids }, { scores }, { payloads or nil }, and six values for each job that is not an ordinary first attempt:
+--   { its index (from 0), attempts used, leases lost, `score|group` or '', 1 if it is to be aborted, errors of its
+--   attempts }.
+-- For more than INLINE jobs, the payloads are missing and the caller reads them. In a script, each payload becomes a
+-- Lua string. Lua stores equal strings once, and finds an equal one by a hash of few bytes, so similar payloads are
+-- slow.
 
 local JOB, IN_PROGRESS, RETRY, HISTORY = 'arq:job:', 'arq:in-progress:', 'arq:retry:', 'arq:history:'
 local INLINE = 16
@@ -20,7 +22,7 @@ local limit, lease, required = tonumber(ARGV[1]), ARGV[2], ARGV[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local bound = string.format('%.17g', now + 1)
--- Whole milliseconds, and text: Redis writes and reads each long fraction digit by digit.
+-- Whole milliseconds as text: Redis formats and parses long fractions slowly.
 local lease_end = string.format('%.0f', now + tonumber(lease))
 
 local fresh, epoch = '', redis.call('GET', KEYS[6])
@@ -32,7 +34,7 @@ end
 local token = ''
 local ids, scores, foreign, offset = {}, {}, {}, 0
 
-local function take(found)
+local function claim(found)
   local moved = {}
   for i = 1, #found, 2 do
     local id = found[i]
@@ -45,8 +47,8 @@ local function take(found)
       moved[#moved + 1] = lease_end
       moved[#moved + 1] = id
     else
-      -- Somebody runs it. Ours: a stock abort() has set its score to 1, so put it back to the lease's end.
-      -- A stock worker's: its score is the worker's own business, so only step over it.
+      -- The job is active. If one of our workers runs it, a stock abort() has set its score to 1: restore the end of
+      -- the lease. If a stock worker runs it, leave its score and skip it.
       local held = redis.call('ZSCORE', KEYS[2], id)
       if held and tonumber(held) > now + 1 then
         moved[#moved + 1] = held
@@ -64,7 +66,7 @@ for _ = 1, 8 do
   if #found == 0 then break end
   if token == '' then token = epoch .. '-' .. redis.call('INCR', KEYS[7]) .. '-' .. string.format('%.0f', now) end
   local asked = limit - #ids
-  take(found)
+  claim(found)
   if #ids >= limit or #found < asked * 2 then break end
 end
 
@@ -82,14 +84,14 @@ if #ids == 0 then return reply end
 
 local retry_keys = {}
 for i, id in ipairs(ids) do retry_keys[i] = RETRY .. id end
-local spent = redis.call('MGET', unpack(retry_keys))
--- An id that still stands among the active ones was claimed before, and its lease ran out.
+local used = redis.call('MGET', unpack(retry_keys))
+-- An id that is still among the active ones was claimed before, and its lease has expired.
 local held = redis.call('ZMSCORE', KEYS[2], unpack(ids))
 local lost = redis.call('HLEN', KEYS[5]) > 0 and redis.call('HMGET', KEYS[5], unpack(ids)) or {}
 local grouped = redis.call('HLEN', KEYS[4]) > 0 and redis.call('HMGET', KEYS[4], unpack(ids)) or {}
 local aborting = redis.call('ZCARD', KEYS[8]) > 0
 
-local active, odd, lost_now = {}, {}, 0
+local active, special, lost_now = {}, {}, 0
 for i, id in ipairs(ids) do
   active[2 * i - 1] = lease_end
   active[2 * i] = id
@@ -99,14 +101,14 @@ for i, id in ipairs(ids) do
     lost_now = lost_now + 1
   end
   local aborted = aborting and redis.call('ZREM', KEYS[8], id) or 0
-  if spent[i] or lost_leases ~= 0 or grouped[i] or aborted ~= 0 then
-    local at = #odd
-    odd[at + 1] = i - 1
-    odd[at + 2] = tonumber(spent[i] or 0) or 0
-    odd[at + 3] = tonumber(lost_leases)
-    odd[at + 4] = grouped[i] or ''
-    odd[at + 5] = aborted
-    odd[at + 6] = spent[i] and redis.call('LRANGE', HISTORY .. id, 0, -1) or {}
+  if used[i] or lost_leases ~= 0 or grouped[i] or aborted ~= 0 then
+    local at = #special
+    special[at + 1] = i - 1
+    special[at + 2] = tonumber(used[i] or 0) or 0
+    special[at + 3] = tonumber(lost_leases)
+    special[at + 4] = grouped[i] or ''
+    special[at + 5] = aborted
+    special[at + 6] = used[i] and redis.call('LRANGE', HISTORY .. id, 0, -1) or {}
   end
 end
 redis.call('ZADD', KEYS[2], unpack(active))
@@ -123,5 +125,5 @@ end
 reply[7] = ids
 reply[8] = scores
 reply[9] = payloads
-reply[10] = odd
+reply[10] = special
 return reply

@@ -1,8 +1,8 @@
--- Forget finished jobs of one state, a chunk a call: minutes of the counter, then records of the ring.
+-- Removes finished jobs of one state, one chunk per call: minutes of the counter, then records of the ring.
 --
--- KEYS 1 counter (completed or failed)  2 ring
--- ARGV 1 ms: what finished before it goes  2 cursor ('0' to begin)  3 fields a call
--- Returns { cursor ('0' at the end), jobs that were taken off the counter }.
+-- KEYS 1 counter (hash: completed or failed)  2 ring (list)
+-- ARGV 1 Unix ms: jobs that finished before are removed  2 cursor ('0' at the start)  3 fields per call
+-- Returns { cursor ('0' at the end), number of jobs removed from the counter }.
 
 local before, cursor, limit = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local removed = 0
@@ -10,7 +10,7 @@ local answer = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', limit)
 local fields = answer[2]
 for i = 1, #fields, 2 do
   local minute = tonumber(fields[i])
-  -- Only whole minutes: what finished later in the minute is not old enough.
+  -- Only whole minutes: a job that finished later in the minute is not old enough.
   if minute and (minute + 1) * 60000 <= before then
     local number = tonumber(fields[i + 1])
     redis.call('HDEL', KEYS[1], fields[i])
@@ -19,7 +19,7 @@ for i = 1, #fields, 2 do
   end
 end
 if answer[1] == '0' then
-  -- The newest stand first, so the old ones are at the end.
+  -- The newest records are first, so the oldest are at the end.
   for _ = 1, limit do
     local last = redis.call('LINDEX', KEYS[2], -1)
     if not last then break end

@@ -1,20 +1,21 @@
--- Put jobs, many a call. Each is told apart: put, or refused as a duplicate.
+-- Enqueues jobs. Batched; each job has its own outcome.
 --
--- KEYS 1 queue  2 wake  3 dead  4 heads  5 grouped  6 last  7 waiting
--- ARGV 1 ms that a payload is kept beyond its due time
---      2 '1' when the call may be a repetition: a job that stands there with the same payload was put by us;
---        '2' to bring dead letters back to life: they leave the dead letters by this call
+-- KEYS 1 queue (zset)  2 wake (list)  3 dead (hash)  4 heads (hash)  5 grouped (hash)  6 last (string)
+--      7 waiting (string)
+-- ARGV 1 ms that a payload is kept after its due time
+--      2 mode: '0'; '1' if the call may be a repetition, so that a job with the same payload counts as enqueued;
+--        '2' to revive dead letters: their entries in `dead` are removed
 --      3 prefix of the groups' lists
---      then five a job: id, payload, due time in ms ('' now), ms to advance it for its priority, group ('')
--- Returns a list with 1 (put) or 0 (duplicate) a job.
+--      then five per job: id, payload, due time in ms ('': now), ms to move it ahead for its priority, group or ''
+-- Returns a list with 1 (enqueued) or 0 (duplicate) per job.
 
 local JOB, RESULT = 'arq:job:', 'arq:result:'
 local keep, repeated, group_prefix = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 
--- A score has about a 4096th of a millisecond left for the order within it. When the clock went back,
--- the order across that moment is given up rather than the jobs held back.
+-- A score can represent about 1/4096 ms, which keeps jobs of one millisecond in order. If the clock was set back, the
+-- order across that moment is lost, because the alternative would delay the jobs.
 local last = tonumber(redis.call('GET', KEYS[6]) or 0)
 if last > now + 0.9 then last = now end
 local step = 1 / 2048
@@ -30,17 +31,17 @@ local any_dead = redis.call('HLEN', KEYS[3]) > 0
 local outcomes, scores, waiting = {}, {}, 0
 for i = 4, #ARGV, 5 do
   local id, payload, due, advance, group = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
-  local outcome, put = 0, false
+  local outcome, stored = 0, false
   if any_dead and redis.call('HEXISTS', KEYS[3], id) == 1 then
-    put = false
+    stored = false
   elseif any_result and redis.call('EXISTS', RESULT .. id) == 1 then
-    put = false
+    stored = false
   else
     local delay = (due and due > now) and due - now or 0
-    put = redis.call('SET', JOB .. id, payload, 'NX', 'PX', string.format('%.0f', keep + delay))
-    if not put and repeated and redis.call('GET', JOB .. id) == payload then outcome = 1 end
+    stored = redis.call('SET', JOB .. id, payload, 'NX', 'PX', string.format('%.0f', keep + delay))
+    if not stored and repeated and redis.call('GET', JOB .. id) == payload then outcome = 1 end
   end
-  if put then
+  if stored then
     outcome = 1
     local score
     if due and due > now then
@@ -71,6 +72,6 @@ if #scores > 0 then
   redis.call('SET', KEYS[6], string.format('%.17g', last))
 end
 if waiting > 0 then redis.call('INCRBY', KEYS[7], waiting) end
--- A deferred job wakes somebody too: to learn when it is due.
+-- A deferred job wakes a worker too, so that the worker knows when it is due.
 if #scores > 0 and redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], '1') end
 return outcomes

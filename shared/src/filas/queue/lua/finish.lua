@@ -1,18 +1,18 @@
--- End tries, many a call: completed, retried, given back or dead. Whoever no longer holds the token of a
--- job changes nothing of it.
+-- Ends attempts: completed, retried, requeued or dead. Batched. A job with another fencing token is not changed.
 --
--- KEYS 1 queue  2 active  3 wake  4 grouped  5 lost  6 heads  7 dead  8 completed  9 failed  10 counts
---      11 ring of completed  12 ring of failed  13 abort  14 waiting
--- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept beyond its due time
---      4 number of runs of plain jobs: completed at the first try, no lease lost. Then for each run: token, ms to
---        keep the results ('' when there are none), '1' when they have groups, number of its jobs, and for each of
---        these: id, record, result when there are any, group when there are any
---      then nine for each other job: what, id, token, group or '', leases lost, and by what
+-- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 heads (hash)  7 dead (hash)
+--      8 completed (hash)  9 failed (hash)  10 counts (hash)  11 ring of completed (list)  12 ring of failed (list)
+--      13 abort (zset)  14 waiting (string)
+-- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept after its due time
+--      4 number of runs of plain jobs. A plain job completed at its first attempt and lost no lease. A run is:
+--        token, ms to keep the results ('' without results), '1' with groups, number of its jobs, then for each job:
+--        id, record, result (with results), group (with groups)
+--      then nine for each other job: action, id, token, group or '', leases lost, and by action
 --        'complete': result or '', ms to keep it, record, ''
 --        'dead':     result or '', ms to keep it, record, dead letter
---        'retry':    due in ms from now, tries spent, error of this try or '' (it spent none), ''
---        'return':   score ('' now), '', '', ''
--- Returns { dead letters that wait, numbers of the jobs (from 0, in the order given) whose token is gone }.
+--        'retry':    ms until it is due, attempts used, error of this attempt or '' (no attempt is used), ''
+--        'requeue':  score ('': now), '', '', ''
+-- Returns { number of dead letters in Redis, indexes of the jobs (from 0, in the order given) whose lease was lost }.
 
 local JOB, IN_PROGRESS, RETRY = 'arq:job:', 'arq:in-progress:', 'arq:retry:'
 local RESULT, HISTORY = 'arq:result:', 'arq:history:'
@@ -36,8 +36,8 @@ local function remove(id, token_key, group)
   end
 end
 
--- The jobs of `left` were their groups' heads: the next one of each takes its place. A group stands here once,
--- because what it promotes can't have run yet.
+-- The jobs of `left` were group heads: the next job of each group becomes its head. A group occurs once in a call,
+-- because the job that it promotes cannot have run yet.
 local function promote_all()
   redis.call('HDEL', KEYS[4], unpack(left))
   local heads = redis.call('HMGET', KEYS[6], unpack(left_groups))
@@ -58,15 +58,15 @@ local function promote_all()
   if #following == 0 then return end
   redis.call('HSET', KEYS[6], unpack(promoted))
   redis.call('DECRBY', KEYS[14], #following)
-  local places = redis.call('HMGET', KEYS[4], unpack(following))
+  local positions = redis.call('HMGET', KEYS[4], unpack(following))
   for i, id in ipairs(following) do
-    scored[#scored + 1] = places[i] and string.match(places[i], '^[^|]+') or string.format('%.17g', now)
+    scored[#scored + 1] = positions[i] and string.match(positions[i], '^[^|]+') or string.format('%.17g', now)
     scored[#scored + 1] = id
   end
   wake = true
 end
 
-local function ended(at, token_key, ring_list)
+local function finish(at, token_key, ring_list)
   local id, result, ttl = ARGV[at + 1], ARGV[at + 5], ARGV[at + 6]
   remove(id, token_key, ARGV[at + 3])
   doomed[#doomed + 1] = RETRY .. id
@@ -76,8 +76,8 @@ local function ended(at, token_key, ring_list)
   ring_list[#ring_list + 1] = ARGV[at + 7]
 end
 
--- All tokens are looked up in one call: first where each plain job's arguments begin, and what it must hold.
-local held_keys, places, expected, runs_of = {}, {}, {}, {}
+-- All tokens are read in one call. First find where the arguments of each plain job begin, and its expected token.
+local token_keys, places, expected, runs_of = {}, {}, {}, {}
 local at = 5
 for _ = 1, runs do
   local run = { ttl = ARGV[at + 1] }
@@ -95,20 +95,20 @@ for _ = 1, runs do
   at = first + size * tonumber(ARGV[at + 3])
   for place = first, at - 1, size do
     local n = #places + 1
-    held_keys[n] = IN_PROGRESS .. ARGV[place]
+    token_keys[n] = IN_PROGRESS .. ARGV[place]
     places[n] = place
     expected[n] = token
     runs_of[n] = run
   end
 end
 local plain, others = #places, at
-for other = others, #ARGV, 9 do held_keys[#held_keys + 1] = IN_PROGRESS .. ARGV[other + 1] end
-local tokens = redis.call('MGET', unpack(held_keys))
+for other = others, #ARGV, 9 do token_keys[#token_keys + 1] = IN_PROGRESS .. ARGV[other + 1] end
+local tokens = redis.call('MGET', unpack(token_keys))
 
 for i, place in ipairs(places) do
   if tokens[i] == expected[i] then
     local id, run = ARGV[place], runs_of[i]
-    remove(id, held_keys[i], run.group and ARGV[place + run.group] or '')
+    remove(id, token_keys[i], run.group and ARGV[place + run.group] or '')
     if run.result then redis.call('SET', RESULT .. id, ARGV[place + run.result], 'PX', run.ttl) end
     done[#done + 1] = ARGV[place + 1]
     completed_count = completed_count + 1
@@ -120,23 +120,23 @@ end
 local number = plain
 for at = others, #ARGV, 9 do
   number = number + 1
-  local what, id = ARGV[at], ARGV[at + 1]
+  local action, id = ARGV[at], ARGV[at + 1]
   if tokens[number] ~= ARGV[at + 2] then
     lost[#lost + 1] = number - 1
-  elseif what == 'complete' then
-    ended(at, held_keys[number], done)
+  elseif action == 'complete' then
+    finish(at, token_keys[number], done)
     completed_count = completed_count + 1
-  elseif what == 'dead' then
-    -- The letter stands before the first key is deleted: a crash of Redis between two commands of a
-    -- script is none in its log, yet the order costs nothing.
+  elseif action == 'dead' then
+    -- The dead letter is written before any key is deleted. Redis logs a script as a whole, so this is a precaution
+    -- that costs nothing.
     redis.call('HSET', KEYS[7], id, ARGV[at + 8])
-    ended(at, held_keys[number], failed)
+    finish(at, token_keys[number], failed)
     failed_count = failed_count + 1
   else
-    doomed[#doomed + 1] = held_keys[number]
+    doomed[#doomed + 1] = token_keys[number]
     inactive[#inactive + 1] = id
     local score
-    if what == 'retry' then
+    if action == 'retry' then
       local delay = tonumber(ARGV[at + 5])
       score = string.format('%.17g', now + delay)
       local ttl = string.format('%.0f', keep + delay)
@@ -151,9 +151,9 @@ for at = others, #ARGV, 9 do
       score = ARGV[at + 5]
       if score == '' then score = string.format('%.17g', now) end
     end
-    -- A retry wakes somebody too: to learn when it is due.
+    -- A retry wakes a worker too, so that the worker knows when it is due.
     wake = true
-    -- Not unlike a stock worker's retry: an id that was taken out of the queue meanwhile stays out.
+    -- An id that was removed from the queue meanwhile stays removed, as with a stock worker's retry.
     if redis.call('ZSCORE', KEYS[1], id) then
       scored[#scored + 1] = score
       scored[#scored + 1] = id

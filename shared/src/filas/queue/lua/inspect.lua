@@ -1,8 +1,8 @@
--- What is known of single jobs.
+-- Returns what Redis holds about single jobs. Reads only.
 --
--- KEYS 1 queue  2 grouped
--- ARGV ids
--- Returns { now in ms, then six a job: payload, token, tries spent, score, place in its group, last error }.
+-- KEYS 1 queue (zset)  2 grouped (hash)
+-- ARGV job ids
+-- Returns { now in ms, then six per job: payload, token, attempts used, score, `score|group`, last error }.
 
 local time = redis.call('TIME')
 local reply = { string.format('%.3f', time[1] * 1000 + time[2] / 1000) }

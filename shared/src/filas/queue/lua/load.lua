@@ -1,9 +1,9 @@
--- How much a queue has to do and who is there to do it, at one moment.
+-- Returns how busy the workers of a queue are, at one moment. Reads only.
 --
--- KEYS 1 workers  2 completed  3 failed
+-- KEYS 1 workers (hash)  2 completed (hash)  3 failed (hash)
 -- ARGV none
--- Returns { workers, handlers that run, slots, jobs finished in this minute and the one before, ms that these
---   two have lasted so far, the time in ms }.
+-- Returns { live workers, running handlers, slots, jobs finished in this and the previous minute, ms since the start of
+--   the previous minute, now in ms }.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

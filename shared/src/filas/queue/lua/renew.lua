@@ -1,8 +1,8 @@
--- Renew the leases of all jobs that a worker holds, in one call.
+-- Renews the leases of the jobs that a worker has claimed. Batched.
 --
--- KEYS 1 queue  2 active
--- ARGV 1 lease in ms, then two a job: id, token
--- Returns the numbers of the jobs (from 0) whose token is gone.
+-- KEYS 1 queue (zset)  2 active (zset)
+-- ARGV 1 lease in ms, then two per job: id, token
+-- Returns the indexes of the jobs (from 0) whose lease was lost.
 
 local IN_PROGRESS = 'arq:in-progress:'
 local lease = tonumber(ARGV[1])

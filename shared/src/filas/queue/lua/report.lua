@@ -1,11 +1,12 @@
--- Tell what became of messages, so that all processes know how their destinations are; many a call.
+-- Records the outcomes of messages in the circuits of their channels. Batched.
 --
--- KEYS one a report: the state of its destination, a hash that is absent while all is well:
---      failures (in a row) until it is paused; then until, reason, trips (pauses in a row), probe, probe_until
--- ARGV 1 failures that open the circuit  2 ms of the first pause after failures  3 of the first after a busy
---        answer without a time  4 ms to which pauses double at most  5 ms of the shortest
---      then three a report: id, what (success, failure, busy, unsent), ms that the destination asks for or -1
--- Returns two a report: 0 nothing changed, 1 paused, 2 all is well again; ms until it may be tried.
+-- KEYS one per report: the circuit of its channel (hash). A closed circuit without failures does not exist. The fields
+--      are `failures` (in a row) while the circuit is closed; otherwise `until`, `reason`, `trips` (pauses in a row),
+--      `probe` (the message that tests the channel) and `probe_until`.
+-- ARGV 1 failures that open the circuit  2 ms of the first pause after failures  3 ms of the first pause after a busy
+--        response without a time  4 ms of the longest pause, to which pauses double  5 ms of the shortest pause
+--      then three per report: message id, outcome (success, failure, busy, unsent), ms of the requested pause or -1
+-- Returns two per report: 0 no change, 1 paused, 2 recovered; ms until the channel may be used.
 
 local FAILURES_KEPT, PAUSE_KEPT = 60000, 3600000
 local threshold, break_ms, pause_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -16,7 +17,7 @@ local now = time[1] * 1000 + time[2] / 1000
 local function text(number) return string.format('%.3f', number) end
 
 local function pause(key, reason, ms, first, ends, trips)
-  -- Of many that failed at the same time only the first doubles the next pause.
+  -- If several messages fail at the same time, only the first doubles the next pause.
   if not ends or ends <= now then trips = trips + 1 end
   if ms < 0 then ms = math.min(first * 2 ^ math.min(trips - 1, 30), longest) end
   local new = math.max(ends or 0, now + math.max(ms, shortest))
@@ -27,18 +28,18 @@ local function pause(key, reason, ms, first, ends, trips)
   return opened, new - now
 end
 
-local function report(key, id, what, ms)
+local function report(key, id, outcome, ms)
   local found = redis.call('HMGET', key, 'until', 'trips', 'probe')
   local ends, trips = found[1] and tonumber(found[1]), tonumber(found[2] or 0)
   local rest = ends and math.max(ends - now, 0) or 0
   local probe = ends and found[3] == id
-  if what == 'busy' then return pause(key, 'busy', ms, pause_ms, ends, trips) end
-  if what == 'success' then
+  if outcome == 'busy' then return pause(key, 'busy', ms, pause_ms, ends, trips) end
+  if outcome == 'success' then
     if ends and not probe then return 0, rest end
     redis.call('UNLINK', key)
     return ends and 2 or 0, 0
   end
-  if what == 'failure' then
+  if outcome == 'failure' then
     if probe then return pause(key, 'failing', ms, break_ms, ends, trips) end
     if ends then return 0, rest end
     local failures = redis.call('HINCRBY', key, 'failures', 1)

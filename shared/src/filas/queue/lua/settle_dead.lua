@@ -1,7 +1,7 @@
--- Remove dead letters that are kept elsewhere by now, each only if it still is the one that was stored.
+-- Removes dead letters that are stored in Postgres. A newer dead letter under the same id is kept.
 --
--- KEYS 1 dead
--- ARGV two a letter: job id, letter
+-- KEYS 1 dead (hash)
+-- ARGV two per dead letter: job id, the dead letter that was stored
 -- Returns how many were removed.
 
 local removed = 0

@@ -1,10 +1,11 @@
--- The counts of a queue, at one moment.
+-- Returns the counts of a queue, at one moment. Removes minutes beyond retention from the counters.
 --
--- KEYS 1 queue  2 active  3 waiting  4 completed  5 failed  6 counts  7 dead
--- ARGV 1 ms for which completed jobs count  2 the same for failed
---      then, a level of priority each, the ms by which it is advanced, the furthest first
--- Returns { waiting, active, delayed, completed, failed, retries, dead letters so far, dead letters that
---   wait, leases lost, age of the oldest waiting job in ms }.
+-- KEYS 1 queue (zset)  2 active (zset)  3 waiting (string)  4 completed (hash)  5 failed (hash)  6 counts (hash)
+--      7 dead (hash)
+-- ARGV 1 ms for which completed jobs count  2 the same for failed jobs
+--      then one per priority level: the ms by which it is moved ahead, the furthest first
+-- Returns { waiting, active, delayed, completed, failed, retries, dead letters so far, dead letters in Redis, leases
+--   lost, age of the oldest waiting job in ms }.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -15,7 +16,7 @@ local due = redis.call('ZCOUNT', KEYS[1], '-inf', now_text)
 local later = redis.call('ZCOUNT', KEYS[1], '(' .. now_text, '+inf')
 local grouped = tonumber(redis.call('GET', KEYS[3]) or 0)
 
--- Minutes beyond retention are taken off as they are met; a minute goes once all of it is too old.
+-- A minute is removed when all of it is beyond retention.
 local function finished(key, keep)
   local total = tonumber(redis.call('HGET', key, 'total') or 0)
   if total == 0 then return 0 end
@@ -37,7 +38,7 @@ end
 local age = 0
 local below = '-inf'
 for i = 3, #ARGV do
-  -- A level's scores lie within half a step of `now - advance`; what is below it belongs to the level before.
+  -- The scores of a level are within half a step of `now - advance`. Lower scores belong to the previous level.
   local advance = tonumber(ARGV[i])
   local above = i < #ARGV and string.format('%.17g', now - (advance + tonumber(ARGV[i + 1])) / 2) or now_text
   local first = redis.call('ZRANGEBYSCORE', KEYS[1], below, above, 'WITHSCORES', 'LIMIT', 0, 1)

@@ -1,11 +1,12 @@
--- Promote the next job of groups whose head is gone: a stock worker that ends a grouped job promotes nobody.
+-- Promotes the next job of groups whose head no longer exists: a stock worker that finishes a grouped job promotes no
+-- other job.
 --
--- KEYS 1 queue  2 wake  3 heads  4 grouped  5 waiting
+-- KEYS 1 queue (zset)  2 wake (list)  3 heads (hash)  4 grouped (hash)  5 waiting (string)
 -- ARGV 1 prefix of the groups' lists, then groups
--- Returns how many groups moved on.
+-- Returns in how many groups the head was readvanced.
 
 local JOB = 'arq:job:'
-local moved = 0
+local advanced = 0
 for at = 2, #ARGV do
   local group = ARGV[at]
   local head = redis.call('HGET', KEYS[3], group)
@@ -15,15 +16,15 @@ for at = 2, #ARGV do
     if following then
       redis.call('DECR', KEYS[5])
       redis.call('HSET', KEYS[3], group, following)
-      local place = redis.call('HGET', KEYS[4], following)
+      local position = redis.call('HGET', KEYS[4], following)
       local time = redis.call('TIME')
       local now = string.format('%.17g', time[1] * 1000 + time[2] / 1000)
-      redis.call('ZADD', KEYS[1], place and string.match(place, '^[^|]+') or now, following)
+      redis.call('ZADD', KEYS[1], position and string.match(position, '^[^|]+') or now, following)
       if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], '1') end
     else
       redis.call('HDEL', KEYS[3], group)
     end
-    moved = moved + 1
+    advanced = advanced + 1
   end
 end
-return moved
+return advanced

@@ -1,1 +1,1 @@
-"""What an operator does with a queue: statistics, single jobs, clean-up."""
+"""What an operator does with a queue: statistics, commands for single jobs, clean-up, results."""

@@ -1,4 +1,4 @@
-"""Forgetting finished jobs, in chunks that never hold Redis for more than a moment."""
+"""Removes the records of finished jobs, in chunks that block Redis only briefly."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Final, Literal
 import msgspec
 
 from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
-from filas.queue.job_records import FinishedJob
+from filas.queue.finished_job import FinishedJob
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
@@ -28,12 +28,11 @@ async def clean(
     *,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Forget the jobs of `state` that finished more than `older_than_ms` ago (None: the state's retention).
+    """Removes the jobs of `state` that finished more than `older_than_ms` ago (None: the state's retention).
 
-    Returns how many left the counter; their records leave the ring. Counters are kept by the minute, and a
-    minute goes when all of it is old enough; 0 forgets everything. `progress` hears the number so far after
-    each chunk. Cancelling the task stops it between two chunks, with what was done done. Raises
-    StoreUnavailable.
+    Returns the number of jobs removed from the counter. Their records are removed from the ring. The counter has one
+    field per minute, and a minute is removed when all of it is old enough; 0 removes everything. `progress` is called
+    with the number so far after each chunk. Cancelling the task stops it between two chunks. Raises StoreUnavailable.
     """
     age_ms = RETENTION_MS[state] if older_than_ms is None else older_than_ms
     seconds, micros = await redis.command("TIME")
@@ -47,7 +46,7 @@ async def clean(
         cursor, total = answer[0], total + int(answer[1])
         if progress:
             progress(total)
-        await asyncio.sleep(0)  # whoever cancels does it here, and not with a chunk on its way
+        await asyncio.sleep(0)  # a cancellation arrives here, and not while a chunk is being removed
         if cursor == b"0":
             break
     while await _ring_has_older(redis, keys[1], before):

@@ -1,4 +1,4 @@
-"""One job, by hand: cancel, promote, retry."""
+"""An operator's commands for one job: cancel, promote, retry."""
 
 from typing import Literal, cast
 
@@ -6,38 +6,43 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.models.dead_letters import NewDeadLetter
-from filas.queue.producer import EnqueueOutcome, Producer
+from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
 ControlOutcome = Literal["done", "running", "waiting", "absent"]
-"""done: it is as asked. running: it runs; a cancel takes effect within a second, the rest is refused.
-waiting: it stands behind its group's head, whose order is kept. absent: no such job in the queue."""
+"""The outcome of a command:
+
+- `done`: the command has taken effect.
+- `running`: the job is active. A cancel takes effect within a second; other commands have no effect.
+- `waiting`: the job is after its group head, and the command would break the group's order.
+- `absent`: the queue has no such job.
+"""
 
 
 class JobControl:
-    """What an operator does to a single job. Every method raises StoreUnavailable."""
+    """Commands for one job. Every method raises StoreUnavailable."""
 
-    def __init__(self, redis: Redis, producer: Producer) -> None:
+    def __init__(self, redis: Redis, producer: QueueProducer) -> None:
         self._redis = redis
         self._producer = producer
 
     async def cancel(self, policy: QueuePolicy, job_id: str) -> ControlOutcome:
-        """Make the job a dead letter of the kind `cancelled`, interrupting it if it runs.
+        """Makes the job a dead letter of the kind `cancelled`. Interrupts the job if it is active.
 
-        The worker writes that letter when it meets the job, so the job's row gets its final status; a paused
-        queue's job is cancelled when the queue is resumed.
+        The worker that claims the job writes the dead letter, so the job's row gets its final status. A job of a paused
+        queue is cancelled when the queue is resumed.
         """
         return await self._run("cancel", policy, job_id)
 
     async def promote(self, policy: QueuePolicy, job_id: str) -> ControlOutcome:
-        """Make a delayed job due now."""
+        """Makes a delayed job due now."""
         return await self._run("promote", policy, job_id)
 
     async def retry(self, policy: QueuePolicy, job_id: str) -> ControlOutcome:
-        """Run a job that waits for its next try now; bring back one whose dead letter is still in Redis.
+        """Makes a job that waits for a retry due now, or enqueues the job of a dead letter that is still in Redis.
 
-        A dead letter that is in Postgres is replayed from there, under an id of its own.
+        A dead letter that is in Postgres is replayed from there, as a job with another id.
         """
         outcome = await self._run("promote", policy, job_id)
         if outcome != "absent":
@@ -50,9 +55,9 @@ class JobControl:
         revived = await self._producer.revive(policy, letter)
         return "done" if revived is EnqueueOutcome.ENQUEUED else "absent"
 
-    async def _run(self, what: str, policy: QueuePolicy, job_id: str) -> ControlOutcome:
+    async def _run(self, command: str, policy: QueuePolicy, job_id: str) -> ControlOutcome:
         names = self._redis.keys(policy.name)
         keys = names.of("active", "wake", "heads", "grouped", "waiting", "abort")
         raw_id = job_id.encode("utf-8", "backslashreplace")
-        answer: bytes = await self._redis.run(load("control"), keys, [what, raw_id, names.group_prefix])
+        answer: bytes = await self._redis.run(load("control"), keys, [command, raw_id, names.group_prefix])
         return cast("ControlOutcome", answer.decode())

@@ -1,4 +1,4 @@
-"""What stands in a queue: counts, and single jobs. The same numbers for the API and for `/metrics`."""
+"""The counts of a queue and its single jobs. The API and `/metrics` show the same numbers."""
 
 import base64
 import contextlib
@@ -12,15 +12,15 @@ from filas.errors import InvalidCursor, JobDecodeError
 from filas.models.dead_letters import JobState
 from filas.models.record import Page
 from filas.observability import metrics
+from filas.queue.finished_job import FinishedJob
 from filas.queue.job_format import decode_envelope, raw_message
-from filas.queue.job_records import FinishedJob, text
 from filas.queue.producer import PRIORITY_STEP_MS
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 from filas.queue.worker_presence import read_load
 
 MAX_PAGE: Final = 500
-MAX_PLACE: Final = 2**53
+MAX_OFFSET: Final = 2**53
 _FINISHED: tuple[JobState, ...] = ("completed", "failed")
 _ring_decoder = msgspec.json.Decoder(FinishedJob)
 
@@ -28,11 +28,17 @@ _ring_decoder = msgspec.json.Decoder(FinishedJob)
 class QueueCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The counts of a queue at one moment.
 
-    `waiting`: due and not claimed, behind the head of a group too. `delayed`: due later. `active`: claimed
-    under a live lease. `completed`, `failed`: finished within retention (24 h, 7 days; `clean` shortens it).
-    `retries`, `dead_letters`, `lost_leases`: since Redis last lost its data. `dead_letters_waiting`: not yet
-    in Postgres. `oldest_waiting_ms`: how long the oldest waiting job has been due. A job that a stock arq
-    worker runs counts as waiting, and its end is not counted.
+    | field                                  | jobs that it counts                                                     |
+    |----------------------------------------|-------------------------------------------------------------------------|
+    | `waiting`                              | due and not claimed; also those after a group head                      |
+    | `delayed`                              | due later                                                               |
+    | `active`                               | claimed under a live lease                                              |
+    | `completed`, `failed`                  | finished within retention (24 h, 7 days; `clean` shortens it)           |
+    | `retries`, `dead_letters`, `lost_leases` | since Redis last lost its data                                        |
+    | `dead_letters_waiting`                 | dead letters that are not in Postgres yet                               |
+
+    `oldest_waiting_ms` is how long the oldest waiting job has been due. A job that a stock arq worker runs counts as
+    waiting, and its end is not counted.
     """
 
     waiting: int
@@ -48,7 +54,7 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One job. Times are Unix ms. `data` is its message, `error` why it failed (or its last try did)."""
+    """One job. Times are Unix ms. `data` is its message, `error` the reason of its failure or of its last attempt's."""
 
     id: str
     name: str
@@ -70,7 +76,7 @@ class QueueStats:
         self._redis = redis
 
     async def snapshot(self, policy: QueuePolicy) -> QueueCounts:
-        """The counts of a queue, in one call."""
+        """Returns the counts of a queue, read in one call."""
         keys = self._redis.keys(policy.name).of("active", "waiting", "completed", "failed", "counts", "dead")
         args = [COMPLETED_RETENTION_S * 1000, FAILED_RETENTION_S * 1000, 2 * PRIORITY_STEP_MS, PRIORITY_STEP_MS, 0]
         answer = await self._redis.run(load("stats"), keys, args)
@@ -89,7 +95,7 @@ class QueueStats:
         )
 
     async def publish(self, policies: Sequence[QueuePolicy] = QUEUES) -> None:
-        """Set the gauges of `/metrics` from the snapshots of `policies`."""
+        """Sets the gauges of `/metrics` from the counts of the queues."""
         for policy in policies:
             counts = await self.snapshot(policy)
             for state in ("waiting", "active", "delayed", "failed"):
@@ -101,16 +107,18 @@ class QueueStats:
             metrics.WORKER_SLOTS.labels(policy.name, "free").set(max(load_now.slots - load_now.running, 0))
 
     async def active_jobs(self, policy: QueuePolicy, limit: int = 20) -> list[JobInfo]:
-        """Up to `limit` jobs that run now, the longest claimed first."""
+        """Returns up to `limit` active jobs, in the order in which their leases end."""
         page = await self.jobs(policy, "active", limit)
         return [job for job in page.items if isinstance(job, JobInfo)]
 
     async def jobs(self, policy: QueuePolicy, state: JobState, limit: int = 50, cursor: str | None = None) -> Page:
-        """A page of JobInfo. Waiting and delayed jobs come in the order in which they are due; those behind
-        the head of their group are counted but not listed. Finished ones come from the ring, newest first.
+        """Returns a page of JobInfo. Raises InvalidCursor.
+
+        Waiting and delayed jobs are in the order in which they are due. Jobs after their group head are counted but not
+        listed. Finished jobs come from the ring, newest first.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        start = _place(cursor)
+        start = _offset(cursor)
         names = self._redis.keys(policy.name)
         if state in _FINISHED:
             raw = await self._redis.command("LRANGE", names.named(f"ring:{state}"), start, start + limit)
@@ -126,12 +134,12 @@ class QueueStats:
         command = ("ZRANGEBYSCORE", key, low, high, "LIMIT", start, limit + 1)
         found: list[bytes] = await self._redis.command(*command)
         infos = await self._inspect(policy, found[:limit])
-        # A claimed job stands in the queue's own set too, at the end of its lease.
+        # A claimed job is in the queue's sorted set too, with the end of its lease as score.
         items = [info for info in infos if info is not None and info.state == state]
         return Page(items=items, next_cursor=_cursor(start + limit) if len(found) > limit else None)
 
     async def job(self, policy: QueuePolicy, job_id: str) -> JobInfo | None:
-        """One job of the queue by its id, finished ones as long as their record stands; or None."""
+        """Returns one job of the queue, or None. A finished job is found while its record is in the ring."""
         raw_id = job_id.encode("utf-8", "backslashreplace")
         (info,) = await self._inspect(policy, [raw_id])
         if info is not None:
@@ -152,9 +160,9 @@ class QueueStats:
 
 
 def _live(raw_id: bytes, row: list[Any], now: float) -> JobInfo | None:
-    """The job of a row of `inspect.lua`; None when it stands nowhere in the queue."""
-    payload, token, spent, score, place, last_error = row
-    if payload is None or (score is None and place is None):
+    """Returns the job of a row of `inspect.lua`, or None if the job is not in the queue."""
+    payload, token, used, score, position, last_error = row
+    if payload is None or (score is None and position is None):
         return None
     name, data, enqueued = "<unknown>", None, None
     with contextlib.suppress(JobDecodeError, msgspec.DecodeError, UnicodeDecodeError):
@@ -164,21 +172,21 @@ def _live(raw_id: bytes, row: list[Any], now: float) -> JobInfo | None:
     due = float(score) if score is not None else now
     state: JobState = "active" if token else "delayed" if due > now else "waiting"
     return JobInfo(
-        id=text(raw_id),
+        id=_text(raw_id),
         name=name,
         state=state,
-        attempts_made=int(spent or 0) + (1 if token else 0),
+        attempts_made=int(used or 0) + (1 if token else 0),
         enqueued_on=enqueued,
         due_on=int(due) if state == "delayed" else None,
         processed_on=_claimed_ms(token) if token else None,
-        group=text(place.split(b"|", 1)[1]) if place else None,
+        group=_text(position.split(b"|", 1)[1]) if position else None,
         data=data,
         error=msgspec.json.decode(last_error).get("error") if last_error else None,
     )
 
 
 def _claimed_ms(token: bytes) -> int | None:
-    """When a token was given: its last part. A stock worker's token says nothing."""
+    """Returns when the job was claimed, the last part of its token. The token of a stock worker has no time."""
     last = token.rpartition(b"-")[2]
     return int(last) if last.isdigit() and len(last) > 10 else None
 
@@ -197,18 +205,23 @@ def _finished(record: FinishedJob, state: JobState) -> JobInfo:
     )
 
 
-def _cursor(place: int) -> str:
-    return base64.urlsafe_b64encode(str(place).encode()).decode()
+def _text(raw: bytes) -> str:
+    """Returns bytes as text. Bytes that are not UTF-8 become escapes."""
+    return raw.decode("utf-8", "backslashreplace")
 
 
-def _place(cursor: str | None) -> int:
-    """The position that a cursor names. Raises InvalidCursor for what is none of ours."""
+def _cursor(offset: int) -> str:
+    return base64.urlsafe_b64encode(str(offset).encode()).decode()
+
+
+def _offset(cursor: str | None) -> int:
+    """Returns the offset that a cursor contains. Raises InvalidCursor."""
     if cursor is None:
         return 0
     try:
-        place = int(base64.urlsafe_b64decode(cursor))
+        offset = int(base64.urlsafe_b64decode(cursor))
     except ValueError:
-        place = -1
-    if not 0 <= place < MAX_PLACE:
+        offset = -1
+    if not 0 <= offset < MAX_OFFSET:
         raise InvalidCursor("the cursor is not one of this list")
-    return place
+    return offset

@@ -1,4 +1,4 @@
-"""Redis, standalone, behind Sentinels or as a Cluster, with time-outs, and one error for "not there"."""
+"""The connection to Redis (one server, Sentinels or a Cluster), with time-outs and one error for "unavailable"."""
 
 import asyncio
 import contextlib
@@ -23,12 +23,12 @@ from filas.settings.value_types import Secret
 
 CONNECT_TIMEOUT_S: Final = 3.0
 ANSWER_TIMEOUT_S: Final = 5.0
-"""How long a command may stay without an answer: a stalled connection is given up after it."""
+"""How long a command may take, in seconds. A connection that takes longer is closed."""
 
 _SHORTEST_BLOCK_S: Final = 0.01
-"""Redis 6 cuts a time-out to whole milliseconds, and 0.001 s of it to 0, which means for ever."""
+"""The shortest blocking time. Redis 6 truncates 0.001 s to 0, which means to block without end."""
 
-_AWAY = (
+_UNAVAILABLE = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
     exceptions.ReadOnlyError,
@@ -38,19 +38,19 @@ _AWAY = (
     OSError,
     asyncio.TimeoutError,
 )
-_AWAY_CODES = (
+_UNAVAILABLE_CODES = (
     "READONLY", "LOADING", "MISCONF", "OOM", "MASTERDOWN", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "BUSY ",
     "NOAUTH", "WRONGPASS", "MOVED", "UNBLOCKED",
 )  # fmt: skip
-"""Answers of a server that lives but can't do the work now. Redis 6.2 wraps them when a script meets them."""
+"""Errors of a server that runs but cannot do the work now. Redis 6.2 wraps them in another error in a script."""
 
 
 class Redis:
-    """A connection pool to one Redis, by whatever way, on which scripts are run.
+    """A connection pool to Redis, for commands and scripts.
 
-    `problem` is None while Redis answers, else why it doesn't (set by the last command). Everything that
-    says "Redis is not there, or can't take writes" is raised as StoreUnavailable; a command is never
-    repeated by itself, because its outcome is unknown then and only the caller knows what that means.
+    `problem` is None if the last command was answered, otherwise the reason why not. Every error that means "Redis is
+    unavailable or refuses writes" is raised as StoreUnavailable. A command is never repeated automatically, because
+    its outcome is unknown and only the caller knows whether it may be repeated.
     """
 
     def __init__(self, client: Any, *, cluster: bool = False) -> None:
@@ -59,35 +59,35 @@ class Redis:
         self.problem: str | None = None
 
     def keys(self, queue: str) -> QueueKeys:
-        """The keys of a queue in this Redis."""
+        """Returns the names of the keys of `queue` in this Redis."""
         return QueueKeys(queue, self.cluster)
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """What `script` answers. It is sent whole when the server doesn't know it yet."""
-        with self._watching():
+        """Runs `script` and returns its reply. Sends the source only if the server has not cached it."""
+        with self._translated_errors():
             try:
                 return await self.client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
             except exceptions.NoScriptError:
                 return await self.client.execute_command("EVAL", script.source, len(keys), *keys, *args)
 
     async def command(self, *parts: Any) -> Any:
-        """What a single command answers, as redis-py shapes it. On a Cluster its first key says where it goes."""
-        with self._watching():
+        """Runs one command. Returns its reply as redis-py parses it. On a Cluster, its first key selects the node."""
+        with self._translated_errors():
             return await self.client.execute_command(*parts)
 
     async def pop_blocking(self, key: str, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for an element of the list `key`, take it, and say whether there was one.
+        """Removes an element from the list `key`, waiting up to `timeout_s` for one. Returns whether there was one.
 
-        Redis looks at its time-outs ten times a second: it may take a tenth longer.
+        Redis checks its time-outs ten times a second, so the call may last 0.1 s longer.
         """
-        with self._watching():
+        with self._translated_errors():
             return (
                 await self.client.execute_command("BLPOP", key, f"{max(timeout_s, _SHORTEST_BLOCK_S):.3f}") is not None
             )
 
     async def identity(self) -> str:
-        """A name of the server's data: it changes when another server answers (restart, fail-over)."""
-        with self._watching():
+        """Returns a name of the server, which changes when another server answers (restart, failover)."""
+        with self._translated_errors():
             if self.cluster:
                 await self.client.initialize()
                 return " ".join(sorted(node.name for node in self.client.get_primaries()))
@@ -96,9 +96,9 @@ class Redis:
 
     @staticmethod
     def outcome_unknown(error: StoreUnavailable) -> bool:
-        """Whether the command that raised `error` may have been carried out all the same.
+        """Whether the command that raised `error` may have been executed.
 
-        Not so when the server refused it, or no connection came about.
+        It was not executed if the server refused it or no connection was made.
         """
         cause = error.__cause__
         text = str(cause)
@@ -106,20 +106,20 @@ class Redis:
         return not (refused or "connecting to" in text or "No master found" in text)
 
     async def close(self) -> None:
-        """Give every connection back."""
-        with contextlib.suppress(*_AWAY):
+        """Closes all connections."""
+        with contextlib.suppress(*_UNAVAILABLE):
             await self.client.aclose()
 
     @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
-        except _AWAY as error:
+        except _UNAVAILABLE as error:
             self.problem = str(error) or type(error).__name__
             raise StoreUnavailable("redis", self.problem) from error
         except exceptions.ResponseError as error:
             text = str(error)
-            if not any(code in text for code in _AWAY_CODES):
+            if not any(code in text for code in _UNAVAILABLE_CODES):
                 raise
             self.problem = text
             raise StoreUnavailable("redis", text) from error
@@ -128,7 +128,7 @@ class Redis:
 
 
 def connect(settings: RedisSettings) -> Redis:
-    """The Redis that `settings` name. Nothing is sent before the first command."""
+    """Returns the Redis that `settings` name. The first command opens the first connection."""
     shared: dict[str, Any] = {
         "username": settings.redis_username,
         "password": _revealed(settings.redis_password),
@@ -139,18 +139,18 @@ def connect(settings: RedisSettings) -> Redis:
     }
     tls = settings.redis_tls
     if tls:
-        # Unless it is told, redis-py 5 takes any good certificate, whatever host it is for.
+        # By default, redis-py 5 accepts a valid certificate of any host.
         shared["ssl_check_hostname"] = True
     if settings.redis_cluster:
-        # Its own retries would repeat a script whose outcome is unknown. It takes no other connections than its own.
+        # The client's own retries would repeat a script whose outcome is unknown. It accepts no other connection class.
         cluster = RedisCluster(
             host=settings.redis_host, port=settings.redis_port, ssl=tls, cluster_error_retry_attempts=1, **shared
         )
         return Redis(cluster, cluster=True)
-    # Only connecting is retried: without `retry_on_error` a command that was sent is not.
+    # Only connecting is retried. Without `retry_on_error`, a command that was sent is not repeated.
     shared["retry"] = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2)
     if settings.redis_sentinels:
-        make: Any = Sentinel  # redis-py gives its constructor no types
+        make: Any = Sentinel  # redis-py's constructor has no types
         sentinel = make(
             [tuple(address) for address in settings.redis_sentinels],
             sentinel_kwargs={
@@ -180,7 +180,7 @@ def _revealed(secret: Secret | None) -> str | None:
 
 
 def settings_from_url(url: str) -> RedisSettings:
-    """The settings that `redis[s]://[user[:password]@]host[:port][/database]` means."""
+    """Returns the settings for the address `redis[s]://[user[:password]@]host[:port][/database]`."""
     parts = urlsplit(url)
     return RedisSettings(
         redis_host=parts.hostname or "127.0.0.1",
@@ -193,5 +193,5 @@ def settings_from_url(url: str) -> RedisSettings:
 
 
 def connect_url(url: str) -> Redis:
-    """`connect` for an address in one piece."""
+    """Returns the Redis at an address, see `settings_from_url`."""
     return connect(settings_from_url(url))

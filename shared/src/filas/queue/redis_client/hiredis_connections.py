@@ -1,7 +1,7 @@
-"""Connections of redis-py that pack their commands with hiredis, and lose no cancellation.
+"""redis-py's connections, with commands encoded by hiredis and without lost cancellations.
 
-redis-py's own for asyncio puts a command together in Python, an argument at a time and each time anew: for the
-thousands of arguments of a batch that takes longer than all else that this process does for its jobs.
+redis-py encodes a command for asyncio in Python, one argument at a time. For the thousands of arguments of a batch,
+that takes longer than everything else that a process does for its jobs.
 """
 
 import asyncio
@@ -13,25 +13,28 @@ from redis import exceptions
 from redis.asyncio import connection, sentinel
 
 
-class _Batched:
+class _HiredisCommands:
     def pack_command(self, *args: Any) -> list[bytes]:
-        """`args` in Redis' protocol. A name of several words, `CONFIG GET`, is several arguments."""
+        """Encodes `args` in Redis' protocol. A name of several words, such as `CONFIG GET`, is several arguments."""
         name = args[0].encode() if isinstance(args[0], str) else args[0]
         return [hiredis.pack_command((*name.split(), *args[1:]))]
 
     async def can_read_destructive(self) -> bool:
-        """Whether something came unasked, the end above all, so that the connection can't be used again.
+        """Whether unexpected data or the end of the stream has arrived, so that the connection cannot be used again.
 
-        redis-py tries to read for no time at all: that time-out takes a cancellation of its caller that comes in the
-        same turn for its own, so the caller goes on. What has come stands in the stream's buffer without that.
+        redis-py reads with a time-out of zero. That time-out swallows a cancellation of the caller that happens in the
+        same iteration of the event loop. This method inspects the stream's buffer instead.
         """
         connected: Any = self
         stream, replies = connected._reader, connected._parser._reader
         return bool(stream.at_eof() or stream.exception() or stream._buffer or replies.has_data())
 
     async def send_packed_command(self, command: bytes | str | Iterable[bytes], check_health: bool = True) -> None:
-        """Send what `pack_command` made. redis-py waits with asyncio.wait_for, which on Python 3.11 forgets a
-        cancellation when the command has gone out in the same turn."""
+        """Sends an encoded command.
+
+        redis-py waits with asyncio.wait_for, which on Python 3.11 forgets a cancellation if the command was sent in
+        the same iteration of the event loop. asyncio.timeout does not.
+        """
         connected: Any = self
         if not connected.is_connected:
             await connected.connect()
@@ -49,17 +52,17 @@ class _Batched:
             raise
 
 
-class Connection(_Batched, connection.Connection):
-    """To a server."""
+class Connection(_HiredisCommands, connection.Connection):
+    """A connection to a server."""
 
 
-class SSLConnection(_Batched, connection.SSLConnection):
-    """To a server, with TLS."""
+class SSLConnection(_HiredisCommands, connection.SSLConnection):
+    """A connection to a server, with TLS."""
 
 
-class SentinelConnection(_Batched, sentinel.SentinelManagedConnection):
-    """To the master that Sentinels name."""
+class SentinelConnection(_HiredisCommands, sentinel.SentinelManagedConnection):
+    """A connection to the master that the Sentinels name."""
 
 
-class SentinelSSLConnection(_Batched, sentinel.SentinelManagedSSLConnection):
-    """To the master that Sentinels name, with TLS."""
+class SentinelSSLConnection(_HiredisCommands, sentinel.SentinelManagedSSLConnection):
+    """A connection to the master that the Sentinels name, with TLS."""

@@ -1,1 +1,1 @@
-"""The worker of a queue: claims jobs, runs them, renews their leases, finishes them."""
+"""The worker of a queue: claims jobs, runs them, renews their leases and finishes them."""

@@ -1,4 +1,8 @@
-"""Functions written for stock arq, run by our worker: `func`, plain coroutines, `Retry`."""
+"""Runs functions that were written for stock arq: `func`, plain coroutines and `Retry`.
+
+No service of Filas uses this module. It is kept because the queue promises arq's `Retry` and `func`: code that ran on
+a stock arq worker must be able to move to our worker unchanged. tests/shared/queue/test_compatibility.py tests it.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +15,7 @@ from filas.queue.job_functions import JobContext, JobFunction
 
 
 def arq_context(context: JobContext) -> dict[str, Any]:
-    """The `ctx` that arq hands to a function."""
+    """Returns the `ctx` that arq passes to a function."""
     return {
         "job_id": context.job_id,
         "job_try": context.attempt,
@@ -21,10 +25,10 @@ def arq_context(context: JobContext) -> dict[str, Any]:
 
 
 def arq_function(function: Any, *, keep_result_s: float = 3600.0) -> JobFunction:
-    """`function`, made by arq's `func()` or a plain `async def f(ctx, …)`, for our worker.
+    """Makes a JobFunction of `function`, which was made by arq's `func()` or is a plain `async def f(ctx, …)`.
 
-    Its own time-out, tries and time to keep the result count before the policy's; `keep_result_s` is arq's
-    default. `Retry(defer=…)` uses up a try, as with arq.
+    Its own time limit, attempts and time to keep the result take precedence over the policy's. `keep_result_s` has
+    arq's default. `Retry(defer=…)` uses an attempt, as with arq.
     """
     stock = func(function)
 
@@ -32,7 +36,7 @@ def arq_function(function: Any, *, keep_result_s: float = 3600.0) -> JobFunction
         try:
             return await stock.coroutine(arq_context(context), *call.args, **call.kwargs)
         except Retry as error:
-            raise RetryLater("the function asked for it", delay_s=(error.defer_score or 0) / 1000) from error
+            raise RetryLater("the function raised arq's Retry", delay_s=(error.defer_score or 0) / 1000) from error
 
     return JobFunction(
         stock.name,

@@ -1,4 +1,4 @@
-"""A job that this worker has claimed, from the claim until its end is written."""
+"""A job that this worker has claimed, until its end is written to Redis."""
 
 import asyncio
 from typing import Any, Literal
@@ -10,23 +10,27 @@ CancelReason = Literal["timeout", "abort", "lease", "drain"]
 
 
 class JobAborted(FilasError):
-    """Somebody cancelled the job."""
+    """The job was cancelled, by an operator or by a stock client's `Job.abort()`."""
 
 
-async def _never(context: JobContext, _: Any) -> None:
-    raise JobDecodeError(f"{context.function} was never decoded")
+async def _never_decoded(context: JobContext, _: Any) -> None:
+    raise JobDecodeError(f"{context.function} was not decoded")
 
 
-UNKNOWN = JobFunction("<unknown>", _never)
-"""The function of a job that has not been decoded, or never can be."""
+NOT_DECODED = JobFunction("<unknown>", _never_decoded)
+"""The function of a job that has not been decoded, or cannot be decoded."""
 
 
-class HeldJob:
-    """What is known of a claimed job. Times are Unix seconds; ids and tokens are bytes as Redis has them."""
+class ClaimedJob:
+    """A claimed job. Times are Unix seconds. Ids and tokens are bytes as in Redis.
+
+    `attempts_used` counts the attempts before this one. `history` has their errors as JSON. `lease_lost` is true when
+    another worker may have claimed the job, so that nothing of it may be written any more.
+    """
 
     __slots__ = (
-        "aborted", "claimed", "context", "due", "function", "group", "history", "lost_leases", "message", "payload",
-        "raw_id", "score", "spent", "token", "token_gone",
+        "aborted", "attempts_used", "claimed", "context", "due", "function", "group", "history", "lease_lost",
+        "lost_leases", "message", "payload", "raw_id", "score", "token",
     )  # fmt: skip
 
     def __init__(self, raw_id: bytes, score: bytes, payload: bytes | None, token: bytes, claimed: float) -> None:
@@ -36,48 +40,53 @@ class HeldJob:
         self.token = token
         self.claimed = claimed
         self.due = float(score) / 1000
-        self.spent = 0
+        self.attempts_used = 0
         self.lost_leases = 0
         self.group = b""
         self.aborted = False
         self.history: list[bytes] = []
-        self.function = UNKNOWN
+        self.function = NOT_DECODED
         self.message: Any = None
-        self.context = JobContext(raw_id.decode("utf-8", "backslashreplace"), UNKNOWN.name)
-        self.token_gone = False
+        self.context = JobContext(raw_id.decode("utf-8", "backslashreplace"), NOT_DECODED.name)
+        self.lease_lost = False
 
-    def tell(self, spent: int, lost_leases: int, place: bytes, aborted: int, history: list[bytes]) -> None:
-        """What `claim.lua` says of a job that is not a plain first try."""
+    def set_progress(
+        self, attempts_used: int, lost_leases: int, position: bytes, aborted: int, history: list[bytes]
+    ) -> None:
+        """Stores what `claim.lua` returns for a job that is not an ordinary first attempt.
+
+        `position` is `score|group`, or empty for a job without a group.
+        """
         context = self.context
-        self.spent, context.attempt = spent, spent + 1
+        self.attempts_used, context.attempt = attempts_used, attempts_used + 1
         self.lost_leases = context.lost_leases = lost_leases
         self.aborted, self.history = bool(aborted), history
-        if place:
-            self.group = place.partition(b"|")[2]
+        if position:
+            self.group = position.partition(b"|")[2]
             context.group = self.group.decode("utf-8", "backslashreplace")
 
     @property
     def job_id(self) -> str:
-        """The id as text; bytes that are no UTF-8 show as escapes."""
+        """The id as text. Bytes that are not UTF-8 become escapes."""
         return self.context.job_id
 
     @property
     def attempt(self) -> int:
-        """The number of this try, from 1."""
+        """The number of this attempt, from 1."""
         return self.context.attempt
 
     @property
     def enqueued_ms(self) -> int:
-        """When it was put; 0 until that is known."""
+        """When the job was enqueued, in Unix ms. 0 until the job is decoded."""
         return self.context.enqueued_at_ms
 
 
-class Run:
-    """One call of a handler: of one job, or of many for a batch function."""
+class HandlerCall:
+    """One call of a handler, with one job or with the jobs of a batch function. Times are Unix seconds."""
 
     __slots__ = ("deadline", "jobs", "reason", "started", "task")
 
-    def __init__(self, jobs: list[HeldJob], task: "asyncio.Task[Any]", started: float, timeout_s: float) -> None:
+    def __init__(self, jobs: list[ClaimedJob], task: "asyncio.Task[Any]", started: float, timeout_s: float) -> None:
         self.jobs = jobs
         self.task = task
         self.started = started
@@ -85,6 +94,6 @@ class Run:
         self.reason: CancelReason | None = None
 
     def cancel(self, reason: CancelReason) -> None:
-        """Interrupt the handler. The first reason counts; a handler that goes on is interrupted again."""
+        """Interrupts the handler. The first reason is kept. A handler that ignores it is interrupted again."""
         self.reason = self.reason or reason
         self.task.cancel()

@@ -1,4 +1,4 @@
-"""Claiming jobs: woken by whoever puts one, many a call, and decoded here."""
+"""Claims due jobs in batches, decodes them and passes them to the slots. A wake token in Redis wakes it at once."""
 
 import asyncio
 import time
@@ -12,47 +12,50 @@ from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.queue.job_format import decode_call, decode_envelope, decode_message
 from filas.queue.job_functions import JobFunction, StoreProblem
-from filas.queue.job_records import dead_letter, history_entry
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.queue_keys import JOB
 from filas.queue.redis_client.scripts import load
-from filas.queue.worker.claimed_job import HeldJob, JobAborted
+from filas.queue.worker.claimed_job import ClaimedJob, JobAborted
 from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.job_records import dead_letter, history_entry
 from filas.queue.worker.retry_decision import Decision, describe
 from filas.queue.worker.slots import Slots
 
 FALLBACK_POLL_S: Final = 0.5
-"""How soon a job is seen whose producer wakes nobody: stock arq's, or another data centre's clock."""
+"""How soon a job is found whose producer writes no wake token, such as stock arq's."""
 
 SOON_S: Final = 0.02
-"""A job that is due so soon is waited for here: Redis would let us wait up to 0.1 s too long. A job that is put
-meanwhile is seen when this time is over."""
+"""A job that is due within this time is awaited with a sleep, because a blocking pop in Redis may last 0.1 s longer. A
+job that is enqueued during the sleep is found after it."""
 
 _JOB: Final = JOB.encode()
 _FIRST_WAIT_S: Final = 0.25
 _CALM_S: Final = 10.0
-_FIXED: Final = 6
-_ODD: Final = 6
+_HEAD_FIELDS: Final = 6
+"""The number of values at the start of every reply of `claim.lua`."""
+_PROGRESS_FIELDS: Final = 6
+"""The number of values for each job in the reply that is not an ordinary first attempt."""
 _log = get_logger(__name__)
 
 
 class MissingPayload(PermanentError):
-    """The job's id stands in the queue, but its content is gone."""
+    """The job's id is in the queue, but its payload is missing."""
 
 
 class TooManyLostLeases(PermanentError):
-    """The worker that ran the job vanished too often: the job itself may be the cause."""
+    """Workers that ran the job lost their lease too often: the job itself may crash them."""
 
 
-class TriesExhausted(PermanentError):
-    """The tries were used up by somebody who recorded no error: a stock worker that crashed."""
+class AttemptsExhausted(PermanentError):
+    """All attempts are used, but no error was recorded: a stock worker crashed."""
 
 
 class Claimer:
-    """Keeps the slots busy.
+    """Claims as many jobs as the slots want.
 
-    `paused` and `store_problem` are asked before each claim; `on_data_lost` is called when the claim found
-    that Redis had lost its data. `problem` says why nothing is claimed now, or None.
+    Before each claim it checks that the queue is not paused (`unpaused`) and that `store_problem` returns None.
+    `on_data_lost` is called when a claim finds that Redis has lost its data. `problem` is the reason why nothing is
+    claimed now, or None.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Claimer:
         functions: Mapping[str, JobFunction],
         slots: Slots,
         finisher: Finisher,
-        held: dict[bytes, HeldJob],
+        claimed: dict[bytes, ClaimedJob],
         *,
         lease_s: float = LEASE_S,
     ) -> None:
@@ -71,7 +74,7 @@ class Claimer:
         self._functions = functions
         self._slots = slots
         self._finisher = finisher
-        self._held = held
+        self._claimed = claimed
         self._lease_ms = int(lease_s * 1000)
         names = redis.keys(policy.name)
         self._keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
@@ -79,9 +82,9 @@ class Claimer:
         self._dead_key = names.named("dead")
         self._prefix = names.required_prefix
         self._script = load("claim")
-        self._trouble: StoreUnavailable | None = None
-        self._trouble_s = _FIRST_WAIT_S
-        self._troubled = 0.0
+        self._unavailable: StoreUnavailable | None = None
+        self._unavailable_since = 0.0
+        self._wait_s = _FIRST_WAIT_S
         self._claiming: asyncio.Task[tuple[int, float]] | None = None
         self.unpaused = asyncio.Event()
         self.unpaused.set()
@@ -89,33 +92,33 @@ class Claimer:
         self.on_data_lost: Callable[[], None] | None = None
         self.problem: str | None = None
 
-    def pause(self, paused: bool) -> None:
-        """Stop or go on claiming. What is claimed runs on."""
+    def set_paused(self, paused: bool) -> None:
+        """Stops or resumes claiming. Claimed jobs continue."""
         if paused:
             self.unpaused.clear()
         else:
             self.unpaused.set()
 
-    def trouble(self, error: StoreUnavailable) -> None:
-        """A handler met a store that is away: claim no more until it is back."""
-        if self._trouble is None:
-            self._trouble = error
-            # Another outage than the last one begins with short waits again.
-            if time.monotonic() - self._troubled > _CALM_S:
-                self._trouble_s = _FIRST_WAIT_S
-            self._troubled = time.monotonic()
+    def store_unavailable(self, error: StoreUnavailable) -> None:
+        """A handler found a store unavailable: requeues what has not started, and claims nothing for a while."""
+        if self._unavailable is None:
+            self._unavailable = error
+            # A new outage begins with short waits again.
+            if time.monotonic() - self._unavailable_since > _CALM_S:
+                self._wait_s = _FIRST_WAIT_S
+            self._unavailable_since = time.monotonic()
             self.problem = str(error)
             _log.warning("worker.store_unavailable", queue=self._policy.name, store=error.store, reason=error.reason)
-        for job in self._slots.take_back():
-            self._finisher.give_back(job)
+        for job in self._slots.remove_ready():
+            self._finisher.requeue(job)
 
     async def run(self) -> None:
-        """Claim for as long as the task lives."""
+        """Claims until cancelled."""
         delay = 0.05
         while True:
             try:
                 await self._wait_until_allowed()
-                await self._once()
+                await self._claim_once()
                 delay = 0.05
             except StoreUnavailable as error:
                 if self.problem is None:
@@ -124,121 +127,126 @@ class Claimer:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
             else:
-                if self.problem is not None and self._trouble is None:
+                if self.problem is not None and self._unavailable is None:
                     _log.info("worker.resumed", queue=self._policy.name)
                     self.problem = None
 
     async def settle(self) -> None:
-        """Wait for a claim that is under way, after `run` was cancelled."""
+        """Waits for a claim in progress, after `run` was cancelled."""
         if self._claiming is not None:
             await asyncio.gather(self._claiming, return_exceptions=True)
 
     async def _wait_until_allowed(self) -> None:
         await self.unpaused.wait()
-        if self._trouble is not None:
-            # Without anybody to ask, trying again after a while is the only way to know.
-            await asyncio.sleep(self._trouble_s)
-            self._trouble_s = min(self._trouble_s * 2, 2.0)
-            self._trouble = None
+        if self._unavailable is not None:
+            # Without a `store_problem`, another attempt after a while is the only test.
+            await asyncio.sleep(self._wait_s)
+            self._wait_s = min(self._wait_s * 2, 2.0)
+            self._unavailable = None
         while self.store_problem is not None and (reason := self.store_problem()) is not None:
             self.problem = reason
             await asyncio.sleep(0.1)
 
-    async def _once(self) -> None:
+    async def _claim_once(self) -> None:
+        """Claims what the slots want, and waits if there were fewer jobs."""
         wanted = self._slots.wanted()
         if wanted <= 0:
             self._slots.room.clear()
             await self._slots.room.wait()
             return
-        # A claim that has been sent is waited for, even when this task is cancelled: what it took goes back.
+        # A claim that was sent runs to its end even if this task is cancelled, so that its jobs are requeued.
         self._claiming = asyncio.create_task(self._claim(wanted))
         claimed, next_due = await asyncio.shield(self._claiming)
         if claimed < wanted and next_due <= SOON_S:
             await asyncio.sleep(next_due)
         elif claimed < wanted:
-            # Whoever puts a job from now on leaves a token, so nothing can slip in between.
+            # A job that is enqueued from now on leaves a wake token, so it cannot be missed.
             await self._redis.pop_blocking(self._wake_key, min(next_due, FALLBACK_POLL_S))
 
     async def _claim(self, limit: int) -> tuple[int, float]:
-        """Claim up to `limit`; returns how many came, and the seconds until the next job is due."""
+        """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
         args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix]
         reply = await self._redis.run(self._script, self._keys, args)
-        now_ms, token, fresh, due, foreign, lost = reply[:_FIXED]
-        if fresh and self.on_data_lost:
+        now_ms, token, data_lost, due, foreign, lost = reply[:_HEAD_FIELDS]
+        if data_lost and self.on_data_lost:
             self.on_data_lost()
         if lost:
             metrics.LEASES_LOST.labels(self._policy.name).inc(lost)
         for raw_id in foreign:
-            await self._refuse(raw_id)
+            await self._remove_foreign(raw_id)
         next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S
         claimed = 0
-        if len(reply) > _FIXED:
-            ids, scores, payloads, odd = reply[_FIXED:]
+        if len(reply) > _HEAD_FIELDS:
+            ids, scores, payloads, progress = reply[_HEAD_FIELDS:]
             claimed = len(ids)
-            self._take(self._held_jobs(ids, scores, payloads or await self._read(ids, scores, odd, token), odd, token))
+            payloads = payloads or await self._read_payloads(ids, scores, progress, token)
+            self._start(self._claimed_jobs(ids, scores, payloads, progress, token))
         return claimed, max(next_due, 0.001)
 
-    def _held_jobs(
-        self, ids: list[bytes], scores: list[bytes], payloads: Sequence[bytes | None], odd: list[Any], token: bytes
-    ) -> list[HeldJob]:
-        """The claimed jobs, as `claim.lua` tells them."""
+    def _claimed_jobs(
+        self, ids: list[bytes], scores: list[bytes], payloads: Sequence[bytes | None], progress: list[Any], token: bytes
+    ) -> list[ClaimedJob]:
+        """Returns the claimed jobs of a reply of `claim.lua`."""
         now = time.time()
-        jobs = [HeldJob(*one, token, now) for one in zip(ids, scores, payloads, strict=True)]
-        for at in range(0, len(odd), _ODD):
-            jobs[odd[at]].tell(*odd[at + 1 : at + _ODD])
+        jobs = [ClaimedJob(*one, token, now) for one in zip(ids, scores, payloads, strict=True)]
+        for at in range(0, len(progress), _PROGRESS_FIELDS):
+            jobs[progress[at]].set_progress(*progress[at + 1 : at + _PROGRESS_FIELDS])
         return jobs
 
-    async def _read(self, ids: list[bytes], scores: list[bytes], odd: list[Any], token: bytes) -> list[bytes | None]:
-        """The payloads of the claimed jobs `ids`. Redis away: they go back."""
+    async def _read_payloads(
+        self, ids: list[bytes], scores: list[bytes], progress: list[Any], token: bytes
+    ) -> list[bytes | None]:
+        """Returns the payloads of a large claim. If Redis is unavailable, requeues the jobs."""
         try:
             payloads: list[bytes | None] = await self._redis.command("MGET", *[_JOB + one for one in ids])
         except StoreUnavailable:
-            for job in self._held_jobs(ids, scores, [None] * len(ids), odd, token):
-                self._held[job.raw_id] = job
-                self._finisher.give_back(job)
+            for job in self._claimed_jobs(ids, scores, [None] * len(ids), progress, token):
+                self._claimed[job.raw_id] = job
+                self._finisher.requeue(job)
             raise
         return payloads
 
-    def _take(self, claimed: list[HeldJob]) -> None:
-        """Hold the jobs, and let those run that can."""
-        ready: list[HeldJob] = []
-        for job in claimed:
-            before = self._held.get(job.raw_id)
-            if before is not None:
-                before.token_gone = True  # we slept through its lease, and have just taken it from ourselves
-            self._held[job.raw_id] = job
+    def _start(self, jobs: list[ClaimedJob]) -> None:
+        """Registers claimed jobs and passes them to the slots. A job that cannot be decoded becomes a dead letter."""
+        ready: list[ClaimedJob] = []
+        for job in jobs:
+            earlier = self._claimed.get(job.raw_id)
+            if earlier is not None:
+                # This process did not renew the lease in time (it was suspended), and has now claimed its own job.
+                earlier.lease_lost = True
+            self._claimed[job.raw_id] = job
             try:
-                self._prepare(job)
+                self._decode(job)
             except Exception as error:
-                self._finisher.fail(job, error, Decision("dead"), job.claimed)
+                self._finisher.fail(job, error, Decision("dead-letter"), job.claimed)
             else:
                 ready.append(job)
         if ready:
-            self._slots.put(ready)
+            self._slots.add(ready)
 
-    async def _refuse(self, raw_id: bytes) -> None:
-        """Make a dead letter of an id whose keys lie in another slot of the Cluster, where no script reaches."""
+    async def _remove_foreign(self, raw_id: bytes) -> None:
+        """Makes a dead letter of an id whose keys are in another hash slot of the Cluster, where no script can be."""
         now = time.time()
-        job = HeldJob(raw_id, b"0", None, b"", now)
-        error = describe(MissingPayload("its id lacks the queue's name in braces, so its keys lie in another slot"))
+        job = ClaimedJob(raw_id, b"0", None, b"", now)
+        error = describe(MissingPayload("the id lacks the queue's name in braces, so its keys are in another slot"))
         letter = dead_letter(job, self._policy.name, error, history_entry(job, error, now, now), now)
         await self._redis.command("HSET", self._dead_key, raw_id, letter)
         await self._redis.command("ZREM", self._policy.name, raw_id)
         self._finisher.dead_letters.set()
         _log.error("job.foreign_slot", queue=self._policy.name, job_id=job.job_id)
 
-    def _prepare(self, job: HeldJob) -> None:
-        """Decode the job. Raises what makes it a dead letter before it has run."""
+    def _decode(self, job: ClaimedJob) -> None:
+        """Decodes the job. Raises the error of a job that becomes a dead letter before it runs."""
         context = job.context
         if job.payload is None:
-            raise MissingPayload("the job's payload is gone from Redis")
+            raise MissingPayload("the job's payload is missing from Redis")
         envelope = decode_envelope(job.payload)
         context.function = envelope.f
         context.enqueued_at_ms = envelope.et
         if job.aborted:
             raise JobAborted("cancelled before it ran")
         if job.lost_leases >= MAX_LOST_LEASES:
-            raise TooManyLostLeases(f"its worker vanished {job.lost_leases} times while it ran")
+            raise TooManyLostLeases(f"{job.lost_leases} workers lost the job's lease while they ran it")
         function = self._functions.get(envelope.f)
         if function is None:
             raise JobDecodeError(f"{self._policy.name} has no function {envelope.f[:200]!r}")
@@ -246,7 +254,7 @@ class Claimer:
         context.max_attempts = self._policy.max_attempts if function.max_attempts is None else function.max_attempts
         context.attempt = max(context.attempt, envelope.t or 1)
         if context.attempt > context.max_attempts:
-            raise TriesExhausted(f"its {context.max_attempts} tries are used up")
+            raise AttemptsExhausted(f"all {context.max_attempts} attempts are used")
         if function.message_type is None:
             job.message = decode_call(job.payload)
         else:

@@ -1,4 +1,9 @@
-"""Jobs by the clock, with arq's own `cron()`. Every worker puts them; the id lets only one in."""
+"""Enqueues jobs at fixed times, with arq's `cron()`. Every worker enqueues them; their id admits only one.
+
+No service of Filas uses this module: schedules of flows are in Postgres. It is kept because the queue promises arq's
+`cron`: code that ran on a stock arq worker must be able to move to our worker unchanged.
+tests/shared/queue/test_compatibility.py tests it.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,22 +15,22 @@ from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import JobContext, JobFunction
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 
 if TYPE_CHECKING:
-    from arq.cron import CronJob  # whoever has no jobs by the clock needn't load arq
+    from arq.cron import CronJob  # a worker without cron jobs does not import arq
 
 AHEAD_S: Final = 1.0
-"""How long before its time a job is put, deferred: the clock of Redis then says when it is due."""
+"""How long before its time a job is enqueued, deferred, so that the clock of Redis decides when it is due."""
 
 KEPT_S: Final = 120.0
-"""How long the result of a run stays, at least: until then a worker whose clock is behind can't run it again."""
+"""The shortest time that a result is kept. Until then, a worker whose clock is behind cannot run the job again."""
 
 _log = get_logger(__name__)
 
 
 def cron_function(job: "CronJob") -> JobFunction:
-    """The function that runs `job`, called with arq's `ctx`."""
+    """Returns the function that runs `job` with arq's `ctx`."""
 
     async def handler(context: JobContext, _: Any) -> Any:
         started = datetime.fromtimestamp(context.enqueued_at_ms / 1000, UTC)
@@ -41,11 +46,11 @@ def cron_function(job: "CronJob") -> JobFunction:
 
 
 class CronSchedule:
-    """Puts the jobs of `cron_jobs` as their times come, in `timezone` (UTC unless given)."""
+    """Enqueues the jobs of `cron_jobs` at their times, in `timezone` (default UTC)."""
 
     def __init__(
         self,
-        producer: Producer,
+        producer: QueueProducer,
         policy: QueuePolicy,
         cron_jobs: Sequence["CronJob"],
         *,
@@ -61,7 +66,7 @@ class CronSchedule:
         ]
 
     async def run(self) -> None:
-        """Put jobs for as long as the task lives. A time that passes while Redis is away is made up for once."""
+        """Enqueues jobs until cancelled. After an outage of Redis, each job that was missed is enqueued once."""
         while True:
             try:
                 wait_s = await self.step()
@@ -70,13 +75,13 @@ class CronSchedule:
             await asyncio.sleep(wait_s)
 
     async def step(self) -> float:
-        """Put what is due within AHEAD_S; returns the seconds until it is worth looking again (at most 1)."""
+        """Enqueues the jobs that are due within AHEAD_S. Returns the seconds until the next step (at most 1)."""
         now = self._clock(self._timezone)
         horizon = now + timedelta(seconds=AHEAD_S)
         for number, (job, planned) in enumerate(self._next):
             due = planned or self._after(job, now)
             if due <= horizon:
-                await self._put(job, due)
+                await self._enqueue(job, due)
                 due = self._after(job, max(due, now))
             self._next[number] = (job, due)
         soonest = min(due for _, due in self._next if due is not None)
@@ -87,9 +92,9 @@ class CronSchedule:
         job.calculate_next(moment)
         return job.next_run or moment
 
-    async def _put(self, job: "CronJob", due: datetime) -> None:
+    async def _enqueue(self, job: "CronJob", due: datetime) -> None:
         due_ms = int(due.timestamp() * 1000)
         key = job.job_id or (f"cron:{job.name}:{due_ms}" if job.unique else f"cron:{job.name}:{due_ms}:{id(self)}")
         new = NewJob(self._policy, key, None, defer_until_ms=due_ms, function=job.name)
         result = await self._producer.enqueue(new)
-        _log.debug("cron.put", queue=self._policy.name, job_id=result.job_id, outcome=result.outcome)
+        _log.debug("cron.enqueued", queue=self._policy.name, job_id=result.job_id, outcome=result.outcome)

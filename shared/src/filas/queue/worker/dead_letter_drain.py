@@ -1,4 +1,4 @@
-"""From the dead letters in Redis to the sink that keeps them for good."""
+"""Moves dead letters from Redis to their permanent store, Postgres."""
 
 import asyncio
 import contextlib
@@ -17,17 +17,17 @@ from filas.queue.redis_client.scripts import load
 
 BATCH: Final = 200
 SWEEP_S: Final = 10.0
-"""How soon letters are found that another process left behind."""
+"""How soon the dead letters of a process that has died are found."""
 
 _log = get_logger(__name__)
 _decoder = msgspec.json.Decoder(NewDeadLetter)
-Pair = tuple[bytes, bytes]
+IdAndLetter = tuple[bytes, bytes]
 
 
 class DeadLetterDrain:
-    """Moves dead letters to `sink`. One that the sink can't take stays in Redis, and holds up no other.
+    """Moves dead letters to `sink`. A dead letter that the sink rejects stays in Redis and delays no other.
 
-    `waiting` is set by the finisher when there are some.
+    The finisher sets `waiting` when Redis holds dead letters.
     """
 
     def __init__(self, redis: Redis, policy: QueuePolicy, sink: DeadLetterSink, waiting: asyncio.Event) -> None:
@@ -39,7 +39,7 @@ class DeadLetterDrain:
         self._script = load("settle_dead")
 
     async def run(self) -> None:
-        """Drain for as long as the task lives, with back-off while a store is away."""
+        """Drains until cancelled. While a store is unavailable, waits with backoff."""
         delay = 0.1
         while True:
             self._waiting.clear()
@@ -47,7 +47,7 @@ class DeadLetterDrain:
                 await self.drain()
                 delay = 0.1
             except StoreUnavailable:
-                # Both stores say elsewhere that they are away.
+                # Other parts of the process report which store is unavailable.
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 5.0)
                 continue
@@ -56,7 +56,7 @@ class DeadLetterDrain:
                     await self._waiting.wait()
 
     async def drain(self) -> int:
-        """Move what is there now; returns how many letters the sink took. Raises StoreUnavailable."""
+        """Moves the present dead letters. Returns how many the sink stored. Raises StoreUnavailable."""
         cursor, moved = 0, 0
         while True:
             answer = await self._redis.command("HSCAN", self._key, cursor, "COUNT", BATCH)
@@ -66,7 +66,8 @@ class DeadLetterDrain:
             if cursor == 0:
                 return moved
 
-    async def _move(self, found: Sequence[Pair]) -> int:
+    async def _move(self, found: Sequence[IdAndLetter]) -> int:
+        """Moves a batch. If the sink rejects it, bisects it until only the bad dead letter fails."""
         try:
             await self._sink([_decoder.decode(letter) for _, letter in found])
         except StoreUnavailable:

@@ -1,4 +1,4 @@
-"""Keeping what is claimed: leases renewed in one call, time-outs, and the jobs that somebody cancels."""
+"""Renews the leases of claimed jobs in one call, enforces time limits, and cancels aborted jobs."""
 
 import asyncio
 import time
@@ -9,20 +9,20 @@ from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
-from filas.queue.worker.claimed_job import HeldJob
+from filas.queue.worker.claimed_job import ClaimedJob
 from filas.queue.worker.finisher import Finisher
 from filas.queue.worker.slots import Slots
 
 TICK_S: Final = 0.1
-ABORTS_S: Final = 0.5
+ABORT_POLL_S: Final = 0.5
 _STALE_S: Final = 0.3
-"""A claimed job that has not begun after so long goes back, in case another worker has a free slot."""
+"""A claimed job that has not started after this time is requeued, because another worker may have a free slot."""
 _ABORT_KEPT_MS: Final = 3_600_000
 _CHUNK: Final = 1000
 
 
-class Keeper:
-    """Looks after the held jobs, ten times a second while there are any."""
+class LeaseKeeper:
+    """Checks the claimed jobs ten times a second, while there are any."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Keeper:
         policy: QueuePolicy,
         slots: Slots,
         finisher: Finisher,
-        held: dict[bytes, HeldJob],
+        claimed: dict[bytes, ClaimedJob],
         *,
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.time,
@@ -38,86 +38,86 @@ class Keeper:
         self._redis = redis
         self._slots = slots
         self._finisher = finisher
-        self._held = held
+        self._claimed = claimed
         self._lease_s = lease_s
         self._clock = clock
         names = redis.keys(policy.name)
         self._keys = names.of("active")
         self._abort_key = names.abort
         self._script = load("renew")
-        self._renewed = 0.0
-        self._looked = 0.0
+        self._renewed_at = 0.0
+        self._aborts_read_at = 0.0
 
     async def run(self) -> None:
-        """Keep for as long as the task lives."""
+        """Keeps the leases until cancelled."""
         while True:
             await asyncio.sleep(TICK_S)
-            if not self._held:
+            if not self._claimed:
                 continue
             now = self._clock()
-            self._end_overdue(now)
-            self._return_stale(now)
+            self._cancel_overdue(now)
+            self._requeue_stale(now)
             try:
-                if now - self._looked >= ABORTS_S and self._slots.runs:
-                    self._looked = now
-                    await self._abort(now)
-                if now - self._renewed >= self._lease_s / 3:
-                    self._renewed = now
+                if now - self._aborts_read_at >= ABORT_POLL_S and self._slots.calls:
+                    self._aborts_read_at = now
+                    await self._cancel_aborted(now)
+                if now - self._renewed_at >= self._lease_s / 3:
+                    self._renewed_at = now
                     await self._renew()
             except StoreUnavailable:
-                # The claimer says so; while Redis is away nobody else can take a lease either.
-                self._renewed = now - self._lease_s / 6
+                # The claimer reports it. While Redis is unavailable, no other worker can claim the jobs either.
+                self._renewed_at = now - self._lease_s / 6
 
-    def _end_overdue(self, now: float) -> None:
-        for run in tuple(self._slots.runs):
-            if run.deadline <= now:
-                run.deadline = now + 1.0  # a handler that swallows it is asked again
-                run.cancel("timeout")
+    def _cancel_overdue(self, now: float) -> None:
+        for call in tuple(self._slots.calls):
+            if call.deadline <= now:
+                call.deadline = now + 1.0  # a handler that ignores the cancellation is cancelled again
+                call.cancel("timeout")
 
-    def _return_stale(self, now: float) -> None:
+    def _requeue_stale(self, now: float) -> None:
         ready = self._slots.ready
         if ready and now - ready[0].claimed > _STALE_S and now - ready[-1].claimed > _STALE_S:
-            for job in self._slots.take_back():
-                self._finisher.give_back(job)
+            for job in self._slots.remove_ready():
+                self._finisher.requeue(job)
 
-    async def _abort(self, now: float) -> None:
+    async def _cancel_aborted(self, now: float) -> None:
         found: list[bytes] = await self._redis.command("ZRANGE", self._abort_key, 0, -1)
         if not found:
             return
-        wanted, running = set(found), {}
-        for run in self._slots.runs:
-            # One job of a batch can't be interrupted alone.
-            if len(run.jobs) == 1 and run.jobs[0].raw_id in wanted:
-                running[run.jobs[0].raw_id] = run
+        aborted, running = set(found), {}
+        for call in self._slots.calls:
+            # One job of a batch cannot be interrupted alone.
+            if len(call.jobs) == 1 and call.jobs[0].raw_id in aborted:
+                running[call.jobs[0].raw_id] = call
         old = int((now * 1000) - _ABORT_KEPT_MS)
         await self._redis.command("ZREMRANGEBYSCORE", self._abort_key, "-inf", old)
         if running:
             await self._redis.command("ZREM", self._abort_key, *running)
-            for run in running.values():
-                run.cancel("abort")
+            for call in running.values():
+                call.cancel("abort")
 
     async def _renew(self) -> None:
-        jobs = [job for job in self._held.values() if not job.token_gone]
+        jobs = [job for job in self._claimed.values() if not job.lease_lost]
         for start in range(0, len(jobs), _CHUNK):
             chunk = jobs[start : start + _CHUNK]
             args: list[Any] = [int(self._lease_s * 1000)]
             for job in chunk:
                 args += (job.raw_id, job.token)
             for number in await self._redis.run(self._script, self._keys, args):
-                # One that ended meanwhile has no token either; it is no longer held then.
-                if self._held.get(chunk[number].raw_id) is chunk[number]:
-                    chunk[number].token_gone = True
-        self._let_go()
+                # A job that ended during the call has no token either, but it is no longer claimed.
+                if self._claimed.get(chunk[number].raw_id) is chunk[number]:
+                    chunk[number].lease_lost = True
+        self._drop_lost()
 
-    def _let_go(self) -> None:
-        """Stop what runs under a lost lease: somebody else may have begun it anew."""
-        for run in tuple(self._slots.runs):
-            if all(job.token_gone for job in run.jobs):
-                run.cancel("lease")
-        if any(job.token_gone for job in self._slots.ready):
-            jobs = self._slots.take_back()
-            if kept := [job for job in jobs if not job.token_gone]:
-                self._slots.put(kept)
+    def _drop_lost(self) -> None:
+        """Stops the jobs whose lease was lost: another worker may run them already."""
+        for call in tuple(self._slots.calls):
+            if all(job.lease_lost for job in call.jobs):
+                call.cancel("lease")
+        if any(job.lease_lost for job in self._slots.ready):
+            jobs = self._slots.remove_ready()
+            if kept := [job for job in jobs if not job.lease_lost]:
+                self._slots.add(kept)
             for job in jobs:
-                if job.token_gone:
-                    self._finisher.forget(job)
+                if job.lease_lost:
+                    self._finisher.drop(job)

@@ -1,4 +1,14 @@
-"""What becomes of a try that failed. Pure."""
+"""Decides what happens after a failed attempt. Pure: it reads no clock and no store.
+
+| error                                     | action      | due                       | uses an attempt |
+|-------------------------------------------|-------------|---------------------------|-----------------|
+| `StoreUnavailable`                        | requeue     | at the job's former place | no              |
+| `RetryLater(uses_attempt=False)`          | retry       | after its `delay_s`       | no              |
+| `PermanentError`, `JobAborted`            | dead letter |                           | yes             |
+| any other error, last attempt             | dead letter |                           | yes             |
+| `RetryLater`                              | retry       | after its `delay_s`       | yes             |
+| any other error                           | retry       | after the queue's backoff | yes             |
+"""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,6 +22,7 @@ from filas.models.record import ErrorDetail
 from filas.queue.worker.claimed_job import JobAborted
 
 MAX_MESSAGE = 2000
+"""The longest stored error text, in characters."""
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "timeout"),
@@ -25,35 +36,34 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """`dead`: given up. `retry`: again after `delay_s`; `spent` says whether this try counts.
-    `return`: back to its place at once, the try not counted."""
+    """What happens after an attempt, see the module. `delay_s` is the wait before a retry, in seconds."""
 
-    what: Literal["dead", "retry", "return"]
+    action: Literal["dead-letter", "retry", "requeue"]
     delay_s: float = 0.0
-    spent: bool = True
+    uses_attempt: bool = True
 
 
 def decide(error: BaseException, attempt: int, max_attempts: int, policy: QueuePolicy) -> Decision:
-    """The policy's answer to try number `attempt` having raised `error`."""
+    """Returns what happens after attempt number `attempt` (from 1) of `max_attempts` raised `error`."""
     if isinstance(error, StoreUnavailable):
-        return Decision("return", spent=False)
+        return Decision("requeue", uses_attempt=False)
     if isinstance(error, RetryLater) and not error.uses_attempt:
-        return Decision("retry", max(error.delay_s, 0.0), spent=False)
+        return Decision("retry", max(error.delay_s, 0.0), uses_attempt=False)
     if isinstance(error, PermanentError | JobAborted) or attempt >= max_attempts:
-        return Decision("dead")
+        return Decision("dead-letter")
     if isinstance(error, RetryLater):
         return Decision("retry", max(error.delay_s, 0.0))
     return Decision("retry", exponential(attempt, base_s=policy.backoff_s))
 
 
 def describe(error: BaseException) -> ErrorDetail:
-    """`error` as it is recorded: an exception may bring its own ErrorDetail as `detail`, or a `kind`."""
+    """Returns `error` as it is stored. An exception may have an ErrorDetail as `detail`, or its own `kind`."""
     own = getattr(error, "detail", None)
     if isinstance(own, ErrorDetail):
         return own
     kind = getattr(error, "kind", None)
     if not isinstance(kind, str):
         kind = next((word for known, word in _KINDS if isinstance(error, known)), "exception")
-    # Whatever a handler's error says must be writable: a lone surrogate in it would fail the whole batch.
+    # The text of a handler's error may contain anything. A lone surrogate in it would fail the whole batch.
     message = escape_surrogates(str(error))[:MAX_MESSAGE]
     return ErrorDetail(kind=kind, message=message or type(error).__name__, detail={"type": type(error).__name__})

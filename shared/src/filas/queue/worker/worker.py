@@ -1,7 +1,7 @@
-"""The worker of a queue: claims jobs in batches, runs them, ends them in batches.
+"""The worker of a queue: claims jobs in batches, runs them, and finishes them in batches.
 
-Its parts each have a module: claiming, running, finishing, leases, dead_letters, cron. All of a worker's
-tasks live in `run()`; none of them ends on a fault of Redis, of Postgres or of a handler.
+Its parts are the other modules of this folder. `Worker.run` owns all of their tasks. No unavailable store and no error
+of a handler ends them.
 """
 
 import asyncio
@@ -16,16 +16,16 @@ from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.queue.job_functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
-from filas.queue.job_spans import traced
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
-from filas.queue.worker.claimed_job import HeldJob
+from filas.queue.worker.attempt_spans import traced
+from filas.queue.worker.claimed_job import ClaimedJob
 from filas.queue.worker.claimer import Claimer
 from filas.queue.worker.cron_jobs import CronSchedule, cron_function
 from filas.queue.worker.dead_letter_drain import DeadLetterDrain
 from filas.queue.worker.finisher import Finisher
-from filas.queue.worker.lease_keeper import Keeper
+from filas.queue.worker.lease_keeper import LeaseKeeper
 from filas.queue.worker.slots import Slots
 from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
 
 PAUSE_POLL_S: Final = 0.4
 GROUP_SWEEP_S: Final = 5.0
-_GROUPS_A_CALL: Final = 200
-_CALLS_A_SWEEP: Final = 50
+_GROUPS_PER_CALL: Final = 200
+_CALLS_PER_SWEEP: Final = 50
 
 _log = get_logger(__name__)
 
 
 class WorkerOptions(TypedDict, total=False):
-    """What is rarely given.
+    """Options of a worker that are rarely given.
 
-    `cron_jobs`: made by `arq.cron`, run in `timezone` (UTC). `on_data_lost`: called when Redis is found without
-    our data (the relay's cue). `lease_s`: how long a job stays claimed when nobody renews it. `drain_s`: how
-    long `stop()` lets handlers finish (20 s); what runs longer goes back unspent. `ring`: how many records of
-    finished jobs are kept, of each state (1,000).
+    `cron_jobs`: made by `arq.cron`, run in `timezone` (default UTC). `on_data_lost`: called when Redis has lost its
+    data; the relay sweeps then. `lease_s`: how long a claim lasts without renewal, in seconds. `drain_s`: how many
+    seconds `stop()` lets handlers finish (default 20); then they are requeued without using an attempt. `ring`: how
+    many records of finished jobs are kept, for each state (default 1,000).
     """
 
     cron_jobs: Sequence["CronJob"]
@@ -60,9 +60,9 @@ class WorkerOptions(TypedDict, total=False):
 class Worker:
     """Runs the jobs of `policy`'s queue until `stop()`.
 
-    `functions`: what jobs may name. `concurrency`: how many handlers run at a time (calls, for batch
-    functions). `dead_letters`: where dead letters go; None leaves them in Redis. `pauses`: asked twice a
-    second. `store_problem`: while it answers a reason, nothing is claimed. The rest: WorkerOptions.
+    `functions`: the functions that jobs can name. `concurrency`: how many handlers run at a time (for batch functions:
+    how many calls). `dead_letters`: where dead letters are stored; None leaves them in Redis. `pauses`: read every
+    PAUSE_POLL_S. `store_problem`: while it returns a reason, nothing is claimed. `options`: see WorkerOptions.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Worker:
         cron_jobs, lease_s = options.get("cron_jobs", ()), options.get("lease_s", LEASE_S)
         self.id = uuid4().hex
         self.policy = policy
-        # From the first scrape on: an increase from nothing would not be seen as one.
+        # The counters exist from the first scrape, because Prometheus ignores the first increase of a new series.
         metrics.DEAD_LETTERS.labels(policy.name)
         metrics.LEASES_LOST.labels(policy.name)
         self._redis = redis
@@ -88,28 +88,31 @@ class Worker:
         self._concurrency = concurrency
         self._drain_s = options.get("drain_s", 20.0)
         self._stopping = asyncio.Event()
-        self._swept = 0
-        self._held: dict[bytes, HeldJob] = {}
+        self._sweep_cursor = 0
+        self._claimed: dict[bytes, ClaimedJob] = {}
         cron_functions = [cron_function(job) for job in cron_jobs]
         by_name = {function.name: traced(policy, function) for function in (*functions, *cron_functions)}
-        self._finisher = Finisher(redis, policy, self._held, ring=options.get("ring", 1000))
+        self._finisher = Finisher(redis, policy, self._claimed, ring=options.get("ring", 1000))
         limit = max((function.batch_limit for function in functions if function.batch), default=1)
         self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit)
-        parts = (self._slots, self._finisher, self._held)
+        parts = (self._slots, self._finisher, self._claimed)
         self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=lease_s)
         self._claimer.store_problem = store_problem
         self._claimer.on_data_lost = options.get("on_data_lost")
-        self._slots.on_store_trouble = self._claimer.trouble
-        self._keeper = Keeper(redis, policy, *parts, lease_s=lease_s)
-        self._drain = (
+        self._slots.on_store_unavailable = self._claimer.store_unavailable
+        self._lease_keeper = LeaseKeeper(redis, policy, *parts, lease_s=lease_s)
+        self._dead_letter_drain = (
             DeadLetterDrain(redis, policy, dead_letters, self._finisher.dead_letters) if dead_letters else None
         )
         timezone = options.get("timezone", UTC)
-        self._cron = CronSchedule(Producer(redis), policy, cron_jobs, timezone=timezone) if cron_jobs else None
+        self._cron = CronSchedule(QueueProducer(redis), policy, cron_jobs, timezone=timezone) if cron_jobs else None
 
     @property
     def problem(self) -> str | None:
-        """Why the worker takes no jobs now (a store is away, it stops), or None. Being paused is no problem."""
+        """Why the worker claims nothing now (a store is unavailable, the worker stops), or None.
+
+        A paused queue is not a problem.
+        """
         if self._stopping.is_set():
             return "stopping"
         return self._claimer.problem
@@ -117,7 +120,7 @@ class Worker:
     @property
     def running(self) -> int:
         """How many handlers run."""
-        return len(self._slots.runs)
+        return len(self._slots.calls)
 
     @property
     def paused(self) -> bool:
@@ -125,17 +128,17 @@ class Worker:
         return not self._claimer.unpaused.is_set()
 
     async def run(self) -> None:
-        """Work until `stop()`, then drain."""
+        """Works until `stop()`, then drains."""
         if self._pauses is not None:
-            await self._once(self._ask_pauses)
+            await self._try(self._read_pauses)
         claiming = [asyncio.create_task(part) for part in self._claiming_parts()]
-        keeping = [asyncio.create_task(self._keeper.run()), asyncio.create_task(self._finisher.run())]
-        if self._drain is not None:
-            keeping.append(asyncio.create_task(self._drain.run()))
+        keeping = [asyncio.create_task(self._lease_keeper.run()), asyncio.create_task(self._finisher.run())]
+        if self._dead_letter_drain is not None:
+            keeping.append(asyncio.create_task(self._dead_letter_drain.run()))
         stopping = asyncio.create_task(self._stopping.wait())
         _log.info("worker.started", queue=self.policy.name, worker_id=self.id)
         try:
-            # A task of ours that ends is a fault of ours: better a dead process than a deaf worker.
+            # A task that ends before `stop()` is a bug. It ends the process, whose supervisor starts it again.
             await asyncio.wait([stopping, *claiming, *keeping], return_when=asyncio.FIRST_COMPLETED)
             for task in (*claiming, *keeping):
                 if task.done():
@@ -154,84 +157,86 @@ class Worker:
             _log.info("worker.stopped", queue=self.policy.name, worker_id=self.id)
 
     def stop(self) -> None:
-        """Claim no more; `run()` returns when what runs has finished or gone back."""
+        """Stops claiming. `run()` returns when all claimed jobs are finished or requeued."""
         self._stopping.set()
 
     async def drain(self, timeout_s: float) -> None:
-        """Let running handlers finish for `timeout_s`, give everything else back unspent, write all of it.
+        """Lets running handlers finish for `timeout_s` seconds, and requeues all other jobs without using an attempt.
 
-        A handler that hasn't ended by then is cancelled. Redis away: what can't be written within three more
-        seconds is left to the expiry of its lease.
+        After that time, running handlers are cancelled and requeued. If Redis is unavailable, ends that cannot be
+        written within three more seconds are left to the expiry of their leases.
         """
-        for job in self._slots.take_back():
-            self._finisher.give_back(job)
+        for job in self._slots.remove_ready():
+            self._finisher.requeue(job)
         try:
             await asyncio.wait_for(self._finisher.drain(), timeout_s)
         except TimeoutError:
-            for run in tuple(self._slots.runs):
-                run.cancel("drain")
+            for call in tuple(self._slots.calls):
+                call.cancel("drain")
             try:
                 await asyncio.wait_for(self._finisher.drain(), 3.0)
             except TimeoutError:
-                _log.warning("worker.drain_incomplete", queue=self.policy.name, jobs=len(self._held))
+                _log.warning("worker.drain_incomplete", queue=self.policy.name, jobs=len(self._claimed))
 
     def _claiming_parts(self) -> Iterator[Coroutine[None, None, None]]:
+        """The tasks that end before the drain."""
         yield self._claimer.run()
-        yield self._every(GROUP_SWEEP_S, self._sweep_groups)
-        yield self._every(HEARTBEAT_S, self._beat)
+        yield self._repeat(GROUP_SWEEP_S, self._sweep_groups)
+        yield self._repeat(HEARTBEAT_S, self._beat)
         if self._pauses is not None:
-            yield self._every(PAUSE_POLL_S, self._ask_pauses)
+            yield self._repeat(PAUSE_POLL_S, self._read_pauses)
         if self._cron is not None:
             yield self._cron.run()
 
-    async def _every(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await self._once(step)
+            await self._try(step)
             await asyncio.sleep(seconds)
 
-    async def _once(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
             await step()
         except StoreUnavailable:
-            # The claimer says it for Redis, the store's own health check for the other.
+            # The claimer reports Redis, and the health check reports Postgres.
             return
         except Exception as error:
             _log.error("worker.step_failed", queue=self.policy.name, step=step.__name__, reason=repr(error)[:500])
 
-    async def _ask_pauses(self) -> None:
+    async def _read_pauses(self) -> None:
         if self._pauses is None:
             return
         paused = self.policy.name in await self._pauses.all()
         metrics.QUEUE_PAUSED.labels(self.policy.name).set(paused)
         if paused != self.paused:
             _log.info("queue.paused" if paused else "queue.resumed", queue=self.policy.name)
-            self._claimer.pause(paused)
+            self._claimer.set_paused(paused)
 
     async def _beat(self) -> None:
-        # A write: an idle worker on a replica that turned read-only must notice.
+        # The heartbeat is a write, so an idle worker notices that its Redis has become a read-only replica.
         await beat(self._redis, self.policy, self.id, self.running, self._concurrency)
 
     async def _sweep_groups(self) -> None:
+        """Promotes the next jobs of groups whose head no longer exists (see `sweep_groups.lua`)."""
         names = self._redis.keys(self.policy.name)
-        # One worker of the queue at a time; the lock's expiry lets the next one.
+        # One worker of the queue sweeps at a time. The lock expires before the next sweep.
         lock = names.named("sweep")
         if not await self._redis.command("SET", lock, self.id, "NX", "PX", int(GROUP_SWEEP_S * 900)):
             return
-        for _ in range(_CALLS_A_SWEEP):
-            answer = await self._redis.command("HSCAN", names.named("heads"), self._swept, "COUNT", _GROUPS_A_CALL)
-            self._swept, groups = int(answer[0]), list(answer[1])
+        for _ in range(_CALLS_PER_SWEEP):
+            heads = names.named("heads")
+            answer = await self._redis.command("HSCAN", heads, self._sweep_cursor, "COUNT", _GROUPS_PER_CALL)
+            self._sweep_cursor, groups = int(answer[0]), list(answer[1])
             if groups:
                 keys = names.of("wake", "heads", "grouped", "waiting")
                 await self._redis.run(load("sweep_groups"), keys, [names.group_prefix, *groups])
-            if self._swept == 0:
+            if self._sweep_cursor == 0:
                 return
 
 
 async def _cancel(tasks: Sequence["asyncio.Task[None]"]) -> None:
     pending = set(tasks)
     while pending:
-        # More than once: a cancellation that meets an answer or a time-out in the same turn can get lost in a
-        # library on the way.
+        # More than once: a library can lose a cancellation that coincides with an answer or a time-out.
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=0.2)

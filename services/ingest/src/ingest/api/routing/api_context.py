@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
 from filas.queue.operations.queue_stats import QueueStats
-from filas.queue.producer import Producer
+from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
@@ -43,7 +43,7 @@ class ApiContext:
     notifications: NotificationRepository
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
-    producer: Producer
+    producer: QueueProducer
     stats: QueueStats
     redis: Redis
     secret_box: SecretBox
@@ -79,7 +79,7 @@ def build_api_context(
         notifications=NotificationRepository(database),
         dead_letters=DeadLetterRepository(database),
         pauses=PauseRepository(database),
-        producer=Producer(redis),
+        producer=QueueProducer(redis),
         stats=stats,
         redis=redis,
         secret_box=secret_box,

@@ -1,7 +1,8 @@
--- How destinations are; reads only.
+-- Returns the circuits of channels. Reads only.
 --
--- KEYS one a destination: its state (see report.lua)
--- Returns now in ms, then three a destination: until or '', reason or '', failures or ''.
+-- KEYS one per channel: its circuit (hash, see report.lua)
+-- ARGV none
+-- Returns now in ms, then three per channel: until or '', reason or '', failures or ''.
 
 local time = redis.call('TIME')
 local reply = { string.format('%.3f', time[1] * 1000 + time[2] / 1000) }
