@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from filas.contract.channel_circuits import AdmissionRequest, Admitted, ChannelReport, CircuitChange, Deferred
+from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
 from filas.models.notifications import NotificationWithAttempts
 from filas.observability import metrics
@@ -20,6 +21,7 @@ from notifier.deliver.channel_admission import ChannelAdmission, ChannelBusy
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 from notifier.deliver.delivery import Attempt, Delivery, DeliveryFailed, DeliveryPostponed
 from tests.notifier.rows import add_notification, opened
+from tests.shared.repository.builders import fail_jobs
 
 FIRST = Attempt(number=1, last=False, replay=False)
 LAST = Attempt(number=2, last=True, replay=False)
@@ -197,9 +199,9 @@ async def test_a_try_without_an_answer_is_uncertain(world: World) -> None:
 async def test_what_is_settled_is_not_sent_again_unless_replayed(world: World) -> None:
     world.channel.script = [PermanentFailure(reason="no", kind="http-status"), Delivered()]
     notification_id = await add_notification(world.database, "scripted")
-    with pytest.raises(DeliveryFailed) as failed:
+    with pytest.raises(DeliveryFailed):
         await world.deliver(notification_id, FIRST)
-    await world.rows.fail_many([(notification_id, failed.value.detail)])
+    await fail_jobs(world.database, NOTIFICATIONS, {"notificationId": notification_id})
     assert await world.deliver(notification_id, FIRST) == "nothing to do"
     assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "delivered"
     assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "nothing to do"

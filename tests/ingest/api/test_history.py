@@ -15,6 +15,7 @@ from filas.models.events import NewEvent
 from filas.models.executions import NewExecution
 from filas.models.record import ErrorDetail
 from tests.ingest.api.serving import FLOW, Api, fields_of
+from tests.shared.repository.builders import end_events, fail_jobs
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -142,7 +143,7 @@ async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
     """Its row is unfinished again, and each replay puts a job under a key of its own."""
     event = new_event()
     await api.context.events.insert_many([event])
-    await api.context.events.finish_many([event.id], "processed")
+    await end_events(api.database, event.id)
     first = await api.post(f"/events/{event.id}/replay")
     assert (first.data["id"], first.data["replay"]) == (str(event.id), 1)
     assert first.data["jobIds"] == [WEBHOOKS.job_id(f"{event.id}:replay-1")]
@@ -222,7 +223,7 @@ async def test_an_execution_that_waits_is_to_be_cancelled(api: Api) -> None:
 async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:
     """409, saying how it ended."""
     _, execution = await started(api)
-    await api.context.executions.fail_many([(execution, ErrorDetail(kind="test", message="broken"))])
+    await fail_jobs(api.database, FLOWS, {"executionId": execution, "turn": 1})
     reply = await api.post(f"/executions/{execution}/cancel")
     assert (reply.status, reply.json["detail"]) == (409, "it has ended already: failed")
 

@@ -4,12 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from filas.contract.identity import conversation_id, effect_key, new_id, notification_id
+from filas.contract.policies import QueuePolicy
 from filas.models.configuration import Channel, RateLimit, Webhook
 from filas.models.dead_letters import NewDeadLetter
 from filas.models.events import NewEvent
 from filas.models.executions import Checkpoint, ClaimedExecution, NewExecution, NewNotification, StepRecord
 from filas.models.record import ErrorDetail
+from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 
@@ -129,6 +133,17 @@ def webhook(webhook_id: str = "orders", **changes: Any) -> Webhook:
 def channel(channel_id: str = "crm", **changes: Any) -> Channel:
     fields: dict[str, Any] = {"id": channel_id, "type": "http", "config": {"secret": "enc:secret"}}
     return Channel(**(fields | changes))
+
+
+async def end_events(database: Database, *event_ids: UUID) -> None:
+    """Ends events that start no execution, as the worker does: they are `ignored`."""
+    await ExecutionRepository(database).start_many([(event_id, []) for event_id in event_ids])
+
+
+async def fail_jobs(database: Database, queue: QueuePolicy, *subjects: dict[str, Any]) -> None:
+    """Fails the rows that these jobs are about, as the worker does: with their dead letters."""
+    letters = [dead_letter(queue.name, msgspec.json.encode(subject)) for subject in subjects]
+    await DeadLetterRepository(database).insert_many(letters)
 
 
 async def started(database: Database, **changes: Any) -> NewExecution:

@@ -19,7 +19,16 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
 from tests.long_form import examples
-from tests.shared.repository.builders import BROKEN, NOON, checkpoint, claimed, dead_letter, event, notification
+from tests.shared.repository.builders import (
+    BROKEN,
+    NOON,
+    checkpoint,
+    claimed,
+    dead_letter,
+    end_events,
+    event,
+    notification,
+)
 
 QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -108,7 +117,7 @@ async def test_rows_that_have_ended_or_are_in_a_later_turn_are_not_changed(
     """The dead letter may come late."""
     row, moved, done = event(), await claimed(database), await claimed(database)
     await EventRepository(database).insert_many([row])
-    await EventRepository(database).finish_many([row.id], "processed")
+    await end_events(database, row.id)
     executions = ExecutionRepository(database)
     await executions.checkpoint_many([checkpoint(moved, "waiting-timer"), checkpoint(done, "succeeded")])
     await rows.insert_many(
@@ -118,7 +127,7 @@ async def test_rows_that_have_ended_or_are_in_a_later_turn_are_not_changed(
             dead_letter(FLOWS.name, message(executionId=done.id, turn=1)),
         ]
     )
-    assert await status_of(database, "events", row.id) == "processed"
+    assert await status_of(database, "events", row.id) == "ignored"
     assert await status_of(database, "executions", moved.id) == "waiting-timer"
     assert await status_of(database, "executions", done.id) == "succeeded"
     assert len((await rows.list()).items) == 3

@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filas.contract.identity import event_id
+from filas.contract.policies import WEBHOOKS
 from filas.errors import Unstorable
 from filas.models.events import EventReceipt
 from filas.repository.events import EventFilter, EventRepository
 from filas.repository.postgres.database import Database
 from tests.long_form import examples
-from tests.shared.repository.builders import BROKEN, NOON, event
+from tests.shared.repository.builders import BROKEN, NOON, end_events, event, fail_jobs
 
 QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -86,7 +87,7 @@ async def test_search_filters_and_pages(database: Database) -> None:
     same_time = [event(received_at=NOON, body=b'{"city":"Recife"}') for _ in range(4)]
     later = [event(received_at=NOON + timedelta(seconds=1), webhook_id="other") for _ in range(3)]
     await rows.insert_many([*same_time, *later])
-    await rows.finish_many([same_time[0].id], "processed")
+    await end_events(database, same_time[0].id)
     seen = []
     cursor = None
     while True:
@@ -102,13 +103,13 @@ async def test_search_filters_and_pages(database: Database) -> None:
         return len((await rows.search(EventFilter(**conditions))).items)
 
     assert await found(webhook_id="other") == 3
-    assert await found(status="processed") == 1
+    assert await found(status="ignored") == 1
     assert await found(since=NOON + timedelta(seconds=1)) == 3
     assert await found(until=NOON + timedelta(seconds=1)) == 4
     assert await found(words=["recife"]) == 4
     assert await found(words=["CITY", "Reci"]) == 4
     assert await found(words=["Recife", "Olinda"]) == 0
-    assert await found(words=["Recife"], status="processed", webhook_id="orders") == 1
+    assert await found(words=["Recife"], status="ignored", webhook_id="orders") == 1
     assert await found(words=["' or '1'='1"]) == 0
     assert await found(event_id=later[0].id) == 1
     assert await found(event_id=later[0].id, webhook_id="orders") == 0
@@ -135,7 +136,7 @@ async def test_unfinished_lists_all_in_the_order_of_receipt(database: Database) 
     rows = EventRepository(database)
     old = [event(received_at=NOON + timedelta(milliseconds=number // 2), group_key="c:1") for number in range(7)]
     await rows.insert_many([*reversed(old), event()])
-    await rows.finish_many([old[3].id], "ignored")
+    await end_events(database, old[3].id)
     seen = []
     after = None
     while page := await rows.unfinished(5.0, 2, after):
@@ -151,15 +152,15 @@ async def test_an_event_ends_once(database: Database) -> None:
     rows = EventRepository(database)
     one, other = event(), event()
     await rows.insert_many([one, other])
-    await rows.fail_many([(one.id, BROKEN)])
-    await rows.finish_many([one.id, other.id], "processed")
-    await rows.fail_many([(other.id, BROKEN)])
-    failed, processed = await rows.get(one.id), await rows.get(other.id)
+    await fail_jobs(database, WEBHOOKS, {"eventId": one.id})
+    await end_events(database, other.id)
+    await fail_jobs(database, WEBHOOKS, {"eventId": other.id})
+    failed, ignored = await rows.get(one.id), await rows.get(other.id)
     assert failed is not None
-    assert processed is not None
+    assert ignored is not None
     assert (failed.status, failed.error) == ("failed", BROKEN)
-    assert (processed.status, processed.error) == ("processed", None)
-    assert processed.processed_at is not None
+    assert (ignored.status, ignored.error) == ("ignored", None)
+    assert ignored.processed_at is not None
     assert await rows.reopen(one.id) == one
     reopened = await rows.get(one.id)
     assert reopened is not None

@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filas.contract.identity import conversation_id, execution_id, new_id
+from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.errors import PermanentError, RetryLater, Unstorable
 from filas.models.executions import ClaimedExecution, DueExecution, NewExecution
 from filas.repository.definitions.flows import FlowRepository
@@ -15,7 +16,7 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from tests.long_form import examples
-from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
+from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, fail_jobs, started
 from tests.waiting import eventually
 
 QUICK = settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -139,7 +140,7 @@ async def test_a_failed_event_that_starts_after_all_is_processed(database: Datab
     row = event()
     events = EventRepository(database)
     await events.insert_many([row])
-    await events.fail_many([(row.id, BROKEN)])
+    await fail_jobs(database, WEBHOOKS, {"eventId": row.id})
     await ExecutionRepository(database).start_many([(row.id, [execution(row.id)])])
     shown = await events.get(row.id)
     assert shown is not None
@@ -312,7 +313,7 @@ async def test_a_failed_execution_may_be_reopened_in_its_turn(database: Database
     rows = ExecutionRepository(database)
     held = await claimed(database)
     await rows.checkpoint_many([checkpoint(held, state='{"at":"b"}')])
-    await rows.fail_many([(held.id, BROKEN)])
+    await fail_jobs(database, FLOWS, {"executionId": held.id, "turn": 1})
     assert await rows.checkpoint_many([checkpoint(held, "succeeded")]) == [None]
     failed = await rows.get(held.id)
     assert failed is not None

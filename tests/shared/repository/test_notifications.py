@@ -7,11 +7,12 @@ from uuid import UUID
 import pytest
 
 from filas.contract.identity import new_id
+from filas.contract.policies import NOTIFICATIONS
 from filas.models.notifications import Notification, NotificationOutcome, NotificationWithAttempts
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
-from tests.shared.repository.builders import BROKEN, checkpoint, claimed, notification
+from tests.shared.repository.builders import BROKEN, checkpoint, claimed, fail_jobs, notification
 
 
 @pytest.fixture
@@ -164,26 +165,24 @@ async def test_the_relay_finds_notifications_without_a_final_status(
 async def test_a_failed_notification_can_be_sent_again(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """By a replay, or queued again for the relay. A sent one cannot."""
+    """By a replay. A sent one cannot."""
     failed, other, done = await queued(database, 3)
     await begun(rows, done)
     await rows.record(sent(done))
-    await rows.fail_many([(failed, BROKEN), (other, BROKEN), (done, BROKEN)])
+    await fail_jobs(database, NOTIFICATIONS, *({"notificationId": one} for one in (failed, done)))
     assert (await shown(rows, failed)).error == BROKEN
     assert (await shown(rows, done)).status == "sent"
     assert await rows.begin_attempt(failed) is None
     assert (await begun_again(rows, failed)).error is None
-    reopened = await rows.reopen(other)
-    assert reopened is not None
+    assert await rows.begin_attempt(done, replay=True) is None
     assert (await shown(rows, other)).status == "queued"
-    assert await rows.reopen(done) is None
 
 
 async def test_search_filters_and_pages(database: Database, published: str, rows: NotificationRepository) -> None:
     """A notification matches all filters."""
     ids = await queued(database, 3)
     await queued(database, 2)
-    await rows.fail_many([(ids[0], BROKEN)])
+    await fail_jobs(database, NOTIFICATIONS, {"notificationId": ids[0]})
     execution_id = (await shown(rows, ids[0])).execution_id
     assert len((await rows.search(execution_id=execution_id)).items) == 3
     assert [one.id for one in (await rows.search(status="failed")).items] == [ids[0]]

@@ -10,7 +10,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
-from tests.shared.repository.builders import checkpoint, claimed, dead_letter, event, notification, step
+from tests.shared.repository.builders import checkpoint, claimed, dead_letter, end_events, event, notification, step
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=31)
@@ -29,7 +29,7 @@ async def test_old_events_are_deleted_if_their_job_is_done(database: Database) -
     fresh = [event(received_at=NOW) for _ in range(3)]
     await rows.insert_many([*old, *fresh])
     open_ids = {old[0].id, old[12].id, old[24].id}
-    await rows.finish_many([one.id for one in [*old, *fresh] if one.id not in open_ids], "processed")
+    await end_events(database, *(one.id for one in [*old, *fresh] if one.id not in open_ids))
     counts = await Retention(database, chunk_rows=4).purge(NOW, Ages())
     assert counts == {"events": 22, "executions": 0, "notifications": 0, "delivery_statuses": 0, "dead_letters": 0}
     left = {row["id"] for row in await database.fetch("select id from events")}
@@ -82,7 +82,7 @@ async def test_several_purge_at_once_and_a_budget_is_kept(database: Database) ->
     rows = EventRepository(database)
     old = [event(received_at=LONG_AGO) for _ in range(40)]
     await rows.insert_many(old)
-    await rows.finish_many([one.id for one in old], "processed")
+    await end_events(database, *(one.id for one in old))
     assert (await Retention(database).purge(NOW, Ages(), budget_s=0))["events"] == 0
     both = await asyncio.gather(*(Retention(database, chunk_rows=3).purge(NOW, Ages()) for _ in range(2)))
     assert sum(counts["events"] for counts in both) == 40

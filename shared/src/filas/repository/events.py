@@ -13,11 +13,11 @@ import asyncpg
 
 from filas.contract.storable_text import lossless_bytes
 from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
-from filas.models.record import ErrorDetail, Page
+from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import write_bisected
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import error_detail, from_json, to_json
+from filas.repository.postgres.json_columns import error_detail, from_json
 
 # Returns the ids that are new, or null if all are new. That is nearly always so, and then no ids have to be compared.
 # Of two rows with the same id in one batch, the first is inserted.
@@ -43,15 +43,6 @@ where status = 'received' and received_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null
         or (received_at, id) > ((select received_at from events where id = $3), $3))
 order by received_at, id limit $2"""
-
-FINISH_MANY: Final = """
-update events set status = $2, processed_at = now(), error = null
-where id = any($1::uuid[]) and status = 'received'"""
-
-FAIL_MANY: Final = """
-update events e set status = 'failed', error = f.error, processed_at = now()
-from unnest($1::uuid[], $2::json[]) as f (id, error)
-where e.id = f.id and e.status = 'received'"""
 
 REOPEN: Final = """
 update events set status = 'received', error = null, processed_at = null where id = $1
@@ -173,15 +164,6 @@ class EventRepository:
         `after` is the last id of the page before.
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
-
-    async def finish_many(self, event_ids: Sequence[UUID], status: Literal["processed", "ignored"]) -> None:
-        """Gives `status` to those of the events that are `received`."""
-        await self._database.fetch(FINISH_MANY, list(event_ids), status)
-
-    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """Fails those of the events that are `received`, each with its error."""
-        ids = [event_id for event_id, _ in failures]
-        await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, event_id: UUID) -> NewEvent | None:
         """Makes the event `received` again, for a replay, and returns it. None if there is no such event."""

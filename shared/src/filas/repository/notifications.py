@@ -21,10 +21,10 @@ from filas.models.notifications import (
     NotificationWithAttempts,
     ReceiptOutcome,
 )
-from filas.models.record import ErrorDetail, Page
+from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import error_detail, from_json, to_json, to_json_or_null
+from filas.repository.postgres.json_columns import error_detail, from_json, to_json_or_null
 
 # A notification that is `sending` already has an attempt whose outcome is unknown.
 BEGIN_ATTEMPTS: Final = """
@@ -79,22 +79,6 @@ from notifications n
 where n.ended_at is null and n.due_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null or (n.due_at, n.id) > ((select due_at from notifications where id = $3), $3))
 order by n.due_at, n.id limit $2"""
-
-FAIL_MANY: Final = """
-with failing as (
-    select n.id, f.error from notifications n
-        join unnest($1::uuid[], $2::json[]) as f (id, error) on f.id = n.id
-    where n.ended_at is null
-    order by n.id for update of n
-)
-update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
-from failing f where n.id = f.id"""
-
-REOPEN: Final = """
-update notifications set status = 'queued', error = null, due_at = now(), updated_at = now(), ended_at = null
-where id = $1 and status in ('failed', 'cancelled')
-returning id, channel_id, conversation_id, recipient,
-    coalesce((select e.event_id from executions e where e.id = execution_id), execution_id) as origin_id"""
 
 # Of several receipts for one message, the furthest status counts; `failed` does not undo `delivered`. A notification
 # whose send got no answer has no provider's id and is found by its key (`by_key`): a receipt proves that the send was
@@ -246,16 +230,6 @@ class NotificationRepository:
         `after` is the last id of the page before.
         """
         return [_due(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
-
-    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """Fails those of the notifications that have no final status."""
-        ids = [notification_id for notification_id, _ in failures]
-        await self._database.fetch(FAIL_MANY, ids, [to_json(error) for _, error in failures])
-
-    async def reopen(self, notification_id: UUID) -> DueNotification | None:
-        """Queues a notification again if it is `failed` or `cancelled`; otherwise None."""
-        row = await self._database.fetchrow(REOPEN, notification_id)
-        return _due(row) if row else None
 
     async def get(self, notification_id: UUID) -> NotificationWithAttempts | None:
         """The notification with every attempt in order, or None."""

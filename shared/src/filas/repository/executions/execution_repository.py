@@ -24,14 +24,13 @@ from filas.models.executions import (
     NewExecution,
 )
 from filas.models.notifications import DueNotification, PendingReceipt
-from filas.models.record import ErrorDetail, Page
+from filas.models.record import Page
 from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import write_bisected
 from filas.repository.postgres.database import Database
-from filas.repository.postgres.json_columns import to_json
 
 Start = tuple[UUID, list[NewExecution]]
 Receipts = Mapping[UUID, Sequence[PendingReceipt]]
@@ -191,11 +190,6 @@ class ExecutionRepository:
         return [
             execution_rows.due(row) for row in await self._database.fetch(sql.UNFINISHED, older_than_s, limit, after)
         ]
-
-    async def fail_many(self, failures: Sequence[tuple[UUID, ErrorDetail]]) -> None:
-        """Fails those of the executions that have not ended. A worker that holds one loses its lease."""
-        ids = [execution_id for execution_id, _ in failures]
-        await self._database.fetch(sql.FAIL_MANY, ids, [to_json(error) for _, error in failures])
 
     async def reopen(self, execution_id: UUID, turn: int) -> bool:
         """Queues an execution that failed in `turn` again, from its last checkpoint. False if it did not fail there."""

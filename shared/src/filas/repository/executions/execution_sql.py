@@ -264,17 +264,6 @@ where ready_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null or (ready_at, id) > ((select ready_at from executions where id = $3), $3))
 order by ready_at, id limit $2"""
 
-FAIL_MANY: Final = """
-with failing as (
-    select e.id, f.error from executions e
-        join unnest($1::uuid[], $2::json[]) as f (id, error) on f.id = e.id
-    where e.ended_at is null
-    order by e.id for update of e
-)
-update executions e set status = 'failed', error = f.error, fence = e.fence + 1, lease_owner = null,
-    lease_until = null, ready_at = null, wake_at = null, ended_at = now()
-from failing f where e.id = f.id"""
-
 REOPEN: Final = """
 update executions set status = 'queued', error = null, ready_at = now(), ended_at = null
 where id = $1 and turn = $2 and status = 'failed'
