@@ -76,7 +76,10 @@ class WebhookHandler:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
 
     async def _receive(self, http: request.Request) -> Answer:
-        ready = await self._find(http)
+        path = http.path
+        ready = self._webhook_cache.find(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
+        if ready is None:
+            ready = await self._find(path)
         headers, address = http.headers, http.remote or UNKNOWN
         if self._addresses.has_proxies:
             address = self._addresses.of(address, headers.getall("X-Forwarded-For", ()))
@@ -107,9 +110,8 @@ class WebhookHandler:
             raise rejection
         return await self._accept(ready, presented, address, grant)
 
-    async def _find(self, http: request.Request) -> ReadyWebhook:
-        """Returns the webhook of the path. Raises RejectedRequest."""
-        path = http.path
+    async def _find(self, path: str) -> ReadyWebhook:
+        """Returns the webhook of a path that is not in the cache yet. Raises RejectedRequest."""
         ready = await self._webhook_cache.find_or_read(path[len(PREFIX) :]) if path.startswith(PREFIX) else None
         if ready is not None:
             return ready
