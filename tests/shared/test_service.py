@@ -126,9 +126,9 @@ async def test_every_failure_is_a_problem_document() -> None:
         expected = {
             ("GET", "/bug"): (500, "Internal error"),
             ("GET", "/away"): (503, "Store unavailable"),
-            ("GET", "/nowhere"): (404, "Not Found"),
-            ("DELETE", "/bug"): (405, "Method Not Allowed"),
-            ("POST", "/read"): (413, "Request Entity Too Large"),
+            ("GET", "/nowhere"): (404, "Not found"),
+            ("DELETE", "/bug"): (405, "Method not allowed"),
+            ("POST", "/read"): (413, "Request entity too large"),
             ("GET", "/listed"): (422, "The flow has errors"),
         }
         for (method, path), (status, title) in expected.items():

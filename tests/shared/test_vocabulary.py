@@ -79,8 +79,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "docs/reference/log-events.md",
     "tests/reference",
     "services/flow-runner/src/flow_runner/engine",
-    "services/ingest/src/ingest/api",
-    "services/ingest/src/ingest/scaling",
     "shared/src/filas/batching.py",
     "shared/src/filas/cli",
     "shared/src/filas/flows",

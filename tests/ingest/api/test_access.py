@@ -1,4 +1,4 @@
-"""Who gets in, and what a caller is told when something is wrong."""
+"""Access to the API, and its answers to wrong requests."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from yarl import URL
 
 from filas.observability.metrics import AUTH_FAILURES
 from ingest.api.routing.access import bearer_token, require, role_of
-from ingest.api.routing.problems import Refusal
+from ingest.api.routing.problems import ApiProblem
 from tests.ingest.api.serving import TOKEN, Api
 from tests.long_form import examples
 
@@ -28,8 +28,8 @@ from tests.long_form import examples
         {"Authorization": "Bearer não"},
     ],
 )
-async def test_without_the_token_nothing_is_shown(api: Api, headers: dict[str, str]) -> None:
-    """Every address under /api answers 401 alike, whether it exists or not."""
+async def test_without_the_token_every_path_answers_401(api: Api, headers: dict[str, str]) -> None:
+    """Whether the path exists or not."""
     for path in ("/queue/stats", "/openapi.json", "/no-such-thing", "/flows/x"):
         reply = await api.get(path, token=None, headers=headers)
         assert reply.status == 401
@@ -37,8 +37,8 @@ async def test_without_the_token_nothing_is_shown(api: Api, headers: dict[str, s
         assert reply.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_who_tried_to_get_in_is_logged_and_counted(api: Api, own_log: io.StringIO) -> None:
-    """With the address and what was asked for, and without the token that was tried."""
+async def test_a_rejected_token_is_logged_and_counted(api: Api, own_log: io.StringIO) -> None:
+    """With the address, the method and the path, and without the token."""
     before = AUTH_FAILURES.labels("api")._value.get()
     await api.get("/flows/x", token="guessed-token")
     assert AUTH_FAILURES.labels("api")._value.get() == before + 1
@@ -49,12 +49,12 @@ async def test_who_tried_to_get_in_is_logged_and_counted(api: Api, own_log: io.S
 
 
 async def test_health_needs_no_token(api: Api) -> None:
-    """The API's guard doesn't stand before the private listener's other routes."""
+    """The guard of the API does not apply to the other routes of the private listener."""
     async with api.session.get(f"{api.url}/livez") as response:
         assert response.status == 200
 
 
-def test_no_token_opens_an_api_whose_own_is_empty() -> None:
+def test_an_empty_admin_token_admits_no_one() -> None:
     """An empty setting must not be matched by an empty header."""
     assert role_of("", "") is None
     assert role_of("x", "") is None
@@ -63,15 +63,15 @@ def test_no_token_opens_an_api_whose_own_is_empty() -> None:
 
 @given(st.text())
 def test_any_header_is_read_without_an_error(header: str) -> None:
-    """Whatever stands in the header, the answer is a role or none."""
+    """For any header, the result is a role or None."""
     assert role_of(bearer_token(header), "secret") in (None, "admin")
 
 
 def test_a_lower_role_is_refused() -> None:
-    """A role may do what every lower one may, and nothing above."""
+    """A role may do what every lower role may, and nothing more."""
     require("viewer", "admin")
     require("operator", "operator")
-    with pytest.raises(Refusal) as refused:
+    with pytest.raises(ApiProblem) as refused:
         require("admin", "operator")
     assert refused.value.status == 403
 
@@ -83,16 +83,16 @@ async def test_an_unknown_route_is_a_problem_document(api: Api) -> None:
     assert reply.headers["Content-Type"] == "application/problem+json"
 
 
-async def test_a_wrong_method_says_which_are_allowed(api: Api) -> None:
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(api: Api) -> None:
     """405 with Allow."""
     reply = await api.call("PATCH", "/flows/x")
     assert reply.status == 405
-    assert {"GET", "PUT", "DELETE"} <= set(reply.headers["Allow"].split(", "))
+    assert {"GET", "PUT", "DELETE"} <= set(reply.headers["Allow"].split(","))
 
 
 @pytest.mark.parametrize("raw", [b"{", b"\xff", b'"\xff"', b"[" * 100_000, b'{"a":"\\ud800"}', b"nonsense"])
 async def test_malformed_json_is_400(api: Api, raw: bytes) -> None:
-    """What is no JSON is refused before anything looks at it."""
+    """A body that is not JSON is rejected before its fields are checked."""
     reply = await api.call("PUT", "/flows/x", data=raw)
     assert (reply.status, reply.json["title"]) == (400, "Malformed JSON")
 
@@ -126,8 +126,8 @@ PUTS = st.sampled_from(
 
 @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=PUTS, document=st.dictionaries(NAMES, JSON, max_size=6) | JSON)
-async def test_no_body_is_an_error_of_ours(api: Api, route: tuple[str, str], document: object) -> None:
-    """Any JSON at all is taken or refused with a 4xx, never a 5xx."""
+async def test_any_json_body_is_accepted_or_answered_4xx(api: Api, route: tuple[str, str], document: object) -> None:
+    """Never 5xx."""
     method, path = route
     reply = await api.call(method, path, json=document)
     assert reply.status < 500, reply.text
@@ -135,8 +135,8 @@ async def test_no_body_is_an_error_of_ours(api: Api, route: tuple[str, str], doc
 
 @settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200), route=PUTS)
-async def test_no_bytes_are_an_error_of_ours(api: Api, raw: bytes, route: tuple[str, str]) -> None:
-    """Any bytes at all as a body are taken or refused with a 4xx."""
+async def test_any_bytes_are_accepted_or_answered_4xx(api: Api, raw: bytes, route: tuple[str, str]) -> None:
+    """Never 5xx."""
     method, path = route
     reply = await api.call(method, path, data=raw)
     assert reply.status < 500, reply.text
@@ -153,8 +153,8 @@ WIRE_TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=
 
 @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=LISTS, query=st.dictionaries(PARAMETERS, WIRE_TEXT, max_size=3))
-async def test_no_query_is_an_error_of_ours(api: Api, path: str, query: dict[str, str]) -> None:
-    """Any query parameters are taken or refused with a 4xx that names one."""
+async def test_any_query_is_accepted_or_answered_422(api: Api, path: str, query: dict[str, str]) -> None:
+    """The 422 names the parameter."""
     reply = await api.get(path, params=query)
     assert reply.status in (200, 422), reply.text
 
@@ -167,8 +167,8 @@ async def test_no_query_is_an_error_of_ours(api: Api, path: str, query: dict[str
     name=WIRE_TEXT.filter(lambda text: text not in ("", ".", "..")),
     method=st.sampled_from(["GET", "DELETE"]),
 )
-async def test_no_id_is_an_error_of_ours(api: Api, kind: str, name: str, method: str) -> None:
-    """Whatever stands where an id belongs, the answer is that there is no such thing."""
+async def test_any_id_is_answered_404_or_405(api: Api, kind: str, name: str, method: str) -> None:
+    """Any text in place of an id is an object that does not exist."""
     address = URL(f"{api.url}/api/{kind}/{quote(name, safe='')}", encoded=True)
     async with api.session.request(method, address, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
         assert response.status in (404, 405), await response.text()

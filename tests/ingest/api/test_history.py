@@ -225,7 +225,7 @@ async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:
     _, execution = await started(api)
     await fail_jobs(api.database, FLOWS, {"executionId": execution, "turn": 1})
     reply = await api.post(f"/executions/{execution}/cancel")
-    assert (reply.status, reply.json["detail"]) == (409, "it has ended already: failed")
+    assert (reply.status, reply.json["detail"]) == (409, "the execution has ended: failed")
 
 
 async def test_notifications_are_listed(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""How many workers the queues ask for, through the API."""
+"""`GET /api/scaling`: how many workers the queues ask for."""
 
 import asyncio
 from functools import reduce
@@ -35,8 +35,8 @@ async def test_every_queue_has_its_worker(api: Api) -> None:
         assert (entry["replicas"], entry["current"], entry["min"], entry["max"]) == (1, 0, 1, 10)
         assert entry["reasons"][0] == {
             "code": "empty",
-            "en": "Nothing waits and no worker runs.",
-            "pt": "Nada espera e nenhum worker está ativo.",
+            "en": "No job waits and no worker runs.",
+            "pt": "Nenhum job espera e nenhum worker está ativo.",
         }
 
 

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.api.definitions.schedule_fields import read_schedule
-from ingest.api.routing.problems import Refusal
+from ingest.api.routing.problems import ApiProblem
 from tests.ingest.api.serving import Api, fields_of
 from tests.long_form import examples
 
@@ -157,7 +157,7 @@ _BODIES = st.fixed_dictionaries(
 async def test_no_body_makes_it_fail(api: Api) -> None:
     """Whatever the body is, it is stored or every error has its field; never a 5xx."""
     raw: list[bytes] = []
-    refused: list[Refusal] = []
+    refused: list[ApiProblem] = []
 
     @settings(max_examples=examples(400), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(_BODIES)
@@ -165,7 +165,7 @@ async def test_no_body_makes_it_fail(api: Api) -> None:
         text = msgspec.json.encode(body)
         try:
             read_schedule(text)
-        except Refusal as refusal:
+        except ApiProblem as refusal:
             refused.append(refusal)
             raw.append(text)
         else:

@@ -49,7 +49,7 @@ async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path:
     assert "bearer" in (await asked(api, "webhook", "list")).out
     assert (await asked(api, "webhook", "delete", "orders")).code == 0
     gone = await asked(api, "webhook", "get", "orders")
-    assert (gone.code, gone.err) == (1, "Error: Not found: there is no webhook 'orders'\n")
+    assert (gone.code, gone.err) == (1, "Error: Not found: no webhook 'orders'\n")
 
 
 async def test_empty_lists_say_so(api: Api) -> None:

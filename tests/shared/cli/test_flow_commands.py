@@ -56,7 +56,7 @@ async def test_a_wrong_flow_is_refused_with_each_error(api: Api) -> None:
     run = await asked(api, "apply", "-", "--id", "greeting", given={**FLOW, "edges": []})
     assert run.code == 1
     assert "hello" in run.out
-    assert run.err.startswith("Error: -: Not valid")
+    assert run.err.startswith("Error: -: Invalid")
     assert len(run.err.splitlines()) == 1
 
 
@@ -196,14 +196,14 @@ async def test_a_flow_is_tried_from_a_file_and_from_the_store(
 @pytest.mark.parametrize(
     ("arguments", "code", "word"),
     [
-        (["test", "nothing"], 1, "there is no flow 'nothing'"),
+        (["test", "nothing"], 1, "no flow 'nothing'"),
         (["test", "-", "--version", "1"], 2, "--version"),
         (["test", "-", "--var", "nome"], 2, "NAME=VALUE"),
         (["test", "-", "--event", "no-such-file.json"], 2, "no-such-file.json"),
         (["test", "-", "--from", "nobody"], 1, "nodeId"),
         (["apply", "-"], 2, "--id"),
         (["apply", "-", "-", "--id", "x"], 2, "--id"),
-        (["export", "nothing"], 1, "there is no flow 'nothing'"),
+        (["export", "nothing"], 1, "no flow 'nothing'"),
     ],
 )
 async def test_a_wrong_call_is_one_line(api: Api, arguments: list[str], code: int, word: str) -> None:

@@ -41,7 +41,7 @@ async def test_what_is_wrong_in_a_file_is_told_field_by_field(api: Api, tmp_path
     run = await asked(api, "schedule", "apply", str(file))
     assert run.code == 1
     assert "cron" in run.out + run.err
-    assert "there is no time zone 'Nowhere'" in run.out + run.err
+    assert "unknown time zone 'Nowhere'" in run.out + run.err
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=[file.stem for file in EXAMPLES])

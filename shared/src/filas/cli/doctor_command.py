@@ -168,7 +168,7 @@ def _api(environ: Mapping[str, str]) -> list[Finding]:
         found = from_environment(environ).get("doctor")["findings"]
     except click.ClickException as error:
         return [Finding("API", False, error.message)]
-    told = [Finding(one["part"], one["well"], one["words"]) for one in found]
+    told = [Finding(one["part"], one["ok"], one["detail"]) for one in found]
     kept = [one for one in told if one.part not in ("redis", "postgres", "webhooks") or not one.well]
     stores = [Finding(f"API: {one.part}", one.well, one.words) for one in kept if one.part in ("redis", "postgres")]
     return [Finding("API", True, "answers"), *stores, *(one for one in kept if one.part not in ("redis", "postgres"))]

@@ -55,15 +55,24 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
-        detail = error.text if error.text and not error.text.startswith(f"{error.status}:") else None
-        return problem_response(error.status, error.reason, detail, headers=kept)
+        return problem_response(error.status, error.reason.capitalize(), _detail(request, error), headers=kept)
     except StoreUnavailable as error:
+        log.warning("request.store_unavailable", path=request.path[:200], store=error.store, reason=error.reason)
         return problem_response(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "Store unavailable",
-            f"{error.store} is unavailable at present",
+            f"{error.store} is unavailable: {error.reason}",
             headers={"Retry-After": str(_RETRY_AFTER_S)},
+            store=error.store,
         )
     except Exception as error:  # the last resort: the caller gets an answer, and the log has the reason
         log.error("request.failed", method=request.method, path=request.path, exc_info=error)
         return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", "the reason is in the log")
+
+
+def _detail(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.path[:200]} accepts {', '.join(sorted(error.allowed_methods))}"
+    if error.status == HTTPStatus.NOT_FOUND:
+        return f"there is no route {request.path[:200]!r}"
+    return error.text or error.reason

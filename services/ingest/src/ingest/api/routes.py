@@ -1,4 +1,4 @@
-"""The API's route table, and its registration on the private listener's application."""
+"""The route table of the API, and its registration in the application of the private listener."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from ingest.api.operations import doctor_routes, queue_routes, scaling_routes
 from ingest.api.routing.access import ROLE, make_guard, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
-from ingest.api.routing.problems import Refusal
+from ingest.api.routing.problems import ApiProblem
 from ingest.api.routing.request_parsing import MAX_BODY_BYTES, parse_body, parse_query, read_body
 from ingest.api.routing.route_types import Call, Route
 
@@ -45,10 +45,10 @@ ROUTES: tuple[Route[Any, Any], ...] = (
 
 
 def register(app: web.Application, context: ApiContext) -> None:
-    """Mount the API under `/api` of `app`, as an application of its own behind its own guard."""
+    """Mounts the API under `/api` of `app`, as a sub-application behind its own guard."""
     api = web.Application(middlewares=[make_guard(context.admin_token)], client_max_size=MAX_BODY_BYTES)
     for route in ROUTES:
-        # By itself the router takes no braces in a parameter, and a job's id begins with some.
+        # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", route.path)
         api.router.add_route(route.method, path, _handler(route, context))
     openapi = msgspec.json.encode(document(ROUTES, metadata.version("filas")))
@@ -65,7 +65,7 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         require(route.role, request[ROLE])
         path = dict(request.match_info)
         if any("\x00" in part for part in path.values()):
-            raise Refusal(404, "Not found", "no id holds a NUL")
+            raise ApiProblem(404, "Not found", "an id has no NUL")
         query = parse_query(route, request.query.items())
         body = None if route.body is None else parse_body(route, await read_body(request))
         address = request.remote or ""

@@ -1,6 +1,6 @@
-"""The types of channels: the fields of each, and what is wrong with them where the types alone can't tell.
+"""The types of channels: the fields of each, and the checks that the types alone cannot express.
 
-The notifier has a module for each of them; its tests hold the two lists against one another.
+The notifier has a module for each type; its tests compare the two lists.
 """
 
 import base64
@@ -21,16 +21,18 @@ from ingest.api.routing.problems import invalid_field
 from ingest.api.routing.route_types import Body
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
-Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="Itself, `env:NAME`, or `***`: as it was.")]
+Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="The secret, `env:NAME`, or `***`: no change.")]
 Short = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
-Rate = Annotated[float, Meta(ge=0, le=10_000, description="Messages a second; 0: no limit.")]
+Rate = Annotated[float, Meta(ge=0, le=10_000, description="Messages per second; 0: no limit.")]
 Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 _BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 
 class _Channel(Body, frozen=True, kw_only=True):
-    """`rate` and `receiverRate` replace the provider's usual limits. What an answer shows besides the type's own
-    fields (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`) may be sent back; it changes nothing."""
+    """The fields of every channel. `rate` and `receiverRate` replace the usual limits of the provider.
+
+    The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`) are accepted and ignored.
+    """
 
     rate: Rate | None = None
     receiver_rate: Rate | None = None
@@ -49,11 +51,11 @@ class HttpChannel(_Channel, frozen=True, kw_only=True, tag="http", tag_field="ty
 
 
 class ConsoleChannel(_Channel, frozen=True, kw_only=True, tag="console", tag_field="type"):
-    """Each message is printed in the notifier's log."""
+    """Each message is written to the log of the notifier."""
 
 
 class WhatsAppChannel(_Channel, frozen=True, kw_only=True, tag="whatsapp", tag_field="type"):
-    """WhatsApp's Cloud API. `listLabel` stands on the button that opens a list of choices."""
+    """WhatsApp's Cloud API. `listLabel` is the label of the button that opens a list of choices."""
 
     phone_number_id: Segment
     access_token: Secret
@@ -70,7 +72,7 @@ class TelegramChannel(_Channel, frozen=True, kw_only=True, tag="telegram", tag_f
 
 
 class SlackChannel(_Channel, frozen=True, kw_only=True, tag="slack", tag_field="type"):
-    """Slack: a bot's token, or an incoming webhook's address (which is a secret)."""
+    """Slack: the token of a bot, or the address of an incoming webhook (which is a secret)."""
 
     bot_token: Secret | None = None
     webhook_url: Secret | None = None
@@ -78,7 +80,7 @@ class SlackChannel(_Channel, frozen=True, kw_only=True, tag="slack", tag_field="
 
 
 class TwilioChannel(_Channel, frozen=True, kw_only=True, tag="twilio", tag_field="type"):
-    """Twilio's messages: `from` a number (or `whatsapp:+…`), or a messaging service."""
+    """Twilio's messages: `from` is a number (or `whatsapp:+…`); or a messaging service."""
 
     account_sid: Segment
     auth_token: Secret
@@ -89,8 +91,11 @@ class TwilioChannel(_Channel, frozen=True, kw_only=True, tag="twilio", tag_field
 
 
 class EmailChannel(_Channel, frozen=True, kw_only=True, tag="email", tag_field="type"):
-    """SMTP. `security`: TLS from the first byte, STARTTLS (required), or none. `caCertificate`: PEM of the authority
-    of a server of one's own. `subject` is that of messages without one."""
+    """SMTP.
+
+    `security`: TLS from the first byte, STARTTLS (required), or none. `caCertificate`: the PEM of a private
+    certificate authority. `subject` is the subject of messages without one.
+    """
 
     host: Segment
     sender: Short = msgspec.field(name="from")
@@ -119,7 +124,7 @@ SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "c
 
 
 def check(channel: ChannelBody) -> None:
-    """422 naming the first field that is wrong."""
+    """Raises the 422 for the first wrong field."""
     for field in ("url", "base_url", "status_callback"):
         address = getattr(channel, field, None)
         if address is not None:
@@ -130,16 +135,16 @@ def check(channel: ChannelBody) -> None:
 
 
 def check_address(url: str, field: str) -> None:
-    """422 naming `field` unless `url` is a complete address of http or https without credentials."""
+    """Raises the 422 for `field` unless `url` is a complete http or https address without credentials."""
     try:
         address = urlsplit(url)
         complete = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
     except ValueError:
         complete = False
     if not complete or not url.isprintable() or " " in url:
-        raise invalid_field(field, "needs an absolute http or https address, such as https://example.com/messages")
+        raise invalid_field(field, "not an absolute http or https address, such as https://example.com/messages")
     if address.username is not None or address.password is not None:
-        raise invalid_field(field, "may not carry a user name or password: the secret has a field of its own")
+        raise invalid_field(field, "must not contain a user name or password: secrets have fields of their own")
 
 
 def _check_http(channel: HttpChannel) -> None:
@@ -150,12 +155,12 @@ def _check_http(channel: HttpChannel) -> None:
     except (binascii.Error, ValueError):
         key = b""
     if not channel.secret.startswith("whsec_") or len(key) < 16:
-        raise invalid_field("secret", "needs `whsec_` followed by at least 16 bytes in base64, or `env:NAME`")
+        raise invalid_field("secret", "not `whsec_` followed by at least 16 bytes in base64, and not `env:NAME`")
 
 
 def _check_slack(channel: SlackChannel) -> None:
     if (channel.bot_token is None) == (channel.webhook_url is None):
-        raise invalid_field("botToken", "a Slack channel has one of `botToken` and `webhookUrl`")
+        raise invalid_field("botToken", "give either `botToken` or `webhookUrl`")
     url = channel.webhook_url
     if url is not None and url != MASK and not names_variable(url):
         check_address(url, "webhookUrl")
@@ -164,20 +169,20 @@ def _check_slack(channel: SlackChannel) -> None:
 def _check_telegram(channel: TelegramChannel) -> None:
     token = channel.bot_token
     if token != MASK and not names_variable(token) and not _BOT_TOKEN.fullmatch(token):
-        raise invalid_field("botToken", "is no token of a bot: letters, digits, `:`, `_` and `-`")
+        raise invalid_field("botToken", "not a bot token: it has letters, digits, `:`, `_` and `-`")
 
 
 def _check_twilio(channel: TwilioChannel) -> None:
     if (channel.sender is None) == (channel.messaging_service_sid is None):
-        raise invalid_field("from", "a Twilio channel has one of `from` and `messagingServiceSid`")
+        raise invalid_field("from", "give either `from` or `messagingServiceSid`")
 
 
 def _check_email(channel: EmailChannel) -> None:
     local, at, domain = channel.sender.rpartition("@")
     if not (local and at and domain and channel.sender.isascii()) or set(channel.sender) & set(' ,;:<>()[]"\\'):
-        raise invalid_field("from", "is not an e-mail address")
+        raise invalid_field("from", "not an e-mail address")
     if (channel.username is None) != (channel.password is None):
-        raise invalid_field("password", "`username` and `password` go together")
+        raise invalid_field("password", "give both `username` and `password`, or neither")
 
 
 _WIRE_NAMES = {"base_url": "baseUrl", "status_callback": "statusCallback"}

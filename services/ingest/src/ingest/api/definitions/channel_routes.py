@@ -1,4 +1,4 @@
-"""Channels: where messages go. Their secrets are sealed when they are put and masked when they are shown."""
+"""The routes of channels. Secrets are encrypted when a channel is stored and masked in answers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,13 +11,13 @@ from filas.models.configuration import Channel
 from filas.queue.channel_circuits import ChannelCircuits
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
 from ingest.api.definitions.secret_masking import masked, sealed
-from ingest.api.routing.identifiers import Deleted, known, to_store
-from ingest.api.routing.problems import absent, invalid_field
+from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
+from ingest.api.routing.problems import invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 
 def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, Any]:
-    """The channel as an answer shows it: its type's fields beside its id, secrets masked."""
+    """Returns the channel as an answer shows it: the fields of its type, its id and revision, secrets masked."""
     secret_fields = SECRET_FIELDS.get(channel.type, ())
     config = {name: masked(value) if name in secret_fields else value for name, value in channel.config.items()}
     return {
@@ -40,15 +40,15 @@ async def circuits(call: Call[None, Any], channels: Sequence[Channel]) -> list[C
 
 
 def check_type(document: Any) -> None:
-    """422 naming the known types where the body is of none of them."""
+    """Raises the 422 that lists the types, for a body of none of them."""
     if isinstance(document, dict) and document.get("type") not in TYPES:
         raise invalid_field("type", f"the known types are {', '.join(TYPES)}")
 
 
 async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
-    """Create or replace a channel."""
+    """Creates or replaces a channel."""
     body = call.body
-    channel_id = to_store(call.path["id"], body.id)
+    channel_id = definition_id(call.path["id"], body.id)
     check(body)
     fields: dict[str, Any] = msgspec.to_builtins(body)
     stated_type: str = fields["type"]
@@ -64,20 +64,20 @@ async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
 
 
 async def get_channel(call: Call[None, Query]) -> Answer:
-    """Show a channel, its secrets masked, and the state of its circuit (null while Redis is unavailable)."""
-    channel_id = known("channel", call.path["id"])
+    """Returns a channel with its secrets masked, and its circuit (null while Redis is unavailable)."""
+    channel_id = existing_id("channel", call.path["id"])
     channel = await call.context.channels.get(channel_id)
     if channel is None:
-        raise absent("channel", channel_id)
+        raise not_found("channel", channel_id)
     [circuit] = await circuits(call, [channel])
     return Answer(shown(channel, circuit))
 
 
 async def delete_channel(call: Call[None, Query]) -> Answer:
-    """Remove a channel. Messages still to be sent over it fail."""
-    channel_id = known("channel", call.path["id"])
+    """Deletes a channel. Its unsent notifications fail."""
+    channel_id = existing_id("channel", call.path["id"])
     if not await call.context.channels.delete(channel_id):
-        raise absent("channel", channel_id)
+        raise not_found("channel", channel_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=channel_id))
 
@@ -125,7 +125,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/channels/{id}",
         handler=delete_channel,
         role="admin",
-        summary="Remove a channel.",
+        summary="Delete a channel.",
         answer=Deleted,
         query=Query,
     ),

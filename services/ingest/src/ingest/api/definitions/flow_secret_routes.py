@@ -1,4 +1,4 @@
-"""The secrets that flows name as `secrets.<name>`: written and removed here, and never read back."""
+"""The routes of the secrets that flows use as `secrets.<name>`. A stored secret is never shown."""
 
 import re
 from typing import Annotated, Any
@@ -7,7 +7,7 @@ import msgspec
 
 from ingest.api.definitions.secret_masking import MASK, sealed
 from ingest.api.routing.identifiers import Deleted
-from ingest.api.routing.problems import absent, invalid_field
+from ingest.api.routing.problems import invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -20,33 +20,33 @@ class SecretBody(Body, frozen=True, kw_only=True):
 
 
 class SecretName(msgspec.Struct, frozen=True, kw_only=True):
-    """What is shown of a secret."""
+    """The name of a stored secret."""
 
     name: str
 
 
 async def put_secret(call: Call[SecretBody, Query]) -> Answer:
-    """Store a secret for flows."""
+    """Stores a secret for flows."""
     name = call.path["name"]
     if not _NAME.fullmatch(name):
         raise invalid_field("name", "a name has up to 64 letters, digits, `_` and `-`, and begins with a letter or `_`")
     if call.body.value == MASK:
-        raise invalid_field("value", "`***` is what is shown in place of a secret, not one")
+        raise invalid_field("value", "`***` is a mask, not a secret")
     value = sealed(call.context.secret_box, "value", call.body.value, None)
     await call.context.secrets.store(name, value)
     return Answer(SecretName(name=name))
 
 
 async def delete_secret(call: Call[None, Query]) -> Answer:
-    """Remove a secret."""
+    """Deletes a secret."""
     name = call.path["name"]
     if not _NAME.fullmatch(name) or not await call.context.secrets.delete(name):
-        raise absent("secret", name)
+        raise not_found("secret", name)
     return Answer(Deleted(id=name))
 
 
 async def list_secrets(call: Call[None, Query]) -> Answer:
-    """Say which secrets there are, by name alone."""
+    """Lists the names of the secrets."""
     return Answer(list(await call.context.secrets.names()))
 
 
@@ -76,7 +76,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/secrets/{name}",
         handler=delete_secret,
         role="admin",
-        summary="Remove a secret.",
+        summary="Delete a secret.",
         answer=Deleted,
         query=Query,
     ),

@@ -1,4 +1,4 @@
-"""Test runs of flows: the flow-runner runs them, as a job whose result is waited for here. Nothing is stored."""
+"""The routes of test runs. The flow-runner runs a test as a job; the route waits for its result. Nothing is stored."""
 
 import asyncio
 import time
@@ -20,8 +20,8 @@ from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
-from ingest.api.routing.identifiers import known, to_store
-from ingest.api.routing.problems import FieldError, absent, invalid, invalid_field, row_id
+from ingest.api.routing.identifiers import definition_id, existing_id
+from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event.conversation import ConversationReader
 
@@ -30,16 +30,16 @@ POLLS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2)
 Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 
 
-class TriggerGiven(Body, frozen=True, kw_only=True):
-    """The webhook that starts the flow."""
+class TestTrigger(Body, frozen=True, kw_only=True):
+    """The event that starts the flow."""
 
     body: Any = msgspec.field(default_factory=dict)
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     query_params: dict[str, str | list[str]] = msgspec.field(default_factory=dict)
 
 
-class ConversationGiven(Body, frozen=True, kw_only=True):
-    """Who writes, over which channel, and what."""
+class TestConversation(Body, frozen=True, kw_only=True):
+    """The contact, the channel and the first message."""
 
     contact: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "test"
     channel: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = "test"
@@ -47,34 +47,34 @@ class ConversationGiven(Body, frozen=True, kw_only=True):
 
 
 class FlowTestBody(Body, frozen=True, kw_only=True):
-    """What a test run is given. `{}` runs the published version on an empty webhook."""
+    """The input of a test run. `{}` runs the published version with an empty event."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     definition: Annotated[
-        dict[str, Any] | None, msgspec.Meta(description="A flow that is not stored, in place of a version.")
+        dict[str, Any] | None, msgspec.Meta(description="A definition that is not stored, instead of a version.")
     ] = None
-    node_id: Annotated[str | None, msgspec.Meta(description="Where to begin, if not where the flow does.")] = None
-    webhook: TriggerGiven = TriggerGiven()
+    node_id: Annotated[str | None, msgspec.Meta(description="The first node, instead of the trigger.")] = None
+    webhook: TestTrigger = TestTrigger()
     webhook_id: Annotated[
-        str | None, msgspec.Meta(description="Find the conversation in `webhook` as this webhook would.")
+        str | None, msgspec.Meta(description="Find the conversation in `webhook` as this stored webhook does.")
     ] = None
     conversation: Annotated[
-        ConversationGiven | None, msgspec.Meta(description="null: the flow runs outside of any conversation.")
-    ] = ConversationGiven()
+        TestConversation | None, msgspec.Meta(description="null: the flow runs without a conversation.")
+    ] = TestConversation()
     vars: dict[str, Any] = msgspec.field(default_factory=dict)
     outputs: Annotated[dict[str, Any], msgspec.Meta(description="Outputs of nodes before `nodeId`.")] = msgspec.field(
         default_factory=dict
     )
     replies: Annotated[
         list[Text | None],
-        msgspec.Meta(max_length=1000, description="What the contact answers; null: nothing, until the wait is over."),
+        msgspec.Meta(max_length=1000, description="Replies of the contact; null: no reply until the wait times out."),
     ] = msgspec.field(default_factory=list)
     answers: Annotated[
         dict[str, GivenAnswer | list[GivenAnswer]],
-        msgspec.Meta(description="By node, what its calls are answered, the last one for all that follow."),
+        msgspec.Meta(description="By node, the responses to its calls. The last one is repeated."),
     ] = msgspec.field(default_factory=dict)
     timeout_ms: Annotated[
-        int, msgspec.Meta(ge=0, le=60_000, description="How long to wait for the result before answering 202.")
+        int, msgspec.Meta(ge=0, le=60_000, description="How long to wait for the result before the answer 202.")
     ] = 5_000
 
 
@@ -99,11 +99,11 @@ class FlowTestView(Record, frozen=True, kw_only=True):
 
 
 async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
-    """Run a flow as a test and answer with its trace; 202 with the run's id where that takes longer."""
-    flow_id = to_store(call.path["id"])
+    """Runs a flow as a test and answers with its trace, or with 202 and the id of the run if it takes longer."""
+    flow_id = definition_id(call.path["id"])
     body = call.body
     version, raw, checked = await _flow(call, flow_id)
-    _check_given(body, checked)
+    _check_nodes(body, checked)
     channel, contact, message = await _conversation(call)
     run_id = new_id()
     job = FlowTestJob(
@@ -134,57 +134,57 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
 
 
 async def get_flow_test(call: Call[None, Query]) -> Answer:
-    """Show a test run of the last minutes."""
-    flow_id = known("flow", call.path["id"])
-    run_id = row_id("test run", call.path["runId"])
+    """Returns a recent test run."""
+    flow_id = existing_id("flow", call.path["id"])
+    run_id = parse_row_id("test run", call.path["runId"])
     view = await _view(call, run_id, flow_id)
     if view is None or view.flow_id != flow_id:
-        raise absent("test run", run_id)
+        raise not_found("test run", run_id)
     return Answer(view, done=view.status != "running")
 
 
 async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | None, dict[str, Any], FlowDefinition]:
-    """The flow to be run: the version's number (None: it is not stored), as it was written, and decoded."""
+    """Returns the flow of the test run: its version (None: not stored), its JSON, and its decoded definition."""
     body = call.body
     if body.definition is not None:
         if body.version is not None:
-            raise invalid_field("version", "is given with a definition: one of the two is to be run")
+            raise invalid_field("version", "give either `version` or `definition`")
         raw = older_builder_import.converted(body.definition)
         checked, problems = await asyncio.to_thread(publishing_checks.check, raw)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
         return None, raw, checked
-    stored = await call.context.flows.get(known("flow", flow_id), body.version)
+    stored = await call.context.flows.get(existing_id("flow", flow_id), body.version)
     if stored is None:
-        raise absent("flow", flow_id if body.version is None else f"{flow_id}, version {body.version}")
+        raise not_found("flow", flow_id if body.version is None else f"{flow_id}, version {body.version}")
     return stored.version, stored.definition, flow_definition.load(stored.definition)
 
 
-def _check_given(body: FlowTestBody, checked: FlowDefinition) -> None:
-    """422 for every name that the flow doesn't know."""
+def _check_nodes(body: FlowTestBody, checked: FlowDefinition) -> None:
+    """Raises the 422 that lists every node that the flow does not have."""
     nodes = {node.id for node in checked.nodes}
     named = [("nodeId", name) for name in (body.node_id,) if name is not None]
     named += [(f"outputs.{name}", name) for name in body.outputs] + [(f"answers.{name}", name) for name in body.answers]
     errors = [
-        FieldError(field=field[: value_limits.MAX_ID_CHARS], message=f"the flow has no node {name[:64]!r}")
+        FieldError(field=field[: value_limits.MAX_ID_CHARS], message=f"unknown node {name[:64]!r}")
         for field, name in named
         if name not in nodes
     ]
     errors += [
-        FieldError(field=f"answers.{name}", message="is empty") for name, given in body.answers.items() if given == []
+        FieldError(field=f"answers.{name}", message="empty list") for name, given in body.answers.items() if given == []
     ]
     if errors:
         raise invalid(errors)
 
 
 def _converted(body: FlowTestBody, checked: FlowDefinition) -> dict[str, Any]:
-    """The given variables as their types; 422 for one that the flow doesn't have, or that doesn't fit."""
+    """Returns the given variables converted to their types. Raises the 422 for an unknown name and a wrong value."""
     declared = {variable.name: variable for variable in checked.variables}
     values: dict[str, Any] = {}
     for name, value in body.vars.items():
         field = f"vars.{name[:64]}"
         if name not in declared:
-            raise invalid_field(field, "the flow has no such variable")
+            raise invalid_field(field, "unknown variable")
         try:
             values[name] = convert(declared[name], value)
         except ValueError as error:
@@ -193,16 +193,16 @@ def _converted(body: FlowTestBody, checked: FlowDefinition) -> dict[str, Any]:
 
 
 async def _conversation(call: Call[FlowTestBody, Query]) -> tuple[str | None, str | None, dict[str, Any] | None]:
-    """Channel, contact and first message."""
+    """Returns the channel, the contact and the first message."""
     given = call.body.conversation
     if call.body.webhook_id is not None:
         webhook = await call.context.webhooks.get(call.body.webhook_id)
         if webhook is None:
-            raise invalid_field("webhookId", "there is no such webhook")
+            raise invalid_field("webhookId", "unknown webhook")
         reader = ConversationReader(str(webhook.auth.get("type", "none")), webhook.conversation)
         starts = reader.starts(_scope(call.body.webhook), "test")
         if not starts:
-            raise invalid_field("webhook", "nothing in it starts a flow")
+            raise invalid_field("webhook", "no part of it starts a flow")
         start = starts[0]
         return start.channel, start.contact, None if start.message is None else msgspec.to_builtins(start.message)
     if given is None:
@@ -211,20 +211,20 @@ async def _conversation(call: Call[FlowTestBody, Query]) -> tuple[str | None, st
     return given.channel, given.contact, message
 
 
-def _scope(given: TriggerGiven) -> dict[str, Any]:
-    """The webhook as templates see one: its headers have lower-case names."""
+def _scope(given: TestTrigger) -> dict[str, Any]:
+    """Returns the event as templates see it: header names are in lower case."""
     headers = {name.lower(): value for name, value in given.headers.items()}
     return {"body": given.body, "headers": headers, "queryParams": given.query_params}
 
 
 async def _view(call: Call[Any, Query], run_id: UUID, flow_id: str) -> FlowTestView | None:
-    """The run as it is; None: there is none."""
+    """Returns the run, or None if there is none."""
     results, key = JobResults(call.context.redis), flow_test_key(run_id)
     found = await results.get(FLOWS, key)
     if found is None:
         if await results.is_pending(FLOWS, key):
             return _running(run_id, flow_id)
-        # It may have ended between the two looks.
+        # The run may have ended between the two reads.
         found = await results.get(FLOWS, key)
     return None if found is None else _ended(run_id, flow_id, found)
 
@@ -235,7 +235,7 @@ def _running(run_id: UUID, flow_id: str) -> FlowTestView:
 
 def _ended(run_id: UUID, flow_id: str, found: JobResult) -> FlowTestView:
     if not found.success:
-        error = ErrorDetail(kind="job", message="the job of the test run failed; its dead letter says why")
+        error = ErrorDetail(kind="job", message="the job of the test run failed; the reason is in its dead letter")
         return FlowTestView(id=str(run_id), status="failed", flow_id=flow_id, error=error)
     result = msgspec.convert(found.value, FlowTestResult)
     return FlowTestView(id=str(run_id), **msgspec.structs.asdict(result))
@@ -247,11 +247,11 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/flows/{id}/test",
         handler=test_flow,
         role="operator",
-        summary="Run a flow, stored or not, as a test: nothing goes outside, waits take no time. Answers its trace.",
+        summary="Run a flow as a test, without outbound calls and without waiting. Answers with its trace.",
         answer=FlowTestView,
         body=FlowTestBody,
         query=Query,
-        may_go_on=True,
+        may_continue=True,
     ),
     Route(
         method="GET",
@@ -261,6 +261,6 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="A test run of the last 15 minutes.",
         answer=FlowTestView,
         query=Query,
-        may_go_on=True,
+        may_continue=True,
     ),
 )

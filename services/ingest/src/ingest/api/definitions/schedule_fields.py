@@ -1,4 +1,4 @@
-"""The body of a schedule: its types, and every field that is wrong in one answer."""
+"""The body of a schedule: its fields, and a check that reports every wrong field at once."""
 
 import zoneinfo
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from filas.models.record import ErrorDetail
 from filas.models.schedules import Misfire, ScheduleConversation
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import FieldError, invalid, invalid_field
-from ingest.api.routing.request_parsing import decoded, field_error
+from ingest.api.routing.request_parsing import decode_json, field_error
 from ingest.api.routing.route_types import Body
 
 MAX_TIMES = 1000
@@ -24,15 +24,16 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with an
 
 
 class ScheduleBody(Body, frozen=True, kw_only=True):
-    """When a flow begins by itself: by `cron` in `timezone`, or at each of the times of `at`; one of the two.
+    """When a flow starts by itself: by `cron` in `timezone`, or at each time of `at`. Exactly one of the two is given.
 
-    Ticks before `startsAt` or after `endsAt` are none. `version` is the one published at the tick unless it says
-    otherwise. The flow sees `input` as `webhook.body`, and the tick as `webhook.headers["filas-scheduled-at"]`.
-    `conversation` lets it send to a contact. A tick that nobody was there to run is missed once it is
-    `misfireGraceMs` late: then `misfire` says whether missed ticks are left out (`skip`), have one run for all of them
-    (`run-once`), or a run each (`catch-up`, the newest `catchUpLimit`).
+    There is no tick before `startsAt` or after `endsAt`. Without `version`, the version that is published at the tick
+    starts. The flow sees `input` as `webhook.body`, and the time of the tick as
+    `webhook.headers["filas-scheduled-at"]`. `conversation` sets the contact that the flow writes to.
 
-    What an answer shows besides (`id`, `revision`, `nextRunAt` and so on) may be sent back; it changes nothing.
+    A tick that is `misfireGraceMs` late is missed. `misfire` sets what then starts: nothing (`skip`), one execution
+    for all missed ticks (`run-once`), or one each for the newest `catchUpLimit` ticks (`catch-up`).
+
+    The fields that an answer adds (`id`, `revision`, `nextRunAt` and so on) are accepted and ignored.
     """
 
     flow_id: Identifier
@@ -60,16 +61,16 @@ class ScheduleBody(Body, frozen=True, kw_only=True):
 
 
 def read_schedule(raw: bytes) -> ScheduleBody:
-    """The body of a PUT: 400 for what is no JSON, else 422 with every field that is wrong."""
+    """Returns the body of a PUT. Raises the 400 for a body that is not JSON, and the 422 for wrong fields."""
     try:
-        document = decoded(raw, Any)
+        document = decode_json(raw, Any)
     except msgspec.ValidationError as error:
         raise invalid_field("", str(error)) from None
     if not isinstance(document, dict):
-        raise invalid_field("", "Expected `object`")
+        raise invalid_field("", "the body is not a JSON object")
     values, errors = _converted(document)
     wrong = {_first_part(error.field) for error in errors}
-    # What is of the wrong type is left out, so that the rest is checked all the same.
+    # A field of the wrong type is left out, so that the other fields are checked too.
     body = ScheduleBody(**{"flow_id": "missing"} | values)
     hidden = wrong | ({"cron"} if "at" in wrong and body.cron is None else set())
     errors += [error for error in _check(body) if _first_part(error.field) not in hidden]
@@ -83,15 +84,15 @@ def _first_part(field: str) -> str:
 
 
 def _converted(document: dict[str, Any]) -> tuple[dict[str, Any], list[FieldError]]:
-    """Each field by itself, since a conversion of the whole ends at the first that is wrong."""
+    """Converts each field by itself, because a conversion of the whole body ends at the first error."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(ScheduleBody)}
-    errors = [FieldError(field=name[:200], message="Object contains unknown field") for name in document
+    errors = [FieldError(field=name[:200], message=f"unknown field `{name[:200]}`") for name in document
               if name not in fields]  # fmt: skip
     values: dict[str, Any] = {}
     for name, field in fields.items():
         if name not in document:
             if field.required:
-                errors.append(FieldError(field=name, message="Object missing required field"))
+                errors.append(FieldError(field=name, message=f"missing required field `{name}`"))
             continue
         try:
             values[field.name] = msgspec.convert(document[name], field.type)
@@ -103,13 +104,13 @@ def _converted(document: dict[str, Any]) -> tuple[dict[str, Any], list[FieldErro
 
 
 def _check(body: ScheduleBody) -> list[FieldError]:
-    """What the types alone don't say."""
+    """Returns the errors that the types alone do not find."""
     errors = [*_check_moments(body)]
     zone = _zone_problem(body.timezone)
     if zone is not None:
         errors.append(FieldError(field="timezone", message=zone))
     if (body.cron is None) == (body.at is None):
-        errors.append(FieldError(field="cron", message="give `cron`, or the times in `at`, and not both"))
+        errors.append(FieldError(field="cron", message="give either `cron` or `at`"))
     elif body.cron is not None:
         problem = cron_problem(body.cron) or (_never(body.cron, body.timezone) if zone is None else None)
         if problem is not None:
@@ -117,9 +118,9 @@ def _check(body: ScheduleBody) -> list[FieldError]:
     talk = body.conversation
     for name, text in (("channel", talk.channel), ("contact", talk.contact)) if talk else ():
         if not 1 <= len(text) <= 200 or not text.isprintable():
-            errors.append(FieldError(field=f"conversation.{name}", message="from 1 to 200 printable characters"))
+            errors.append(FieldError(field=f"conversation.{name}", message="not 1 to 200 printable characters"))
     if _size(body.input) > MAX_INPUT_BYTES:
-        errors.append(FieldError(field="input", message=f"has {MAX_INPUT_BYTES} bytes at most"))
+        errors.append(FieldError(field="input", message=f"exceeds {MAX_INPUT_BYTES // 1024} KiB"))
     return errors
 
 
@@ -127,9 +128,9 @@ def _check_moments(body: ScheduleBody) -> list[FieldError]:
     named = [(f"at[{index}]", moment) for index, moment in enumerate(body.at or ())]
     named += [(name, moment) for name, moment in (("startsAt", body.starts_at), ("endsAt", body.ends_at)) if moment]
     wrong = [name for name, moment in named if not FIRST_YEAR <= _year(moment) <= LAST_YEAR]
-    errors = [FieldError(field=name, message=f"from {FIRST_YEAR} to {LAST_YEAR}") for name in wrong]
+    errors = [FieldError(field=name, message=f"the year is not from {FIRST_YEAR} to {LAST_YEAR}") for name in wrong]
     if body.starts_at is not None and body.ends_at is not None and body.ends_at < body.starts_at:
-        errors.append(FieldError(field="endsAt", message="is before `startsAt`"))
+        errors.append(FieldError(field="endsAt", message="earlier than `startsAt`"))
     return errors
 
 
@@ -144,13 +145,13 @@ def _zone_problem(name: str) -> str | None:
     try:
         zone_of(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return f"there is no time zone {name!r}; an IANA name is wanted, such as America/Sao_Paulo"
+        return f"unknown time zone {name!r}: use an IANA name, such as America/Sao_Paulo"
     return None
 
 
 def _never(cron: str, zone: str) -> str | None:
     now = datetime.now(UTC)
-    return None if next(moments(cron, zone, now), None) else "names no moment in the next years"
+    return None if next(moments(cron, zone, now), None) else "has no tick in the next years"
 
 
 def _size(value: Any) -> int:

@@ -1,4 +1,4 @@
-"""Schedules: when flows begin by themselves. The flow-runners run their ticks."""
+"""The routes of schedules. The flow-runner runs their ticks."""
 
 from typing import Annotated, Any
 
@@ -7,23 +7,23 @@ import msgspec
 from filas.flows.timing.schedule_ticks import first_tick, next_runs
 from filas.models.schedules import Schedule, ScheduleWithRuns
 from ingest.api.definitions.schedule_fields import ScheduleBody, read_schedule
-from ingest.api.routing.identifiers import Deleted, known, to_store
-from ingest.api.routing.problems import absent
+from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
+from ingest.api.routing.problems import not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 PREVIEW = 5
 
 
 class PreviewQuery(Query, frozen=True, kw_only=True):
-    """How much of the future to show."""
+    """`preview` is the number of future ticks in the answer."""
 
-    preview: Annotated[int, msgspec.Meta(ge=0, le=100, description="How many of the next ticks to show.")] = PREVIEW
+    preview: Annotated[int, msgspec.Meta(ge=0, le=100, description="The number of the next ticks to show.")] = PREVIEW
 
 
 async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
-    """Create or replace a schedule."""
+    """Creates or replaces a schedule."""
     body = call.body
-    schedule_id = to_store(call.path["id"], body.id)
+    schedule_id = definition_id(call.path["id"], body.id)
     schedule = Schedule(
         id=schedule_id,
         flow_id=body.flow_id,
@@ -44,24 +44,24 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
 
 
 async def get_schedule(call: Call[None, PreviewQuery]) -> Answer:
-    """Show a schedule with its next ticks and what became of the last."""
-    schedule_id = known("schedule", call.path["id"])
+    """Returns a schedule with its next ticks and the result of the last one."""
+    schedule_id = existing_id("schedule", call.path["id"])
     schedule = await call.context.schedules.get(schedule_id)
     if schedule is None:
-        raise absent("schedule", schedule_id)
+        raise not_found("schedule", schedule_id)
     return Answer(_shown(schedule, call.query.preview))
 
 
 async def delete_schedule(call: Call[None, Query]) -> Answer:
-    """Remove a schedule. What it has started goes on."""
-    schedule_id = known("schedule", call.path["id"])
+    """Deletes a schedule. Its executions continue."""
+    schedule_id = existing_id("schedule", call.path["id"])
     if not await call.context.schedules.delete(schedule_id):
-        raise absent("schedule", schedule_id)
+        raise not_found("schedule", schedule_id)
     return Answer(Deleted(id=schedule_id))
 
 
 async def list_schedules(call: Call[None, PageQuery]) -> Answer:
-    """List schedules by id."""
+    """Lists schedules by id."""
     page = await call.context.schedules.list(call.query.cursor, call.query.limit)
     return Answer(page.items, page.next_cursor)
 
@@ -86,7 +86,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/schedules/{id}",
         handler=put_schedule,
         role="admin",
-        summary="Create or replace a schedule. What doesn't change its times keeps a tick that is due.",
+        summary="Create or replace a schedule. A due tick is kept unless the times change.",
         answer=ScheduleWithRuns,
         body=ScheduleBody,
         decode=read_schedule,
@@ -97,7 +97,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/schedules/{id}",
         handler=get_schedule,
         role="viewer",
-        summary="One schedule, its next ticks, and what became of the last.",
+        summary="One schedule with its next ticks and the result of the last one.",
         answer=ScheduleWithRuns,
         query=PreviewQuery,
     ),
@@ -106,7 +106,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/schedules/{id}",
         handler=delete_schedule,
         role="admin",
-        summary="Remove a schedule. What it has started goes on.",
+        summary="Delete a schedule. Its executions continue.",
         answer=Deleted,
         query=Query,
     ),

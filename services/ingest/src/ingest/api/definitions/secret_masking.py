@@ -1,10 +1,10 @@
-"""Secrets in webhooks and channels: sealed when they are put, masked when they are shown.
+"""Encrypts secrets of webhooks and channels when they are stored, and masks them in answers.
 
-| what a PUT sends | what is stored                       | what a GET shows |
-|------------------|--------------------------------------|------------------|
-| `env:NAME`       | `env:NAME`                           | `env:NAME`       |
-| `***`            | what is stored already, at its place | as that          |
-| anything else    | `enc:…`, sealed with FILAS_SECRET_KEY | `***`           |
+| a PUT has     | stored                                   | a GET shows           |
+|---------------|------------------------------------------|-----------------------|
+| `env:NAME`    | `env:NAME`                               | `env:NAME`            |
+| `***`         | the value that is stored already         | as for that value     |
+| anything else | `enc:…`, encrypted with FILAS_SECRET_KEY | `***`                 |
 """
 
 import re
@@ -17,25 +17,25 @@ _ENVIRONMENT_NAME = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
 
 
 def names_variable(value: str) -> bool:
-    """Whether the secret is a reference to an environment variable."""
+    """Whether the secret names an environment variable."""
     return value.startswith("env:")
 
 
 def sealed(box: SecretBox, field: str, value: str, stored: str | None) -> str:
-    """What is to be stored for the secret `value`; `stored` is what stands there now. 422 names `field`."""
+    """Returns what to store for the secret `value`; `stored` is the present value. Raises the 422 for `field`."""
     if value == MASK:
         if stored is None:
-            raise invalid_field(field, "`***` keeps the stored secret, but none is stored here")
+            raise invalid_field(field, "`***` keeps the stored secret, but no secret is stored")
         return stored
     if names_variable(value):
         if not _ENVIRONMENT_NAME.fullmatch(value):
-            raise invalid_field(field, "`env:` is followed by the name of an environment variable")
+            raise invalid_field(field, "`env:` must be followed by the name of an environment variable")
         return value
     if not value:
-        raise invalid_field(field, "a secret may not be empty")
+        raise invalid_field(field, "the secret is empty")
     return box.seal(value)
 
 
 def masked(value: str) -> str:
-    """The secret as an answer may show it."""
+    """Returns the secret as an answer shows it."""
     return value if _ENVIRONMENT_NAME.fullmatch(value) else MASK

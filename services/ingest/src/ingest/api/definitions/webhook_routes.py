@@ -1,4 +1,4 @@
-"""Webhooks: the addresses at which events are received, how their senders prove themselves, and what they start."""
+"""The routes of webhooks. Secrets are encrypted when a webhook is stored and masked in answers."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -7,8 +7,8 @@ import msgspec
 
 from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
 from ingest.api.definitions.secret_masking import masked, sealed
-from ingest.api.routing.identifiers import Deleted, Identifier, known, to_store
-from ingest.api.routing.problems import FieldError, absent, invalid
+from ingest.api.routing.identifiers import Deleted, Identifier, definition_id, existing_id
+from ingest.api.routing.problems import FieldError, invalid, not_found
 from ingest.api.routing.request_parsing import field_error
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
 from ingest.receive.duplicate_keys import configured
@@ -29,9 +29,9 @@ MAX_RATE_WINDOW_MS = 24 * 3600 * 1000
 
 
 class WebhookBody(Body, frozen=True, kw_only=True):
-    """A webhook's definition. `path` is the id and `nodeId` the flow's trigger unless they say otherwise.
+    """The definition of a webhook. `path` defaults to the id, and `nodeId` to the trigger of the flow.
 
-    What an answer shows besides (`id`, `revision`, `createdAt`, `updatedAt`) may be sent back; it changes nothing.
+    The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`) are accepted and ignored.
     """
 
     flow_id: Identifier
@@ -54,7 +54,7 @@ class WebhookBody(Body, frozen=True, kw_only=True):
 
 
 def shown(webhook: Webhook) -> Webhook:
-    """The webhook as an answer shows it: without its secrets."""
+    """Returns the webhook as an answer shows it, with its secrets masked."""
     auth = dict(webhook.auth)
     if isinstance(auth.get("secrets"), list):
         auth["secrets"] = [masked(str(secret)) for secret in auth["secrets"]]
@@ -64,9 +64,9 @@ def shown(webhook: Webhook) -> Webhook:
 
 
 async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
-    """Create or replace a webhook."""
+    """Creates or replaces a webhook."""
     body = call.body
-    webhook_id = to_store(call.path["id"], body.id)
+    webhook_id = definition_id(call.path["id"], body.id)
     _check(body)
     stored = await call.context.webhooks.get(webhook_id)
     webhook = await call.context.webhooks.store(
@@ -90,7 +90,7 @@ async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
 
 
 def _check(body: WebhookBody) -> None:
-    """Refuses what the types alone don't: every wrong field at once."""
+    """Raises the 422 that lists every error that the types alone do not find."""
     errors: list[FieldError] = []
     try:
         auth_types.configuration(body.auth)
@@ -99,9 +99,9 @@ def _check(body: WebhookBody) -> None:
         field = f"auth.{found.field}" if found.field else "auth"
         errors.append(FieldError(field=field, message=found.message))
     if not 1 <= body.rate_limit.max <= 1_000_000:
-        errors.append(FieldError(field="rateLimit.max", message="from 1 to 1000000"))
+        errors.append(FieldError(field="rateLimit.max", message="not from 1 to 1000000"))
     if not 1 <= body.rate_limit.window_ms <= MAX_RATE_WINDOW_MS:
-        errors.append(FieldError(field="rateLimit.windowMs", message=f"from 1 to {MAX_RATE_WINDOW_MS}"))
+        errors.append(FieldError(field="rateLimit.windowMs", message=f"not from 1 to {MAX_RATE_WINDOW_MS}"))
     if body.dedupe is not None:
         errors += _check_dedupe(body.dedupe)
     if errors:
@@ -120,7 +120,7 @@ def _check_dedupe(dedupe: Dedupe) -> list[FieldError]:
 
 
 async def _trigger(call: Call[WebhookBody, Query]) -> str:
-    """The node at which the flow begins: its only trigger if it has been put already, else `start`."""
+    """Returns the id of the flow's only trigger, or `start` if the flow is not stored or has several."""
     version = await call.context.flows.get(call.body.flow_id)
     nodes = version.definition.get("nodes", []) if version is not None else []
     triggers = [
@@ -146,25 +146,25 @@ def _sealed_auth(call: Call[WebhookBody, Query], stored: Webhook | None) -> dict
 
 
 async def get_webhook(call: Call[None, Query]) -> Answer:
-    """Show a webhook, its secrets masked."""
-    webhook_id = known("webhook", call.path["id"])
+    """Returns a webhook with its secrets masked."""
+    webhook_id = existing_id("webhook", call.path["id"])
     webhook = await call.context.webhooks.get(webhook_id)
     if webhook is None:
-        raise absent("webhook", webhook_id)
+        raise not_found("webhook", webhook_id)
     return Answer(shown(webhook))
 
 
 async def delete_webhook(call: Call[None, Query]) -> Answer:
-    """Remove a webhook; its address answers 404 within a second. Its events stay."""
-    webhook_id = known("webhook", call.path["id"])
+    """Deletes a webhook. Within a second its address answers 404. Its events stay."""
+    webhook_id = existing_id("webhook", call.path["id"])
     if not await call.context.webhooks.delete(webhook_id):
-        raise absent("webhook", webhook_id)
+        raise not_found("webhook", webhook_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=webhook_id))
 
 
 async def list_webhooks(call: Call[None, PageQuery]) -> Answer:
-    """List webhooks by id."""
+    """Lists webhooks by id."""
     page = await call.context.webhooks.list(call.query.cursor, call.query.limit)
     return Answer([shown(webhook) for webhook in page.items], page.next_cursor)
 
@@ -175,7 +175,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/webhooks",
         handler=list_webhooks,
         role="viewer",
-        summary="The webhooks, their secrets masked.",
+        summary="The webhooks, with their secrets masked.",
         answer=list[Webhook],
         query=PageQuery,
         paged=True,
@@ -189,14 +189,14 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=Webhook,
         body=WebhookBody,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     ),
     Route(
         method="GET",
         path="/webhooks/{id}",
         handler=get_webhook,
         role="viewer",
-        summary="One webhook, its secrets masked.",
+        summary="One webhook, with its secrets masked.",
         answer=Webhook,
         query=Query,
     ),
@@ -205,7 +205,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/webhooks/{id}",
         handler=delete_webhook,
         role="admin",
-        summary="Remove a webhook. Its events stay.",
+        summary="Delete a webhook. Its events stay.",
         answer=Deleted,
         query=Query,
     ),

@@ -1,4 +1,4 @@
-"""Dead letters: jobs that could not succeed, looked at, put back, removed."""
+"""The routes of dead letters: list, show, replay, redrive, delete."""
 
 from typing import Annotated, Any
 
@@ -7,37 +7,38 @@ import msgspec
 from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.redrive import (
-    LettersPutBack,
-    LettersReplay,
+    JOB_REFUSED,
     NotReplayable,
-    edited_job_of,
-    job_of,
-    put_back,
-    replay_many,
+    RedriveBody,
+    RedriveResult,
+    edited_replay_job,
+    enqueue_replays,
+    redrive,
+    replay_job,
     replay_number,
 )
 from ingest.api.routing.identifiers import Deleted, named_queue
-from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
+from ingest.api.routing.problems import conflict, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 
 
 class DeadLettersQuery(PageQuery, frozen=True, kw_only=True):
-    """`queue`: only those of that queue, by its full or its short name."""
+    """`queue` selects the dead letters of one queue, by its full or short name."""
 
     queue: Word | None = None
 
 
-class EditedLetter(Body, frozen=True, kw_only=True):
-    """How a letter's job is put back."""
+class ReplayLetterBody(Body, frozen=True, kw_only=True):
+    """How a dead letter is replayed."""
 
     payload: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="Its message, changed where that was wrong; it must be about the same row."),
+        msgspec.Meta(description="Replaces the job message. Its ids must be those of the dead letter's job."),
     ] = None
 
 
 class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The job that was put back. `duplicate`: it stood in its queue already."""
+    """The enqueued job. `duplicate`: it was in its queue already."""
 
     id: str
     replay: int
@@ -46,41 +47,43 @@ class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def list_dead_letters(call: Call[None, DeadLettersQuery]) -> Answer:
-    """List dead letters, the newest first."""
+    """Lists dead letters, newest first."""
     queue = None if call.query.queue is None else named_queue(call.query.queue).name
     page = await call.context.dead_letters.list(queue, call.query.cursor, call.query.limit)
     return Answer(page.items, page.next_cursor)
 
 
 async def get_dead_letter(call: Call[None, Query]) -> Answer:
-    """Show a dead letter whole."""
+    """Returns a dead letter with payload, error and history."""
     return Answer(await _letter(call))
 
 
 async def delete_dead_letter(call: Call[None, Query]) -> Answer:
-    """Remove a dead letter for good."""
-    letter_id = row_id("dead letter", call.path["id"])
+    """Deletes a dead letter."""
+    letter_id = parse_row_id("dead letter", call.path["id"])
     if not await call.context.dead_letters.delete(letter_id):
-        raise absent("dead letter", letter_id)
+        raise not_found("dead letter", letter_id)
     return Answer(Deleted(id=str(letter_id)))
 
 
-async def replay_dead_letter(call: Call[EditedLetter, Query]) -> Answer:
-    """Put a dead letter's job back under the key of its next replay, with another message if one is given.
+async def replay_dead_letter(call: Call[ReplayLetterBody, Query]) -> Answer:
+    """Enqueues the job of a dead letter under the key of its next replay, with another job message if one is given.
 
-    Put first and marked then: when the mark fails, a second call finds the job there and marks it.
+    Enqueues first and marks the dead letter afterwards: if marking fails, a second call finds the job and marks it.
     """
     letter = await _letter(call)
     if letter.replayed_at is not None:
-        raise conflict(f"it was put back already, as {letter.replayed_job_id}; had that failed, it would be a new one")
+        raise conflict(
+            f"the dead letter was replayed as {letter.replayed_job_id}; if that job fails, it is another dead letter"
+        )
     edited = call.body.payload
     try:
-        job = job_of(letter) if edited is None else edited_job_of(letter, edited)
+        job = replay_job(letter) if edited is None else edited_replay_job(letter, edited)
     except NotReplayable as error:
         raise (conflict(str(error)) if edited is None else invalid_field("payload", str(error))) from None
-    (outcome,) = await put_back(call.context, [(letter, job)])
+    (outcome,) = await enqueue_replays(call.context, [(letter, job)])
     if outcome is EnqueueOutcome.REFUSED:
-        raise conflict("its job can't stand in a queue")
+        raise conflict(JOB_REFUSED)
     return Answer(
         LetterReplayed(
             id=str(letter.id),
@@ -91,16 +94,16 @@ async def replay_dead_letter(call: Call[EditedLetter, Query]) -> Answer:
     )
 
 
-async def replay_dead_letters(call: Call[LettersReplay, Query]) -> Answer:
-    """Put back the jobs of all letters that match and have not been put back, the oldest first."""
-    return Answer(await replay_many(call.context, call.body))
+async def replay_dead_letters(call: Call[RedriveBody, Query]) -> Answer:
+    """Replays all dead letters that match and have not been replayed, oldest first."""
+    return Answer(await redrive(call.context, call.body))
 
 
 async def _letter(call: Call[Any, Query]) -> DeadLetter:
-    letter_id = row_id("dead letter", call.path["id"])
+    letter_id = parse_row_id("dead letter", call.path["id"])
     letter = await call.context.dead_letters.get(letter_id)
     if letter is None:
-        raise absent("dead letter", letter_id)
+        raise not_found("dead letter", letter_id)
     return letter
 
 
@@ -110,7 +113,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/dead-letters",
         handler=list_dead_letters,
         role="viewer",
-        summary="Jobs that could not succeed, the newest first.",
+        summary="Dead letters, newest first.",
         answer=list[DeadLetter],
         query=DeadLettersQuery,
         paged=True,
@@ -120,7 +123,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/dead-letters/{id}",
         handler=get_dead_letter,
         role="viewer",
-        summary="One dead letter whole: payload, error and history.",
+        summary="One dead letter with payload, error and history.",
         answer=DeadLetter,
         query=Query,
     ),
@@ -129,28 +132,28 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/dead-letters/{id}/replay",
         handler=replay_dead_letter,
         role="operator",
-        summary="Put the job back into its queue.",
+        summary="Replay one dead letter.",
         answer=LetterReplayed,
         query=Query,
-        body=EditedLetter,
-        refusals=(409,),
+        body=ReplayLetterBody,
+        problems=(409,),
     ),
     Route(
         method="POST",
         path="/dead-letters/replay",
         handler=replay_dead_letters,
         role="operator",
-        summary="Put back the jobs of all letters that match, the oldest first, at a rate.",
-        answer=LettersPutBack,
+        summary="Replay all dead letters that match a filter, oldest first, at a rate.",
+        answer=RedriveResult,
         query=Query,
-        body=LettersReplay,
+        body=RedriveBody,
     ),
     Route(
         method="DELETE",
         path="/dead-letters/{id}",
         handler=delete_dead_letter,
         role="operator",
-        summary="Remove a dead letter for good.",
+        summary="Delete a dead letter.",
         answer=Deleted,
         query=Query,
     ),

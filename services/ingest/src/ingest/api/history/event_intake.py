@@ -1,7 +1,6 @@
-"""Many events in one call, from our own producers: the way of a webhook without its signature and rate limit.
+"""The route that accepts many events in one call, from our own producers, without signature check and rate limit.
 
-The call is read in two steps, so that one event that can't be read fails alone: the JSON of each stays as it was
-sent until its turn comes, and its body until the end.
+The call is decoded in two steps, so that an event that cannot be decoded fails alone: first the list, then each event.
 """
 
 import time
@@ -18,7 +17,7 @@ from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
 from ingest.api.routing.problems import invalid
-from ingest.api.routing.request_parsing import decoded, field_error
+from ingest.api.routing.request_parsing import decode_json, field_error
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
@@ -32,16 +31,16 @@ from ingest.verify.scheme import Presented
 MAX_EVENTS = 1000
 
 CHUNK = 100
-"""How many events are read and accepted at a time. Webhooks that arrive meanwhile wait for no more than these."""
+"""The number of events that are decoded and accepted at a time. Other requests run between two chunks."""
 
 CONTENT_TYPE = "application/json"
 
 
 class EventBody(Body, frozen=True, kw_only=True):
-    """An event for the webhook `webhookId`, whose flow, conversation and `dedupe` hold as if it were posted there.
+    """An event for the webhook `webhookId`: its flow, conversation and `dedupe` apply as to a request.
 
-    `body` is any JSON. `duplicateKey` goes before what the webhook's `dedupe` would find: an event whose key is
-    known already is a duplicate of that one.
+    `body` is any JSON. `duplicateKey` replaces the key that the webhook's `dedupe` would find. An event with a known
+    key is a duplicate.
     """
 
     webhook_id: str
@@ -52,19 +51,19 @@ class EventBody(Body, frozen=True, kw_only=True):
 
 
 class EventsBody(Body, frozen=True, kw_only=True):
-    """Events in the order in which they are to be accepted."""
+    """The events, in the order in which they are accepted."""
 
     events: Annotated[list[EventBody], msgspec.Meta(max_length=MAX_EVENTS)]
 
 
-class UnreadEvents(Body, frozen=True, kw_only=True):
-    """The same, each event as it was sent."""
+class RawEvents(Body, frozen=True, kw_only=True):
+    """The events, not yet decoded."""
 
     events: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_EVENTS)]
 
 
 class EventError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why an event was not accepted: `status` and `reason` as a post to its webhook would have had them."""
+    """Why an event was not accepted: `status` and `reason` are those of a rejected request to its webhook."""
 
     status: int
     reason: str
@@ -72,7 +71,7 @@ class EventError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class EventOutcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """What became of one event: the ids under which it is known (of a duplicate, the first one's), or `error`."""
+    """The outcome of one event: its ids, or `error`. A duplicate has the ids of the first event."""
 
     event_id: UUID | msgspec.UnsetType = msgspec.UNSET
     job_id: str | msgspec.UnsetType = msgspec.UNSET
@@ -81,7 +80,7 @@ class EventOutcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
 
 
 class EventsAccepted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many events were new, known already, and not accepted; and the outcome of each, in order."""
+    """The numbers of new, duplicate and not accepted events, and the outcome of each event in order."""
 
     accepted: int
     duplicates: int
@@ -90,18 +89,18 @@ class EventsAccepted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 @dataclass(slots=True)
-class _Read:
-    """One event of the call, read: what is to be accepted (a body of many messages has many parts), or why not."""
+class _DecodedEvent:
+    """One event of the call: what is accepted (a provider's body may have several parts), or the error."""
 
     incoming: Sequence[IncomingEvent] = ()
     error: EventError | None = None
 
 
-async def accept_events(call: Call[UnreadEvents, Query]) -> Answer:
-    """Accept events in their order, each with its own outcome.
+async def accept_events(call: Call[RawEvents, Query]) -> Answer:
+    """Accepts events in order. Each has its own outcome.
 
-    503 when the stores take none of them. As soon as one is accepted, the others' failures are theirs alone:
-    a caller that sent the whole again would send that one twice.
+    The answer is 503 if both stores are unavailable and no event was accepted. If one was accepted, the answer is 200
+    with the error of each other event, because a repeated call would send the accepted event again.
     """
     webhook_cache = call.context.webhook_cache
     if not webhook_cache.is_loaded:
@@ -118,12 +117,12 @@ async def accept_events(call: Call[UnreadEvents, Query]) -> Answer:
     return Answer(answer)
 
 
-def _chunks(call: Call[UnreadEvents, Query]) -> Iterator[list[_Read]]:
-    """The events of the call, read as they are asked for, about CHUNK of them or of their parts at a time."""
-    chunk: list[_Read] = []
+def _chunks(call: Call[RawEvents, Query]) -> Iterator[list[_DecodedEvent]]:
+    """Yields the decoded events in chunks of about CHUNK events or parts."""
+    chunk: list[_DecodedEvent] = []
     size = 0
     for raw in call.body.events:
-        read = _read(call, raw)
+        read = _decode(call, raw)
         chunk.append(read)
         size += max(1, len(read.incoming))
         if size >= CHUNK:
@@ -133,25 +132,25 @@ def _chunks(call: Call[UnreadEvents, Query]) -> Iterator[list[_Read]]:
         yield chunk
 
 
-def _read(call: Call[UnreadEvents, Query], raw: msgspec.Raw) -> _Read:
+def _decode(call: Call[RawEvents, Query], raw: msgspec.Raw) -> _DecodedEvent:
     try:
         event = msgspec.json.decode(raw, type=EventBody)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         found = field_error(str(error))
         where = f"{found.field}: {found.message}" if found.field else found.message
-        return _Read(error=_refused(RejectedRequest(422, "not-valid", where)))
+        return _DecodedEvent(error=_rejected(RejectedRequest(422, "not-valid", where)))
     ready = call.context.webhook_cache.find_by_id(event.webhook_id)
     try:
-        return _Read(incoming=_reader(call, event, ready).incoming_events())
+        return _DecodedEvent(incoming=_reader(call, event, ready).incoming_events())
     except RejectedRequest as rejection:
-        return _Read(error=_refused(rejection))
+        return _DecodedEvent(error=_rejected(rejection))
 
 
-def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebhook | None) -> RequestReader:
+def _reader(call: Call[RawEvents, Query], event: EventBody, ready: ReadyWebhook | None) -> RequestReader:
     if ready is None:
-        raise RejectedRequest(404, "unknown", "there is no such webhook, or it is switched off")
+        raise RejectedRequest(404, "unknown", "the webhook does not exist or is disabled")
     if ready.scheme is None:
-        raise error_answers.unavailable("unusable", "this webhook's secrets can't be read")
+        raise error_answers.unavailable("unusable", "the secrets of this webhook cannot be read")
     body = bytes(event.body)
     if len(body) > ready.webhook.max_body_bytes:
         raise error_answers.too_large(ready.webhook.max_body_bytes)
@@ -174,9 +173,9 @@ def _reader(call: Call[UnreadEvents, Query], event: EventBody, ready: ReadyWebho
 
 
 async def _accept(
-    call: Call[UnreadEvents, Query], chunk: Sequence[_Read]
+    call: Call[RawEvents, Query], chunk: Sequence[_DecodedEvent]
 ) -> tuple[list[EventOutcome], StoreUnavailable | None]:
-    """The outcome of each event of a chunk, and the failure of the stores if it was one."""
+    """Accepts a chunk. Returns the outcome of each event, and the error if both stores are unavailable."""
     events = [event for read in chunk for event in read.incoming]
     receipts = await call.context.acceptor.accept_many(events)
     if spans.is_on():
@@ -192,10 +191,10 @@ async def _accept(
             receipt = receipt_of([next(answers) for _ in read.incoming])
         except StoreUnavailable as error:
             unavailable = error
-            rejection = error_answers.unavailable("stores-unavailable", "neither store can take it at present")
-            outcomes.append(EventOutcome(error=_refused(rejection)))
+            rejection = error_answers.unavailable("stores-unavailable", "both stores are unavailable")
+            outcomes.append(EventOutcome(error=_rejected(rejection)))
         except NotStorable as error:
-            outcomes.append(EventOutcome(error=_refused(RejectedRequest(400, "not-storable", str(error)))))
+            outcomes.append(EventOutcome(error=_rejected(RejectedRequest(400, "not-storable", str(error)))))
         else:
             outcomes.append(_accepted(receipt))
     return outcomes, unavailable
@@ -206,7 +205,7 @@ def _accepted(receipt: Receipt) -> EventOutcome:
     return EventOutcome(event_id=receipt.event_id, job_id=receipt.job_id, duplicate=receipt.duplicate)
 
 
-def _refused(rejection: RejectedRequest) -> EventError:
+def _rejected(rejection: RejectedRequest) -> EventError:
     WEBHOOKS.labels(rejection.outcome).inc()
     return EventError(status=rejection.status, reason=rejection.outcome, detail=rejection.detail)
 
@@ -218,10 +217,13 @@ def _summary(outcomes: list[EventOutcome]) -> EventsAccepted:
     return EventsAccepted(accepted=accepted, duplicates=duplicates, failed=failed, events=outcomes)
 
 
-def read_events(raw: bytes) -> UnreadEvents:
-    """The body of the call, its events unread. 400 for what is no JSON, 422 for another shape or too many."""
+def read_events(raw: bytes) -> RawEvents:
+    """Returns the events of a body, not yet decoded.
+
+    Raises the 400 for a body that is not JSON, and the 422 for another shape and for too many events.
+    """
     try:
-        return decoded(raw, UnreadEvents)
+        return decode_json(raw, RawEvents)
     except msgspec.ValidationError as error:
         raise invalid([field_error(str(error))]) from None
 

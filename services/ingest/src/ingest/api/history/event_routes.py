@@ -1,4 +1,4 @@
-"""Events: what was accepted, searched and shown, and processed once more."""
+"""The routes of events: search, show, replay."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,7 +9,7 @@ import msgspec
 from filas.models.events import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
-from ingest.api.routing.problems import absent, conflict, row_id
+from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 from ingest.event.event_jobs import job_of_event
 
@@ -19,8 +19,10 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with a 
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of events; all that are given must hold. `since` is inclusive, `until` is not. `text`: words
-    that all stand in the body, in whatever order and case."""
+    """Filters of the list of events. An event must match all of them.
+
+    `since` is inclusive, `until` is exclusive. `text`: the body has every one of these words, in any order and case.
+    """
 
     id: UUID | None = None
     webhook_id: Word | None = None
@@ -32,7 +34,7 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The jobs that a replay has put."""
+    """The jobs that a replay enqueued."""
 
     id: str
     replay: int
@@ -40,7 +42,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def list_events(call: Call[None, EventsQuery]) -> Answer:
-    """List events, the newest first."""
+    """Lists events, newest first."""
     query = call.query
     wanted = EventFilter(
         event_id=query.id,
@@ -56,28 +58,28 @@ async def list_events(call: Call[None, EventsQuery]) -> Answer:
 
 
 async def get_event(call: Call[None, Query]) -> Answer:
-    """Show an event with its body."""
-    event_id = row_id("event", call.path["id"])
+    """Returns an event with its body."""
+    event_id = parse_row_id("event", call.path["id"])
     event = await call.context.events.get(event_id)
     if event is None:
-        raise absent("event", event_id)
+        raise not_found("event", event_id)
     return Answer(event)
 
 
 async def replay_event(call: Call[None, Query]) -> Answer:
-    """Process an event once more, under the first replay number whose jobs aren't known to the queue.
+    """Processes an event again, under the first replay number that the queue does not know.
 
-    What the event has caused already stays as it is: an effect's id derives from the event's.
+    Existing executions and messages of the event stay as they are, because their ids derive from the event's id.
     """
-    event_id = row_id("event", call.path["id"])
+    event_id = parse_row_id("event", call.path["id"])
     event = await call.context.events.reopen(event_id)
     if event is None:
-        raise absent("event", event_id)
+        raise not_found("event", event_id)
     for replay in range(1, MAX_REPLAYS + 1):
         result = await call.context.producer.enqueue(job_of_event(event, replay))
         if result.outcome is EnqueueOutcome.ENQUEUED:
             return Answer(Replayed(id=str(event_id), replay=replay, job_ids=[result.job_id]))
-    raise conflict(f"it has been replayed {MAX_REPLAYS} times of late: let those jobs end first")
+    raise conflict(f"the event has {MAX_REPLAYS} unfinished or recent replays: wait until they have ended")
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -86,7 +88,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/events",
         handler=list_events,
         role="viewer",
-        summary="Accepted webhooks, the newest first.",
+        summary="Events, newest first.",
         answer=list[Event],
         query=EventsQuery,
         paged=True,
@@ -96,7 +98,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/events/{id}",
         handler=get_event,
         role="viewer",
-        summary="One accepted webhook with its body.",
+        summary="One event with its body.",
         answer=Event,
         query=Query,
     ),
@@ -105,9 +107,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/events/{id}/replay",
         handler=replay_event,
         role="operator",
-        summary="Process an event once more.",
+        summary="Process an event again.",
         answer=Replayed,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     ),
 )

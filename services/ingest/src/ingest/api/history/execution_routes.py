@@ -1,4 +1,4 @@
-"""Executions: what ran, step by step, the wish that one should end, and one run anew."""
+"""The routes of executions: search, show with every step, cancel, replay."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -12,7 +12,7 @@ from filas.errors import Conflict, PermanentError, StoreUnavailable
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
 from filas.observability.logs import get_logger
 from filas.tracing import spans
-from ingest.api.routing.problems import absent, conflict, invalid_field, row_id
+from ingest.api.routing.problems import conflict, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 from ingest.event.event_jobs import message_of_stored
 from ingest.process.processor import executions_of
@@ -21,7 +21,7 @@ log = get_logger(__name__)
 
 
 class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of executions; all that are given must hold."""
+    """Filters of the list of executions. An execution must match all of them."""
 
     flow_id: Word | None = None
     event_id: UUID | None = None
@@ -30,7 +30,7 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
-    """List executions, the newest first, without their steps."""
+    """Lists executions, newest first, without their steps."""
     query = call.query
     page = await call.context.executions.search(
         flow_id=query.flow_id,
@@ -44,68 +44,68 @@ async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
 
 
 async def get_execution(call: Call[None, Query]) -> Answer:
-    """Show an execution with every step."""
-    execution_id = row_id("execution", call.path["id"])
+    """Returns an execution with every step."""
+    execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.executions.get(execution_id)
     if execution is None:
-        raise absent("execution", execution_id)
+        raise not_found("execution", execution_id)
     return Answer(execution)
 
 
-class CancelAsked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The job that carries the wish to the flow-runner."""
+class CancelCommand(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The job that carries the command to the flow-runner."""
 
     id: str
     job_id: str
 
 
 async def cancel_execution(call: Call[None, Query]) -> Answer:
-    """Ask that an execution be ended: at once where it waits, before its next effect where it runs.
+    """Enqueues the command to cancel an execution.
 
-    The wish goes as a job, because only the flow-runner writes executions. Its turn 0 is no turn of the
-    execution's own, and it is in no group: it must not wait behind what it is to end.
+    The flow-runner ends a waiting execution at once, and a running one before its next effect. Only the flow-runner
+    writes executions. The job is in no group, because it must not wait for the job that it ends.
     """
-    execution_id = row_id("execution", call.path["id"])
+    execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.executions.get(execution_id)
     if execution is None:
-        raise absent("execution", execution_id)
+        raise not_found("execution", execution_id)
     if execution.status in FINAL_EXECUTION_STATUSES:
-        raise conflict(f"it has ended already: {execution.status}")
+        raise conflict(f"the execution has ended: {execution.status}")
     traceparent = spans.root_traceparent(execution.event_id or execution_id)
     job = cancel_execution_job(execution_id, execution.flow_id, traceparent)
     result = await call.context.producer.enqueue(job)
-    return Answer(CancelAsked(id=str(execution_id), job_id=result.job_id))
+    return Answer(CancelCommand(id=str(execution_id), job_id=result.job_id))
 
 
 class ReplayOrder(Body, frozen=True, kw_only=True):
-    """How an execution is to be run anew."""
+    """How an execution is replayed."""
 
     begin: Annotated[
         Literal["start", "failed-step"],
-        msgspec.Meta(description="From its start, or from the step at which it failed, with the variables it had."),
+        msgspec.Meta(description="From its start, or from the failed step with the variables of that moment."),
     ] = msgspec.field(name="from", default="start")
     version: Annotated[
-        Literal["own", "newest"], msgspec.Meta(description="Its own version of the flow, or the published one.")
+        Literal["own", "newest"], msgspec.Meta(description="The version of the execution, or the published one.")
     ] = "own"
-    body: Annotated[Any, msgspec.Meta(description="What the event's body is to be in its place.")] = msgspec.UNSET
+    body: Annotated[Any, msgspec.Meta(description="Replaces the body of the event.")] = msgspec.UNSET
 
 
 class ExecutionReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The new execution, and which one it replays."""
+    """The new execution, and the one that it replays."""
 
     id: str
     replay_of: str
 
 
 async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
-    """Run an execution that has ended once more, as a new one in the same conversation.
+    """Replays an ended execution as a new execution in the same conversation.
 
-    Its row is written here, as that of any execution that begins; its job follows.
+    Writes the row of the new execution, then enqueues its job.
     """
-    execution_id = row_id("execution", call.path["id"])
+    execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.executions.get(execution_id)
     if execution is None:
-        raise absent("execution", execution_id)
+        raise not_found("execution", execution_id)
     order = call.body
     trigger = None if order.body is msgspec.UNSET else await _edited_trigger(call, execution, order.body)
     try:
@@ -119,26 +119,26 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     except Conflict as error:
         raise conflict(str(error)) from None
     if due is None:
-        raise absent("execution", execution_id)
+        raise not_found("execution", execution_id)
     try:
         await call.context.producer.enqueue(flow_job(due, "start", spans.root_traceparent(due.event_id or due.id)))
     except StoreUnavailable as error:
-        # The row is what counts: the flow-runner's relay puts its job. A second request would be a second replay.
+        # The relay of the flow-runner enqueues the job of the stored row. An error here would lead to a second replay.
         log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
     return Answer(ExecutionReplayed(id=str(due.id), replay_of=str(execution_id)))
 
 
 async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, body: Any) -> str:
-    """The trigger of an execution whose event has another body: read as the event was, by its webhook."""
+    """Returns the trigger that the execution's event would have with another body, read by the event's webhook."""
     event = None if execution.event_id is None else await call.context.events.get_accepted(execution.event_id)
     if event is None:
-        raise conflict("its event is gone, so there is no body to edit")
+        raise conflict("the event of the execution is deleted, so there is no body to replace")
     try:
         found = executions_of(_with_body(message_of_stored(event), body))
     except PermanentError as error:
         raise invalid_field("body", str(error)) from None
     if not found:
-        raise invalid_field("body", "nothing in it starts a flow")
+        raise invalid_field("body", "no part of the body starts a flow")
     same = [one for one in found if execution.conversation_id == _conversation(one.channel, one.contact)]
     return (same or found)[0].trigger
 
@@ -157,7 +157,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/executions",
         handler=list_executions,
         role="viewer",
-        summary="Executions, the newest first, without their steps.",
+        summary="Executions, newest first, without their steps.",
         answer=list[Execution],
         query=ExecutionsQuery,
         paged=True,
@@ -176,20 +176,20 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/executions/{id}/cancel",
         handler=cancel_execution,
         role="operator",
-        summary="Ask that an execution be ended.",
-        answer=CancelAsked,
+        summary="Cancel an execution.",
+        answer=CancelCommand,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     ),
     Route(
         method="POST",
         path="/executions/{id}/replay",
         handler=replay_execution,
         role="operator",
-        summary="Run an execution that has ended once more, as a new one.",
+        summary="Replay an ended execution as a new one.",
         answer=ExecutionReplayed,
         query=Query,
         body=ReplayOrder,
-        refusals=(409,),
+        problems=(409,),
     ),
 )

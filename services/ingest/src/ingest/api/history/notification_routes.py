@@ -1,4 +1,4 @@
-"""Notifications: every message that a flow sends, with what became of it."""
+"""The routes of notifications: search, show with every delivery attempt, retry, cancel."""
 
 from typing import Any
 from uuid import UUID
@@ -9,12 +9,15 @@ from filas.contract.job_factories import cancel_notification_job, notification_j
 from filas.models.notifications import Notification, NotificationStatus, NotificationWithAttempts
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
 from ingest.api.history.event_routes import Moment
-from ingest.api.routing.problems import absent, conflict, row_id
+from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 
 
 class NotificationsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of notifications; all that are given must hold. `since` is inclusive, `until` is not."""
+    """Filters of the list of notifications. A notification must match all of them.
+
+    `since` is inclusive, `until` is exclusive.
+    """
 
     execution_id: UUID | None = None
     conversation_id: UUID | None = None
@@ -24,8 +27,8 @@ class NotificationsQuery(PageQuery, frozen=True, kw_only=True):
     until: Moment | None = None
 
 
-class NotificationAsked(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The job that carries the wish to the notifier. `duplicate`: it had been asked for already."""
+class NotificationCommand(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The job that carries the command to the notifier. `duplicate`: the same command was already enqueued."""
 
     id: str
     job_id: str
@@ -33,7 +36,7 @@ class NotificationAsked(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 
 
 async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
-    """List notifications, the newest first."""
+    """Lists notifications, newest first."""
     query = call.query
     page = await call.context.notifications.search(
         execution_id=query.execution_id,
@@ -49,46 +52,46 @@ async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
 
 
 async def get_notification(call: Call[None, Query]) -> Answer:
-    """Show a notification with every try to deliver it."""
+    """Returns a notification with every delivery attempt."""
     return Answer(await _notification(call))
 
 
 async def retry_notification(call: Call[None, Query]) -> Answer:
-    """Ask that a notification be sent again that has failed or was cancelled, under its idempotency key.
+    """Enqueues the command to send a failed or cancelled notification again, under its idempotency key.
 
-    The wish goes as a job, because only the notifier writes notifications. Its number is that of the tries made, so
-    that who asks twice asks once.
+    Only the notifier writes notifications. The number of the command derives from the attempts made, so a repeated
+    request is a duplicate.
     """
     notification = await _notification(call)
     if notification.status not in ("failed", "cancelled"):
-        raise conflict(f"it is {notification.status}: only what has failed or was cancelled is sent again")
+        raise conflict(f"the notification is {notification.status}; only a failed or cancelled one is sent again")
     replay = notification.attempts + 1
     job = notification_job(
         notification.id, notification.channel_id, notification.recipient, msgspec.UNSET, replay=replay
     )
-    return Answer(_asked(notification, await call.context.producer.enqueue(job)))
+    return Answer(_command(notification, await call.context.producer.enqueue(job)))
 
 
 async def cancel_notification(call: Call[None, Query]) -> Answer:
-    """Ask that a notification be delivered no more. One that is being sent is cancelled only if that try fails."""
+    """Enqueues the command to cancel a notification. One that is being sent is cancelled only if the attempt fails."""
     notification = await _notification(call)
     if notification.status not in ("queued", "retrying", "sending"):
-        raise conflict(f"it is {notification.status}: there is nothing left to cancel")
+        raise conflict(f"the notification is {notification.status}, so it cannot be cancelled")
     job = cancel_notification_job(notification.id, replay=notification.attempts)
-    return Answer(_asked(notification, await call.context.producer.enqueue(job)))
+    return Answer(_command(notification, await call.context.producer.enqueue(job)))
 
 
 async def _notification(call: Call[None, Query]) -> NotificationWithAttempts:
-    notification_id = row_id("notification", call.path["id"])
+    notification_id = parse_row_id("notification", call.path["id"])
     notification = await call.context.notifications.get(notification_id)
     if notification is None:
-        raise absent("notification", notification_id)
+        raise not_found("notification", notification_id)
     return notification
 
 
-def _asked(notification: Notification, put: EnqueueResult) -> NotificationAsked:
+def _command(notification: Notification, put: EnqueueResult) -> NotificationCommand:
     duplicate = put.outcome is EnqueueOutcome.DUPLICATE
-    return NotificationAsked(id=str(notification.id), job_id=put.job_id, duplicate=duplicate)
+    return NotificationCommand(id=str(notification.id), job_id=put.job_id, duplicate=duplicate)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -97,7 +100,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/notifications",
         handler=list_notifications,
         role="viewer",
-        summary="Notifications, the newest first.",
+        summary="Notifications, newest first.",
         answer=list[Notification],
         query=NotificationsQuery,
         paged=True,
@@ -107,7 +110,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/notifications/{id}",
         handler=get_notification,
         role="viewer",
-        summary="One notification with every try to deliver it.",
+        summary="One notification with every delivery attempt.",
         answer=NotificationWithAttempts,
         query=Query,
     ),
@@ -116,19 +119,19 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/notifications/{id}/retry",
         handler=retry_notification,
         role="operator",
-        summary="Ask that a notification be sent again.",
-        answer=NotificationAsked,
+        summary="Send a failed or cancelled notification again.",
+        answer=NotificationCommand,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     ),
     Route(
         method="POST",
         path="/notifications/{id}/cancel",
         handler=cancel_notification,
         role="operator",
-        summary="Ask that a notification be delivered no more.",
-        answer=NotificationAsked,
+        summary="Cancel a notification.",
+        answer=NotificationCommand,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     ),
 )

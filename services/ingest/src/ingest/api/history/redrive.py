@@ -1,7 +1,8 @@
-"""Dead letters put back: one, changed if need be, or all that match, at a rate."""
+"""Replays dead letters: one, perhaps with another job message, or all that match a filter, at a rate."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from time import time
 from typing import Annotated, Any, Final
 
@@ -21,47 +22,59 @@ from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.route_types import Body, Word
 
 PAGE: Final = 200
-MOST_TOLD: Final = 100
-"""How many refused letters an answer names."""
+MAX_REFUSED_SHOWN: Final = 100
+"""The largest number of refused dead letters that an answer lists."""
+
+JOB_REFUSED: Final = "the queue cannot hold the job"
 
 
 class NotReplayable(Exception):
-    """There is nothing to put back. The message says why."""
+    """The dead letter has no job that can be enqueued. The message is the reason."""
 
 
-class LettersReplay(Body, frozen=True, kw_only=True):
-    """Which letters are put back, and how quickly. All filters that are given must hold; without any, it is all letters
-    that have not been put back. `since` is inclusive, `until` is not."""
+class RedriveBody(Body, frozen=True, kw_only=True):
+    """Selects dead letters and sets the rate. Without a filter: all that have not been replayed.
+
+    A dead letter must match all filters. `since` is inclusive, `until` is exclusive.
+    """
 
     queue: Word | None = None
     function: Word | None = None
     error_kind: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=10_000, description="How many letters at most.")] = 1000
+    limit: Annotated[
+        int, msgspec.Meta(ge=1, le=10_000, description="The largest number of dead letters to replay.")
+    ] = 1000
     rate: (
         Annotated[
             float,
-            msgspec.Meta(gt=0, le=10_000, description="Jobs a second: each is due so much later than the one before."),
+            msgspec.Meta(gt=0, le=10_000, description="Jobs per second: the due times of the jobs are spread."),
         ]
         | None
     ) = None
-    dry_run: Annotated[bool, msgspec.Meta(description="Only tell what would be done.")] = False
+    dry_run: Annotated[bool, msgspec.Meta(description="Only report what would be replayed.")] = False
 
 
-class LetterRefused(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A letter that matches and can't be put back, and why."""
+class RefusedLetter(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A dead letter that matches and cannot be replayed, and why."""
 
     id: str
     reason: str
 
 
-class LettersPutBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of the letters that `matched`, or would.
+class RedriveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The result of a redrive, or with `dryRun` the result that it would have.
 
-    `duplicates`: their job stood in its queue already; they are marked as the `replayed` are. `refusedCount` letters
-    can't be put back, of which `refused` names up to a hundred. `queues` and `errorKinds` count what matched.
-    `more`: letters beyond `limit` match too. `takesS`: in how many seconds the last of the jobs is due.
+    | field | meaning |
+    |---|---|
+    | `matched` | dead letters that match, up to `limit` |
+    | `replayed` | dead letters whose job was enqueued |
+    | `duplicates` | dead letters whose job was in its queue already; they are marked as replayed too |
+    | `refusedCount`, `refused` | dead letters that cannot be replayed, and up to 100 of them with the reason |
+    | `queues`, `errorKinds` | the number of matches by queue and by kind of error |
+    | `more` | more dead letters match than `limit` |
+    | `takesS` | the seconds until the last job is due |
     """
 
     dry_run: bool
@@ -69,127 +82,144 @@ class LettersPutBack(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     replayed: int
     duplicates: int
     refused_count: int
-    refused: list[LetterRefused]
+    refused: list[RefusedLetter]
     queues: dict[str, int]
     error_kinds: dict[str, int]
     more: bool
     takes_s: float
 
 
-def job_of(letter: DeadLetter, due_ms: int | None = None) -> NewJob:
-    """The job of a letter under the key of its next replay, due now or at `due_ms` (Unix ms). Raises NotReplayable."""
+def replay_job(letter: DeadLetter, due_ms: int | None = None) -> NewJob:
+    """Returns the job of the next replay of a dead letter, due now or at `due_ms` (Unix ms). Raises NotReplayable."""
     if letter.payload is None:
-        raise NotReplayable("its payload is no message, so there is nothing to put back")
+        raise NotReplayable("the payload is not a job message")
     _, message = _decoded(letter, letter.payload)
     return next_replay_job(message, letter.group_key, due_ms)
 
 
-def edited_job_of(letter: DeadLetter, payload: dict[str, Any]) -> NewJob:
-    """The same with `payload` as its message, which must name the row that the letter's job names. Raises NotReplayable
-    saying what is wrong with the payload."""
+def edited_replay_job(letter: DeadLetter, payload: dict[str, Any]) -> NewJob:
+    """Returns the job of the next replay with `payload` as its job message.
+
+    The payload must have the same key as the job of the dead letter. Raises NotReplayable with what is wrong with it.
+    """
     policy, message = _decoded(letter, payload)
     if policy.job_id(message.key) != letter.job_id:
-        raise NotReplayable(f"it is another job than {letter.job_id}: its ids, turn and replay must stay")
+        raise NotReplayable(f"the payload is of another job than {letter.job_id}: ids, turn and replay must not change")
     return next_replay_job(message, letter.group_key, None)
 
 
 def replay_number(job: NewJob) -> int:
-    """Which replay of its message a job is, from 1."""
+    """Returns the number of the replay, from 1."""
     return 0 if job.message is None else job.message.replay
 
 
-async def put_back(context: ApiContext, chosen: Sequence[tuple[DeadLetter, NewJob]]) -> list[EnqueueOutcome]:
-    """Put the jobs, in their order, and mark their letters; the outcomes in the same order."""
-    events = [job.message.event_id for _, job in chosen if isinstance(job.message, WebhookJob)]
+async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLetter, NewJob]]) -> list[EnqueueOutcome]:
+    """Enqueues the jobs in order and marks their dead letters as replayed. Returns the outcomes in the same order."""
+    events = [job.message.event_id for _, job in replays if isinstance(job.message, WebhookJob)]
     if events:
         await context.events.reopen_many(events)
-    outcomes = await context.producer.enqueue_many([job for _, job in chosen])
-    done = [
+    outcomes = await context.producer.enqueue_many([job for _, job in replays])
+    replayed = [
         (letter.id, job.job_id)
-        for (letter, job), outcome in zip(chosen, outcomes, strict=True)
+        for (letter, job), outcome in zip(replays, outcomes, strict=True)
         if outcome is not EnqueueOutcome.REFUSED
     ]
-    await context.dead_letters.mark_replayed(done)
+    await context.dead_letters.mark_replayed(replayed)
     return outcomes
 
 
-async def replay_many(context: ApiContext, order: LettersReplay) -> LettersPutBack:
-    """Put back what `order` asks for, page by page: should a store be lost, what is done is marked, and a second call
-    does the rest."""
-    begun_ms = time() * 1000
-    matched = put = 0
-    outcomes: Counter[EnqueueOutcome] = Counter()
-    queues: Counter[str] = Counter()
-    kinds: Counter[str] = Counter()
-    refused: list[LetterRefused] = []
-    more = False
-    async for page in _matching(context, order):
-        chosen: list[tuple[DeadLetter, NewJob]] = []
-        for letter in page[: order.limit - matched]:
-            queues[letter.queue] += 1
-            kinds[letter.error.kind] += 1
+@dataclass(slots=True)
+class _Tally:
+    """Counts the result of a redrive page by page."""
+
+    matched: int = 0
+    scheduled: int = 0
+    more: bool = False
+    outcomes: Counter[EnqueueOutcome] = field(default_factory=Counter)
+    queues: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    refused: list[RefusedLetter] = field(default_factory=list)
+
+    def result(self, body: RedriveBody) -> RedriveResult:
+        """Returns the answer."""
+        return RedriveResult(
+            dry_run=body.dry_run,
+            matched=self.matched,
+            replayed=self.scheduled if body.dry_run else self.outcomes[EnqueueOutcome.ENQUEUED],
+            duplicates=self.outcomes[EnqueueOutcome.DUPLICATE],
+            refused_count=len(self.refused),
+            refused=self.refused[:MAX_REFUSED_SHOWN],
+            queues=dict(self.queues),
+            error_kinds=dict(self.kinds),
+            more=self.more,
+            takes_s=round(max(self.scheduled - 1, 0) / body.rate, 3) if body.rate else 0.0,
+        )
+
+
+async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
+    """Replays the dead letters that `body` selects, oldest first, page by page.
+
+    If a store becomes unavailable, the finished pages are marked as replayed, and a second call does the rest.
+    """
+    start_ms = time() * 1000
+    tally = _Tally()
+    async for page in _matching(context, body):
+        replays: list[tuple[DeadLetter, NewJob]] = []
+        for letter in page[: body.limit - tally.matched]:
+            tally.queues[letter.queue] += 1
+            tally.kinds[letter.error.kind] += 1
             try:
-                chosen.append((letter, job_of(letter, _due(begun_ms, put, order.rate))))
-                put += 1
+                replays.append((letter, replay_job(letter, _due_ms(start_ms, tally.scheduled, body.rate))))
+                tally.scheduled += 1
             except NotReplayable as error:
-                refused.append(LetterRefused(id=str(letter.id), reason=str(error)))
-        if chosen and not order.dry_run:
-            done = await put_back(context, chosen)
-            outcomes.update(done)
-            refused += _refused_by_queue(chosen, done)
-        more = matched + len(page) > order.limit
-        matched = min(matched + len(page), order.limit)
-        if more:
+                tally.refused.append(RefusedLetter(id=str(letter.id), reason=str(error)))
+        if replays and not body.dry_run:
+            outcomes = await enqueue_replays(context, replays)
+            tally.outcomes.update(outcomes)
+            tally.refused += _refused_by_queue(replays, outcomes)
+        tally.more = tally.matched + len(page) > body.limit
+        tally.matched = min(tally.matched + len(page), body.limit)
+        if tally.more:
             break
-    return LettersPutBack(
-        dry_run=order.dry_run,
-        matched=matched,
-        replayed=put if order.dry_run else outcomes[EnqueueOutcome.ENQUEUED],
-        duplicates=outcomes[EnqueueOutcome.DUPLICATE],
-        refused_count=len(refused),
-        refused=refused[:MOST_TOLD],
-        queues=dict(queues),
-        error_kinds=dict(kinds),
-        more=more,
-        takes_s=round(max(put - 1, 0) / order.rate, 3) if order.rate else 0.0,
-    )
+    return tally.result(body)
 
 
-async def _matching(context: ApiContext, order: LettersReplay) -> AsyncIterator[list[DeadLetter]]:
-    """The letters that `order` asks for, whatever its limit, the oldest first."""
-    queue = None if order.queue is None else named_queue(order.queue).name
+async def _matching(context: ApiContext, body: RedriveBody) -> AsyncIterator[list[DeadLetter]]:
+    """Yields the dead letters that match, oldest first, without the limit."""
+    queue = None if body.queue is None else named_queue(body.queue).name
     last: DeadLetter | None = None
     while True:
         page = await context.dead_letters.replayable(
-            queue=queue, function=order.function, since=order.since, until=order.until, after=last, limit=PAGE
+            queue=queue, function=body.function, since=body.since, until=body.until, after=last, limit=PAGE
         )
-        # An error is JSON that may hold what Postgres can't look into, hence a filter here.
-        fitting = [one for one in page if order.error_kind in (None, one.error.kind)]
-        if fitting:
-            yield fitting
+        # The error is JSON that may have characters which Postgres cannot search, so its kind is compared here.
+        matching = [one for one in page if body.error_kind in (None, one.error.kind)]
+        if matching:
+            yield matching
         if len(page) < PAGE:
             return
         last = page[-1]
 
 
 def _refused_by_queue(
-    chosen: Sequence[tuple[DeadLetter, NewJob]], outcomes: Sequence[EnqueueOutcome]
-) -> list[LetterRefused]:
+    replays: Sequence[tuple[DeadLetter, NewJob]], outcomes: Sequence[EnqueueOutcome]
+) -> list[RefusedLetter]:
     return [
-        LetterRefused(id=str(letter.id), reason="its job can't stand in a queue")
-        for (letter, _), outcome in zip(chosen, outcomes, strict=True)
+        RefusedLetter(id=str(letter.id), reason=JOB_REFUSED)
+        for (letter, _), outcome in zip(replays, outcomes, strict=True)
         if outcome is EnqueueOutcome.REFUSED
     ]
 
 
-def _due(begun_ms: float, place: int, rate: float | None) -> int | None:
-    return None if rate is None or place == 0 else int(begun_ms + place * 1000 / rate)
+def _due_ms(start_ms: float, number: int, rate: float | None) -> int | None:
+    """Returns the due time of the job `number` (from 0); None: due now."""
+    return None if rate is None or number == 0 else int(start_ms + number * 1000 / rate)
 
 
 def _decoded(letter: DeadLetter, payload: dict[str, Any]) -> tuple[QueuePolicy, JobMessage]:
     policy = policies.find(letter.queue)
     if policy is None:
-        raise NotReplayable(f"there is no queue {letter.queue!r} in this version")
+        raise NotReplayable(f"this version has no queue {letter.queue!r}")
     try:
         return policy, jobs.decode(policy, payload, jobs.message_type(policy, letter.function))
     except JobDecodeError as error:

@@ -1,4 +1,4 @@
-"""How everything is that this process can see, and what to do about what is not well, in words."""
+"""The route of the doctor: the state of the stores, the queues and their workers, and the remedy of each failure."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,122 +10,126 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.queue.worker_presence import read_load
+from filas.queue.worker_presence import QueueLoad, read_load
 from ingest.api.operations.scaling_routes import WORKERS
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.route_types import Answer, Call, Query, Route
 
-LATE_S: Final = 60.0
-"""A job that has waited longer than this is told as a trouble."""
+MAX_WAIT_S: Final = 60.0
+"""A queue whose oldest job waits longer is a failure."""
 
 DEAD_LETTERS_WITHIN: Final = timedelta(hours=24)
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How one part is: `well`, or what is wrong with it and what to do, in one sentence."""
+    """The state of one part. If `ok` is false, `detail` is what is wrong and what to do."""
 
     part: str
-    well: bool
-    words: str
+    ok: bool
+    detail: str
 
 
 class DoctorView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Every part, in the order in which one would repair them; `well`: all of them are."""
+    """Every part, in the order in which an operator repairs them. `ok`: every part is OK."""
 
-    well: bool
+    ok: bool
     findings: list[Finding]
     timestamp: str
 
 
 async def doctor(call: Call[None, Query]) -> Answer:
-    """Ask the stores, the queues and their workers how they are. A store that is away is a finding, not an error."""
+    """Checks the stores, the queues and their workers. An unavailable store is a finding, not an error."""
     context = call.context
-    parts: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
+    checks: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
         ("redis", lambda: _redis(context)),
         ("postgres", lambda: _postgres(context)),
         ("webhooks", lambda: _webhooks(context)),
-        *((f"queue {policy.name}", _asks(context, worker, policy)) for worker, policy in WORKERS.items()),
+        *((f"queue {policy.name}", _queue_check(context, worker, policy)) for worker, policy in WORKERS.items()),
         ("dead letters", lambda: _dead_letters(context)),
     ]
-    findings = await asyncio.gather(*(_found(part, ask) for part, ask in parts))
+    findings = await asyncio.gather(*(_checked(part, check) for part, check in checks))
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Answer(DoctorView(well=all(one.well for one in findings), findings=findings, timestamp=now))
+    return Answer(DoctorView(ok=all(one.ok for one in findings), findings=findings, timestamp=now))
 
 
-async def _found(part: str, ask: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _checked(part: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
-        return await ask()
+        return await check()
     except StoreUnavailable as error:
-        words = error.reason if part == error.store else f"can't be asked while {error.store} is away"
-        return Finding(part=part, well=False, words=words)
+        detail = error.reason if part == error.store else f"unknown while {error.store} is unavailable"
+        return Finding(part=part, ok=False, detail=detail)
 
 
 async def _redis(context: ApiContext) -> Finding:
-    begun = perf_counter()
+    start = perf_counter()
     await context.redis.command("PING")
-    took = _milliseconds(begun)
-    troubles = [] if context.redis.cluster else _unsafe(await context.redis.command("INFO"))
-    words = "; ".join([f"answers in {took} ms", *troubles])
-    return Finding(part="redis", well=not troubles, words=words)
+    took = _milliseconds_since(start)
+    risks = [] if context.redis.cluster else _risks(await context.redis.command("INFO"))
+    return Finding(part="redis", ok=not risks, detail="; ".join([f"answers in {took} ms", *risks]))
 
 
-def _unsafe(info: dict[str, Any]) -> list[str]:
-    """How this Redis may lose what it has taken. What it doesn't tell is no trouble."""
-    troubles = []
+def _risks(info: dict[str, Any]) -> list[str]:
+    """Returns the settings with which this Redis may lose jobs. A missing value is no risk."""
+    risks = []
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction" and info.get("maxmemory", 0):
-        troubles.append(f"when its memory is full it drops jobs (maxmemory-policy {policy}): set noeviction")
+        risks.append(f"maxmemory-policy {policy} drops jobs when the memory is full: set noeviction")
     if not info.get("aof_enabled", 1):
-        troubles.append("its append-only file is off: what it took while Postgres was away, a crash would lose")
+        risks.append("appendonly is off: a crash loses events that were accepted while Postgres was unavailable")
     if info.get("aof_last_write_status", "ok") != "ok":
-        troubles.append("it can't write its append-only file: is its disk full?")
-    return troubles
+        risks.append("the append-only file cannot be written: check the disk space")
+    return risks
 
 
 async def _postgres(context: ApiContext) -> Finding:
-    begun = perf_counter()
+    start = perf_counter()
     await context.pauses.all()
-    return Finding(part="postgres", well=True, words=f"answers in {_milliseconds(begun)} ms")
+    return Finding(part="postgres", ok=True, detail=f"answers in {_milliseconds_since(start)} ms")
 
 
 async def _webhooks(context: ApiContext) -> Finding:
     loaded = context.webhook_cache.is_loaded
-    words = "their definitions are at hand" if loaded else "their definitions have not been read yet"
-    return Finding(part="webhooks", well=loaded, words=words)
+    detail = "definitions loaded" if loaded else "definitions not loaded yet"
+    return Finding(part="webhooks", ok=loaded, detail=detail)
 
 
-def _asks(context: ApiContext, worker: str, policy: QueuePolicy) -> Callable[[], Awaitable[Finding]]:
+def _queue_check(context: ApiContext, worker: str, policy: QueuePolicy) -> Callable[[], Awaitable[Finding]]:
     return lambda: _queue(context, worker, policy)
 
 
 async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Finding:
     paused = policy.name in await context.pauses.all()
     counts = await context.stats.snapshot(policy)
-    present = await read_load(context.redis, policy)
-    late_s = counts.oldest_waiting_ms / 1000
-    waiting = "1 job waits" if counts.waiting == 1 else f"{counts.waiting} jobs wait"
+    load = await read_load(context.redis, policy)
+    oldest_s = counts.oldest_waiting_ms / 1000
+    waiting = "1 job waiting" if counts.waiting == 1 else f"{counts.waiting} jobs waiting"
     if counts.waiting:
-        waiting += f", the oldest for {late_s:.0f} s"
-    trouble = None
+        waiting += f", the oldest for {oldest_s:.0f} s"
+    failure = None
     if paused:
-        trouble = f"it is paused: POST /api/queue/{policy.short}/resume lets its workers go on"
-    elif not present.workers:
-        trouble = f"no {worker} is there: start one"
-    elif late_s > LATE_S:
-        trouble = f"{present.workers} of {worker} are too few or too slow: see /api/scaling"
-    well = f"{present.workers} of {worker}, busy by {present.running / max(present.slots, 1):.0%}"
-    return Finding(part=f"queue {policy.name}", well=trouble is None, words=f"{waiting}; {trouble or well}")
+        failure = f"paused: POST /api/queue/{policy.short}/resume resumes it"
+    elif not load.workers:
+        failure = f"no {worker} is running: start one"
+    elif oldest_s > MAX_WAIT_S:
+        failure = f"{_count(worker, load)}, too few or too slow: see /api/scaling"
+    detail = f"{waiting}; {failure or _count(worker, load)}"
+    return Finding(part=f"queue {policy.name}", ok=failure is None, detail=detail)
+
+
+def _count(worker: str, load: QueueLoad) -> str:
+    """Returns the number of workers with their load, such as "1 flow-runner, 0 % busy"."""
+    return f"{load.workers} {worker}, {100 * load.running / max(load.slots, 1):.0f} % busy"
 
 
 async def _dead_letters(context: ApiContext) -> Finding:
-    """Told, and no trouble by themselves: one contact's wrong number is a dead letter too."""
+    """A dead letter alone is no failure: a single wrong phone number makes one."""
     count = await context.dead_letters.count_open(datetime.now(UTC) - DEAD_LETTERS_WITHIN)
-    words = f"{count} in the last 24 hours that have not been put back"
-    return Finding(part="dead letters", well=True, words=words)
+    detail = f"{count} in the last 24 hours that have not been replayed"
+    return Finding(part="dead letters", ok=True, detail=detail)
 
 
-def _milliseconds(begun: float) -> str:
-    return f"{(perf_counter() - begun) * 1000:.1f}"
+def _milliseconds_since(start: float) -> str:
+    return f"{(perf_counter() - start) * 1000:.1f}"
 
 
 ROUTES: tuple[Route[None, Query], ...] = (
@@ -134,7 +138,7 @@ ROUTES: tuple[Route[None, Query], ...] = (
         path="/doctor",
         handler=doctor,
         role="viewer",
-        summary="How the stores, the queues and their workers are, and what to do about what is not well.",
+        summary="The state of the stores, the queues and their workers, and the remedy of each failure.",
         answer=DoctorView,
         query=Query,
     ),

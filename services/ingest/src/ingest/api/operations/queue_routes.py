@@ -1,4 +1,4 @@
-"""Queues: how many jobs stand where, which, and what an operator may do with them."""
+"""The routes of queues: counts of jobs, lists of jobs, and the commands of an operator."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,17 +14,17 @@ from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedSt
 from filas.queue.operations.job_control import ControlOutcome, JobControl
 from filas.queue.operations.queue_stats import JobInfo
 from ingest.api.routing.identifiers import named_queue
-from ingest.api.routing.problems import absent, conflict
+from ingest.api.routing.problems import conflict, not_found
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
 
 ACTIVE_SHOWN = 20
-"""How many active jobs a queue's statistics show."""
+"""The largest number of active jobs that the statistics of a queue show."""
 
 MAX_AGE_MS = 10 * 365 * 24 * 3600 * 1000
 
 
 class ActiveJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A job that runs now. `processedOn`: since when, in Unix ms."""
+    """A job that runs now. `processedOn` is the start of its attempt in Unix ms."""
 
     id: str
     name: str
@@ -34,7 +34,7 @@ class ActiveJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The counts of a queue, and its first active jobs."""
+    """The counts of jobs of one queue by state, and its first active jobs."""
 
     waiting: int
     active: int
@@ -45,7 +45,7 @@ class QueueView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The counts of all queues together."""
+    """The counts of jobs of all queues together."""
 
     total_waiting: int
     total_active: int
@@ -55,7 +55,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class StatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The statistics; `queues` by their short names."""
+    """The statistics of all queues. `queues` has them by short name."""
 
     queues: dict[str, QueueView]
     summary: Summary
@@ -63,7 +63,11 @@ class StatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class CleanBody(Body, frozen=True, kw_only=True):
-    """What to remove; what is left out is everything, at the age at which it is not counted any more."""
+    """Which records to remove.
+
+    Without `queue` or `state`: all. Without `olderThanMs`: those older than the retention (24 h, or 7 days for failed
+    jobs).
+    """
 
     queue: str | None = None
     state: FinishedState | None = None
@@ -71,14 +75,14 @@ class CleanBody(Body, frozen=True, kw_only=True):
 
 
 class Cleaned(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """How many finished jobs were removed, in all and by queue."""
+    """The number of removed records, in total and by queue."""
 
     removed: int
     queues: dict[str, int]
 
 
 class PauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Whether a queue is paused; `changed`: it was not so before."""
+    """Whether a queue is paused. `changed` is false if it was so before."""
 
     queue: str
     paused: bool
@@ -86,7 +90,7 @@ class PauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class JobsQuery(PageQuery, frozen=True, kw_only=True):
-    """`state`: which jobs of the queue."""
+    """`state` selects the jobs of the queue."""
 
     state: JobState = "waiting"
 
@@ -94,12 +98,12 @@ class JobsQuery(PageQuery, frozen=True, kw_only=True):
 def _addressed_policy(call: Call[Any, Any]) -> QueuePolicy:
     policy = policies.find(call.path["queue"])
     if policy is None:
-        raise absent("queue", call.path["queue"])
+        raise not_found("queue", call.path["queue"])
     return policy
 
 
 async def queue_stats(call: Call[None, Query]) -> Answer:
-    """Count the jobs of every queue."""
+    """Counts the jobs of every queue."""
     views = await asyncio.gather(*(_view(call, policy) for policy in policies.QUEUES))
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Answer(
@@ -119,7 +123,7 @@ async def queue_stats(call: Call[None, Query]) -> Answer:
 
 async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
     counts = await call.context.stats.snapshot(policy)
-    # Most of the time nothing is active, and then there is nothing to ask for.
+    # Most of the time no job is active: this saves a call to Redis.
     active = await call.context.stats.active_jobs(policy, ACTIVE_SHOWN) if counts.active else []
     return QueueView(
         waiting=counts.waiting,
@@ -141,7 +145,7 @@ async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
 
 
 async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
-    """Remove the records of finished jobs."""
+    """Removes the records of finished jobs."""
     body = call.body
     chosen = policies.QUEUES if body.queue is None else (named_queue(body.queue),)
     states = list(RETENTION_MS) if body.state is None else [body.state]
@@ -154,36 +158,36 @@ async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
 
 
 async def pause_queue(call: Call[None, Query]) -> Answer:
-    """Stop the workers of a queue from taking jobs; those that run finish."""
+    """Pauses a queue: its workers claim no job. Running jobs finish."""
     policy = _addressed_policy(call)
     changed = await call.context.pauses.pause(policy.name)
     return Answer(PauseView(queue=policy.name, paused=True, changed=changed))
 
 
 async def resume_queue(call: Call[None, Query]) -> Answer:
-    """Let the workers of a queue take jobs again."""
+    """Resumes a paused queue."""
     policy = _addressed_policy(call)
     changed = await call.context.pauses.resume(policy.name)
     return Answer(PauseView(queue=policy.name, paused=False, changed=changed))
 
 
 async def list_jobs(call: Call[None, JobsQuery]) -> Answer:
-    """List the jobs of a queue in one state."""
+    """Lists the jobs of a queue in one state."""
     query = call.query
     page = await call.context.stats.jobs(_addressed_policy(call), query.state, query.limit, query.cursor)
     return Answer(page.items, page.next_cursor)
 
 
 async def get_job(call: Call[None, Query]) -> Answer:
-    """Show one job with its message."""
+    """Returns one job with its job message."""
     _, job = await _job(call)
     return Answer(job)
 
 
 async def _job(call: Call[None, Query]) -> tuple[QueuePolicy, JobInfo]:
-    """The job that the address names, with its queue; 404 where no queue knows it.
+    """Returns the job of the path with its queue. Raises the 404 if no queue has it.
 
-    Our ids begin with their queue; a stock producer's may be anything.
+    Our job ids start with the name of the queue. The ids of an arq producer may be any text.
     """
     job_id = call.path["id"]
     named = [policy for policy in policies.QUEUES if job_id.startswith(policy.job_id(""))]
@@ -191,56 +195,56 @@ async def _job(call: Call[None, Query]) -> tuple[QueuePolicy, JobInfo]:
         job = await call.context.stats.job(policy, job_id)
         if job is not None:
             return policy, job
-    raise absent("job", job_id)
+    raise not_found("job", job_id)
 
 
-class JobTouched(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What became of a wish: `done`, or `running` where a cancel takes effect within a second."""
+class JobCommandResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The result of a command: `done`, or `running` if a running job is cancelled within a second."""
 
     id: str
     outcome: Literal["done", "running"]
 
 
 async def retry_job(call: Call[None, Query]) -> Answer:
-    """Run a job that waits for its next try now. One that has failed for good is replayed as a dead letter."""
-    policy, job_id = await _touchable(call)
-    return _touched(job_id, await _control(call).retry(policy, job_id))
+    """Makes a job that waits for its next attempt due now. A job that has failed is replayed as a dead letter."""
+    policy, job_id = await _unfinished_job(call)
+    return _command_answer(job_id, await _control(call).retry(policy, job_id))
 
 
 async def promote_job(call: Call[None, Query]) -> Answer:
-    """Make a delayed job due now."""
-    policy, job_id = await _touchable(call)
-    return _touched(job_id, await _control(call).promote(policy, job_id))
+    """Makes a delayed job due now."""
+    policy, job_id = await _unfinished_job(call)
+    return _command_answer(job_id, await _control(call).promote(policy, job_id))
 
 
 async def cancel_job(call: Call[None, Query]) -> Answer:
-    """End a job as a dead letter of the kind `cancelled`, interrupting it where it runs."""
-    policy, job_id = await _touchable(call)
+    """Ends a job as a dead letter of the kind `cancelled`. A running job is interrupted."""
+    policy, job_id = await _unfinished_job(call)
     outcome = await _control(call).cancel(policy, job_id)
     if outcome == "running":
-        return Answer(JobTouched(id=job_id, outcome="running"))
-    return _touched(job_id, outcome)
+        return Answer(JobCommandResult(id=job_id, outcome="running"))
+    return _command_answer(job_id, outcome)
 
 
 def _control(call: Call[None, Query]) -> JobControl:
     return JobControl(call.context.redis, call.context.producer)
 
 
-async def _touchable(call: Call[None, Query]) -> tuple[QueuePolicy, str]:
+async def _unfinished_job(call: Call[None, Query]) -> tuple[QueuePolicy, str]:
     policy, job = await _job(call)
     if job.state == "completed":
-        raise conflict("it is completed")
+        raise conflict("the job is completed")
     return policy, job.id
 
 
-def _touched(job_id: str, outcome: ControlOutcome) -> Answer:
+def _command_answer(job_id: str, outcome: ControlOutcome) -> Answer:
     if outcome == "done":
-        return Answer(JobTouched(id=job_id, outcome="done"))
+        return Answer(JobCommandResult(id=job_id, outcome="done"))
     if outcome == "running":
-        raise conflict("it runs")
+        raise conflict("the job is running")
     if outcome == "waiting":
-        raise conflict("it waits for the jobs of its group that were put before it, and their order is kept")
-    raise conflict("it is in no queue any more; what has failed for good is replayed from /api/dead-letters")
+        raise conflict("the job waits for earlier jobs of its group, whose order is kept")
+    raise conflict("the job is no longer in a queue; a failed job is replayed from /api/dead-letters")
 
 
 def _job_route(action: str, handler: Callable[[Call[None, Query]], Awaitable[Answer]], summary: str) -> Route[Any, Any]:
@@ -250,9 +254,9 @@ def _job_route(action: str, handler: Callable[[Call[None, Query]], Awaitable[Ans
         handler=handler,
         role="operator",
         summary=summary,
-        answer=JobTouched,
+        answer=JobCommandResult,
         query=Query,
-        refusals=(409,),
+        problems=(409,),
     )
 
 
@@ -262,7 +266,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/queue/stats",
         handler=queue_stats,
         role="viewer",
-        summary="How many jobs stand where, in each queue and in all.",
+        summary="The counts of jobs by state, in each queue and in total.",
         answer=StatsView,
         query=Query,
     ),
@@ -281,7 +285,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/queue/{queue}/pause",
         handler=pause_queue,
         role="operator",
-        summary="Stop the workers of a queue from taking jobs.",
+        summary="Pause a queue: its workers claim no job.",
         answer=PauseView,
         query=Query,
     ),
@@ -290,7 +294,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/queue/{queue}/resume",
         handler=resume_queue,
         role="operator",
-        summary="Let the workers of a queue take jobs again.",
+        summary="Resume a paused queue.",
         answer=PauseView,
         query=Query,
     ),
@@ -309,11 +313,11 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/jobs/{id}",
         handler=get_job,
         role="viewer",
-        summary="One job with its message.",
+        summary="One job with its job message.",
         answer=JobInfo,
         query=Query,
     ),
-    _job_route("retry", retry_job, "Run a job that waits for its next try now."),
+    _job_route("retry", retry_job, "Make a job that waits for its next attempt due now."),
     _job_route("promote", promote_job, "Make a delayed job due now."),
-    _job_route("cancel", cancel_job, "End a job, interrupting it where it runs."),
+    _job_route("cancel", cancel_job, "End a job. A running job is interrupted."),
 )

@@ -1,4 +1,4 @@
-"""How many replicas of each worker the queues ask for, and why; also for KEDA's trigger `metrics-api`."""
+"""The routes of scaling: how many replicas of each worker are needed, and why. KEDA reads them too."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Final
@@ -6,23 +6,25 @@ from typing import Annotated, Final
 import msgspec
 
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
-from ingest.api.routing.problems import absent, invalid_field
+from filas.messages import catalogue
+from ingest.api.routing.problems import invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, Query, Route
-from ingest.scaling.worker_advice import SCALE_DOWN_WINDOW_S, Advice, Bounds, Figures, advise
+from ingest.scaling.queue_samples import Figures
+from ingest.scaling.worker_advice import SCALE_DOWN_WINDOW_S, Advice, Bounds, Reason, advise
 
 WORKERS: Final[dict[str, QueuePolicy]] = {
     "ingest-worker": WEBHOOKS,
     "flow-runner": FLOWS,
     "notifier": NOTIFICATIONS,
 }
-"""The worker processes by their names in the deployments, each with the queue that it alone consumes."""
+"""The worker processes by their names in the deployments, each with its queue."""
 
 Replicas = Annotated[int, msgspec.Meta(ge=0, le=10_000, description="Overrides the setting.")]
 Seconds = Annotated[float, msgspec.Meta(ge=0.1, le=86_400, description="Overrides `SCALING_TARGET_AGE_S`.")]
 
 
 class ScalingQuery(Query, frozen=True, kw_only=True):
-    """Bounds other than those of the settings, for this answer."""
+    """Replaces the bounds of the settings for one answer."""
 
     min: Replicas | None = None
     max: Replicas | None = None
@@ -30,7 +32,7 @@ class ScalingQuery(Query, frozen=True, kw_only=True):
 
 
 class ScalingReason(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Why the answer is what it is: a word for machines, a sentence in English and in Portuguese."""
+    """Why the answer is what it is: a code for programs, and a sentence in English and in Brazilian Portuguese."""
 
     code: str
     en: str
@@ -38,9 +40,9 @@ class ScalingReason(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ScalingFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What the answer was computed from, over the last minute. Rates are jobs a second, null while not known.
+    """The figures of the last minute from which the answer is computed. Rates are jobs per second, null while unknown.
 
-    `busy` is the share of the workers' slots that run a job: 1 is all of them; `busyNow` at this moment.
+    `busy` is the average share of the workers' slots that run a job; 1 is all of them. `busyNow` is the present share.
     """
 
     waiting: int
@@ -54,8 +56,11 @@ class ScalingFigures(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class WorkerScaling(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One kind of worker. `replicas` is the answer, between `min` and `max`; `current` is how many were heard within
-    six seconds; `needed` is the answer before rounding, null where it can't be known."""
+    """One kind of worker.
+
+    `replicas` is the answer, from `min` to `max`. `current` is the number of workers that reported within the last six
+    seconds. `needed` is the answer before rounding, null if it is unknown.
+    """
 
     worker: str
     queue: str
@@ -70,8 +75,11 @@ class WorkerScaling(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ScalingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """All kinds of workers. Whoever acts on it grows at once, and shrinks to the most that was asked for within
-    `scaleDownWindowS` seconds."""
+    """All kinds of workers.
+
+    An autoscaler that follows the answers grows at once, and shrinks only to the largest answer of the last
+    `scaleDownWindowS` seconds.
+    """
 
     workers: list[WorkerScaling]
     scale_down_window_s: int
@@ -79,7 +87,7 @@ class ScalingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def show_scaling(call: Call[None, ScalingQuery]) -> Answer:
-    """The answers for all workers."""
+    """Returns the answer for every kind of worker."""
     bounds = _bounds(call)
     paused = await call.context.pauses.all()
     workers = [await _scaling(call, worker, bounds, paused) for worker in WORKERS]
@@ -88,21 +96,21 @@ async def show_scaling(call: Call[None, ScalingQuery]) -> Answer:
 
 
 async def show_worker_scaling(call: Call[None, ScalingQuery]) -> Answer:
-    """The answer for one."""
+    """Returns the answer for one kind of worker."""
     worker = call.path["worker"]
     if worker not in WORKERS:
-        raise absent("worker", worker)
+        raise not_found("worker", worker)
     return Answer(await _scaling(call, worker, _bounds(call), await call.context.pauses.all()))
 
 
 def _bounds(call: Call[None, ScalingQuery]) -> Bounds:
-    asked, settings = call.query, call.context.scaling_bounds
-    least = settings.least if asked.min is None else asked.min
-    most = settings.most if asked.max is None else asked.max
+    query, settings = call.query, call.context.scaling_bounds
+    least = settings.least if query.min is None else query.min
+    most = settings.most if query.max is None else query.max
     if least > most:
-        field = "max" if asked.min is None else "min"
-        raise invalid_field(field, f"the least, {least}, is more than the most, {most}")
-    target = settings.target_age_s if asked.target_age_s is None else asked.target_age_s
+        field = "max" if query.min is None else "min"
+        raise invalid_field(field, f"min {least} is more than max {most}")
+    target = settings.target_age_s if query.target_age_s is None else query.target_age_s
     return Bounds(least, most, target)
 
 
@@ -135,7 +143,16 @@ def _view(worker: str, policy: QueuePolicy, figures: Figures, bounds: Bounds, ad
             drain_rate_per_worker=_short(per_worker),
             paused=figures.paused,
         ),
-        reasons=[ScalingReason(code=one.code, en=one.en, pt=one.pt) for one in advice.reasons],
+        reasons=[_in_words(reason) for reason in advice.reasons],
+    )
+
+
+def _in_words(reason: Reason) -> ScalingReason:
+    message = f"scaling.{reason.code}"
+    return ScalingReason(
+        code=reason.code,
+        en=catalogue.text("en", message, **reason.parameters),
+        pt=catalogue.text("pt-BR", message, **reason.parameters),
     )
 
 
@@ -149,7 +166,7 @@ ROUTES: tuple[Route[None, ScalingQuery], ...] = (
         path="/scaling",
         handler=show_scaling,
         role="viewer",
-        summary="How many replicas of each worker the queues ask for, and why.",
+        summary="How many replicas of each worker are needed, and why.",
         answer=ScalingView,
         query=ScalingQuery,
     ),
@@ -158,7 +175,7 @@ ROUTES: tuple[Route[None, ScalingQuery], ...] = (
         path="/scaling/{worker}",
         handler=show_worker_scaling,
         role="viewer",
-        summary="How many replicas of one worker its queue asks for, and why.",
+        summary="How many replicas of one worker are needed, and why.",
         answer=WorkerScaling,
         query=ScalingQuery,
     ),

@@ -1,64 +1,68 @@
-"""Who may call the API, and how what goes wrong is told: always as an RFC 9457 problem document."""
+"""Who may call the API, and the problem document of each error that a handler raises."""
 
 import hmac
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from filas.contract.storable_text import sent_bytes
-from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError, StoreUnavailable
+from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
 from filas.service.problem_documents import problem_response
-from ingest.api.routing.problems import Refusal, invalid_field
+from ingest.api.routing.problems import ApiProblem, invalid_field
 from ingest.api.routing.route_types import RANK, Role
 
-_log = get_logger(__name__)
-
-RETRY_AFTER_S = 5
-"""What a caller is told while a store is away. Stores reconnect within a few seconds of their return."""
+log = get_logger(__name__)
 
 ROLE = web.RequestKey("filas-role", str)
-"""Under this key the request carries the caller's role."""
+"""The key under which the request has the role of its client."""
 
 
 def role_of(token: str, admin_token: str) -> Role | None:
-    """The role that a bearer token gives, or None. Compared in constant time; an empty token opens nothing."""
+    """Returns the role of a bearer token, or None. Compares in constant time. An empty `admin_token` admits no one."""
     if not admin_token:
         return None
-    matches = hmac.compare_digest(sent_bytes(token), admin_token.encode())
+    matches = hmac.compare_digest(token.encode("utf-8", "surrogateescape"), admin_token.encode())
     return "admin" if matches else None
 
 
 def require(role: Role, granted: str) -> None:
-    """Refuses with 403 when `granted` ranks below `role`."""
+    """Raises the 403 if the role `granted` ranks below `role`."""
     if RANK[granted] < RANK[role]:
-        raise Refusal(403, "Forbidden", f"this needs the role {role}; the token has {granted}")
+        raise ApiProblem(403, "Forbidden", f"this route needs the role {role}; the token has the role {granted}")
 
 
 def bearer_token(header: str) -> str:
-    """The token of an Authorization header, "" where it has none."""
+    """Returns the token of an Authorization header, or "" if it has none."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def make_guard(admin_token: str) -> Any:
-    """The middleware around every route of the API, and around what is no route."""
+    """Returns the middleware around every path below `/api`: it checks the token and answers the API's own errors.
+
+    Every other error is answered by `problem_middleware` of the private listener.
+    """
 
     @web.middleware
-    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def guard(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
         granted = role_of(bearer_token(request.headers.get("Authorization", "")), admin_token)
         if granted is None:
             AUTH_FAILURES.labels("api").inc()
-            _log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
+            log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
             detail = "send the header `Authorization: Bearer TOKEN`"
             return problem_response(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
         request[ROLE] = granted
         try:
             return await handler(request)
         except Exception as error:
-            return _told(request, error)
+            problem = _problem(error)
+            if problem is None:
+                raise
+            return problem_response(problem.status, problem.title, problem.detail, **problem.extra)
 
     return guard
 
@@ -66,30 +70,14 @@ def make_guard(admin_token: str) -> Any:
 _PLAIN: tuple[tuple[type[Exception], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (Conflict, 409, "Conflict"),
-    (PermanentError, 422, "Not valid"),
+    (PermanentError, 422, "Invalid"),
 )
-"""Errors of the stores and the domain whose message is written for the caller."""
+"""Errors of the stores and the domain whose message is written for the client."""
 
 
-def _told(request: web.Request, error: Exception) -> web.Response:
-    """The problem document of whatever a handler raised. Nothing of an unexpected error reaches the caller."""
-    refusal = _refusal(error)
-    if refusal is not None:
-        return problem_response(refusal.status, refusal.title, refusal.detail, **refusal.extra)
-    if isinstance(error, web.HTTPException):
-        return _of_http(request, error)
-    if isinstance(error, StoreUnavailable):
-        _log.warning("api.store_unavailable", store=error.store, reason=error.reason)
-        detail = f"{error.store} is unavailable at present; try again soon"
-        headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return problem_response(503, "Store unavailable", detail, headers=headers, store=error.store)
-    _log.error("api.failed", method=request.method, path=request.path, exc_info=error)
-    return problem_response(500, "Internal error", "the error has been logged; nothing is wrong with the request")
-
-
-def _refusal(error: Exception) -> Refusal | None:
-    """The refusal that an error of the stores or the domain amounts to, None for what is no fault of the caller's."""
-    if isinstance(error, Refusal):
+def _problem(error: Exception) -> ApiProblem | None:
+    """Returns the problem of an error that the client caused, None for any other error."""
+    if isinstance(error, ApiProblem):
         return error
     if isinstance(error, InvalidCursor):
         return invalid_field("cursor", str(error))
@@ -97,15 +85,5 @@ def _refusal(error: Exception) -> Refusal | None:
         return invalid_field("", "the body is nested too deeply")
     for kind, status, title in _PLAIN:
         if isinstance(error, kind):
-            return Refusal(status, title, str(error))
+            return ApiProblem(status, title, str(error))
     return None
-
-
-def _of_http(request: web.Request, error: web.HTTPException) -> web.Response:
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        allowed = ", ".join(sorted(error.allowed_methods))
-        detail = f"{request.path} takes {allowed}"
-        return problem_response(405, "Method not allowed", detail, headers={"Allow": allowed})
-    if error.status == 404:
-        return problem_response(404, "Not found", f"there is no route {request.path[:200]!r}; see /api/openapi.json")
-    return problem_response(error.status, error.reason, error.text or error.reason)

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the route table and the types that validate."""
+"""The OpenAPI 3.1 document, generated from the route table and the types that validate."""
 
 import re
 from collections.abc import Sequence
@@ -10,20 +10,21 @@ from msgspec.structs import fields
 from ingest.api.routing.problems import FieldError
 from ingest.api.routing.route_types import Body, Query, Route
 
-_REFUSALS = {
+_PROBLEMS = {
     400: "The body is not JSON.",
-    401: "No valid bearer token.",
-    403: "The token's role ranks too low.",
-    404: "No such thing.",
-    409: "The thing is in a state, or holds a name, that forbids the change.",
+    401: "There is no valid bearer token.",
+    403: "The role of the token is not sufficient.",
+    404: "The object does not exist.",
+    409: "The state or the name of the object forbids the change.",
     413: "The body is too large.",
-    422: "A field is not valid; `errors` names each.",
-    503: "Redis or Postgres is away; `Retry-After` says when to try again.",
+    421: "The host of the request is not listed in `ADMIN_HOSTS`.",
+    422: "A field is invalid; `errors` lists every one.",
+    503: "Redis or Postgres is unavailable; `Retry-After` is the time until the next attempt, in seconds.",
 }
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An RFC 9457 problem document. `errors` stands in a 422, `store` in a 503."""
+    """An RFC 9457 problem document. A 422 has `errors`, a 503 has `store`."""
 
     type: str
     title: str
@@ -34,7 +35,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def document(routes: Sequence[Route[Any, Any]], version: str) -> dict[str, Any]:
-    """The OpenAPI document of `routes` as JSON-ready objects."""
+    """Returns the OpenAPI document of `routes` as objects that JSON can encode."""
     types = _types(routes)
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     schema_of = dict(zip(map(_key, types), schemas, strict=True))
@@ -47,7 +48,7 @@ def document(routes: Sequence[Route[Any, Any]], version: str) -> dict[str, Any]:
         "info": {
             "title": "Filas",
             "version": version,
-            "summary": "Webhooks in, flows run, messages out.",
+            "summary": "Receives webhooks, runs flows, sends messages.",
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],
@@ -62,18 +63,18 @@ def document(routes: Sequence[Route[Any, Any]], version: str) -> dict[str, Any]:
 def _types(routes: Sequence[Route[Any, Any]]) -> list[Any]:
     found: dict[str, Any] = {_key(Problem): Problem}
     for route in routes:
-        for used in (route.answer, _shown(route)):
-            if used is not None:
-                found.setdefault(_key(used), used)
+        for kind in (route.answer, _documented_body(route)):
+            if kind is not None:
+                found.setdefault(_key(kind), kind)
     return list(found.values())
 
 
-def _shown(route: Route[Any, Any]) -> Any:
+def _documented_body(route: Route[Any, Any]) -> Any:
     return route.documented or route.body
 
 
-def _key(used: Any) -> str:
-    return f"{used!r}"
+def _key(kind: Any) -> str:
+    return f"{kind!r}"
 
 
 def _operation(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, Any]:
@@ -85,18 +86,18 @@ def _operation(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, A
         "parameters": [*_path_parameters(route.path), *_query_parameters(route.query)],
         "responses": {"200": _success(route, schema_of), **_problems(route)},
     }
-    if route.may_go_on:
+    if route.may_continue:
         operation["responses"]["202"] = _success(route, schema_of)
     if route.body is not None:
         operation["requestBody"] = {
-            "required": not _may_be_absent(route.body),
-            "content": {"application/json": {"schema": schema_of[_key(_shown(route))]}},
+            "required": not _is_optional(route.body),
+            "content": {"application/json": {"schema": schema_of[_key(_documented_body(route))]}},
         }
     return operation
 
 
-def _may_be_absent(body: Any) -> bool:
-    """Whether no body at all is taken, as `{}` is: nothing in it has to be there."""
+def _is_optional(body: Any) -> bool:
+    """Whether the body may be missing, because none of its fields is required."""
     return isinstance(body, type) and issubclass(body, Body) and not any(field.required for field in fields(body))
 
 
@@ -133,13 +134,13 @@ def _success(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, Any
 
 
 def _problems(route: Route[Any, Any]) -> dict[str, Any]:
-    statuses = {401, 403, 422, 503, *route.refusals}
+    statuses = {401, 403, 421, 422, 503, *route.problems}
     if route.body is not None:
         statuses |= {400, 413}
     if "{" in route.path:
         statuses.add(404)
     reference = {"$ref": "#/components/schemas/Problem"}
     return {
-        str(status): {"description": _REFUSALS[status], "content": {"application/problem+json": {"schema": reference}}}
+        str(status): {"description": _PROBLEMS[status], "content": {"application/problem+json": {"schema": reference}}}
         for status in sorted(statuses)
     }

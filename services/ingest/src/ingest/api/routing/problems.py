@@ -1,4 +1,4 @@
-"""What the API refuses, as errors that become RFC 9457 problem documents."""
+"""The errors that a handler of the API raises. `access` answers each with an RFC 9457 problem document."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,15 +8,18 @@ import msgspec
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One wrong field. `field` is its path in the body (`rateLimit.max`), `node_id` the flow's node it stands in."""
+    """One wrong field. `field` is its path in the body (`rateLimit.max`), `node_id` the flow's node that has it."""
 
     message: str
     field: str = ""
     node_id: str | None = None
 
 
-class Refusal(Exception):
-    """The request is refused with `status`; `detail` is one sentence for the caller, `extra` goes beside it."""
+class ApiProblem(Exception):
+    """The request is answered with `status`.
+
+    `detail` is one sentence for the client. `extra` are further members of the problem document.
+    """
 
     def __init__(self, status: int, title: str, detail: str, **extra: Any) -> None:
         super().__init__(detail)
@@ -26,34 +29,34 @@ class Refusal(Exception):
         self.extra = extra
 
 
-def invalid(errors: Sequence[FieldError]) -> Refusal:
-    """422, with every wrong field."""
+def invalid(errors: Sequence[FieldError]) -> ApiProblem:
+    """Returns the 422 that lists every wrong field. `errors` has at least one."""
     first = errors[0]
     where = " ".join(part for part in (first.node_id, first.field) if part)
     detail = f"{where}: {first.message}" if where else first.message
     if len(errors) > 1:
         detail += f" (and {len(errors) - 1} more)"
-    return Refusal(422, "Not valid", detail, errors=msgspec.to_builtins(list(errors)))
+    return ApiProblem(422, "Invalid", detail, errors=msgspec.to_builtins(list(errors)))
 
 
-def invalid_field(field: str, message: str) -> Refusal:
-    """422 for one wrong field."""
+def invalid_field(field: str, message: str) -> ApiProblem:
+    """Returns the 422 for one wrong field."""
     return invalid([FieldError(field=field, message=message)])
 
 
-def absent(kind: str, identifier: object) -> Refusal:
-    """404: there is no such thing, by its kind and id."""
-    return Refusal(404, "Not found", f"there is no {kind} {str(identifier)[:200]!r}")
+def not_found(kind: str, identifier: object) -> ApiProblem:
+    """Returns the 404 for an object that does not exist."""
+    return ApiProblem(404, "Not found", f"no {kind} {str(identifier)[:200]!r}")
 
 
-def conflict(detail: str) -> Refusal:
-    """409: the thing is in a state, or holds a name, that forbids the change."""
-    return Refusal(409, "Conflict", detail)
+def conflict(detail: str) -> ApiProblem:
+    """Returns the 409 for an object whose state or name forbids the change."""
+    return ApiProblem(409, "Conflict", detail)
 
 
-def row_id(kind: str, text: str) -> UUID:
-    """The id of a row as the address gives it. What is no id names no row: 404."""
+def parse_row_id(kind: str, text: str) -> UUID:
+    """Returns the id of a row as it is in the path. Raises the 404 for a text that is no id."""
     try:
         return UUID(text)
     except ValueError:
-        raise absent(kind, text) from None
+        raise not_found(kind, text) from None

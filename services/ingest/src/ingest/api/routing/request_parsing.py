@@ -1,4 +1,4 @@
-"""From a request's bytes to the validated body and query of its route."""
+"""From the bytes of a request to the validated body and query of its route."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -8,36 +8,43 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import fields
 
-from ingest.api.routing.problems import FieldError, Refusal, invalid, invalid_field
+from ingest.api.routing.problems import ApiProblem, FieldError, invalid, invalid_field
 from ingest.api.routing.route_types import QueryT, Route
 
-MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_BODY_MIB = 4
+MAX_BODY_BYTES = MAX_BODY_MIB * 1024 * 1024
 """A flow of a thousand nodes has about 1 MB."""
 
 T = TypeVar("T")
 
+_MESSAGES = {
+    "Object missing required field": "missing required field",
+    "Object contains unknown field": "unknown field",
+}
+"""Messages of msgspec that name a field, with ours."""
+
 
 async def read_body(request: web.Request) -> bytes:
-    """The whole body. Refuses with 413 beyond MAX_BODY_BYTES, whatever the application's own limit is."""
+    """Returns the whole body. Raises the 413 beyond MAX_BODY_BYTES, whatever limit the application has."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > MAX_BODY_BYTES:
-            raise Refusal(413, "Too large", f"a body may have {MAX_BODY_BYTES} bytes at most")
+            raise ApiProblem(413, "Content too large", f"body exceeds {MAX_BODY_MIB} MiB")
         chunks.append(chunk)
     return b"".join(chunks)
 
 
 def parse_body(route: Route[Any, Any], raw: bytes) -> Any:
-    """The body as the route's type says: 400 for what is no JSON, 422 naming the field for the rest.
+    """Returns the body as the type of the route. A missing body counts as `{}`.
 
-    An absent body counts as `{}`.
+    Raises the 400 for a body that is not JSON, and the 422 that names the field for any other error.
     """
     if route.decode is not None:
         return route.decode(raw)
     try:
-        document = decoded(raw, Any)
+        document = decode_json(raw, Any)
     except msgspec.ValidationError as error:  # a number that no machine type holds
         raise invalid_field("", str(error)) from None
     if route.precheck is not None:
@@ -45,18 +52,21 @@ def parse_body(route: Route[Any, Any], raw: bytes) -> Any:
     return _convert(document, route.body, strict=True)
 
 
-def decoded(raw: bytes, expected: type[T]) -> T:
-    """The JSON of a body (an absent one: `{}`): 400 for what is none. Raises msgspec.ValidationError."""
+def decode_json(raw: bytes, expected: type[T]) -> T:
+    """Returns the JSON of a body; a missing body counts as `{}`.
+
+    Raises the 400 for a body that is not JSON, and msgspec.ValidationError for JSON that is not `expected`.
+    """
     try:
         return msgspec.json.decode(raw if raw.strip() else b"{}", type=expected)
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, "Malformed JSON", f"the body is not JSON: {error}") from None
+        raise ApiProblem(400, "Malformed JSON", f"the body is not JSON: {error}") from None
 
 
 def parse_query(route: Route[Any, QueryT], pairs: Iterable[tuple[str, str]]) -> QueryT:
-    """The query parameters as the route's type says, else 422 naming the parameter."""
+    """Returns the query parameters as the type of the route. Raises the 422 that names the parameter."""
     found: dict[str, str] = {}
     for name, value in pairs:
         if name in found:
@@ -71,13 +81,14 @@ def parse_query(route: Route[Any, QueryT], pairs: Iterable[tuple[str, str]]) -> 
 
 
 def _check_time(name: str, text: str, time: datetime) -> None:
-    """Refuses a bare number, which msgspec takes for seconds since 1970, and a time that UTC has no date for."""
+    """Raises the 422 for a bare number, which msgspec reads as seconds since 1970, and for a time outside of UTC's
+    years."""
     if ":" not in text:
-        raise invalid_field(name, "Invalid RFC3339 encoded datetime")
+        raise invalid_field(name, "not an RFC 3339 time, such as 2026-11-22T12:00:00Z")
     try:
         time.astimezone(UTC)
     except OverflowError:
-        raise invalid_field(name, "in UTC it is outside of the years 1 to 9999") from None
+        raise invalid_field(name, "in UTC, the time is outside of the years 1 to 9999") from None
 
 
 def _convert(document: Any, expected: Any, *, strict: bool) -> Any:
@@ -88,11 +99,12 @@ def _convert(document: Any, expected: Any, *, strict: bool) -> Any:
 
 
 def field_error(message: str) -> FieldError:
-    """msgspec's words (`Expected `int`, got `str` - at `$.rateLimit.max``) as field and message."""
+    """Returns field and message of an error of msgspec, such as "Expected `int`, got `str` - at `$.rateLimit.max`"."""
     text, _, place = message.partition(" - at `")
     field = place.rstrip("`").removeprefix("$").removeprefix(".")
-    for opening in ("Object missing required field `", "Object contains unknown field `"):
-        if text.startswith(opening):
-            name = text.removeprefix(opening).rstrip("`")
+    for opening, ours in _MESSAGES.items():
+        if text.startswith(f"{opening} `"):
+            name = text.removeprefix(f"{opening} `").rstrip("`")
             field = f"{field}.{name}" if field else name
+            text = f"{ours} `{name}`"
     return FieldError(field=field, message=text)

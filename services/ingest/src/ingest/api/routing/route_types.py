@@ -1,6 +1,6 @@
-"""The types of the route table: what a route takes, what it answers, and who may call it.
+"""The types of the route table: what a route reads, what it answers, and which role it needs.
 
-One table serves the router, the validation and the OpenAPI document, so the three can't disagree.
+One table serves the router, the validation and the OpenAPI document, so the three cannot disagree.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,20 +13,20 @@ from ingest.api.routing.api_context import ApiContext
 
 Role = Literal["viewer", "operator", "admin"]
 RANK: dict[str, int] = {"viewer": 1, "operator": 2, "admin": 3}
-"""A role may do what every role of a lower rank may."""
+"""A role may do everything that a role of a lower rank may do."""
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
-Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="How many items a page holds at most.")]
+Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="The largest number of items of a page.")]
 Cursor = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_=-]{1,1000}$", description="`nextCursor` of the page before.")
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_=-]{1,1000}$", description="`nextCursor` of the previous page.")
 ]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=200)]
-"""Text of a filter. A NUL can't stand in any column, so nothing would match it."""
+"""The text of a filter. No column can hold a NUL."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The query parameters of a route: none, unless a subclass says so."""
+    """The query parameters of a route. A subclass adds some."""
 
 
 class PageQuery(Query, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class PageQuery(Query, frozen=True, kw_only=True):
 
 
 class Body(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The JSON body of a route: none, unless a subclass says so."""
+    """The JSON body of a route. A subclass adds fields."""
 
 
 BodyT = TypeVar("BodyT")
@@ -46,7 +46,7 @@ QueryT = TypeVar("QueryT", bound=Query)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One authorised request whose body and query have been validated. `address` is its sender's."""
+    """One authorised request with its validated body and query. `address` is the address of the client."""
 
     context: ApiContext
     path: Mapping[str, str]
@@ -57,8 +57,10 @@ class Call(Generic[BodyT, QueryT]):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a handler gives back: `data` as the answer's `data`; a list says where its next page begins. `done` False:
-    the work goes on, and the answer is a 202."""
+    """What a handler returns. `data` is the `data` of the answer; `next_cursor` is the start of a list's next page.
+
+    The status is 200, or 202 if `done` is False: the work continues.
+    """
 
     data: Any
     next_cursor: str | None = None
@@ -69,12 +71,18 @@ class Answer:
 class Route(Generic[BodyT, QueryT]):
     """One row of the table.
 
-    `path` is relative to `/api`. `body` is None where none is read; `documented` is what the document shows in its
-    place where the handler itself checks more than `body` does, to tell every error at once. `precheck` sees the
-    parsed JSON before it is converted to `body`, and may refuse it in better words; `decode` reads the raw body in
-    place of all that, and raises Refusal. `answer` is the type of the answer's `data`; `paged` adds `nextCursor`.
-    `may_go_on`: the answer may be a 202. `bare`: the answer is its data alone, as other tools read it. `refusals` are
-    the statuses besides those that every route has.
+    | field | meaning |
+    |---|---|
+    | `path` | relative to `/api` |
+    | `body` | the type of the body; None if none is read |
+    | `documented` | the type in the OpenAPI document instead of `body`, if the handler checks more than `body` does |
+    | `precheck` | receives the parsed JSON before it is converted to `body`; raises ApiProblem |
+    | `decode` | reads the raw body instead of `precheck` and the conversion; raises ApiProblem |
+    | `answer` | the type of the answer's `data` |
+    | `paged` | adds `nextCursor` to the answer |
+    | `may_continue` | the answer may be a 202 |
+    | `bare` | the answer is its `data` alone, for tools that expect another shape |
+    | `problems` | the statuses of problems beside those that every route has |
     """
 
     method: Method
@@ -89,12 +97,12 @@ class Route(Generic[BodyT, QueryT]):
     precheck: Callable[[Any], None] | None = None
     decode: Callable[[bytes], Any] | None = None
     paged: bool = False
-    may_go_on: bool = False
+    may_continue: bool = False
     bare: bool = False
-    refusals: tuple[int, ...] = ()
+    problems: tuple[int, ...] = ()
 
     @property
     def operation_id(self) -> str:
-        """The handler's name in camelCase: one handler, one route."""
+        """The handler's name in camelCase. Each route has its own handler."""
         first, *rest = self.handler.__name__.split("_")
         return first + "".join(word.capitalize() for word in rest)

@@ -1,4 +1,4 @@
-"""What the API answers while a store is away."""
+"""The answers of the API while a store is unavailable."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.waiting import eventually
 
 
 async def refused(api: Api, method: str, path: str, store: str) -> None:
-    """The request ends in a 503 that names the store and says when to come again."""
+    """The answer is a 503 with the name of the store and `Retry-After`."""
     document = {"flowId": "f"} if method == "PUT" else None
     reply: Reply = await api.call(method, path, json=document)
     assert reply.status == 503, reply.text
@@ -18,8 +18,8 @@ async def refused(api: Api, method: str, path: str, store: str) -> None:
     assert "Traceback" not in reply.text
 
 
-async def test_without_redis_the_history_is_still_shown(own_redis: RedisServer, postgres_dsn: str) -> None:
-    """503 for what needs Redis, nothing else; and all is well when it is back."""
+async def test_without_redis_the_history_is_still_available(own_redis: RedisServer, postgres_dsn: str) -> None:
+    """Only the routes that need Redis answer 503, until Redis is available again."""
     async with serving(own_redis.url, postgres_dsn) as api:
         own_redis.kill()
         await refused(api, "GET", "/queue/stats", "redis")
@@ -29,22 +29,22 @@ async def test_without_redis_the_history_is_still_shown(own_redis: RedisServer, 
         assert (await api.put("/webhooks/x", {"flowId": "f"})).status == 200
         own_redis.start()
 
-        async def well() -> bool:
+        async def answers() -> bool:
             return (await api.get("/queue/stats")).status == 200
 
-        await eventually(well)
+        await eventually(answers)
 
 
-async def test_without_postgres_the_queues_are_still_shown(own_postgres: PostgresServer, redis_url: str) -> None:
-    """503 for what needs Postgres, nothing else; and all is well when it is back."""
+async def test_without_postgres_the_queues_are_still_available(own_postgres: PostgresServer, redis_url: str) -> None:
+    """Only the routes that need Postgres answer 503, until Postgres is available again."""
     async with serving(redis_url, own_postgres.dsn()) as api:
         own_postgres.kill()
 
-        async def away() -> bool:
-            # A backend outlives its killed postmaster for a moment, and answers.
+        async def unavailable() -> bool:
+            # A backend process answers for a moment after its postmaster was killed.
             return (await api.get("/events")).status == 503
 
-        await eventually(away)
+        await eventually(unavailable)
         for method, path in (
             ("GET", "/events"),
             ("GET", "/flows"),
@@ -55,7 +55,7 @@ async def test_without_postgres_the_queues_are_still_shown(own_postgres: Postgre
         assert (await api.get("/queue/stats")).status == 200
         own_postgres.start()
 
-        async def well() -> Any:
+        async def answers() -> Any:
             return (await api.get("/events")).status == 200
 
-        await eventually(well, 30)
+        await eventually(answers, 30)

@@ -1,4 +1,4 @@
-"""How many workers the figures of a queue ask for."""
+"""How many workers the figures of a queue ask for, and the figures of samples."""
 
 import re
 from dataclasses import replace
@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.scaling.worker_advice import HIGH, SETTLED_S, Bounds, Figures, Sample, Samples, advise
+from filas.messages.catalogue import text
+from ingest.scaling.queue_samples import SETTLED_S, Figures, Sample, Samples
+from ingest.scaling.worker_advice import HIGH, Bounds, Reason, advise
 
 BOUNDS = Bounds(least=1, most=10, target_age_s=10)
-CALM = Figures(
-    waiting=0, oldest_age_s=0, workers=2, busy=0.7, busy_now=0.7, arrival_rate=100, drain_rate=100
-)  # what the cases change
+CALM = Figures(waiting=0, oldest_age_s=0, workers=2, busy=0.7, busy_now=0.7, arrival_rate=100, drain_rate=100)
 
 CASES = [
     ("between the marks nothing moves", {}, 2, "steady"),
@@ -29,23 +29,23 @@ CASES = [
     ),
     ("a burst that just filled the slots counts at once", {"waiting": 1000, "busy": 0.1, "busy_now": 1}, 5, "behind"),
     ("a backlog beyond all bounds stops at the most", {"waiting": 10**7, "busy": 1, "busy_now": 1}, 10, "behind"),
-    ("too old means more in any case", {"oldest_age_s": 11, "busy_now": 0.8, "waiting": 1}, 3, "too-old"),
+    ("a job beyond the target age means one more", {"oldest_age_s": 11, "busy_now": 0.8, "waiting": 1}, 3, "too-old"),
     (
-        "long jobs of which none ended: no rate, and yet one more when too old",
+        "long jobs without an ended one: no rate, and still one more beyond the target age",
         {"waiting": 5, "oldest_age_s": 60, "busy": 1, "busy_now": 1, "drain_rate": 0, "arrival_rate": None},
         3,
         "too-old",
     ),
-    ("old beside free slots: more would not help", {"waiting": 500, "oldest_age_s": 90, "busy_now": 0.1}, 2, "held"),
+    ("an old job beside free slots: no more", {"waiting": 500, "oldest_age_s": 90, "busy_now": 0.1}, 2, "held"),
     (
-        "old beside free slots: fewer neither",
+        "an old job beside free slots: no fewer",
         {"workers": 5, "waiting": 500, "oldest_age_s": 90, "busy": 0.05, "busy_now": 0.05},
         5,
         "held",
     ),
     ("a paused queue asks for what there is", {"paused": True, "waiting": 10**6, "oldest_age_s": 999}, 2, "paused"),
-    ("nobody there and work waits: one, to begin with", {"workers": 0, "busy": 0, "waiting": 9}, 1, "no-worker"),
-    ("nobody there and nothing to do: the least", {"workers": 0, "busy": 0}, 1, "empty"),
+    ("no worker and waiting jobs: one worker, to begin with", {"workers": 0, "busy": 0, "waiting": 9}, 1, "no-worker"),
+    ("no worker and no job: the least", {"workers": 0, "busy": 0}, 1, "empty"),
     (
         "rates unknown: the share of busy slots decides",
         {"waiting": 1000, "busy": 1, "busy_now": 1, "drain_rate": None, "arrival_rate": None},
@@ -53,7 +53,7 @@ CASES = [
         "busy",
     ),
     (
-        "arrival unknown: taken for what is drained",
+        "arrival rate unknown: the drain rate replaces it",
         {"waiting": 1000, "busy": 0.9, "busy_now": 0.9, "arrival_rate": None},
         5,
         "behind",
@@ -70,7 +70,7 @@ def test_the_answer(changes: dict[str, float], replicas: int, code: str) -> None
 
 
 def test_the_example_of_the_docstring() -> None:
-    """The worked numbers."""
+    """The numbers of the example."""
     advice = advise(replace(CALM, busy=0.9, busy_now=0.9, waiting=1000), BOUNDS)
     assert advice.replicas == 5
     assert advice.needed == pytest.approx(3.6)
@@ -81,14 +81,14 @@ def test_the_example_of_the_docstring() -> None:
 
 @pytest.mark.parametrize(("least", "most", "code"), [(4, 8, "at-least"), (0, 1, "at-most")])
 def test_a_bound_that_decides_is_named(least: int, most: int, code: str) -> None:
-    """Whoever reads the answer sees that it is a bound's and not the figures'."""
+    """The last reason shows that a bound decided, and not the figures."""
     advice = advise(CALM, Bounds(least, most, 10))
     assert advice.reasons[-1].code == code
-    assert str(least if code == "at-least" else most) in advice.reasons[-1].pt
+    assert str(least if code == "at-least" else most) in in_words(advice.reasons[-1])[1]
 
 
-def test_a_queue_may_be_left_without_workers_where_that_is_allowed() -> None:
-    """With a least of 0, an idle queue asks for none."""
+def test_an_idle_queue_may_have_no_worker_if_the_bounds_allow_it() -> None:
+    """With a lower bound of 0, an idle queue asks for none."""
     assert advise(replace(CALM, busy=0, busy_now=0, arrival_rate=0), Bounds(0, 5, 10)).replicas == 0
 
 
@@ -110,33 +110,40 @@ def numbers(sentence: str) -> list[str]:
     return re.findall(r"\d+(?:\.\d+)?(?: s\b|%)?", sentence)
 
 
-def test_one_job_is_spoken_of_as_one() -> None:
-    """And more as more."""
-    lonely = replace(CALM, workers=0, busy=0)
-    [one] = advise(replace(lonely, waiting=1), BOUNDS).reasons
-    [two] = advise(replace(lonely, waiting=2), BOUNDS).reasons
-    assert (one.en, one.pt) == ("1 job waits and no worker runs.", "1 job espera e nenhum worker está ativo.")
-    assert (two.en, two.pt) == ("2 jobs wait and no worker runs.", "2 jobs esperam e nenhum worker está ativo.")
+def in_words(reason: Reason) -> tuple[str, str]:
+    """The sentences of the catalogue for a reason, in English and Brazilian Portuguese."""
+    message = f"scaling.{reason.code}"
+    return text("en", message, **reason.parameters), text("pt-BR", message, **reason.parameters)
+
+
+def test_one_job_is_singular() -> None:
+    """And several jobs are plural, in both languages."""
+    without_workers = replace(CALM, workers=0, busy=0)
+    [one] = advise(replace(without_workers, waiting=1), BOUNDS).reasons
+    [two] = advise(replace(without_workers, waiting=2), BOUNDS).reasons
+    assert in_words(one) == ("1 job waits and no worker runs.", "1 job espera e nenhum worker está ativo.")
+    assert in_words(two) == ("2 jobs wait and no worker runs.", "2 jobs esperam e nenhum worker está ativo.")
 
 
 @given(FIGURES, st.integers(0, 5), st.integers(0, 50), st.floats(0.1, 3600))
 def test_every_answer_lies_within_the_bounds_and_is_explained(
     figures: Figures, least: int, more: int, age: float
 ) -> None:
-    """In both languages, whatever the figures."""
+    """In both languages, for all figures."""
     bounds = Bounds(least, least + more, age)
     advice = advise(figures, bounds)
     assert bounds.least <= advice.replicas <= bounds.most
     assert advice.reasons
     for reason in advice.reasons:
-        assert reason.en.endswith(".")
-        assert reason.pt.endswith(".")
-        assert sorted(numbers(reason.en)) == sorted(numbers(reason.pt)), "both languages give the same figures"
+        english, portuguese = in_words(reason)
+        assert english.endswith(".")
+        assert portuguese.endswith(".")
+        assert sorted(numbers(english)) == sorted(numbers(portuguese)), "both languages give the same figures"
 
 
 @given(st.integers(1, 50), st.floats(0.0, 1.0))
 def test_an_answer_that_was_followed_asks_for_nothing_more(workers: int, busy: float) -> None:
-    """The same work on as many workers as were asked for is steady: the two marks don't chase each other."""
+    """The same load on the number of workers asked for is steady: the answers do not oscillate."""
     figures = replace(CALM, workers=workers, busy=busy, busy_now=busy)
     first = advise(figures, Bounds(1, 1000, 10))
     spread = min(1.0, workers * busy / first.replicas)
@@ -146,13 +153,13 @@ def test_an_answer_that_was_followed_asks_for_nothing_more(workers: int, busy: f
 
 
 def sample(at_s: float, **changes: float) -> Sample:
-    """One in the middle of things."""
+    """A sample of a busy queue."""
     base = Sample(at_s=at_s, waiting=10, backlog=14, oldest_age_s=1, workers=2, running=4, slots=8, drain_rate=50)
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def test_what_arrives_is_what_was_drained_and_what_piled_up() -> None:
-    """Over the window, whatever happened before it."""
+def test_the_arrival_rate_is_the_drain_rate_and_the_growth_of_the_backlog() -> None:
+    """Over the window only."""
     samples = Samples(60)
     samples.add(sample(0, backlog=10**6))
     samples.add(sample(100, backlog=100, running=0))
@@ -162,8 +169,8 @@ def test_what_arrives_is_what_was_drained_and_what_piled_up() -> None:
     assert (figures.busy, figures.busy_now, figures.waiting) == (0.5, 1.0, 492)
 
 
-def test_a_backlog_that_was_cleaned_away_makes_no_negative_rate() -> None:
-    """What is taken out by hand isn't drained: the rate stops at none."""
+def test_a_removed_backlog_makes_no_negative_rate() -> None:
+    """Jobs removed by an operator are not drained: the rate is at least 0."""
     samples = Samples()
     samples.add(sample(0, backlog=10**6))
     samples.add(sample(30, backlog=0))
@@ -171,7 +178,7 @@ def test_a_backlog_that_was_cleaned_away_makes_no_negative_rate() -> None:
 
 
 def test_a_window_that_is_too_short_gives_no_arrival_rate() -> None:
-    """And none at all is an error of the caller's."""
+    """Without a sample there are no figures."""
     samples = Samples()
     with pytest.raises(ValueError, match="no sample"):
         samples.figures()
@@ -182,7 +189,7 @@ def test_a_window_that_is_too_short_gives_no_arrival_rate() -> None:
 
 
 def test_workers_without_slots_are_not_busy() -> None:
-    """A queue that nobody works on divides by nothing."""
+    """A queue without workers has no division by 0."""
     samples = Samples()
     samples.add(sample(0, workers=0, running=0, slots=0))
     assert (samples.figures().busy, samples.figures().busy_now) == (0.0, 0.0)

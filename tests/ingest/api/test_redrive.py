@@ -1,4 +1,4 @@
-"""Dead letters put back with another message, and many in one call."""
+"""The replay of a dead letter with another job message, and the redrive of many."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -17,7 +17,7 @@ from tests.shared.cli.running import filas
 
 
 async def dead(api: Api, count: int, *, kind: str = "timeout", begin: int = 0) -> list[NewEvent]:
-    """Events whose jobs are dead letters of that kind, one a second from noon and `begin` on."""
+    """Events whose jobs are dead letters of that kind, one per second from noon plus `begin`."""
     events = [new_event() for _ in range(count)]
     await api.context.events.insert_many(events)
     await api.context.dead_letters.insert_many(
@@ -34,7 +34,7 @@ def letter(event: NewEvent, kind: str, failed_at: datetime, payload: bytes | Non
         function=WEBHOOKS.function,
         payload=msgspec.json.encode(webhook_payload(event)) if payload is None else payload,
         group_key=None,
-        # A NUL in it: Postgres stores such JSON, and can't look into it.
+        # Postgres stores JSON with a NUL, but cannot search it.
         error=ErrorDetail(kind=kind, message="no answer \x00"),
         attempts=3,
         history=[],
@@ -49,8 +49,8 @@ async def jobs(api: Api, state: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_all_that_match_are_put_back_once(api: Api, monkeypatch: Any) -> None:
-    """By kind, over several pages, the oldest first; their events are unfinished again; a second call finds none."""
+async def test_all_that_match_are_replayed_once(api: Api, monkeypatch: Any) -> None:
+    """By kind, over several pages, oldest first. Their events are unfinished again. A second call finds none."""
     monkeypatch.setattr(redrive, "PAGE", 3)
     chosen = await dead(api, 8, kind="timeout")
     others = await dead(api, 4, kind="permanent", begin=2)
@@ -68,8 +68,8 @@ async def test_all_that_match_are_put_back_once(api: Api, monkeypatch: Any) -> N
     assert (await api.post("/dead-letters/replay", {"errorKind": "timeout"})).data["matched"] == 0
 
 
-async def test_a_limit_and_times_bound_what_is_put_back(api: Api) -> None:
-    """The oldest come first, and the answer says that there are more."""
+async def test_a_limit_and_times_bound_a_redrive(api: Api) -> None:
+    """The oldest come first, and the answer reports that more match."""
     events = await dead(api, 6)
     noon = NOON.isoformat()
     done = (await api.post("/dead-letters/replay", {"since": noon, "limit": 4})).data
@@ -81,8 +81,8 @@ async def test_a_limit_and_times_bound_what_is_put_back(api: Api) -> None:
     assert (await api.post("/dead-letters/replay", {"queue": "flow"})).data["matched"] == 0
 
 
-async def test_a_rate_spreads_them_over_time(api: Api) -> None:
-    """At two a second the first is due now and the fifth in two seconds."""
+async def test_a_rate_spreads_the_due_times(api: Api) -> None:
+    """At two per second, the first job is due now and the fifth in two seconds."""
     await dead(api, 5)
     before = datetime.now(UTC).timestamp() * 1000
     done = (await api.post("/dead-letters/replay", {"rate": 2})).data
@@ -93,8 +93,8 @@ async def test_a_rate_spreads_them_over_time(api: Api) -> None:
     assert 1900 <= max(due) - before <= 4000
 
 
-async def test_what_is_no_job_is_named_and_the_rest_put_back(api: Api) -> None:
-    """A letter that doesn't decode stays where it is, with the reason."""
+async def test_a_letter_without_a_job_is_refused_and_the_others_are_replayed(api: Api) -> None:
+    """A dead letter that cannot be decoded is not marked, and the answer has the reason."""
     (event,) = await dead(api, 1)
     broken = [
         letter(new_event(), "decode", NOON, b"\xff"),
@@ -103,13 +103,13 @@ async def test_what_is_no_job_is_named_and_the_rest_put_back(api: Api) -> None:
     await api.context.dead_letters.insert_many(broken)
     done = (await api.post("/dead-letters/replay", {})).data
     assert (done["matched"], done["replayed"], done["refusedCount"]) == (3, 1, 2)
-    assert {one["reason"].split(" ")[0] for one in done["refused"]} == {"its", "a"}
+    assert {one["reason"].split(" ")[0] for one in done["refused"]} == {"the", "a"}
     assert [job["data"]["eventId"] for job in await jobs(api, "waiting")] == [str(event.id)]
     assert len([one for one in (await api.get("/dead-letters")).data if one["replayedAt"] is None]) == 2
 
 
 async def test_wrong_filters_are_named(api: Api) -> None:
-    """422 with the field; nothing is put back."""
+    """422 with the field; nothing is replayed."""
     await dead(api, 1)
     for body, field in (
         ({"queue": "nope"}, "queue"),
@@ -122,8 +122,8 @@ async def test_wrong_filters_are_named(api: Api) -> None:
     assert await jobs(api, "waiting") == []
 
 
-async def test_a_message_is_repaired_as_it_is_put_back(api: Api) -> None:
-    """Another body of the same event; what doesn't decode, or is another row's job, is refused and changes nothing."""
+async def test_a_replay_may_replace_the_job_message(api: Api) -> None:
+    """By another body of the same event. A payload that cannot be decoded or has other ids is answered 422."""
     event = new_event()
     await api.context.events.insert_many([event])
     await api.context.dead_letters.insert_many([letter(event, "decode", NOON, b'{"body":1}')])
@@ -139,8 +139,8 @@ async def test_a_message_is_repaired_as_it_is_put_back(api: Api) -> None:
     assert (await api.post(path)).status == 409
 
 
-async def test_the_command_line_puts_back_many_and_one_repaired(api: Api) -> None:
-    """`replay-all`, first without consequences; `replay --payload` reads a file."""
+async def test_the_command_line_replays_many_and_one_with_another_message(api: Api) -> None:
+    """`replay-all`, first as a dry run; `replay --payload` reads a file."""
     environ = {"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": api.context.admin_token}
     events = await dead(api, 2)
     run = await filas("dead-letters", "replay-all", "--dry-run", environ=environ)
@@ -154,4 +154,4 @@ async def test_the_command_line_puts_back_many_and_one_repaired(api: Api) -> Non
     assert (await api.get(f"/dead-letters/{newest['id']}")).data["replayedAt"] is not None
     assert {str(job["data"]["body"]) for job in await jobs(api, "waiting")} == {"repaired", "{'name': 'Maria'}"}
     run = await filas("dead-letters", "replay-all", "--since", "noon", environ=environ)
-    assert (run.code, run.err.splitlines()[0]) == (1, "Error: Not valid: since: Invalid RFC3339 encoded datetime")
+    assert (run.code, run.err.splitlines()[0]) == (1, "Error: Invalid: since: Invalid RFC3339 encoded datetime")
