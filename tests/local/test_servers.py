@@ -53,7 +53,7 @@ def test_servers_leave_nothing_behind(tmp_path: Path) -> None:
     assert not sockets.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its user")
 def test_postgres_started_by_root_runs_as_somebody_else(tmp_path: Path) -> None:
     """Postgres refuses root; the directories above its data may be closed to everybody else."""
     tmp_path.chmod(0o700)

@@ -1,4 +1,4 @@
-"""A real SMTP server on this machine, which does what the test tells it, and keeps what it got."""
+"""A real SMTP server on this machine. The test sets its behaviour, and it keeps what it received."""
 
 import asyncio
 import ssl
@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass
 class MailServer:
-    """`answers` holds what it says instead of "250 OK", by command (`MAIL`, `RCPT`, `DATA`)."""
+    """`answers` are the responses other than "250 OK", by command (`MAIL`, `RCPT`, `DATA`)."""
 
     answers: dict[str, str] = field(default_factory=dict)
     mails: list[EmailMessage] = field(default_factory=list)
@@ -29,7 +29,7 @@ class MailServer:
     sessions: set[int] = field(default_factory=set)
     port: int = 0
     silent_at: str | None = None
-    """The command at which it says nothing any more."""
+    """The command after which it no longer responds."""
 
     reset_at: str | None = None
     """The command at which it breaks the connection."""

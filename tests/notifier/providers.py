@@ -1,4 +1,4 @@
-"""Channels to stand-ins of their providers, and messages for them."""
+"""Channels to local replacements of the providers, and messages for them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ TAKEN: dict[str, dict[str, Any]] = {
 """What each provider answers to a message that it takes."""
 
 
-def says(status: int, document: object, headers: dict[str, str] | None = None) -> Behaviour:
+def responds(status: int, document: object, headers: dict[str, str] | None = None) -> Behaviour:
     """Answers every request so; a `str` is the body as it is."""
 
     async def behave(_request: web.Request) -> web.StreamResponse:
@@ -80,7 +80,7 @@ async def standing_in(behaviour: Behaviour) -> AsyncIterator[tuple[Receiver, Out
 async def deliver(
     type_: str, behaviour: Behaviour, content: dict[str, Any] | None = None, *, to: str = "5511", **config: object
 ) -> tuple[Result, list[Received]]:
-    """What became of one message over a channel to a provider that behaves so, and what that got."""
+    """Sends one message over a channel to a provider with this behaviour. Returns the result and the requests."""
     async with standing_in(behaviour) as (outside, outbound):
         result = await channel(outbound, type_, outside.url, **config).deliver(message(content, to))
         return result, outside.received

@@ -1,4 +1,4 @@
-"""A receiver of messages on this machine, which does what the test tells it, and writes down what it got."""
+"""An HTTP receiver on this machine. The test sets its behaviour, and it records what it received."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`behaviour` answers each request; set it anew to change its mind."""
+    """`behaviour` answers each request. A test can replace it."""
 
     url: str
     behaviour: Behaviour

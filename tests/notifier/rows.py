@@ -44,7 +44,7 @@ async def add_notification(
 
 
 async def add_delivery_status(database: Database, job: DeliveryReceiptJob) -> None:
-    """A status that is to be told by `job`."""
+    """A delivery receipt that `job` records."""
     job_id = NOTIFICATIONS.job_id(job.key)
     message = msgspec.json.encode(job).decode()
     await database.fetch("insert into delivery_statuses (job_id, message) values ($1, $2::json)", job_id, message)

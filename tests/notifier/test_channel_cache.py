@@ -36,7 +36,7 @@ def build(config: dict[str, Any], _tools: Tools) -> Channel:
 
 
 class Counting:
-    """A source of channels that counts how often it is read, and can be away."""
+    """A source of channels that counts its reads and can be unavailable."""
 
     def __init__(self, channels: ChannelRepository) -> None:
         self.channels = channels
@@ -51,7 +51,7 @@ class Counting:
 
 
 class World:
-    """Channels in Postgres, a directory over them, and a clock that stands still unless told."""
+    """Channels in Postgres, a cache over them, and a clock that the test moves."""
 
     def __init__(self, channels: ChannelRepository) -> None:
         self.channels = channels

@@ -28,7 +28,7 @@ LAST = Attempt(number=2, last=True, replay=False)
 
 
 class Scripted:
-    """A channel that answers what the script says next, and keeps what it was given."""
+    """A channel that returns the next result of its script and keeps the messages."""
 
     def __init__(self, *script: Result | Exception) -> None:
         self.script = list(script)
@@ -43,7 +43,7 @@ class Scripted:
 
 
 class OpenCircuits:
-    """A store of destinations that lets everything pass, unless told otherwise, and keeps the reports."""
+    """A circuit store that admits everything by default and keeps the reports."""
 
     def __init__(self) -> None:
         self.answer: Admitted | Deferred = Admitted(reports_success=True)
@@ -256,7 +256,7 @@ async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
 
 
 async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
-    """On the last try too: the job comes back when the destination wants it, and nothing is spent."""
+    """On the last attempt too: the job comes back when the channel resumes, and no attempt is used."""
     world.channel.script = [
         TemporaryFailure(reason="busy", kind="http-status", after_s=30.0, wait_for="channel", status_code=429)
     ]

@@ -206,7 +206,7 @@ async def test_a_server_that_speaks_something_else_is_no_mail_server(outbound: O
 async def test_a_server_that_never_gets_to_the_point_is_left(
     outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, greeting: bytes
 ) -> None:
-    """By the time limit or by the length of what it says; nothing was sent, and memory holds none of it."""
+    """By the time limit or by the length of its response. Nothing was sent, and the response is not kept in memory."""
     monkeypatch.setattr(email, "TIMEOUT_S", 1.0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 

@@ -73,7 +73,7 @@ async def test_both_secrets_of_a_rotation_sign(outbound: OutboundClient) -> None
 
 
 async def test_content_can_not_take_the_place_of_the_message_s_own_fields(outbound: OutboundClient) -> None:
-    sent = message(type="text", text="x", id="other", to="somebody else", executionId="other")
+    sent = message(type="text", text="x", id="other", to="another", executionId="other")
     async with receiver(answer(200)) as outside:
         await channel(outbound, outside.url).deliver(sent)
     (got,) = outside.received

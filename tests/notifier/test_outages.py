@@ -1,4 +1,4 @@
-"""The notifier while its stores fail: nothing is lost, and no try is spent on a fault of ours."""
+"""The notifier while its stores fail: nothing is lost, and a fault of the stores uses no attempt."""
 
 import asyncio
 import time
@@ -79,7 +79,7 @@ async def test_redis_is_emptied_while_jobs_wait(own_redis: RedisServer, postgres
 async def test_redis_is_emptied_while_a_status_waits_for_its_message(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """The provider was quicker than its own answer: the relay brings the status back, and it is told."""
+    """The receipt came before the answer: the relay enqueues it again, and it is recorded."""
     url = f"{own_redis.url}/0"
     redis = connect_url(url)
     word = DeliveryReceiptJob(channel_id="wa", provider_id="wamid.1", status="delivered", timestamp=1)
@@ -107,9 +107,9 @@ async def test_redis_is_emptied_while_a_status_waits_for_its_message(
 async def test_redis_is_emptied_while_a_destination_is_paused(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """The pause is forgotten and learnt anew; the messages come back by the relay and lose no try."""
+    """The pause is lost and found again. The relay enqueues the messages, and no attempt is used."""
     redis = connect_url(f"{own_redis.url}/0")
-    destinations = ChannelCircuits(redis)
+    circuits = ChannelCircuits(redis)
     async with (
         receiver(answer(429, {"Retry-After": "60"})) as outside,
         stage(f"{own_redis.url}/0", postgres_dsn, tmp_path) as world,
@@ -117,18 +117,18 @@ async def test_redis_is_emptied_while_a_destination_is_paused(
         await world.channel("outside", outside.url)
 
         async def is_open() -> bool:
-            return (await destinations.status("outside")).state == "open"
+            return (await circuits.status("outside")).state == "open"
 
-        # One alone is told to wait, so that no other's answer arrives after Redis was emptied.
+        # Only one message gets the answer to wait, so that no other answer arrives after Redis was emptied.
         waiting = [await world.notify("outside", "the first")]
         await eventually(is_open)
         waiting += [await world.notify("outside", f"contact-{number}") for number in range(20)]
         own_redis.execute("FLUSHALL")
-        assert (await destinations.status("outside")).state == "closed"
-        # What the receiver is asked from here on tells it anew.
+        assert (await circuits.status("outside")).state == "closed"
+        # The next answers of the receiver open the circuit again.
         asked = len(outside.received)
         outside.behaviour = answer(429, {"Retry-After": "1"})
-        # A try that was put off is due when its pause would have ended, and the relay looks for what is overdue.
+        # A deferred attempt is due at the end of the lost pause, and the relay searches for overdue rows.
         await world.database.fetch("update notifications set due_at = now() - interval '1 minute'")
         await eventually(lambda: len(outside.received) > asked, 45)
         await eventually(is_open, 10)
@@ -144,7 +144,7 @@ async def test_redis_is_emptied_while_a_destination_is_paused(
 async def test_redis_dies_while_messages_are_under_way(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """What became of them is in Postgres: no message is sent twice, and those that wait go on when it is back."""
+    """The outcomes are in Postgres: no message is sent twice, and the waiting ones continue when Redis is available."""
     may_answer = asyncio.Event()
 
     async def slow(_request: web.Request) -> web.StreamResponse:

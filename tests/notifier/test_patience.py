@@ -1,4 +1,4 @@
-"""A destination that is busy, slow or gone delays its own messages, and nobody else's."""
+"""A channel that is busy, slow or unreachable delays only its own messages."""
 
 import asyncio
 import signal
@@ -68,7 +68,7 @@ async def test_one_that_never_answers_holds_no_more_than_its_share(
         await world.channel("others", others.url)
         await flood(world, "silent", 200)
         await eventually(lambda: len(silent.received) >= 10, 30)
-        # A call that is never answered ends after 10 s: nobody waited for one of them.
+        # A call without an answer ends after 10 s: no other message waited for one of them.
         assert await p99_s(world, quick, "others", QUICK) < 5.0
         assert len(silent.received) <= 50
 
@@ -76,7 +76,7 @@ async def test_one_that_never_answers_holds_no_more_than_its_share(
 async def test_one_that_is_broken_is_left_alone_after_a_few_tries_and_found_again(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Its circuit opens, one message finds out, and when it is back everything that waits arrives."""
+    """Its circuit opens, one message is the probe, and after the recovery all waiting messages arrive."""
     redis = connect_url(redis_url)
     async with receiver(reset) as broken, stage(redis_url, postgres_dsn, tmp_path) as world:
         await world.channel("broken", broken.url)
@@ -124,7 +124,7 @@ async def test_every_conversation_keeps_its_order_through_a_pause(
         assert (await world.dead_letters.list()).items == []
 
 
-# ---- through a provider's stand-in -------------------------------------------------------------------
+# ---- through a local provider -------------------------------------------------------------------
 
 
 @asynccontextmanager
@@ -175,7 +175,7 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
     redis = connect_url(redis_url)
     producer = QueueProducer(redis)
 
-    def says(status: str, provider_id: str = "wamid.1") -> DeliveryReceiptJob:
+    def receipt(status: str, provider_id: str = "wamid.1") -> DeliveryReceiptJob:
         return DeliveryReceiptJob(
             channel_id="wa",
             provider_id=provider_id,
@@ -185,15 +185,15 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
         )
 
     async with stage(redis_url, postgres_dsn, tmp_path) as world, whatsapp(world):
-        await producer.enqueue(job_of(says("delivered")))
+        await producer.enqueue(job_of(receipt("delivered")))
         first = await world.notify("wa")
         await world.until(first, "delivered")
-        await producer.enqueue(job_of(says("sent")))
-        await producer.enqueue(job_of(says("read")))
+        await producer.enqueue(job_of(receipt("sent")))
+        await producer.enqueue(job_of(receipt("read")))
         await world.until(first, "read")
         second = await world.notify("wa")
         await world.until(second, "sent")
-        await producer.enqueue(job_of(says("failed", "wamid.2")))
+        await producer.enqueue(job_of(receipt("failed", "wamid.2")))
         row = await world.until(second, "failed")
         assert row.error is not None
         assert "undeliverable" in row.error.message
@@ -230,7 +230,7 @@ async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provide
 
 
 async def test_a_cancelled_message_is_never_sent(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """Though it waits for a busy destination; what is sent then is the next one."""
+    """It waited for a busy channel. The next message is sent instead."""
     redis = connect_url(redis_url)
     async with (
         receiver(answer(429, {"Retry-After": "3"})) as outside,
@@ -301,7 +301,7 @@ async def test_what_has_failed_is_sent_again_under_its_key_when_an_operator_says
 
 
 async def test_a_pause_outlives_the_notifier(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """A second process doesn't ask before the time that the first was told."""
+    """A second process does not send before the time that the first one received."""
     async with receiver(answer(503, {"Retry-After": "4"})) as outside:
         async with stage(redis_url, postgres_dsn, tmp_path) as world:
             await world.channel("outside", outside.url)

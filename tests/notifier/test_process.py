@@ -159,7 +159,7 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
         ]
         wanted = [await world.notify("good", f"contact-{number}") for number in range(30)]
         for notification_id in wanted:
-            # In less time than one call may take: nobody waited for a hostile one to end.
+            # In less time than the time limit of one call: no message waited for a hostile one.
             await world.until(notification_id, "delivered", 9)
         rows = [await world.row(notification_id) for notification_id in hostile]
         # Under way, or waiting for their share of the handlers; the first may have had their time-out.
@@ -173,7 +173,7 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
 
 
 async def test_messages_to_one_receiver_keep_their_order(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """The first is put off once; those behind it wait."""
+    """The first one is deferred once. Those after it wait."""
     refusals = [503]
 
     async def once_busy(_request: web.Request) -> web.StreamResponse:
@@ -189,9 +189,9 @@ async def test_messages_to_one_receiver_keep_their_order(redis_url: str, postgre
 
 
 @pytest.mark.starts_processes
-async def test_it_comes_up_without_its_stores_and_says_which_are_away(tmp_path: Path) -> None:
-    nobody = f"127.0.0.1:{free_port()}"
-    notifier = NotifierProcess(f"redis://{nobody}/0", f"postgresql://filas@{nobody}/filas", tmp_path)
+async def test_it_starts_without_its_stores_and_reports_which_are_unavailable(tmp_path: Path) -> None:
+    unused = f"127.0.0.1:{free_port()}"
+    notifier = NotifierProcess(f"redis://{unused}/0", f"postgresql://filas@{unused}/filas", tmp_path)
     notifier.start()
     try:
 

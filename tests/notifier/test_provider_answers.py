@@ -1,4 +1,4 @@
-"""What each provider answers, by its documentation, and what becomes of the message then."""
+"""The documented responses of each provider, and the result of the message."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,7 +9,7 @@ import pytest
 from filas.outbound.client import OutboundClient
 from notifier.channels import provider_call
 from notifier.channels.channel import PermanentFailure, Result, TemporaryFailure
-from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, says, standing_in
+from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, responds, standing_in
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
 PROVIDERS = tuple(TAKEN)
@@ -74,14 +74,14 @@ BUSY: list[tuple[str, int, object, dict[str, str], str, float | None]] = [
 async def test_a_busy_provider_is_waited_for_as_it_asks(
     type_: str, status: int, document: object, headers: dict[str, str], wait_for: str, after_s: float | None
 ) -> None:
-    result, _ = await deliver(type_, says(status, document, headers))
+    result, _ = await deliver(type_, responds(status, document, headers))
     assert isinstance(result, TemporaryFailure)
     assert (result.wait_for, result.after_s, result.status_code) == (wait_for, after_s, status)
     assert not result.uncertain
 
 
 async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> None:
-    result, _ = await deliver("telegram", says(429, telegram(429, retry_after=40)), to="-100123")
+    result, _ = await deliver("telegram", responds(429, telegram(429, retry_after=40)), to="-100123")
     assert isinstance(result, TemporaryFailure)
     assert (result.wait_for, result.after_s) == ("recipient", 40.0)
 
@@ -102,7 +102,7 @@ async def test_the_limit_of_one_telegram_group_makes_no_other_chat_wait() -> Non
     ],
 )
 async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, document: object) -> None:
-    result, _ = await deliver(type_, says(status, document))
+    result, _ = await deliver(type_, responds(status, document))
     assert isinstance(result, TemporaryFailure)
     assert (result.wait_for, result.uncertain) == ("none", False)
 
@@ -111,7 +111,7 @@ async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, d
 async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
     """The other form of `Retry-After`, for every provider alike."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    async with standing_in(says(503, "", {"Retry-After": date})) as (outside, outbound):
+    async with standing_in(responds(503, "", {"Retry-After": date})) as (outside, outbound):
         result = await channel(outbound, type_, outside.url).deliver(message())
     assert isinstance(result, TemporaryFailure)
     assert result.wait_for == "channel"
@@ -120,14 +120,14 @@ async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
 
 @pytest.mark.parametrize("word", ["internal_error", "fatal_error"])
 async def test_slack_may_have_posted_what_ended_in_an_error_of_its_own(word: str) -> None:
-    """Its documentation says so of these two."""
-    result, _ = await deliver("slack", says(200, slack(word)))
+    """Its documentation states that for these two errors."""
+    result, _ = await deliver("slack", responds(200, slack(word)))
     assert isinstance(result, TemporaryFailure)
     assert (result.wait_for, result.uncertain) == ("none", True)
 
 
 async def test_a_slack_webhook_that_is_busy_is_waited_for() -> None:
-    async with standing_in(says(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
+    async with standing_in(responds(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
     assert isinstance(result, TemporaryFailure)
@@ -189,7 +189,7 @@ async def test_what_the_provider_refuses_is_given_up_with_its_reason(
     type_: str, status: int, document: object, kind: str
 ) -> None:
     """And the reason has the provider's own word or number in it."""
-    result, received = await deliver(type_, says(status, document))
+    result, received = await deliver(type_, responds(status, document))
     assert isinstance(result, PermanentFailure), result
     assert (result.kind, result.status_code) == (kind, status)
     assert len(received) == 1
@@ -206,7 +206,7 @@ async def test_what_the_provider_refuses_is_given_up_with_its_reason(
     [(403, "action_prohibited", "recipient"), (404, "no_service", "credentials"), (400, "invalid_payload", "rejected")],
 )
 async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, kind: str) -> None:
-    async with standing_in(says(status, word)) as (outside, outbound):
+    async with standing_in(responds(status, word)) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
     assert isinstance(result, PermanentFailure)
@@ -218,7 +218,7 @@ async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, ki
     "body", ["", "<html>a proxy's page</html>", "[]", "null", "{}", '{"messages":[],"ok":1}', "{" * 5000]
 )
 async def test_a_success_that_is_not_the_providers_is_uncertain(type_: str, body: str) -> None:
-    result, _ = await deliver(type_, says(200, body))
+    result, _ = await deliver(type_, responds(200, body))
     assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("malformed-answer", True)
 
@@ -267,9 +267,9 @@ async def test_a_provider_that_is_not_there_has_certainly_not_got_it(type_: str)
     async with standing_in(answer(200)) as (outside, outbound):
         url = outside.url
         async with receiver(answer(200)) as gone:
-            nobody = gone.url
-        result = await channel(outbound, type_, nobody).deliver(message())
-    assert url != nobody
+            unreachable = gone.url
+        result = await channel(outbound, type_, unreachable).deliver(message())
+    assert url != unreachable
     assert isinstance(result, TemporaryFailure)
     assert (result.kind, result.uncertain) == ("communication", False)
 
@@ -294,14 +294,14 @@ async def test_a_gigabyte_is_not_read(type_: str) -> None:
 
 @pytest.mark.parametrize("type_", PROVIDERS)
 async def test_a_redirect_is_not_followed_and_no_reason_holds_the_secret(type_: str) -> None:
-    """The token stands in Telegram's addresses and may come back in anything a provider says."""
+    """The token is part of Telegram's URLs, and any response of a provider may repeat it."""
     secret = next(value for value in CONFIGS[type_].values() if "planted" in value)
     echo = whatsapp(100, secret) | telegram(400, secret) | {"code": 5, "message": secret}
     if type_ == "slack":
         echo = slack(secret)
     results: list[Result] = []
     for status, document in ((307, ""), (200 if type_ == "slack" else 400, echo)):
-        result, received = await deliver(type_, says(status, document, {"Location": "http://127.0.0.2/inside"}))
+        result, received = await deliver(type_, responds(status, document, {"Location": "http://127.0.0.2/inside"}))
         results.append(result)
         assert len(received) == 1
     assert all(isinstance(result, PermanentFailure) for result in results), results

@@ -20,7 +20,7 @@ from tests.notifier.providers import (
     document,
     form,
     message,
-    says,
+    responds,
     standing_in,
 )
 from tests.notifier.receiver import never
@@ -28,7 +28,7 @@ from tests.notifier.receiver import never
 
 async def sent(type_: str, content: dict[str, Any], **config: Any) -> Any:
     """The one request's document, after the provider took it."""
-    result, (got,) = await deliver(type_, says(200, TAKEN[type_]), content, **config)
+    result, (got,) = await deliver(type_, responds(200, TAKEN[type_]), content, **config)
     assert isinstance(result, Delivered), result
     return form(got) if type_ == "twilio" else document(got)
 
@@ -41,7 +41,7 @@ def buttons(count: int, title: str = "Sim", button_id: str = "y") -> dict[str, A
 
 
 async def test_whatsapp_takes_a_text_and_says_later_whether_it_arrived() -> None:
-    result, (got,) = await deliver("whatsapp", says(200, TAKEN["whatsapp"]))
+    result, (got,) = await deliver("whatsapp", responds(200, TAKEN["whatsapp"]))
     assert result == Delivered(provider_id="wamid.HBg", confirmed=False, status_code=200)
     assert got.path == "/v23.0/1063/messages"
     assert got.headers["authorization"] == "Bearer planted-token"
@@ -98,7 +98,7 @@ async def test_a_whatsapp_template_takes_its_parameters_in_every_form(parameters
 
 
 async def test_telegram_takes_a_text() -> None:
-    result, (got,) = await deliver("telegram", says(200, TAKEN["telegram"]))
+    result, (got,) = await deliver("telegram", responds(200, TAKEN["telegram"]))
     assert result == Delivered(provider_id="5511:42", status_code=200)
     assert got.path == "/bot11020:planted-token/sendMessage"
     assert document(got) == {"chat_id": "5511", "text": TEXT["text"]}
@@ -107,7 +107,7 @@ async def test_telegram_takes_a_text() -> None:
 async def test_telegram_shows_buttons_under_the_text_and_media_by_their_kind() -> None:
     keyboard = (await sent("telegram", BUTTONS))["reply_markup"]["inline_keyboard"]
     assert keyboard == [[{"text": "Sim", "callback_data": "y"}], [{"text": "Não", "callback_data": "n"}]]
-    _, (got,) = await deliver("telegram", says(200, TAKEN["telegram"]), IMAGE | {"kind": "document"})
+    _, (got,) = await deliver("telegram", responds(200, TAKEN["telegram"]), IMAGE | {"kind": "document"})
     assert got.path.endswith("/sendDocument")
     assert document(got) == {"chat_id": "5511", "document": "https://example.com/a.png", "caption": "A"}
 
@@ -119,8 +119,8 @@ async def test_a_telegram_group_that_has_moved_is_followed() -> None:
         "description": "Bad Request: group chat was upgraded to a supergroup chat",
         "parameters": {"migrate_to_chat_id": -1009},
     }
-    async with standing_in(says(400, moved)) as (outside, outbound):
-        behaviours = [says(400, moved), says(200, TAKEN["telegram"])]
+    async with standing_in(responds(400, moved)) as (outside, outbound):
+        behaviours = [responds(400, moved), responds(200, TAKEN["telegram"])]
 
         async def behave(request: Any) -> Any:
             return await behaviours.pop(0)(request)
@@ -155,14 +155,14 @@ async def test_both_calls_to_a_group_that_has_moved_share_one_time_limit(monkeyp
 
 
 async def test_slack_takes_a_text_by_its_web_api() -> None:
-    result, (got,) = await deliver("slack", says(200, TAKEN["slack"]), to="C1")
+    result, (got,) = await deliver("slack", responds(200, TAKEN["slack"]), to="C1")
     assert result == Delivered(provider_id="C1:1503435956.000247", status_code=200)
     assert (got.path, got.headers["authorization"]) == ("/api/chat.postMessage", "Bearer xoxb-planted-token")
     assert document(got) == {"text": TEXT["text"], "channel": "C1"}
 
 
 async def test_slack_takes_a_text_by_an_incoming_webhook() -> None:
-    async with standing_in(says(200, "ok")) as (outside, outbound):
+    async with standing_in(responds(200, "ok")) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/T1/B1/x")
         assert await hook.deliver(message()) == Delivered(status_code=200)
     (got,) = outside.received
@@ -183,7 +183,7 @@ async def test_slack_shows_buttons_and_images_as_blocks_and_other_media_as_links
 
 async def test_twilio_takes_a_text_and_says_later_whether_it_arrived() -> None:
     result, (got,) = await deliver(
-        "twilio", says(201, TAKEN["twilio"]), to="+5511", statusCallback="https://filas.example/cb"
+        "twilio", responds(201, TAKEN["twilio"]), to="+5511", statusCallback="https://filas.example/cb"
     )
     assert result == Delivered(provider_id="SM1", confirmed=False, status_code=201)
     assert got.path == "/2010-04-01/Accounts/AC1/Messages.json"
@@ -235,7 +235,7 @@ async def test_twilio_sends_media_templates_and_numbered_choices() -> None:
 )
 async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content: dict[str, Any], kind: str) -> None:
     """By its documented limits, with the numbers, and without a call."""
-    result, received = await deliver(type_, says(200, TAKEN[type_]), content)
+    result, received = await deliver(type_, responds(200, TAKEN[type_]), content)
     assert isinstance(result, PermanentFailure)
     assert result.kind == kind
     assert received == []
@@ -256,13 +256,13 @@ async def test_what_a_provider_would_refuse_is_refused_here(type_: str, content:
 )
 async def test_a_wrong_configuration_is_named_without_its_secret(type_: str, config: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfiguration) as wrong:
-        await deliver(type_, says(200, {}), **config)
+        await deliver(type_, responds(200, {}), **config)
     assert "planted" not in str(wrong.value)
 
 
 @pytest.mark.parametrize("type_", TAKEN)
 async def test_text_that_is_no_unicode_is_sent_as_far_as_it_is(type_: str) -> None:
     """A lone surrogate, as JSON may carry it, fails no message."""
-    result, received = await deliver(type_, says(200, TAKEN[type_]), {"type": "text", "text": "a\udcffb"})
+    result, received = await deliver(type_, responds(200, TAKEN[type_]), {"type": "text", "text": "a\udcffb"})
     assert isinstance(result, Delivered)
     assert len(received) == 1

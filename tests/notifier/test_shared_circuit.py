@@ -1,4 +1,4 @@
-"""Several notifiers are patient together: what one hears of a destination holds for all of them."""
+"""Several notifiers share the circuits: what one of them learns about a channel applies to all."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ CLOSED = 'filas_channel_circuits{state="closed"}'
 async def two_notifiers(
     redis_url: str, postgres_dsn: str, directory: Path
 ) -> AsyncIterator[tuple[Stage, NotifierProcess, ChannelCircuits]]:
-    """A stage with a second notifier beside the first, and what Redis knows of destinations."""
+    """A stage with a second notifier, and the circuits in Redis."""
     other_home = directory / "other"
     other_home.mkdir()
     other = NotifierProcess(redis_url, postgres_dsn, other_home)
@@ -39,11 +39,11 @@ async def two_notifiers(
             await redis.close()
 
 
-async def until_open(destinations: ChannelCircuits, since: datetime | None = None) -> CircuitStatus:
+async def until_open(circuits: ChannelCircuits, since: datetime | None = None) -> CircuitStatus:
     """The status of `broken` once it is paused: for longer than until `since`, where that is given."""
 
     async def found() -> CircuitStatus | None:
-        status = await destinations.status("broken")
+        status = await circuits.status("broken")
         is_news = since is None or (status.until is not None and status.until > since)
         return status if status.state == "open" and is_news else None
 
@@ -63,18 +63,18 @@ async def test_one_probe_of_all_notifiers_finds_out_how_a_destination_is(
 
     async with (
         receiver(slowly_broken) as broken,
-        two_notifiers(redis_url, postgres_dsn, tmp_path) as (world, other, destinations),
+        two_notifiers(redis_url, postgres_dsn, tmp_path) as (world, other, circuits),
     ):
         await world.channel("broken", broken.url)
         await asyncio.gather(*(world.notify("broken", f"contact-{number}") for number in range(100)))
-        first = (await until_open(destinations)).until
+        first = (await until_open(circuits)).until
         assert first is not None
 
         async def both_show(line: str) -> bool:
             return [await one.metric(line) for one in (world.notifier, other)] == [1.0, 1.0]
 
         await eventually(lambda: both_show(OPEN), 15)
-        second = (await until_open(destinations, since=first)).until
+        second = (await until_open(circuits, since=first)).until
         assert second is not None
         probes = [moment for moment in came if moment >= first.timestamp() - 0.05]
         assert len(probes) == 1, "one message found out for both processes"
