@@ -1,4 +1,4 @@
-"""The waits between tries, as a table."""
+"""The waits between attempts, as a table."""
 
 import pytest
 from hypothesis import given
@@ -11,10 +11,10 @@ from filas.backoff import exponential
     ("attempt", "cap_s", "jitter", "expected"),
     [
         (1, 3600.0, 1.0, 2.0),  # the first retry waits for the base
-        (2, 3600.0, 1.0, 4.0),  # then twice as long each time
+        (2, 3600.0, 1.0, 4.0),  # each further wait is twice as long
         (3, 3600.0, 1.0, 8.0),
-        (3, 5.0, 1.0, 5.0),  # the cap holds
-        (2, 3600.0, 0.5, 2.0),  # jitter shortens, it never lengthens
+        (3, 5.0, 1.0, 5.0),  # the cap limits the wait
+        (2, 3600.0, 0.5, 2.0),  # jitter shortens the wait and never lengthens it
         (2, 3600.0, 0.0, 0.0),
     ],
 )
@@ -25,11 +25,11 @@ def test_the_wait_follows_the_table(attempt: int, cap_s: float, jitter: float, e
 
 @given(attempt=st.integers(1, 10**9), rate=st.floats(1.0, 100.0), jitter=st.floats(0.0, 1.0))
 def test_no_attempt_waits_longer_than_the_cap(attempt: int, rate: float, jitter: float) -> None:
-    """Whatever the number of the attempt, the wait is between 0 and the cap (and nothing overflows)."""
+    """The wait is between 0 and the cap for every attempt, and no attempt overflows."""
     assert 0.0 <= exponential(attempt, base_s=2.0, rate=rate, cap_s=60.0, jitter=jitter) <= 60.0
 
 
 def test_attempts_count_from_one() -> None:
-    """An attempt 0 is a caller's mistake and said so."""
+    """The attempt 0 raises an error that names the mistake."""
     with pytest.raises(ValueError, match="count from 1"):
         exponential(0, base_s=2.0)

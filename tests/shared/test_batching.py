@@ -1,4 +1,4 @@
-"""Micro-batches: few calls for many callers, and each caller gets its own answer."""
+"""Micro-batches: few calls serve many callers, and each caller gets its own answer."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,28 +9,28 @@ from filas.batching import Batches, MicroBatcher
 
 
 async def test_callers_that_arrive_during_a_batch_share_the_next_one() -> None:
-    """While one batch is under way, everything that arrives waits for one further call, not for one each."""
-    gate, begun = asyncio.Event(), asyncio.Event()
+    """All items that arrive during one batch are in the next call, not in one call each."""
+    release, started = asyncio.Event(), asyncio.Event()
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> list[int]:
         batches.append(list(items))
-        begun.set()
-        await gate.wait()
+        started.set()
+        await release.wait()
         return [item * 10 for item in items]
 
     batcher: MicroBatcher[int, int] = MicroBatcher(flush)
     first = asyncio.create_task(batcher.add(1))
-    await begun.wait()
+    await started.wait()
     rest = [asyncio.create_task(batcher.add(number)) for number in (2, 3, 4)]
     await asyncio.sleep(0)
-    gate.set()
+    release.set()
     assert await asyncio.gather(first, *rest) == [10, 20, 30, 40]
     assert batches == [[1], [2, 3, 4]]
 
 
 async def test_an_answer_that_is_an_error_reaches_its_caller_alone() -> None:
-    """One poisoned item fails its own call; its neighbours in the batch get their answers."""
+    """One bad item fails its own call only. The other items of the batch get their answers."""
 
     async def flush(items: Sequence[int]) -> list[int | BaseException]:
         return [ValueError("poisoned") if item == 2 else item for item in items]
@@ -42,15 +42,15 @@ async def test_an_answer_that_is_an_error_reaches_its_caller_alone() -> None:
     assert answers[2] == 3
 
 
-async def test_a_failing_flush_fails_its_batch_and_not_the_next() -> None:
-    """A store that is away costs the callers of that batch an error; the batcher goes on."""
+async def test_a_failing_flush_fails_only_its_own_batch() -> None:
+    """The callers of that batch get the error. The next batch works."""
     attempts = 0
 
     async def flush(items: Sequence[int]) -> Sequence[int]:
         nonlocal attempts
         attempts += 1
         if attempts == 1:
-            raise ConnectionError("away")
+            raise ConnectionError("unavailable")
         return items
 
     batcher: MicroBatcher[int, int] = MicroBatcher(flush)
@@ -60,7 +60,7 @@ async def test_a_failing_flush_fails_its_batch_and_not_the_next() -> None:
 
 
 async def test_too_few_answers_are_an_error_for_every_caller_of_the_batch() -> None:
-    """A flush that loses an answer must not leave a caller waiting for ever."""
+    """A flush that returns too few answers leaves no caller waiting."""
 
     async def flush(items: Sequence[int]) -> Sequence[int]:
         return items[1:]
@@ -71,7 +71,7 @@ async def test_too_few_answers_are_an_error_for_every_caller_of_the_batch() -> N
 
 
 async def test_a_batch_is_never_larger_than_its_limit() -> None:
-    """Ten callers at a limit of four are three calls, in the order of the callers."""
+    """Ten callers and a limit of four make three calls, in the order of the callers."""
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> Sequence[int]:
@@ -83,33 +83,33 @@ async def test_a_batch_is_never_larger_than_its_limit() -> None:
     assert batches == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
 
 
-async def test_a_cancelled_caller_is_left_out_of_a_batch_that_has_not_begun() -> None:
-    """A sender who has gone away leaves nothing behind if nothing was written yet."""
-    gate, begun = asyncio.Event(), asyncio.Event()
+async def test_a_cancelled_caller_is_left_out_of_a_batch_that_has_not_started() -> None:
+    """A request whose sender has disconnected is not written if its batch has not started."""
+    release, started = asyncio.Event(), asyncio.Event()
     batches: list[list[int]] = []
 
     async def flush(items: Sequence[int]) -> Sequence[int]:
         batches.append(list(items))
-        begun.set()
-        await gate.wait()
+        started.set()
+        await release.wait()
         return items
 
     batcher: MicroBatcher[int, int] = MicroBatcher(flush)
     first = asyncio.create_task(batcher.add(1))
-    await begun.wait()
-    gone = asyncio.create_task(batcher.add(2))
-    stays = asyncio.create_task(batcher.add(3))
+    await started.wait()
+    cancelled = asyncio.create_task(batcher.add(2))
+    remaining = asyncio.create_task(batcher.add(3))
     await asyncio.sleep(0)
-    gone.cancel()
-    gate.set()
+    cancelled.cancel()
+    release.set()
     assert await first == 1
-    assert await stays == 3
+    assert await remaining == 3
     await batcher.drain()
     assert batches == [[1], [3]]
 
 
 async def test_a_call_has_few_large_items_and_many_small_ones() -> None:
-    """At most so many bytes a call, but one item at least, in the order in which they were put."""
+    """A call has at most `max_bytes`, but at least one item, in the order in which the items were added."""
     calls: list[list[int]] = []
 
     async def work(sizes: Sequence[int]) -> None:
@@ -117,6 +117,6 @@ async def test_a_call_has_few_large_items_and_many_small_ones() -> None:
 
     batches: Batches[int] = Batches(work, limit=4, size_of=lambda size: size, max_bytes=10)
     for size in (4, 6, 1, 30, 5, 1, 1, 1, 1, 1):
-        batches.put(size)
+        batches.add(size)
     await batches.drain()
     assert calls == [[4, 6], [1], [30], [5, 1, 1, 1], [1, 1]]

@@ -78,7 +78,6 @@ NOT_YET_REWRITTEN: tuple[str, ...] = (
     "docs/reference/log-events.md",
     "tests/reference",
     "services/flow-runner/src/flow_runner/engine",
-    "shared/src/filas/batching.py",
     "shared/src/filas/cli",
     "shared/src/filas/flows",
     "tests/flow_runner",

@@ -1,4 +1,4 @@
-"""Micro-batches: what has queued up while the last batch was under way goes into the next one."""
+"""Micro-batches: the items that arrive while one batch is processed form the next batch."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,11 +10,11 @@ Answer = TypeVar("Answer")
 
 
 class Batches(Generic[Item]):
-    """Hands on what is put, many items a call: what has come while the last call ran goes into the next one.
+    """Passes items to `work` in batches. The items that arrive during one call form the next call.
 
-    `work(items)` says nothing and may not raise: whoever waits for an item is told by it. At most `parallel`
-    calls of at most `limit` items are under way at a time; nothing ever waits for a batch to fill up. With `size_of`
-    (bytes of an item) a call has at most `max_bytes` of them, but one item at least.
+    `work(items)` returns nothing and must not raise; it reports each item's outcome itself. At most `parallel` calls
+    run at a time, each with at most `limit` items. No call waits for its batch to fill up. With `size_of`, which
+    returns the bytes of an item, a call has at most `max_bytes`, but at least one item.
     """
 
     def __init__(
@@ -34,33 +34,34 @@ class Batches(Generic[Item]):
         self._pending: list[Item] = []
         self._running: set[asyncio.Task[None]] = set()
 
-    def put(self, item: Item) -> None:
-        """Put `item` into the next batch."""
+    def add(self, item: Item) -> None:
+        """Adds `item` to the next batch."""
         self._pending.append(item)
         if len(self._running) < self._parallel:
-            # A batch is of many callers: what one of them has bound to its log lines is not the others'.
+            # A batch serves many callers, so it must not inherit the log context of one of them.
             self._running.add(asyncio.create_task(self._run(), context=Context()))
 
     async def drain(self) -> None:
-        """Wait until every batch that has begun or is pending is done."""
+        """Waits until all running and pending batches are done."""
         while self._running:
             await asyncio.wait(set(self._running))
 
     async def _run(self) -> None:
         try:
-            # One turn of the event loop: the items that are ready now share the first batch.
+            # After one iteration of the event loop, the items that are ready now share the first batch.
             await asyncio.sleep(0)
             while self._pending:
                 many = self._next()
                 batch, self._pending = self._pending[:many], self._pending[many:]
                 await self._work(batch)
         finally:
-            # In the same turn in which nothing was pending: an item added later must find that nobody runs.
+            # There is no await between the last check of `_pending` and this line, so an item that is added later
+            # starts a new task.
             if task := asyncio.current_task():
                 self._running.discard(task)
 
     def _next(self) -> int:
-        """How many items the next call takes."""
+        """Returns the number of items of the next call."""
         if self._size_of is None:
             return self._limit
         left = self._max_bytes
@@ -72,10 +73,10 @@ class Batches(Generic[Item]):
 
 
 class MicroBatcher(Generic[Item, Answer]):
-    """Turns many concurrent calls of one item into few calls of many items, as `Batches` does.
+    """Turns many concurrent calls with one item into few calls with many items, as `Batches` does.
 
-    `flush(items)` answers a list as long as its items, in their order; an answer that is an exception is
-    raised in the call of its item alone. When `flush` itself raises, every call of that batch gets the error.
+    `flush(items)` returns one answer per item, in order. An answer that is an exception is raised in the call of its
+    item only. If `flush` itself raises, every call of that batch raises the error.
     """
 
     def __init__(
@@ -86,25 +87,25 @@ class MicroBatcher(Generic[Item, Answer]):
         parallel: int = 1,
     ) -> None:
         self._flush = flush
-        # Kept: on Python 3.11 to ask for it is a system call.
+        # Stored, because on Python 3.11 reading it is a system call.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._batches: Batches[tuple[Item, asyncio.Future[Answer]]] = Batches(
             self._run_batch, limit=limit, parallel=parallel
         )
 
     async def add(self, item: Item) -> Answer:
-        """Put `item` into the next batch and wait for its answer.
+        """Adds `item` to the next batch and returns its answer.
 
-        A caller that is cancelled takes its item out of a batch only as long as that has not begun.
+        If the caller is cancelled, its item is left out of the batch, unless the batch has started.
         """
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = self._loop.create_future()
-        self._batches.put((item, future))
+        self._batches.add((item, future))
         return await future
 
     async def drain(self) -> None:
-        """Wait until every batch that has begun or is pending is done."""
+        """Waits until all running and pending batches are done."""
         await self._batches.drain()
 
     async def _run_batch(self, items: "Sequence[tuple[Item, asyncio.Future[Answer]]]") -> None:
@@ -118,10 +119,10 @@ class MicroBatcher(Generic[Item, Answer]):
             for _, future in batch:
                 future.cancel()
             raise
-        except Exception as error:  # the callers' to handle: each gets it
+        except Exception as error:  # raised in every call of the batch
             answers = [error] * len(batch)
         if len(answers) != len(batch):
-            answers = [RuntimeError(f"a batch of {len(batch)} was given {len(answers)} answers")] * len(batch)
+            answers = [RuntimeError(f"a batch of {len(batch)} items has {len(answers)} answers")] * len(batch)
         for (_, future), answer in zip(batch, answers, strict=True):
             if future.done():
                 continue

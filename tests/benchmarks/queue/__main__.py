@@ -1,9 +1,9 @@
-"""The queue's benchmark: this engine and its peers, one after the other, against one Redis on this machine.
+"""The benchmark of the queue: this engine and its peers, one after the other, with one Redis on this machine.
 
     python -m tests.benchmarks.queue [--rounds N] [--output FILE] [--only NAME …]
 
-Prints a table and writes it to FILE (Markdown) with the figures beside it (JSON). SAQ and BullMQ are installed
-into a temporary directory; what can't be had is left out, and the table says so.
+Prints a table and writes it to FILE (Markdown), and the figures to a file beside it (JSON). SAQ and BullMQ are
+installed into a temporary directory. A peer that cannot be installed is left out, and the table lists it.
 """
 
 import argparse
@@ -50,15 +50,15 @@ GOALS = [
     ("enqueue_bulk", "enqueueing many at least 1.25 times BullMQ", 1.25),
 ]
 
-BOUNDS = [("pickup_p50", "pick-up p50 at most 2 ms", 2.0), ("idle_cpu", "idle CPU under 1 %", 1.0)]
+LIMITS = [("pickup_p50", "pick-up p50 at most 2 ms", 2.0), ("idle_cpu", "idle CPU at most 1 %", 1.0)]
 
 
 class Unavailable(Exception):
-    """A peer can't be measured here."""
+    """A peer cannot be measured on this machine."""
 
 
 def run(command: Sequence[str], cwd: Path, path: str = "") -> str:
-    """The output of a command that must succeed. Raises Unavailable."""
+    """Returns the output of a command. Raises Unavailable if the command fails."""
     environ = dict(os.environ)
     environ["PYTHONPATH"] = os.pathsep.join(part for part in (str(REPOSITORY), path) if part)
     try:
@@ -73,12 +73,12 @@ def run(command: Sequence[str], cwd: Path, path: str = "") -> str:
 
 
 def figures_of(output: str) -> Figures:
-    """The figures in a subject's last line."""
+    """Returns the figures in the last line of a subject's output."""
     return msgspec.json.decode(output.strip().splitlines()[-1], type=Figures)
 
 
 def python_subject(module: str, *arguments: str) -> Callable[[RedisServer, Path], Figures]:
-    """A subject that is a module of this package."""
+    """Returns the function that measures a module of this package."""
 
     def measure(server: RedisServer, scratch: Path) -> Figures:
         command = [sys.executable, "-m", f"tests.benchmarks.queue.{module}", f"{server.url}/1", *arguments]
@@ -88,11 +88,11 @@ def python_subject(module: str, *arguments: str) -> Callable[[RedisServer, Path]
 
 
 def saq(server: RedisServer, scratch: Path) -> Figures:
-    """SAQ, installed beside the locked packages and not among them."""
+    """Measures SAQ. It is installed in a directory of its own, because it is not in the lock file."""
     target = scratch / "python"
     if not target.exists():
         run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), SAQ], scratch)
-        # Its scheduler's only dependency that is not ours.
+        # The one dependency of its scheduler that Filas does not have.
         run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target / "more"), "croniter"], scratch)
         for found in (target / "more").iterdir():
             if not (target / found.name).exists():
@@ -101,7 +101,7 @@ def saq(server: RedisServer, scratch: Path) -> Figures:
 
 
 def bullmq(server: RedisServer, scratch: Path) -> Figures:
-    """BullMQ, installed by npm where node is."""
+    """Measures BullMQ, which npm installs. Raises Unavailable without node and npm."""
     target = scratch / "node"
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise Unavailable("node and npm are not installed")
@@ -119,11 +119,11 @@ SUBJECTS: dict[str, tuple[Callable[[RedisServer, Path], Figures], bool]] = {
     "arq tuned": (python_subject("stock_arq", "tuned"), False),
     "arq": (python_subject("stock_arq", "default"), False),
 }
-"""Each with whether it is measured in every round; the slow ones once."""
+"""Each subject, and whether it is measured in every round. Slow subjects are measured once."""
 
 
 def median(rounds: Sequence[Figures]) -> Figures:
-    """The median of each figure."""
+    """Returns the median of each figure."""
     result = Figures()
     for name, _, _ in ROWS:
         values = [value for one in rounds if (value := getattr(one, name)) is not None]
@@ -132,7 +132,7 @@ def median(rounds: Sequence[Figures]) -> Figures:
 
 
 def machine() -> str:
-    """What the figures were taken on."""
+    """Describes the machine on which the figures were measured."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
@@ -142,7 +142,7 @@ def machine() -> str:
 
 
 def table(found: dict[str, Figures]) -> str:
-    """The figures side by side, each peer's with how often ours is that (above 1: more)."""
+    """Returns the figures as a table. Each peer's figure has the ratio of ours to it (above 1: ours is larger)."""
     names = list(found)
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
     for field, title, digits in ROWS:
@@ -159,7 +159,7 @@ def table(found: dict[str, Figures]) -> str:
 
 
 def goals(found: dict[str, Figures]) -> list[str]:
-    """Each goal, and whether it was met in this run."""
+    """Returns each goal, and whether this run met it."""
     ours, lines = found.get(OURS), []
     if ours is None:
         return []
@@ -168,16 +168,18 @@ def goals(found: dict[str, Figures]) -> list[str]:
             mine, theirs = getattr(ours, field), getattr(found["BullMQ"], field)
             if mine and theirs:
                 lines.append(f"- {words}: {mine / theirs:.2f}, {'met' if mine / theirs >= factor else 'MISSED'}")
-    if ours.pickup_p50 is not None and ours.idle_cpu is not None:
-        lines.append(
-            f"- pick-up p50 at most 2 ms: {ours.pickup_p50:.2f}, {'met' if ours.pickup_p50 <= 2 else 'MISSED'}"
-        )
-        lines.append(f"- idle CPU under 1 %: {ours.idle_cpu:.2f}, {'met' if ours.idle_cpu < 1 else 'MISSED'}")
+    for field, words, limit in LIMITS:
+        value = getattr(ours, field)
+        if value is not None:
+            lines.append(f"- {words}: {value:.2f}, {'met' if value <= limit else 'MISSED'}")
     return lines
 
 
 def measure_all(rounds: int, only: Sequence[str]) -> tuple[dict[str, Figures], list[str]]:
-    """Every subject's medians, and why the others are missing. Rounds go around, so that all share the weather."""
+    """Returns the medians of each subject, and the subjects that are missing.
+
+    Each round measures all subjects, so that a change of the machine's load affects all of them.
+    """
     taken: dict[str, list[Figures]] = {}
     missing: list[str] = []
     with tempfile.TemporaryDirectory(prefix="filas-bench-") as directory:
@@ -201,7 +203,7 @@ def measure_all(rounds: int, only: Sequence[str]) -> tuple[dict[str, Figures], l
 
 
 def main() -> None:
-    """Measure, print, write."""
+    """Measures, prints and writes the figures."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.queue", description="The queue and its peers")
     parser.add_argument("--rounds", type=int, default=3, help="how often the quick ones are measured (median)")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build" / "benchmarks" / "queue.md")

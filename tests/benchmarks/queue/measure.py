@@ -1,4 +1,4 @@
-"""What every Python subject of the benchmark shares: its payload, its figures, and how they are taken."""
+"""The payload, the figures and the measurements that all Python subjects of the benchmark use."""
 
 import asyncio
 import os
@@ -14,11 +14,11 @@ PICKUPS = 200
 IDLE_S = 4.0
 
 TEXT = "Lorem ipsum dolor sit amet, " * 13
-"""Makes a job of about 500 bytes as it stands in Redis."""
+"""With this text, a job has about 500 bytes in Redis."""
 
 
 class Figures(msgspec.Struct, omit_defaults=True):
-    """What is measured of one subject. Rates in jobs a second, times in ms, memory in MiB; None: it can't do that."""
+    """The figures of one subject: rates in jobs/s, times in ms, memory in MiB. None: the subject cannot do this."""
 
     enqueue_single: float | None = None
     enqueue_bulk: float | None = None
@@ -33,25 +33,25 @@ class Figures(msgspec.Struct, omit_defaults=True):
 
 
 async def rate(jobs: int, work: Awaitable[object]) -> float:
-    """Jobs a second while `work` lasts."""
+    """Returns jobs per second: `jobs` divided by the time that `work` takes."""
     began = time.perf_counter()
     await work
     return jobs / (time.perf_counter() - began)
 
 
-async def by_callers(jobs: int, put: Callable[[int], Awaitable[object]]) -> None:
-    """`put(number)` for each of `jobs`, from CALLERS concurrent callers."""
+async def by_callers(jobs: int, enqueue: Callable[[int], Awaitable[object]]) -> None:
+    """Calls `enqueue(number)` for each of `jobs`, from CALLERS concurrent callers."""
     numbers = iter(range(jobs))
 
     async def caller() -> None:
         for number in numbers:
-            await put(number)
+            await enqueue(number)
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
 
 
 class Countdown:
-    """Counts the jobs that ran, and notes when the last one began."""
+    """Counts the jobs that started. `began` is set by each job, `all_began` by the last one."""
 
     def __init__(self, jobs: int) -> None:
         self._left = jobs
@@ -59,7 +59,7 @@ class Countdown:
         self.began = asyncio.Event()
 
     def one(self) -> None:
-        """A job began."""
+        """Counts one job that started."""
         self._left -= 1
         self.began.set()
         if self._left == 0:
@@ -67,14 +67,14 @@ class Countdown:
 
 
 async def pickups(
-    counter: Countdown, put: Callable[[int], Awaitable[object]], jobs: int = PICKUPS
+    counter: Countdown, enqueue: Callable[[int], Awaitable[object]], jobs: int = PICKUPS
 ) -> tuple[float, float]:
-    """p50 and p99 of the ms from the call that puts a job to the handler's first line, the worker being idle."""
+    """Returns p50 and p99 of the ms from enqueuing a job to the first line of the handler, with an idle worker."""
     times = []
     for number in range(jobs):
         counter.began.clear()
         began = time.perf_counter()
-        await put(number)
+        await enqueue(number)
         await counter.began.wait()
         times.append((time.perf_counter() - began) * 1000)
         await asyncio.sleep(0.01)
@@ -82,13 +82,13 @@ async def pickups(
 
 
 def percentiles(times: Sequence[float]) -> tuple[float, float]:
-    """p50 and p99."""
+    """Returns p50 and p99."""
     ordered = sorted(times)
     return ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.99)]
 
 
 async def idle_cpu() -> float:
-    """Percent of one core that this process uses while nothing is to do."""
+    """Returns how many percent of one core this process uses while there are no jobs."""
     await asyncio.sleep(0.5)
     used, began = time.process_time(), time.perf_counter()
     await asyncio.sleep(IDLE_S)
@@ -96,7 +96,7 @@ async def idle_cpu() -> float:
 
 
 def memory() -> tuple[float, float]:
-    """MiB resident, and MiB that are this process's alone."""
+    """Returns the resident memory and the private memory of this process, in MiB."""
     page = os.sysconf("SC_PAGE_SIZE")
     rss = int(Path("/proc/self/statm").read_text().split()[1]) * page
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
@@ -104,6 +104,6 @@ def memory() -> tuple[float, float]:
     return rss / 2**20, private / 2**20
 
 
-def answer(figures: Figures) -> None:
-    """Hand the figures to the process that started this one."""
+def print_figures(figures: Figures) -> None:
+    """Prints the figures for the process that started this one."""
     sys.stdout.write(msgspec.json.encode(figures).decode() + "\n")

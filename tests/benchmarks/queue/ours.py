@@ -1,4 +1,4 @@
-"""This engine: `python -m tests.benchmarks.queue.ours URL`. All guarantees are on; they have no switch."""
+"""Measures this engine: `python -m tests.benchmarks.queue.ours URL`. No guarantee is switched off."""
 
 import asyncio
 import sys
@@ -22,11 +22,11 @@ from tests.benchmarks.queue.measure import (
     TEXT,
     Countdown,
     Figures,
-    answer,
     by_callers,
     idle_cpu,
     memory,
     pickups,
+    print_figures,
     rate,
 )
 from tests.waiting import eventually
@@ -38,20 +38,20 @@ CONCURRENCY = 100
 
 
 def new(number: int, *, groups: bool = False) -> NewJob:
-    """A job with a key of its own."""
+    """Returns a job with its own key."""
     message = NotificationJob(notification_id=uuid.UUID(int=number), channel_id=TEXT)
     return NewJob(NOTIFICATIONS, f"job-{number}", message, group=f"group-{number % GROUPS}" if groups else None)
 
 
 async def bulk(producer: QueueProducer, *, groups: bool = False) -> None:
-    """Put JOBS jobs, CHUNK a call."""
+    """Enqueues JOBS jobs, CHUNK per call."""
     for start in range(0, JOBS, CHUNK):
         await producer.enqueue_many([new(start + number, groups=groups) for number in range(CHUNK)])
 
 
 @asynccontextmanager
 async def working(redis: Redis, counter: Countdown, keep_result_s: float = 0.0) -> AsyncIterator[None]:
-    """A worker that does nothing, quickly."""
+    """Runs a worker whose handler does nothing."""
 
     async def nothing(context: JobContext, message: NotificationJob) -> str:
         counter.one()
@@ -66,7 +66,7 @@ async def working(redis: Redis, counter: Countdown, keep_result_s: float = 0.0) 
 
 
 async def processing(redis: Redis, *, keep_result_s: float = 0.0, groups: bool = False) -> float:
-    """Jobs a second from the start of the worker until the end of the last job is written."""
+    """Returns jobs per second, from the start of the worker until the end of the last job is written."""
     await redis.client.flushdb()
     await bulk(QueueProducer(redis), groups=groups)
     counter, stats = Countdown(JOBS), QueueStats(redis)
@@ -83,7 +83,7 @@ async def processing(redis: Redis, *, keep_result_s: float = 0.0, groups: bool =
 
 
 async def main(url: str) -> None:
-    """Take all figures."""
+    """Measures and prints all figures."""
     logs.configure("error", "json", "benchmark")
     collect_rarely()  # as every service does
     redis = connect_url(url)
@@ -103,7 +103,7 @@ async def main(url: str) -> None:
         figures.idle_cpu = await idle_cpu()
         figures.rss, figures.private = memory()
     await redis.close()
-    answer(figures)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""SAQ: `python -m tests.benchmarks.queue.saq_subject URL`, with SAQ on the path."""
+"""Measures SAQ: `python -m tests.benchmarks.queue.saq_subject URL`. SAQ must be on the path."""
 
 import asyncio
 import importlib
@@ -14,11 +14,11 @@ from tests.benchmarks.queue.measure import (
     TEXT,
     Countdown,
     Figures,
-    answer,
     by_callers,
     idle_cpu,
     memory,
     pickups,
+    print_figures,
     rate,
 )
 from tests.waiting import eventually
@@ -29,7 +29,7 @@ CONCURRENCY = 100
 
 @asynccontextmanager
 async def working(queue: Any, counter: Countdown) -> AsyncIterator[None]:
-    """A worker that does nothing."""
+    """Runs a worker whose handler does nothing."""
     saq = importlib.import_module("saq")
 
     async def nothing(ctx: dict[str, Any], *, text: str) -> str:
@@ -46,7 +46,7 @@ async def working(queue: Any, counter: Countdown) -> AsyncIterator[None]:
 
 
 async def processing(url: str, ttl: int) -> float:
-    """Jobs a second until nothing is queued or active. `ttl` -1: results are off."""
+    """Returns jobs per second until no job is queued or active. `ttl` -1: results are off."""
     queue = await fresh(url)
     await by_callers(JOBS, lambda _: queue.enqueue("nothing", text=TEXT, ttl=ttl))
     counter = Countdown(JOBS)
@@ -65,7 +65,7 @@ async def processing(url: str, ttl: int) -> float:
 
 
 async def fresh(url: str) -> Any:
-    """A queue in an empty database."""
+    """Returns a queue in an empty database."""
     saq = importlib.import_module("saq")
     queue = saq.Queue.from_url(url)
     await queue.connect()
@@ -74,7 +74,7 @@ async def fresh(url: str) -> Any:
 
 
 async def main(url: str) -> None:
-    """Take all figures. SAQ puts one job a call, and has no groups."""
+    """Measures and prints all figures. SAQ enqueues one job per call and has no groups."""
     logging.getLogger("saq").setLevel(logging.ERROR)
     figures = Figures()
     queue = await fresh(url)
@@ -90,7 +90,7 @@ async def main(url: str) -> None:
         )
         figures.idle_cpu = await idle_cpu()
         figures.rss, figures.private = memory()
-    answer(figures)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

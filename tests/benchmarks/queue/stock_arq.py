@@ -1,4 +1,4 @@
-"""Stock arq: `python -m tests.benchmarks.queue.stock_arq URL default|tuned`."""
+"""Measures stock arq: `python -m tests.benchmarks.queue.stock_arq URL default|tuned`."""
 
 import asyncio
 import sys
@@ -15,11 +15,11 @@ from tests.benchmarks.queue.measure import (
     TEXT,
     Countdown,
     Figures,
-    answer,
     by_callers,
     idle_cpu,
     memory,
     pickups,
+    print_figures,
     rate,
 )
 from tests.waiting import eventually
@@ -34,7 +34,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 @asynccontextmanager
 async def working(pool: ArqRedis, counter: Countdown, mode: str, keep_result: float = 0.0) -> AsyncIterator[None]:
-    """A worker that does nothing."""
+    """Runs a worker whose handler does nothing."""
 
     async def nothing(ctx: dict[Any, Any], text: str) -> str:
         counter.one()
@@ -53,7 +53,7 @@ async def working(pool: ArqRedis, counter: Countdown, mode: str, keep_result: fl
 
 
 async def processing(pool: ArqRedis, mode: str, keep_result: float = 0.0) -> float:
-    """Jobs a second until the queue is empty."""
+    """Returns jobs per second until the queue is empty."""
     jobs = JOBS[mode]
     await pool.flushdb()
     await by_callers(jobs, lambda _: pool.enqueue_job("nothing", TEXT))
@@ -71,7 +71,7 @@ async def processing(pool: ArqRedis, mode: str, keep_result: float = 0.0) -> flo
 
 
 async def main(url: str, mode: str) -> None:
-    """Take all figures. arq has no way to put many jobs at once, and no groups."""
+    """Measures and prints all figures. arq enqueues one job per call and has no groups."""
     pool = await create_pool(RedisSettings.from_dsn(url))
     figures = Figures()
     jobs = 5_000
@@ -87,7 +87,7 @@ async def main(url: str, mode: str) -> None:
         )
         figures.idle_cpu = await idle_cpu()
         figures.rss, figures.private = memory()
-    answer(figures)
+    print_figures(figures)
 
 
 if __name__ == "__main__":

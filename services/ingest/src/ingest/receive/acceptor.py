@@ -114,7 +114,7 @@ class Acceptor:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        self._writes.put(_Waiting(incoming, receipt))
+        self._writes.add(_Waiting(incoming, receipt))
         return receipt
 
     async def accept_many(self, events: Sequence[IncomingEvent]) -> list[Receipt | BaseException]:
@@ -173,7 +173,7 @@ class Acceptor:
         except Exception as error:  # it concerns this event only
             _fail([waiting], error)
         else:
-            self._enqueues.put(waiting)
+            self._enqueues.add(waiting)
 
     async def _enqueue_batch(self, batch: Sequence[_Waiting]) -> None:
         """Second stage: enqueues the jobs of a batch."""
