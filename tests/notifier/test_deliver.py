@@ -123,7 +123,7 @@ async def test_a_delivered_message_is_recorded_with_its_try(world: World, result
 
 
 @pytest.mark.parametrize(("after_s", "delay_s"), [(None, 2.0), (30.0, 30.0)])
-async def test_a_message_that_is_put_off_waits_as_asked_or_as_the_policy_says(
+async def test_a_temporary_failure_waits_as_the_provider_or_the_policy_states(
     world: World, after_s: float | None, delay_s: float
 ) -> None:
     world.channel.script = [TemporaryFailure(reason="busy", kind="http-status", after_s=after_s, status_code=429)]
@@ -255,7 +255,7 @@ async def test_a_record_that_comes_late_changes_nothing(world: World) -> None:
 # ---- patience --------------------------------------------------------------------------------------
 
 
-async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
+async def test_a_busy_channel_pauses_and_uses_no_attempt(world: World) -> None:
     """On the last attempt too: the job comes back when the channel resumes, and no attempt is used."""
     world.channel.script = [
         TemporaryFailure(reason="busy", kind="http-status", after_s=30.0, wait_for="channel", status_code=429)
@@ -270,7 +270,7 @@ async def test_a_busy_destination_pauses_and_takes_no_try(world: World) -> None:
     assert (report.channel_id, report.outcome, report.pause_s) == ("scripted", "busy", 30.0)
 
 
-async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: World) -> None:
+async def test_a_busy_recipient_does_not_pause_the_channel(world: World) -> None:
     world.channel.script = [TemporaryFailure(reason="enough", kind="busy", after_s=6.0, wait_for="recipient")]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
@@ -279,7 +279,7 @@ async def test_a_busy_receiver_is_waited_for_and_its_destination_is_well(world: 
     assert [report.outcome for report in world.store.reports] == ["success"]
 
 
-async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
+async def test_no_attempt_begins_while_the_channel_is_paused(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(ChannelBusy) as busy:
@@ -289,7 +289,7 @@ async def test_before_a_paused_destination_no_try_begins(world: World) -> None:
     assert (await world.row(notification_id)).attempts == 0
 
 
-async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World) -> None:
+async def test_a_notification_fails_after_a_day_of_a_busy_channel(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(DeliveryFailed) as failed:
@@ -307,7 +307,9 @@ async def test_a_destination_that_stays_busy_for_a_day_is_given_up(world: World)
         (KeyError("a fault of our own"), "unsent"),
     ],
 )
-async def test_a_try_says_how_its_destination_is(world: World, result: Result | Exception, what: str) -> None:
+async def test_each_attempt_reports_the_state_of_its_channel(
+    world: World, result: Result | Exception, what: str
+) -> None:
     world.channel.script = [result]
     notification_id = await add_notification(world.database, "scripted")
     with contextlib.suppress(DeliveryFailed, DeliveryPostponed):
@@ -322,7 +324,7 @@ async def test_a_success_costs_no_report_where_all_is_well(world: World) -> None
     assert world.store.reports == []
 
 
-async def test_a_delivered_message_stays_delivered_when_its_destination_can_not_be_told_of(world: World) -> None:
+async def test_a_delivered_message_stays_delivered_when_the_report_fails(world: World) -> None:
     world.store.away = True
     world.channel.script = [Delivered()]
     notification_id = await add_notification(world.database, "scripted")

@@ -104,7 +104,7 @@ async def test_redis_is_emptied_while_a_status_waits_for_its_message(
     await redis.close()
 
 
-async def test_redis_is_emptied_while_a_destination_is_paused(
+async def test_redis_is_emptied_while_a_channel_is_paused(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """The pause is lost and found again. The relay enqueues the messages, and no attempt is used."""

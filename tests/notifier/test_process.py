@@ -114,9 +114,7 @@ async def test_what_can_not_be_delivered_is_given_up_at_once(
         assert len((await world.dead_letters.list()).items) == 1
 
 
-async def test_a_row_whose_job_is_gone_is_put_back_by_the_relay(
-    redis_url: str, postgres_dsn: str, tmp_path: Path
-) -> None:
+async def test_the_relay_enqueues_the_missing_job_of_a_row(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     async with receiver(answer(200)) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
         await world.channel("outside", outside.url)
         world.notifier.signal(signal.SIGTERM)

@@ -50,9 +50,7 @@ async def until_open(circuits: ChannelCircuits, since: datetime | None = None) -
     return await eventually(found, 20)
 
 
-async def test_one_probe_of_all_notifiers_finds_out_how_a_destination_is(
-    redis_url: str, postgres_dsn: str, tmp_path: Path
-) -> None:
+async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """A hundred messages wait in two processes: after each pause one is sent, and both show the circuit as it is."""
     came: list[float] = []
 
