@@ -12,9 +12,10 @@ from filas.observability.metrics import CONNECTIONS_SHED
 from filas.service.private_listener import KEEP_ALIVE_S
 from ingest.http import error_answers
 from ingest.http.body_budget import BodyBudget
-from ingest.http.connection_handler import ConnectionHandler, Handler
+from ingest.http.connection_handler import ConnectionHandler
 from ingest.http.load_shedding import ConnectionTable, Phase
 from ingest.http.request import Request
+from ingest.http.request_receiver import Handler
 
 log = get_logger(__name__)
 
