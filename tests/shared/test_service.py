@@ -16,6 +16,12 @@ from filas.errors import StoreUnavailable
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from filas.service.problem_documents import problem_response
+from filas.service.run_server import ServerParts, run_server
+from filas.service.stores import Stores
+from filas.settings.process_settings import IngestServeSettings, load
+
+UNREACHABLE = {"REDIS_PORT": "1", "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "FILAS_SECRET_KEY": "a key"}
+"""Settings of stores that are not there."""
 
 PROCESS = """
 import asyncio, os, sys
@@ -106,6 +112,62 @@ async def test_a_process_that_drains_is_not_ready() -> None:
     health.draining = True
     async with listener(health) as http:
         assert (await (await http.get("/readyz")).json())["problems"] == {"process": "draining"}
+
+
+@pytest.fixture
+def usual_garbage_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that runs in the process of the tests does not change their garbage collection."""
+    monkeypatch.setattr("filas.service.run_server.collect_rarely", lambda: None)
+
+
+@pytest.mark.usefixtures("usual_garbage_collection")
+async def test_a_failed_background_task_ends_the_process() -> None:
+    """With its error, and without the drain: a supervisor starts the process again."""
+    drained: list[str] = []
+
+    async def fails() -> None:
+        raise KeyError("a bug")
+
+    async def drain() -> None:
+        drained.append("drained")
+
+    def compose(_stores: Stores) -> ServerParts:
+        return ServerParts(health=Health(), background=(fails(),), drain=drain)
+
+    settings = load(IngestServeSettings, UNREACHABLE)
+    async with asyncio.timeout(20):
+        with pytest.raises(ExceptionGroup) as failed:
+            await run_server(settings, asyncio.Event(), name="test", admin_port=0, compose=compose)
+    assert [type(error) for error in failed.value.exceptions] == [KeyError]
+    assert drained == []
+
+
+@pytest.mark.usefixtures("usual_garbage_collection")
+async def test_a_server_drains_after_its_listeners_are_closed() -> None:
+    """In this order: not ready, the delay with open listeners, no listener, drain."""
+    steps: list[str] = []
+    stop, health = asyncio.Event(), Health()
+
+    @asynccontextmanager
+    async def public_listener() -> AsyncIterator[None]:
+        steps.append("open")
+        stop.set()
+        yield
+        steps.append("closed")
+
+    async def delay() -> None:
+        steps.append(f"delay, draining {health.draining}")
+
+    async def drain() -> None:
+        steps.append("drain")
+
+    def compose(_stores: Stores) -> ServerParts:
+        return ServerParts(health=health, listener=public_listener(), before_close=delay, drain=drain)
+
+    async with asyncio.timeout(20):
+        settings = load(IngestServeSettings, UNREACHABLE)
+        await run_server(settings, stop, name="test", admin_port=0, compose=compose)
+    assert steps == ["open", "delay, draining True", "closed", "drain"]
 
 
 async def test_every_failure_is_a_problem_document() -> None:

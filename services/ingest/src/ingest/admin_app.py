@@ -7,16 +7,17 @@ endpoint: no export or search can slow the public endpoint.
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
+from filas.periodic import periodic
 from filas.queue.producer import QueueProducer
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.service.garbage_collection import collect_rarely
-from filas.service.private_listener import build_private_app, serve_app
-from filas.service.stores import Stores, cancel_and_wait, open_stores
+from filas.service.run_server import PoolLimits, ServerParts, run_server
+from filas.service.stores import Stores
 from filas.settings.process_settings import IngestAdminSettings
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
@@ -35,25 +36,21 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
     It then answers the requests under way, and enqueues the jobs of every event that it has accepted.
     """
-    collect_rarely()
-    pool_size = settings.ingest_admin_pool_size
-    async with open_stores(
-        settings, "filas-ingest-admin", pool_size=pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S
-    ) as stores:
+
+    def compose(stores: Stores) -> ServerParts:
         backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
-        health = accepting_health(stores, context.webhook_cache)
-        app = build_private_app(health, hosts=settings.admin.admin_hosts)
-        routes.register(app, context)
-        parts = (context.webhook_cache.run(), backfill.run(), stores.probe(), _keep_publishing(context))
-        background = [asyncio.create_task(part) for part in parts]
-        try:
-            async with serve_app(app, settings.admin.admin_host, settings.ingest_admin_port):
-                await stop.wait()
-                health.draining = True
-            await context.acceptor.drain()
-        finally:
-            await cancel_and_wait(*background)
+        figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
+        return ServerParts(
+            health=accepting_health(stores, context.webhook_cache),
+            add_routes=partial(routes.register, context=context),
+            background=(context.webhook_cache.run(), backfill.run(), figures),
+            drain=context.acceptor.drain,
+        )
+
+    pool = PoolLimits(size=settings.ingest_admin_pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S)
+    port = settings.ingest_admin_port
+    await run_server(settings, stop, name="filas-ingest-admin", admin_port=port, compose=compose, pool=pool)
 
 
 def _context(
@@ -84,10 +81,7 @@ def _context(
     )
 
 
-async def _keep_publishing(context: ApiContext) -> None:
-    """Sets the metrics of all queues, and samples them for `/api/scaling`, every few seconds until cancelled."""
-    while True:
-        with suppress(StoreUnavailable):
-            await context.stats.publish()
-            await context.watch.sample_all()
-        await asyncio.sleep(FIGURES_EVERY_S)
+async def _publish_figures(context: ApiContext) -> None:
+    """Sets the metrics of all queues, and samples the queues for `/api/scaling`."""
+    await context.stats.publish()
+    await context.watch.sample_all()
