@@ -1,4 +1,4 @@
-"""A Redis of their own for the queue's tests, and workers that are stopped whatever happens."""
+"""Fixtures of the queue's tests: a Redis database, a producer, and workers that are always stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -19,7 +19,7 @@ StartWorker = Callable[..., Worker]
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A connection to an empty database."""
+    """Returns a connection to an empty database."""
     connection = connect_url(redis_url)
     yield connection
     await connection.close()
@@ -27,7 +27,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def connect_more(redis_url: str) -> AsyncIterator[Callable[[str], Redis]]:
-    """More connections, to this database or another address: `connect_more("")`. Closed after the workers."""
+    """Opens more connections, to this database (`connect_more("")`) or another. Closes them after the workers."""
     opened: list[Redis] = []
 
     def connect_another(url: str) -> Redis:
@@ -41,19 +41,19 @@ async def connect_more(redis_url: str) -> AsyncIterator[Callable[[str], Redis]]:
 
 @pytest.fixture
 def producer(redis: Redis) -> QueueProducer:
-    """Puts jobs there."""
+    """Returns a producer for the test's database."""
     return QueueProducer(redis)
 
 
 @pytest.fixture
 def stats(redis: Redis) -> QueueStats:
-    """Looks there."""
+    """Returns the statistics of the test's database."""
     return QueueStats(redis)
 
 
 @pytest.fixture
 def letters() -> Letters:
-    """Takes the dead letters of `start_worker`'s workers."""
+    """Returns the sink for the dead letters of `start_worker`'s workers."""
     return Letters()
 
 
@@ -61,7 +61,7 @@ def letters() -> Letters:
 async def start_worker(
     redis: Redis, letters: Letters, connect_more: Callable[[str], Redis]
 ) -> AsyncIterator[StartWorker]:
-    """Starts a worker in the background: `start_worker([functions], **what Worker takes)`."""
+    """Starts a worker in the background: `start_worker([functions], **options of Worker)`."""
     running: list[tuple[Worker, asyncio.Task[None]]] = []
 
     def start(

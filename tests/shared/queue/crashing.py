@@ -1,6 +1,6 @@
-"""A worker process to be killed: `python -m tests.shared.queue.crashing URL LEASE_S`.
+"""A worker process that a test kills: `python -m tests.shared.queue.crashing URL LEASE_S`.
 
-It prints the key of each job that it begins, and never ends one.
+It prints the key of each job that it starts, and never finishes a job.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from tests.shared.queue.jobs import QUICK, function
 
 
 async def begin(context: JobContext, message: NotificationJob) -> None:
-    """Say so, and hang."""
+    """Prints the key of the job and hangs."""
     sys.stdout.write(f"{context.job_id.partition('}:')[2]}\n")
     sys.stdout.flush()
     await asyncio.sleep(600)
 
 
 async def main(url: str, lease_s: float) -> None:
-    """Work until killed."""
+    """Works until the process is killed."""
     logs.configure("error", "json", "test")
     redis = connect_url(url)
     await Worker(redis, QUICK, [function(begin, timeout_s=600)], concurrency=3, lease_s=lease_s).run()

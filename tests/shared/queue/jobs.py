@@ -1,4 +1,4 @@
-"""Jobs, functions and a sink for the queue's tests."""
+"""Jobs, handlers and a dead-letter sink for the queue's tests."""
 
 import asyncio
 import uuid
@@ -14,22 +14,22 @@ from filas.models.dead_letters import NewDeadLetter
 from filas.queue.job_functions import JobContext, JobFunction
 
 QUICK: QueuePolicy = replace(NOTIFICATIONS, max_attempts=3, backoff_s=0.05, timeout_s=5.0)
-"""The queue `notifications` with waits that a test can afford."""
+"""The policy of `notifications` with short waits."""
 
 
 def job(key: str | None = None, *, text: str = "c", **fields: Any) -> NewJob:
-    """A job of QUICK; `text` travels in its message."""
+    """Returns a job of QUICK whose message contains `text`."""
     message = NotificationJob(notification_id=uuid.uuid4(), channel_id=text)
     return NewJob(QUICK, key or str(uuid.uuid4()), message, **fields)
 
 
 def function(handler: Any, **fields: Any) -> JobFunction:
-    """QUICK's function."""
+    """Returns the function of QUICK with this handler."""
     return JobFunction(QUICK.function, handler, NotificationJob, **fields)
 
 
 class Recorder:
-    """A handler that notes what it was given, and does `step` with it."""
+    """A handler that records its calls and then calls `step`."""
 
     def __init__(self, step: Callable[[JobContext, NotificationJob], Any] | None = None) -> None:
         self.contexts: list[JobContext] = []
@@ -46,34 +46,34 @@ class Recorder:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of the jobs, in the order in which they began."""
+        """The keys of the jobs, in the order in which they started."""
         return [context.job_id.partition("}:")[2] for context in self.contexts]
 
 
 class Letters:
-    """A sink for dead letters; with `away` it says that Postgres is."""
+    """A dead-letter sink. `unavailable`: it raises StoreUnavailable. `reject` selects letters that it cannot store."""
 
     def __init__(self) -> None:
         self.stored: list[NewDeadLetter] = []
-        self.away = False
-        self.refuse: Callable[[NewDeadLetter], bool] = lambda _: False
+        self.unavailable = False
+        self.reject: Callable[[NewDeadLetter], bool] = lambda _: False
 
     async def __call__(self, letters: list[NewDeadLetter], /) -> None:
-        if self.away:
-            raise StoreUnavailable("postgres", "away")
-        if any(map(self.refuse, letters)):
-            raise ValueError("one of them can't be stored")
+        if self.unavailable:
+            raise StoreUnavailable("postgres", "connection refused")
+        if any(map(self.reject, letters)):
+            raise ValueError("a letter cannot be stored")
         known = {(letter.job_id, letter.failed_at) for letter in self.stored}
         self.stored += [letter for letter in letters if (letter.job_id, letter.failed_at) not in known]
 
     @property
     def ids(self) -> list[str]:
-        """The jobs' ids, in the order of arrival."""
+        """The ids of the jobs, in the order of arrival."""
         return [letter.job_id for letter in self.stored]
 
 
 def raising(*errors: BaseException | None) -> Callable[[JobContext, NotificationJob], Any]:
-    """A step that raises `errors` one after the other, the last one again and again; None succeeds."""
+    """Returns a step that raises `errors` in order and then repeats the last one. None means success."""
     left = list(errors)
 
     def step(context: JobContext, message: NotificationJob) -> Any:

@@ -1,4 +1,4 @@
-"""A way to Redis that can be cut, and that can stall."""
+"""A TCP proxy for Redis that can cut and stall its connections."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Passes a Redis connection on, from a port of its own on the loopback interface."""
+    """Forwards connections from a port on the loopback interface to Redis."""
 
     def __init__(self, target_url: str) -> None:
         parts = urlsplit(target_url)
@@ -15,31 +15,31 @@ class Proxy:
         self._path = parts.path
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
-        self._swallow = False
+        self._drop_answer = False
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        """Where it listens, for the same database."""
+        """The address of the proxy, with the same database."""
         assert self._server is not None
         return f"redis://127.0.0.1:{self._server.sockets[0].getsockname()[1]}{self._path}"
 
-    def swallow_next_answer(self) -> None:
-        """Break the connection on which Redis answers next, instead of passing the answer on."""
-        self._swallow = True
+    def drop_next_answer(self) -> None:
+        """Closes the connection on which Redis answers next, instead of forwarding the answer."""
+        self._drop_answer = True
 
     def stall(self) -> None:
-        """Pass nothing on, and break nothing."""
+        """Stops forwarding without closing a connection."""
         self._open.clear()
 
-    def go_on(self) -> None:
-        """Pass on again."""
+    def resume(self) -> None:
+        """Forwards data again."""
         self._open.set()
 
     def cut(self) -> None:
-        """Break every connection."""
+        """Closes every connection."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
@@ -64,16 +64,16 @@ class Proxy:
             return
         self._writers.add(far_writer)
         for source, sink, answers in ((reader, far_writer, False), (far_reader, writer, True)):
-            task = asyncio.create_task(self._pass_on(source, sink, answers))
+            task = asyncio.create_task(self._forward(source, sink, answers))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _pass_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, answers: bool) -> None:
+    async def _forward(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, answers: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 await self._open.wait()
-                if answers and self._swallow:
-                    self._swallow = False
+                if answers and self._drop_answer:
+                    self._drop_answer = False
                     break
                 sink.write(data)
                 await sink.drain()

@@ -1,4 +1,4 @@
-"""Many jobs a call: how they travel, and that being many changes nothing for any of them."""
+"""Batched calls: their encoding, and the outcome of each single job in a batch."""
 
 import asyncio
 from collections.abc import Sequence
@@ -33,14 +33,14 @@ MANY = 120
     ],
     ids=["all types", "a name of two words", "many arguments"],
 )
-def test_a_command_is_packed_as_redis_py_does(command: tuple[Any, ...]) -> None:
-    """The bytes on the wire are the same."""
+def test_a_command_is_encoded_as_by_redis_py(command: tuple[Any, ...]) -> None:
+    """hiredis and redis-py encode a command to the same bytes."""
     packed: list[bytes] = StockConnection().pack_command(*command)
     assert b"".join(Connection().pack_command(*command)) == b"".join(packed)
 
 
-def test_batched_observations_are_those_made_one_by_one() -> None:
-    """On a bucket's bound, below all, beyond all."""
+def test_batched_observations_equal_single_ones() -> None:
+    """Also for amounts on the bound of a bucket, below all bounds and above all bounds."""
     amounts = [0.0, 0.05, 0.1, 0.1000001, 3.0, 99.0, 0.05]
     registry = CollectorRegistry()
     batched = BatchHistogram("batched", "b", buckets=(0.1, 1.0, 5.0), registry=registry)
@@ -55,8 +55,8 @@ def test_batched_observations_are_those_made_one_by_one() -> None:
             assert registry.get_sample_value(f"batched_{sample}", labels) == expected
 
 
-def test_blanks_tell_the_jobs_of_a_batch_apart() -> None:
-    """32 in a row have different lengths; the first has none."""
+def test_blanks_give_the_jobs_of_a_batch_different_lengths() -> None:
+    """32 jobs in a row have different lengths. The first one has no blanks."""
     assert len({len(pad_json(b"{}", number)) for number in range(32)}) == 32
     assert pad_json(b"{}", 0) == b"{}"
 
@@ -65,7 +65,7 @@ def test_blanks_tell_the_jobs_of_a_batch_apart() -> None:
 async def test_each_of_many_jobs_leaves_its_own_result(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, grouped: bool
 ) -> None:
-    """Claimed and ended together, some with a group, some tried twice: a stock client reads what each returned."""
+    """A stock client reads the result of each job, although the jobs are claimed and finished in batches."""
 
     def step(context: Any, message: Any) -> str:
         if message.channel_id.endswith("7") and context.attempt == 1:
@@ -97,22 +97,22 @@ async def test_each_of_many_jobs_leaves_its_own_result(
 
 
 class NoPayloads(Redis):
-    """A Redis that is away when the payloads of a large claim are read, the first time."""
+    """A Redis that is unavailable when the payloads of a large claim are read for the first time."""
 
     refused = 0
 
     async def command(self, *parts: Any) -> Any:
-        """As ever, but for that."""
+        """Raises StoreUnavailable for the first MGET."""
         if parts[0] == "MGET" and not self.refused:
             self.refused += 1
-            raise StoreUnavailable("redis", "away")
+            raise StoreUnavailable("redis", "connection lost")
         return await super().command(*parts)
 
 
-async def test_a_claim_whose_payloads_can_t_be_read_is_given_back_unspent(
+async def test_a_claim_whose_payloads_cannot_be_read_is_requeued_without_using_an_attempt(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
-    """The jobs run in their order as soon as Redis answers, no lease lost, no try spent, no dead letter."""
+    """The jobs run in order as soon as Redis answers. No lease is lost and no dead letter is written."""
     keys: Sequence[str] = [str(number) for number in range(MANY)]
     await producer.enqueue_many([job(key) for key in keys])
     broken = NoPayloads(redis.client)

@@ -1,4 +1,4 @@
-"""The real arq 0.28, both ways: its client on our queues, its worker beside ours, its functions in ours."""
+"""arq 0.28 itself: its client on our queues, its worker beside ours, and its functions in our worker."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ ID = "{notifications}:stock"
 
 @pytest.fixture
 async def arq(redis_url: str) -> AsyncIterator[ArqRedis]:
-    """A stock client with our serializer."""
+    """Returns a stock client with our serializer."""
     pool = await create_pool(
         RedisSettings.from_dsn(redis_url),
         job_serializer=serialize,
@@ -39,7 +39,7 @@ async def arq(redis_url: str) -> AsyncIterator[ArqRedis]:
     await pool.aclose()
 
 
-async def put(arq: ArqRedis, name: str, *args: Any, **options: Any) -> Job:
+async def enqueue(arq: ArqRedis, name: str, *args: Any, **options: Any) -> Job:
     options.setdefault("_job_id", ID)
     found = await arq.enqueue_job(name, *args, **options)
     assert found is not None
@@ -47,22 +47,24 @@ async def put(arq: ArqRedis, name: str, *args: Any, **options: Any) -> Job:
 
 
 async def add(context: JobContext, call: Call) -> int:
-    """The sum of the arguments; a negative one is an error."""
+    """Returns the sum of the arguments. Raises ValueError for a negative argument."""
     if min(call.args) < 0:
         raise ValueError(f"{min(call.args)} is negative")
     total: int = sum(call.args) + sum(call.kwargs.values())
     return total
 
 
-async def test_a_stock_job_is_run_and_stock_answers_are_true(arq: ArqRedis, start_worker: StartWorker) -> None:
-    """status() and info() before, during and after; result() gives what the function returned."""
+async def test_a_stock_job_runs_and_the_stock_client_reports_it_correctly(
+    arq: ArqRedis, start_worker: StartWorker
+) -> None:
+    """status() and info() are right before, during and after the run. result() returns the function's result."""
     go = asyncio.Event()
 
     async def slow_add(context: JobContext, call: Call) -> int:
         await go.wait()
         return await add(context, call)
 
-    one = await put(arq, "add", 1, 2, more=3)
+    one = await enqueue(arq, "add", 1, 2, more=3)
     assert await one.status() is JobStatus.queued
     start_worker([JobFunction("add", slow_add, keep_result_s=60)])
 
@@ -85,48 +87,46 @@ async def test_a_stock_job_is_run_and_stock_answers_are_true(arq: ArqRedis, star
     assert await arq.enqueue_job("add", 1, _job_id=ID) is None
 
 
-@pytest.mark.parametrize(("max_attempts", "tries"), [(1, 1), (3, 3)])
+@pytest.mark.parametrize(("max_attempts", "attempts"), [(1, 1), (3, 3)])
 async def test_the_error_of_a_failed_job_reaches_the_stock_client(
-    arq: ArqRedis, start_worker: StartWorker, max_attempts: int, tries: int
+    arq: ArqRedis, start_worker: StartWorker, max_attempts: int, attempts: int
 ) -> None:
-    """result() raises the error that the function raised, and not that it can't be read."""
+    """result() raises the error of the function, and not a serialization error."""
     start_worker([JobFunction("add", add, keep_result_s=60, max_attempts=max_attempts)])
-    one = await put(arq, "add", -1)
+    one = await enqueue(arq, "add", -1)
     with pytest.raises(ValueError, match="-1 is negative"):
         await one.result(timeout=5, poll_delay=0.02)
     info = await one.result_info()
     assert info is not None
-    assert (info.success, info.job_try) == (False, tries)
+    assert (info.success, info.job_try) == (False, attempts)
 
 
-async def test_an_error_of_a_type_of_ours_reaches_the_stock_client_by_name(
-    arq: ArqRedis, start_worker: StartWorker
-) -> None:
-    """A type that the client can't know is told, not rebuilt."""
+async def test_an_unknown_error_type_reaches_the_stock_client_by_name(arq: ArqRedis, start_worker: StartWorker) -> None:
+    """The client gets JobFailed with the name of the type and the text."""
 
-    class Unheard(Exception):
+    class Unfamiliar(Exception):
         pass
 
     async def fail(context: JobContext, call: Call) -> None:
-        raise Unheard("of")
+        raise Unfamiliar("text")
 
     start_worker([JobFunction("fail", fail, keep_result_s=60, max_attempts=1)])
-    with pytest.raises(JobFailed, match="Unheard: of"):
-        await (await put(arq, "fail")).result(timeout=5, poll_delay=0.02)
+    with pytest.raises(JobFailed, match="Unfamiliar: text"):
+        await (await enqueue(arq, "fail")).result(timeout=5, poll_delay=0.02)
 
 
 async def test_a_stock_client_s_deferred_job_runs_when_due(arq: ArqRedis, start_worker: StartWorker) -> None:
-    """Its status says deferred until then."""
+    """Its status is deferred until then."""
     start_worker([JobFunction("add", add, keep_result_s=60)])
-    one = await put(arq, "add", 1, _defer_by=timedelta(seconds=0.3))
+    one = await enqueue(arq, "add", 1, _defer_by=timedelta(seconds=0.3))
     assert await one.status() is JobStatus.deferred
     assert await one.result(timeout=5, poll_delay=0.02) == 1
 
 
-async def test_a_stock_abort_stops_a_running_job_and_one_that_has_not_begun(
+async def test_a_stock_abort_stops_a_running_job_and_a_deferred_job(
     arq: ArqRedis, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """abort() answers True for both; the score that it puts on a running job hands it to nobody else."""
+    """abort() returns True for both. No other worker claims the running job, whose score abort() has changed."""
     began: list[str] = []
 
     async def hang(context: JobContext, call: Call) -> None:
@@ -135,30 +135,30 @@ async def test_a_stock_abort_stops_a_running_job_and_one_that_has_not_begun(
 
     start_worker([JobFunction("hang", hang, timeout_s=60, keep_result_s=60)])
     start_worker([JobFunction("hang", hang, timeout_s=60, keep_result_s=60)])
-    running = await put(arq, "hang")
+    running = await enqueue(arq, "hang")
     await eventually(lambda: began)
-    deferred = await put(arq, "hang", _job_id="{notifications}:later", _defer_by=3600)
+    deferred = await enqueue(arq, "hang", _job_id="{notifications}:later", _defer_by=3600)
     assert await running.abort(timeout=5, poll_delay=0.02)
     assert await deferred.abort(timeout=5, poll_delay=0.02)
     assert began == [ID]
     await eventually(lambda: len(letters.stored) == 2)
 
 
-async def test_our_jobs_and_a_stock_producer_s_share_function_and_message(
+async def test_a_stock_producer_can_enqueue_our_messages(
     arq: ArqRedis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """`job=` as keyword or as the only argument: the message is decoded as strictly as ours."""
+    """The message is the keyword `job` or the only argument. It is decoded as strictly as ours."""
     seen = Recorder()
     start_worker([function(seen)])
     message = {"notificationId": "0190e2a4-0000-7000-8000-000000000001", "channelId": "stock"}
-    await put(arq, QUICK.function, job=message)
-    await put(arq, QUICK.function, message, _job_id="{notifications}:positional")
+    await enqueue(arq, QUICK.function, job=message)
+    await enqueue(arq, QUICK.function, message, _job_id="{notifications}:positional")
     await producer.enqueue(job(text="ours"))
     await eventually(lambda: sorted(seen.texts) == ["ours", "stock", "stock"])
 
 
-async def test_a_stock_job_without_braces_in_its_id_is_run(arq: ArqRedis, start_worker: StartWorker) -> None:
-    """arq makes ids of 32 hex digits by itself."""
+async def test_a_stock_job_without_braces_in_its_id_runs(arq: ArqRedis, start_worker: StartWorker) -> None:
+    """By default, arq makes ids of 32 hexadecimal digits."""
     start_worker([JobFunction("add", add, keep_result_s=60)])
     one = await arq.enqueue_job("add", 2, 2)
     assert one is not None
@@ -168,7 +168,7 @@ async def test_a_stock_job_without_braces_in_its_id_is_run(arq: ArqRedis, start_
 async def test_a_stock_worker_runs_our_jobs(
     redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis
 ) -> None:
-    """With our serializer it finds the message under `job`, in the order of our scores, deferred ones when due."""
+    """With our serializer, it gets the message as `job`. The jobs run in the order of our scores."""
     seen: list[str] = []
 
     async def deliver(ctx: dict[Any, Any], job: dict[str, Any]) -> str:
@@ -188,17 +188,17 @@ async def test_a_stock_worker_runs_our_jobs(
 async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
     redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
 ) -> None:
-    """10,000 jobs on one queue; both take their share."""
+    """Both workers run some of 10,000 jobs on one queue."""
     runs: Counter[str] = Counter()
-    shares: Counter[str] = Counter()
+    runs_by_worker: Counter[str] = Counter()
 
     async def stock(ctx: dict[Any, Any], job: dict[str, Any]) -> None:
         runs[ctx["job_id"]] += 1
-        shares["stock"] += 1
+        runs_by_worker["stock"] += 1
 
     async def ours(context: JobContext, message: NotificationJob) -> None:
         runs[context.job_id] += 1
-        shares["ours"] += 1
+        runs_by_worker["ours"] += 1
         await asyncio.sleep(0.0005)
 
     jobs = [job(str(number)) for number in range(10_000)]
@@ -208,7 +208,7 @@ async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
         handle_signals=False, poll_delay=0.01, job_serializer=serialize, job_deserializer=deserialize,
     )  # fmt: skip
     task = asyncio.create_task(worker.async_run())
-    await eventually(lambda: shares["stock"] >= 50)
+    await eventually(lambda: runs_by_worker["stock"] >= 50)
     start_worker([function(ours)], concurrency=4)
     await eventually(lambda: len(runs) == 10_000, timeout=60)
     await eventually(lambda: nothing_left(redis))
@@ -216,7 +216,7 @@ async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
     await asyncio.gather(task, *worker.tasks.values(), return_exceptions=True)
     assert set(runs) == {one.job_id for one in jobs}
     assert set(runs.values()) == {1}
-    assert min(shares["stock"], shares["ours"]) > 0
+    assert min(runs_by_worker["stock"], runs_by_worker["ours"]) > 0
 
 
 async def nothing_left(redis: Redis) -> bool:
@@ -227,24 +227,24 @@ async def nothing_left(redis: Redis) -> bool:
 async def test_functions_written_for_arq_run_in_our_worker(
     arq: ArqRedis, start_worker: StartWorker, redis: Redis
 ) -> None:
-    """`ctx`, arguments, `Retry`, and `func`'s own settings."""
-    tries: list[int] = []
+    """They get `ctx` and their arguments, and can raise `Retry`. The options of `func` are used."""
+    attempts: list[int] = []
 
     async def stock(ctx: dict[str, Any], name: str) -> str:
-        tries.append(ctx["job_try"])
+        attempts.append(ctx["job_try"])
         if ctx["job_try"] < 2:
             raise Retry(defer=0.05)
         return f"hello {name}"
 
     start_worker([arq_function(func(stock, name="greet", max_tries=2))])
-    assert await (await put(arq, "greet", "you")).result(timeout=5, poll_delay=0.02) == "hello you"
-    assert tries == [1, 2]
+    assert await (await enqueue(arq, "greet", "you")).result(timeout=5, poll_delay=0.02) == "hello you"
+    assert attempts == [1, 2]
 
 
-async def test_a_job_by_the_clock_runs_once_though_every_worker_has_it(
+async def test_a_cron_job_runs_once_although_every_worker_has_it(
     start_worker: StartWorker, connect_more: Callable[[str], Redis], stats: QueueStats
 ) -> None:
-    """arq's own `cron()`, every second, on two workers."""
+    """arq's `cron()` runs a job every second on two workers."""
     runs: list[str] = []
 
     async def tick(ctx: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Dead letters: in Redis before anything is deleted, in Postgres as soon as it answers, lost never."""
+"""Dead letters: they wait in Redis until Postgres stores them, and none is lost."""
 
 import msgspec
 
@@ -15,11 +15,11 @@ from tests.waiting import eventually
 NEVER = raising(PermanentError("never"))
 
 
-async def test_letters_wait_in_redis_while_postgres_is_away_and_none_is_lost(
+async def test_dead_letters_wait_in_redis_while_postgres_is_unavailable(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
-    """The worker goes on with other jobs; when the sink answers it gets each letter, once."""
-    letters.away = True
+    """The worker runs other jobs meanwhile. When the sink is available again, it gets each dead letter once."""
+    letters.unavailable = True
     seen = Recorder(lambda context, message: NEVER(context, message) if message.channel_id == "bad" else None)
     start_worker([function(seen)])
     await producer.enqueue_many([job(f"bad{number}", text="bad") for number in range(450)])
@@ -32,24 +32,24 @@ async def test_letters_wait_in_redis_while_postgres_is_away_and_none_is_lost(
 
     await eventually(lambda: waiting(450))
     assert letters.stored == []
-    # However long it stays away: nothing of them expires.
+    # Dead letters never expire, however long the sink is unavailable.
     assert await redis.client.ttl(redis.keys(QUICK.name).named("dead")) == -1
-    letters.away = False
+    letters.unavailable = False
     await eventually(lambda: waiting(0))
     assert len(letters.stored) == len(set(letters.ids)) == 450
 
 
-async def test_an_id_that_waits_as_a_dead_letter_can_t_be_put_again(
+async def test_a_job_whose_dead_letter_is_in_redis_is_a_duplicate(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
-    """The relay would otherwise bring it back to life; once the letter is in Postgres, the row says `failed`."""
-    letters.away = True
+    """Otherwise the relay would enqueue it again. When the letter is in Postgres, the row is `failed`."""
+    letters.unavailable = True
     start_worker([function(Recorder(NEVER))])
     new = job("a")
     await producer.enqueue(new)
     await eventually(lambda: dead(stats, 1))
     assert (await producer.enqueue(new)).outcome is EnqueueOutcome.DUPLICATE
-    letters.away = False
+    letters.unavailable = False
     await eventually(lambda: dead(stats, 0))
     assert (await producer.enqueue(new)).outcome is EnqueueOutcome.ENQUEUED
 
@@ -58,12 +58,12 @@ async def dead(stats: QueueStats, number: int) -> bool:
     return (await stats.snapshot(QUICK)).dead_letters_waiting == number
 
 
-async def test_a_letter_that_can_t_be_stored_holds_up_no_other(
+async def test_a_dead_letter_that_cannot_be_stored_delays_no_other(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
-    """It stays in Redis, whole."""
+    """It stays in Redis unchanged."""
     poisoned = job("poisoned")
-    letters.refuse = lambda letter: letter.job_id == poisoned.job_id
+    letters.reject = lambda letter: letter.job_id == poisoned.job_id
     await producer.enqueue_many([job(), job(), poisoned, job(), job()])
     start_worker([function(Recorder(NEVER))])
     await eventually(lambda: len(letters.stored) == 4)
@@ -72,11 +72,11 @@ async def test_a_letter_that_can_t_be_stored_holds_up_no_other(
     assert msgspec.json.decode(raw, type=NewDeadLetter).error.message == "never"
 
 
-async def test_a_letter_in_redis_can_be_brought_back_by_hand(
+async def test_an_operator_can_retry_a_dead_letter_in_redis(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
-    """It runs again under its own id, as a first try, with its message."""
-    letters.away = True
+    """The job runs again under its id, as a first attempt, with its message and group."""
+    letters.unavailable = True
     seen = Recorder(raising(PermanentError("never"), None))
     start_worker([function(seen)])
     new = job("a", text="hello", group="g")

@@ -1,4 +1,4 @@
-"""Group keys: one at a time, in order, whatever happens to a job of the group."""
+"""Group keys: the jobs of a group run one at a time, in order."""
 
 import asyncio
 import random
@@ -19,22 +19,22 @@ from tests.waiting import eventually
 
 
 class Groups:
-    """A handler that checks that no two jobs of a group run at once, and notes the order of the ends."""
+    """A handler that counts overlapping jobs of a group and records the order in which jobs end."""
 
     def __init__(self) -> None:
         self.running: set[str] = set()
         self.overlaps = 0
         self.done: dict[str, list[int]] = defaultdict(list)
-        self.dice = random.Random(7)
+        self.random = random.Random(7)
 
     async def __call__(self, context: JobContext, message: NotificationJob) -> None:
         group = context.group or ""
         self.overlaps += group in self.running
         self.running.add(group)
         try:
-            await asyncio.sleep(self.dice.random() * 0.004)
-            if self.dice.random() < 0.15 and not context.is_last_attempt:
-                raise ValueError("try again")
+            await asyncio.sleep(self.random.random() * 0.004)
+            if self.random.random() < 0.15 and not context.is_last_attempt:
+                raise ValueError("retry")
             self.done[group].append(int(message.channel_id))
         finally:
             self.running.discard(group)
@@ -43,7 +43,7 @@ class Groups:
 async def test_groups_run_in_order_across_workers_through_retries(
     connect_more: Callable[[str], Redis], producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """30 groups of 10 jobs, three workers, a seventh of the tries failing: no overlap, every group in order."""
+    """30 groups of 10 jobs run on three workers, and a seventh of the attempts fail. No two jobs of a group overlap."""
     jobs = [job(f"{n}-{g}", text=str(n), group=f"g{g}") for n in range(10) for g in range(30)]
     await producer.enqueue_many(jobs)
     assert (await stats.snapshot(QUICK)).waiting == 300
@@ -58,7 +58,7 @@ async def test_groups_run_in_order_across_workers_through_retries(
 
 
 async def nothing_left(redis: Redis) -> bool:
-    """Groups cost nothing when they are empty."""
+    """Whether no keys of groups are left."""
     keys = redis.keys(QUICK.name)
     left = [key async for key in redis.client.scan_iter(keys.group_prefix + "*")]
     heads, grouped = keys.named("heads"), keys.named("grouped")
@@ -72,7 +72,7 @@ async def waiting(redis: Redis) -> int:
 async def test_a_deferred_or_retrying_head_holds_back_its_own_group_only(
     producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """The other group and the jobs without one go on."""
+    """The other group and the jobs without a group run meanwhile."""
     seen = Recorder(
         lambda context, message: (
             raising(RetryLater("later", delay_s=0.3))(context, message)
@@ -97,10 +97,10 @@ async def test_a_deferred_or_retrying_head_holds_back_its_own_group_only(
     assert seen.keys.index("b1") < seen.keys.index("b2")
 
 
-async def test_a_dead_head_lets_the_next_one_run(
+async def test_a_dead_letter_at_the_head_lets_the_next_job_run(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """A permanent error, a broken payload: the group goes on all the same."""
+    """The group continues after a permanent error of its head."""
     seen = Recorder(
         lambda context, message: (
             raising(PermanentError("no"))(context, message) if message.channel_id == "bad" else None
@@ -112,10 +112,10 @@ async def test_a_dead_head_lets_the_next_one_run(
     await eventually(lambda: len(letters.stored) == 1)
 
 
-async def test_a_head_whose_payload_is_gone_is_reported_and_the_group_goes_on(
+async def test_a_head_without_a_payload_is_reported_and_the_group_continues(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """The letter names the id; what the row's job was, the relay knows."""
+    """The dead letter names the id, from which the relay can build the job again."""
     first: NewJob = job("first", group="g")
     await producer.enqueue_many([first, job("second", group="g")])
     await redis.client.delete(f"arq:job:{first.job_id}")
@@ -127,15 +127,15 @@ async def test_a_head_whose_payload_is_gone_is_reported_and_the_group_goes_on(
 
 
 async def test_a_waiting_job_of_a_group_is_a_duplicate_too(producer: QueueProducer) -> None:
-    """Its id is known though it stands behind the head."""
+    """A second job with the id of a job after the group head is a duplicate."""
     outcomes: list[Any] = await producer.enqueue_many([job("a", group="g"), job("b", group="g"), job("b", group="g")])
     assert outcomes[2] is EnqueueOutcome.DUPLICATE
 
 
-async def test_a_head_that_a_stock_worker_ended_is_found_by_the_sweep(
+async def test_the_sweep_promotes_the_next_job_after_a_stock_worker_has_finished_the_head(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """A stock worker removes the head's keys and promotes nobody; our worker sees that within seconds."""
+    """A stock worker removes the keys of the head and promotes no job. Our worker corrects that within seconds."""
     head = job("head", group="g")
     await producer.enqueue_many([head, job("next", group="g")])
     await redis.client.zrem(QUICK.name, head.job_id)

@@ -1,4 +1,4 @@
-"""Whatever stands in the queue: a dead letter or a clear refusal, and the worker goes on."""
+"""Hostile data in the queue: it becomes a dead letter or a clear error, and the worker continues."""
 
 import contextlib
 import time
@@ -27,7 +27,7 @@ BROKEN = {
     "no JSON": b"{",
     "another shape": b"[1,2]",
     "no function": b'{"a":[],"k":{},"et":1}',
-    "an unknown function": b'{"f":"who","a":[],"k":{"job":' + MESSAGE + b'},"et":1}',
+    "an unknown function": b'{"f":"unheard","a":[],"k":{"job":' + MESSAGE + b'},"et":1}',
     "no message": b'{"f":"deliver_notification","a":[],"k":{},"et":1}',
     "too many arguments": b'{"f":"deliver_notification","a":[1,2],"k":{},"et":1}',
     "a field too many": b'{"f":"deliver_notification","a":[],"k":{"job":{"x":1}},"et":1}',
@@ -38,26 +38,26 @@ BROKEN = {
     + b'},"et":1}',
     "a lone surrogate": b'{"f":"deliver_notification","k":{"job":{"notificationId":"\\ud800"}},"et":1}',
     "no UTF-8": b'{"f":"deliver_notification\xff","k":{},"et":1}',
-    "a time beyond all": b'{"f":"who","k":{},"et":9223372036854775807}',
+    "a time out of range": b'{"f":"unheard","k":{},"et":9223372036854775807}',
     "deep nesting": b'{"f":"deliver_notification","k":{"job":' + b"[" * 5000 + b"]" * 5000 + b'},"et":1}',
 }
 
 
-async def plant(redis: Redis, raw_id: bytes, payload: bytes | None) -> None:
-    """Put a job as anybody with access to Redis could."""
+async def enqueue_raw(redis: Redis, raw_id: bytes, payload: bytes | None) -> None:
+    """Enqueues a payload as any client with access to Redis could."""
     if payload is not None:
         await redis.client.set(b"arq:job:" + raw_id, payload)
     await redis.client.zadd(QUICK.name, {raw_id: time.time() * 1000})
 
 
-async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
+async def test_a_broken_job_becomes_a_dead_letter_and_the_worker_continues(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """Each keeps its bytes, says why, and names its id; the good job among them is run."""
+    """Each dead letter has the payload, the reason and the id. The valid job among them runs."""
     for number, payload in enumerate(BROKEN.values()):
-        await plant(redis, b"broken-%d" % number, payload)
-    await plant(redis, b"gone", None)
-    await plant(redis, b"\xff\xfe id \x00", BROKEN["no JSON"])
+        await enqueue_raw(redis, b"broken-%d" % number, payload)
+    await enqueue_raw(redis, b"missing", None)
+    await enqueue_raw(redis, b"\xff\xfe id \x00", BROKEN["no JSON"])
     seen = Recorder()
     await producer.enqueue(job("good"))
     start_worker([function(seen)])
@@ -65,13 +65,13 @@ async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
     await eventually(lambda: len(letters.stored) == len(BROKEN) + 2)
     assert {letter.error.kind for letter in letters.stored} == {"decode", "permanent"}
     by_id = {letter.job_id: letter for letter in letters.stored}
-    assert by_id["gone"].payload == b""
+    assert by_id["missing"].payload == b""
     assert "\\xff\\xfe id \x00" in by_id
     assert by_id["broken-1"].payload == BROKEN["a pickle"]
     names = list(BROKEN)
     assert "version 99" in by_id[f"broken-{names.index('a newer version')}"].error.message
     assert "version 99" in by_id[f"broken-{names.index('a newer version of the same fields')}"].error.message
-    assert "no function 'who'" in by_id[f"broken-{names.index('an unknown function')}"].error.message
+    assert "no function 'unheard'" in by_id[f"broken-{names.index('an unknown function')}"].error.message
     left = [key async for key in redis.client.scan_iter("arq:*")]
     assert left == []
 
@@ -79,7 +79,7 @@ async def test_what_can_t_be_a_job_is_a_dead_letter_and_the_worker_goes_on(
 async def test_an_error_message_of_any_text_is_recorded(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """A lone surrogate, a NUL, a megabyte: the letter is written, shortened where it must be."""
+    """Also a lone surrogate, a NUL and a megabyte of text. A long text is shortened."""
     errors = [PermanentError("\ud800 \0 é"), PermanentError("x" * 1_000_000)]
     start_worker([function(Recorder(raising(*errors)))], concurrency=1)
     await producer.enqueue_many([job("a"), job("b")])
@@ -88,10 +88,10 @@ async def test_an_error_message_of_any_text_is_recorded(
     assert len(letters.stored[1].error.message) == 2000
 
 
-async def test_a_result_that_is_no_json_is_no_failure(
+async def test_a_result_that_is_not_json_is_no_failure(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """The job is done; its result says that it can't be shown."""
+    """The job completes. Its stored result is `unable to serialize result`."""
     new = job("a")
     await producer.enqueue(new)
     start_worker([function(Recorder(lambda *_: object()), keep_result_s=60)])
@@ -106,8 +106,8 @@ async def test_a_result_that_is_no_json_is_no_failure(
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_do_anything_but_decode_or_be_refused(payload: bytes) -> None:
-    """Never another exception."""
+def test_any_bytes_are_decoded_or_raise_a_decode_error(payload: bytes) -> None:
+    """No other exception is raised."""
     with contextlib.suppress(JobDecodeError):
         job_format.decode_message(NOTIFICATIONS, job_format.decode_envelope(payload), NotificationJob)
 
@@ -120,8 +120,8 @@ JSON = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from("tfak") | st.just("et"), JSON))
-def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) -> None:
-    """The same for JSON of nearly the right shape."""
+def test_any_json_is_decoded_or_raises_a_decode_error(job: dict[str, object]) -> None:
+    """No other exception is raised for JSON with the right field names."""
     try:
         payload = msgspec.json.encode(job)
     except UnicodeEncodeError:
@@ -132,14 +132,14 @@ def test_no_json_does_anything_but_decode_or_be_refused(job: dict[str, object]) 
 
 @given(st.text(), st.integers(1, 10), st.integers(1, 10))
 def test_every_error_has_a_decision_and_a_description(text: str, attempt: int, max_attempts: int) -> None:
-    """Retried below the last try, dead at it; the description can be written as JSON."""
+    """An error is retried before the last attempt and makes a dead letter at it. Its description is valid JSON."""
     decision = decide(ValueError(text), attempt, max_attempts, NOTIFICATIONS)
     assert decision.action == ("retry" if attempt < max_attempts else "dead-letter")
     msgspec.json.encode(describe(ValueError(text)))
 
 
 @pytest.mark.parametrize("known", [ValueError("x"), TimeoutError("x"), KeyError("x"), PermanentError("x")])
-def test_a_known_error_survives_the_wire(known: Exception) -> None:
-    """As itself."""
-    back = job_format.deserialize(job_format.serialize({"r": known, "s": False}))["r"]
-    assert type(back) is type(known)
+def test_a_known_error_keeps_its_type_in_redis(known: Exception) -> None:
+    """It is decoded as the same type."""
+    decoded = job_format.deserialize(job_format.serialize({"r": known, "s": False}))["r"]
+    assert type(decoded) is type(known)

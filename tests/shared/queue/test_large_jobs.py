@@ -1,4 +1,4 @@
-"""Large jobs: a worker holds no more of them than it has memory for, whatever their number."""
+"""Large jobs: the memory that a worker uses for them is bounded."""
 
 import asyncio
 import gc
@@ -18,12 +18,12 @@ Batch = list[tuple[JobContext, NotificationJob]]
 
 
 def alive(ids: set[str]) -> int:
-    """How many of these jobs this process holds; other tests' may be there too."""
+    """Returns how many of these jobs are in the memory of this process."""
     return sum(isinstance(one, ClaimedJob) and one.raw_id.decode() in ids for one in gc.get_objects())
 
 
-async def test_a_batch_of_large_jobs_is_small(producer: QueueProducer, start_worker: StartWorker) -> None:
-    """At most 4 MiB a call; a job that is larger is a call of its own."""
+async def test_a_batch_of_large_jobs_has_few_jobs(producer: QueueProducer, start_worker: StartWorker) -> None:
+    """A call has at most 4 MiB. A larger job has a call of its own."""
     calls: list[list[int]] = []
 
     async def handler(batch: Batch) -> list[Any]:
@@ -37,18 +37,18 @@ async def test_a_batch_of_large_jobs_is_small(producer: QueueProducer, start_wor
     assert [size for call in calls for size in call] == sizes
     assert all(sum(call) <= 4 * MIB for call in calls if len(call) > 1)
     assert [5 * MIB] in calls
-    assert len(calls) <= 6, "small jobs still share their calls"
+    assert len(calls) <= 6, "small jobs share calls"
 
 
-async def test_large_jobs_are_left_to_others_until_there_is_room(
+async def test_claimed_large_jobs_are_bounded(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """What is claimed and doesn't run yet is bounded, though there are slots for more; all of it is done in the end."""
-    go_on, seen = asyncio.Event(), 0
+    """The payloads of claimed jobs that do not run yet are bounded, although slots are free. All jobs run."""
+    release, seen = asyncio.Event(), 0
 
     async def handler(batch: Batch) -> list[Any]:
         nonlocal seen
-        await go_on.wait()
+        await release.wait()
         seen += len(batch)
         return ["fine"] * len(batch)
 
@@ -59,9 +59,9 @@ async def test_large_jobs_are_left_to_others_until_there_is_room(
         return (await stats.snapshot(QUICK)).active
 
     first = await eventually(claimed)
-    # Of what size jobs are is known from the first claim on, which takes them for 256 KiB.
+    # The first claim assumes jobs of 256 KiB. Their size is known afterwards.
     assert first <= 64
-    go_on.set()
+    release.set()
     most = 0
 
     async def done() -> bool:
@@ -74,10 +74,10 @@ async def test_large_jobs_are_left_to_others_until_there_is_room(
     assert most <= 16 + 2 * 4 + 1
 
 
-async def test_an_idle_worker_keeps_nothing_of_its_last_jobs(
+async def test_an_idle_worker_frees_the_memory_of_its_last_jobs(
     producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """Its memory is free for others."""
+    """No claimed job is left in memory."""
     seen: set[str] = set()
 
     async def handler(batch: Batch) -> list[Any]:
@@ -87,4 +87,4 @@ async def test_an_idle_worker_keeps_nothing_of_its_last_jobs(
     start_worker([function(handler, batch=True, batch_limit=10)], concurrency=2)
     await producer.enqueue_many([job(text="x" * MIB) for _ in range(10)])
     await eventually(lambda: len(seen) == 10)
-    await eventually(lambda: alive(seen) == 0, message="claimed jobs are still held")
+    await eventually(lambda: alive(seen) == 0, message="claimed jobs are still in memory")

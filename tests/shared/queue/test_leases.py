@@ -1,4 +1,4 @@
-"""Leases: a dead worker's jobs come back, a live worker's never do, and a lost one changes nothing."""
+"""Leases: the jobs of a dead worker run again, those of a live worker do not, and a lost lease permits no write."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ from tests.waiting import eventually
 
 @contextlib.asynccontextmanager
 async def crashing_worker(url: str, lease_s: float) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A worker process that hangs in its jobs; killed at the latest when the block ends."""
+    """Starts a worker process that hangs in its jobs. It is killed when the block ends, if not before."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.shared.queue.crashing", url, str(lease_s), stdout=asyncio.subprocess.PIPE
     )
@@ -37,20 +37,20 @@ async def crashing_worker(url: str, lease_s: float) -> AsyncIterator[asyncio.sub
         await process.wait()
 
 
-async def begun(process: asyncio.subprocess.Process, number: int) -> set[str]:
-    """The keys of the first `number` jobs that the process has begun."""
+async def started(process: asyncio.subprocess.Process, number: int) -> set[str]:
+    """Returns the keys of the first `number` jobs that the process has started."""
     assert process.stdout is not None
     return {(await asyncio.wait_for(process.stdout.readline(), 20)).decode().strip() for _ in range(number)}
 
 
-async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order(
+async def test_the_jobs_of_a_killed_worker_run_again_within_ten_seconds_in_order(
     redis_url: str, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
-    """kill -9 with the lease of production: other jobs go on meanwhile, groups keep their order, no try is spent."""
+    """kill -9, with the lease of production. Other jobs run meanwhile, and no attempt is used."""
     jobs = [job("a1", group="a"), job("a2", group="a"), job("b1"), job("c1")]
     async with crashing_worker(redis_url, LEASE_S) as process:
         await producer.enqueue_many(jobs)
-        assert await begun(process, 3) == {"a1", "b1", "c1"}
+        assert await started(process, 3) == {"a1", "b1", "c1"}
         process.kill()
         killed = time.monotonic()
     seen = Recorder()
@@ -73,11 +73,11 @@ async def test_a_killed_worker_s_jobs_are_back_within_ten_seconds_in_their_order
 async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """Each time somebody claims it and vanishes; the sixth claim makes it a dead letter, and never runs it."""
+    """The sixth claim makes the job a dead letter without running it."""
     new = job("killer")
     await producer.enqueue(new)
     for _ in range(MAX_LOST_LEASES):
-        # A worker that claims it and is never heard of again.
+        # A claim whose worker never writes an end.
         names = redis.keys(QUICK.name)
         keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
 
@@ -90,50 +90,50 @@ async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
     await eventually(lambda: letters.stored)
     assert seen.keys == []
     assert "5 workers lost the job's lease" in letters.stored[0].error.message
-    await eventually(lambda: gone(redis))
+    await eventually(lambda: no_lost_leases(redis))
 
 
-async def gone(redis: Redis) -> bool:
+async def no_lost_leases(redis: Redis) -> bool:
     return not await redis.client.exists(redis.keys(QUICK.name).named("lost"))
 
 
-async def test_a_running_job_keeps_its_lease_however_long_it_takes(
+async def test_a_running_job_keeps_its_lease_however_long_it_runs(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, connect_more: Callable[[str], Redis]
 ) -> None:
-    """Five leases long; another worker that would take it gets nothing."""
+    """The job runs for five leases, and another worker cannot claim it."""
     slow = Recorder(lambda *_: asyncio.sleep(1.5))
     start_worker([function(slow)], lease_s=0.3)
     await producer.enqueue(job("a"))
     await eventually(lambda: slow.keys)
-    thief = Recorder()
-    start_worker([function(thief)], on=connect_more(""), lease_s=0.3)
+    other = Recorder()
+    start_worker([function(other)], on=connect_more(""), lease_s=0.3)
     assert (await stats.snapshot(QUICK)).active == 1
 
     async def done() -> bool:
         return (await stats.snapshot(QUICK)).completed == 1
 
     await eventually(done)
-    assert (slow.keys, thief.keys) == (["a"], [])
+    assert (slow.keys, other.keys) == (["a"], [])
 
 
-async def test_a_score_that_a_stock_abort_has_moved_goes_back_to_the_end_of_the_lease(
+async def test_a_score_that_a_stock_abort_has_changed_is_restored(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """It sets the score of a running job to 1: the next claim steps over it and puts it back."""
+    """A stock abort sets the score of a running job to 1. The next claim restores the end of the lease."""
     new = job("a")
     await producer.enqueue(new)
     names = redis.keys(QUICK.name)
     keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
     assert len(await redis.run(load("claim"), keys, [1, 60_000, "epoch", ""])) > 6
     await redis.client.zadd(QUICK.name, {new.job_id: 1})
-    thief = Recorder()
-    start_worker([function(thief)])
+    other = Recorder()
+    start_worker([function(other)])
 
-    async def back() -> bool:
+    async def restored() -> bool:
         return float(await redis.client.zscore(QUICK.name, new.job_id)) > time.time() * 1000
 
-    await eventually(back)
-    assert thief.keys == []
+    await eventually(restored)
+    assert other.keys == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_a_score_that_a_stock_abort_has_moved_goes_back_to_the_end_of_the_
     [(None, 0.0), (None, 60.0), (ValueError("again"), 0.0), (PermanentError("never"), 0.0)],
     ids=["completed", "completed with a result", "retried", "dead"],
 )
-async def test_whoever_lost_the_token_writes_nothing(
+async def test_a_worker_without_the_fencing_token_writes_nothing(
     redis: Redis,
     producer: QueueProducer,
     start_worker: StartWorker,
@@ -150,7 +150,7 @@ async def test_whoever_lost_the_token_writes_nothing(
     outcome: Exception | None,
     keep_result_s: float,
 ) -> None:
-    """A worker that slept through its lease ends its try after another took the job: nothing of it counts."""
+    """A worker ends its attempt after another worker has claimed the job: its outcome changes nothing."""
     go = asyncio.Event()
     new = job("a")
 
@@ -159,15 +159,15 @@ async def test_whoever_lost_the_token_writes_nothing(
         if outcome is not None:
             raise outcome
 
-    sleeper = Recorder(sleep)
-    start_worker([function(sleeper, keep_result_s=keep_result_s)], lease_s=60.0)
+    suspended = Recorder(sleep)
+    start_worker([function(suspended, keep_result_s=keep_result_s)], lease_s=60.0)
     await producer.enqueue(new)
-    await eventually(lambda: sleeper.keys)
-    # As if the lease had run out and somebody else had claimed it.
+    await eventually(lambda: suspended.keys)
+    # As if the lease had expired and another worker had claimed the job.
     await redis.client.set(f"{IN_PROGRESS}{new.job_id}", "another-token")
-    before = lost_ends()
+    before = lost_outcomes()
     go.set()
-    await eventually(lambda: lost_ends() == before + 1)
+    await eventually(lambda: lost_outcomes() == before + 1)
     counts = await stats.snapshot(QUICK)
     assert (counts.completed, counts.failed, counts.retries, counts.active) == (0, 0, 0, 1)
     assert await redis.client.exists(f"arq:job:{new.job_id}")
@@ -176,6 +176,6 @@ async def test_whoever_lost_the_token_writes_nothing(
     assert letters.stored == []
 
 
-def lost_ends() -> float:
+def lost_outcomes() -> float:
     labels = {"queue": QUICK.name, "function": QUICK.function, "outcome": "lost"}
     return metrics.REGISTRY.get_sample_value("filas_jobs_total", labels) or 0.0

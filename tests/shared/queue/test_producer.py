@@ -1,4 +1,4 @@
-"""Putting jobs: what callers are told, and the order in which jobs come out."""
+"""Enqueuing jobs: the outcomes that callers get, and the order in which the jobs run."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ NEW, DUPLICATE, REFUSED = EnqueueOutcome.ENQUEUED, EnqueueOutcome.DUPLICATE, Enq
 
 
 async def test_the_second_job_of_an_id_is_a_duplicate(producer: QueueProducer) -> None:
-    """Whether it comes in the same call, in a concurrent one or later."""
+    """In the same call, in a concurrent call and later."""
     assert await producer.enqueue_many([job("a"), job("a"), job("b")]) == [NEW, DUPLICATE, NEW]
     results = await asyncio.gather(*(producer.enqueue(job("c")) for _ in range(3)))
     assert [result.outcome for result in results] == [NEW, DUPLICATE, DUPLICATE]
@@ -27,10 +27,10 @@ async def test_the_second_job_of_an_id_is_a_duplicate(producer: QueueProducer) -
     assert (await producer.enqueue(job("b"))).outcome is DUPLICATE
 
 
-async def test_concurrent_callers_share_a_call_and_keep_their_order(
+async def test_concurrent_callers_share_calls_and_keep_their_order(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """A thousand calls in one turn come out in the order in which they were made, from few calls to Redis."""
+    """A thousand concurrent calls need few calls to Redis, and their jobs run in the order of the calls."""
     before = (await redis.client.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
     await asyncio.gather(*(producer.enqueue(job(str(number))) for number in range(1000)))
     after = (await redis.client.info("commandstats"))["cmdstat_evalsha"]["calls"]
@@ -41,10 +41,10 @@ async def test_concurrent_callers_share_a_call_and_keep_their_order(
     assert seen.keys == [str(number) for number in range(1000)]
 
 
-async def test_priority_orders_what_is_due_and_is_fifo_inside_a_level(
+async def test_priority_orders_the_due_jobs_and_is_fifo_within_a_level(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """Level 1 before 2 before 3; a job without a level stands in 3, and the age of each is told truly."""
+    """Level 1 runs before 2, and 2 before 3. A job without a level has level 3. The reported age is right."""
     levels = [None, 3, 2, 1, 2, 1, None]
     await producer.enqueue_many([job(f"{number}", priority=level) for number, level in enumerate(levels)])
     counts = await stats.snapshot(QUICK)
@@ -59,7 +59,7 @@ async def test_priority_orders_what_is_due_and_is_fifo_inside_a_level(
 async def test_a_deferred_job_runs_when_it_is_due(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """Not before, and well within the second."""
+    """Not earlier than that. A due time in the past means now."""
     due = time.time() + 0.4
     await producer.enqueue(job("later", defer_until_ms=int(due * 1000)))
     await producer.enqueue(job("past", defer_until_ms=1))
@@ -78,12 +78,12 @@ async def test_a_deferred_job_runs_when_it_is_due(
         pytest.param(job(text="\ud800"), id="a lone surrogate in its message"),
         pytest.param(job("\ud800"), id="a lone surrogate in its key"),
         pytest.param(NewJob(QUICK, "", job().message), id="no key"),
-        pytest.param(job("x" * 2000), id="a key beyond all measure"),
-        pytest.param(job(priority=4), id="a priority that there is not"),
+        pytest.param(job("x" * 2000), id="a key that is too long"),
+        pytest.param(job(priority=4), id="an unknown priority"),
     ],
 )
-async def test_a_job_that_can_t_stand_in_a_queue_fails_alone(producer: QueueProducer, bad: NewJob) -> None:
-    """Its own caller gets the error; the others of the batch are put."""
+async def test_a_job_that_cannot_be_encoded_fails_alone(producer: QueueProducer, bad: NewJob) -> None:
+    """Only its own caller gets the error. The other jobs of the batch are enqueued."""
     assert await producer.enqueue_many([job(), bad, job()]) == [NEW, REFUSED, NEW]
     answers = await asyncio.gather(
         producer.enqueue(job()), producer.enqueue(bad), producer.enqueue(job()), return_exceptions=True
@@ -93,8 +93,8 @@ async def test_a_job_that_can_t_stand_in_a_queue_fails_alone(producer: QueueProd
     assert not isinstance(answers[2], BaseException)
 
 
-async def test_odd_ids_are_kept_as_they_are(producer: QueueProducer, start_worker: StartWorker) -> None:
-    """Blanks, quotes, braces, NUL, line ends, other scripts: a key is any text."""
+async def test_any_text_can_be_a_key(producer: QueueProducer, start_worker: StartWorker) -> None:
+    """Keys with blanks, quotes, braces, NUL, line ends and other scripts are unchanged."""
     keys = ["a b", '"', "{}", "a\0b", "a\r\nb", "日本", "🦜", "%s", "*", "a:b", "'; --"]
     assert await producer.enqueue_many([job(key, group=key) for key in keys]) == [NEW] * len(keys)
     seen = Recorder()
@@ -104,13 +104,13 @@ async def test_odd_ids_are_kept_as_they_are(producer: QueueProducer, start_worke
     assert [context.group for context in seen.contexts] == keys
 
 
-async def test_an_answer_that_is_lost_is_not_called_a_duplicate(redis_url: str, redis: Redis) -> None:
-    """The connection breaks after Redis has put the job: the call is repeated under the same id, and it was new."""
+async def test_a_lost_answer_is_not_reported_as_a_duplicate(redis_url: str, redis: Redis) -> None:
+    """The connection is lost after Redis has enqueued the job. The repeated call reports that the job is new."""
     async with Proxy(redis_url) as proxy:
         through = connect_url(proxy.url)
         producer = QueueProducer(through)
         await producer.enqueue(job("first"))
-        proxy.swallow_next_answer()
+        proxy.drop_next_answer()
         result = await producer.enqueue(job("second"))
         await through.close()
     assert result.outcome is NEW

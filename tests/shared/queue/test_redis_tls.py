@@ -1,4 +1,4 @@
-"""Redis over TLS: its certificate must be of an authority that is known, and for the host that was asked for."""
+"""Redis over TLS: the certificate must be from a known authority and for the host of the connection."""
 
 import asyncio
 import ssl
@@ -21,7 +21,7 @@ from filas.settings.value_types import Addresses
 
 
 def certificate(directory: Path, address: str) -> Path:
-    """A certificate for an address, signed by itself, in one file with its key."""
+    """Writes a self-signed certificate for an address, with its key, and returns the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "redis")])
     now = datetime.now(UTC)
@@ -47,7 +47,7 @@ def certificate(directory: Path, address: str) -> Path:
 
 @asynccontextmanager
 async def server(path: Path) -> AsyncIterator[int]:
-    """A server at 127.0.0.1 that shows this certificate and answers +PONG to each command; gives its port."""
+    """Starts a server with this certificate, which answers +PONG to each command. Returns its port on 127.0.0.1."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while sent := await reader.read(4096):
@@ -61,7 +61,7 @@ async def server(path: Path) -> AsyncIterator[int]:
 
 
 async def ping(port: int) -> object:
-    """What the server answers, over TLS."""
+    """Returns the server's answer to PING over TLS."""
     redis = connect(RedisSettings(redis_host="127.0.0.1", redis_port=port, redis_tls=True))
     try:
         return await redis.command("PING")
@@ -69,8 +69,8 @@ async def ping(port: int) -> object:
         await redis.close()
 
 
-async def test_a_certificate_for_the_host_is_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once its authority is known, which `SSL_CERT_FILE` says."""
+async def test_a_certificate_for_the_host_is_accepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only if `SSL_CERT_FILE` names its authority."""
     path = certificate(tmp_path, "127.0.0.1")
     async with server(path) as port:
         with pytest.raises(StoreUnavailable, match="certificate verify failed"):
@@ -79,8 +79,8 @@ async def test_a_certificate_for_the_host_is_good(tmp_path: Path, monkeypatch: p
         assert await ping(port) in {b"PONG", "PONG", True}
 
 
-async def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else whoever has any certificate of a known authority could pose as our Redis and read the password."""
+async def test_a_certificate_for_another_host_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the owner of any valid certificate could impersonate Redis and read the password."""
     path = certificate(tmp_path, "127.0.0.2")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     async with server(path) as port:
@@ -88,7 +88,7 @@ async def test_a_certificate_for_another_host_is_refused(tmp_path: Path, monkeyp
             await ping(port)
 
 
-WAYS = {
+TOPOLOGIES = {
     "one server": RedisSettings(redis_tls=True),
     "Cluster": RedisSettings(redis_tls=True, redis_cluster=True),
     "Sentinels": RedisSettings(
@@ -97,10 +97,10 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-async def test_every_way_to_redis_checks_the_host(way: str) -> None:
-    """Also the connections to the nodes of a Cluster, and to the master that Sentinels name."""
-    redis = connect(WAYS[way])
+@pytest.mark.parametrize("topology", TOPOLOGIES)
+async def test_every_topology_checks_the_host(topology: str) -> None:
+    """This includes the nodes of a Cluster and the master that Sentinels name."""
+    redis = connect(TOPOLOGIES[topology])
     client = redis.client
     options = client.connection_kwargs if redis.cluster else client.connection_pool.connection_kwargs
     assert options["ssl_check_hostname"] is True

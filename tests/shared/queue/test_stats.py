@@ -1,4 +1,4 @@
-"""What is told of a queue: counts, lists, single jobs; cleaning; and what is done to a single job."""
+"""Counts and lists of a queue, clean-up, and an operator's commands for single jobs."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ HOUR_MS = 3_600_000
 async def test_each_state_is_counted_and_its_jobs_are_listed(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """Waiting (behind a group's head too), delayed, active, completed, failed."""
+    """The states are waiting (also after a group head), delayed, active, completed and failed."""
 
     async def handler(context: JobContext, message: NotificationJob) -> None:
         if message.channel_id == "bad":
@@ -40,7 +40,7 @@ async def test_each_state_is_counted_and_its_jobs_are_listed(
     await eventually(lambda: counted(stats, active=1))
     later = int(time.time() * 1000) + HOUR_MS
     await producer.enqueue_many(
-        [job("w", group="g"), job("behind", group="g"), *(job(f"d{n}", defer_until_ms=later + n) for n in range(3))]
+        [job("w", group="g"), job("second", group="g"), *(job(f"d{n}", defer_until_ms=later + n) for n in range(3))]
     )
     assert await counted(stats, waiting=2, delayed=3, active=1, completed=1, failed=1, retries=0, dead_letters=1)
 
@@ -60,12 +60,12 @@ async def test_each_state_is_counted_and_its_jobs_are_listed(
     assert [one.id for one in (await stats.jobs(QUICK, "completed")).items] == [QUICK.job_id("done")]
     (failed,) = (await stats.jobs(QUICK, "failed")).items
     assert (failed.id, failed.error.message) == (QUICK.job_id("bad"), "no")
-    for key, state in [("w", "waiting"), ("behind", "waiting"), ("hang", "active"), ("d1", "delayed"),
+    for key, state in [("w", "waiting"), ("second", "waiting"), ("hang", "active"), ("d1", "delayed"),
                        ("done", "completed"), ("bad", "failed")]:  # fmt: skip
         one = await stats.job(QUICK, QUICK.job_id(key))
         assert one is not None
         assert one.state == state
-    assert await stats.job(QUICK, "nobody") is None
+    assert await stats.job(QUICK, "absent") is None
     with pytest.raises(InvalidCursor):
         await stats.jobs(QUICK, "waiting", cursor="?")
 
@@ -76,7 +76,7 @@ async def counted(stats: QueueStats, **expected: int) -> bool:
 
 
 async def test_the_gauges_of_metrics_are_the_same_counts(producer: QueueProducer, stats: QueueStats) -> None:
-    """`publish` sets them from the snapshot."""
+    """`publish` sets the gauges from the counts of the queue."""
     await producer.enqueue_many([job(), job()])
     await stats.publish([QUICK])
     labels = {"queue": QUICK.name, "state": "waiting"}
@@ -84,15 +84,15 @@ async def test_the_gauges_of_metrics_are_the_same_counts(producer: QueueProducer
 
 
 async def finished_at(redis: Redis, state: str, minutes_ago: dict[int, int]) -> None:
-    """Put a past into the counter of `state`: minutes ago to number of jobs."""
+    """Sets the counter of `state`. `minutes_ago` maps minutes before now to numbers of jobs."""
     now = int(time.time() // 60)
     mapping = {str(now - ago): number for ago, number in minutes_ago.items()}
     key = redis.keys(QUICK.name).named(state)
     await redis.client.hset(key, mapping={**mapping, "total": sum(minutes_ago.values())})
 
 
-async def test_finished_jobs_count_within_retention_only(redis: Redis, stats: QueueStats) -> None:
-    """A day for completed ones, a week for failed ones."""
+async def test_finished_jobs_count_only_within_retention(redis: Redis, stats: QueueStats) -> None:
+    """Retention is a day for completed jobs and a week for failed jobs."""
     day = 24 * 60
     await finished_at(redis, "completed", {1: 5, day - 5: 7, day + 5: 11})
     await finished_at(redis, "failed", {day: 2, 7 * day - 5: 3, 7 * day + 5: 13})
@@ -100,16 +100,16 @@ async def test_finished_jobs_count_within_retention_only(redis: Redis, stats: Qu
     assert await counted(stats, completed=12, failed=5)
 
 
-async def test_clean_forgets_what_is_old_enough_in_chunks_and_tells_its_progress(
+async def test_clean_removes_old_jobs_in_chunks_and_reports_its_progress(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """By age, by state; 0 forgets all, the records too."""
+    """It removes by age and state. An age of 0 removes all jobs and their records."""
     await finished_at(redis, "completed", dict.fromkeys(range(2, 1300), 2))
-    heard: list[int] = []
-    assert await clean(redis, QUICK, "completed", 10 * 60_000, progress=heard.append) == 2 * 1289
-    assert len(heard) > 1
-    assert heard == sorted(heard)
-    assert heard[-1] == 2 * 1289
+    reported: list[int] = []
+    assert await clean(redis, QUICK, "completed", 10 * 60_000, progress=reported.append) == 2 * 1289
+    assert len(reported) > 1
+    assert reported == sorted(reported)
+    assert reported[-1] == 2 * 1289
     start_worker([function(Recorder())])
     await producer.enqueue_many([job() for _ in range(700)])
     await eventually(lambda: counted(stats, completed=700 + 2 * 9))
@@ -121,27 +121,27 @@ async def test_clean_forgets_what_is_old_enough_in_chunks_and_tells_its_progress
 
 
 async def test_a_clean_can_be_cancelled_between_two_chunks(redis: Redis, stats: QueueStats) -> None:
-    """What is done is done, the counts say so, and the next one does the rest."""
+    """Removed chunks stay removed, the counts are right, and the next clean removes the others."""
     await finished_at(redis, "completed", dict.fromkeys(range(2, 1300), 2))
-    heard: list[int] = []
+    reported: list[int] = []
 
-    def hear(number: int) -> None:
-        heard.append(number)
+    def report(number: int) -> None:
+        reported.append(number)
         cleaning.cancel()
 
-    cleaning = asyncio.create_task(clean(redis, QUICK, "completed", 0, progress=hear))
+    cleaning = asyncio.create_task(clean(redis, QUICK, "completed", 0, progress=report))
     with pytest.raises(asyncio.CancelledError):
         await cleaning
-    assert 0 < heard[-1] < 2 * 1298
-    assert await counted(stats, completed=2 * 1298 - heard[-1])
-    assert await clean(redis, QUICK, "completed", 0) == 2 * 1298 - heard[-1]
+    assert 0 < reported[-1] < 2 * 1298
+    assert await counted(stats, completed=2 * 1298 - reported[-1])
+    assert await clean(redis, QUICK, "completed", 0) == 2 * 1298 - reported[-1]
     assert await counted(stats, completed=0)
 
 
-async def test_the_ring_keeps_the_newest_records_only(
+async def test_the_ring_keeps_only_the_newest_records(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """A million finished jobs cost no memory."""
+    """So the memory for finished jobs is bounded."""
     start_worker([function(Recorder())], ring=5, concurrency=1)
     await producer.enqueue_many([job(str(number)) for number in range(20)])
     await eventually(lambda: counted(stats, completed=20))
@@ -149,41 +149,41 @@ async def test_the_ring_keeps_the_newest_records_only(
     assert ids == [QUICK.job_id(str(number)) for number in range(19, 14, -1)]
 
 
-async def test_a_delayed_job_can_be_promoted_and_a_job_behind_its_group_can_not(
+async def test_a_delayed_job_can_be_promoted_but_not_a_job_after_its_group_head(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """Its turn is due now; order within a group stands above that."""
+    """The promotion makes the head due now. The order within the group is kept."""
     control = JobControl(redis, producer)
     later = int(time.time() * 1000) + HOUR_MS
     late = job("late", defer_until_ms=later, group="g")
-    behind = job("behind", group="g")
-    await producer.enqueue_many([late, behind])
+    second = job("second", group="g")
+    await producer.enqueue_many([late, second])
     seen = Recorder()
     start_worker([function(seen)])
-    assert await control.promote(QUICK, behind.job_id) == "waiting"
-    assert await control.promote(QUICK, "nobody") == "absent"
+    assert await control.promote(QUICK, second.job_id) == "waiting"
+    assert await control.promote(QUICK, "absent") == "absent"
     assert await control.promote(QUICK, late.job_id) == "done"
-    await eventually(lambda: seen.keys == ["late", "behind"])
+    await eventually(lambda: seen.keys == ["late", "second"])
 
 
-async def test_a_cancelled_job_becomes_a_dead_letter_whatever_its_state(
+async def test_a_cancelled_job_becomes_a_dead_letter_in_every_state(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """Delayed, behind its group's head, running: its row gets a final status, or the relay would put it back."""
+    """Delayed, after its group head and active. Its row gets a final status, so the relay does not enqueue it again."""
     control = JobControl(redis, producer)
     later = int(time.time() * 1000) + HOUR_MS
-    late, head, behind = job("late", defer_until_ms=later), job("head", group="g"), job("behind", group="g")
+    late, head, second = job("late", defer_until_ms=later), job("head", group="g"), job("second", group="g")
     seen = Recorder(lambda *_: asyncio.sleep(60))
-    await producer.enqueue_many([late, head, behind])
+    await producer.enqueue_many([late, head, second])
     start_worker([function(seen, timeout_s=60)])
     await eventually(lambda: seen.keys == ["head"])
     assert await control.promote(QUICK, head.job_id) == "running"
     assert await control.cancel(QUICK, late.job_id) == "done"
-    assert await control.cancel(QUICK, behind.job_id) == "done"
-    assert await control.cancel(QUICK, "nobody") == "absent"
+    assert await control.cancel(QUICK, second.job_id) == "done"
+    assert await control.cancel(QUICK, "absent") == "absent"
     await eventually(lambda: letters.ids == [late.job_id])
     assert await control.cancel(QUICK, head.job_id) == "running"
     await eventually(lambda: len(letters.stored) == 3)
-    assert letters.ids[1:] == [head.job_id, behind.job_id]
+    assert letters.ids[1:] == [head.job_id, second.job_id]
     assert {letter.error.kind for letter in letters.stored} == {"cancelled"}
     assert seen.keys == ["head"]

@@ -1,4 +1,4 @@
-"""Sentinel and Cluster, with real servers: the same queue, and what happens when a server dies."""
+"""Sentinels and a Cluster with real servers: the queue works, also after a server has died."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.starts_processes
 
 @pytest.fixture
 async def sentinel_redis(tmp_path: Path) -> AsyncIterator[tuple[Sentinels, Redis]]:
-    """Three Sentinels, two data nodes, and a connection through them."""
+    """Returns three Sentinels with two Redis servers, and a connection through them."""
     with sentinels(tmp_path) as group:
         settings = RedisSettings(
             redis_sentinels=Addresses(group.addresses), redis_sentinel_master=Sentinels.master_name
@@ -42,10 +42,10 @@ async def sentinel_redis(tmp_path: Path) -> AsyncIterator[tuple[Sentinels, Redis
         await redis.close()
 
 
-async def test_a_fail_over_behind_sentinels_is_waited_for(
+async def test_the_worker_resumes_after_a_failover_of_sentinels(
     sentinel_redis: tuple[Sentinels, Redis], letters: Letters
 ) -> None:
-    """kill -9 of the master: the worker says not ready, finds the promoted replica, and goes on."""
+    """kill -9 of the master: the worker reports a problem, finds the promoted replica, and resumes."""
     group, redis = sentinel_redis
     producer = QueueProducer(redis)
     seen = Recorder()
@@ -57,10 +57,10 @@ async def test_a_fail_over_behind_sentinels_is_waited_for(
     await eventually(lambda: worker.problem)
     await eventually(lambda: worker.problem is None, timeout=30)
 
-    async def put() -> bool:
+    async def enqueued() -> bool:
         return (await producer.enqueue(job("after"))).outcome is EnqueueOutcome.ENQUEUED
 
-    await eventually(put, timeout=15)
+    await eventually(enqueued, timeout=15)
     await eventually(lambda: "after" in seen.keys)
     assert "role:master" in group.replica.execute("INFO replication")
     assert letters.stored == []
@@ -68,36 +68,36 @@ async def test_a_fail_over_behind_sentinels_is_waited_for(
     await working
 
 
-async def test_sentinels_that_ask_for_a_password_get_theirs(sentinel_redis: tuple[Sentinels, Redis]) -> None:
-    """The Sentinels' password is another one than that of the servers that they watch."""
+async def test_sentinels_get_their_own_password(sentinel_redis: tuple[Sentinels, Redis]) -> None:
+    """The Sentinels' password differs from that of the servers that they watch."""
     group, _ = sentinel_redis
     for watcher in group.watchers:
-        watcher.execute("ACL SETUSER default resetpass >watch-well")
+        watcher.execute("ACL SETUSER default resetpass >sentinel-password")
     addresses, name = Addresses(group.addresses), Sentinels.master_name
-    stranger = connect(RedisSettings(redis_sentinels=addresses, redis_sentinel_master=name))
+    without_password = connect(RedisSettings(redis_sentinels=addresses, redis_sentinel_master=name))
     with pytest.raises(StoreUnavailable):
-        await stranger.command("PING")
-    await stranger.close()
-    friend = connect(
+        await without_password.command("PING")
+    await without_password.close()
+    with_password = connect(
         RedisSettings(
-            redis_sentinels=addresses, redis_sentinel_master=name, redis_sentinel_password=Secret("watch-well")
+            redis_sentinels=addresses, redis_sentinel_master=name, redis_sentinel_password=Secret("sentinel-password")
         )
     )
-    assert await friend.command("PING")
-    await friend.close()
+    assert await with_password.command("PING")
+    await with_password.close()
 
 
 @pytest.fixture
 async def cluster_redis(tmp_path: Path) -> AsyncIterator[Redis]:
-    """A connection to a Cluster of three masters."""
+    """Returns a connection to a Cluster of three masters."""
     with cluster(tmp_path) as nodes:
         redis = connect(RedisSettings(redis_port=nodes[1].port, redis_cluster=True))
         yield redis
         await redis.close()
 
 
-async def test_everything_works_on_a_cluster(cluster_redis: Redis, start_worker: StartWorker, letters: Letters) -> None:
-    """All three queues: put, run, retried, in groups, dead, counted, cancelled, cleaned."""
+async def test_all_queues_work_on_a_cluster(cluster_redis: Redis, start_worker: StartWorker, letters: Letters) -> None:
+    """Jobs are enqueued, run in groups, become dead letters, and are counted, cancelled and cleaned."""
     redis = cluster_redis
     producer, stats = QueueProducer(redis), QueueStats(redis)
     control = JobControl(redis, producer)
@@ -134,10 +134,10 @@ def _act(attempt: int, text: str) -> None:
         raise PermanentError("no")
 
 
-async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
+async def test_an_id_of_a_foreign_slot_becomes_a_dead_letter_and_delays_no_other_job(
     cluster_redis: Redis, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """A stock producer's id without braces can't be read in the queue's slot: a dead letter says so."""
+    """The keys of an id without braces are in another slot than the queue, so no script can read them."""
     await cluster_redis.command("ZADD", QUICK.name, 1, "no-braces")
     seen = Recorder()
     await QueueProducer(cluster_redis).enqueue(job("good"))
@@ -147,14 +147,12 @@ async def test_an_id_of_a_foreign_slot_is_put_aside_and_holds_up_nobody(
     assert await cluster_redis.command("ZSCORE", QUICK.name, "no-braces") is None
 
 
-async def test_destinations_of_any_name_are_kept_on_a_cluster(cluster_redis: Redis) -> None:
-    """Many in one call: all their keys lie in the slot of the queue."""
-    destinations = ChannelCircuits(cluster_redis)
+async def test_channel_circuits_work_on_a_cluster(cluster_redis: Redis) -> None:
+    """One call updates many circuits, because all their keys are in the slot of the queue."""
+    circuits = ChannelCircuits(cluster_redis)
     limits = ChannelLimits(per_second=10.0, per_recipient=1.0)
     asked = [AdmissionRequest(channel_id=f"d{number}", id="m", recipient="r", limits=limits) for number in range(20)]
-    assert await destinations.admit_many(asked) == [Admitted()] * 20
-    await destinations.report_many(
-        [ChannelReport(channel_id=f"d{number}", id="m", outcome="busy") for number in range(20)]
-    )
-    found = await destinations.status_many([f"d{number}" for number in range(20)])
+    assert await circuits.admit_many(asked) == [Admitted()] * 20
+    await circuits.report_many([ChannelReport(channel_id=f"d{number}", id="m", outcome="busy") for number in range(20)])
+    found = await circuits.status_many([f"d{number}" for number in range(20)])
     assert {status.state for status in found} == {"open"}

@@ -1,4 +1,4 @@
-"""A job carries the span that has caused it, and each of its tries has a span of its own."""
+"""A job carries the span that caused it, and each of its attempts has a span."""
 
 import asyncio
 import io
@@ -32,7 +32,7 @@ SEND, PROCESS = f"send {QUICK.name}", f"process {QUICK.name}"
 
 @pytest.fixture
 async def traces(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
-    """A collector that this process sends its spans to. Asked for before the worker, which looks at its start."""
+    """Returns a collector that receives the spans of this process. A worker that starts later records its spans."""
     for name, value in NO_DELAY.items():
         monkeypatch.setenv(name, value)
     async with collector() as collects:
@@ -52,15 +52,15 @@ async def payload_of(redis: Redis, new: NewJob) -> dict[str, Any]:
     return found
 
 
-async def test_switched_off_a_job_carries_nothing(redis: Redis, producer: QueueProducer) -> None:
-    """Not even an empty field; and a job of before, which had one, decodes."""
+async def test_while_tracing_is_off_a_job_carries_no_span(redis: Redis, producer: QueueProducer) -> None:
+    """The field is absent. A job of an older version, which has null, can be decoded."""
     await producer.enqueue_many([job("one")])
     assert set(await payload_of(redis, job("one"))) == {"schemaVersion", "replay", "notificationId", "channelId"}
     old = {"notificationId": str(new_id()), "channelId": "c", "traceparent": None}
     assert msgspec.convert(old, NotificationJob).traceparent is None
 
 
-async def test_the_try_is_a_child_of_the_sending_which_is_one_of_its_cause(
+async def test_the_attempt_is_a_child_of_the_send_span_which_is_a_child_of_the_cause(
     traces: Collector, redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     inside: list[Any] = []
@@ -98,28 +98,33 @@ async def test_the_try_is_a_child_of_the_sending_which_is_one_of_its_cause(
     assert not process.failed
 
 
-async def test_every_try_has_a_span_and_its_outcome(
+async def test_every_attempt_has_a_span_with_its_outcome(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """Retries stay in the trace. What is only put off has not failed."""
+    """Retries stay in the trace. A deferred job has not failed."""
     again = RetryLater("not yet", delay_s=0.01, uses_attempt=False)
-    errors = raising(ValueError("a secret"), again, StoreUnavailable("postgres", "away"), PermanentError("a secret"))
+    errors = raising(ValueError("a secret"), again, StoreUnavailable("postgres", "refused"), PermanentError("a secret"))
     start_worker([function(Recorder(errors))])
     await producer.enqueue(caused("one"))
-    tries = await traces.until(PROCESS, 4)
-    assert [(one.attributes["filas.job.outcome"], one.failed) for one in tries] == [
+    attempts = await traces.until(PROCESS, 4)
+    assert [(one.attributes["filas.job.outcome"], one.failed) for one in attempts] == [
         ("retried", True),
         ("retried", False),
         ("requeued", True),
         ("failed", True),
     ]
-    assert [one.attributes.get("error.type") for one in tries] == ["ValueError", None, "StoreUnavailable", "permanent"]
-    assert [one.attributes["filas.job.attempt"] for one in tries] == [1, 2, 2, 2]
-    assert {one.parent for one in tries} == {(await traces.until(SEND))[0].id}
+    assert [one.attributes.get("error.type") for one in attempts] == [
+        "ValueError",
+        None,
+        "StoreUnavailable",
+        "permanent",
+    ]
+    assert [one.attributes["filas.job.attempt"] for one in attempts] == [1, 2, 2, 2]
+    assert {one.parent for one in attempts} == {(await traces.until(SEND))[0].id}
     assert "a secret" not in repr(traces.spans)
 
 
-async def test_a_try_that_is_interrupted_has_a_span(
+async def test_an_interrupted_attempt_has_a_span(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     async def handle(context: JobContext, message: NotificationJob) -> None:
@@ -131,10 +136,10 @@ async def test_a_try_that_is_interrupted_has_a_span(
     assert (process.attributes["filas.job.outcome"], process.failed) == ("interrupted", True)
 
 
-async def test_the_jobs_of_a_batch_each_have_their_own(
+async def test_each_job_of_a_batch_has_its_own_span(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """Their own trace, parent and outcome; what the handler makes of one is that one's child."""
+    """Each span has its own trace, parent and outcome, and each message names its own span."""
     seen: list[Any] = []
 
     async def handle(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
@@ -143,20 +148,20 @@ async def test_the_jobs_of_a_batch_each_have_their_own(
 
     await producer.enqueue_many([caused("a"), caused("b", CAUSE.replace("4bf9", "aaaa"))])
     start_worker([function(handle, batch=True)])
-    tries = await traces.until(PROCESS, 2)
+    attempts = await traces.until(PROCESS, 2)
     sends = {one.id: one for one in await traces.until(SEND, 2)}
-    assert {one.attributes["messaging.message.id"][-1]: one.attributes["filas.job.outcome"] for one in tries} == {
+    assert {one.attributes["messaging.message.id"][-1]: one.attributes["filas.job.outcome"] for one in attempts} == {
         "a": "completed",
         "b": "failed",
     }
-    assert {(one.trace, sends[one.parent].trace) for one in tries} == {
+    assert {(one.trace, sends[one.parent].trace) for one in attempts} == {
         (TRACE, TRACE),
         (TRACE.replace("4bf9", "aaaa"), TRACE.replace("4bf9", "aaaa")),
     }
-    assert set(seen) == {f"00-{one.trace}-{one.id}-01" for one in tries}
+    assert set(seen) == {f"00-{one.trace}-{one.id}-01" for one in attempts}
 
 
-async def test_a_batch_that_fails_fails_for_each(
+async def test_a_failing_batch_fails_the_span_of_each_job(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
     async def handle(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
@@ -168,10 +173,10 @@ async def test_a_batch_that_fails_fails_for_each(
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "00-" + "0" * 32 + "-" + "1" * 16 + "-01", "é" * 55])
-async def test_what_is_no_traceparent_is_not_looked_at(
+async def test_an_invalid_traceparent_is_ignored(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker, text: str
 ) -> None:
-    """The job runs, in a trace of its own."""
+    """The job runs in a trace of its own."""
     recorder = Recorder()
     await producer.enqueue(caused("one", text))
     start_worker([function(recorder)])
@@ -181,17 +186,17 @@ async def test_what_is_no_traceparent_is_not_looked_at(
     assert recorder.keys == ["one"]
 
 
-async def test_a_foreign_producers_webhook_is_in_its_events_trace(
+async def test_a_webhook_job_without_a_traceparent_is_in_the_trace_of_its_event(
     traces: Collector, redis: Redis, producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """A stock arq client knows nothing of traces; the job's event does."""
+    """A stock arq client sets no traceparent. The event's id determines the trace."""
     event = new_id()
     message = WebhookJob(
         event_id=event, webhook_id="w", method="POST", headers={}, query_params={}, body=None, timestamp=0, flow_id="f",
         node_id="n", config={},
     )  # fmt: skip
-    spans_off, tracer = None, spans.tracer()
-    spans.set_tracer(spans_off)
+    tracer = spans.tracer()
+    spans.set_tracer(None)
     await producer.enqueue(NewJob(WEBHOOKS, str(event), message))
     spans.set_tracer(tracer)
 
@@ -203,7 +208,7 @@ async def test_a_foreign_producers_webhook_is_in_its_events_trace(
 
 
 async def test_a_duplicate_has_no_span(traces: Collector, producer: QueueProducer) -> None:
-    """The relay puts the jobs of whole tables again and again; only what was absent is news."""
+    """The relay enqueues the jobs of whole tables repeatedly. Only missing jobs get a span."""
     await producer.enqueue_many([caused("one"), caused("one"), caused("two")])
     await producer.enqueue(caused("two"))
     spans.span("done", "internal", None, {}).end()
@@ -211,7 +216,7 @@ async def test_a_duplicate_has_no_span(traces: Collector, producer: QueueProduce
     assert [one.attributes["messaging.message.id"][-3:] for one in traces.named(SEND)] == ["one", "two"]
 
 
-async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> None:
+async def test_a_failed_enqueue_has_a_failed_span(traces: Collector, redis: Redis) -> None:
     producer = QueueProducer(redis, retry_for_s=0.0)
     async with asyncio.timeout(10):
         await redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
@@ -227,12 +232,12 @@ async def test_a_sending_that_fails_is_told(traces: Collector, redis: Redis) -> 
 async def test_log_lines_name_the_trace_of_the_job_that_runs(
     traces: Collector, producer: QueueProducer, start_worker: StartWorker, own_log: io.StringIO
 ) -> None:
-    """And no other line does: not of the worker, and not of a batch that many jobs share."""
+    """Other lines do not: those of the worker, and those of a batch that many jobs share."""
     log = logs.get_logger("test_of_tracing")
 
     async def handle(context: JobContext, message: NotificationJob) -> None:
         log.info("inside")
-        await producer.enqueue(caused("put-by-it"))
+        await producer.enqueue(caused("enqueued-by-it"))
 
     start_worker([function(handle)], concurrency=1)
     await producer.enqueue(caused("one"))

@@ -1,4 +1,4 @@
-"""Running jobs: the policy of tries, time-outs, batches, bounds and the drain."""
+"""Running jobs: attempts, time limits, batches, limits and the drain."""
 
 import asyncio
 import time
@@ -23,23 +23,23 @@ from tests.waiting import eventually
 
 
 async def empty(redis: Redis) -> bool:
-    """Whether nothing of any job is left but counters and records."""
+    """Whether Redis holds no keys of jobs, other than counters and records."""
     left = {key async for key in redis.client.scan_iter("arq:*")}
     return not left and not await redis.client.zcard(QUICK.name)
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.0004, 0.001, 0.0014, 0.002])
-async def test_a_wait_for_less_than_a_moment_is_none_for_ever(redis: Redis, timeout_s: float) -> None:
-    """Redis 6 cuts 0.001 s to nothing, and waits for ever then."""
+async def test_a_very_short_wait_is_not_endless(redis: Redis, timeout_s: float) -> None:
+    """Redis 6 truncates 0.001 s to 0, which would mean to wait without end."""
     begun = time.monotonic()
-    assert not await redis.pop_blocking("nobody-puts-here", timeout_s)
+    assert not await redis.pop_blocking("an-empty-list", timeout_s)
     assert time.monotonic() - begun < 1.0
 
 
-async def test_jobs_that_are_due_one_a_millisecond_are_run_one_a_millisecond(
+async def test_jobs_that_are_due_each_millisecond_run_each_millisecond(
     producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """None of the short waits between them becomes a long one."""
+    """None of the short waits between them becomes a long wait."""
     late: list[float] = []
     first = int(time.time() * 1000) + 500
 
@@ -50,14 +50,14 @@ async def test_jobs_that_are_due_one_a_millisecond_are_run_one_a_millisecond(
     await producer.enqueue_many([job(text=str(when), defer_until_ms=when) for when in due])
     start_worker([function(Recorder(step))])
     await eventually(lambda: len(late) == len(due))
-    assert min(late) > -2.0, "none before it is due"
+    assert min(late) > -2.0, "no job runs before it is due"
     assert max(late) < 1000.0
 
 
-async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
+async def test_a_failing_job_is_retried_with_the_policy_s_backoff(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
-    """Twice it fails, the third try succeeds; the waits are the base and twice the base; nothing is left."""
+    """The third attempt succeeds. The waits are the base and twice the base. No keys of the job are left."""
     times: list[float] = []
     fail = raising(ValueError("no"), ValueError("no"), None)
 
@@ -79,11 +79,11 @@ async def test_a_failing_job_is_tried_again_after_the_policy_s_waits(
     assert letters.stored == []
 
 
-async def test_after_the_last_try_the_original_error_and_every_try_are_in_the_dead_letter(
+async def test_the_dead_letter_has_the_original_error_and_all_attempts(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
-    """The letter has the message, the group, the times and the errors in their order."""
-    new = job("a", text="hello", group="them")
+    """It also has the message, the group and the times."""
+    new = job("a", text="hello", group="team")
     await producer.enqueue(new)
     start_worker([function(Recorder(raising(ValueError("one"), KeyError("two"), OSError("three"))))])
     await eventually(lambda: letters.stored)
@@ -93,7 +93,7 @@ async def test_after_the_last_try_the_original_error_and_every_try_are_in_the_de
     assert [entry["error"]["message"] for entry in letter.history] == ["one", "'two'", "three"]
     assert [entry["attempt"] for entry in letter.history] == [1, 2, 3]
     assert b'"channelId":"hello"' in letter.payload
-    assert letter.group_key == "them"
+    assert letter.group_key == "team"
     assert letter.enqueued_at is not None
     await eventually(lambda: empty(redis))
     counts = await eventually(lambda: _drained(stats))
@@ -106,10 +106,10 @@ async def _drained(stats: QueueStats) -> Any:
     return counts if counts.dead_letters_waiting == 0 else None
 
 
-async def test_a_permanent_error_ends_the_job_at_its_first_try(
+async def test_a_permanent_error_ends_the_job_at_its_first_attempt(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """There is nothing to wait for."""
+    """The job becomes a dead letter without a retry."""
     await producer.enqueue(job("a"))
     seen = Recorder(raising(PermanentError("never")))
     start_worker([function(seen)])
@@ -117,13 +117,13 @@ async def test_a_permanent_error_ends_the_job_at_its_first_try(
     assert (len(seen.keys), letters.stored[0].error.kind, letters.stored[0].attempts) == (1, "permanent", 1)
 
 
-async def test_retry_later_waits_as_long_as_it_asks_and_may_spend_no_try(
+async def test_retry_later_waits_as_long_as_it_states_and_need_not_use_an_attempt(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """Unspent tries don't count, however many; a spent one does."""
-    unspent = RetryLater("busy", delay_s=0.02, uses_attempt=False)
-    spent = RetryLater("limit", delay_s=0.1)
-    seen = Recorder(raising(*[unspent] * 5, spent, None))
+    """Five retries without an attempt and one with an attempt make the next attempt the second."""
+    without_attempt = RetryLater("busy", delay_s=0.02, uses_attempt=False)
+    with_attempt = RetryLater("limit", delay_s=0.1)
+    seen = Recorder(raising(*[without_attempt] * 5, with_attempt, None))
     await producer.enqueue(job("a"))
     start_worker([function(seen)])
     await eventually(lambda: len(seen.contexts) == 7)
@@ -131,34 +131,34 @@ async def test_retry_later_waits_as_long_as_it_asks_and_may_spend_no_try(
     assert letters.stored == []
 
 
-async def test_a_store_that_is_away_uses_up_no_try_and_stops_the_claiming(
+async def test_an_unavailable_store_uses_no_attempt_and_stops_the_claiming(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats, letters: Letters
 ) -> None:
-    """The job goes back, nothing else is claimed until the store answers, and then all of it is done."""
-    away: list[str | None] = ["connection refused"]
+    """The job is requeued, and nothing is claimed until the store is available again. Then all jobs run."""
+    problem: list[str | None] = ["connection refused"]
 
     def step(context: JobContext, message: NotificationJob) -> None:
-        if away[0]:
-            raise StoreUnavailable("postgres", away[0])
+        if problem[0]:
+            raise StoreUnavailable("postgres", problem[0])
 
     seen = Recorder(step)
-    worker = start_worker([function(seen)], concurrency=2, store_problem=lambda: away[0] if seen.keys else None)
+    worker = start_worker([function(seen)], concurrency=2, store_problem=lambda: problem[0] if seen.keys else None)
     await producer.enqueue_many([job(str(number)) for number in range(20)])
     await eventually(lambda: worker.problem)
     tried = len(seen.keys)
     assert tried <= 2
     assert (await stats.snapshot(QUICK)).waiting == 20
-    away[0] = None
+    problem[0] = None
     await eventually(lambda: len(seen.keys) == 20 + tried)
     await eventually(lambda: worker.problem is None)
     assert {context.attempt for context in seen.contexts} == {1}
     assert letters.stored == []
 
 
-async def test_a_job_that_takes_too_long_is_interrupted_and_tried_again(
+async def test_a_job_that_exceeds_its_time_limit_is_interrupted_and_retried(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """Its time-out is an error like another."""
+    """A time-out is handled like any other error."""
 
     async def handler(context: JobContext, message: NotificationJob) -> None:
         if context.attempt == 1:
@@ -177,16 +177,16 @@ async def test_a_job_that_takes_too_long_is_interrupted_and_tried_again(
     assert "0.1 s" in letter.history[0]["error"]["message"]
 
 
-async def test_free_slots_are_filled_though_no_job_ends(producer: QueueProducer, start_worker: StartWorker) -> None:
-    """After short jobs much is claimed ahead. When long ones follow, the claiming goes on while all of them run."""
+async def test_free_slots_are_filled_although_no_job_ends(producer: QueueProducer, start_worker: StartWorker) -> None:
+    """Short jobs are claimed ahead. When long jobs follow, claiming continues until all slots are used."""
     many = 700
-    gate, running = asyncio.Event(), 0
+    release, running = asyncio.Event(), 0
 
     async def handler(context: JobContext, message: NotificationJob) -> None:
         nonlocal running
         if message.channel_id == "long":
             running += 1
-            await gate.wait()
+            await release.wait()
 
     await producer.enqueue_many([job() for _ in range(many)])
     worker = start_worker([function(handler)], concurrency=many, policy=replace(QUICK, timeout_s=60.0))
@@ -195,11 +195,11 @@ async def test_free_slots_are_filled_though_no_job_ends(producer: QueueProducer,
         await eventually(lambda: running == many, 30, message=f"only some of {many} slots were used")
         assert worker.running == many
     finally:
-        gate.set()
+        release.set()
 
 
-async def test_no_more_handlers_run_than_allowed(producer: QueueProducer, start_worker: StartWorker) -> None:
-    """Neither of one worker nor, for what it has claimed, ahead of another that is free."""
+async def test_no_more_handlers_run_than_the_concurrency(producer: QueueProducer, start_worker: StartWorker) -> None:
+    """The largest number of handlers that run at the same time is the concurrency."""
     now, most = 0, 0
 
     async def handler(context: JobContext, message: NotificationJob) -> None:
@@ -216,10 +216,10 @@ async def test_no_more_handlers_run_than_allowed(producer: QueueProducer, start_
     assert most == 7
 
 
-async def test_a_batch_function_gets_many_jobs_and_answers_for_each(
+async def test_a_batch_function_gets_many_jobs_and_returns_an_outcome_for_each(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters, stats: QueueStats
 ) -> None:
-    """One of them fails for good, one is tried again, the others are done."""
+    """One job becomes a dead letter, one is retried, and the others complete."""
     calls: list[list[str]] = []
 
     async def handler(batch: list[tuple[JobContext, NotificationJob]]) -> list[Any]:
@@ -246,10 +246,10 @@ async def test_a_batch_function_gets_many_jobs_and_answers_for_each(
 
 
 @pytest.mark.parametrize("answer", [[], None, "one too many"])
-async def test_a_batch_function_that_answers_nonsense_fails_its_jobs_and_not_the_worker(
+async def test_a_batch_function_with_a_wrong_answer_fails_its_jobs_but_not_the_worker(
     producer: QueueProducer, start_worker: StartWorker, letters: Letters, answer: Any
 ) -> None:
-    """The jobs go the way of any error."""
+    """Its jobs fail as with any other error."""
 
     async def handler(batch: list[tuple[JobContext, NotificationJob]]) -> Any:
         return answer
@@ -259,10 +259,10 @@ async def test_a_batch_function_that_answers_nonsense_fails_its_jobs_and_not_the
     await eventually(lambda: len(letters.stored) == 2)
 
 
-async def test_a_stopping_worker_lets_handlers_finish_and_gives_the_rest_back(
+async def test_a_stopping_worker_lets_handlers_finish_and_requeues_the_other_jobs(
     producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """What runs is done; what is claimed and not begun waits again, its try unspent and its place kept."""
+    """Running jobs complete. Claimed jobs that have not started keep their place and use no attempt."""
     go = asyncio.Event()
     seen = Recorder(lambda *_: go.wait())
     worker = start_worker([function(seen)], concurrency=2)
@@ -284,10 +284,10 @@ async def test_a_stopping_worker_lets_handlers_finish_and_gives_the_rest_back(
     assert {context.attempt for context in again.contexts} == {1}
 
 
-async def test_a_handler_that_outlasts_the_drain_goes_back_unspent(
+async def test_a_handler_that_outlasts_the_drain_is_requeued_without_using_an_attempt(
     producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """It is interrupted, and another worker begins it at once as its first try."""
+    """It is interrupted, and another worker starts it at once as its first attempt."""
     first = Recorder(lambda *_: asyncio.sleep(60))
     worker = start_worker([function(first)], drain_s=0.1)
     await producer.enqueue(job("a"))
@@ -302,7 +302,7 @@ async def test_a_handler_that_outlasts_the_drain_goes_back_unspent(
 async def test_an_idle_worker_is_woken_by_the_enqueue(
     producer: QueueProducer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten jobs, one after the other, are begun without the fallback poll, which would take forty seconds."""
+    """Ten jobs in a row start without the fallback poll, which would take forty seconds."""
     monkeypatch.setattr(claimer, "FALLBACK_POLL_S", 4.0)
     seen = Recorder()
     start_worker([function(seen)])
@@ -316,33 +316,33 @@ async def test_an_idle_worker_is_woken_by_the_enqueue(
 
 
 class SlowClaims(Redis):
-    """A Redis whose answer to a claim that took something comes late."""
+    """A Redis whose reply to a successful claim is delayed."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.claimed = asyncio.Event()
-        self.go_on = asyncio.Event()
+        self.release = asyncio.Event()
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
-        """As ever, but for claims."""
+        """Delays the reply to a claim until `release` is set."""
         answer = await super().run(script, keys, args)
         if script.name == "claim" and len(answer) > 6:
             self.claimed.set()
-            await self.go_on.wait()
+            await self.release.wait()
         return answer
 
 
-async def test_a_claim_under_way_when_the_worker_stops_is_given_back(
+async def test_a_claim_in_progress_when_the_worker_stops_is_requeued(
     redis: Redis, producer: QueueProducer, start_worker: StartWorker, stats: QueueStats
 ) -> None:
-    """A deploy at that moment costs no job its lease: it waits again as soon as the answer is there."""
+    """A deploy at that moment costs no lease: the job is requeued when the reply arrives."""
     slow = SlowClaims(redis.client)
     seen = Recorder()
     worker = start_worker([function(seen)], on=slow)
     await producer.enqueue(job("a"))
     await asyncio.wait_for(slow.claimed.wait(), 10)
     worker.stop()
-    asyncio.get_running_loop().call_later(0.3, slow.go_on.set)
+    asyncio.get_running_loop().call_later(0.3, slow.release.set)
 
     async def waits_again() -> bool:
         counts = await stats.snapshot(QUICK)
@@ -352,10 +352,10 @@ async def test_a_claim_under_way_when_the_worker_stops_is_given_back(
     assert seen.keys == []
 
 
-async def test_runs_and_waits_are_measured_by_queue_and_function(
+async def test_run_and_wait_times_are_measured_by_queue_and_function(
     producer: QueueProducer, start_worker: StartWorker
 ) -> None:
-    """Histograms of wait and run, and a counter of outcomes."""
+    """There is a histogram for each time, and a counter of outcomes."""
 
     def value(outcome: str) -> float:
         labels = {"queue": QUICK.name, "function": QUICK.function, "outcome": outcome}

@@ -1,4 +1,4 @@
-"""Real Sentinels and a real Cluster on the loopback interface."""
+"""Starts Sentinels and a Cluster on the loopback interface."""
 
 import contextlib
 import time
@@ -15,13 +15,13 @@ from tests.ports import free_port
 
 SLOTS = 16_384
 CLUSTER_BUS = 10_000
-"""How far the port on which the nodes of a Cluster talk to each other is above the port for clients."""
+"""The difference between the port for the other nodes of a Cluster and the port for clients."""
 
 _BOUND_S = 30.0
 
 
 class Node(RedisServer):
-    """A Redis with more lines in its configuration; as a Sentinel, with `sentinel=True`."""
+    """A Redis server with further lines in its configuration. With `sentinel=True` it is a Sentinel."""
 
     def __init__(self, data_dir: Path, *lines: str, sentinel: bool = False) -> None:
         super().__init__(data_dir, port=free_port(CLUSTER_BUS), fsync="no", databases=1)
@@ -29,7 +29,7 @@ class Node(RedisServer):
         self._sentinel = sentinel
 
     def prepare(self) -> None:
-        """Write the configuration, once: Sentinel keeps what it learns in it."""
+        """Writes the configuration once, because a Sentinel stores its own state in it."""
         path = self.data_dir / "redis.conf"
         if path.exists():
             return
@@ -40,17 +40,17 @@ class Node(RedisServer):
             file.write("\n".join(self._lines) + "\n")
 
     def answers(self) -> bool:
-        """Whether it takes commands."""
+        """Whether the server accepts commands."""
         try:
             return "PONG" in self.execute("PING") if self._sentinel else super().answers()
         except OSError:
             return False
 
     def execute(self, *commands: str, database: int = 0) -> str:
-        """What it answers to `commands`. A Sentinel knows neither databases nor, of late, `QUIT`."""
+        """Returns the answers to `commands`. A Sentinel has no databases, and newer ones have no `QUIT`."""
         if not self._sentinel:
             return super().execute(*commands, database=database)
-        make: Any = Connection  # redis-py gives it no types
+        make: Any = Connection  # redis-py's constructor has no types
         connection = make(host=self.host, port=self.port, socket_timeout=5)
         answers = []
         try:
@@ -64,7 +64,7 @@ class Node(RedisServer):
         return "\n".join(answers)
 
     def command(self) -> list[str]:
-        """How it is started."""
+        """Returns the command that starts the server."""
         mode = ["--sentinel"] if self._sentinel else []
         return bound_to_parent([redis_binary(), str(self.data_dir / "redis.conf"), *mode])
 
@@ -78,7 +78,7 @@ def _until(done: Callable[[], bool], what: str) -> None:
 
 
 class Sentinels:
-    """Three Sentinels over a master and its replica, which is promoted when the master dies."""
+    """Three Sentinels that watch a master and its replica. They promote the replica when the master dies."""
 
     master_name = "filas"
 
@@ -89,13 +89,13 @@ class Sentinels:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Where the Sentinels listen."""
+        """The addresses of the Sentinels."""
         return [(watcher.host, watcher.port) for watcher in self.watchers]
 
 
 @contextlib.contextmanager
 def sentinels(directory: Path) -> Iterator[Sentinels]:
-    """Running and agreed with one another."""
+    """Starts the servers, and waits until the Sentinels agree about the master."""
     with ExitStack() as stack:
         master = stack.enter_context(Node(directory / "master"))
         replica = stack.enter_context(
@@ -130,7 +130,7 @@ def sentinels(directory: Path) -> Iterator[Sentinels]:
 
 @contextlib.contextmanager
 def cluster(directory: Path) -> Iterator[list[Node]]:
-    """Three masters that share the slots."""
+    """Starts a Cluster of three masters that share the slots."""
     with ExitStack() as stack:
         nodes = [
             stack.enter_context(

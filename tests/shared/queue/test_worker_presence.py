@@ -1,4 +1,4 @@
-"""Workers say that they are there, and how busy."""
+"""Heartbeats: workers report that they are alive, and how busy they are."""
 
 import asyncio
 
@@ -12,12 +12,12 @@ from tests.shared.queue.jobs import QUICK, Recorder, function, job
 from tests.waiting import eventually
 
 
-async def test_a_worker_is_there_while_it_runs(
+async def test_a_worker_is_counted_while_it_runs(
     redis: Redis, producer: QueueProducer, stats: QueueStats, start_worker: StartWorker
 ) -> None:
-    """It counts with its slots from its start on, is gone the moment it stops, and what it ended is counted."""
-    go_on = asyncio.Event()
-    recorder = Recorder(lambda _context, _message: go_on.wait())
+    """Its slots count from its start until it stops. The jobs that it finished are counted too."""
+    release = asyncio.Event()
+    recorder = Recorder(lambda _context, _message: release.wait())
     worker = start_worker([function(recorder)], concurrency=3)
 
     async def one_with_three_slots() -> bool:
@@ -34,7 +34,7 @@ async def test_a_worker_is_there_while_it_runs(
     await stats.publish([QUICK])
     free = metrics.REGISTRY.get_sample_value("filas_worker_slots", {"queue": QUICK.name, "state": "free"})
     assert (metrics.REGISTRY.get_sample_value("filas_workers", {"queue": QUICK.name}), free) == (1, 1)
-    go_on.set()
+    release.set()
 
     async def two_finished() -> bool:
         load = await read_load(redis, QUICK)
@@ -43,18 +43,18 @@ async def test_a_worker_is_there_while_it_runs(
     await eventually(two_finished)
     worker.stop()
 
-    async def nobody() -> bool:
+    async def no_worker() -> bool:
         return (await read_load(redis, QUICK)).workers == 0
 
-    await eventually(nobody, timeout=5)
+    await eventually(no_worker, timeout=5)
 
 
-async def test_a_worker_that_died_is_forgotten(redis: Redis) -> None:
-    """One whose heartbeat has run out doesn't count, and the next heartbeat of another clears it away."""
+async def test_a_dead_worker_is_removed(redis: Redis) -> None:
+    """A worker whose heartbeat has expired does not count. The next heartbeat of another worker removes it."""
     key = redis.keys(QUICK.name).named("workers")
     await beat(redis, QUICK, "alive", 1, 4)
     at_ms = (await read_load(redis, QUICK)).at_ms
-    await redis.command("HSET", key, "dead", f"{at_ms - 1}|2|4", "odd", "who knows")
+    await redis.command("HSET", key, "dead", f"{at_ms - 1}|2|4", "unreadable", "text")
     load = await read_load(redis, QUICK)
     assert (load.workers, load.running, load.slots) == (1, 1, 4)
     await beat(redis, QUICK, "alive", 2, 4)

@@ -1,4 +1,4 @@
-"""Redis restarts, forgets, refuses, stalls: the worker waits, says so, and goes on by itself."""
+"""Redis restarts, loses data, refuses writes or stalls: the worker waits, reports it, and resumes."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,17 +23,17 @@ Connect = Callable[[str], Redis]
 
 
 async def unready(worker: Worker) -> str:
-    return await eventually(lambda: worker.problem, message="the worker never said that Redis was away")
+    return await eventually(lambda: worker.problem, message="the worker did not report that Redis was unavailable")
 
 
 async def ready(worker: Worker) -> None:
-    await eventually(lambda: worker.problem is None, timeout=15, message="the worker never came back")
+    await eventually(lambda: worker.problem is None, timeout=15, message="the worker did not resume")
 
 
-async def test_a_restart_is_waited_for_and_loses_nothing(
+async def test_a_restart_of_redis_loses_nothing(
     own_redis: RedisServer, connect_more: Connect, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """kill -9 of Redis with a job running and others waiting: all are done after it, none by a second try."""
+    """kill -9 of Redis while one job runs and others wait. Afterwards all jobs complete at their first attempt."""
     redis = connect_more(own_redis.url)
     producer = QueueProducer(redis, retry_for_s=0.1)
     go = asyncio.Event()
@@ -42,7 +42,7 @@ async def test_a_restart_is_waited_for_and_loses_nothing(
     await producer.enqueue_many([job("slow", text="slow"), job("next")])
     await eventually(lambda: seen.keys == ["slow"])
     own_redis.kill()
-    go.set()  # its end can't be written now
+    go.set()  # the end of the job cannot be written now
     with pytest.raises(StoreUnavailable):
         await producer.enqueue(job())
     assert "redis" in await unready(worker)
@@ -54,10 +54,10 @@ async def test_a_restart_is_waited_for_and_loses_nothing(
     assert letters.stored == []
 
 
-async def test_a_read_only_replica_is_noticed_by_an_idle_worker(
+async def test_an_idle_worker_detects_a_read_only_replica(
     own_redis: RedisServer, connect_more: Connect, start_worker: StartWorker
 ) -> None:
-    """It says so instead of sitting there, and works as soon as writes are taken again."""
+    """It reports the problem, and works as soon as writes are accepted again."""
     redis = connect_more(own_redis.url)
     seen = Recorder()
     worker = start_worker([function(seen)], on=redis)
@@ -74,10 +74,10 @@ async def test_a_read_only_replica_is_noticed_by_an_idle_worker(
     await eventually(lambda: seen.keys == ["before", "after"])
 
 
-async def test_a_stalled_connection_is_given_up(
+async def test_a_stalled_connection_is_closed(
     own_redis: RedisServer, connect_more: Connect, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is refused and nothing answers: the time-out says so, and afterwards the work goes on."""
+    """Redis neither refuses nor answers. The time-out ends the wait, and the worker resumes later."""
     monkeypatch.setattr(connection_module, "ANSWER_TIMEOUT_S", 1.0)
     async with Proxy(own_redis.url) as proxy:
         redis = connect_more(proxy.url)
@@ -89,7 +89,7 @@ async def test_a_stalled_connection_is_given_up(
         await unready(worker)
         with pytest.raises(OutcomeUnknown):
             await QueueProducer(redis, retry_for_s=0.1).enqueue(job("unknown"))
-        proxy.go_on()
+        proxy.resume()
         proxy.cut()
         await ready(worker)
         await QueueProducer(redis).enqueue(job("after"))
@@ -99,7 +99,7 @@ async def test_a_stalled_connection_is_given_up(
 
 
 class Rows:
-    """A table of rows, each with its job; those whose key is in `done` are finished."""
+    """A table with a job per row. Rows whose key is in `done` are finished."""
 
     name = "rows"
 
@@ -112,10 +112,10 @@ class Rows:
         return [one for one in self.jobs[start:] if one.key not in self.done][:limit]
 
 
-async def test_after_flushall_the_relay_puts_everything_back_at_once(
+async def test_after_flushall_the_relay_enqueues_all_jobs_at_once(
     own_redis: RedisServer, connect_more: Connect, start_worker: StartWorker, letters: Letters
 ) -> None:
-    """The worker finds the epoch gone and tells the relay; what ran is let go, and runs again."""
+    """The worker finds no epoch and notifies the relay. Jobs that were running run again."""
     redis = connect_more(own_redis.url)
     producer = QueueProducer(redis)
     rows = Rows([job(str(number), group=f"g{number % 7}") for number in range(1203)])
@@ -140,8 +140,8 @@ async def test_after_flushall_the_relay_puts_everything_back_at_once(
     assert letters.stored == []
 
 
-async def test_the_relay_leaves_alone_what_stands_in_the_queue(redis: Redis, producer: QueueProducer) -> None:
-    """Waiting, behind a group's head, delayed, and dead letters that wait: nothing is doubled."""
+async def test_the_relay_enqueues_only_missing_jobs(redis: Redis, producer: QueueProducer) -> None:
+    """Waiting jobs, jobs after a group head, delayed jobs and dead letters in Redis are left unchanged."""
     jobs = [job("a"), job("h", group="g"), job("b", group="g"), job("d", defer_until_ms=9_999_999_999_999)]
     await producer.enqueue_many(jobs)
     dead, lost = job("dead"), job("lost")
@@ -152,14 +152,14 @@ async def test_the_relay_leaves_alone_what_stands_in_the_queue(redis: Redis, pro
     assert (await producer.enqueue(lost)).outcome is EnqueueOutcome.DUPLICATE
 
 
-async def test_a_regular_sweep_goes_on_where_the_last_one_stopped(redis: Redis, producer: QueueProducer) -> None:
-    """A long queue is looked through bit by bit."""
+async def test_a_regular_sweep_continues_where_the_last_one_stopped(redis: Redis, producer: QueueProducer) -> None:
+    """So a long table is read in parts."""
     relay = Relay(redis, producer, Rows([job(str(number)) for number in range(1300)]))
     assert [await relay.sweep(pages=1) for _ in range(4)] == [500, 500, 300, 0]
 
 
 async def test_another_server_makes_the_relay_sweep(own_redis: RedisServer, connect_more: Connect) -> None:
-    """A restart may have lost the last second: its rows are looked at without waiting for the sweep."""
+    """A restart may have lost the last second, so the relay sweeps at once."""
     redis = connect_more(own_redis.url)
     producer = QueueProducer(redis)
     rows = Rows([])
@@ -179,8 +179,8 @@ async def test_another_server_makes_the_relay_sweep(own_redis: RedisServer, conn
     relaying.cancel()
 
 
-async def test_a_new_connection_to_nowhere_fails_in_time_and_is_no_unknown_outcome() -> None:
-    """Nothing was sent, so nothing can have been put."""
+async def test_a_refused_connection_fails_in_time_and_is_not_an_unknown_outcome() -> None:
+    """Nothing was sent, so no job can have been enqueued."""
     redis = connect_url("redis://127.0.0.1:1")
     with pytest.raises(StoreUnavailable) as caught:
         await QueueProducer(redis, retry_for_s=0.1).enqueue(job())
@@ -190,31 +190,31 @@ async def test_a_new_connection_to_nowhere_fails_in_time_and_is_no_unknown_outco
 
 
 class Pauses:
-    """Which queues are paused; `away` while Postgres is."""
+    """A source of paused queues. `unavailable` simulates an outage of Postgres."""
 
     def __init__(self) -> None:
         self.paused: set[str] = set()
-        self.away = False
+        self.unavailable = False
 
     async def all(self) -> set[str]:
-        if self.away:
-            raise StoreUnavailable("postgres", "away")
+        if self.unavailable:
+            raise StoreUnavailable("postgres", "refused")
         return self.paused
 
 
-async def test_a_pause_is_seen_by_all_workers_and_outlives_the_store(
+async def test_a_pause_is_seen_by_all_workers_and_outlasts_an_outage_of_its_store(
     producer: QueueProducer, start_worker: StartWorker, connect_more: Connect
 ) -> None:
-    """Within a second; a store that is away changes nothing; resuming is seen as soon."""
+    """Workers stop claiming within a second. An unavailable store changes nothing. Resuming is seen as fast."""
     pauses, seen = Pauses(), Recorder()
     workers = [start_worker([function(seen)], on=connect_more(""), pauses=pauses) for _ in range(2)]
     await producer.enqueue(job("before"))
     await eventually(lambda: seen.keys == ["before"])
     pauses.paused = {QUICK.name}
     await eventually(lambda: all(worker.paused for worker in workers), timeout=1.0)
-    pauses.away = True
-    await producer.enqueue_many([job("held") for _ in range(3)])
+    pauses.unavailable = True
+    await producer.enqueue_many([job("waiting") for _ in range(3)])
     assert all(worker.problem is None for worker in workers)
     assert seen.keys == ["before"]
-    pauses.away, pauses.paused = False, set()
-    await eventually(lambda: seen.keys == ["before", "held"])
+    pauses.unavailable, pauses.paused = False, set()
+    await eventually(lambda: seen.keys == ["before", "waiting"])
