@@ -37,6 +37,7 @@ def test_each_conversion_treats_a_lone_surrogate_as_the_table_states() -> None:
     assert storable_text.escape_surrogates(LONE) == "a\\ud800b\\udcffc\x00"
     assert storable_text.mark_surrogates(LONE) == "a?b?c\x00"
     assert storable_text.json_bytes({"a": LONE}) == b'{"a": "a\\ud800b\\udcffc\\u0000"}'
+    assert storable_text.header_text(LONE) == "a?b?c\ufffd", "a lone surrogate that aiohttp does not make"
     assert storable_text.lossless_bytes(LONE) == b"a\xed\xa0\x80b\xed\xb3\xbfc\x00"
 
 
