@@ -45,8 +45,8 @@ def to_storable(text: str) -> str:
 
 
 def header_text(text: str) -> str:
-    """A header or query parameter as it is stored: bytes that are not UTF-8 read as Latin-1, a NUL as U+FFFD, and a lone
-    surrogate that aiohttp does not make (a JSON escape, for example) as a question mark."""
+    """A header or query parameter as it is stored: bytes that are not UTF-8 read as Latin-1, a NUL as U+FFFD, and a
+    lone surrogate that aiohttp does not make (a JSON escape, for example) as a question mark."""
     if text.isascii() and "\x00" not in text:
         return text
     try:
