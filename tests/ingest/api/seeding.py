@@ -1,4 +1,4 @@
-"""Rows that only other services write, put as they put them."""
+"""Rows that only other services write, written as they write them."""
 
 import time
 from uuid import UUID
@@ -12,14 +12,14 @@ from tests.shared.repository import builders
 
 
 async def delayed_job(api: Api, job_id: str) -> None:
-    """A job of a stock producer in the queue `webhook-processing`, due in an hour."""
+    """Enqueues a job of an arq producer on `webhook-processing`, due in an hour."""
     due_ms = time.time_ns() // 1_000_000 + 3_600_000
     await api.redis.command("SET", f"arq:job:{job_id}", encode_job("process_webhook", None, due_ms))
     await api.redis.command("ZADD", WEBHOOKS.name, due_ms, job_id)
 
 
 async def queued_notifications(api: Api, execution_id: UUID, count: int = 1) -> list[UUID]:
-    """The notifications of an execution that has sent `count` messages over the channel `console`."""
+    """Stores `count` notifications of an execution over the channel `console`."""
     claimed = await api.context.executions.claim(execution_id, 1, "a-worker", 30)
     assert claimed is not None
     sent = [
@@ -34,8 +34,8 @@ async def queued_notifications(api: Api, execution_id: UUID, count: int = 1) -> 
     return [one.id for one in sent]
 
 
-async def tried(api: Api, notification_id: UUID, *, succeeds: bool) -> None:
-    """One try to deliver it: the provider took it, or didn't answer and it will be tried again."""
+async def attempted(api: Api, notification_id: UUID, *, succeeds: bool) -> None:
+    """Records a delivery attempt: the provider accepted it, or did not answer and it will be retried."""
     begun = await api.context.notifications.begin_attempt(notification_id)
     assert begun is not None
     outcome = NotificationOutcome(id=notification_id, attempt=begun.attempts, outcome="retry", status="retrying",

@@ -1,4 +1,4 @@
-"""The API over a real Redis and a real Postgres, served on a port of the loopback."""
+"""The API over a real Redis and a real Postgres, on a port of the loopback."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -54,14 +54,14 @@ class Reply:
 
     @property
     def data(self) -> Any:
-        """The answer's `data`, which a refusal has none of."""
+        """The `data` of a successful answer."""
         assert self.json["status"] == "success", self.text
         return self.json["data"]
 
 
 @dataclass
 class Api:
-    """The running API with what stands behind it."""
+    """The running API with its context and its stores."""
 
     url: str
     context: ApiContext
@@ -69,10 +69,10 @@ class Api:
     redis: Redis
     session: aiohttp.ClientSession
     changes: list[str] = field(default_factory=list)
-    """One entry for each time that `configuration_changed` was awaited."""
+    """One entry for each call of `configuration_changed`."""
 
     async def call(self, method: str, path: str, *, token: str | None = TOKEN, **options: Any) -> Reply:
-        """One request under `/api`; `token` None sends none. `json`, `data`, `params` and `headers` as aiohttp's."""
+        """Sends a request to a path below `/api`. `token` None: without a token. `options` are those of aiohttp."""
         headers = dict(options.pop("headers", {}))
         if token is not None:
             headers.setdefault("Authorization", f"Bearer {token}")
@@ -81,26 +81,26 @@ class Api:
             return Reply(response.status, await response.json(content_type=None), response.headers, text)
 
     async def get(self, path: str, **options: Any) -> Reply:
-        """GET."""
+        """Sends a GET."""
         return await self.call("GET", path, **options)
 
     async def put(self, path: str, document: Any, **options: Any) -> Reply:
-        """PUT of a JSON document."""
+        """Sends a PUT with a JSON document."""
         return await self.call("PUT", path, json=document, **options)
 
     async def post(self, path: str, document: Any = None, **options: Any) -> Reply:
-        """POST, of a JSON document unless it is None."""
+        """Sends a POST, with a JSON document unless it is None."""
         given = {} if document is None else {"json": document}
         return await self.call("POST", path, **given, **options)
 
     async def delete(self, path: str) -> Reply:
-        """DELETE."""
+        """Sends a DELETE."""
         return await self.call("DELETE", path)
 
 
 @asynccontextmanager
 async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
-    """The API over these stores, ready."""
+    """A ready API over these stores."""
     changes: list[str] = []
 
     redis = connect_url(redis_url)
@@ -139,7 +139,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
 
 
 def fields_of(reply: Reply) -> list[str]:
-    """The fields that a 422 names."""
+    """The fields in the errors of a 422."""
     assert reply.status == 422, reply.text
     errors: Sequence[dict[str, Any]] = reply.json["errors"]
     return [error.get("field", "") for error in errors]

@@ -1,4 +1,4 @@
-"""Channels of every type, the state of their circuits, and what an operator does to a notification."""
+"""Channels of every type with their circuits, and the commands for notifications."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -35,7 +35,7 @@ CHANNELS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("type_", CHANNELS)
 async def test_a_channel_of_every_type_is_stored_and_shown_without_its_secrets(api: Api, type_: str) -> None:
-    """What was shown can be put back and changes nothing."""
+    """A PUT of the answer changes nothing."""
     document = {"type": type_, **CHANNELS[type_]}
     put = await api.put("/channels/mine", document)
     assert put.status == 200, put.text
@@ -87,7 +87,7 @@ async def test_a_wrong_field_is_named(api: Api, type_: str, change: dict[str, An
 
 
 async def test_a_channel_shows_that_it_is_paused(api: Api) -> None:
-    """State, reason and the time until when; closed again afterwards."""
+    """State, reason and end of the pause; afterwards the circuit is closed."""
     await api.put("/channels/mine", {"type": "console"})
     circuits = ChannelCircuits(api.redis)
     await circuits.report(ChannelReport(channel_id="mine", id="1", outcome="busy", pause_s=60.0))
@@ -114,8 +114,8 @@ async def waiting(api: Api) -> list[JobInfo]:
     return jobs
 
 
-async def test_notifications_are_found_by_what_they_are(api: Api) -> None:
-    """Status, channel and time, together."""
+async def test_notifications_are_filtered(api: Api) -> None:
+    """By status, channel and time together."""
     first = await add_notification(api.database, "a")
     second = await add_notification(api.database, "b")
     await settle(api, second, "failed")
@@ -129,8 +129,8 @@ async def test_notifications_are_found_by_what_they_are(api: Api) -> None:
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled"])
-async def test_a_retry_is_a_job_to_the_notifier_and_asking_twice_is_asking_once(api: Api, status: str) -> None:
-    """In the group of its receiver, so that the order holds; the row is the notifier's to write."""
+async def test_a_retry_is_a_command_to_the_notifier_and_a_second_one_is_a_duplicate(api: Api, status: str) -> None:
+    """The job is in the group of its recipient, which keeps the order. Only the notifier writes the row."""
     notification_id = await add_notification(api.database, "a")
     await settle(api, notification_id, status)
     asked = await api.post(f"/notifications/{notification_id}/retry")
@@ -144,8 +144,8 @@ async def test_a_retry_is_a_job_to_the_notifier_and_asking_twice_is_asking_once(
 
 
 @pytest.mark.parametrize("status", ["queued", "retrying", "sending"])
-async def test_a_cancel_is_a_job_to_the_notifier(api: Api, status: str) -> None:
-    """In no group: it must not wait behind what it is to end."""
+async def test_a_cancellation_is_a_command_to_the_notifier(api: Api, status: str) -> None:
+    """The job is in no group, because it must not wait for the job that it ends."""
     notification_id = await add_notification(api.database, "a")
     await settle(api, notification_id, status)
     asked = await api.post(f"/notifications/{notification_id}/cancel")
@@ -170,8 +170,8 @@ async def test_a_cancel_is_a_job_to_the_notifier(api: Api, status: str) -> None:
         ("cancelled", "cancel"),
     ],
 )
-async def test_what_makes_no_sense_is_refused(api: Api, status: str, action: str) -> None:
-    """409 that says how it is."""
+async def test_a_command_that_does_not_fit_the_status_is_rejected(api: Api, status: str, action: str) -> None:
+    """409 with the present status."""
     notification_id = await add_notification(api.database, "a")
     await settle(api, notification_id, status)
     refused = await api.post(f"/notifications/{notification_id}/{action}")
@@ -182,8 +182,8 @@ async def test_what_makes_no_sense_is_refused(api: Api, status: str, action: str
 
 @pytest.mark.parametrize("action", ["retry", "cancel"])
 @pytest.mark.parametrize("which", [str(UUID(int=7)), "no-id"])
-async def test_what_is_not_there_can_be_neither_retried_nor_cancelled(api: Api, action: str, which: str) -> None:
-    """404 that names it."""
+async def test_a_command_for_an_unknown_notification_is_rejected(api: Api, action: str, which: str) -> None:
+    """404 with its id."""
     refused = await api.post(f"/notifications/{which}/{action}")
     assert refused.status == 404
     assert which in refused.json["detail"]

@@ -1,4 +1,4 @@
-"""Flows, webhooks, channels and secrets: what is taken, what is refused, and what is never shown."""
+"""The definitions of flows, webhooks, channels and secrets: stored, rejected, and shown without secrets."""
 
 import copy
 from typing import Any
@@ -14,7 +14,7 @@ WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 async def test_a_flow_is_stored_published_and_shown(api: Api) -> None:
-    """PUT answers the new version; GET shows the definition as it was put."""
+    """PUT answers with the new version. GET shows the definition of the PUT."""
     put = await api.put("/flows/greeting", FLOW)
     assert put.status == 200, put.text
     assert (put.data["id"], put.data["version"], put.data["published"]) == ("greeting", 1, True)
@@ -25,7 +25,7 @@ async def test_a_flow_is_stored_published_and_shown(api: Api) -> None:
 
 
 async def test_an_unchanged_flow_is_no_new_version(api: Api) -> None:
-    """Putting the same definition again answers the version that there is."""
+    """A PUT of the same definition answers with the existing version."""
     await api.put("/flows/greeting", FLOW)
     again = await api.put("/flows/greeting", FLOW)
     assert again.data["version"] == 1
@@ -70,8 +70,8 @@ async def test_a_flow_is_deleted_once(api: Api) -> None:
     assert (await api.get("/flows/greeting/versions")).status == 404
 
 
-async def test_what_is_no_id_can_not_be_stored(api: Api) -> None:
-    """422 naming `id` on PUT, 404 on GET."""
+async def test_a_text_that_is_no_id_is_rejected(api: Api) -> None:
+    """422 for `id` on PUT, 404 on GET."""
     for path in ("/flows/-x", "/webhooks/a%20b", "/channels/%00"):
         document = {"flows": FLOW, "webhooks": {"flowId": "f"}, "channels": {"type": "console"}}[path.split("/")[1]]
         assert (await api.put(path, document)).status in (404, 422)
@@ -99,8 +99,8 @@ async def test_a_webhook_has_defaults(api: Api) -> None:
     assert (got["maxBodyBytes"], got["enabled"]) == (1024 * 1024, True)
 
 
-async def test_a_webhook_begins_at_the_flows_only_trigger(api: Api) -> None:
-    """`nodeId` left out is the trigger of the published flow, whatever its name."""
+async def test_a_webhook_starts_at_the_flows_only_trigger(api: Api) -> None:
+    """The default of `nodeId` is the only trigger of the published flow."""
     flow = copy.deepcopy(FLOW)
     flow["nodes"][0]["id"] = "door"
     flow["edges"][0]["source"] = "door"
@@ -108,8 +108,8 @@ async def test_a_webhook_begins_at_the_flows_only_trigger(api: Api) -> None:
     assert (await api.put("/webhooks/orders", {"flowId": "greeting"})).data["nodeId"] == "door"
 
 
-async def test_what_was_shown_can_be_put_back(api: Api) -> None:
-    """GET, then PUT of the same: masked secrets and read-only fields change nothing."""
+async def test_the_answer_of_a_get_can_be_the_body_of_a_put(api: Api) -> None:
+    """Masked secrets and read-only fields change nothing."""
     auth = {"type": "meta", "secrets": ["app-secret", "env:APP_SECRET_OLD"], "verifyToken": "verify-me"}
     await api.put("/webhooks/wa", {"flowId": "greeting", "auth": auth})
     before = await api.context.webhooks.get("wa")
@@ -126,8 +126,8 @@ async def test_what_was_shown_can_be_put_back(api: Api) -> None:
     assert box.open(after.auth["verifyToken"]) == "verify-me"
 
 
-async def test_a_mask_with_nothing_behind_it_is_refused(api: Api) -> None:
-    """`***` at a place where no secret is stored would otherwise become the secret."""
+async def test_a_mask_without_a_stored_secret_is_rejected(api: Api) -> None:
+    """Otherwise `***` would become the secret."""
     reply = await api.put("/webhooks/x", {"flowId": "f", "auth": {"type": "bearer", "secrets": ["***"]}})
     assert fields_of(reply) == ["auth.secrets[0]"]
 
@@ -156,7 +156,7 @@ async def test_a_mask_with_nothing_behind_it_is_refused(api: Api) -> None:
     ],
 )
 async def test_a_wrong_field_of_a_webhook_is_named(api: Api, change: dict[str, Any], field: str) -> None:
-    """422 whose `errors` name the field by its path."""
+    """422 whose `errors` have the path of the field."""
     reply = await api.put("/webhooks/orders", {"flowId": "greeting", **change})
     assert fields_of(reply) == [field], reply.text
     assert (await api.get("/webhooks/orders")).status == 404
@@ -171,7 +171,7 @@ async def test_a_path_belongs_to_one_webhook(api: Api) -> None:
 
 
 async def test_webhooks_are_listed_page_by_page(api: Api) -> None:
-    """`nextCursor` leads through the list, each item once."""
+    """`nextCursor` leads through the list. Each item appears once."""
     for name in ("a", "b", "c"):
         await api.put(f"/webhooks/{name}", {"flowId": "f"})
     first = await api.get("/webhooks", params={"limit": "2"})
@@ -182,8 +182,8 @@ async def test_webhooks_are_listed_page_by_page(api: Api) -> None:
     assert fields_of(await api.get("/webhooks", params={"cursor": "nonsense"})) == ["cursor"]
 
 
-async def test_a_deleted_webhook_is_gone(api: Api) -> None:
-    """It is neither shown nor listed nor deleted twice."""
+async def test_a_deleted_webhook_is_not_found(api: Api) -> None:
+    """It is neither shown nor listed, and a second DELETE answers 404."""
     await api.put("/webhooks/a", {"flowId": "f"})
     assert (await api.delete("/webhooks/a")).data["deleted"] is True
     assert (await api.get("/webhooks/a")).status == 404
@@ -194,8 +194,8 @@ async def test_a_deleted_webhook_is_gone(api: Api) -> None:
 # ---- channels --------------------------------------------------------------------------------------
 
 
-async def test_an_http_channel_hides_its_secret(api: Api) -> None:
-    """The answer masks it, the store holds it sealed, and a mask put back keeps it."""
+async def test_an_http_channel_masks_its_secret(api: Api) -> None:
+    """The answer masks it, the store has it encrypted, and a PUT of the mask keeps it."""
     document = {"type": "http", "url": "https://example.com/messages", "secret": WHSEC}
     put = await api.put("/channels/mine", document)
     assert put.status == 200, put.text
@@ -214,8 +214,8 @@ async def test_a_channels_secret_may_name_a_variable(api: Api) -> None:
     assert put.data["secret"] == "env:MINE"
 
 
-async def test_a_console_channel_needs_nothing(api: Api) -> None:
-    """Its type is all."""
+async def test_a_console_channel_has_only_a_type(api: Api) -> None:
+    """It has no settings."""
     await api.put("/channels/console", {"type": "console"})
     listed = await api.get("/channels")
     assert [(item["id"], item["type"]) for item in listed.data] == [("console", "console")]
@@ -224,8 +224,8 @@ async def test_a_console_channel_needs_nothing(api: Api) -> None:
 
 
 @pytest.mark.parametrize("type_", ["pigeon", "HTTP", None, 7, ["http"]])
-async def test_an_unknown_type_of_channel_names_the_known_ones(api: Api, type_: object) -> None:
-    """422 that says what there is."""
+async def test_the_answer_to_an_unknown_type_of_channel_lists_the_types(api: Api, type_: object) -> None:
+    """422 for `type`."""
     reply = await api.put("/channels/x", {"type": type_})
     assert fields_of(reply) == ["type"]
     assert "console, email, http" in reply.json["detail"]
@@ -250,7 +250,7 @@ async def test_an_unknown_type_of_channel_names_the_known_ones(api: Api, type_: 
     ],
 )
 async def test_a_wrong_field_of_a_channel_is_named(api: Api, change: dict[str, Any], field: str) -> None:
-    """422 whose `errors` name the field, without repeating a secret."""
+    """422 whose `errors` have the field and no secret."""
     reply = await api.put("/channels/x", {"type": "http", "url": "https://example.com/", "secret": WHSEC, **change})
     assert fields_of(reply) == [field], reply.text
     assert "password" not in reply.text.replace("user name or password", "")
@@ -259,8 +259,8 @@ async def test_a_wrong_field_of_a_channel_is_named(api: Api, change: dict[str, A
 # ---- secrets of flows --------------------------------------------------------------------------------
 
 
-async def test_a_flows_secret_is_written_and_never_read(api: Api) -> None:
-    """Only its name is shown; the store holds it sealed."""
+async def test_a_flows_secret_is_never_shown(api: Api) -> None:
+    """Only its name is shown. The store has it encrypted."""
     assert (await api.put("/secrets/crm", {"value": "s3cr3t"})).data == {"name": "crm"}
     assert (await api.get("/secrets")).data == ["crm"]
     sealed = (await api.context.secrets.all())["crm"]
@@ -273,18 +273,18 @@ async def test_a_flows_secret_is_written_and_never_read(api: Api) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "1x", "a.b", "x" * 65])
 async def test_a_secrets_name_must_fit_a_template(api: Api, name: str) -> None:
-    """`secrets.<name>` has to be writable."""
+    """`secrets.<name>` must be a valid expression."""
     assert fields_of(await api.put(f"/secrets/{name}", {"value": "x"})) == ["name"]
 
 
 @pytest.mark.parametrize("document", [{}, {"value": ""}, {"value": "***"}, {"value": 5}, {"value": "env:"}])
 async def test_a_secret_needs_a_value(api: Api, document: dict[str, Any]) -> None:
-    """422 naming `value`."""
+    """422 for `value`."""
     assert fields_of(await api.put("/secrets/crm", document)) == ["value"]
 
 
 async def test_no_secret_is_in_any_answer(api: Api) -> None:
-    """Whatever is asked for after secrets were put, none of them comes back, sealed or plain."""
+    """No route shows a stored secret, encrypted or plain."""
     planted = ["planted-bearer", "planted-verify", WHSEC, "planted-flow-secret", SECRET_KEY]
     auth = {"type": "meta", "secrets": [planted[0]], "verifyToken": planted[1]}
     replies = [

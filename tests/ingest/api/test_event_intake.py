@@ -1,4 +1,4 @@
-"""Many events in one call: each has its own outcome, by the same acceptance as the public door."""
+"""`POST /api/events`: many events in one call, accepted like requests to the public endpoint."""
 
 import dataclasses
 import json
@@ -25,26 +25,26 @@ CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ 
 
 
 async def put_webhook(api: Api, webhook_id: str = "orders", **fields: Any) -> None:
-    """A webhook whose events can be handed over from now on."""
+    """Stores a webhook whose events the route accepts."""
     reply = await api.put(f"/webhooks/{webhook_id}", {"flowId": "greeting", **fields})
     assert reply.status == 200, reply.text
 
 
 async def hand_over(api: Api, *events: Any) -> Any:
-    """The answer's data to one call with these events."""
+    """The `data` of the answer to a call with these events."""
     reply = await api.post("/events", {"events": list(events)})
     assert reply.status == 200, reply.text
     return reply.data
 
 
 async def waiting_bodies(api: Api) -> list[Any]:
-    """The bodies in the jobs of `webhook-processing`, in the order in which they will run."""
+    """The bodies of the jobs of `webhook-processing`, in the order in which they run."""
     page = await api.get("/queue/webhook/jobs", params={"limit": "500"})
     return [job["data"]["body"] for job in page.data]
 
 
 async def test_each_event_has_its_own_outcome_in_order(api: Api) -> None:
-    """New, known, to nowhere, misshapen, too large: none of them keeps another from its place."""
+    """A new one, a duplicate, one to no webhook, a malformed one and one that is too large."""
     await put_webhook(api, dedupe={"path": "id"}, maxBodyBytes=100)
     await put_webhook(api, "off", enabled=False)
     data = await hand_over(
@@ -75,8 +75,8 @@ async def test_each_event_has_its_own_outcome_in_order(api: Api) -> None:
     assert await waiting_bodies(api) == [{"id": 1}, {"id": 2}]
 
 
-async def test_an_event_is_stored_as_if_it_had_been_posted(api: Api) -> None:
-    """Body byte by byte, headers without secrets, query, sender's address, conversation: whatever its `auth` says."""
+async def test_an_event_is_stored_like_a_request(api: Api) -> None:
+    """Body byte by byte, headers without secrets, query, address and conversation, with any `auth`."""
     await put_webhook(
         api,
         auth={"type": "api-key", "secrets": ["k"], "header": "X-Shop-Key"},
@@ -110,8 +110,8 @@ async def test_an_event_is_stored_as_if_it_had_been_posted(api: Api) -> None:
     assert (job["group"], job["data"]["recorded"]) == ("console:+55", True)
 
 
-async def test_a_stated_key_goes_before_the_webhooks_own(api: Api) -> None:
-    """Each of header, path and nothing gives way to `duplicateKey`; however long or odd that is."""
+async def test_a_stated_key_replaces_the_webhooks_own(api: Api) -> None:
+    """`duplicateKey` replaces a key from a header or a path, and may be any text."""
     await put_webhook(api, dedupe={"header": "X-Id"})
     odd = "\x00 ☃" + "k" * 900
     data = await hand_over(
@@ -129,8 +129,8 @@ async def test_a_stated_key_goes_before_the_webhooks_own(api: Api) -> None:
     assert (empty["error"]["status"], empty["error"]["detail"].partition(":")[0]) == (422, "duplicateKey")
 
 
-async def test_a_body_of_many_messages_becomes_an_event_each(api: Api) -> None:
-    """Split as the public door splits it; the outcome is that of the first new part, a duplicate when none is."""
+async def test_a_body_with_several_messages_becomes_one_event_each(api: Api) -> None:
+    """The outcome is that of the first new part, or a duplicate if no part is new."""
     await put_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
     one, two, three = (text_message(f"55{n}", "oi", f"wamid.{n}") for n in range(3))
     data = await hand_over(
@@ -148,8 +148,8 @@ async def test_a_body_of_many_messages_becomes_an_event_each(api: Api) -> None:
     assert (wrong["error"]["status"], wrong["error"]["reason"]) == (415, "not-json")
 
 
-async def test_parts_of_a_body_with_a_stated_key_stay_apart(api: Api) -> None:
-    """One key for a body of two messages: two events, and the whole body is a duplicate the second time."""
+async def test_the_parts_of_a_body_with_a_stated_key_have_different_keys(api: Api) -> None:
+    """A body with two messages is two events. The same body again is a duplicate."""
     await put_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
     body = whatsapp(text_message("551", "a", "wamid.1"), text_message("552", "b", "wamid.2"))
     event = {"webhookId": "wa", "body": body, "duplicateKey": "batch-7"}
@@ -158,8 +158,8 @@ async def test_parts_of_a_body_with_a_stated_key_stay_apart(api: Api) -> None:
     assert {event["duplicateKey"] for event in (await api.get("/events")).data} == {"batch-7#0", "batch-7#1"}
 
 
-async def test_as_many_as_are_promised_in_their_order(api: Api) -> None:
-    """A full call goes through, its jobs in the events' order across every batch; one more is refused whole."""
+async def test_a_call_with_the_largest_number_of_events_keeps_their_order(api: Api) -> None:
+    """The jobs are in the order of the events across all chunks. One event more is answered 422."""
     await put_webhook(api)
     events = [{"webhookId": "orders", "body": number} for number in range(MAX_EVENTS)]
     data = await hand_over(api, *events)
@@ -184,8 +184,8 @@ async def test_as_many_as_are_promised_in_their_order(api: Api) -> None:
         (b'{"events":[' + b"[" * 100_000, 400, None),
     ],
 )
-async def test_a_call_of_another_shape_is_refused_whole(api: Api, raw: bytes, status: int, field: str | None) -> None:
-    """400 for what is no JSON, else 422 with the field; nothing at all is an answer to nothing."""
+async def test_a_call_of_another_shape_is_rejected(api: Api, raw: bytes, status: int, field: str | None) -> None:
+    """400 for a body that is not JSON, else 422 with the field. An empty list is accepted."""
     reply = await api.call("POST", "/events", data=raw)
     assert reply.status == status, reply.text
     if field is not None:
@@ -194,27 +194,27 @@ async def test_a_call_of_another_shape_is_refused_whole(api: Api, raw: bytes, st
 
 
 @pytest.mark.parametrize("event", [b'{"webhookId":"orders","body":1e999}', b'{"webhookId":"\xff","body":1}', b"-1"])
-async def test_an_event_that_no_machine_reads_fails_alone(api: Api, event: bytes) -> None:
-    """Its neighbour is accepted."""
+async def test_an_event_that_cannot_be_decoded_fails_alone(api: Api, event: bytes) -> None:
+    """The other event is accepted."""
     await put_webhook(api)
     reply = await api.call("POST", "/events", data=b'{"events":[' + event + b',{"webhookId":"orders","body":1}]}')
     assert (reply.data["accepted"], reply.data["failed"]) == (1, 1), reply.text
     assert reply.data["events"][0]["error"]["status"] in (415, 422)
 
 
-async def test_a_webhook_whose_secrets_are_unreadable_takes_nothing(api: Api) -> None:
-    """As at the public door; what it would do with an event isn't known without them."""
+async def test_a_webhook_with_unreadable_secrets_accepts_nothing(api: Api) -> None:
+    """As at the public endpoint."""
     await put_webhook(api, auth={"type": "bearer", "secrets": ["env:FILAS_TEST_NOT_SET"]})
     [outcome] = (await hand_over(api, {"webhookId": "orders", "body": 1}))["events"]
     assert (outcome["error"]["status"], outcome["error"]["reason"]) == (503, "unusable")
 
 
-# ---- stores away -----------------------------------------------------------------------------------
+# ---- unavailable stores ----------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(90)
 async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """Without Redis the events are in Postgres, without Postgres in Redis, and without both nobody is told 200."""
+    """Without Redis the events are in Postgres, without Postgres in Redis. Without both, the answer is 503."""
     event = {"webhookId": "orders", "body": {"id": 1}}
     async with serving(own_redis.url, own_postgres.dsn()) as api:
         await put_webhook(api)
@@ -226,7 +226,7 @@ async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, ow
         own_postgres.kill()
 
         async def away() -> bool:
-            # A backend outlives its killed postmaster for a moment, and answers.
+            # A backend process answers for a moment after its postmaster was killed.
             return (await api.get("/events")).status == 503
 
         await eventually(away)
@@ -245,31 +245,31 @@ async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, ow
 
 
 class Failing:
-    """Both stores, away after `batches` of events."""
+    """Two stores that are unavailable after `batches` batches of events."""
 
     def __init__(self, batches: int) -> None:
         self.batches = batches
 
     async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt]:
-        """Writes nothing, and says so from then on."""
+        """Raises StoreUnavailable after the last batch."""
         if self.batches == 0:
             raise StoreUnavailable("postgres", "gone")
         self.batches -= 1
         return [EventReceipt(id=event.id, duplicate=False) for event in events]
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Nothing comes back."""
+        """Raises StoreUnavailable: the store stays unavailable."""
         raise StoreUnavailable("postgres", "gone")
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
-        """Puts nothing, and says so from then on."""
+        """Raises StoreUnavailable after the last batch."""
         if self.batches == 0:
             raise StoreUnavailable("redis", "gone")
         return [EnqueueOutcome.ENQUEUED] * len(jobs)
 
 
-async def test_what_is_accepted_before_the_stores_go_is_told(api: Api) -> None:
-    """A caller that sent the whole again would send the first ones twice: 200, and the rest have errors."""
+async def test_events_accepted_before_an_outage_are_reported(api: Api) -> None:
+    """The answer is 200, and the other events have errors: a repeated call would send the first ones twice."""
     await put_webhook(api)
     stores = Failing(batches=1)
     context = dataclasses.replace(api.context, acceptor=Acceptor(stores, stores))
@@ -284,8 +284,8 @@ async def test_what_is_accepted_before_the_stores_go_is_told(api: Api) -> None:
         await accept_events(call)
 
 
-async def test_before_the_webhooks_are_read_nothing_is_refused_for_good(redis_url: str, postgres_dsn: str) -> None:
-    """503, not an error that says there is no such webhook."""
+async def test_before_the_webhooks_are_read_the_answer_is_503(redis_url: str, postgres_dsn: str) -> None:
+    """And not 404, which would be final."""
     async with serving(redis_url, postgres_dsn) as api:
         api.context.webhook_cache.is_loaded = False
         reply = await api.post("/events", {"events": [{"webhookId": "orders", "body": 1}]})

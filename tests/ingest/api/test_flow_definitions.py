@@ -1,4 +1,4 @@
-"""Definitions over the API: their schema, the older shape, and malformed ones of every kind."""
+"""Flow definitions in the API: their schema, the older format, and malformed ones of every kind."""
 
 import json
 from typing import Any
@@ -16,11 +16,11 @@ from tests.shared.flows.test_checks import GOOD, JSON, PATHS, problems, replaced
 from tests.shared.flows.test_older_shape import NOW, OLDER
 
 ASKED = examples(150)
-"""How many malformed definitions are sent over HTTP."""
+"""The number of malformed definitions that are sent over HTTP."""
 
 
-async def test_the_schema_is_served_as_it_is(api: Api) -> None:
-    """Without an envelope, so that an editor can read it; what was put fits it."""
+async def test_the_schema_is_served_without_an_envelope(api: Api) -> None:
+    """An editor can read it. A stored definition conforms to it."""
     answer = await api.get("/flows/schema.json")
     assert (answer.status, answer.json) == (200, json_schema())
     assert answer.headers["Content-Type"].startswith("application/json")
@@ -28,20 +28,20 @@ async def test_the_schema_is_served_as_it_is(api: Api) -> None:
     jsonschema_rs.Draft202012Validator(answer.json).validate((await api.get("/flows/greeting")).data["definition"])
 
 
-async def test_the_schema_needs_a_token_and_stands_in_the_document(api: Api) -> None:
+async def test_the_schema_needs_a_token_and_is_in_the_document(api: Api) -> None:
     assert (await api.call("GET", "/flows/schema.json", token=None)).status == 401
     operation = (await api.get("/openapi.json")).json["paths"]["/api/flows/schema.json"]["get"]
     assert operation["operationId"] == "getFlowSchema"
     assert operation["responses"]["200"]["content"]["application/json"]["schema"] == {"type": "object"}
 
 
-async def test_no_flow_takes_the_address_of_the_schema(api: Api) -> None:
+async def test_no_flow_can_have_the_path_of_the_schema(api: Api) -> None:
     refused = await api.put("/flows/schema.json", FLOW)
     assert (refused.status, refused.json["errors"][0]["field"]) == (422, "id")
 
 
-async def test_the_older_shape_is_stored_in_the_present_one(api: Api) -> None:
-    """Put in either shape it is one version; a test run takes the older shape, too."""
+async def test_the_older_format_is_converted(api: Api) -> None:
+    """Both formats of one flow are one version. A test run accepts the older format too."""
     put = await api.put("/flows/older", OLDER)
     assert put.status == 200, put.text
     assert put.data["definition"] == NOW
@@ -50,8 +50,8 @@ async def test_the_older_shape_is_stored_in_the_present_one(api: Api) -> None:
     assert run.status == 202, run.text
 
 
-async def test_a_malformed_definition_is_refused_with_every_error(api: Api) -> None:
-    """Whatever it is, 422 with the errors that the checks find, all of them; or it is stored. Never a 5xx."""
+async def test_a_malformed_definition_is_rejected_with_every_error(api: Api) -> None:
+    """Any definition is stored, or answered 422 with all errors of the checks. Never 5xx."""
     bodies: list[Any] = []
 
     @settings(

@@ -1,4 +1,4 @@
-"""The process as it runs, called with whatever its own OpenAPI document allows, and with what it doesn't."""
+"""The running process, called with requests that its OpenAPI document allows, and with others."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,30 +24,30 @@ from schemathesis.specs.openapi.checks import (
 from filas.contract.identity import new_id
 from filas.contract.policies import QUEUES, WEBHOOKS
 from ingest.api.routes import ROUTES
-from tests.ingest.api.seeding import delayed_job, queued_notifications, tried
+from tests.ingest.api.seeding import attempted, delayed_job, queued_notifications
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
 from tests.ingest.api.test_history import dead_letter, started
 from tests.ingest.test_processes import environment, running
 from tests.waiting import eventually
 
 EXAMPLES = 12
-"""How many requests each operation gets of either kind, valid and not; the whole test takes about 20 seconds."""
+"""The number of valid and of invalid requests to each operation. The whole test takes about 20 seconds."""
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 async def seeded(api: Api) -> dict[str, list[str]]:
-    """One thing of every kind, and by the first part of a route's path the ids that lead to something."""
+    """Stores one object of every kind. Returns the existing ids by the first part of their path."""
     await api.put("/channels/console", {"type": "console"})
     await api.put("/secrets/shop", {"value": "s"})
     await api.put("/webhooks/orders", {"flowId": "greeting", "dedupe": {"path": "id"}})
     await api.put("/schedules/daily", {"flowId": "greeting", "cron": "0 9 * * *"})
     event, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
-    await tried(api, notification, succeeds=True)
+    await attempted(api, notification, succeeds=True)
     letter = await dead_letter(api, b'{"schemaVersion":1}', WEBHOOKS.name, WEBHOOKS.job_id(str(new_id())))
-    # schemathesis puts no braces into a path, and the ids of our own jobs begin with some.
+    # schemathesis writes no braces into a path, and the ids of our own jobs start with one.
     await delayed_job(api, "stock-job")
     handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
@@ -69,8 +69,8 @@ async def seeded(api: Api) -> dict[str, list[str]]:
 
 
 def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str, Any]:
-    """The document, in whose paths only those ids are valid that lead to something, and with the nodes of a whole
-    flow: chance would put none together."""
+    """Returns the document with only the existing ids in its paths, and with the nodes of a whole flow, which random
+    values would not form."""
     for path, operations in document["paths"].items():
         for operation in operations.values():
             for parameter in operation["parameters"]:
@@ -80,7 +80,7 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}
     schedule = document["components"]["schemas"]["ScheduleBody"]
-    schedule["required"] = ["flowId", "cron"]  # or the times in `at`, which no schema of ours says
+    schedule["required"] = ["flowId", "cron"]  # or the times in `at`, which the schema does not express
     schedule["properties"] |= {
         "cron": {"enum": ["30 8 * * *"]},
         "timezone": {"enum": ["America/Sao_Paulo"]},
@@ -110,13 +110,13 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
 
 @pytest_asyncio.fixture
 async def api_and_ids(redis_url: str, postgres_dsn: str) -> AsyncIterator[tuple[Api, dict[str, list[str]]]]:
-    """Stores with something of every kind in them."""
+    """The API over stores with an object of every kind."""
     async with serving(redis_url, postgres_dsn) as api:
         yield api, await seeded(api)
 
 
 def fuzz(url: str, document: dict[str, Any]) -> dict[str, set[int]]:
-    """Call every operation, those that remove something last; the statuses that each has answered."""
+    """Calls every operation, the DELETEs last. Returns the statuses of each."""
     answered: dict[str, set[int]] = {}
     found = [
         result.ok()
@@ -136,7 +136,7 @@ def fuzz(url: str, document: dict[str, Any]) -> dict[str, set[int]]:
 def fuzz_operation(
     operation: str, cases: SearchStrategy[schemathesis.Case[Any]], url: str, session: requests.Session
 ) -> set[int]:
-    """Call one operation with EXAMPLES cases, the same in every run; what it has answered."""
+    """Calls one operation with EXAMPLES cases, the same in every run. Returns its statuses."""
     statuses: set[int] = set()
 
     @settings(
@@ -150,21 +150,21 @@ def fuzz_operation(
     @given(case=cases)
     def call(case: schemathesis.Case[Any]) -> None:
         if operation == "POST /api/flows/{id}/test" and isinstance(case.body, dict):
-            case.body.setdefault("timeoutMs", 0)  # nobody runs flows here, so it isn't waited for
+            case.body.setdefault("timeoutMs", 0)  # no flow-runner runs, so no result is waited for
         response = case.call(base_url=url, headers=HEADERS, session=session)
         statuses.add(response.status_code)
         case.validate_response(response, checks=CHECKS)
 
-    with suppress(Unsatisfiable):  # an operation that takes nothing can't be called wrongly
+    with suppress(Unsatisfiable):  # an operation without input has no invalid request
         call()
     return statuses
 
 
 @pytest.mark.timeout(180)
-async def test_no_request_makes_it_fail(
+async def test_every_answer_conforms_to_the_document(
     api_and_ids: tuple[Api, dict[str, list[str]]], redis_url: str, postgres_dsn: str
 ) -> None:
-    """No 5xx, no answer that the document doesn't have, and no stack trace in the log."""
+    """No 5xx, no undocumented answer, and no stack trace in the log."""
     api, known = api_and_ids
     variables = environment(
         redis_url, postgres_dsn, FILAS_ADMIN_TOKEN=TOKEN, FILAS_SECRET_KEY=SECRET_KEY, OUTBOUND_ALLOW="127.0.0.0/8"
@@ -181,7 +181,7 @@ async def test_no_request_makes_it_fail(
         assert await ready()
     assert set(answered) == {f"{route.method} /api{route.path}" for route in ROUTES}
     unmet = {name: statuses for name, statuses in answered.items() if not statuses & {200, 202, 409}}
-    assert unmet == {}, "nothing but refusals"
+    assert unmet == {}, "only rejections"
 
 
 async def test_the_document_is_valid(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""Events, executions, notifications and dead letters: searched, shown, replayed."""
+"""Events, executions, notifications and dead letters: search, show, replay."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def new_event(**changes: Any) -> NewEvent:
-    """An accepted webhook."""
+    """An accepted event."""
     fields: dict[str, Any] = {
         "id": new_id(),
         "webhook_id": "orders",
@@ -54,7 +54,7 @@ async def started(api: Api) -> tuple[uuid.UUID, uuid.UUID]:
 
 
 async def dead_letter(api: Api, payload: dict[str, Any] | bytes, queue: str, job_id: str) -> str:
-    """A dead letter in Postgres; gives its id."""
+    """Stores a dead letter and returns its id."""
     raw = payload if isinstance(payload, bytes) else msgspec.json.encode(payload)
     letter = NewDeadLetter(
         queue=queue,
@@ -76,7 +76,7 @@ async def dead_letter(api: Api, payload: dict[str, Any] | bytes, queue: str, job
 
 
 async def test_an_event_is_shown_as_it_was_accepted(api: Api) -> None:
-    """Headers, body and times; what is no UTF-8 as base64."""
+    """Headers, body and times. A body that is not UTF-8 is shown in base64."""
     event = new_event()
     binary = new_event(body=b"\xff\x00", content_type="application/octet-stream")
     await api.context.events.insert_many([event, binary])
@@ -87,7 +87,7 @@ async def test_an_event_is_shown_as_it_was_accepted(api: Api) -> None:
 
 
 async def test_an_event_with_a_lone_surrogate_is_shown(api: Api) -> None:
-    """Half a character in a header is no error of ours: it comes back as its escape."""
+    """Half of a surrogate pair in a header is shown as its escape."""
     event = new_event(headers='{"x-name":"\\ud800"}', query_params='{"q":"\\u0000"}')
     await api.context.events.insert_many([event])
     for path in (f"/events/{event.id}", "/events"):
@@ -97,7 +97,7 @@ async def test_an_event_with_a_lone_surrogate_is_shown(api: Api) -> None:
 
 
 async def test_events_are_searched(api: Api) -> None:
-    """Each filter by itself: webhook, status, time."""
+    """By webhook, by status, by time."""
     old = new_event(received_at=NOON - timedelta(hours=1))
     new = new_event(webhook_id="payments")
     await api.context.events.insert_many([old, new])
@@ -130,17 +130,17 @@ async def test_events_are_searched(api: Api) -> None:
     ],
 )
 async def test_a_wrong_filter_is_named(api: Api, params: dict[str, str], field: str) -> None:
-    """422 whose `errors` name the parameter."""
+    """422 whose `errors` have the parameter."""
     assert fields_of(await api.get("/events", params=params)) == [field]
 
 
 async def test_a_filter_is_given_once(api: Api) -> None:
-    """Two values for one parameter would have one of them ignored."""
+    """Otherwise one of two values would be ignored."""
     assert fields_of(await api.get("/events?limit=1&limit=2")) == ["limit"]
 
 
 async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
-    """Its row is unfinished again, and each replay puts a job under a key of its own."""
+    """Its row is unfinished again, and each replay enqueues a job under another key."""
     event = new_event()
     await api.context.events.insert_many([event])
     await end_events(api.database, event.id)
@@ -154,7 +154,7 @@ async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
 
 
 async def test_events_are_found_by_id_words_and_conversation(api: Api) -> None:
-    """All words, in whatever order and case; the conversation that the event has led to."""
+    """By all words, in any order and case, and by the conversation of the event."""
     await api.put("/flows/greeting", FLOW)
     mine, other = new_event(body='{"name":"Maria","city":"São Paulo"}'.encode()), new_event()
     await api.context.events.insert_many([mine, other])
@@ -179,12 +179,12 @@ async def test_events_are_found_by_id_words_and_conversation(api: Api) -> None:
 @pytest.mark.parametrize("kind", ["events", "executions", "notifications", "dead-letters"])
 @pytest.mark.parametrize("name", ["not-a-uuid", "018f0000-0000-7000-8000-000000000000", "%00", "%F0%9F%98%80"])
 async def test_an_unknown_id_is_404(api: Api, kind: str, name: str) -> None:
-    """Whether it could be an id or not."""
+    """Whether the text can be an id or not."""
     assert (await api.get(f"/{kind}/{name}")).status == 404
 
 
-async def test_replaying_nothing_is_404(api: Api) -> None:
-    """There is no such event and no such dead letter."""
+async def test_replaying_an_unknown_object_is_404(api: Api) -> None:
+    """For events and for dead letters."""
     missing = new_id()
     assert (await api.post(f"/events/{missing}/replay")).status == 404
     assert (await api.post(f"/dead-letters/{missing}/replay")).status == 404
@@ -196,7 +196,7 @@ async def test_replaying_nothing_is_404(api: Api) -> None:
 
 
 async def test_an_execution_is_shown_with_its_steps(api: Api) -> None:
-    """And found by its event, its flow and its status."""
+    """And it is found by its event, its flow and its status."""
     event, execution = await started(api)
     shown = (await api.get(f"/executions/{execution}")).data
     expected = {"id": str(execution), "status": "queued", "flowId": "greeting", "version": 1, "eventId": str(event)}
@@ -212,8 +212,8 @@ async def test_an_execution_is_shown_with_its_steps(api: Api) -> None:
     assert fields_of(await api.get("/executions", params={"status": "x"})) == ["status"]
 
 
-async def test_an_execution_that_waits_is_to_be_cancelled(api: Api) -> None:
-    """The wish goes to the flow-runner as a job of its own, outside the conversation's group."""
+async def test_a_waiting_execution_is_cancelled_by_a_command(api: Api) -> None:
+    """The command is a job of its own to the flow-runner, outside of the group of the conversation."""
     _, execution = await started(api)
     asked = await api.post(f"/executions/{execution}/cancel")
     job = (await api.get(f"/jobs/{asked.data['jobId']}")).data
@@ -221,7 +221,7 @@ async def test_an_execution_that_waits_is_to_be_cancelled(api: Api) -> None:
 
 
 async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:
-    """409, saying how it ended."""
+    """409 with its final status."""
     _, execution = await started(api)
     await fail_jobs(api.database, FLOWS, {"executionId": execution, "turn": 1})
     reply = await api.post(f"/executions/{execution}/cancel")
@@ -229,7 +229,7 @@ async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:
 
 
 async def test_notifications_are_listed(api: Api) -> None:
-    """Nothing has been sent yet; wrong filters are named."""
+    """Without notifications the list is empty. A wrong filter is answered 422."""
     assert (await api.get("/notifications")).data == []
     assert (await api.get("/notifications", params={"executionId": str(new_id()), "status": "sent"})).data == []
     assert fields_of(await api.get("/notifications", params={"status": "lost"})) == ["status"]
@@ -239,7 +239,7 @@ async def test_notifications_are_listed(api: Api) -> None:
 
 
 def webhook_payload(event: NewEvent) -> dict[str, Any]:
-    """The message of the event's job, as JSON."""
+    """The job message of the event, as JSON."""
     return {
         "schemaVersion": 1,
         "eventId": str(event.id),
@@ -257,7 +257,7 @@ def webhook_payload(event: NewEvent) -> dict[str, Any]:
 
 
 async def test_a_dead_letter_is_shown_replayed_and_deleted(api: Api) -> None:
-    """Its job is put back under the next replay's key, once; the letter is marked, and its event unfinished again."""
+    """Its job is enqueued once under the key of the next replay. It is marked, and its event is unfinished again."""
     event = new_event()
     await api.context.events.insert_many([event])
     letter = await dead_letter(api, webhook_payload(event), WEBHOOKS.name, WEBHOOKS.job_id(str(event.id)))
@@ -281,8 +281,8 @@ async def test_a_dead_letter_is_shown_replayed_and_deleted(api: Api) -> None:
     assert (await api.get(f"/dead-letters/{letter}")).status == 404
 
 
-async def test_what_never_was_a_job_can_not_be_put_back(api: Api) -> None:
-    """409, and the raw bytes are there to be looked at."""
+async def test_a_payload_that_is_no_job_message_cannot_be_replayed(api: Api) -> None:
+    """409, and the raw bytes are shown."""
     letter = await dead_letter(api, b"\xffnonsense", FLOWS.name, FLOWS.job_id("x"))
     shown = (await api.get(f"/dead-letters/{letter}")).data
     assert shown["payload"] is None
@@ -293,7 +293,7 @@ async def test_what_never_was_a_job_can_not_be_put_back(api: Api) -> None:
 
 
 async def test_dead_letters_are_listed_by_queue(api: Api) -> None:
-    """By the queue's full or short name; what is no queue is named."""
+    """By the full or short name of the queue. Another name is answered 422."""
     await dead_letter(api, {"schemaVersion": 99}, FLOWS.name, FLOWS.job_id("x"))
     assert len((await api.get("/dead-letters", params={"queue": "flow"})).data) == 1
     assert len((await api.get("/dead-letters", params={"queue": FLOWS.name})).data) == 1
@@ -301,8 +301,8 @@ async def test_dead_letters_are_listed_by_queue(api: Api) -> None:
     assert fields_of(await api.get("/dead-letters", params={"queue": "x"})) == ["queue"]
 
 
-def test_a_replays_key_is_its_queues_own() -> None:
-    """Whatever the queue, the job of a replay has the row's key and the replay's number."""
+def test_the_key_of_a_replay_has_the_rows_key_and_the_replays_number() -> None:
+    """On every queue."""
     row = new_id()
     flow = FlowJob(execution_id=row, turn=3, flow_id="f", replay=2)
     notification = NotificationJob(notification_id=row, channel_id="c", replay=1)

@@ -1,19 +1,19 @@
-"""Notifications: listed, filtered, and shown with every try."""
+"""Notifications: lists, filters, and every delivery attempt."""
 
 from filas.contract.identity import effect_key, new_id
-from tests.ingest.api.seeding import queued_notifications, tried
+from tests.ingest.api.seeding import attempted, queued_notifications
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import started
 
 
-async def test_a_notification_is_shown_with_every_try(api: Api) -> None:
-    """What was sent to whom, under which key, and each try with its times and its error."""
+async def test_a_notification_is_shown_with_every_attempt(api: Api) -> None:
+    """Content, recipient and key, and each delivery attempt with its times and its error."""
     _, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
     fresh = (await api.get(f"/notifications/{notification}")).data
     assert (fresh["status"], fresh["attempts"], fresh["history"]) == ("queued", 0, [])
-    await tried(api, notification, succeeds=False)
-    await tried(api, notification, succeeds=True)
+    await attempted(api, notification, succeeds=False)
+    await attempted(api, notification, succeeds=True)
     shown = (await api.get(f"/notifications/{notification}")).data
     expected = {
         "id": str(notification),
@@ -36,24 +36,24 @@ async def test_a_notification_is_shown_with_every_try(api: Api) -> None:
     assert first["startedAt"] <= first["endedAt"] <= second["startedAt"] <= second["endedAt"]
 
 
-async def test_a_try_of_which_nobody_knows_the_end_shows(api: Api) -> None:
-    """Its worker died: the next try finds it, and both the try and the notification say that it is uncertain."""
+async def test_an_interrupted_attempt_is_uncertain(api: Api) -> None:
+    """Its worker was killed: the attempt and the notification are marked as uncertain."""
     _, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
     await api.context.notifications.begin_attempt(notification)
     running = (await api.get(f"/notifications/{notification}")).data
     assert (running["status"], running["history"][0]["endedAt"]) == ("sending", None)
-    await tried(api, notification, succeeds=True)
+    await attempted(api, notification, succeeds=True)
     shown = (await api.get(f"/notifications/{notification}")).data
     assert (shown["status"], shown["uncertain"]) == ("sent", True)
     assert [one["outcome"] for one in shown["history"]] == ["uncertain", "sent"]
 
 
 async def test_notifications_are_listed_and_filtered(api: Api) -> None:
-    """The newest first, without their tries; by execution, channel and status, and page by page."""
+    """Newest first, without attempts; by execution, channel and status, and page by page."""
     _, execution = await started(api)
     ids = [str(one) for one in await queued_notifications(api, execution, 3)]
-    await tried(api, (await api.context.notifications.search(limit=1)).items[0].id, succeeds=True)
+    await attempted(api, (await api.context.notifications.search(limit=1)).items[0].id, succeeds=True)
 
     async def found(**params: str) -> list[str]:
         items = (await api.get("/notifications", params=params)).data

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the router does."""
+"""The OpenAPI document describes the routes."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ def references(document: Any) -> Iterator[str]:
 
 
 async def test_every_route_is_documented(api: Api) -> None:
-    """Method, parameters, body and answers of each route of the table, and nothing else."""
+    """Method, parameters, body and answers of each route of the table, and no other route."""
     document = (await api.get("/openapi.json")).json
     assert document["openapi"].startswith("3.1.")
     documented = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
@@ -38,8 +38,8 @@ async def test_every_route_is_documented(api: Api) -> None:
         assert ("properties" not in schema) == route.bare
 
 
-async def test_the_document_hangs_together(api: Api) -> None:
-    """Every reference leads somewhere, and every operation has a name of its own."""
+async def test_the_document_is_consistent(api: Api) -> None:
+    """Every reference is defined, and every operation has another id."""
     document = (await api.get("/openapi.json")).json
     schemas = document["components"]["schemas"]
     for reference in references(document):
@@ -48,7 +48,7 @@ async def test_the_document_hangs_together(api: Api) -> None:
     assert len(names) == len(set(names))
 
 
-def test_every_route_is_in_the_routers_table_once() -> None:
-    """Two handlers for one address would hide each other."""
+def test_every_route_is_in_the_table_once() -> None:
+    """Of two handlers for one path, only one would be called."""
     addresses = [(route.method, route.path) for route in ROUTES]
     assert len(addresses) == len(set(addresses))

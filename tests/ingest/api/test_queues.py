@@ -1,4 +1,4 @@
-"""The queues through the API: counts, lists, pauses, and single jobs."""
+"""The routes of queues: counts, lists, pauses, and single jobs."""
 
 import asyncio
 import re
@@ -25,11 +25,11 @@ def flow_job() -> FlowJob:
 
 
 async def no_letters(_letters: Any) -> None:
-    """A sink for dead letters, of which there are none here."""
+    """Accepts dead letters; these tests have none."""
 
 
 async def test_the_statistics_have_their_documented_shape(api: Api) -> None:
-    """Nothing more, nothing less than the architecture shows."""
+    """Exactly the shape of the architecture."""
     await api.context.producer.enqueue(job_of(flow_job()))
     late = flow_job()
     await api.context.producer.enqueue(job_of(late, defer_until_ms=int(time.time() * 1000) + 60_000))
@@ -56,7 +56,7 @@ async def test_the_statistics_have_their_documented_shape(api: Api) -> None:
 
 
 async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
-    """While a worker has it, `activeJobs` shows it with its message; cleaned, its record is gone."""
+    """While a worker runs it, `activeJobs` has it with its job message. `clean` removes its record."""
     began, go_on = asyncio.Event(), asyncio.Event()
 
     async def handle(_context: JobContext, _job: FlowJob) -> None:
@@ -98,7 +98,7 @@ async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
 
 
 async def test_a_queue_is_paused_and_resumed(api: Api) -> None:
-    """By its full or short name; twice is no error; what is no queue is 404."""
+    """By its full or short name. A second pause is no error. Another name is answered 404."""
     assert (await api.post("/queue/flow/pause")).data == {"queue": FLOWS.name, "paused": True, "changed": True}
     assert await api.context.pauses.all() == {FLOWS.name}
     assert (await api.post(f"/queue/{FLOWS.name}/pause")).data["changed"] is False
@@ -110,8 +110,8 @@ async def test_a_queue_is_paused_and_resumed(api: Api) -> None:
     assert (await api.get("/queue/nothing/jobs")).status == 404
 
 
-async def test_what_to_clean_is_checked(api: Api) -> None:
-    """422 naming the field; no body means the defaults."""
+async def test_the_body_of_clean_is_checked(api: Api) -> None:
+    """422 for the field. Without a body, the defaults apply."""
     assert (await api.post("/queue/clean")).data == {"removed": 0, "queues": {policy.name: 0 for policy in QUEUES}}
     assert fields_of(await api.post("/queue/clean", {"queue": "nothing"})) == ["queue"]
     assert fields_of(await api.post("/queue/clean", {"state": "waiting"})) == ["state"]
@@ -120,7 +120,7 @@ async def test_what_to_clean_is_checked(api: Api) -> None:
 
 
 async def test_jobs_are_listed_by_state(api: Api) -> None:
-    """Page by page, in the order in which they are due."""
+    """Page by page, in the order of their due times."""
     put = [await api.context.producer.enqueue(job_of(flow_job())) for _ in range(3)]
     first = await api.get("/queue/flow/jobs", params={"limit": "2"})
     second = await api.get("/queue/flow/jobs", params={"limit": "2", "cursor": first.json["nextCursor"]})
@@ -134,7 +134,7 @@ async def test_jobs_are_listed_by_state(api: Api) -> None:
 
 
 async def test_a_job_is_shown_by_its_id(api: Api) -> None:
-    """Braces, and a slash in a contact, are part of an id."""
+    """An id may have braces, and the slash of a contact."""
     job = flow_job()
     put = await api.context.producer.enqueue(NewJob(FLOWS, f"{job.key}:a/b", job))
     shown = (await api.get(f"/jobs/{quote(put.job_id, safe='')}")).data
@@ -143,22 +143,22 @@ async def test_a_job_is_shown_by_its_id(api: Api) -> None:
 
 
 async def test_a_delayed_job_is_promoted(api: Api) -> None:
-    """Due in an hour, and then now."""
+    """A job that is due in an hour is due now."""
     put = await api.context.producer.enqueue(job_of(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000))
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "delayed"
     assert (await api.post(f"/jobs/{put.job_id}/promote")).data == {"id": put.job_id, "outcome": "done"}
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
 
 
-async def test_a_job_waiting_for_its_next_try_is_tried_now(api: Api) -> None:
-    """`retry` of a job that is delayed makes it due."""
+async def test_a_job_that_waits_for_its_next_attempt_is_due_now(api: Api) -> None:
+    """`retry` makes a delayed job due."""
     put = await api.context.producer.enqueue(job_of(flow_job(), defer_until_ms=int(time.time() * 1000) + 3_600_000))
     assert (await api.post(f"/jobs/{put.job_id}/retry")).data["outcome"] == "done"
     assert (await api.get(f"/jobs/{put.job_id}")).data["state"] == "waiting"
 
 
-async def test_a_job_behind_its_group_keeps_its_place(api: Api) -> None:
-    """409: promoting it would break the order of the conversation."""
+async def test_a_job_that_waits_for_its_group_is_not_promoted(api: Api) -> None:
+    """409: a promotion would break the order of the conversation."""
     await api.context.producer.enqueue(job_of(flow_job(), group="console:+55"))
     second = await api.context.producer.enqueue(job_of(flow_job(), group="console:+55"))
     reply = await api.post(f"/jobs/{second.job_id}/promote")
@@ -166,6 +166,6 @@ async def test_a_job_behind_its_group_keeps_its_place(api: Api) -> None:
 
 
 async def test_a_waiting_job_is_cancelled(api: Api) -> None:
-    """The wish is taken; the worker ends the job when it meets it."""
+    """The command is recorded. The worker ends the job when it claims it."""
     put = await api.context.producer.enqueue(job_of(flow_job()))
     assert (await api.post(f"/jobs/{put.job_id}/cancel")).data == {"id": put.job_id, "outcome": "done"}

@@ -1,4 +1,4 @@
-"""A job that died, put back by an operator who has nothing but the API, while all four processes run."""
+"""The replay of a dead letter through the API, with all processes running."""
 
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,10 @@ CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ 
 
 
 @pytest.mark.timeout(180)
-async def test_a_dead_flow_job_is_put_back_and_its_execution_succeeds(
+async def test_a_dead_flow_job_is_replayed_and_its_execution_succeeds(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Handed over, cancelled while nobody runs it, found as a dead letter, replayed: the message is sent, and once."""
+    """Cancelled while no worker runs, found as a dead letter, replayed: the message is sent once."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         await pipeline.api("PUT", "/api/channels/console", {"type": "console"})
         await pipeline.api("PUT", "/api/flows/greeting", FLOW)

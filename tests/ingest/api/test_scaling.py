@@ -20,13 +20,13 @@ from tests.waiting import eventually
 
 
 async def put_jobs(api: Api, number: int) -> None:
-    """So many first turns of executions."""
+    """Enqueues the first runs of executions."""
     for _ in range(number):
         await api.context.producer.enqueue(job_of(FlowJob(execution_id=new_id(), turn=1, flow_id="greeting")))
 
 
 async def test_every_queue_has_its_worker(api: Api) -> None:
-    """One entry a worker; with nothing to do, each asks for the least."""
+    """One entry per kind of worker. Without jobs, each asks for the lower bound."""
     data = (await api.get("/scaling")).data
     assert [entry["worker"] for entry in data["workers"]] == list(WORKERS)
     assert {entry["queue"] for entry in data["workers"]} == set(policies.BY_NAME)
@@ -40,15 +40,15 @@ async def test_every_queue_has_its_worker(api: Api) -> None:
         }
 
 
-async def test_a_worker_that_can_t_keep_up_asks_for_company(api: Api) -> None:
-    """Its slots full and jobs waiting: one more than there is, with the reason; paused: what there is."""
+async def test_an_overloaded_worker_asks_for_one_more(api: Api) -> None:
+    """With full slots and waiting jobs, with the reason. A paused queue asks for the present number."""
     go_on = asyncio.Event()
 
     async def handle(_context: JobContext, _job: FlowJob) -> None:
         await go_on.wait()
 
     async def no_letters(_letters: object) -> None:
-        """A sink for dead letters, of which there are none here."""
+        """Accepts dead letters; these tests have none."""
 
     await put_jobs(api, 8)
     function = JobFunction(FLOWS.function, handle, FlowJob)
@@ -75,8 +75,8 @@ async def test_a_worker_that_can_t_keep_up_asks_for_company(api: Api) -> None:
         await running
 
 
-async def test_bounds_may_be_given_with_the_question(api: Api) -> None:
-    """For KEDA, which asks by URL: within them, named when they decide."""
+async def test_a_request_may_have_other_bounds(api: Api) -> None:
+    """As the URL of KEDA. The reasons show a bound that decides."""
     await put_jobs(api, 1)
     entry = (await api.get("/scaling/flow-runner", params={"min": "3", "max": "4"})).data
     assert (entry["replicas"], entry["min"], entry["max"]) == (3, 3, 4)
@@ -84,8 +84,8 @@ async def test_bounds_may_be_given_with_the_question(api: Api) -> None:
     assert (await api.get("/scaling/notifier", params={"min": "0"})).data["replicas"] == 0
 
 
-async def test_keda_finds_the_number_where_it_looks(api: Api) -> None:
-    """The questions of deploy/kubernetes/components/keda-api, and the place in the answer that they name."""
+async def test_keda_finds_the_number(api: Api) -> None:
+    """With the URLs of deploy/kubernetes/components/keda-api, at their `valueLocation`."""
     path = Path(__file__).parents[3] / "deploy/kubernetes/components/keda-api/scaled-objects.yaml"
     documents = [one for one in yaml.safe_load_all(path.read_text()) if one["kind"] == "ScaledObject"]
     assert {one["metadata"]["name"] for one in documents} == WORKERS.keys()
@@ -97,8 +97,8 @@ async def test_keda_finds_the_number_where_it_looks(api: Api) -> None:
         assert found == document["spec"]["minReplicaCount"], answer.text
 
 
-async def test_what_can_t_be_answered_is_named(api: Api) -> None:
-    """Bounds at odds, a worker that isn't there, nonsense, no token."""
+async def test_a_wrong_request_is_rejected(api: Api) -> None:
+    """Contradicting bounds, an unknown worker, a wrong number, no token."""
     for params, field in [({"min": "11"}, "min"), ({"max": "0"}, "max"), ({"targetAgeS": "0"}, "targetAgeS")]:
         refused = await api.get("/scaling", params=params)
         assert (refused.status, refused.json["errors"][0]["field"]) == (422, field), refused.text

@@ -1,4 +1,4 @@
-"""Schedules over the API: what is taken and shown, and what is refused, every wrong field at once."""
+"""The routes of schedules: stored, shown with their ticks, and rejected with every wrong field at once."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ def _time(text: str) -> datetime:
 
 
 async def test_a_schedule_is_stored_and_shown_with_its_next_ticks(api: Api) -> None:
-    """What was shown can be put back; the ticks are those of the zone; `preview` says how many."""
+    """A PUT of the answer changes nothing. The ticks are in the time zone; `preview` is their number."""
     put = await api.put("/schedules/daily", DAILY)
     assert put.status == 200, put.text
     assert {name: put.data[name] for name in DAILY} == DAILY
@@ -37,8 +37,8 @@ async def test_a_schedule_is_stored_and_shown_with_its_next_ticks(api: Api) -> N
     assert fields_of(await api.get("/schedules/daily", params={"preview": "101"})) == ["preview"]
 
 
-async def test_schedules_are_listed_and_removed(api: Api) -> None:
-    """In pages, by their ids; what is removed is gone."""
+async def test_schedules_are_listed_and_deleted(api: Api) -> None:
+    """In pages, by their ids. A deleted schedule is not listed."""
     for name in ("a", "b", "c"):
         await api.put(f"/schedules/{name}", DAILY)
     first = await api.get("/schedules", params={"limit": "2"})
@@ -49,8 +49,8 @@ async def test_schedules_are_listed_and_removed(api: Api) -> None:
     assert (await api.delete("/schedules/b")).status == 404
 
 
-async def test_set_times_are_kept_in_their_order(api: Api) -> None:
-    """Times that have passed are no ticks; without any left there is no next run."""
+async def test_given_times_are_sorted(api: Api) -> None:
+    """A time in the past is no tick. Without a time in the future there is no next run."""
     soon = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
     times = [soon + timedelta(hours=1), soon, soon, soon - timedelta(hours=2)]
     put = await api.put("/schedules/once", {"flowId": "greeting", "at": [time.isoformat() for time in times]})
@@ -60,15 +60,15 @@ async def test_set_times_are_kept_in_their_order(api: Api) -> None:
     assert (past.data["nextRunAt"], past.data["nextRuns"]) == (None, [])
 
 
-async def test_its_ticks_lie_between_start_and_end(api: Api) -> None:
-    """Both are included."""
+async def test_the_ticks_are_between_start_and_end(api: Api) -> None:
+    """Both ends are included."""
     window = {"startsAt": "2100-01-01T11:30:00Z", "endsAt": "2100-01-03T08:30:00-03:00"}
     put = await api.put("/schedules/daily", DAILY | window)
     assert put.data["nextRuns"] == ["2100-01-01T11:30:00Z", "2100-01-02T11:30:00Z", "2100-01-03T11:30:00Z"]
 
 
-async def test_a_tick_that_is_due_stays_due_while_the_times_stay(api: Api) -> None:
-    """Put again with another input it keeps its tick; with other times, or after it was off, it begins anew."""
+async def test_a_due_tick_stays_due_unless_the_times_change(api: Api) -> None:
+    """Another input keeps the tick. Other times, or a time while the schedule was disabled, discard it."""
     await api.put("/schedules/daily", DAILY)
     due = datetime(2026, 1, 1, 11, 30, tzinfo=UTC)
 
@@ -115,8 +115,8 @@ async def test_every_wrong_field_is_named(api: Api, change: dict[str, Any], fiel
     assert (await api.get("/schedules/daily")).status == 404
 
 
-async def test_an_input_of_any_text_is_kept(api: Api) -> None:
-    """Also what Postgres' text has no place for: it comes back as it was sent."""
+async def test_an_input_with_any_text_is_kept(api: Api) -> None:
+    """Also characters that no text column of Postgres can hold."""
     odd = '{"flowId":"greeting","cron":"0 0 * * *","input":{"t":"\\u0000"}}'
     put = await api.call("PUT", "/schedules/odd", data=odd, headers={"Content-Type": "application/json"})
     assert put.status == 200, put.text
@@ -154,8 +154,8 @@ _BODIES = st.fixed_dictionaries(
 )
 
 
-async def test_no_body_makes_it_fail(api: Api) -> None:
-    """Whatever the body is, it is stored or every error has its field; never a 5xx."""
+async def test_any_body_is_stored_or_answered_4xx(api: Api) -> None:
+    """Every error has its field. Never 5xx."""
     raw: list[bytes] = []
     refused: list[ApiProblem] = []
 
