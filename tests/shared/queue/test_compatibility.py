@@ -185,6 +185,7 @@ async def test_a_stock_worker_runs_our_jobs(
     assert await Job(QUICK.job_id("3"), arq, QUICK.name, deserialize).result(timeout=1) == "done"
 
 
+@pytest.mark.timeout(240)
 async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
     redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
 ) -> None:
@@ -210,7 +211,7 @@ async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
     task = asyncio.create_task(worker.async_run())
     await eventually(lambda: runs_by_worker["stock"] >= 50)
     start_worker([function(ours)], concurrency=4)
-    await eventually(lambda: len(runs) == 10_000, timeout=60)
+    await eventually(lambda: len(runs) == 10_000, timeout=200)  # a loaded machine is slow
     await eventually(lambda: nothing_left(redis))
     task.cancel()
     await asyncio.gather(task, *worker.tasks.values(), return_exceptions=True)

@@ -1,7 +1,6 @@
 """The relay: enqueues the jobs of rows that are unfinished and due and whose job is missing from Redis."""
 
 import asyncio
-import contextlib
 import time
 from typing import Final, Protocol
 
@@ -9,6 +8,7 @@ from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
+from filas.periodic import periodic
 from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 
@@ -17,6 +17,9 @@ GRACE_S: Final = 5.0
 
 SWEEP_S: Final = 30.0
 SERVER_POLL_S: Final = 2.0
+RETRY_S: Final = (0.5, 5.0)
+"""The first and the longest wait while a store is unavailable."""
+
 BATCH: Final = 500
 PAGES: Final = 20
 """How many pages of BATCH rows a regular sweep reads."""
@@ -50,39 +53,33 @@ class Relay:
         self._producer = producer
         self._source = source
         self._sweep_s = sweep_s
-        self._sweep_now = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._sweeps_all = False
+        self._next_sweep = time.monotonic()
         self._server: str | None = None
         self._after: NewJob | None = None
 
     def data_lost(self) -> None:
         """Requests a sweep of the whole table at once. The worker calls it as `on_data_lost` if Redis was emptied."""
-        self._sweep_now.set()
+        self._sweeps_all = True
+        self._wake.set()
 
     async def run(self) -> None:
         """Relays until cancelled. While a store is unavailable, it waits and tries again."""
-        next_sweep, delay = time.monotonic(), 0.5
-        while True:
-            try:
-                if await self._server_changed():
-                    self._sweep_now.set()
-                if self._sweep_now.is_set():
-                    self._sweep_now.clear()
-                    await self._sweep_all()
-                    # Jobs of rows that are still younger than GRACE_S may have been lost too.
-                    next_sweep = time.monotonic() + min(GRACE_S + 1, self._sweep_s)
-                elif time.monotonic() >= next_sweep:
-                    await self.sweep(pages=PAGES)
-                    next_sweep = time.monotonic() + self._sweep_s
-                delay = 0.5
-            except StoreUnavailable as error:
-                _log.info("relay.waiting", table=self._source.name, store=error.store, reason=error.reason)
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
-                continue
-            wait_s = min(SERVER_POLL_S, max(next_sweep - time.monotonic(), 0.01))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._sweep_now.wait()
+        await periodic(f"relay-{self._source.name}", self._step, SERVER_POLL_S, wake=self._wake, retry_s=RETRY_S)
+
+    async def _step(self) -> float:
+        """Sweeps if it is time. Returns the seconds until the next step."""
+        if await self._server_changed():
+            self._sweeps_all = True
+        if self._sweeps_all:
+            await self._sweep_all()
+            # Jobs of rows that are still younger than GRACE_S may have been lost too.
+            self._next_sweep = time.monotonic() + min(GRACE_S + 1, self._sweep_s)
+        elif time.monotonic() >= self._next_sweep:
+            await self.sweep(pages=PAGES)
+            self._next_sweep = time.monotonic() + self._sweep_s
+        return min(SERVER_POLL_S, max(self._next_sweep - time.monotonic(), 0.01))
 
     async def sweep(self, *, pages: int | None = None) -> int:
         """Enqueues missing jobs, starting where the last sweep stopped. Returns how many it enqueued.
@@ -106,10 +103,11 @@ class Relay:
 
     async def _sweep_all(self) -> None:
         self._after = None
+        self._sweeps_all = False  # a request during the sweep starts another one
         try:
             await self.sweep()
         except StoreUnavailable:
-            self._sweep_now.set()
+            self._sweeps_all = True
             raise
 
     async def _server_changed(self) -> bool:

@@ -9,6 +9,7 @@ from aiohttp.web import Server
 
 from filas.observability.logs import get_logger
 from filas.observability.metrics import CONNECTIONS_SHED
+from filas.periodic import periodic
 from filas.service.private_listener import KEEP_ALIVE_S
 from ingest.http import error_answers
 from ingest.http.body_budget import BodyBudget
@@ -83,18 +84,20 @@ class PublicListener(Server):
 
     async def watch(self) -> None:
         """Close the connections that wait too long for their client, until cancelled."""
-        while True:
-            await asyncio.sleep(min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4))
-            for connection in self._table.longer_than(self._request_timeout_s, Phase.RECEIVING):
-                if not connection.receives_body:  # a body has its own time limit, with an answer
-                    self._close_for("slow-client", connection)
-            for phase, seconds in ((Phase.IDLE, KEEP_ALIVE_S), (Phase.CLOSING, self.answer_timeout_s)):
-                for connection in self._table.longer_than(seconds, phase):
-                    connection.abort()
-            latest = self._loop.time() - self.answer_timeout_s
-            for connection in [one for one, since in self._ending.items() if since <= latest]:
+        every_s = min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4)
+        await periodic("watch-connections", self._close_overdue, every_s, wait_first=True)
+
+    async def _close_overdue(self) -> None:
+        for connection in self._table.longer_than(self._request_timeout_s, Phase.RECEIVING):
+            if not connection.receives_body:  # a body has its own time limit, with an answer
+                self._close_for("slow-client", connection)
+        for phase, seconds in ((Phase.IDLE, KEEP_ALIVE_S), (Phase.CLOSING, self.answer_timeout_s)):
+            for connection in self._table.longer_than(seconds, phase):
                 connection.abort()
-            self._log_closed()
+        latest = self._loop.time() - self.answer_timeout_s
+        for connection in [one for one, since in self._ending.items() if since <= latest]:
+            connection.abort()
+        self._log_closed()
 
     def _log_closed(self) -> None:
         slow = self._shed.pop("slow-client", 0)

@@ -5,15 +5,14 @@ No service of Filas uses this module: schedules of flows are in Postgres. It is 
 tests/shared/queue/test_compatibility.py tests it.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
-from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
+from filas.periodic import periodic
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import QueueProducer
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from arq.cron import CronJob  # a worker without cron jobs does not import arq
 
 AHEAD_S: Final = 1.0
+LONGEST_WAIT_S: Final = 1.0
 """How long before its time a job is enqueued, deferred, so that the clock of Redis decides when it is due."""
 
 KEPT_S: Final = 120.0
@@ -67,15 +67,10 @@ class CronSchedule:
 
     async def run(self) -> None:
         """Enqueues jobs until cancelled. After an outage of Redis, each job that was missed is enqueued once."""
-        while True:
-            try:
-                wait_s = await self.step()
-            except StoreUnavailable:
-                wait_s = 1.0
-            await asyncio.sleep(wait_s)
+        await periodic(f"cron-{self._policy.name}", self.step, LONGEST_WAIT_S)
 
     async def step(self) -> float:
-        """Enqueues the jobs that are due within AHEAD_S. Returns the seconds until the next step (at most 1)."""
+        """Enqueues the jobs that are due within AHEAD_S. Returns the seconds until the next step."""
         now = self._clock(self._timezone)
         horizon = now + timedelta(seconds=AHEAD_S)
         for number, (job, planned) in enumerate(self._next):
@@ -85,7 +80,7 @@ class CronSchedule:
                 due = self._after(job, max(due, now))
             self._next[number] = (job, due)
         soonest = min(due for _, due in self._next if due is not None)
-        return min(max((soonest - horizon).total_seconds(), 0.02), 1.0)
+        return min(max((soonest - horizon).total_seconds(), 0.02), LONGEST_WAIT_S)
 
     @staticmethod
     def _after(job: "CronJob", moment: datetime) -> datetime:

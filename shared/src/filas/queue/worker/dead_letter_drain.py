@@ -1,7 +1,6 @@
 """Moves dead letters from Redis to their permanent store, Postgres."""
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,12 +10,15 @@ from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.observability.logs import get_logger
+from filas.periodic import periodic
 from filas.queue.job_functions import DeadLetterSink
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
 BATCH: Final = 200
 SWEEP_S: Final = 10.0
+RETRY_S: Final = (0.1, 5.0)
+"""The first and the longest wait while a store is unavailable."""
 """How soon the dead letters of a process that has died are found."""
 
 _log = get_logger(__name__)
@@ -40,20 +42,12 @@ class DeadLetterDrain:
 
     async def run(self) -> None:
         """Drains until cancelled. While a store is unavailable, waits with backoff."""
-        delay = 0.1
-        while True:
-            self._waiting.clear()
-            try:
-                await self.drain()
-                delay = 0.1
-            except StoreUnavailable:
-                # Other parts of the process report which store is unavailable.
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, 5.0)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):
-                    await self._waiting.wait()
+
+        async def step() -> None:
+            await self.drain()
+
+        name = f"dead-letters-{self._policy.name}"
+        await periodic(name, step, SWEEP_S, wake=self._waiting, retry_s=RETRY_S)
 
     async def drain(self) -> int:
         """Moves the present dead letters. Returns how many the sink stored. Raises StoreUnavailable."""

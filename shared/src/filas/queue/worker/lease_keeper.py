@@ -1,12 +1,12 @@
 """Renews the leases of claimed jobs in one call, enforces time limits, and cancels aborted jobs."""
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
+from filas.periodic import periodic
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 from filas.queue.worker.claimed_job import ClaimedJob
@@ -50,23 +50,24 @@ class LeaseKeeper:
 
     async def run(self) -> None:
         """Keeps the leases until cancelled."""
-        while True:
-            await asyncio.sleep(TICK_S)
-            if not self._claimed:
-                continue
-            now = self._clock()
-            self._cancel_overdue(now)
-            self._requeue_stale(now)
-            try:
-                if now - self._aborts_read_at >= ABORT_POLL_S and self._slots.calls:
-                    self._aborts_read_at = now
-                    await self._cancel_aborted(now)
-                if now - self._renewed_at >= self._lease_s / 3:
-                    self._renewed_at = now
-                    await self._renew()
-            except StoreUnavailable:
-                # The claimer reports it. While Redis is unavailable, no other worker can claim the jobs either.
-                self._renewed_at = now - self._lease_s / 6
+        await periodic("job-leases", self._tick, TICK_S, wait_first=True)
+
+    async def _tick(self) -> None:
+        if not self._claimed:
+            return
+        now = self._clock()
+        self._cancel_overdue(now)
+        self._requeue_stale(now)
+        try:
+            if now - self._aborts_read_at >= ABORT_POLL_S and self._slots.calls:
+                self._aborts_read_at = now
+                await self._cancel_aborted(now)
+            if now - self._renewed_at >= self._lease_s / 3:
+                self._renewed_at = now
+                await self._renew()
+        except StoreUnavailable:
+            # The claimer reports it. While Redis is unavailable, no other worker can claim the jobs either.
+            self._renewed_at = now - self._lease_s / 6
 
     def _cancel_overdue(self, now: float) -> None:
         for call in tuple(self._slots.calls):

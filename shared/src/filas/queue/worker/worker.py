@@ -15,6 +15,7 @@ from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
+from filas.periodic import periodic
 from filas.queue.job_functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
@@ -189,9 +190,7 @@ class Worker:
             yield self._cron.run()
 
     async def _repeat(self, seconds: float, step: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            await self._try(step)
-            await asyncio.sleep(seconds)
+        await periodic(f"{self.policy.name} {step.__name__}", lambda: self._try(step), seconds)
 
     async def _try(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
