@@ -144,13 +144,13 @@ async def test_the_command_line_replays_many_and_one_with_another_message(api: A
     environ = {"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": api.context.admin_token}
     events = await dead(api, 2)
     run = await filas("dead-letters", "replay-all", "--dry-run", environ=environ)
-    assert (run.code, run.out) == (0, "2 match: 2 of webhook-processing\n2 would be put back\n")
+    assert (run.code, run.out) == (0, "2 match: 2 of webhook-processing\n2 would be enqueued\n")
     (newest, oldest) = (await api.get("/dead-letters")).data
     payload = msgspec.json.encode({**webhook_payload(events[0]), "body": "repaired"}).decode()
     run = await filas("dead-letters", "replay", oldest["id"], "--payload", "-", environ=environ, given=payload)
     assert (run.code, run.err) == (0, "")
     run = await filas("dead-letters", "replay-all", "--rate", "5", "--limit", "10", environ=environ)
-    assert run.out == "1 match: 1 of webhook-processing\n1 put back, the last one due in 0 s\n"
+    assert run.out == "1 match: 1 of webhook-processing\n1 enqueued, the last one due in 0 s\n"
     assert (await api.get(f"/dead-letters/{newest['id']}")).data["replayedAt"] is not None
     assert {str(job["data"]["body"]) for job in await jobs(api, "waiting")} == {"repaired", "{'name': 'Maria'}"}
     run = await filas("dead-letters", "replay-all", "--since", "noon", environ=environ)
