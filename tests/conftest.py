@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from filas.observability import logs
 from filas_local.servers import PostgresServer, RedisServer
 from tests import process_guard
 from tests.databases import Databases, cluster_of_run, copy_cluster, fast_directory
+from tests.long_form import examples
 from tests.ports import free_port
 
 REDIS_DATABASES = 64
@@ -27,6 +29,12 @@ _numbers = itertools.count(1)
 # Otherwise every process that the tests start compiles the product's source again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# How long an example takes depends on the load of the machine, so it is not checked.
+settings.register_profile(
+    "filas", deadline=None, max_examples=examples(100), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("filas")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
