@@ -205,14 +205,14 @@ async def test_a_failed_execution_is_replayed_from_the_item_where_it_failed() ->
         ),
         (
             flow(node("x", "message", text="{{ loop.item }}"), edges="start>x"),
-            ("x", "text", "`loop` is known only inside of a loop"),
+            ("x", "text", "`loop` is known only inside a loop"),
         ),
         (
             _each(_append("add", "x"), edges="each.loop>add", items="{{ loop.item }}"),
-            ("each", "items", "`loop` is known only inside of a loop"),
+            ("each", "items", "`loop` is known only inside a loop"),
         ),
         (_each(_append("add", "x"), edges="each.loop>add", items="a,b"), ("each", "items", "names no list")),
-        (_each(_append("add", "x"), edges="each.loop>add", **{"as": "index"}), ("each", "as", "meaning of its own")),
+        (_each(_append("add", "x"), edges="each.loop>add", **{"as": "index"}), ("each", "as", "reserved name")),
         (_each(_append("add", "x"), edges="each.loop>add", maxIterations=0), ("each", "maxIterations", ">= 1")),
         (
             flow(node("each", "loop", items="{{ webhook.body }}"), edges="start>each each.done>each"),

@@ -94,7 +94,7 @@ def graphs(draw: st.DrawFn) -> CompiledFlow:
     """Any nodes, with any edges from handles that exist, also cycles that never wait."""
     nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(draw(st.lists(KINDS, min_size=1, max_size=6)))]
     raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
-    ways = [(node.id, way) for node in load(raw).nodes for way in node.data.ways_out()]
+    ways = [(node.id, way) for node in load(raw).nodes for way in node.data.handles()]
     names = st.sampled_from([node["id"] for node in nodes])
     drawn = draw(st.lists(st.tuples(st.sampled_from(ways), names), max_size=12))
     edges = [{"source": "start", "target": "n0"}]

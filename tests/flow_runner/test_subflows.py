@@ -255,7 +255,7 @@ async def test_an_input_that_does_not_fit_its_variable_fails_the_calling_node() 
         ({"flowId": "x", "input": []}, "input", "object"),
         ({"flowId": "x", "input": {"a": "{{ vars.no }}"}}, "input.a", "unknown variable 'no'"),
         ({"flowId": "x", "output": {"no": "1"}}, "output.no", "unknown variable 'no'"),
-        ({"flowId": "x", "output": {"total": "{{ vars."}}, "output.total", "is no template"),
+        ({"flowId": "x", "output": {"total": "{{ vars."}}, "output.total", "invalid template"),
     ],
 )
 def test_publishing_reports_the_errors_of_a_subflow(data: dict[str, Any], field: str, message: str) -> None:

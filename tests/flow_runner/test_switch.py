@@ -108,7 +108,7 @@ def chain_condition(expression: str) -> dict[str, Any]:
         ({"cases": []}, "cases", "is empty"),
         ({"cases": [{"rules": [RULE]}]}, "cases[0].id", "required"),
         ({"cases": [{"id": "", "expression": "true"}]}, "cases[0].id", "length >= 1"),
-        ({"cases": [{"id": "default", "expression": "true"}]}, "cases[0].id", "`default` is the way out"),
+        ({"cases": [{"id": "default", "expression": "true"}]}, "cases[0].id", "`default` is the handle"),
         ({"cases": [{"id": "a", "expression": "true"}] * 2}, "cases[1].id", "2 cases have the id 'a'"),
         ({"cases": [{"id": "a"}]}, "cases[0].rules", "needs at least one rule, or an expression"),
         ({"cases": [{"id": "a", "expression": "vars.no == 1"}]}, "cases[0].expression", "unknown variable 'no'"),
@@ -133,4 +133,4 @@ def test_publishing_reports_the_errors_of_a_switch(data: dict[str, Any], field: 
 
 def test_an_unknown_case_is_not_a_handle() -> None:
     problems = check(flow(node("which", "switch", cases=CASES), node("x", "end"), edges="start>which which.no>x"))[1]
-    assert "the ways out are sales, help, any, default" in problems[0].message
+    assert "the handles are sales, help, any, default" in problems[0].message

@@ -14,7 +14,7 @@ from ingest.verify.auth_types import CONFIGURATIONS
 from tests.reference import struct_fields
 
 SHOWN_ONLY = {
-    "id", "revision", "createdAt", "updatedAt", "destination", "circuit", "nextRunAt", "nextRuns", "lastRunAt",
+    "id", "revision", "createdAt", "updatedAt", "circuit", "nextRunAt", "nextRuns", "lastRunAt",
     "lastExecutionId", "lastError", "type",
 }  # fmt: skip
 """Fields that answers show and that change nothing when they are sent."""

@@ -20,7 +20,7 @@ LEVELS: dict[str, int] = {}
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """The log is the process's; each test gives it back as it was."""
+    """Restores the process's log after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -68,7 +68,7 @@ def test_what_is_below_the_level_is_not_written() -> None:
 
 
 @pytest.mark.parametrize("fmt", ["json", "console"])
-def test_a_store_that_is_away_is_one_line_without_a_trace(fmt: str) -> None:
+def test_an_unavailable_store_is_one_line_without_a_stack_trace(fmt: str) -> None:
     stream, log = written(fmt)
     try:
         raise StoreUnavailable("redis", "connection refused")
@@ -120,7 +120,7 @@ def test_no_value_breaks_the_line(fmt: str, fields: dict[str, str]) -> None:
 
 
 def test_a_stream_that_takes_nothing_costs_lines_and_no_work() -> None:
-    """Closed here, as a full disk or a pipe without its reader would be: whoever logs goes on."""
+    """A closed stream behaves like a full disk or a pipe without a reader: the process continues."""
     stream, log = written("json")
     stream.close()
     log.warning("worker.resumed")

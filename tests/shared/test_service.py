@@ -99,7 +99,7 @@ async def test_readyz_names_each_unavailable_store() -> None:
         assert (answer.status, await answer.json()) == (200, {"status": "ready"})
 
 
-async def test_livez_says_alive_whatever_is_away() -> None:
+async def test_livez_reports_alive_without_any_store() -> None:
     health = Health()
     health.add("redis", lambda: "gone")
     async with listener(health) as http:

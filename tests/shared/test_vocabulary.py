@@ -74,13 +74,8 @@ EXEMPT = ("docs/glossary.md", "tests/shared/test_vocabulary.py", "shared/src/fil
 """These files list the words. Released migrations never change."""
 
 NOT_YET_REWRITTEN: tuple[str, ...] = (
-    "docs/reference/api.md",
-    "docs/reference/log-events.md",
     "tests/reference",
-    "services/flow-runner/src/flow_runner/engine",
     "shared/src/filas/cli",
-    "shared/src/filas/flows",
-    "tests/flow_runner",
     "tests/ingest",
     "tests/shared",
 )

@@ -1,4 +1,4 @@
-"""Flows: their definition, the checks before publishing, and the languages that authors write in them.
+"""Flows: their definition, the checks before publishing, and the languages of templates and conditions.
 
-Shared because ingest checks on PUT exactly what flow-runner runs.
+The package is shared, because ingest checks in a PUT what the flow-runner runs.
 """

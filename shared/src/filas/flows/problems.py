@@ -1,4 +1,4 @@
-"""What the publishing checks report."""
+"""The errors that the publishing checks report."""
 
 from collections.abc import Callable
 
@@ -6,8 +6,8 @@ import msgspec
 
 
 class FlowProblem(msgspec.Struct, frozen=True, rename="camel"):
-    """One error of a definition: the node that has it (None: the flow as a whole), the field within the
-    node's `data` or within the flow (`edges[2].target`), and what is wrong with it, in one sentence."""
+    """One error of a definition: its node (None: the flow as a whole), its field within the node's `data` or
+    within the flow (`edges[2].target`), and a message of one sentence."""
 
     node_id: str | None
     field: str
@@ -28,7 +28,7 @@ class Report:
         self._problems[FlowProblem(node_id, field, message)] = None
 
     def of_node(self, node_id: str | None, prefix: str = "") -> Add:
-        """An `add` that fills in the node, and puts `prefix` before each field."""
+        """An `add` for that node. Each field begins with `prefix`."""
 
         def add(field: str, message: str) -> None:
             separator = "." if prefix and field and not field.startswith("[") else ""

@@ -14,7 +14,7 @@ from filas.flows.templates.template_names import Names
 
 
 def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
-    """The definition, or None with everything that is wrong with it. Never raises, whatever `raw` is."""
+    """Checks a definition. Returns it, or None with all of its errors. Raises nothing, whatever `raw` is."""
     report = Report()
     draft = read_draft(raw, report)
     _check_ids(draft, report)
@@ -30,7 +30,7 @@ def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
 
 
 def _declared(raw: object) -> set[str]:
-    """The names of all variables, also of those that are declared wrongly: that is reported once, there."""
+    """The names of all variables, including wrongly declared ones, so that their use is not an error too."""
     variables = raw.get("variables") if isinstance(raw, dict) else None
     items = variables if isinstance(variables, list) else []
     return {item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)}
@@ -73,7 +73,7 @@ def _check_templates(field: str, value: object, names: Names, add: Add) -> None:
                 for problem in names.problems(template.parse(text).references):
                     add(field + path, problem)
             except template.TemplateError as error:
-                add(field + path, f"is no template: {error}")
+                add(field + path, f"invalid template: {error}")
     except template.TemplateError as error:
         add(field, str(error))
 
@@ -93,23 +93,23 @@ def _check_edges(draft: Draft, report: Report) -> None:
             start = edge.source if edge.source in draft.ids else None
             report.add(start, f"{field}.target", f"unknown node '{edge.target[:64]}'")
         elif edge.target in nodes and nodes[edge.target].data.starts():
-            report.add(edge.target, f"{field}.target", "a flow begins here: no edge leads in")
+            report.add(edge.target, f"{field}.target", "is a trigger: no edge may lead to it")
 
 
 def _sound(draft: Draft) -> dict[str, Node]:
-    """The nodes of which everything is known: their ways out, and whether a flow begins there."""
+    """The nodes without errors: their handles are known, and whether they are triggers."""
     return {each.node.id: each.node for each in draft.nodes if each.sound}
 
 
 def _check_handle(node: Node, edge: Edge, field: str, report: Report) -> None:
-    ways = node.data.ways_out()
-    known = f"the ways out are {', '.join(ways)}" if ways else "there is no way out"
+    handles = node.data.handles()
+    known = f"the handles are {', '.join(handles)}" if handles else "the node has no handle"
     if edge.source_handle is None:
-        if len(ways) != 1:
+        if len(handles) != 1:
             report.add(node.id, f"{field}.sourceHandle", f"is required: {known}")
-    elif edge.source_handle not in ways:
-        hint = " (error needs onError: branch)" if edge.source_handle == "error" and ways == ("out",) else ""
-        report.add(node.id, f"{field}.sourceHandle", f"unknown way out '{edge.source_handle[:64]}': {known}{hint}")
+    elif edge.source_handle not in handles:
+        hint = " (error needs onError: branch)" if edge.source_handle == "error" and handles == ("out",) else ""
+        report.add(node.id, f"{field}.sourceHandle", f"unknown handle '{edge.source_handle[:64]}': {known}{hint}")
 
 
 def _check_graph(draft: Draft, report: Report) -> None:
@@ -120,15 +120,15 @@ def _check_graph(draft: Draft, report: Report) -> None:
             successors[edge.source].append(edge.target)
     starts = [node.id for node in nodes.values() if node.data.starts()]
     if starts:
-        # A node that couldn't be read may be a start: what hangs on it is not called unreachable.
+        # A node with errors may be a trigger, so the nodes behind it are not reported as unreachable.
         reached = flow_graph.reachable(successors, [*starts, *(name for name in draft.ids if name not in nodes)])
         for node_id in dict.fromkeys(draft.ids):
             if node_id not in reached:
-                report.add(node_id, "", "can't be reached from where the flow begins")
+                report.add(node_id, "", "cannot be reached from a trigger")
     elif nodes and len(nodes) == len(draft.head.nodes):
         report.add(None, "nodes", "the flow has no trigger: a webhook node with mode trigger")
     spinning = {name: targets for name, targets in successors.items() if name in nodes and not nodes[name].data.waits()}
-    # What a loop repeats is bounded by its items: what it leads to when it is done may spin all the same.
+    # The items of a loop bound what it repeats. The nodes behind `done` may still be on a cycle.
     spinning |= {name: loop_bodies.targets(draft, name, "done") for name in spinning if nodes[name].data.repeats()}
     for cycle in flow_graph.cycles(spinning):
         report.add(cycle[0], "", f"is on a cycle that never waits: {' → '.join(cycle)}")

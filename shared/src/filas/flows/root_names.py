@@ -1,3 +1,3 @@
-"""The names that templates and expressions begin with."""
+"""The first names of paths in templates and expressions."""
 
 ROOTS = ("webhook", "nodes", "vars", "conversation", "secrets", "loop", "execution")

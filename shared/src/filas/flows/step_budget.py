@@ -1,8 +1,8 @@
-"""How much one visit of a node may compute, so that no flow holds up the others of its process.
+"""The step budget: how much one visit of a node may compute, so that no flow delays the others of its process.
 
-Templates, rules, JMESPath and CEL are computed without a pause, so their work is counted in steps. A step is about what
-a look-up of one name costs: two to five microseconds. All of a visit share one allowance, a tenth to a quarter of a
-second's worth: a hundred assignments can do no more than one.
+Templates, rules, JMESPath and CEL run without a cooperative yield, so their work is counted in steps. A step costs
+about as much as one look-up of a name: two to five microseconds. All computations of a visit share one budget, which
+lasts a tenth to a quarter of a second: a hundred assignments can do no more than one.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,14 +14,14 @@ MAX_STEPS = 50_000
 
 
 class TooMuchWork(ValueError):
-    """The allowance is used up."""
+    """The step budget is used up."""
 
     def __init__(self) -> None:
         super().__init__("does too much work")
 
 
-class Allowance:
-    """The steps that are left."""
+class StepBudget:
+    """The number of steps that are left."""
 
     __slots__ = ("left",)
 
@@ -29,33 +29,33 @@ class Allowance:
         self.left = MAX_STEPS
 
     def spend(self, steps: int) -> None:
-        """Raises TooMuchWork."""
+        """Takes steps from the budget. Raises TooMuchWork if it is used up."""
         self.left -= steps
         if self.left < 0:
             raise TooMuchWork
 
 
-_shared: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
+_shared: ContextVar[StepBudget | None] = ContextVar("step_budget", default=None)
 
 
 @contextmanager
-def one_allowance() -> Iterator[None]:
-    """All that is computed within has one allowance together."""
-    token = _shared.set(Allowance())
+def shared_budget() -> Iterator[None]:
+    """All computations in the block share one budget."""
+    token = _shared.set(StepBudget())
     try:
         yield
     finally:
         _shared.reset(token)
 
 
-def allowance() -> Allowance:
-    """The one that is shared; a new one where none is."""
-    return _shared.get() or Allowance()
+def current() -> StepBudget:
+    """The shared budget; a new one outside of `shared_budget`."""
+    return _shared.get() or StepBudget()
 
 
 def spend(steps: int) -> None:
-    """Raises TooMuchWork."""
-    allowance().spend(steps)
+    """Takes steps from the current budget. Raises TooMuchWork if it is used up."""
+    current().spend(steps)
 
 
 class Measured(NamedTuple):
@@ -68,7 +68,7 @@ class Measured(NamedTuple):
 
 
 def measure(value: Any, max_size: int, max_values: int = 2**31) -> Measured:
-    """How large a value is. Counts no further than just beyond the limits."""
+    """The size of a value. Stops counting as soon as a limit is exceeded."""
     size, values, longest, pending = 0, 0, 0, [value]
     while pending and size <= max_size and values <= max_values:
         item = pending.pop()

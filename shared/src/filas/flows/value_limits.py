@@ -1,7 +1,7 @@
 """The bounds of a definition and of every value that a flow computes.
 
-A bound is there so that no author and no payload can hold up the other executions of a process: by size, by
-nesting, or by a value that is small in memory and huge once written out.
+The bounds prevent a flow or a payload from delaying the other executions of a process: by its size, by its nesting, or
+by a value that is small in memory and huge when it is written out.
 """
 
 import datetime
@@ -28,14 +28,14 @@ DELAY_MAX_MS = 30 * 24 * 3600 * 1000
 
 
 class TooLarge(ValueError):
-    """A value is beyond the bounds: too large, nested too deep, or no JSON."""
+    """A value exceeds the bounds: too large, nested too deep, or not JSON."""
 
 
 def plain(value: object, *, max_size: int = MAX_VALUE_SIZE) -> Any:
-    """The value as bare JSON: None, bool, int, float, str, list and dict with text keys.
+    """The value as plain JSON: None, bool, int, float, str, list and dict with text keys.
 
-    What templates can make besides is turned into these: ranges and tuples into lists, decimals into
-    numbers, dates into ISO 8601. Raises TooLarge, at the latest after `max_size` steps.
+    Converts the other values of templates: ranges and tuples to lists, decimals to numbers, dates to ISO 8601. Raises
+    TooLarge, after at most `max_size` steps.
     """
     return _Plain(max_size).convert(value, 0)
 
@@ -55,12 +55,12 @@ class _Plain:
         if isinstance(value, Mapping):
             return {self._key(key): self.convert(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, range)):
-            # Before the items are made: a range is small, its list is not.
+            # Checked before the items are created: a range is small, its list may be large.
             self._spend(0 if len(value) * 8 <= self._left else self._left + 1)
             return [self.convert(item, depth + 1) for item in value]
         if isinstance(value, (datetime.datetime, datetime.date)):
             return value.isoformat()
-        raise TooLarge(f"a {type(value).__name__} is no JSON value")
+        raise TooLarge(f"a {type(value).__name__} is not a JSON value")
 
     def _key(self, key: object) -> str:
         text = key if isinstance(key, str) else str(plain(key))
@@ -81,5 +81,5 @@ def _number(value: int | float | Decimal) -> int | float:
     if isinstance(value, Decimal):
         value = float(value)
     if not math.isfinite(value):
-        raise TooLarge(f"{value} is no JSON number")
+        raise TooLarge(f"{value} is not a JSON number")
     return value

@@ -78,7 +78,7 @@ def _targets(definition: FlowDefinition) -> dict[str, dict[str, list[str]]]:
     nodes = {node.id: node for node in definition.nodes}
     targets: dict[str, dict[str, list[str]]] = {node_id: {} for node_id in nodes}
     for edge in definition.edges:
-        handle = edge.source_handle or nodes[edge.source].data.ways_out()[0]
+        handle = edge.source_handle or nodes[edge.source].data.handles()[0]
         targets[edge.source].setdefault(handle, []).append(edge.target)
     return targets
 

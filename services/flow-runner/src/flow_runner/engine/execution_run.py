@@ -18,7 +18,7 @@ from filas.contract import identity
 from filas.errors import PermanentError
 from filas.flows.definition import flow_graph
 from filas.flows.definition.flow_definition import Settings
-from filas.flows.step_budget import one_allowance
+from filas.flows.step_budget import shared_budget
 from filas.flows.templates.template import TemplateError
 from filas.models.executions import ClaimedExecution, ExecutionStatus, StepStatus
 from filas.models.record import ErrorDetail
@@ -196,7 +196,7 @@ class ExecutionRun:
         if visit.pending is not None and visit.pending.reason == "effect":
             return Failed("uncertain", "the call may have been made before a crash and is not repeated")
         try:
-            with one_allowance():
+            with shared_budget():
                 return await self.runners[visit.type](visit)
         except TemplateError as error:
             return Failed("template", str(error))

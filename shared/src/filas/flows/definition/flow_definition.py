@@ -1,4 +1,4 @@
-"""The definition of a flow, as React Flow draws it and the engine walks it."""
+"""The definition of a flow, in the format of React Flow."""
 
 from typing import Annotated, Any, Literal
 
@@ -15,12 +15,12 @@ from filas.flows.problems import Report
 SCHEMA_VERSION = 1
 
 Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
-"""An id as an author gives it: any text without control characters."""
+"""An id of an author: any text without control characters."""
 
 
 class Settings(Part, frozen=True, kw_only=True):
     """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`.
-    `error_flow_id`: the flow that is started when an execution of this one fails or is timed out."""
+    `error_flow_id`: the flow that starts when an execution of this one fails or times out."""
 
     timeout_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 604_800_000
     max_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -29,10 +29,10 @@ class Settings(Part, frozen=True, kw_only=True):
 
 
 class Variable(Part, frozen=True, kw_only=True):
-    """A variable of the flow. What is written to it is converted to `type` where that loses nothing.
+    """A variable of the flow. A written value is converted to `type` if nothing is lost.
 
-    `scope` `conversation`: kept with the conversation, and so seen by its later executions. `secret`: its
-    value is never shown in a trace.
+    `scope` `conversation`: the value is stored with the conversation, for its later executions. `secret`: the value
+    appears in no trace.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=value_limits.MAX_ID_CHARS)]
@@ -43,7 +43,7 @@ class Variable(Part, frozen=True, kw_only=True):
 
 
 class NodeHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a node says besides its data. React Flow's own fields (`position`, `measured`, …) pass unseen."""
+    """The fields of a node besides its data. React Flow's own fields (`position`, `measured`, …) are ignored."""
 
     id: Name
     type: str
@@ -51,7 +51,7 @@ class NodeHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Edge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """From a way out (`source_handle`) of one node to another. Edges of one way out run in their order."""
+    """An edge from a handle (`source_handle`) of one node to another. Edges of one handle run in their order."""
 
     source: str
     target: str
@@ -60,8 +60,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FlowHead(Part, frozen=True, kw_only=True):
-    """The fields of a definition; `$schema`, `id`, `description` and React Flow's `viewport` mean nothing to the
-    engine."""
+    """The fields of a definition. The engine ignores `$schema`, `id`, `description` and React Flow's `viewport`."""
 
     schema: Any = msgspec.field(name="$schema", default=None)
     schema_version: Literal[1] = 1
@@ -86,7 +85,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A decoded definition. Node ids are unique in one that passed the checks."""
+    """A decoded definition. After the checks, its node ids are unique."""
 
     name: str
     settings: Settings
@@ -96,7 +95,7 @@ class FlowDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DraftNode(msgspec.Struct, frozen=True):
-    """A node of a draft, with the reader that read its data: `sound` where nothing in it was wrong."""
+    """A node of a draft, with the reader that read its data. `sound`: it has no errors."""
 
     node: Node
     reader: Reader
@@ -107,9 +106,9 @@ class DraftNode(msgspec.Struct, frozen=True):
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
-    """What could be decoded of a definition: the checks go on with it though parts of it are wrong.
+    """The decoded parts of a definition. The checks use them even if other parts have errors.
 
-    `ids` holds every node's id, also of those whose type is not known; `edges` has None for what is no edge.
+    `ids` has the id of every node, also of nodes of unknown types. `edges` has None for an invalid edge.
     """
 
     head: FlowHead
@@ -118,7 +117,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     edges: list[Edge | None]
 
     def definition(self) -> FlowDefinition:
-        """The definition that a draft without problems is."""
+        """The definition of a draft without errors."""
         return FlowDefinition(
             name=self.head.name,
             settings=self.head.settings,
@@ -129,21 +128,21 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowInvalid(PermanentError):
-    """A stored definition can't be run by this version."""
+    """This version cannot run a stored definition."""
 
 
 def load(raw: object) -> FlowDefinition:
-    """The definition of a flow that was checked when it was stored. Raises FlowInvalid."""
+    """Decodes the definition of a flow that was checked when it was stored. Raises FlowInvalid."""
     report = Report()
     draft = read_draft(raw, report)
     for problem in report.problems:
         where = f"node {problem.node_id}, {problem.field}" if problem.node_id else problem.field
-        raise FlowInvalid(f"the flow's definition can't be run: {where}: {problem.message}")
+        raise FlowInvalid(f"the flow's definition cannot be run: {where}: {problem.message}")
     return draft.definition()
 
 
 def read_draft(raw: object, report: Report) -> Draft:
-    """Decodes as much of a definition as can be, reporting every field that is wrong."""
+    """Decodes a definition as far as possible, and reports every wrong field."""
     head = Reader(report.of_node(None)).read(raw, FlowHead)
     nodes: list[DraftNode] = []
     ids: list[str] = []

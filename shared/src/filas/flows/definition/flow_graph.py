@@ -1,4 +1,4 @@
-"""The graph of a flow: what follows what, what is reached, and where it goes round."""
+"""The graph of a flow: reachable nodes and cycles."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -6,7 +6,7 @@ Successors = Mapping[str, Sequence[str]]
 
 
 def reachable(successors: Successors, starts: Iterable[str]) -> set[str]:
-    """Every node that a walk from `starts` can come to, the starts included."""
+    """Every node that can be reached from `starts`, including these."""
     seen = set(starts)
     pending = list(seen)
     while pending:
@@ -18,7 +18,7 @@ def reachable(successors: Successors, starts: Iterable[str]) -> set[str]:
 
 
 def cycle_through(successors: Successors, node: str) -> list[str]:
-    """A shortest way from `node` back to itself, as `[node, …, node]`; empty where there is none."""
+    """A shortest cycle through `node`, as `[node, …, node]`; empty if there is none."""
     came_from: dict[str, str] = {}
     pending = [node]
     for current in pending:
@@ -35,18 +35,18 @@ def cycle_through(successors: Successors, node: str) -> list[str]:
 
 
 def cycles(successors: Successors) -> list[list[str]]:
-    """One shortest cycle of every knot of the graph, in the order in which `successors` names their nodes."""
+    """One shortest cycle of each strongly connected component, in the order of `successors`."""
     found: list[list[str]] = []
     covered: set[str] = set()
     for node in successors:
         if node not in covered and (way := cycle_through(successors, node)):
             found.append(way)
-            covered |= _knot(successors, node)
+            covered |= _component(successors, node)
     return found
 
 
-def _knot(successors: Successors, node: str) -> set[str]:
-    """The nodes that lie on some cycle with `node` (its strongly connected component)."""
+def _component(successors: Successors, node: str) -> set[str]:
+    """The strongly connected component of `node`: the nodes on a common cycle with it."""
     backwards: dict[str, list[str]] = {}
     for source, targets in successors.items():
         for target in targets:

@@ -1,7 +1,7 @@
 """The JSON Schema of a flow's definition, made from the types that read it.
 
-It has what an editor needs to complete and to check a file: every field with its type, its bounds and its default.
-What no schema can say (an edge that leads nowhere, a name that is not known), the checks say when a flow is put.
+It lets an editor complete and check a file: every field has its type, its bounds and its default. A schema cannot
+express every rule (an edge that leads nowhere, an unknown name); the publishing checks report the rest.
 """
 
 import functools
@@ -18,14 +18,14 @@ _SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
 @functools.lru_cache(maxsize=1)
 def json_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12). What a node's `data` holds depends on its `type`."""
+    """The schema (draft 2020-12). The fields of a node's `data` depend on its `type`."""
     types = [FlowHead, NodeHead, Edge, *NODE_TYPES.values()]
     _, parts = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
     flow, node = parts.pop("FlowHead"), parts.pop("NodeHead")
     flow["properties"]["nodes"]["items"] = {"$ref": "#/$defs/Node"}
     flow["properties"]["edges"]["items"] = {"$ref": "#/$defs/Edge"}
     flow["title"] = "Flow"
-    node |= {"title": "Node", "description": "A step of the flow. What an editor keeps besides is left alone."}
+    node |= {"title": "Node", "description": "A node of the flow. Other fields of an editor are kept."}
     node["properties"]["type"] = {"enum": list(NODE_TYPES)}
     node["allOf"] = [_data_of(node_type, data.__name__, parts) for node_type, data in NODE_TYPES.items()]
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **flow, "$defs": {"Node": node, **parts}}
@@ -42,7 +42,7 @@ def _data_of(node_type: str, name: str, parts: dict[str, Any]) -> dict[str, Any]
 
 
 def _description(docstring: str) -> str:
-    """A docstring in one line, its fields named as JSON has them."""
+    """A docstring in one line, with the field names of JSON."""
     return _SNAKE.sub(lambda found: _camel(found.group()), " ".join(docstring.split()))
 
 

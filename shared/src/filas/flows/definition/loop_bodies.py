@@ -1,4 +1,4 @@
-"""What of a flow lies inside of its loops."""
+"""The nodes of a flow that are inside its loops."""
 
 from filas.flows.definition import flow_graph
 from filas.flows.definition.flow_definition import Draft
@@ -6,7 +6,7 @@ from filas.flows.nodes.loop import OWN_NAMES
 
 
 def targets(draft: Draft, node_id: str, handle: str) -> list[str]:
-    """Where the edges out of one handle lead, as far as they lead anywhere."""
+    """The existing nodes to which the edges of one handle lead."""
     return [
         edge.target
         for edge in draft.edges
@@ -15,7 +15,7 @@ def targets(draft: Draft, node_id: str, handle: str) -> list[str]:
 
 
 def item_names(draft: Draft) -> dict[str, set[str]]:
-    """For each node inside of a loop, the names that `loop` has there: those of every loop around it."""
+    """For each node inside a loop, the names under `loop`: those of every enclosing loop."""
     successors: dict[str, list[str]] = {node_id: [] for node_id in draft.ids}
     for edge in draft.edges:
         if edge is not None and edge.source in successors and edge.target in successors:

@@ -1,15 +1,16 @@
-"""Import of definitions in the older builder's shape: they are rewritten into the present one before they are checked.
+"""Imports definitions in the format of the older builder: they are converted to the present format before the checks.
 
 | older                                              | now                                                       |
 |----------------------------------------------------|-----------------------------------------------------------|
 | `"data": {"apiConfig": {"url": …}}`                | `"data": {"url": …}`                                      |
-| `"data": {"setVariableConfig": {…}}`               | the same, of a type whose name has two words              |
+| `"data": {"setVariableConfig": {…}}`               | the same, for a type whose name has two words             |
 | a `webhook` without `mode`                         | `"mode": "trigger"`; `send` where it has a `url`          |
 | `{{$node.webhook.body.x}}`, also by the trigger's id | `{{webhook.body.x}}`                                    |
 | `{{$node.crm.body.x}}`, `{{$node["crm"].body.x}}`  | `{{nodes.crm.output.body.x}}`                             |
 | `"sourceHandle": true`                             | `"sourceHandle": "true"`                                  |
 
-Beside its configuration a node's `label`, `onError` and `retry` are kept; the rest of its `data` is the editor's own.
+A node's `label`, `onError` and `retry` are kept beside its configuration. Other fields of its `data` belong to the
+editor.
 """
 
 import re
@@ -33,7 +34,8 @@ _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def converted(raw: Any) -> Any:
-    """The definition in the present shape; one that is in it already is given back as it is. Never raises."""
+    """Converts a definition to the present format. Returns a definition that has this format unchanged. Raises
+    nothing."""
     nodes = raw.get("nodes") if isinstance(raw, dict) else None
     if not isinstance(nodes, list):
         return raw
@@ -48,7 +50,7 @@ def converted(raw: Any) -> Any:
 
 
 def _lifted(node: Any) -> Any:
-    """The node with its configuration where it belongs."""
+    """The node with its configuration directly under `data`."""
     if not isinstance(node, dict) or not isinstance(node.get("data"), dict) or not isinstance(node.get("type"), str):
         return node
     data = node["data"]
@@ -76,7 +78,7 @@ def _edge(edge: Any) -> Any:
 
 
 class _References:
-    """Writes `$node.…` anew. `$node.webhook` is what started the flow, unless another node has that id."""
+    """Rewrites `$node.…`. `$node.webhook` is the trigger's data, unless another node has that id."""
 
     def __init__(self, nodes: list[Any]) -> None:
         self._triggers = {"webhook"}
@@ -87,7 +89,7 @@ class _References:
                 (self._triggers.add if starts else self._triggers.discard)(node["id"])
 
     def renamed(self, node: Any) -> Any:
-        """The node with every reference of its data in its present form."""
+        """The node with every reference in its data rewritten."""
         if not isinstance(node, dict) or not isinstance(node.get("data"), dict):
             return node
         return {**node, "data": self._renamed(node["data"], self._in_templates, 0)}
@@ -96,11 +98,11 @@ class _References:
         if isinstance(value, str):
             return change(value) if "$node" in value else value
         if depth > MAX_DEPTH:
-            return value  # the checks refuse it
+            return value  # The checks reject it.
         if isinstance(value, list):
             return [self._renamed(item, change, depth + 1) for item in value]
         if isinstance(value, dict):
-            # CEL stands there without braces.
+            # An expression is CEL, without braces.
             inner = {name: self._everywhere if name == "expression" else change for name in value}
             return {name: self._renamed(item, inner[name], depth + 1) for name, item in value.items()}
         return value

@@ -1,4 +1,4 @@
-"""Reads JSON into a struct field by field, so that every wrong field is reported and not only the first."""
+"""Reads JSON into a struct field by field, so that every wrong field is reported, not only the first."""
 
 import re
 import types
@@ -16,10 +16,10 @@ _BLANKS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False, list: [], d
 
 
 class Reader:
-    """Reads structs and remembers which fields were wrong.
+    """Reads structs and keeps the names of the wrong fields in `failed`.
 
-    A wrong field has its default in the struct that is returned, or a blank where it has none, so that the
-    checks can go on with the rest; `failed` says what they can't rely on.
+    In the returned struct, a wrong field has its default, or an empty value of its type, so that the checks can examine
+    the other fields.
     """
 
     def __init__(self, add: Add) -> None:
@@ -27,7 +27,7 @@ class Reader:
         self.failed: list[str] = []
 
     def read(self, value: object, struct: type[Struct], path: str = "") -> Struct:
-        """`value` as a `struct`, after every problem in it has been reported."""
+        """Reads `value` as a `struct`, and reports every problem in it."""
         if not isinstance(value, dict):
             self._fail(path, f"expected an object, got {_kind(value)}")
             return struct(**{field.name: _blank(field.type) for field in _required(struct)})
@@ -53,7 +53,7 @@ class Reader:
         return struct(**converted)
 
     def adds_beside_failures(self) -> Add:
-        """An `add` that leaves out what is said about a field that has been reported as wrong already."""
+        """An `add` that omits problems of fields that were already reported as wrong."""
 
         def add(field: str, message: str) -> None:
             if not any(_overlap(field, failed) for failed in self.failed):
@@ -97,7 +97,7 @@ class Reader:
 
 
 class _Wrong:
-    """Stands for a value that could not be read."""
+    """The result for a value that could not be read."""
 
 
 def _overlap(field: str, failed: str) -> bool:

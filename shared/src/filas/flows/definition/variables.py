@@ -1,4 +1,4 @@
-"""What may be written to a variable."""
+"""Converts values to the types of variables."""
 
 import json
 import math
@@ -8,10 +8,10 @@ from filas.flows.definition.flow_definition import Variable
 
 
 def convert(variable: Variable, value: Any) -> Any:
-    """`value` as the variable's type; null is of every type.
+    """`value` as the variable's type. Null belongs to every type.
 
-    Converted is what loses nothing: a number or a boolean to its text, a text that is a number to a number,
-    `true` and `false` to a boolean. Raises ValueError for everything else.
+    Converts a number or a boolean to its text, a text that is a number to a number, and the texts `true` and `false` to
+    a boolean. Raises ValueError for every other value of another type.
     """
     if value is None or variable.type == "any" or _is(variable.type, value):
         return value
@@ -30,7 +30,7 @@ def _number(variable: Variable, text: str) -> int | float:
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        raise ValueError(f"variable {variable.name} is a number, and the text is none")
+        raise ValueError(f"variable {variable.name} is a number, and the text is not")
     return number
 
 

@@ -1,13 +1,13 @@
 """Conditions in CEL, the Common Expression Language (https://cel.dev), bounded in work.
 
-What an expression names and isn't there is null, unless it asks with `has()`. Where a null makes an operation
-impossible (`null > 5`), the condition is false; every other mistake is an error.
+A missing name is null, unless the expression tests it with `has()`. If a null makes an operation impossible (`null >
+5`), the condition is false. Every other mistake is an error.
 
-CEL ends by itself, but not soon: each of up to 10,000 rounds of its macros may copy a large text, and the
-interpreter is not let go meanwhile. So an expression sees only what it names, and what it may copy is added up
-before it runs. With macros it can't build texts or lists that grow from round to round.
+CEL always ends, but perhaps late: each of up to 10,000 rounds of its macros may copy a large text, and the interpreter
+does not release the GIL. Therefore an expression sees only the values that it names, and the amount that it may copy is
+calculated before it runs. With macros it cannot build texts or lists that grow from round to round.
 
-The library takes 11 MiB: it is imported when the first expression is met.
+The library takes 11 MiB. It is imported with the first expression.
 """
 
 import functools
@@ -22,30 +22,30 @@ from filas.flows.root_names import ROOTS
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS
 
 MAX_WORK = 32 * 1024 * 1024
-"""The most that one evaluation may copy, in characters, as far as that can be told before."""
+"""The largest amount that one evaluation may copy, in characters, as calculated before it runs."""
 
 MAX_VALUES = 40_000
-"""The most numbers, texts, lists and so on that one evaluation may be given: each is made anew for it."""
+"""The largest number of values (numbers, texts, lists and so on) for one evaluation. Each is converted for it."""
 
 MAX_MACROS = 4
 MAX_ROUNDS = 10_000
 """CEL's own bound on the rounds of all macros of an evaluation."""
 
 _MISSING = ("Key not found", "Index error", "SELECT to non-message", "null_type")
-"""What an evaluation's error says where something is not there, or null is in the way."""
+"""Parts of the library's errors for a missing value, or an operation on null."""
 
 _NO_OVERLOAD = "No matching overloads"
-"""What it says of operands that don't fit; of some operations without their types."""
+"""A part of the library's error for operands of wrong types."""
 
 Reference = tuple[str | int | None, ...]
 
 
 class ExpressionError(ValueError):
-    """An expression doesn't parse, or has no answer with what is in scope."""
+    """An expression is not valid, or cannot be evaluated with the values in scope."""
 
 
 def problem(text: str) -> str | None:
-    """What is wrong with an expression before it runs, with its place where one can be told; or None."""
+    """The error of an expression before it runs, with its position if it is known; or None."""
     try:
         _compiled(text)
     except ExpressionError as error:
@@ -54,12 +54,12 @@ def problem(text: str) -> str | None:
 
 
 def references(text: str) -> tuple[Reference, ...]:
-    """The paths that an expression looks up, such as `("vars", "name")`; None where a part is computed."""
+    """The paths that an expression looks up, such as `("vars", "name")`; None for a computed part."""
     return tuple(reference.path for reference in _read(text).references)
 
 
 def holds(text: str, scope: Mapping[str, Any]) -> bool:
-    """Whether the expression is true. `scope` is what templates see. Raises ExpressionError."""
+    """Evaluates the expression. `scope` is that of templates. Raises ExpressionError."""
     program, cel_text = _compiled(text), _read(text)
     data, nulls = _visible(cel_text, scope)
     try:
@@ -71,7 +71,7 @@ def holds(text: str, scope: Mapping[str, Any]) -> bool:
         message = _first_line(str(value))
         if any(sign in message for sign in _MISSING) or (nulls and _NO_OVERLOAD in message):
             return False
-        raise ExpressionError(f"has no answer: {message}")
+        raise ExpressionError(f"cannot be evaluated: {message}")
     if not isinstance(value, bool):
         if value is None:
             return False
@@ -91,7 +91,7 @@ def _compiled(text: str) -> Any:
     try:
         program = _environment().compile(compilable(text))
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ExpressionError(f"is no CEL expression: {_first_line(str(error))}") from None
+        raise ExpressionError(f"invalid CEL expression: {_first_line(str(error))}") from None
     for refused in _refused(_read(text)):
         raise ExpressionError(refused)
     return program
@@ -105,7 +105,7 @@ def _environment() -> Any:
 
 
 def _refused(cel_text: CelText) -> Iterator[str]:
-    """What CEL allows and nobody could bound."""
+    """The errors of constructs that CEL allows but whose cost cannot be bounded."""
     for pattern in cel_text.patterns:
         if pattern is None:
             yield "matches needs its pattern as a text in the expression itself"
@@ -114,12 +114,12 @@ def _refused(cel_text: CelText) -> Iterator[str]:
     if cel_text.macros > MAX_MACROS:
         yield f"has {cel_text.macros} macros (all, exists, exists_one, map, filter); at most {MAX_MACROS} are allowed"
     elif cel_text.macros and cel_text.grows:
-        yield "uses + or builds lists or maps together with a macro: what that makes could grow without bound"
+        yield "uses + or builds lists or maps together with a macro: the result could grow without bound"
 
 
 def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-    """What the expression names of the scope, and whether something of that is null. Raises ExpressionError where
-    it is too much for what the expression does, or for what is left of the visit's allowance."""
+    """The values in scope that the expression names, and whether one of them is null. Raises ExpressionError if they
+    are too large for the expression, or for the rest of the visit's step budget."""
     data: dict[str, Any] = {}
     size, values, longest, nulls = 0, 0, cel_text.longest_list, False
     for reference in cel_text.references:
@@ -146,12 +146,12 @@ def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any
 
 
 def _looks(cel_text: CelText) -> int:
-    """How often its patterns may look at each character."""
+    """How often its patterns may examine each character."""
     return sum(regular_expressions.program_size(pattern) for pattern in cel_text.patterns if pattern is not None)
 
 
 def _place(path: Reference, guarded: bool, scope: Mapping[str, Any], data: dict[str, Any]) -> Any:
-    """Puts what stands at the path into `data`, at the same place; gives it."""
+    """Copies the value at the path into `data`, to the same path, and returns it."""
     source: Any = scope
     for depth, segment in enumerate(path):
         if not isinstance(segment, str) or not isinstance(source, Mapping):
@@ -167,7 +167,7 @@ def _place(path: Reference, guarded: bool, scope: Mapping[str, Any], data: dict[
             return inner
         there = data.get(segment)
         if there is inner:
-            return inner  # Another reference has put all of it there.
+            return inner  # Another reference has copied all of it.
         if not isinstance(there, dict):
             there = data[segment] = {}
         source, data = inner, there
@@ -175,7 +175,7 @@ def _place(path: Reference, guarded: bool, scope: Mapping[str, Any], data: dict[
 
 
 def _fill(data: dict[str, Any], rest: Reference) -> None:
-    """Null where nothing is, down the path: `a.b == null` holds where there is no `a`."""
+    """Fills a missing path with null, so that `a.b == null` is true if there is no `a`."""
     for segment in rest[:-1]:
         if not isinstance(segment, str) or not isinstance(data.get(segment, {}), dict):
             return

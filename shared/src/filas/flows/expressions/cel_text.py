@@ -1,7 +1,7 @@
-"""What can be told of a CEL expression from its text: what it names, and what it does that costs.
+"""Reads the text of a CEL expression: the names that it looks up, and the constructs that determine its cost.
 
 The lexical rules are those of the language definition (https://github.com/google/cel-spec/blob/master/doc/langdef.md).
-A text that is no CEL gives something, too: whether it is, the compiler says.
+A text that is not CEL has a result too; the compiler reports the error.
 """
 
 import re
@@ -24,7 +24,7 @@ _TOKEN = re.compile(
 )
 
 LOOP = "l__p"
-"""What stands for `loop`, which CEL reserves."""
+"""The replacement for `loop`, which is a reserved word of CEL."""
 
 MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
 _CONSTANTS = frozenset({"true", "false", "null"})
@@ -38,15 +38,15 @@ class Token(NamedTuple):
 
 
 class NamedPath(NamedTuple):
-    """A path that the expression looks up; `guarded` where it asks with `has()` whether it is there."""
+    """A path that the expression looks up. `guarded`: the expression tests it with `has()`."""
 
     path: tuple[str | int | None, ...]
     guarded: bool
 
 
 class CelText(msgspec.Struct, frozen=True, kw_only=True):
-    """`macros`: how many there are. `grows`: it adds, or makes lists or maps of values. `patterns`: those of its
-    `matches`; None: one that is computed. `longest_list`: of the lists written in it."""
+    """`macros`: their number. `grows`: the expression adds, or builds lists or maps of values. `patterns`: those of its
+    `matches`; None: a computed one. `longest_list`: the length of the longest list literal."""
 
     references: tuple[NamedPath, ...]
     macros: int
@@ -56,7 +56,7 @@ class CelText(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(text: str, roots: Collection[str]) -> CelText:
-    """What the expression names, and does. `roots` are the names that paths begin with."""
+    """Reads an expression. `roots` are the first names of paths."""
     tokens = [
         Token(found.lastgroup or "", found.group()) for found in _TOKEN.finditer(text) if found.lastgroup != "blank"
     ]
@@ -72,7 +72,7 @@ def read(text: str, roots: Collection[str]) -> CelText:
 
 
 def compilable(text: str) -> str:
-    """The text as CEL takes it: `loop` is a word that it reserves. Every place in it stays where it was."""
+    """The text with `loop`, a reserved word of CEL, replaced. All positions stay the same."""
     made, before = [], ""
     for found in _TOKEN.finditer(text):
         part = found.group()
@@ -122,7 +122,7 @@ def _path(tokens: list[Token], at: int) -> tuple[str | int | None, ...]:
 
 
 def _constant(token: Token) -> str | int | None:
-    """The value of a text or a whole number; None for what is computed, or has an escape in it."""
+    """The value of a text or a whole number; None for a computed value, or a text with an escape."""
     if token.kind == "number" and token.text.isdigit():
         return int(token.text) if len(token.text) < 10 else None
     return _plain_text(token)
@@ -134,7 +134,7 @@ def _plain_text(token: Token) -> str | None:
 
 
 def _pattern(tokens: list[Token], at: int) -> str | None:
-    """The pattern of `x.matches("…")` or `matches(x, "…")`, where it is written out."""
+    """The pattern of `x.matches("…")` or `matches(x, "…")`; None if it is computed."""
     depth = 0
     for place in range(at + 1, len(tokens)):
         sign = _sign(tokens, place)
@@ -146,7 +146,7 @@ def _pattern(tokens: list[Token], at: int) -> str | None:
 
 
 def _unescaped(token: Token) -> str | None:
-    """A text with the escapes that stand for one character (`\\\\` and quotes); None where it has others."""
+    """A text in which `\\\\` and escaped quotes are resolved; None if it has other escapes."""
     plain = _plain_text(token)
     if plain is not None or token.kind != "text" or token.text[0] not in "\"'":
         return plain
@@ -156,7 +156,7 @@ def _unescaped(token: Token) -> str | None:
 
 
 def _literals(tokens: list[Token]) -> tuple[bool, int]:
-    """Whether a list or map is written that holds more than constants, and how long the longest list is."""
+    """Whether a list or map literal has more than constants, and the length of the longest list literal."""
     open_lists: list[list[int]] = []  # Of each open bracket: whether it writes a list, and its commas.
     grows, longest = False, 0
     for at, token in enumerate(tokens):

@@ -1,4 +1,4 @@
-"""JMESPath, bounded in work and in the size of what it makes."""
+"""JMESPath, with bounds on its work and on the size of its results."""
 
 import functools
 import json
@@ -13,16 +13,16 @@ from filas.flows import step_budget
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLarge, plain
 
 STEPS_A_STEP = 2
-"""Steps of the interpreter that are worth one of `work`: each looks at one value."""
+"""Steps of the interpreter that count as one step of the budget. Each examines one value."""
 
 MAX_MADE = 256 * 1024
-"""The largest text, list or object that a step may make, as `limits.plain` counts."""
+"""The largest text, list or object that a step may build, as `value_limits.plain` counts."""
 
 _ERRORS = (JMESPathError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RecursionError)
 
 
 def problem(expression: str) -> str | None:
-    """What is wrong with an expression, or None."""
+    """The error of an expression, or None."""
     try:
         _parsed(expression)
     except ValueError as error:
@@ -31,17 +31,17 @@ def problem(expression: str) -> str | None:
 
 
 def search(expression: str, value: Any) -> Any:
-    """What the expression finds in `value` (JSON): None where it finds nothing. Raises ValueError."""
-    tree, allowance = _parsed(expression), step_budget.allowance()
-    interpreter = _Interpreter(allowance.left * STEPS_A_STEP)
+    """The value that the expression finds in `value` (JSON); None if it finds nothing. Raises ValueError."""
+    tree, budget = _parsed(expression), step_budget.current()
+    interpreter = _Interpreter(budget.left * STEPS_A_STEP)
     try:
         found = interpreter.visit(tree, value)
-        allowance.spend(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
+        budget.spend(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
         return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None
     finally:
-        allowance.left -= interpreter.steps // STEPS_A_STEP
+        budget.left -= interpreter.steps // STEPS_A_STEP
 
 
 @functools.lru_cache(maxsize=1024)
@@ -51,11 +51,11 @@ def _parsed(expression: str) -> Any:
     try:
         return jmespath.compile(expression).parsed
     except _ERRORS as error:
-        raise ValueError(f"is no JMESPath expression: {_message(error)}") from None
+        raise ValueError(f"invalid JMESPath expression: {_message(error)}") from None
 
 
 class _BoundedFunctions(Functions):
-    """The functions whose result can be far larger than what they are given, looked at before they run."""
+    """The functions whose result can be far larger than their arguments, checked before they run."""
 
     @signature({"types": []})
     def _func_to_string(self, value: Any) -> Any:
@@ -79,7 +79,7 @@ class _Interpreter(TreeInterpreter):
         self._spend(1)
         made = super().visit(node, *args, **kwargs)
         if isinstance(made, (list, dict)) and node["type"] not in ("field", "current", "identity", "index"):
-            # Lists of the same list: small in memory, endless when they are compared or written.
+            # Lists of the same list are small in memory, and huge when they are compared or written.
             self._spend(len(made) // 8)
             if node["type"] in ("multi_select_list", "multi_select_dict", "flatten", "function_expression"):
                 plain(made, max_size=MAX_MADE)

@@ -1,4 +1,4 @@
-"""Regular expressions: RE2, which takes time in proportion to the text whatever the pattern."""
+"""Regular expressions: RE2, whose time is proportional to the text for every pattern."""
 
 import functools
 from typing import Any
@@ -10,11 +10,11 @@ from filas.flows.value_limits import MAX_EXPRESSION_CHARS
 
 MAX_PROGRAM_BYTES = 4 * 1024 * 1024
 MAX_MATCHING = 16 * 1024 * 1024
-"""Bytes of the text times instructions of the pattern: in the worst case each is a look at 10 nanoseconds."""
+"""Bytes of the text times instructions of the pattern. In the worst case, each product takes 10 nanoseconds."""
 
 
 def problem(pattern: str) -> str | None:
-    """What is wrong with a pattern, or None."""
+    """The error of a pattern, or None."""
     try:
         _compiled(pattern)
     except ValueError as error:
@@ -23,18 +23,18 @@ def problem(pattern: str) -> str | None:
 
 
 def search(pattern: str, text: str) -> bool:
-    """Whether the pattern is found anywhere in the text. Raises ValueError for a bad pattern, and where the text is too
+    """Whether the pattern is found in the text. Raises ValueError for an invalid pattern, and for a text that is too
     long for the pattern."""
     compiled = _compiled(pattern)
     looks = _bytes(text) * compiled.programsize
     if looks > MAX_MATCHING:
-        raise ValueError(f"a text of {len(text)} characters is too long for a pattern that large")
+        raise ValueError(f"a text of {len(text)} characters is too long for this pattern")
     step_budget.spend(1 + looks * step_budget.MAX_STEPS // MAX_MATCHING)
     return compiled.search(text) is not None
 
 
 def program_size(pattern: str) -> int:
-    """The number of the pattern's instructions. Raises ValueError for a bad pattern."""
+    """The number of the pattern's instructions. Raises ValueError for an invalid pattern."""
     return int(_compiled(pattern).programsize)
 
 
@@ -54,4 +54,4 @@ def _compiled(pattern: str) -> Any:
     except (re2.error, UnicodeError) as error:
         reason = error.args[0] if error.args else "does not parse"
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"is no RE2 pattern: {text}") from None
+        raise ValueError(f"is not an RE2 pattern: {text}") from None

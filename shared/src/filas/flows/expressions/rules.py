@@ -1,6 +1,6 @@
 """The operators of a rule. A missing operand is null, and no pair of values is an error.
 
-| operator                          | true when                                                                  |
+| operator                          | true if                                                                    |
 |-----------------------------------|----------------------------------------------------------------------------|
 | equals, not-equals                | the same JSON; a number and a boolean equal their text (`5` and `"5"`)     |
 | contains, not-contains            | a text has the part, a list the item, an object the key                    |
@@ -10,7 +10,7 @@
 | is-set                            | not null                                                                   |
 | is-empty                          | null, an empty text, list or object                                        |
 | matches                           | the RE2 pattern is found in the text                                       |
-| in, not-in                        | as contains and not-contains with the sides changed                        |
+| in, not-in                        | as contains and not-contains, with the operands exchanged                  |
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ def _equals(left: Any, right: Any) -> bool:
         numbers = _number(left), _number(right)
         return None not in numbers and numbers[0] == numbers[1]
     if isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
-        step_budget.spend(1 + step_budget.measure(left, step_budget.allowance().left * 64).size // 64)
+        step_budget.spend(1 + step_budget.measure(left, step_budget.current().left * 64).size // 64)
     return bool(left == right)
 
 
@@ -95,8 +95,8 @@ WITHOUT_VALUE = frozenset({"is-set", "is-empty"})
 
 
 def holds(operator: str, left: Any, right: Any) -> bool:
-    """Whether the rule holds. Raises ValueError for an unknown operator or a bad pattern, and where that is too much
-    work."""
+    """Evaluates the rule. Raises ValueError for an unknown operator or an invalid pattern, and if the step budget is
+    used up."""
     compare = OPERATORS.get(operator)
     if compare is None:
         raise ValueError(f"unknown operator {operator!r}")
@@ -104,7 +104,7 @@ def holds(operator: str, left: Any, right: Any) -> bool:
 
 
 def problems(operator: str, value: Any) -> Iterator[tuple[str, str]]:
-    """What can be said against a rule before it runs, each with its field."""
+    """The errors of a rule that are known before it runs, each with its field."""
     if operator not in OPERATORS:
         yield "operator", f"unknown operator {operator[:64]!r}; known are {', '.join(OPERATORS)}"
     elif operator in WITHOUT_VALUE and value is not None:

@@ -1,4 +1,4 @@
-"""One module a node type: its fields with their defaults, its ways out, and its own checks.
+"""One module for each node type: its fields with their defaults, its handles, and its own checks.
 
-What running a node does is in flow-runner. A new type is one module here and one line in `registry`.
+The flow-runner has the code that runs a node. A new type needs one module here and one line in `node_types`.
 """

@@ -14,17 +14,17 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
 class ResponseMapping(Part, frozen=True, kw_only=True):
-    """Puts what the JMESPath `path` finds in `{status, headers, body}` into `variable`."""
+    """Writes the value that the JMESPath `path` finds in `{status, headers, body}` to `variable`."""
 
     variable: str
     path: str
 
 
 class ApiData(FallibleData, frozen=True, kw_only=True):
-    """An answer is an error unless its status is 2xx or listed in `accept_status`.
+    """A response is an error unless its status is 2xx or listed in `accept_status`.
 
-    `body` is JSON with templates, or text. `on_uncertain` says what becomes of a call of which nobody knows
-    whether it arrived: `retry` makes it again under the same idempotency key, `fail` is an error.
+    `body` is JSON with templates, or text. `on_uncertain` is for a call whose outcome is unknown: `retry` repeats it
+    under the same idempotency key, `fail` is an error.
     """
 
     method: Method = "GET"
@@ -61,6 +61,6 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
 
 
 def check_url(url: str, add: Add) -> None:
-    """Reports a fixed address that can't be called; one that begins with a template is known only when run."""
+    """Reports a fixed address that cannot be called. An address that begins with a template is known only in a run."""
     if not url.startswith("{{") and not url.lower().startswith(("http://", "https://")):
         add("url", "must begin with http:// or https://")

@@ -21,7 +21,7 @@ class Rule(Part, frozen=True, kw_only=True):
 
 
 class Test(Protocol):
-    """Rules joined by `logic`, or an expression: what a condition asks, and each case of a switch."""
+    """The test of a condition, and of each case of a switch: rules joined by `logic`, or an expression."""
 
     @property
     def logic(self) -> Literal["and", "or"]: ...
@@ -38,13 +38,13 @@ Expression = Annotated[str, Meta(max_length=value_limits.MAX_EXPRESSION_CHARS)]
 
 
 class ConditionData(NodeData, frozen=True, kw_only=True):
-    """True when all (`and`) or any (`or`) of the rules are, or the CEL expression is."""
+    """True if all (`and`) or any (`or`) of the rules match, or if the CEL expression is true."""
 
     logic: Literal["and", "or"] = "and"
     rules: Rules | None = None
     expression: Expression | None = None
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         return ("true", "false")
 
     def templates(self) -> Iterable[tuple[str, object]]:
@@ -59,24 +59,24 @@ class ConditionData(NodeData, frozen=True, kw_only=True):
 
 
 def templates_of(test: Test, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Each field of the rules that holds templates; `prefix` comes before its name."""
+    """Each field of the rules that has templates. Its name begins with `prefix`."""
     for index, rule in enumerate(test.rules or ()):
         yield f"{prefix}rules[{index}].variable", rule.variable
         yield f"{prefix}rules[{index}].value", rule.value
 
 
 def check_test(test: Test, add: Add, prefix: str = "") -> None:
-    """Reports what is wrong with rules or an expression; `prefix` comes before a field's name."""
+    """Reports the errors of rules or an expression. Each field's name begins with `prefix`."""
     if test.expression is not None:
         if test.rules is not None:
-            add(f"{prefix}expression", "goes without rules: either is enough")
+            add(f"{prefix}expression", "is not allowed together with rules")
         problem = cel.problem(test.expression)
         if problem:
             add(f"{prefix}expression", problem)
     elif not test.rules:
-        add(f"{prefix}rules", "needs at least one rule, or an expression in their place")
+        add(f"{prefix}rules", "needs at least one rule, or an expression instead")
     for index, rule in enumerate(test.rules or ()):
         if "{{" not in rule.variable:
-            add(f"{prefix}rules[{index}].variable", "names no variable; write it as {{ vars.name }}")
+            add(f"{prefix}rules[{index}].variable", "names no variable: write {{ vars.name }}")
         for field, message in rule_language.problems(rule.operator, rule.value):
             add(f"{prefix}rules[{index}].{field}", message)

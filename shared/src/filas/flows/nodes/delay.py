@@ -52,7 +52,7 @@ def _check_moment(text: str, add: Add) -> None:
 
 def _check_zone(name: str, cron: str | None, add: Add) -> None:
     if cron is None:
-        add("timezone", "goes with cron")
+        add("timezone", "is allowed only with cron")
     try:
         zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):

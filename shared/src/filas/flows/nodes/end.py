@@ -7,12 +7,12 @@ from filas.flows.nodes.node_data import NodeData
 
 
 class EndData(NodeData, frozen=True, kw_only=True):
-    """Ends the whole execution, with whatever was still to run after other edges."""
+    """Ends the whole execution, including paths of other edges that were still to run."""
 
     status: Literal["succeeded", "failed"] = "succeeded"
     output: Any = None
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         return ()
 
     def templates(self) -> Iterable[tuple[str, object]]:

@@ -1,4 +1,4 @@
-"""`input`: asks the contact, and waits for an answer that fits."""
+"""`input`: asks the contact and waits for a valid reply."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,18 +16,18 @@ INVALID, TIMEOUT, OUT = "invalid", "timeout", "out"
 
 
 class Choice(Part, frozen=True, kw_only=True):
-    """One of the answers: `id` is the way out and the value, `title` (a template) what the contact sees."""
+    """One of the possible replies: `id` is the handle and the value, `title` (a template) is shown to the contact."""
 
     id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
     title: Annotated[str, Meta(min_length=1)]
 
 
 class InputData(NodeData, frozen=True, kw_only=True):
-    """Sends `prompt` and takes the contact's next message for the answer, which is written to `variable`.
+    """Sends `prompt`, and writes the contact's next message, the reply, to `variable`.
 
-    An answer that doesn't fit its `kind` is asked for again, with `retry_prompt` where there is one, `max_retries`
-    times; then the way out is `invalid`. After `timeout_ms` without an answer it is `timeout`; without that it waits
-    as long as the execution may take. A choice without an edge of its own is left by `out`.
+    An invalid reply repeats the question, with `retry_prompt` if it is given, at most `max_retries` times. Then the
+    node is left by `invalid`. After `timeout_ms` without a reply it is left by `timeout`; by default it waits as long
+    as the execution may last. A choice without an edge of its own is left by `out`.
     """
 
     prompt: Annotated[str, Meta(min_length=1)]
@@ -39,7 +39,7 @@ class InputData(NodeData, frozen=True, kw_only=True):
     retry_prompt: Annotated[str, Meta(min_length=1)] | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         return (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
 
     def templates(self) -> Iterable[tuple[str, object]]:
@@ -53,15 +53,15 @@ class InputData(NodeData, frozen=True, kw_only=True):
 
     def check(self, add: Add) -> None:
         if (self.kind == "choice") != bool(self.choices):
-            add("choices", "is empty" if self.kind == "choice" else "goes with kind choice")
+            add("choices", "is empty" if self.kind == "choice" else "is allowed only with kind choice")
         if (self.kind == "regex") != (self.pattern is not None):
-            add("pattern", "is required" if self.kind == "regex" else "goes with kind regex")
+            add("pattern", "is required" if self.kind == "regex" else "is allowed only with kind regex")
         elif self.pattern is not None and (problem := regular_expressions.problem(self.pattern)):
             add("pattern", problem)
         ids = Counter(choice.id for choice in self.choices)
         for index, choice in enumerate(self.choices):
             if choice.id in (OUT, INVALID, TIMEOUT):
-                add(f"choices[{index}].id", f"`{choice.id}` is a way out of its own")
+                add(f"choices[{index}].id", f"`{choice.id}` is a handle of the node")
             elif ids[choice.id] > 1:
                 add(f"choices[{index}].id", f"{ids[choice.id]} choices have the id '{choice.id[:64]}'")
 

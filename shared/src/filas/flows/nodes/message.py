@@ -18,7 +18,7 @@ class Media(Part, frozen=True, kw_only=True):
 
 
 class Button(Part, frozen=True, kw_only=True):
-    """A button under a text; `id` is what comes back when it is pressed."""
+    """A button under a text. `id` is returned when it is pressed."""
 
     id: Annotated[str, Meta(min_length=1)]
     title: Annotated[str, Meta(min_length=1)]
@@ -33,8 +33,8 @@ class MessageTemplate(Part, frozen=True, kw_only=True):
 
 
 class MessageData(FallibleData, frozen=True, kw_only=True):
-    """One of `text`, `media`, `template`; `buttons` go with `text`. `channel` and `to` are the
-    conversation's where they are left out."""
+    """One of `text`, `media` and `template`. `buttons` are allowed with `text`. `channel` and `to` are those of the
+    conversation by default."""
 
     text: str | None = None
     media: Media | None = None

@@ -1,4 +1,4 @@
-"""What the data of every node type has in common."""
+"""The common fields and methods of the data of every node type."""
 
 from collections.abc import Iterable
 from typing import Annotated, Literal
@@ -9,19 +9,19 @@ from msgspec import Meta
 from filas.flows.problems import Add
 
 RetryClass = Annotated[str, Meta(pattern="^(timeout|communication|4xx|5xx|[1-5][0-9]{2})$")]
-"""What a node may try again after: a time-out, a broken connection, or a status of the answer."""
+"""A failure that a node may retry: a timeout, a broken connection, or a status of the response."""
 
 Millis = Annotated[int, Meta(ge=0, le=30 * 24 * 3600 * 1000)]
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A part of a node's data. A field that is not known is an error, so that no misspelling goes unseen."""
+    """A part of a node's data. An unknown field is an error, so that a misspelling is noticed."""
 
 
 class Retry(Part, frozen=True, kw_only=True):
-    """How a node is tried again: at most `max_attempts` tries in all, waiting
-    `min(max_delay_ms, delay_ms * rate ** (attempt - 1))` milliseconds after each, times a random share
-    when `jitter` is `full`. Only failures named in `on` are tried again."""
+    """The retries of a node: at most `max_attempts` attempts, with a wait of
+    `min(max_delay_ms, delay_ms * rate ** (attempt - 1))` milliseconds after each, times a random factor from 0 to 1 if
+    `jitter` is `full`. Only the failures in `on` are retried."""
 
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 1
     delay_ms: Millis = 2000
@@ -34,20 +34,20 @@ class Retry(Part, frozen=True, kw_only=True):
 
 
 class NodeData(Part, frozen=True, kw_only=True):
-    """The data of a node. Each type overrides what differs from these answers."""
+    """The data of a node. Each type overrides the methods whose results differ."""
 
     label: str | None = None
 
-    def ways_out(self) -> tuple[str, ...]:
-        """The source handles that an edge may leave by."""
+    def handles(self) -> tuple[str, ...]:
+        """The source handles of edges."""
         return ("out",)
 
     def templates(self) -> Iterable[tuple[str, object]]:
-        """Each field that holds templates, with its text or JSON."""
+        """Each field that has templates, with its text or JSON."""
         return ()
 
     def expressions(self) -> Iterable[tuple[str, str]]:
-        """Each field that holds a CEL expression, with its text."""
+        """Each field that is a CEL expression, with its text."""
         return ()
 
     def assigns(self) -> Iterable[tuple[str, str]]:
@@ -55,22 +55,22 @@ class NodeData(Part, frozen=True, kw_only=True):
         return ()
 
     def check(self, add: Add) -> None:
-        """Reports what the types of the fields can't say."""
+        """Reports the errors that the types of the fields do not cover."""
 
     def waits(self) -> bool:
-        """True when a visit gives up the worker and time passes: a cycle through it can't spin."""
+        """True if a visit releases the worker while time passes, so that a cycle through the node is allowed."""
         return False
 
     def starts(self) -> bool:
-        """True when a flow begins here."""
+        """True if the node is a trigger."""
         return False
 
     def awaits_call(self) -> bool:
-        """True when a visit ends as somebody calls the node's address."""
+        """True if a visit ends with a call of the node's address."""
         return False
 
     def repeats(self) -> str | None:
-        """The name of the item, of a node that repeats what its way out `loop` leads to."""
+        """The name of the item, for a node that repeats the nodes behind its handle `loop`."""
         return None
 
     def outbound_limit_s(self) -> float:
@@ -78,19 +78,19 @@ class NodeData(Part, frozen=True, kw_only=True):
         return 0.0
 
     def call_at_most_once(self) -> bool:
-        """True when an outbound call whose outcome is uncertain must not be made again."""
+        """True if an outbound call whose outcome is uncertain must not be repeated."""
         return False
 
     def calls(self) -> tuple[str, int | None] | None:
-        """The flow and the version, of a node that runs another flow; without a version the published one."""
+        """The flow and the version, for a node that runs another flow; None means the published version."""
         return None
 
 
 class FallibleData(NodeData, frozen=True, kw_only=True):
-    """The data of a node that can fail. Its `error` way out exists where `on_error` is `branch`."""
+    """The data of a node that can fail. Its handle `error` exists if `on_error` is `branch`."""
 
     on_error: Literal["fail", "continue", "branch"] = "fail"
     retry: Retry = Retry()
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         return ("out", "error") if self.on_error == "branch" else ("out",)

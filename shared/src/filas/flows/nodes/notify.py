@@ -12,8 +12,8 @@ Required = Annotated[str, Meta(min_length=1)]
 
 
 class NotifyData(FallibleData, frozen=True, kw_only=True):
-    """Sends `text`, under `subject` where one is given, `to` somebody over a configured `channel`; an e-mail shows
-    `html` in its place where it can. It waits for nobody: the conversation's own messages don't come after it."""
+    """Sends `text`, with `subject` if it is given, to the recipient `to` over `channel`. An e-mail also has `html`. The
+    notification is not in the order of the conversation's own messages."""
 
     channel: Required
     to: Required

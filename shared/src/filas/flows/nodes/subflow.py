@@ -1,4 +1,4 @@
-"""`subflow`: runs another flow and goes on with what it comes back with."""
+"""`subflow`: runs another flow and continues with its output."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any
@@ -13,11 +13,11 @@ from filas.flows.templates import template
 
 
 class SubflowData(FallibleData, frozen=True, kw_only=True):
-    """`flow_id` in `version`, by default the one that is published when the execution starts.
+    """Runs `flow_id` in `version`, by default the version that is published when the execution starts.
 
-    `input` (JSON with templates) is the subflow's `webhook.body`, and is written to those of its variables that
-    have such a name. `output` gives variables of this flow the values of templates that see what is in scope of the
-    subflow at its end, and as `output` what its `end` gives.
+    `input` (JSON with templates) is the subflow's `webhook.body`, and is written to its variables of the same names.
+    `output` writes templates to variables of this flow. These templates see the scope of the subflow at its end, and
+    the output of its `end` as `output`.
     """
 
     flow_id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
@@ -34,13 +34,13 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
             yield f"output.{name}", name
 
     def check(self, add: Add) -> None:
-        # The names in these are the other flow's.
+        # Their names belong to the other flow, so only the syntax is checked.
         for name, value in self.output.items():
             for path, problem in template.syntax_problems(value):
                 add(f"output.{name}{path}", problem)
 
     def waits(self) -> bool:
-        # Whether the other flow does is known only when it runs; one that never waits is ended by its bounds.
+        # Whether the other flow waits is known only in a run. Its bounds end one that never waits.
         return True
 
     def calls(self) -> tuple[str, int | None] | None:

@@ -1,4 +1,4 @@
-"""`switch`: the first of several cases that holds."""
+"""`switch`: selects the first of several cases that matches."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
 
 DEFAULT = "default"
-"""The way out when no case holds."""
+"""The handle when no case matches."""
 
 
 class Case(Part, frozen=True, kw_only=True):
-    """A way out, and when it is taken."""
+    """A handle and its test."""
 
     id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
     label: str | None = None
@@ -26,11 +26,11 @@ class Case(Part, frozen=True, kw_only=True):
 
 
 class SwitchData(NodeData, frozen=True, kw_only=True):
-    """The cases are looked at in order; the first that holds is the way out, `default` if none does."""
+    """The cases are tested in order. The id of the first that matches is the handle, or `default` if none matches."""
 
     cases: Annotated[list[Case], Meta(max_length=100)]
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         return (*(case.id for case in self.cases), DEFAULT)
 
     def templates(self) -> Iterable[tuple[str, object]]:
@@ -48,7 +48,7 @@ class SwitchData(NodeData, frozen=True, kw_only=True):
         count = Counter(case.id for case in self.cases)
         for index, case in enumerate(self.cases):
             if case.id == DEFAULT:
-                add(f"cases[{index}].id", "`default` is the way out when no case holds")
+                add(f"cases[{index}].id", "`default` is the handle when no case matches")
             elif count[case.id] > 1:
                 add(f"cases[{index}].id", f"{count[case.id]} cases have the id '{case.id[:64]}'")
             check_test(case, add, f"cases[{index}].")

@@ -1,4 +1,4 @@
-"""`webhook`: where a flow begins, a signed webhook to somebody else, or the wait for somebody's call."""
+"""`webhook`: the trigger of a flow, a signed outgoing webhook, or the wait for a callback."""
 
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -17,9 +17,9 @@ _SEND_FIELDS = ("url", "headers", "body", "secret")
 
 
 class WebhookData(FallibleData, frozen=True, kw_only=True):
-    """`trigger` has no more fields; `send` posts `body` to `url`, signed with `secret` where one is given
-    (Standard Webhooks, `whsec_…`); `wait` waits until its single-use address is called, for `timeout_ms` where that is
-    given, else as long as the execution may take."""
+    """`trigger` has no more fields. `send` posts `body` to `url`, signed with `secret` if it is given (Standard
+    Webhooks, `whsec_…`). `wait` waits until its single-use address is called, for `timeout_ms`, by default as long as
+    the execution may last."""
 
     mode: Literal["trigger", "send", "wait"]
     url: str | None = None
@@ -29,10 +29,10 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
     secret: str | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
 
-    def ways_out(self) -> tuple[str, ...]:
+    def handles(self) -> tuple[str, ...]:
         if self.mode == "wait":
             return ("out", "timeout")
-        return FallibleData.ways_out(self) if self.mode == "send" else ("out",)
+        return FallibleData.handles(self) if self.mode == "send" else ("out",)
 
     def templates(self) -> Iterable[tuple[str, object]]:
         yield from (("url", self.url), ("body", self.body), ("secret", self.secret))
@@ -47,9 +47,9 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
                 check_url(self.url, add)
         for field in _SEND_FIELDS if self.mode != "send" else ():
             if getattr(self, field) is not None:
-                add(field, "goes with mode send")
+                add(field, "is allowed only with mode send")
         if self.timeout_ms is not None and self.mode != "wait":
-            add("timeoutMs", "goes with mode wait")
+            add("timeoutMs", "is allowed only with mode wait")
 
     def waits(self) -> bool:
         return self.mode == "wait"

@@ -1,8 +1,8 @@
-"""Liquid with bounds: on the work of a template, on what its filters make, and on what it writes.
+"""Liquid with bounds: on the work of a template, on the results of its filters, and on its output.
 
-python-liquid bounds output, nesting and the product of nested loops. Here are the bounds that it leaves to
-its users: the work of a loop's rounds and of comparing and filtering long values, filters whose result is far larger
-than their input, numbers of a million digits, and regular expressions that take quadratic time.
+python-liquid bounds output, nesting and the product of nested loops. This module adds the missing bounds: the work of a
+loop's rounds and of comparing and filtering long values, filters whose result is far larger than their input, numbers
+of a million digits, and regular expressions that take quadratic time.
 """
 
 import functools
@@ -49,7 +49,7 @@ _NUMBERS = frozenset(
 
 
 def build_environment() -> "Environment":
-    """The one Liquid that flows know: no loader, no includes, strict about names and filters."""
+    """The Liquid environment of flows: no loader, no includes, strict about names and filters."""
     environment = _Environment(tolerance=Mode.STRICT, undefined=StrictDefaultUndefined, strict_filters=True)
     for tag in _UNUSED_TAGS:
         environment.tags.pop(tag, None)
@@ -74,24 +74,24 @@ class _Environment(Environment):
 
 
 class BoundedContext(RenderContext):
-    """Counts what a rendering does, and looks at what every filter is given and makes."""
+    """Counts the work of a rendering, and checks the arguments and results of every filter."""
 
-    __slots__ = ("_allowance", "_measured")
+    __slots__ = ("_budget", "_measured")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._allowance = step_budget.allowance()
+        self._budget = step_budget.current()
         # By the id of a list or object: itself, so that no other gets its id, and its size.
         self._measured: dict[int, tuple[object, int]] = {}
 
     def spend(self, steps: int) -> None:
-        self._allowance.left -= steps
-        if self._allowance.left < 0:
+        self._budget.left -= steps
+        if self._budget.left < 0:
             raise OverLimit("the template does too much work")
 
     def get(self, *args: Any, **kwargs: Any) -> object:
         value = super().get(*args, **kwargs)
-        # Long values are compared and looked through, at some 500 characters a step.
+        # Long values are compared and searched, at about 500 characters per step.
         self.spend(1 + self._size(value) // 512)
         return value
 
@@ -119,13 +119,13 @@ class BoundedContext(RenderContext):
         if name in _NUMBERS:
             _check_numbers(value, args)
         if name == "date" and isinstance(value, str) and len(value) > 64:
-            raise OverLimit("no date is that long")
+            raise OverLimit("the text is too long for a date")
         result = function(value, *args, **kwargs)
         _check(result)
         return result
 
     def _size(self, value: object) -> int:
-        """Characters of its texts plus 8 for everything else. To measure a list or an object is work, too."""
+        """Characters of its texts plus 8 for every other value. Measuring a list or an object counts as work too."""
         if is_undefined(value):
             return 8
         if isinstance(value, str):
@@ -137,14 +137,14 @@ class BoundedContext(RenderContext):
         known = self._measured.get(id(value))
         if known is not None:
             return known[1]
-        size = step_budget.measure(value, self._allowance.left * 64).size
+        size = step_budget.measure(value, self._budget.left * 64).size
         self.spend(1 + size // 64)
         self._measured[id(value)] = value, size
         return size
 
 
 class _Round(BlockNode):
-    """What a loop repeats: each round costs what is in it."""
+    """The block that a loop repeats. Each round costs the work of its nodes."""
 
     __slots__ = ("_cost",)
 
@@ -172,10 +172,10 @@ class _CountedFor(ForTag):
 
 
 def _cost(node: Node) -> int:
-    """The steps of rendering a node once, without the look-ups and filters, which are counted as they are made."""
+    """The steps of rendering a node once, without look-ups and filters, which are counted when they happen."""
     cost = 1 + sum(map(_cost_of, node.expressions())) // 2
     for child in node.children(_NO_CONTEXT, include_partials=False):
-        if not isinstance(child, _Round):  # that counts itself
+        if not isinstance(child, _Round):  # It counts its own work.
             cost += _cost(child)
     return cost
 
@@ -186,11 +186,11 @@ def _cost_of(expression: Expression) -> int:
 
 
 _NO_CONTEXT: Any = None
-"""Only partials would look at it, and there are none."""
+"""Only partials use the context, and there are none."""
 
 
 def refuse_ranges(nodes: Iterable[Node]) -> None:
-    """Raises OverLimit where a condition looks into a range: `(1..1000000000) contains 'x'` looks at each number."""
+    """Raises OverLimit if a condition searches a range: `(1..1000000000) contains 'x'` examines each number."""
     for node in nodes:
         for expression in node.expressions():
             _refuse_range(expression)
@@ -200,12 +200,12 @@ def refuse_ranges(nodes: Iterable[Node]) -> None:
 def _refuse_range(expression: Expression) -> None:
     for child in expression.children():
         if isinstance(expression, ContainsExpression) and isinstance(child, RangeLiteral):
-            raise OverLimit("contains doesn't look into a range; compare with < and > instead")
+            raise OverLimit("contains does not work on a range: compare with < and > instead")
         _refuse_range(child)
 
 
 def _check(value: object) -> None:
-    """Raises OverLimit where a value that a filter takes or gives is out of bounds."""
+    """Raises OverLimit if an argument or a result of a filter exceeds its bounds."""
     if is_undefined(value):
         return
     if isinstance(value, str) and len(value) > MAX_TEXT:
@@ -219,7 +219,7 @@ def _check(value: object) -> None:
 
 
 def _growth(name: str, value: object, args: tuple[Any, ...]) -> int:
-    """The size of what `replace` and `join` will make, known before they make it."""
+    """The size of the result of `replace` and `join`, calculated before they run."""
     size = 0
     if name == "replace" and args:
         text, old, new = str(value), str(args[0]), str(args[1]) if len(args) > 1 else ""
@@ -246,7 +246,7 @@ def _check_numbers(value: object, args: tuple[Any, ...]) -> None:
 
 
 class _JsonOutputNode(OutputNode):
-    """Writes objects and lists as JSON, where Liquid would write Python."""
+    """Writes objects and lists as JSON instead of Python."""
 
     __slots__ = ()
 

@@ -1,5 +1,5 @@
-"""What Filas' Liquid does otherwise than python-liquid's filters: values are written as JSON and not as Python has
-them, null is nothing, and no filter takes quadratic time."""
+"""Filters that differ from python-liquid's: values are written as JSON instead of Python, null is written as nothing,
+and no filter takes quadratic time."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -22,26 +22,26 @@ _OF_TEXTS = frozenset(
         *("base64_encode", "base64_decode", "base64_url_safe_encode", "base64_url_safe_decode"),
     ]
 )
-"""Filters that take texts alone, also as arguments."""
+"""Filters whose value and arguments are texts."""
 
 _OF_A_TEXT = frozenset({"truncate", "truncatewords"})
 
 
 class OverLimit(LiquidError):
-    """A template asked for more than its bounds allow."""
+    """A template exceeds its bounds."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, token=None)
 
 
 def is_undefined(value: object) -> bool:
-    """True for a name that is not known. (`isinstance` would make a strict one raise.)"""
+    """True for an unknown name. (`isinstance` would make a strict undefined value raise.)"""
     return issubclass(type(value), Undefined)
 
 
 def as_liquid_writes(name: str, value: object, args: tuple[Any, ...]) -> tuple[object, tuple[Any, ...]]:
-    """What a filter of texts is given, as texts: null is nothing, objects and lists are JSON. The original would write
-    them as Python does."""
+    """The value and arguments of a filter, as texts where the filter takes texts: null is empty, objects and lists are
+    JSON. The original filters would write them as Python."""
     if name in _OF_TEXTS or name == "join":
         args = tuple(each if is_undefined(each) else text_of(each) for each in args)
     if name in _OF_TEXTS or name in _OF_A_TEXT or (name == "slice" and not isinstance(value, (list, tuple, range))):
@@ -52,7 +52,7 @@ def as_liquid_writes(name: str, value: object, args: tuple[Any, ...]) -> tuple[o
 
 
 def text_of(value: object) -> str:
-    """How a value reads inside of a text. Raises OverLimit."""
+    """The text of a value inside a text. Raises OverLimit."""
     if isinstance(value, str):
         return value
     if value is None:
@@ -72,7 +72,7 @@ def as_json(value: object) -> str:
 
 @string_filter
 def strip_html_of(text: str) -> str:
-    """What is outside of `<…>`, in one pass: the original's pattern takes quadratic time."""
+    """The text outside of `<…>`, in one pass. The original's pattern takes quadratic time."""
     kept: list[str] = []
     position = 0
     while (start := text.find("<", position)) >= 0 and (end := text.find(">", start)) >= 0:
@@ -83,7 +83,7 @@ def strip_html_of(text: str) -> str:
 
 @sequence_filter
 def map_of(items: Sequence[object], key: object) -> list[object]:
-    """That part of each item, null where it has none: the original's null is no JSON."""
+    """The value of `key` in each item, or null. The original's missing value is not JSON."""
     if not all(isinstance(item, Mapping) for item in items):
         raise FilterError("map takes a list of objects", token=None)
     return [_part(item, key) for item in items]
@@ -91,7 +91,7 @@ def map_of(items: Sequence[object], key: object) -> list[object]:
 
 @sequence_filter
 def compact_of(items: Sequence[object], key: object = None) -> list[object]:
-    """The items that are not null, or of which that part isn't: also where it is missing."""
+    """The items that are not null, or whose `key` is neither null nor missing."""
     return [item for item in items if (item if key is None else _part(item, key)) is not None]
 
 
@@ -100,7 +100,7 @@ def _part(item: object, key: object) -> object:
 
 
 def uniq_of(value: object, key: object = None) -> list[object]:
-    """Each item once, by its JSON or by that of its `key`: the original compares every item with every other."""
+    """Each item once, compared by its JSON or that of its `key`. The original compares every pair of items."""
     items = list(value) if isinstance(value, (list, tuple, range)) else [value]
     seen: dict[str, object] = {}
     for item in items:

@@ -1,4 +1,4 @@
-"""Templates: Liquid, strict about unknown names, bounded, and typed where a text is one whole `{{ … }}`."""
+"""Templates: Liquid with bounds. Unknown names are errors, and a text that is one whole `{{ … }}` keeps its type."""
 
 import functools
 import re
@@ -17,19 +17,19 @@ from filas.flows.templates.liquid_filters import OverLimit, is_undefined
 from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
 
 Scope = Mapping[str, Any]
-"""What templates see, by its root name; the values are bare JSON."""
+"""The values in scope of templates, by their root names; plain JSON."""
 
 Reference = tuple[str | int | None, ...]
-"""A path that a template looks up, such as `("nodes", "crm", "output")`; None where it is computed."""
+"""A path that a template looks up, such as `("nodes", "crm", "output")`; None for a computed part."""
 
 MAX_BRACKETS = 8
 _BRACKET = re.compile(r"\{[{%]|[\[\]]")
 _ERRORS = (LiquidError, ArithmeticError, ValueError, TypeError, LookupError, RecursionError, AttributeError)
-"""What python-liquid and its filters raise on an author's mistake, or on data that doesn't fit."""
+"""The exceptions of python-liquid and its filters for an author's mistake, or for unsuitable data."""
 
 
 class TemplateError(ValueError):
-    """A template doesn't parse, or can't be rendered with what is in scope."""
+    """A template is not valid, or cannot be rendered with the values in scope."""
 
 
 class UnknownName(TemplateError):
@@ -37,7 +37,7 @@ class UnknownName(TemplateError):
 
 
 class Template:
-    """A parsed template. `references` are the paths that it looks up outside of itself."""
+    """A parsed template. `references` are the paths that it looks up in its scope."""
 
     __slots__ = ("_bound", "_whole", "references", "source")
 
@@ -48,10 +48,7 @@ class Template:
         self._whole = _whole_expression(bound) if bound else None
 
     def evaluate(self, scope: Scope) -> Any:
-        """The text, or the value of a template that is one whole `{{ … }}`.
-
-        Raises UnknownName and TemplateError.
-        """
+        """The text, or the value of a template that is one whole `{{ … }}`. Raises UnknownName and TemplateError."""
         if self._bound is None:
             return self.source
         try:
@@ -95,13 +92,13 @@ def parse(source: str) -> Template:
     except _ERRORS as error:
         raise TemplateError(_message(error)) from None
     if unknown:
-        # Liquid would notice only when the template is rendered.
+        # Liquid itself reports it only when the template is rendered.
         raise TemplateError(f"unknown filter '{unknown[0]}'")
     return Template(source, bound, tuple(_references(used)))
 
 
 def _check_brackets(source: str) -> None:
-    """Raises OverLimit: to parse brackets within brackets takes quadratic time."""
+    """Raises OverLimit for deeply nested brackets, because parsing them takes quadratic time."""
     depth = 0
     for found in _BRACKET.finditer(source):
         depth = depth + 1 if found.group() == "[" else max(depth - 1, 0) if found.group() == "]" else 0
@@ -110,17 +107,17 @@ def _check_brackets(source: str) -> None:
 
 
 def render(value: Any, scope: Scope) -> Any:
-    """JSON with every text in it rendered. Keys stay as they are. Raises TemplateError."""
+    """Renders every text in JSON. Keys are not changed. Raises TemplateError."""
     return _map_texts(value, lambda text: parse(text).evaluate(scope), 0)
 
 
 def render_text(source: str, scope: Scope) -> str:
-    """A template's text, also where it is one whole `{{ … }}` of another type. Raises TemplateError."""
+    """Renders a template to a text, also if it is one whole `{{ … }}` of another type. Raises TemplateError."""
     return as_text(parse(source).evaluate(scope))
 
 
 def evaluate_or_null(value: Any, scope: Scope) -> Any:
-    """As `render`, with None for a text that uses an unknown name: the operand of a rule."""
+    """Like `render`, with None for a text that uses an unknown name, as for the operand of a rule."""
 
     def evaluate(text: str) -> Any:
         try:
@@ -132,7 +129,7 @@ def evaluate_or_null(value: Any, scope: Scope) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """How a value reads inside of a text: null as nothing, objects and lists as JSON. Raises TemplateError."""
+    """The text of a value inside a text: null is empty, objects and lists are JSON. Raises TemplateError."""
     if value is None or isinstance(value, str):
         return value or ""
     try:
@@ -142,7 +139,7 @@ def as_text(value: Any) -> str:
 
 
 def texts(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Every text in JSON with its path. Raises TemplateError where it is nested too deep."""
+    """Every text in JSON with its path. Raises TemplateError if it is nested too deep."""
     if depth > MAX_DEPTH:
         raise TemplateError(f"is nested deeper than {MAX_DEPTH}")
     if isinstance(value, str):
@@ -156,13 +153,13 @@ def texts(value: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, 
 
 
 def syntax_problems(value: object) -> Iterator[tuple[str, str]]:
-    """Each text in JSON that is no template, by its path, and why."""
+    """The path and the error of each text in JSON that is not a valid template."""
     try:
         for path, text in texts(value):
             try:
                 parse(text)
             except TemplateError as error:
-                yield path, f"is no template: {error}"
+                yield path, f"invalid template: {error}"
     except TemplateError as error:
         yield "", str(error)
 
@@ -192,7 +189,7 @@ def _whole_expression(bound: BoundTemplate) -> FilteredExpression | None:
 
 
 def _fixed_path(expression: FilteredExpression) -> list[str] | None:
-    """The segments of a plain `a.b.c`: by far the most frequent template, looked up without Liquid."""
+    """The segments of a plain `a.b.c`. It is the most frequent template, and is looked up without Liquid."""
     if expression.filters or not isinstance(expression.left, Path):
         return None
     segments = expression.left.path
@@ -202,7 +199,7 @@ def _fixed_path(expression: FilteredExpression) -> list[str] | None:
 def _walk(scope: Scope, path: list[str]) -> tuple[bool, Any]:
     value: Any = scope
     for segment in path:
-        # `scope` may be any mapping; what lies in it is JSON.
+        # `scope` may be any mapping; its values are JSON.
         if not isinstance(value, Mapping) or segment not in value:
             return False, None
         value = value[segment]

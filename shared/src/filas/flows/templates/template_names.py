@@ -1,4 +1,4 @@
-"""The names that templates may use, and what is wrong with those that a template does use."""
+"""The names that templates may use, and the errors of names that a template uses."""
 
 from collections.abc import Collection, Iterator
 
@@ -16,17 +16,17 @@ _OF_NODE = ("output", "error")
 
 
 class Names(msgspec.Struct, frozen=True):
-    """What a flow declares."""
+    """The names that a flow declares."""
 
     variables: Collection[str]
     nodes: Collection[str]
     waits: Collection[str] = ()
-    """The nodes that wait for a call."""
+    """The nodes that wait for a callback."""
     loop: Collection[str] = ()
-    """What is under `loop` where the template stands; empty outside of every loop."""
+    """The names under `loop` at the template's node; empty outside of loops."""
 
     def problems(self, references: tuple[Reference, ...]) -> Iterator[str]:
-        """One sentence for each name that nothing can stand behind."""
+        """One error for each unknown name."""
         for reference in references:
             problem = self._problem(reference)
             if problem:
@@ -50,7 +50,7 @@ class Names(msgspec.Struct, frozen=True):
         if member not in _MEMBERS[root]:
             return f"unknown name '{root}.{member}'; known are {', '.join(_MEMBERS[root])}"
         if member == "resumeUrls" and inner is not None and inner not in self.waits:
-            return f"'{inner}' is no node that waits for a call (webhook, mode wait)"
+            return f"'{inner}' is not a node that waits for a call (webhook, mode wait)"
         return self._variable(inner) if (root, member) == ("conversation", "vars") else None
 
     def _node(self, name: str | int, inner: str | int | None) -> str | None:
@@ -60,7 +60,7 @@ class Names(msgspec.Struct, frozen=True):
 
     def _loop(self, member: str | int | None) -> str | None:
         if not self.loop:
-            return "`loop` is known only inside of a loop"
+            return "`loop` is known only inside a loop"
         if member is None or member in self.loop:
             return None
         return f"unknown name 'loop.{member}'; known are {', '.join(sorted(self.loop))}"

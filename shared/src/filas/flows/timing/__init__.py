@@ -1,1 +1,1 @@
-"""When a delay ends, and the ticks of a schedule."""
+"""The end of a delay, and the ticks of a schedule."""

@@ -1,4 +1,4 @@
-"""When a delay ends, and when a schedule begins a flow."""
+"""The moments of cron expressions: the end of a delay, and the ticks of a schedule."""
 
 import datetime
 import functools
@@ -9,18 +9,18 @@ import cronsim
 
 
 def cron_problem(expression: str) -> str | None:
-    """What is wrong with a cron expression of five fields (or six, with seconds), or None."""
+    """The error of a cron expression of five fields (or six, with seconds), or None."""
     try:
         cronsim.CronSim(expression, datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
     except (cronsim.CronSimError, ValueError, OverflowError) as error:
-        return f"is no cron expression: {error}"
+        return f"invalid cron expression: {error}"
     return None
 
 
 def next_moment(expression: str, zone: str | None, after: datetime.datetime) -> datetime.datetime:
     """The first moment after `after` that the cron expression names in `zone` (UTC where None), in UTC.
 
-    Raises ValueError when the expression or the zone is wrong, or no such moment comes.
+    Raises ValueError if the expression or the zone is wrong, or there is no such moment.
     """
     try:
         return next(moments(expression, zone, after))
@@ -31,15 +31,15 @@ def next_moment(expression: str, zone: str | None, after: datetime.datetime) -> 
 def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iterator[datetime.datetime]:
     """The moments after `after` that the cron expression names in `zone` (UTC where None), in UTC, each once.
 
-    As Debian's cron has it for five fields: what names a minute of the hour that daylight saving time skips comes when
-    that hour has been skipped, and what names one of the hour that it repeats comes the first time only; a `*` in the
-    minutes or the hours, or a field of seconds, goes by the clock as it runs. Ends where none comes within decades.
-    Raises ValueError when the expression or the zone is wrong.
+    Five fields follow the rules of Debian's cron: a fixed time in the hour that daylight saving time skips comes right
+    after that hour, and a fixed time in the hour that it repeats comes the first time only. A `*` in the minutes or the
+    hours, or a field of seconds, follows the clock. Ends if there is no further moment within decades. Raises
+    ValueError if the expression or the zone is wrong.
     """
     try:
         upcoming = cronsim.CronSim(expression, after.astimezone(zone_of(zone or "UTC")))
         last = after
-        # A moment of the repeated hour is found again from within its second half.
+        # The library finds a moment of the repeated hour again in its second half.
         for found in upcoming:
             moment = found.astimezone(datetime.UTC)
             if moment > last:
@@ -50,7 +50,8 @@ def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iter
 
 
 def parse_moment(text: object) -> datetime.datetime:
-    """An ISO 8601 time, or a number of seconds since 1970; without an offset it is UTC. Raises ValueError."""
+    """Parses an ISO 8601 time, or a number of seconds since 1970. A time without an offset is UTC. Raises
+    ValueError."""
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         try:
             return datetime.datetime.fromtimestamp(text, datetime.UTC)

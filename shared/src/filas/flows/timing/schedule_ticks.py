@@ -1,4 +1,4 @@
-"""The ticks of a schedule: which are to come, and which of those that are due are run."""
+"""The ticks of a schedule: the next ones, and which of the due ones are run."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def _until(end: datetime, found: Iterator[datetime]) -> Iterator[datetime]:
 
 
 def first_tick(schedule: Schedule, after: datetime) -> datetime | None:
-    """The schedule's first tick after `after`, None where none is to come or it is not enabled. Raises ValueError."""
+    """The schedule's first tick after `after`; None if there is none, or it is not enabled. Raises ValueError."""
     return next(ticks(schedule, after), None) if schedule.enabled else None
 
 
@@ -41,10 +41,10 @@ def next_runs(schedule: Schedule, count: int) -> list[datetime]:
 
 
 def due_ticks(schedule: Schedule, now: datetime) -> DueTicks:
-    """What is to be done at `now` with a schedule whose `next_run_at` has come.
+    """The ticks to run at `now`, for a schedule whose `next_run_at` is due.
 
-    A tick is late when it is more than `misfire_grace_ms` old. Where one is: `skip` runs those that are not late,
-    `run-once` the newest alone, `catch-up` each of them. At most the newest `catch_up_limit` are run.
+    A tick is late if it is more than `misfire_grace_ms` old. If one is late, `skip` runs the ticks that are not late,
+    `run-once` only the newest, `catch-up` each of them. At most the newest `catch_up_limit` are run.
     """
     first = schedule.next_run_at
     if first is None:
@@ -63,8 +63,8 @@ def due_ticks(schedule: Schedule, now: datetime) -> DueTicks:
 
 
 def _newest(schedule: Schedule, first: datetime, now: datetime, limit: int) -> list[datetime]:
-    """The newest `limit` ticks from `first` to `now`. Looks back no further than it must: an outage of a week has
-    600,000 ticks of every second."""
+    """The newest `limit` ticks from `first` to `now`. The search window grows only as needed, because an outage of a
+    week has 600,000 ticks of one second."""
     window = _FIRST_WINDOW
     while True:
         since = max(first, now - window)
