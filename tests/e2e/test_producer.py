@@ -13,6 +13,7 @@ import pytest
 
 import filas
 from filas.contract.identity import new_id
+from filas.contract.policies import WEBHOOKS
 from filas.errors import SettingsError, StoreUnavailable
 from filas.models.configuration import ConversationRule
 from filas.queue.producer import EnqueueOutcome
@@ -151,6 +152,11 @@ async def test_flow_and_notification_jobs_have_the_ids_of_their_rows(redis_url: 
         ({"webhook_id": "w", "body": {}, "defer_until": 1.5}, "defer_until"),
         ({"webhook_id": "w", "body": {}, "flow_id": 7}, "flow_id"),
         ({"webhook_id": "w", "body": {}, "config": []}, "config"),
+        ({"webhook_id": "", "body": {}}, "webhook_id"),
+        ({"webhook_id": "w", "body": {}, "method": ""}, "method"),
+        ({"webhook_id": "w", "body": {}, "group": 7}, "group"),
+        ({"webhook_id": "w", "body": {}, "group": ""}, "group"),
+        ({"webhook_id": "w", "body": {"text": "\ud800"}}, "JSON"),
         ({"webhook_id": "w", "body": object()}, "JSON"),
         ({"webhook_id": "w", "body": {"a": {1, "b"}, "c": 1j}}, "JSON"),
     ],
@@ -161,6 +167,29 @@ async def test_a_wrong_argument_is_named_and_nothing_is_enqueued(
     async with filas.Producer.from_env(environment(redis_url)) as producer:
         with pytest.raises(ValueError, match=named):
             await producer.add_webhook_job(**arguments)
+
+
+async def test_jobs_of_a_webhook_are_processed_in_order_by_default(redis_url: str, postgres_dsn: str) -> None:
+    """The messages of one contact start their executions in the order of the calls, as with HTTP requests."""
+    async with serving(redis_url, postgres_dsn, ORDERS) as app:
+        await FlowRepository(app.database).store("welcome", FLOW, "Welcome", publish=True)
+        async with filas.Producer.from_env(environment(redis_url)) as producer:
+            results = [
+                await producer.add_webhook_job(webhook_id="orders", body={"from": "+5511", "text": str(number)})
+                for number in range(5)
+            ]
+        assert await app.redis.command("ZCARD", WEBHOOKS.name) == 1, "the other jobs wait after their group head"
+        async with working(app):
+            await until_started(app, event_of(results[-1].job_id))
+            rows = await app.database.fetch("select event_id from executions order by queued_at, id")
+    assert [str(row["event_id"]) for row in rows] == [event_of(result.job_id) for result in results]
+
+
+async def test_a_wrong_recipient_is_named(redis_url: str) -> None:
+    recipient: Any = 7
+    async with filas.Producer.from_env(environment(redis_url)) as producer:
+        with pytest.raises(ValueError, match="recipient"):
+            await producer.add_notification_job(notification_id=new_id(), channel_id="shop", recipient=recipient)
 
 
 async def test_an_unknown_argument_is_a_type_error(redis_url: str) -> None:

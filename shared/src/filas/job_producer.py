@@ -16,10 +16,11 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.group_keys import conversation_group
+from filas.contract.group_keys import conversation_group, webhook_group
 from filas.contract.identity import new_id
 from filas.contract.job_factories import job_of
 from filas.contract.jobs import FROM_DEFINITION, FlowJob, FlowReason, JobMessage, NotificationJob, WebhookJob
+from filas.queue.job_format import JobEncodeError
 from filas.queue.producer import EnqueueResult, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.settings.process_settings import RedisSettings, load
@@ -35,8 +36,9 @@ class Producer:
     """Enqueues jobs on the queues of Filas.
 
     Every method returns the id of the job and whether it was enqueued or is a duplicate. It raises ValueError, which
-    names the argument, for a wrong value, and StoreUnavailable if Redis cannot be reached. OutcomeUnknown, a subclass
-    of it, means that the job may have been enqueued: the same call with the same id is safe.
+    names the argument, for a wrong value, TypeError for an unknown or missing argument, and StoreUnavailable if Redis
+    cannot be reached. OutcomeUnknown, a subclass of it, means that the job may have been enqueued: the same call with
+    the same id is safe.
     """
 
     def __init__(self, redis: Redis) -> None:
@@ -84,9 +86,10 @@ class Producer:
 
         `body` is a value that can be written as JSON, or bytes. `timestamp` and `defer_until` are milliseconds since
         1970 or a datetime with a time zone; the default is now. `flow_id` and `node_id` are the start of the flow; the
-        default is that of the webhook's definition. `config` is available to the flow; the default is the definition's.
+        default is that of the webhook's definition. `config` is stored with the event; the default is the definition's.
         `event_id` identifies the event, and a second job with the same id is a duplicate; the default is a new id. Jobs
-        with the same `group` run one at a time, in order.
+        with the same `group` run one at a time, in the order of the calls; by default, all jobs of the webhook are one
+        group, because only its definition determines the conversation.
         """
         is_binary = isinstance(body, bytes | bytearray)
         message = _message(
@@ -104,7 +107,7 @@ class Producer:
             config=_mapping("config", config),
             provider=FROM_DEFINITION,
         )
-        return await self._enqueue(message, group, defer_until)
+        return await self._enqueue(message, webhook_group(webhook_id) if group is None else group, defer_until)
 
     async def add_flow_job(
         self,
@@ -136,18 +139,26 @@ class Producer:
 
         `recipient` is that of the notification: messages to one recipient are sent in order.
         """
+        _check_text("recipient", recipient)
         message = _message(NotificationJob, notification_id=notification_id, channel_id=channel_id)
         return await self._enqueue(message, conversation_group(channel_id, recipient), defer_until)
 
     async def _enqueue(
         self, message: JobMessage, group: str | None, defer_until: int | datetime | None
     ) -> EnqueueResult:
+        _check_text("group", group)
         due_ms = None if defer_until is None else _milliseconds("defer_until", defer_until)
-        return await self._producer.enqueue(job_of(message, group=group, defer_until_ms=due_ms))
+        try:
+            return await self._producer.enqueue(job_of(message, group=group, defer_until_ms=due_ms))
+        except JobEncodeError as error:
+            raise ValueError(f"an argument cannot be enqueued: {error}") from None
 
 
 def _message(message_type: type[Message], **fields: Any) -> Message:
     """Returns the message of these arguments. Raises ValueError, which names the wrong argument."""
+    for name in ("webhook_id", "method", "channel_id"):
+        if fields.get(name) == "":
+            raise ValueError(f"wrong argument `{name}`: it is empty")
     wire_names = {field.name: field.encode_name for field in msgspec.structs.fields(message_type)}
     try:
         encoded = msgspec.to_builtins({wire_names[name]: value for name, value in fields.items()})
@@ -159,6 +170,11 @@ def _message(message_type: type[Message], **fields: Any) -> Message:
         raise ValueError(f"wrong argument `{name}`: {text}") from None
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"an argument cannot be written as JSON: {error}") from None
+
+
+def _check_text(name: str, value: Any) -> None:
+    if value is not None and not (isinstance(value, str) and value):
+        raise ValueError(f"wrong argument `{name}`: it must be a text that is not empty")
 
 
 def _lower(name: Any) -> Any:
