@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filas.settings import process_settings
+from filas.settings import process_settings, setting_groups, settings_reader
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -18,7 +18,7 @@ PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
-PROCESSES: dict[str, type[process_settings.Group]] = {
+PROCESSES: dict[str, type[setting_groups.Group]] = {
     "ingest": process_settings.IngestServeSettings,
     "ingest-admin": process_settings.IngestAdminSettings,
     "ingest-worker": process_settings.IngestWorkSettings,
@@ -27,7 +27,7 @@ PROCESSES: dict[str, type[process_settings.Group]] = {
 }
 OF_THE_IMAGE = {"HEALTH_PORT"}
 ALL_VARIABLES = {
-    variable.name for process in process_settings.PROCESSES for variable in process_settings.variables(process)
+    variable.name for process in process_settings.PROCESSES for variable in settings_reader.variables(process)
 }
 
 
@@ -66,7 +66,7 @@ def test_an_images_labels_are_those_of_its_package(path: Path) -> None:
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_container_gets_the_variables_of_its_process_and_no_others(name: str) -> None:
     """Nobody holds a secret that it doesn't read; no variable is misspelt; nothing that must be set is missing."""
-    known = {variable.name: variable for variable in process_settings.variables(PROCESSES[name])}
+    known = {variable.name: variable for variable in settings_reader.variables(PROCESSES[name])}
     given = set(SERVICES[name]["environment"]) - OF_THE_IMAGE
     assert given <= set(known)
     assert {variable.name for variable in known.values() if variable.default is None} <= given
@@ -161,7 +161,7 @@ def test_the_example_has_every_variable_that_can_be_set_here() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE + BALANCER + TRACING)) == {*assigned, *optional}
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", BALANCER + TRACING + COMPOSE))
     defaults |= {
-        one.name: one.default for process in process_settings.PROCESSES for one in process_settings.variables(process)
+        one.name: one.default for process in process_settings.PROCESSES for one in settings_reader.variables(process)
     }
     assert optional == {name: defaults[name] for name in optional}
 
@@ -179,4 +179,4 @@ def test_the_examples_values_are_accepted() -> None:
     """Each process can be set up with the example's secrets."""
     assigned = dict(re.findall(r"^([A-Z_]+)=(.+)$", EXAMPLE, re.MULTILINE))
     for process in process_settings.PROCESSES:
-        process_settings.load(process, assigned | {"DATABASE_URL": "postgresql://filas:x@postgres:5432/filas"})
+        settings_reader.load(process, assigned | {"DATABASE_URL": "postgresql://filas:x@postgres:5432/filas"})

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from filas.outbound import address_rules
-from filas.settings.process_settings import IngestServeSettings, load
+from filas.settings.process_settings import IngestServeSettings
+from filas.settings.settings_reader import load
 from tests.deploy.kustomize import PROCESSES, VARIATIONS, WORKERS, Manifests, needs_kubectl, rendered
 from tests.deploy.network_policies import NAMESPACE, Address, End, Pod, pod_of, reaches
 from tests.deploy.promtool import PROMETHEUS

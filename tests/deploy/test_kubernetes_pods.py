@@ -12,7 +12,7 @@ import yaml
 from filas.contract import policies
 from filas.repository.postgres.database import CLOSE_TIMEOUT_S
 from filas.service.private_listener import serve_app
-from filas.settings import process_settings
+from filas.settings import process_settings, settings_reader
 from flow_runner.app import DRAIN_S
 from ingest.api.operations.scaling_routes import WORKERS as QUEUES
 from tests.deploy.kustomize import (
@@ -66,9 +66,9 @@ def quantity(text: str) -> Decimal:
     return Decimal(found[1]) * units[found[2]]
 
 
-def known(name: str) -> dict[str, process_settings.Variable]:
+def known(name: str) -> dict[str, settings_reader.Variable]:
     """The variables that a process reads."""
-    return {variable.name: variable for variable in process_settings.variables(PROCESSES[name])}
+    return {variable.name: variable for variable in settings_reader.variables(PROCESSES[name])}
 
 
 # ---- whatever makes pods ---------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_a_process_gets_its_settings_and_no_others(overlay: str, name: str) -> N
     given = rendered(overlay).environment(name)
     assert given.keys() - OF_THE_LIBRARIES <= known(name).keys()
     values = {key: SECRETS[key] if value is None else value for key, value in given.items()}
-    process_settings.load(PROCESSES[name], values)
+    settings_reader.load(PROCESSES[name], values)
 
 
 @EACH
@@ -180,8 +180,8 @@ def test_no_configmap_holds_a_secret(overlay: str) -> None:
             assert not re.search(r"//[^/]*:[^/]*@|whsec_|BEGIN ", value), key
 
 
-def _variables(process: type[process_settings.ProcessSettings]) -> list[tuple[str, process_settings.Variable]]:
-    return [(variable.name, variable) for variable in process_settings.variables(process)]
+def _variables(process: type[process_settings.ProcessSettings]) -> list[tuple[str, settings_reader.Variable]]:
+    return [(variable.name, variable) for variable in settings_reader.variables(process)]
 
 
 def test_production_brings_no_secret_along() -> None:

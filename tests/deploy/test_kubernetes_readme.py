@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from filas.settings import process_settings
+from filas.settings import setting_groups, settings_reader
 from tests.deploy.kubernetes_schemas import OLDEST, VERSIONS
 from tests.deploy.kustomize import KUBERNETES, OVERLAYS, needs_kubectl, rendered
 from tests.deploy.promtool import ROOT
@@ -52,7 +52,7 @@ def test_the_numbers_are_right() -> None:
     most = sum(one["spec"]["maxReplicaCount"] for one in keda.of("ScaledObject"))
     most += sum(one["spec"]["maxReplicas"] for one in keda.of("HorizontalPodAutoscaler"))
     [pool] = [
-        one for one in process_settings.variables(process_settings.PostgresSettings) if one.name == "DATABASE_POOL_SIZE"
+        one for one in settings_reader.variables(setting_groups.PostgresSettings) if one.name == "DATABASE_POOL_SIZE"
     ]
     assert f"`DATABASE_POOL_SIZE` ({pool.default})" in README
     own_pool = keda.environment("ingest-admin")["INGEST_ADMIN_POOL_SIZE"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from filas.settings import process_settings
+from filas.settings import process_settings, setting_groups, settings_reader
 from tests.deploy.kubernetes_schemas import OLDEST, VERSIONS, read_all, validate
 from tests.deploy.promtool import DEPLOY
 
@@ -134,8 +134,8 @@ def test_a_process_finds_the_nodes_that_there_are(kind: str, name: str) -> None:
     for source in container["envFrom"]:
         given |= maps[source["configMapRef"]["name"]]
     given |= {one["name"]: one.get("value") or SECRETS[one["name"]] for one in container["env"]}
-    loaded: Any = process_settings.load(PROCESSES[name], given)
-    redis: process_settings.RedisSettings = loaded.redis
+    loaded: Any = settings_reader.load(PROCESSES[name], given)
+    redis: setting_groups.RedisSettings = loaded.redis
     if kind == "cluster":
         assert (redis.redis_cluster, redis.redis_host, redis.redis_port) == (True, "redis-cluster", 6379)
         return

@@ -1,6 +1,7 @@
 """The table of every setting, made from the settings classes."""
 
-from filas.settings.process_settings import PROCESSES, variables
+from filas.settings.process_settings import PROCESSES
+from filas.settings.settings_reader import variables
 
 NAMES = {
     "IngestServeSettings": "`ingest serve`",

@@ -18,7 +18,8 @@ from filas.service.private_listener import build_private_app, serve_app
 from filas.service.problem_documents import problem_response
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import Stores
-from filas.settings.process_settings import IngestServeSettings, load
+from filas.settings.process_settings import IngestServeSettings
+from filas.settings.settings_reader import load
 
 UNREACHABLE = {"REDIS_PORT": "1", "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "FILAS_SECRET_KEY": "a key"}
 """Settings of stores that are not there."""

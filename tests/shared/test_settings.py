@@ -13,10 +13,9 @@ from filas.settings.process_settings import (
     IngestWorkSettings,
     NotifierSettings,
     ProcessSettings,
-    RedisSettings,
-    load,
-    variables,
 )
+from filas.settings.setting_groups import RedisSettings
+from filas.settings.settings_reader import load, variables
 from filas.settings.value_types import Secret
 
 NEEDED = {

@@ -23,7 +23,8 @@ from filas.contract.jobs import FROM_DEFINITION, FlowJob, FlowReason, JobMessage
 from filas.queue.job_format import JobEncodeError
 from filas.queue.producer import EnqueueResult, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect
-from filas.settings.process_settings import RedisSettings, load
+from filas.settings.setting_groups import RedisSettings
+from filas.settings.settings_reader import load
 
 MILLISECONDS: Final = 1000
 LATEST_MS: Final = 253_402_300_799_999

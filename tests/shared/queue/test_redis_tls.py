@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client.connection import connect
-from filas.settings.process_settings import RedisSettings
+from filas.settings.setting_groups import RedisSettings
 from filas.settings.value_types import Addresses
 
 

@@ -20,7 +20,7 @@ from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis, connect
 from filas.queue.worker.worker import Worker
-from filas.settings.process_settings import RedisSettings
+from filas.settings.setting_groups import RedisSettings
 from filas.settings.value_types import Addresses, Secret
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job

@@ -18,7 +18,7 @@ from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
-from filas.settings.process_settings import TracingSettings
+from filas.settings.setting_groups import TracingSettings
 from filas.tracing import spans, switch
 from tests.collector import NO_DELAY, Collector, collector
 from tests.shared.queue.conftest import StartWorker

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from filas.settings.process_settings import TracingSettings
+from filas.settings.setting_groups import TracingSettings
 from filas.tracing import spans, switch
 from tests.collector import NO_DELAY, Collector, collector
 

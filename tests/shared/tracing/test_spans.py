@@ -14,7 +14,8 @@ import pytest
 from filas.contract.identity import new_id
 from filas.errors import SettingsError
 from filas.observability import metrics
-from filas.settings.process_settings import TracingSettings, load
+from filas.settings.setting_groups import TracingSettings
+from filas.settings.settings_reader import load
 from filas.settings.value_types import Secret
 from filas.tracing import sdk, spans, switch
 from tests.collector import Collector, collector

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 
 from filas.errors import SettingsError
-from filas.settings import process_settings
+from filas.settings import process_settings, settings_reader
 from filas_local.launching import WrongSetting
 
 PORTS = {
@@ -73,7 +73,7 @@ def check(environ: Mapping[str, str]) -> None:
     """Finds a wrong setting or a port in use before anything starts. Raises WrongSetting, which names the variable."""
     for process in process_settings.PROCESSES:
         try:
-            process_settings.load(process, environ)
+            settings_reader.load(process, environ)
         except SettingsError as error:
             raise WrongSetting(str(error)) from None
     seen: dict[str, str] = {}

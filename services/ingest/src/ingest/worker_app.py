@@ -25,7 +25,8 @@ from filas.repository.retention import Ages, Retention
 from filas.service.health import Health
 from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
-from filas.settings.process_settings import IngestWorkSettings, RetentionSettings
+from filas.settings.process_settings import IngestWorkSettings
+from filas.settings.setting_groups import RetentionSettings
 from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook
 

@@ -18,7 +18,9 @@ from filas.observability import logs
 from filas.queue.redis_client.connection import connect
 from filas.repository.postgres.database import Database
 from filas.repository.schema import required_version
-from filas.settings.process_settings import PROCESSES, PostgresSettings, RedisSettings, load, variables
+from filas.settings.process_settings import PROCESSES
+from filas.settings.setting_groups import PostgresSettings, RedisSettings
+from filas.settings.settings_reader import load, variables
 
 TIMEOUT_S = 3.0
 

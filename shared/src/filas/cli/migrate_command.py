@@ -8,7 +8,8 @@ import click
 from filas.cli.api_client import Refused, WrongSetting
 from filas.errors import SettingsError
 from filas.repository import migrate as migrations
-from filas.settings.process_settings import PostgresSettings, load
+from filas.settings.setting_groups import PostgresSettings
+from filas.settings.settings_reader import load
 
 
 @click.command()

@@ -10,7 +10,8 @@ import uvloop
 
 from filas.errors import SettingsError
 from filas.observability import logs
-from filas.settings.process_settings import ProcessSettings, load
+from filas.settings.process_settings import ProcessSettings
+from filas.settings.settings_reader import load
 from filas.tracing import switch
 
 log = logs.get_logger(__name__)

@@ -24,7 +24,7 @@ from opentelemetry.util.types import Attributes as SdkAttributes
 from filas.contract.jobs import Traceparent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import SPANS_DROPPED
-from filas.settings.process_settings import TracingSettings
+from filas.settings.setting_groups import TracingSettings
 from filas.tracing import traceparent
 from filas.tracing.spans import Attributes, Kind, Span
 

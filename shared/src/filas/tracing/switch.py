@@ -3,7 +3,7 @@
 import importlib
 
 from filas.errors import SettingsError
-from filas.settings.process_settings import TracingSettings
+from filas.settings.setting_groups import TracingSettings
 from filas.tracing import spans
 
 STOP_S = 3.0

@@ -18,7 +18,7 @@ from filas.errors import StoreUnavailable
 from filas.queue.redis_client import hiredis_connections
 from filas.queue.redis_client.queue_keys import QueueKeys
 from filas.queue.redis_client.scripts import Script
-from filas.settings.process_settings import RedisSettings
+from filas.settings.setting_groups import RedisSettings
 from filas.settings.value_types import Secret
 
 CONNECT_TIMEOUT_S: Final = 3.0
