@@ -26,7 +26,6 @@ from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.observability import logs
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.repository import migrate
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.postgres.database import Database
@@ -36,6 +35,7 @@ from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, SECRET, NotifierProcess, stage
 from tests.notifier.receiver import receiver as served
 from tests.notifier.rows import opened
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 DATABASE = "bench"

@@ -11,13 +11,13 @@ from multidict import MultiDict
 from twilio.request_validator import RequestValidator
 
 from filas.contract.policies import NOTIFICATIONS
-from filas.queue.redis_client.connection import connect_url
 from tests.e2e.pipeline import Pipeline
 from tests.e2e.test_conversations import ECHO
 from tests.ingest.test_meta_bodies import text_message, whatsapp
 from tests.ingest.verify.test_signatures import meta_signature
 from tests.notifier.receiver import receiver
 from tests.notifier.rows import opened
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 

@@ -20,12 +20,12 @@ from filas.contract.job_factories import job_of
 from filas.contract.jobs import FlowJob
 from filas.models.executions import DueExecution, ExecutionWithSteps, NewExecution
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.postgres.database import Database
 from tests import service_processes
 from tests.ports import free_port
+from tests.redis_address import connect_url
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 

@@ -14,7 +14,7 @@ from filas.contract.policies import WEBHOOKS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Dedupe, RateLimit, Webhook
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
@@ -22,6 +22,7 @@ from filas.service.private_listener import serve_connections
 from filas.service.stores import cancel_and_wait
 from filas.settings.value_types import Network
 from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
+from tests.redis_address import connect_url
 
 BOX = SecretBox("the key of these tests")
 TOKENS = ResumeTokens("the key of these tests")

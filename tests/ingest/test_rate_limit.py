@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.errors import StoreUnavailable
-from filas.queue.redis_client.connection import connect_url
 from filas_local.servers import RedisServer
 from ingest.receive.rate_limit import Limit, LocalWindows, RateLimiter, WindowCount
 from ingest.receive.redis_rate_windows import RedisRateWindows
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 

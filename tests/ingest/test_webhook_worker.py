@@ -15,7 +15,6 @@ from filas.contract.job_factories import job_of
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.configuration import ConversationRule, Webhook
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.queue.relay import Relay
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.flows import FlowRepository
@@ -33,6 +32,7 @@ from tests.ingest.serving import DEDUPED, Serving, serving, webhook
 from tests.ingest.test_meta_bodies import DELIVERED, text_message, whatsapp
 from tests.ingest.test_processor import meta
 from tests.ingest.test_receive import META, signed
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 FLOW: dict[str, Any] = {

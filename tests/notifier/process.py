@@ -17,7 +17,6 @@ from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.models.notifications import NotificationWithAttempts
 from filas.queue.producer import EnqueueResult, QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.notifications import NotificationRepository
@@ -25,6 +24,7 @@ from filas.repository.postgres.database import Database
 from tests import service_processes
 from tests.notifier.rows import add_notification, opened
 from tests.ports import free_port
+from tests.redis_address import connect_url
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 

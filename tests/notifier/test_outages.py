@@ -11,13 +11,13 @@ from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.repository.pauses import PauseRepository
 from filas_local.servers import PostgresServer, RedisServer
 from notifier.jobs import STATUS_WAIT_S
 from tests.notifier.process import stage
 from tests.notifier.receiver import answer, receiver
 from tests.notifier.rows import add_delivery_status, add_notification
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 

@@ -15,12 +15,12 @@ from filas.crypto.secret_box import SecretBox
 from filas.models.configuration import Channel
 from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import connect_url
 from filas.repository.definitions.channels import ChannelRepository
 from tests.notifier.pace import BusyFor, Timed, all_delivered, flood, p99_s
 from tests.notifier.process import KEY, Stage, stage
 from tests.notifier.providers import TAKEN
 from tests.notifier.receiver import Receiver, answer, never, receiver, reset
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 MESSAGES = 1000

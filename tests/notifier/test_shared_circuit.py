@@ -11,9 +11,9 @@ from aiohttp import web
 
 from filas.contract.channel_circuits import CircuitStatus
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.redis_client.connection import connect_url
 from tests.notifier.process import NotifierProcess, Stage, stage
 from tests.notifier.receiver import answer, receiver
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 OPEN = 'filas_channel_circuits{state="open"}'

@@ -15,7 +15,7 @@ from filas.observability import logs
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
 from filas.queue.worker.worker import Worker
 from filas.service.garbage_collection import collect_rarely
 from tests.benchmarks.queue.measure import (
@@ -29,6 +29,7 @@ from tests.benchmarks.queue.measure import (
     print_figures,
     rate,
 )
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 JOBS = 30_000

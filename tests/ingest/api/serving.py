@@ -11,7 +11,7 @@ from aiohttp import web
 from filas.crypto.secret_box import SecretBox
 from filas.errors import StoreUnavailable
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
@@ -23,6 +23,7 @@ from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
+from tests.redis_address import connect_url
 
 TOKEN = "the-admin-token"
 SECRET_KEY = "a long and random key of the tests"

@@ -10,8 +10,9 @@ from filas.contract.policies import QueuePolicy
 from filas.queue.job_functions import JobFunction
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
 from filas.queue.worker.worker import Worker
+from tests.redis_address import connect_url
 from tests.shared.queue.jobs import QUICK, Letters
 
 StartWorker = Callable[..., Worker]

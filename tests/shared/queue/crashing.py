@@ -9,8 +9,8 @@ import sys
 from filas.contract.jobs import NotificationJob
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
-from filas.queue.redis_client.connection import connect_url
 from filas.queue.worker.worker import Worker
+from tests.redis_address import connect_url
 from tests.shared.queue.jobs import QUICK, function
 
 

@@ -16,7 +16,7 @@ from filas.contract.channel_circuits import (
     Deferred,
 )
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.redis_client.connection import connect_url
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 

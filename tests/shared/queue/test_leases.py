@@ -16,7 +16,6 @@ from filas.queue.job_functions import JobContext
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
-from filas.queue.redis_client.queue_keys import IN_PROGRESS
 from filas.queue.redis_client.scripts import load
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
@@ -164,7 +163,7 @@ async def test_a_worker_without_the_fencing_token_writes_nothing(
     await producer.enqueue(new)
     await eventually(lambda: suspended.keys)
     # As if the lease had expired and another worker had claimed the job.
-    await redis.client.set(f"{IN_PROGRESS}{new.job_id}", "another-token")
+    await redis.client.set(f"arq:in-progress:{new.job_id}", "another-token")
     before = lost_outcomes()
     go.set()
     await eventually(lambda: lost_outcomes() == before + 1)
@@ -172,7 +171,7 @@ async def test_a_worker_without_the_fencing_token_writes_nothing(
     assert (counts.completed, counts.failed, counts.retries, counts.active) == (0, 0, 0, 1)
     assert await redis.client.exists(f"arq:job:{new.job_id}")
     assert not await redis.client.exists(f"arq:result:{new.job_id}")
-    assert await redis.client.get(f"{IN_PROGRESS}{new.job_id}") == b"another-token"
+    assert await redis.client.get(f"arq:in-progress:{new.job_id}") == b"another-token"
     assert letters.stored == []
 
 

@@ -9,7 +9,8 @@ from filas.contract.new_job import NewJob
 from filas.queue.job_format import JobEncodeError
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, QueueProducer
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
+from tests.redis_address import connect_url
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job
 from tests.shared.queue.proxy import Proxy

@@ -10,10 +10,11 @@ from filas.errors import StoreUnavailable
 from filas.queue.job_functions import JobContext
 from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
-from filas.queue.redis_client.connection import Redis, connect_url
+from filas.queue.redis_client.connection import Redis
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas_local.servers import RedisServer
+from tests.redis_address import connect_url
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.shared.queue.proxy import Proxy

@@ -39,10 +39,7 @@ The names are read by older versions and by stock arq, so they never change.
 from dataclasses import dataclass
 
 JOB = "arq:job:"
-IN_PROGRESS = "arq:in-progress:"
-RETRY = "arq:retry:"
 RESULT = "arq:result:"
-HISTORY = "arq:history:"
 ABORT = "arq:abort"
 
 
