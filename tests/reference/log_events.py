@@ -14,29 +14,6 @@ MEANINGS: dict[str, str] = json.loads(Path(__file__).with_suffix(".json").read_t
 """What happened, by the name of the event."""
 
 
-FORMER_NAMES = {
-    "acceptance.postgres_away": "acceptance.postgres_unavailable",
-    "acceptance.put_failed": "acceptance.enqueue_failed",
-    "acceptance.redis_away": "acceptance.redis_unavailable",
-    "connections.cut_off": "connections.slow_clients_closed",
-    "delivery_status.told": "delivery_receipt.recorded",
-    "destination.closed": "channel.recovered",
-    "destination.not_reported": "channel.report_failed",
-    "destination.opened": "channel.paused",
-    "event.recorded_late": "event.backfilled",
-    "events.late_failed": "backfill.failed",
-    "events.recorded_late": "backfill.written",
-    "notification.cancel_asked": "notification.cancel_requested",
-    "notification.nothing_to_do": "notification.already_final",
-    "notification.overtaken": "notification.superseded",
-    "notification.try_was_unfinished": "notification.attempt_interrupted",
-    "postgres.lost": "postgres.unavailable",
-    "postgres.ready": "postgres.available",
-    "resume.not_woken": "resume.enqueue_failed",
-}
-"""Names that the source may still use until its package follows the glossary."""
-
-
 class Event(NamedTuple):
     """An event that the source logs."""
 
@@ -59,8 +36,12 @@ def events() -> list[Event]:
 
 
 def _logged(node: ast.AST, tree: ast.Module) -> list[tuple[str, str]]:
-    """The level and the names of the events of a call of a logger."""
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+    """The level and the names of the events of a call of a logger, or of a variable that is a logger's method."""
+    if not isinstance(node, ast.Call) or not node.args:
+        return []
+    if isinstance(node.func, ast.Name):
+        return [(level, text) for level in _methods(tree, node.func.id) for text in texts(node.args[0])]
+    if not isinstance(node.func, ast.Attribute):
         return []
     owner = node.func.value
     is_logger = (isinstance(owner, ast.Name) and owner.id in _LOGGERS) or called(owner) == "get_logger"
@@ -72,9 +53,23 @@ def _logged(node: ast.AST, tree: ast.Module) -> list[tuple[str, str]]:
     return [(level, text) for text in texts(name)]
 
 
+def _methods(tree: ast.Module, variable: str) -> set[str]:
+    """The levels of the logger's methods that are assigned to a variable."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and any(
+            isinstance(one, ast.Name) and one.id == variable for one in node.targets
+        ):
+            methods = [one for one in ast.walk(node.value) if isinstance(one, ast.Attribute)]
+            found |= {
+                one.attr for one in methods if isinstance(one.value, ast.Name) and one.value.id in _LOGGERS
+            } & LEVELS
+    return found
+
+
 def meaning(name: str) -> str:
     """What the event means; empty if MEANINGS has no such event."""
-    return MEANINGS.get(FORMER_NAMES.get(name, name), "")
+    return MEANINGS.get(name, "")
 
 
 def table() -> str:

@@ -152,8 +152,8 @@ async def test_migrate_without_a_server_is_one_line() -> None:
     assert "hush" not in run.err
 
 
-async def test_doctor_says_what_is_away_and_what_is_well(redis_url: str, postgres_dsn: str) -> None:
-    """The stores are well, no process runs: each is named with what to do, and the exit code is 1."""
+async def test_doctor_reports_which_parts_fail(redis_url: str, postgres_dsn: str) -> None:
+    """The stores are OK and no process runs: each failure has its remedy, and the exit code is 1."""
     host, _, database = redis_url.removeprefix("redis://").partition("/")
     environ = {
         "REDIS_HOST": host.split(":")[0],
@@ -168,22 +168,22 @@ async def test_doctor_says_what_is_away_and_what_is_well(redis_url: str, postgre
     run = await filas("doctor", "--json", environ=environ)
     assert run.code == 1
     found = {finding["part"]: finding for finding in run.json}
-    assert found["redis"]["well"] is True, found
-    assert found["postgres"]["well"] is True, found
+    assert found["redis"]["ok"] is True, found
+    assert found["postgres"]["ok"] is True, found
     for process in ("ingest serve", "ingest admin", "ingest work", "flow-runner", "notifier"):
-        assert found[process]["well"] is False
-        assert "is it running?" in found[process]["words"]
-    assert run.err.splitlines()[-1].startswith("Error: not well: ingest serve")
+        assert found[process]["ok"] is False
+        assert "is it running?" in found[process]["detail"]
+    assert run.err.splitlines()[-1].startswith("Error: failed: ingest serve")
 
 
 async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api) -> None:
-    """A process that runs and waits for a store says which, and so does the doctor."""
+    """A process that waits for a store reports which, and the doctor shows it."""
     run = await filas("doctor", "--json", environ={"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN, "REDIS_PORT": "9"})
     found = {finding["part"]: finding for finding in run.json}
-    assert found["ingest admin"]["well"] is True, found
-    assert found["API"]["well"] is True, found
-    assert found["redis"]["well"] is False
-    assert "DATABASE_URL" in found["postgres"]["words"]
+    assert found["ingest admin"]["ok"] is True, found
+    assert found["API"]["ok"] is True, found
+    assert found["redis"]["ok"] is False
+    assert "DATABASE_URL" in found["postgres"]["detail"]
 
 
 @pytest.mark.starts_processes

@@ -1,4 +1,4 @@
-"""`filas doctor`: asks every process and every store how it is, and says in words what is wrong."""
+"""`filas doctor`: checks every process, store and queue, and reports what is wrong and what to do."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ TIMEOUT_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How one part is: `well`, or what is wrong with it and what to do, in one sentence."""
+    """The state of one part. If `ok` is false, `detail` is what is wrong and what to do."""
 
     part: str
-    well: bool
-    words: str
+    ok: bool
+    detail: str
 
 
 API_PROCESS = "ingest admin"
@@ -47,22 +47,22 @@ PROCESS_PORTS = (
 @click.command()
 @as_json
 def doctor(as_json: bool) -> None:
-    """Ask every process, store and queue how it is, and say in words what is wrong."""
-    # What the stores' own parts would log is in the findings.
+    """Check every process, store and queue. Exit code 1 if one of them fails."""
+    # The findings contain what the stores' modules would log.
     logs.configure("error", "console", "doctor")
     findings = examine(os.environ)
     if as_json:
         show_json([asdict(finding) for finding in findings])
     else:
-        rows = [(finding.part, "well" if finding.well else "NOT WELL", finding.words) for finding in findings]
-        show_table(("PART", "STATE", ""), rows, nothing="")
-    ill = [finding.part for finding in findings if not finding.well]
-    if ill:
-        raise Refused(f"not well: {', '.join(ill)}")
+        rows = [(finding.part, "OK" if finding.ok else "FAIL", finding.detail) for finding in findings]
+        show_table(("PART", "STATE", "DETAIL"), rows, nothing="")
+    failed = [finding.part for finding in findings if not finding.ok]
+    if failed:
+        raise Refused(f"failed: {', '.join(failed)}")
 
 
 def examine(environ: Mapping[str, str]) -> list[Finding]:
-    """Every part in the order in which one would repair them: stores first. Raises WrongSetting."""
+    """Checks every part, in the order in which an operator repairs them: stores first. Raises WrongSetting."""
     addresses = process_addresses(environ)
     findings = [_store("redis", lambda: _redis(environ)), _store("postgres", lambda: _postgres(environ))]
     findings += [_process(name, address) for name, address in addresses]
@@ -71,7 +71,7 @@ def examine(environ: Mapping[str, str]) -> list[Finding]:
 
 
 def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Each process with the address of its private listener, as the settings have it. Raises WrongSetting."""
+    """Returns each process with the address of its private listener, from the settings. Raises WrongSetting."""
     defaults = {variable.name: variable.default for kind in PROCESSES for variable in variables(kind)}
     host = environ.get("ADMIN_HOST") or "127.0.0.1"
     host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
@@ -79,7 +79,7 @@ def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     for name, variable in PROCESS_PORTS:
         port = environ.get(variable) or defaults[variable] or ""
         if not port.isdecimal():
-            raise WrongSetting(f"{variable}={port!r} is no port")
+            raise WrongSetting(f"{variable}={port!r} is not a port")
         # FILAS_URL may name the API of another machine, or of another instance on this one.
         address = api_url(environ).rstrip("/") if name == API_PROCESS and environ.get("FILAS_URL") else ""
         found.append((name, address or f"http://{host}:{port}"))
@@ -92,7 +92,7 @@ def _process(name: str, address: str) -> Finding:
         return Finding(name, False, f"{address} does not answer ({alive}): is it running?")
     status, document = alive
     if status != 200:
-        return Finding(name, False, f"{address}/livez answers {status}: something else may listen on its port")
+        return Finding(name, False, f"{address}/livez answers {status}: another program may use its port")
     ready = _ask(f"{address}/readyz")
     if isinstance(ready, str):
         return Finding(name, False, f"{address}/readyz does not answer ({ready})")
@@ -107,7 +107,7 @@ def _process(name: str, address: str) -> Finding:
 
 
 def _ask(address: str) -> tuple[int, Any] | str:
-    """Status and JSON of a GET, or why there is none."""
+    """Returns the status and the JSON of a GET, or the reason why there is none."""
     opener = build_opener(ProxyHandler({}))
     try:
         with opener.open(address, timeout=TIMEOUT_S) as response:
@@ -164,13 +164,12 @@ def _postgres(environ: Mapping[str, str]) -> str:
 
 
 def _api(environ: Mapping[str, str]) -> list[Finding]:
-    """What the API says of itself, the queues and their workers; of the stores only where it sees a trouble that we
-    don't."""
+    """Returns the findings of the API: the queues and their workers, and the stores that fail only there."""
     try:
         found = from_environment(environ).get("doctor")["findings"]
     except click.ClickException as error:
         return [Finding("API", False, error.message)]
-    told = [Finding(one["part"], one["ok"], one["detail"]) for one in found]
-    kept = [one for one in told if one.part not in ("redis", "postgres", "webhooks") or not one.well]
-    stores = [Finding(f"API: {one.part}", one.well, one.words) for one in kept if one.part in ("redis", "postgres")]
+    reported = [Finding(one["part"], one["ok"], one["detail"]) for one in found]
+    kept = [one for one in reported if one.part not in ("redis", "postgres", "webhooks") or not one.ok]
+    stores = [Finding(f"API: {one.part}", one.ok, one.detail) for one in kept if one.part in ("redis", "postgres")]
     return [Finding("API", True, "answers"), *stores, *(one for one in kept if one.part not in ("redis", "postgres"))]
