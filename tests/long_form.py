@@ -1,6 +1,6 @@
 """The two forms of the tests. Both run every case with the same assertions; the long form uses more load and more time.
 
-`make test` runs the short form. `make test-long` and `.ci/run` set FILAS_TEST_LONG, which selects the long form.
+`make test` and `.ci/run` run the short form. `make test-long` sets FILAS_TEST_LONG, which selects the long form.
 """
 
 import os
