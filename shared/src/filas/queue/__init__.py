@@ -1,21 +1,21 @@
 """The queue engine: jobs in arq's keys and job format, claimed and finished in batches by Lua scripts.
 
-| question                                        | module                                                         |
-|-------------------------------------------------|----------------------------------------------------------------|
-| Where is the message of a job defined?          | `filas.contract.jobs`, `filas.contract.job_factories`          |
-| How is a job encoded in Redis?                  | `job_format`                                                   |
-| How does a job get into a queue?                | `producer` (`enqueue.lua`); other code uses `filas.job_producer`|
-| Where does a missing job come from again?       | `relay`                                                        |
-| How does a worker get jobs, and in which order? | `worker.claimer` (`claim.lua`)                                 |
-| How does a job run?                             | `worker.slots`, with the functions of `job_functions`          |
-| Where is a retry decided?                       | `worker.retry_decision`; the waits are in `filas.backoff`      |
-| What happens when an attempt ends?              | `worker.finisher` (`finish.lua`)                               |
-| How do leases, time limits and aborts work?     | `worker.lease_keeper` (`renew.lua`)                            |
-| How does a dead letter reach Postgres?          | `worker.dead_letter_drain` (`settle_dead.lua`)                 |
-| What does an operator see and do?               | `operations` (`stats.lua`, `inspect.lua`, `control.lua`)       |
-| Which worker is alive, and how busy is it?      | `worker_presence` (`beat.lua`, `load.lua`)                     |
-| When is a channel paused?                       | `channel_circuits` (`admit.lua`, `report.lua`)                 |
-| What is stored under which Redis key?           | `redis_client.queue_keys`                                      |
+| question                                        | module                                                           |
+|-------------------------------------------------|------------------------------------------------------------------|
+| Where is the message of a job defined?          | `filas.contract.jobs`, `filas.contract.job_factories`            |
+| How is a job encoded in Redis?                  | `job_format`                                                     |
+| How does a job get into a queue?                | `producer` (`enqueue.lua`); for other code: `filas.job_producer` |
+| Where does a missing job come from again?       | `relay`                                                          |
+| How does a worker get jobs, and in which order? | `worker.claimer` (`claim.lua`)                                   |
+| How does a job run?                             | `worker.slots`, with the functions of `job_functions`            |
+| Where is a retry decided?                       | `worker.retry_decision`; the waits are in `filas.backoff`        |
+| What happens when an attempt ends?              | `worker.finisher` (`finish.lua`)                                 |
+| How do leases, time limits and aborts work?     | `worker.lease_keeper` (`renew.lua`)                              |
+| How does a dead letter reach Postgres?          | `worker.dead_letter_drain` (`settle_dead.lua`)                   |
+| What does an operator see and do?               | `operations` (`stats.lua`, `inspect.lua`, `control.lua`)         |
+| Which worker is alive, and how busy is it?      | `worker_presence` (`beat.lua`, `load.lua`)                       |
+| When is a channel paused?                       | `channel_circuits` (`admit.lua`, `report.lua`)                   |
+| What is stored under which Redis key?           | `redis_client.queue_keys`                                        |
 
 Imports go one way: `worker` and `operations` import the modules of this folder, and these import `redis_client`.
 
