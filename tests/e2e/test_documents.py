@@ -68,6 +68,16 @@ async def test_the_tutorial_works_as_written(redis_url: str, postgres_dsn: str, 
         assert [step["nodeId"] for step in steps] == ["start", "is-oi", "think", "greet"]
 
 
+@pytest.mark.timeout(120)
+async def test_the_first_flow_of_the_readme_works_as_written(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """Channel, flow, webhook and request by the README's own commands: the notifier prints the greeting."""
+    async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
+        shell = Shell(pipeline, tmp_path)
+        for block in [block for block in shell_blocks("README.md") if block.startswith("curl")]:
+            await shell.run(block)
+        await eventually(lambda: "Olá, Maria!" in pipeline.log("notifier"), timeout=20)
+
+
 SENT: dict[str, tuple[str, str]] = {
     "whatsapp": ("/v23.0/106540352242922/messages", "Como podemos ajudar?"),
     "telegram": ("/bot110201543:YOUR-BOT-TOKEN/sendMessage", "Como podemos ajudar?"),
