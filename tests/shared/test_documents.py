@@ -54,6 +54,13 @@ def test_every_page_is_reached_from_the_index(page: str) -> None:
     assert (ROOT / page).resolve() in linked
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_named_path_exists(page: str) -> None:
+    """Paths in backticks that begin with a directory of the repository name files and directories that exist."""
+    named = re.findall(r"`((?:shared/src|services|tests|deploy|docs|\.ci|\.github)/[\w./-]+)`", (ROOT / page).read_text())
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 180
 
