@@ -57,7 +57,8 @@ def test_every_page_is_reached_from_the_index(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_every_named_path_exists(page: str) -> None:
     """Paths in backticks that begin with a directory of the repository name files and directories that exist."""
-    named = re.findall(r"`((?:shared/src|services|tests|deploy|docs|\.ci|\.github)/[\w./-]+)`", (ROOT / page).read_text())
+    directories = r"shared/src|services|tests|deploy|docs|\.ci|\.github"
+    named = re.findall(rf"`((?:{directories})/[\w./-]+)`", (ROOT / page).read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
