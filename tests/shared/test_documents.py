@@ -1,10 +1,12 @@
 """The documents: their links lead somewhere, their translations have the same commands, their pages are linked."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from filas.flows.publishing_checks import check
 from tests.documents import ROOT, pages, shell_blocks
 
 PURPOSES = {"Tutorial", "How-to guide", "Reference", "Explanation"}
@@ -60,6 +62,15 @@ def test_every_named_path_exists(page: str) -> None:
     directories = r"shared/src|services|tests|deploy|docs|\.ci|\.github"
     named = re.findall(rf"`((?:{directories})/[\w./-]+)`", (ROOT / page).read_text())
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", OWN_PAGES)
+def test_every_flow_in_a_json_block_can_be_published(page: str) -> None:
+    """Its JSON is valid, and the publishing checks find no error."""
+    blocks = re.findall(r"^```json\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+    flows = [json.loads(block) for block in blocks if block.startswith('{"nodes"') or '"schemaVersion"' in block]
+    definitions = [flow for flow in flows if "status" not in flow]
+    assert [check(definition)[1] for definition in definitions] == [[] for _ in definitions]
 
 
 def test_the_readme_is_short() -> None:

@@ -21,7 +21,7 @@ from tests.reference import api, definitions, error_kinds, log_events, nodes, pa
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
 
-@pytest.mark.parametrize(("page", "name"), list(pages.regions()), ids="/".join)
+@pytest.mark.parametrize(("page", "name"), list(pages.regions()))
 def test_a_region_is_the_generated_one(page: str, name: str) -> None:
     """The committed text of each region equals the text that the code yields."""
     assert pages.committed(page, name) == pages.generated(page, name), "run `python -m tests.reference`"
