@@ -141,9 +141,9 @@ async def test_a_status_outlives_redis(redis_url: str, postgres_dsn: str, tmp_pa
         await until(pipeline, "wamid.1", "delivered")
         assert await database.fetchval("select count(*) from delivery_statuses") == 0
 
-        def tellings() -> int:
-            return pipeline.log("notifier").count("delivery_status.told")
+        def recordings() -> int:
+            return pipeline.log("notifier").count("delivery_receipt.recorded")
 
-        await eventually(tellings)
-        assert tellings() == 1
+        await eventually(recordings)
+        assert recordings() == 1
     await redis.close()
