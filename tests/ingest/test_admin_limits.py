@@ -1,0 +1,63 @@
+"""`python -m ingest admin` has few connections to Postgres, and gives up a slow statement."""
+
+import asyncio
+import time
+
+import pytest
+from aiohttp import ClientSession
+
+from filas.repository.postgres.database import Database
+from tests.ingest.test_processes import Process, environment, running
+from tests.waiting import eventually
+
+POOL_SIZE = 4
+STATEMENT_TIMEOUT_S = 2.0
+REQUESTS = 12
+CONNECTIONS = "select count(*) from pg_stat_activity where application_name = 'filas-ingest-admin'"
+
+
+async def _flows(process: Process) -> tuple[int, str]:
+    """Status and text of the answer to a list of flows, on a connection of its own."""
+    url = f"http://127.0.0.1:{process.port}/api/flows"
+    async with ClientSession() as session, session.get(url, headers={"Authorization": "Bearer token"}) as answer:
+        return answer.status, await answer.text()
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.starts_processes
+async def test_slow_statements_are_ended_and_hold_few_connections(redis_url: str, postgres_dsn: str) -> None:
+    """While a table is locked, requests for it are answered 503, with at most four connections; then 200 again."""
+    database = Database(postgres_dsn, application_name="tests", max_size=2)
+    database.start()
+    try:
+        await database.wait_ready(20)
+        async with running("admin", environment(redis_url, postgres_dsn)) as process:
+
+            async def ready() -> bool:
+                return (await process.get("/readyz"))[0] == 200
+
+            await eventually(ready, timeout=30)
+            async with database.transaction() as locking:
+                await locking.execute("lock table flows in access exclusive mode")
+                began = time.monotonic()
+                asked = [asyncio.create_task(_flows(process)) for _ in range(REQUESTS)]
+
+                async def pool_is_full() -> bool:
+                    return int(await database.fetchval(CONNECTIONS)) == POOL_SIZE
+
+                await eventually(pool_is_full, timeout=10)
+                first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                # The other processes wait 10 seconds for a statement.
+                assert STATEMENT_TIMEOUT_S - 0.1 <= time.monotonic() - began < 4 * STATEMENT_TIMEOUT_S
+                assert int(await database.fetchval(CONNECTIONS)) <= POOL_SIZE
+                answers = [one.result() for one in first]
+            answers += await asyncio.gather(*(one for one in asked if one not in first))
+            assert {status for status, _ in answers} <= {200, 503}
+            assert (answers[0][0], "a statement took too long" in answers[0][1]) == (503, True), answers[0]
+
+            async def answers_again() -> bool:
+                return (await _flows(process))[0] == 200
+
+            await eventually(answers_again, timeout=20)
+    finally:
+        await database.close()
