@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from filas.flows.definition.json_schema import json_schema
-from filas.flows.definition.older_builder_import import converted
+from filas.flows.definition.older_builder_import import to_current_format
 from filas.flows.publishing_checks import check
 from tests.ingest.api.serving import FLOW, Api
 from tests.long_form import examples
@@ -69,7 +69,7 @@ async def test_a_malformed_definition_is_rejected_with_every_error(api: Api) -> 
         if reply.status == 422 and isinstance(body, dict):
             refused += 1
             found = {(one.get("nodeId"), one.get("field", ""), one["message"]) for one in reply.json["errors"]}
-            assert found == set(problems(converted(body)))
+            assert found == set(problems(to_current_format(body)))
         elif reply.status == 200:
-            assert check(converted(body))[1] == []
+            assert check(to_current_format(body))[1] == []
     assert refused > ASKED // 2

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filas.flows.definition.older_builder_import import converted
+from filas.flows.definition.older_builder_import import to_current_format
 from filas.flows.publishing_checks import check
 from tests.flow_runner.harness import Harness, Response, compiled_flow, path
 from tests.long_form import examples
@@ -122,7 +122,7 @@ NOW: dict[str, Any] = {
 
 def test_the_older_shape_is_rewritten() -> None:
     before = copy.deepcopy(OLDER)
-    assert converted(OLDER) == NOW
+    assert to_current_format(OLDER) == NOW
     assert before == OLDER, "what was given is left alone"
     assert check(NOW)[1] == []
 
@@ -135,7 +135,7 @@ async def test_both_shapes_run_alike(shape: dict[str, Any], text: str, visited: 
     row = harness.rows.add(
         node_id="1", webhook={"body": {"text": text, "from": "55119"}, "headers": {}, "queryParams": {}}
     )
-    await harness.finish(row, compiled_flow(converted(shape)))
+    await harness.finish(row, compiled_flow(to_current_format(shape)))
     assert (row.status, path(row)) == ("succeeded", visited)
     [said] = harness.rows.notifications.values()
     assert said.payload["text"] == ("Olá Ana, 200!" if text == "oi!" else "Só sei oi.")
@@ -165,9 +165,9 @@ def test_the_gallery_in_the_older_shape_is_the_gallery(file: Path) -> None:
     definition = json.loads(file.read_text())
     older = _as_it_was(definition)
     assert older != definition
-    assert check(converted(older))[1] == []
+    assert check(to_current_format(older))[1] == []
     # `nodes.look-up.output` and `nodes["look-up"].output` are the same place.
-    assert _plain(converted(older)) == _plain(definition)
+    assert _plain(to_current_format(older)) == _plain(definition)
 
 
 def _plain(definition: Any) -> Any:
@@ -197,18 +197,18 @@ def test_a_reference_is_rewritten_inside_of_templates_alone(older: str, now: str
         {"id": "door", "type": "webhook", "data": {"mode": "trigger"}},
         {"id": "m", "type": "message", "data": {"text": older}},
     ]
-    assert converted({"nodes": nodes})["nodes"][1]["data"]["text"] == now
+    assert to_current_format({"nodes": nodes})["nodes"][1]["data"]["text"] == now
 
 
 def test_an_expression_is_rewritten_as_a_whole() -> None:
     data = {"conditionConfig": {"expression": '$node.webhook.body.n > 1 && $node["look-up"].status == 200'}}
-    [node] = converted({"nodes": [{"id": "c", "type": "condition", "data": data}]})["nodes"]
+    [node] = to_current_format({"nodes": [{"id": "c", "type": "condition", "data": data}]})["nodes"]
     assert node["data"] == {"expression": 'webhook.body.n > 1 && nodes["look-up"].output.status == 200'}
 
 
 def test_a_webhook_of_the_older_shape_that_has_an_address_sends() -> None:
     nodes = [{"id": "w", "type": "webhook", "data": {"webhookConfig": {"url": "https://a.example"}}}]
-    assert converted({"nodes": nodes})["nodes"][0]["data"]["mode"] == "send"
+    assert to_current_format({"nodes": nodes})["nodes"][0]["data"]["mode"] == "send"
 
 
 def test_a_node_called_webhook_is_meant_by_its_name() -> None:
@@ -217,19 +217,19 @@ def test_a_node_called_webhook_is_meant_by_its_name() -> None:
         {"id": "webhook", "type": "api", "data": {"apiConfig": {"url": "https://a.example"}}},
         {"id": "m", "type": "message", "data": {"text": "{{$node.webhook.body.x}} {{$node.start.body.y}}"}},
     ]
-    text = converted({"nodes": nodes})["nodes"][2]["data"]["text"]
+    text = to_current_format({"nodes": nodes})["nodes"][2]["data"]["text"]
     assert text == "{{nodes.webhook.output.body.x}} {{webhook.body.y}}"
 
 
 @pytest.mark.parametrize("definition", [GOOD, *(json.loads(file.read_text()) for file in GALLERY)])
 def test_the_present_shape_is_left_alone(definition: dict[str, Any]) -> None:
-    assert converted(definition) is definition
+    assert to_current_format(definition) is definition
 
 
 def test_a_misspelled_configuration_is_an_error_of_its_node() -> None:
     older = copy.deepcopy(OLDER)
     older["nodes"][2]["data"]["apiConfgi"] = older["nodes"][2]["data"].pop("apiConfig")
-    problems = check(converted(older))[1]
+    problems = check(to_current_format(older))[1]
     assert ("crm", "apiConfgi") in {(problem.node_id, problem.field) for problem in problems}
 
 
@@ -239,6 +239,6 @@ def test_nothing_makes_it_fail(changes: list[tuple[tuple[Any, ...], Any]]) -> No
     """Whatever is in the definition, and twice is as good as once."""
     for shape in (GOOD, OLDER):
         definition = replaced(shape, changes)
-        once = converted(definition)
-        assert converted(once) == once or "nan" in repr(once)
+        once = to_current_format(definition)
+        assert to_current_format(once) == once or "nan" in repr(once)
         check(once)

@@ -39,7 +39,7 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
 
 def _problems(document: Document) -> list[dict[str, Any]]:
     """Returns each error with its file, and with the line of its node if it is found."""
-    _, found = publishing_checks.check(older_builder_import.converted(document.value))
+    _, found = publishing_checks.check(older_builder_import.to_current_format(document.value))
     return [
         {
             "file": document.source,

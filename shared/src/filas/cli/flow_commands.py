@@ -78,7 +78,7 @@ def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> 
     document = read_document(file)
     name = flow_id or document.stem
     stored = _published(from_environment(), name, version)
-    found = differences(stored["definition"] if stored else {}, older_builder_import.converted(document.value))
+    found = differences(stored["definition"] if stored else {}, older_builder_import.to_current_format(document.value))
     if as_json:
         show_json([one._asdict() for one in found])
     else:

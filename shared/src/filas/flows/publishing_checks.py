@@ -10,7 +10,7 @@ from filas.flows.definition.variables import convert
 from filas.flows.expressions import cel
 from filas.flows.problems import Add, FlowProblem, Report
 from filas.flows.templates import template
-from filas.flows.templates.template_names import Names
+from filas.flows.templates.template_names import TemplateNames
 
 
 def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
@@ -20,7 +20,7 @@ def check(raw: object) -> tuple[FlowDefinition | None, list[FlowProblem]]:
     _check_ids(draft, report)
     _check_head(draft.head, report)
     waits = {each.node.id for each in draft.nodes if each.node.data.awaits_call()}
-    names = Names(variables=_declared(raw), nodes=set(draft.ids), waits=waits)
+    names = TemplateNames(variables=_declared(raw), nodes=set(draft.ids), waits=waits)
     inside = loop_bodies.item_names(draft)
     for node in draft.nodes:
         _check_node(node, msgspec.structs.replace(names, loop=inside.get(node.node.id, ())))
@@ -53,7 +53,7 @@ def _check_head(head: FlowHead, report: Report) -> None:
             report.add(None, f"variables[{index}].default", str(error))
 
 
-def _check_node(draft: DraftNode, names: Names) -> None:
+def _check_node(draft: DraftNode, names: TemplateNames) -> None:
     data, add = draft.node.data, draft.reader.adds_beside_failures()
     for field, value in data.templates():
         _check_templates(field, value, names, add)
@@ -66,7 +66,7 @@ def _check_node(draft: DraftNode, names: Names) -> None:
     data.check(add)
 
 
-def _check_templates(field: str, value: object, names: Names, add: Add) -> None:
+def _check_templates(field: str, value: object, names: TemplateNames, add: Add) -> None:
     try:
         for path, text in template.texts(value):
             try:

@@ -10,17 +10,17 @@ from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 
 async def run(visit: Visit) -> Done:
     visit.input = {}
-    result = holds(visit.data, visit, visit.input)
+    result = evaluate_condition(visit.data, visit, visit.input)
     return Done({"result": result}, "true" if result else "false")
 
 
-def holds(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
+def evaluate_condition(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
     """Whether the expression or the rules hold. Evaluates the rules in order until the result is known, and adds what
     it evaluated to `shown`, for the trace. Raises NodeFailure."""
     if test.expression is not None:
         shown["expression"] = test.expression
         try:
-            return cel.holds(test.expression, visit.scope.roots)
+            return cel.evaluate(test.expression, visit.scope.roots)
         except ValueError as error:
             raise NodeFailure("expression", str(error)) from None
     decisive = test.logic == "or"
@@ -30,7 +30,7 @@ def holds(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
         left = template.evaluate_or_null(rule.variable, visit.scope.roots)
         right = template.evaluate_or_null(rule.value, visit.scope.roots)
         try:
-            result = rules.holds(rule.operator, left, right)
+            result = rules.compare(rule.operator, left, right)
         except ValueError as error:
             raise NodeFailure("rule", str(error)) from None
         evaluated.append({"variable": left, "operator": rule.operator, "value": right, "holds": result})

@@ -4,7 +4,7 @@ from typing import Any
 
 from filas.flows.nodes.switch import DEFAULT, SwitchData
 from flow_runner.engine.node_protocol import Done, Visit
-from flow_runner.nodes.condition import holds
+from flow_runner.nodes.condition import evaluate_condition
 
 
 async def run(visit: Visit) -> Done:
@@ -15,6 +15,6 @@ async def run(visit: Visit) -> Done:
     for case in data.cases:
         shown: dict[str, Any] = {"id": case.id}
         cases.append(shown)
-        if holds(case, visit, shown):
+        if evaluate_condition(case, visit, shown):
             return Done({"case": case.id}, case.id)
     return Done({"case": DEFAULT}, DEFAULT)

@@ -33,7 +33,7 @@ _REFERENCE = re.compile(
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-def converted(raw: Any) -> Any:
+def to_current_format(raw: Any) -> Any:
     """Converts a definition to the present format. Returns a definition that has this format unchanged. Raises
     nothing."""
     nodes = raw.get("nodes") if isinstance(raw, dict) else None

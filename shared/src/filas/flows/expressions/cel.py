@@ -58,7 +58,7 @@ def references(text: str) -> tuple[Reference, ...]:
     return tuple(reference.path for reference in _read(text).references)
 
 
-def holds(text: str, scope: Mapping[str, Any]) -> bool:
+def evaluate(text: str, scope: Mapping[str, Any]) -> bool:
     """Evaluates the expression. `scope` is that of templates. Raises ExpressionError."""
     program, cel_text = _compiled(text), _read(text)
     data, nulls = _visible(cel_text, scope)

@@ -94,13 +94,13 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 WITHOUT_VALUE = frozenset({"is-set", "is-empty"})
 
 
-def holds(operator: str, left: Any, right: Any) -> bool:
+def compare(operator: str, left: Any, right: Any) -> bool:
     """Evaluates the rule. Raises ValueError for an unknown operator or an invalid pattern, and if the step budget is
     used up."""
-    compare = OPERATORS.get(operator)
-    if compare is None:
+    operation = OPERATORS.get(operator)
+    if operation is None:
         raise ValueError(f"unknown operator {operator!r}")
-    return compare(left, right)
+    return operation(left, right)
 
 
 def problems(operator: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ _MEMBERS: dict[str, tuple[str, ...]] = {
 _OF_NODE = ("output", "error")
 
 
-class Names(msgspec.Struct, frozen=True):
+class TemplateNames(msgspec.Struct, frozen=True):
     """The names that a flow declares."""
 
     variables: Collection[str]

@@ -70,7 +70,7 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     flow_id = definition_id(call.path["id"])
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
-    raw = older_builder_import.converted(call.body)
+    raw = older_builder_import.to_current_format(call.body)
     # In a thread, because the check of a large flow takes a second and would block the event loop.
     definition, problems = await asyncio.to_thread(publishing_checks.check, raw)
     if definition is None or problems:

@@ -149,7 +149,7 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
     if body.definition is not None:
         if body.version is not None:
             raise invalid_field("version", "give either `version` or `definition`")
-        raw = older_builder_import.converted(body.definition)
+        raw = older_builder_import.to_current_format(body.definition)
         checked, problems = await asyncio.to_thread(publishing_checks.check, raw)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
