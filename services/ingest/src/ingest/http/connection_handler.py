@@ -29,7 +29,7 @@ class ConnectionHandler(RequestReceiver):
                     await self._next_request()
                     continue
                 request = self._answering = self._requests.popleft()
-                self._make_room()
+                self._continue_after_request()
                 answer = await self._owner.answer(request)
                 self._answering = None
                 self._release(request)
@@ -54,7 +54,7 @@ class ConnectionHandler(RequestReceiver):
         finally:
             self._waiter = None
 
-    def _make_room(self) -> None:
+    def _continue_after_request(self) -> None:
         """A request was taken from the queue."""
         if self._parser is not None:
             self._parser.message_consumed()
@@ -77,7 +77,7 @@ class ConnectionHandler(RequestReceiver):
         return keeps
 
     async def _client_has_read(self) -> None:
-        """Wait until the client has read most of its answers; a client that doesn't loses the connection."""
+        """Waits until the client has read most of its answers. Ends the connection after the time limit."""
         self._report_phase()
         try:
             async with asyncio.timeout(self._owner.answer_timeout_s):

@@ -48,8 +48,12 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class WindowCount:
-    """The state of one limit: how many of the requests pass, how many had passed before in this window, in how many
-    milliseconds the oldest of those leave the window, and how many milliseconds the present slice lasts."""
+    """The state of one limit after a count.
+
+    `passed`: how many of the counted requests are allowed. `used`: how many requests this window held before.
+    `reset_ms`: milliseconds until the oldest of those leave the window. `slice_ms`: milliseconds that the present slice
+    lasts.
+    """
 
     passed: int
     used: int
