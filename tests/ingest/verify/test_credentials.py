@@ -7,7 +7,7 @@ import pytest
 
 from filas.errors import SecretUnreadable
 from ingest.verify import auth_types
-from tests.ingest.verify.presenting import presented, scheme
+from tests.ingest.verify.received_requests import received_request, scheme
 
 
 def basic(user_and_password: str) -> dict[str, str]:
@@ -17,15 +17,18 @@ def basic(user_and_password: str) -> dict[str, str]:
 
 def test_none_accepts_every_request() -> None:
     """No header is required."""
-    assert scheme(type="none").rejection_reason(presented()) is None
+    assert scheme(type="none").rejection_reason(received_request()) is None
 
 
 def test_basic_accepts_the_examples_of_rfc_7617() -> None:
     """`Aladdin` and `open sesame`, and the second example, whose password is not ASCII."""
     aladdin = scheme(type="basic", secrets=["Aladdin:open sesame"])
-    assert aladdin.rejection_reason(presented(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="})) is None
+    assert (
+        aladdin.rejection_reason(received_request(headers={"Authorization": "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="}))
+        is None
+    )
     pound = scheme(type="basic", secrets=["test:123£"])
-    assert pound.rejection_reason(presented(headers={"authorization": "basic dGVzdDoxMjPCow=="})) is None
+    assert pound.rejection_reason(received_request(headers={"authorization": "basic dGVzdDoxMjPCow=="})) is None
 
 
 @pytest.mark.parametrize(
@@ -45,14 +48,14 @@ def test_basic_accepts_the_examples_of_rfc_7617() -> None:
 def test_basic_rejects_other_credentials(header: str | None, reason: str) -> None:
     """Missing, malformed and wrong credentials have different reasons. None raises an exception."""
     headers = {} if header is None else {"Authorization": header}
-    assert scheme(type="basic", secrets=["user:password"]).rejection_reason(presented(headers=headers)) == reason
+    assert scheme(type="basic", secrets=["user:password"]).rejection_reason(received_request(headers=headers)) == reason
 
 
 @pytest.mark.parametrize("token", ["old", "new", "chave-é"])
 def test_every_active_bearer_token_is_accepted(token: str) -> None:
     """Two secrets are active during a rotation. Tokens are compared as bytes, so they may have any character."""
     both = scheme(type="bearer", secrets=["old", "new", "chave-é"])
-    assert both.rejection_reason(presented(headers={"Authorization": f"Bearer {token}"})) is None
+    assert both.rejection_reason(received_request(headers={"Authorization": f"Bearer {token}"})) is None
 
 
 @pytest.mark.parametrize(
@@ -69,15 +72,15 @@ def test_every_active_bearer_token_is_accepted(token: str) -> None:
 def test_bearer_rejects_other_tokens(header: str | None, reason: str) -> None:
     """As above, for tokens."""
     headers = {} if header is None else {"Authorization": header}
-    assert scheme(type="bearer", secrets=["let-me-in"]).rejection_reason(presented(headers=headers)) == reason
+    assert scheme(type="bearer", secrets=["let-me-in"]).rejection_reason(received_request(headers=headers)) == reason
 
 
 def test_an_api_key_is_in_the_header_that_the_webhook_names() -> None:
     """The case of the header's name is ignored. A key in another header is not accepted."""
     check = scheme(type="api-key", header="X-Shop-Key", secrets=["k1"])
-    assert check.rejection_reason(presented(headers={"x-shop-key": "k1"})) is None
-    assert check.rejection_reason(presented(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
-    assert check.rejection_reason(presented(headers={"X-Api-Key": "k1"})) == "credentials-missing"
+    assert check.rejection_reason(received_request(headers={"x-shop-key": "k1"})) is None
+    assert check.rejection_reason(received_request(headers={"X-Shop-Key": "k2"})) == "credentials-wrong"
+    assert check.rejection_reason(received_request(headers={"X-Api-Key": "k1"})) == "credentials-missing"
     assert "x-shop-key" in check.sensitive_headers
 
 
@@ -91,7 +94,7 @@ def test_one_unreadable_secret_does_not_disable_the_others() -> None:
         return secret
 
     check = auth_types.configuration({"type": "bearer", "secrets": ["env:OLD", "new"]}).scheme(reveal)
-    assert check.rejection_reason(presented(headers={"Authorization": "Bearer new"})) is None
+    assert check.rejection_reason(received_request(headers={"Authorization": "Bearer new"})) is None
     with pytest.raises(SecretUnreadable, match="env:OLD"):
         auth_types.configuration({"type": "bearer", "secrets": ["env:OLD"]}).scheme(reveal)
 

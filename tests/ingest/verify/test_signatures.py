@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.verify.scheme import Handshake
-from tests.ingest.verify.presenting import presented, scheme
+from tests.ingest.verify.received_requests import received_request, scheme
 
 GITHUB_SECRET = "It's a Secret to Everybody"
 GITHUB_SIGNATURE = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
@@ -27,7 +27,7 @@ def meta_signature(body: bytes, secret: bytes = b"app secret") -> dict[str, str]
 
 def test_the_published_case_of_github_passes() -> None:
     """From GitHub's documentation, "Validating webhook deliveries"."""
-    request = presented(b"Hello, World!", {"X-Hub-Signature-256": GITHUB_SIGNATURE})
+    request = received_request(b"Hello, World!", {"X-Hub-Signature-256": GITHUB_SIGNATURE})
     assert scheme(**GITHUB).rejection_reason(request) is None
     assert scheme(type="meta", secrets=[GITHUB_SECRET]).rejection_reason(request) is None
 
@@ -51,17 +51,17 @@ def test_a_wrong_signature_header_is_rejected(header: str | None, reason: str) -
     """Missing, malformed (no prefix, odd or foreign digits, non-ASCII) and wrong. None raises an exception."""
     headers = {} if header is None else {"X-Hub-Signature-256": header}
     for auth in (GITHUB, {"type": "meta", "secrets": [GITHUB_SECRET]}):
-        assert scheme(**auth).rejection_reason(presented(b"Hello, World!", headers)) == reason
+        assert scheme(**auth).rejection_reason(received_request(b"Hello, World!", headers)) == reason
 
 
 def test_a_changed_body_and_another_secret_are_rejected() -> None:
     """The signature is for these bytes and this secret."""
     headers = {"X-Hub-Signature-256": GITHUB_SIGNATURE}
-    assert scheme(**GITHUB).rejection_reason(presented(b"Hello, World", headers)) == "signature-wrong"
+    assert scheme(**GITHUB).rejection_reason(received_request(b"Hello, World", headers)) == "signature-wrong"
     other = {**GITHUB, "secrets": ["another secret"]}
-    assert scheme(**other).rejection_reason(presented(b"Hello, World!", headers)) == "signature-wrong"
+    assert scheme(**other).rejection_reason(received_request(b"Hello, World!", headers)) == "signature-wrong"
     rotated = {**GITHUB, "secrets": ["another secret", GITHUB_SECRET]}
-    assert scheme(**rotated).rejection_reason(presented(b"Hello, World!", headers)) is None
+    assert scheme(**rotated).rejection_reason(received_request(b"Hello, World!", headers)) is None
 
 
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "sha512"])
@@ -71,9 +71,9 @@ def test_every_algorithm_and_encoding(algorithm: str, encoding: str) -> None:
     digest = hmac.new(b"key", b'{"a":1}', algorithm).digest()
     written = digest.hex() if encoding == "hex" else base64.b64encode(digest).decode()
     check = scheme(type="hmac", secrets=["key"], header="X-Sig", algorithm=algorithm, encoding=encoding)
-    assert check.rejection_reason(presented(b'{"a":1}', {"X-Sig": written})) is None
-    assert check.rejection_reason(presented(b'{"a":2}', {"X-Sig": written})) == "signature-wrong"
-    assert check.rejection_reason(presented(b'{"a":1}', {"X-Sig": written + "="})) == "signature-malformed"
+    assert check.rejection_reason(received_request(b'{"a":1}', {"X-Sig": written})) is None
+    assert check.rejection_reason(received_request(b'{"a":2}', {"X-Sig": written})) == "signature-wrong"
+    assert check.rejection_reason(received_request(b'{"a":1}', {"X-Sig": written + "="})) == "signature-malformed"
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,20 @@ def test_a_timestamp_outside_of_the_window_is_rejected(timestamp: str | None, re
     headers = {"X-Sig": hmac.new(b"key", signed, "sha256").hexdigest()}
     if timestamp is not None:
         headers["X-Time"] = timestamp
-    assert check.rejection_reason(presented(body, headers, now=NOW)) == reason
+    assert check.rejection_reason(received_request(body, headers, now=NOW)) == reason
     if reason is None:
         headers["X-Time"] = str(int(NOW) - 1)
-        assert check.rejection_reason(presented(body, headers, now=NOW)) == "signature-wrong"
+        assert check.rejection_reason(received_request(body, headers, now=NOW)) == "signature-wrong"
 
 
 def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
     """Meta escapes non-ASCII characters before it signs, so the raw bytes are needed."""
     body = rb'{"text":"\u00e1\u00e9 \/"}'
-    assert META.rejection_reason(presented(body, meta_signature(body))) is None
-    assert META.rejection_reason(presented(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
-    assert META.rejection_reason(presented(body, meta_signature(body, b"other"))) == "signature-wrong"
+    assert META.rejection_reason(received_request(body, meta_signature(body))) is None
+    assert (
+        META.rejection_reason(received_request(body.replace(rb"\/", b"/"), meta_signature(body))) == "signature-wrong"
+    )
+    assert META.rejection_reason(received_request(body, meta_signature(body, b"other"))) == "signature-wrong"
 
 
 @pytest.mark.parametrize(
@@ -134,15 +136,15 @@ def test_meta_signs_with_the_app_secret_over_the_raw_bytes() -> None:
 )
 def test_metas_challenge_is_echoed_if_the_token_is_correct(query: dict[str, str], answer: Handshake | None) -> None:
     """Only then, and only by GET."""
-    assert META.handshake(presented(method="GET", query=query)) == answer
-    assert META.handshake(presented(method="POST", query=query)) is None
+    assert META.handshake(received_request(method="GET", query=query)) == answer
+    assert META.handshake(received_request(method="POST", query=query)) is None
 
 
 def test_without_a_verify_token_no_challenge_is_answered() -> None:
     """An empty token of the caller must not equal an absent token."""
     query = {"hub.mode": "subscribe", "hub.verify_token": "", "hub.challenge": "42"}
     check = scheme(type="meta", secrets=["app secret"])
-    assert check.handshake(presented(method="GET", query=query)) == Handshake(403)
+    assert check.handshake(received_request(method="GET", query=query)) == Handshake(403)
 
 
 _SCHEMES = [
@@ -178,7 +180,7 @@ def test_any_other_header_is_rejected_without_an_exception(
     headers = dict.fromkeys(names, prefix + value) | {"X-Time": timestamp}
     query = {"hub.mode": "subscribe", "hub.verify_token": value, "hub.challenge": value}
     for check in _SCHEMES:
-        reason = check.rejection_reason(presented(body, headers))
+        reason = check.rejection_reason(received_request(body, headers))
         assert reason is not None or (prefix + value).split()[-1:] == ["t"] or value.strip() == "t"
-        handshake = check.handshake(presented(method="GET", query=query))
+        handshake = check.handshake(received_request(method="GET", query=query))
         assert handshake is None or handshake.status == 403 or value == "a token"

@@ -17,8 +17,8 @@ from twilio.request_validator import RequestValidator
 from filas.errors import SecretUnreadable
 from ingest.providers.known_providers import PROVIDERS
 from ingest.verify import auth_types
-from ingest.verify.scheme import Handshake, Presented
-from tests.ingest.verify.presenting import presented, scheme
+from ingest.verify.scheme import Handshake, ReceivedRequest
+from tests.ingest.verify.received_requests import received_request, scheme
 from tests.ingest.verify.vendors import FORM_TYPE, NOW, SMS, URL, VENDORS, Vendor
 
 ANY_VENDOR = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
@@ -54,7 +54,7 @@ def test_every_scheme_has_cases() -> None:
 def test_githubs_published_case() -> None:
     """From its documentation, "Validating webhook deliveries"."""
     signature = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
-    request = presented(b"Hello, World!", {"X-Hub-Signature-256": signature})
+    request = received_request(b"Hello, World!", {"X-Hub-Signature-256": signature})
     assert scheme(type="github", secrets=["It's a Secret to Everybody"]).rejection_reason(request) is None
 
 
@@ -62,8 +62,8 @@ def test_slacks_published_case() -> None:
     """From its documentation, "Verifying requests from Slack"."""
     headers = {"X-Slack-Signature": SLACK_SIGNATURE, "X-Slack-Request-Timestamp": "1531420618"}
     check = scheme(type="slack", secrets=[SLACK_SECRET])
-    assert check.rejection_reason(presented(SLACK_BODY, headers, now=1531420618)) is None
-    assert check.rejection_reason(presented(SLACK_BODY, headers)) == "timestamp-stale"
+    assert check.rejection_reason(received_request(SLACK_BODY, headers, now=1531420618)) is None
+    assert check.rejection_reason(received_request(SLACK_BODY, headers)) == "timestamp-stale"
 
 
 def test_twilios_published_case() -> None:
@@ -82,7 +82,7 @@ def test_standard_webhooks_published_case() -> None:
         "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
     }
     check = scheme(type="standard-webhooks", secrets=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"])
-    assert check.rejection_reason(presented(b'{"test": 2432232314}', headers, now=1614265330)) is None
+    assert check.rejection_reason(received_request(b'{"test": 2432232314}', headers, now=1614265330)) is None
 
 
 @ANY_VENDOR
@@ -206,7 +206,7 @@ def test_any_signature_of_the_reference_library_is_accepted(body: str, key: byte
     signature = standardwebhooks.Webhook(secret).sign(identity, datetime.fromtimestamp(NOW, UTC), body)
     headers = {"webhook-id": identity, "webhook-timestamp": str(NOW), "webhook-signature": signature}
     check = scheme(type="standard-webhooks", secrets=[secret])
-    assert check.rejection_reason(presented(body.encode(), headers, now=NOW)) is None
+    assert check.rejection_reason(received_request(body.encode(), headers, now=NOW)) is None
 
 
 _FIELDS = st.lists(st.tuples(st.text(max_size=8), st.text(max_size=20)), max_size=8)
@@ -300,7 +300,7 @@ def test_a_challenge_is_answered_and_starts_nothing(
     name: str, headers: dict[str, str], body: bytes, answer: Handshake | None
 ) -> None:
     """Slack's challenge and GitHub's ping."""
-    assert VENDORS[name].check().greeting(presented(body, headers)) == answer
+    assert VENDORS[name].check().greeting(received_request(body, headers)) == answer
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_duplicate_is_known_by_the_vendors_own_id(
     """The id is the same for every attempt to send."""
     reader = PROVIDERS.get(name)
     found = reader.parts(document)[0].key if reader is not None else None
-    assert VENDORS[name].check().duplicate_key(presented(headers=headers), document, found) == key
+    assert VENDORS[name].check().duplicate_key(received_request(headers=headers), document, found) == key
 
 
 _CHECKS = [vendor.check() for vendor in VENDORS.values()]
@@ -352,7 +352,9 @@ def test_any_other_request_is_rejected_without_an_exception(
     headers = {vendor.signed: signature for vendor in VENDORS.values()}
     headers |= {vendor.timed: time for vendor in VENDORS.values() if vendor.timed}
     headers |= {"webhook-id": signature, "Content-Type": content_type, "X-GitHub-Event": time}
-    request = Presented("POST", presented(headers=headers).headers, presented(query={"a": time}).query, body, NOW)
+    request = ReceivedRequest(
+        "POST", received_request(headers=headers).headers, received_request(query={"a": time}).query, body, NOW
+    )
     request.url = lambda: url
     for check in _CHECKS:
         assert check.rejection_reason(request) is not None

@@ -17,8 +17,8 @@ from multidict import CIMultiDict, MultiDict
 from slack_sdk.signature import SignatureVerifier
 from twilio.request_validator import RequestValidator
 
-from ingest.verify.scheme import Presented, Scheme
-from tests.ingest.verify.presenting import scheme
+from ingest.verify.scheme import ReceivedRequest, Scheme
+from tests.ingest.verify.received_requests import scheme
 
 NOW = 1_790_000_000
 URL = "https://filas.example/webhooks/in"
@@ -58,10 +58,12 @@ class Vendor:
 
     def request(
         self, headers: dict[str, str], body: bytes | None = None, *, now: float = NOW, url: str = URL
-    ) -> Presented:
+    ) -> ReceivedRequest:
         """Returns a request with these headers."""
         query = MultiDict({"bodySHA256": url.partition("bodySHA256=")[2]} if "bodySHA256" in url else {})
-        return Presented("POST", CIMultiDict(headers), query, self.body if body is None else body, now, lambda: url)
+        return ReceivedRequest(
+            "POST", CIMultiDict(headers), query, self.body if body is None else body, now, lambda: url
+        )
 
     def headers(self, *, now: int = NOW, secret: str | None = None, body: bytes | None = None) -> dict[str, str]:
         """Returns the headers of a valid request, or of one that was signed with these arguments."""

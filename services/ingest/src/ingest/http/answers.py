@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 @dataclass(slots=True)
 class Answer:
-    """A whole answer. `headers` must not come from a request. `closes`: the connection ends with it."""
+    """A complete answer. `headers` must not come from a request. `closes`: the connection ends after the answer."""
 
     status: int
     body: bytes
@@ -19,7 +19,7 @@ class Answer:
     closes: bool = False
 
     def encode(self, connection: str | None, *, without_body: bool = False) -> bytes:
-        """The bytes on the wire. `connection` is the value of the header `Connection`; None: no such header."""
+        """Returns the bytes of the answer. `connection`: the value of the header `Connection`; None: no such header."""
         own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         last = "" if connection is None else f"Connection: {connection}\r\n"
         first, date = _head(self.status, self.content_type), _date(int(time.time()))

@@ -1,10 +1,10 @@
-"""How many bytes of request bodies the process holds at one time."""
+"""The body budget: the bound on the bytes of requests that the process holds at one time."""
 
 
 class BodyBudget:
     """Counts the bytes of all requests, heads and bodies, from their arrival until the request is answered.
 
-    A connection adds to `held` what it has received, and takes it off when the request is answered or dropped.
+    A connection adds the bytes that it receives to `held`, and subtracts them when the request is answered or dropped.
     """
 
     __slots__ = ("held", "max_bytes")
@@ -15,5 +15,5 @@ class BodyBudget:
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether more bytes are held than may be."""
+        """Whether `held` is more than the budget."""
         return self.held > self.max_bytes

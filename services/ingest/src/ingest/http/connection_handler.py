@@ -14,12 +14,12 @@ from ingest.http.request_receiver import MAX_AHEAD, MAX_PIPELINED, RequestReceiv
 
 
 class ConnectionHandler(RequestReceiver):
-    """Has the requests of a connection answered in their order."""
+    """Answers the requests of one connection, in their order."""
 
     __slots__ = ()
 
     async def start(self) -> None:
-        """Answer the requests in their order until the connection ends."""
+        """Answers the requests in their order until the connection ends."""
         answered = 0
         try:
             while not self._force_close:
@@ -55,7 +55,7 @@ class ConnectionHandler(RequestReceiver):
             self._waiter = None
 
     def _continue_after_request(self) -> None:
-        """A request was taken from the queue."""
+        """Updates the bounds after a request was removed from the queue, so that reading can continue."""
         if self._parser is not None:
             self._parser.message_consumed()
         self._queued_bytes = sum(request.held_bytes for request in self._requests) if self._requests else 0
@@ -63,7 +63,7 @@ class ConnectionHandler(RequestReceiver):
             self._continue_reading()
 
     def _send(self, answer: Answer, request: Request) -> bool:
-        """Send the answer; returns whether the connection is kept."""
+        """Sends the answer. Returns whether the connection is kept."""
         transport = self.transport
         if transport is None or transport.is_closing():
             return False
@@ -86,8 +86,10 @@ class ConnectionHandler(RequestReceiver):
             self.abort()
 
     def _finish(self) -> None:
-        """Send the last answer, and end the connection when the client can have read it: closed over bytes that the
-        client still sends, it would be reset, and the answer lost."""
+        """Sends the last answer, and ends the connection when the client can have read the answer.
+
+        A connection that is closed while the client still sends is reset, and the client loses the answer.
+        """
         transport = self.transport
         if transport is None or transport.is_closing():
             return
@@ -109,7 +111,7 @@ class ConnectionHandler(RequestReceiver):
     # ---- called by the listener ------------------------------------------------------------------------------
 
     def shed(self) -> None:
-        """End the connection at once, to make room; an incomplete request is answered with 503."""
+        """Ends the connection at once, because of load. An incomplete request is answered with 503."""
         transport = self.transport
         if transport is None:
             return
@@ -123,11 +125,11 @@ class ConnectionHandler(RequestReceiver):
         transport.close()
 
     def end(self) -> None:
-        """End the connection when what was written is sent."""
+        """Ends the connection after everything that was written is sent."""
         if self.transport is not None:
             self.transport.close()
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Ends the connection at once."""
         if self.transport is not None:
             self.transport.abort()

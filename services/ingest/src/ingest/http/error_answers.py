@@ -1,4 +1,4 @@
-"""The requests that the public listener rejects: statuses, answers, and the outcomes that they are counted as."""
+"""The answers to rejected requests: their status, problem document and outcome in the metric."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,7 +24,7 @@ class RejectedRequest(FilasError):
     closes: bool = False
 
     def answer(self) -> Answer:
-        """The problem document (RFC 9457). Counts the request."""
+        """Returns the problem document (RFC 9457) as an answer, and counts the request."""
         WEBHOOKS.labels(self.outcome).inc()
         document = problem_document(self.status, HTTPStatus(self.status).phrase, self.detail)
         return Answer(self.status, document, PROBLEM_JSON, self.headers, closes=self.closes)
@@ -42,17 +42,17 @@ def incomplete_body() -> RejectedRequest:
 
 
 def slow_body() -> RejectedRequest:
-    """408."""
+    """408: the body was not complete within the time limit."""
     return RejectedRequest(408, "too-slow", "the body took too long to arrive", closes=True)
 
 
 def too_large(max_bytes: int) -> RejectedRequest:
-    """413."""
+    """413: the body has more bytes than the limit."""
     return RejectedRequest(413, "too-large", f"body exceeds {max_bytes} bytes", closes=True)
 
 
 def unknown_webhook() -> RejectedRequest:
-    """404."""
+    """404: the path has no webhook."""
     return RejectedRequest(404, "unknown", "no webhook has this address")
 
 
@@ -68,15 +68,15 @@ def unauthenticated(authenticate: str | None) -> RejectedRequest:
 
 
 def too_many(outcome: str, detail: str, retry_after_s: int) -> RejectedRequest:
-    """429 with `Retry-After`."""
+    """429 with `Retry-After`: a rate limit is reached."""
     return RejectedRequest(429, outcome, detail, {"Retry-After": str(retry_after_s)})
 
 
 def unavailable(outcome: str, detail: str, *, closes: bool = False) -> RejectedRequest:
-    """503 with `Retry-After`."""
+    """503 with `Retry-After`: no store accepts the event."""
     return RejectedRequest(503, outcome, detail, {"Retry-After": str(RETRY_AFTER_S)}, closes=closes)
 
 
 def overloaded(*, closes: bool) -> RejectedRequest:
-    """503 with `Retry-After`: the process holds as many bytes of bodies as it may."""
+    """503 with `Retry-After`: the body budget is exceeded."""
     return unavailable("body-budget", "too many bytes of bodies are being received", closes=closes)

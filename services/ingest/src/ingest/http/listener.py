@@ -1,4 +1,4 @@
-"""The public listener: how many connections there are, and how long each may wait for its client."""
+"""The public listener: the number of its connections, and the time that each may wait for its client."""
 
 import asyncio
 import resource
@@ -70,20 +70,20 @@ class PublicListener(Server):
 
     @property
     def open_connections(self) -> int:
-        """How many connections there are."""
+        """The number of open connections."""
         return len(self._table) + len(self._ending)
 
     def unsent_bytes(self) -> int:
-        """How many bytes of answers wait for clients to read."""
+        """The number of bytes of answers that clients have not read yet."""
         transports = [connection.transport for connection in self._table]
         return sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
 
     def __call__(self) -> ConnectionHandler:
-        """The protocol of a new connection."""
+        """Returns the protocol for a new connection."""
         return ConnectionHandler(self, loop=self._loop)
 
     async def watch(self) -> None:
-        """Close the connections that wait too long for their client, until cancelled."""
+        """Closes the connections that wait too long for their client, until cancelled."""
         every_s = min(SWEEP_EVERY_S, self._request_timeout_s / 4, self.answer_timeout_s / 4)
         await periodic("watch-connections", self._close_overdue, every_s, wait_first=True)
 
@@ -108,7 +108,7 @@ class PublicListener(Server):
         self._shed.clear()
 
     async def shutdown(self, timeout: float | None = None) -> None:
-        """Answer the requests that have begun for at most `timeout` seconds, and end all connections."""
+        """Answers the requests that have begun, for at most `timeout` seconds, and ends all connections."""
         self.draining = True
         for connection in self._table:
             if not connection.is_answering:
@@ -126,31 +126,32 @@ class PublicListener(Server):
     # ---- called by connections -----------------------------------------------------------------------------
 
     def connection_made(self, handler: Any, _transport: asyncio.Transport) -> None:
-        """A client has connected. Beyond the limit, one connection is shed."""
+        """Adds the connection of a client. Beyond the limit, one connection is shed."""
         self._table.add(handler)
         shed = self._table.to_shed(handler)
         if shed is not None:
             self._close_for("connection-limit", shed)
 
     def connection_lost(self, handler: Any, _exc: BaseException | None = None) -> None:
-        """A connection has ended."""
+        """Removes a connection that has ended."""
         self._table.remove(handler)
         self._ending.pop(handler, None)
         if not self.open_connections:
             self._all_closed.set()
 
     def moved(self, connection: ConnectionHandler, phase: Phase) -> None:
-        """The connection waits for something else."""
+        """Records that the connection waits for something else."""
         if phase is Phase.IDLE and self.draining:
             phase = Phase.CLOSING
             connection.end()
         self._table.move(connection, phase)
 
     def over_budget(self, request: Request | None) -> None:
-        """Drop, the oldest first, until the budget is kept: connections of clients that do not read, then incomplete
-        requests, then what was sent ahead of an answer.
+        """Drops what clients have sent, until the body budget is kept.
 
-        If that is not enough, `request` is rejected: its bytes have just arrived.
+        The order is: connections of clients that do not read, then incomplete requests, then requests that were sent
+        before the previous answer; the oldest first. If that is not enough, `request`, whose bytes have just arrived,
+        is rejected.
         """
         for phase in (Phase.UNREAD, Phase.RECEIVING, Phase.ANSWERING):
             for one in self._table.of(phase):
@@ -183,7 +184,7 @@ class PublicListener(Server):
 
 
 def _available_files() -> int:
-    """How many files the process may have open, after it has raised its limit as far as it may."""
+    """Raises the process's limit of open files as far as possible. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and soft < hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

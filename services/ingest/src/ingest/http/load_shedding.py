@@ -1,4 +1,4 @@
-"""What each connection of the public listener waits for, and which one is closed when there are too many."""
+"""Load shedding: the phase of each connection, and the choice of the connection to close beyond the limit."""
 
 import functools
 from collections import Counter
@@ -73,7 +73,7 @@ class ConnectionTable(Generic[C]):
         return iter(tuple(self._open))
 
     def add(self, connection: C) -> None:
-        """A new connection: it waits for its first request."""
+        """Adds a new connection. It waits for its first request."""
         key = connection.address_key
         self._open.add(connection)
         connection.phase = Phase.RECEIVING
@@ -83,7 +83,7 @@ class ConnectionTable(Generic[C]):
             self._above_share.add(key)
 
     def remove(self, connection: C) -> None:
-        """The connection has ended, or is about to. A second call does nothing."""
+        """Removes a connection that has ended or is about to end. A second call does nothing."""
         if connection not in self._open:
             return
         self._open.remove(connection)
@@ -96,17 +96,17 @@ class ConnectionTable(Generic[C]):
             del self._by_address[key]
 
     def move(self, connection: C, phase: Phase) -> None:
-        """The connection is in `phase` from now on; without effect on a connection that was removed."""
+        """Records that the connection is in `phase` now. A removed connection stays removed."""
         if self._since[connection.phase].pop(connection, None) is not None:
             connection.phase = phase
             self._since[phase][connection] = self._clock()
 
     def of(self, phase: Phase) -> Iterator[C]:
-        """The connections in `phase`, that which has been in it longest first."""
+        """Returns the connections in `phase`. The first one has been in it longest."""
         return iter(tuple(self._since[phase]))
 
     def longer_than(self, seconds: float, phase: Phase) -> list[C]:
-        """The connections that have been in `phase` for at least `seconds`."""
+        """Returns the connections that have been in `phase` for at least `seconds`."""
         latest = self._clock() - seconds
         found: list[C] = []
         for connection, since in self._since[phase].items():
@@ -116,7 +116,7 @@ class ConnectionTable(Generic[C]):
         return found
 
     def to_shed(self, newest: C) -> C | None:
-        """The connection to close now that `newest` was added; None while there are not too many."""
+        """Returns the connection to close after `newest` was added; None if the limit is kept."""
         if len(self._open) <= self._max:
             return None
         if self._above_share:
@@ -137,7 +137,7 @@ class ConnectionTable(Generic[C]):
 
 @functools.lru_cache(maxsize=8192)
 def address_key(address: str | None) -> str:
-    """What the connections of `address` are counted by: an IPv6 client has a whole /64 network, so that counts."""
+    """Returns the key by which connections from `address` are counted: an IPv6 client has a whole /64 network."""
     if address is None:
         return ""
     try:

@@ -27,9 +27,10 @@ _CHUNKED: Final = -2
 
 
 def whole_request(data: bytes, begin: int, end: int) -> int:
-    """The end of the request whose head is `data[begin:end]`, if its body is short and in `data` too; else `end`.
+    """Returns the end of the request whose head is `data[begin:end]`, if its body is short and in `data` too; else
+    `end`.
 
-    The body's length is read from `Content-Length`. The parser decides what it is: the results must be compared.
+    The length is read from `Content-Length`. The caller compares the result with that of the parser, which decides.
     """
     match = _LENGTH.search(data, begin, end)
     if match is None:
@@ -54,19 +55,22 @@ class MessageFraming:
         return self._left == _HEAD
 
     def begin_body(self, length: int | None) -> None:
-        """A body of `length` bytes follows the head; None: a chunked one."""
+        """Expects a body of `length` bytes after the head; None: a chunked body."""
         self._left = _CHUNKED if length is None else length
         self._wire_bytes = 0
         self._last_bytes = b""
 
     def end_body(self) -> bool:
-        """The body is complete: a head follows. Returns whether the body was chunked."""
+        """Expects a head, because the body is complete. Returns whether the body was chunked."""
         was_chunked, self._left = self._left == _CHUNKED, _HEAD
         return was_chunked
 
     def next_piece(self, data: bytes, position: int) -> tuple[int, int]:
-        """Where the next piece of `data` begins and ends, from `position` on; an end of -1 means that the head is not
-        complete yet. Raises AmbiguousHead for a head beyond MAX_HEAD."""
+        """Returns the begin and end of the next piece of `data`, from `position`. An end of -1: the head is not
+        complete yet.
+
+        Raises AmbiguousHead for a head beyond MAX_HEAD.
+        """
         if self._left == _HEAD:
             return self._next_head(data, position)
         if self._left == _CHUNKED:
@@ -78,7 +82,7 @@ class MessageFraming:
         return position, end
 
     def exceeds_framing(self, body_bytes: int) -> bool:
-        """Whether a chunked body of which `body_bytes` were read takes too many bytes on the wire."""
+        """Whether a chunked body has too many bytes of framing for the `body_bytes` that were read."""
         return self._left == _CHUNKED and self._wire_bytes > MAX_HEAD + MAX_FRAMING * body_bytes
 
     def _next_head(self, data: bytes, position: int) -> tuple[int, int]:
@@ -90,7 +94,7 @@ class MessageFraming:
         return begin, end if end < 0 else end + len(_END)
 
     def _chunked_end(self, data: bytes, position: int) -> int:
-        """The end of the next piece: after the next empty line, because the body may end there, else all of `data`."""
+        """Returns the end of the next piece: after the next empty line, where the body may end, else the end of `data`."""
         known = self._last_bytes
         across = (known + data[position : position + 3]).find(_END) if known else -1
         if across >= 0:

@@ -67,19 +67,19 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The path, percent-decoded."""
+        """Returns the path, percent-decoded."""
         path = self.target.partition("?")[0]
         return unquote(path) if "%" in path else path
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query's parameters, decoded; several of one name are kept."""
+        """Returns the decoded query parameters. Repeated names are kept."""
         text = self.target.partition("?")[2].partition("#")[0]
         return URL.build(path="/", query_string=text, encoded=True).query if text else _NO_QUERY
 
     @property
     def declared_length(self) -> int | None:
-        """The body's length by `Content-Length`, in bytes; None without that header."""
+        """Returns the length by `Content-Length`, in bytes; None without that header."""
         declared = self.headers.get(hdrs.CONTENT_LENGTH)
         # The parser accepts any number of leading zeros; int() refuses more than 4,300 digits.
         return None if declared is None else int(declared.lstrip("0") or "0")
@@ -91,25 +91,25 @@ class Request:
 
     @property
     def received_bytes(self) -> int:
-        """How many bytes of the body have arrived."""
+        """Returns the number of bytes of the body that have arrived."""
         return self._payload.total_bytes
 
     def fail(self, rejection: error_answers.RejectedRequest) -> None:
-        """Forget what has arrived of the body; reading it raises `rejection` from now on."""
+        """Discards what has arrived of the body. Reading the body raises `rejection` from now on."""
         if self._payload.exception() is None:
             with suppress(RuntimeError):  # a handler waits for more: it has read all that has arrived
                 self._payload.read_nowait()
         self._payload.set_exception(rejection)
 
     def complete_body(self, max_bytes: int) -> bytes | None:
-        """The body if it arrived with its head, as small ones do, and has at most `max_bytes`; else None."""
+        """Returns the body if it arrived with its head, as small bodies do, and has at most `max_bytes`; else None."""
         payload = self._payload
         if not payload.is_eof() or payload.total_bytes > max_bytes or payload.exception() is not None:
             return None
         return payload.read_nowait()
 
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
-        """The body. At most `max_bytes` of it, and a buffer of the connection, are in memory.
+        """Returns the body. At most `max_bytes` of it, and a buffer of the connection, are in memory.
 
         Raises RejectedRequest: 413 too large, 408 not complete within `timeout_s`, 400 ended early, 503 over the
         budget.
@@ -135,7 +135,7 @@ class Request:
 
 
 def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:
-    """The headers with lower-case names, a repeated one joined by commas, without those in `hidden`."""
+    """Returns the headers with lower-case names, without those in `hidden`. Repeated headers are joined by commas."""
     found: dict[str, str] = {}
     for name, value in headers.items():
         lower = name.lower()
@@ -147,7 +147,7 @@ def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[s
 
 
 def stored_query(query: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """The query parameters; a repeated one is a list."""
+    """Returns the query parameters. A repeated parameter is a list."""
     if not query:
         return {}
     return collected([(header_text(name), header_text(value)) for name, value in query.items()])

@@ -1,6 +1,7 @@
-"""The reading half of a connection: its bytes become requests, which wait for their answers.
+"""The reading half of a connection: parses its bytes into requests and queues them until they are answered.
 
-aiohttp's parser gets each head after it was checked as it was sent, and no piece that reaches into the next request.
+aiohttp's parser gets each head after the head was checked as it was sent, and no piece that reaches into the next
+request.
 """
 
 import asyncio
@@ -119,12 +120,12 @@ class RequestReceiver(RequestHandler):
 
     @property
     def receives_body(self) -> bool:
-        """Whether it has a complete head, and waits for its body."""
+        """Whether it has a complete head and waits for the body."""
         return self._body is not None
 
     @property
     def is_answering(self) -> bool:
-        """Whether a handler has its request, complete or not."""
+        """Whether a handler has the request, complete or not."""
         return self._answering is not None or bool(self._requests)
 
     # ---- called by asyncio and aiohttp -----------------------------------------------------------------
@@ -143,12 +144,16 @@ class RequestReceiver(RequestHandler):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's type: True keeps a half-closed connection
-        """The client sends nothing more; it may still read answers. Returns whether to keep the connection."""
+        """Handles the end of the client's input. The client may still read answers. Returns whether the connection is
+        kept.
+        """
         self._end_input(error_answers.incomplete_body())
         return self.is_answering or self._rejection is not None
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of one or many requests; without bytes: what was left unparsed when reading was paused."""
+        """Handles the bytes of one or many requests. Empty `data`: continues with the bytes left when reading was
+        paused.
+        """
         if self._input_ended or self._parser is None:
             return
         if not data and self._body is not None:
@@ -166,14 +171,16 @@ class RequestReceiver(RequestHandler):
         self._report_phase()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        """The body's buffer has room. aiohttp calls this after every read, also where nothing was paused."""
+        """Continues reading, because the buffer of the body has room. aiohttp calls this after every read, also if
+        reading was not paused.
+        """
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
     # ---- reading -----------------------------------------------------------------------------------------
 
     def _parse(self, data: bytes) -> int:
-        """Parse `data` as far as possible; returns the position of the rest. Raises AmbiguousHead."""
+        """Parses `data` as far as possible. Returns the position of the rest. Raises AmbiguousHead."""
         position, pieces = 0, 0
         while position < len(data) and not (self._input_ended or self._reading_paused or self._buffer_paused):
             if pieces == MAX_PIECES:
@@ -196,16 +203,16 @@ class RequestReceiver(RequestHandler):
             self._unparsed = rest
 
     def _continue_reading(self) -> None:
-        """Parse what is left, and read on if there is room."""
+        """Parses the bytes that are left, and resumes reading if there is room."""
         self._buffer_paused = False
         self.data_received(b"")
         if not self._buffer_paused and not self._reading_paused:
             self._resume_transport_reading()
 
     def _receive_head(self, data: bytes, begin: int, end: int) -> int:
-        """Parse the head `data[begin:end]`, and its body if that is small and has arrived too.
+        """Parses the head `data[begin:end]`, and its body if that is small and has arrived too.
 
-        Returns the position after what was parsed. Raises AmbiguousHead.
+        Returns the position after the parsed bytes. Raises AmbiguousHead.
         """
         check_request_line(data, begin)
         parsed = whole_request(data, begin, end)
@@ -231,13 +238,13 @@ class RequestReceiver(RequestHandler):
         return parsed
 
     def _queued(self, count: int) -> None:
-        """So many bytes more wait for the requests before them."""
+        """Adds to the number of bytes that wait for earlier requests to be answered."""
         self._queued_bytes += count
         if len(self._requests) >= MAX_PIPELINED or self._queued_bytes > MAX_AHEAD:
             self._pause_reading_for_buffer()
 
     def _feed_body(self, piece: bytes) -> None:
-        """A piece of the body, which doesn't reach beyond the body's end."""
+        """Passes on a piece of the body, which does not reach beyond the end of the body."""
         request = cast("Request", self._body)
         try:
             cast("Any", self._parser).feed_data(piece)
@@ -267,8 +274,10 @@ class RequestReceiver(RequestHandler):
             self._owner.over_budget(request)
 
     def _end_input(self, rejection: error_answers.RejectedRequest, *, is_answered: bool = False) -> None:
-        """Discard what the client sends from now on. An incomplete body fails with `rejection`; if there is none and
-        `is_answered`, the rejection is the last answer."""
+        """Discards what the client sends from now on.
+
+        An incomplete body fails with `rejection`. If there is none and `is_answered`, the rejection is the last answer.
+        """
         self._input_ended = True
         self._unparsed = b""
         if self._body is not None:
@@ -287,7 +296,7 @@ class RequestReceiver(RequestHandler):
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _report_phase(self) -> None:
-        """The listener learns what the connection waits for, if that has changed."""
+        """Reports to the listener what the connection waits for, if that has changed."""
         request = self._answering or (self._requests[0] if self._requests else None)
         if self._paused:
             phase = Phase.UNREAD
@@ -318,7 +327,7 @@ class RequestReceiver(RequestHandler):
             self._owner.over_budget(None)
 
     def drop_incomplete(self, rejection: error_answers.RejectedRequest) -> None:
-        """Hold the bytes of the incomplete request no more, and answer it with `rejection`."""
+        """Releases the bytes of the incomplete request, and answers it with `rejection`."""
         if self._body is not None:
             self._release(self._body)
         self._end_input(rejection, is_answered=True)

@@ -42,10 +42,12 @@ def check_request_line(data: bytes, begin: int) -> None:
 
 
 def target_and_headers(message: RawRequestMessage) -> tuple[str, CIMultiDictProxy[str]]:
-    """The target as path and query, and the headers. Raises AmbiguousHead where the framing or the host is in doubt.
+    """Returns the target as path and query, and the headers. Raises AmbiguousHead if the framing or the host is
+    ambiguous.
 
-    RFC 9112: one `Host` (3.2), which an absolute target replaces (3.2.2); no transfer coding but `chunked`, and none
-    in HTTP/1.0 (6.1). The parser has refused a length beside a coding (6.3), and repeated headers of these names.
+    RFC 9112: one `Host` (3.2), which an absolute target replaces (3.2.2); no transfer coding but `chunked`, and none in
+    HTTP/1.0 (6.1). The parser has already rejected a length together with a transfer coding (6.3), and repeated headers
+    of these names.
     """
     headers, version = message.headers, message.version
     hosts = headers.getall(hdrs.HOST, ())

@@ -69,8 +69,8 @@ class Receipt:
 
 
 @dataclass(slots=True)
-class _Waiting:
-    """An event before its receipt. `recorded`: it is in Postgres. `job` is set after the first stage."""
+class _PendingEvent:
+    """An event that has no receipt yet. `recorded`: its row is in Postgres. `job` is set after the first stage."""
 
     incoming: IncomingEvent
     receipt: "asyncio.Future[Receipt]"
@@ -103,8 +103,8 @@ class Acceptor:
         self._redis_skipped_until = 0.0
         self._both_failed_until = 0.0
         self._next_warning_at = 0.0
-        self._writes: Batches[_Waiting] = Batches(self._write, limit=limit, size_of=_size)
-        self._enqueues: Batches[_Waiting] = Batches(self._enqueue_batch, limit=limit, size_of=_size)
+        self._writes: Batches[_PendingEvent] = Batches(self._write, limit=limit, size_of=_size)
+        self._enqueues: Batches[_PendingEvent] = Batches(self._enqueue_batch, limit=limit, size_of=_size)
 
     def accept(self, incoming: IncomingEvent) -> "asyncio.Future[Receipt]":
         """Writes the event, then enqueues its job.
@@ -114,7 +114,7 @@ class Acceptor:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        self._writes.add(_Waiting(incoming, receipt))
+        self._writes.add(_PendingEvent(incoming, receipt))
         return receipt
 
     async def accept_many(self, events: Sequence[IncomingEvent]) -> list[Receipt | BaseException]:
@@ -126,7 +126,7 @@ class Acceptor:
         await self._writes.drain()
         await self._enqueues.drain()
 
-    async def _write(self, batch: Sequence[_Waiting]) -> None:
+    async def _write(self, batch: Sequence[_PendingEvent]) -> None:
         """First stage: writes the events of a batch. Those that need a job continue to the second stage."""
         batch = [waiting for waiting in batch if not waiting.receipt.done()]
         try:
@@ -166,7 +166,7 @@ class Acceptor:
             log.warning("acceptance.postgres_unavailable", reason=failure.reason, events=len(events))
         raise failure
 
-    def _to_second_stage(self, waiting: _Waiting, *, recorded: bool) -> None:
+    def _to_second_stage(self, waiting: _PendingEvent, *, recorded: bool) -> None:
         waiting.recorded = recorded
         try:
             waiting.job = waiting.incoming.job(recorded)
@@ -175,7 +175,7 @@ class Acceptor:
         else:
             self._enqueues.add(waiting)
 
-    async def _enqueue_batch(self, batch: Sequence[_Waiting]) -> None:
+    async def _enqueue_batch(self, batch: Sequence[_PendingEvent]) -> None:
         """Second stage: enqueues the jobs of a batch."""
         jobs = [waiting.job for waiting in batch if waiting.job is not None]
         try:
@@ -198,7 +198,7 @@ class Acceptor:
                 self._write_later(waiting.incoming.event)
             _resolve(waiting, Receipt(waiting.incoming.event.id, job.job_id, duplicate))
 
-    async def _write_as_last_resort(self, batch: Sequence[_Waiting], failure: Exception) -> None:
+    async def _write_as_last_resort(self, batch: Sequence[_PendingEvent], failure: Exception) -> None:
         """Neither store has accepted these events. Waits briefly for Postgres, which may be restarting."""
         if not batch:
             return
@@ -234,23 +234,23 @@ class Acceptor:
             raise StoreUnavailable("redis", reason) from None
 
 
-def _receipt_before_job(waiting: _Waiting, *, duplicate: bool = False) -> Receipt:
+def _receipt_before_job(waiting: _PendingEvent, *, duplicate: bool = False) -> Receipt:
     """Returns the receipt of an event that is in Postgres, and whose job the relay enqueues if Redis has lost it."""
     event_id = waiting.incoming.event.id
     return Receipt(event_id, webhook_job_id(event_id), duplicate)
 
 
-def _size(waiting: _Waiting) -> int:
+def _size(waiting: _PendingEvent) -> int:
     """Returns what an event counts for in the bound of a batch: 500 bodies of 1 MiB would be half a GiB."""
     return len(waiting.incoming.event.body)
 
 
-def _resolve(waiting: _Waiting, receipt: Receipt) -> None:
+def _resolve(waiting: _PendingEvent, receipt: Receipt) -> None:
     if not waiting.receipt.done():
         waiting.receipt.set_result(receipt)
 
 
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _fail(batch: Sequence[_PendingEvent], error: Exception) -> None:
     for waiting in batch:
         if not waiting.receipt.done():
             waiting.receipt.set_exception(error)

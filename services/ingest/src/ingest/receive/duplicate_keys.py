@@ -10,9 +10,9 @@ import msgspec
 
 from filas.contract.storable_text import is_storable, lossless_bytes
 from filas.models.configuration import Dedupe
-from ingest.verify.scheme import Presented
+from ingest.verify.scheme import ReceivedRequest
 
-KeyOf = Callable[[Presented, Any], str | None]
+KeyOf = Callable[[ReceivedRequest, Any], str | None]
 """Returns the duplicate key of a request and its decoded body; None if the request has no key."""
 
 MAX_KEY = 255
@@ -22,12 +22,12 @@ def configured(dedupe: Dedupe) -> KeyOf:
     """Returns the function that computes the key by a webhook's `dedupe`. Raises ValueError for an invalid JMESPath."""
     if dedupe.header is not None:
         name = dedupe.header
-        return lambda presented, _document: presented.headers.get(name) or None
+        return lambda received_request, _document: received_request.headers.get(name) or None
     if dedupe.path is not None:
         return _by_path(dedupe.path)
     if dedupe.body:
-        return lambda presented, _document: f"sha256:{hashlib.sha256(presented.body).hexdigest()}"
-    return lambda _presented, _document: None
+        return lambda received_request, _document: f"sha256:{hashlib.sha256(received_request.body).hexdigest()}"
+    return lambda _received_request, _document: None
 
 
 def bounded(key: str) -> str:
@@ -42,7 +42,7 @@ def _by_path(path: str) -> KeyOf:
     errors = (jmespath.exceptions.JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError)
     expression = jmespath.compile(path)
 
-    def key(_presented: Presented, document: Any) -> str | None:
+    def key(_received_request: ReceivedRequest, document: Any) -> str | None:
         try:
             found = expression.search(document)
         except errors:

@@ -24,7 +24,7 @@ from ingest.receive.rate_limit import Grant, RateLimiter
 from ingest.receive.request_events import RequestReader
 from ingest.receive.request_spans import received
 from ingest.receive.webhook_cache import ReadyWebhook, WebhookCache
-from ingest.verify.scheme import Handshake, Presented
+from ingest.verify.scheme import Handshake, ReceivedRequest
 
 log = get_logger(__name__)
 
@@ -89,18 +89,18 @@ class WebhookHandler:
         if scheme is None:
             raise error_answers.unavailable("unusable", "the webhook's secrets cannot be read")
         url = functools.partial(self._addresses.url, http.remote, http.target, headers)
-        presented = Presented(http.method, headers, http.query, b"", time.time(), url)
-        handshake = scheme.handshake(presented)
+        received_request = ReceivedRequest(http.method, headers, http.query, b"", time.time(), url)
+        handshake = scheme.handshake(received_request)
         if handshake is not None:
             return await self._answer_challenge(handshake, ready, address)
         if http.method not in ready.methods:
             raise error_answers.wrong_method(ready.allow)
-        presented.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
-        reason = scheme.rejection_reason(presented)
+        received_request.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
+        reason = scheme.rejection_reason(received_request)
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise error_answers.unauthenticated(scheme.authenticate)
-        greeting = scheme.greeting(presented)
+        greeting = scheme.greeting(received_request)
         if greeting is not None:
             return await self._answer_challenge(greeting, ready, address)
         grant = self._limiter.acquire_now(ready.limit) or await self._limiter.acquire(ready.limit)
@@ -108,7 +108,7 @@ class WebhookHandler:
             rejection = error_answers.too_many("rate-limit", "the webhook's rate limit is exceeded", grant.reset_s)
             rejection.headers.update(_limit_headers(ready, grant))
             raise rejection
-        return await self._accept(ready, presented, address, grant)
+        return await self._accept(ready, received_request, address, grant)
 
     async def _find(self, path: str) -> ReadyWebhook:
         """Returns the webhook of a path that is not in the cache yet. Raises RejectedRequest."""
@@ -130,13 +130,15 @@ class WebhookHandler:
         AUTH_FAILURES.labels("webhook").inc()
         await self._address_limits.record_failure(address, ready.webhook.id, reason)
 
-    async def _accept(self, ready: ReadyWebhook, presented: Presented, address: str, grant: Grant) -> Answer:
+    async def _accept(
+        self, ready: ReadyWebhook, received_request: ReceivedRequest, address: str, grant: Grant
+    ) -> Answer:
         reader = RequestReader(
             ready=ready,
-            presented=presented,
-            content_type=header_text(presented.headers.get("Content-Type", ""))[:255],
-            headers=request.stored_headers(presented.headers, ready.hidden_headers),
-            query=request.stored_query(presented.query),
+            received_request=received_request,
+            content_type=header_text(received_request.headers.get("Content-Type", ""))[:255],
+            headers=request.stored_headers(received_request.headers, ready.hidden_headers),
+            query=request.stored_query(received_request.query),
             address=address,
         )
         events = await _events(reader)
@@ -146,7 +148,7 @@ class WebhookHandler:
             else:
                 answers = await self._acceptor.accept_many(events)
             if spans.is_on():
-                received(events, answers, ROUTE, presented.headers.get("traceparent"))
+                received(events, answers, ROUTE, received_request.headers.get("traceparent"))
             receipt = receipt_of(answers)
         except StoreUnavailable:
             raise error_answers.unavailable("stores-unavailable", "neither Postgres nor Redis is available") from None
@@ -159,7 +161,7 @@ class WebhookHandler:
 
 async def _events(reader: RequestReader) -> list[IncomingEvent]:
     """The events of a request. A large body is parsed in a thread, because that takes more than a few milliseconds."""
-    if len(reader.presented.body) > MAX_ON_LOOP:
+    if len(reader.received_request.body) > MAX_ON_LOOP:
         return await asyncio.to_thread(reader.incoming_events)
     return reader.incoming_events()
 

@@ -1,4 +1,4 @@
-"""When a process that accepts events is ready."""
+"""The readiness of a process that accepts events."""
 
 from filas.service.health import Health
 from filas.service.stores import Stores

@@ -16,7 +16,7 @@ from ingest.providers.message import Part
 from ingest.receive import duplicate_keys
 from ingest.receive.acceptor import IncomingEvent
 from ingest.receive.webhook_cache import ReadyWebhook
-from ingest.verify.scheme import Presented
+from ingest.verify.scheme import ReceivedRequest
 
 MAX_PARTS = 1000
 MAX_GROWTH = 8
@@ -32,7 +32,7 @@ class RequestReader:
     """
 
     ready: ReadyWebhook
-    presented: Presented
+    received_request: ReceivedRequest
     content_type: str
     headers: dict[str, str]
     query: dict[str, str | list[str]]
@@ -45,7 +45,7 @@ class RequestReader:
         Each part of a body is an event with its own body, duplicate key and conversation. If only some parts are new,
         only those are accepted as new.
         """
-        ready, body = self.ready, self.presented.body
+        ready, body = self.ready, self.received_request.body
         demands_json = ready.scheme is not None and ready.scheme.demands_json
         if demands_json and not body_parsing.is_json_type(self.content_type):
             self.content_type = body_parsing.JSON  # the row is parsed again by its content type
@@ -80,7 +80,7 @@ class RequestReader:
             webhook_id=webhook.id,
             flow_id=webhook.flow_id,
             node_id=webhook.node_id,
-            method=self.presented.method,
+            method=self.received_request.method,
             headers=msgspec.json.encode(self.headers).decode(),
             query_params=msgspec.json.encode(self.query).decode(),
             body=body,
@@ -89,7 +89,7 @@ class RequestReader:
             duplicate_key=key,
             group_key=self.ready.conversation.group(webhook.id, scope, part),
             config=self.ready.snapshot_json,
-            received_at=datetime.fromtimestamp(self.presented.now, UTC),
+            received_at=datetime.fromtimestamp(self.received_request.now, UTC),
         )
         decoded = DecodedEvent(self.ready.snapshot, self.headers, self.query, read.kind, read.embedded)
         return IncomingEvent(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
@@ -103,10 +103,14 @@ class RequestReader:
         if self.stated_key is not None or ready.duplicate_key is not None:
             key = self.stated_key
             if key is None and ready.duplicate_key is not None:
-                key = ready.duplicate_key(self.presented, document)
+                key = ready.duplicate_key(self.received_request, document)
             if key is not None and number is not None:
                 key = f"{key}#{number}"
         else:
             found = part.key if part is not None else None
-            key = ready.scheme.duplicate_key(self.presented, document, found) if ready.scheme is not None else found
+            key = (
+                ready.scheme.duplicate_key(self.received_request, document, found)
+                if ready.scheme is not None
+                else found
+            )
         return None if key is None else duplicate_keys.bounded(key)

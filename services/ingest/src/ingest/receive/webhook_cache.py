@@ -1,4 +1,4 @@
-"""The cache of webhooks by path. It reflects changes, and works while Postgres is unavailable."""
+"""The cache of webhooks by path. It is refreshed regularly, and keeps its content while Postgres is unavailable."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""The address at which an execution waits for a call."""
+"""The public endpoint for callbacks: the single-use address of an execution that waits."""

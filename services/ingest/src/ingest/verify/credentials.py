@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from filas.contract.storable_text import sent_bytes
-from ingest.verify.scheme import PlainScheme, Presented, equals_any
+from ingest.verify.scheme import PlainScheme, ReceivedRequest, equals_any
 
 Secrets = Annotated[list[str], msgspec.Meta(min_length=1)]
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
@@ -34,9 +34,9 @@ class CredentialsScheme(PlainScheme):
         self.authenticate = authenticate
         self.sensitive_headers = frozenset({header.lower()})
 
-    def rejection_reason(self, presented: Presented) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`credentials-missing`, `credentials-malformed` or `credentials-wrong`."""
-        value = presented.headers.get(self._header)
+        value = received_request.headers.get(self._header)
         if value is None:
             return "credentials-missing"
         if self._word is not None:

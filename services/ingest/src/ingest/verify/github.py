@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
+from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import Signature, SignatureScheme
 
 HUB_SIGNATURE: Final = Signature(header="X-Hub-Signature-256", prefix="sha256=")
@@ -32,10 +32,10 @@ class GithubAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class GithubScheme(SignatureScheme):
     """Checks GitHub's signature and answers its ping."""
 
-    def greeting(self, presented: Presented, /) -> Handshake | None:
+    def greeting(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """`pong`."""
-        return Handshake(200, "pong") if presented.headers.get("X-GitHub-Event") == "ping" else None
+        return Handshake(200, "pong") if received_request.headers.get("X-GitHub-Event") == "ping" else None
 
-    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
+    def duplicate_key(self, received_request: ReceivedRequest, _document: Any, _key: str | None, /) -> str | None:
         """`X-GitHub-Delivery`."""
-        return presented.headers.get("X-GitHub-Delivery") or None
+        return received_request.headers.get("X-GitHub-Delivery") or None

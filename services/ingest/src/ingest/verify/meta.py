@@ -15,7 +15,7 @@ import msgspec
 from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
 from ingest.verify.github import HUB_SIGNATURE
-from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
+from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import SignatureScheme
 
 
@@ -42,11 +42,11 @@ class MetaScheme(SignatureScheme):
         super().__init__(HUB_SIGNATURE, secrets)
         self._verify_token = verify_token
 
-    def handshake(self, presented: Presented, /) -> Handshake | None:
+    def handshake(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """Echoes the challenge if the token is correct, otherwise 403."""
-        if presented.method != "GET" or presented.query.get("hub.mode") != "subscribe":
+        if received_request.method != "GET" or received_request.query.get("hub.mode") != "subscribe":
             return None
-        token = sent_bytes(presented.query.get("hub.verify_token", ""))
+        token = sent_bytes(received_request.query.get("hub.verify_token", ""))
         if self._verify_token is None or not hmac.compare_digest(token, self._verify_token):
             return Handshake(403)
-        return Handshake(200, presented.query.get("hub.challenge", ""))
+        return Handshake(200, received_request.query.get("hub.challenge", ""))

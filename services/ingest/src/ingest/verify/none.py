@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from ingest.verify.scheme import PlainScheme, Presented, Reveal
+from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal
 
 
 class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -20,6 +20,6 @@ class NoAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="ca
 class NoScheme(PlainScheme):
     """Accepts every request."""
 
-    def rejection_reason(self, _presented: Presented) -> str | None:
+    def rejection_reason(self, _received_request: ReceivedRequest) -> str | None:
         """Always None."""
         return None

@@ -12,7 +12,7 @@ Reveal = Callable[[str], str]
 
 
 @dataclass(slots=True)
-class Presented:
+class ReceivedRequest:
     """A request that is checked. `headers` ignores the case of names. `body` is the raw bytes. `now` is the time of
     receipt in seconds since 1970. `url` returns the address that the sender called, as far as proxies make it known."""
 
@@ -47,16 +47,16 @@ class Scheme(Protocol):
     def authenticate(self) -> str | None:
         """The `WWW-Authenticate` header of the answer 401, if any."""
 
-    def handshake(self, presented: Presented, /) -> Handshake | None:
+    def handshake(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """The answer to a GET that is a challenge, otherwise None."""
 
-    def greeting(self, presented: Presented, /) -> Handshake | None:
+    def greeting(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """The answer to an authenticated request that is only a test or challenge of the provider, otherwise None."""
 
-    def rejection_reason(self, presented: Presented, /) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest, /) -> str | None:
         """None if the request is authentic, otherwise one word for the reason."""
 
-    def duplicate_key(self, presented: Presented, document: Any, key: str | None, /) -> str | None:
+    def duplicate_key(self, received_request: ReceivedRequest, document: Any, key: str | None, /) -> str | None:
         """The sender's own id of the request, None if it has none. `document` is the parsed body, `key` the key that
         the provider's reader has found in it."""
 
@@ -68,15 +68,15 @@ class PlainScheme:
     demands_json = False
     authenticate: str | None = None
 
-    def handshake(self, _presented: Presented, /) -> Handshake | None:
+    def handshake(self, _received_request: ReceivedRequest, /) -> Handshake | None:
         """None."""
         return None
 
-    def greeting(self, _presented: Presented, /) -> Handshake | None:
+    def greeting(self, _received_request: ReceivedRequest, /) -> Handshake | None:
         """None."""
         return None
 
-    def duplicate_key(self, _presented: Presented, _document: Any, key: str | None, /) -> str | None:
+    def duplicate_key(self, _received_request: ReceivedRequest, _document: Any, key: str | None, /) -> str | None:
         """The key in the body, if the provider has a reader."""
         return key
 

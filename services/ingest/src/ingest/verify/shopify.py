@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import Presented, Reveal, revealed
+from ingest.verify.scheme import ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import Signature, SignatureScheme
 
 _SIGNATURE: Final = Signature(header="X-Shopify-Hmac-Sha256", encoding="base64")
@@ -30,6 +30,6 @@ class ShopifyAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 class ShopifyScheme(SignatureScheme):
     """Checks Shopify's signature."""
 
-    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
+    def duplicate_key(self, received_request: ReceivedRequest, _document: Any, _key: str | None, /) -> str | None:
         """`X-Shopify-Webhook-Id`."""
-        return presented.headers.get("X-Shopify-Webhook-Id") or None
+        return received_request.headers.get("X-Shopify-Webhook-Id") or None

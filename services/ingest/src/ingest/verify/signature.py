@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from filas.contract.storable_text import sent_bytes
-from ingest.verify.scheme import PlainScheme, Presented
+from ingest.verify.scheme import PlainScheme, ReceivedRequest
 
 Algorithm = Literal["sha1", "sha256", "sha512"]
 Encoding = Literal["hex", "base64"]
@@ -52,10 +52,10 @@ class SignatureScheme(PlainScheme):
         self._is_plain = self._template == [b"", b"{body}", b""]
         self.sensitive_headers = frozenset({signature.header.lower()})
 
-    def rejection_reason(self, presented: Presented) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`signature-` or `timestamp-missing`, `-malformed`, `signature-wrong` or `timestamp-stale`."""
         signature = self._signature
-        value = presented.headers.get(signature.header)
+        value = received_request.headers.get(signature.header)
         if value is None:
             return "signature-missing"
         written = sent_bytes(value.strip())
@@ -64,13 +64,13 @@ class SignatureScheme(PlainScheme):
         digest = decoded(written[len(self._prefix) :], signature.encoding)
         if digest is None:
             return "signature-malformed"
-        signed = presented.body
+        signed = received_request.body
         if signature.timestamp_header is not None:
-            timestamp = presented.headers.get(signature.timestamp_header)
+            timestamp = received_request.headers.get(signature.timestamp_header)
             if timestamp is None:
                 return "timestamp-missing"
             timestamp = timestamp.strip()
-            problem = time_problem(timestamp, presented.now, signature.tolerance_s)
+            problem = time_problem(timestamp, received_request.now, signature.tolerance_s)
             if problem is not None:
                 return problem
             signed = self._signed(sent_bytes(timestamp), signed)

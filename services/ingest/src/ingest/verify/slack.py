@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import Handshake, Presented, Reveal, revealed
+from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, Signature, SignatureScheme
 
 _SIGNATURE: Final = Signature(
@@ -41,12 +41,12 @@ class _Question(msgspec.Struct):
 class SlackScheme(SignatureScheme):
     """Checks Slack's signature and answers its challenge."""
 
-    def greeting(self, presented: Presented, /) -> Handshake | None:
+    def greeting(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """The challenge of a `url_verification`."""
-        if b"url_verification" not in presented.body:
+        if b"url_verification" not in received_request.body:
             return None
         try:
-            question = msgspec.json.decode(presented.body, type=_Question)
+            question = msgspec.json.decode(received_request.body, type=_Question)
         except (msgspec.MsgspecError, ValueError, RecursionError):
             return None
         return Handshake(200, question.challenge) if question.type == "url_verification" else None

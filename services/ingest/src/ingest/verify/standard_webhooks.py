@@ -19,7 +19,7 @@ from filas.contract.storable_text import sent_bytes
 from filas.crypto.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
 from filas.errors import SecretUnreadable
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
+from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _PUBLIC: Final = "whpk_"
@@ -68,25 +68,25 @@ class StandardWebhooksScheme(PlainScheme):
         self._shared = shared
         self._public = public
 
-    def rejection_reason(self, presented: Presented) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
-        headers = presented.headers
+        headers = received_request.headers
         identity, timestamp, written = (headers.get(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
         if not identity or timestamp is None or written is None:
             return "signature-missing"
-        problem = time_problem(timestamp, presented.now, TOLERANCE_S)
+        problem = time_problem(timestamp, received_request.now, TOLERANCE_S)
         if problem is not None:
             return problem
         symmetric, asymmetric = _signatures(written, "v1,"), _signatures(written, "v1a,")
         if not symmetric and not asymmetric:
             return "signature-malformed"
-        signed = b"%b.%b.%b" % (sent_bytes(identity), timestamp.encode(), presented.body)
+        signed = b"%b.%b.%b" % (sent_bytes(identity), timestamp.encode(), received_request.body)
         is_signed = signed_by_any(symmetric, self._shared, signed, "sha256")
         return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
 
-    def duplicate_key(self, presented: Presented, _document: Any, _key: str | None, /) -> str | None:
+    def duplicate_key(self, received_request: ReceivedRequest, _document: Any, _key: str | None, /) -> str | None:
         """`webhook-id`: it is signed, and the same for every attempt."""
-        return presented.headers.get(ID_HEADER) or None
+        return received_request.headers.get(ID_HEADER) or None
 
     def _is_signed_publicly(self, signatures: Sequence[bytes], signed: bytes) -> bool:
         tried = signatures[:MAX_PUBLIC_SIGNATURES]

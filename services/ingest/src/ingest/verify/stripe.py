@@ -12,7 +12,7 @@ import msgspec
 
 from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
+from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _HEADER = "Stripe-Signature"
@@ -38,9 +38,9 @@ class StripeScheme(PlainScheme):
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
         self._secrets = secrets
 
-    def rejection_reason(self, presented: Presented) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
-        value = presented.headers.get(_HEADER)
+        value = received_request.headers.get(_HEADER)
         if value is None:
             return "signature-missing"
         pairs = [(name.strip(), given.strip()) for name, _, given in (part.partition("=") for part in value.split(","))]
@@ -51,13 +51,13 @@ class StripeScheme(PlainScheme):
         digests = [digest for digest in written if digest is not None]
         if not digests:
             return "signature-malformed"
-        problem = time_problem(timestamp, presented.now, TOLERANCE_S)
+        problem = time_problem(timestamp, received_request.now, TOLERANCE_S)
         if problem is not None:
             return problem
-        signed = b"%b.%b" % (timestamp.encode(), presented.body)
+        signed = b"%b.%b" % (timestamp.encode(), received_request.body)
         return None if signed_by_any(digests, self._secrets, signed, "sha256") else "signature-wrong"
 
-    def duplicate_key(self, _presented: Presented, document: Any, _key: str | None, /) -> str | None:
+    def duplicate_key(self, _received_request: ReceivedRequest, document: Any, _key: str | None, /) -> str | None:
         """The event's `id`."""
         identity = document.get("id") if isinstance(document, dict) else None
         return identity if isinstance(identity, str) and identity else None

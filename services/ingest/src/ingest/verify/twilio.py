@@ -19,7 +19,7 @@ import msgspec
 
 from filas.contract.storable_text import BYTE_ESCAPES, sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, Presented, Reveal, revealed
+from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import Algorithm, decoded, signed_by_any
 
 _HEADER: Final = "X-Twilio-Signature"
@@ -58,34 +58,34 @@ class TwilioScheme(PlainScheme):
         self._secrets = secrets
         self._url = url
 
-    def rejection_reason(self, presented: Presented) -> str | None:
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `body-malformed` for a form with too many fields."""
-        value = presented.headers.get(_HEADER)
+        value = received_request.headers.get(_HEADER)
         if value is None:
             return "signature-missing"
         digest = decoded(sent_bytes(value.strip()), "base64")
         if digest is None:
             return "signature-malformed"
-        is_form = presented.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
+        is_form = received_request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
         try:
-            fields = _signed_fields(presented.body) if is_form else b""
+            fields = _signed_fields(received_request.body) if is_form else b""
         except ValueError:
             return "body-malformed"
-        if not is_form and presented.body and not _is_body_of(presented.query, presented.body):
+        if not is_form and received_request.body and not _is_body_of(received_request.query, received_request.body):
             return "signature-wrong"
-        algorithm = _algorithm(presented.headers.get(_SETTINGS_HEADER, ""))
+        algorithm = _algorithm(received_request.headers.get(_SETTINGS_HEADER, ""))
         right = False
-        for url in self._addresses(presented):
+        for url in self._addresses(received_request):
             right |= signed_by_any((digest,), self._secrets, sent_bytes(url) + fields, algorithm)
         return None if right else "signature-wrong"
 
-    def duplicate_key(self, presented: Presented, _document: Any, key: str | None, /) -> str | None:
+    def duplicate_key(self, received_request: ReceivedRequest, _document: Any, key: str | None, /) -> str | None:
         """`I-Twilio-Idempotency-Token`, otherwise the id and status of the message or call."""
-        return presented.headers.get("I-Twilio-Idempotency-Token") or key
+        return received_request.headers.get("I-Twilio-Idempotency-Token") or key
 
-    def _addresses(self, presented: Presented) -> list[str]:
+    def _addresses(self, received_request: ReceivedRequest) -> list[str]:
         """The URLs that Twilio may have signed: with and without the port."""
-        called = presented.url()
+        called = received_request.url()
         if self._url is not None:
             query = called.partition("?")[2]
             called = f"{self._url}?{query}" if query and "?" not in self._url else self._url

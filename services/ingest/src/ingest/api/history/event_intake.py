@@ -26,7 +26,7 @@ from ingest.receive.acceptor import IncomingEvent, NotStorable, Receipt, receipt
 from ingest.receive.request_events import RequestReader
 from ingest.receive.request_spans import received
 from ingest.receive.webhook_cache import ReadyWebhook
-from ingest.verify.scheme import Presented
+from ingest.verify.scheme import ReceivedRequest
 
 MAX_EVENTS = 1000
 
@@ -163,7 +163,7 @@ def _reader(call: Call[RawEvents, Query], event: EventBody, ready: ReadyWebhook 
     ]
     return RequestReader(
         ready=ready,
-        presented=Presented("POST", headers, MultiDict(pairs), body, time.time()),
+        received_request=ReceivedRequest("POST", headers, MultiDict(pairs), body, time.time()),
         content_type=CONTENT_TYPE,
         headers=request.stored_headers(headers, ready.hidden_headers),
         query=body_parsing.collected([(header_text(name), header_text(value)) for name, value in pairs]),

@@ -5,19 +5,19 @@ import time
 from multidict import CIMultiDict, MultiDict
 
 from ingest.verify import auth_types
-from ingest.verify.scheme import Presented, Scheme
+from ingest.verify.scheme import ReceivedRequest, Scheme
 
 
-def presented(
+def received_request(
     body: bytes = b"",
     headers: dict[str, str] | None = None,
     *,
     method: str = "POST",
     query: dict[str, str] | None = None,
     now: float | None = None,
-) -> Presented:
+) -> ReceivedRequest:
     """Returns a request with the mappings of aiohttp."""
-    return Presented(
+    return ReceivedRequest(
         method, CIMultiDict(headers or {}), MultiDict(query or {}), body, time.time() if now is None else now
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from filas.models.configuration import Dedupe
 from ingest.receive import duplicate_keys
-from tests.ingest.verify.presenting import presented
+from tests.ingest.verify.received_requests import received_request
 
 
 @pytest.mark.parametrize(
@@ -28,13 +28,13 @@ from tests.ingest.verify.presenting import presented
 def test_the_key_stands_where_the_webhook_says(rule: Dedupe, key: str | None) -> None:
     """In a header, in the body, or it is the body."""
     document = {"order": {"v": "a", "id": 17}, "empty": ""}
-    assert duplicate_keys.configured(rule)(presented(b"raw", {"X-Id": "h1"}), document) == key
+    assert duplicate_keys.configured(rule)(received_request(b"raw", {"X-Id": "h1"}), document) == key
 
 
 @pytest.mark.parametrize("document", [None, "text", 5, [], {"a": None}])
 def test_a_body_without_the_field_has_no_key(document: Any) -> None:
     """Text and numbers included."""
-    assert duplicate_keys.configured(Dedupe(path="a.b"))(presented(), document) is None
+    assert duplicate_keys.configured(Dedupe(path="a.b"))(received_request(), document) is None
 
 
 def test_a_path_that_does_not_parse_is_told_at_once() -> None:
