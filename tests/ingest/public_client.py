@@ -1,4 +1,4 @@
-"""A public listener alone, without webhooks and stores, and raw requests to it."""
+"""A public listener without webhooks and stores, and raw requests to it."""
 
 import asyncio
 import contextlib
@@ -25,8 +25,8 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 MAX_BODY = 100_000
 
 
-def on_its_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
-    """The test on the loop that the service runs on, which isn't pytest's."""
+def on_service_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Runs the test on the event loop that the service uses, which is not that of pytest."""
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -38,10 +38,10 @@ def on_its_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
 @dataclass
 class OpenListener:
-    """A listener that accepts every body, and gives each client half a second.
+    """A listener that accepts every body, and whose time limit for each client is half a second.
 
-    `started`: how many requests it has begun to answer; `seen`: what it has received, as target and body; `headers`:
-    the headers of the same requests; `before_answer`: what each request waits for when its body has arrived.
+    `started`: the number of requests that it has begun to answer. `seen`: target and body of each request. `headers`:
+    the headers of the same requests. `before_answer`: what each request awaits after its body has arrived.
     """
 
     port: int = 0
@@ -68,7 +68,7 @@ class OpenListener:
         )
 
     async def answer(self, http: Request) -> Answer:
-        """404 for `/cheap`, without waiting; 200 with the body for the rest."""
+        """Returns 404 for `/cheap` at once; 200 with the body for any other path."""
         self.started += 1
         if http.target == "/cheap":
             self.seen.append((http.target, b""))
@@ -85,7 +85,7 @@ class OpenListener:
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Streams]:
-        """A connection to it."""
+        """Opens a connection to the listener."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         try:
             yield reader, writer
@@ -93,17 +93,17 @@ class OpenListener:
             writer.close()
 
     async def has_received(self, count: int) -> None:
-        """Wait until it has received so many bodies."""
+        """Waits until the listener has received that number of bodies."""
         await eventually(lambda: len(self.seen) == count)
 
     async def all_closed(self) -> None:
-        """Wait until it has no connection any more."""
+        """Waits until the listener has no open connection."""
         await eventually(lambda: self.listener.open_connections == 0, message="a connection is left")
 
 
 @contextlib.asynccontextmanager
 async def open_listener(**options: Any) -> AsyncIterator[OpenListener]:
-    """A listener on a port; `options` are fields of OpenListener."""
+    """Runs a listener on a free port. `options` are fields of OpenListener."""
     public = OpenListener(**options)
     watching = asyncio.create_task(public.listener.watch())
     async with serve_connections(public.listener, "127.0.0.1", 0, shutdown_s=5) as public.port:
@@ -112,7 +112,7 @@ async def open_listener(**options: Any) -> AsyncIterator[OpenListener]:
 
 
 async def statuses(public: OpenListener, sent: bytes) -> list[int]:
-    """The statuses of all answers to these bytes, until the connection ends."""
+    """Returns the statuses of all answers to these bytes, until the connection ends."""
     async with public.connection() as (reader, writer):
         writer.write(sent)
         writer.write_eof()

@@ -1,4 +1,4 @@
-"""The public listener over real stores, with webhooks to post to."""
+"""The public listener over real stores, with webhooks that tests send requests to."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ TOKENS = ResumeTokens("the key of these tests")
 
 
 def webhook(webhook_id: str = "orders", **changes: Any) -> Webhook:
-    """A webhook that anybody may post to, with whatever is different about it."""
+    """Returns a webhook that needs no authentication, with the given fields changed."""
     fields: dict[str, Any] = {
         "flow_id": "welcome",
         "node_id": "start",
@@ -61,29 +61,31 @@ class Serving:
 
     @property
     def events(self) -> EventRepository:
-        """The events in Postgres."""
+        """Returns the events in Postgres."""
         return EventRepository(self.database)
 
-    async def put(self, *webhooks: Webhook) -> None:
-        """Store the webhooks and let the listener know."""
+    async def store_webhooks(self, *webhooks: Webhook) -> None:
+        """Stores the webhooks, and refreshes the cache of the listener."""
         repository = WebhookRepository(self.database)
         for one in webhooks:
             await repository.store(one)
         await self.public.webhook_cache.refresh()
 
     async def post(self, path: str, body: object, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        """Post JSON (bytes go as they are); status and decoded answer."""
+        """Posts JSON (bytes are sent unchanged). Returns status and decoded answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with self.request("POST", path, data=data, headers=headers) as answer:
             return answer.status, await answer.json(content_type=None)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
-        """Any request to `/webhooks/{path}`."""
+        """Sends any request to `/webhooks/{path}`."""
         options["headers"] = {"Content-Type": "application/json", **(options.get("headers") or {})}
         return self.session.request(method, f"http://127.0.0.1:{self.port}/webhooks/{path}", **options)
 
     async def jobs(self) -> list[dict[str, Any]]:
-        """The messages of the jobs that wait in Redis, by their order in the queue, groups' followers aside."""
+        """Returns the messages of the waiting jobs in Redis, in the order of the queue, without jobs that wait
+        behind a group head.
+        """
         ids = await self.redis.command("ZRANGE", WEBHOOKS.name, 0, -1)
         payloads = [await self.redis.command("GET", b"arq:job:" + job_id) for job_id in ids]
         return [json.loads(payload)["k"]["job"] for payload in payloads]
@@ -93,7 +95,7 @@ class Serving:
 async def serving(
     redis_url: str, dsn: str, *webhooks: Webhook, trusted_proxies: Sequence[Network] = (), **limits: Any
 ) -> AsyncIterator[Serving]:
-    """A listener with `webhooks` in it; `limits` are those of Limits."""
+    """Runs a listener with `webhooks`. `limits` are the fields of Limits."""
     database, redis = Database(dsn, application_name="test-serve"), connect_url(redis_url)
     database.start()
     await database.wait_ready(20)
@@ -113,7 +115,7 @@ async def serving(
             ClientSession() as session,
         ):
             running = Serving(port, redis_url, public, session, redis, database)
-            await running.put(*webhooks)
+            await running.store_webhooks(*webhooks)
             yield running
     finally:
         await cancel_and_wait(*running_parts)
@@ -123,7 +125,7 @@ async def serving(
 
 
 async def problem_of(answer: ClientResponse) -> dict[str, Any]:
-    """The problem document of a refusal."""
+    """Returns the problem document of a rejected request."""
     assert answer.content_type == "application/problem+json"
     document: dict[str, Any] = json.loads(await answer.read())
     assert document["status"] == answer.status
@@ -131,7 +133,7 @@ async def problem_of(answer: ClientResponse) -> dict[str, Any]:
 
 
 async def raw(port: int, request: bytes) -> bytes:
-    """What the listener answers to these bytes on a connection that stays open."""
+    """Returns the listener's answer to these bytes, on a connection that stays open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)

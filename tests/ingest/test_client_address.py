@@ -1,4 +1,4 @@
-"""Whose address counts behind proxies."""
+"""The client's address behind proxies."""
 
 from ipaddress import ip_network
 
@@ -13,7 +13,7 @@ PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("::1/128")])
     ("peer", "forwarded", "address"),
     [
         ("203.0.113.9", [], "203.0.113.9"),
-        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),  # anybody can send the header
+        ("203.0.113.9", ["1.2.3.4"], "203.0.113.9"),  # any client can send the header
         ("10.0.0.1", ["1.2.3.4"], "1.2.3.4"),
         ("10.0.0.1", ["6.6.6.6, 1.2.3.4"], "1.2.3.4"),  # what the client itself claims is further left
         ("10.0.0.1", ["6.6.6.6, 1.2.3.4, 10.0.0.2"], "1.2.3.4"),
@@ -27,13 +27,15 @@ PROXIES = ClientAddress([ip_network("10.0.0.0/8"), ip_network("::1/128")])
         (None, ["1.2.3.4"], "unknown"),
     ],
 )
-def test_the_last_entry_that_no_trusted_proxy_made(peer: str | None, forwarded: list[str], address: str) -> None:
-    """Read from the right, as far as we trust who wrote it."""
+def test_the_address_is_the_last_entry_that_is_not_a_trusted_proxy(
+    peer: str | None, forwarded: list[str], address: str
+) -> None:
+    """The entries are read from the right. The first one that is not a trusted proxy's address is the client's."""
     assert PROXIES.of(peer, forwarded) == address
 
 
-def test_without_trusted_proxies_the_header_is_nobody() -> None:
-    """The default."""
+def test_without_trusted_proxies_the_header_is_ignored() -> None:
+    """No proxy is trusted by default."""
     assert ClientAddress([]).of("127.0.0.1", ["1.2.3.4"]) == "127.0.0.1"
 
 
@@ -48,6 +50,6 @@ def test_without_trusted_proxies_the_header_is_nobody() -> None:
         ("unknown", False),
     ],
 )
-def test_this_machine_is_known_by_its_addresses(address: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognised(address: str, loopback: bool) -> None:
     """In each of their spellings."""
     assert is_loopback(address) is loopback

@@ -1,4 +1,4 @@
-"""What makes two requests the same."""
+"""Duplicate keys: what identifies an event within its webhook."""
 
 import hashlib
 from typing import Any
@@ -25,27 +25,27 @@ from tests.ingest.verify.received_requests import received_request
         (Dedupe(), None),
     ],
 )
-def test_the_key_stands_where_the_webhook_says(rule: Dedupe, key: str | None) -> None:
-    """In a header, in the body, or it is the body."""
+def test_the_key_is_read_from_the_place_that_the_webhook_names(rule: Dedupe, key: str | None) -> None:
+    """A header, a field of the body, or the hash of the whole body."""
     document = {"order": {"v": "a", "id": 17}, "empty": ""}
     assert duplicate_keys.configured(rule)(received_request(b"raw", {"X-Id": "h1"}), document) == key
 
 
 @pytest.mark.parametrize("document", [None, "text", 5, [], {"a": None}])
 def test_a_body_without_the_field_has_no_key(document: Any) -> None:
-    """Text and numbers included."""
+    """Neither has a body that is text or a number."""
     assert duplicate_keys.configured(Dedupe(path="a.b"))(received_request(), document) is None
 
 
-def test_a_path_that_does_not_parse_is_told_at_once() -> None:
+def test_an_invalid_path_is_rejected_when_the_webhook_is_made_ready() -> None:
     """Not with the first request."""
     with pytest.raises(ValueError, match="a\\["):
         duplicate_keys.configured(Dedupe(path="a["))
 
 
 @pytest.mark.parametrize("key", ["x" * 256, "a\0b", "\ud800"])
-def test_a_key_that_no_column_takes_is_hashed(key: str) -> None:
-    """Equal keys stay equal, different ones different."""
+def test_a_key_that_no_column_can_hold_is_hashed(key: str) -> None:
+    """Equal keys have equal hashes, and different keys have different ones."""
     assert duplicate_keys.bounded(key) == duplicate_keys.bounded(key)
     assert duplicate_keys.bounded(key).startswith("sha256:")
     assert duplicate_keys.bounded(key) != duplicate_keys.bounded(key + "y")

@@ -49,7 +49,7 @@ _TYPES = st.sampled_from(
 
 @pytest.fixture
 def fuzzed(redis_url: str, postgres_dsn: str) -> Any:
-    """A listener with webhooks of every kind, on a loop that Hypothesis can come back to."""
+    """A listener with webhooks of every kind, on one event loop for all of Hypothesis's examples."""
     webhooks = [
         webhook(conversation=ConversationRule(channel="shop", contact="{{ body.from }}", text="{{ body.text }}")),
         webhook("keyed", dedupe=Dedupe(header="X-Id"), methods=["POST", "GET", "PUT"]),
@@ -65,13 +65,13 @@ def fuzzed(redis_url: str, postgres_dsn: str) -> Any:
 
 
 def vendor_webhook(name: str, vendor: Vendor) -> Any:
-    """The webhook of a vendor, its secret sealed, at the address that is signed."""
+    """Returns the webhook of a vendor with its encrypted secret, at the address that is signed."""
     auth = vendor.auth(BOX.seal(vendor.secret))
     return webhook(name, auth=auth | ({"url": URL} if vendor.type == "twilio" else {}))
 
 
 def status_of(fuzzed: Fuzzed, method: str, path: str, headers: list[tuple[bytes, bytes]], body: bytes) -> int:
-    """What is answered to the request."""
+    """Returns the status of the answer to the request."""
     loop, port = fuzzed
     lines = [f"{method} /webhooks/{path} HTTP/1.1".encode(), b"Host: x", b"Connection: close"]
     lines += [name + b": " + value for name, value in headers]
@@ -83,7 +83,7 @@ def status_of(fuzzed: Fuzzed, method: str, path: str, headers: list[tuple[bytes,
 @ANY_REQUEST
 @given(data=st.data())
 def test_no_request_is_answered_with_a_500(fuzzed: Fuzzed, data: st.DataObject) -> None:
-    """For any headers, query and body, also of bytes that are not text."""
+    """For any headers, query and body, also bytes that are not text."""
     path = data.draw(st.sampled_from(["orders", "keyed", "signed", "nowhere", "%ff%00", "a/b", *VENDORS]))
     query = data.draw(st.sampled_from(["", "?a=%00", "?a=%ff&a=%ed%a0%80", "?hub.mode=subscribe&hub.challenge=%ff"]))
     method = data.draw(st.sampled_from(["POST", "POST", "GET", "PUT", "HEAD", "OPTIONS"]))
@@ -101,15 +101,15 @@ def test_no_request_is_answered_with_a_500(fuzzed: Fuzzed, data: st.DataObject) 
 @pytest.mark.parametrize("name", sorted(VENDORS))
 @ANY_REQUEST
 @given(body=_BODY, content_type=_TYPES)
-def test_nor_is_one_that_its_vendor_has_signed(fuzzed: Fuzzed, name: str, body: bytes, content_type: bytes) -> None:
-    """A right signature over a body of any kind: it is taken, or refused for what it is."""
+def test_no_signed_request_is_answered_with_a_500(fuzzed: Fuzzed, name: str, body: bytes, content_type: bytes) -> None:
+    """A valid signature over any body: the request is accepted, or rejected because of its body."""
     vendor = VENDORS[name]
     try:
         signed = vendor.headers(now=int(time.time()), body=body)
     except UnicodeDecodeError:
-        return  # the vendor's SDK signs text alone
+        return  # the vendor's SDK signs only text
     headers = [(key.encode(), value.encode()) for key, value in signed.items() if key != "Content-Type"]
     kind = b"application/x-www-form-urlencoded" if name == "twilio" else content_type
     status = status_of(fuzzed, "POST", name, [*headers, (b"Content-Type", kind)], body)
-    # Twilio signs texts, and what is no UTF-8 is none: its library reads it in another way than its servers might.
+    # Twilio signs text. Its library may decode bytes that are not UTF-8 differently from its servers.
     assert status in ({200, 400, 401, 415} if name == "twilio" and b"%" in body else {200, 400, 415})

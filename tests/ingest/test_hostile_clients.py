@@ -132,15 +132,15 @@ CLEAR = {
 
 @pytest.mark.parametrize(("sent", "target"), CLEAR.values(), ids=CLEAR.keys())
 @on_its_loop
-async def test_what_is_unusual_but_unambiguous_is_accepted(sent: bytes, target: str) -> None:
-    """In one piece and in many; the next request on the connection is the next request."""
+async def test_unusual_but_unambiguous_requests_are_accepted(sent: bytes, target: str) -> None:
+    """Sent at once or in many writes. The next request on the connection is parsed as the next request."""
     async with open_listener() as public:
         assert await statuses(public, sent + NEXT) == [200, 200]
         async with public.connection() as (reader, writer):
             for piece in (sent[:-3], sent[-3:-1], sent[-1:], NEXT):
                 writer.write(piece)
                 await writer.drain()
-                await asyncio.sleep(0)  # so that it is a read of its own
+                await asyncio.sleep(0)  # so that the listener reads it separately
             answers = b""
             while answers.count(b"HTTP/1.1 200") < 2 or not answers.endswith(b"[]"):
                 answers += await asyncio.wait_for(reader.read(1000), 10)
@@ -148,9 +148,10 @@ async def test_what_is_unusual_but_unambiguous_is_accepted(sent: bytes, target: 
 
 
 @on_its_loop
-async def test_a_trailer_is_no_header_of_the_next_request() -> None:
-    """aiohttp's parser adds the last trailer to the headers of the request that follows on the connection, which may be
-    another client's behind a proxy."""
+async def test_a_trailer_is_not_added_to_the_next_request() -> None:
+    """aiohttp's parser adds the last trailer to the headers of the next request on the connection. Behind a proxy,
+    that request may be another client's.
+    """
     sent = CHUNKED + b"2\r\n{}\r\n0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"
     async with open_listener() as public:
         assert await statuses(public, sent + NEXT) == [200, 200]
@@ -178,8 +179,8 @@ async def test_a_chunked_body_ends_where_its_framing_says(body: bytes) -> None:
 
 @pytest.mark.parametrize("size", [0, 32_768, 32_769, 65_536, 65_537, 99_999])
 @on_its_loop
-async def test_bodies_of_every_size_arrive_whole(size: int) -> None:
-    """In one piece and in many, with a length and in chunks, and with the next request behind them."""
+async def test_bodies_of_every_size_arrive_complete(size: int) -> None:
+    """Sent at once or in many writes, with a length or in chunks, and followed by the next request."""
     body = bytes(range(256)) * (size // 256) + b"a" * (size % 256)
     with_length = HEAD + b"Content-Length: %d\r\n\r\n%b" % (size, body)
     in_chunks = CHUNKED + (b"%x\r\n%b\r\n" % (size, body) if size else b"") + b"0\r\n\r\n"
@@ -201,8 +202,10 @@ _BODIES = st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), min_size=1,
 
 @settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(bodies=_BODIES, cuts=st.lists(st.integers(0, 800), max_size=12))
-def test_requests_are_the_same_however_their_bytes_are_cut(bodies: list[tuple[bool, bytes]], cuts: list[int]) -> None:
-    """With lengths and in chunks, sent ahead of their answers: each body arrives as it was, in its order."""
+def test_requests_do_not_depend_on_how_their_bytes_are_split(bodies: list[tuple[bool, bytes]], cuts: list[int]) -> None:
+    """Requests with lengths and in chunks, sent before the previous answers: each body arrives unchanged and in
+    order.
+    """
     sent = b""
     for is_chunked, body in bodies:
         if is_chunked:
@@ -248,7 +251,7 @@ async def test_trailers_are_bounded_as_headers_are() -> None:
 
 @on_its_loop
 async def test_a_slow_body_is_answered_with_408() -> None:
-    """Although there is always another byte. Other clients are served meanwhile."""
+    """Also if it keeps sending one byte at a time. Other clients are served meanwhile."""
     async with open_listener() as public, public.connection() as (reader, writer):
 
         async def drip() -> None:
@@ -291,7 +294,7 @@ async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
 
 @on_its_loop
 async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
-    """Although its requests are answered, and the connection is about to end."""
+    """Its requests are answered, and the connection ends after the time limit."""
     async with open_listener() as public:
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -327,7 +330,7 @@ async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
     ],
 )
 @on_its_loop
-async def test_a_client_that_leaves_early_leaves_nothing_behind(sent: bytes) -> None:
+async def test_a_client_that_disconnects_early_leaves_no_connection(sent: bytes) -> None:
     """Whether it half-closes the connection or resets it. Other clients are served afterwards."""
     async with open_listener() as public:
         async with public.connection() as (reader, writer):
@@ -344,7 +347,7 @@ async def test_a_client_that_leaves_early_leaves_nothing_behind(sent: bytes) -> 
 
 
 @on_its_loop
-async def test_half_a_body_and_the_end_is_a_400() -> None:
+async def test_an_incomplete_body_is_answered_with_400() -> None:
     """A client that has half-closed the connection learns that its request was incomplete."""
     async with open_listener() as public:
         assert await statuses(public, HEAD + b"Content-Length: 5\r\n\r\n{}") == [400]
@@ -353,14 +356,14 @@ async def test_half_a_body_and_the_end_is_a_400() -> None:
 
 @on_its_loop
 async def test_a_flood_of_one_client_does_not_delay_others() -> None:
-    """However many requests it sends at once, and however cheap each of them is."""
+    """For any number of requests sent at once, also requests that are answered without waiting."""
     async with (
         open_listener() as public,
         public.connection() as (flood, flooding),
         public.connection() as (reader, writer),
     ):
         cheap = b"GET /cheap HTTP/1.1\r\nHost: x\r\n\r\n"
-        flooding.write(cheap * 900)  # about what is read at a time
+        flooding.write(cheap * 900)  # about the size of one read
         writer.write(NEXT)
         assert (await asyncio.wait_for(reader.readuntil(b"[]"), 10)).startswith(b"HTTP/1.1 200")
         place = public.seen.index(("/next", b"[]"))
@@ -371,7 +374,7 @@ async def test_a_flood_of_one_client_does_not_delay_others() -> None:
 
 @on_its_loop
 async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
-    """`100 Continue` came with HTTP/1.1: an older client would read it as its answer."""
+    """`100 Continue` came with HTTP/1.1. An older client would parse it as the final answer."""
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     async with open_listener() as public:
         for version, first in ((b"1.1", b"HTTP/1.1 100"), (b"1.0", b"HTTP/1.1 200")):
@@ -385,9 +388,9 @@ async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
 
 @on_its_loop
 async def test_requests_before_the_shutdown_are_answered() -> None:
-    """An arriving body is waited for, pipelined requests are answered, and the last answer ends the connection.
+    """A body that is arriving is awaited, pipelined requests are answered, and the last answer ends the connection.
 
-    An idle client is closed at once, and a client that never completes its request does not delay the end.
+    An idle client is closed at once, and a client that never completes its request does not delay the shutdown.
     """
     async with (
         open_listener() as public,

@@ -17,7 +17,7 @@ REQUEST = HEAD + b"Content-Length: 2\r\n\r\n{}"
 
 @contextlib.asynccontextmanager
 async def connections(app: Serving, count: int) -> AsyncIterator[list[Streams]]:
-    """So many open connections."""
+    """Opens `count` connections."""
     streams = [await asyncio.open_connection("127.0.0.1", app.port) for _ in range(count)]
     try:
         yield streams
@@ -27,7 +27,7 @@ async def connections(app: Serving, count: int) -> AsyncIterator[list[Streams]]:
 
 
 async def asked(streams: Streams, request: bytes = REQUEST) -> bytes:
-    """The head of the answer to a request, the connection being kept; nothing where it was closed."""
+    """Returns the head of the answer to a request on a connection that is kept; empty if the connection was closed."""
     reader, writer = streams
     try:
         writer.write(request)
@@ -40,7 +40,7 @@ async def asked(streams: Streams, request: bytes = REQUEST) -> bytes:
 
 
 async def is_closed(streams: Streams) -> bool:
-    """Whether the other side has ended the connection."""
+    """Whether the listener has ended the connection."""
     reader, _ = streams
     try:
         return await asyncio.wait_for(reader.read(1), 10) == b""
@@ -49,7 +49,7 @@ async def is_closed(streams: Streams) -> bool:
 
 
 async def test_a_slow_client_is_closed(redis_url: str, postgres_dsn: str) -> None:
-    """Whether it sends nothing or part of a head. A client that has its answers may stay idle."""
+    """A client that sends nothing, or an incomplete head. A client that has its answers may stay idle."""
     async with (
         serving(redis_url, postgres_dsn, webhook(), request_timeout_s=0.5) as app,
         connections(app, 3) as (waiting, slow, proper),
@@ -62,7 +62,7 @@ async def test_a_slow_client_is_closed(redis_url: str, postgres_dsn: str) -> Non
 
 
 async def test_beyond_the_limit_clients_with_requests_are_served(redis_url: str, postgres_dsn: str) -> None:
-    """Connections without a request make room first, then idle ones, the oldest first."""
+    """Connections without a request are closed first, then idle ones, the oldest first."""
     async with (
         serving(redis_url, postgres_dsn, webhook(), max_connections=5) as app,
         connections(app, 2) as idle,
@@ -96,7 +96,7 @@ async def test_beyond_the_limit_clients_with_requests_are_served(redis_url: str,
     ids=["long line", "long header", "many headers", "TLS", "two lengths"],
 )
 async def test_heads_are_bounded(redis_url: str, postgres_dsn: str, request_bytes: bytes) -> None:
-    """A head beyond the bounds, or bytes that are not HTTP: 400, and the connection ends."""
+    """A head beyond the bounds, or bytes that are not HTTP, are answered with 400, and the connection ends."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, request_bytes)).startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
 
@@ -116,16 +116,18 @@ async def test_heads_are_bounded(redis_url: str, postgres_dsn: str, request_byte
         (b"/webhooks/../webhooks/orders", b"404"),
     ],
 )
-async def test_the_only_addresses_are_the_webhooks(
+async def test_only_the_paths_of_webhooks_are_served(
     redis_url: str, postgres_dsn: str, target: bytes, status: bytes
 ) -> None:
-    """In every form, and no other address."""
+    """In each form of the request target. Any other path is answered with 404."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, REQUEST.replace(b"/webhooks/orders", target))).split(b" ")[1] == status
 
 
-async def test_a_connection_is_kept_as_its_client_wants(redis_url: str, postgres_dsn: str) -> None:
-    """HTTP/1.1 unless it sends close, HTTP/1.0 if it sends keep-alive. Requests may be pipelined."""
+async def test_a_connection_is_kept_as_its_client_requests(redis_url: str, postgres_dsn: str) -> None:
+    """HTTP/1.1 keeps it unless the client sends `close`; HTTP/1.0 only if the client sends `keep-alive`. Requests
+    may be pipelined.
+    """
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         old = REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0")
         assert b"Connection: close" in await raw(app.port, old)
@@ -138,11 +140,11 @@ async def test_a_connection_is_kept_as_its_client_wants(redis_url: str, postgres
         async with connections(app, 1) as (streams,):
             streams[1].write(REQUEST.replace(b"POST", b"HEAD") + REQUEST)
             assert (await streams[0].readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 405")
-            assert (await asked(streams, b"")).startswith(b"HTTP/1.1 200")  # and no body between the two
+            assert (await asked(streams, b"")).startswith(b"HTTP/1.1 200")  # no body is between the two answers
 
 
 async def test_a_sender_that_expects_100_continue_gets_it(redis_url: str, postgres_dsn: str) -> None:
-    """curl expects it for bodies of more than a kilobyte. A rejected request gets its answer at once."""
+    """curl expects it for bodies of more than a kilobyte. A rejected request gets its final answer at once."""
     async with serving(redis_url, postgres_dsn, webhook(), webhook("small", max_body_bytes=1)) as app:
         async with connections(app, 1) as (streams,):
             streams[1].write(HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
@@ -153,14 +155,14 @@ async def test_a_sender_that_expects_100_continue_gets_it(redis_url: str, postgr
 
 
 async def test_a_client_that_half_closes_gets_all_answers(redis_url: str, postgres_dsn: str) -> None:
-    """Each pipelined request is answered, then the connection ends."""
+    """Each pipelined request is answered, and then the connection ends."""
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * 3)
         streams[1].write_eof()
         assert (await asyncio.wait_for(streams[0].read(), 10)).count(b"HTTP/1.1 200") == 3
 
 
-async def test_another_protocol_is_not_spoken(redis_url: str, postgres_dsn: str) -> None:
+async def test_an_upgrade_to_another_protocol_is_ignored(redis_url: str, postgres_dsn: str) -> None:
     """A request that offers an upgrade is answered like any other, with its body, and the connection ends."""
     offering = REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n")
     async with serving(redis_url, postgres_dsn, webhook()) as app:
@@ -179,10 +181,10 @@ async def test_another_protocol_is_not_spoken(redis_url: str, postgres_dsn: str)
     [(b"2\r\n{}\r\n0\r\n\r\n", b"200"), (b"1\r\n{\r\n1\r\n}\r\n0\r\nA: b\r\n\r\n", b"200"), (b"zz\r\n{}", b"400")],
     ids=["one", "two and a trailer", "broken"],
 )
-async def test_a_body_in_chunks_is_read_or_refused(
+async def test_a_chunked_body_is_read_or_rejected(
     redis_url: str, postgres_dsn: str, body: bytes, status: bytes
 ) -> None:
-    """With its pieces together or apart. A malformed chunk is a 400, and nothing is stored."""
+    """Sent at once or in many writes. A malformed chunk is answered with 400, and nothing is stored."""
     head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         assert (await raw(app.port, head + body)).split(b" ")[1] == status
@@ -194,8 +196,8 @@ async def test_a_body_in_chunks_is_read_or_refused(
         assert len(await app.jobs()) == (2 if status == b"200" else 0)
 
 
-async def test_a_sender_of_too_much_gets_its_answer(redis_url: str, postgres_dsn: str) -> None:
-    """The answer is not lost while the sender is still sending; the connection ends."""
+async def test_a_sender_of_too_large_a_body_gets_its_answer(redis_url: str, postgres_dsn: str) -> None:
+    """The answer is not lost while the sender still sends. The connection ends."""
     head = HEAD + b"Content-Length: 8000000\r\n\r\n"
     async with serving(redis_url, postgres_dsn, webhook(max_body_bytes=1000)) as app:
         async with connections(app, 1) as ((reader, writer),):
@@ -206,8 +208,10 @@ async def test_a_sender_of_too_much_gets_its_answer(redis_url: str, postgres_dsn
             assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 413")
 
 
-async def test_a_flood_of_requests_ahead_waits_for_its_answers(redis_url: str, postgres_dsn: str) -> None:
-    """Thousands on one connection whose answers are not read yet: none is lost, and they keep their order."""
+async def test_pipelined_requests_beyond_the_bound_keep_their_order(redis_url: str, postgres_dsn: str) -> None:
+    """Thousands of requests on one connection whose answers are not read yet: none is lost, and they keep their
+    order.
+    """
     many = by_form(1000, 3000)
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * many)

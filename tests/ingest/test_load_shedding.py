@@ -1,4 +1,4 @@
-"""The public listener when connections or memory are short: a hostile client never costs an honest one its answer."""
+"""Load shedding: hostile clients that use up connections or memory do not prevent answers to other senders."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ NO_BODY = b"POST /hostile HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"
 
 
 async def connect(public: OpenListener, address: str = "127.0.0.1") -> Streams:
-    """A connection from one of the addresses of loopback."""
+    """Opens a connection from one of the addresses of loopback."""
     return await asyncio.open_connection("127.0.0.1", public.port, local_addr=(address, 0))
 
 
@@ -30,7 +30,7 @@ async def connect(public: OpenListener, address: str = "127.0.0.1") -> Streams:
 async def clients(
     public: OpenListener, count: int, *, sent: bytes = b"", address: str = "127.0.0.1"
 ) -> AsyncIterator[list[Streams]]:
-    """So many connections, each of which has sent `sent`."""
+    """Opens `count` connections, each of which has sent `sent`."""
     found: list[Streams] = []
     try:
         for _ in range(count):
@@ -44,7 +44,7 @@ async def clients(
 
 
 async def answer(streams: Streams, sent: bytes = REQUEST) -> bytes:
-    """The status line of the answer; empty if the connection was closed instead."""
+    """Returns the status line of the answer; empty if the connection was closed."""
     reader, writer = streams
     try:
         writer.write(sent)
@@ -56,7 +56,7 @@ async def answer(streams: Streams, sent: bytes = REQUEST) -> bytes:
 
 
 async def answers(public: OpenListener, count: int, address: str = "127.0.0.1") -> tuple[list[bytes], float]:
-    """The answers to honest senders that connect at once, and after how many seconds the last has come."""
+    """Returns the answers to honest senders that connect at once, and the seconds until the last answer."""
 
     async def one() -> bytes:
         streams = await connect(public, address)
@@ -74,20 +74,21 @@ Watched = Sequence["asyncio.Task[bytes]"]
 
 
 def watched(streams: Sequence[Streams]) -> Watched:
-    """What each connection still gets, as tasks that are done when the listener has ended it."""
+    """Returns a task for each connection. The task is done when the listener has ended the connection."""
     return [asyncio.create_task(reader.read()) for reader, _ in streams]
 
 
 def closed(connections: Watched) -> list[int]:
-    """The places of the connections that the listener has ended."""
+    """Returns the indexes of the connections that the listener has ended."""
     return [place for place, task in enumerate(connections) if task.done()]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"], ids=["same address", "another address"])
 @on_its_loop
 async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> None:
-    """2,100 connections from one address with a complete head and no body: ten honest senders have their answers
-    within a second, also from the same address."""
+    """2,100 connections from one address have sent a complete head and no body. Ten honest senders get their answers
+    within a second, also from the same address.
+    """
     async with (
         open_listener(max_connections=2000, body_timeout_s=60) as public,
         clients(public, 2100, sent=NO_BODY) as hostile,
@@ -103,7 +104,7 @@ async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> N
 
 @on_its_loop
 async def test_a_shed_request_is_answered_with_503() -> None:
-    """With Retry-After: its sender learns that it may come again."""
+    """With Retry-After, so the sender can repeat the request."""
     async with (
         open_listener(max_connections=4, body_timeout_s=60) as public,
         clients(public, 4, sent=NO_BODY) as hostile,
@@ -117,7 +118,7 @@ async def test_a_shed_request_is_answered_with_503() -> None:
 
 @on_its_loop
 async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
-    """However old the connections of others are, and whatever these wait for."""
+    """Regardless of the age and phase of the connections of other addresses."""
     async with (
         open_listener(max_connections=40, request_timeout_s=60, body_timeout_s=60) as public,
         clients(public, 4, sent=NO_BODY, address="127.0.0.2") as slow,
@@ -136,8 +137,8 @@ async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
 
 
 @on_its_loop
-async def test_the_connections_of_a_proxy_are_no_share() -> None:
-    """They are those of many clients: the connection that has waited longest is closed."""
+async def test_the_connections_of_a_proxy_are_not_limited_to_a_quarter() -> None:
+    """They belong to many clients. The connection that has waited longest is closed."""
     async with (
         open_listener(
             max_connections=8, request_timeout_s=60, is_shared=lambda address: address == "127.0.0.9"
@@ -152,7 +153,7 @@ async def test_the_connections_of_a_proxy_are_no_share() -> None:
 
 @on_its_loop
 async def test_clients_that_have_their_last_answer_make_room() -> None:
-    """A client that got a 400 and keeps its connection takes no place that others need."""
+    """A client that got a 400 and keeps its connection open is closed before other clients."""
     async with (
         open_listener(max_connections=20, answer_timeout_s=60) as public,
         clients(public, 20, sent=b"nonsense\r\n\r\n") as hostile,
@@ -164,7 +165,7 @@ async def test_clients_that_have_their_last_answer_make_room() -> None:
 
 @on_its_loop
 async def test_clients_that_do_not_read_make_room() -> None:
-    """Their answers wait in our buffers; they lose their connection before an honest sender waits."""
+    """Their answers fill our buffers. Their connections are closed before an honest sender has to wait."""
     body = b"a" * 50_000
     request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     async with open_listener(max_connections=4, answer_timeout_s=60, body_budget=64 << 20) as public:
@@ -189,8 +190,8 @@ async def test_clients_that_do_not_read_make_room() -> None:
             task.cancel()
 
 
-def test_an_ipv6_client_is_its_network() -> None:
-    """A client has a whole /64, and a new address for each connection; an IPv4 address is one client."""
+def test_an_ipv6_client_is_counted_by_its_network() -> None:
+    """A client has a whole /64 and can use a new address for each connection. An IPv4 address is one client."""
     assert address_key("2001:db8:1:2::1") == address_key("2001:db8:1:2:ffff::9") != address_key("2001:db8:1:3::1")
     assert address_key("fe80::1%eth0") == "fe80::/64"
     assert address_key("::ffff:192.0.2.7") == address_key("192.0.2.7") == "192.0.2.7"
@@ -201,13 +202,13 @@ def test_an_ipv6_client_is_its_network() -> None:
 
 
 def post(body: bytes, *, missing: int = 0) -> bytes:
-    """A request of which the last bytes are still missing."""
+    """Returns a request without its last bytes."""
     return b"POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body) + missing, body)
 
 
 @on_its_loop
 async def test_bodies_beyond_the_budget_are_answered_with_503() -> None:
-    """The oldest that are incomplete first, so that slow senders can't hold the budget against others."""
+    """The oldest incomplete bodies first, so that slow senders cannot use up the budget."""
     async with (
         open_listener(body_budget=200_000, body_timeout_s=60) as public,
         clients(public, 2, sent=post(b"a" * 80_000, missing=1)) as slow,
@@ -224,8 +225,9 @@ async def test_bodies_beyond_the_budget_are_answered_with_503() -> None:
 
 @on_its_loop
 async def test_bodies_count_until_their_request_is_answered() -> None:
-    """A body that waits for its acceptance holds its part of the budget. A complete one beyond it is answered with 503,
-    and the connection stays."""
+    """A body that waits for its acceptance counts in the budget. A complete body beyond the budget is answered with
+    503, and the connection is kept.
+    """
     release = asyncio.Event()
     async with open_listener(body_budget=100_000, request_timeout_s=60, before_answer=release.wait) as public:
         async with clients(public, 2) as (first, second):
@@ -245,7 +247,7 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
 
 
 @on_its_loop
-async def test_incomplete_heads_count_too() -> None:
+async def test_incomplete_heads_count_in_the_budget() -> None:
     """They are held until they are complete, so they could fill the memory too."""
     async with open_listener(body_budget=100_000, request_timeout_s=60) as public:
         async with clients(public, 3, sent=b"POST / HTTP/1.1\r\nA: " + b"a" * 40_000):
@@ -257,8 +259,8 @@ async def test_incomplete_heads_count_too() -> None:
 
 
 @on_its_loop
-async def test_what_a_client_sends_ahead_is_bounded() -> None:
-    """However much it sends while its first request is answered, the process holds about a read of it."""
+async def test_the_bytes_of_pipelined_requests_are_bounded() -> None:
+    """While the first request is answered, the process holds about one read of what the client sends after it."""
     release = asyncio.Event()
     async with (
         open_listener(body_budget=10 << 20, before_answer=release.wait) as public,
@@ -277,6 +279,6 @@ async def test_what_a_client_sends_ahead_is_bounded() -> None:
 
 @on_its_loop
 async def test_a_body_beyond_the_whole_budget_is_too_large() -> None:
-    """To come again would not help."""
+    """It is answered with 413, because a repeated request would fail too."""
     async with open_listener(body_budget=50_000) as public:
         assert await statuses(public, post(b"a" * 90_000)) == [413]

@@ -18,7 +18,7 @@ from tests.waiting import eventually
 
 
 async def answer(app: Serving, path: str, body: Any) -> tuple[int, str | None]:
-    """Status and Retry-After."""
+    """Returns status and Retry-After."""
     async with app.request("POST", path, json=body) as found:
         if found.status != 200:
             await problem_of(found)
@@ -27,11 +27,11 @@ async def answer(app: Serving, path: str, body: Any) -> tuple[int, str | None]:
 
 @pytest.mark.timeout(90)
 async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, own_postgres: PostgresServer) -> None:
-    """Accepted at once, marked as not recorded, and a duplicate is still recognised."""
+    """The event is accepted at once and marked as not recorded. A duplicate is still recognised."""
     rule = webhook("plain", auth={"type": "api-key", "secrets": ["k"]})
     async with serving(redis_url, own_postgres.dsn(), DEDUPED, rule) as app:
         own_postgres.kill()
-        await eventually(lambda: app.database.problem)  # its sessions outlive its main process by a moment
+        await eventually(lambda: app.database.problem)  # its sessions end a moment after its main process
         answers = await asyncio.gather(*(app.post("deduped", {"id": number, "text": "olá"}) for number in range(50)))
         assert {status for status, _ in answers} == {200}
         status, again = await app.post("deduped", {"id": 7})
@@ -57,7 +57,9 @@ async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, ow
 
 @pytest.mark.timeout(90)
 async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, postgres_dsn: str) -> None:
-    """Accepted at once; the relay has all that it needs to put the job when Redis is back."""
+    """The event is accepted at once. The relay has everything that it needs to enqueue the job when Redis is
+    available.
+    """
     async with serving(own_redis.url, postgres_dsn, webhook()) as app:
         own_redis.kill()
         loop = asyncio.get_running_loop()
@@ -81,14 +83,16 @@ async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, po
 
 
 @pytest.mark.timeout(90)
-async def test_without_both_nobody_is_told_200(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """503 with Retry-After, until one of them is back."""
+async def test_without_both_stores_no_request_is_answered_with_200(
+    own_redis: RedisServer, own_postgres: PostgresServer
+) -> None:
+    """The answer is 503 with Retry-After until one of the stores is available."""
     async with serving(own_redis.url, own_postgres.dsn(), webhook()) as app:
         own_redis.kill()
         own_postgres.kill()
 
         async def refused() -> bool:
-            # Postgres's sessions outlive its main process by a moment.
+            # Postgres's sessions end a moment after its main process.
             return await asyncio.gather(*(answer(app, "orders", {}) for _ in range(5))) == [(503, "5")] * 5
 
         await eventually(refused)
@@ -101,10 +105,10 @@ async def test_without_both_nobody_is_told_200(own_redis: RedisServer, own_postg
 
 
 @pytest.mark.timeout(90)
-async def test_a_postgres_that_comes_back_as_redis_goes_is_waited_for(
+async def test_acceptance_waits_for_a_postgres_that_becomes_available_as_redis_fails(
     own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
-    """Nobody is refused because we haven't noticed yet that it is there again."""
+    """No request is rejected only because the process has not noticed yet that Postgres is available."""
     async with serving(own_redis.url, own_postgres.dsn(), webhook()) as app:
         own_postgres.kill()
 
@@ -119,8 +123,8 @@ async def test_a_postgres_that_comes_back_as_redis_goes_is_waited_for(
         assert set(answers) == {(200, None)}
 
 
-async def test_before_the_webhooks_were_read_nobody_is_told_404(redis_url: str, own_postgres: PostgresServer) -> None:
-    """A sender that gets a 404 gives up, so the answer is 503."""
+async def test_before_the_webhooks_are_read_the_answer_is_503(redis_url: str, own_postgres: PostgresServer) -> None:
+    """A sender that gets a 404 does not repeat its request."""
     async with serving(redis_url, own_postgres.dsn(), webhook()) as app:
         app.public.webhook_cache.is_loaded = False
         assert await answer(app, "new", {}) == (503, "5")
@@ -147,12 +151,12 @@ def _event(number: int, duplicate_key: str | None = None) -> NewEvent:
 
 
 def incoming(event: NewEvent) -> IncomingEvent:
-    """The event as it is handed to acceptance."""
+    """Returns the event for the acceptor."""
     return IncomingEvent(event, lambda _recorded: job_of_event(event))
 
 
-async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: str) -> None:
-    """Its neighbours in the batch are accepted."""
+async def test_one_event_that_cannot_be_stored_fails_alone(redis_url: str, postgres_dsn: str) -> None:
+    """The other events of the batch are accepted."""
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), QueueProducer(app.redis))
         events = [_event(number, "a\0b" if number == 7 else None) for number in range(20)]
@@ -163,10 +167,10 @@ async def test_one_poisoned_request_fails_alone(redis_url: str, postgres_dsn: st
 
 
 @pytest.mark.timeout(60)
-async def test_what_redis_alone_has_is_written_when_postgres_is_back(
+async def test_events_that_only_redis_has_are_written_when_postgres_is_available(
     redis_url: str, own_postgres: PostgresServer
 ) -> None:
-    """Whether a worker has got to it or not: emptied after that, Redis takes nothing with it."""
+    """Also before a worker has claimed their jobs. After that, losing Redis loses no event."""
     async with serving(redis_url, own_postgres.dsn(), DEDUPED) as app:
         own_postgres.kill()
         sent = [await app.post("deduped", {"id": str(number)}) for number in range(30)]
@@ -184,12 +188,12 @@ class NoJobs:
     """A queue that never answers."""
 
     async def enqueue_many(self, jobs: Any) -> Any:
-        """Waits for ever."""
+        """Never returns."""
         await asyncio.Event().wait()
 
 
 async def test_a_store_that_hangs_counts_as_unavailable(redis_url: str, postgres_dsn: str) -> None:
-    """The sender waits no longer than the time limit, and the next ones not at all."""
+    """The sender waits for at most the time limit, and later senders do not wait."""
     async with serving(redis_url, postgres_dsn) as app:
         acceptor = Acceptor(EventRepository(app.database), NoJobs(), timeout_s=0.2)
         for number in range(3):

@@ -1,4 +1,4 @@
-"""`python -m ingest serve`, `admin` and `work` as processes: how they come up, say how they are, and end."""
+"""`python -m ingest serve`, `admin` and `work` as processes: their start, readiness and end."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ class Process:
         self.session = session
 
     async def get(self, path: str) -> tuple[int, Any]:
-        """Status and text from the private listener; 0 while it does not answer."""
+        """Returns status and text from the private listener; 0 while it does not answer."""
         try:
             async with self.session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
                 return answer.status, await answer.text()
@@ -41,7 +41,7 @@ class Process:
 
 
 def environment(redis: str, dsn: str, **more: str) -> dict[str, str]:
-    """The variables of a process on these stores."""
+    """Returns the variables of a process on these stores."""
     where = urlsplit(redis)
     return {
         **os.environ,
@@ -58,7 +58,7 @@ def environment(redis: str, dsn: str, **more: str) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Process]:
-    """The process until the block ends; it must then end on SIGTERM, with 0."""
+    """Runs the process until the block ends. The process must then end on SIGTERM with exit code 0."""
     port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ingest", command, env={**variables, PORTS[command]: str(port)},
@@ -75,10 +75,12 @@ async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Proc
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("command", PORTS)
-async def test_it_comes_up_before_its_stores(
+async def test_a_process_starts_before_its_stores(
     command: str, own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
-    """Alive at once; not ready while a store is unavailable, which it names; ready when both are available."""
+    """It is alive at once. It is not ready while a store is unavailable, and names that store. It is ready when both
+    are available.
+    """
     own_redis.kill()
     own_postgres.kill()
     async with running(command, environment(own_redis.url, own_postgres.dsn())) as process:
@@ -128,8 +130,10 @@ async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, o
         (["both"], {}, "usage"),
     ],
 )
-async def test_a_wrong_setting_is_one_line(arguments: list[str], variables: dict[str, str], named: str) -> None:
-    """That names the variable; exit 2."""
+async def test_a_wrong_setting_is_one_line_that_names_the_variable(
+    arguments: list[str], variables: dict[str, str], named: str
+) -> None:
+    """The exit code is 2."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ingest", *arguments,
         env={**environment("redis://127.0.0.1:1", "postgresql://unknown@127.0.0.1:1/x"), **variables},

@@ -1,4 +1,4 @@
-"""At most so many in any window: the same in Redis, in its script, and in one process."""
+"""Rate limits: at most `max` requests in any window, in Redis (the Lua script) and in one process."""
 
 import asyncio
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Clock:
 
 
 class NoStore:
-    """A store that is always away."""
+    """A store that is always unavailable."""
 
     async def count(self, asked: Sequence[tuple[Limit, int]]) -> list[WindowCount]:
         """Fails."""
@@ -34,7 +34,7 @@ class NoStore:
 
 
 def test_the_window_slides() -> None:
-    """Room comes back as what was used leaves the window, not all at once."""
+    """Requests leave the window one after the other, and make room in the same way."""
     clock = Clock()
     windows = LocalWindows(clock)
     limit = Limit("w", 10, 60_000)
@@ -53,7 +53,7 @@ def test_the_window_slides() -> None:
     window_ms=st.integers(1, 1000),
 )
 def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, int]], most: int, window_ms: int) -> None:
-    """Wherever one puts the window, and however requests come."""
+    """For any position of the window and any times of the requests."""
     clock = Clock()
     windows = LocalWindows(clock)
     passed: list[int] = []
@@ -67,7 +67,7 @@ def test_no_window_ever_holds_more_than_the_limit(steps: list[tuple[int, int]], 
 
 
 class CountedWindows:
-    """Windows by a clock, as Redis has them, that count how often they were asked."""
+    """Windows by a clock, like those in Redis, that count their calls."""
 
     def __init__(self, clock: Clock) -> None:
         self._windows = LocalWindows(clock)
@@ -79,8 +79,8 @@ class CountedWindows:
         return self._windows.count(asked)
 
 
-async def test_a_busy_limit_is_counted_ahead() -> None:
-    """Few calls for many requests; what is left is reported as if each were counted alone."""
+async def test_a_busy_limit_needs_few_calls_of_the_store() -> None:
+    """Each call reserves several requests. The remaining number is reported as if each request were counted alone."""
     clock = Clock()
     store = CountedWindows(clock)
     limiter = RateLimiter(store, clock=clock)
@@ -92,8 +92,8 @@ async def test_a_busy_limit_is_counted_ahead() -> None:
     assert limiter.acquire_now(limit) is None
 
 
-async def test_where_there_is_no_room_nobody_asks_again() -> None:
-    """Until there may be some: a flood beyond the limit costs nothing."""
+async def test_an_exhausted_limit_needs_no_call_of_the_store() -> None:
+    """Until there may be room: requests beyond the limit cost no call."""
     clock = Clock()
     store = CountedWindows(clock)
     limiter = RateLimiter(store, clock=clock)
@@ -109,10 +109,10 @@ async def test_where_there_is_no_room_nobody_asks_again() -> None:
     steps=st.lists(st.tuples(st.integers(0, 300), st.integers(1, 60), st.integers(0, 1)), max_size=40),
     most=st.integers(1, 900),
 )
-async def test_replicas_that_count_ahead_never_pass_more_than_the_limit(
+async def test_replicas_with_reserves_never_allow_more_than_the_limit(
     steps: list[tuple[int, int, int]], most: int
 ) -> None:
-    """In any window, however requests come to either."""
+    """In any window, for any times of the requests at either replica."""
     clock = Clock()
     store = CountedWindows(clock)
     replicas = [RateLimiter(store, clock=clock) for _ in range(2)]
@@ -128,7 +128,7 @@ async def test_replicas_that_count_ahead_never_pass_more_than_the_limit(
 
 
 async def test_replicas_count_together(redis_url: str) -> None:
-    """Two limiters on one Redis let through what one would; who is refused learns when to come again."""
+    """Two limiters on one Redis allow as many requests as one. A rejected request gets the time until there is room."""
     first, second = connect_url(redis_url), connect_url(redis_url)
     try:
         replicas = [RateLimiter(RedisRateWindows(one)) for one in (first, second)]
@@ -147,7 +147,7 @@ async def test_replicas_count_together(redis_url: str) -> None:
 
 
 async def test_the_script_counts_as_the_process_does(redis_url: str) -> None:
-    """Several limits in one call, each with its own answer; what has left the window is forgotten."""
+    """Several limits in one call, each with its own result. Windows that are empty are removed."""
     redis = connect_url(redis_url)
     try:
         windows = RedisRateWindows(redis)
@@ -166,7 +166,7 @@ async def test_the_script_counts_as_the_process_does(redis_url: str) -> None:
 
 
 async def test_without_redis_each_process_counts_for_itself() -> None:
-    """A limit is still a limit."""
+    """The limit applies within each process."""
     limiter = RateLimiter(NoStore())
     limit = Limit("w", 5, 60_000)
     grants = [await limiter.acquire(limit) for _ in range(8)]
@@ -174,15 +174,15 @@ async def test_without_redis_each_process_counts_for_itself() -> None:
 
 
 @pytest.mark.timeout(60)
-async def test_a_redis_that_dies_is_done_without(own_redis: RedisServer) -> None:
-    """The limiter goes on locally, and back to Redis when that is there again."""
+async def test_the_limiter_counts_locally_while_redis_is_unavailable(own_redis: RedisServer) -> None:
+    """It counts in Redis again when Redis is available."""
     redis = connect_url(own_redis.url)
     try:
         limiter = RateLimiter(RedisRateWindows(redis))
         limit = Limit("w", 1000, 60_000)
         assert (await limiter.acquire(limit)).remaining == 999
         own_redis.kill()
-        assert (await limiter.acquire(limit)).remaining == 999  # the process's own count begins
+        assert (await limiter.acquire(limit)).remaining == 999  # the count of this process begins
         own_redis.start()
 
         async def used() -> bool:

@@ -1,4 +1,4 @@
-"""The way of a request through the public listener, against real stores."""
+"""Requests through the public listener, against real stores: accepted, rejected, limited and duplicate ones."""
 
 import asyncio
 import base64
@@ -22,13 +22,13 @@ META = webhook("whatsapp", auth={"type": "meta", "secrets": [BOX.seal("app secre
 
 
 def signed(document: Any) -> tuple[bytes, dict[str, str]]:
-    """A body as Meta posts it."""
+    """Returns a request with a body that is signed like Meta's."""
     body = json.dumps(document).encode()
     return body, meta_signature(body)
 
 
 async def test_an_accepted_webhook_is_in_postgres_and_its_job_in_redis(redis_url: str, postgres_dsn: str) -> None:
-    """Both before the 200, under ids that belong together; secrets in neither."""
+    """Both before the answer 200, with matching ids. Neither contains a secret."""
     plain = webhook("plain", auth={"type": "bearer", "secrets": ["let-me-in"]})
     async with serving(redis_url, postgres_dsn, plain) as app:
         body = b'{"text" : "ol\\u00e1", "n": 1.50}'
@@ -74,10 +74,10 @@ async def test_an_accepted_webhook_is_in_postgres_and_its_job_in_redis(redis_url
         ("application/octet-stream", b"\x00\xff", "binary", base64.b64encode(b"\x00\xff").decode()),
     ],
 )
-async def test_bodies_of_every_kind(
+async def test_bodies_of_every_kind_are_accepted(
     redis_url: str, postgres_dsn: str, content_type: str, body: bytes, kind: str, document: Any
 ) -> None:
-    """As flows see them in the job, as they came in Postgres."""
+    """The job has the parsed body for flows. Postgres has the bytes as they were received."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
         status, receipt = await app.post("orders", body, {"Content-Type": content_type})
         assert status == 200
@@ -87,8 +87,8 @@ async def test_bodies_of_every_kind(
         assert (event.body, event.content_type, str(event.id)) == (body, content_type, receipt["eventId"])
 
 
-async def test_rejected_requests(redis_url: str, postgres_dsn: str) -> None:
-    """Each kind of bad input has its own status and reason, and leaves no event."""
+async def test_rejected_requests_have_a_status_and_a_reason(redis_url: str, postgres_dsn: str) -> None:
+    """Each kind of invalid input has its own status and reason, and no event is stored."""
     closed = webhook("closed", enabled=False)
     small = webhook("small", max_body_bytes=10)
     basic = webhook("basic", auth={"type": "basic", "secrets": ["u:p"]})
@@ -124,8 +124,8 @@ async def test_rejected_requests(redis_url: str, postgres_dsn: str) -> None:
         assert await app.jobs() == []
 
 
-async def test_a_body_without_end_is_cut_off(redis_url: str, postgres_dsn: str) -> None:
-    """The limit holds where no length is declared, as soon as it is passed."""
+async def test_a_body_without_a_length_is_rejected_at_the_limit(redis_url: str, postgres_dsn: str) -> None:
+    """As soon as the limit is exceeded."""
     sent = 0
 
     async def endless() -> Any:
@@ -139,12 +139,12 @@ async def test_a_body_without_end_is_cut_off(redis_url: str, postgres_dsn: str) 
             async with app.request("POST", "orders", data=endless()) as answer:
                 assert answer.status == 413
         except OSError:
-            pass  # the connection may be gone before the answer is read
+            pass  # the connection may end before the answer is read
         assert sent < 50_000_000
 
 
-async def test_slow_and_broken_bodies(redis_url: str, postgres_dsn: str) -> None:
-    """A sender that stops in the middle is cut off with 408; a broken transfer encoding is 400."""
+async def test_slow_and_malformed_bodies_are_rejected(redis_url: str, postgres_dsn: str) -> None:
+    """A sender that stops in the middle of a body is answered with 408; an invalid transfer encoding with 400."""
     async with serving(redis_url, postgres_dsn, webhook(), body_timeout_s=0.2) as app:
         head = b"POST /webhooks/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         answer = await raw(app.port, head + b"Content-Length: 100\r\n\r\n{")
@@ -154,8 +154,10 @@ async def test_slow_and_broken_bodies(redis_url: str, postgres_dsn: str) -> None
         assert answer.split(b" ")[1] == b"400"
 
 
-async def test_metas_challenge_passes_whatever_the_methods_say(redis_url: str, postgres_dsn: str) -> None:
-    """The right token gets the challenge as plain text, a wrong one 403; any other GET is no method."""
+async def test_metas_challenge_is_answered_although_get_is_not_an_allowed_method(
+    redis_url: str, postgres_dsn: str
+) -> None:
+    """The correct token gets the challenge as plain text, a wrong one 403. Any other GET is answered with 405."""
     async with serving(redis_url, postgres_dsn, META) as app:
         query = {"hub.mode": "subscribe", "hub.challenge": "115<b>", "hub.verify_token": "a token"}
         async with app.request("GET", "whatsapp", params=query) as answer:
@@ -167,7 +169,7 @@ async def test_metas_challenge_passes_whatever_the_methods_say(redis_url: str, p
 
 
 async def test_64_copies_at_once_are_one_event(redis_url: str, postgres_dsn: str) -> None:
-    """One of them is new, the others are duplicates with its id; one row, one job."""
+    """One of them is new, the others are duplicates with its id. There is one row and one job."""
     async with serving(redis_url, postgres_dsn, META) as app:
         body, headers = signed(whatsapp(text_message("5511", "oi", "wamid.1")))
         answers = await asyncio.gather(*(app.post("whatsapp", body, headers) for _ in range(64)))
@@ -178,8 +180,8 @@ async def test_64_copies_at_once_are_one_event(redis_url: str, postgres_dsn: str
         assert len(await app.jobs()) == 1
 
 
-async def test_duplicates_are_known_after_their_job_is_gone(redis_url: str, postgres_dsn: str) -> None:
-    """By Postgres, as long as the event is kept; without a key nothing is a duplicate."""
+async def test_duplicates_are_recognised_after_their_job_was_removed(redis_url: str, postgres_dsn: str) -> None:
+    """By Postgres, while the event is kept. Without a key, no event is a duplicate."""
     async with serving(redis_url, postgres_dsn, DEDUPED, webhook("free")) as app:
         _, first = await app.post("deduped", {"id": "a", "n": 1})
         await app.redis.command("FLUSHDB")
@@ -192,8 +194,10 @@ async def test_duplicates_are_known_after_their_job_is_gone(redis_url: str, post
             assert (await app.post("free", {"id": "a"}))[1]["duplicate"] is False
 
 
-async def test_a_batch_is_accepted_for_what_is_new_in_it(redis_url: str, postgres_dsn: str) -> None:
-    """Each message is an event with its own key, conversation and body; all known is a duplicate."""
+async def test_only_the_new_parts_of_a_batch_are_accepted(redis_url: str, postgres_dsn: str) -> None:
+    """Each message is an event with its own key, conversation and body. If all parts are known, the answer is a
+    duplicate.
+    """
     one, two, three = (
         text_message("5511", "a", "w1"),
         text_message("5522", "b", "w2"),
@@ -216,8 +220,10 @@ async def test_a_batch_is_accepted_for_what_is_new_in_it(redis_url: str, postgre
         assert json.loads(events["w2"].body) == whatsapp(two)
 
 
-async def test_the_rate_limit_is_the_webhooks_own(redis_url: str, postgres_dsn: str) -> None:
-    """429 with Retry-After beyond it, and what is left on every answer; a refused signature uses up nothing."""
+async def test_the_rate_limit_counts_for_each_webhook(redis_url: str, postgres_dsn: str) -> None:
+    """429 with Retry-After beyond the limit. Each answer has the remaining number. A request with a wrong signature
+    does not count.
+    """
     limited = webhook("limited", rate_limit=RateLimit(max=3), auth={"type": "bearer", "secrets": ["t"]})
     async with serving(redis_url, postgres_dsn, limited, webhook()) as app:
         for _ in range(5):
@@ -235,8 +241,8 @@ async def test_the_rate_limit_is_the_webhooks_own(redis_url: str, postgres_dsn: 
         assert (await app.post("orders", {}))[0] == 200
 
 
-async def test_limits_by_address(redis_url: str, postgres_dsn: str) -> None:
-    """Too many requests, or too many failures, from one address are 429; other addresses are not touched."""
+async def test_requests_and_failures_are_limited_by_address(redis_url: str, postgres_dsn: str) -> None:
+    """Too many requests or failures from one address are answered with 429. Other addresses are not affected."""
     guarded = webhook("guarded", auth={"type": "bearer", "secrets": ["t"]})
     options: dict[str, Any] = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 3}
     async with serving(redis_url, postgres_dsn, guarded, **options) as app:
@@ -254,14 +260,14 @@ async def test_limits_by_address(redis_url: str, postgres_dsn: str) -> None:
         assert [await status("203.0.113.9", "wrong") for _ in range(4)] == [401, 401, 401, 429]
         assert await status("203.0.113.9", "t") == 429
         assert await status("203.0.113.10", "t") == 200
-        assert [await status(None, "wrong") for _ in range(6)] == [401] * 6  # loopback is never counted
+        assert [await status(None, "wrong") for _ in range(6)] == [401] * 6  # loopback is not counted
     async with serving(redis_url, postgres_dsn, guarded, **options, requests_per_address=2) as app:
         assert [await status("203.0.113.50", "t") for _ in range(3)] == [200, 200, 429]
         assert [await status(None, "t") for _ in range(3)] == [200, 200, 200]
 
 
-async def test_a_webhook_stored_elsewhere_is_served_at_once(redis_url: str, postgres_dsn: str) -> None:
-    """The first request for it looks for changes: what stores a webhook may post to it without waiting."""
+async def test_a_webhook_stored_by_another_process_is_served_at_once(redis_url: str, postgres_dsn: str) -> None:
+    """The first request for it causes a read of the changes."""
     async with serving(redis_url, postgres_dsn) as app:
         for number in range(20):
             await WebhookRepository(app.database).store(webhook(f"new-{number}"))
@@ -269,7 +275,7 @@ async def test_a_webhook_stored_elsewhere_is_served_at_once(redis_url: str, post
 
 
 async def test_requests_for_unknown_paths_cause_few_reads(redis_url: str, postgres_dsn: str) -> None:
-    """Two hundred of them share reads: at most one every 50 ms."""
+    """Two hundred requests share reads: at most one every 50 ms."""
     async with serving(redis_url, postgres_dsn) as app:
         loop, reads = asyncio.get_running_loop(), 0
         cache, source = app.public.webhook_cache, app.public.webhook_cache._source
@@ -287,8 +293,8 @@ async def test_requests_for_unknown_paths_cause_few_reads(redis_url: str, postgr
         assert reads <= 2 + (loop.time() - began) / MISS_PAUSE_S
 
 
-async def test_a_change_is_obeyed_within_a_second(redis_url: str, postgres_dsn: str) -> None:
-    """By another replica's listener too: new, moved, switched off and deleted webhooks."""
+async def test_a_change_takes_effect_within_a_second(redis_url: str, postgres_dsn: str) -> None:
+    """Also at another replica's listener: new, moved, disabled and deleted webhooks."""
     async with serving(redis_url, postgres_dsn, webhook("a")) as app:
         elsewhere = WebhookRepository(app.database)
 
@@ -323,7 +329,7 @@ async def test_a_change_is_obeyed_within_a_second(redis_url: str, postgres_dsn: 
 async def test_the_group_of_a_job_is_its_conversation(
     redis_url: str, postgres_dsn: str, rule: ConversationRule | None, body: Any, group: str | None
 ) -> None:
-    """Known at acceptance for a plain path; else the whole webhook is one group."""
+    """It is known at acceptance for a plain path. For a template, the whole webhook is one group."""
     async with serving(redis_url, postgres_dsn, webhook(conversation=rule)) as app:
         assert (await app.post("orders", body))[0] == 200
         (event,) = await app.events.unfinished(0, 10)
@@ -331,8 +337,10 @@ async def test_the_group_of_a_job_is_its_conversation(
 
 
 @pytest.mark.parametrize("dedupe", [Dedupe(header="X-Id"), Dedupe(path="id"), Dedupe(body=True)])
-async def test_keys_that_no_column_takes(redis_url: str, postgres_dsn: str, dedupe: Dedupe) -> None:
-    """Very long keys, and keys with a NUL, still identify duplicates."""
+async def test_keys_that_no_column_can_hold_identify_duplicates(
+    redis_url: str, postgres_dsn: str, dedupe: Dedupe
+) -> None:
+    """Very long keys, and keys with a NUL."""
     async with serving(redis_url, postgres_dsn, webhook(dedupe=dedupe)) as app:
         for key in ("x" * 5000, "a\0b" if dedupe.header is None else "ÿ"):
             headers = {} if dedupe.header is None else {"X-Id": key}

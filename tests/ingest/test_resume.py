@@ -1,4 +1,4 @@
-"""`/resume/{token}`: one call an address, kept before it is answered."""
+"""`/resume/{token}`: each address accepts one callback, which is stored before it is answered."""
 
 import asyncio
 import uuid
@@ -21,7 +21,7 @@ TRIGGER = msgspec.json.encode({"webhook": {"body": {}, "headers": {}, "queryPara
 
 
 async def execution(app: Serving, callback: UUID | None = None, status: str = "waiting-callback") -> UUID:
-    """An execution, in the state that it is in after its first turn."""
+    """Creates an execution in the state that it has after its first run."""
     await FlowRepository(app.database).store("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
     rows, event = ExecutionRepository(app.database), uuid.uuid4()
     new = NewExecution(
@@ -67,8 +67,8 @@ async def flow_jobs(app: Serving) -> int:
     return int(await app.redis.command("ZCARD", FLOWS.name) or 0)
 
 
-async def test_a_call_is_kept_answered_and_wakes_its_execution(redis_url: str, postgres_dsn: str) -> None:
-    """Body, headers and query are there for the flow; credentials are not."""
+async def test_a_callback_is_stored_and_answered_and_resumes_its_execution(redis_url: str, postgres_dsn: str) -> None:
+    """The flow gets body, headers and query, without credentials."""
     async with serving(redis_url, postgres_dsn) as app:
         callback = uuid.uuid4()
         token = TOKENS.make(await execution(app, callback), callback)
@@ -82,7 +82,7 @@ async def test_a_call_is_kept_answered_and_wakes_its_execution(redis_url: str, p
         assert await flow_jobs(app) == 1
 
 
-async def test_a_second_call_changes_nothing(redis_url: str, postgres_dsn: str) -> None:
+async def test_a_second_callback_changes_nothing(redis_url: str, postgres_dsn: str) -> None:
     async with serving(redis_url, postgres_dsn) as app:
         callback = uuid.uuid4()
         token = TOKENS.make(await execution(app, callback), callback)
@@ -92,8 +92,8 @@ async def test_a_second_call_changes_nothing(redis_url: str, postgres_dsn: str) 
         assert (await kept(app, callback))["body"] == first
 
 
-async def test_an_early_call_is_kept_and_a_late_one_is_told_so(redis_url: str, postgres_dsn: str) -> None:
-    """Early: the execution runs still. Late: it has ended, gone on without the call, or is there no more."""
+async def test_an_early_callback_is_stored_and_a_late_one_is_rejected(redis_url: str, postgres_dsn: str) -> None:
+    """Early: the execution still runs. Late: it has ended, continued without the callback, or was deleted."""
     async with serving(redis_url, postgres_dsn) as app:
         callback = uuid.uuid4()
         early = TOKENS.make(await execution(app, None, "running"), callback)
@@ -110,7 +110,7 @@ async def test_an_early_call_is_kept_and_a_late_one_is_told_so(redis_url: str, p
 
 
 @pytest.mark.parametrize("change", ["first", "last", "short", "long", "other key", "empty", "odd"])
-async def test_an_address_that_we_did_not_make_is_unknown(change: str, redis_url: str, postgres_dsn: str) -> None:
+async def test_an_unknown_token_is_rejected(change: str, redis_url: str, postgres_dsn: str) -> None:
     async with serving(redis_url, postgres_dsn) as app:
         ids = uuid.uuid4(), uuid.uuid4()
         good = TOKENS.make(*ids)
@@ -127,8 +127,8 @@ async def test_an_address_that_we_did_not_make_is_unknown(change: str, redis_url
             assert (await ask(app, method, token))[0] == 404
 
 
-async def test_looking_at_the_address_calls_nobody(redis_url: str, postgres_dsn: str) -> None:
-    """A mail filter that follows the link finds a page with a button; the button is the call."""
+async def test_a_get_is_not_a_callback(redis_url: str, postgres_dsn: str) -> None:
+    """A mail filter that follows the link gets a page with a button. Only the button makes the callback."""
     async with serving(redis_url, postgres_dsn) as app:
         callback = uuid.uuid4()
         token = TOKENS.make(await execution(app, callback), callback)
@@ -156,7 +156,7 @@ async def test_looking_at_the_address_calls_nobody(redis_url: str, postgres_dsn:
         ({"data": b"x" * 300_000}, "POST", 413),
     ],
 )
-async def test_what_can_not_be_taken_is_refused_and_may_come_again(
+async def test_a_callback_that_cannot_be_stored_is_rejected_and_may_be_repeated(
     options: dict[str, Any], method: str, status: int, redis_url: str, postgres_dsn: str
 ) -> None:
     async with serving(redis_url, postgres_dsn) as app:
@@ -177,5 +177,5 @@ async def test_what_can_not_be_taken_is_refused_and_may_come_again(
         (",;,", "en"),
     ],
 )
-def test_the_page_is_in_the_language_that_its_reader_prefers(accept: str, language: str) -> None:
+def test_the_page_is_in_the_language_that_the_browser_prefers(accept: str, language: str) -> None:
     assert preferred(accept) == language

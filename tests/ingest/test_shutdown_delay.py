@@ -1,4 +1,4 @@
-"""What `ingest serve` does between SIGTERM and its end, for load balancers that need a while to look elsewhere."""
+"""The shutdown delay of `ingest serve`: load balancers need time to notice that the process is not ready."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""Unauthenticated requests: every kind of wrong proof, how it is counted and logged, and what it costs."""
+"""Unauthenticated requests: how each kind of failed check is answered, counted and logged, and what it costs."""
 
 import asyncio
 import json
@@ -55,9 +55,9 @@ OF_A_TIME_HEADER: dict[str, Forgery] = {
 
 
 def forgeries(vendor: Vendor) -> dict[str, Forgery]:
-    """Those that mean something for the vendor."""
+    """Returns the forgeries that apply to the vendor."""
     found = dict(FORGERIES)
-    if vendor.type != "telegram":  # which shows a token and signs nothing
+    if vendor.type != "telegram":  # sends only a token and no signature
         found |= OF_A_SIGNED_BODY
     if vendor.window:
         found |= OF_A_SIGNED_TIME
@@ -67,17 +67,19 @@ def forgeries(vendor: Vendor) -> dict[str, Forgery]:
 
 
 def counted(counter: Counter, label: str) -> float:
-    """The value of the counter with this label."""
+    """Returns the value of the counter with this label."""
     value: float = counter.labels(label)._value.get()
     return value
 
 
 @pytest.mark.parametrize("name", sorted(VENDORS))
-async def test_every_wrong_proof_is_a_401_that_is_counted_and_logged(
+async def test_every_failed_check_is_a_401_that_is_counted_and_logged(
     redis_url: str, postgres_dsn: str, name: str
 ) -> None:
-    """With the caller's address and the webhook, without secret, signature or body; nothing is stored. And the right
-    proof passes, so that it was not for something else."""
+    """The log has the sender's address and the webhook, and no secret, signature or body. Nothing is stored.
+
+    The same request with the correct proof is accepted, which shows that only the proof was wrong.
+    """
     vendor, now = VENDORS[name], int(time.time())
     async with serving(redis_url, postgres_dsn, vendor_webhook(name, vendor)) as app:
         before = counted(AUTH_FAILURES, "webhook"), counted(WEBHOOKS, "signature")
@@ -104,7 +106,7 @@ async def test_every_wrong_proof_is_a_401_that_is_counted_and_logged(
 
 
 async def test_every_rejection_is_counted_by_its_outcome(redis_url: str, postgres_dsn: str) -> None:
-    """The metrics show which share of the requests is rejected, and why."""
+    """The metric has one outcome per reason."""
     hooks = [
         webhook(),
         webhook("small", max_body_bytes=1),
@@ -157,7 +159,7 @@ async def test_failures_are_counted_across_replicas(redis_url: str, postgres_dsn
 
 @pytest.mark.timeout(60)
 async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
-    """It is rejected at once while both are unavailable, and its address is limited nevertheless."""
+    """The requests are rejected at once while both stores are unavailable, and the address is limited."""
     name, vendor = "github", VENDORS["github"]
     options: dict[str, Any] = {"trusted_proxies": [ip_network("127.0.0.0/8")], "failures_per_address": 20}
     async with serving(own_redis.url, own_postgres.dsn(), vendor_webhook(name, vendor), **options) as app:
@@ -182,7 +184,7 @@ async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer
 
 
 async def test_64_copies_at_two_replicas_are_one_event(redis_url: str, postgres_dsn: str) -> None:
-    """One of them is new, at either replica, and the others have its id."""
+    """One of them is new, at either replica. The others are duplicates with its id."""
     name, vendor = "stripe", VENDORS["stripe"]
     headers = vendor.headers(now=int(time.time()))
     async with (
@@ -197,8 +199,8 @@ async def test_64_copies_at_two_replicas_are_one_event(redis_url: str, postgres_
         assert (len(await first.events.unfinished(0, 10)), len(await first.jobs())) == (1, 1)
 
 
-async def test_a_poisoned_body_fails_alone(redis_url: str, postgres_dsn: str) -> None:
-    """A NUL is text; half a character is not JSON. The requests of the same moment are accepted."""
+async def test_a_body_that_cannot_be_stored_fails_alone(redis_url: str, postgres_dsn: str) -> None:
+    """A NUL is valid text. A lone surrogate is not valid JSON. The other requests of the same batch are accepted."""
     bodies = [b'{"n":%d}' % number for number in range(20)]
     bodies[3], bodies[7], bodies[11] = b'{"t":"\\u0000"}', b'{"t":"\\ud800"}', b'{"\\u0000":"a\\u0000b"}'
     async with serving(redis_url, postgres_dsn, webhook()) as app:

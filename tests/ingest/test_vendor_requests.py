@@ -1,4 +1,4 @@
-"""Each vendor's requests through the public listener: questions, messages, duplicates, and what is not stored."""
+"""Each vendor's requests through the public listener: challenges, messages and duplicates."""
 
 import time
 from ipaddress import ip_network
@@ -17,14 +17,14 @@ from tests.waiting import eventually
 
 
 async def post(app: Serving, name: str, body: bytes, **more: str) -> tuple[int, str]:
-    """Post the body as its vendor signs it now; status and text of the answer."""
+    """Posts the body with the vendor's signature. Returns status and text of the answer."""
     headers = VENDORS[name].headers(now=int(time.time()), body=body) | more
     async with app.request("POST", name, data=body, headers=headers) as answer:
         return answer.status, await answer.text()
 
 
-async def test_slacks_question_is_answered_to_slack_alone(redis_url: str, postgres_dsn: str) -> None:
-    """The challenge comes back as text, once its signature is right; it is no event and uses up no limit."""
+async def test_slacks_challenge_is_answered_if_its_signature_is_valid(redis_url: str, postgres_dsn: str) -> None:
+    """The answer is the challenge as text. It is no event, and it does not count in the rate limit."""
     slack = webhook("slack", auth=vendor_webhook("slack", VENDORS["slack"]).auth, rate_limit=RateLimit(max=1))
     question = b'{"type":"url_verification","challenge":"3eZb<b>"}'
     async with serving(redis_url, postgres_dsn, slack) as app:
@@ -37,7 +37,7 @@ async def test_slacks_question_is_answered_to_slack_alone(redis_url: str, postgr
 
 
 async def test_githubs_ping_starts_nothing(redis_url: str, postgres_dsn: str) -> None:
-    """It is answered, and every other event is taken; a redelivery is a duplicate."""
+    """The ping is answered, and every other event is accepted. A redelivery is a duplicate."""
     github = vendor_webhook("github", VENDORS["github"])
     async with serving(redis_url, postgres_dsn, github) as app:
         assert await post(app, "github", b"{}", **{"X-GitHub-Event": "ping"}) == (200, "pong")
@@ -49,8 +49,8 @@ async def test_githubs_ping_starts_nothing(redis_url: str, postgres_dsn: str) ->
 
 
 @pytest.mark.parametrize("name", ["stripe", "shopify", "standard-webhooks", "telegram", "slack"])
-async def test_a_second_try_of_a_vendor_is_a_duplicate(redis_url: str, postgres_dsn: str, name: str) -> None:
-    """Known by its own id, without anything in the webhook's definition; the signature is stored nowhere."""
+async def test_a_repeated_request_of_a_vendor_is_a_duplicate(redis_url: str, postgres_dsn: str, name: str) -> None:
+    """The vendor's own id identifies it, without a setting in the webhook. The signature is not stored."""
     async with serving(redis_url, postgres_dsn, vendor_webhook(name, VENDORS[name])) as app:
         answers = [await post(app, name, VENDORS[name].body) for _ in range(2)]
         assert [status for status, _ in answers] == [200, 200]
@@ -59,8 +59,8 @@ async def test_a_second_try_of_a_vendor_is_a_duplicate(redis_url: str, postgres_
         assert VENDORS[name].signed.lower() not in job["headers"]
 
 
-async def test_twilio_behind_a_proxy(redis_url: str, postgres_dsn: str) -> None:
-    """The address is the one that the proxy was called at, if we trust the proxy; else what reached us."""
+async def test_twilio_signs_the_address_of_a_trusted_proxy(redis_url: str, postgres_dsn: str) -> None:
+    """If the proxy is trusted, the signed address is the proxy's; else it is that of the request."""
     twilio = webhook("sms", auth={"type": "twilio", "secrets": [BOX.seal("12345")]})
     headers = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "filas.example", "Content-Type": FORM_TYPE}
     body = urlencode(SMS).encode()
@@ -83,13 +83,13 @@ async def test_twilio_behind_a_proxy(redis_url: str, postgres_dsn: str) -> None:
 
 @pytest.mark.timeout(90)
 async def test_a_form_is_accepted_while_postgres_is_unavailable(redis_url: str, own_postgres: PostgresServer) -> None:
-    """With its fields, its conversation's order and its duplicate key."""
+    """With its fields, its group and its duplicate key."""
     twilio = vendor_webhook("twilio", VENDORS["twilio"])
     async with serving(redis_url, own_postgres.dsn(), twilio) as app:
         own_postgres.kill()
         found: list[dict[str, Any]] = []
 
-        async def unrecorded() -> bool:  # Postgres's sessions outlive its main process by a moment
+        async def unrecorded() -> bool:  # Postgres's sessions end a moment after its main process
             form = {**SMS, "MessageSid": f"SM{time.time_ns()}"}
             assert (await post(app, "twilio", urlencode(form).encode()))[0] == 200
             found[:] = [job for job in await app.jobs() if not job["recorded"]]

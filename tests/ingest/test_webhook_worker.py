@@ -102,10 +102,10 @@ async def test_a_message_becomes_an_execution_and_its_job(redis_url: str, postgr
         assert (str(execution.event_id), execution.flow_id, execution.version) == (receipt["eventId"], "welcome", 1)
         assert execution.conversation_id is not None
 
-        async def put() -> Any:
+        async def enqueued() -> Any:
             return await flow_jobs(app)
 
-        (job,) = await eventually(put)
+        (job,) = await eventually(enqueued)
         assert (job["executionId"], job["turn"], job["reason"]) == (str(execution.id), 1, "start")
 
 
@@ -126,10 +126,10 @@ async def test_a_receipt_of_an_event_without_a_row_is_stored_with_it(redis_url: 
         (row,) = await app.database.fetch("select job_id, message from delivery_statuses")
         assert json.loads(row["message"])["providerId"] == DELIVERED["id"]
 
-        async def put() -> bool:
+        async def enqueued() -> bool:
             return bool(await app.redis.command("EXISTS", f"arq:job:{row['job_id']}"))
 
-        await eventually(put)
+        await eventually(enqueued)
 
 
 async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""Requests for the checks."""
+"""Requests and checks for the tests of schemes."""
 
 import time
 
