@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.ingest.public_client import on_its_loop, open_listener, statuses
+from tests.ingest.public_client import on_service_loop, open_listener, statuses
 from tests.ingest.serving import raw
 from tests.long_form import examples
 from tests.waiting import eventually
@@ -95,7 +95,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
-@on_its_loop
+@on_service_loop
 async def test_a_request_that_a_proxy_could_parse_differently_is_rejected(sent: bytes) -> None:
     """400, the connection ends, and nothing that follows is parsed as a request."""
     async with open_listener() as public:
@@ -131,7 +131,7 @@ CLEAR = {
 
 
 @pytest.mark.parametrize(("sent", "target"), CLEAR.values(), ids=CLEAR.keys())
-@on_its_loop
+@on_service_loop
 async def test_unusual_but_unambiguous_requests_are_accepted(sent: bytes, target: str) -> None:
     """Sent at once or in many writes. The next request on the connection is parsed as the next request."""
     async with open_listener() as public:
@@ -147,7 +147,7 @@ async def test_unusual_but_unambiguous_requests_are_accepted(sent: bytes, target
         assert public.seen == [(target, b"{}"), ("/next", b"[]")] * 2
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_trailer_is_not_added_to_the_next_request() -> None:
     """aiohttp's parser adds the last trailer to the headers of the next request on the connection. Behind a proxy,
     that request may be another client's.
@@ -166,7 +166,7 @@ async def test_a_trailer_is_not_added_to_the_next_request() -> None:
 @pytest.mark.parametrize(
     "body", [b"\r\n\r\n" * 4000, b"0\r\n\r\n" * 4000, b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n" * 500]
 )
-@on_its_loop
+@on_service_loop
 async def test_a_chunked_body_ends_where_its_framing_says(body: bytes) -> None:
     """Not where its content looks like the end of a body, or like another request."""
     chunks = b"".join(
@@ -178,7 +178,7 @@ async def test_a_chunked_body_ends_where_its_framing_says(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 32_768, 32_769, 65_536, 65_537, 99_999])
-@on_its_loop
+@on_service_loop
 async def test_bodies_of_every_size_arrive_complete(size: int) -> None:
     """Sent at once or in many writes, with a length or in chunks, and followed by the next request."""
     body = bytes(range(256)) * (size // 256) + b"a" * (size % 256)
@@ -215,7 +215,7 @@ def test_requests_do_not_depend_on_how_their_bytes_are_split(bodies: list[tuple[
             sent += HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
     places = sorted({min(cut, len(sent)) for cut in cuts} | {0, len(sent)})
 
-    @on_its_loop
+    @on_service_loop
     async def scenario() -> list[bytes]:
         async with open_listener() as public, public.connection() as (reader, writer):
             for begin, end in itertools.pairwise(places):
@@ -229,7 +229,7 @@ def test_requests_do_not_depend_on_how_their_bytes_are_split(bodies: list[tuple[
 
 
 @pytest.mark.parametrize("beside", [b";" + b"a" * 200_000 + b"\r\n", b"0" * 200_000], ids=["extension", "zeros"])
-@on_its_loop
+@on_service_loop
 async def test_the_framing_of_chunks_is_bounded(beside: bytes) -> None:
     """A body of one byte cannot keep the listener reading. Chunks of one byte each are accepted."""
     async with open_listener() as public:
@@ -240,7 +240,7 @@ async def test_the_framing_of_chunks_is_bounded(beside: bytes) -> None:
         assert public.seen == [("/first", b"a" * 30_000)]
 
 
-@on_its_loop
+@on_service_loop
 async def test_trailers_are_bounded_as_headers_are() -> None:
     """By their number, their length, and together."""
     async with open_listener() as public:
@@ -249,7 +249,7 @@ async def test_trailers_are_bounded_as_headers_are() -> None:
         assert public.seen == []
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_slow_body_is_answered_with_408() -> None:
     """Also if it keeps sending one byte at a time. Other clients are served meanwhile."""
     async with open_listener() as public, public.connection() as (reader, writer):
@@ -269,7 +269,7 @@ async def test_a_slow_body_is_answered_with_408() -> None:
         await public.all_closed()
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
     """It sends request after request, and holds neither memory nor a connection for longer than the time limit."""
     async with open_listener() as public:
@@ -292,7 +292,7 @@ async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
         caller.close()
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
     """Its requests are answered, and the connection ends after the time limit."""
     async with open_listener() as public:
@@ -329,7 +329,7 @@ async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
         HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n",
     ],
 )
-@on_its_loop
+@on_service_loop
 async def test_a_client_that_disconnects_early_leaves_no_connection(sent: bytes) -> None:
     """Whether it half-closes the connection or resets it. Other clients are served afterwards."""
     async with open_listener() as public:
@@ -346,7 +346,7 @@ async def test_a_client_that_disconnects_early_leaves_no_connection(sent: bytes)
         assert (await raw(public.port, NEXT)).startswith(b"HTTP/1.1 200")
 
 
-@on_its_loop
+@on_service_loop
 async def test_an_incomplete_body_is_answered_with_400() -> None:
     """A client that has half-closed the connection learns that its request was incomplete."""
     async with open_listener() as public:
@@ -354,7 +354,7 @@ async def test_an_incomplete_body_is_answered_with_400() -> None:
         assert await statuses(public, NEXT + CHUNKED + b"5\r\n{}") == [200, 400]
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_flood_of_one_client_does_not_delay_others() -> None:
     """For any number of requests sent at once, also requests that are answered without waiting."""
     async with (
@@ -372,7 +372,7 @@ async def test_a_flood_of_one_client_does_not_delay_others() -> None:
     assert place < 400
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
     """`100 Continue` came with HTTP/1.1. An older client would parse it as the final answer."""
     head = HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n"
@@ -386,7 +386,7 @@ async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
             await public.all_closed()
 
 
-@on_its_loop
+@on_service_loop
 async def test_requests_before_the_shutdown_are_answered() -> None:
     """A body that is arriving is awaited, pipelined requests are answered, and the last answer ends the connection.
 

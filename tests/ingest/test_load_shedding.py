@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from ingest.http.load_shedding import Phase, address_key
-from tests.ingest.public_client import OpenListener, Streams, on_its_loop, open_listener, statuses
+from tests.ingest.public_client import OpenListener, Streams, on_service_loop, open_listener, statuses
 from tests.long_form import by_form
 from tests.waiting import eventually
 
@@ -84,7 +84,7 @@ def closed(connections: Watched) -> list[int]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"], ids=["same address", "another address"])
-@on_its_loop
+@on_service_loop
 async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> None:
     """2,100 connections from one address have sent a complete head and no body. Ten honest senders get their answers
     within a second, also from the same address.
@@ -102,7 +102,7 @@ async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> N
         assert closed(ended) == list(range(len(closed(ended)))), "not the oldest were closed"
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_shed_request_is_answered_with_503() -> None:
     """With Retry-After, so the sender can repeat the request."""
     async with (
@@ -116,7 +116,7 @@ async def test_a_shed_request_is_answered_with_503() -> None:
         assert b"\r\nRetry-After: 5\r\n" in text
 
 
-@on_its_loop
+@on_service_loop
 async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
     """Regardless of the age and phase of the connections of other addresses."""
     async with (
@@ -136,7 +136,7 @@ async def test_one_address_holds_a_quarter_when_connections_are_short() -> None:
                 assert closed([*others, *watched(more)]) == []
 
 
-@on_its_loop
+@on_service_loop
 async def test_the_connections_of_a_proxy_are_not_limited_to_a_quarter() -> None:
     """They belong to many clients. The connection that has waited longest is closed."""
     async with (
@@ -151,7 +151,7 @@ async def test_the_connections_of_a_proxy_are_not_limited_to_a_quarter() -> None
         await eventually(lambda: closed(ended) == [0])
 
 
-@on_its_loop
+@on_service_loop
 async def test_clients_that_have_their_last_answer_make_room() -> None:
     """A client that got a 400 and keeps its connection open is closed before other clients."""
     async with (
@@ -163,7 +163,7 @@ async def test_clients_that_have_their_last_answer_make_room() -> None:
         assert (await answers(public, 10))[0] == [b"HTTP/1.1 200 OK\r\n"] * 10
 
 
-@on_its_loop
+@on_service_loop
 async def test_clients_that_do_not_read_make_room() -> None:
     """Their answers fill our buffers. Their connections are closed before an honest sender has to wait."""
     body = b"a" * 50_000
@@ -206,7 +206,7 @@ def post(body: bytes, *, missing: int = 0) -> bytes:
     return b"POST /big HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body) + missing, body)
 
 
-@on_its_loop
+@on_service_loop
 async def test_bodies_beyond_the_budget_are_answered_with_503() -> None:
     """The oldest incomplete bodies first, so that slow senders cannot use up the budget."""
     async with (
@@ -223,7 +223,7 @@ async def test_bodies_beyond_the_budget_are_answered_with_503() -> None:
         assert closed(watched(slow[1:])) == []
 
 
-@on_its_loop
+@on_service_loop
 async def test_bodies_count_until_their_request_is_answered() -> None:
     """A body that waits for its acceptance counts in the budget. A complete body beyond the budget is answered with
     503, and the connection is kept.
@@ -246,7 +246,7 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
         assert public.listener.bodies.held == 0
 
 
-@on_its_loop
+@on_service_loop
 async def test_incomplete_heads_count_in_the_budget() -> None:
     """They are held until they are complete, so they could fill the memory too."""
     async with open_listener(body_budget=100_000, request_timeout_s=60) as public:
@@ -258,7 +258,7 @@ async def test_incomplete_heads_count_in_the_budget() -> None:
         assert public.listener.bodies.held == 0
 
 
-@on_its_loop
+@on_service_loop
 async def test_the_bytes_of_pipelined_requests_are_bounded() -> None:
     """While the first request is answered, the process holds about one read of what the client sends after it."""
     release = asyncio.Event()
@@ -277,7 +277,7 @@ async def test_the_bytes_of_pipelined_requests_are_bounded() -> None:
             await reader.readexactly(30_000)
 
 
-@on_its_loop
+@on_service_loop
 async def test_a_body_beyond_the_whole_budget_is_too_large() -> None:
     """It is answered with 413, because a repeated request would fail too."""
     async with open_listener(body_budget=50_000) as public:

@@ -94,7 +94,7 @@ class MessageFraming:
         return begin, end if end < 0 else end + len(_END)
 
     def _chunked_end(self, data: bytes, position: int) -> int:
-        """Returns the end of the next piece: after the next empty line, where the body may end, or the end of `data`."""
+        """Returns the end of the next piece: after the next empty line, where the body may end, or of `data`."""
         known = self._last_bytes
         across = (known + data[position : position + 3]).find(_END) if known else -1
         if across >= 0:
