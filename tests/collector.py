@@ -1,4 +1,4 @@
-"""A collector of traces: an OTLP/HTTP server that keeps every span it is sent."""
+"""A collector of OpenTelemetry traces: an OTLP/HTTP server that stores every span that it receives."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ class Seen:
 
 
 class Collector:
-    """What has arrived, and the headers that it came with. `hold`: nothing is answered until it is set."""
+    """The received spans, and the headers of the requests. While `open` is cleared, no request is answered."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -46,7 +46,7 @@ class Collector:
         self.open.set()
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Take one batch."""
+        """Stores the spans of one request."""
         await self.open.wait()
         body = await request.read()
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
@@ -55,11 +55,11 @@ class Collector:
         return web.Response(status=self.status, content_type="application/x-protobuf")
 
     def named(self, name: str) -> list[Seen]:
-        """Every span of that name, the oldest first."""
+        """Returns every span of that name, the oldest first."""
         return sorted((span for span in self.spans if span.name == name), key=lambda span: span.began)
 
     async def until(self, name: str, count: int = 1, timeout: float = 20.0) -> list[Seen]:
-        """Wait for `count` spans of that name."""
+        """Waits for `count` spans of that name."""
 
         def there() -> list[Seen] | None:
             found = self.named(name)
@@ -68,7 +68,9 @@ class Collector:
         return await eventually(there, timeout, message=f"only {sorted(one.name for one in self.spans)}")
 
     def chain(self, span: Seen) -> list[str]:
-        """The names from `span` up to the first span of its trace; a parent that nobody sent ends it with `?`."""
+        """Returns the names from `span` up to the first span of its trace. A parent that was not received ends the
+        list with `?`.
+        """
         by_id = {one.id: one for one in self.spans if one.trace == span.trace}
         names, at = [span.name], span
         while at.parent:
@@ -78,8 +80,8 @@ class Collector:
             names.append(at.name)
         return names
 
-    async def whole_chain(self, span: Seen) -> list[str]:
-        """`chain`, once every span of it has arrived: a cause may well end after what it has caused."""
+    async def complete_chain(self, span: Seen) -> list[str]:
+        """Returns `chain` when all its spans have arrived. A parent may end after its children."""
 
         def whole() -> list[str] | None:
             names = self.chain(span)
@@ -90,7 +92,7 @@ class Collector:
 
 @asynccontextmanager
 async def collector() -> AsyncIterator[Collector]:
-    """A collector on a port of its own."""
+    """Runs a collector on a free port."""
     collects = Collector()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/traces", collects.handle)

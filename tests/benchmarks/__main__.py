@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark of this directory, one after the other, each with its table."""
+"""`make bench`: runs every benchmark of this directory, one after the other. Each prints its table."""
 
 import pkgutil
 import subprocess
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run them; the exit code is 1 when one of them failed."""
+    """Runs the benchmarks. The exit code is 1 if one of them failed."""
     failed = []
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         if module.name == "__main__":
             continue
         print(f"== {module.name}", flush=True)
-        # A process each, so that none is measured on the heap of the one before.
+        # Each benchmark has its own process, so the heap of the previous one does not affect it.
         if subprocess.run([sys.executable, "-m", f"{__package__}.{module.name}"], check=False).returncode != 0:
             failed.append(module.name)
     if failed:

@@ -1,10 +1,10 @@
-"""The notifier's benchmark: one process delivers what is queued to a receiver on this machine; and how long messages
-take beside a thousand that wait for a busy channel.
+"""The notifier's benchmark: one process delivers queued notifications to a receiver on this machine. It also measures
+the latency of one channel's messages while a thousand messages wait for another, busy channel.
 
     python -m tests.benchmarks.notifier [--notifications N] [--channels N …]
 
-Postgres keeps to disk what it commits, Redis writes its log every second: as `filas up` runs them. The receiver is a
-process of its own that does as little as one can and still be HTTP.
+Postgres syncs its commits to disk, and Redis syncs its log every second, as with `filas up`. The receiver is a
+separate process with a minimal HTTP protocol.
 """
 
 import argparse
@@ -60,8 +60,8 @@ DELIVERED = "select count(*) from notifications where status = 'delivered'"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
-class Taking(asyncio.Protocol):
-    """Answers 200 to every request with a Content-Length, on connections that stay open."""
+class MinimalReceiver(asyncio.Protocol):
+    """Answers 200 to every request with a Content-Length. Connections are kept open."""
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -86,8 +86,8 @@ class Taking(asyncio.Protocol):
 
 
 async def receive() -> None:
-    """The receiver's process: prints its port and serves until it is killed."""
-    server = await asyncio.get_running_loop().create_server(Taking, "127.0.0.1", 0)
+    """Runs the receiver's process: prints its port and serves until it is killed."""
+    server = await asyncio.get_running_loop().create_server(MinimalReceiver, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -105,7 +105,7 @@ def receiver() -> Iterator[str]:
 
 
 async def queue(database: Database, redis_url: str, count: int, channels: int) -> None:
-    """`count` notifications with their jobs, each to a receiver of its own, the channels in turn."""
+    """Enqueues `count` notifications. Each has its own recipient, and the channels alternate."""
     redis = connect_url(redis_url)
     producer = QueueProducer(redis)
     for start in range(0, count, CHUNK):
@@ -123,7 +123,7 @@ async def queue(database: Database, redis_url: str, count: int, channels: int) -
 
 
 async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, count: int, channels: int) -> None:
-    """Queue `count` notifications, start a notifier, and print what it took."""
+    """Enqueues `count` notifications, starts a notifier, and prints the figures."""
     dsn = postgres.dsn(DATABASE)
     with receiver() as url:
         async with opened(dsn) as database:
@@ -134,7 +134,7 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
             notifier = NotifierProcess(f"{redis.url}/0", dsn, home, forked=False, LOG_LEVEL="warning")
             try:
                 notifier.start()
-                # From the first that has ended: starting an interpreter is not what is measured.
+                # From the first delivery: the start of an interpreter is not measured.
                 await eventually(lambda: database.fetchval(ENDED), 60)
                 before, began = await database.fetchval(COMMITS), time.monotonic()
                 done = await database.fetchval(ENDED)
@@ -158,8 +158,8 @@ async def measure(postgres: PostgresServer, redis: RedisServer, home: Path, coun
     print(f"| notifications that were not delivered | {failures} |", flush=True)
 
 
-async def measure_patience(postgres: PostgresServer, redis: RedisServer, home: Path) -> None:
-    """Send to one channel alone, then beside WAITING messages to one that is busy, and print what it took."""
+async def measure_busy_channel(postgres: PostgresServer, redis: RedisServer, home: Path) -> None:
+    """Measures one channel alone, then while WAITING messages wait for a busy channel. Prints the latencies."""
     busy, alone, beside = BusyFor(BUSY_S), Timed(), Timed()
     async with (
         served(busy) as slow,
@@ -169,7 +169,7 @@ async def measure_patience(postgres: PostgresServer, redis: RedisServer, home: P
     ):
         for name, outside in {"slow": slow, "calm": calm, "quick": quick}.items():
             await world.channel(name, outside.url)
-        await p99_s(world, alone, "calm", PACED)  # the first ones make its connections
+        await p99_s(world, alone, "calm", PACED)  # the first messages open the connections
         without = await p99_s(world, alone, "calm", PACED)
         await flood(world, "slow", WAITING)
         with_it = await p99_s(world, beside, "quick", PACED)
@@ -189,7 +189,7 @@ async def measure_patience(postgres: PostgresServer, redis: RedisServer, home: P
 
 
 async def until(database: Database, count: int) -> None:
-    """Until so many notifications have ended, looking ten times a second."""
+    """Waits until so many notifications have ended. Polls ten times a second."""
 
     async def ended() -> bool:
         await asyncio.sleep(0.1)
@@ -199,7 +199,7 @@ async def until(database: Database, count: int) -> None:
 
 
 def main() -> None:
-    """Each table on servers of its own."""
+    """Runs each measurement on its own servers."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.notifier", description=__doc__)
     parser.add_argument("--notifications", type=int, default=20_000)
     parser.add_argument("--channels", type=int, nargs="*", default=[1, 20])
@@ -218,12 +218,12 @@ def main() -> None:
         f"\n| {WAITING:,} notifications wait for a channel that answers 429 for {BUSY_S:g} s | |\n|---|---|", flush=True
     )
     with servers() as (postgres, redis, home):
-        asyncio.run(measure_patience(postgres, redis, home))
+        asyncio.run(measure_busy_channel(postgres, redis, home))
 
 
 @contextmanager
 def servers() -> Iterator[tuple[PostgresServer, RedisServer, Path]]:
-    """A Postgres with our tables, a Redis and a directory, while the block runs."""
+    """Runs Postgres with our tables, Redis and a directory, while the block runs."""
     with tempfile.TemporaryDirectory() as name:
         home = Path(name)
         with PostgresServer(home / "postgres") as postgres, RedisServer(home / "redis") as redis:

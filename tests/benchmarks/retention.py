@@ -1,4 +1,4 @@
-"""Deletes in chunks against partitions by day: what each costs the insert of a micro-batch.
+"""Compares deletes in chunks with partitions by day, by the latency of inserting a batch.
 
 300,000 events are present, most of them past their age; batches of 100 new events come at a steady pace
 while nothing else happens, while the purge deletes, and while the oldest partition is dropped.
@@ -69,7 +69,7 @@ Insert = Callable[[], Awaitable[object]]
 
 
 def batch() -> list[NewEvent]:
-    """New events as ingest would write them."""
+    """Returns new events as ingest writes them."""
     return [
         NewEvent(
             id=new_id(),
@@ -92,7 +92,9 @@ def batch() -> list[NewEvent]:
 
 
 async def insert_while(insert: Insert, other: Awaitable[object] | None) -> tuple[list[float], object]:
-    """The latency in ms of each batch at its pace for RUN_S, and what the other work answered."""
+    """Inserts batches at a steady pace for RUN_S. Returns the latency of each batch in ms, and the result of the
+    other work.
+    """
     work = asyncio.ensure_future(other) if other is not None else None
     latencies = []
     end = time.monotonic() + RUN_S
@@ -105,13 +107,13 @@ async def insert_while(insert: Insert, other: Awaitable[object] | None) -> tuple
 
 
 def show(name: str, latencies: list[float], note: str = "") -> None:
-    """One line of the table."""
+    """Prints one line of the table."""
     cuts = statistics.quantiles(latencies, n=100)
     print(f"| {name:<34} | {cuts[49]:7.1f} | {cuts[98]:7.1f} | {max(latencies):7.1f} | {note} |", flush=True)
 
 
 async def measure(dsn: str) -> None:
-    """The three ways, one after the other, on one server."""
+    """Measures the three cases, one after the other, on one server."""
     database = Database(dsn, application_name="bench", max_size=4, statement_timeout_s=120.0)
     database.start()
     await database.wait_ready(10)
@@ -159,7 +161,7 @@ async def _delete_keys(database: Database) -> int:
 
 
 def main() -> None:
-    """A server of its own that keeps to disk what it has committed."""
+    """Runs the measurements on a Postgres that syncs its commits to disk."""
     with tempfile.TemporaryDirectory() as home, PostgresServer(Path(home) / "postgres") as server:
         server.ensure_database()
         asyncio.run(migrate.migrate(server.dsn()))

@@ -73,7 +73,7 @@ async def test_a_webhooks_trace_goes_through_every_process_to_the_delivery(
         assert {span.trace for span in traces.spans} == {trace}
         assert {span.service for span in traces.spans} == {"ingest", "ingest-worker", "flow-runner", "notifier"}
         for span in tuple(traces.spans):
-            assert (await traces.whole_chain(span))[-1] == RECEIVED
+            assert (await traces.complete_chain(span))[-1] == RECEIVED
         assert first.links == [THEIRS]
         assert (first.parent, first.attributes["filas.webhook.outcome"]) == ("", "accepted")
         assert (duplicate.parent, duplicate.attributes["filas.webhook.outcome"]) == (first.id, "duplicate")
@@ -160,8 +160,8 @@ async def test_the_trace_survives_the_loss_of_every_job(
         trace = answer["eventId"].replace("-", "")
         assert {span.trace for span in traces.spans} == {trace}
         [delivered], [message] = traces.named("deliver http"), traces.named("node message")
-        assert await traces.whole_chain(delivered) == ["deliver http", DELIVERING, NOTIFIED, RECEIVED]
-        assert await traces.whole_chain(message) == ["node message", FLOW_RUN, FLOW_PUT, RECEIVED]
+        assert await traces.complete_chain(delivered) == ["deliver http", DELIVERING, NOTIFIED, RECEIVED]
+        assert await traces.complete_chain(message) == ["node message", FLOW_RUN, FLOW_PUT, RECEIVED]
 
 
 @pytest.mark.timeout(120)

@@ -82,7 +82,7 @@ async def test_a_reply_a_call_and_a_failure_are_where_they_have_come_from(
         asked, told = traces.named("deliver http")
         assert (asked.trace, told.trace) == (first, second)
         begun = [FLOW_RUN, FLOW_PUT, "process webhook-processing", "send webhook-processing", "webhook chat"]
-        assert await traces.whole_chain(told) == ["deliver http", DELIVERING, NOTIFIED, "node message", *begun]
+        assert await traces.complete_chain(told) == ["deliver http", DELIVERING, NOTIFIED, "node message", *begun]
         [run] = [one for one in await traces.until(FLOW_RUN, 2) if one.trace == second]
         assert run.links == [first]
 
@@ -101,15 +101,15 @@ async def test_a_reply_a_call_and_a_failure_are_where_they_have_come_from(
         assert resumed.links == [THEIRS]
         assert "/resume/" not in json.dumps([one.attributes for one in traces.spans if one.name != "resume"])
         assert resumed.attributes["http.route"] == "/resume/{token}"
-        assert await traces.whole_chain(failed) == ["node api", FLOW_RUN, FLOW_PUT, "resume", "webhook chat"]
+        assert await traces.complete_chain(failed) == ["node api", FLOW_RUN, FLOW_PUT, "resume", "webhook chat"]
         [sorry] = await traces.until("node notify")
         told_of_it = traces.named("deliver http")[2]
         assert (sorry.trace, told_of_it.trace) == (first, first)
-        assert await traces.whole_chain(sorry) == [
+        assert await traces.complete_chain(sorry) == [
             "node notify",
             FLOW_RUN,
             FLOW_PUT,
-            *(await traces.whole_chain(failed))[1:],
+            *(await traces.complete_chain(failed))[1:],
         ]
 
 
@@ -123,7 +123,7 @@ async def test_a_schedule_and_our_own_producer_begin_traces(redis_url: str, post
         [delivered] = await traces.until("deliver http")
         [execution] = await pipeline.executions()
         assert delivered.trace == execution["id"].replace("-", "")
-        assert await traces.whole_chain(delivered) == [
+        assert await traces.complete_chain(delivered) == [
             "deliver http", DELIVERING, NOTIFIED, "node notify", FLOW_RUN, FLOW_PUT, "schedule once",
         ]  # fmt: skip
 
@@ -131,5 +131,5 @@ async def test_a_schedule_and_our_own_producer_begin_traces(redis_url: str, post
         [accepted] = (await pipeline.api("POST", "/api/events", events))["events"]
         _, asked = await traces.until("deliver http", 2)
         assert asked.trace == accepted["eventId"].replace("-", "")
-        assert (await traces.whole_chain(asked))[-1] == "webhook chat"
+        assert (await traces.complete_chain(asked))[-1] == "webhook chat"
         assert traces.named("webhook chat")[0].attributes["http.route"] == "/api/events"

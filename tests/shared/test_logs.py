@@ -1,4 +1,4 @@
-"""The log: one line an event, in either form, and nothing in it that doesn't belong there."""
+"""The log: one line per event in both formats, without secrets."""
 
 import io
 import json
@@ -20,7 +20,7 @@ LEVELS: dict[str, int] = {}
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Restores the process's log after each test."""
+    """Restores the configuration of the log after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -36,7 +36,7 @@ def written(fmt: str, *, level: str = "info") -> tuple[io.StringIO, structlog.ty
     return stream, logs.get_logger("tests")
 
 
-def test_json_is_one_object_a_line() -> None:
+def test_json_is_one_object_per_line() -> None:
     stream, log = written("json")
     log.info("job.retry_scheduled", job_id="j-1", delay_s=2)
     line = json.loads(stream.getvalue())
@@ -51,7 +51,7 @@ def test_json_is_one_object_a_line() -> None:
     }
 
 
-def test_console_reads_time_level_service_event_and_fields() -> None:
+def test_a_console_line_has_time_level_service_event_and_fields() -> None:
     stream, log = written("console")
     log.warning("job.retry_scheduled", job_id="j-1", reason="no answer", odd="a\nb")
     pattern = (
@@ -60,7 +60,7 @@ def test_console_reads_time_level_service_event_and_fields() -> None:
     assert re.fullmatch(pattern, stream.getvalue())
 
 
-def test_what_is_below_the_level_is_not_written() -> None:
+def test_events_below_the_level_are_not_written() -> None:
     stream, log = written("json", level="warning")
     log.info("job.started")
     logging.getLogger("anybody").info("hello")
@@ -81,7 +81,7 @@ def test_an_unavailable_store_is_one_line_without_a_stack_trace(fmt: str) -> Non
 
 
 @pytest.mark.parametrize("fmt", ["json", "console"])
-def test_a_bug_shows_its_trace(fmt: str) -> None:
+def test_an_unexpected_error_has_a_stack_trace(fmt: str) -> None:
     stream, log = written(fmt)
     try:
         LEVELS["absent"]
@@ -97,14 +97,14 @@ def test_secrets_are_hidden() -> None:
     assert "pa55word" not in stream.getvalue()
 
 
-def test_context_bound_in_a_task_stands_in_its_lines() -> None:
+def test_context_bound_in_a_task_is_in_the_lines_of_the_task() -> None:
     stream, log = written("json")
     logs.bind_context(job_id="j-1")
     log.info("job.started")
     assert json.loads(stream.getvalue())["job_id"] == "j-1"
 
 
-def test_other_libraries_take_the_same_way_out() -> None:
+def test_events_of_other_libraries_have_the_same_format() -> None:
     stream, _ = written("json")
     logging.getLogger("a.library").warning("three of %s", "four")
     line = json.loads(stream.getvalue())
@@ -113,14 +113,14 @@ def test_other_libraries_take_the_same_way_out() -> None:
 
 @given(st.dictionaries(st.sampled_from(["job_id", "reason", "error"]), st.text(st.characters())))
 @pytest.mark.parametrize("fmt", ["json", "console"])
-def test_no_value_breaks_the_line(fmt: str, fields: dict[str, str]) -> None:
+def test_every_value_is_written_in_one_line(fmt: str, fields: dict[str, str]) -> None:
     stream, log = written(fmt)
     log.info("odd.values", **fields)
     assert len(stream.getvalue().split("\n")) == 2
 
 
-def test_a_stream_that_takes_nothing_costs_lines_and_no_work() -> None:
-    """A closed stream behaves like a full disk or a pipe without a reader: the process continues."""
+def test_a_stream_that_rejects_writes_does_not_stop_the_process() -> None:
+    """The lines are lost. A closed stream behaves like a full disk or a pipe without a reader."""
     stream, log = written("json")
     stream.close()
     log.warning("worker.resumed")

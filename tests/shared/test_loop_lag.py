@@ -11,14 +11,14 @@ from tests.waiting import eventually
 
 
 def observed(bucket: str | None = None) -> float:
-    """How many sleeps were too long by at most `bucket` seconds; None: all."""
+    """Returns the number of sleeps that were too long by at most `bucket` seconds; None: all."""
     if bucket is None:
         return metrics.REGISTRY.get_sample_value("filas_event_loop_lag_seconds_count") or 0.0
     return metrics.REGISTRY.get_sample_value("filas_event_loop_lag_seconds_bucket", {"le": bucket}) or 0.0
 
 
-async def test_a_handler_that_holds_the_loop_is_seen() -> None:
-    """A third of a second in which nobody else could run stands in the buckets beyond a quarter."""
+async def test_a_handler_that_blocks_the_loop_is_measured() -> None:
+    """A third of a second without a yield is counted in the buckets above a quarter of a second."""
     late = observed() - observed("0.25")
     watching = asyncio.create_task(watch_loop(0.01))
     asyncio.get_running_loop().call_soon(time.sleep, 0.35)
@@ -26,7 +26,7 @@ async def test_a_handler_that_holds_the_loop_is_seen() -> None:
     watching.cancel()
 
 
-async def test_it_is_measured_with_the_listener_and_ends_with_it() -> None:
+async def test_the_lag_is_measured_while_the_listener_runs() -> None:
     """Every process that has a private listener has the metric."""
     before = observed()
     async with serve_app(build_private_app(Health()), "127.0.0.1", 0):

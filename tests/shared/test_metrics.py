@@ -1,4 +1,4 @@
-"""The metrics: names, helps and labels keep to the house's rules."""
+"""The metrics: names, help texts and labels follow the rules of the project."""
 
 import re
 
@@ -27,7 +27,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("metric", OURS, ids=[metric._name for metric in OURS])
-def test_each_metric_is_named_explained_and_sparing_with_labels(metric: MetricWrapperBase) -> None:
+def test_each_metric_has_a_standard_name_a_help_text_and_few_labels(metric: MetricWrapperBase) -> None:
     name = metric._name + ("_total" if isinstance(metric, Counter) else "")
     assert re.fullmatch(r"filas_[a-z]+(_[a-z]+)*", name)
     assert metric._documentation
@@ -37,7 +37,7 @@ def test_each_metric_is_named_explained_and_sparing_with_labels(metric: MetricWr
         assert name.endswith(("_seconds", "_size"))
 
 
-def test_the_registry_holds_them_all_and_is_not_the_library_s_own() -> None:
+def test_the_registry_has_all_metrics_and_is_not_the_default_registry() -> None:
     text = generate_latest(metrics.REGISTRY).decode()
     names = {family.name for family in text_string_to_metric_families(text)}
     assert {metric._name for metric in OURS} <= names

@@ -1,4 +1,4 @@
-"""The guarded client against receivers on this machine, good ones and hostile ones."""
+"""The guarded HTTP client against receivers on this machine, correct ones and hostile ones."""
 
 import asyncio
 import gzip
@@ -41,7 +41,7 @@ async def echo(request: web.Request) -> web.Response:
 
 
 class ScriptedResolver(AbstractResolver):
-    """Names resolve to the scripted addresses, one answer a question, the last one for ever."""
+    """Resolves names to the scripted addresses, one answer per query. The last answer is repeated."""
 
     def __init__(self, *answers: list[str]) -> None:
         self.answers = list(answers)
@@ -61,7 +61,7 @@ class ScriptedResolver(AbstractResolver):
         pass
 
 
-async def test_a_call_carries_method_headers_and_body_and_gives_the_answer() -> None:
+async def test_a_call_sends_method_headers_and_body_and_returns_the_response() -> None:
     async with receiver(echo) as url, OutboundClient(HOME) as client:
         response = await client.request("post", f"{url}/a?b=c", headers={"X-One": "1"}, body=b"hi", timeout_s=5)
     assert response.status == 200
@@ -87,7 +87,7 @@ async def test_a_call_carries_method_headers_and_body_and_gives_the_answer() -> 
         "http://user:password@127.0.0.1:{port}/",
     ],
 )
-async def test_no_way_of_writing_loopback_reaches_it(url: str) -> None:
+async def test_no_spelling_of_loopback_is_connected(url: str) -> None:
     reached = []
 
     async def note(request: web.Request) -> web.Response:
@@ -104,14 +104,14 @@ async def test_no_way_of_writing_loopback_reaches_it(url: str) -> None:
     "url",
     ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://127.0.0.1/", "//127.0.0.1/", "http://", "http://[::1", ""],
 )
-async def test_only_http_and_https_are_spoken(url: str) -> None:
+async def test_only_http_and_https_are_allowed(url: str) -> None:
     async with OutboundClient(HOME) as client:
         with pytest.raises(OutboundRefused):
             await client.request("GET", url, timeout_s=5)
 
 
-async def test_a_name_whose_second_answer_is_private_is_refused_at_the_socket() -> None:
-    """DNS rebinding: the first answer passes, the one that is called doesn't."""
+async def test_a_name_whose_second_answer_is_private_is_rejected_at_the_socket() -> None:
+    """DNS rebinding: the first answer is permitted, and the address that is connected is not."""
     reached = 0
 
     async def count(_request: web.Request) -> web.Response:
@@ -130,7 +130,7 @@ async def test_a_name_whose_second_answer_is_private_is_refused_at_the_socket() 
 
 
 def client_cache_gone(client: OutboundClient) -> None:
-    """The name's answer runs out, as it would after some seconds."""
+    """Removes the cached answer for the name, as its expiry would."""
     assert client._session is not None
     connector = client._session.connector
     connector.clear_dns_cache()  # type: ignore[union-attr]
@@ -144,7 +144,7 @@ async def test_of_several_addresses_only_permitted_ones_are_called() -> None:
             assert (await client.request("GET", url, timeout_s=5)).status == 200
 
 
-async def test_a_redirect_to_a_private_address_is_refused() -> None:
+async def test_a_redirect_to_a_private_address_is_rejected() -> None:
     async def away(request: web.Request) -> web.Response:
         raise web.HTTPFound(f"http://127.0.0.2:{request.url.port}/inside")
 
@@ -179,8 +179,8 @@ async def test_a_redirect_keeps_or_changes_the_method_as_browsers_do(status: int
     assert response.url == f"{url}/next"
 
 
-async def test_credentials_stay_behind_when_a_redirect_leaves_the_origin() -> None:
-    """Every header that the caller set is dropped but the few that can't be credentials."""
+async def test_a_redirect_to_another_origin_gets_no_credentials() -> None:
+    """Every header that the caller set is dropped, except the few that cannot contain credentials."""
     credentials = {"Authorization": "Bearer x", "Cookie": "a=b", "X-Api-Key": "k", "Idempotency-Key": "id-1"}
     async with receiver(echo) as other:
 
@@ -200,7 +200,7 @@ async def test_credentials_stay_behind_when_a_redirect_leaves_the_origin() -> No
     assert b"idempotency-key" in left.body
 
 
-async def test_a_circle_of_redirects_ends() -> None:
+async def test_a_redirect_loop_ends() -> None:
     async def again(_request: web.Request) -> web.Response:
         raise web.HTTPFound("/")
 
@@ -211,8 +211,8 @@ async def test_a_circle_of_redirects_ends() -> None:
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzip"])
-async def test_a_gigabyte_is_not_read(packed: bool) -> None:
-    """The cap counts after decompression, and ends the connection."""
+async def test_a_response_beyond_the_limit_is_not_read(packed: bool) -> None:
+    """The limit counts decompressed bytes. The connection ends."""
     piece = gzip.compress(b"0" * 1024 * 1024) if packed else b"0" * 65536
 
     async def flood(request: web.Request) -> web.StreamResponse:
@@ -231,7 +231,7 @@ async def test_a_gigabyte_is_not_read(packed: bool) -> None:
     assert cut.body == b"0" * 100_000
 
 
-async def test_one_limit_of_time_covers_an_answer_that_drips() -> None:
+async def test_the_time_limit_covers_a_slow_response() -> None:
     async def drip(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -282,8 +282,8 @@ async def test_a_connection_that_breaks_after_the_request_is_uncertain(answer: b
     ],
     ids=["no http", "no status", "long header", "no chunk", "no gzip", "cut"],
 )
-async def test_no_failure_names_the_address_in_which_a_token_may_stand(answer: bytes) -> None:
-    """Neither as it was written nor as it was quoted for the wire."""
+async def test_no_failure_contains_the_url_which_may_contain_a_token(answer: bytes) -> None:
+    """Neither as it was written nor percent-encoded."""
     async with raw_receiver(answer) as url, OutboundClient(HOME) as client:
         with pytest.raises(OutboundFailed) as failed:
             await client.request("POST", f"{url}/bot1:plant ed/send?key=plant ed", timeout_s=5)
@@ -302,8 +302,8 @@ async def test_no_failure_names_the_address_in_which_a_token_may_stand(answer: b
     ],
     ids=["headers", "status", "trailers", "interim answers"],
 )
-async def test_an_answer_that_never_gets_to_the_point_is_cut(begins: bytes, goes_on: bytes) -> None:
-    """By its size or by the time limit; memory holds none of it."""
+async def test_a_response_whose_head_never_ends_is_aborted(begins: bytes, goes_on: bytes) -> None:
+    """By its size or by the time limit. It is not kept in memory."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     async with raw_receiver(begins, goes_on, endless=True) as url, OutboundClient(HOME) as client:
         with pytest.raises(OutboundError):
@@ -322,7 +322,7 @@ async def test_an_answer_that_never_gets_to_the_point_is_cut(begins: bytes, goes
         {"X Space": "a"},
     ],
 )
-async def test_headers_that_would_reframe_the_request_are_refused(headers: dict[str, str]) -> None:
+async def test_headers_that_change_the_framing_are_rejected(headers: dict[str, str]) -> None:
     async with receiver(echo) as url, OutboundClient(HOME) as client:
         with pytest.raises(OutboundRefused):
             await client.request("GET", url, headers=headers, timeout_s=5)
@@ -344,7 +344,7 @@ async def test_only_the_configured_ports_and_methods_are_used() -> None:
             await client.request("CONNECT", url, timeout_s=5)
 
 
-async def test_a_cookie_of_one_answer_is_not_sent_with_the_next_call() -> None:
+async def test_a_cookie_of_one_response_is_not_sent_with_the_next_call() -> None:
     async def set_cookie(request: web.Request) -> web.StreamResponse:
         response = await echo(request)
         response.set_cookie("session", "of-another-flow")
@@ -355,7 +355,7 @@ async def test_a_cookie_of_one_answer_is_not_sent_with_the_next_call() -> None:
         assert b"of-another-flow" not in (await client.request("GET", url, timeout_s=5)).body
 
 
-async def test_connections_are_used_again() -> None:
+async def test_connections_are_reused() -> None:
     peers = set()
 
     async def note(request: web.Request) -> web.Response:

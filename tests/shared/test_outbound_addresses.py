@@ -1,4 +1,4 @@
-"""Which addresses may be called: the table of every form that an address has been smuggled in."""
+"""The addresses that may be called: a table of every form in which a private address can be written."""
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -93,7 +93,7 @@ PERMITTED = [
 
 
 @pytest.mark.parametrize(("address", "why"), REFUSED, ids=[address for address, _ in REFUSED])
-def test_an_address_that_leads_inside_is_refused(address: str, why: str) -> None:
+def test_a_private_address_is_rejected(address: str, why: str) -> None:
     assert refusal_reason(ip_address(address)) is not None, why
 
 
@@ -102,7 +102,7 @@ def test_an_address_of_the_public_internet_is_permitted(address: str) -> None:
     assert refusal_reason(ip_address(address)) is None
 
 
-def test_an_allowed_network_opens_itself_and_nothing_beside_it() -> None:
+def test_an_allowed_network_permits_only_its_own_addresses() -> None:
     allowed = (ip_network("10.1.0.0/16"), ip_network("::1/128"))
     assert refusal_reason(ip_address("10.1.2.3"), allowed) is None
     assert refusal_reason(ip_address("::ffff:10.1.2.3"), allowed) is None
@@ -112,7 +112,7 @@ def test_an_allowed_network_opens_itself_and_nothing_beside_it() -> None:
 
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))
-def test_a_form_that_carries_an_ipv4_address_is_never_more_permitted_than_that_address(number: int) -> None:
+def test_an_address_with_an_embedded_ipv4_address_is_not_more_permitted_than_it(number: int) -> None:
     inner = IPv4Address(number)
     forms = [
         IPv6Address((0xFFFF << 32) | number),
@@ -124,7 +124,7 @@ def test_a_form_that_carries_an_ipv4_address_is_never_more_permitted_than_that_a
 
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))
-def test_whatever_python_calls_private_is_refused(number: int) -> None:
+def test_every_address_that_python_calls_private_is_rejected(number: int) -> None:
     inner = IPv4Address(number)
     if inner.is_private or inner.is_loopback or inner.is_link_local or inner.is_multicast or inner.is_reserved:
         assert refusal_reason(inner) is not None

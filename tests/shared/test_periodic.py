@@ -127,7 +127,7 @@ async def test_another_error_ends_the_loop() -> None:
         await periodic("test", step, 60.0)
 
 
-async def test_another_error_is_logged_and_the_loop_goes_on_if_asked(own_log: io.StringIO) -> None:
+async def test_another_error_is_logged_and_the_loop_continues_if_configured(own_log: io.StringIO) -> None:
     calls = 0
 
     async def step() -> None:

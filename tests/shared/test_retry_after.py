@@ -1,4 +1,4 @@
-"""`Retry-After` as servers write it: seconds or a date."""
+"""`Retry-After` in its two forms: seconds or a date."""
 
 from datetime import UTC, datetime
 
@@ -36,6 +36,6 @@ def test_seconds_and_dates_are_read_and_bounded(value: str | None, seconds: floa
 
 
 @given(st.text())
-def test_no_value_breaks_it(value: str) -> None:
+def test_no_value_raises_an_error(value: str) -> None:
     seconds = retry_after_s(value, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_S

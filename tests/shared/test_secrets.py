@@ -1,4 +1,4 @@
-"""Stored secrets: what is sealed opens with its own key alone, and nothing shows a key."""
+"""Stored secrets: only the key that encrypted a secret decrypts it, and nothing shows a key."""
 
 import base64
 
@@ -14,12 +14,12 @@ ANY_TEXT = st.text(st.characters())
 
 
 @given(ANY_TEXT)
-def test_whatever_is_sealed_opens_again(text: str) -> None:
-    """Empty text, NUL and lone surrogates included."""
+def test_every_encrypted_text_is_decrypted_unchanged(text: str) -> None:
+    """Including empty text, NUL and lone surrogates."""
     assert BOX.open(BOX.seal(text)) == text
 
 
-def test_a_seal_hides_its_text_and_differs_each_time() -> None:
+def test_an_encrypted_text_is_hidden_and_differs_each_time() -> None:
     """Two encryptions of one text differ, so they do not reveal that it is the same."""
     first, second = BOX.seal("hunter2"), BOX.seal("hunter2")
     assert first.startswith("enc:")
@@ -27,14 +27,14 @@ def test_a_seal_hides_its_text_and_differs_each_time() -> None:
     assert first != second
 
 
-def test_another_key_opens_nothing() -> None:
+def test_another_key_decrypts_nothing() -> None:
     """A changed FILAS_SECRET_KEY is an error that names it, and returns no wrong text."""
     with pytest.raises(SecretUnreadable, match="FILAS_SECRET_KEY"):
         SecretBox("another key").open(BOX.seal("text"))
 
 
 @given(st.integers(min_value=0, max_value=40), st.integers(min_value=1, max_value=255))
-def test_a_changed_seal_does_not_open(position: int, change: int) -> None:
+def test_a_changed_ciphertext_is_rejected(position: int, change: int) -> None:
     """Every byte of the value is protected: version, nonce, text and tag."""
     raw = bytearray(base64.urlsafe_b64decode(BOX.seal("12 characters")[4:]))
     raw[position] ^= change
@@ -43,14 +43,14 @@ def test_a_changed_seal_does_not_open(position: int, change: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["enc:", "enc:%%%", "enc:AQ==", "enc:é", "plain", "env:NAME", ""])
-def test_what_was_never_sealed_is_refused(value: str) -> None:
+def test_a_value_that_was_not_encrypted_is_rejected(value: str) -> None:
     """A damaged or foreign value is a SecretUnreadable, whatever its shape."""
     with pytest.raises(SecretUnreadable):
         BOX.open(value)
 
 
 def test_reveal_reads_the_environment_a_seal_or_the_literal() -> None:
-    """`env:` names a variable, `enc:` opens, anything else is the secret itself."""
+    """`env:` names a variable, `enc:` is decrypted, and any other value is the secret itself."""
     environ = {"STRIPE_SECRET": "from outside", "EMPTY": ""}
     assert BOX.reveal("env:STRIPE_SECRET", environ) == "from outside"
     assert BOX.reveal("env:EMPTY", environ) == ""
@@ -64,8 +64,8 @@ def test_reveal_names_the_variable_that_is_missing() -> None:
         BOX.reveal("env:STRIPE_SECRET", {})
 
 
-def test_seal_fields_seals_the_named_literals_alone() -> None:
-    """Lists are sealed item by item; references, seals, other types and other fields stay."""
+def test_seal_fields_encrypts_only_the_named_literals() -> None:
+    """Lists are encrypted item by item. References, encrypted values, other types and other fields do not change."""
     already = BOX.seal("old")
     config = {"url": "https://crm.example", "secret": "new", "tokens": ["a", "env:B", already], "port": 1, "none": None}
     sealed = BOX.seal_fields(config, ["secret", "tokens", "port", "none", "absent"])

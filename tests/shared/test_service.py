@@ -221,7 +221,7 @@ async def process(**environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 @pytest.mark.starts_processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_stops_a_process_in_good_order(number: signal.Signals) -> None:
+async def test_a_signal_drains_and_stops_a_process(number: signal.Signals) -> None:
     async with process() as running:
         assert running.stdout is not None
         assert (await running.stdout.readline()).startswith(b"ready")

@@ -1,4 +1,4 @@
-"""Settings: what a process reads, and the one line that a wrong value gets."""
+"""Settings: the variables that a process reads, and the one-line error for a wrong value."""
 
 import pytest
 from hypothesis import given
@@ -25,7 +25,7 @@ NEEDED = {
 }
 
 
-def test_what_is_not_set_has_its_default() -> None:
+def test_an_unset_variable_has_its_default() -> None:
     settings = load(IngestServeSettings, NEEDED)
     assert (settings.ingest_host, settings.ingest_port, settings.ingest_serve_admin_port) == ("127.0.0.1", 8080, 8085)
     assert (settings.redis.redis_host, settings.redis.redis_port) == ("127.0.0.1", 6379)
@@ -96,7 +96,7 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ),
     ],
 )
-def test_a_wrong_value_gets_one_line_that_names_its_variable(wrong: dict[str, str], line: str) -> None:
+def test_a_wrong_value_is_one_line_that_names_its_variable(wrong: dict[str, str], line: str) -> None:
     with pytest.raises(SettingsError) as refused:
         load(NotifierSettings, NEEDED | wrong)
     assert str(refused.value) == line
@@ -110,7 +110,7 @@ def test_a_wrong_database_address_is_not_repeated(url: str) -> None:
     assert "hunter2" not in str(refused.value)
 
 
-def test_secrets_never_show_themselves() -> None:
+def test_secrets_are_not_shown() -> None:
     for process in PROCESSES:
         shown = repr(load(process, NEEDED | {"REDIS_PASSWORD": "pa55word"}))
         for secret in ("pa55word", "key-of-the-tests", "token-of-the-tests"):
@@ -119,7 +119,7 @@ def test_secrets_never_show_themselves() -> None:
 
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_each_variable_says_what_it_means_and_its_default_loads_as_itself(process: type[ProcessSettings]) -> None:
+def test_each_variable_has_a_meaning_and_its_default_loads_unchanged(process: type[ProcessSettings]) -> None:
     found = variables(process)
     assert all(variable.description for variable in found)
     written = {variable.name: variable.default for variable in found if variable.default is not None}
@@ -128,7 +128,7 @@ def test_each_variable_says_what_it_means_and_its_default_loads_as_itself(proces
 
 @pytest.mark.parametrize("process", PROCESSES)
 @given(data=st.data())
-def test_no_text_makes_loading_fail_in_another_way(process: type[ProcessSettings], data: st.DataObject) -> None:
+def test_every_text_loads_or_is_a_settings_error(process: type[ProcessSettings], data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([variable.name for variable in variables(process)]))
     line = name
     try:

@@ -40,12 +40,12 @@ async def test_an_allowed_address_is_connected(names: DnsLookup, port: int, host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "169.254.169.254", "0.0.0.0"])
-async def test_a_private_address_is_refused_whatever_its_name(names: DnsLookup, port: int, host: str) -> None:
+async def test_a_private_address_is_rejected_for_any_name(names: DnsLookup, port: int, host: str) -> None:
     with pytest.raises(OutboundRefused):
         await open_connection(host, port, allowed=(), ports=frozenset(), timeout_s=5, names=names)
 
 
-async def test_another_port_than_the_allowed_ones_is_refused(names: DnsLookup, port: int) -> None:
+async def test_a_port_that_is_not_allowed_is_rejected(names: DnsLookup, port: int) -> None:
     with pytest.raises(OutboundRefused, match=str(port)):
         await open_connection("127.0.0.1", port, allowed=HOME, ports=frozenset({25}), timeout_s=5, names=names)
 

@@ -1,1 +1,1 @@
-"""The public door's benchmark."""
+"""The benchmark of the public listener."""

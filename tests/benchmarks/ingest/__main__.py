@@ -1,10 +1,10 @@
-"""The public door's benchmark: Filas beside a bare aiohttp handler and the usual Node stack, on this machine.
+"""The benchmark of the public listener: Filas, a bare aiohttp handler and the usual Node stack, on this machine.
 
     python -m tests.benchmarks.ingest [--seconds N] [--rounds N] [--output FILE] [--only NAME …]
 
 Prints a table and writes it to FILE (Markdown). 64 connections post WhatsApp messages of about 500 bytes, each
-with an id and a signature of its own. Then Filas alone is posted to at a fixed rate, its workers idle, busy and
-stopped. The generator is wrk where it is installed, else ours, which is slower itself.
+with its own id and signature. Then only Filas gets requests at a fixed rate, while its workers are idle, busy and
+stopped. The load generator is wrk if it is installed, else a slower one in Python.
 """
 
 import argparse
@@ -34,7 +34,7 @@ BACKLOG = 50_000
 
 
 class Figures(msgspec.Struct):
-    """What was measured of one subject: requests/s, ms, CPU seconds a thousand requests, MiB."""
+    """The figures of one subject: requests/s, latencies in ms, CPU seconds per thousand requests, memory in MiB."""
 
     rate: float
     p50: float
@@ -48,7 +48,7 @@ Running = Callable[[], AbstractContextManager[tuple[Process, str]]]
 
 
 def measured(running: Running, scratch: Path, seconds: int) -> Figures:
-    """One round of one subject."""
+    """Measures one round of one subject."""
     bodies = scratch / "bodies.tsv"
     with running() as (process, url):
         run = f"{time.time_ns()}."
@@ -64,18 +64,18 @@ def measured(running: Running, scratch: Path, seconds: int) -> Figures:
 
 
 def median(rounds: list[Figures]) -> Figures:
-    """The median of each figure; failures are added up."""
+    """Returns the median of each figure. Failures are added up."""
     names = [name for name in Figures.__struct_fields__ if name != "failed"]
     medians = {name: statistics.median(getattr(one, name) for one in rounds) for name in names}
     return Figures(**medians, failed=sum(one.failed for one in rounds))
 
 
 def compare(scratch: Path, redis: RedisServer, postgres: PostgresServer, options: argparse.Namespace) -> list[str]:
-    """The table of all subjects, and whether the goals are met."""
+    """Returns the table of all subjects, and whether the goals are met."""
     filas = Filas(scratch, redis, postgres)
 
     class Serving:
-        """Filas as the other subjects are run."""
+        """Runs Filas in the same way as the other subjects."""
 
         def __enter__(self) -> tuple[Process, str]:
             self._running = filas.serving()
@@ -105,7 +105,7 @@ def compare(scratch: Path, redis: RedisServer, postgres: PostgresServer, options
 
 
 def table(found: dict[str, Figures]) -> str:
-    """The figures side by side."""
+    """Returns the figures of all subjects as a table."""
     lines = ["| | requests/s | p50 ms | p99 ms | CPU ms a request | memory MiB | not 2xx |", "|---|" + "---:|" * 6]
     for name, one in found.items():
         cells = [f"{one.rate:,.0f}", f"{one.p50:.1f}", f"{one.p99:.1f}", f"{one.cpu:.3f}", f"{one.rss:.0f}"]
@@ -114,7 +114,7 @@ def table(found: dict[str, Figures]) -> str:
 
 
 def goals(found: dict[str, Figures]) -> list[str]:
-    """Each goal, and whether it was met in this run."""
+    """Returns each goal, and whether this run met it."""
     ours = found.get("filas")
     if ours is None:
         return []
@@ -127,7 +127,7 @@ def goals(found: dict[str, Figures]) -> list[str]:
 
 
 def with_workers(scratch: Path, redis: RedisServer, postgres: PostgresServer, seconds: int) -> list[str]:
-    """The time to an answer at a fixed rate, whatever the workers do."""
+    """Measures the latency at a fixed rate with idle, stopped and busy workers."""
     filas, bodies, found = Filas(scratch, redis, postgres), scratch / "bodies.tsv", dict[str, Load]()
 
     def post(name: str, a_second: int = RATE, during_s: int = seconds) -> Load:
@@ -139,12 +139,12 @@ def with_workers(scratch: Path, redis: RedisServer, postgres: PostgresServer, se
             post("w", during_s=WARM_UP_S)
             found["idle"] = post("i")
         found["stopped"] = post("s")
-        while filas.waiting() < BACKLOG:
+        while filas.unfinished_jobs() < BACKLOG:
             write_bodies(bodies, f"b{time.time_ns()}.", BACKLOG)
             as_fast_as_answered(filas.url, bodies, 2)
         with filas.working():
             found["busy"] = post("y")
-            left = filas.waiting()
+            left = filas.unfinished_jobs()
     lines = [f"| workers, at {RATE} requests/s | p50 ms | p99 ms | p99 to idle | not 2xx |", "|---|" + "---:|" * 4]
     for name in ("idle", "busy", "stopped"):
         one = found[name]
@@ -153,7 +153,7 @@ def with_workers(scratch: Path, redis: RedisServer, postgres: PostgresServer, se
 
 
 def machine() -> str:
-    """What the figures were taken on."""
+    """Describes the machine on which the figures were measured."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),
@@ -166,12 +166,14 @@ def machine() -> str:
 
 
 def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.ingest", description="The public door and peers")
+    """Measures, prints and writes the figures."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.ingest", description="The public listener and its peers"
+    )
     parser.add_argument("--seconds", type=int, default=10, help="how long each measurement lasts")
     parser.add_argument("--rounds", type=int, default=3, help="how often each subject is measured (median)")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "build" / "benchmarks" / "ingest.md")
-    parser.add_argument("--only", nargs="*", default=[], help="of the subjects, these; no fixed rate then")
+    parser.add_argument("--only", nargs="*", default=[], help="measure only these subjects, without the fixed rate")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="filas-bench-") as directory:
         scratch = Path(directory)

@@ -1,4 +1,4 @@
-"""The least that aiohttp does: read the body and answer. Run as `python -m tests.benchmarks.ingest.bare PORT`."""
+"""The minimum that aiohttp does: reads the body and answers. Run as `python -m tests.benchmarks.ingest.bare PORT`."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ async def _answer(request: web.Request) -> web.Response:
 
 
 async def main(port: int) -> None:
-    """Serve until killed."""
+    """Serves until it is killed."""
     app = web.Application()
     app.router.add_route("*", "/webhooks/{path}", _answer)
     runner = web.AppRunner(app, access_log=None)

@@ -1,4 +1,4 @@
-"""Requests to post, and two ways to post them: as fast as answers come (wrk, where it is), and at a fixed rate."""
+"""The posted requests, and two load generators: as fast as answers arrive (wrk, if installed), and at a fixed rate."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ WORDS = "Oi! Quero saber o prazo de entrega do meu pedido e se ainda dá para tr
 
 
 class Load(msgspec.Struct, frozen=True):
-    """What came of a run: requests a second, times in ms, and how many were not answered 2xx."""
+    """The result of a run: requests per second, latencies in ms, and the number of answers that are not 2xx."""
 
     rate: float
     p50: float
@@ -37,8 +37,9 @@ class _WrkResult(msgspec.Struct):
 
 
 def signed_bodies(run: str, count: int) -> Iterator[tuple[str, bytes]]:
-    """Signatures and bodies: a WhatsApp message of about 500 bytes each, of a thousand contacts, each with an id of
-    its own."""
+    """Returns signatures and bodies: WhatsApp messages of about 500 bytes from a thousand contacts, each with its
+    own id.
+    """
     key = APP_SECRET.encode()
     for number in range(count):
         contact = f"55119{number % 1000:08d}"
@@ -61,14 +62,14 @@ def signed_bodies(run: str, count: int) -> Iterator[tuple[str, bytes]]:
 
 
 def write_bodies(path: Path, run: str, count: int) -> None:
-    """The file that wrk.lua reads."""
+    """Writes the file that wrk.lua reads."""
     with path.open("wb") as file:
         for signature, body in signed_bodies(run, count):
             file.write(signature.encode() + b"\t" + body + b"\n")
 
 
 def as_fast_as_answered(url: str, bodies: Path, seconds: int) -> Load:
-    """Post from 64 connections, each as soon as its last request is answered."""
+    """Posts from 64 connections. Each sends its next request when the previous one is answered."""
     if shutil.which("wrk") is None:
         return asyncio.run(_closed_loop(url, bodies, seconds))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(Path(__file__).with_name("wrk.lua")), url]
@@ -100,7 +101,7 @@ class Poster:
         return int(answer[9:12])
 
     def close(self) -> None:
-        """End the connection."""
+        """Closes the connection."""
         if self._streams is not None:
             self._streams[1].close()
 
@@ -137,8 +138,11 @@ async def _closed_loop(url: str, bodies: Path, seconds: int) -> Load:
 
 
 async def at_a_rate(url: str, bodies: Path, a_second: int, seconds: int) -> Load:
-    """Post `a_second` requests a second, whether the last ones are answered or not. A time is counted from the
-    moment at which the request was due, so that a server that stalls doesn't hide those who would have come."""
+    """Posts `a_second` requests per second, whether the previous ones are answered or not.
+
+    A latency is counted from the moment at which the request was due, so a server that stalls does not hide the
+    requests that it delayed.
+    """
     lines, taken, failed = _lines(bodies), list[float](), 0
     free: asyncio.LifoQueue[Poster] = asyncio.LifoQueue()
     for _ in range(CONNECTIONS * 4):

@@ -1,4 +1,4 @@
-"""What is measured: the bare handler, Filas, and the usual Node stack, each a process on a port of its own."""
+"""The measured subjects: the bare handler, Filas, and the usual Node stack. Each is a process with its own port."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ READY_WITHIN_S = 30
 
 
 class Unavailable(Exception):
-    """A subject can't be measured here."""
+    """A subject cannot be measured on this machine."""
 
 
 class Process:
@@ -38,21 +38,21 @@ class Process:
             )
 
     def cpu_s(self) -> float:
-        """Seconds of CPU that it has used."""
+        """Returns the seconds of CPU that the process has used."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_mib(self) -> float:
-        """Resident memory."""
+        """Returns the resident memory in MiB."""
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether the process still runs."""
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Ends the process with SIGTERM and waits for its end."""
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(20)
@@ -62,7 +62,7 @@ class Process:
 
 
 def wait_until_answered(process: Process, url: str, log: Path) -> None:
-    """Wait until the address answers anything. Raises Unavailable when the process ends before, or doesn't."""
+    """Waits until the address answers. Raises Unavailable if the process ends before, or does not answer in time."""
     until = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < until:
         if not process.is_alive():
@@ -71,7 +71,7 @@ def wait_until_answered(process: Process, url: str, log: Path) -> None:
             urlopen(url, timeout=1).close()
         except OSError as error:
             if getattr(error, "code", None) not in (None, 503):
-                return  # an answer is an answer
+                return  # any status shows that the process answers
             time.sleep(0.05)
         else:
             return
@@ -80,7 +80,7 @@ def wait_until_answered(process: Process, url: str, log: Path) -> None:
 
 @contextmanager
 def bare(scratch: Path) -> Iterator[tuple[Process, str]]:
-    """The least that aiohttp does."""
+    """Runs the bare aiohttp handler."""
     port, log = free_port(), scratch / "bare.log"
     process = Process([sys.executable, "-m", "tests.benchmarks.ingest.bare", str(port)], {}, log)
     try:
@@ -92,7 +92,7 @@ def bare(scratch: Path) -> Iterator[tuple[Process, str]]:
 
 @contextmanager
 def fastify(scratch: Path, redis: RedisServer, postgres: PostgresServer) -> Iterator[tuple[Process, str]]:
-    """Fastify, BullMQ and pg, installed by npm where node is."""
+    """Runs Fastify, BullMQ and pg, which npm installs. Raises Unavailable without node and npm."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise Unavailable("node and npm are not installed")
     target = scratch / "node"
@@ -115,7 +115,7 @@ def fastify(scratch: Path, redis: RedisServer, postgres: PostgresServer) -> Iter
 
 
 class Filas:
-    """Filas's processes over the given stores."""
+    """The processes of Filas on the given stores."""
 
     def __init__(self, scratch: Path, redis: RedisServer, postgres: PostgresServer) -> None:
         self._scratch = scratch
@@ -136,9 +136,9 @@ class Filas:
 
     @contextmanager
     def serving(self) -> Iterator[Process]:
-        """`ingest serve`, with the webhook `bench` in it: HMAC check, duplicate check and rate limit on."""
+        """Runs `ingest serve` with the webhook `bench`: signature check, duplicate check and rate limit are on."""
         with self._running("serve", ["ingest", "serve"]) as process, self._running("admin", ["ingest", "admin"]):
-            self.put(
+            self.store_definition(
                 "flows/bench",
                 {
                     "schemaVersion": 1,
@@ -150,7 +150,7 @@ class Filas:
                     "edges": [{"id": "e", "source": "start", "target": "end"}],
                 },
             )
-            self.put(
+            self.store_definition(
                 "webhooks/bench",
                 {
                     "flowId": "bench",
@@ -163,7 +163,7 @@ class Filas:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The workers, niced as a deployment gives them less than the door."""
+        """Runs the workers with a lower priority than the public listener, as in a deployment."""
         with (
             self._running("work", ["ingest", "work"], niceness=10),
             self._running("flows", ["flow_runner"], niceness=10),
@@ -171,12 +171,12 @@ class Filas:
         ):
             yield
 
-    def put(self, path: str, document: object) -> None:
-        """Put something through the API."""
+    def store_definition(self, path: str, document: object) -> None:
+        """Stores a definition through the API."""
         self._ask("PUT", path, document)
 
-    def waiting(self) -> int:
-        """How many jobs wait or run."""
+    def unfinished_jobs(self) -> int:
+        """Returns the number of unfinished_jobs and active jobs."""
         summary = msgspec.json.decode(self._ask("GET", "queue/stats"))["data"]["summary"]
         return int(summary["totalWaiting"] + summary["totalActive"])
 

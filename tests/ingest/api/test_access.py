@@ -67,8 +67,8 @@ def test_any_header_is_read_without_an_error(header: str) -> None:
     assert role_of(bearer_token(header), "secret") in (None, "admin")
 
 
-def test_a_lower_role_is_refused() -> None:
-    """A role may do what every lower role may, and nothing more."""
+def test_a_lower_role_is_rejected() -> None:
+    """A role may do everything that lower roles may do, and nothing more."""
     require("viewer", "admin")
     require("operator", "operator")
     with pytest.raises(ApiProblem) as refused:

@@ -24,14 +24,14 @@ from tests.waiting import eventually
 CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ body.text }}"}
 
 
-async def put_webhook(api: Api, webhook_id: str = "orders", **fields: Any) -> None:
+async def store_webhook(api: Api, webhook_id: str = "orders", **fields: Any) -> None:
     """Stores a webhook whose events the route accepts."""
     reply = await api.put(f"/webhooks/{webhook_id}", {"flowId": "greeting", **fields})
     assert reply.status == 200, reply.text
 
 
-async def hand_over(api: Api, *events: Any) -> Any:
-    """The `data` of the answer to a call with these events."""
+async def post_events(api: Api, *events: Any) -> Any:
+    """Returns the `data` of the answer to a call with these events."""
     reply = await api.post("/events", {"events": list(events)})
     assert reply.status == 200, reply.text
     return reply.data
@@ -45,9 +45,9 @@ async def waiting_bodies(api: Api) -> list[Any]:
 
 async def test_each_event_has_its_own_outcome_in_order(api: Api) -> None:
     """A new one, a duplicate, one to no webhook, a malformed one and one that is too large."""
-    await put_webhook(api, dedupe={"path": "id"}, maxBodyBytes=100)
-    await put_webhook(api, "off", enabled=False)
-    data = await hand_over(
+    await store_webhook(api, dedupe={"path": "id"}, maxBodyBytes=100)
+    await store_webhook(api, "off", enabled=False)
+    data = await post_events(
         api,
         {"webhookId": "orders", "body": {"id": 1}},
         {"webhookId": "nowhere", "body": {}},
@@ -77,7 +77,7 @@ async def test_each_event_has_its_own_outcome_in_order(api: Api) -> None:
 
 async def test_an_event_is_stored_like_a_request(api: Api) -> None:
     """Body byte by byte, headers without secrets, query, address and conversation, with any `auth`."""
-    await put_webhook(
+    await store_webhook(
         api,
         auth={"type": "api-key", "secrets": ["k"], "header": "X-Shop-Key"},
         conversation=CONVERSATION,
@@ -112,9 +112,9 @@ async def test_an_event_is_stored_like_a_request(api: Api) -> None:
 
 async def test_a_stated_key_replaces_the_webhooks_own(api: Api) -> None:
     """`duplicateKey` replaces a key from a header or a path, and may be any text."""
-    await put_webhook(api, dedupe={"header": "X-Id"})
+    await store_webhook(api, dedupe={"header": "X-Id"})
     odd = "\x00 ☃" + "k" * 900
-    data = await hand_over(
+    data = await post_events(
         api,
         {"webhookId": "orders", "body": 1, "headers": {"x-id": "A"}},
         {"webhookId": "orders", "body": 2, "headers": {"X-ID": "A"}, "duplicateKey": "B"},
@@ -131,9 +131,9 @@ async def test_a_stated_key_replaces_the_webhooks_own(api: Api) -> None:
 
 async def test_a_body_with_several_messages_becomes_one_event_each(api: Api) -> None:
     """The outcome is that of the first new part, or a duplicate if no part is new."""
-    await put_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
+    await store_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
     one, two, three = (text_message(f"55{n}", "oi", f"wamid.{n}") for n in range(3))
-    data = await hand_over(
+    data = await post_events(
         api,
         {"webhookId": "wa", "body": whatsapp(one, two)},
         {"webhookId": "wa", "body": whatsapp(two, three)},
@@ -150,19 +150,19 @@ async def test_a_body_with_several_messages_becomes_one_event_each(api: Api) -> 
 
 async def test_the_parts_of_a_body_with_a_stated_key_have_different_keys(api: Api) -> None:
     """A body with two messages is two events. The same body again is a duplicate."""
-    await put_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
+    await store_webhook(api, "wa", auth={"type": "meta", "secrets": ["app"]})
     body = whatsapp(text_message("551", "a", "wamid.1"), text_message("552", "b", "wamid.2"))
     event = {"webhookId": "wa", "body": body, "duplicateKey": "batch-7"}
-    data = await hand_over(api, event, event)
+    data = await post_events(api, event, event)
     assert [one["duplicate"] for one in data["events"]] == [False, True]
     assert {event["duplicateKey"] for event in (await api.get("/events")).data} == {"batch-7#0", "batch-7#1"}
 
 
 async def test_a_call_with_the_largest_number_of_events_keeps_their_order(api: Api) -> None:
     """The jobs are in the order of the events across all chunks. One event more is answered 422."""
-    await put_webhook(api)
+    await store_webhook(api)
     events = [{"webhookId": "orders", "body": number} for number in range(MAX_EVENTS)]
-    data = await hand_over(api, *events)
+    data = await post_events(api, *events)
     assert (data["accepted"], len(data["events"])) == (MAX_EVENTS, MAX_EVENTS)
     ids = [job_id.decode() for job_id in await api.redis.command("ZRANGE", WEBHOOKS.name, 0, -1)]
     assert ids == [one["jobId"] for one in data["events"]]
@@ -190,13 +190,13 @@ async def test_a_call_of_another_shape_is_rejected(api: Api, raw: bytes, status:
     assert reply.status == status, reply.text
     if field is not None:
         assert fields_of(reply) == [field]
-    assert (await hand_over(api))["events"] == []
+    assert (await post_events(api))["events"] == []
 
 
 @pytest.mark.parametrize("event", [b'{"webhookId":"orders","body":1e999}', b'{"webhookId":"\xff","body":1}', b"-1"])
 async def test_an_event_that_cannot_be_decoded_fails_alone(api: Api, event: bytes) -> None:
     """The other event is accepted."""
-    await put_webhook(api)
+    await store_webhook(api)
     reply = await api.call("POST", "/events", data=b'{"events":[' + event + b',{"webhookId":"orders","body":1}]}')
     assert (reply.data["accepted"], reply.data["failed"]) == (1, 1), reply.text
     assert reply.data["events"][0]["error"]["status"] in (415, 422)
@@ -204,8 +204,8 @@ async def test_an_event_that_cannot_be_decoded_fails_alone(api: Api, event: byte
 
 async def test_a_webhook_with_unreadable_secrets_accepts_nothing(api: Api) -> None:
     """As at the public endpoint."""
-    await put_webhook(api, auth={"type": "bearer", "secrets": ["env:FILAS_TEST_NOT_SET"]})
-    [outcome] = (await hand_over(api, {"webhookId": "orders", "body": 1}))["events"]
+    await store_webhook(api, auth={"type": "bearer", "secrets": ["env:FILAS_TEST_NOT_SET"]})
+    [outcome] = (await post_events(api, {"webhookId": "orders", "body": 1}))["events"]
     assert (outcome["error"]["status"], outcome["error"]["reason"]) == (503, "unusable")
 
 
@@ -217,9 +217,9 @@ async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, ow
     """Without Redis the events are in Postgres, without Postgres in Redis. Without both, the answer is 503."""
     event = {"webhookId": "orders", "body": {"id": 1}}
     async with serving(own_redis.url, own_postgres.dsn()) as api:
-        await put_webhook(api)
+        await store_webhook(api)
         own_redis.kill()
-        first, second = (await hand_over(api, event, event))["events"]
+        first, second = (await post_events(api, event, event))["events"]
         assert (await api.get(f"/events/{first['eventId']}")).data["status"] == "received"
         assert first["eventId"] != second["eventId"]
 
@@ -270,7 +270,7 @@ class Failing:
 
 async def test_events_accepted_before_an_outage_are_reported(api: Api) -> None:
     """The answer is 200, and the other events have errors: a repeated call would send the first ones twice."""
-    await put_webhook(api)
+    await store_webhook(api)
     stores = Failing(batches=1)
     context = dataclasses.replace(api.context, acceptor=Acceptor(stores, stores))
     body = read_events(json.dumps({"events": [{"webhookId": "orders", "body": 1}] * (CHUNK + 5)}).encode())

@@ -20,7 +20,7 @@ COUNTS = {"waiting", "active", "completed", "failed", "delayed"}
 
 
 def flow_job() -> FlowJob:
-    """The first turn of an execution."""
+    """Returns the job of the first run of an execution."""
     return FlowJob(execution_id=new_id(), turn=1, flow_id="greeting")
 
 

@@ -49,7 +49,7 @@ async def jobs(api: Api, state: str) -> list[dict[str, Any]]:
     return found
 
 
-async def test_all_that_match_are_replayed_once(api: Api, monkeypatch: Any) -> None:
+async def test_every_matching_dead_letter_is_replayed_once(api: Api, monkeypatch: Any) -> None:
     """By kind, over several pages, oldest first. Their events are unfinished again. A second call finds none."""
     monkeypatch.setattr(redrive, "PAGE", 3)
     chosen = await dead(api, 8, kind="timeout")
@@ -93,7 +93,7 @@ async def test_a_rate_spreads_the_due_times(api: Api) -> None:
     assert 1900 <= max(due) - before <= 4000
 
 
-async def test_a_letter_without_a_job_is_refused_and_the_others_are_replayed(api: Api) -> None:
+async def test_a_dead_letter_without_a_job_is_rejected_and_the_others_are_replayed(api: Api) -> None:
     """A dead letter that cannot be decoded is not marked, and the answer has the reason."""
     (event,) = await dead(api, 1)
     broken = [

@@ -19,7 +19,7 @@ from tests.ingest.api.serving import Api
 from tests.waiting import eventually
 
 
-async def put_jobs(api: Api, number: int) -> None:
+async def enqueue_jobs(api: Api, number: int) -> None:
     """Enqueues the first runs of executions."""
     for _ in range(number):
         await api.context.producer.enqueue(job_of(FlowJob(execution_id=new_id(), turn=1, flow_id="greeting")))
@@ -50,7 +50,7 @@ async def test_an_overloaded_worker_asks_for_one_more(api: Api) -> None:
     async def no_letters(_letters: object) -> None:
         """Accepts dead letters; these tests have none."""
 
-    await put_jobs(api, 8)
+    await enqueue_jobs(api, 8)
     function = JobFunction(FLOWS.function, handle, FlowJob)
     worker = Worker(api.redis, FLOWS, [function], concurrency=2, dead_letters=no_letters)
     running = asyncio.create_task(worker.run())
@@ -77,7 +77,7 @@ async def test_an_overloaded_worker_asks_for_one_more(api: Api) -> None:
 
 async def test_a_request_may_have_other_bounds(api: Api) -> None:
     """As the URL of KEDA. The reasons show a bound that decides."""
-    await put_jobs(api, 1)
+    await enqueue_jobs(api, 1)
     entry = (await api.get("/scaling/flow-runner", params={"min": "3", "max": "4"})).data
     assert (entry["replicas"], entry["min"], entry["max"]) == (3, 3, 4)
     assert [reason["code"] for reason in entry["reasons"]] == ["no-worker", "at-least"]

@@ -7,8 +7,8 @@ from tests.ingest.api.serving import Api, Reply, serving
 from tests.waiting import eventually
 
 
-async def refused(api: Api, method: str, path: str, store: str) -> None:
-    """The answer is a 503 with the name of the store and `Retry-After`."""
+async def assert_unavailable(api: Api, method: str, path: str, store: str) -> None:
+    """Asserts that the answer is a 503 with the name of the store and `Retry-After`."""
     document = {"flowId": "f"} if method == "PUT" else None
     reply: Reply = await api.call(method, path, json=document)
     assert reply.status == 503, reply.text
@@ -22,9 +22,9 @@ async def test_without_redis_the_history_is_still_available(own_redis: RedisServ
     """Only the routes that need Redis answer 503, until Redis is available again."""
     async with serving(own_redis.url, postgres_dsn) as api:
         own_redis.kill()
-        await refused(api, "GET", "/queue/stats", "redis")
-        await refused(api, "GET", "/jobs/x", "redis")
-        await refused(api, "POST", "/queue/clean", "redis")
+        await assert_unavailable(api, "GET", "/queue/stats", "redis")
+        await assert_unavailable(api, "GET", "/jobs/x", "redis")
+        await assert_unavailable(api, "POST", "/queue/clean", "redis")
         assert (await api.get("/events")).status == 200
         assert (await api.put("/webhooks/x", {"flowId": "f"})).status == 200
         own_redis.start()
@@ -51,7 +51,7 @@ async def test_without_postgres_the_queues_are_still_available(own_postgres: Pos
             ("PUT", "/webhooks/x"),
             ("POST", "/queue/flow/pause"),
         ):
-            await refused(api, method, path, "postgres")
+            await assert_unavailable(api, method, path, "postgres")
         assert (await api.get("/queue/stats")).status == 200
         own_postgres.start()
 
