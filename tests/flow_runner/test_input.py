@@ -244,7 +244,7 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
         ({"kind": "choice"}, "choices", "is empty"),
         ({"choices": CHOICES}, "choices", "only with kind choice"),
         ({"kind": "regex"}, "pattern", "is required"),
-        ({"kind": "regex", "pattern": "("}, "pattern", "not an RE2 pattern"),
+        ({"kind": "regex", "pattern": "("}, "pattern", "invalid RE2 pattern"),
         ({"pattern": "a"}, "pattern", "only with kind regex"),
         ({"kind": "choice", "choices": [CHOICES[0], CHOICES[0]]}, "choices[1].id", "2 choices have the id 'red'"),
         ({"kind": "choice", "choices": [{"id": "timeout", "title": "t"}]}, "choices[0].id", "a handle of the node"),

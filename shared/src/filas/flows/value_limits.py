@@ -60,7 +60,7 @@ class _Plain:
             return [self.convert(item, depth + 1) for item in value]
         if isinstance(value, (datetime.datetime, datetime.date)):
             return value.isoformat()
-        raise TooLarge(f"a {type(value).__name__} is not a JSON value")
+        raise TooLarge("the value is neither a text, a number, a boolean, a list, an object nor null")
 
     def _key(self, key: object) -> str:
         text = key if isinstance(key, str) else str(plain(key))

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
+from filas.flows.library_errors import describe_msgspec
 from filas.flows.problems import Add
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -36,7 +37,7 @@ class Reader:
             for name in value:
                 if name not in fields:
                     known = ", ".join(sorted(fields))
-                    self._fail(_join(path, str(name)[:64]), f"is not a field here; known are {known}")
+                    self._fail(_join(path, str(name)[:64]), f"unknown field `{str(name)[:64]}`; known are {known}")
         converted: dict[str, Any] = {}
         for name, field in fields.items():
             where = _join(path, name)
@@ -84,7 +85,8 @@ class Reader:
             return msgspec.convert(value, wanted)
         except (msgspec.ValidationError, RecursionError, OverflowError) as error:
             at = _AT.search(str(error))
-            self._fail(path + (at.group(1) if at else ""), _sentence(_AT.sub("", str(error))))
+            reason = describe_msgspec(_AT.sub("", str(error)), None if at else value)
+            self._fail(path + (at.group(1) if at else ""), reason + _known(wanted))
             return _Wrong()
 
     def _check_length(self, value: object, metas: Iterable[object], path: str) -> None:
@@ -93,7 +95,7 @@ class Reader:
                 if meta.max_length is not None and len(value) > meta.max_length:
                     self._fail(path, f"has {len(value)} entries; at most {meta.max_length} are allowed")
                 if meta.min_length is not None and len(value) < meta.min_length:
-                    self._fail(path, f"needs at least {meta.min_length} entry")
+                    self._fail(path, f"has {len(value)} entries; at least {meta.min_length} is required")
 
 
 class _Wrong:
@@ -135,8 +137,10 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _sentence(message: str) -> str:
-    return message[:1].lower() + message[1:]
+def _known(wanted: Any) -> str:
+    """The values of a field that allows only some, for its error."""
+    values = get_args(wanted) if get_origin(wanted) is Literal else ()
+    return f"; known are {', '.join(map(str, values))}" if values else ""
 
 
 def _kind(value: object) -> str:

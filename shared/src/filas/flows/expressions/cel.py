@@ -18,6 +18,7 @@ from typing import Any
 from filas.flows import step_budget
 from filas.flows.expressions import regular_expressions
 from filas.flows.expressions.cel_text import LOOP, CelText, compilable, read
+from filas.flows.library_errors import describe_cel
 from filas.flows.root_names import ROOTS
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS
 
@@ -68,14 +69,14 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> bool:
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise ExpressionError(_first_line(str(error))) from None
     if failed:
-        message = _first_line(str(value))
+        message = str(value).partition("\n")[0]
         if any(sign in message for sign in _MISSING) or (nulls and _NO_OVERLOAD in message):
             return False
-        raise ExpressionError(f"cannot be evaluated: {message}")
+        raise ExpressionError(f"cannot be evaluated: {_first_line(message)}")
     if not isinstance(value, bool):
         if value is None:
             return False
-        raise ExpressionError("is neither true nor false")
+        raise ExpressionError("is neither true nor false: compare the value, for example with ==")
     return value
 
 
@@ -110,7 +111,7 @@ def _refused(cel_text: CelText) -> Iterator[str]:
         if pattern is None:
             yield "matches needs its pattern as a text in the expression itself"
         elif found := regular_expressions.problem(pattern):
-            yield f"matches: the pattern {found}"
+            yield f"matches: {found}"
     if cel_text.macros > MAX_MACROS:
         yield f"has {cel_text.macros} macros (all, exists, exists_one, map, filter); at most {MAX_MACROS} are allowed"
     elif cel_text.macros and cel_text.grows:
@@ -189,4 +190,4 @@ def _first_line(message: str) -> str:
     for noise in ("INVALID_ARGUMENT: ", "UNKNOWN: ", "NOT_FOUND: ", "CANCELLED: ", "ERROR: ", " (in container '')"):
         line = line.replace(noise, "")
     line = line.replace(LOOP, "loop")
-    return line.replace("<input>:", "line ").strip()[:300]
+    return describe_cel(line.replace("<input>:", "line ").strip())

@@ -10,6 +10,7 @@ from jmespath.functions import Functions, signature
 from jmespath.visitor import Options, TreeInterpreter
 
 from filas.flows import step_budget
+from filas.flows.library_errors import describe_jmespath
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLarge, plain
 
 STEPS_A_STEP = 2
@@ -95,4 +96,6 @@ class _Interpreter(TreeInterpreter):
 def _message(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deep"
-    return " ".join(str(error).split())[:300]
+    if isinstance(error, TooLarge):
+        return str(error)
+    return describe_jmespath(str(error))

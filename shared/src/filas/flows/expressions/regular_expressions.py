@@ -54,4 +54,4 @@ def _compiled(pattern: str) -> Any:
     except (re2.error, UnicodeError) as error:
         reason = error.args[0] if error.args else "does not parse"
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        raise ValueError(f"is not an RE2 pattern: {text}") from None
+        raise ValueError(f"invalid RE2 pattern: {text}") from None

@@ -111,7 +111,7 @@ def problems(operator: str, value: Any) -> Iterator[tuple[str, str]]:
         yield "value", f"{operator} takes no value"
     elif operator == "matches":
         if not isinstance(value, str):
-            yield "value", "matches needs a pattern"
+            yield "value", "matches needs an RE2 pattern, written as a text"
         elif "{{" not in value and (problem := regular_expressions.problem(value)):
             yield "value", problem
 

@@ -63,6 +63,6 @@ class MessageData(FallibleData, frozen=True, kw_only=True):
         elif len(given) > 1:
             add(given[1], f"a message has one of text, media and template, not {' and '.join(given)}")
         if self.buttons is not None and self.text is None:
-            add("buttons", "buttons go with text")
+            add("buttons", "is allowed only with text")
         if self.buttons is not None and not self.buttons:
             add("buttons", "is empty")

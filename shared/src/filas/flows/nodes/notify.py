@@ -1,4 +1,4 @@
-"""`notify`: tells somebody other than the contact."""
+"""`notify`: sends to a recipient other than the contact."""
 
 from collections.abc import Iterable
 from typing import Annotated

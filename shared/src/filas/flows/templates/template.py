@@ -12,6 +12,7 @@ from liquid.exceptions import LiquidError, UndefinedError
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
+from filas.flows.library_errors import describe_liquid
 from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
 from filas.flows.templates.liquid_filters import OverLimit, is_undefined
 from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
@@ -217,5 +218,5 @@ def _message(error: BaseException) -> str:
         return "is nested too deep"
     if isinstance(error, (OverLimit, TooLarge)):
         return str(error.args[0])
-    text = str(error.args[0]) if error.args else type(error).__name__
-    return text[:300]
+    text = str(error.args[0]) if error.args else "an operation failed"
+    return describe_liquid(text)

@@ -59,7 +59,10 @@ def parse_moment(text: object) -> datetime.datetime:
             raise ValueError(str(error)) from None
     if not isinstance(text, str):
         raise ValueError("is neither an ISO 8601 time nor a number of seconds")
-    parsed = datetime.datetime.fromisoformat(text.strip())
+    try:
+        parsed = datetime.datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(f"{text[:80]!r} is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00") from None
     return parsed.replace(tzinfo=datetime.UTC) if parsed.tzinfo is None else parsed.astimezone(datetime.UTC)
 
 

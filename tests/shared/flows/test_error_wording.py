@@ -1,0 +1,111 @@
+"""Errors of definitions, templates and expressions use the words of an author, not those of Python or of a library."""
+
+import re
+from typing import Any
+
+import pytest
+
+from filas.flows.expressions import cel, jmespath_mapping
+from filas.flows.publishing_checks import check
+from filas.flows.templates import template
+from filas.flows.timing import moments
+from tests.shared.flows.test_checks import CASES, changed
+from tests.shared.flows.test_liquid_reference import FILTERS
+
+SCOPE: dict[str, Any] = {
+    "vars": {"name": "Ana", "n": 5, "f": 2.5, "list": [1], "object": {"a": 1}, "on": True, "none": None},
+    "webhook": {"body": {"items": [{"n": 1}, {"n": "b"}], "huge": 2**70}},
+}
+
+LIBRARY_WORDING = re.compile(
+    r"NoneType|overload|_[-+<>=!&|?*/%]+_|\b(?:str|int64|int|dict|bool|float|uint64|string_type)\b|__\w+__"
+    r"|object is not|positional argument|instances of|EOF|[Jj]mespath expression:.*JMESPath|enum value"
+    r"|regex|Traceback|isoformat|array-|INVALID_ARGUMENT|<\w+>|unhashable|subscriptable"
+)
+
+CEL = [
+    ("vars.name > 5", "cannot be evaluated: cannot apply > to a text and a whole number"),
+    ("vars.n in vars.name", "cannot be evaluated: cannot apply in to these values"),
+    ("!vars.name", "cannot be evaluated: cannot apply ! to these values"),
+    ("-vars.name == 1", "cannot be evaluated: cannot apply - to a text"),
+    ("vars.name && true", "cannot be evaluated: cannot apply && to these values"),
+    ("vars.name ? true : false", "cannot be evaluated: the condition before ? is not a boolean"),
+    ("vars.name.all(c, true)", "cannot be evaluated: a macro such as all or exists needs a list or an object"),
+    ("vars.n.startsWith('a')", "cannot be evaluated: cannot apply startsWith to a whole number and a text"),
+    ("size(vars.n) == 1", "cannot be evaluated: cannot apply size to a whole number"),
+    ("vars.object > vars.list", "cannot be evaluated: cannot apply > to an object and a list"),
+    ("vars.f + vars.n == 7.5", "cannot be evaluated: cannot apply + to a number and a whole number"),
+    ("int(vars.name) == 1", "cannot be evaluated: cannot convert a text to a whole number"),
+    ("bool('x')", "cannot be evaluated: cannot convert a text to a boolean"),
+    ("timestamp(vars.name) == timestamp('2026-01-01T00:00:00Z')", "cannot be evaluated: the text is not a timestamp"),
+    ("webhook.body.huge == 1", "cannot be evaluated: a whole number is out of the range of 64 bits"),
+    ("9223372036854775807 + vars.n == 1", "cannot be evaluated: integer overflow"),
+    ("'a' + 1 == 'b'", "invalid CEL expression: line 1:5: cannot apply + to a text and a whole number"),
+    ("vars.n ==", "invalid CEL expression: line 1:10: unexpected end of the expression"),
+    ("name == 1", "invalid CEL expression: line 1:1: unknown name or function 'name'"),
+    ("(" * 200 + "true" + ")" * 200, "invalid CEL expression: is nested deeper than 32"),
+]
+JMESPATH = [
+    ("abs('a')", "abs() expected a number, got a text"),
+    ("join(',', vars.list)", "join() expected a list of texts, got a whole number"),
+    ("vars.list[?@ > `x`]", "cannot compare a whole number with a text"),
+    ("nope(@)", "unknown function 'nope'"),
+    ("a[", "invalid JMESPath expression: unexpected end of the expression"),
+    ("a.b.", "invalid JMESPath expression: unexpected end at column 5"),
+    ("", "invalid JMESPath expression: is empty"),
+]
+LIQUID = [
+    ("{{ webhook.body.items | sort: 'n' }}", "cannot compare a text with a whole number"),
+    ("{% if vars.n > 'a' %}x{% endif %}", "cannot compare a text with a whole number"),
+    ("{{ vars.n | append }}", "append needs one more argument"),
+    ("{{ vars.n | append: 1, 2, 3 }}", "append has too many arguments"),
+    ("{{ vars.name | slice: 'x' }}", "slice expected an integer start, found a text"),
+    ("{{ vars.list | where: 'a', 'b' }}", "an operation does not work on these values"),
+    ("{{ vars.object | date: '%H' }}", "an operation does not work on these values"),
+    ("{{ vars.list | concat: 5 }}", "an operation does not work on these values"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), CEL)
+def test_an_error_of_cel_states_the_operation_and_the_types(text: str, message: str) -> None:
+    with pytest.raises(cel.ExpressionError, match=f"^{re.escape(message)}$"):
+        cel.evaluate(text, SCOPE)
+
+
+@pytest.mark.parametrize(("text", "message"), JMESPATH)
+def test_an_error_of_jmespath_states_what_was_expected_and_found(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        jmespath_mapping.search(text, SCOPE)
+
+
+@pytest.mark.parametrize(("text", "message"), LIQUID)
+def test_an_error_of_a_template_states_the_filter_and_the_types(text: str, message: str) -> None:
+    with pytest.raises(template.TemplateError, match=f"^{re.escape(message)}$"):
+        template.render(text, SCOPE)
+
+
+def test_a_wrong_time_is_shown_with_an_example() -> None:
+    with pytest.raises(ValueError, match=r"^'tomorrow' is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00$"):
+        moments.parse_moment("tomorrow")
+
+
+@pytest.mark.parametrize(("path", "value"), [case[1:3] for case in CASES], ids=[case[0] for case in CASES])
+def test_no_publishing_problem_has_library_wording(path: str, value: Any) -> None:
+    messages = [problem.message for problem in check(changed(path, value))[1]]
+    assert messages
+    assert [message for message in messages if LIBRARY_WORDING.search(message)] == []
+
+
+@pytest.mark.parametrize("source", [row[1] for row in FILTERS], ids=[row[0] for row in FILTERS])
+def test_no_filter_has_library_wording_for_any_argument(source: str) -> None:
+    """Each filter gets values and arguments of types that it may not support."""
+    name = re.findall(r"\|\s*(\w+)", source)[-1]
+    found = []
+    for value in ("vars.none", "vars.n", "vars.list", "vars.object", "vars.on", "webhook.body.items"):
+        for arguments in ("", ": 'x'", ": vars.object", ": vars.list, 'x'", ": 1, 2, 3, 4"):
+            try:
+                template.render(f"{{{{ {value} | {name}{arguments} }}}}", SCOPE)
+            except template.TemplateError as error:
+                if LIBRARY_WORDING.search(str(error)):
+                    found.append(str(error))
+    assert found == []
