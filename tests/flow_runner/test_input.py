@@ -240,7 +240,7 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
 @pytest.mark.parametrize(
     ("data", "field", "message"),
     [
-        ({"prompt": ""}, "prompt", "length >= 1"),
+        ({"prompt": ""}, "prompt", "at least 1 character"),
         ({"kind": "choice"}, "choices", "is empty"),
         ({"choices": CHOICES}, "choices", "only with kind choice"),
         ({"kind": "regex"}, "pattern", "is required"),
@@ -250,9 +250,9 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
         ({"kind": "choice", "choices": [{"id": "timeout", "title": "t"}]}, "choices[0].id", "a handle of the node"),
         ({"kind": "choice", "choices": [{"id": "a", "title": "{{ vars.no }}"}]}, "choices[0].title", "variable 'no'"),
         ({"variable": "no"}, "variable", "unknown variable 'no'"),
-        ({"maxRetries": 21}, "maxRetries", "<= 20"),
-        ({"timeoutMs": 0}, "timeoutMs", ">= 1"),
-        ({"kind": "date"}, "kind", "nvalid enum value 'date'"),
+        ({"maxRetries": 21}, "maxRetries", "at most 20"),
+        ({"timeoutMs": 0}, "timeoutMs", "at least 1"),
+        ({"kind": "date"}, "kind", "unknown value 'date'"),
     ],
 )
 def test_publishing_reports_the_errors_of_an_input(data: dict[str, Any], field: str, message: str) -> None:

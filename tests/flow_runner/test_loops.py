@@ -213,7 +213,7 @@ async def test_a_failed_execution_is_replayed_from_the_item_where_it_failed() ->
         ),
         (_each(_append("add", "x"), edges="each.loop>add", items="a,b"), ("each", "items", "names no list")),
         (_each(_append("add", "x"), edges="each.loop>add", **{"as": "index"}), ("each", "as", "reserved name")),
-        (_each(_append("add", "x"), edges="each.loop>add", maxIterations=0), ("each", "maxIterations", ">= 1")),
+        (_each(_append("add", "x"), edges="each.loop>add", maxIterations=0), ("each", "maxIterations", "at least 1")),
         (
             flow(node("each", "loop", items="{{ webhook.body }}"), edges="start>each each.done>each"),
             ("each", "", "is on a cycle that never waits"),

@@ -250,8 +250,8 @@ async def test_an_input_that_does_not_fit_its_variable_fails_the_calling_node() 
     ("data", "field", "message"),
     [
         ({}, "flowId", "required"),
-        ({"flowId": ""}, "flowId", "length >= 1"),
-        ({"flowId": "x", "version": 0}, "version", ">= 1"),
+        ({"flowId": ""}, "flowId", "at least 1 character"),
+        ({"flowId": "x", "version": 0}, "version", "at least 1"),
         ({"flowId": "x", "input": []}, "input", "object"),
         ({"flowId": "x", "input": {"a": "{{ vars.no }}"}}, "input.a", "unknown variable 'no'"),
         ({"flowId": "x", "output": {"no": "1"}}, "output.no", "unknown variable 'no'"),

@@ -13,7 +13,7 @@ from filas.flows.publishing_checks import check
 from tests.ingest.api.serving import FLOW, Api
 from tests.long_form import examples
 from tests.shared.flows.test_checks import GOOD, JSON, PATHS, problems, replaced
-from tests.shared.flows.test_older_shape import NOW, OLDER
+from tests.shared.flows.test_older_builder_import import NOW, OLDER
 
 ASKED = examples(150)
 """The number of malformed definitions that are sent over HTTP."""

@@ -14,7 +14,7 @@ from tests.flow_runner.harness import chain, flow, node
 from tests.flow_runner.processes import running
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
-from tests.shared.flows.test_older_shape import NOW, OLDER
+from tests.shared.flows.test_older_builder_import import NOW, OLDER
 
 
 @pytest_asyncio.fixture

@@ -88,7 +88,7 @@ def problems(definition: Any) -> list[tuple[str | None, str, str]]:
     return [(problem.node_id, problem.field, problem.message) for problem in found]
 
 
-def test_the_definition_of_the_documentation_is_good() -> None:
+def test_the_definition_in_the_design_has_no_problems() -> None:
     flow, found = check(GOOD)
     assert found == []
     assert flow is not None
@@ -205,7 +205,7 @@ def test_an_error_is_reported_with_its_node_and_field(
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    """Errors of several nodes, and several of one node, in one answer."""
+    """One check reports the errors of several nodes, and several errors of one node."""
     definition = changed("nodes.2.data.timeoutMs", 0)
     definition["nodes"][2]["data"]["headers"] = {"A": "{{ x }}"}
     definition["nodes"][2]["data"]["responseMapping"][0]["path"] = "a["
@@ -222,14 +222,14 @@ def test_a_cycle_that_waits_is_allowed() -> None:
 
 
 def test_a_cycle_through_a_subflow_is_allowed() -> None:
-    """The other flow may wait; whether it does is known only when it runs."""
+    """Whether the other flow waits is known only when it runs."""
     definition = changed("edges.6", {"source": "set", "target": "end"})
     definition["nodes"][7] = {"id": "end", "type": "subflow", "data": {"flowId": "menu"}}
     definition["edges"] += [{"source": "end", "target": "end"}]
     assert problems(definition) == []
 
 
-def test_what_passed_the_checks_loads_and_what_did_not_does_not() -> None:
+def test_load_accepts_exactly_the_definitions_that_pass_the_checks() -> None:
     assert load(GOOD).name == "Boas-vindas"
     with pytest.raises(FlowInvalid, match="node crm, url"):
         load(changed("nodes.2.data.url", ...))
@@ -254,7 +254,7 @@ _collect(GOOD)
 
 
 def replaced(definition: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
-    """A copy of the definition with another value at each of the paths, as far as it is still there."""
+    """A copy of the definition with another value at each of the paths, if the path still exists."""
     definition = copy.deepcopy(definition)
     for way, value in changes:
         if not way:
@@ -280,7 +280,8 @@ def replaced(definition: Any, changes: list[tuple[tuple[Any, ...], Any]]) -> Any
     )
 )
 def test_no_malformed_definition_raises(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    """Any part of a good definition replaced by anything: a list of problems, or a definition that loads."""
+    """Any part of a valid definition is replaced by any value. The result is a list of problems, or a definition that
+    loads."""
     definition = replaced(GOOD, changes)
     flow, found = check(definition)
     assert (flow is None) == bool(found)
@@ -289,5 +290,5 @@ def test_no_malformed_definition_raises(changes: list[tuple[tuple[Any, ...], Any
 
 
 @given(definition=JSON)
-def test_anything_at_all_is_answered(definition: Any) -> None:
+def test_any_json_value_is_checked_without_an_exception(definition: Any) -> None:
     assert check(definition)[1]

@@ -1,4 +1,5 @@
-"""The JSON Schema of definitions: it takes what the checks take, and refuses what the types refuse."""
+"""The JSON Schema of definitions: it accepts every definition that the checks accept, and rejects what the
+types of the fields reject."""
 
 import json
 import re
@@ -21,17 +22,17 @@ GALLERY = sorted((Path(__file__).parents[3] / "deploy" / "examples" / "flows").g
 VALIDATOR = jsonschema_rs.Draft202012Validator(json_schema())
 
 
-def test_it_is_a_schema() -> None:
-    """By the schema of schemas."""
+def test_the_schema_is_valid() -> None:
+    """It conforms to the meta-schema of draft 2020-12."""
     assert jsonschema_rs.meta.is_valid(json_schema())
 
 
 @pytest.mark.parametrize("file", GALLERY, ids=lambda file: file.stem)
-def test_the_gallery_fits(file: Path) -> None:
+def test_the_schema_accepts_the_gallery(file: Path) -> None:
     VALIDATOR.validate(json.loads(file.read_text()))
 
 
-def test_the_definition_of_the_documentation_fits_and_may_name_its_schema() -> None:
+def test_the_schema_accepts_the_design_example_and_a_schema_field() -> None:
     definition = GOOD | {"$schema": "http://127.0.0.1:8081/api/flows/schema.json"}
     VALIDATOR.validate(definition)
     assert check(definition)[1] == []
@@ -56,20 +57,20 @@ def test_the_definition_of_the_documentation_fits_and_may_name_its_schema() -> N
         ("varables", []),
     ],
 )
-def test_what_the_types_refuse_it_refuses(path: str, value: Any) -> None:
+def test_the_schema_rejects_what_the_types_reject(path: str, value: Any) -> None:
     assert check(changed(path, value))[1]
     assert not VALIDATOR.is_valid(changed(path, value))
 
 
 @settings(max_examples=examples(300), deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), JSON), min_size=1, max_size=3))
-def test_it_is_never_stricter_than_the_checks(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+def test_the_schema_is_never_stricter_than_the_checks(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
     definition = replaced(GOOD, changes)
     if not check(definition)[1]:
         VALIDATOR.validate(json.loads(json.dumps(definition)))
 
 
-def test_it_has_every_field_of_the_readme() -> None:
+def test_the_schema_has_every_documented_field() -> None:
     """And of each node type: nothing that the README names is missing for an editor."""
     parts = json_schema()["$defs"]
     named = {data.__name__: name for name, data in NODE_TYPES.items()}
@@ -79,7 +80,7 @@ def test_it_has_every_field_of_the_readme() -> None:
     assert wanted - there == set()
 
 
-def test_its_words_are_those_of_json() -> None:
-    """No name of Python's in a description."""
+def test_descriptions_use_the_field_names_of_json() -> None:
+    """No description has a name in snake_case."""
     for part in json_schema()["$defs"].values():
         assert not re.search("[a-z]_[a-z]", part["description"]), part["title"]

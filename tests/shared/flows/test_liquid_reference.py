@@ -111,12 +111,12 @@ TAGS: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("source", "value"), [row[1:] for row in FILTERS], ids=[row[0] for row in FILTERS])
-def test_a_filter_gives(source: str, value: Any) -> None:
+def test_a_filter_returns_the_documented_value(source: str, value: Any) -> None:
     assert template.render(source, SCOPE) == value
 
 
 @pytest.mark.parametrize(("source", "text"), [row[1:] for row in TAGS], ids=[row[0] for row in TAGS])
-def test_a_tag_writes(source: str, text: str) -> None:
+def test_a_tag_writes_the_documented_text(source: str, text: str) -> None:
     assert template.render(source, SCOPE) == text
 
 
@@ -135,14 +135,14 @@ def test_a_tag_writes(source: str, text: str) -> None:
     ],
 )
 def test_no_filter_writes_a_value_as_python_does(source: str, text: str) -> None:
-    """Null is nothing, a boolean is `true`, objects and lists are JSON: in filters as outside of them."""
+    """Inside and outside filters, null is written as nothing, a boolean as `true`, objects and lists as JSON."""
     more = {"yes": True, "mixed": [1, None, True, {"a": None}]}
     assert template.render_text(source, {"vars": SCOPE["vars"] | more}) == text
 
 
 @pytest.mark.parametrize("name", [name for name in FILTER_NAMES if name != "capitalize"])
 @pytest.mark.parametrize("value", ["vars.none", "vars.yes", "vars.people"])
-def test_no_filter_shows_python(name: str, value: str) -> None:
+def test_no_result_of_a_filter_has_python_syntax(name: str, value: str) -> None:
     scope = {"vars": SCOPE["vars"] | {"yes": True}}
     for arguments in ("", f": {value}", f": 'a', {value}"):
         for given in (value, "'a'"):
@@ -151,7 +151,7 @@ def test_no_filter_shows_python(name: str, value: str) -> None:
                 assert not re.search("None|True|'name'", made), made
 
 
-def test_nothing_in_the_reference_is_left_out() -> None:
+def test_every_documented_filter_and_tag_is_tested() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "templates.md").read_text()
     tags, filters = re.search(r"\nTags: (.*?)\.\n\nFilters: (.*?)\.\n", page, re.DOTALL).groups()  # type: ignore[union-attr]
     assert set(re.findall(r"`(\w+)`", filters)) == {row[0] for row in FILTERS}

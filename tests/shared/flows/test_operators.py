@@ -54,6 +54,6 @@ HOLDS |= {f"not-{name}": ALL - HOLDS[name] for name in ("equals", "contains", "i
 
 
 @pytest.mark.parametrize("operator", rules.OPERATORS)
-def test_it_holds_for_these_pairs_alone(operator: str) -> None:
+def test_an_operator_is_true_for_exactly_these_pairs(operator: str) -> None:
     found = {(one, other) for one, other in ALL if rules.compare(operator, VALUES[one], VALUES[other])}
     assert found ^ HOLDS[operator] == set()

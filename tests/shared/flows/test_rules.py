@@ -71,12 +71,12 @@ NO: list[tuple[str, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("operator", "left", "right"), YES)
-def test_it_holds(operator: str, left: Any, right: Any) -> None:
+def test_a_rule_is_true(operator: str, left: Any, right: Any) -> None:
     assert rules.compare(operator, left, right) is True
 
 
 @pytest.mark.parametrize(("operator", "left", "right"), NO)
-def test_it_does_not_hold(operator: str, left: Any, right: Any) -> None:
+def test_a_rule_is_false(operator: str, left: Any, right: Any) -> None:
     assert rules.compare(operator, left, right) is False
 
 
@@ -97,8 +97,8 @@ def test_no_pair_of_values_is_an_error(operator: str, left: Any, right: Any) -> 
 
 
 @given(pattern=st.text(max_size=40), text=JSON)
-def test_a_pattern_is_bad_or_answers(pattern: str, text: Any) -> None:
-    """A pattern that the checks pass never fails when it is run."""
+def test_a_pattern_that_passes_the_checks_never_fails_in_a_run(pattern: str, text: Any) -> None:
+    """Whatever the text is, an accepted pattern returns true or false."""
     if not list(rules.problems("matches", pattern)) and "{{" not in pattern:
         assert rules.compare("matches", text, pattern) in (True, False)
 
@@ -107,10 +107,10 @@ def test_a_pattern_is_bad_or_answers(pattern: str, text: Any) -> None:
     ("operator", "value", "field"),
     [("like", "a", "operator"), ("is-set", 1, "value"), ("matches", None, "value"), ("matches", "a(", "value")],
 )
-def test_what_can_be_said_before_it_runs(operator: str, value: Any, field: str) -> None:
+def test_an_invalid_rule_is_reported_with_its_field(operator: str, value: Any, field: str) -> None:
     assert [problem[0] for problem in rules.problems(operator, value)] == [field]
 
 
-def test_a_pattern_that_backtracking_would_never_finish() -> None:
-    """RE2 takes time in proportion to the text."""
+def test_a_pattern_for_which_backtracking_takes_exponential_time() -> None:
+    """RE2 takes time in proportion to the length of the text."""
     assert rules.compare("matches", "a" * 50_000 + "b", "^(a+)+$") is False

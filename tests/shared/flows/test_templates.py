@@ -1,4 +1,4 @@
-"""Templates: strict, typed, bounded, and without a way to Python."""
+"""Templates: strict about names, typed, bounded, and without access to Python."""
 
 from typing import Any
 
@@ -50,7 +50,7 @@ SCOPE: dict[str, Any] = {
         ("{{ vars.list | json }}", '[1,"b",{"c":2}]'),
     ],
 )
-def test_a_template_gives(source: str, value: Any) -> None:
+def test_a_template_returns_a_value(source: str, value: Any) -> None:
     assert template.render(source, SCOPE) == value
     assert type(template.render(source, SCOPE)) is type(value)
 
@@ -75,7 +75,7 @@ def test_an_unknown_name_is_an_error_but_null_in_a_rule(source: str) -> None:
         "{{ webhook.body.keys }}",
     ],
 )
-def test_no_python_is_reached(source: str) -> None:
+def test_no_attribute_or_method_of_python_is_accessible(source: str) -> None:
     with pytest.raises(UnknownName):
         template.render(source, SCOPE)
 
@@ -101,13 +101,13 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("source", BOMBS.values(), ids=BOMBS.keys())
-def test_a_bomb_ends_in_an_error(source: str) -> None:
+def test_a_template_with_too_much_work_is_an_error(source: str) -> None:
     scope = SCOPE | {"s": ""}
     with pytest.raises(TemplateError):
         template.render(source, scope)
 
 
-def test_values_of_values_are_rendered_and_keys_are_not() -> None:
+def test_nested_values_are_rendered_and_keys_are_not() -> None:
     value = {"{{ vars.n }}": ["{{ vars.n }}", {"a": "x{{ vars.n }}"}, 5, None]}
     assert template.render(value, SCOPE) == {"{{ vars.n }}": [1, {"a": "x1"}, 5, None]}
 
@@ -133,8 +133,8 @@ FRAGMENTS = st.lists(st.sampled_from([*WORDS.split(), " ", "\n", "\0"]), max_siz
 
 @settings(max_examples=examples(300), deadline=None)
 @given(source=FRAGMENTS | st.text(max_size=60))
-def test_any_text_is_a_template_or_an_error(source: str) -> None:
-    """Whatever an author writes, TemplateError is the only way to fail, and the result is JSON."""
+def test_any_text_renders_or_raises_template_error(source: str) -> None:
+    """No text raises another exception than TemplateError, and every result is JSON."""
     try:
         value = template.render(source, SCOPE)
     except TemplateError:
@@ -147,8 +147,8 @@ FILTERS = sorted(template._environment().filters)
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("given_value", ["vars.n", "vars.none", "vars.list", "vars.name", "vars.price", "webhook.body"])
-def test_every_filter_answers_or_is_an_error_on_every_type(name: str, given_value: str) -> None:
-    """With no, with one and with two arguments."""
+def test_every_filter_returns_or_raises_template_error_on_every_type(name: str, given_value: str) -> None:
+    """Each filter is called with no argument, one argument and two arguments."""
     for arguments in ("", ": 'a'", ": 2", ": 'a', 2", ": vars.list", ": webhook"):
         try:
             template.render(f"{{{{ {given_value} | {name}{arguments} }}}}", SCOPE)

@@ -1,4 +1,4 @@
-"""When schedules tick: zones, daylight saving time, and what is run after an outage."""
+"""Ticks of schedules: time zones, daylight saving time, and the ticks that run after an outage."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
@@ -69,7 +69,7 @@ def _schedule(**fields: Any) -> Schedule:
             "America/New_York",
             "2026-03-08T01:00-05:00",
             ["2026-03-08T01:30-05:00", "2026-03-08T03:00-04:00"],
-            id="and not at all in the skipped one",
+            id="not at all in the skipped hour",
         ),
         pytest.param(
             "30 2 * * *",
@@ -83,7 +83,7 @@ def _schedule(**fields: Any) -> Schedule:
     ],
 )
 def test_ticks_are_those_of_the_zone(cron: str, zone: str | None, after: str, expected: list[str]) -> None:
-    """As Debian's cron has them."""
+    """The ticks are those of Debian's cron."""
     found = list(islice(moments(cron, zone, _at(after)), len(expected)))
     assert found == [_at(text) for text in expected]
     assert next_moment(cron, zone, _at(after)) == found[0]
@@ -98,10 +98,10 @@ _CHANGES = [
 
 @settings(max_examples=examples(150), deadline=None)
 @given(_CRONS, _ZONES, st.sampled_from(_CHANGES), st.integers(-1800, 1800), st.integers(0, 1800))
-def test_it_matters_not_when_one_asks(
+def test_ticks_do_not_depend_on_the_moment_of_the_query(
     cron: str, zone: str | None, change: datetime, first_minutes: int, later_minutes: int
 ) -> None:
-    """Ticks strictly grow, and those after a moment are the same from wherever one counts."""
+    """Ticks strictly increase, and the ticks after a moment are the same for every earlier start."""
     first = change + first_minutes * MINUTE
     later = first + later_minutes * MINUTE
     end = change + 4 * 24 * HOUR
@@ -111,7 +111,7 @@ def test_it_matters_not_when_one_asks(
 
 
 def test_set_times_and_bounds() -> None:
-    """Each time once and in order; the bounds belong to it; a schedule that is off has no first tick."""
+    """Set times occur once each and in order. The bounds are inclusive. A disabled schedule has no first tick."""
     times = [NOON + HOUR, NOON, NOON + 2 * HOUR, NOON]
     assert list(ticks(_schedule(at=times), NOON - SECOND)) == [NOON, NOON + HOUR, NOON + 2 * HOUR]
     bounded = _schedule(at=times, starts_at=NOON + HOUR, ends_at=NOON + HOUR)
@@ -136,8 +136,8 @@ def test_set_times_and_bounds() -> None:
     ],
 )
 def test_after_an_outage_the_misfire_policy_decides(misfire: Misfire, late: timedelta, run: list[int]) -> None:
-    """A minutely schedule, due since `late`, of which four are caught up; `run` is how old what is run is, in
-    seconds. The next tick is the first to come."""
+    """A schedule of every minute is due since `late`, and at most four ticks are caught up. `run`: the ages of the
+    ticks that run, in seconds. The next tick is the first one in the future."""
     now = NOON + late % MINUTE
     schedule = _schedule(cron="* * * * *", misfire=misfire, misfire_grace_ms=59_000, catch_up_limit=4)
     due = due_ticks(_replaced(schedule, now - late), now)
@@ -146,22 +146,22 @@ def test_after_an_outage_the_misfire_policy_decides(misfire: Misfire, late: time
     assert due.missed == (late >= MINUTE)
 
 
-def test_what_is_late_alone_is_skipped() -> None:
-    """A daily tick found an hour later: no run, and tomorrow is next."""
+def test_skip_runs_no_tick_that_is_late() -> None:
+    """A daily tick that is found an hour later does not run, and the next tick is that of tomorrow."""
     schedule = _schedule(cron="0 12 * * *", misfire="skip")
     due = due_ticks(_replaced(schedule, NOON), NOON + HOUR)
     assert (due.run, due.next_run_at, due.missed) == ([], NOON + 24 * HOUR, True)
 
 
 def test_an_outage_of_a_week_is_not_counted_second_by_second() -> None:
-    """The newest of 600,000 ticks, without looking at more than some thousands."""
+    """The newest of 600,000 ticks run. Only a few thousand ticks are calculated for that."""
     schedule = _schedule(cron="* * * * * *", misfire="catch-up", catch_up_limit=100)
     due = due_ticks(_replaced(schedule, NOON - 7 * 24 * HOUR), NOON)
     assert due.run == [NOON - n * SECOND for n in range(99, -1, -1)]
 
 
-def test_a_zone_that_has_gone_is_an_error_and_no_crash() -> None:
-    """The schedule stops, and says why."""
+def test_a_time_zone_that_no_longer_exists_is_an_error_of_the_schedule() -> None:
+    """The schedule stops, and its error names the time zone."""
     due = due_ticks(_replaced(_schedule(cron="0 * * * *", timezone="Gone/Away"), NOON), NOON)
     assert (due.run, due.next_run_at) == ([], None)
     assert due.error is not None

@@ -1,4 +1,4 @@
-"""The older builder's shape is imported: both shapes of a flow are one definition, and run alike."""
+"""Import of the older builder's format: both formats of a flow give the same definition and the same run."""
 
 import copy
 import json
@@ -120,7 +120,7 @@ NOW: dict[str, Any] = {
 }
 
 
-def test_the_older_shape_is_rewritten() -> None:
+def test_the_older_format_is_converted() -> None:
     before = copy.deepcopy(OLDER)
     assert to_current_format(OLDER) == NOW
     assert before == OLDER, "what was given is left alone"
@@ -129,7 +129,7 @@ def test_the_older_shape_is_rewritten() -> None:
 
 @pytest.mark.parametrize("shape", [OLDER, NOW], ids=["older", "now"])
 @pytest.mark.parametrize(("text", "visited"), [("oi!", ["1", "2", "crm", "set", "hello"]), ("?", ["1", "2", "sorry"])])
-async def test_both_shapes_run_alike(shape: dict[str, Any], text: str, visited: list[str]) -> None:
+async def test_both_formats_run_the_same(shape: dict[str, Any], text: str, visited: list[str]) -> None:
     harness = Harness()
     harness.outbound.respond = lambda _: Response(body=b'{"name":"Ana"}')
     row = harness.rows.add(
@@ -147,7 +147,7 @@ async def test_both_shapes_run_alike(shape: dict[str, Any], text: str, visited: 
 
 
 def _as_it_was(definition: dict[str, Any]) -> dict[str, Any]:
-    """A present definition as the older builder would have written it."""
+    """A definition in the present format, written as the older builder writes it."""
     older = copy.deepcopy(definition)
     for node in older["nodes"]:
         first, *rest = node["type"].split("-")
@@ -161,7 +161,7 @@ def _as_it_was(definition: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", GALLERY, ids=lambda file: file.stem)
-def test_the_gallery_in_the_older_shape_is_the_gallery(file: Path) -> None:
+def test_the_gallery_in_the_older_format_converts_to_the_gallery(file: Path) -> None:
     definition = json.loads(file.read_text())
     older = _as_it_was(definition)
     assert older != definition
@@ -192,7 +192,7 @@ def _plain(definition: Any) -> Any:
         ("{{ $nodes.crm }}", "{{ $nodes.crm }}"),
     ],
 )
-def test_a_reference_is_rewritten_inside_of_templates_alone(older: str, now: str) -> None:
+def test_a_reference_is_converted_only_inside_templates(older: str, now: str) -> None:
     nodes = [
         {"id": "door", "type": "webhook", "data": {"mode": "trigger"}},
         {"id": "m", "type": "message", "data": {"text": older}},
@@ -200,18 +200,18 @@ def test_a_reference_is_rewritten_inside_of_templates_alone(older: str, now: str
     assert to_current_format({"nodes": nodes})["nodes"][1]["data"]["text"] == now
 
 
-def test_an_expression_is_rewritten_as_a_whole() -> None:
+def test_every_reference_of_an_expression_is_converted() -> None:
     data = {"conditionConfig": {"expression": '$node.webhook.body.n > 1 && $node["look-up"].status == 200'}}
     [node] = to_current_format({"nodes": [{"id": "c", "type": "condition", "data": data}]})["nodes"]
     assert node["data"] == {"expression": 'webhook.body.n > 1 && nodes["look-up"].output.status == 200'}
 
 
-def test_a_webhook_of_the_older_shape_that_has_an_address_sends() -> None:
+def test_an_older_webhook_with_a_url_gets_the_mode_send() -> None:
     nodes = [{"id": "w", "type": "webhook", "data": {"webhookConfig": {"url": "https://a.example"}}}]
     assert to_current_format({"nodes": nodes})["nodes"][0]["data"]["mode"] == "send"
 
 
-def test_a_node_called_webhook_is_meant_by_its_name() -> None:
+def test_a_node_with_the_id_webhook_takes_precedence_over_the_trigger() -> None:
     nodes = [
         {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
         {"id": "webhook", "type": "api", "data": {"apiConfig": {"url": "https://a.example"}}},
@@ -222,7 +222,7 @@ def test_a_node_called_webhook_is_meant_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("definition", [GOOD, *(json.loads(file.read_text()) for file in GALLERY)])
-def test_the_present_shape_is_left_alone(definition: dict[str, Any]) -> None:
+def test_the_present_format_is_returned_unchanged(definition: dict[str, Any]) -> None:
     assert to_current_format(definition) is definition
 
 
@@ -235,8 +235,8 @@ def test_a_misspelled_configuration_is_an_error_of_its_node() -> None:
 
 @settings(max_examples=examples(300), deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(PATHS), JSON | st.just("{{$node.a.b}}")), min_size=1, max_size=4))
-def test_nothing_makes_it_fail(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
-    """Whatever is in the definition, and twice is as good as once."""
+def test_the_conversion_never_raises_and_is_idempotent(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    """Any value may be in the definition. A second conversion changes nothing."""
     for shape in (GOOD, OLDER):
         definition = replaced(shape, changes)
         once = to_current_format(definition)

@@ -1,4 +1,4 @@
-"""JMESPath finds, and no expression takes more than its bound."""
+"""JMESPath: the values that expressions find, their errors, and the bounds on their work."""
 
 from typing import Any
 
@@ -26,13 +26,13 @@ ANSWER: dict[str, Any] = {"status": 200, "headers": {"x-id": "7"}, "body": {"ite
         ('{id: headers."x-id", first: body.items[0]}', {"id": "7", "first": {"n": 1}}),
     ],
 )
-def test_it_finds(expression: str, value: Any) -> None:
+def test_an_expression_finds_a_value(expression: str, value: Any) -> None:
     assert jmespath_mapping.problem(expression) is None
     assert jmespath_mapping.search(expression, ANSWER) == value
 
 
 @pytest.mark.parametrize("expression", ["", "a[", "a.b.", "((((", "(" * 2000, "x" * 5000, "a ||"])
-def test_a_bad_expression_is_said_before_it_runs(expression: str) -> None:
+def test_an_invalid_expression_is_reported_before_it_runs(expression: str) -> None:
     assert jmespath_mapping.problem(expression)
 
 
@@ -50,7 +50,7 @@ def test_a_bad_expression_is_said_before_it_runs(expression: str) -> None:
         "sort_by(body.items, &@)",
     ],
 )
-def test_a_bomb_or_a_wrong_type_is_an_error(expression: str) -> None:
+def test_too_much_work_or_a_wrong_type_is_an_error(expression: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         jmespath_mapping.search(expression, ANSWER)
 
@@ -64,7 +64,7 @@ PARTS = ["body", "items", "s", ".", "[", "]", "*", "?", "@", "|", "&", "(", ")",
         "".join
     )
 )
-def test_any_text_is_an_expression_or_an_error(expression: str) -> None:
+def test_any_text_finds_a_value_or_raises_value_error(expression: str) -> None:
     try:
         jmespath_mapping.search(expression, ANSWER)
     except ValueError:

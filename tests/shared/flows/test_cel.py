@@ -1,4 +1,4 @@
-"""CEL: what an expression sees and answers, what is refused, and that none can hold up a process."""
+"""CEL: the scope and the results of expressions, the constructs that are refused, and the bounds on their work."""
 
 import contextlib
 import subprocess
@@ -59,7 +59,7 @@ SCOPE: dict[str, Any] = {
         "loop.item == null && vars.loop == null",
     ],
 )
-def test_what_holds(text: str) -> None:
+def test_an_expression_is_true_and_its_negation_false(text: str) -> None:
     assert problem(text) is None
     assert evaluate(text, SCOPE) is True
     assert evaluate(f"!({text}\n)", SCOPE) is False
@@ -86,7 +86,7 @@ def test_what_holds(text: str) -> None:
         "has(vars.age) && vars.age > 17",
     ],
 )
-def test_where_something_missing_is_in_the_way_the_condition_is_false(text: str) -> None:
+def test_an_operation_on_a_missing_value_makes_the_condition_false(text: str) -> None:
     assert problem(text) is None
     assert evaluate(text, SCOPE) is False
 
@@ -104,7 +104,7 @@ def test_where_something_missing_is_in_the_way_the_condition_is_false(text: str)
         ("webhook.body.huge == 1", "out of"),
     ],
 )
-def test_a_mistake_that_only_the_values_show_is_an_error(text: str, message: str) -> None:
+def test_an_operation_on_values_of_wrong_types_is_an_error(text: str, message: str) -> None:
     assert problem(text) is None
     scope = {**SCOPE, "webhook": {"body": {"huge": 2**70}}}
     with pytest.raises(ExpressionError) as raised:
@@ -135,7 +135,7 @@ def test_a_mistake_that_only_the_values_show_is_an_error(text: str, message: str
         ("vars.name == '" + "x" * 5000 + "'", "longer than 4096"),
     ],
 )
-def test_what_is_refused_before_it_runs(text: str, message: str) -> None:
+def test_an_invalid_or_unbounded_expression_is_refused_before_it_runs(text: str, message: str) -> None:
     found = problem(text)
     assert found is not None
     assert message in found
@@ -188,8 +188,8 @@ def test_the_rounds_of_all_macros_are_bounded() -> None:
     assert "teration" in str(raised.value)
 
 
-def test_only_what_is_named_is_looked_at() -> None:
-    """A large value beside is no work."""
+def test_only_the_values_that_the_expression_names_count_as_work() -> None:
+    """A large value that the expression does not name costs nothing."""
     assert evaluate("vars.n == 1", {"vars": {"n": 1, "big": "x" * (MAX_WORK + 1)}})
 
 
@@ -229,8 +229,8 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=examples(300), deadline=None)
 @given(pieces=st.lists(PIECES, max_size=25), value=JSON)
-def test_any_text_has_an_answer_or_an_error(pieces: list[str], value: Any) -> None:
-    """Never another exception, whatever the text and the values are."""
+def test_any_text_returns_a_boolean_or_raises_expression_error(pieces: list[str], value: Any) -> None:
+    """No text and no values raise another exception."""
     text = "".join(pieces)
     if problem(text) is None:
         references(text)
@@ -239,8 +239,8 @@ def test_any_text_has_an_answer_or_an_error(pieces: list[str], value: Any) -> No
 
 
 @pytest.mark.starts_processes
-def test_the_library_is_imported_by_the_first_expression_alone() -> None:
-    """A worker whose flows have none stays small."""
+def test_the_library_is_imported_by_the_first_expression() -> None:
+    """A worker whose flows have no expressions does not load the 11 MiB of the library."""
     code = (
         "import sys, flow_runner.app, filas.flows.expressions.cel as e\n"
         "assert 'cel_expr_python' not in sys.modules\n"
