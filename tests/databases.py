@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +18,13 @@ from filas_local.servers import PostgresServer
 TEMPLATE = "filas_template"
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2 << 30
-SMALL_LOG = "max_wal_size = 128MB\nmin_wal_size = 32MB\n"
+PREFIX = "filas-tests-"
+SETTINGS = """
+max_wal_size = 128MB
+min_wal_size = 32MB
+dynamic_shared_memory_type = mmap
+"""
+"""A small log, and no shared memory that stays on the machine when a test kills the server."""
 
 
 def make_cluster(directory: Path) -> None:
@@ -28,7 +34,7 @@ def make_cluster(directory: Path) -> None:
             server.ensure_database(database)
             asyncio.run(migrate.migrate(server.dsn(database)))
     with (directory / "postgresql.conf").open("a") as settings:
-        settings.write(SMALL_LOG)
+        settings.write(SETTINGS)
 
 
 def cluster_of_run(directory: Path) -> Path:
@@ -54,8 +60,21 @@ def fast_directory(fallback: Path) -> Iterator[Path]:
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_NEEDED:
         yield fallback
         return
-    with tempfile.TemporaryDirectory(dir=MEMORY, prefix="filas-tests-") as directory:
+    _remove_left_over()
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY, prefix=PREFIX) as directory,
+        (Path(directory) / "lock").open("w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield Path(directory)
+
+
+def _remove_left_over() -> None:
+    """Remove the directories of processes that were killed. A process holds the lock of its directory."""
+    for path in MEMORY.glob(f"{PREFIX}*/lock"):
+        with suppress(OSError), path.open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path.parent)
 
 
 class Databases:

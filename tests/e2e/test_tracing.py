@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -144,19 +143,19 @@ async def test_the_trace_survives_the_loss_of_every_job(
         status, answer = await pipeline.webhook("whatsapp", body, signed(body))
         assert status == 200
 
-        async def stage(name: str, done: str, route: str) -> None:
+        async def stage(queue: str, name: str, done: str) -> None:
+            async def has_job() -> bool:
+                return bool((await pipeline.api("GET", "/api/queue/stats"))["queues"][queue]["waiting"])
+
+            # The job is enqueued after the row is written. Only a job that is in Redis can be lost.
+            await eventually(has_job)
             own_redis.execute("FLUSHALL")
             pipeline.start(name)
             await traces.until(done, timeout=40)
 
-            async def written() -> Any:
-                return await pipeline.api("GET", route)
-
-            await eventually(written)
-
-        await stage("ingest-worker", PROCESSED, "/api/executions")
-        await stage("flow-runner", "node message", "/api/notifications")
-        await stage("notifier", "deliver http", "/api/notifications")
+        await stage("webhook", "ingest-worker", PROCESSED)
+        await stage("flow", "flow-runner", "node message")
+        await stage("notification", "notifier", "deliver http")
         trace = answer["eventId"].replace("-", "")
         assert {span.trace for span in traces.spans} == {trace}
         [delivered], [message] = traces.named("deliver http"), traces.named("node message")
