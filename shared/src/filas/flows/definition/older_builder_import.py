@@ -39,17 +39,17 @@ def to_current_format(raw: Any) -> Any:
     nodes = raw.get("nodes") if isinstance(raw, dict) else None
     if not isinstance(nodes, list):
         return raw
-    lifted = [_lifted(node) for node in nodes]
+    lifted = [_lift_configuration(node) for node in nodes]
     if any(new is not old for new, old in zip(lifted, nodes, strict=True)):
-        lifted = [_with_mode(node) for node in lifted]
+        lifted = [_add_mode(node) for node in lifted]
     references = _References(lifted)
-    made = {**raw, "nodes": [references.renamed(node) for node in lifted]}
+    made = {**raw, "nodes": [references.rewrite(node) for node in lifted]}
     if isinstance(raw.get("edges"), list):
-        made["edges"] = [_edge(edge) for edge in raw["edges"]]
+        made["edges"] = [_rewrite_edge(edge) for edge in raw["edges"]]
     return raw if made == raw else made
 
 
-def _lifted(node: Any) -> Any:
+def _lift_configuration(node: Any) -> Any:
     """The node with its configuration directly under `data`."""
     if not isinstance(node, dict) or not isinstance(node.get("data"), dict) or not isinstance(node.get("type"), str):
         return node
@@ -62,7 +62,7 @@ def _lifted(node: Any) -> Any:
     return node
 
 
-def _with_mode(node: Any) -> Any:
+def _add_mode(node: Any) -> Any:
     if not isinstance(node, dict) or node.get("type") != "webhook":
         return node
     data = node.get("data", {})
@@ -71,7 +71,7 @@ def _with_mode(node: Any) -> Any:
     return {**node, "data": {**data, "mode": "send" if "url" in data else "trigger"}}
 
 
-def _edge(edge: Any) -> Any:
+def _rewrite_edge(edge: Any) -> Any:
     if isinstance(edge, dict) and isinstance(edge.get("sourceHandle"), bool):
         return {**edge, "sourceHandle": "true" if edge["sourceHandle"] else "false"}
     return edge
@@ -88,32 +88,32 @@ class _References:
                 starts = node.get("type") == "webhook" and isinstance(data, dict) and data.get("mode") == "trigger"
                 (self._triggers.add if starts else self._triggers.discard)(node["id"])
 
-    def renamed(self, node: Any) -> Any:
+    def rewrite(self, node: Any) -> Any:
         """The node with every reference in its data rewritten."""
         if not isinstance(node, dict) or not isinstance(node.get("data"), dict):
             return node
-        return {**node, "data": self._renamed(node["data"], self._in_templates, 0)}
+        return {**node, "data": self._rewrite(node["data"], self._rewrite_templates, 0)}
 
-    def _renamed(self, value: Any, change: Callable[[str], str], depth: int) -> Any:
+    def _rewrite(self, value: Any, change: Callable[[str], str], depth: int) -> Any:
         if isinstance(value, str):
             return change(value) if "$node" in value else value
         if depth > MAX_DEPTH:
             return value  # The checks reject it.
         if isinstance(value, list):
-            return [self._renamed(item, change, depth + 1) for item in value]
+            return [self._rewrite(item, change, depth + 1) for item in value]
         if isinstance(value, dict):
             # An expression is CEL, without braces.
-            inner = {name: self._everywhere if name == "expression" else change for name in value}
-            return {name: self._renamed(item, inner[name], depth + 1) for name, item in value.items()}
+            inner = {name: self._rewrite_text if name == "expression" else change for name in value}
+            return {name: self._rewrite(item, inner[name], depth + 1) for name, item in value.items()}
         return value
 
-    def _in_templates(self, text: str) -> str:
-        return _TEMPLATE.sub(lambda found: self._everywhere(found.group()), text)
+    def _rewrite_templates(self, text: str) -> str:
+        return _TEMPLATE.sub(lambda found: self._rewrite_text(found.group()), text)
 
-    def _everywhere(self, text: str) -> str:
-        return _REFERENCE.sub(self._written, text)
+    def _rewrite_text(self, text: str) -> str:
+        return _REFERENCE.sub(self._replacement, text)
 
-    def _written(self, found: re.Match[str]) -> str:
+    def _replacement(self, found: re.Match[str]) -> str:
         if found["text"] is not None:
             return found["text"]
         name = found["plain"] or found["double"] or found["single"]

@@ -136,7 +136,7 @@ def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any
     )
     if max(shares) > 1:
         what = f" and up to {rounds} rounds of its macros" if cel_text.macros else ""
-        raise ExpressionError(f"is too much work with {values} values of {size} characters{what}")
+        raise ExpressionError(f"does too much work: {values} values of {size} characters{what}")
     try:
         step_budget.spend(5 + int(max(shares) * step_budget.MAX_STEPS))
     except step_budget.TooMuchWork as error:

@@ -45,8 +45,10 @@ def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iter
             if moment > last:
                 last = moment
                 yield moment
-    except (cronsim.CronSimError, zoneinfo.ZoneInfoNotFoundError, OSError, OverflowError) as error:
-        raise ValueError(f"no moment of {expression!r}: {error}") from None
+    except (zoneinfo.ZoneInfoNotFoundError, OSError):
+        raise ValueError(f"unknown time zone {zone!r}; write an IANA name such as America/Sao_Paulo") from None
+    except (cronsim.CronSimError, OverflowError) as error:
+        raise ValueError(f"invalid cron expression {expression!r}: {error}") from None
 
 
 def parse_moment(text: object) -> datetime.datetime:
@@ -55,8 +57,8 @@ def parse_moment(text: object) -> datetime.datetime:
     if isinstance(text, (int, float)) and not isinstance(text, bool):
         try:
             return datetime.datetime.fromtimestamp(text, datetime.UTC)
-        except (OverflowError, OSError) as error:
-            raise ValueError(str(error)) from None
+        except (OverflowError, OSError, ValueError):
+            raise ValueError(f"{text} seconds since 1970 is not a time that exists") from None
     if not isinstance(text, str):
         raise ValueError("is neither an ISO 8601 time nor a number of seconds")
     try:
