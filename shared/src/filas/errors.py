@@ -14,7 +14,10 @@ class FilasError(Exception):
 
 
 class SettingsError(FilasError):
-    """A setting has an invalid value. The message is one line that names the variable."""
+    """A setting has an invalid value. The message is one line that names the variable.
+
+    The process prints the message on standard error and exits with 2.
+    """
 
 
 class PermanentError(FilasError):
@@ -44,15 +47,18 @@ class StoreUnavailable(FilasError):
 
 
 class LeaseLost(FilasError):
-    """Another worker has claimed the execution or job. The work must stop and write nothing more."""
+    """Another worker has claimed the execution or job. The work must stop and write nothing more.
+
+    The flow-runner logs it and completes the job: the other worker runs the execution to its end.
+    """
 
 
 class NotFound(FilasError):
-    """There is no row with that id."""
+    """There is no row with that id. The API answers 404."""
 
 
 class Conflict(FilasError):
-    """The state of the row, or a name that is in use, does not allow the change."""
+    """The state of the row, or a name that is in use, does not allow the change. The API answers 409."""
 
 
 class Unstorable(PermanentError):
@@ -60,11 +66,14 @@ class Unstorable(PermanentError):
 
 
 class InvalidCursor(FilasError):
-    """The cursor does not belong to this list."""
+    """The cursor does not belong to this list. The API answers with an error of the field `cursor`."""
 
 
 class OutboundRefused(PermanentError):
-    """The outbound guard refused an address, a port, a method, a header or a redirect."""
+    """The outbound guard refused an address, a port, a method, a header or a redirect.
+
+    It fails the node of a flow with `outbound-refused`, and a notification permanently.
+    """
 
 
 class OutboundError(FilasError):
@@ -102,4 +111,7 @@ class OutboundTooLarge(OutboundFailed):
 
 
 class SecretUnreadable(PermanentError):
-    """A stored secret cannot be decrypted with the present key, or names an environment variable that is not set."""
+    """A stored secret cannot be decrypted with the present key, or names an environment variable that is not set.
+
+    Ingest answers 503 for the webhook. The notifier treats the channel as unusable. A flow runs without the secret.
+    """

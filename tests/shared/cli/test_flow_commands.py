@@ -75,8 +75,8 @@ async def test_check_needs_no_server(tmp_path: Path) -> None:
     assert '"id": "hello"' in text.splitlines()[found[0]["line"] - 1]
 
 
-async def test_the_older_builders_shape_is_taken_everywhere(api: Api, tmp_path: Path) -> None:
-    """`check` finds nothing wrong, `diff` nothing new after `apply`, and `export` gives the present shape."""
+async def test_every_flow_command_accepts_the_older_builders_format(api: Api, tmp_path: Path) -> None:
+    """`check` finds no error, `diff` finds no difference after `apply`, and `export` writes the current format."""
     file = written(tmp_path / "older.json", OLDER)
     assert (await filas("flow", "check", file)).code == 0
     assert (await asked(api, "apply", file)).code == 0

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from filas.cli.api_client import Client, Refused
+from filas.cli.api_client import Client, CommandFailed
 from filas_local.launching import LocalRunError
 
 FLOW_ID = WEBHOOK_ID = "demo"
@@ -75,7 +75,7 @@ def load(api_url: str, token: str) -> None:
         api.put("channels", CHANNEL_ID, body=CHANNEL)
         api.put("flows", FLOW_ID, body=flow(f"{api_url}/livez"))
         api.put("webhooks", WEBHOOK_ID, body=WEBHOOK)
-    except Refused as error:
+    except CommandFailed as error:
         raise LocalRunError(f"the demo cannot be loaded: {error.message} {error.errors or ''}".strip()) from None
 
 

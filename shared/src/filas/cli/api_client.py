@@ -20,8 +20,11 @@ class WrongSetting(click.ClickException):
     exit_code = 2
 
 
-class Refused(click.ClickException):
-    """The API refused the request (with `status`), or cannot be reached. Exit code 1."""
+class CommandFailed(click.ClickException):
+    """The command did not succeed. Exit code 1.
+
+    `status` is set if the API refused the request. It is not set if the API cannot be reached or a check failed.
+    """
 
     def __init__(self, message: str, errors: list[dict[str, Any]] | None = None, status: int | None = None) -> None:
         super().__init__(message)
@@ -82,20 +85,20 @@ class Client:
             raise _refused(error) from None
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", error)
-            raise Refused(f"{self._url} cannot be reached ({reason}): is `ingest admin` running?") from None
+            raise CommandFailed(f"{self._url} cannot be reached ({reason}): is `ingest admin` running?") from None
         except ValueError:
-            raise Refused(f"{self._url} answers, but it is not the API of Filas") from None
+            raise CommandFailed(f"{self._url} answers, but it is not the API of Filas") from None
         return answer
 
 
-def _refused(error: HTTPError) -> Refused:
+def _refused(error: HTTPError) -> CommandFailed:
     if error.code == 401:
-        return Refused("the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation")
+        return CommandFailed("the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation")
     try:
         problem = json.loads(error.read())
-        return Refused(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
+        return CommandFailed(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
     except (ValueError, KeyError, TypeError):
-        return Refused(f"the API answers {error.code} {error.reason}", status=error.code)
+        return CommandFailed(f"the API answers {error.code} {error.reason}", status=error.code)
 
 
 def from_environment(environ: Mapping[str, str] | None = None) -> Client:

@@ -11,7 +11,7 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from filas.cli.api_client import Refused, WrongSetting, api_url, from_environment
+from filas.cli.api_client import CommandFailed, WrongSetting, api_url, from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs
@@ -58,7 +58,7 @@ def doctor(as_json: bool) -> None:
         show_table(("PART", "STATE", "DETAIL"), rows, nothing="")
     failed = [finding.part for finding in findings if not finding.ok]
     if failed:
-        raise Refused(f"failed: {', '.join(failed)}")
+        raise CommandFailed(f"failed: {', '.join(failed)}")
 
 
 def examine(environ: Mapping[str, str]) -> list[Finding]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from filas.cli.api_client import Refused
+from filas.cli.api_client import CommandFailed
 from filas.cli.json_documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_table
 from filas.flows import publishing_checks
@@ -34,7 +34,7 @@ def check(files: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         show_json(found)
     if failed:
-        raise Refused(f"{', '.join(failed)}: {len(found)} error{'s' if len(found) > 1 else ''}")
+        raise CommandFailed(f"{', '.join(failed)}: {len(found)} error{'s' if len(found) > 1 else ''}")
 
 
 def _problems(document: Document) -> list[dict[str, Any]]:

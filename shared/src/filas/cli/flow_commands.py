@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from filas.cli.api_client import Client, Refused, from_environment
+from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_differences import Difference, differences
 from filas.cli.json_documents import Document, read_document
 from filas.cli.lazy_commands import LazyGroup
@@ -52,16 +52,16 @@ def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json
 def _put(client: Client, flow_id: str, document: Document, publish: bool) -> dict[str, Any]:
     try:
         version: dict[str, Any] = client.put("flows", flow_id, body=document.value, publish=str(publish).lower())
-    except Refused as refusal:
+    except CommandFailed as refusal:
         show_problems(refusal.errors)
-        raise Refused(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
+        raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
     return version
 
 
 def _published(client: Client, flow_id: str, version: int | None = None) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = client.get("flows", flow_id, version=version)
-    except Refused as refusal:
+    except CommandFailed as refusal:
         if refusal.status == 404:
             return None
         raise
@@ -86,7 +86,7 @@ def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> 
             click.echo(_line(one))
     against = f"version {stored['version']} of {name}" if stored else f"{name}, which has no published version"
     if found:
-        raise Refused(f"{file} differs from {against}")
+        raise CommandFailed(f"{file} differs from {against}")
     if not as_json:
         click.echo(f"{file} equals {against}")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from filas.cli.api_client import Client, Refused, from_environment
+from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.json_documents import read_document, read_json, read_object
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
@@ -42,7 +42,7 @@ def test(subject: str, as_json: bool, **given: Any) -> None:
     client = from_environment()
     try:
         run = client.post("flows", flow_id, "test", body=body)
-    except Refused as refusal:
+    except CommandFailed as refusal:
         show_problems(refusal.errors)
         raise
     run = _ended(client, flow_id, run)
@@ -88,11 +88,11 @@ def _variable(text: str) -> tuple[str, Any]:
 
 
 def _ended(client: Client, flow_id: str, run: dict[str, Any]) -> dict[str, Any]:
-    """Waits for the end of the run and returns it. Raises Refused if it does not end in WAIT_S seconds."""
+    """Waits for the end of the run and returns it. Raises CommandFailed if it does not end in WAIT_S seconds."""
     deadline = time.monotonic() + WAIT_S
     while run["status"] == "running":
         if time.monotonic() > deadline:
-            raise Refused(f"test run {run['id']} did not end within {WAIT_S:g} s: is a flow-runner running?")
+            raise CommandFailed(f"test run {run['id']} did not end within {WAIT_S:g} s: is a flow-runner running?")
         time.sleep(POLL_S)
         run = client.get("flows", flow_id, "test", run["id"])
     return run

@@ -5,7 +5,7 @@ import os
 
 import click
 
-from filas.cli.api_client import Refused, WrongSetting
+from filas.cli.api_client import CommandFailed, WrongSetting
 from filas.errors import SettingsError
 from filas.repository import migrate as migrations
 from filas.settings.setting_groups import PostgresSettings
@@ -30,5 +30,5 @@ def migrate(phase: migrations.Phase) -> None:
         version = asyncio.run(migrations.migrate(settings.database_url.reveal(), phase=phase))
     except Exception as error:  # of the driver, the network or a migration: its reason is shown
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise Refused(f"the database cannot be migrated: {reason}") from None
+        raise CommandFailed(f"the database cannot be migrated: {reason}") from None
     click.echo(f"the schema is at {version}")

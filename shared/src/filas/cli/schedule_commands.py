@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from filas.cli.api_client import Client, Refused, from_environment
+from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.json_documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
@@ -38,9 +38,9 @@ def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> Non
 def _put(client: Client, schedule_id: str, document: Document) -> dict[str, Any]:
     try:
         stored: dict[str, Any] = client.put("schedules", schedule_id, body=document.value)
-    except Refused as refusal:
+    except CommandFailed as refusal:
         show_problems(refusal.errors)
-        raise Refused(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
+        raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None
     return stored
 
 
