@@ -13,8 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python3.14; 
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(VENV)/bin/pytest
-# Processes that run tests, each with servers of its own.
-WORKERS ?= 2
+# Processes that run tests, each with servers of its own. Half of a test's time is waiting, so two cores run three.
+WORKERS ?= 3
 PARALLEL = -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup up test test-quick test-long lint bench test-deploy test-monitoring test-browser lock clean
