@@ -19,7 +19,6 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.service.private_listener import serve_connections
-from filas.service.stores import cancel_and_wait
 from filas.settings.value_types import Network
 from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 from tests.redis_address import connect_url
@@ -118,7 +117,9 @@ async def serving(
             await running.store_webhooks(*webhooks)
             yield running
     finally:
-        await cancel_and_wait(*running_parts)
+        for part in running_parts:
+            part.cancel()
+        await asyncio.gather(*running_parts, return_exceptions=True)
         await public.acceptor.drain()
         await redis.close()
         await database.close()

@@ -99,8 +99,8 @@ def test_secrets_are_hidden() -> None:
 
 def test_context_bound_in_a_task_is_in_the_lines_of_the_task() -> None:
     stream, log = written("json")
-    logs.bind_context(job_id="j-1")
-    log.info("job.started")
+    with logs.bound(job_id="j-1"):
+        log.info("job.started")
     assert json.loads(stream.getvalue())["job_id"] == "j-1"
 
 

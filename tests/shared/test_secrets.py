@@ -64,20 +64,6 @@ def test_reveal_names_the_variable_that_is_missing() -> None:
         BOX.reveal("env:STRIPE_SECRET", {})
 
 
-def test_seal_fields_encrypts_only_the_named_literals() -> None:
-    """Lists are encrypted item by item. References, encrypted values, other types and other fields do not change."""
-    already = BOX.seal("old")
-    config = {"url": "https://crm.example", "secret": "new", "tokens": ["a", "env:B", already], "port": 1, "none": None}
-    sealed = BOX.seal_fields(config, ["secret", "tokens", "port", "none", "absent"])
-    assert sealed["url"] == "https://crm.example"
-    assert BOX.open(sealed["secret"]) == "new"
-    assert BOX.open(sealed["tokens"][0]) == "a"
-    assert sealed["tokens"][1:] == ["env:B", already]
-    assert (sealed["port"], sealed["none"]) == (1, None)
-    assert "absent" not in sealed
-    assert config["secret"] == "new"
-
-
 def test_a_box_never_shows_its_key() -> None:
     """Not even in a traceback's locals."""
     assert "installation" not in repr(BOX)

@@ -7,8 +7,8 @@ its tag of 16 bytes. The key is derived from FILAS_SECRET_KEY by HKDF with SHA-2
 
 import base64
 import os
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -67,18 +67,3 @@ class SecretBox:
                 raise SecretUnreadable(f"the environment variable {name} of a secret is not set")
             return environ[name]
         return self.open(value) if value.startswith(SEALED) else value
-
-    def seal_fields(self, config: Mapping[str, Any], secret_fields: Iterable[str]) -> dict[str, Any]:
-        """Returns a copy of `config` in which the texts of `secret_fields`, also in lists, are encrypted.
-
-        A value that is already `env:…` or `enc:…`, or that is not a text, stays unchanged.
-        """
-        secret = frozenset(secret_fields)
-        return {name: self._seal_value(value) if name in secret else value for name, value in config.items()}
-
-    def _seal_value(self, value: Any) -> Any:
-        if isinstance(value, list):
-            return [self._seal_value(item) for item in value]
-        if not isinstance(value, str) or value.startswith((FROM_ENVIRONMENT, SEALED)):
-            return value
-        return self.seal(value)

@@ -32,11 +32,6 @@ def get_logger(name: str) -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger(logger_name=name))
 
 
-def bind_context(**fields: Any) -> None:
-    """Adds `fields` to every line that the current task logs from now on."""
-    structlog.contextvars.bind_contextvars(**fields)
-
-
 def bound(**fields: Any) -> AbstractContextManager[None]:
     """Adds `fields` to every line that the current task logs in the block."""
     return structlog.contextvars.bound_contextvars(**fields)

@@ -1,6 +1,5 @@
 """Redis and Postgres as every process holds them."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -54,10 +53,3 @@ async def open_stores(
     finally:
         await database.close()
         await redis.close()
-
-
-async def cancel_and_wait(*tasks: "asyncio.Task[None]") -> None:
-    """Cancels the tasks and waits until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
