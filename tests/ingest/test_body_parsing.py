@@ -85,6 +85,13 @@ def test_a_multipart_form_is_an_object_of_its_fields() -> None:
     assert found.document == {"from": "joão", "file": file}
 
 
+@pytest.mark.parametrize("body", [b'--cut\nContent-Disposition: form-data; name="a"\n\n1\n--cut--\n', b"--cut", b"1"])
+def test_a_body_that_is_not_a_form_is_kept_as_text(body: bytes) -> None:
+    """Flows get all of it, for example if its lines end with a line feed only."""
+    found = read(MULTIPART, body)
+    assert (found.kind, found.document) == ("text", body.decode())
+
+
 def test_too_many_fields_are_rejected() -> None:
     """No real form has a million keys."""
     with pytest.raises(UnreadableBody):
@@ -98,6 +105,9 @@ def test_too_many_fields_are_rejected() -> None:
     [
         ('name="a;b\\"c"', [], b"1", {'a;b"c': "1"}),
         ("name=a", [], b"1", {"a": "1"}),
+        ('name="a\\b"', [], b"1", {"a\\b": "1"}),
+        ('name="a"; filename="C:\\d\\b.txt"', [], b"1", {"a": ("C:\\d\\b.txt", "text/plain", "MQ==")}),
+        ('name="a"; x-size=1; filename="b"', [], b"1", {"a": ("b", "text/plain", "MQ==")}),
         ("name=\"a\"; filename*=UTF-8''ol%C3%A1.txt", [], b"1", {"a": ("olá.txt", "text/plain", "MQ==")}),
         (
             'name="a"; filename="x"; filename*=utf-8\'\'y',

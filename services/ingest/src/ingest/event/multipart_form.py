@@ -19,7 +19,7 @@ MAX_HEADS: Final = 128 * 1024
 """How many bytes the headers of one part, and of all parts together, may have."""
 
 _MAX_PARAMETERS: Final = 10
-_PARAMETER: Final = re.compile(r';[ \t]*([A-Za-z]+\*?)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;" \t]*))[ \t]*')
+_PARAMETER: Final = re.compile(r';[ \t]*([A-Za-z][\w.-]*\*?)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^;" \t]*))[ \t]*')
 _TYPE: Final = re.compile(r"[^;]*")
 _BOUNDARY: Final = re.compile(r"[ -~]{0,69}[!-~]")
 _HEAD_END: Final = b"\r\n\r\n"
@@ -40,7 +40,7 @@ class Part:
 
 
 def read_form(content_type: str, body: bytes) -> list[Part] | None:
-    """The parts of a form that have a name, in their order. None if the body is no multipart form.
+    """Returns the parts of a form that have a name, in their order. None if the body is not a multipart form.
 
     A part that is a multipart body itself is skipped: RFC 7578 has abandoned nesting. Raises InvalidForm beyond
     MAX_PARTS, MAX_PART_HEAD and MAX_HEADS. The cost is linear in the size of the body.
@@ -53,6 +53,8 @@ def read_form(content_type: str, body: bytes) -> list[Part] | None:
     if begin < 0:
         return None
     position = begin + len(delimiter) - (2 if begin == 0 and body.startswith(delimiter[2:]) else 0)
+    if not body.startswith(b"--", position) and body.find(b"\r\n", position) < 0:
+        return None  # for example, lines that end with a line feed only: no content must be dropped
     found: list[Part] = []
     heads = 0
     for number, (start, end) in enumerate(_between(body, delimiter, position)):
@@ -121,7 +123,8 @@ def _parameters(value: str) -> dict[str, str]:
         if match is None:
             break
         name, quoted, plain = match[1].lower(), match[2], match[3]
-        text = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else plain
+        # Browsers send a backslash as it is, and old ones a whole path as the name of a file.
+        text = re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else plain
         if name.endswith("*"):
             charset, _, encoded = text.partition("'")
             name, text = name[:-1], unquote(encoded.partition("'")[2], _charset(charset), "replace")
