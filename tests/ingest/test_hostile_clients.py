@@ -2,13 +2,18 @@
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import socket
+import struct
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest.http.load_shedding import Phase
 from tests.ingest.public_client import on_service_loop, open_listener, statuses
 from tests.ingest.serving import raw
 from tests.long_form import examples
@@ -290,6 +295,35 @@ async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
         await public.all_closed()
         await asking
         caller.close()
+
+
+@on_service_loop
+async def test_a_client_that_resets_an_unread_connection_causes_no_error() -> None:
+    """Its disconnection is no failure of the process, so nothing is logged."""
+    loop = asyncio.get_running_loop()
+    errors: list[Mapping[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: errors.append(context))
+    async with open_listener(answer_timeout_s=60) as public:
+        caller = socket.socket()
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.setblocking(False)
+        await loop.sock_connect(caller, ("127.0.0.1", public.port))
+        body = b"a" * 50_000
+
+        async def ask() -> None:
+            while True:
+                await loop.sock_sendall(caller, HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        asking = asyncio.create_task(ask())
+        await eventually(lambda: [one.phase for one in public.listener.connections] == [Phase.UNREAD])
+        asking.cancel()
+        await asyncio.wait([asking])
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close() sends a reset
+        caller.close()
+        await public.all_closed()
+        await eventually(lambda: public.listener.bodies.held == 0)  # its task has ended
+    gc.collect()  # the error of a task is reported when the task is collected
+    assert errors == []
 
 
 @on_service_loop

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from filas.observability.metrics import REGISTRY
 from ingest.http.load_shedding import Phase, address_key
 from tests.ingest.public_client import OpenListener, Streams, on_service_loop, open_listener, statuses
 from tests.long_form import by_form
@@ -109,7 +110,8 @@ async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> N
 
 @on_service_loop
 async def test_a_shed_request_is_answered_with_503() -> None:
-    """With Retry-After, so the sender can repeat the request."""
+    """With Retry-After, so the sender can repeat the request. The metric counts it once."""
+    before = _counted("connection-limit")
     async with (
         open_listener(max_connections=4, body_timeout_s=60) as public,
         clients(public, 4, sent=NO_BODY) as hostile,
@@ -119,6 +121,11 @@ async def test_a_shed_request_is_answered_with_503() -> None:
             text = await asyncio.wait_for(hostile[0][0].read(), 10)
         assert text.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 5\r\n" in text
+    assert _counted("connection-limit") - before == 1
+
+
+def _counted(outcome: str) -> float:
+    return REGISTRY.get_sample_value("filas_webhooks_total", {"outcome": outcome}) or 0.0
 
 
 @on_service_loop
@@ -259,6 +266,20 @@ async def test_incomplete_heads_count_in_the_budget() -> None:
             await eventually(lambda: public.listener.bodies.held > 80_000)
             assert (await answers(public, 5))[0] == [b"HTTP/1.1 200 OK\r\n"] * 5
             assert public.listener.bodies.held < 100_000
+        await public.all_closed()
+        assert public.listener.bodies.held == 0
+
+
+@on_service_loop
+async def test_many_incomplete_requests_make_room_for_one_body() -> None:
+    """However many have to be dropped for it, and although each one holds only a few bytes."""
+    head = b"POST / HTTP/1.1\r\nA: " + b"a" * 80
+    async with open_listener(max_connections=900, body_budget=140_000, request_timeout_s=60) as public:
+        async with clients(public, 850, sent=head, address="127.0.0.2"):
+            await eventually(lambda: public.listener.bodies.held == 850 * len(head), 40)
+            async with clients(public, 1) as (honest,):
+                honest[1].write(post(b"a" * 99_000))
+                assert await asyncio.wait_for(honest[0].readline(), 10) == b"HTTP/1.1 200 OK\r\n"
         await public.all_closed()
         assert public.listener.bodies.held == 0
 

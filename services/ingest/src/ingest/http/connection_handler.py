@@ -44,8 +44,7 @@ class ConnectionHandler(RequestReceiver):
                     self._report_phase()
             self._finish()
         finally:
-            while self._requests:
-                self._release(self._requests.popleft())
+            self._discard_all()
 
     async def _next_request(self) -> None:
         self._waiter = self._loop.create_future()
@@ -84,6 +83,8 @@ class ConnectionHandler(RequestReceiver):
                 await self._drain_helper()
         except TimeoutError:
             self.abort()
+        except ConnectionError:  # the client has ended the connection
+            pass
 
     def _finish(self) -> None:
         """Sends the last answer, and ends the connection when the client can have read the answer.
@@ -116,11 +117,12 @@ class ConnectionHandler(RequestReceiver):
         if transport is None:
             return
         if self.phase in (Phase.CLOSING, Phase.UNREAD):
+            self._discard_all()
             transport.abort()
             return
         if self._body is not None:
             rejection = error_answers.unavailable("connection-limit", "too many connections", closes=True)
-            transport.write(rejection.answer().encode("close"))
+            transport.write(rejection.uncounted_answer().encode("close"))  # the handler counts the request
             self._end_input(rejection)
         transport.close()
 

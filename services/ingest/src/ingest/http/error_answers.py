@@ -26,6 +26,10 @@ class RejectedRequest(FilasError):
     def answer(self) -> Answer:
         """Returns the problem document (RFC 9457) as an answer, and counts the request."""
         WEBHOOKS.labels(self.outcome).inc()
+        return self.uncounted_answer()
+
+    def uncounted_answer(self) -> Answer:
+        """Returns the problem document as an answer to a request that is counted elsewhere."""
         document = problem_document(self.status, HTTPStatus(self.status).phrase, self.detail)
         return Answer(self.status, document, PROBLEM_JSON, self.headers, closes=self.closes)
 

@@ -138,7 +138,9 @@ class RequestReceiver(RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """The client is gone. Its complete requests are processed nevertheless; the answers are dropped."""
+        """The client is gone. The request that a handler has is processed nevertheless, and its answer is dropped. The
+        requests after it are dropped.
+        """
         self._end_input(error_answers.incomplete_body())
         self._count_unparsed()
         super().connection_lost(exc)
@@ -168,6 +170,8 @@ class RequestReceiver(RequestHandler):
             self._keep(data[position:])
         if len(self._unparsed) != self._unparsed_held:
             self._count_unparsed()
+            if self._owner.bodies.is_exceeded:
+                self._owner.over_budget(None)
         self._report_phase()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
@@ -320,11 +324,16 @@ class RequestReceiver(RequestHandler):
         self._owner.bodies.held -= request.held_bytes
         request.held_bytes = 0
 
+    def _discard_all(self) -> None:
+        """Discards everything that no handler has, and releases its bytes. Nothing is received after this."""
+        self._end_input(error_answers.incomplete_body())
+        self._count_unparsed()
+        while self._requests:
+            self._release(self._requests.popleft())
+
     def _count_unparsed(self) -> None:
         self._owner.bodies.held += len(self._unparsed) - self._unparsed_held
         self._unparsed_held = len(self._unparsed)
-        if self._owner.bodies.is_exceeded:
-            self._owner.over_budget(None)
 
     def drop_incomplete(self, rejection: error_answers.RejectedRequest) -> None:
         """Releases the bytes of the incomplete request, and answers it with `rejection`."""
