@@ -11,7 +11,7 @@ import pytest
 
 from filas_local.launching import bound_to_parent, run_directory
 from filas_local.supervision import EXITS_BEFORE_GIVING_UP, GROUP, Program, Supervisor, Watch
-from filas_local.terminal import LogReader, Terminal
+from filas_local.terminal import LogReader, ServiceLog, Terminal
 from tests.local.processes import alive
 from tests.waiting import eventually
 
@@ -152,3 +152,16 @@ def test_deaths_long_apart_are_not_counted_together() -> None:
     for second in range(EXITS_BEFORE_GIVING_UP):
         watch.count_exit("stays", "exit status 1", now=1e6 + second)
     assert watch.failed.is_set()
+
+
+def test_a_log_file_that_cannot_be_written_does_not_stop_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every line still appears, and no error is printed between the lines."""
+    output = io.StringIO()
+    (tmp_path / "stays.log").mkdir()
+    log = ServiceLog(Terminal(output, ["stays"]), "stays", tmp_path / "stays.log")
+    log.write("one")
+    log.write("two")
+    assert output.getvalue() == "stays | one\nstays | two\n"
+    assert capsys.readouterr().err == ""

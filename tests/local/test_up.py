@@ -124,6 +124,32 @@ async def test_a_process_that_keeps_dying_ends_the_run(tmp_path: Path, home: Pat
         assert "Filas is up" not in up.output
 
 
+async def test_a_second_ctrl_c_does_not_wait_for_the_work_under_way(tmp_path: Path, home: Path) -> None:
+    """A notifier that does not finish delays the stop. A second Ctrl-C ends everything with the exit code 130."""
+    busy = tmp_path / "busy" / "notifier"
+    busy.mkdir(parents=True)
+    (busy / "__init__.py").touch()
+    (busy / "__main__.py").write_text(
+        "import signal, sys, time\n"
+        "def drain(*_):\n"
+        "    signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+        "    print('the notifier drains', flush=True)\n"
+        "signal.signal(signal.SIGTERM, drain)\n"
+        "print('the notifier works', flush=True)\n"
+        "while True: time.sleep(0.05)\n"
+    )
+    with filas_up(home, PYTHONPATH=str(busy.parent)) as up:
+        await eventually(up.printed("the notifier works"), timeout=60)
+        started = descendants(up.process.pid)
+        up.process.send_signal(signal.SIGINT)
+        await eventually(up.printed("the notifier drains"), timeout=30)
+        assert up.process.poll() is None
+        assert up.signal(signal.SIGINT) == 130
+        assert "Ctrl-C again stops at once" in up.output
+        assert "stopping at once" in up.output
+        await eventually(lambda: not any(alive(pid) for pid in started), timeout=60)
+
+
 async def test_a_port_in_use_is_one_line_and_nothing_starts(tmp_path: Path) -> None:
     """Exit code 2, as for every wrong setting, and no server is created."""
     with socket.create_server(("127.0.0.1", 0)) as other:

@@ -45,13 +45,21 @@ class Terminal:
                 self._stream = Path(os.devnull).open("w")  # noqa: SIM115 - it stays open until the process ends
 
 
+class _LogFile(RotatingFileHandler):
+    """A log file that is opened at its first line. A line that cannot be written, for example to a full disk, is lost
+    without a report: a report per line would hide the lines in the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name of the standard library
+        pass
+
+
 class ServiceLog:
     """Writes the lines of one process to the terminal and to a file, which is rotated at 5 MiB (one old file)."""
 
     def __init__(self, terminal: Terminal, name: str, path: Path) -> None:
         self._terminal = terminal
         self._name = name
-        self._file = RotatingFileHandler(path, maxBytes=LOG_FILE_BYTES, backupCount=1, encoding="utf-8")
+        self._file = _LogFile(path, maxBytes=LOG_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
 
     def write(self, text: str) -> None:
         """Writes one line to both. A file that cannot be written does not stop the terminal."""
