@@ -7,9 +7,11 @@ from typing import Any
 import msgspec
 
 from filas.contract.policies import WEBHOOKS
+from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
 from filas.models.events import NewEvent
 from filas.models.record import ErrorDetail
+from filas.queue.producer import QueueProducer
 from ingest.api.history import redrive
 from tests.ingest.api.serving import Api, fields_of
 from tests.ingest.api.test_history import NOON, new_event, webhook_payload
@@ -26,14 +28,16 @@ async def dead(api: Api, count: int, *, kind: str = "timeout", begin: int = 0) -
     return events
 
 
-def letter(event: NewEvent, kind: str, failed_at: datetime, payload: bytes | None = None) -> NewDeadLetter:
+def letter(
+    event: NewEvent, kind: str, failed_at: datetime, payload: bytes | None = None, group_key: str | None = None
+) -> NewDeadLetter:
     """A dead letter of the event's job."""
     return NewDeadLetter(
         queue=WEBHOOKS.name,
         job_id=WEBHOOKS.job_id(str(event.id)),
         function=WEBHOOKS.function,
         payload=msgspec.json.encode(webhook_payload(event)) if payload is None else payload,
-        group_key=None,
+        group_key=group_key,
         # Postgres stores JSON with a NUL, but cannot search it.
         error=ErrorDetail(kind=kind, message="no answer \x00"),
         attempts=3,
@@ -106,6 +110,35 @@ async def test_a_dead_letter_without_a_job_is_rejected_and_the_others_are_replay
     assert {one["reason"].split(" ")[0] for one in done["refused"]} == {"the", "a"}
     assert [job["data"]["eventId"] for job in await jobs(api, "waiting")] == [str(event.id)]
     assert len([one for one in (await api.get("/dead-letters")).data if one["replayedAt"] is None]) == 2
+
+
+async def test_a_dead_letter_whose_job_the_queue_refuses_is_not_marked(api: Api) -> None:
+    """Its group is longer than a queue can hold. The answer has the reason, and the others are replayed."""
+    (event,) = await dead(api, 1)
+    await api.context.dead_letters.insert_many([letter(new_event(), "timeout", NOON, group_key="x" * 10_000)])
+    done = (await api.post("/dead-letters/replay", {})).data
+    assert (done["matched"], done["replayed"], done["refusedCount"]) == (2, 1, 1)
+    (refused,) = done["refused"]
+    assert refused["reason"] == redrive.JOB_REFUSED
+    assert [job["data"]["eventId"] for job in await jobs(api, "waiting")] == [str(event.id)]
+    assert [one["id"] for one in (await api.get("/dead-letters")).data if one["replayedAt"] is None] == [refused["id"]]
+    alone = await api.post(f"/dead-letters/{refused['id']}/replay")
+    assert (alone.status, alone.json["detail"]) == (409, redrive.JOB_REFUSED)
+
+
+async def test_dead_letters_stay_open_if_their_jobs_are_not_enqueued(api: Api, monkeypatch: Any) -> None:
+    """Redis becomes unavailable in the middle of a redrive: 503. The next redrive replays all of them."""
+
+    async def unavailable(*_: object) -> None:
+        raise StoreUnavailable("redis", "connection refused")
+
+    events = await dead(api, 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(QueueProducer, "enqueue_many", unavailable)
+        assert (await api.post("/dead-letters/replay", {})).status == 503
+    assert all(one["replayedAt"] is None for one in (await api.get("/dead-letters")).data)
+    assert (await api.post("/dead-letters/replay", {})).data["replayed"] == 3
+    assert {job["data"]["eventId"] for job in await jobs(api, "waiting")} == {str(event.id) for event in events}
 
 
 async def test_wrong_filters_are_named(api: Api) -> None:

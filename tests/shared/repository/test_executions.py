@@ -1,6 +1,7 @@
 """Executions are created once, claimed by one worker, and protected by a fence."""
 
 import asyncio
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
@@ -286,6 +287,22 @@ async def test_the_relay_finds_executions_without_a_job(database: Database, publ
     assert set(seen) == expected
     assert alive.id not in seen
     assert await rows.unfinished(60.0, 10) == []
+
+
+async def test_pages_of_unfinished_executions_skip_none(database: Database, published: str) -> None:
+    """The order is that of `ready_at`, and not of the ids. An expired timer moves an execution behind the others."""
+    rows = ExecutionRepository(database)
+    ids = [(await started(database)).id for _ in range(3)]
+    first = await rows.claim(min(ids), 1, "worker-1", LEASE_S)
+    assert first is not None
+    await rows.checkpoint_many([checkpoint(first, "waiting-timer", wake_at=datetime.now(UTC))])
+    await rows.queue_due(10)
+    seen = []
+    after = None
+    while page := await rows.unfinished(0.0, 1, after):
+        after = page[0].id
+        seen.append(after)
+    assert seen == [*(one for one in ids if one != first.id), first.id]
 
 
 async def test_a_cancellation_queues_what_waits_and_marks_what_runs(database: Database, published: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from filas.contract.identity import new_id
@@ -160,6 +161,23 @@ async def test_the_relay_finds_notifications_without_a_final_status(
     assert await rows.unfinished(60.0, 10) == []
     [due] = await rows.unfinished(0.0, 1)
     assert (due.channel_id, due.recipient) == ("whatsapp", "+5511999990000")
+
+
+async def test_pages_of_unfinished_notifications_skip_none(
+    database: Database, published: str, rows: NotificationRepository
+) -> None:
+    """The order is that of `due_at` and the id. A retry moves a notification behind the others."""
+    ids = sorted(await queued(database, 5))
+    for row_id in ids[:2]:
+        await begun(rows, row_id)
+    past = datetime.now(UTC) - timedelta(milliseconds=1)
+    await rows.record_many([msgspec.structs.replace(retry(row_id), due_at=past) for row_id in ids[:2]])
+    pages = []
+    after = None
+    while page := await rows.unfinished(0.0, 2, after):
+        pages.append([due.id for due in page])
+        after = page[-1].id
+    assert pages == [ids[2:4], [ids[4], ids[0]], [ids[1]]]
 
 
 async def test_a_failed_notification_can_be_sent_again(
