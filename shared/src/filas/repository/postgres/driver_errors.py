@@ -16,7 +16,7 @@ _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.CrashShutdownError, "crashed"),
     (asyncpg.QueryCanceledError, "a statement took too long"),
     (asyncpg.exceptions.OperatorInterventionError, "the session was ended"),
-    (asyncpg.InvalidCatalogNameError, "the database doesn't exist"),
+    (asyncpg.InvalidCatalogNameError, "the database does not exist"),
     (asyncpg.InvalidAuthorizationSpecificationError, "the user name or the password is wrong"),
     (asyncpg.TooManyConnectionsError, "too many connections"),
     (asyncpg.DiskFullError, "disk full"),
