@@ -63,6 +63,12 @@ def test_every_kind_of_value_is_read() -> None:
     assert settings.notifier_concurrency == 7
 
 
+def test_the_private_listeners_accept_the_name_in_their_address() -> None:
+    """ADMIN_HOST may be a name. Requests to it, such as the probes of `filas up`, need no entry in ADMIN_HOSTS."""
+    settings = load(NotifierSettings, NEEDED | {"ADMIN_HOST": "Filas.Internal"})
+    assert settings.admin.accepted_names == {"localhost", "filas.internal"}
+
+
 def test_an_empty_variable_counts_as_not_set() -> None:
     """Docker Compose passes a variable that is not set on as an empty one."""
     assert load(RedisSettings, {"REDIS_PORT": "", "REDIS_PASSWORD": "  "}) == RedisSettings()

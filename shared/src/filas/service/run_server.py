@@ -74,7 +74,7 @@ async def run_server(
     collect_rarely()
     async with open_stores(settings, name, pool_size=pool.size, statement_timeout_s=pool.statement_timeout_s) as stores:
         parts = compose(stores)
-        app = build_private_app(parts.health, hosts=settings.admin.admin_hosts)
+        app = build_private_app(parts.health, hosts=settings.admin.accepted_names)
         parts.add_routes(app)
         async with _running(*parts.background, stores.probe()):
             async with AsyncExitStack() as listeners:

@@ -49,7 +49,7 @@ async def run_worker(
         health = Health()
         health.add_stores(stores)
         parts = await compose(stores, health, stack)
-        app = build_private_app(health, hosts=settings.admin.admin_hosts)
+        app = build_private_app(health, hosts=settings.admin.accepted_names)
         await stack.enter_async_context(serve_app(app, settings.admin.admin_host, admin_port))
         await _run_until_drained(parts, stores, health, stop)
 

@@ -114,8 +114,15 @@ class AdminSettings(Group, frozen=True, kw_only=True):
     )
     admin_hosts: Annotated[
         HostNames,
-        Meta(description="Names in `Host` that the private listeners accept, beside every IP address; `*`: any name"),
+        Meta(
+            description="Names in `Host` that the private listeners accept, beside IPs and `ADMIN_HOST`; `*`: any name"
+        ),
     ] = HostNames(("localhost",))
+
+    @property
+    def accepted_names(self) -> frozenset[str]:
+        """The names in `Host` that the private listeners accept. `admin_host` may be a name too."""
+        return frozenset({*self.admin_hosts, self.admin_host.lower()})
 
 
 class SecretSettings(Group, frozen=True, kw_only=True):
