@@ -28,8 +28,8 @@ class StepBudget:
     def __init__(self) -> None:
         self.left = MAX_STEPS
 
-    def spend(self, steps: int) -> None:
-        """Takes steps from the budget. Raises TooMuchWork if it is used up."""
+    def charge(self, steps: int) -> None:
+        """Subtracts `steps` from the budget. Raises TooMuchWork if it is used up."""
         self.left -= steps
         if self.left < 0:
             raise TooMuchWork
@@ -53,9 +53,9 @@ def current() -> StepBudget:
     return _shared.get() or StepBudget()
 
 
-def spend(steps: int) -> None:
-    """Takes steps from the current budget. Raises TooMuchWork if it is used up."""
-    current().spend(steps)
+def charge(steps: int) -> None:
+    """Subtracts `steps` from the current budget. Raises TooMuchWork if it is used up."""
+    current().charge(steps)
 
 
 class Measured(NamedTuple):

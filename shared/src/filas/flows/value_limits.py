@@ -47,7 +47,7 @@ class _Plain:
     def convert(self, value: object, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise TooLarge(f"nested deeper than {MAX_DEPTH}")
-        self._spend(len(value) if isinstance(value, str) else 8)
+        self._charge(len(value) if isinstance(value, str) else 8)
         if value is None or isinstance(value, (bool, str)):
             return value if type(value) in (bool, str, type(None)) else str(value)
         if isinstance(value, (int, float, Decimal)):
@@ -56,7 +56,7 @@ class _Plain:
             return {self._key(key): self.convert(item, depth + 1) for key, item in value.items()}
         if isinstance(value, (list, tuple, range)):
             # Checked before the items are created: a range is small, its list may be large.
-            self._spend(0 if len(value) * 8 <= self._left else self._left + 1)
+            self._charge(0 if len(value) * 8 <= self._left else self._left + 1)
             return [self.convert(item, depth + 1) for item in value]
         if isinstance(value, (datetime.datetime, datetime.date)):
             return value.isoformat()
@@ -64,10 +64,10 @@ class _Plain:
 
     def _key(self, key: object) -> str:
         text = key if isinstance(key, str) else str(plain(key))
-        self._spend(len(text))
+        self._charge(len(text))
         return text
 
-    def _spend(self, size: int) -> None:
+    def _charge(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
             raise TooLarge("the value is too large")

@@ -138,7 +138,7 @@ def _visible(cel_text: CelText, scope: Mapping[str, Any]) -> tuple[dict[str, Any
         what = f" and up to {rounds} rounds of its macros" if cel_text.macros else ""
         raise ExpressionError(f"does too much work: {values} values of {size} characters{what}")
     try:
-        step_budget.spend(5 + int(max(shares) * step_budget.MAX_STEPS))
+        step_budget.charge(5 + int(max(shares) * step_budget.MAX_STEPS))
     except step_budget.TooMuchWork as error:
         raise ExpressionError(str(error)) from None
     if "loop" in data:

@@ -37,7 +37,7 @@ def search(expression: str, value: Any) -> Any:
     interpreter = _Interpreter(budget.left * STEPS_A_STEP)
     try:
         found = interpreter.visit(tree, value)
-        budget.spend(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
+        budget.charge(step_budget.measure(found, MAX_VALUE_SIZE).size // 128)
         return plain(found)
     except _ERRORS as error:
         raise ValueError(_message(error)) from None
@@ -77,17 +77,17 @@ class _Interpreter(TreeInterpreter):
         self.steps = 0
 
     def visit(self, node: Any, *args: Any, **kwargs: Any) -> Any:
-        self._spend(1)
+        self._charge(1)
         made = super().visit(node, *args, **kwargs)
         if isinstance(made, (list, dict)) and node["type"] not in ("field", "current", "identity", "index"):
             # Lists of the same list are small in memory, and huge when they are compared or written.
-            self._spend(len(made) // 8)
+            self._charge(len(made) // 8)
             if node["type"] in ("multi_select_list", "multi_select_dict", "flatten", "function_expression"):
                 plain(made, max_size=MAX_MADE)
-                self._spend(len(made))
+                self._charge(len(made))
         return made
 
-    def _spend(self, steps: int) -> None:
+    def _charge(self, steps: int) -> None:
         self.steps += steps
         if self.steps > self._max_steps:
             raise TooLarge("the expression does too much work")

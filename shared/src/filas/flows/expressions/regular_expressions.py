@@ -29,7 +29,7 @@ def search(pattern: str, text: str) -> bool:
     looks = _bytes(text) * compiled.programsize
     if looks > MAX_MATCHING:
         raise ValueError(f"a text of {len(text)} characters is too long for this pattern")
-    step_budget.spend(1 + looks * step_budget.MAX_STEPS // MAX_MATCHING)
+    step_budget.charge(1 + looks * step_budget.MAX_STEPS // MAX_MATCHING)
     return compiled.search(text) is not None
 
 

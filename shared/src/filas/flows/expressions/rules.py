@@ -28,20 +28,20 @@ def _equals(left: Any, right: Any) -> bool:
         numbers = _number(left), _number(right)
         return None not in numbers and numbers[0] == numbers[1]
     if isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
-        step_budget.spend(1 + step_budget.measure(left, step_budget.current().left * 64).size // 64)
+        step_budget.charge(1 + step_budget.measure(left, step_budget.current().left * 64).size // 64)
     return bool(left == right)
 
 
 def _contains(left: Any, right: Any) -> bool:
     if isinstance(left, list):
-        step_budget.spend(len(left) // 2)
+        step_budget.charge(len(left) // 2)
         return any(_equals(item, right) for item in left)
     if isinstance(left, dict):
         return isinstance(right, str) and right in left
     if left is None or right is None or isinstance(right, (list, dict)):
         return False
     part, text = as_text(right), as_text(left)
-    step_budget.spend(len(text) // 512)
+    step_budget.charge(len(text) // 512)
     return part in text
 
 

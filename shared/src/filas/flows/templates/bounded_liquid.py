@@ -84,7 +84,7 @@ class BoundedContext(RenderContext):
         # By the id of a list or object: itself, so that no other gets its id, and its size.
         self._measured: dict[int, tuple[object, int]] = {}
 
-    def spend(self, steps: int) -> None:
+    def charge(self, steps: int) -> None:
         self._budget.left -= steps
         if self._budget.left < 0:
             raise OverLimit("the template does too much work")
@@ -92,7 +92,7 @@ class BoundedContext(RenderContext):
     def get(self, *args: Any, **kwargs: Any) -> object:
         value = super().get(*args, **kwargs)
         # Long values are compared and searched, at about 500 characters per step.
-        self.spend(1 + self._size(value) // 512)
+        self.charge(1 + self._size(value) // 512)
         return value
 
     @contextmanager
@@ -111,11 +111,11 @@ class BoundedContext(RenderContext):
     def _filtered(self, name: str, function: Callable[..., object], value: object, *args: Any, **kwargs: Any) -> object:
         for given in (value, *args, *kwargs.values()):
             _check(given)
-            self.spend(1 + self._size(given) // 64)
+            self.charge(1 + self._size(given) // 64)
         if is_undefined(value):
             return function(value, *args, **kwargs)
         value, args = as_liquid_writes(name, value, args)
-        self.spend(1 + _growth(name, value, args) // 64)
+        self.charge(1 + _growth(name, value, args) // 64)
         if name in _NUMBERS:
             _check_numbers(value, args)
         if name == "date" and isinstance(value, str) and len(value) > 64:
@@ -138,7 +138,7 @@ class BoundedContext(RenderContext):
         if known is not None:
             return known[1]
         size = step_budget.measure(value, self._budget.left * 64).size
-        self.spend(1 + size // 64)
+        self.charge(1 + size // 64)
         self._measured[id(value)] = value, size
         return size
 
@@ -154,7 +154,7 @@ class _Round(BlockNode):
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         if isinstance(context, BoundedContext):
-            context.spend(self._cost)
+            context.charge(self._cost)
         return super().render_to_output(context, buffer)
 
 
