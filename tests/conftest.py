@@ -100,7 +100,7 @@ def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
 def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stopped Postgres cluster with migrated databases. The workers of a run share it and copy it."""
     directory = tmp_path_factory.getbasetemp()
-    # A worker's directory lies in that of the run.
+    # A worker's directory is in that of the run.
     return cluster_of_run(directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory)
 
 

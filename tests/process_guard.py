@@ -1,4 +1,4 @@
-"""Decides which tests are quick: those that start no process. Makes a test fail that starts one without saying so."""
+"""Decides which tests are quick: those that start no process. A test that starts one without the marker fails."""
 
 import sys
 

@@ -164,7 +164,7 @@ def _run(request: _Request) -> None:
 
 
 def main() -> None:
-    """Import, then fork for as long as the process of the tests lives."""
+    """Import, then fork for as long as the process of the tests runs."""
     _, connection, *arguments = sys.argv
     importlib.import_module(COMPOSITION_ROOTS[" ".join(arguments)])
     gc.collect()

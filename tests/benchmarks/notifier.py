@@ -46,7 +46,7 @@ BUSY_S = 10.0
 PACED = 200
 CHUNK = 500
 STATISTICS_S = 1.5
-"""Sessions tell Postgres at most once a second what they have done."""
+"""Sessions of Postgres report their statistics at most once a second."""
 
 ADD = """
 insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,

@@ -47,7 +47,7 @@ class Policy(Part, frozen=True, kw_only=True):
 
 
 class Rules(Part, frozen=True, kw_only=True):
-    """How it goes in one direction."""
+    """How the number of pods changes in one direction."""
 
     stabilization_window_seconds: Annotated[int, Meta(ge=0, le=3600)]
     policies: list[Policy] = []

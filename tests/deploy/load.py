@@ -1,4 +1,4 @@
-"""Senders of webhooks to a deployment, and what must have come of each of them."""
+"""Senders of webhooks to a deployment, and the required result of each webhook."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Work that brings the five processes to set their metrics: what goes well, what is refused and what breaks."""
+"""Work for which the five processes set their metrics: successes, refusals and failures."""
 
 import asyncio
 import hashlib
@@ -119,7 +119,7 @@ class Provoking:
         return status
 
     async def _lose_a_worker(self) -> None:
-        """It dies in the middle of a call; its job is another's, and a schedule's tick has passed meanwhile."""
+        """Kills a worker during a call. Another worker gets its job, and a schedule misses a tick meanwhile."""
         assert await self._post("slow", "a") == 200
         await asyncio.wait_for(self._outside.called.wait(), 30)
         soon = datetime.now(UTC) + timedelta(seconds=1)
@@ -160,12 +160,12 @@ class Provoking:
         await eventually(partial(self._has_notification, "delivered"), timeout=30)
 
     async def _has_notification(self, status: str) -> bool:
-        """Whether the message over WhatsApp has come so far."""
+        """Whether the message over WhatsApp has a notification yet."""
         rows = await self._pipeline.api("GET", f"/api/notifications?channelId=whatsapp&status={status}")
         return bool(rows)
 
     async def _lose_redis(self) -> None:
-        """It is emptied while an execution is queued, so that the relay puts its job back."""
+        """Empties Redis while an execution is queued, so that the relay enqueues its job again."""
         broken = len(await self._pipeline.executions(flowId="broken"))
         await self._pipeline.api("POST", "/api/queue/flow/pause")
         assert await self._post("broken", "f") == 200

@@ -13,7 +13,7 @@ received: defaultdict[str, defaultdict[str, list[Any]]] = defaultdict(lambda: de
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers every POST as a provider does that has taken it."""
+    """Answers every POST as a provider that accepted it does."""
 
     protocol_version = "HTTP/1.1"
 
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Thousands of lines say nothing."""
+        """Writes no log: it would have thousands of lines."""
 
 
 if __name__ == "__main__":

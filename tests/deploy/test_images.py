@@ -102,7 +102,7 @@ def test_the_private_ports_stay_on_this_machine() -> None:
     assert private.startswith("127.0.0.1:")
 
 
-def test_the_stores_are_in_a_network_without_a_way_out() -> None:
+def test_the_stores_are_in_a_network_without_internet_access() -> None:
     """Together with those alone that work with them; Prometheus asks the processes in a network of its own."""
     assert {name for name, network in PROJECT["networks"].items() if network} == {"stores", "metrics"}
     assert all(PROJECT["networks"][name]["internal"] for name in ("stores", "metrics"))

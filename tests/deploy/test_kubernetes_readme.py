@@ -96,7 +96,7 @@ async def test_production_refuses_a_postgres_without_tls(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("phase", ["pre", "all"])
 def test_the_phases_are_those_of_the_command(phase: str) -> None:
-    """`filas migrate` knows the words that the Jobs say."""
+    """`filas migrate` accepts the arguments that the Jobs pass."""
     used = {
         rendered(overlay).container(f"filas-{overlay.rpartition('/')[2]}")["command"][3] for overlay in OVERLAYS[2:]
     }

@@ -117,7 +117,7 @@ def test_queries_ask_for_what_exists_of_the_workers_queue(worker: str) -> None:
 
 
 def test_missing_figures_remove_no_worker() -> None:
-    """A Prometheus that has nothing to say is an error for the age, and an autoscaler with an error doesn't shrink."""
+    """Without a value from Prometheus the age is an error, and an autoscaler with an error does not scale down."""
     for worker in WORKERS:
         assert triggers(BY_PROMETHEUS, worker)["oldest"]["metadata"]["ignoreNullValues"] == "false"
         assert "vector" not in triggers(BY_PROMETHEUS, worker)["oldest"]["metadata"]["query"]

@@ -21,7 +21,7 @@ from tests.reference.metrics import PROCESSES, SET_BY, metrics_in, ours
 from tests.waiting import eventually
 
 PLACEHOLDERS = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}
-"""What Grafana puts in for an hour's picture with the source's `timeInterval`."""
+"""The value that Grafana sets for a panel of one hour with the source's `timeInterval`."""
 
 pytestmark = [needs_prometheus, pytest.mark.timeout(240)]
 
@@ -114,7 +114,7 @@ def check_dashboards(server: Prometheus, since: float) -> list[str]:
 async def test_prometheus_scrapes_the_processes_and_evaluates_every_rule_and_query(
     redis_url: str, redis_server: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Over work that goes well, is refused and breaks. Only the processes that the reference lists set a metric."""
+    """During work that succeeds, is refused and fails. Only the processes that the reference lists set a metric."""
     began, database = time.time(), int(urlsplit(redis_url).path.strip("/"))
     async with (
         receiver(Outside()) as outside,

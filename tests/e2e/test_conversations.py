@@ -1,4 +1,4 @@
-"""Conversations through two of every worker: in order, whole, though one is killed."""
+"""Conversations with two processes of every worker: complete and in order, although one is killed."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ ECHO = {
 
 
 async def set_up(pipeline: Pipeline, outside: Receiver) -> None:
-    """A flow that answers each message with its text, and the how-manieth of its conversation it is."""
+    """A flow that answers each message with its text and its number in the conversation."""
     channel = {"type": "http", "url": f"{outside.url}/messages", "secret": CHANNEL_SECRET}
     await pipeline.api("PUT", "/api/channels/receiver", channel)
     await pipeline.api("PUT", "/api/flows/echo", ECHO)
@@ -67,7 +67,7 @@ def replies(outside: Receiver) -> dict[str, list[str]]:
 
 
 @pytest.mark.timeout(300)
-async def test_every_conversation_is_answered_in_order_though_a_flow_runner_is_killed(
+async def test_every_conversation_is_answered_in_order_although_a_flow_runner_is_killed(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """None is missing, none overtakes another, and the conversation's own count agrees with each."""

@@ -29,7 +29,7 @@ async def installed(postgres_dsn: str, redis_url: str) -> AsyncIterator[Api]:
 
 @pytest.mark.timeout(180)
 async def test_a_test_run_shows_everything_and_leaves_nothing(postgres_dsn: str, redis_url: str) -> None:
-    """A stored flow with a call, an hour's wait and a message: the trace is whole, nobody was called, and no row of
+    """A stored flow with a call, an hour's wait and a message: the trace is complete, no call was made, and no row of
     an execution, a conversation or a notification is there afterwards."""
     async with receiving() as receiver, installed(postgres_dsn, redis_url) as api:
         definition = chain(_call(receiver.url), WAIT, HI, variables=NAME)
@@ -96,21 +96,21 @@ async def test_a_run_that_takes_longer_is_asked_for_later(postgres_dsn: str, red
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({"nodeId": "nobody"}, "nodeId"),
-        ({"outputs": {"nobody": 1}}, "outputs.nobody"),
-        ({"answers": {"nobody": {}}}, "answers.nobody"),
+        ({"nodeId": "unknown"}, "nodeId"),
+        ({"outputs": {"unknown": 1}}, "outputs.unknown"),
+        ({"answers": {"unknown": {}}}, "answers.unknown"),
         ({"answers": {"hi": []}}, "answers.hi"),
         ({"answers": {"hi": {"status": 7}}}, "answers[...].status"),
-        ({"vars": {"nobody": 1}}, "vars.nobody"),
+        ({"vars": {"unknown": 1}}, "vars.unknown"),
         ({"vars": {"idade": "old"}}, "vars.idade"),
-        ({"webhookId": "nobody"}, "webhookId"),
+        ({"webhookId": "unknown"}, "webhookId"),
         ({"version": 1}, "version"),
         ({"definition": {}}, "nodes"),
         ({"surprise": 1}, "surprise"),
     ],
 )
 async def test_what_cannot_be_run_is_refused(postgres_dsn: str, redis_url: str, given: Any, field: str) -> None:
-    """422 with the field, before any job is put."""
+    """422 with the field, before any job is enqueued."""
     async with serving(redis_url, postgres_dsn) as api:
         reply = await api.post("/flows/draft/test", {"definition": chain(HI, variables=NAME), **given})
         assert field in fields_of(reply), reply.text
@@ -123,7 +123,7 @@ async def test_a_flow_that_is_not_there_is_not_found(postgres_dsn: str, redis_ur
         assert (await api.get("/flows/nothing/test/0190aaaa-0000-7000-8000-000000000000")).status == 404
 
 
-async def test_a_run_whose_job_failed_or_was_cancelled_says_so(postgres_dsn: str, redis_url: str) -> None:
+async def test_a_run_whose_job_failed_or_was_cancelled_has_failed(postgres_dsn: str, redis_url: str) -> None:
     """A job that ended as a dead letter is a failed run; one that is cancelled before it runs is one when a worker has
     seen that."""
     async with serving(redis_url, postgres_dsn) as api:

@@ -22,7 +22,7 @@ NAMES = sorted(path.stem for path in (EXAMPLES / "flows").glob("*.json"))
 BEARER = {"Authorization": "Bearer let-me-in"}
 SIGNING_SECRET = "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLWNybQ=="
 ADDRESSES = ("shop", "clinic", "crm")
-"""The variables of the flows that name somebody outside."""
+"""The variables of the flows that contain an address or a recipient outside."""
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -34,7 +34,7 @@ def example(kind: str, name: str) -> dict[str, Any]:
 
 
 class Outside(Receiver):
-    """A shop, a clinic, a CRM, Slack, and the contact's phone; `answer` says what an address answers."""
+    """A shop, a clinic, a CRM, Slack, and the contact's phone. `answer` maps an address to its answers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Outside(Receiver):
 
 @asynccontextmanager
 async def installed(name: str, stores: tuple[str, str], logs: Path) -> AsyncIterator[tuple[Pipeline, Outside]]:
-    """The pipeline with one example put into it as its files say, but for the addresses outside."""
+    """The pipeline with one example as in its files, except the addresses outside."""
     async with receiver(Outside()) as outside:
         pipeline = Pipeline(*stores, logs)
         pipeline.environment["SLACK_BOT_TOKEN"] = "xoxb-the-token"
@@ -95,7 +95,7 @@ async def end_of(pipeline: Pipeline, count: int = 1) -> list[tuple[str, list[str
 
 
 @pytest.mark.starts_processes
-async def test_every_example_is_well_formed() -> None:
+async def test_every_example_is_valid() -> None:
     """By `filas flow check`; and each has its webhook and its event."""
     run = await filas("flow", "check", *(str(EXAMPLES / "flows" / f"{name}.json") for name in NAMES))
     assert run.code == 0, run.out
@@ -154,8 +154,8 @@ async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -
 
 
 async def test_appointment_reminder(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """A delay of weeks is ended by a reply: once by one that changes nothing, then by one that cancels. Somebody else
-    says nothing and is reminded in time."""
+    """A reply ends a delay of weeks: the first reply changes nothing, the second one cancels. A contact that does not
+    reply is reminded in time."""
     async with installed("appointment-reminder", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
         event = example("events", "appointment-reminder")
         far = {"remindAt": (datetime.now(UTC) + timedelta(days=20)).isoformat()}
@@ -205,7 +205,7 @@ def _booked(name: str) -> str:
 
 
 async def test_github_to_slack(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """A signed pull request is received in Slack's own words; a push is nobody's business."""
+    """A signed pull request is posted to Slack in Slack's format; a push starts no message."""
     async with installed("github-to-slack", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
         raw = (EXAMPLES / "events" / "github-to-slack.json").read_bytes()
         for number, kind in enumerate(("pull_request", "push")):

@@ -39,7 +39,7 @@ def signed(body: bytes, secret: str = APP_SECRET) -> dict[str, str]:
 
 
 def welcome_flow(crm: str, delay_ms: int) -> dict[str, Any]:
-    """Trigger, condition, a call to a CRM, a wait, an answer by name; and an answer for everybody else."""
+    """Trigger, condition, a call to a CRM, a wait, an answer by name; and an answer for all other contacts."""
     return {
         "schemaVersion": 1,
         "name": "Boas-vindas",

@@ -1,4 +1,4 @@
-"""The stores fail under load, one after the other, and no sender ever learns of it."""
+"""The stores fail under load, one after the other, and every sender is answered with success."""
 
 import asyncio
 import json

@@ -13,7 +13,7 @@ from tests.e2e.test_restore import CHANNEL, FLOW, WEBHOOK
 async def test_a_user_without_administrators_rights_is_enough(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """A message goes all the way, the operator's routes answer, and what would harm others is refused to the user."""
+    """A message is delivered, the operator's routes answer, and dangerous commands of the user are refused."""
     found = re.search(r"`(ACL SETUSER filas on >PASSWORD [^`]*)`", (ROOT / "docs/operations/security.md").read_text())
     assert found is not None
     assert own_redis.execute(found[1].replace("PASSWORD", "sesame")).startswith("+OK")
@@ -38,5 +38,5 @@ async def test_a_user_without_administrators_rights_is_enough(
         assert parts["redis"]["ok"] is True, parts["redis"]
         for name in ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier"):
             assert "NOPERM" not in pipeline.log(name)
-    told = own_redis.execute("AUTH filas sesame", "FLUSHALL", "CONFIG GET requirepass", "ACL LIST")
-    assert told.count("-NOPERM") == 3
+    replies = own_redis.execute("AUTH filas sesame", "FLUSHALL", "CONFIG GET requirepass", "ACL LIST")
+    assert replies.count("-NOPERM") == 3

@@ -47,7 +47,7 @@ class Installation:
         self.events: dict[str, list[str]] = {}
 
     def follow(self, part: str) -> None:
-        """Run the commands of the guide's section `part` as they stand there."""
+        """Run the commands of the guide's section `part` unchanged."""
         found = re.search(rf"<!-- tested: {part} -->\n```sh\n(.*?)```", GUIDE.read_text(), re.DOTALL)
         assert found is not None, f"the guide has no commands for {part}"
         programs = [str(Path(one).parent) for one in (postgres_binary("pg_dump"), redis_binary())]
@@ -79,7 +79,7 @@ class Installation:
             self.events[part].append(answer["eventId"])
 
     async def post_unfinished(self, part: str) -> None:
-        """The same while no flow-runner is there; returns when every flow has begun and waits to be run."""
+        """The same while no flow-runner runs. Returns when the job of every execution is waiting."""
         self.pipeline.kill("flow-runner")
         await self.post(part)
 
@@ -99,12 +99,12 @@ class Installation:
         await eventually(idle, timeout=60)
 
     def kill_processes(self) -> None:
-        """As a machine that goes dark."""
+        """Kill all processes, as when the machine fails."""
         for name in COMMANDS:
             self.pipeline.kill(name)
 
     async def start_processes(self) -> None:
-        """As after the guide's last step."""
+        """Start all processes, as the guide's last step does."""
         for name in COMMANDS:
             self.pipeline.start(name)
         for name in COMMANDS:
@@ -112,15 +112,15 @@ class Installation:
 
 
 def received(outside: Receiver) -> dict[str, Counter[str]]:
-    """By what was said: each idempotency key with how often it came."""
+    """For each text: how often each idempotency key arrived with it."""
     found: dict[str, Counter[str]] = {}
     for headers, body in outside.at("/in"):
         found.setdefault(json.loads(body)["text"], Counter())[headers["idempotency-key"]] += 1
     return found
 
 
-def said(part: str) -> list[str]:
-    """What the flows of a part say."""
+def sent_texts(part: str) -> list[str]:
+    """The texts that the flows of a part send."""
     return [f"{part} {number}" for number in range(EACH)]
 
 
@@ -129,7 +129,7 @@ def said(part: str) -> list[str]:
 async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
     own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path, redis_backup: str
 ) -> None:
-    """Both stores destroyed and restored, Redis from its own backup or empty.
+    """Both stores are destroyed and restored, Redis from its own backup or empty.
 
     What was finished before the backup is not repeated; what was accepted and not finished is finished, once, under the
     key that its message had before.
@@ -150,7 +150,7 @@ async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
         await installation.until_idle()
         before = received(outside)
         assert {text: keys.total() for text, keys in before.items()} == dict.fromkeys(
-            [*said("finished"), *said("accepted"), *said("later")], 1
+            [*sent_texts("finished"), *sent_texts("accepted"), *sent_texts("later")], 1
         )
 
         installation.kill_processes()
@@ -176,11 +176,13 @@ async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
     assert sorted(one["eventId"] for one in ended) == sorted(wanted)
     assert {one["status"] for one in ended} == {"succeeded"}
     after = received(outside)
-    for text in said("finished"):
+    for text in sent_texts("finished"):
         assert after[text].total() == 1, f"{text} was repeated"
-    for text in said("accepted"):
-        assert after[text].keys() == before[text].keys(), f"{text} came under another key"
-        assert after[text].total() == 2, "it was finished anew, as the stores knew nothing of the first time"
+    for text in sent_texts("accepted"):
+        assert after[text].keys() == before[text].keys(), f"{text} arrived under another key"
+        assert after[text].total() == 2, (
+            "it was finished again, because the restored stores do not contain the first time"
+        )
     assert own_postgres.execute("select count(*) from dead_letters", database="filas") == "0"
 
 
@@ -188,7 +190,7 @@ async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
 async def test_a_redis_older_than_postgres_repeats_nothing(
     own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path
 ) -> None:
-    """Redis is lost and restored from a backup in which jobs stand that have been finished since: their rows say so."""
+    """Redis is restored from a backup with jobs that have been finished since. Their rows show that."""
     async with receiver() as outside, Pipeline(own_redis.url, own_postgres.dsn(), tmp_path) as pipeline:
         installation = Installation(pipeline, own_postgres, own_redis, tmp_path)
         await installation.set_up(outside)
@@ -210,7 +212,7 @@ async def test_a_redis_older_than_postgres_repeats_nothing(
         await installation.until_idle()
         steps = own_postgres.execute("select count(*) from steps", database="filas")
     assert {text: keys.total() for text, keys in received(outside).items()} == dict.fromkeys(
-        [*said("since"), *said("new")], 1
+        [*sent_texts("since"), *sent_texts("new")], 1
     )
     assert steps == str(2 * 2 * EACH)
     assert own_postgres.execute("select count(*) from dead_letters", database="filas") == "0"

@@ -1,4 +1,4 @@
-"""A trace through the four processes: one webhook's way to the delivery, told by those that it goes through."""
+"""One trace through the four processes, from the webhook to the delivery of its message."""
 
 import asyncio
 import json
@@ -23,8 +23,8 @@ FLOW_PUT, FLOW_RUN = "send flow-processing", "process flow-processing"
 NOTIFIED, DELIVERING = "send notifications", "process notifications"
 
 
-class Unwilling(Receiver):
-    """Refuses the first call and the first message: both are tried again."""
+class RefusesFirst(Receiver):
+    """Refuses the first call and the first message, so both are repeated."""
 
     async def handle(self, request: web.Request) -> web.Response:
         before = len(self.at(request.path))
@@ -52,11 +52,11 @@ def of_node(spans: list[Seen], node: str) -> list[Seen]:
 async def test_a_webhooks_trace_goes_through_every_process_to_the_delivery(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """With a wait, a node that is tried again and a delivery that is: one trace, in which each has its cause.
+    """With a wait, a repeated node and a repeated delivery: one trace, in which each span has its cause.
 
-    It bears the event's id; the sender's own trace is a link, though that says that it is not to be recorded.
+    Its id is the event's. The sender's own trace is a link, although its flags exclude it from sampling.
     """
-    async with receiver(Unwilling()) as outside, traced(redis_url, postgres_dsn, tmp_path) as (pipeline, traces):
+    async with receiver(RefusesFirst()) as outside, traced(redis_url, postgres_dsn, tmp_path) as (pipeline, traces):
         await set_up(pipeline, outside)
         body = whatsapp_message("5511999990000", "oi, tudo bem?", "wamid.ONE")
         status, answer = await pipeline.webhook("whatsapp", body, signed(body) | CALLER)
@@ -79,7 +79,7 @@ async def test_a_webhooks_trace_goes_through_every_process_to_the_delivery(
 
         assert_nodes(traces)
         failed, delivered = traces.named("deliver http")
-        # The wait was long over for the job that had begun it: the timer's hangs on the webhook itself.
+        # The job that started the wait had ended, so the span of the timer's job is a child of the webhook's.
         sent = [DELIVERING, NOTIFIED, "node message", FLOW_RUN, FLOW_PUT, RECEIVED]
         assert traces.chain(delivered) == ["deliver http", *sent]
         assert traces.chain(failed) == ["deliver http", *sent]
@@ -87,7 +87,7 @@ async def test_a_webhooks_trace_goes_through_every_process_to_the_delivery(
         assert (delivered.failed, delivered.attributes["filas.delivery.outcome"]) == (False, "delivered")
         assert delivered.attributes["filas.channel.type"] == "http"
         assert [one.attributes["filas.job.attempt"] for one in traces.named(DELIVERING)] == [1, 2]
-        assert_nothing_is_told_that_is_not_to_be(traces, outside)
+        assert_nothing_private_is_exported(traces, outside)
         assert f'"trace_id":"{trace}"' in pipeline.log("notifier")
 
 
@@ -118,11 +118,11 @@ def assert_nodes(traces: Collector) -> None:
     assert {(one.kind, one.attributes["server.address"]) for one in calls} == {("client", "127.0.0.1")}
 
 
-def assert_nothing_is_told_that_is_not_to_be(traces: Collector, outside: Receiver) -> None:
-    """Neither what was said and to whom, nor addresses beyond the host, nor our ids to the other side."""
-    told = repr(traces.spans)
+def assert_nothing_private_is_exported(traces: Collector, outside: Receiver) -> None:
+    """No span has a text, a recipient, or more of an address than the host. No call has our trace."""
+    exported = repr(traces.spans)
     for hidden in ("tudo bem", "5511999990000", "/contacts", "/messages", "Maria", "wamid", "whsec", "sha256="):
-        assert hidden not in told
+        assert hidden not in exported
     assert all("traceparent" not in headers for _, headers, _ in outside.requests)
 
 
@@ -130,7 +130,7 @@ def assert_nothing_is_told_that_is_not_to_be(traces: Collector, outside: Receive
 async def test_the_trace_survives_the_loss_of_every_job(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Redis is emptied before each worker has come to its job: the relay makes all three anew, from rows alone."""
+    """Redis is emptied before each worker claims its job. The relay enqueues all three again from the rows."""
     async with (
         receiver() as outside,
         traced(own_redis.url, postgres_dsn, tmp_path, OTEL_TRACES_SAMPLER_ARG="1") as (pipeline, traces),
@@ -165,7 +165,7 @@ async def test_the_trace_survives_the_loss_of_every_job(
 
 @pytest.mark.timeout(120)
 async def test_an_unavailable_collector_delays_no_job(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """Messages are delivered, what was lost is counted, and the processes end as soon as always."""
+    """Messages are delivered, what was lost is counted, and the processes end as quickly as without tracing."""
     async with (
         receiver() as outside,
         traced(redis_url, postgres_dsn, tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1") as (pipeline, _),

@@ -1,4 +1,4 @@
-"""What else begins something: a reply, a call, a failure, a schedule, our own producer. Each is told in its trace."""
+"""The other causes of an execution in its trace: a reply, a call, a failure, a schedule, our own producer."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ SORRY = {
 
 
 async def set_up(pipeline: Pipeline, outside: Receiver) -> None:
-    """A flow that asks, gives an address, waits for a call, and then fails; and the one that is told of it."""
+    """A flow that asks for a name, sends an address, waits for a call and then fails; and its error flow."""
     channel = {"type": "http", "url": f"{outside.url}/messages", "secret": CHANNEL_SECRET}
     await pipeline.api("PUT", "/api/channels/receiver", channel)
     await pipeline.api("PUT", "/api/flows/sorry", SORRY)
@@ -66,7 +66,7 @@ def texts(outside: Receiver) -> list[str]:
 
 
 @pytest.mark.timeout(120)
-async def test_a_reply_a_call_and_a_failure_are_where_they_have_come_from(
+async def test_a_reply_a_call_and_a_failure_are_in_the_trace_of_their_cause(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """The reply's consequences are in the reply's trace, a link away from the flow's own. The call's, and those of the
@@ -79,10 +79,10 @@ async def test_a_reply_a_call_and_a_failure_are_where_they_have_come_from(
         await eventually(lambda: len(texts(outside)) == 2, timeout=20)
 
         await traces.until("deliver http", 2)
-        asked, told = traces.named("deliver http")
-        assert (asked.trace, told.trace) == (first, second)
+        asked, replied = traces.named("deliver http")
+        assert (asked.trace, replied.trace) == (first, second)
         begun = [FLOW_RUN, FLOW_PUT, "process webhook-processing", "send webhook-processing", "webhook chat"]
-        assert await traces.complete_chain(told) == ["deliver http", DELIVERING, NOTIFIED, "node message", *begun]
+        assert await traces.complete_chain(replied) == ["deliver http", DELIVERING, NOTIFIED, "node message", *begun]
         [run] = [one for one in await traces.until(FLOW_RUN, 2) if one.trace == second]
         assert run.links == [first]
 
@@ -103,8 +103,8 @@ async def test_a_reply_a_call_and_a_failure_are_where_they_have_come_from(
         assert resumed.attributes["http.route"] == "/resume/{token}"
         assert await traces.complete_chain(failed) == ["node api", FLOW_RUN, FLOW_PUT, "resume", "webhook chat"]
         [sorry] = await traces.until("node notify")
-        told_of_it = traces.named("deliver http")[2]
-        assert (sorry.trace, told_of_it.trace) == (first, first)
+        apology = traces.named("deliver http")[2]
+        assert (sorry.trace, apology.trace) == (first, first)
         assert await traces.complete_chain(sorry) == [
             "node notify",
             FLOW_RUN,

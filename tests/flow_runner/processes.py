@@ -151,8 +151,7 @@ class Process:
         self._process: ServiceProcess | subprocess.Popen[bytes] | None = None
 
     async def start(self) -> "Process":
-        """Starts executions of the flow `flow` with their jobs. Each has a conversation of its own unless `contact`
-        is set."""
+        """Starts the process and returns at once."""
         self._process = service_processes.start(["flow_runner"], self._environ, 1, 2)
         return self
 

@@ -208,8 +208,8 @@ class UnavailableOutbox:
 async def test_a_job_ends_only_after_the_jobs_of_its_messages_are_enqueued() -> None:
     """The job is requeued without using an attempt. In its next run, the execution has ended, and the missing jobs
     are enqueued before the conversation's next message is processed."""
-    harness, away = Harness(), UnavailableOutbox()
-    harness.executions = Executions(harness.rows, "w1", away)
+    harness, outbox = Harness(), UnavailableOutbox()
+    harness.executions = Executions(harness.rows, "w1", outbox)
     harness.engine = harness.new_engine()
     run = running(harness, chain(SAID))
     row = harness.rows.add()
@@ -217,7 +217,7 @@ async def test_a_job_ends_only_after_the_jobs_of_its_messages_are_enqueued() -> 
         await run(CONTEXT, job(row))
     assert row.status == "succeeded"
     assert await run(CONTEXT, job(row)) == {"status": "nothing-to-do"}
-    assert away.enqueued_again == list(harness.rows.notifications)
+    assert outbox.enqueued_again == list(harness.rows.notifications)
 
 
 # ---- error flows -----------------------------------------------------------------------------------

@@ -208,11 +208,11 @@ async def test_a_stopped_process_leaves_its_executions_to_the_next(postgres_dsn:
 async def _unready(port: int) -> None:
     async with aiohttp.ClientSession() as session:
 
-        async def says_so() -> bool:
+        async def shows_it() -> bool:
             async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
                 return answer.status == 503
 
-        await eventually(says_so)
+        await eventually(shows_it)
 
 
 async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresServer, own_redis: RedisServer) -> None:

@@ -172,7 +172,7 @@ async def test_a_trailer_is_not_added_to_the_next_request() -> None:
     "body", [b"\r\n\r\n" * 4000, b"0\r\n\r\n" * 4000, b"\r\n0\r\n\r\nGET / HTTP/1.1\r\n\r\n" * 500]
 )
 @on_service_loop
-async def test_a_chunked_body_ends_where_its_framing_says(body: bytes) -> None:
+async def test_a_chunked_body_ends_where_its_framing_ends(body: bytes) -> None:
     """Not where its content looks like the end of a body, or like another request."""
     chunks = b"".join(
         b"%x\r\n%b\r\n" % (len(body[at : at + 999]), body[at : at + 999]) for at in range(0, len(body), 999)

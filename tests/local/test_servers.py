@@ -54,14 +54,14 @@ def test_servers_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root changes its user")
-def test_postgres_started_by_root_runs_as_somebody_else(tmp_path: Path) -> None:
-    """Postgres refuses root; the directories above its data may be closed to everybody else."""
+def test_postgres_started_by_root_runs_as_another_user(tmp_path: Path) -> None:
+    """Postgres refuses root; the directories above its data may be closed to other users."""
     tmp_path.chmod(0o700)
     with PostgresServer(tmp_path / "postgres", durable=False) as server:
         assert Path(f"/proc/{server.pid}").stat().st_uid != 0
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_a_server_that_cannot_start_reports_the_reason(tmp_path: Path) -> None:
     """The error is one line with the end of the server's log."""
     with RedisServer(tmp_path / "one") as first:
         second = RedisServer(tmp_path / "two", port=first.port, password="another")

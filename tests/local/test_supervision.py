@@ -1,4 +1,4 @@
-"""Processes under supervision: restarts after a death, giving up after repeated deaths, and an orderly stop."""
+"""Processes under supervision: restarts after a death, an end after repeated deaths, and an orderly stop."""
 
 import asyncio
 import io

@@ -71,7 +71,7 @@ def channel(outbound: OutboundClient, type_: str, url: str, **config: object) ->
 
 
 @asynccontextmanager
-async def standing_in(behaviour: Behaviour) -> AsyncIterator[tuple[Receiver, OutboundClient]]:
+async def imitated_provider(behaviour: Behaviour) -> AsyncIterator[tuple[Receiver, OutboundClient]]:
     """A provider that behaves so, and a client that may call it."""
     async with receiver(behaviour) as outside, OutboundClient(HOME) as outbound:
         yield outside, outbound
@@ -81,7 +81,7 @@ async def deliver(
     type_: str, behaviour: Behaviour, content: dict[str, Any] | None = None, *, to: str = "5511", **config: object
 ) -> tuple[Result, list[Received]]:
     """Sends one message over a channel to a provider with this behaviour. Returns the result and the requests."""
-    async with standing_in(behaviour) as (outside, outbound):
+    async with imitated_provider(behaviour) as (outside, outbound):
         result = await channel(outbound, type_, outside.url, **config).deliver(message(content, to))
         return result, outside.received
 

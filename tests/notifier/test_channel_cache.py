@@ -41,11 +41,11 @@ class Counting:
     def __init__(self, channels: ChannelRepository) -> None:
         self.channels = channels
         self.reads = 0
-        self.away = False
+        self.unavailable = False
 
     async def changed_since(self, revision: int) -> tuple[list[configuration.Channel], list[str], int]:
         self.reads += 1
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailable("postgres", "connection refused")
         return await self.channels.changed_since(revision)
 
@@ -129,7 +129,7 @@ async def test_a_deleted_channel_is_gone_within_a_second(world: World) -> None:
         ("remembering", {"url": "u", "secret": SecretBox("another key").seal("pa55word")}, "FILAS_SECRET_KEY"),
     ],
 )
-async def test_a_channel_that_can_not_be_used_says_why_and_hurts_no_other(
+async def test_a_channel_that_cannot_be_used_reports_the_reason_and_affects_no_other(
     world: World, channel_type: str, config: dict[str, object], words: str
 ) -> None:
     await world.put("bad", channel_type, **config)
@@ -143,12 +143,12 @@ async def test_a_channel_that_can_not_be_used_says_why_and_hurts_no_other(
     assert await world.config("bad") == {"url": "put right"}
 
 
-async def test_while_the_channels_can_not_be_read_nobody_is_told_that_there_are_none(world: World) -> None:
+async def test_channels_that_cannot_be_read_are_not_reported_as_missing(world: World) -> None:
     await world.put("a", url="one")
-    world.source.away = True
+    world.source.unavailable = True
     with pytest.raises(StoreUnavailable):
         await world.config("a")
-    world.source.away = False
+    world.source.unavailable = False
     assert (await world.config("a"))["url"] == "one"
 
 

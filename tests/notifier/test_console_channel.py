@@ -42,7 +42,7 @@ async def test_each_kind_of_content_is_a_line_to_read(content: dict[str, object]
     assert lines == [line]
 
 
-async def test_the_log_tells_of_the_message_and_not_what_it_says() -> None:
+async def test_the_log_records_the_message_without_its_text() -> None:
     with capture_logs() as logged:
         await ConsoleChannel(lambda _line: None).deliver(message({"type": "text", "text": "a secret"}, to="Maria"))
     assert [entry["event"] for entry in logged] == ["console.message_printed"]

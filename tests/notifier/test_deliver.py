@@ -48,13 +48,13 @@ class OpenCircuits:
     def __init__(self) -> None:
         self.answer: Admitted | Deferred = Admitted(reports_success=True)
         self.reports: list[ChannelReport] = []
-        self.away = False
+        self.unavailable = False
 
     async def admit(self, asked: AdmissionRequest) -> Admitted | Deferred:
         return self.answer
 
     async def report(self, report: ChannelReport) -> CircuitChange:
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailable("redis", "connection refused")
         self.reports.append(report)
         return CircuitChange(change="none", resume_s=report.pause_s or 0.0)
@@ -67,13 +67,13 @@ class World:
         self.database = database
         self.rows = NotificationRepository(database)
         self.channel = Scripted()
-        self.away = False
+        self.unavailable = False
         self.store = OpenCircuits()
         self.admission = ChannelAdmission(self.store, Bulkhead(10))
         self.delivery = Delivery(BatchedStore(self.rows), self, self.admission)
 
     async def find(self, channel_id: str) -> KnownChannel:
-        if self.away:
+        if self.unavailable:
             raise StoreUnavailable("postgres", "connection refused")
         if channel_id != "scripted":
             raise ChannelUnusable(f"there is no channel {channel_id!r}")
@@ -150,7 +150,7 @@ async def test_after_the_last_try_the_row_waits_for_its_dead_letter(world: World
     assert postponed.value.detail == row.error
 
 
-async def test_a_message_that_nobody_wants_is_given_up_at_once(world: World) -> None:
+async def test_a_message_that_the_receiver_refuses_is_not_retried(world: World) -> None:
     world.channel.script = [PermanentFailure(reason="the receiver answered 410", kind="http-status", status_code=410)]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryFailed, match="410") as failed:
@@ -167,7 +167,7 @@ async def test_a_missing_channel_is_given_up_and_named(world: World) -> None:
     assert outcomes(await world.row(notification_id)) == ["failed"]
 
 
-async def test_a_try_found_unfinished_is_counted_marked_and_made_again_under_the_same_key(world: World) -> None:
+async def test_an_unfinished_attempt_is_counted_marked_and_repeated_under_the_same_key(world: World) -> None:
     world.channel.script = [Delivered()]
     notification_id = await add_notification(world.database, "scripted")
     begun = await world.rows.begin_attempt(notification_id)  # and then its process died
@@ -185,7 +185,7 @@ async def test_a_try_found_unfinished_is_counted_marked_and_made_again_under_the
     assert metrics.NOTIFICATIONS_INTERRUPTED._value.get() == counted + 1
 
 
-async def test_a_try_without_an_answer_is_uncertain(world: World) -> None:
+async def test_an_attempt_without_an_answer_is_uncertain(world: World) -> None:
     world.channel.script = [TemporaryFailure(reason="no answer", kind="timeout", uncertain=True), Delivered()]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed):
@@ -208,7 +208,7 @@ async def test_what_is_settled_is_not_sent_again_unless_replayed(world: World) -
     assert len(world.channel.sent) == 2
 
 
-async def test_a_bug_in_a_channel_is_a_try_that_failed(world: World) -> None:
+async def test_a_bug_in_a_channel_is_a_failed_attempt(world: World) -> None:
     world.channel.script = [KeyError("pa55word")]
     notification_id = await add_notification(world.database, "scripted")
     with pytest.raises(DeliveryPostponed) as postponed:
@@ -228,9 +228,9 @@ async def test_a_reason_that_is_no_unicode_is_recorded_as_far_as_it_is(world: Wo
     assert len(error.message) == 500
 
 
-async def test_while_channels_can_not_be_read_no_try_begins(world: World) -> None:
+async def test_while_channels_cannot_be_read_no_attempt_begins(world: World) -> None:
     notification_id = await add_notification(world.database, "scripted")
-    world.away = True
+    world.unavailable = True
     with pytest.raises(StoreUnavailable):
         await world.deliver(notification_id, FIRST)
     row = await world.row(notification_id)
@@ -317,7 +317,7 @@ async def test_each_attempt_reports_the_state_of_its_channel(
     assert [report.outcome for report in world.store.reports] == [what]
 
 
-async def test_a_success_costs_no_report_where_all_is_well(world: World) -> None:
+async def test_a_success_is_not_reported_while_the_circuit_is_closed(world: World) -> None:
     world.store.answer = Admitted()
     world.channel.script = [Delivered()]
     await world.deliver(await add_notification(world.database, "scripted"), FIRST)
@@ -325,7 +325,7 @@ async def test_a_success_costs_no_report_where_all_is_well(world: World) -> None
 
 
 async def test_a_delivered_message_stays_delivered_when_the_report_fails(world: World) -> None:
-    world.store.away = True
+    world.store.unavailable = True
     world.channel.script = [Delivered()]
     notification_id = await add_notification(world.database, "scripted")
     assert await world.deliver(notification_id, FIRST) == "delivered"

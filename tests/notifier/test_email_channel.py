@@ -89,7 +89,7 @@ async def test_choices_and_media_are_written_out_and_templates_refused(outbound:
     assert texts == ["E agora?\n1. Sim\n2. Não", "A\nhttps://example.com/a.png"]
 
 
-async def test_a_connection_serves_many_messages_and_is_made_anew_when_the_server_has_left(
+async def test_a_connection_serves_many_messages_and_is_opened_again_when_the_server_closed_it(
     outbound: OutboundClient,
 ) -> None:
     async with mail_server() as server:
@@ -139,7 +139,7 @@ async def test_a_server_without_starttls_gets_nothing_in_the_clear(outbound: Out
         ("DATA", "451 4.7.1 try again later", "busy", "recipient", 300.0),
     ],
 )
-async def test_a_server_that_says_later_is_asked_later(
+async def test_a_server_that_answers_later_gets_the_message_later(
     outbound: OutboundClient, command: str, said: str, kind: str, wait_for: str, after_s: float | None
 ) -> None:
     async with mail_server() as server:
@@ -160,7 +160,7 @@ async def test_a_server_that_says_later_is_asked_later(
         ("DATA", "554 5.7.1 spam", "rejected"),
     ],
 )
-async def test_a_server_that_says_no_is_not_asked_again(
+async def test_a_server_that_refuses_gets_the_message_once(
     outbound: OutboundClient, command: str, said: str, kind: str
 ) -> None:
     async with mail_server() as server:

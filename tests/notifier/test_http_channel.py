@@ -114,7 +114,7 @@ async def test_a_receiver_that_does_not_want_it_is_never_tried_again(outbound: O
 
 
 @pytest.mark.parametrize(("behaviour", "kind"), [(never, "timeout"), (reset, "communication")])
-async def test_a_receiver_that_takes_the_message_and_says_nothing_leaves_it_uncertain(
+async def test_a_receiver_that_reads_the_message_and_never_answers_leaves_it_uncertain(
     outbound: OutboundClient, monkeypatch: pytest.MonkeyPatch, behaviour: Behaviour, kind: str
 ) -> None:
     monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.5)

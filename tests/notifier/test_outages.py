@@ -55,7 +55,7 @@ async def test_postgres_dies_while_messages_are_under_way(
 
 
 async def test_redis_is_emptied_while_jobs_wait(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
-    """The relay puts them back, and each message arrives once."""
+    """The relay enqueues them again, and each message arrives once."""
     async with receiver(answer(200)) as outside, stage(f"{own_redis.url}/0", postgres_dsn, tmp_path) as world:
         await world.channel("outside", outside.url)
         pauses = PauseRepository(world.database)

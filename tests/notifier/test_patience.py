@@ -201,7 +201,7 @@ async def test_a_providers_word_moves_the_notification_even_when_it_comes_before
     await redis.close()
 
 
-async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provider_tells_of_it(
+async def test_a_message_whose_answer_is_lost_is_not_sent_again_when_the_provider_reports_it(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """The notifier dies before it has the answer; the status carries the key under which the message went."""
@@ -282,7 +282,7 @@ async def test_a_message_that_is_being_sent_is_cancelled_if_that_try_fails(
     await redis.close()
 
 
-async def test_what_has_failed_is_sent_again_under_its_key_when_an_operator_says_so(
+async def test_a_failed_message_is_sent_again_under_its_key_when_an_operator_replays_it(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     redis = connect_url(redis_url)
@@ -307,11 +307,11 @@ async def test_a_pause_outlives_the_notifier(redis_url: str, postgres_dsn: str, 
             await world.channel("outside", outside.url)
             first = await world.notify("outside", "one")
             await world.until(first, "retrying")
-            told_at = time.monotonic()
+            answered_at = time.monotonic()
         outside.behaviour = answer(200)
         async with stage(redis_url, postgres_dsn, tmp_path) as world:
             second = await world.notify("outside", "two")
             for notification_id in (first, second):
                 await world.until(notification_id, "delivered")
-        assert time.monotonic() - told_at > 3.0
+        assert time.monotonic() - answered_at > 3.0
         assert len(outside.received) == 3

@@ -135,7 +135,7 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
     async def inside(request: web.Request) -> web.StreamResponse:
         raise web.HTTPTemporaryRedirect(f"http://127.0.0.2:{request.url.port}/inside")
 
-    async def says_nothing(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    async def never_answers(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
     async with (
@@ -144,7 +144,7 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
         receiver(inside) as leading,
         receiver(answer(200)) as good,
         stage(redis_url, postgres_dsn, tmp_path) as world,
-        await asyncio.start_server(says_nothing, "127.0.0.1", 0) as mute,
+        await asyncio.start_server(never_answers, "127.0.0.1", 0) as mute,
     ):
         mail = {"host": "127.0.0.1", "port": mute.sockets[0].getsockname()[1], "from": "bot@filas.example"}
         await ChannelRepository(world.database).store(Channel(id="mail", type="email", config=mail))

@@ -9,7 +9,7 @@ import pytest
 from filas.outbound.client import OutboundClient
 from notifier.channels import provider_call
 from notifier.channels.channel import PermanentFailure, Result, TemporaryFailure
-from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, message, responds, standing_in
+from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, imitated_provider, message, responds
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
 PROVIDERS = tuple(TAKEN)
@@ -111,7 +111,7 @@ async def test_a_fault_of_the_provider_is_tried_again(type_: str, status: int, d
 async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
     """The other form of `Retry-After`, for every provider alike."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    async with standing_in(responds(503, "", {"Retry-After": date})) as (outside, outbound):
+    async with imitated_provider(responds(503, "", {"Retry-After": date})) as (outside, outbound):
         result = await channel(outbound, type_, outside.url).deliver(message())
     assert isinstance(result, TemporaryFailure)
     assert result.wait_for == "channel"
@@ -127,7 +127,7 @@ async def test_slack_may_have_posted_what_ended_in_an_error_of_its_own(word: str
 
 
 async def test_a_slack_webhook_that_is_busy_is_waited_for() -> None:
-    async with standing_in(responds(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
+    async with imitated_provider(responds(429, "rate_limited", {"Retry-After": "30"})) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
     assert isinstance(result, TemporaryFailure)
@@ -206,7 +206,7 @@ async def test_what_the_provider_refuses_is_given_up_with_its_reason(
     [(403, "action_prohibited", "recipient"), (404, "no_service", "credentials"), (400, "invalid_payload", "rejected")],
 )
 async def test_a_webhook_of_slack_refuses_with_a_word(status: int, word: str, kind: str) -> None:
-    async with standing_in(responds(status, word)) as (outside, outbound):
+    async with imitated_provider(responds(status, word)) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/planted")
         result = await hook.deliver(message())
     assert isinstance(result, PermanentFailure)
@@ -225,7 +225,7 @@ async def test_a_success_that_is_not_the_providers_is_uncertain(type_: str, body
 
 @pytest.mark.parametrize("type_", PROVIDERS)
 @pytest.mark.parametrize(("behaviour", "kind"), [(never, "timeout"), (reset, "communication")])
-async def test_a_provider_that_says_nothing_leaves_it_uncertain(
+async def test_a_provider_that_never_answers_leaves_it_uncertain(
     monkeypatch: pytest.MonkeyPatch, type_: str, behaviour: Behaviour, kind: str
 ) -> None:
     monkeypatch.setattr(provider_call, "TIMEOUT_S", 0.3)
@@ -249,7 +249,7 @@ async def test_a_provider_that_says_nothing_leaves_it_uncertain(
 async def test_an_answer_that_is_broken_leaves_it_uncertain_and_its_reason_holds_no_secret(
     type_: str, said: bytes
 ) -> None:
-    """Not in the address either, where Telegram and Slack's webhooks want theirs."""
+    """Not in the address either, where Telegram and Slack's webhooks have theirs."""
     async with raw_receiver(said) as url, OutboundClient(HOME) as outbound:
         if type_ == "slack webhook":
             hook = f"{url.replace('127.0.0.1', 'LOCALHOST')}/services/planted token"
@@ -264,7 +264,7 @@ async def test_an_answer_that_is_broken_leaves_it_uncertain_and_its_reason_holds
 
 @pytest.mark.parametrize("type_", PROVIDERS)
 async def test_a_provider_that_is_not_there_has_certainly_not_got_it(type_: str) -> None:
-    async with standing_in(answer(200)) as (outside, outbound):
+    async with imitated_provider(answer(200)) as (outside, outbound):
         url = outside.url
         async with receiver(answer(200)) as gone:
             unreachable = gone.url

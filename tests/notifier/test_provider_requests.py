@@ -19,9 +19,9 @@ from tests.notifier.providers import (
     deliver,
     document,
     form,
+    imitated_provider,
     message,
     responds,
-    standing_in,
 )
 from tests.notifier.receiver import never
 
@@ -40,7 +40,7 @@ def buttons(count: int, title: str = "Sim", button_id: str = "y") -> dict[str, A
 # ---- whatsapp --------------------------------------------------------------------------------------
 
 
-async def test_whatsapp_takes_a_text_and_says_later_whether_it_arrived() -> None:
+async def test_whatsapp_accepts_a_text_and_reports_later_whether_it_arrived() -> None:
     result, (got,) = await deliver("whatsapp", responds(200, TAKEN["whatsapp"]))
     assert result == Delivered(provider_id="wamid.HBg", confirmed=False, status_code=200)
     assert got.path == "/v23.0/1063/messages"
@@ -119,7 +119,7 @@ async def test_a_telegram_group_that_has_moved_is_followed() -> None:
         "description": "Bad Request: group chat was upgraded to a supergroup chat",
         "parameters": {"migrate_to_chat_id": -1009},
     }
-    async with standing_in(responds(400, moved)) as (outside, outbound):
+    async with imitated_provider(responds(400, moved)) as (outside, outbound):
         behaviours = [responds(400, moved), responds(200, TAKEN["telegram"])]
 
         async def behave(request: Any) -> Any:
@@ -162,7 +162,7 @@ async def test_slack_takes_a_text_by_its_web_api() -> None:
 
 
 async def test_slack_takes_a_text_by_an_incoming_webhook() -> None:
-    async with standing_in(responds(200, "ok")) as (outside, outbound):
+    async with imitated_provider(responds(200, "ok")) as (outside, outbound):
         hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/T1/B1/x")
         assert await hook.deliver(message()) == Delivered(status_code=200)
     (got,) = outside.received
@@ -181,7 +181,7 @@ async def test_slack_shows_buttons_and_images_as_blocks_and_other_media_as_links
 # ---- twilio ----------------------------------------------------------------------------------------
 
 
-async def test_twilio_takes_a_text_and_says_later_whether_it_arrived() -> None:
+async def test_twilio_accepts_a_text_and_reports_later_whether_it_arrived() -> None:
     result, (got,) = await deliver(
         "twilio", responds(201, TAKEN["twilio"]), to="+5511", statusCallback="https://filas.example/cb"
     )

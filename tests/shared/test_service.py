@@ -175,7 +175,7 @@ async def test_every_failure_is_a_problem_document() -> None:
     async def bug(_request: web.Request) -> web.Response:
         raise KeyError("pa55word")
 
-    async def away(_request: web.Request) -> web.Response:
+    async def unavailable(_request: web.Request) -> web.Response:
         raise StoreUnavailable("postgres", "connection to db.example refused")
 
     async def read(request: web.Request) -> web.Response:
@@ -184,11 +184,16 @@ async def test_every_failure_is_a_problem_document() -> None:
     async def listed(_request: web.Request) -> web.Response:
         return problem_response(422, "The flow has errors", errors=[{"nodeId": "a"}])
 
-    routes = [web.get("/bug", bug), web.get("/away", away), web.post("/read", read), web.get("/listed", listed)]
+    routes = [
+        web.get("/bug", bug),
+        web.get("/unavailable", unavailable),
+        web.post("/read", read),
+        web.get("/listed", listed),
+    ]
     async with listener(Health(), *routes) as http:
         expected = {
             ("GET", "/bug"): (500, "Internal error"),
-            ("GET", "/away"): (503, "Store unavailable"),
+            ("GET", "/unavailable"): (503, "Store unavailable"),
             ("GET", "/nowhere"): (404, "Not found"),
             ("DELETE", "/bug"): (405, "Method not allowed"),
             ("POST", "/read"): (413, "Request entity too large"),

@@ -35,6 +35,9 @@ WORDS: list[tuple[str, str]] = [
     (r"\bways? out\b", "handle, output"),
     (r"\bcrowd(?:s|ed|ing)?\b", "connection limit, load shedding"),
     (r"\bdrop by drop\b|\bsilent sender", "slow client (slowloris)"),
+    (r"\bhow[ -]manieth\b", "number, position"),
+    (r"(?<!to )\beverybody\b", "every user, all contacts"),
+    (r"\b(?:comes?|came|come) of\b", "the result of"),
     (r"\bmany a (?:call|time|day|one)\b", "batched, many"),
     (r"\bgenerosity\b", "bulkhead"),
     (r"\ballowances?\b|(?-i:one_allowance)", "step budget"),
@@ -44,7 +47,7 @@ WORDS: list[tuple[str, str]] = [
         "channel, channel circuit; the address or host of a call",
     ),
     (r"\bnot well\b|\b(?:is|are|was|were|all) well\b", "OK, FAIL"),
-    (r"\b(?:is|are|was|were|be|been|being|stay|stays|stayed) away\b|\w_away\b", "unavailable"),
+    (r"\b(?:is|are|was|were|be|been|being|stay|stays|stayed) away\b|[\w.]_?away\b", "unavailable"),
     (r"\bbears?\b", "has, carries"),
     (r"\b(?:go|goes|going|went|gone) on (?:with|at|by|where|from|in)\b", "continue, resume"),
     (r"\btold\b|\btells?\b", "recorded, reported, stated; notify, publish"),
@@ -75,7 +78,7 @@ Whoever stands before us, nobody and somebody, lest its unspent breath is handed
 rows, of what was put back, put off or not put. A wish has many ways out of a crowd: drop by drop, many a call, with the
 generosity of an allowance. The destination is well. The store is away and bears it; it goes on with what it was told
 and says. It ought to begin anew, given back after one try, but nobody's proxy reads it otherwise at the gate: it stands
-still, finds out and reckons, alas.
+still, finds out and reckons, alas. The how-manieth it is comes of everybody.
 """
 """Each pattern matches here."""
 
@@ -116,21 +119,29 @@ def sources() -> Iterator[Path]:
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, for which an underscore is a boundary of words, so that it also finds words in names."""
+    """The pattern, in which an underscore is a blank and a boundary of words, so that it also finds words in names."""
     boundary = "(?:(?<![A-Za-z])(?=[A-Za-z])|(?<=[A-Za-z])(?![A-Za-z]))"
-    return re.compile(pattern.replace(r"\b", boundary), re.IGNORECASE)
+    return re.compile(_in_names(pattern).replace(r"\b", boundary), re.IGNORECASE)
+
+
+def _in_names(pattern: str) -> str:
+    return re.sub(r"(?<!\[) ", "[ _]", pattern)
+
+
+def matching_lines(pattern: str, text: str) -> Iterator[tuple[int, str]]:
+    """The number and text of every line that matches."""
+    # Most files contain none of the words of a pattern. Without boundaries and case, the search is much faster, and
+    # finds at least as much.
+    if re.search(_in_names(pattern).replace(r"\b", "").replace("(?-i:", "(?:").lower(), text.lower()):
+        found = compiled(pattern)
+        yield from ((number, line) for number, line in enumerate(text.splitlines(), 1) if found.search(line))
 
 
 def hits(pattern: str, instead: str) -> Iterator[Hit]:
     """Every line of our text that matches."""
-    found = compiled(pattern)
-    # Most files contain none of the letters of a pattern; this check is much faster than the search.
-    parts = {part.lower() for part in re.findall(r"[A-Za-z]{3,}", pattern)}
     for path, text in TEXTS.items():
-        if any(part in LOWER[path] for part in parts) and found.search(text):
-            for number, line in enumerate(text.splitlines(), 1):
-                if found.search(line):
-                    yield Hit(path, number, line, instead)
+        for number, line in matching_lines(pattern, text):
+            yield Hit(path, number, line, instead)
 
 
 def _read() -> dict[str, str]:
@@ -139,7 +150,6 @@ def _read() -> dict[str, str]:
 
 
 TEXTS = _read()
-LOWER = {path: text.lower() for path, text in TEXTS.items()}
 
 
 @pytest.mark.parametrize(("pattern", "instead"), WORDS, ids=[pattern for pattern, _ in WORDS])
@@ -150,7 +160,8 @@ def test_the_glossary_has_another_word(pattern: str, instead: str) -> None:
 
 def test_every_pattern_finds_what_it_is_for() -> None:
     """A pattern that matches nothing would check nothing."""
-    unmatched = [pattern for pattern, _ in WORDS if not compiled(pattern).search(EXAMPLES.replace("\n", " "))]
+    examples = EXAMPLES.replace("\n", " ")
+    unmatched = [pattern for pattern, _ in WORDS if not [*matching_lines(pattern, examples)]]
     assert unmatched == []
 
 

@@ -102,10 +102,10 @@ async def test_a_webhook_has_defaults(api: Api) -> None:
 async def test_a_webhook_starts_at_the_flows_only_trigger(api: Api) -> None:
     """The default of `nodeId` is the only trigger of the published flow."""
     flow = copy.deepcopy(FLOW)
-    flow["nodes"][0]["id"] = "door"
-    flow["edges"][0]["source"] = "door"
+    flow["nodes"][0]["id"] = "entry"
+    flow["edges"][0]["source"] = "entry"
     assert (await api.put("/flows/greeting", flow)).status == 200
-    assert (await api.put("/webhooks/orders", {"flowId": "greeting"})).data["nodeId"] == "door"
+    assert (await api.put("/webhooks/orders", {"flowId": "greeting"})).data["nodeId"] == "entry"
 
 
 async def test_the_answer_of_a_get_can_be_the_body_of_a_put(api: Api) -> None:

@@ -225,11 +225,11 @@ async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, ow
 
         own_postgres.kill()
 
-        async def away() -> bool:
+        async def unavailable() -> bool:
             # A backend process answers for a moment after its postmaster was killed.
             return (await api.get("/events")).status == 503
 
-        await eventually(away)
+        await eventually(unavailable)
         reply = await api.post("/events", {"events": [event, {"webhookId": "nowhere", "body": 1}]})
         assert (reply.status, int(reply.headers["Retry-After"]) > 0) == (503, True), reply.text
 
@@ -278,8 +278,8 @@ async def test_events_accepted_before_an_outage_are_reported(api: Api) -> None:
     data = (await accept_events(call)).data
     assert isinstance(data, EventsAccepted)
     assert (data.accepted, data.failed) == (CHUNK, 5)
-    told = [msgspec.to_builtins(outcome)["error"]["reason"] for outcome in data.events[CHUNK:]]
-    assert told == ["stores-unavailable"] * 5
+    reasons = [msgspec.to_builtins(outcome)["error"]["reason"] for outcome in data.events[CHUNK:]]
+    assert reasons == ["stores-unavailable"] * 5
     with pytest.raises(StoreUnavailable):
         await accept_events(call)
 

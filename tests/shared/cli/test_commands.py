@@ -59,7 +59,7 @@ async def test_empty_lists_say_so(api: Api) -> None:
     assert (await asked(api, "jobs", "flow", "active")).out == "No active jobs in flow\n"
 
 
-async def test_clean_says_how_many(api: Api) -> None:
+async def test_clean_prints_how_many(api: Api) -> None:
     """Nothing is there to be removed."""
     run = await asked(api, "clean", "--queue", "webhook", "--state", "completed", "--older-than", "1h")
     assert (run.code, run.out) == (0, "0 removed\n")

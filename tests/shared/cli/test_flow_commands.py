@@ -85,7 +85,7 @@ async def test_every_flow_command_accepts_the_older_builders_format(api: Api, tm
 
 
 @pytest.mark.starts_processes
-async def test_a_file_that_is_no_json_is_told_by_line(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_json_is_reported_by_line(tmp_path: Path) -> None:
     """Exit code 2, line and column."""
     file = tmp_path / "broken.json"
     file.write_text('{"nodes": [\n  {"id": "a",}\n]}')
@@ -143,7 +143,7 @@ BASE = flow(node("a", "delay", ms=5), node("b", "message", text="x"), edges="sta
         ),
     ],
 )
-def test_differences_are_told_by_field(after: dict[str, Any], found: list[Difference]) -> None:
+def test_differences_are_listed_by_field(after: dict[str, Any], found: list[Difference]) -> None:
     """Nodes, edges, variables and settings; what is only drawn is one word."""
     assert differences(BASE, after) == found
 

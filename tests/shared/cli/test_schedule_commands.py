@@ -34,7 +34,7 @@ async def test_a_schedule_is_applied_shown_listed_and_deleted(api: Api, tmp_path
     assert (await asked(api, "schedule", "list")).out == "No schedules yet\n"
 
 
-async def test_what_is_wrong_in_a_file_is_told_field_by_field(api: Api, tmp_path: Path) -> None:
+async def test_errors_in_a_file_are_reported_field_by_field(api: Api, tmp_path: Path) -> None:
     """Each on a line of its own, with exit code 1."""
     file = tmp_path / "daily.json"
     file.write_text(json.dumps({"flowId": "greeting", "cron": "0 25 * * *", "timezone": "Nowhere"}))

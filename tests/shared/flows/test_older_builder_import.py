@@ -179,7 +179,7 @@ def _plain(definition: Any) -> Any:
     [
         ("{{$node.webhook.body.x}}", "{{webhook.body.x}}"),
         ("a {{ $node.webhook.headers.h | upcase }} b", "a {{ webhook.headers.h | upcase }} b"),
-        ("{{ $node.door.body.x }}", "{{ webhook.body.x }}"),
+        ("{{ $node.entry.body.x }}", "{{ webhook.body.x }}"),
         ("{{ $node.crm.body.x }}", "{{ nodes.crm.output.body.x }}"),
         ("{{ $node.crm.output.body.x }}", "{{ nodes.crm.output.body.x }}"),
         ("{{ $node.crm.error.kind }}", "{{ nodes.crm.error.kind }}"),
@@ -194,7 +194,7 @@ def _plain(definition: Any) -> Any:
 )
 def test_a_reference_is_converted_only_inside_templates(older: str, now: str) -> None:
     nodes = [
-        {"id": "door", "type": "webhook", "data": {"mode": "trigger"}},
+        {"id": "entry", "type": "webhook", "data": {"mode": "trigger"}},
         {"id": "m", "type": "message", "data": {"text": older}},
     ]
     assert to_current_format({"nodes": nodes})["nodes"][1]["data"]["text"] == now

@@ -1,1 +1,1 @@
-"""The public door: receives webhooks, answers at once, and turns them into executions of flows."""
+"""The public endpoint: receives webhooks, answers at once, and turns them into executions of flows."""

@@ -15,8 +15,8 @@ class QueuePolicy:
     """How the jobs of a queue are run. Times are in seconds.
 
     `name` is the Redis key of the queue, `short` its name in the statistics, `function` its main function. `priority`
-    is 1 (high) to 3 (low): the part of the machine that a deployment gives to the owner. `max_attempts` is how often a
-    job is run before it becomes a dead letter.
+    is 1 (high) to 3 (low): the part of the machine that a deployment reserves for the owner. `max_attempts` is how
+    often a job is run before it becomes a dead letter.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a service gives to a worker: its job functions, and the narrow interfaces that the worker uses."""
+"""What a service passes to a worker: its job functions, and the narrow interfaces that the worker uses."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""AdmissionRequest: whether a notification may be sent over its channel now, and when a deferred one comes back.
+"""Admission: whether a notification may be sent over its channel now, and when a deferred one comes back.
 
 A notification that is not admitted is requeued without using an attempt, and holds no slot while it waits.
 """

@@ -51,7 +51,7 @@ class AttemptsExhausted(PermanentError):
 
 
 class Claimer:
-    """Claims as many jobs as the slots want.
+    """Claims as many jobs as the slots can start.
 
     Before each claim it checks that the queue is not paused (`unpaused`) and that `store_problem` returns None.
     `on_data_lost` is called when a claim finds that Redis has lost its data. `problem` is the reason why nothing is
@@ -148,7 +148,7 @@ class Claimer:
             await asyncio.sleep(0.1)
 
     async def _claim_once(self) -> None:
-        """Claims what the slots want, and waits if there were fewer jobs."""
+        """Claims as many jobs as the slots can start, and waits if there were fewer jobs."""
         wanted = self._slots.wanted()
         if wanted <= 0:
             self._slots.room.clear()
