@@ -22,14 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-COMPOSITION_ROOTS = {
-    "ingest serve": "ingest.app",
-    "ingest admin": "ingest.admin_app",
-    "ingest work": "ingest.worker_app",
-    "flow_runner": "flow_runner.app",
-    "notifier": "notifier.app",
-}
-"""The module that each service imports when it starts."""
+from tests.process_table import PROCESSES
 
 _REQUEST_BYTES = 1 << 20
 
@@ -166,7 +159,8 @@ def _run(request: _Request) -> None:
 def main() -> None:
     """Import, then fork for as long as the process of the tests runs."""
     _, connection, *arguments = sys.argv
-    importlib.import_module(COMPOSITION_ROOTS[" ".join(arguments)])
+    [root] = [process.composition_root for process in PROCESSES.values() if process.arguments == tuple(arguments)]
+    importlib.import_module(root)
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -17,7 +17,6 @@ from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
 BALANCER = "deploy/compose/balancer.yml"
 REPLACEMENT_BALANCER = "filas-test-haproxy"
 """Debian's HAProxy, where tests/deploy/install-balancer has found no registry."""

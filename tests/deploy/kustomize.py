@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 import yaml
 
-from filas.settings import process_settings
 from tests.deploy.kubernetes_schemas import read_all
 from tests.deploy.promtool import DEPLOY, ROOT
 
@@ -35,14 +34,6 @@ VARIATIONS = (
 )
 """Whatever may be applied: each overlay, and those of production with the lines of components no longer comments."""
 
-PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
-    "ingest": process_settings.IngestServeSettings,
-    "ingest-admin": process_settings.IngestAdminSettings,
-    "ingest-worker": process_settings.IngestWorkSettings,
-    "flow-runner": process_settings.FlowRunnerSettings,
-    "notifier": process_settings.NotifierSettings,
-}
-WORKERS = ("ingest-worker", "flow-runner", "notifier")
 
 Manifest = dict[str, Any]
 

@@ -15,7 +15,7 @@ from filas_local.servers import RedisServer
 from tests.e2e.pipeline import Pipeline, Receiver
 from tests.ingest.test_meta_bodies import DELIVERED, whatsapp
 from tests.ports import free_port
-from tests.reference.metrics import PROCESSES
+from tests.process_table import PROCESSES
 from tests.waiting import eventually
 
 NOT_PROVOKED = {

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from filas_local import demo
-from tests.deploy.deployment import SERVICES, Deployment, docker, needs_engine
+from tests.deploy.deployment import Deployment, docker, needs_engine
+from tests.process_table import PROCESSES
 from tests.waiting import eventually
 
 pytestmark = needs_engine
@@ -78,7 +79,7 @@ def is_healthy(deployment: Deployment, service: str) -> bool:
 
 async def test_every_container_is_healthy_and_runs_as_an_ordinary_user(deployment: Deployment) -> None:
     """The health checks pass; the user is not root; there is no compiler and no installer in the image."""
-    for service in SERVICES:
+    for service in PROCESSES:
         await eventually(partial(is_healthy, deployment, service), timeout=60, message=f"{service} is not healthy")
         assert deployment.compose("exec", "-T", service, "id", "-u").strip() == "10001"
         found = deployment.compose("exec", "-T", service, "sh", "-c", "command -v cc gcc; ls /opt/filas/bin; true")
@@ -147,8 +148,8 @@ async def test_the_stores_are_reached_from_nowhere_but_their_network(deployment:
 async def test_scaled_out_the_flow_runs_as_well_and_prometheus_sees_everyone(deployment: Deployment) -> None:
     """More of each worker by one word each; every replica is a target that is up, and every rule can be evaluated."""
     scales = [f"{service}={count}" for service, count in REPLICAS.items()]
-    deployment.compose("up", "--detach", *(word for scale in scales for word in ("--scale", scale)), *SERVICES)
-    assert {service: len(deployment.containers(service)) for service in SERVICES} == REPLICAS
+    deployment.compose("up", "--detach", *(word for scale in scales for word in ("--scale", scale)), *PROCESSES)
+    assert {service: len(deployment.containers(service)) for service in PROCESSES} == REPLICAS
     deployment.compose("up", "--detach", "--no-deps", "prometheus")
     for number in range(6):
         await run_the_demo(deployment, f"Ana-{number}")
@@ -176,7 +177,7 @@ async def test_scaled_out_the_flow_runs_as_well_and_prometheus_sees_everyone(dep
 
 async def test_stopping_drains(deployment: Deployment) -> None:
     """SIGTERM ends every process of ours by itself, with 0, within its grace period. Runs last."""
-    containers = {service: deployment.containers(service) for service in SERVICES}
-    deployment.compose("stop", *SERVICES)
+    containers = {service: deployment.containers(service) for service in PROCESSES}
+    deployment.compose("stop", *PROCESSES)
     for service, ids in containers.items():
         assert {docker("inspect", "--format", "{{.State.ExitCode}}", one).strip() for one in ids} == {"0"}, service

@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.deployment import SERVICES, Deployment, docker, needs_engine
+from tests.deploy.deployment import Deployment, docker, needs_engine
 from tests.deploy.load import Senders, prepare, until_all_finished
+from tests.process_table import PROCESSES
 from tests.waiting import eventually
 
 pytestmark = needs_engine
 
 RATE = 100
-SCALES = [word for service in SERVICES for word in ("--scale", f"{service}=2")]
+SCALES = [word for service in PROCESSES for word in ("--scale", f"{service}=2")]
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ async def test_a_rolling_restart_of_every_service_refuses_and_loses_nothing(depl
     """Every container of the five processes replaced under 100 webhooks/s, each answered 200."""
     await deployment.until_ready()
     prepare(deployment)
-    before = {service: set(deployment.containers(service)) for service in SERVICES}
+    before = {service: set(deployment.containers(service)) for service in PROCESSES}
     senders = Senders(deployment, "roll", RATE)
     await under_load(deployment, senders, ("deploy/compose/rolling-update",))
     for service, containers in before.items():
@@ -65,7 +66,7 @@ async def test_stores_that_are_restarted_under_load_refuse_and_lose_nothing(depl
     await until_all_finished(deployment, senders, timeout=120)
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", PROCESSES)
 async def test_a_container_killed_under_load_loses_nothing(deployment: Deployment, service: str) -> None:
     """SIGKILL for one of two: the other does what it had in hand. A webhook that got no answer is posted again."""
     senders = Senders(deployment, f"kill-{service}", RATE, repeat=True)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from filas.settings import process_settings, setting_groups, settings_reader
+from filas.settings import process_settings, settings_reader
+from tests.process_table import PROCESSES
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
@@ -18,13 +19,6 @@ PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILES = sorted(ROOT.glob("services/*/Dockerfile"))
 EXAMPLE = (ROOT / ".env.example").read_text()
-PROCESSES: dict[str, type[setting_groups.Group]] = {
-    "ingest": process_settings.IngestServeSettings,
-    "ingest-admin": process_settings.IngestAdminSettings,
-    "ingest-worker": process_settings.IngestWorkSettings,
-    "flow-runner": process_settings.FlowRunnerSettings,
-    "notifier": process_settings.NotifierSettings,
-}
 OF_THE_IMAGE = {"HEALTH_PORT"}
 ALL_VARIABLES = {
     variable.name for process in process_settings.PROCESSES for variable in settings_reader.variables(process)
@@ -66,7 +60,7 @@ def test_an_images_labels_are_those_of_its_package(path: Path) -> None:
 @pytest.mark.parametrize("name", PROCESSES)
 def test_a_container_gets_the_variables_of_its_process_and_no_others(name: str) -> None:
     """Nobody holds a secret that it doesn't read; no variable is misspelt; nothing that must be set is missing."""
-    known = {variable.name: variable for variable in settings_reader.variables(PROCESSES[name])}
+    known = {variable.name: variable for variable in settings_reader.variables(PROCESSES[name].settings)}
     given = set(SERVICES[name]["environment"]) - OF_THE_IMAGE
     assert given <= set(known)
     assert {variable.name for variable in known.values() if variable.default is None} <= given

@@ -10,10 +10,11 @@ import yaml
 from filas.outbound import address_rules
 from filas.settings.process_settings import IngestServeSettings
 from filas.settings.settings_reader import load
-from tests.deploy.kustomize import PROCESSES, VARIATIONS, WORKERS, Manifests, needs_kubectl, rendered
+from tests.deploy.kustomize import VARIATIONS, Manifests, needs_kubectl, rendered
 from tests.deploy.network_policies import NAMESPACE, Address, End, Pod, pod_of, reaches
 from tests.deploy.promtool import PROMETHEUS
 from tests.deploy.test_kubernetes_pods import SECRETS
+from tests.process_table import PROCESSES, WORKERS
 
 pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 

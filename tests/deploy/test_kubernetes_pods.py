@@ -17,7 +17,6 @@ from flow_runner.app import DRAIN_S
 from ingest.api.operations.scaling_routes import WORKERS as QUEUES
 from tests.deploy.kustomize import (
     KUBERNETES,
-    PROCESSES,
     VARIATIONS,
     Manifests,
     image_command,
@@ -25,26 +24,13 @@ from tests.deploy.kustomize import (
     rendered,
 )
 from tests.deploy.promtool import PROMETHEUS, ROOT
+from tests.process_table import PROCESSES
 
 pytestmark = [needs_kubectl, pytest.mark.starts_processes]
 
 DEVELOPMENT, PRODUCTION = rendered_overlays = ("overlays/development", "overlays/production")
 BOTH = pytest.mark.parametrize("overlay", rendered_overlays)
 EACH = pytest.mark.parametrize("name", PROCESSES)
-COMMANDS = {
-    "ingest": ["python", "-m", "ingest", "serve"],
-    "ingest-admin": ["python", "-m", "ingest", "admin"],
-    "ingest-worker": ["python", "-m", "ingest", "work"],
-    "flow-runner": ["python", "-m", "flow_runner"],
-    "notifier": ["python", "-m", "notifier"],
-}
-PRIVATE_PORTS = {
-    "ingest": "INGEST_SERVE_ADMIN_PORT",
-    "ingest-admin": "INGEST_ADMIN_PORT",
-    "ingest-worker": "INGEST_WORKER_ADMIN_PORT",
-    "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
-    "notifier": "NOTIFIER_ADMIN_PORT",
-}
 OF_THE_LIBRARIES = {"PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE"}
 """Variables that asyncpg and OpenSSL read by themselves."""
 
@@ -68,7 +54,7 @@ def quantity(text: str) -> Decimal:
 
 def known(name: str) -> dict[str, settings_reader.Variable]:
     """The variables that a process reads."""
-    return {variable.name: variable for variable in settings_reader.variables(PROCESSES[name])}
+    return {variable.name: variable for variable in settings_reader.variables(PROCESSES[name].settings)}
 
 
 # ---- whatever makes pods ---------------------------------------------------------------------------
@@ -137,9 +123,10 @@ def test_the_cluster_refuses_what_is_not_confined() -> None:
 def test_a_process_is_started_as_documented(overlay: str, name: str) -> None:
     """By its own command, or its image's, which is the same."""
     container = rendered(overlay).container(name)
-    assert container.get("command", image_command(container["image"])) == COMMANDS[name]
+    command = ["python", "-m", *PROCESSES[name].arguments]
+    assert container.get("command", image_command(container["image"])) == command
     assert "args" not in container
-    assert f"`{' '.join(COMMANDS[name])}`" in (ROOT / "docs/concepts.md").read_text()
+    assert f"`{' '.join(command)}`" in (ROOT / "docs/concepts.md").read_text()
 
 
 @EACH
@@ -149,7 +136,7 @@ def test_a_process_gets_its_settings_and_no_others(overlay: str, name: str) -> N
     given = rendered(overlay).environment(name)
     assert given.keys() - OF_THE_LIBRARIES <= known(name).keys()
     values = {key: SECRETS[key] if value is None else value for key, value in given.items()}
-    settings_reader.load(PROCESSES[name], values)
+    settings_reader.load(PROCESSES[name].settings, values)
 
 
 @EACH
@@ -224,7 +211,7 @@ def test_probes_ask_the_private_listener(overlay: str, name: str) -> None:
     container = manifests.container(name)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     environment = manifests.environment(name)
-    wanted = {"private": PRIVATE_PORTS[name]} | ({"public": "INGEST_PORT"} if name == "ingest" else {})
+    wanted = {"private": PROCESSES[name].private_port} | ({"public": "INGEST_PORT"} if name == "ingest" else {})
     assert ports == {key: int(environment.get(one) or known(name)[one].default or 0) for key, one in wanted.items()}
     for probe, path in (("startupProbe", "/livez"), ("livenessProbe", "/livez"), ("readinessProbe", "/readyz")):
         assert container[probe]["httpGet"] == {"path": path, "port": "private"}, probe

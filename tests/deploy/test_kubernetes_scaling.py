@@ -11,8 +11,9 @@ import yaml
 
 from ingest.api.operations.scaling_routes import WORKERS as QUEUES
 from ingest.api.operations.scaling_routes import WorkerScaling
-from tests.deploy.kustomize import KUBERNETES, PROCESSES, VARIATIONS, WORKERS, Manifest, needs_kubectl, rendered
+from tests.deploy.kustomize import KUBERNETES, VARIATIONS, Manifest, needs_kubectl, rendered
 from tests.deploy.promtool import needs_prometheus, promtool
+from tests.process_table import PROCESSES, WORKERS
 from tests.reference.metrics import metrics_in, ours, series_names
 
 pytestmark = [needs_kubectl, pytest.mark.starts_processes]

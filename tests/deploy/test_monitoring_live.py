@@ -17,7 +17,8 @@ from tests.deploy.prometheus_server import Prometheus, prometheus
 from tests.deploy.promtool import needs_prometheus
 from tests.deploy.provoking import NOT_PROVOKED, Outside, Provoking
 from tests.e2e.pipeline import Pipeline, receiver
-from tests.reference.metrics import PROCESSES, SET_BY, metrics_in, ours
+from tests.process_table import PROCESSES
+from tests.reference.metrics import SET_BY, metrics_in, ours
 from tests.waiting import eventually
 
 PLACEHOLDERS = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}

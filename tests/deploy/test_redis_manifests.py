@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from filas.settings import process_settings, setting_groups, settings_reader
+from filas.settings import setting_groups, settings_reader
 from tests.deploy.kubernetes_schemas import OLDEST, VERSIONS, read_all, validate
 from tests.deploy.promtool import DEPLOY
+from tests.process_table import PROCESSES
 
-PROCESSES: dict[str, type[process_settings.ProcessSettings]] = {
-    "ingest": process_settings.IngestServeSettings,
-    "ingest-admin": process_settings.IngestAdminSettings,
-    "ingest-worker": process_settings.IngestWorkSettings,
-    "flow-runner": process_settings.FlowRunnerSettings,
-    "notifier": process_settings.NotifierSettings,
-}
 SECRETS = {
     "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
     "REDIS_PASSWORD": "x",
@@ -134,7 +128,7 @@ def test_a_process_finds_the_nodes_that_there_are(kind: str, name: str) -> None:
     for source in container["envFrom"]:
         given |= maps[source["configMapRef"]["name"]]
     given |= {one["name"]: one.get("value") or SECRETS[one["name"]] for one in container["env"]}
-    loaded: Any = settings_reader.load(PROCESSES[name], given)
+    loaded: Any = settings_reader.load(PROCESSES[name].settings, given)
     redis: setting_groups.RedisSettings = loaded.redis
     if kind == "cluster":
         assert (redis.redis_cluster, redis.redis_host, redis.redis_port) == (True, "redis-cluster", 6379)

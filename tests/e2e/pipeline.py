@@ -16,24 +16,11 @@ from aiohttp import web
 
 from tests import service_processes
 from tests.ports import free_port
+from tests.process_table import PROCESSES
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
 ADMIN_TOKEN = "e2e-admin-token"
-COMMANDS = {
-    "ingest": ["ingest", "serve"],
-    "ingest-admin": ["ingest", "admin"],
-    "ingest-worker": ["ingest", "work"],
-    "flow-runner": ["flow_runner"],
-    "notifier": ["notifier"],
-}
-ADMIN_PORTS = {
-    "ingest": "INGEST_SERVE_ADMIN_PORT",
-    "ingest-admin": "INGEST_ADMIN_PORT",
-    "ingest-worker": "INGEST_WORKER_ADMIN_PORT",
-    "flow-runner": "FLOW_RUNNER_ADMIN_PORT",
-    "notifier": "NOTIFIER_ADMIN_PORT",
-}
 
 
 class Pipeline:
@@ -47,7 +34,7 @@ class Pipeline:
     ) -> None:
         redis = urlsplit(redis_url)
         self.port = free_port()
-        self._kinds = {name: name for name in COMMANDS} | {f"{name}-2": name for name in twice}
+        self._kinds = {name: name for name in PROCESSES} | {f"{name}-2": name for name in twice}
         self.admin_ports = {name: free_port() for name in self._kinds}
         self.environment = {
             **os.environ,
@@ -92,11 +79,11 @@ class Pipeline:
 
     def start(self, name: str) -> None:
         """Start the process `name` and return at once."""
-        kind = self._kinds[name]
-        environment = self.environment | {ADMIN_PORTS[kind]: str(self.admin_ports[name])}
+        kind = PROCESSES[self._kinds[name]]
+        environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = service_processes.start(
-                COMMANDS[kind], environment, log.fileno(), log.fileno(), forked=self._forked
+                kind.arguments, environment, log.fileno(), log.fileno(), forked=self._forked
             )
 
     def kill(self, name: str) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from filas_local.servers import PostgresServer, RedisServer, postgres_binary, redis_binary
-from tests.e2e.pipeline import COMMANDS, Pipeline, Receiver, receiver, until_all_final
+from tests.e2e.pipeline import Pipeline, Receiver, receiver, until_all_final
+from tests.process_table import PROCESSES
 from tests.waiting import eventually
 
 GUIDE = Path(__file__).parents[2] / "docs" / "operations" / "backup-and-restore.md"
@@ -100,14 +101,14 @@ class Installation:
 
     def kill_processes(self) -> None:
         """Kill all processes, as when the machine fails."""
-        for name in COMMANDS:
+        for name in PROCESSES:
             self.pipeline.kill(name)
 
     async def start_processes(self) -> None:
         """Start all processes, as the guide's last step does."""
-        for name in COMMANDS:
+        for name in PROCESSES:
             self.pipeline.start(name)
-        for name in COMMANDS:
+        for name in PROCESSES:
             await self.pipeline.until_ready(name)
 
 

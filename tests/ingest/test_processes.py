@@ -14,12 +14,11 @@ from aiohttp import ClientError, ClientSession
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.ports import free_port
+from tests.process_table import PROCESSES
 from tests.waiting import eventually
 
 PORTS = {
-    "serve": "INGEST_SERVE_ADMIN_PORT",
-    "admin": "INGEST_ADMIN_PORT",
-    "work": "INGEST_WORKER_ADMIN_PORT",
+    process.arguments[1]: process.private_port for process in PROCESSES.values() if process.arguments[0] == "ingest"
 }
 
 

@@ -10,16 +10,16 @@ from prometheus_client import Counter, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from filas.observability import metrics
+from tests.process_table import PROCESSES, WORKERS
 
-PROCESSES = ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier")
-WORKERS = ("ingest-worker", "flow-runner", "notifier")
+_ALL = tuple(PROCESSES)
 _INGEST, _ADMIN, _RUNNER, _NOTIFIER = ("ingest",), ("ingest-admin",), ("flow-runner",), ("notifier",)
 
 SET_BY: dict[str, tuple[str, ...]] = {
     "filas_jobs_total": WORKERS,
     "filas_job_wait_seconds": WORKERS,
     "filas_job_run_seconds": WORKERS,
-    "filas_jobs_enqueued_total": PROCESSES,
+    "filas_jobs_enqueued_total": _ALL,
     "filas_queue_jobs": _ADMIN,
     "filas_queue_oldest_waiting_seconds": _ADMIN,
     "filas_queue_paused": WORKERS,
@@ -48,9 +48,9 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_channel_circuit_changes_total": _NOTIFIER,
     "filas_delivery_statuses_total": _NOTIFIER,
     "filas_outbound_requests_total": ("flow-runner", "notifier"),
-    "filas_store_up": PROCESSES,
-    "filas_event_loop_lag_seconds": PROCESSES,
-    "filas_spans_dropped_total": PROCESSES,
+    "filas_store_up": _ALL,
+    "filas_event_loop_lag_seconds": _ALL,
+    "filas_spans_dropped_total": _ALL,
 }
 """The processes whose work sets the metric."""
 
@@ -102,7 +102,7 @@ def table() -> str:
     for name, metric in ours().items():
         kind = metric._type
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
-        setters = "all" if SET_BY[name] == PROCESSES else ", ".join(SET_BY[name])
+        setters = "all" if SET_BY[name] == _ALL else ", ".join(SET_BY[name])
         lines.append(f"| `{name}` | {kind} | {labels} | {setters} | {metric._documentation} |")
     for name, kind in from_the_client().items():
         lines.append(f"| `{name}` | {kind} | | all | By the Python client for Prometheus |")
