@@ -2,11 +2,12 @@
 
 import asyncio
 import fcntl
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,13 +61,23 @@ def fast_directory(fallback: Path) -> Iterator[Path]:
     if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_NEEDED:
         yield fallback
         return
-    _remove_left_over()
-    with (
-        tempfile.TemporaryDirectory(dir=MEMORY, prefix=PREFIX) as directory,
-        (Path(directory) / "lock").open("w") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield Path(directory)
+    with ExitStack() as stack:
+        # Otherwise another process could remove the directory before its lock is held.
+        with _locked(os.open(MEMORY, os.O_RDONLY)):
+            _remove_left_over()
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY, prefix=PREFIX)))
+            stack.enter_context(_locked(os.open(directory / "lock", os.O_RDWR | os.O_CREAT)))
+        yield directory
+
+
+@contextmanager
+def _locked(file: int) -> Iterator[None]:
+    """Holds the lock of an open file descriptor, and closes it at the end of the block."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 def _remove_left_over() -> None:
