@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from redis.crc import key_slot
 
 from filas.contract.channel_circuits import AdmissionRequest, Admitted, ChannelLimits, ChannelReport
 from filas.contract.jobs import NotificationJob
@@ -24,7 +25,7 @@ from filas.settings.setting_groups import RedisSettings
 from filas.settings.value_types import Addresses, Secret
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
-from tests.shared.queue.topologies import Sentinels, cluster, sentinels
+from tests.shared.queue.topologies import SLOTS, Sentinels, cluster, sentinels
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.starts_processes
@@ -132,6 +133,52 @@ async def test_all_queues_work_on_a_cluster(cluster_redis: Redis, start_worker: 
 def _act(attempt: int, text: str) -> None:
     if text == "bad":
         raise PermanentError("no")
+
+
+async def test_a_client_of_a_cluster_reconnects_after_commands_failed_on_all_nodes(tmp_path: Path) -> None:
+    """redis-py forgets a node on which a command failed, so these commands make it forget all of them."""
+    with cluster(tmp_path) as nodes:
+        redis = connect(RedisSettings(redis_port=nodes[1].port, redis_cluster=True))
+        keys = ["a", "b", "c"]
+        assert {key_slot(key.encode()) * len(nodes) // SLOTS for key in keys} == {0, 1, 2}
+        blocked = [asyncio.create_task(redis.pop_blocking(key, 30)) for key in keys]
+        await eventually(lambda: all("blocked_clients:1" in node.execute("INFO clients") for node in nodes))
+        for node in nodes:
+            node.kill()
+        failures = await asyncio.gather(*blocked, return_exceptions=True)
+        assert {type(failure) for failure in failures} == {StoreUnavailable}
+        for node in nodes:
+            node.start()
+
+        async def answered() -> bool:
+            try:
+                return [await redis.command("GET", key) for key in keys] == [None] * len(keys)
+            except StoreUnavailable:
+                return False
+
+        await eventually(answered, timeout=30, message=str(redis.problem))
+        await redis.close()
+
+
+async def test_a_node_that_is_removed_during_a_connection_attempt_does_not_interrupt_it() -> None:
+    """redis-py removes a node when a command fails, also while another command asks the nodes for the slots."""
+    connected, removed = asyncio.Event(), asyncio.Event()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await removed.wait()
+        writer.close()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server:
+        redis = connect(RedisSettings(redis_port=server.sockets[0].getsockname()[1], redis_cluster=True))
+        attempt = asyncio.create_task(redis.command("GET", "a"))
+        await asyncio.wait_for(connected.wait(), 10)
+        redis.client.nodes_manager.startup_nodes.popitem()
+        removed.set()
+        with pytest.raises(StoreUnavailable):
+            await attempt
+        await redis.close()
 
 
 async def test_an_id_of_a_foreign_slot_becomes_a_dead_letter_and_delays_no_other_job(

@@ -8,13 +8,13 @@ from typing import Any, Final
 from redis import exceptions
 from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis as Client
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
 from filas.errors import StoreUnavailable
 from filas.queue.redis_client import hiredis_connections
+from filas.queue.redis_client.cluster_client import ClusterClient
 from filas.queue.redis_client.queue_keys import QueueKeys
 from filas.queue.redis_client.scripts import Script
 from filas.settings.setting_groups import RedisSettings
@@ -142,10 +142,11 @@ def connect(settings: RedisSettings) -> Redis:
         shared["ssl_check_hostname"] = True
     if settings.redis_cluster:
         # The client's own retries would repeat a script whose outcome is unknown. It accepts no other connection class.
-        cluster = RedisCluster(
+        make_cluster: Any = ClusterClient  # redis-py's types make it abstract
+        client = make_cluster(
             host=settings.redis_host, port=settings.redis_port, ssl=tls, cluster_error_retry_attempts=1, **shared
         )
-        return Redis(cluster, cluster=True)
+        return Redis(client, cluster=True)
     # Only connecting is retried. Without `retry_on_error`, a command that was sent is not repeated.
     shared["retry"] = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2)
     if settings.redis_sentinels:
