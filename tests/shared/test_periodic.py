@@ -72,6 +72,24 @@ async def test_wait_first_delays_the_first_call_until_the_event() -> None:
         assert not wake.is_set()
 
 
+async def test_the_event_does_not_end_the_wait_while_a_store_is_unavailable() -> None:
+    """Otherwise each finished job with a dead letter behind it would call an unavailable store at once."""
+    calls = 0
+    wake = asyncio.Event()
+
+    async def step() -> None:
+        nonlocal calls
+        calls += 1
+        raise StoreUnavailable("postgres", "gone")
+
+    async with repeating(step, 0.0, wake=wake, retry_s=(60.0, 60.0)):
+        await eventually(lambda: calls == 1, message="the step was not called")
+        wake.set()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert calls == 1
+
+
 async def test_an_outage_of_a_store_is_logged_once_and_its_end_too(own_log: io.StringIO) -> None:
     calls = 0
 

@@ -35,13 +35,13 @@ async def periodic(
     `periodic` clears it before each call.
 
     If the step raises StoreUnavailable, the next call follows after `retry_s[0]` seconds, doubled at each further
-    failure up to `retry_s[1]`. Each outage is logged once, and so is its end. Any other exception ends the loop, or is
+    failure up to `retry_s[1]`; `wake` does not end this wait. Each outage is logged once, and so is its end. Any other exception ends the loop, or is
     logged if `on_error` is "log"; the next call then follows after `every_s` seconds.
     """
     failures = 0
     wait_s: float | None = every_s if wait_first else 0.0
     while True:
-        await _wait(every_s if wait_s is None else wait_s, wake)
+        await _wait(every_s if wait_s is None else wait_s, None if failures else wake)
         if wake is not None:
             wake.clear()
         try:

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from arq.cron import CronJob  # a worker without cron jobs does not import arq
 
 AHEAD_S: Final = 1.0
-LONGEST_WAIT_S: Final = 1.0
 """How long before its time a job is enqueued, deferred, so that the clock of Redis decides when it is due."""
+
+LONGEST_WAIT_S: Final = 1.0
 
 KEPT_S: Final = 120.0
 """The shortest time that a result is kept. Until then, a worker whose clock is behind cannot run the job again."""

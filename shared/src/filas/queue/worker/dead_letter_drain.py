@@ -17,9 +17,10 @@ from filas.queue.redis_client.scripts import load
 
 BATCH: Final = 200
 SWEEP_S: Final = 10.0
+"""How soon the dead letters of a process that has died are found."""
+
 RETRY_S: Final = (0.1, 5.0)
 """The first and the longest wait while a store is unavailable."""
-"""How soon the dead letters of a process that has died are found."""
 
 _log = get_logger(__name__)
 _decoder = msgspec.json.Decoder(NewDeadLetter)
