@@ -35,8 +35,8 @@ async def periodic(
     `periodic` clears it before each call.
 
     If the step raises StoreUnavailable, the next call follows after `retry_s[0]` seconds, doubled at each further
-    failure up to `retry_s[1]`; `wake` does not end this wait. Each outage is logged once, and so is its end. Any other exception ends the loop, or is
-    logged if `on_error` is "log"; the next call then follows after `every_s` seconds.
+    failure up to `retry_s[1]`; `wake` does not end this wait. Each outage is logged once, and so is its end. Any other
+    exception ends the loop, or is logged if `on_error` is "log"; the next call then follows after `every_s` seconds.
     """
     failures = 0
     wait_s: float | None = every_s if wait_first else 0.0

@@ -175,6 +175,32 @@ async def test_a_worker_without_the_fencing_token_writes_nothing(
     assert letters.stored == []
 
 
+async def test_a_job_whose_lease_was_lost_is_interrupted_while_it_runs(
+    redis: Redis, producer: QueueProducer, start_worker: StartWorker
+) -> None:
+    """The next renewal finds another token: another worker may run the job now, so this one stops."""
+    interrupted = asyncio.Event()
+
+    async def wait_forever(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            interrupted.set()
+            raise
+
+    seen = Recorder(wait_forever)
+    worker = start_worker([function(seen)], lease_s=1.5)
+    new = job("a")
+    await producer.enqueue(new)
+    await eventually(lambda: seen.keys)
+    before = lost_outcomes()
+    await redis.client.set(f"arq:in-progress:{new.job_id}", "another-token")
+    await asyncio.wait_for(interrupted.wait(), 5)
+    await eventually(lambda: worker.running == 0)
+    assert lost_outcomes() == before + 1
+    assert await redis.client.get(f"arq:in-progress:{new.job_id}") == b"another-token"
+
+
 def lost_outcomes() -> float:
     labels = {"queue": QUICK.name, "function": QUICK.function, "outcome": "lost"}
     return metrics.REGISTRY.get_sample_value("filas_jobs_total", labels) or 0.0

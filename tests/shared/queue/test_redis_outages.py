@@ -8,6 +8,7 @@ import pytest
 from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.queue.job_functions import JobContext
+from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis
@@ -139,6 +140,36 @@ async def test_after_flushall_the_relay_enqueues_all_jobs_at_once(
     relaying.cancel()
     assert len(seen.keys) <= 1203 + 5
     assert letters.stored == []
+
+
+async def test_a_requested_sweep_is_repeated_after_a_store_was_unavailable(
+    redis: Redis, producer: QueueProducer, stats: QueueStats
+) -> None:
+    """The request is kept, although the next regular sweep is an hour away."""
+
+    class UnavailableOnce(Rows):
+        unavailable = False
+
+        async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+            if self.unavailable:
+                self.unavailable = False
+                raise StoreUnavailable("postgres", "refused")
+            return await super().due(limit, after)
+
+    rows = UnavailableOnce([job("first")])
+    relay = Relay(redis, producer, rows, sweep_s=3600)
+    relaying = asyncio.create_task(relay.run())
+
+    async def relayed(number: int) -> bool:
+        return (await stats.snapshot(QUICK)).waiting == number
+
+    await eventually(lambda: relayed(1))
+    rows.jobs.append(job("second"))
+    rows.unavailable = True
+    relay.data_lost()
+    await eventually(lambda: relayed(2))
+    assert not rows.unavailable
+    relaying.cancel()
 
 
 async def test_the_relay_enqueues_only_missing_jobs(redis: Redis, producer: QueueProducer) -> None:
