@@ -18,6 +18,7 @@ from tests.notifier.providers import (
     channel,
     deliver,
     document,
+    fake_provider,
     form,
     imitated_provider,
     message,

@@ -63,7 +63,7 @@ def test_a_console_line_has_time_level_service_event_and_fields() -> None:
 def test_events_below_the_level_are_not_written() -> None:
     stream, log = written("json", level="warning")
     log.info("job.started")
-    logging.getLogger("anybody").info("hello")
+    logging.getLogger("a.library").info("hello")
     assert stream.getvalue() == ""
 
 
