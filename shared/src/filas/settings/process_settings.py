@@ -70,7 +70,7 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
     secrets: SecretSettings
     scaling: ScalingSettings
     filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
-    ingest_admin_port: Annotated[Port, Meta(description="The private port: API, dashboard, metrics, health")] = 8081
+    ingest_admin_port: Annotated[Port, Meta(description="The private port: API, metrics, health")] = 8081
     ingest_admin_pool_size: Annotated[
         Positive, Meta(description="The most Postgres connections of this process, in place of `DATABASE_POOL_SIZE`")
     ] = 4
