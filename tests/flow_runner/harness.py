@@ -13,6 +13,7 @@ from filas.errors import PermanentError
 from filas.flows.publishing_checks import check
 from filas.models.executions import StepRecord
 from filas.models.notifications import DueNotification
+from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
 from flow_runner.nodes.node_runners import RUNNERS
@@ -59,11 +60,12 @@ class RecordingOutbound:
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-    ) -> Response:
+    ) -> OutboundResponse:
         call = Call(method, url, dict(headers), body, timeout_s)
         self.calls.append(call)
         answer = self.respond(call)
-        return answer if isinstance(answer, Response) else await answer
+        given = answer if isinstance(answer, Response) else await answer
+        return OutboundResponse(status=given.status, headers=dict(given.headers), body=given.body, url=url)
 
     async def called(self, times: int = 1) -> None:
         """Waits until that many calls were made."""

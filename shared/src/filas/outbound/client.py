@@ -22,6 +22,7 @@ from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, Outbo
 from filas.observability.metrics import OUTBOUND_REQUESTS
 from filas.outbound.address_rules import Network, refusal_reason
 from filas.outbound.dns_lookup import DnsLookup
+from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.tcp_connection import open_connection
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -46,19 +47,6 @@ _BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-language
 
 _KEEPALIVE_S = 15.0
 """Shorter than the idle timeout of most servers, so that a server seldom closes a pooled connection during a POST."""
-
-
-class OutboundResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A response of any status. `headers` have lower-case names. `url` is the URL after redirects.
-
-    `truncated`: the body had more than `max_bytes` bytes, and the caller accepts its beginning.
-    """
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    url: str
-    truncated: bool = False
 
 
 class _ConnectionAttempts:

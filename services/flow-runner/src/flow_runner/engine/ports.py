@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus
+from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
 
 
@@ -17,19 +18,6 @@ class ExecutionStore(Protocol):
         """Writes all of the checkpoint or nothing. Returns the execution's status after it: `queued` if the execution
         was to wait and a cancellation was requested. Raises LeaseLost if another worker holds the execution, and
         StoreUnavailable."""
-
-
-class OutboundResponse(Protocol):
-    """An HTTP response with its complete body."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    @property
-    def body(self) -> bytes: ...
 
 
 class Outbound(Protocol):

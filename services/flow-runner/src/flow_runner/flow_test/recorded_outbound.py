@@ -1,7 +1,6 @@
 """The outbound calls of a test run: they are recorded and answered as the test defines, and none leaves the process."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,18 +11,10 @@ from filas.contract.jobs import GivenAnswer
 from filas.errors import OutboundFailed, OutboundTimeout
 from filas.models.executions import NewNotification
 from filas.models.flow_tests import FlowTestCall
+from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
 from flow_runner.engine.template_scope import TemplateScope
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedResponse:
-    """The response to a call."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class UnreachableAddresses:
@@ -54,7 +45,7 @@ class RecordedOutbound:
 
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str], body: bytes | None, timeout_s: float
-    ) -> RecordedResponse:
+    ) -> OutboundResponse:
         """The node's next answer, 200 with `{}` if the test defines none. Raises as a real call does."""
         visit = self._visit
         answer = self._next_answer(visit.place) if visit else GivenAnswer()
@@ -80,7 +71,8 @@ class RecordedOutbound:
         text = isinstance(answer.body, str)
         content_type = "text/plain; charset=utf-8" if text else "application/json"
         content = answer.body.encode() if text else msgspec.json.encode(answer.body)
-        return RecordedResponse(answer.status, {"content-type": content_type, **answer.headers}, content)
+        headers_given = {"content-type": content_type, **answer.headers}
+        return OutboundResponse(status=answer.status, headers=headers_given, body=content, url=url)
 
     def record_notifications(self, notifications: Sequence[NewNotification]) -> None:
         """Records notifications that a real checkpoint would send to the notifier."""

@@ -11,10 +11,10 @@ import msgspec
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
+from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import retry_after_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
-from flow_runner.engine.ports import OutboundResponse
 from flow_runner.engine.redaction import headers_shown
 
 

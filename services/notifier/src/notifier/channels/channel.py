@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from filas.errors import PermanentError
+from filas.outbound.outbound_response import OutboundResponse
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,19 +70,6 @@ class Channel(Protocol):
         """
 
 
-class Answer(Protocol):
-    """The HTTP response to a channel's call. `headers` have lower-case names."""
-
-    @property
-    def status(self) -> int: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    @property
-    def body(self) -> bytes: ...
-
-
 class Outbound(Protocol):
     """The part of the guarded HTTP client that channels use (`filas.outbound.client.OutboundClient`)."""
 
@@ -96,7 +84,7 @@ class Outbound(Protocol):
         max_bytes: int,
         follow_redirects: bool,
         truncate: bool,
-    ) -> Answer:
+    ) -> OutboundResponse:
         """Raises OutboundRefused, or an OutboundError."""
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from filas.errors import OutboundError, OutboundRefused
+from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import retry_after_s
-from notifier.channels.channel import Answer, Outbound, PermanentFailure, TemporaryFailure
+from notifier.channels.channel import Outbound, PermanentFailure, TemporaryFailure
 
 TIMEOUT_S = 10.0
 """Seconds for one message in total. The job's 15 s leave time to record the outcome."""
@@ -31,7 +32,7 @@ class Caller:
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, taken_s: float = 0.0
-    ) -> Answer | TemporaryFailure | PermanentFailure:
+    ) -> OutboundResponse | TemporaryFailure | PermanentFailure:
         """Returns the response, whatever its status, or the failure. `taken_s` is the time already used in seconds.
 
         A redirect is not followed: that could turn the POST into a GET, or send the message to a host that the owner of
@@ -60,12 +61,12 @@ class Caller:
         return reason
 
 
-def after_s(answer: Answer) -> float | None:
+def after_s(answer: OutboundResponse) -> float | None:
     """Returns the seconds of the response's `Retry-After`, or None."""
     return retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
 
 
-def by_status(answer: Answer, reason: str, kind: str = "http-status") -> TemporaryFailure | PermanentFailure:
+def by_status(answer: OutboundResponse, reason: str, kind: str = "http-status") -> TemporaryFailure | PermanentFailure:
     """Returns the failure for an HTTP status, for responses without a known error code."""
     status = answer.status
     if status in BUSY:
@@ -78,13 +79,13 @@ def by_status(answer: Answer, reason: str, kind: str = "http-status") -> Tempora
     return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
 
-def busy(answer: Answer, reason: str) -> TemporaryFailure:
+def busy(answer: OutboundResponse, reason: str) -> TemporaryFailure:
     """Returns the failure for an error code that means "too many requests": the whole channel pauses."""
     wait, status = after_s(answer), answer.status
     return TemporaryFailure(reason=reason, kind="busy", after_s=wait, wait_for="channel", status_code=status)
 
 
-def malformed(answer: Answer, who: str) -> TemporaryFailure:
+def malformed(answer: OutboundResponse, who: str) -> TemporaryFailure:
     """Returns the failure for a success status with an unknown body. A proxy may have answered, so the message may have
     been sent."""
     return TemporaryFailure(
@@ -95,7 +96,7 @@ def malformed(answer: Answer, who: str) -> TemporaryFailure:
     )
 
 
-def json_object(answer: Answer) -> dict[str, Any] | None:
+def json_object(answer: OutboundResponse) -> dict[str, Any] | None:
     """Returns the JSON object of a response, or None if it is something else."""
     try:
         return msgspec.json.decode(answer.body, type=dict[str, Any])

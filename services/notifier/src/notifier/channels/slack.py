@@ -12,8 +12,8 @@ import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
+from filas.outbound.outbound_response import OutboundResponse
 from notifier.channels.channel import (
-    Answer,
     Delivered,
     InvalidConfiguration,
     Outbound,
@@ -98,7 +98,7 @@ class SlackChannel:
             return by_status(answer, f"Slack answered {answer.status}", "busy")
         return self._of_webhook(answer) if self._token is None else self._of_api(answer)
 
-    def _of_api(self, answer: Answer) -> Result:
+    def _of_api(self, answer: OutboundResponse) -> Result:
         said = json_object(answer)
         if said is None or not isinstance(said.get("ok"), bool):
             return malformed(answer, "Slack") if answer.status == 200 else by_status(answer, _status(answer))
@@ -106,7 +106,7 @@ class SlackChannel:
             return Delivered(provider_id=f"{said.get('channel')}:{said.get('ts')}", status_code=answer.status)
         return self._refused(answer, str(said.get("error")))
 
-    def _of_webhook(self, answer: Answer) -> Result:
+    def _of_webhook(self, answer: OutboundResponse) -> Result:
         word = answer.body.decode("utf-8", "replace").strip()
         if answer.status == 200:
             return Delivered(status_code=200) if word == "ok" else malformed(answer, "Slack")
@@ -114,7 +114,7 @@ class SlackChannel:
             return by_status(answer, _status(answer))
         return self._refused(answer, word)
 
-    def _refused(self, answer: Answer, word: str) -> Result:
+    def _refused(self, answer: OutboundResponse, word: str) -> Result:
         reason = self._caller.hidden(f"Slack answered {word[:200]}")
         status = answer.status
         if word in _BUSY:
@@ -139,7 +139,7 @@ def _secrets_of(webhook_url: str | None) -> list[str]:
     return [webhook_url or "", path if len(path) > 1 else ""]
 
 
-def _status(answer: Answer) -> str:
+def _status(answer: OutboundResponse) -> str:
     return f"Slack answered {answer.status}"
 
 

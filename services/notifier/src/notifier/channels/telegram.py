@@ -12,9 +12,9 @@ import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
+from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import LONGEST_S
 from notifier.channels.channel import (
-    Answer,
     Delivered,
     InvalidConfiguration,
     Outbound,
@@ -104,7 +104,7 @@ class TelegramChannel:
             return Delivered(provider_id=provider_id, status_code=200), None
         return self._refused(answer, said, str(document["chat_id"]))
 
-    def _refused(self, answer: Answer, said: dict[str, Any], chat: str) -> tuple[Result, int | None]:
+    def _refused(self, answer: OutboundResponse, said: dict[str, Any], chat: str) -> tuple[Result, int | None]:
         parameters = said.get("parameters")
         parameters = parameters if isinstance(parameters, dict) else {}
         reason = self._caller.hidden(f"Telegram answered {answer.status}: {said.get('description')}")

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from filas.contract.storable_text import json_bytes
+from filas.outbound.outbound_response import OutboundResponse
 from notifier.channels.channel import (
-    Answer,
     Delivered,
     InvalidConfiguration,
     Outbound,
@@ -102,7 +102,7 @@ class TwilioChannel:
             sender = {"MessagingServiceSid": config.messaging_service_sid}
         return sender | ({"StatusCallback": config.status_callback} if config.status_callback else {})
 
-    def _refused(self, answer: Answer, said: dict[str, Any]) -> Result:
+    def _refused(self, answer: OutboundResponse, said: dict[str, Any]) -> Result:
         code = said.get("code")
         if not isinstance(code, int):
             return by_status(answer, f"Twilio answered {answer.status}")

@@ -26,8 +26,8 @@ import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
+from filas.outbound.outbound_response import OutboundResponse
 from notifier.channels.channel import (
-    Answer,
     Delivered,
     Outbound,
     OutgoingMessage,
@@ -105,14 +105,14 @@ class WhatsAppChannel:
             return answer
         return self._accepted(answer) if answer.status == 200 else self._refused(answer)
 
-    def _accepted(self, answer: Answer) -> Result:
+    def _accepted(self, answer: OutboundResponse) -> Result:
         messages = (json_object(answer) or {}).get("messages")
         first = messages[0] if isinstance(messages, list) and messages else None
         if not isinstance(first, dict) or not isinstance(first.get("id"), str):
             return malformed(answer, "WhatsApp")
         return Delivered(provider_id=first["id"], confirmed=False, status_code=answer.status)
 
-    def _refused(self, answer: Answer) -> Result:
+    def _refused(self, answer: OutboundResponse) -> Result:
         error = (json_object(answer) or {}).get("error")
         code = error.get("code") if isinstance(error, dict) else None
         if not isinstance(error, dict) or not isinstance(code, int):
