@@ -110,10 +110,10 @@ class EmailChannel:
 
     def _answered(self, error: aiosmtplib.SMTPResponseException, stage: str) -> Result:
         code = error.code
-        said = str(error.message)
+        text = str(error.message)
         if self._config.password:
-            said = said.replace(self._config.password, "***")
-        reason = f"the mail server answered {code} ({stage}): {said}"
+            text = text.replace(self._config.password, "***")
+        reason = f"the mail server answered {code} ({stage}): {text}"
         if not 200 <= code <= 599:
             kind = "malformed-answer"
             return TemporaryFailure(

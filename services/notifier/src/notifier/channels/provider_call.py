@@ -85,11 +85,11 @@ def busy(answer: OutboundResponse, reason: str) -> TemporaryFailure:
     return TemporaryFailure(reason=reason, kind="busy", after_s=wait, wait_for="channel", status_code=status)
 
 
-def malformed(answer: OutboundResponse, who: str) -> TemporaryFailure:
+def malformed(answer: OutboundResponse, provider: str) -> TemporaryFailure:
     """Returns the failure for a success status with an unknown body. A proxy may have answered, so the message may have
     been sent."""
     return TemporaryFailure(
-        reason=f"the response is not one of {who}",
+        reason=f"the response is not one of {provider}",
         kind="malformed-answer",
         uncertain=True,
         status_code=answer.status,

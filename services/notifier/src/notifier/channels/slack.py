@@ -99,12 +99,12 @@ class SlackChannel:
         return self._of_webhook(answer) if self._token is None else self._of_api(answer)
 
     def _of_api(self, answer: OutboundResponse) -> Result:
-        said = json_object(answer)
-        if said is None or not isinstance(said.get("ok"), bool):
+        decoded = json_object(answer)
+        if decoded is None or not isinstance(decoded.get("ok"), bool):
             return malformed(answer, "Slack") if answer.status == 200 else by_status(answer, _status(answer))
-        if said["ok"]:
-            return Delivered(provider_id=f"{said.get('channel')}:{said.get('ts')}", status_code=answer.status)
-        return self._refused(answer, str(said.get("error")))
+        if decoded["ok"]:
+            return Delivered(provider_id=f"{decoded.get('channel')}:{decoded.get('ts')}", status_code=answer.status)
+        return self._refused(answer, str(decoded.get("error")))
 
     def _of_webhook(self, answer: OutboundResponse) -> Result:
         word = answer.body.decode("utf-8", "replace").strip()

@@ -92,22 +92,22 @@ class TelegramChannel:
         answer = await self._caller.post(f"{self._base}/{method}", headers, json_bytes(document), taken_s=taken_s)
         if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer, None
-        said = json_object(answer)
-        if answer.status == 200 and (said is None or said.get("ok") is not True):
+        decoded = json_object(answer)
+        if answer.status == 200 and (decoded is None or decoded.get("ok") is not True):
             return malformed(answer, "Telegram"), None
-        if said is None or said.get("ok") is None:
+        if decoded is None or decoded.get("ok") is None:
             return by_status(answer, f"Telegram answered {answer.status}"), None
         if answer.status == 200:
-            sent = said.get("result")
+            sent = decoded.get("result")
             number = sent.get("message_id") if isinstance(sent, dict) else None
             provider_id = None if number is None else f"{document['chat_id']}:{number}"
             return Delivered(provider_id=provider_id, status_code=200), None
-        return self._refused(answer, said, str(document["chat_id"]))
+        return self._refused(answer, decoded, str(document["chat_id"]))
 
-    def _refused(self, answer: OutboundResponse, said: dict[str, Any], chat: str) -> tuple[Result, int | None]:
-        parameters = said.get("parameters")
+    def _refused(self, answer: OutboundResponse, decoded: dict[str, Any], chat: str) -> tuple[Result, int | None]:
+        parameters = decoded.get("parameters")
         parameters = parameters if isinstance(parameters, dict) else {}
-        reason = self._caller.hidden(f"Telegram answered {answer.status}: {said.get('description')}")
+        reason = self._caller.hidden(f"Telegram answered {answer.status}: {decoded.get('description')}")
         status = answer.status
         if status == 429:
             wait = parameters.get("retry_after")
@@ -122,8 +122,8 @@ class TelegramChannel:
         kind = "credentials" if status in _CREDENTIALS else "recipient" if status == 403 else "rejected"
         if status == 400 and any(words in reason.lower() for words in _NO_SUCH_CHAT):
             kind = "recipient"
-        never = PermanentFailure(reason=reason, kind=kind, status_code=status)
-        return never, moved_to if isinstance(moved_to, int) and str(moved_to) != chat else None
+        failure = PermanentFailure(reason=reason, kind=kind, status_code=status)
+        return failure, moved_to if isinstance(moved_to, int) and str(moved_to) != chat else None
 
 
 def build(config: dict[str, Any], tools: Tools) -> TelegramChannel:

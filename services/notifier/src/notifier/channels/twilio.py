@@ -88,12 +88,12 @@ class TwilioChannel:
         answer = await self._caller.post(self._url, self._headers, body)
         if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
-        said = json_object(answer)
+        decoded = json_object(answer)
         if answer.status not in (200, 201):
-            return self._refused(answer, said or {})
-        if said is None or not isinstance(said.get("sid"), str):
+            return self._refused(answer, decoded or {})
+        if decoded is None or not isinstance(decoded.get("sid"), str):
             return malformed(answer, "Twilio")
-        return Delivered(provider_id=said["sid"], confirmed=False, status_code=answer.status)
+        return Delivered(provider_id=decoded["sid"], confirmed=False, status_code=answer.status)
 
     def _sender(self) -> dict[str, str]:
         config = self._config
@@ -102,11 +102,11 @@ class TwilioChannel:
             sender = {"MessagingServiceSid": config.messaging_service_sid}
         return sender | ({"StatusCallback": config.status_callback} if config.status_callback else {})
 
-    def _refused(self, answer: OutboundResponse, said: dict[str, Any]) -> Result:
-        code = said.get("code")
+    def _refused(self, answer: OutboundResponse, decoded: dict[str, Any]) -> Result:
+        code = decoded.get("code")
         if not isinstance(code, int):
             return by_status(answer, f"Twilio answered {answer.status}")
-        reason = self._caller.hidden(f"Twilio answered {code}: {said.get('message')}")
+        reason = self._caller.hidden(f"Twilio answered {code}: {decoded.get('message')}")
         status = answer.status
         if code in _BUSY:
             return busy(answer, reason)
