@@ -1,5 +1,7 @@
 """An execution is bounded in steps, visits, time and size, and a run is bounded in time."""
 
+import pytest
+
 from tests.flow_runner.harness import Call, Harness, Response, chain, compiled_flow, flow, node, step
 
 HI = node("hi", "message", text="Olá {{ conversation.text }}!")
@@ -52,6 +54,25 @@ async def test_a_run_ends_before_its_job_times_out() -> None:
     assert len(harness.outbound.calls) == 5
     assert await harness.run_once(row, many) == "succeeded"
     assert len(harness.outbound.calls) == 7
+
+
+@pytest.mark.parametrize(("timeout_ms", "ended"), [(29_000, "succeeded"), (30_000, "queued")])
+async def test_a_call_that_may_last_too_long_is_left_to_the_next_run(timeout_ms: int, ended: str) -> None:
+    """A call must end before second 57, because its job ends after 60 s. The first call ends in second 27."""
+    harness = Harness()
+
+    def slow(_: Call) -> Response:
+        harness.clock.advance(27.0)
+        return Response()
+
+    harness.outbound.respond = slow
+    compiled = compiled_flow(chain(CALL, node("second", "api", **CALL["data"] | {"timeoutMs": timeout_ms})))
+    row = harness.rows.add()
+    assert await harness.run_once(row, compiled) == ended
+    assert len(harness.outbound.calls) == (2 if ended == "succeeded" else 1)
+    if ended == "queued":
+        assert await harness.run_once(row, compiled) == "succeeded"
+    assert (row.status, len(harness.outbound.calls)) == ("succeeded", 2)
 
 
 async def test_a_stopping_process_leaves_its_executions_to_another_run() -> None:
