@@ -262,3 +262,19 @@ def test_publishing_reports_the_errors_of_a_subflow(data: dict[str, Any], field:
     problems = check(chain(node("call", "subflow", **data), variables=[{"name": "total"}]))[1]
     found = [(one.node_id, one.field, one.message) for one in problems]
     assert any((one[0], one[1]) == ("call", field) and message in one[2] for one in found), found
+
+
+async def test_an_input_that_does_not_fit_leaves_the_calling_flow_as_it_was() -> None:
+    """The node's error handle leads on in the calling flow, with the variables of that flow."""
+    harness = _harness()
+    calling = flow(
+        node("total", "set-variable", assignments=[{"variable": "total", "value": 1}]),
+        node("price", "subflow", flowId="find", input={"price": "much"}, onError="branch"),
+        node("end", "end", output={"total": "{{ vars.total }}", "kind": "{{ nodes.price.error.kind }}"}),
+        edges="start>total total>price price.error>end",
+        variables=[{"name": "total"}],
+    )
+    row = await harness.run(calling)
+    assert (row.status, row.output) == ("succeeded", {"total": 1, "kind": "subflow"})
+    assert path(row) == ["start", "total", "price", "end"]
+    assert harness.outbound.calls == []
