@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from filas.errors import RetryLater
+from filas.errors import RetryLater, StoreUnavailable
 from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
@@ -380,3 +380,24 @@ async def test_concurrent_executions_share_a_transaction() -> None:
     assert isinstance(harness.rows, CountingRows)
     assert harness.rows.transactions <= 5
     assert len(harness.rows.notifications) == 100
+
+
+class UnavailableAtCheckpoints(MemoryRows):
+    """Postgres is unavailable for the first writes of checkpoints."""
+
+    failures = 2
+
+    async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | None]:
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("postgres", "connection refused")
+        return await super().checkpoint_many(checkpoints)
+
+
+async def test_a_short_outage_after_a_call_repeats_no_call() -> None:
+    """The checkpoint is written again in the same run. If the run failed instead, the next one would call again."""
+    harness = Harness(UnavailableAtCheckpoints)
+    row = harness.rows.add()
+    call = node("call", "api", method="POST", url="https://crm.example/contacts")
+    assert await harness.run_once(row, compiled_flow(chain(call))) == "succeeded"
+    assert len(harness.outbound.calls) == 1
