@@ -110,8 +110,8 @@ class DueNotification(Record, frozen=True, kw_only=True):
 class NotificationOutcome(Record, frozen=True, kw_only=True):
     """The outcome of attempt number `attempt`, and the `status` that the notification gets.
 
-    `due_at` belongs to `retrying`: when the next attempt is due. `uncertain`: the recipient may have received the
-    message although the attempt failed.
+    `due_at` belongs to `retrying`: when the next attempt is due. The outcome `uncertain` marks the notification too:
+    the recipient may have received the message although the attempt failed.
     """
 
     id: UUID
@@ -122,7 +122,6 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
     error: ErrorDetail | None = None
     provider_id: str | None = None
     due_at: datetime | None = None
-    uncertain: bool = False
 
 
 class DeliveryReceipt(Record, frozen=True, kw_only=True):

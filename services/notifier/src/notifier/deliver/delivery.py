@@ -248,7 +248,6 @@ def _outcome(notification: Notification, result: Result, attempt: Attempt) -> No
         status_code=result.status_code,
         error=_detail(result),
         due_at=datetime.now(UTC) + timedelta(seconds=wait_s),
-        uncertain=result.uncertain,
     )
 
 
