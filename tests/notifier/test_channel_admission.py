@@ -1,8 +1,12 @@
 """When messages come back to a channel that is paused."""
 
+from unittest.mock import AsyncMock
+
 import pytest
 
-from notifier.deliver.channel_admission import NEW_PAUSE_S, SPREAD_S, ReturnTimes
+from filas.contract.channel_circuits import AdmissionRequest, ChannelCircuitStore, ChannelLimits, Deferred
+from notifier.deliver.bulkhead import Bulkhead
+from notifier.deliver.channel_admission import NEW_PAUSE_S, SPREAD_S, ChannelAdmission, ChannelBusy, ReturnTimes
 
 
 class Clock:
@@ -48,3 +52,15 @@ def test_a_new_message_comes_after_those_that_are_still_to_come_back(clock: Cloc
     row = [returns.next_s("d", 1.0) for _ in range(2000)]
     clock.now += 1.0 + NEW_PAUSE_S
     assert returns.next_s("d", 0.25) == pytest.approx(row[-1] + SPREAD_S - 1.0 - NEW_PAUSE_S)
+
+
+async def test_a_deferred_message_releases_its_slot() -> None:
+    """A paused channel must not use up the slots that other channels need."""
+    store = AsyncMock(spec=ChannelCircuitStore)
+    store.admit.return_value = Deferred(reason="paused", delay_s=1.0)
+    slots = Bulkhead(1)
+    asked = AdmissionRequest(channel_id="d", id="m", recipient="r", limits=ChannelLimits())
+    with pytest.raises(ChannelBusy):
+        async with ChannelAdmission(store, slots).admit(asked, "http"):
+            raise AssertionError("the message was admitted")
+    assert slots._total == 0
