@@ -46,6 +46,20 @@ async def test_a_released_slot_goes_to_a_waiting_message() -> None:
     assert await waiting
 
 
+async def test_a_message_cancelled_with_a_slot_of_its_own_releases_it() -> None:
+    """The slot was granted, but the waiting message had not run yet."""
+    slots = Bulkhead(4)
+    assert await slots.acquire("a")
+    assert await slots.acquire("a")
+    waiting = asyncio.create_task(slots.acquire("a"))
+    await eventually(lambda: bool(slots._waiting), 1)
+    slots.release("a")
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert waiting.cancelled()
+    assert slots._in_use == {"a": 1}
+
+
 async def hold(slots: Bulkhead, channel_id: str, until: asyncio.Event) -> None:
     """A call that runs until the event."""
     with slots.measured_call(channel_id):

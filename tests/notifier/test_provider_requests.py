@@ -18,7 +18,6 @@ from tests.notifier.providers import (
     channel,
     deliver,
     document,
-    fake_provider,
     form,
     imitated_provider,
     message,
