@@ -5,6 +5,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
+from typing import cast
 
 import pytest
 
@@ -301,6 +302,20 @@ async def test_the_bytes_of_pipelined_requests_are_bounded() -> None:
         for _ in range(31):
             assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
             await reader.readexactly(30_000)
+
+
+@on_service_loop
+async def test_a_shed_connection_releases_its_bytes_at_once() -> None:
+    """Bytes that were released only when its task ends would let the budget shed more connections than necessary."""
+    async with open_listener(body_budget=10 << 20, answer_timeout_s=60) as public, public.connection() as (_, writer):
+        cast("asyncio.ReadTransport", writer.transport).pause_reading()
+        for _ in range(200):
+            writer.write(post(b"a" * 50_000))
+        await eventually(lambda: [one.phase for one in public.listener.connections] == [Phase.UNREAD])
+        (connection,) = public.listener.connections
+        await eventually(lambda: public.listener.bodies.held > 0)
+        connection.shed()
+        assert public.listener.bodies.held == 0
 
 
 @on_service_loop
