@@ -17,7 +17,7 @@ PYTEST := $(VENV)/bin/pytest
 WORKERS ?= 3
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long lint bench test-deploy test-monitoring test-browser lock clean
+.PHONY: help setup up test test-quick test-long test-hostile lint bench test-deploy test-monitoring test-browser lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -54,6 +54,11 @@ test-quick: lint ## the checks, and the tests that start no process (a minute)
 
 test-long: export FILAS_TEST_LONG = 1
 test-long: test ## the same as test, with more load, longer outages and more examples
+
+test-hostile: export FILAS_TEST_HOSTILE = 1
+test-hostile: export FILAS_TEST_LONG = 1
+test-hostile: $(READY) ## hostile input, frozen processes, clock steps and mixed versions, in their long form (an hour)
+	@$(PYTEST) tests/hostile $(PARALLEL)
 
 lint: $(READY) ## ruff, mypy and the import rules
 	@$(VENV)/bin/ruff check .
