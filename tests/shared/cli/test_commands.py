@@ -133,7 +133,7 @@ def test_migrate_runs_the_given_phase(arguments: list[str], phase: str, monkeypa
     """The default is everything. `pre` is for the time in which older processes still run."""
     asked: list[tuple[str, str]] = []
 
-    async def migrate(dsn: str, *, phase: str) -> int:
+    async def migrate(dsn: str, *, phase: str, **_report: object) -> int:
         asked.append((dsn, phase))
         return 7
 

@@ -1,10 +1,15 @@
 """Several processes may migrate at the same time, and a migrated database is not changed."""
 
 import asyncio
+import re
+from pathlib import Path
 
 import asyncpg
+import pytest
+from pogo_core.migration import read_sql_migration, strip_comments
 
 from filas.repository import migrate, schema
+from filas.repository.migration_runs import check_concurrent
 from filas_local.servers import PostgresServer
 
 TABLES = "select count(*) from pg_tables where schemaname = 'public' and tablename not like '\\_pogo%'"
@@ -40,10 +45,44 @@ async def test_an_empty_database_is_at_version_0(postgres_server: PostgresServer
     await connection.close()
 
 
+async def test_a_migration_that_is_missing_before_others_counts_as_missing(postgres_dsn: str) -> None:
+    """The version is that of the migrations without a gap. What a newer version has applied is ignored."""
+    connection = await asyncpg.connect(postgres_dsn)
+    await connection.execute(
+        "update _pogo_migration set migration_hash = 'x', migration_id = '9999_newer.pre'"
+        " where migration_id = '0005_delivery_statuses.pre'"
+    )
+    assert await schema.current_version(connection) == 4
+    await connection.close()
+
+
 def test_every_migration_is_numbered_and_named_by_its_phase() -> None:
-    """Numbers have no gaps. The code requires the newest `pre` migration."""
+    """A number is used once. The code requires the newest `pre` migration."""
     names = sorted(path.stem for path in schema.MIGRATIONS.iterdir())
-    assert [int(name[:4]) for name in names] == list(range(1, len(names) + 1))
-    assert all(name.endswith((".pre", ".post")) for name in names)
+    assert len({name[:4] for name in names}) == len(names)
+    assert all(name[:4].isdigit() and name.endswith((".pre", ".post")) for name in names)
     assert schema.pre_number("0007_drop_it.post") == 0
     assert schema.pre_number("0007_add_it.pre") == 7
+
+
+NEW_TABLE = re.compile(r"create table (?:if not exists )?(\w+)")
+INDEXED = re.compile(r"create (?:unique )?index (?!concurrently)(?:if not exists )?\w+\s+on (\w+)")
+REMOVING = re.compile(
+    r"drop (?:table|column|constraint)|rename|set not null|alter column \w+ (?:set data )?type|\bset default"
+)
+RELEASED_IN_0_1_0 = 5
+
+
+@pytest.mark.parametrize("path", sorted(schema.MIGRATIONS.glob("*.sql")), ids=lambda path: str(path.stem))
+def test_a_migration_stops_no_process_of_the_older_version(path: Path) -> None:
+    """A `pre` migration only adds. The index of a table that has rows is built concurrently, in a file of its own."""
+    if int(path.stem[:4]) <= RELEASED_IN_0_1_0:
+        pytest.skip("no release had a part of these migrations")
+    *_, in_transaction, found, _ = read_sql_migration(path)
+    statements = [strip_comments(one).strip() for one in found]
+    if not in_transaction:
+        check_concurrent(path.stem, [one for one in statements if one])
+        return
+    text = "\n".join(statements).lower()
+    assert not set(INDEXED.findall(text)) - set(NEW_TABLE.findall(text)), "use `create index concurrently`"
+    assert path.stem.endswith(".post") or not REMOVING.search(text), "only a `post` migration may remove or change"

@@ -1,21 +1,24 @@
 """Brings a database to the schema that this code needs (see `filas.repository.schema`).
 
-pogo-core reads and records the migrations. The services do not import this module, so they do not load pogo-core.
+pogo-core reads the migrations, `filas.repository.migration_runs` runs them. The services do not import this module, so
+they do not load pogo-core.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 
 import asyncpg
 from pogo_core.migration import topological_sort
-from pogo_core.util import migrate as pogo
 from pogo_core.util import sql
 
-from filas.repository.schema import MIGRATIONS, current_version, pre_number
+from filas.repository import schema
+from filas.repository.migration_runs import REPORT_EVERY_S, MigrationRun, Report
+from filas.repository.postgres.lock_watch import LockWatch
 
 Phase = Literal["pre", "all"]
 
@@ -25,47 +28,80 @@ _LOCK_POLL_S: Final = 0.1
 
 _TRY_LOCK = "select pg_try_advisory_lock($1)"
 _UNLOCK = "select pg_advisory_unlock($1)"
+_LOCK_HOLDER = """
+select l.pid, nullif(a.application_name, '') as application
+from pg_locks l left join pg_stat_activity a on a.pid = l.pid
+where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+    and l.database = (select oid from pg_database where datname = current_database())
+    and l.classid::bigint << 32 | l.objid::bigint = $1
+"""
+
+# The user of the migrations may have time limits that would end a session while it waits or builds an index. Which of
+# them exist depends on the version of Postgres.
+_NO_LIMITS = """
+select set_config(name, '0', false) from pg_settings
+where name in ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle_session_timeout',
+    'idle_in_transaction_session_timeout')
+"""
 
 
-async def migrate(dsn: str, *, phase: Phase = "all") -> int:
+def _report_nothing(_line: str) -> None:
+    """The default: nobody reads the lines."""
+
+
+async def migrate(dsn: str, *, phase: Phase = "all", report: Report = _report_nothing) -> int:
     """Applies the missing migrations in order, each in a transaction of its own. Returns the version of the schema.
 
     `phase="pre"` applies no `post` migration. Any number of processes may call this at the same time: one applies the
-    migrations, the others wait for it and find none missing. Raises the driver's error if the database cannot be
-    reached, and pogo_core's BadMigrationError for a migration that fails.
+    migrations, the others wait for it and find none missing. No other session waits longer than two seconds for a
+    migration; `report` receives a line when a migration has to wait. Raises MigrationBlocked if that takes minutes, the
+    driver's error if the database cannot be reached or a statement fails, and pogo_core's BadMigrationError for a
+    migration that cannot be read.
     """
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, server_settings={"application_name": "filas migrate"})
     try:
-        async with _migration_lock(connection):
-            await _apply(connection, phase)
-        return await current_version(connection)
+        await connection.execute(_NO_LIMITS)
+        async with _migration_lock(connection, report):
+            await _apply(connection, dsn, phase, report)
+        return await schema.current_version(connection)
     finally:
         await connection.close()
 
 
 @asynccontextmanager
-async def _migration_lock(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+async def _migration_lock(connection: asyncpg.Connection[Any], report: Report) -> AsyncIterator[None]:
     """Holds the lock that only one migrating session can hold.
 
     The lock is polled. A statement that waits for the lock would hold a snapshot, and `create index concurrently` in
     the session that holds the lock would wait for that snapshot: a deadlock.
     """
-    while True:
-        if await connection.fetchval(_TRY_LOCK, _LOCK):
-            break
+    reported_at = time.monotonic()
+    while not await connection.fetchval(_TRY_LOCK, _LOCK):
         await asyncio.sleep(_LOCK_POLL_S)
+        if time.monotonic() - reported_at >= REPORT_EVERY_S:
+            reported_at = time.monotonic()
+            holder = await connection.fetchrow(_LOCK_HOLDER, _LOCK)
+            if holder:
+                report(f"waits for another migration: pid {holder['pid']} ({holder['application']})")
     try:
         yield
     finally:
-        await connection.execute(_UNLOCK, _LOCK)
+        if not connection.is_closed():
+            await connection.execute(_UNLOCK, _LOCK)
 
 
-async def _apply(connection: asyncpg.Connection[Any], phase: Phase) -> None:
+async def _apply(connection: asyncpg.Connection[Any], dsn: str, phase: Phase, report: Report) -> None:
+    is_new = await schema.current_version(connection) == 0
     await sql.ensure_pogo_sync(connection)
-    found = await sql.read_migrations(MIGRATIONS, connection, schema_name="public")
-    for migration in topological_sort([one.load() for one in sorted(found, key=lambda one: one.id)]):
-        if migration.applied or (phase == "pre" and not pre_number(migration.id)):
-            continue
-        async with pogo.transaction(connection, migration):
-            await migration.apply(connection)
-            await sql.migration_applied(connection, migration.id, migration.hash, schema_name="public")
+    found = await sql.read_migrations(schema.MIGRATIONS, connection, schema_name="public")
+    missing = [
+        one
+        for one in topological_sort([one.load() for one in sorted(found, key=lambda one: one.id)])
+        if not one.applied and (phase == "all" or schema.pre_number(one.id))
+    ]
+    if not missing:
+        return
+    async with LockWatch.open(dsn, connection.get_server_pid()) as watch:
+        run = MigrationRun(connection, watch, report=report, limited=not is_new)
+        for migration in missing:
+            await run.apply(migration.id, migration.hash, migration.path)

@@ -2,7 +2,8 @@
 
 Migrations are the numbered `.sql` files in `migrations/`. `0002_name.pre.sql` must run before the code that needs it.
 `0002_name.post.sql` (a dropped column, for example) must run after the last process of the older code has ended. The
-code requires the newest `pre` migration, and runs with or without the `post` ones.
+code requires all `pre` migrations, and runs with or without the `post` ones. `-- transaction: false` above the
+statements marks a file whose indexes are built concurrently (see `filas.repository.migration_runs`).
 """
 
 import re
@@ -28,10 +29,19 @@ def required_version() -> int:
 
 
 async def current_version(connection: AnyConnection) -> int:
-    """The number of the newest `pre` migration that was applied to the database, 0 if none."""
+    """The number of the newest `pre` migration of this code that was applied with all before it, 0 if none.
+
+    Migrations that this code does not know were applied by a newer version. They are additive and do not count.
+    """
     if not await connection.fetchval(_HAS_RECORD):
         return 0
-    return max((pre_number(row["migration_id"]) for row in await connection.fetch(_APPLIED)), default=0)
+    applied = {row["migration_id"] for row in await connection.fetch(_APPLIED)}
+    version = 0
+    for migration_id in sorted(path.stem for path in MIGRATIONS.glob("*.pre.sql")):
+        if migration_id not in applied:
+            break
+        version = pre_number(migration_id)
+    return version
 
 
 def pre_number(migration_id: str) -> int:
