@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Literal
 
 import asyncpg
@@ -46,7 +46,7 @@ where name in ('statement_timeout', 'lock_timeout', 'transaction_timeout', 'idle
 
 
 def _report_nothing(_line: str) -> None:
-    """The default: nobody reads the lines."""
+    """The default: the lines are not read."""
 
 
 async def migrate(dsn: str, *, phase: Phase = "all", report: Report = _report_nothing) -> int:
@@ -86,7 +86,8 @@ async def _migration_lock(connection: asyncpg.Connection[Any], report: Report) -
     try:
         yield
     finally:
-        if not connection.is_closed():
+        # The end of a session releases its locks too. An error of a session that is lost would hide the cause.
+        with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError):
             await connection.execute(_UNLOCK, _LOCK)
 
 
