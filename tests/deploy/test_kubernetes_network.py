@@ -24,7 +24,9 @@ NAMES = Pod("kube-system", {"k8s-app": "kube-dns"}, {"dns": 53, "dns-tcp": 53})
 CONTROLLER, PROMETHEUS_POD, KEDA = Pod("ingress-nginx"), Pod("monitoring"), Pod("keda")
 STRANGER, NEIGHBOUR = Pod("default"), Pod(NAMESPACE, {"app.kubernetes.io/name": "something-else"})
 WORLD = ("93.184.216.34", "2606:4700::1111")
-INNER = ("10.0.0.1", "172.20.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "127.0.0.1", "fd00::1", "fe80::1")
+CLOUDS = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254")
+"""Where clouds serve the metadata and credentials of a machine."""
+INNER = ("10.0.0.1", "172.20.0.1", "192.168.1.1", "100.64.0.1", "127.0.0.1", "fd00::1", "fe80::1", *CLOUDS)
 EACH = pytest.mark.parametrize("name", PROCESSES)
 
 

@@ -15,9 +15,12 @@ REFUSED = [
     ("10.255.255.255", "private, the last one"),
     ("100.64.0.1", "a carrier's own"),
     ("100.127.255.254", "a carrier's own, near the end"),
+    ("100.100.100.200", "a carrier's own: the metadata of Alibaba"),
     ("127.0.0.1", "loopback"),
     ("127.255.255.254", "loopback is a whole network"),
+    ("168.63.129.16", "a public address that is Azure's platform"),
     ("169.254.169.254", "link-local: the metadata of a cloud"),
+    ("169.254.170.2", "link-local: the credentials of a container at Amazon"),
     ("172.16.0.1", "private"),
     ("172.31.255.255", "private, the last one"),
     ("192.0.0.1", "protocol assignments"),
@@ -39,6 +42,9 @@ REFUSED = [
     ("::ffff:127.0.0.1", "IPv4-mapped loopback"),
     ("::ffff:10.0.0.1", "IPv4-mapped private"),
     ("::ffff:169.254.169.254", "IPv4-mapped link-local"),
+    ("::ffff:168.63.129.16", "IPv4-mapped Azure"),
+    ("64:ff9b::168.63.129.16", "NAT64 Azure"),
+    ("2002:a83f:8110::1", "6to4 Azure"),
     ("::ffff:0:10.0.0.1", "IPv4-translated"),
     ("64:ff9b::127.0.0.1", "NAT64 loopback"),
     ("64:ff9b::10.0.0.1", "NAT64 private"),
@@ -61,6 +67,7 @@ REFUSED = [
     ("5f00::1", "segment routing"),
     ("fc00::1", "unique local"),
     ("fd00:ec2::254", "unique local: the metadata of a cloud"),
+    ("fd20:ce::254", "unique local: the metadata of Google"),
     ("fe80::1", "link-local"),
     ("febf::1", "link-local, the end"),
     ("fec0::1", "site-local"),
@@ -77,6 +84,8 @@ PERMITTED = [
     "100.128.0.0",
     "126.255.255.255",
     "128.0.0.0",
+    "168.63.129.15",
+    "168.63.129.17",
     "172.15.255.255",
     "172.32.0.0",
     "192.167.255.255",
@@ -109,6 +118,11 @@ def test_an_allowed_network_permits_only_its_own_addresses() -> None:
     assert refusal_reason(ip_address("::1"), allowed) is None
     assert refusal_reason(ip_address("10.2.0.1"), allowed) is not None
     assert refusal_reason(ip_address("127.0.0.1"), allowed) is not None
+
+
+def test_a_cloud_s_platform_can_be_allowed_by_its_address() -> None:
+    """As any other refused network."""
+    assert refusal_reason(ip_address("168.63.129.16"), (ip_network("168.63.129.16/32"),)) is None
 
 
 @given(st.integers(min_value=0, max_value=2**32 - 1))

@@ -1,7 +1,10 @@
 """The addresses that flows and channels must not call.
 
-Source: IANA's registries of special-purpose addresses (IPv4 and IPv6). Python's `is_global` is not sufficient: on 3.11
-it reports NAT64 and 6to4 addresses as global, whatever IPv4 address they contain.
+Source: IANA's registries of special-purpose addresses (IPv4 and IPv6), and the addresses at which clouds serve the
+metadata and credentials of a machine: 169.254.169.254 and fd00:ec2::254 (Amazon, and 169.254.170.2 for containers),
+fd20:ce::254 (Google), 168.63.129.16 (Azure), 100.100.100.200 (Alibaba), 192.0.0.192 (Oracle). All of them but Azure's
+are in special-purpose networks. Azure's is a public address that only machines in Azure can reach. Python's `is_global`
+is not sufficient: on 3.11 it reports NAT64 and 6to4 addresses as global, whatever IPv4 address they contain.
 """
 
 from collections.abc import Sequence
@@ -17,6 +20,7 @@ _REFUSED_V4: tuple[tuple[IPv4Network, str], ...] = tuple(
         ("10.0.0.0/8", "private"),
         ("100.64.0.0/10", "shared address space of carriers"),
         ("127.0.0.0/8", "loopback"),
+        ("168.63.129.16/32", "the platform of a cloud"),
         ("169.254.0.0/16", "link-local"),
         ("172.16.0.0/12", "private"),
         ("192.0.0.0/24", "protocol assignments"),
