@@ -22,23 +22,27 @@ NOT_DECODED = JobFunction("<unknown>", _never_decoded)
 
 
 class ClaimedJob:
-    """A claimed job. Times are Unix seconds. Ids and tokens are bytes as in Redis.
+    """A claimed job. Ids and tokens are bytes as in Redis.
 
-    `attempts_used` counts the attempts before this one. `history` has their errors as JSON. `lease_lost` is true when
-    another worker may have claimed the job, so that nothing of it may be written any more.
+    `claimed` is the time of the claim in monotonic seconds, `claimed_at` the same time in Unix seconds by the clock of
+    Redis. `attempts_used` counts the attempts before this one. `history` has their errors as JSON. `lease_lost` is true
+    when another worker may have claimed the job, so that nothing of it may be written any more.
     """
 
     __slots__ = (
-        "aborted", "attempts_used", "claimed", "context", "due", "function", "group", "history", "lease_lost",
-        "lost_leases", "message", "payload", "raw_id", "score", "token",
+        "aborted", "attempts_used", "claimed", "claimed_at", "context", "due", "function", "group", "history",
+        "lease_lost", "lost_leases", "message", "payload", "raw_id", "score", "token",
     )  # fmt: skip
 
-    def __init__(self, raw_id: bytes, score: bytes, payload: bytes | None, token: bytes, claimed: float) -> None:
+    def __init__(
+        self, raw_id: bytes, score: bytes, payload: bytes | None, token: bytes, claimed: float, claimed_at: float
+    ) -> None:
         self.raw_id = raw_id
         self.score = score
         self.payload = payload
         self.token = token
         self.claimed = claimed
+        self.claimed_at = claimed_at
         self.due = float(score) / 1000
         self.attempts_used = 0
         self.lost_leases = 0
@@ -65,6 +69,10 @@ class ClaimedJob:
             self.group = position.partition(b"|")[2]
             context.group = self.group.decode("utf-8", "backslashreplace")
 
+    def unix(self, monotonic: float) -> float:
+        """Returns a monotonic time of this process in Unix seconds by the clock of Redis."""
+        return self.claimed_at + (monotonic - self.claimed)
+
     @property
     def job_id(self) -> str:
         """The id as text. Bytes that are not UTF-8 become escapes."""
@@ -82,7 +90,7 @@ class ClaimedJob:
 
 
 class HandlerCall:
-    """One call of a handler, with one job or with the jobs of a batch function. Times are Unix seconds."""
+    """One call of a handler, with one job or with the jobs of a batch function. Times are monotonic seconds."""
 
     __slots__ = ("deadline", "jobs", "reason", "started", "task")
 

@@ -167,40 +167,47 @@ class Claimer:
         """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
         args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix]
         reply = await self._redis.run(self._script, self._keys, args)
+        now = time.monotonic()
         now_ms, token, data_lost, due, foreign, lost = reply[:_HEAD_FIELDS]
         if data_lost and self.on_data_lost:
             self.on_data_lost()
         if lost:
             metrics.LEASES_LOST.labels(self._policy.name).inc(lost)
+        times = now, float(now_ms) / 1000
         for raw_id in foreign:
-            await self._remove_foreign(raw_id)
+            await self._remove_foreign(raw_id, times)
         next_due = (float(due) - float(now_ms)) / 1000 if due else FALLBACK_POLL_S
         claimed = 0
         if len(reply) > _HEAD_FIELDS:
             ids, scores, payloads, progress = reply[_HEAD_FIELDS:]
             claimed = len(ids)
-            payloads = payloads or await self._read_payloads(ids, scores, progress, token)
-            self._start(self._claimed_jobs(ids, scores, payloads, progress, token))
+            payloads = payloads or await self._read_payloads(ids, scores, progress, token, times)
+            self._start(self._claimed_jobs(ids, scores, payloads, progress, token, times))
         return claimed, max(next_due, 0.001)
 
     def _claimed_jobs(
-        self, ids: list[bytes], scores: list[bytes], payloads: Sequence[bytes | None], progress: list[Any], token: bytes
+        self,
+        ids: list[bytes],
+        scores: list[bytes],
+        payloads: Sequence[bytes | None],
+        progress: list[Any],
+        token: bytes,
+        times: tuple[float, float],
     ) -> list[ClaimedJob]:
-        """Returns the claimed jobs of a reply of `claim.lua`."""
-        now = time.time()
-        jobs = [ClaimedJob(*one, token, now) for one in zip(ids, scores, payloads, strict=True)]
+        """Returns the claimed jobs of a reply of `claim.lua`. `times`: `ClaimedJob.claimed` and `claimed_at`."""
+        jobs = [ClaimedJob(*one, token, *times) for one in zip(ids, scores, payloads, strict=True)]
         for at in range(0, len(progress), _PROGRESS_FIELDS):
             jobs[progress[at]].set_progress(*progress[at + 1 : at + _PROGRESS_FIELDS])
         return jobs
 
     async def _read_payloads(
-        self, ids: list[bytes], scores: list[bytes], progress: list[Any], token: bytes
+        self, ids: list[bytes], scores: list[bytes], progress: list[Any], token: bytes, times: tuple[float, float]
     ) -> list[bytes | None]:
         """Returns the payloads of a large claim. If Redis is unavailable, requeues the jobs."""
         try:
             payloads: list[bytes | None] = await self._redis.command("MGET", *[_JOB + one for one in ids])
         except StoreUnavailable:
-            for job in self._claimed_jobs(ids, scores, [None] * len(ids), progress, token):
+            for job in self._claimed_jobs(ids, scores, [None] * len(ids), progress, token, times):
                 self._claimed[job.raw_id] = job
                 self._finisher.requeue(job)
             raise
@@ -224,12 +231,11 @@ class Claimer:
         if ready:
             self._slots.add(ready)
 
-    async def _remove_foreign(self, raw_id: bytes) -> None:
+    async def _remove_foreign(self, raw_id: bytes, times: tuple[float, float]) -> None:
         """Makes a dead letter of an id whose keys are in another hash slot of the Cluster, where no script can be."""
-        now = time.time()
-        job = ClaimedJob(raw_id, b"0", None, b"", now)
+        job = ClaimedJob(raw_id, b"0", None, b"", *times)
         error = describe(MissingPayload("the id lacks the queue's name in braces, so its keys are in another slot"))
-        letter = dead_letter(job, self._policy.name, error, history_entry(job, error, now, now), now)
+        letter = dead_letter(job, self._policy.name, error, history_entry(job, error, times[1], times[1]), times[1])
         await self._redis.command("HSET", self._dead_key, raw_id, letter)
         await self._redis.command("ZREM", self._policy.name, raw_id)
         self._finisher.dead_letters.set()

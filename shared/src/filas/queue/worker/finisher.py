@@ -69,11 +69,15 @@ class Finisher:
         """Set when Redis holds dead letters."""
 
     def complete(self, job: ClaimedJob, result: Any, started: float) -> None:
-        """The attempt succeeded. A result that cannot be encoded is stored as such; the job completes nevertheless."""
-        now = time.time()
+        """The attempt succeeded. A result that cannot be encoded is stored as such; the job completes nevertheless.
+
+        `started` is in monotonic seconds.
+        """
+        now = time.monotonic()
+        times = job.unix(started), job.unix(now)
         keep_ms = int(job.function.keep_result_s * 1000)
-        record = ring_record(job, started, now, None)
-        stored = result_record(job, self._policy.name, True, result, (started, now)) if keep_ms > 0 else b""
+        record = ring_record(job, *times, None)
+        stored = result_record(job, self._policy.name, True, result, times) if keep_ms > 0 else b""
         if job.attempts_used or job.lost_leases:
             arguments: tuple[Any, ...] = (b"complete", stored, keep_ms, record, b"")
         else:
@@ -81,8 +85,8 @@ class Finisher:
         self._add(EndedAttempt(job, "completed", now - started, arguments))
 
     def fail(self, job: ClaimedJob, error: BaseException, decision: Decision, started: float) -> None:
-        """The attempt failed, and `decision` states what follows. `started` is in Unix seconds."""
-        now = time.time()
+        """The attempt failed, and `decision` states what follows. `started` is in monotonic seconds."""
+        now = time.monotonic()
         if decision.action == "requeue":
             self.requeue(job, now - started)
         elif decision.action == "retry":
@@ -130,7 +134,7 @@ class Finisher:
             # A flow that waits, or a paused channel, may be retried any number of times.
             _log.debug("job.deferred", delay_s=decision.delay_s, **fields)
         used = job.attempt if decision.uses_attempt else job.attempts_used
-        entry = history_entry(job, detail, started, now) if decision.uses_attempt else b""
+        entry = history_entry(job, detail, job.unix(started), job.unix(now)) if decision.uses_attempt else b""
         outcome = "retried" if decision.uses_attempt else "requeued"
         arguments = (b"retry", int(decision.delay_s * 1000), used, entry, b"")
         self._add(EndedAttempt(job, outcome, now - started, arguments))
@@ -145,13 +149,14 @@ class Finisher:
             error_kind=detail.kind,
             error=detail.message,
         )
-        letter = dead_letter(job, self._policy.name, detail, history_entry(job, detail, started, now), now)
+        times = job.unix(started), job.unix(now)
+        letter = dead_letter(job, self._policy.name, detail, history_entry(job, detail, *times), times[1])
         keep_ms = int(job.function.keep_result_s * 1000)
         if isinstance(error, JobAborted):
             # A stock Job.abort() waits for exactly this exception.
             error, keep_ms = asyncio.CancelledError(), max(keep_ms, ABORT_RESULT_MS)
-        stored = result_record(job, self._policy.name, False, error, (started, now)) if keep_ms else b""
-        record = ring_record(job, started, now, detail)
+        stored = result_record(job, self._policy.name, False, error, times) if keep_ms else b""
+        record = ring_record(job, *times, detail)
         self._add(EndedAttempt(job, "failed", now - started, (b"dead", stored, keep_ms, record, letter)))
 
     def _add(self, ended: EndedAttempt) -> None:
@@ -222,7 +227,7 @@ class Finisher:
             if name not in times:
                 times[name] = ([], [])
             waits, run_times = times[name]
-            wait_s = job.claimed - max(job.due, job.context.enqueued_at_ms / 1000)
+            wait_s = job.claimed_at - max(job.due, job.context.enqueued_at_ms / 1000)
             waits.append(wait_s if wait_s > 0 else 0.0)
             run_times.append(ended.ran_s)
         for name, (waits, run_times) in times.items():

@@ -1,5 +1,6 @@
 """Renews the leases of claimed jobs in one call, enforces time limits, and cancels aborted jobs."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -22,7 +23,7 @@ _CHUNK: Final = 1000
 
 
 class LeaseKeeper:
-    """Checks the claimed jobs ten times a second, while there are any."""
+    """Checks the claimed jobs ten times a second, while there are any. `clock` returns monotonic seconds."""
 
     def __init__(
         self,
@@ -33,7 +34,7 @@ class LeaseKeeper:
         claimed: dict[bytes, ClaimedJob],
         *,
         lease_s: float = LEASE_S,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
         self._slots = slots
@@ -45,8 +46,8 @@ class LeaseKeeper:
         self._keys = names.of("active")
         self._abort_key = names.abort
         self._script = load("renew")
-        self._renewed_at = 0.0
-        self._aborts_read_at = 0.0
+        self._renewed_at = -math.inf
+        self._aborts_read_at = -math.inf
 
     async def run(self) -> None:
         """Keeps the leases until cancelled."""

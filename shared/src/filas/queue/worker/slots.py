@@ -161,7 +161,7 @@ class Slots:
 
     async def _call(self, task: "asyncio.Task[Any]", jobs: list[ClaimedJob]) -> None:
         """Calls the handler of `jobs`, and ends each job by its outcome."""
-        first, started = jobs[0], time.time()
+        first, started = jobs[0], time.monotonic()
         function = first.function
         timeout_s = self._policy.timeout_s if function.timeout_s is None else function.timeout_s
         call = HandlerCall(jobs, task, started, timeout_s)
@@ -186,7 +186,7 @@ class Slots:
             if call.reason is not None:
                 while task.cancelling():
                     task.uncancel()
-        self._job_s += 0.1 * ((time.time() - started) / len(jobs) - self._job_s)
+        self._job_s += 0.1 * ((time.monotonic() - started) / len(jobs) - self._job_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
             self._end_safely(job, outcome, call)
 
@@ -215,7 +215,7 @@ class Slots:
         elif not isinstance(outcome, BaseException):
             self._finisher.complete(job, outcome, call.started)
         elif call.reason == "drain" and isinstance(outcome, asyncio.CancelledError):
-            self._finisher.requeue(job, time.time() - call.started)
+            self._finisher.requeue(job, time.monotonic() - call.started)
         else:
             if isinstance(outcome, StoreUnavailable) and self.on_store_unavailable:
                 self.on_store_unavailable(outcome)
