@@ -107,7 +107,8 @@ class Provoking:
             await put(f"webhooks/{name}", body | {"dedupe": {"path": "from"}})
         # Its secret is a variable that ingest doesn't have.
         await put(
-            "webhooks/unusable", {"flowId": "broken", "auth": {"type": "bearer", "secrets": ["env:NOT_SET_ANYWHERE"]}}
+            "webhooks/unusable",
+            {"flowId": "broken", "auth": {"type": "bearer", "secrets": ["env:SECRET_NOT_SET"]}},
         )
         await put("webhooks/meta", {"flowId": "broken", "auth": {"type": "meta", "secrets": ["app-secret"]}})
 

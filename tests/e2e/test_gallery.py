@@ -64,7 +64,7 @@ async def installed(name: str, stores: tuple[str, str], logs: Path) -> AsyncIter
     """The pipeline with one example as in its files, except the addresses outside."""
     async with receiver(Outside()) as outside:
         pipeline = Pipeline(*stores, logs)
-        pipeline.environment["SLACK_BOT_TOKEN"] = "xoxb-the-token"
+        pipeline.environment["SECRET_SLACK_BOT_TOKEN"] = "xoxb-the-token"
         async with pipeline:
             assert isinstance(outside, Outside)
             console = {"type": "http", "url": f"{outside.url}/messages", "secret": SIGNING_SECRET}

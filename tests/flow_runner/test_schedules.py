@@ -55,6 +55,32 @@ async def _due_many(store: Stores, count: int, seconds: int) -> set[Any]:
     return {scheduled_execution_id(f"s{number}", tick) for number in range(count) for tick in ticks}
 
 
+async def test_a_broken_schedule_does_not_stop_the_others(postgres_dsn: str, redis_url: str) -> None:
+    """Its row cannot be decoded, or its ticks cannot be computed. It records the error and ticks no more."""
+    async with stores(postgres_dsn, redis_url) as store:
+        await store.put_flow(chain(END))
+        names = ("deep", "zone", "limit", "error", "sound")
+        for name in names:
+            await _put(store, name, cron="* * * * *")
+            await _overdue(store, timedelta(minutes=1), name)
+        broken = {
+            "deep": ("input", "[" * 3000 + "]" * 3000),
+            "error": ("last_error", '"text"'),
+        }
+        for name, (column, text) in broken.items():
+            await store.database.fetch(f"update schedules set {column} = $2::json where id = $1", name, text)
+        await store.database.fetch("update schedules set timezone = 'Nowhere/\u0001' where id = 'zone'")
+        await store.database.fetch("update schedules set cron = repeat('*', 5000) where id = 'limit'")
+        runs = await ScheduleRepository(store.database).run_due(10, due_ticks)
+        assert {run.schedule.id for run in runs if run.started} >= {"sound"}
+        found = {name: await _get(store, name) for name in names}
+        assert found["sound"].last_run_at is not None
+        for name in ("zone", "limit", "error"):
+            assert found[name].last_error is not None, name
+            assert found[name].next_run_at is None, name
+        assert len((await ScheduleRepository(store.database).list()).items) == len(names)
+
+
 async def _all_succeeded(store: Stores, expected: set[Any], timeout: float) -> None:
     async def succeeded() -> bool:
         row = await store.database.fetchrow(COUNTS)

@@ -13,6 +13,7 @@ from aiohttp import ClientResponse, ClientSession
 from filas.contract.policies import WEBHOOKS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.models.configuration import Dedupe, RateLimit, Webhook
 from filas.queue.redis_client.connection import Redis
 from filas.repository.definitions.webhooks import WebhookRepository
@@ -23,7 +24,7 @@ from filas.settings.value_types import Network
 from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 from tests.redis_address import connect_url
 
-BOX = SecretBox("the key of these tests")
+BOX = SecretBox("the key of these tests", SecretVariables(os.environ))
 TOKENS = ResumeTokens("the key of these tests")
 
 
@@ -101,7 +102,7 @@ async def serving(
     public = build_public_endpoint(
         database,
         redis,
-        lambda secret: BOX.reveal(secret, os.environ),
+        BOX.reveal,
         TOKENS,
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),

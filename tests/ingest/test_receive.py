@@ -92,7 +92,7 @@ async def test_rejected_requests_have_a_status_and_a_reason(redis_url: str, post
     closed = webhook("closed", enabled=False)
     small = webhook("small", max_body_bytes=10)
     basic = webhook("basic", auth={"type": "basic", "secrets": ["u:p"]})
-    unreadable = webhook("unreadable", auth={"type": "bearer", "secrets": ["env:NOWHERE_TO_BE_FOUND"]})
+    unreadable = webhook("unreadable", auth={"type": "bearer", "secrets": ["env:SECRET_NOWHERE_TO_BE_FOUND"]})
     async with serving(redis_url, postgres_dsn, webhook(), closed, small, basic, unreadable, META) as app:
 
         async def refused(

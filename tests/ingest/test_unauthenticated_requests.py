@@ -111,7 +111,7 @@ async def test_every_rejection_is_counted_by_its_outcome(redis_url: str, postgre
         webhook(),
         webhook("small", max_body_bytes=1),
         webhook("limited", auth={"type": "bearer", "secrets": ["t"]}),
-        webhook("unreadable", auth={"type": "bearer", "secrets": ["env:NOWHERE_TO_BE_FOUND"]}),
+        webhook("unreadable", auth={"type": "bearer", "secrets": ["env:SECRET_NOWHERE_TO_BE_FOUND"]}),
         META,
     ]
     json_of_1 = b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1\r\n\r\n"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.errors import StoreUnavailable
 from filas.models import configuration
 from filas.repository.definitions.channels import ChannelRepository
@@ -15,8 +16,7 @@ from notifier.channels.channel_types import ChannelType
 from notifier.deliver.channel_cache import ChannelCache, ChannelUnusable
 from tests.notifier.rows import opened
 
-BOX = SecretBox("key-of-the-tests")
-ENVIRON = {"TOKEN": "from the environment"}
+BOX = SecretBox("key-of-the-tests", SecretVariables({"SECRET_TOKEN": "from the environment"}))
 
 
 class Remembering:
@@ -32,6 +32,8 @@ class Remembering:
 def build(config: dict[str, Any], _tools: Tools) -> Channel:
     if "url" not in config:
         raise InvalidConfiguration("`url` is missing")
+    if "explode" in config:
+        raise KeyError(config["secret"])
     return Remembering(config)
 
 
@@ -59,9 +61,7 @@ class World:
         self.now = 1000.0
         types = {"remembering": ChannelType(build, ("secret",))}
         tools = Tools(None, print, None)  # type: ignore[arg-type]
-        self.directory = ChannelCache(
-            self.source, types, tools, lambda stored: BOX.reveal(stored, ENVIRON), clock=lambda: self.now
-        )
+        self.directory = ChannelCache(self.source, types, tools, BOX.reveal, clock=lambda: self.now)
 
     async def put(self, channel_id: str, channel_type: str = "remembering", **config: object) -> None:
         await self.channels.store(configuration.Channel(id=channel_id, type=channel_type, config=config))
@@ -80,9 +80,9 @@ async def world(postgres_dsn: str) -> AsyncIterator[World]:
 
 async def test_secrets_are_revealed_whether_sealed_or_in_the_environment(world: World) -> None:
     await world.put("a", url="u", secret=BOX.seal("sealed"))
-    await world.put("b", url="env:TOKEN", secret=["env:TOKEN", BOX.seal("second")])
+    await world.put("b", url="env:SECRET_TOKEN", secret=["env:SECRET_TOKEN", BOX.seal("second")])
     assert await world.config("a") == {"url": "u", "secret": "sealed"}
-    assert await world.config("b") == {"url": "env:TOKEN", "secret": ["from the environment", "second"]}
+    assert await world.config("b") == {"url": "env:SECRET_TOKEN", "secret": ["from the environment", "second"]}
 
 
 async def test_a_change_is_obeyed_within_a_second_and_not_asked_for_more_often(world: World) -> None:
@@ -111,6 +111,30 @@ async def test_a_channel_put_just_now_is_found_though_the_cache_is_fresh(world: 
     assert (await world.config("a"))["url"] == "one"
 
 
+@pytest.mark.parametrize("config", ["[]", "5", "null", '"text"', '{"url": "u", "secret": {"a": 1}}', '{"rate": []}'])
+async def test_a_broken_row_affects_its_own_channel_only(world: World, config: str) -> None:
+    await world.put("a", url="one")
+    await world.put("b", url="two")
+    await world.channels._database.fetch("update channels set config = $1::json where id = 'a'", config)
+    assert (await world.config("b"))["url"] == "two"
+    world.now += 2
+    await world.put("b", url="three")
+    assert (await world.config("b"))["url"] == "three"
+    if "secret" not in config:
+        with pytest.raises(ChannelUnusable, match="'a'"):
+            await world.config("a")
+
+
+async def test_an_unknown_fault_of_a_channels_module_affects_its_own_channel_only(world: World) -> None:
+    """Its error may contain a secret, so the message does not repeat it."""
+    await world.put("a", url="one", secret="hunter2", explode=True)
+    await world.put("b", url="two")
+    assert (await world.config("b"))["url"] == "two"
+    with pytest.raises(ChannelUnusable) as unusable:
+        await world.config("a")
+    assert "hunter2" not in str(unusable.value)
+
+
 async def test_a_deleted_channel_is_gone_within_a_second(world: World) -> None:
     await world.put("a", url="one")
     await world.config("a")
@@ -125,7 +149,7 @@ async def test_a_deleted_channel_is_gone_within_a_second(world: World) -> None:
     [
         ("pigeon", {}, "unknown type 'pigeon'"),
         ("remembering", {}, "`url` is missing"),
-        ("remembering", {"url": "u", "secret": "env:UNSET"}, "UNSET"),
+        ("remembering", {"url": "u", "secret": "env:SECRET_UNSET"}, "SECRET_UNSET"),
         ("remembering", {"url": "u", "secret": SecretBox("another key").seal("pa55word")}, "FILAS_SECRET_KEY"),
     ],
 )

@@ -27,14 +27,14 @@ async def test_no_secret_shows_when_the_other_side_speaks_nonsense(
     async with (
         raw_receiver(NO_HTTP) as url,
         mail_server(password="another") as mail,
-        stage(redis_url, postgres_dsn, tmp_path, LOG_LEVEL="debug", BOT_TOKEN=f"1102:{PLANTED}") as world,
+        stage(redis_url, postgres_dsn, tmp_path, LOG_LEVEL="debug", SECRET_BOT_TOKEN=f"1102:{PLANTED}") as world,
     ):
         box = SecretBox(KEY)
         sealed = box.seal(PLANTED)
         configs = {
             "http": {"url": f"{url}/in", "secret": box.seal(HTTP_SECRET)},
             "whatsapp": CONFIGS["whatsapp"] | {"accessToken": sealed, "baseUrl": url},
-            "telegram": {"botToken": "env:BOT_TOKEN", "baseUrl": url},
+            "telegram": {"botToken": "env:SECRET_BOT_TOKEN", "baseUrl": url},
             "slack": {"webhookUrl": box.seal(f"{url}/services/{PLANTED}")},
             "twilio": CONFIGS["twilio"] | {"authToken": sealed, "baseUrl": url},
             "email": {

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.errors import SecretUnreadable
 
 BOX = SecretBox("a key of the installation")
@@ -51,17 +52,17 @@ def test_a_value_that_was_not_encrypted_is_rejected(value: str) -> None:
 
 def test_reveal_reads_the_environment_a_seal_or_the_literal() -> None:
     """`env:` names a variable, `enc:` is decrypted, and any other value is the secret itself."""
-    environ = {"STRIPE_SECRET": "from outside", "EMPTY": ""}
-    assert BOX.reveal("env:STRIPE_SECRET", environ) == "from outside"
-    assert BOX.reveal("env:EMPTY", environ) == ""
-    assert BOX.reveal(BOX.seal("sealed"), environ) == "sealed"
-    assert BOX.reveal("literal", environ) == "literal"
+    box = SecretBox("a key", SecretVariables({"SECRET_STRIPE": "from outside", "SECRET_EMPTY": ""}))
+    assert box.reveal("env:SECRET_STRIPE") == "from outside"
+    assert box.reveal("env:SECRET_EMPTY") == ""
+    assert box.reveal(box.seal("sealed")) == "sealed"
+    assert box.reveal("literal") == "literal"
 
 
 def test_reveal_names_the_variable_that_is_missing() -> None:
     """The operator learns which one to set."""
-    with pytest.raises(SecretUnreadable, match="STRIPE_SECRET"):
-        BOX.reveal("env:STRIPE_SECRET", {})
+    with pytest.raises(SecretUnreadable, match="SECRET_STRIPE"):
+        BOX.reveal("env:SECRET_STRIPE")
 
 
 def test_a_box_never_shows_its_key() -> None:

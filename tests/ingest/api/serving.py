@@ -108,7 +108,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     database = Database(postgres_dsn, application_name="tests-api", max_size=4)
     database.start()
     box = SecretBox(SECRET_KEY)
-    webhook_cache = WebhookCache(WebhookRepository(database), lambda secret: box.reveal(secret, {}))
+    webhook_cache = WebhookCache(WebhookRepository(database), box.reveal)
     backfill = EventBackfill(EventRepository(database))
 
     async def changed() -> None:

@@ -110,11 +110,11 @@ async def test_a_webhook_starts_at_the_flows_only_trigger(api: Api) -> None:
 
 async def test_the_answer_of_a_get_can_be_the_body_of_a_put(api: Api) -> None:
     """Masked secrets and read-only fields change nothing."""
-    auth = {"type": "meta", "secrets": ["app-secret", "env:APP_SECRET_OLD"], "verifyToken": "verify-me"}
+    auth = {"type": "meta", "secrets": ["app-secret", "env:SECRET_APP_OLD"], "verifyToken": "verify-me"}
     await api.put("/webhooks/wa", {"flowId": "greeting", "auth": auth})
     before = await api.context.webhooks.get("wa")
     shown = (await api.get("/webhooks/wa")).data
-    assert shown["auth"] == {"type": "meta", "secrets": ["***", "env:APP_SECRET_OLD"], "verifyToken": "***"}
+    assert shown["auth"] == {"type": "meta", "secrets": ["***", "env:SECRET_APP_OLD"], "verifyToken": "***"}
     again = await api.put("/webhooks/wa", shown)
     assert again.status == 200, again.text
     after = await api.context.webhooks.get("wa")
@@ -210,8 +210,8 @@ async def test_an_http_channel_masks_its_secret(api: Api) -> None:
 
 async def test_a_channels_secret_may_name_a_variable(api: Api) -> None:
     """`env:NAME` is stored and shown as it is."""
-    put = await api.put("/channels/mine", {"type": "http", "url": "http://10.0.0.5:9000/x", "secret": "env:MINE"})
-    assert put.data["secret"] == "env:MINE"
+    put = await api.put("/channels/mine", {"type": "http", "url": "http://10.0.0.5:9000/x", "secret": "env:SECRET_X"})
+    assert put.data["secret"] == "env:SECRET_X"
 
 
 async def test_a_console_channel_has_only_a_type(api: Api) -> None:

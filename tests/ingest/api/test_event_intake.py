@@ -204,7 +204,7 @@ async def test_an_event_that_cannot_be_decoded_fails_alone(api: Api, event: byte
 
 async def test_a_webhook_with_unreadable_secrets_accepts_nothing(api: Api) -> None:
     """As at the public endpoint."""
-    await store_webhook(api, auth={"type": "bearer", "secrets": ["env:FILAS_TEST_NOT_SET"]})
+    await store_webhook(api, auth={"type": "bearer", "secrets": ["env:SECRET_NOT_SET"]})
     [outcome] = (await post_events(api, {"webhookId": "orders", "body": 1}))["events"]
     assert (outcome["error"]["status"], outcome["error"]["reason"]) == (503, "unusable")
 

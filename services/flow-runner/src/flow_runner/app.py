@@ -11,6 +11,7 @@ from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
 from filas.contract.policies import FLOWS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.outbound.client import OutboundClient
 from filas.queue.job_functions import JobFunction
 from filas.queue.producer import QueueProducer
@@ -59,8 +60,8 @@ def build_parts(
     producer = QueueProducer(redis)
     clock = WallClock()
     key = settings.secrets.filas_secret_key.reveal()
-    box = SecretBox(key)
-    secrets = FlowSecrets(SecretRepository(database), lambda sealed: box.reveal(sealed, environ), clock.monotonic)
+    box = SecretBox(key, SecretVariables(environ, settings.secrets.secret_env_allow))
+    secrets = FlowSecrets(SecretRepository(database), box.reveal, clock.monotonic)
     executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer))
     addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
     flows = CompiledFlowCache(FlowRepository(database))
@@ -86,6 +87,7 @@ def build_parts(
         worker=worker,
         background=(
             executions.keep_leases(),
+            secrets.report_unreadable(),
             DueTimers(rows, producer, clock.now).run(),
             ScheduleStarter(ScheduleRepository(database), producer).run(),
             relay.run(),

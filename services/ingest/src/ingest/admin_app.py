@@ -11,6 +11,7 @@ from functools import partial
 from typing import Final
 
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.errors import StoreUnavailable
 from filas.periodic import periodic
 from filas.queue.producer import QueueProducer
@@ -56,8 +57,9 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 def _context(
     settings: IngestAdminSettings, stores: Stores, backfill: EventBackfill, environ: Mapping[str, str]
 ) -> ApiContext:
-    box = SecretBox(settings.secrets.filas_secret_key.reveal())
-    webhook_cache = WebhookCache(WebhookRepository(stores.database), lambda secret: box.reveal(secret, environ))
+    variables = SecretVariables(environ, settings.secrets.secret_env_allow)
+    box = SecretBox(settings.secrets.filas_secret_key.reveal(), variables)
+    webhook_cache = WebhookCache(WebhookRepository(stores.database), box.reveal)
     producer = QueueProducer(stores.redis)
 
     async def configuration_changed() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.service.private_listener import serve_connections
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import Stores
@@ -45,11 +46,11 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
 
 def _public_endpoint(settings: IngestServeSettings, stores: Stores, environ: Mapping[str, str]) -> PublicEndpoint:
     secret_key = settings.secrets.filas_secret_key.reveal()
-    box = SecretBox(secret_key)
+    box = SecretBox(secret_key, SecretVariables(environ, settings.secrets.secret_env_allow))
     return build_public_endpoint(
         stores.database,
         stores.redis,
-        lambda secret: box.reveal(secret, environ),
+        box.reveal,
         ResumeTokens(secret_key),
         trusted_proxies=settings.trusted_proxies,
         limits=Limits(

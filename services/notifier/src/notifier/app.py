@@ -8,6 +8,7 @@ from typing import Final
 
 from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
+from filas.crypto.secret_variables import SecretVariables
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
 from filas.periodic import periodic
@@ -48,12 +49,13 @@ def build_parts(
 ) -> WorkerParts:
     """Connects channels, delivery, the worker and the relays."""
     redis, database = stores.redis, stores.database
-    box = SecretBox(settings.secrets.filas_secret_key.reveal())
+    variables = SecretVariables(environ, settings.secrets.secret_env_allow)
+    box = SecretBox(settings.secrets.filas_secret_key.reveal(), variables)
     channels = ChannelCache(
         ChannelRepository(database),
         CHANNEL_TYPES,
         Tools(outbound, _print_line, outbound.open_socket),
-        lambda stored: box.reveal(stored, environ),
+        box.reveal,
     )
     notifications = NotificationRepository(database)
     circuits = ChannelCircuits(redis)

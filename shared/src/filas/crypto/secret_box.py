@@ -1,13 +1,13 @@
 """Encrypts stored secrets, and reads those that are in the environment.
 
-A stored secret is `enc:…` (encrypted) or `env:NAME` (the variable NAME of the process that uses it). The encryption is
-AES-256-GCM: `enc:`, and then in URL-safe base64 one byte of version (1), a random nonce of 12 bytes, the ciphertext and
-its tag of 16 bytes. The key is derived from FILAS_SECRET_KEY by HKDF with SHA-256.
+A stored secret is `enc:…` (encrypted) or `env:NAME` (the variable NAME of the process that uses it, if
+`secret_variables` allows it). The encryption is AES-256-GCM: `enc:`, and then in URL-safe base64 one byte of version
+(1), a random nonce of 12 bytes, the ciphertext and its tag of 16 bytes. The key is derived from FILAS_SECRET_KEY by
+HKDF with SHA-256.
 """
 
 import base64
 import os
-from collections.abc import Mapping
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from filas.contract.storable_text import from_lossless_bytes, lossless_bytes
+from filas.crypto.secret_variables import NO_VARIABLES, SecretVariables
 from filas.errors import SecretUnreadable
 
 SEALED: Final = "enc:"
@@ -27,9 +28,10 @@ _INFO: Final = b"filas stored secret v1"
 
 
 class SecretBox:
-    """Encrypts and decrypts secrets. `key` is FILAS_SECRET_KEY (any text)."""
+    """Encrypts and decrypts secrets, and reads those in `variables`. `key` is FILAS_SECRET_KEY (any text)."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, variables: SecretVariables = NO_VARIABLES) -> None:
+        self.variables = variables
         derivation = HKDF(algorithm=SHA256(), length=32, salt=None, info=_INFO)
         self._cipher = AESGCM(derivation.derive(key.encode()))
 
@@ -56,14 +58,17 @@ class SecretBox:
         except (InvalidTag, ValueError):
             raise SecretUnreadable("a stored secret cannot be decrypted with the present FILAS_SECRET_KEY") from None
 
-    def reveal(self, value: str, environ: Mapping[str, str]) -> str:
+    def reveal(self, value: str) -> str:
         """Returns the secret of a stored value: the variable of `env:NAME`, the decrypted `enc:…`, or `value` itself.
 
-        Raises SecretUnreadable if the variable is not set or the value cannot be decrypted.
+        Raises SecretUnreadable if the variable cannot be read, the value cannot be decrypted, or the secret has a lone
+        surrogate, which no request can carry.
         """
         if value.startswith(FROM_ENVIRONMENT):
-            name = value.removeprefix(FROM_ENVIRONMENT)
-            if name not in environ:
-                raise SecretUnreadable(f"the environment variable {name} of a secret is not set")
-            return environ[name]
-        return self.open(value) if value.startswith(SEALED) else value
+            return self.variables.read(value.removeprefix(FROM_ENVIRONMENT))
+        secret = self.open(value) if value.startswith(SEALED) else value
+        try:
+            secret.encode()
+        except UnicodeEncodeError:
+            raise SecretUnreadable("a stored secret is not valid Unicode") from None
+        return secret

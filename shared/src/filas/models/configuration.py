@@ -5,6 +5,10 @@ from typing import Any
 
 from filas.models.record import Record
 
+UNREADABLE = "unreadable"
+"""The authentication type of a webhook, and the type of a channel, whose row cannot be decoded: no such type exists, so
+the webhook rejects its requests and the channel sends nothing."""
+
 
 class RateLimit(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """At most `max` webhooks in `window_ms` milliseconds."""

@@ -7,13 +7,15 @@ import msgspec
 from msgspec import Meta
 
 from filas.errors import SettingsError
-from filas.settings.value_types import Addresses, HostNames, Networks, Ports, Secret
+from filas.settings.value_types import Addresses, HostNames, NamePatterns, Networks, Ports, Secret
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 """A TCP port. With 0 the system chooses one."""
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
+DEFAULT_SECRET_ENV_ALLOW = NamePatterns(("SECRET_*",))
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -126,11 +128,15 @@ class AdminSettings(Group, frozen=True, kw_only=True):
 
 
 class SecretSettings(Group, frozen=True, kw_only=True):
-    """The key that encrypts stored secrets."""
+    """The key that encrypts stored secrets, and the variables that hold secrets."""
 
     filas_secret_key: Annotated[
         Secret, Meta(description="Encrypts stored secrets; the same in every process, long and random")
     ]
+    secret_env_allow: Annotated[
+        NamePatterns,
+        Meta(description="Patterns of the variables that secrets may name as `env:NAME`; never a setting of Filas"),
+    ] = DEFAULT_SECRET_ENV_ALLOW
 
 
 class OutboundSettings(Group, frozen=True, kw_only=True):

@@ -66,6 +66,15 @@ class HostNames(tuple[str, ...]):
         return ",".join(self)
 
 
+class NamePatterns(tuple[str, ...]):
+    """Patterns (`fnmatch`) of names of environment variables, written `SECRET_*,STRIPE_KEY`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(self)
+
+
 def decode(kind: type, text: object) -> object:
     """Converts `text` to one of these types (the `dec_hook` of msgspec). Raises ValueError for an invalid text."""
     if kind is Secret:
@@ -78,6 +87,8 @@ def decode(kind: type, text: object) -> object:
         return Addresses(tuple(_address(part) for part in _parts(text)))
     if kind is HostNames:
         return HostNames(tuple(_host_name(part) for part in _parts(text)))
+    if kind is NamePatterns:
+        return NamePatterns(tuple(_name_pattern(part) for part in _parts(text)))
     raise NotImplementedError(kind)
 
 
@@ -96,6 +107,12 @@ def _host_name(text: str) -> str:
     if not re.fullmatch(r"\*|[A-Za-z0-9._-]+", text):
         raise ValueError(text)
     return text.lower()
+
+
+def _name_pattern(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_*?]+", text):
+        raise ValueError(text)
+    return text
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -5,11 +5,16 @@ from typing import Protocol
 
 from filas.errors import SecretUnreadable
 from filas.observability import logs
+from filas.periodic import periodic
 
 log = logs.get_logger(__name__)
 
 FRESH_S = 2.0
 """A changed secret is used at most this many seconds later."""
+
+
+REPORT_EVERY_S = 60.0
+"""How often all secrets are read for the log, also if no flow uses one."""
 
 
 class SealedSecrets(Protocol):
@@ -35,6 +40,7 @@ class FlowSecrets:
         self._fresh_s = fresh_s
         self._read_at: float | None = None
         self._known: Mapping[str, str] = {}
+        self._reported: dict[str, str] = {}
 
     async def revealed(self) -> Mapping[str, str]:
         now = self._monotonic()
@@ -43,11 +49,23 @@ class FlowSecrets:
             self._read_at = now
         return self._known
 
+    async def report_unreadable(self) -> None:
+        """Logs a warning for each secret that cannot be read, at the start of the process and when that changes. Runs
+        until it is cancelled."""
+        await periodic("flow-secrets", self._read, REPORT_EVERY_S)
+
+    async def _read(self) -> None:
+        await self.revealed()
+
     def _open(self, sealed: dict[str, str]) -> dict[str, str]:
         opened: dict[str, str] = {}
+        unreadable: dict[str, str] = {}
         for name, value in sealed.items():
             try:
                 opened[name] = self._reveal(value)
             except SecretUnreadable as error:
-                log.warning("secret.unreadable", name_of_secret=name, reason=str(error))
+                unreadable[name] = str(error)
+                if self._reported.get(name) != str(error):
+                    log.warning("secret.unreadable", name_of_secret=name, reason=str(error))
+        self._reported = unreadable
         return opened

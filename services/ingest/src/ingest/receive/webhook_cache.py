@@ -1,7 +1,6 @@
 """The cache of webhooks by path. It is refreshed regularly, and keeps its content while Postgres is unavailable."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +9,7 @@ import msgspec
 
 from filas.contract.event_envelope import WebhookSnapshot, snapshot_of
 from filas.errors import SecretUnreadable, StoreUnavailable
-from filas.models.configuration import Webhook
+from filas.models.configuration import UNREADABLE, RateLimit, Webhook
 from filas.observability.logs import get_logger
 from ingest.event.conversation import ConversationReader
 from ingest.providers.known_providers import PROVIDERS
@@ -147,6 +146,18 @@ class WebhookCache:
 
 def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
     """Computes what each request to `webhook` needs. Never raises: an invalid webhook rejects its own requests only."""
+    try:
+        return _ready(webhook, reveal)
+    except Exception as error:  # whatever is wrong with one definition, the others stay in use
+        # The message of an unknown error may contain a secret.
+        log.error("webhook.unusable", webhook_id=webhook.id, error=type(error).__name__)
+    blank = msgspec.structs.replace(
+        webhook, auth={"type": UNREADABLE}, rate_limit=RateLimit(), dedupe=None, conversation=None, config={}
+    )
+    return _ready(blank, reveal)
+
+
+def _ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
     scheme = _scheme(webhook, reveal)
     snapshot = snapshot_of(webhook)
     limit = webhook.rate_limit
@@ -167,9 +178,19 @@ def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
     )
 
 
-def _scheme(webhook: Webhook, reveal: Callable[[str], str]) -> Scheme | None:
+def _scheme(webhook: Webhook, reveal: Reveal) -> Scheme | None:
+    def logged(stored: str) -> str:
+        # A scheme skips a secret that it cannot read if it can read another, so the operator learns of it here.
+        try:
+            return reveal(stored)
+        except SecretUnreadable as error:
+            log.warning("webhook.secret_unreadable", webhook_id=webhook.id, reason=str(error))
+            raise
+
+    if webhook.auth.get("type") == UNREADABLE:
+        return None  # logged where the row was read
     try:
-        return auth_types.configuration(webhook.auth).scheme(reveal)
+        return auth_types.configuration(webhook.auth).scheme(logged)
     except (msgspec.ValidationError, SecretUnreadable) as error:
         log.error("webhook.unusable", webhook_id=webhook.id, error=str(error))
         return None

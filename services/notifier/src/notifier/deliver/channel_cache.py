@@ -121,6 +121,10 @@ class ChannelCache:
         except (SecretUnreadable, InvalidConfiguration) as error:
             log.warning("channel.unusable", channel_id=channel.id, type=channel.type, reason=str(error))
             return ChannelUnusable(f"the channel {channel.id!r} cannot be used: {error}")
+        except Exception as error:  # whatever is wrong with one channel, the others stay in use
+            # The message of an unknown error may contain a secret.
+            log.error("channel.unusable", channel_id=channel.id, type=channel.type, reason=type(error).__name__)
+            return ChannelUnusable(f"the channel {channel.id!r} cannot be used: its definition is invalid")
 
     def _revealed(self, value: Any) -> Any:
         if isinstance(value, list):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import builtins
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
+import msgspec
 
-from filas.models.configuration import Channel
+from filas.models.configuration import UNREADABLE, Channel
 from filas.models.record import Page
+from filas.observability.logs import get_logger
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
+
+log = get_logger("filas.repository")
 
 # The statement that changes a row takes the next revision. The lock on it keeps revisions in the order of commits.
 STORE: Final = """
@@ -72,10 +76,18 @@ class ChannelRepository:
 
 
 def _channel(row: asyncpg.Record) -> Channel:
+    """The channel of a row. A row that cannot be decoded affects no other one: it is a channel of the type
+    UNREADABLE."""
+    channel_type = row["type"]
+    try:
+        config = msgspec.convert(from_json(row["config"]), dict[str, Any])
+    except Exception as error:
+        log.error("channel.row_unreadable", channel_id=row["id"], error=f"{type(error).__name__}: {error}")
+        channel_type, config = UNREADABLE, {}
     return Channel(
         id=row["id"],
-        type=row["type"],
-        config=from_json(row["config"]),
+        type=channel_type,
+        config=config,
         revision=row["revision"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -21,6 +21,9 @@ from filas.repository.postgres import paging
 from filas.repository.postgres.database import Connection, Database
 from filas.repository.postgres.json_columns import error_detail, from_json, to_json
 
+_UNREADABLE: Final = "unreadable"
+"""The kind of the error of a schedule whose row cannot be decoded."""
+
 _TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
 """The fields that determine the ticks. While none of them changes, a tick that is due stays due."""
 
@@ -94,8 +97,7 @@ class ScheduleRepository:
         """
         async with self._database.transaction() as connection:
             rows = await connection.fetch(sql.LOCK_DUE, limit)
-            due = [_Due(schedule, due_ticks(schedule, row["now"]), row["now"])
-                   for schedule, row in zip(map(_schedule, rows), rows, strict=True)]  # fmt: skip
+            due = [_due(row, due_ticks) for row in rows]
             runs = await _start(connection, due)
             if runs:
                 await connection.execute(sql.ADVANCE, *_advanced(runs))
@@ -108,6 +110,20 @@ class _Due(NamedTuple):
     schedule: Schedule
     ticks: DueTicks
     now: datetime
+
+
+def _due(row: asyncpg.Record, due_ticks: Callable[[Schedule, datetime], DueTicks]) -> _Due:
+    """The decision about a due row. A row that cannot be decoded, or whose ticks cannot be computed, runs no tick and
+    has no next one, so that it does not stop the schedules that are due with it."""
+    schedule = _schedule(row)
+    if schedule.last_error is not None and schedule.last_error.kind == _UNREADABLE:
+        return _Due(schedule, DueTicks(run=[], next_run_at=None, error=schedule.last_error), row["now"])
+    try:
+        ticks = due_ticks(schedule, row["now"])
+    except Exception as error:
+        detail = ErrorDetail(kind="schedule", message=f"the ticks cannot be computed: {error!r}"[:1000])
+        ticks = DueTicks(run=[], next_run_at=None, error=detail)
+    return _Due(schedule, ticks, row["now"])
 
 
 async def _start(connection: Connection, due: Sequence[_Due]) -> list[ScheduleRun]:
@@ -208,11 +224,17 @@ def _columns(schedule: Schedule) -> tuple[object, ...]:
 
 
 def _schedule(row: asyncpg.Record) -> Schedule:
+    """The schedule of a row. A row that cannot be decoded affects no other one: its `input` is null, and `last_error`
+    has the reason."""
     columns = {name: row[name] for name in msgspec.structs.asdict(_EMPTY) if name in row}
     channel, contact = row["channel"], row["contact"]
     columns["conversation"] = ScheduleConversation(channel=channel, contact=contact) if channel is not None else None
-    columns["input"] = from_json(row["input"])
-    columns["last_error"] = error_detail(row["last_error"])
+    try:
+        columns["input"] = from_json(row["input"])
+        columns["last_error"] = error_detail(row["last_error"])
+    except Exception as error:
+        columns["input"] = None
+        columns["last_error"] = ErrorDetail(kind=_UNREADABLE, message=f"the row cannot be decoded: {error!r}"[:1000])
     return Schedule(**columns)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import builtins
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
 
 from filas.errors import Conflict
-from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
+from filas.models.configuration import UNREADABLE, ConversationRule, Dedupe, RateLimit, Webhook
 from filas.models.record import Page
+from filas.observability.logs import get_logger
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json, to_json_or_null
+
+log = get_logger("filas.repository")
 
 # The statement that changes a row takes the next revision. The lock on it keeps revisions in the order of commits.
 STORE: Final = """
@@ -99,6 +102,32 @@ class WebhookRepository:
 
 
 def _webhook(row: asyncpg.Record) -> Webhook:
+    """The webhook of a row. A row that cannot be decoded affects no other one: it is a webhook of the type UNREADABLE,
+    without its settings."""
+    try:
+        return _decoded(row)
+    except Exception as error:
+        log.error("webhook.row_unreadable", webhook_id=row["id"], error=f"{type(error).__name__}: {error}")
+    return Webhook(
+        id=row["id"],
+        flow_id=row["flow_id"],
+        node_id=row["node_id"],
+        path=row["path"],
+        methods=row["methods"],
+        auth={"type": UNREADABLE},
+        rate_limit=RateLimit(),
+        dedupe=None,
+        conversation=None,
+        config={},
+        max_body_bytes=row["max_body_bytes"],
+        enabled=row["enabled"],
+        revision=row["revision"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+def _decoded(row: asyncpg.Record) -> Webhook:
     dedupe, conversation = from_json(row["dedupe"]), from_json(row["conversation"])
     return Webhook(
         id=row["id"],
@@ -106,11 +135,11 @@ def _webhook(row: asyncpg.Record) -> Webhook:
         node_id=row["node_id"],
         path=row["path"],
         methods=row["methods"],
-        auth=from_json(row["auth"]),
+        auth=msgspec.convert(from_json(row["auth"]), dict[str, Any]),
         rate_limit=msgspec.convert(from_json(row["rate_limit"]), RateLimit),
         dedupe=None if dedupe is None else msgspec.convert(dedupe, Dedupe),
         conversation=None if conversation is None else msgspec.convert(conversation, ConversationRule),
-        config=from_json(row["config"]),
+        config=msgspec.convert(from_json(row["config"]), dict[str, Any]),
         max_body_bytes=row["max_body_bytes"],
         enabled=row["enabled"],
         revision=row["revision"],

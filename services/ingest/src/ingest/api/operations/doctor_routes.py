@@ -18,6 +18,9 @@ from ingest.api.routing.route_types import Answer, Call, Query, Route
 MAX_WAIT_S: Final = 60.0
 """A queue whose oldest job waits longer is a failure."""
 
+MAX_NAMED: Final = 10
+"""The most definitions that one finding names."""
+
 DEAD_LETTERS_WITHIN: Final = timedelta(hours=24)
 
 
@@ -44,6 +47,7 @@ async def doctor(call: Call[None, Query]) -> Answer:
         ("redis", lambda: _redis(context)),
         ("postgres", lambda: _postgres(context)),
         ("webhooks", lambda: _webhooks(context)),
+        ("secrets", lambda: _secrets(context)),
         *((f"queue {policy.name}", _queue_check(context, worker, policy)) for worker, policy in WORKERS.items()),
         ("dead letters", lambda: _dead_letters(context)),
     ]
@@ -91,6 +95,20 @@ async def _webhooks(context: ApiContext) -> Finding:
     loaded = context.webhook_cache.is_loaded
     detail = "definitions loaded" if loaded else "definitions not loaded yet"
     return Finding(part="webhooks", ok=loaded, detail=detail)
+
+
+async def _secrets(context: ApiContext) -> Finding:
+    """A definition stored before SECRET_ENV_ALLOW existed, or under another one, may name any variable."""
+    refused = [
+        f"{one.kind} {one.id}: {refusal}"
+        for one in await context.secret_references.all()
+        if (refusal := context.secret_box.variables.refusal(one.variable)) is not None
+    ]
+    if not refused:
+        return Finding(part="secrets", ok=True, detail="every named environment variable is allowed")
+    more = [f"and {len(refused) - MAX_NAMED} more"] if len(refused) > MAX_NAMED else []
+    remedy = "rename the variable, or allow it in each process, and store the definition again"
+    return Finding(part="secrets", ok=False, detail="; ".join([*refused[:MAX_NAMED], *more, remedy]))
 
 
 def _queue_check(context: ApiContext, worker: str, policy: QueuePolicy) -> Callable[[], Awaitable[Finding]]:

@@ -12,6 +12,7 @@ from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.schedules import ScheduleRepository
+from filas.repository.definitions.secret_references import SecretReferenceRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -36,6 +37,7 @@ class ApiContext:
     webhooks: WebhookRepository
     channels: ChannelRepository
     secrets: SecretRepository
+    secret_references: SecretReferenceRepository
     flows: FlowRepository
     schedules: ScheduleRepository
     events: EventRepository
@@ -72,6 +74,7 @@ def build_api_context(
         webhooks=WebhookRepository(database),
         channels=ChannelRepository(database),
         secrets=SecretRepository(database),
+        secret_references=SecretReferenceRepository(database),
         flows=FlowRepository(database),
         schedules=ScheduleRepository(database),
         events=EventRepository(database),
