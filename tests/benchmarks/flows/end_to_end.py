@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from filas_local.servers import PostgresServer, RedisServer
-from tests.benchmarks.flows.measurements import cpu_of_tree, percentile, usage_of
+from tests.benchmarks.flows.measurements import INTERVAL_S, cpu_of_tree, percentile, rates, usage_of
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.flow_runner.processes import stores
@@ -27,9 +27,11 @@ FINISHED = "select event_id, status from executions where event_id = any ($1::uu
 
 @dataclass
 class Run:
-    """What the senders observed: latencies in seconds, and the outcomes of their flows."""
+    """What the senders observed: latencies in seconds, the times at which flows succeeded (monotonic, in seconds), and
+    the outcomes of their flows."""
 
     latencies: list[float] = field(default_factory=list)
+    finished_at: list[float] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
     outstanding: dict[str, "asyncio.Future[str]"] = field(default_factory=dict)
 
@@ -68,7 +70,10 @@ async def _sender(pipeline: Pipeline, run: Run, number: int, stop_at: float, by_
         if not by_contact:
             run.outstanding[answer["eventId"]] = future
         try:
-            run.outcomes[await asyncio.wait_for(future, GIVE_UP_S)] += 1
+            outcome = await asyncio.wait_for(future, GIVE_UP_S)
+            run.outcomes[outcome] += 1
+            if outcome == "succeeded":
+                run.finished_at.append(time.monotonic())
         except TimeoutError:
             run.outcomes[f"not within {GIVE_UP_S:.0f} s"] += 1
         run.latencies.append(time.monotonic() - began)
@@ -114,19 +119,22 @@ async def measure(
             await _sender(pipeline, run, -1, time.monotonic() + 0.1, by_message)
             run.latencies.clear()
             run.outcomes.clear()
+            run.finished_at.clear()
             cpu, began = _cpu(pipeline, postgres, redis), time.monotonic()
             stop_at = began + seconds
             await asyncio.gather(*(_sender(pipeline, run, number, stop_at, by_message) for number in range(senders)))
             took = time.monotonic() - began
             spent = {name: after - cpu[name] for name, after in _cpu(pipeline, postgres, redis).items()}
-        _print(run, took, spent, pipeline)
+        _print(run, began, took, spent, pipeline)
 
 
-def _print(run: Run, took: float, spent: dict[str, float], pipeline: Pipeline) -> None:
+def _print(run: Run, began: float, took: float, spent: dict[str, float], pipeline: Pipeline) -> None:
     finished = run.outcomes.pop("succeeded", 0)
     p50, p99 = (percentile(run.latencies, share) * 1000 for share in (0.5, 0.99))
     cores = ", ".join(f"{name} {seconds / took:.2f}" for name, seconds in spent.items())
     print(f"| finished flows a second | {finished / took:,.0f} |")
+    by_interval = ", ".join(f"{rate:,.0f}" for rate in rates(run.finished_at, began, took))
+    print(f"| finished flows a second, every {INTERVAL_S} s | {by_interval} |")
     print(f"| end to end, p50 and p99 | {p50:,.0f} ms, {p99:,.0f} ms |")
     print(f"| failures | {dict(run.outcomes) or 0} |")
     print(f"| cores busy | {cores} |")

@@ -9,6 +9,7 @@ from tests.flow_runner.processes import Stores
 
 TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 MIB = 1024 * 1024
+INTERVAL_S = 10
 
 # Every statement of Filas is a transaction of its own, so commits count statements. There are no other sessions, and
 # the benchmark's own queries are few.
@@ -73,3 +74,14 @@ def percentile(values: list[float], share: float) -> float:
     """The smallest of `values` that at least `share` (0 to 1) of them do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def rates(times: list[float], began: float, took: float) -> list[float]:
+    """Events a second in each interval of INTERVAL_S seconds that lies completely between `began` and `began + took`.
+    `times` are the times of the events, on the clock of `began`."""
+    counts = [0] * int(took // INTERVAL_S)
+    for at in times:
+        number = int((at - began) // INTERVAL_S)
+        if 0 <= number < len(counts):
+            counts[number] += 1
+    return [count / INTERVAL_S for count in counts]

@@ -1,43 +1,166 @@
-"""The plans of the frequent statements on empty tables: they must use indexes, because they are kept as tables grow."""
+"""The plans of all statements on empty tables: they must find their rows through an index.
 
+A connection keeps the plan of a statement, so a plan that is made while the tables are empty may be used when they have
+grown. Database makes it again then.
+"""
+
+import importlib
+import json
+import pkgutil
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import pytest
 
-from filas.repository import delivery_receipts, events, notifications
+import filas.repository
+from filas.contract.identity import new_id
 from filas.repository.executions import execution_sql
 from filas.repository.postgres.database import Database
+from filas.repository.postgres.table_growth import TableGrowth
+from tests.waiting import eventually
 
-STATEMENTS: Final = {
-    "start executions": execution_sql.START_MANY,
-    "claim executions": execution_sql.CLAIM_MANY,
-    "resume executions": execution_sql.RESUME_MANY,
-    "renew leases": execution_sql.RENEW,
-    "write checkpoints": execution_sql.CHECKPOINT_MANY,
-    "queue due executions": execution_sql.QUEUE_DUE,
-    "find the next wake-up": execution_sql.NEXT_WAKE,
-    "find unfinished executions": execution_sql.UNFINISHED,
-    "insert events": events.INSERT_MANY,
-    "find unfinished events": events.UNFINISHED,
-    "reopen events": events.REOPEN_MANY,
-    "begin delivery attempts": notifications.BEGIN_ATTEMPTS,
-    "record delivery attempts": notifications.RECORD_MANY,
-    "record delivery receipts": notifications.RECORD_RECEIPTS,
-    "find unfinished notifications": notifications.UNFINISHED,
-    "find unrecorded receipts": delivery_receipts.SELECT_UNRECORDED,
+GROWING_TABLES: Final = frozenset(
+    {
+        "events",
+        "executions",
+        "steps",
+        "callbacks",
+        "conversations",
+        "notifications",
+        "notification_attempts",
+        "delivery_statuses",
+        "dead_letters",
+    }
+)
+
+# These read an index in its order and stop after some rows, or read an index or a table that has few rows.
+READS_ALL: Final = {
+    "executions.execution_sql.NEXT_WAKE": {"executions_wake": "min() reads the first entry"},
+    "executions.execution_sql.QUEUE_DUE": {
+        "callbacks_untaken": "an entry leaves the index when its execution takes the call"
+    },
+    "delivery_receipts.SELECT_UNRECORDED": {"delivery_statuses_pkey": "ordered, with a limit"},
+    "retention.DELIVERY_STATUSES": {"delivery_statuses": "a row is deleted when its receipt is recorded"},
 }
-GROWING_TABLES: Final = r"(?:executions|steps|events|notifications|notification_attempts|delivery_statuses)"
+
+# Parts of the statements that a search composes.
+FRAGMENTS: Final = frozenset(
+    {
+        "executions.execution_sql.SEARCH",
+        "executions.execution_sql.SEARCH_EVENT",
+        "events.HAS_WORD",
+        "events.OF_CONVERSATION",
+    }
+)
 
 
-@pytest.mark.parametrize("name", STATEMENTS)
-async def test_a_frequent_statement_scans_no_table_sequentially(database: Database, name: str) -> None:
-    """The generic plan is the one that a connection keeps after five calls."""
-    statement = STATEMENTS[name]
+def _statements() -> Iterator[tuple[str, str]]:
+    """Each constant of filas.repository that contains a statement, as (module.NAME, statement)."""
+    for module_info in pkgutil.walk_packages(filas.repository.__path__, "filas.repository."):
+        if ".migrations" in module_info.name:
+            continue
+        module = importlib.import_module(module_info.name)
+        for name, value in vars(module).items():
+            label = f"{module_info.name.removeprefix('filas.repository.')}.{name}"
+            is_statement = isinstance(value, str) and re.match(r"\s*(with|select|insert|update|delete)\s", value)
+            if is_statement and name.lstrip("_").isupper() and label not in FRAGMENTS:
+                yield label, value
+
+
+STATEMENTS: Final = dict(_statements())
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from _nodes(child)
+
+
+FIRST_COLUMNS: Final = """
+select c.relname, a.attname from pg_index i join pg_class c on c.oid = i.indexrelid
+    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]"""
+
+FILL_EXECUTIONS: Final = """
+insert into executions (id, flow_id, version, node_id, trigger, queued_at)
+select gen_random_uuid(), 'welcome', 1, 'start', '{}', now() from generate_series(1, 2000)"""
+
+ROWS_READ: Final = "select idx_tup_fetch + seq_tup_read from pg_stat_xact_user_tables where relname = 'executions'"
+
+
+async def _generic_plan(database: Database, statement: str) -> dict[str, Any]:
+    """The plan that a connection keeps after five calls."""
     count = max((int(number) for number in re.findall(r"\$(\d+)", statement)), default=0)
     arguments = f"({', '.join(['null'] * count)})" if count else ""
     async with database.connection() as connection, connection.transaction():
         await connection.execute("set local plan_cache_mode = force_generic_plan")
         await connection.execute(f"prepare statement as {statement}")
-        plan = "\n".join(row[0] for row in await connection.fetch(f"explain execute statement{arguments}"))
-    assert not re.search(rf"Seq Scan on {GROWING_TABLES}\b", plan), plan
+        text = await connection.fetchval(f"explain (format json) execute statement{arguments}")
+        await connection.execute("deallocate statement")
+    plan: dict[str, Any] = json.loads(text)[0]["Plan"]
+    return plan
+
+
+async def _whole_reads(database: Database, name: str, first_columns: dict[str, str]) -> Iterator[str]:
+    """What the statement reads completely. A condition on another column than the first one of an index does not
+    count: it reads the whole index."""
+    plan = await _generic_plan(database, STATEMENTS[name])
+    return (
+        f"{name} reads the whole of {read}"
+        for node in _nodes(plan)
+        if (read := _whole_read(node, first_columns)) is not None and read not in READS_ALL.get(name, {})
+    )
+
+
+def _whole_read(node: dict[str, Any], first_columns: dict[str, str]) -> str | None:
+    table, index = node.get("Relation Name"), node.get("Index Name")
+    if index is not None and index.startswith(tuple(f"{one}_" for one in GROWING_TABLES)):
+        looked_up = re.search(rf"\b{first_columns[index]}\b", node.get("Index Cond", ""))
+        return None if looked_up else str(index)
+    return str(table) if node["Node Type"] == "Seq Scan" and table in GROWING_TABLES else None
+
+
+async def test_each_statement_finds_its_rows_through_an_index(database: Database) -> None:
+    first_columns = {row[0]: row[1] for row in await database.fetch(FIRST_COLUMNS)}
+    assert [fault for name in STATEMENTS for fault in await _whole_reads(database, name, first_columns)] == []
+
+
+@pytest.mark.parametrize(
+    ("checks", "expected"),
+    [
+        pytest.param([0, 50, 99], [False, False, False], id="a small table needs no new plans"),
+        pytest.param([0, 100, 150, 200], [False, True, False, True], id="each time the rows double"),
+        pytest.param([1000, 1500, 2500], [True, False, True], id="the first plans may be older than the rows"),
+        pytest.param([1000, 10, 150], [True, False, True], id="after the table has shrunk"),
+    ],
+)
+def test_plans_are_renewed_when_a_table_has_doubled(checks: list[int], expected: list[bool]) -> None:
+    growth = TableGrowth()
+    assert [growth.needs_new_plans({"events": rows, "flows": 3}) for rows in checks] == expected
+
+
+async def test_a_plan_for_an_empty_table_is_not_kept_when_the_table_grows(postgres_dsn: str) -> None:
+    """Statistics of an empty table let the planner read a whole index for each lookup."""
+    database = Database(postgres_dsn, application_name="test", max_size=1, growth_check_interval_s=0.05)
+    database.start()
+    try:
+        await database.wait_ready(10)
+        await database.fetch("vacuum analyze executions")
+        for _ in range(6):
+            await _rows_read_by_renew(database)
+        await database.fetch(FILL_EXECUTIONS)
+
+        async def few_rows_are_read() -> bool:
+            return await _rows_read_by_renew(database) < 100
+
+        await eventually(few_rows_are_read, 10)
+    finally:
+        await database.close()
+
+
+async def _rows_read_by_renew(database: Database) -> int:
+    ids = [new_id() for _ in range(10)]
+    async with database.transaction() as connection:
+        await connection.fetch(execution_sql.RENEW, ids, [1] * 10, 30.0)
+        rows: int = await connection.fetchval(ROWS_READ)
+    return rows

@@ -24,7 +24,7 @@ from filas.repository.postgres.database import Database
 RECEIVE: Final = """
 with target as (
     select id, turn, flow_id, conversation_id, status, channel, contact, event_id, awaits_callback from executions
-    where id = $2 and ended_at is null
+    where id = $2 and status not in ('succeeded', 'failed', 'cancelled', 'timed-out')
 ), received as (
     insert into callbacks (id, execution_id, payload) select $1, id, $3::json from target
     on conflict (id) do nothing

@@ -41,15 +41,17 @@ with letter as (
     select l.kind, l.subject_id, l.turn, l.error, l.job_id from letter l join stored s on s.id = l.id
 ), event as (
     update events e set status = 'failed', error = f.error, processed_at = now()
-    from failing f where f.kind = 'event' and e.id = f.subject_id and e.status = 'received'
+    from failing f where f.kind = 'event' and e.id = f.subject_id and e.processed_at is null
 ), execution as (
     update executions e set status = 'failed', error = f.error, fence = e.fence + 1, lease_owner = null,
-        lease_until = null, ready_at = null, wake_at = null, ended_at = now()
+        lease_until = null, ready_at = null, wake_at = null, awaits_reply_since = null, ended_at = now()
     from failing f
-    where f.kind = 'execution' and e.id = f.subject_id and e.turn = f.turn and e.ended_at is null
+    where f.kind = 'execution' and e.id = f.subject_id and e.turn = f.turn
+        and e.status not in ('succeeded', 'failed', 'cancelled', 'timed-out')
 ), notification as (
     update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
-    from failing f where f.kind = 'notification' and n.id = f.subject_id and n.ended_at is null
+    from failing f where f.kind = 'notification' and n.id = f.subject_id
+        and n.status in ('queued', 'sending', 'retrying')
 ), delivery_status as (
     delete from delivery_statuses d using failing f where f.kind = 'delivery-status' and d.job_id = f.job_id
 )

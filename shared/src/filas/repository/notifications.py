@@ -94,8 +94,8 @@ with receipt as (
     order by channel_id, provider_id, array_position(array['read', 'delivered', 'failed', 'sent'], status)
 ), matched as (
     select n.id, f.*, false as by_key
-    from furthest f join notifications n on n.channel_id = f.channel_id and n.provider_id = f.provider_id
-        and n.provider_id is not null
+    from furthest f cross join lateral (
+        select id from notifications where channel_id = f.channel_id and provider_id = f.provider_id offset 0) n
     union all
     select distinct on (n.id) n.id, f.*, true
     from furthest f join notifications n on n.id = f.notification_id and n.channel_id = f.channel_id

@@ -15,8 +15,10 @@ from filas.backoff import exponential
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
+from filas.periodic import periodic
 from filas.repository import schema
 from filas.repository.postgres import driver_errors
+from filas.repository.postgres.table_growth import CHECK_INTERVAL_S, TABLE_ROWS, TableGrowth
 
 STORE: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -40,7 +42,8 @@ class Database:
     `problem` is None while Postgres is available, otherwise it states what is wrong. A call that fails because the
     server is unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in
     the background finds the server available again. The server ends a statement after `statement_timeout_s` seconds;
-    the client gives it up one second later.
+    the client gives it up one second later. Connections are replaced when tables have grown, so that no statement keeps
+    a plan that was made for few rows.
     """
 
     def __init__(
@@ -52,12 +55,15 @@ class Database:
         max_size: int = 10,
         statement_timeout_s: float = 10.0,
         acquire_timeout_s: float = 5.0,
+        growth_check_interval_s: float = CHECK_INTERVAL_S,
     ) -> None:
         self._dsn = dsn
         self._min_size = min(min_size, max_size)
         self._max_size = max_size
         self._command_timeout_s = statement_timeout_s + 1.0
         self._acquire_timeout_s = acquire_timeout_s
+        self._growth_check_interval_s = growth_check_interval_s
+        self._growth = TableGrowth()
         self._server_settings = {
             "application_name": application_name,
             "statement_timeout": str(int(statement_timeout_s * 1000)),
@@ -71,6 +77,7 @@ class Database:
         }
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._planner: asyncio.Task[None] | None = None
         self._failed = asyncio.Event()
         self._ready = asyncio.Event()
         self._waiter_arrived = asyncio.Event()
@@ -87,6 +94,8 @@ class Database:
         if self._keeper is None:
             self._failed.set()
             self._keeper = asyncio.create_task(self._keep(), name="postgres-keeper")
+            renewal = periodic("plan renewal", self._renew_plans, self._growth_check_interval_s, on_error="log")
+            self._planner = asyncio.create_task(renewal, name="postgres-plan-renewal")
 
     async def wait_ready(self, timeout_s: float | None = None) -> None:
         """Waits until Postgres is available. Raises StoreUnavailable after `timeout_s` seconds.
@@ -105,10 +114,11 @@ class Database:
 
     async def close(self) -> None:
         """Stops connecting and closes the pool. Statements that still run after 5 s are terminated."""
-        if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.gather(self._keeper, return_exceptions=True)
-            self._keeper = None
+        for task in (self._keeper, self._planner):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._keeper = self._planner = None
         self._problem = "closed"
         self._ready.clear()
         pool, self._pool = self._pool, None
@@ -229,6 +239,16 @@ class Database:
         except Exception as error:
             # No error ends the probing. An unknown one is reported by its class.
             return driver_errors.unavailable(error) or f"unusable ({type(error).__name__})"
+
+    async def _renew_plans(self) -> None:
+        """Replaces the connections, and so the plans that they keep, after tables have grown."""
+        try:
+            rows = {row["relname"]: row["rows"] for row in await self.fetch(TABLE_ROWS)}
+        except StoreUnavailable:
+            return
+        if self._growth.needs_new_plans(rows) and self._pool is not None:
+            await self._pool.expire_connections()
+            _log.debug("postgres.plans_renewed")
 
     async def _renew_pool(self) -> None:
         """Opens the pool, or replaces its connections: after a failover they may lead to a read-only server."""
