@@ -37,8 +37,8 @@ OF_THE_LIBRARIES = {"PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE"}
 SECRETS = {
     "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
     "REDIS_PASSWORD": "x",
-    "FILAS_SECRET_KEY": "long-and-random-long-and-random",
-    "FILAS_ADMIN_TOKEN": "x",
+    "FILAS_SECRET_KEY": "long-and-random-long-and-random-key",
+    "FILAS_ADMIN_TOKEN": "long-and-random-long-and-random-token",
 }
 SECRET_KEYS = {name: name.removeprefix("FILAS_").lower().replace("_", "-") for name in SECRETS}
 VOLUMES = {"configMap", "emptyDir", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}

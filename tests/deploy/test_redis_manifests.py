@@ -21,8 +21,8 @@ SECRETS = {
     "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
     "REDIS_PASSWORD": "x",
     "REDIS_SENTINEL_PASSWORD": "y",
-    "FILAS_SECRET_KEY": "long-and-random-long-and-random",
-    "FILAS_ADMIN_TOKEN": "x",
+    "FILAS_SECRET_KEY": "long-and-random-long-and-random-key",
+    "FILAS_ADMIN_TOKEN": "long-and-random-long-and-random-token",
 }
 KINDS = ("sentinel", "cluster")
 STATEFUL = {"sentinel": {"redis-node": 3, "redis-sentinel": 3}, "cluster": {"redis-cluster": 6}}

@@ -20,7 +20,7 @@ from tests.process_table import PROCESSES
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
-ADMIN_TOKEN = "e2e-admin-token"
+ADMIN_TOKEN = "e2e-admin-token-that-is-long-enough"
 
 
 class Pipeline:

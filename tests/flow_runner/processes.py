@@ -142,7 +142,7 @@ class Process:
             "REDIS_HOST": address.hostname or "",
             "REDIS_PORT": str(address.port),
             "REDIS_DB": address.path.strip("/") or "0",
-            "FILAS_SECRET_KEY": "a key for tests",
+            "FILAS_SECRET_KEY": "a long and random key of the tests",
             "FLOW_RUNNER_ADMIN_PORT": str(self.port),
             "OUTBOUND_ALLOW": "127.0.0.0/8",
             "LOG_FORMAT": "console",

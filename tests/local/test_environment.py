@@ -11,7 +11,7 @@ from filas_local.home import Home
 from filas_local.launching import WrongSetting
 from tests.ports import free_port
 
-KEYS = {"DATABASE_URL": "postgresql:///x", "FILAS_SECRET_KEY": "k" * 32, "FILAS_ADMIN_TOKEN": "t" * 16}
+KEYS = {"DATABASE_URL": "postgresql:///x", "FILAS_SECRET_KEY": "k" * 32, "FILAS_ADMIN_TOKEN": "t" * 32}
 
 
 def free_ports() -> dict[str, str]:

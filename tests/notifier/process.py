@@ -28,7 +28,7 @@ from tests.redis_address import connect_url
 from tests.service_processes import ServiceProcess
 from tests.waiting import eventually
 
-KEY = "key-of-the-tests"
+KEY = "a long and random key of the tests"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 

@@ -21,7 +21,11 @@ from filas.service.stores import Stores
 from filas.settings.process_settings import IngestServeSettings
 from filas.settings.settings_reader import load
 
-UNREACHABLE = {"REDIS_PORT": "1", "DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "FILAS_SECRET_KEY": "a key"}
+UNREACHABLE = {
+    "REDIS_PORT": "1",
+    "DATABASE_URL": "postgresql://x@127.0.0.1:1/x",
+    "FILAS_SECRET_KEY": "a long and random key of the tests",
+}
 """Settings of stores that are not there."""
 
 PROCESS = """

@@ -1,5 +1,7 @@
 """Settings: the variables that a process reads, and the one-line error for a wrong value."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +22,8 @@ from filas.settings.value_types import Secret
 
 NEEDED = {
     "DATABASE_URL": "postgresql://user:pa55word@db.example:5432/filas",
-    "FILAS_SECRET_KEY": "key-of-the-tests",
-    "FILAS_ADMIN_TOKEN": "token-of-the-tests",
+    "FILAS_SECRET_KEY": "long-and-random-key-of-the-tests",
+    "FILAS_ADMIN_TOKEN": "long-and-random-token-of-the-tests",
 }
 
 
@@ -98,7 +100,10 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ({"REDIS_CLUSTER": "true", "REDIS_DB": "1"}, "REDIS_DB must be 0 on a Cluster, which has one database only"),
         (
             {"FILAS_SECRET_KEY": ""},
-            "FILAS_SECRET_KEY is not set: Encrypts stored secrets; the same in every process, long and random",
+            (
+                "FILAS_SECRET_KEY is not set: Encrypts stored secrets; the same in every process, "
+                "at least 32 random characters"
+            ),
         ),
     ],
 )
@@ -116,10 +121,31 @@ def test_a_wrong_database_address_is_not_repeated(url: str) -> None:
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["FILAS_ADMIN_TOKEN", "FILAS_SECRET_KEY"])
+def test_a_short_key_is_refused_except_in_a_local_run(name: str) -> None:
+    """31 characters are too few, 32 are enough. The message does not repeat the key."""
+    for length in (1, 21, 31):
+        short = NEEDED | {name: "~" * length}
+        with pytest.raises(SettingsError, match=rf"^{name} has {length} characters") as refused:
+            load(IngestAdminSettings, short)
+        assert "~" not in str(refused.value)
+        assert load(IngestAdminSettings, short | {"FILAS_LOCAL_RUN": "true"}).weak_keys == [name]
+    assert load(IngestAdminSettings, NEEDED | {name: "~" * 32}).weak_keys == []
+
+
+def test_the_keys_of_the_example_are_accepted_and_reported() -> None:
+    lines = (Path(__file__).parents[2] / ".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if line.startswith("FILAS_"))
+    assert load(IngestAdminSettings, NEEDED | example).weak_keys == ["FILAS_SECRET_KEY", "FILAS_ADMIN_TOKEN"]
+    assert load(NotifierSettings, NEEDED | example).weak_keys == ["FILAS_SECRET_KEY"]
+    assert load(IngestWorkSettings, NEEDED | example).weak_keys == []
+    assert [load(process, NEEDED).weak_keys for process in PROCESSES] == [[]] * len(PROCESSES)
+
+
 def test_secrets_are_not_shown() -> None:
     for process in PROCESSES:
         shown = repr(load(process, NEEDED | {"REDIS_PASSWORD": "pa55word"}))
-        for secret in ("pa55word", "key-of-the-tests", "token-of-the-tests"):
+        for secret in ("pa55word", "long-and-random-key-of-the-tests", "long-and-random-token-of-the-tests"):
             assert secret not in shown
     assert f"{Secret('x')} {Secret('x')!s}" == "*** ***"
 

@@ -17,7 +17,7 @@ from filas_local.servers import PostgresServer, RedisServer, free_port
 from tests.benchmarks.ingest.load import APP_SECRET
 
 REPOSITORY = Path(__file__).parents[3]
-ADMIN_TOKEN = "benchmark-token"
+ADMIN_TOKEN = "benchmark-token-that-is-long-enough"
 NPM_PACKAGES = ("fastify@5", "bullmq@5", "pg@8")
 READY_WITHIN_S = 30
 

@@ -25,7 +25,7 @@ from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
 from tests.redis_address import connect_url
 
-TOKEN = "the-admin-token"
+TOKEN = "the-long-and-random-admin-token-of-the-tests"
 SECRET_KEY = "a long and random key of the tests"
 
 FLOW: dict[str, Any] = {

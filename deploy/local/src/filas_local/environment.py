@@ -25,6 +25,7 @@ LOCAL_DEFAULTS = {
     # A developer's flows call services on the developer's machine, and the demo calls Filas itself.
     "OUTBOUND_ALLOW": "127.0.0.0/8",
     "PYTHONUNBUFFERED": "1",
+    "FILAS_LOCAL_RUN": "true",
     **{name: str(default) for name, (_, default) in PORTS.items()},
 }
 

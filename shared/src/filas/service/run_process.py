@@ -36,6 +36,8 @@ def run_process(
         sys.stderr.write(f"{error}\n")
         return 2
     logs.configure(settings.logs.log_level, settings.logs.log_format, name)
+    for variable in settings.weak_keys:
+        log.warning("settings.weak_key", variable=variable, remedy="set a random value: openssl rand -hex 32")
     try:
         return _run(name, settings, main)
     finally:

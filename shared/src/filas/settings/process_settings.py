@@ -22,6 +22,8 @@ from filas.settings.setting_groups import (
     ScalingSettings,
     SecretSettings,
     TracingSettings,
+    check_key,
+    is_weak,
 )
 from filas.settings.value_types import Networks, Secret
 
@@ -34,6 +36,16 @@ class ProcessSettings(Group, frozen=True, kw_only=True):
     logs: LogSettings
     tracing: TracingSettings
     admin: AdminSettings
+
+    @property
+    def weak_keys(self) -> list[str]:
+        """The variables whose key is an example or too short. The process logs a warning for each."""
+        secrets: SecretSettings | None = getattr(self, "secrets", None)
+        keys = {
+            "FILAS_SECRET_KEY": None if secrets is None else secrets.filas_secret_key,
+            "FILAS_ADMIN_TOKEN": getattr(self, "filas_admin_token", None),
+        }
+        return [name for name, key in keys.items() if key is not None and is_weak(key)]
 
 
 class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
@@ -69,11 +81,14 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
 
     secrets: SecretSettings
     scaling: ScalingSettings
-    filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API")]
+    filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API; at least 32 random characters")]
     ingest_admin_port: Annotated[Port, Meta(description="The private port: API, metrics, health")] = 8081
     ingest_admin_pool_size: Annotated[
         Positive, Meta(description="The most Postgres connections of this process, in place of `DATABASE_POOL_SIZE`")
     ] = 4
+
+    def __post_init__(self) -> None:
+        check_key("FILAS_ADMIN_TOKEN", self.filas_admin_token, may_be_short=self.secrets.filas_local_run)
 
 
 class IngestWorkSettings(ProcessSettings, frozen=True, kw_only=True):

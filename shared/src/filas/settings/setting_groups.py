@@ -127,16 +127,43 @@ class AdminSettings(Group, frozen=True, kw_only=True):
         return frozenset({*self.admin_hosts, self.admin_host.lower()})
 
 
+MIN_KEY_CHARS = 32
+"""The fewest characters of FILAS_ADMIN_TOKEN and FILAS_SECRET_KEY, so that neither can be guessed."""
+
+EXAMPLE_KEYS = frozenset({"change-me-admin-token", "change-me-to-a-long-random-secret-key"})
+"""The values of `.env.example`, which anyone can read. A process that has one starts with a warning."""
+
+
+def check_key(name: str, key: Secret, *, may_be_short: bool) -> None:
+    """Raises SettingsError, which does not repeat the key, if it is too short."""
+    chars = len(key.reveal())
+    if chars < MIN_KEY_CHARS and not may_be_short and key.reveal() not in EXAMPLE_KEYS:
+        raise SettingsError(
+            f"{name} has {chars} characters; it needs at least {MIN_KEY_CHARS} random ones: openssl rand -hex 32"
+        )
+
+
+def is_weak(key: Secret) -> bool:
+    """Whether the key is published in `.env.example`, or too short."""
+    return key.reveal() in EXAMPLE_KEYS or len(key.reveal()) < MIN_KEY_CHARS
+
+
 class SecretSettings(Group, frozen=True, kw_only=True):
     """The key that encrypts stored secrets, and the variables that hold secrets."""
 
     filas_secret_key: Annotated[
-        Secret, Meta(description="Encrypts stored secrets; the same in every process, long and random")
+        Secret, Meta(description="Encrypts stored secrets; the same in every process, at least 32 random characters")
     ]
     secret_env_allow: Annotated[
         NamePatterns,
         Meta(description="Patterns of the variables that secrets may name as `env:NAME`; never a setting of Filas"),
     ] = DEFAULT_SECRET_ENV_ALLOW
+    filas_local_run: Annotated[
+        bool, Meta(description="Set by `filas up`: the admin token and the secret key may be short, with a warning")
+    ] = False
+
+    def __post_init__(self) -> None:
+        check_key("FILAS_SECRET_KEY", self.filas_secret_key, may_be_short=self.filas_local_run)
 
 
 class OutboundSettings(Group, frozen=True, kw_only=True):
