@@ -25,6 +25,8 @@ NOT_PROVOKED = {
     "filas_notifications_interrupted_total": {"notifier"},
     # Two workers would have to hold one execution.
     "filas_fences_lost_total": {"flow-runner"},
+    # A worker of a newer version would have to run.
+    "filas_jobs_newer_version_total": {"ingest-worker", "flow-runner", "notifier"},
     # A valid job cannot fail permanently on this queue.
     "filas_dead_letters_total": {"ingest-worker"},
     # No traces are written here.

@@ -26,6 +26,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_workers": _ADMIN,
     "filas_worker_slots": _ADMIN,
     "filas_leases_lost_total": WORKERS,
+    "filas_jobs_newer_version_total": WORKERS,
     "filas_dead_letters_total": WORKERS,
     "filas_relayed_total": WORKERS,
     "filas_webhooks_total": (*_INGEST, *_ADMIN),

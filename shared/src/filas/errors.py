@@ -1,11 +1,12 @@
 """The errors that determine the outcome of a job or a request.
 
-| error raised by a job | what the worker does                                        |
-|-----------------------|-------------------------------------------------------------|
-| `PermanentError`      | makes the job a dead letter at once                         |
-| `StoreUnavailable`    | requeues the job without using an attempt                   |
-| `RetryLater`          | retries the job after the delay that the error contains     |
-| any other exception   | retries the job as the policy of the queue specifies        |
+| error raised by a job  | what the worker does                                        |
+|------------------------|-------------------------------------------------------------|
+| `PermanentError`       | makes the job a dead letter at once                         |
+| `StoreUnavailable`     | requeues the job without using an attempt                   |
+| `NewerVersionRequired` | leaves the job to a newer worker, for a day                 |
+| `RetryLater`           | retries the job after the delay that the error contains     |
+| any other exception    | retries the job as the policy of the queue specifies        |
 """
 
 
@@ -25,7 +26,17 @@ class PermanentError(FilasError):
 
 
 class JobDecodeError(PermanentError):
-    """The payload of a job does not match its schema: it is damaged, from another program, or of a newer version."""
+    """The payload of a job does not match its schema: it is damaged, or from another program."""
+
+
+class NewerVersionRequired(FilasError):
+    """A newer version made the job or the data that it names, and this process cannot read it.
+
+    The job waits, without using an attempt, until a worker that can read it claims it. After a day it becomes a dead
+    letter. Nothing may have been written or sent when this is raised.
+    """
+
+    kind = "newer-version"
 
 
 class RetryLater(FilasError):

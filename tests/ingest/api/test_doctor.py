@@ -1,5 +1,7 @@
 """`GET /api/doctor`: the state of the stores, the queues and their workers."""
 
+import re
+import time
 from typing import Any
 
 import pytest
@@ -87,3 +89,16 @@ async def test_an_unavailable_store_is_a_finding(own_redis: RedisServer, own_pos
         await eventually(postgres_fails)
         found = await findings(api)
         assert found["dead letters"]["detail"] == "unknown while postgres is unavailable"
+
+
+async def test_jobs_that_wait_for_a_newer_version_fail(own_redis: RedisServer, postgres_dsn: str) -> None:
+    """The finding names the function and the version, so that the operator knows what to start."""
+    async with serving(own_redis.url, postgres_dsn) as api:
+        payload = b'{"f":"deliver_fax","k":{"job":{"schemaVersion":2}}}'
+        await api.redis.client.set("arq:job:{notifications}:fax", payload)
+        since_ms = int((time.time() - 90) * 1000)
+        await api.redis.client.hset("{notifications}:newer", "{notifications}:fax", f"{since_ms}|w")
+        found = (await findings(api))["versions"]
+        assert not found["ok"]
+        waits = r"1 jobs of notifications wait for a newer worker for up to 9\d s: deliver_fax \(schema version 2\)"
+        assert re.search(waits, found["detail"])

@@ -27,18 +27,17 @@ BROKEN = {
     "no JSON": b"{",
     "another shape": b"[1,2]",
     "no function": b'{"a":[],"k":{},"et":1}',
-    "an unknown function": b'{"f":"unheard","a":[],"k":{"job":' + MESSAGE + b'},"et":1}',
+    "no name of a function": b'{"f":7,"a":[],"k":{"job":' + MESSAGE + b'},"et":1}',
     "no message": b'{"f":"deliver_notification","a":[],"k":{},"et":1}',
     "too many arguments": b'{"f":"deliver_notification","a":[1,2],"k":{},"et":1}',
     "a field too many": b'{"f":"deliver_notification","a":[],"k":{"job":{"x":1}},"et":1}',
     "a wrong type": b'{"f":"deliver_notification","a":[],"k":{"job":{"notificationId":7,"channelId":"c"}},"et":1}',
-    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":99,"new":1}},"et":1}',
-    "a newer version of the same fields": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":99,'
+    "a version that is no number": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":"2",'
     + MESSAGE[1:]
     + b'},"et":1}',
     "a lone surrogate": b'{"f":"deliver_notification","k":{"job":{"notificationId":"\\ud800"}},"et":1}',
     "no UTF-8": b'{"f":"deliver_notification\xff","k":{},"et":1}',
-    "a time out of range": b'{"f":"unheard","k":{},"et":9223372036854775807}',
+    "a time out of range": b'{"f":"deliver_notification","k":{},"et":9223372036854775807}',
     "deep nesting": b'{"f":"deliver_notification","k":{"job":' + b"[" * 5000 + b"]" * 5000 + b'},"et":1}',
 }
 
@@ -68,10 +67,6 @@ async def test_a_broken_job_becomes_a_dead_letter_and_the_worker_continues(
     assert by_id["missing"].payload == b""
     assert "\\xff\\xfe id \x00" in by_id
     assert by_id["broken-1"].payload == BROKEN["a pickle"]
-    names = list(BROKEN)
-    assert "version 99" in by_id[f"broken-{names.index('a newer version')}"].error.message
-    assert "version 99" in by_id[f"broken-{names.index('a newer version of the same fields')}"].error.message
-    assert "no function 'unheard'" in by_id[f"broken-{names.index('an unknown function')}"].error.message
     left = [key async for key in redis.client.scan_iter("arq:*")]
     assert left == []
 

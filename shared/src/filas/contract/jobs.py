@@ -1,8 +1,10 @@
 """The messages of the queues: one type for each job function, with its queue, its key and its schema version.
 
 On the wire a job has arq's format, in JSON: `{"t":…,"f":function,"a":[],"k":{"job":{…}},"et":…}`. A message is the
-value of `job`. Decoding refuses an unknown field, a missing field and a wrong type. A reader accepts every schema
-version up to its own and refuses newer ones (`JobDecodeError`).
+value of `job`. Decoding refuses a missing field and a wrong type (`JobDecodeError`). A reader accepts every schema
+version up to its own. It leaves a newer one, and a value that a newer version has added to an enumeration, to a newer
+worker (`NewerVersionRequired`). It ignores unknown fields: a field that a reader must not ignore needs a new schema
+version.
 
 `filas.contract.job_factories` makes the job that carries a message. The keys below determine the job's id
 (`QueuePolicy.job_id`), so the relay and the normal path cannot create two jobs for one row:
@@ -27,7 +29,7 @@ import msgspec
 
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.contract.storable_text import escaped_bytes
-from filas.errors import JobDecodeError
+from filas.errors import JobDecodeError, NewerVersionRequired
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +37,9 @@ TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
 CANCEL_NOTIFICATION = "cancel_notification"
 """The functions of `flow-processing` and `notifications` besides the main function of each queue."""
+
+UNKNOWN_VALUE = "Invalid enum value"
+"""How msgspec's error begins for a value that an enumeration does not have. A newer version may have added it."""
 
 Traceparent = str | msgspec.UnsetType | None
 """The span that caused a job, in the format of W3C's Trace Context. The field is absent while tracing is off. A value
@@ -49,7 +54,7 @@ FlowReason = Literal["start", "timer", "retry", "continue", "resume", "cancel", 
 AnswerError = Literal["timeout", "communication"]
 
 
-class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The fields of every message. `replay` counts how often an operator has enqueued the job again.
 
     `policy` is the queue that carries the message, `function` the name of the function that handles it.
@@ -261,15 +266,16 @@ def flow_test_key(run_id: UUID) -> str:
 def decode(policy: QueuePolicy, payload: object, message_type: type[Message]) -> Message:
     """The message in the decoded value of a job's `job` field.
 
-    Raises JobDecodeError, which names the field, for every value that the schema does not allow, and for a newer
-    schema version.
+    Raises JobDecodeError, which names the field, for every value that the schema does not allow, and
+    NewerVersionRequired for a newer schema version and for an unknown value of an enumeration.
     """
     version = payload.get("schemaVersion") if isinstance(payload, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise JobDecodeError(
+        raise NewerVersionRequired(
             f"a job of {policy.name} has schema version {version}; this worker knows up to {SCHEMA_VERSION}"
         )
     try:
         return msgspec.convert(payload, message_type)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
-        raise JobDecodeError(f"a job of {policy.name} doesn't decode: {error}") from None
+        kind = NewerVersionRequired if str(error).startswith(UNKNOWN_VALUE) else JobDecodeError
+        raise kind(f"a job of {policy.name} doesn't decode: {error}") from None

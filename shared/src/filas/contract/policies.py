@@ -49,6 +49,12 @@ LEASE_S = 8.0
 MAX_LOST_LEASES = 5
 """How many leases a job may lose (its worker crashed) before it becomes a dead letter."""
 
+NEWER_VERSION_FIRST_S = 1.0
+NEWER_VERSION_LONGEST_S = 60.0
+NEWER_VERSION_MAX_AGE_S = 24 * 3600.0
+"""When a worker that does not know a job's function or version looks at the job again: after 1 s, and then after the
+time for which the job has waited (1, 2, 4, … 60 s). The job becomes a dead letter after a day, by the store's clock."""
+
 COMPLETED_RETENTION_S = 24 * 3600
 FAILED_RETENTION_S = 7 * 24 * 3600
 """How long the statistics count finished jobs."""

@@ -79,6 +79,12 @@ LEASES_LOST = Counter(
     ["queue"],
     registry=REGISTRY,
 )
+JOBS_NEWER_VERSION = Counter(
+    "filas_jobs_newer_version_total",
+    "Attempts that left a job to a worker of a newer version, because this version does not know it",
+    ["queue"],
+    registry=REGISTRY,
+)
 DEAD_LETTERS = Counter("filas_dead_letters_total", "Jobs that became dead letters", ["queue"], registry=REGISTRY)
 RELAYED = Counter(
     "filas_relayed_total", "Unfinished rows whose missing job the relay enqueued", ["table"], registry=REGISTRY

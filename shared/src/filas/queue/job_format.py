@@ -114,7 +114,7 @@ def raw_message(envelope: Envelope) -> bytes:
 
 
 def decode_message(policy: QueuePolicy, envelope: Envelope, message_type: type[Message]) -> Message:
-    """Returns the message in `envelope`. Raises JobDecodeError as `filas.contract.jobs.decode` does."""
+    """Returns the message in `envelope`. Raises the errors of `filas.contract.jobs.decode`."""
     raw = raw_message(envelope)
     decoder = _decoders.get(message_type)
     if decoder is None:

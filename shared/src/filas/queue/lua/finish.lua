@@ -2,7 +2,7 @@
 --
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 heads (hash)  7 dead (hash)
 --      8 completed (hash)  9 failed (hash)  10 counts (hash)  11 ring of completed (list)  12 ring of failed (list)
---      13 abort (zset)  14 waiting (string)
+--      13 abort (zset)  14 waiting (string)  15 newer (hash)
 -- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept after its due time
 --      4 number of runs of plain jobs. A plain job completed at its first attempt and lost no lease. A run is:
 --        token, ms to keep the results ('' without results), '1' with groups, number of its jobs, then for each job:
@@ -12,7 +12,10 @@
 --        'dead':     result or '', ms to keep it, record, dead letter
 --        'retry':    ms until it is due, attempts used, error of this attempt or '' (no attempt is used), ''
 --        'requeue':  score ('': now), '', '', ''
--- Returns { number of dead letters in Redis, indexes of the jobs (from 0, in the order given) whose lease was lost }.
+--        'newer':    worker id, ms of the shortest wait, ms of the longest wait, ms after which the job is too old.
+--                    The job waits for a worker of a newer version: as long as it has waited already.
+-- Returns { number of dead letters in Redis, indexes of the jobs (from 0, in the order given) whose lease was lost,
+--   indexes of the jobs that have waited too long for a newer version and are still claimed }.
 
 local JOB, IN_PROGRESS, RETRY = 'arq:job:', 'arq:in-progress:', 'arq:retry:'
 local RESULT, HISTORY = 'arq:result:', 'arq:history:'
@@ -23,6 +26,7 @@ local minute = math.floor(now / 60000)
 
 local doomed, removed, inactive, scored, done, failed, lost = {}, {}, {}, {}, {}, {}, {}
 local left, left_groups = {}, {}
+local known, too_old = {}, {}
 local completed_count, failed_count, retried, wake = 0, 0, 0, false
 
 local function remove(id, token_key, group)
@@ -74,6 +78,31 @@ local function finish(at, token_key, ring_list)
   if result ~= '' then redis.call('SET', RESULT .. id, result, 'PX', ttl) end
   if ARGV[at + 4] ~= '0' then redis.call('HDEL', KEYS[5], id) end
   ring_list[#ring_list + 1] = ARGV[at + 7]
+end
+
+-- Returns the ms until this worker looks at the job again, nil if the job is too old. Notes that the worker does not know
+-- the job.
+local function wait_for_newer(at, id)
+  local worker, shortest, longest = ARGV[at + 5], tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7])
+  local since, workers = string.match(redis.call('HGET', KEYS[15], id) or '', '^(%d+)|(.*)$')
+  local age = math.max(now - tonumber(since or now), 0)
+  if age >= tonumber(ARGV[at + 8]) then return nil end
+  if not workers then
+    workers = worker
+  elseif not string.find(workers, worker, 1, true) then
+    -- The list is bounded: a worker that it has lost looks at the job once more.
+    workers = string.sub(worker .. ',' .. workers, 1, 2000)
+  end
+  redis.call('HSET', KEYS[15], id, (since or string.format('%.0f', now)) .. '|' .. workers)
+  return math.min(math.max(age, shortest), longest)
+end
+
+-- The job is due after `delay` ms. Its keys are kept until then.
+local function keep_until(id, delay)
+  local ttl = string.format('%.0f', keep + delay)
+  redis.call('PEXPIRE', HISTORY .. id, ttl)
+  redis.call('PEXPIRE', JOB .. id, ttl)
+  return string.format('%.17g', now + delay), ttl
 end
 
 -- All tokens are read in one call. First find where the arguments of each plain job begin, and its expected token.
@@ -133,30 +162,37 @@ for at = others, #ARGV, 9 do
     finish(at, token_keys[number], failed)
     failed_count = failed_count + 1
   else
-    doomed[#doomed + 1] = token_keys[number]
-    inactive[#inactive + 1] = id
-    local score
+    local score, ttl
     if action == 'retry' then
-      local delay = tonumber(ARGV[at + 5])
-      score = string.format('%.17g', now + delay)
-      local ttl = string.format('%.0f', keep + delay)
-      if ARGV[at + 6] ~= '0' then redis.call('SET', RETRY .. id, ARGV[at + 6], 'PX', ttl) end
       if ARGV[at + 7] ~= '' then
         redis.call('RPUSH', HISTORY .. id, ARGV[at + 7])
         retried = retried + 1
+        known[#known + 1] = id
       end
-      redis.call('PEXPIRE', HISTORY .. id, ttl)
-      redis.call('PEXPIRE', JOB .. id, ttl)
+      score, ttl = keep_until(id, tonumber(ARGV[at + 5]))
+      if ARGV[at + 6] ~= '0' then redis.call('SET', RETRY .. id, ARGV[at + 6], 'PX', ttl) end
+    elseif action == 'newer' then
+      local delay = wait_for_newer(at, id)
+      if delay then
+        score, ttl = keep_until(id, delay)
+        if redis.call('EXISTS', RETRY .. id) == 1 then redis.call('PEXPIRE', RETRY .. id, ttl) end
+      else
+        too_old[#too_old + 1] = number - 1
+      end
     else
       score = ARGV[at + 5]
       if score == '' then score = string.format('%.17g', now) end
     end
-    -- A retry wakes a worker too, so that the worker knows when it is due.
-    wake = true
-    -- An id that was removed from the queue meanwhile stays removed, as with a stock worker's retry.
-    if redis.call('ZSCORE', KEYS[1], id) then
-      scored[#scored + 1] = score
-      scored[#scored + 1] = id
+    if score then
+      doomed[#doomed + 1] = token_keys[number]
+      inactive[#inactive + 1] = id
+      -- A retry wakes a worker too, so that the worker knows when it is due.
+      wake = true
+      -- An id that was removed from the queue meanwhile stays removed, as with a stock worker's retry.
+      if redis.call('ZSCORE', KEYS[1], id) then
+        scored[#scored + 1] = score
+        scored[#scored + 1] = id
+      end
     end
   end
 end
@@ -166,6 +202,11 @@ if #removed > 0 then
   redis.call('ZREM', KEYS[1], unpack(removed))
   redis.call('ZREM', KEYS[2], unpack(removed))
   if redis.call('EXISTS', KEYS[13]) == 1 then redis.call('ZREM', KEYS[13], unpack(removed)) end
+end
+if #removed + #known > 0 and redis.call('EXISTS', KEYS[15]) == 1 then
+  for _, ids in ipairs({ removed, known }) do
+    if #ids > 0 then redis.call('HDEL', KEYS[15], unpack(ids)) end
+  end
 end
 if #inactive > 0 then redis.call('ZREM', KEYS[2], unpack(inactive)) end
 if #scored > 0 then redis.call('ZADD', KEYS[1], unpack(scored)) end
@@ -185,4 +226,4 @@ count(KEYS[9], failed, failed_count, KEYS[12])
 if retried > 0 then redis.call('HINCRBY', KEYS[10], 'retries', retried) end
 if failed_count > 0 then redis.call('HINCRBY', KEYS[10], 'dead', failed_count) end
 if wake and redis.call('EXISTS', KEYS[3]) == 0 then redis.call('RPUSH', KEYS[3], '1') end
-return { redis.call('HLEN', KEYS[7]), lost }
+return { redis.call('HLEN', KEYS[7]), lost, too_old }

@@ -21,6 +21,8 @@ name in braces, which places it in the same hash slot of a Redis Cluster.
 | `{q}:fence`                   | string | number of claims; with the epoch it makes the fencing token                |
 | `{q}:epoch`                   | string | a random text, made once; it is missing after Redis has lost its data      |
 | `{q}:waiting`                 | string | number of jobs that wait in groups                                         |
+| `{q}:newer`                   | hash   | jobs that wait for a newer worker: id to `ms when first seen|worker,…`, the|
+|                               |        | workers that do not know the job (`finish.lua`, `offer.lua`)               |
 | `{q}:sweep`                   | string | lock of the sweep over groups                                              |
 | `{q}:workers`                 | hash   | worker id to `until|running|slots`, its heartbeat (`beat.lua`)             |
 | `{q}:abort`                   | zset   | on a Cluster: ids to abort, instead of `arq:abort`                         |

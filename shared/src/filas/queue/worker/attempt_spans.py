@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, cast
 
 from filas.contract.policies import QueuePolicy
-from filas.errors import RetryLater
+from filas.errors import NewerVersionRequired, RetryLater
 from filas.observability import logs
 from filas.queue.enqueue_spans import cause_of, job_attributes, with_traceparent
 from filas.queue.job_functions import BatchHandler, Handler, JobContext, JobFunction
@@ -17,7 +17,7 @@ from filas.queue.worker.retry_decision import decide, describe
 from filas.tracing import spans
 from filas.tracing.spans import Span
 
-_OUTCOMES: Final = {"dead-letter": "failed", "retry": "retried", "requeue": "requeued"}
+_OUTCOMES: Final = {"dead-letter": "failed", "retry": "retried", "requeue": "requeued", "await-newer": "requeued"}
 
 
 def traced(policy: QueuePolicy, function: JobFunction) -> JobFunction:
@@ -75,7 +75,7 @@ def _end(span: Span, error: BaseException | None, context: JobContext, policy: Q
     if isinstance(error, Exception):
         outcome = _OUTCOMES[decide(error, context.attempt, context.max_attempts, policy).action]
         # Running again later without using an attempt is no failure: a flow waits, or a channel is paused.
-        if not (isinstance(error, RetryLater) and not error.uses_attempt):
+        if not (isinstance(error, NewerVersionRequired) or (isinstance(error, RetryLater) and not error.uses_attempt)):
             kind = describe(error).kind
             span.fail(type(error).__name__ if kind == "exception" else kind)
     elif error is not None:

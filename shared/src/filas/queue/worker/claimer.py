@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from filas.contract.policies import LEASE_S, MAX_LOST_LEASES, QueuePolicy
-from filas.errors import JobDecodeError, PermanentError, StoreUnavailable
+from filas.errors import NewerVersionRequired, PermanentError, StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.queue.job_format import decode_call, decode_envelope, decode_message
@@ -18,7 +18,7 @@ from filas.queue.redis_client.scripts import load
 from filas.queue.worker.claimed_job import ClaimedJob, JobAborted
 from filas.queue.worker.finisher import Finisher
 from filas.queue.worker.job_records import dead_letter, history_entry
-from filas.queue.worker.retry_decision import Decision, describe
+from filas.queue.worker.retry_decision import decide_undecoded, describe
 from filas.queue.worker.slots import Slots
 
 FALLBACK_POLL_S: Final = 0.5
@@ -214,7 +214,8 @@ class Claimer:
         return payloads
 
     def _start(self, jobs: list[ClaimedJob]) -> None:
-        """Registers claimed jobs and passes them to the slots. A job that cannot be decoded becomes a dead letter."""
+        """Registers claimed jobs and passes them to the slots. A job that cannot be decoded becomes a dead letter, or
+        waits for a newer worker."""
         ready: list[ClaimedJob] = []
         for job in jobs:
             earlier = self._claimed.get(job.raw_id)
@@ -225,7 +226,7 @@ class Claimer:
             try:
                 self._decode(job)
             except Exception as error:
-                self._finisher.fail(job, error, Decision("dead-letter"), job.claimed)
+                self._finisher.fail(job, error, decide_undecoded(error), job.claimed)
             else:
                 ready.append(job)
         if ready:
@@ -242,7 +243,7 @@ class Claimer:
         _log.error("job.foreign_slot", queue=self._policy.name, job_id=job.job_id)
 
     def _decode(self, job: ClaimedJob) -> None:
-        """Decodes the job. Raises the error of a job that becomes a dead letter before it runs."""
+        """Decodes the job. Raises the error of a job that does not run."""
         context = job.context
         if job.payload is None:
             raise MissingPayload("the job's payload is missing from Redis")
@@ -255,7 +256,7 @@ class Claimer:
             raise TooManyLostLeases(f"{job.lost_leases} workers lost the job's lease while they ran it")
         function = self._functions.get(envelope.f)
         if function is None:
-            raise JobDecodeError(f"{self._policy.name} has no function {envelope.f[:200]!r}")
+            raise NewerVersionRequired(f"this worker of {self._policy.name} knows no function {envelope.f[:200]!r}")
         job.function = function
         context.max_attempts = self._policy.max_attempts if function.max_attempts is None else function.max_attempts
         context.attempt = max(context.attempt, envelope.t or 1)

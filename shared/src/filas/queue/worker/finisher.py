@@ -5,7 +5,12 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from filas.contract.policies import QueuePolicy
+from filas.contract.policies import (
+    NEWER_VERSION_FIRST_S,
+    NEWER_VERSION_LONGEST_S,
+    NEWER_VERSION_MAX_AGE_S,
+    QueuePolicy,
+)
 from filas.errors import StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
@@ -14,11 +19,16 @@ from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load, pad_json
 from filas.queue.worker.claimed_job import ClaimedJob, JobAborted
 from filas.queue.worker.job_records import dead_letter, history_entry, result_record, ring_record
+from filas.queue.worker.newer_version_jobs import SEEN_ID_CHARS, ReasonLog
 from filas.queue.worker.retry_decision import Decision, describe
 
 MAX_BATCH: Final = 500
 ABORT_RESULT_MS: Final = 60_000
 """How long the result of an aborted job is kept at least: a stock `Job.abort()` waits for it."""
+
+_NEWER_VERSION_MS: Final = tuple(
+    int(seconds * 1000) for seconds in (NEWER_VERSION_FIRST_S, NEWER_VERSION_LONGEST_S, NEWER_VERSION_MAX_AGE_S)
+)
 
 _PLAIN: Final = 3
 """The number of arguments of a plain job (see `finish.lua`): record, result, ms to keep it."""
@@ -30,16 +40,17 @@ class EndedAttempt:
     """An attempt whose end is to be written.
 
     `arguments`: those of `finish.lua` for this job, other than its id, token and group. `ran_s` is the run time in
-    seconds. `outcome`: the outcome in `filas_jobs_total`.
+    seconds. `outcome`: the outcome in `filas_jobs_total`. `error`: why a newer version is required.
     """
 
-    __slots__ = ("arguments", "job", "outcome", "ran_s")
+    __slots__ = ("arguments", "error", "job", "outcome", "ran_s")
 
     def __init__(self, job: ClaimedJob, outcome: str, ran_s: float, arguments: tuple[Any, ...]) -> None:
         self.job = job
         self.outcome = outcome
         self.ran_s = ran_s
         self.arguments = arguments
+        self.error: BaseException | None = None
 
 
 class Finisher:
@@ -50,7 +61,13 @@ class Finisher:
     """
 
     def __init__(
-        self, redis: Redis, policy: QueuePolicy, claimed: dict[bytes, ClaimedJob], *, ring: int = 1000
+        self,
+        redis: Redis,
+        policy: QueuePolicy,
+        claimed: dict[bytes, ClaimedJob],
+        *,
+        ring: int = 1000,
+        worker_id: str = "",
     ) -> None:
         self._redis = redis
         self._policy = policy
@@ -58,10 +75,12 @@ class Finisher:
         names = redis.keys(policy.name)
         self._keys = names.of(
             "active", "wake", "grouped", "lost", "heads", "dead", "completed", "failed", "counts",
-            "ring:completed", "ring:failed", "abort", "waiting",
+            "ring:completed", "ring:failed", "abort", "waiting", "newer",
         )  # fmt: skip
         self._head = [ring, names.group_prefix, PAYLOAD_KEPT_MS]
         self._script = load("finish")
+        self._newer_reasons = ReasonLog(policy)
+        self._newer_arguments = (worker_id[:SEEN_ID_CHARS] or "-", *_NEWER_VERSION_MS)
         self._pending: list[EndedAttempt] = []
         self._work = asyncio.Event()
         self._written = asyncio.Event()
@@ -89,6 +108,8 @@ class Finisher:
         now = time.monotonic()
         if decision.action == "requeue":
             self.requeue(job, now - started)
+        elif decision.action == "await-newer":
+            self._await_newer(job, error, started, now)
         elif decision.action == "retry":
             self._retry(job, error, decision, started, now)
         else:
@@ -139,6 +160,13 @@ class Finisher:
         arguments = (b"retry", int(decision.delay_s * 1000), used, entry, b"")
         self._add(EndedAttempt(job, outcome, now - started, arguments))
 
+    def _await_newer(self, job: ClaimedJob, error: BaseException, started: float, now: float) -> None:
+        self._newer_reasons.add(job.job_id, job.context.function, describe(error).message)
+        metrics.JOBS_NEWER_VERSION.labels(self._policy.name).inc()
+        ended = EndedAttempt(job, "requeued", now - started, (b"newer", *self._newer_arguments))
+        ended.error = error
+        self._add(ended)
+
     def _make_dead_letter(self, job: ClaimedJob, error: BaseException, started: float, now: float) -> None:
         detail = describe(error)
         _log.warning(
@@ -168,7 +196,7 @@ class Finisher:
         delay, repeated = 0.05, False
         while True:
             try:
-                dead_letters, lost = await self._redis.run(self._script, self._keys, args)
+                dead_letters, lost, too_old = await self._redis.run(self._script, self._keys, args)
                 break
             except StoreUnavailable as error:
                 repeated = repeated or self._redis.outcome_unknown(error)
@@ -176,12 +204,29 @@ class Finisher:
                 delay = min(delay * 2, 1.0)
         if dead_letters:
             self.dead_letters.set()
+        if too_old:
+            ordered, lost = self._without_too_old(ordered, lost, too_old)
         for ended in ordered:
             # This worker may have claimed the job again meanwhile.
             if self._claimed.get(ended.job.raw_id) is ended.job:
                 del self._claimed[ended.job.raw_id]
         # In a repeated call, tokens may be missing because the first call succeeded.
         self._count(ordered, frozenset() if repeated else frozenset(lost))
+
+    def _without_too_old(
+        self, ordered: list[EndedAttempt], lost: list[int], too_old: list[int]
+    ) -> tuple[list[EndedAttempt], list[int]]:
+        """Makes dead letters of the jobs that have waited too long for a newer version. Returns the other attempts, and
+        the indexes of those whose lease was lost."""
+        expired = set(too_old)
+        for number in too_old:
+            ended = ordered[number]
+            if ended.error is not None:
+                now = time.monotonic()
+                self._make_dead_letter(ended.job, ended.error, now - ended.ran_s, now)
+        kept = [number for number in range(len(ordered)) if number not in expired]
+        places = {number: place for place, number in enumerate(kept)}
+        return [ordered[number] for number in kept], [places[number] for number in lost]
 
     def _script_arguments(self, batch: list[EndedAttempt]) -> tuple[list[EndedAttempt], list[Any]]:
         """Returns `batch` in the order of the script's arguments, and these arguments (see `finish.lua`)."""

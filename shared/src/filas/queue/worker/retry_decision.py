@@ -3,6 +3,7 @@
 | error                                     | action      | due                       | uses an attempt |
 |-------------------------------------------|-------------|---------------------------|-----------------|
 | `StoreUnavailable`                        | requeue     | at the job's former place | no              |
+| `NewerVersionRequired`                    | await-newer | see `finish.lua`          | no              |
 | `RetryLater(uses_attempt=False)`          | retry       | after its `delay_s`       | no              |
 | `PermanentError`, `JobAborted`            | dead letter |                           | yes             |
 | any other error, last attempt             | dead letter |                           | yes             |
@@ -17,7 +18,7 @@ from typing import Literal
 from filas.backoff import exponential
 from filas.contract.policies import QueuePolicy
 from filas.contract.storable_text import escape_surrogates
-from filas.errors import JobDecodeError, PermanentError, RetryLater, StoreUnavailable
+from filas.errors import JobDecodeError, NewerVersionRequired, PermanentError, RetryLater, StoreUnavailable
 from filas.models.record import ErrorDetail
 from filas.queue.worker.claimed_job import JobAborted
 
@@ -38,7 +39,7 @@ _KINDS: tuple[tuple[type[BaseException], str], ...] = (
 class Decision:
     """What happens after an attempt, see the module. `delay_s` is the wait before a retry, in seconds."""
 
-    action: Literal["dead-letter", "retry", "requeue"]
+    action: Literal["dead-letter", "retry", "requeue", "await-newer"]
     delay_s: float = 0.0
     uses_attempt: bool = True
 
@@ -47,6 +48,8 @@ def decide(error: BaseException, attempt: int, max_attempts: int, policy: QueueP
     """Returns what happens after attempt number `attempt` (from 1) of `max_attempts` raised `error`."""
     if isinstance(error, StoreUnavailable):
         return Decision("requeue", uses_attempt=False)
+    if isinstance(error, NewerVersionRequired):
+        return Decision("await-newer", uses_attempt=False)
     if isinstance(error, RetryLater) and not error.uses_attempt:
         return Decision("retry", max(error.delay_s, 0.0), uses_attempt=False)
     if isinstance(error, PermanentError | JobAborted) or attempt >= max_attempts:
@@ -54,6 +57,13 @@ def decide(error: BaseException, attempt: int, max_attempts: int, policy: QueueP
     if isinstance(error, RetryLater):
         return Decision("retry", max(error.delay_s, 0.0))
     return Decision("retry", exponential(attempt, base_s=policy.backoff_s))
+
+
+def decide_undecoded(error: BaseException) -> Decision:
+    """Returns what happens with a job that cannot be decoded: it becomes a dead letter, or waits for a newer worker."""
+    if isinstance(error, NewerVersionRequired):
+        return Decision("await-newer", uses_attempt=False)
+    return Decision("dead-letter")
 
 
 def describe(error: BaseException) -> ErrorDetail:

@@ -27,6 +27,7 @@ from filas.queue.worker.cron_jobs import CronSchedule, cron_function
 from filas.queue.worker.dead_letter_drain import DeadLetterDrain
 from filas.queue.worker.finisher import Finisher
 from filas.queue.worker.lease_keeper import LeaseKeeper
+from filas.queue.worker.newer_version_jobs import OFFER_S, NewerVersionJobs
 from filas.queue.worker.slots import Slots
 from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 
@@ -84,6 +85,7 @@ class Worker:
         # The counters exist from the first scrape, because Prometheus ignores the first increase of a new series.
         metrics.DEAD_LETTERS.labels(policy.name)
         metrics.LEASES_LOST.labels(policy.name)
+        metrics.JOBS_NEWER_VERSION.labels(policy.name)
         self._redis = redis
         self._pauses = pauses
         self._concurrency = concurrency
@@ -93,7 +95,8 @@ class Worker:
         self._claimed: dict[bytes, ClaimedJob] = {}
         cron_functions = [cron_function(job) for job in cron_jobs]
         by_name = {function.name: traced(policy, function) for function in (*functions, *cron_functions)}
-        self._finisher = Finisher(redis, policy, self._claimed, ring=options.get("ring", 1000))
+        self._finisher = Finisher(redis, policy, self._claimed, ring=options.get("ring", 1000), worker_id=self.id)
+        self._newer_version_jobs = NewerVersionJobs(redis, policy, self.id)
         limit = max((function.batch_limit for function in functions if function.batch), default=1)
         self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit)
         parts = (self._slots, self._finisher, self._claimed)
@@ -184,6 +187,7 @@ class Worker:
         yield self._claimer.run()
         yield self._repeat(GROUP_SWEEP_S, self._sweep_groups)
         yield self._repeat(HEARTBEAT_S, self._beat)
+        yield self._repeat(OFFER_S, self._newer_version_jobs.offer)
         if self._pauses is not None:
             yield self._repeat(PAUSE_POLL_S, self._read_pauses)
         if self._cron is not None:

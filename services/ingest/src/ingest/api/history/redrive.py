@@ -13,7 +13,7 @@ from filas.contract.job_factories import next_replay_job
 from filas.contract.jobs import JobMessage, WebhookJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
-from filas.errors import JobDecodeError
+from filas.errors import JobDecodeError, NewerVersionRequired
 from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.event_routes import Moment
@@ -222,5 +222,5 @@ def _decoded(letter: DeadLetter, payload: dict[str, Any]) -> tuple[QueuePolicy, 
         raise NotReplayable(f"this version has no queue {letter.queue!r}")
     try:
         return policy, jobs.decode(policy, payload, jobs.message_type(policy, letter.function))
-    except JobDecodeError as error:
+    except (JobDecodeError, NewerVersionRequired) as error:
         raise NotReplayable(str(error)) from None

@@ -10,6 +10,7 @@ import msgspec
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
+from filas.queue.operations.newer_version_waiting import read_newer_version_waiting
 from filas.queue.worker_presence import QueueLoad, read_load
 from ingest.api.operations.scaling_routes import WORKERS
 from ingest.api.routing.api_context import ApiContext
@@ -49,6 +50,7 @@ async def doctor(call: Call[None, Query]) -> Answer:
         ("webhooks", lambda: _webhooks(context)),
         ("secrets", lambda: _secrets(context)),
         *((f"queue {policy.name}", _queue_check(context, worker, policy)) for worker, policy in WORKERS.items()),
+        ("versions", lambda: _versions(context)),
         ("dead letters", lambda: _dead_letters(context)),
     ]
     findings = await asyncio.gather(*(_checked(part, check) for part, check in checks))
@@ -137,6 +139,20 @@ async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Findi
 def _count(worker: str, load: QueueLoad) -> str:
     """Returns the number of workers with their load, such as "1 flow-runner, 0 % busy"."""
     return f"{load.workers} {worker}, {100 * load.running / max(load.slots, 1):.0f} % busy"
+
+
+async def _versions(context: ApiContext) -> Finding:
+    """Jobs that no running worker knows. During a rolling upgrade, some may wait for the first newer worker."""
+    found = {policy.name: await read_newer_version_waiting(context.redis, policy) for policy in WORKERS.values()}
+    waits = [
+        f"{one.jobs} jobs of {queue} wait for a newer worker for up to {one.longest_s:.0f} s: {', '.join(one.examples)}"
+        for queue, one in found.items()
+        if one is not None
+    ]
+    if not waits:
+        return Finding(part="versions", ok=True, detail="no job waits for a newer version")
+    remedy = "start workers of the version that made them; they become dead letters after a day"
+    return Finding(part="versions", ok=False, detail="; ".join([*waits, remedy]))
 
 
 async def _dead_letters(context: ApiContext) -> Finding:

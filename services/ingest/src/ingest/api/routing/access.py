@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from filas.errors import Conflict, InvalidCursor, NotFound, PermanentError
+from filas.errors import Conflict, InvalidCursor, NewerVersionRequired, NotFound, PermanentError
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
 from filas.service.problem_documents import problem_response
@@ -70,6 +70,7 @@ def make_guard(admin_token: str) -> Any:
 _PLAIN: tuple[tuple[type[Exception], int, str], ...] = (
     (NotFound, 404, "Not found"),
     (Conflict, 409, "Conflict"),
+    (NewerVersionRequired, 409, "Newer version required"),
     (PermanentError, 422, "Invalid"),
 )
 """Errors of the stores and the domain whose message is written for the client."""
