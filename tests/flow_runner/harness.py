@@ -16,6 +16,7 @@ from filas.models.notifications import DueNotification
 from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
+from flow_runner.engine.ports import Clock
 from flow_runner.nodes.node_runners import RUNNERS
 from flow_runner.stores.execution_store import Executions, Written
 from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
@@ -152,8 +153,11 @@ class KnownFlows:
 class Harness:
     """One worker. `run_once` does the next run of an execution. `finish` does all of them and moves the clock."""
 
-    def __init__(self, rows: Callable[[MemoryClock], MemoryRows] = MemoryRows) -> None:
+    def __init__(
+        self, rows: Callable[[MemoryClock], MemoryRows] = MemoryRows, *, worker_clock: Clock | None = None
+    ) -> None:
         self.clock = MemoryClock()
+        self.worker_clock = worker_clock or self.clock
         self.rows = rows(self.clock)
         self.outbound = RecordingOutbound()
         self.secrets = KnownSecrets()
@@ -164,7 +168,7 @@ class Harness:
         self.engine = self.new_engine()
 
     def new_engine(self) -> Engine:
-        return Engine(RUNNERS, self.executions, self.outbound, self.secrets, self.clock, self.flows, Addresses())
+        return Engine(RUNNERS, self.executions, self.outbound, self.secrets, self.worker_clock, self.flows, Addresses())
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -85,14 +85,14 @@ def test_without_a_conversation_there_is_no_group() -> None:
 class Rows:
     """The due executions and the next due time that a test sets."""
 
-    def __init__(self, due: int = 0, next_wake: datetime | None = None) -> None:
+    def __init__(self, due: int = 0, next_wake_s: float | None = None) -> None:
         self.pending = [
             DueExecution(
                 id=uuid.uuid4(), turn=2, flow_id="f", conversation_id=None, status="queued", channel="c", contact="p"
             )
             for _ in range(due)
         ]
-        self.wake_at = next_wake
+        self.next_wake_s = next_wake_s
         self.unavailable = False
 
     async def queue_due(self, limit: int) -> list[DueExecution]:
@@ -102,9 +102,9 @@ class Rows:
         taken, self.pending = self.pending[:limit], self.pending[limit:]
         return taken
 
-    async def next_wake(self) -> datetime | None:
+    async def seconds_to_next_wake(self) -> float | None:
         await asyncio.sleep(0)
-        return self.wake_at
+        return self.next_wake_s
 
     async def unfinished(self, older_than_s: float, limit: int, after: uuid.UUID | None = None) -> list[DueExecution]:
         await asyncio.sleep(0)
@@ -114,17 +114,17 @@ class Rows:
 
 
 @pytest.mark.parametrize(
-    ("next_wake", "sleep_s"),
-    [(None, POLL_S), (NOW + timedelta(hours=1), POLL_S), (NOW + timedelta(seconds=0.2), 0.2), (NOW, 0.01)],
+    ("next_wake_s", "sleep_s"),
+    [(None, POLL_S), (3600.0, POLL_S), (0.2, 0.2), (0.0, 0.01), (-3600.0, 0.01)],
 )
-async def test_timers_sleep_until_the_next_due_time_within_bounds(next_wake: datetime | None, sleep_s: float) -> None:
-    assert await DueTimers(Rows(3, next_wake), Queue(), lambda: NOW).wake_due() == sleep_s
+async def test_timers_sleep_until_the_next_due_time_within_bounds(next_wake_s: float | None, sleep_s: float) -> None:
+    assert await DueTimers(Rows(3, next_wake_s), Queue()).wake_due() == sleep_s
 
 
 async def test_every_due_execution_has_its_job() -> None:
     """If there are more than one batch, the next call follows at once."""
     rows, queue = Rows(700), Queue()
-    timers = DueTimers(rows, queue, lambda: NOW)
+    timers = DueTimers(rows, queue)
     assert await timers.wake_due() == 0
     await timers.wake_due()
     assert len({job.key for job in queue.jobs}) == 700
@@ -134,7 +134,7 @@ async def test_every_due_execution_has_its_job() -> None:
 async def test_timers_continue_after_an_outage() -> None:
     rows, queue = Rows(1), Queue()
     rows.unavailable = True
-    task = asyncio.create_task(DueTimers(rows, queue, lambda: NOW).run())
+    task = asyncio.create_task(DueTimers(rows, queue).run())
     rows.unavailable = False
     await eventually(lambda: len(queue.jobs) == 1, RETRY_S + 5)
     task.cancel()

@@ -17,6 +17,7 @@ from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 OPEN = 'filas_channel_circuits{state="open"}'
+DEFERRED = 'filas_jobs_total{function="deliver_notification",outcome="requeued",queue="notifications"}'
 CLOSED = 'filas_channel_circuits{state="closed"}'
 
 
@@ -53,20 +54,33 @@ async def until_open(circuits: ChannelCircuits, since: datetime | None = None) -
 async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """A hundred messages wait in two processes: after each pause one is sent, and both show the circuit as it is."""
     came: list[float] = []
+    notifiers: list[NotifierProcess] = []
+    probing = asyncio.Event()
+
+    async def deferred() -> float:
+        return sum([await one.metric(DEFERRED) for one in notifiers])
+
+    async def more_deferred(number: float) -> bool:
+        return await deferred() >= number
 
     async def slowly_broken(_request: web.Request) -> web.StreamResponse:
         came.append(time.time())
-        await asyncio.sleep(0.5)  # long enough for every other message to try to come along
+        if probing.is_set():
+            # Meanwhile, other messages try to be sent too.
+            before = await deferred()
+            await eventually(lambda: more_deferred(before + 20), 10)
         return web.Response(status=500)
 
     async with (
         receiver(slowly_broken) as broken,
         two_notifiers(redis_url, postgres_dsn, tmp_path) as (world, other, circuits),
     ):
+        notifiers += world.notifier, other
         await world.channel("broken", broken.url)
         await asyncio.gather(*(world.notify("broken", f"contact-{number}") for number in range(100)))
         first = (await until_open(circuits)).until
         assert first is not None
+        probing.set()
 
         async def both_show(line: str) -> bool:
             return [await one.metric(line) for one in (world.notifier, other)] == [1.0, 1.0]

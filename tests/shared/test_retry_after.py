@@ -1,12 +1,12 @@
 """`Retry-After` in its two forms: seconds or a date."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filas.outbound.retry_after import LONGEST_S, retry_after_s
+from filas.outbound.retry_after import LONGEST_S, delay_s, retry_after_s
 
 NOW = datetime(2026, 11, 22, 21, 8, 0, tzinfo=UTC)
 
@@ -39,3 +39,17 @@ def test_seconds_and_dates_are_read_and_bounded(value: str | None, seconds: floa
 def test_no_value_raises_an_error(value: str) -> None:
     seconds = retry_after_s(value, NOW)
     assert seconds is None or 0 <= seconds <= LONGEST_S
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Sun, 22 Nov 2026 20:08:00 GMT", 30.0),
+        (None, LONGEST_S),
+        ("soon", LONGEST_S),
+    ],
+)
+def test_a_date_is_compared_with_the_date_of_the_response(date: str | None, seconds: float) -> None:
+    """A clock that is an hour ahead on this side shortens no delay."""
+    headers = {"retry-after": "Sun, 22 Nov 2026 20:08:30 GMT"} | ({} if date is None else {"date": date})
+    assert delay_s(headers, NOW - timedelta(hours=2)) == seconds

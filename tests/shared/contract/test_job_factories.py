@@ -164,13 +164,13 @@ def test_a_job_is_the_one_that_version_0_1_0_made(
 
 @pytest.mark.parametrize("job", [job for job, _, _ in FROZEN.values()], ids=FROZEN)
 def test_the_next_replay_of_a_job_has_a_key_of_its_own(job: NewJob) -> None:
-    """It is for the same queue, function and group, and due at the given time."""
+    """It is for the same queue, function and group, and due after the given time."""
     assert job.message is not None
-    again = job_factories.next_replay_job(job.message, job.group, 1_790_000_000_000)
+    again = job_factories.next_replay_job(job.message, job.group, 1_500)
     assert again.message == msgspec.structs.replace(job.message, replay=job.message.replay + 1)
     assert again.key == f"{job.key.partition(':replay-')[0]}:replay-{job.message.replay + 1}"
     assert (again.policy, again.function, again.group) == (job.policy, job.function, job.group)
-    assert (again.defer_until_ms, again.priority) == (1_790_000_000_000, None)
+    assert (again.delay_ms, again.defer_until_ms, again.priority) == (1_500, None, None)
 
 
 def test_every_message_has_a_queue_and_a_function_of_its_own() -> None:

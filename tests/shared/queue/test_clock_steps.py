@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from arq import cron
 
 from filas.contract.jobs import NotificationJob
 from filas.queue.job_functions import JobContext
@@ -85,3 +86,37 @@ async def test_a_time_limit_holds_whatever_the_clock_does(
     entry = letter.history[0]
     assert 300 <= entry["failedAt"] - entry["startedAt"] < 5000
     assert abs(letter.failed_at.timestamp() - began) < 30
+
+
+@STEPS
+async def test_the_clock_of_redis_decides_when_a_delay_ends(
+    wall_clock: WallClock, producer: QueueProducer, start_worker: StartWorker, step_s: float
+) -> None:
+    """The producer's clock has no effect on a delay, on the order of jobs, or on their age."""
+    wall_clock.step_s = step_s
+    await producer.enqueue(job("a"))
+    wall_clock.step_s = -step_s
+    await producer.enqueue_many([job("b"), job("later", delay_ms=300), job("c", delay_ms=-1)])
+    seen = Recorder()
+    start_worker([function(seen)])
+    await eventually(lambda: len(seen.keys) == 4, timeout=5)
+    assert seen.keys == ["a", "b", "c", "later"]
+    assert all(context.age_s < 30 for context in seen.contexts[1:])
+    assert seen.contexts[-1].age_s >= 0.29
+
+
+@STEPS
+async def test_a_cron_job_runs_at_the_time_of_redis(
+    wall_clock: WallClock, start_worker: StartWorker, step_s: float
+) -> None:
+    """A clock that is behind does not run past times again, and one that is ahead does not run future times early."""
+    due: list[float] = []
+
+    async def tick(ctx: dict[str, Any]) -> None:
+        due.append(int(ctx["job_id"].rpartition(":")[2]) / 1000)
+
+    began = time.time()
+    wall_clock.step_s = step_s
+    start_worker([], cron_jobs=[cron(tick, name="tick", second=set(range(60)), microsecond=0)])
+    await eventually(lambda: due, timeout=10)
+    assert began <= due[0] < began + 12

@@ -191,8 +191,13 @@ async def test_concurrent_batches_do_not_deadlock(database: Database, published:
 # ---- waits -----------------------------------------------------------------------------------------
 
 
+async def next_wake(rows: ExecutionRepository) -> float:
+    """When the next wait ends, in Unix seconds."""
+    return datetime.now(UTC).timestamp() + (await rows.seconds_to_next_wake() or 0.0)
+
+
 async def test_due_waits_are_queued_once(database: Database, published: str) -> None:
-    """Several callers share them. A wait that is not due stays, and `next_wake` returns its time."""
+    """Several callers share them. A wait that is not due stays, and `seconds_to_next_wake` returns its time."""
     held = [await claimed(database) for _ in range(6)]
     rows = ExecutionRepository(database)
     now = datetime.now(UTC)
@@ -201,15 +206,15 @@ async def test_due_waits_are_queued_once(database: Database, published: str) -> 
         checkpoint(claim, "waiting-timer" if number % 2 else "retrying", wake_at=wake_at)
         for number, (claim, wake_at) in enumerate(zip(held, waits, strict=True))
     ]
-    assert await rows.next_wake() is None
+    assert await rows.seconds_to_next_wake() is None
     assert await rows.checkpoint_many(batch) == [one.status for one in batch]
-    assert await rows.next_wake() == now - SOON
+    assert await next_wake(rows) == pytest.approx((now - SOON).timestamp(), abs=20)
     found = await asyncio.gather(*(rows.queue_due(3) for _ in range(4)))
     due = [one for many in found for one in many]
     assert sorted(one.id for one in due) == sorted(claim.id for claim in held[:4])
     assert {(one.turn, one.status) for one in due} == {(1, "queued"), (2, "queued")}
     assert await rows.queue_due(10) == []
-    assert await rows.next_wake() == now + SOON
+    assert await next_wake(rows) == pytest.approx((now + SOON).timestamp(), abs=20)
     claim = await rows.claim(held[1].id, 2, "worker-1", 8.0)
     assert claim is not None
     assert (claim.fence, claim.status_before) == (2, "queued")
@@ -232,4 +237,5 @@ async def test_no_wait_outlasts_the_deadline(database: Database, published: str,
     held = await claimed(database)
     rows = ExecutionRepository(database)
     await rows.checkpoint_many([checkpoint(held, "waiting-input", wake_at=wake_at)])
-    assert await rows.next_wake() == held.deadline_at
+    assert held.deadline_at is not None
+    assert await next_wake(rows) == pytest.approx(held.deadline_at.timestamp(), abs=20)

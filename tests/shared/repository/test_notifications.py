@@ -1,7 +1,6 @@
 """Every attempt is recorded, and an unknown outcome is recorded as uncertain."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -51,9 +50,8 @@ def sent(row_id: UUID, attempt: int = 1) -> NotificationOutcome:
 
 
 def retry(row_id: UUID, attempt: int = 1) -> NotificationOutcome:
-    due_at = datetime.now(UTC) + timedelta(seconds=2)
     return NotificationOutcome(
-        id=row_id, attempt=attempt, outcome="retry", status="retrying", status_code=503, error=BROKEN, due_at=due_at
+        id=row_id, attempt=attempt, outcome="retry", status="retrying", status_code=503, error=BROKEN, due_in_s=2.0
     )
 
 
@@ -170,8 +168,7 @@ async def test_pages_of_unfinished_notifications_skip_none(
     ids = sorted(await queued(database, 5))
     for row_id in ids[:2]:
         await begun(rows, row_id)
-    past = datetime.now(UTC) - timedelta(milliseconds=1)
-    await rows.record_many([msgspec.structs.replace(retry(row_id), due_at=past) for row_id in ids[:2]])
+    await rows.record_many([msgspec.structs.replace(retry(row_id), due_in_s=-0.001) for row_id in ids[:2]])
     pages = []
     after = None
     while page := await rows.unfinished(0.0, 2, after):

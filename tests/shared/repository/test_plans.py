@@ -36,7 +36,7 @@ GROWING_TABLES: Final = frozenset(
 
 # These read an index in its order and stop after some rows, or read an index or a table that has few rows.
 READS_ALL: Final = {
-    "executions.execution_sql.NEXT_WAKE": {"executions_wake": "min() reads the first entry"},
+    "executions.execution_sql.SECONDS_TO_NEXT_WAKE": {"executions_wake": "min() reads the first entry"},
     "executions.execution_sql.QUEUE_DUE": {
         "callbacks_untaken": "an entry leaves the index when its execution takes the call"
     },

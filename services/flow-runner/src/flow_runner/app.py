@@ -88,7 +88,7 @@ def build_parts(
         background=(
             executions.keep_leases(),
             secrets.report_unreadable(),
-            DueTimers(rows, producer, clock.now).run(),
+            DueTimers(rows, producer).run(),
             ScheduleStarter(ScheduleRepository(database), producer).run(),
             relay.run(),
         ),

@@ -6,7 +6,6 @@ It imports neither the API nor the signature checks, so that a worker stays smal
 import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from typing import Final
 
 from filas.contract.jobs import WebhookJob
@@ -70,7 +69,7 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapp
         retention, ages = Retention(stores.database), _ages(settings.retention)
 
         async def purge() -> None:
-            await retention.purge(datetime.now(UTC), ages)
+            await retention.purge(await retention.now(), ages)
 
         purging = periodic("retention", purge, PURGE_EVERY_S, wait_first=True, retry_s=(PURGE_EVERY_S, PURGE_EVERY_S))
         return WorkerParts(

@@ -1,6 +1,5 @@
 """The job functions of the queue `notifications`, and the sources of its relays."""
 
-import time
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -45,7 +44,7 @@ def deliver_notification(delivery: Delivery) -> JobFunction:
             last=context.is_last_attempt,
             replay=job.replay > 0,
             recipient=context.group or str(job.notification_id),
-            age_s=time.time() - context.enqueued_at_ms / 1000 if context.enqueued_at_ms else 0.0,
+            age_s=context.age_s,
         )
         return await delivery.deliver(job.notification_id, job.channel_id, attempt)
 

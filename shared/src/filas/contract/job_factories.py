@@ -3,6 +3,7 @@
 The factories know no tracing: the caller passes the `traceparent` of the span that causes the job.
 """
 
+from dataclasses import replace
 from uuid import UUID
 
 import msgspec
@@ -90,7 +91,7 @@ def cancel_notification_job(notification_id: UUID, *, replay: int = 0) -> NewJob
     return job_of(CancelNotificationJob(notification_id=notification_id, replay=replay))
 
 
-def next_replay_job(message: JobMessage, group: str | None, defer_until_ms: int | None) -> NewJob:
-    """The job of the next replay of `message`, in the group of the job before, due now or at `defer_until_ms`."""
+def next_replay_job(message: JobMessage, group: str | None, delay_ms: int | None) -> NewJob:
+    """The job of the next replay of `message`, in the group of the job before, due now or after `delay_ms`."""
     again = msgspec.structs.replace(message, replay=message.replay + 1)
-    return job_of(again, group=group, defer_until_ms=defer_until_ms)
+    return replace(job_of(again, group=group), delay_ms=delay_ms)

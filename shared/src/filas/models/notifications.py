@@ -110,8 +110,8 @@ class DueNotification(Record, frozen=True, kw_only=True):
 class NotificationOutcome(Record, frozen=True, kw_only=True):
     """The outcome of attempt number `attempt`, and the `status` that the notification gets.
 
-    `due_at` belongs to `retrying`: when the next attempt is due. The outcome `uncertain` marks the notification too:
-    the recipient may have received the message although the attempt failed.
+    `due_in_s` belongs to `retrying`: in how many seconds the next attempt is due. The outcome `uncertain` marks the
+    notification too: the recipient may have received the message although the attempt failed.
     """
 
     id: UUID
@@ -121,7 +121,7 @@ class NotificationOutcome(Record, frozen=True, kw_only=True):
     status_code: int | None = None
     error: ErrorDetail | None = None
     provider_id: str | None = None
-    due_at: datetime | None = None
+    due_in_s: float | None = None
 
 
 class DeliveryReceipt(Record, frozen=True, kw_only=True):

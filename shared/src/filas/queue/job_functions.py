@@ -12,11 +12,12 @@ class JobContext:
     """The attempt that a handler runs.
 
     `attempt` counts from 1. Attempts that ended by an unavailable store, a drain or a lost lease do not count.
-    `enqueued_at_ms` is the Unix time in ms at which the job was enqueued. `lost_leases` is how often a worker that ran
-    the job lost its lease, usually because the worker crashed.
+    `enqueued_at_ms` is the Unix time in ms at which the job was enqueued, `age_s` the seconds from then to the claim;
+    both are by the clock of Redis, unless a stock producer enqueued the job. `lost_leases` is how often a worker that
+    ran the job lost its lease, usually because the worker crashed.
     """
 
-    __slots__ = ("attempt", "enqueued_at_ms", "function", "group", "job_id", "lost_leases", "max_attempts")
+    __slots__ = ("age_s", "attempt", "enqueued_at_ms", "function", "group", "job_id", "lost_leases", "max_attempts")
 
     def __init__(
         self,
@@ -28,6 +29,7 @@ class JobContext:
         enqueued_at_ms: int = 0,
         group: str | None = None,
         lost_leases: int = 0,
+        age_s: float = 0.0,
     ) -> None:
         self.job_id = job_id
         self.function = function
@@ -36,6 +38,7 @@ class JobContext:
         self.enqueued_at_ms = enqueued_at_ms
         self.group = group
         self.lost_leases = lost_leases
+        self.age_s = age_s
 
     @property
     def is_last_attempt(self) -> bool:

@@ -19,6 +19,7 @@ from filas.observability.logs import get_logger
 from filas.queue.enqueue_spans import EnqueueSpans
 from filas.queue.job_format import JobEncodeError, encode_job
 from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.redis_clock import RedisClock
 from filas.queue.redis_client.scripts import load, pad_json
 from filas.tracing import spans
 
@@ -62,7 +63,8 @@ class EnqueueResult:
 
 
 ScriptArguments = tuple[bytes, bytes, int | str, int, bytes]
-"""The arguments of `enqueue.lua` for one job: id, payload, due time in ms or '', ms to move it ahead, group or b''."""
+"""The arguments of `enqueue.lua` for one job: id, payload, due time in ms or `+ms` or '', ms to move it ahead, group
+or b''."""
 
 
 class QueueProducer:
@@ -77,6 +79,7 @@ class QueueProducer:
         self._redis = redis
         self._retry_for_s = retry_for_s
         self._script = load("enqueue")
+        self._clock = RedisClock()
         self._batchers: dict[str, MicroBatcher[ScriptArguments, EnqueueOutcome]] = {}
 
     async def enqueue(self, job: NewJob) -> EnqueueResult:
@@ -101,7 +104,7 @@ class QueueProducer:
         """Enqueues the job of a dead letter that is still in Redis, under its id, and removes the dead letter."""
         try:
             message = msgspec.Raw(letter.payload)
-            payload = encode_job(letter.function, message, int(time.time() * 1000))
+            payload = encode_job(letter.function, message, self._clock.now_ms())
         except JobEncodeError:
             return EnqueueOutcome.REFUSED
         group = letter.group_key.encode() if letter.group_key else b""
@@ -113,12 +116,12 @@ class QueueProducer:
         await asyncio.gather(*(batcher.drain() for batcher in self._batchers.values()))
 
     def _enqueue(self, job: NewJob) -> Awaitable[EnqueueOutcome]:
-        return self._batcher(job.policy.name).add(_script_arguments(job, int(time.time() * 1000)))
+        return self._batcher(job.policy.name).add(_script_arguments(job, self._clock.now_ms()))
 
     async def _enqueue_many(self, jobs: Sequence[NewJob]) -> list[EnqueueOutcome]:
         outcomes = [EnqueueOutcome.REFUSED] * len(jobs)
         by_queue: dict[str, list[tuple[int, ScriptArguments]]] = {}
-        now = int(time.time() * 1000)
+        now = self._clock.now_ms()
         for index, job in enumerate(jobs):
             try:
                 by_queue.setdefault(job.policy.name, []).append((index, _script_arguments(job, now)))
@@ -156,7 +159,7 @@ class QueueProducer:
         delay, sent = 0.02, False
         while True:
             try:
-                answers = await self._redis.run(self._script, keys, head + body)
+                *answers, now_ms = await self._redis.run(self._script, keys, head + body)
                 break
             except StoreUnavailable as error:
                 # A server that refuses the call has enqueued nothing. After a lost connection, that is unknown.
@@ -166,6 +169,7 @@ class QueueProducer:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 0.5)
                 head[1] = "1" if sent and not mode else head[1]
+        self._clock.set(int(now_ms))
         outcomes = [EnqueueOutcome.ENQUEUED if answer else EnqueueOutcome.DUPLICATE for answer in answers]
         enqueued = outcomes.count(EnqueueOutcome.ENQUEUED)
         metrics.JOBS_ENQUEUED.labels(queue, "enqueued").inc(enqueued)
@@ -188,5 +192,7 @@ def _script_arguments(job: NewJob, now_ms: int) -> ScriptArguments:
     if job.priority is not None and not 1 <= job.priority <= 3:
         raise JobEncodeError(f"a job's priority must be 1, 2 or 3, not {job.priority}")
     payload = encode_job(job.function or job.policy.function, job.message, now_ms)
-    due = "" if job.defer_until_ms is None else job.defer_until_ms
+    due: int | str = "" if job.defer_until_ms is None else job.defer_until_ms
+    if job.delay_ms is not None:
+        due = f"+{max(job.delay_ms, 0)}"
     return job_id, payload, due, (3 - (job.priority or 3)) * PRIORITY_STEP_MS, group

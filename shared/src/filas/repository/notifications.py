@@ -53,8 +53,8 @@ select * from begun"""
 RECORD_MANY: Final = """
 with ended as (
     select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::json[], $7::text[],
-        $8::timestamptz[])
-        as o (id, attempt, outcome, status, status_code, error, provider_id, due_at)
+        $8::float8[])
+        as o (id, attempt, outcome, status, status_code, error, provider_id, due_in_s)
 ), ended_attempt as (
     update notification_attempts a set outcome = e.outcome, status_code = e.status_code, error = e.error,
         ended_at = now()
@@ -66,7 +66,8 @@ with ended as (
     order by n.id for update of n
 )
 update notifications n set status = e.status, error = e.error, provider_id = coalesce(e.provider_id, n.provider_id),
-    uncertain = n.uncertain or e.outcome = 'uncertain', due_at = coalesce(e.due_at, n.due_at),
+    uncertain = n.uncertain or e.outcome = 'uncertain',
+    due_at = coalesce(now() + make_interval(secs => e.due_in_s), n.due_at),
     updated_at = now(), ended_at = case when e.status in ('queued', 'sending', 'retrying') then null else now() end
 from ended e join latest on latest.id = e.id
 where n.id = e.id
@@ -188,7 +189,7 @@ class NotificationRepository:
             [to_json_or_null(one.error) for one in outcomes],
             # The provider chooses this text. It must not fail the statement.
             [None if one.provider_id is None else to_storable(one.provider_id) for one in outcomes],
-            [one.due_at for one in outcomes],
+            [one.due_in_s for one in outcomes],
         )
         kept = {row["id"] for row in rows}
         return [one.id in kept for one in outcomes]

@@ -126,6 +126,11 @@ class Retention:
         self._database = database
         self._chunk_rows = chunk_rows
 
+    async def now(self) -> datetime:
+        """Returns the time by the clock of Postgres. Raises StoreUnavailable."""
+        now: datetime = await self._database.fetchval("select clock_timestamp()")
+        return now
+
     async def purge(self, now: datetime, ages: Ages, *, budget_s: float = 60.0) -> dict[str, int]:
         """Deletes the rows that are older than `ages` at `now`, the oldest first. Returns the number of deleted rows by
         table.

@@ -51,6 +51,7 @@ class Engine:
         Raises LeaseLost if another worker holds the execution, StoreUnavailable, and PermanentError if this process
         cannot run the execution.
         """
+        claimed_s = self._clock.monotonic()
         cursor = await open_cursor(claimed, flow, self._services)
         timeout = timedelta(milliseconds=flow.settings.timeout_ms)
         run = ExecutionRun(
@@ -63,7 +64,8 @@ class Engine:
             cursor=cursor,
             builder=CheckpointBuilder(claimed, cursor, flow.settings.error_flow_id),
             deadline=claimed.deadline_at or claimed.started_at + timeout,
-            began_s=self._clock.monotonic() if began_s is None else began_s,
+            began_s=claimed_s if began_s is None else began_s,
+            claimed_s=claimed_s,
             stopping=stopping,
         )
         return await run.run()

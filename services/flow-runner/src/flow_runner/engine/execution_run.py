@@ -59,15 +59,19 @@ _MAX_UNSAVED_STEPS = 200
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """The execution's status after a run. With `queued`, the same run number continues at once in the same job; with
-    `retrying`, it continues at `wake_at`."""
+    `retrying`, it continues at `wake_at`, which is `wait_s` seconds after the end of the run."""
 
     status: ExecutionStatus
     wake_at: datetime | None = None
+    wait_s: float = 0.0
 
 
 @dataclass(slots=True)
 class ExecutionRun:
-    """One run of one execution. `settings` are those of the execution's flow. At `deadline` the execution times out."""
+    """One run of one execution. `settings` are those of the execution's flow. At `deadline` the execution times out.
+
+    `began_s` is when the job of the run began, `claimed_s` when the execution was claimed, by the clock's `monotonic`.
+    """
 
     runners: Mapping[str, NodeRunner]
     store: ExecutionStore
@@ -79,6 +83,7 @@ class ExecutionRun:
     builder: CheckpointBuilder
     deadline: datetime
     began_s: float
+    claimed_s: float
     stopping: Callable[[], bool]
     _span: spans.Span = spans.NOT_RECORDED
     _result: RunResult | None = field(default=None, init=False)
@@ -346,9 +351,13 @@ class ExecutionRun:
         checkpoint = self.builder.build(status, **more)
         written = await self.store.checkpoint(self.claimed, checkpoint)
         if written != "running":
-            self._result = RunResult(written, checkpoint.wake_at)
+            wake_at = checkpoint.wake_at
+            wait_s = 0.0 if wake_at is None else max((wake_at - self._now()).total_seconds(), 0.0)
+            self._result = RunResult(written, wake_at, wait_s)
 
     def _now(self) -> datetime:
-        """The time, but never before the claim by the store's clock, which decides what is due."""
-        now, claimed_at = self.clock.now(), self.claimed.claimed_at
-        return claimed_at if claimed_at is not None and claimed_at > now else now
+        """The time by the store's clock, which decides what is due: that of the claim, and the time since then."""
+        claimed_at = self.claimed.claimed_at
+        if claimed_at is None:
+            return self.clock.now()
+        return claimed_at + timedelta(seconds=self.clock.monotonic() - self.claimed_s)

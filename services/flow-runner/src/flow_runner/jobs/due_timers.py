@@ -1,7 +1,5 @@
 """Enqueues the jobs of executions whose wait or delay has ended. The time is in their rows, not in memory."""
 
-from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from filas.models.executions import DueExecution
@@ -23,16 +21,15 @@ class DueRows(Protocol):
 
     async def queue_due(self, limit: int) -> list[DueExecution]: ...
 
-    async def next_wake(self) -> datetime | None: ...
+    async def seconds_to_next_wake(self) -> float | None: ...
 
 
 class DueTimers:
     """Enqueues a job for each due row. Several workers may do so at the same time: each row is returned to one."""
 
-    def __init__(self, rows: DueRows, producer: Jobs, now: Callable[[], datetime]) -> None:
+    def __init__(self, rows: DueRows, producer: Jobs) -> None:
         self._rows = rows
         self._producer = producer
-        self._now = now
 
     async def run(self) -> None:
         """Runs until it is cancelled."""
@@ -47,7 +44,5 @@ class DueTimers:
             log.debug("timers.due", executions=len(due))
         if len(due) == BATCH:
             return 0.0
-        next_wake = await self._rows.next_wake()
-        if next_wake is None:
-            return POLL_S
-        return min(POLL_S, max(_SHORTEST_S, (next_wake - self._now()).total_seconds()))
+        wait_s = await self._rows.seconds_to_next_wake()
+        return POLL_S if wait_s is None else min(POLL_S, max(_SHORTEST_S, wait_s))

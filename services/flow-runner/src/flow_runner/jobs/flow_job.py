@@ -74,8 +74,7 @@ class RunFlow:
         if result.status == "queued":
             raise RetryLater("the execution continues", delay_s=0.0, uses_attempt=False)
         if result.status == "retrying" and result.wake_at is not None:
-            wait_s = (result.wake_at - self._clock.now()).total_seconds()
-            raise RetryLater("a node is retried", delay_s=min(max(wait_s, 0.0), MAX_HOLD_S), uses_attempt=False)
+            raise RetryLater("a node is retried", delay_s=min(result.wait_s, MAX_HOLD_S), uses_attempt=False)
 
     async def _due_turn(self, job: FlowJob) -> int | None:
         """The number of the run that the job may do now; None: none.

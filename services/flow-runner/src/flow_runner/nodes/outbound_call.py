@@ -12,7 +12,7 @@ from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
 from filas.outbound.outbound_response import OutboundResponse
-from filas.outbound.retry_after import retry_after_s
+from filas.outbound.retry_after import delay_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.engine.redaction import headers_shown
@@ -133,7 +133,7 @@ def _output_of(response: OutboundResponse, accepted: Sequence[int], now: datetim
             classes=frozenset({str(response.status), f"{response.status // 100}xx"}),
             detail={"status": response.status},
             output=output,
-            retry_after_s=retry_after_s(output["headers"].get("retry-after"), now) or 0.0,
+            retry_after_s=delay_s(output["headers"], now) or 0.0,
         )
     return output
 

@@ -8,7 +8,7 @@ import msgspec
 
 from filas.errors import OutboundError, OutboundRefused
 from filas.outbound.outbound_response import OutboundResponse
-from filas.outbound.retry_after import retry_after_s
+from filas.outbound.retry_after import delay_s
 from notifier.channels.channel import Outbound, PermanentFailure, TemporaryFailure
 
 TIMEOUT_S = 10.0
@@ -63,7 +63,7 @@ class Caller:
 
 def after_s(answer: OutboundResponse) -> float | None:
     """Returns the seconds of the response's `Retry-After`, or None."""
-    return retry_after_s(answer.headers.get("retry-after"), datetime.now(UTC))
+    return delay_s(answer.headers, datetime.now(UTC))
 
 
 def by_status(answer: OutboundResponse, reason: str, kind: str = "http-status") -> TemporaryFailure | PermanentFailure:

@@ -9,7 +9,6 @@ A notification waits for a busy channel without using an attempt, for at most a 
 
 import time
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol
 from uuid import UUID
 
@@ -247,7 +246,7 @@ def _outcome(notification: Notification, result: Result, attempt: Attempt) -> No
         status="retrying",
         status_code=result.status_code,
         error=_detail(result),
-        due_at=datetime.now(UTC) + timedelta(seconds=wait_s),
+        due_in_s=wait_s,
     )
 
 

@@ -6,8 +6,9 @@
 --      2 mode: '0'; '1' if the call may be a repetition, so that a job with the same payload counts as enqueued;
 --        '2' to revive dead letters: their entries in `dead` are removed
 --      3 prefix of the groups' lists
---      then five per job: id, payload, due time in ms ('': now), ms to move it ahead for its priority, group or ''
--- Returns a list with 1 (enqueued) or 0 (duplicate) per job.
+--      then five per job: id, payload, due time in ms (`+ms`: from now; '': now), ms to move it ahead for its
+--      priority, group or ''
+-- Returns a list with 1 (enqueued) or 0 (duplicate) per job, and then now in ms.
 
 local JOB, RESULT = 'arq:job:', 'arq:result:'
 local keep, repeated, group_prefix = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3]
@@ -31,6 +32,7 @@ local any_dead = redis.call('HLEN', KEYS[3]) > 0
 local outcomes, scores, waiting = {}, {}, 0
 for i = 4, #ARGV, 5 do
   local id, payload, due, advance, group = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3], ARGV[i + 4]
+  if due and string.sub(ARGV[i + 2], 1, 1) == '+' then due = now + due end
   local outcome, stored = 0, false
   if any_dead and redis.call('HEXISTS', KEYS[3], id) == 1 then
     stored = false
@@ -74,4 +76,5 @@ end
 if waiting > 0 then redis.call('INCRBY', KEYS[7], waiting) end
 -- A deferred job wakes a worker too, so that the worker knows when it is due.
 if #scores > 0 and redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RPUSH', KEYS[2], '1') end
+outcomes[#outcomes + 1] = string.format('%.0f', now)
 return outcomes

@@ -9,6 +9,7 @@ import msgspec
 from filas.contract.policies import COMPLETED_RETENTION_S, FAILED_RETENTION_S, QueuePolicy
 from filas.queue.finished_job import FinishedJob
 from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.redis_clock import read_time_s
 from filas.queue.redis_client.scripts import load
 
 CHUNK: Final = 500
@@ -35,8 +36,7 @@ async def clean(
     with the number so far after each chunk. Cancelling the task stops it between two chunks. Raises StoreUnavailable.
     """
     age_ms = RETENTION_MS[state] if older_than_ms is None else older_than_ms
-    seconds, micros = await redis.command("TIME")
-    now = int(seconds) * 1000 + int(micros) // 1000
+    now = int(await read_time_s(redis) * 1000)
     before = now + 60_000 if age_ms <= 0 else now - age_ms
     names = redis.keys(policy.name)
     keys = [names.named(state), names.named(f"ring:{state}")]

@@ -16,6 +16,7 @@ from filas.queue.finished_job import FinishedJob
 from filas.queue.job_format import decode_envelope, raw_message
 from filas.queue.producer import PRIORITY_STEP_MS
 from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.redis_clock import read_time_s
 from filas.queue.redis_client.scripts import load
 from filas.queue.worker_presence import read_load
 
@@ -124,8 +125,7 @@ class QueueStats:
             raw = await self._redis.command("LRANGE", names.named(f"ring:{state}"), start, start + limit)
             items = [_finished(_ring_decoder.decode(one), state) for one in raw[:limit]]
             return Page(items=items, next_cursor=_cursor(start + limit) if len(raw) > limit else None)
-        seconds, micros = await self._redis.command("TIME")
-        now = int(seconds) * 1000 + int(micros) / 1000
+        now = await read_time_s(self._redis) * 1000
         key, low, high = {
             "active": (names.named("active"), f"({now}", "+inf"),
             "waiting": (policy.name, "-inf", f"{now}"),

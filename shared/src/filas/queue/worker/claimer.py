@@ -250,6 +250,8 @@ class Claimer:
         envelope = decode_envelope(job.payload)
         context.function = envelope.f
         context.enqueued_at_ms = envelope.et
+        if envelope.et:
+            context.age_s = max(job.claimed_at - envelope.et / 1000, 0.0)
         if job.aborted:
             raise JobAborted("cancelled before it ran")
         if job.lost_leases >= MAX_LOST_LEASES:

@@ -5,7 +5,7 @@ No service of Filas uses this module: schedules of flows are in Postgres. It is 
 tests/shared/queue/test_compatibility.py tests it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,17 +15,19 @@ from filas.observability.logs import get_logger
 from filas.periodic import periodic
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.producer import QueueProducer
+from filas.queue.redis_client.connection import Redis
+from filas.queue.redis_client.redis_clock import read_time_s
 
 if TYPE_CHECKING:
     from arq.cron import CronJob  # a worker without cron jobs does not import arq
 
 AHEAD_S: Final = 1.0
-"""How long before its time a job is enqueued, deferred, so that the clock of Redis decides when it is due."""
+"""How long before its time a job is enqueued, deferred until its time."""
 
 LONGEST_WAIT_S: Final = 1.0
 
 KEPT_S: Final = 120.0
-"""The shortest time that a result is kept. Until then, a worker whose clock is behind cannot run the job again."""
+"""The shortest time that a result is kept. Until then, a worker that was suspended cannot run the job again."""
 
 _log = get_logger(__name__)
 
@@ -47,24 +49,22 @@ def cron_function(job: "CronJob") -> JobFunction:
 
 
 class CronSchedule:
-    """Enqueues the jobs of `cron_jobs` at their times, in `timezone` (default UTC)."""
+    """Enqueues the jobs of `cron_jobs` at their times by the clock of Redis, in `timezone` (default UTC)."""
 
     def __init__(
         self,
-        producer: QueueProducer,
+        redis: Redis,
         policy: QueuePolicy,
         cron_jobs: Sequence["CronJob"],
         *,
         timezone: tzinfo = UTC,
-        clock: Callable[[tzinfo], datetime] = datetime.now,
     ) -> None:
-        self._producer = producer
+        self._redis = redis
+        self._producer = QueueProducer(redis)
         self._policy = policy
         self._timezone = timezone
-        self._clock = clock
-        self._next: list[tuple[CronJob, datetime | None]] = [
-            (job, clock(timezone) if job.run_at_startup else None) for job in cron_jobs
-        ]
+        self._next: list[tuple[CronJob, datetime | None]] = [(job, None) for job in cron_jobs]
+        self._at_startup = {id(job) for job in cron_jobs if job.run_at_startup}
 
     async def run(self) -> None:
         """Enqueues jobs until cancelled. After an outage of Redis, each job that was missed is enqueued once."""
@@ -72,10 +72,10 @@ class CronSchedule:
 
     async def step(self) -> float:
         """Enqueues the jobs that are due within AHEAD_S. Returns the seconds until the next step."""
-        now = self._clock(self._timezone)
+        now = datetime.fromtimestamp(await read_time_s(self._redis), self._timezone)
         horizon = now + timedelta(seconds=AHEAD_S)
         for number, (job, planned) in enumerate(self._next):
-            due = planned or self._after(job, now)
+            due = planned or (now if id(job) in self._at_startup else self._after(job, now))
             if due <= horizon:
                 await self._enqueue(job, due)
                 due = self._after(job, max(due, now))

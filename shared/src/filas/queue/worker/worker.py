@@ -17,7 +17,6 @@ from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.periodic import periodic
 from filas.queue.job_functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
-from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 from filas.queue.worker.attempt_spans import traced
@@ -109,7 +108,7 @@ class Worker:
             DeadLetterDrain(redis, policy, dead_letters, self._finisher.dead_letters) if dead_letters else None
         )
         timezone = options.get("timezone", UTC)
-        self._cron = CronSchedule(QueueProducer(redis), policy, cron_jobs, timezone=timezone) if cron_jobs else None
+        self._cron = CronSchedule(redis, policy, cron_jobs, timezone=timezone) if cron_jobs else None
 
     @property
     def problem(self) -> str | None:

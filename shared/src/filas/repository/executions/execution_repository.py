@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -179,10 +178,11 @@ class ExecutionRepository:
         """
         return [execution_rows.due(row) for row in await self._database.fetch(sql.QUEUE_DUE, limit)]
 
-    async def next_wake(self) -> datetime | None:
-        """When the next wait ends; in the past if it is due already. None if no execution waits for a time."""
-        wake_at: datetime | None = await self._database.fetchval(sql.NEXT_WAKE)
-        return wake_at
+    async def seconds_to_next_wake(self) -> float | None:
+        """In how many seconds the next wait ends, by the clock of Postgres; below 0 if it is due already. None if no
+        execution waits for a time."""
+        seconds: float | None = await self._database.fetchval(sql.SECONDS_TO_NEXT_WAKE)
+        return seconds
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[DueExecution]:
         """Executions that were ready at least `older_than_s` seconds ago and do not run, the oldest first: `queued`, or

@@ -260,7 +260,9 @@ update executions e set status = 'queued', ready_at = now(), wake_at = null
 from (select id from woken union select id from called_back) due where e.id = due.id
 returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id"""
 
-NEXT_WAKE: Final = "select min(wake_at) from executions where wake_at is not null"
+SECONDS_TO_NEXT_WAKE: Final = (
+    "select extract(epoch from min(wake_at) - clock_timestamp())::float8 from executions where wake_at is not null"
+)
 
 UNFINISHED: Final = """
 select id, turn, flow_id, conversation_id, status, channel, contact, event_id from executions

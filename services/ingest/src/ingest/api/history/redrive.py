@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -89,12 +89,12 @@ class RedriveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     takes_s: float
 
 
-def replay_job(letter: DeadLetter, due_ms: int | None = None) -> NewJob:
-    """Returns the job of the next replay of a dead letter, due now or at `due_ms` (Unix ms). Raises NotReplayable."""
+def replay_job(letter: DeadLetter, delay_ms: int | None = None) -> NewJob:
+    """Returns the job of the next replay of a dead letter, due now or after `delay_ms`. Raises NotReplayable."""
     if letter.payload is None:
         raise NotReplayable("the payload is not a job message")
     _, message = _decoded(letter, letter.payload)
-    return next_replay_job(message, letter.group_key, due_ms)
+    return next_replay_job(message, letter.group_key, delay_ms)
 
 
 def edited_replay_job(letter: DeadLetter, payload: dict[str, Any]) -> NewJob:
@@ -161,7 +161,7 @@ async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
 
     If a store becomes unavailable, the finished pages are marked as replayed, and a second call does the rest.
     """
-    start_ms = time() * 1000
+    start_s = monotonic()
     tally = _Tally()
     async for page in _matching(context, body):
         replays: list[tuple[DeadLetter, NewJob]] = []
@@ -169,7 +169,7 @@ async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
             tally.queues[letter.queue] += 1
             tally.kinds[letter.error.kind] += 1
             try:
-                replays.append((letter, replay_job(letter, _due_ms(start_ms, tally.scheduled, body.rate))))
+                replays.append((letter, replay_job(letter, _delay_ms(start_s, tally.scheduled, body.rate))))
                 tally.scheduled += 1
             except NotReplayable as error:
                 tally.refused.append(RefusedLetter(id=str(letter.id), reason=str(error)))
@@ -211,9 +211,11 @@ def _refused_by_queue(
     ]
 
 
-def _due_ms(start_ms: float, number: int, rate: float | None) -> int | None:
-    """Returns the due time of the job `number` (from 0); None: due now."""
-    return None if rate is None or number == 0 else int(start_ms + number * 1000 / rate)
+def _delay_ms(start_s: float, number: int, rate: float | None) -> int | None:
+    """Returns in how many ms the job `number` (from 0) is due; None: now. `start_s`: the start in monotonic seconds."""
+    if rate is None or number == 0:
+        return None
+    return max(int((start_s + number / rate - monotonic()) * 1000), 0)
 
 
 def _decoded(letter: DeadLetter, payload: dict[str, Any]) -> tuple[QueuePolicy, JobMessage]:
