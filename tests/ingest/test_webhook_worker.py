@@ -233,14 +233,6 @@ async def test_the_relay_reads_a_long_table_in_pages(redis_url: str, postgres_ds
         assert await EventRelaySource(app.events).due(10) == [], "younger than the grace period"
 
 
-async def test_the_relay_finds_the_events_of_a_process_whose_clock_is_ahead(redis_url: str, postgres_dsn: str) -> None:
-    """Their time of receipt is in the future."""
-    async with published(redis_url, postgres_dsn, DEDUPED) as app:
-        await app.post("deduped", {"id": 1})
-        await app.database.fetch("update events set received_at = now() + interval '1 hour'")
-        assert len(await EventRelaySource(app.events).due(10)) == 1
-
-
 @pytest.mark.timeout(120)
 async def test_events_accepted_without_postgres_are_stored_and_processed(
     redis_url: str, own_postgres: PostgresServer

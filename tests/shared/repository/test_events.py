@@ -1,7 +1,7 @@
 """Each event is stored once, and an event with a bad value fails alone."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -166,3 +166,14 @@ async def test_an_event_ends_once(database: Database) -> None:
     assert reopened is not None
     assert (reopened.status, reopened.error, reopened.processed_at) == ("received", None, None)
     assert await rows.reopen(event().id) is None
+
+
+async def test_a_time_in_the_future_becomes_the_time_of_postgres(database: Database) -> None:
+    """The events of a process whose clock is ahead keep their order, and the relay finds them."""
+    rows = EventRepository(database)
+    batch = [event(received_at=datetime.now(UTC) + timedelta(hours=1)) for _ in range(5)]
+    await rows.insert_many(batch)
+    assert [one.id for one in await rows.unfinished(-1.0, 10)] == [one.id for one in batch]
+    stored = await rows.get(batch[0].id)
+    assert stored is not None
+    assert abs(stored.received_at - datetime.now(UTC)) < timedelta(minutes=1)

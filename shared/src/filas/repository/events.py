@@ -20,29 +20,30 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json
 
 # Returns the ids that are new, or null if all are new. That is nearly always so, and then no ids have to be compared.
-# Of two rows with the same id in one batch, the first is inserted.
+# Of two rows with the same id in one batch, the first is inserted. `received_at` is by the clock of the process that
+# received the event. If it is in the future, that clock is wrong, and the relay would find the event too late: it
+# becomes the time of Postgres, and the events keep their order by a microsecond each.
 INSERT_MANY: Final = """
 with inserted as (
 insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
     remote_address, duplicate_key, group_key, config, received_at)
 select id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-    remote_address, duplicate_key, group_key, config, received_at
+    remote_address, duplicate_key, group_key, config,
+    case when received_at > now() + interval '1 minute' then now() + place * interval '1 microsecond'
+        else received_at end
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[], $8::bytea[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[])
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[]) with ordinality
     as new (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-        remote_address, duplicate_key, group_key, config, received_at)
+        remote_address, duplicate_key, group_key, config, received_at, place)
 on conflict (id) do nothing
 returning id)
 select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(id), '{}') end from inserted"""
 
 GET: Final = "select * from events where id = $1"
 
-# `received_at` is by the clock of the process that received the event. If that clock is ahead by more than a minute,
-# the event counts as old enough.
 UNFINISHED: Final = """
 select * from events
-where status = 'received'
-    and (received_at <= now() - make_interval(secs => $1) or received_at > now() + interval '1 minute')
+where status = 'received' and received_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null
         or (received_at, id) > ((select received_at from events where id = $3), $3))
 order by received_at, id limit $2"""
