@@ -1,12 +1,30 @@
 """Micro-batches: the items that arrive while one batch is processed form the next batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextvars import Context
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+MAX_BYTES: Final = 4 * 2**20
+"""How many bytes one call handles, if the size of its items is known. A single item may be larger."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+def in_chunks(
+    items: Sequence[Item], size_of: Callable[[Item], int], *, limit: int, max_bytes: int = MAX_BYTES
+) -> Iterator[Sequence[Item]]:
+    """Yields `items` in order, in chunks of at most `limit` items and `max_bytes`, but of at least one item."""
+    start, size = 0, 0
+    for index, item in enumerate(items):
+        own = size_of(item)
+        if index > start and (size + own > max_bytes or index - start >= limit):
+            yield items[start:index]
+            start, size = index, 0
+        size += own
+    if start < len(items):
+        yield items[start:]
 
 
 class Batches(Generic[Item]):
@@ -24,7 +42,7 @@ class Batches(Generic[Item]):
         limit: int = 500,
         parallel: int = 1,
         size_of: Callable[[Item], int] | None = None,
-        max_bytes: int = 4 * 2**20,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._work = work
         self._limit = limit
@@ -85,12 +103,18 @@ class MicroBatcher(Generic[Item, Answer]):
         *,
         limit: int = 500,
         parallel: int = 1,
+        size_of: Callable[[Item], int] | None = None,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._flush = flush
         # Stored, because on Python 3.11 reading it is a system call.
         self._loop: asyncio.AbstractEventLoop | None = None
         self._batches: Batches[tuple[Item, asyncio.Future[Answer]]] = Batches(
-            self._run_batch, limit=limit, parallel=parallel
+            self._run_batch,
+            limit=limit,
+            parallel=parallel,
+            size_of=None if size_of is None else lambda pair: size_of(pair[0]),
+            max_bytes=max_bytes,
         )
 
     async def add(self, item: Item) -> Answer:

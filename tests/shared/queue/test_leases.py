@@ -81,7 +81,7 @@ async def test_a_job_that_kills_its_worker_ends_after_five_lost_leases(
         keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
 
         async def claimed(keys: list[str] = keys) -> bool:
-            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", ""])) > 6
+            return len(await redis.run(load("claim"), keys, [1, 50, "epoch", "", 2**20])) > 6
 
         await eventually(claimed)
     seen = Recorder()
@@ -123,7 +123,7 @@ async def test_a_score_that_a_stock_abort_has_changed_is_restored(
     await producer.enqueue(new)
     names = redis.keys(QUICK.name)
     keys = names.of("active", "wake", "grouped", "lost", "epoch", "fence", "abort", "counts")
-    assert len(await redis.run(load("claim"), keys, [1, 60_000, "epoch", ""])) > 6
+    assert len(await redis.run(load("claim"), keys, [1, 60_000, "epoch", "", 2**20])) > 6
     await redis.client.zadd(QUICK.name, {new.job_id: 1})
     other = Recorder()
     start_worker([function(other)])

@@ -29,7 +29,7 @@ async def test_a_changed_definition_is_a_new_version(database: Database) -> None
     assert await flows.get("f", 1) == first
     assert await flows.get("f", 9) is None
     assert await flows.get("none") is None
-    assert [version.version for version in await flows.versions("f")] == [3, 2, 1]
+    assert [version.version for version in (await flows.versions("f")).items] == [3, 2, 1]
     assert await flows.published_version("f") == 2
 
 
@@ -48,7 +48,7 @@ async def test_concurrent_calls_number_versions_without_gaps(database: Database)
     flows = FlowRepository(database)
     made = await asyncio.gather(*(flows.store("f", {"n": number}, "F", publish=True) for number in range(6)))
     assert sorted(version.version for version in made) == [1, 2, 3, 4, 5, 6]
-    assert len([version for version in await flows.versions("f") if version.published]) == 1
+    assert len([version for version in (await flows.versions("f")).items if version.published]) == 1
 
 
 async def test_the_list_shows_each_flow_once(database: Database) -> None:
@@ -73,5 +73,5 @@ async def test_a_flow_with_unfinished_executions_is_not_deleted(database: Databa
     assert await executions.checkpoint_many([checkpoint(held, "succeeded")]) == ["succeeded"]
     assert await flows.delete(published)
     assert not await flows.delete(published)
-    assert await flows.versions(published) == []
+    assert (await flows.versions(published)).items == []
     assert await executions.get(held.id) is not None

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from filas.batching import MicroBatcher
+from filas.batching import MicroBatcher, in_chunks
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
@@ -128,8 +128,7 @@ class QueueProducer:
             except JobEncodeError as error:
                 _log.warning("job.refused", queue=job.policy.name, job_key=ascii(job.key)[:200], reason=str(error))
         for queue, indexed in by_queue.items():
-            for start in range(0, len(indexed), MAX_BATCH):
-                chunk = indexed[start : start + MAX_BATCH]
+            for chunk in in_chunks(indexed, lambda pair: _payload_bytes(pair[1]), limit=MAX_BATCH):
                 answers = await self._run_script(queue, [arguments for _, arguments in chunk])
                 for (index, _), outcome in zip(chunk, answers, strict=True):
                     outcomes[index] = outcome
@@ -143,7 +142,7 @@ class QueueProducer:
                 return await self._run_script(queue, batch)
 
             # One batch at a time: on two connections, a later batch could overtake an earlier one.
-            batcher = self._batchers[queue] = MicroBatcher(flush, limit=MAX_BATCH)
+            batcher = self._batchers[queue] = MicroBatcher(flush, limit=MAX_BATCH, size_of=_payload_bytes)
         return batcher
 
     async def _run_script(self, queue: str, batch: Sequence[ScriptArguments], mode: str = "") -> list[EnqueueOutcome]:
@@ -176,6 +175,10 @@ class QueueProducer:
         if enqueued < len(outcomes):
             metrics.JOBS_ENQUEUED.labels(queue, "duplicate").inc(len(outcomes) - enqueued)
         return outcomes
+
+
+def _payload_bytes(arguments: ScriptArguments) -> int:
+    return len(arguments[1])
 
 
 def _script_arguments(job: NewJob, now_ms: int) -> ScriptArguments:

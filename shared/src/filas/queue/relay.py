@@ -35,8 +35,8 @@ class RelaySource(Protocol):
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
         """Returns up to `limit` jobs of rows that are unfinished, due and older than GRACE_S, in a fixed order.
 
-        They follow the row of `after`, the last job of the previous page (None: from the start). Fewer than `limit`
-        jobs mean the end of the table. Raises StoreUnavailable.
+        They follow the row of `after`, the last job of the previous page (None: from the start). A page of large rows
+        has fewer jobs, so that it is bounded in bytes. No job means the end of the table. Raises StoreUnavailable.
         """
 
 
@@ -91,11 +91,12 @@ class Relay:
         while pages is None or number < pages:
             number += 1
             jobs = await self._source.due(BATCH, self._after)
+            if not jobs:
+                self._after = None
+                break
             outcomes = await self._producer.enqueue_many(jobs)
             relayed += outcomes.count(EnqueueOutcome.ENQUEUED)
-            self._after = jobs[-1] if len(jobs) >= BATCH else None
-            if self._after is None:
-                break
+            self._after = jobs[-1]
         if relayed:
             metrics.RELAYED.labels(self._source.name).inc(relayed)
             _log.info("relay.enqueued", table=self._source.name, jobs=relayed)

@@ -57,6 +57,8 @@ with letter as (
 )
 select id from stored"""
 
+SIZE: Final = "octet_length(payload) + octet_length(history::text) + octet_length(error::text)"
+
 GET: Final = "select * from dead_letters where id = $1"
 
 MARK_REPLAYED: Final = """
@@ -119,9 +121,9 @@ class DeadLetterRepository:
         search.add("queue = {}", queue)
         search.before(cursor, "failed_at")
         order = ("order by failed_at desc, id desc limit", search.place(limit + 1))
-        rows = await self._database.fetch(
-            " ".join(("select * from dead_letters", search.where(), *order)), *search.arguments
-        )
+        select = " ".join(("select * from dead_letters", search.where(), *order))
+        statement = paging.within_bytes(select, SIZE, "failed_at desc, id desc")
+        rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "failed_at", _letter)
 
     async def get(self, letter_id: UUID) -> DeadLetter | None:
@@ -139,7 +141,8 @@ class DeadLetterRepository:
         after: DeadLetter | None = None,
         limit: int,
     ) -> builtins.list[DeadLetter]:
-        """Dead letters that were not replayed, the oldest first, starting after `after`. The filters: a queue (by its
+        """Dead letters that were not replayed, the oldest first, starting after `after`. A page of large ones has
+        fewer than `limit`; only an empty page is the end. The filters: a queue (by its
         full name), a function, failed at `since` or later and before `until`."""
         search = paging.Filter()
         search.require("replayed_at is null")
@@ -150,9 +153,8 @@ class DeadLetterRepository:
         if after is not None:
             search.add("(failed_at, id) > ({}, {})", after.failed_at, after.id)
         order = ("order by failed_at, id limit", search.place(limit))
-        rows = await self._database.fetch(
-            " ".join(("select * from dead_letters", search.where(), *order)), *search.arguments
-        )
+        select = " ".join(("select * from dead_letters", search.where(), *order))
+        rows = await self._database.fetch(paging.within_bytes(select, SIZE, "failed_at, id"), *search.arguments)
         return [_letter(row) for row in rows]
 
     async def count_open(self, since: datetime) -> int:

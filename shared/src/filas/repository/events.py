@@ -41,12 +41,21 @@ select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(id),
 
 GET: Final = "select * from events where id = $1"
 
-UNFINISHED: Final = """
+SIZE: Final = "octet_length(body) + octet_length(headers::text) + octet_length(query_params::text)"
+
+MAX_UNFINISHED_BYTES: Final = 4 * 2**20
+
+UNFINISHED: Final = paging.within_bytes(
+    """
 select * from events
 where status = 'received' and received_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null
         or (received_at, id) > ((select received_at from events where id = $3), $3))
-order by received_at, id limit $2"""
+order by received_at, id limit $2""",
+    SIZE,
+    "received_at, id",
+    MAX_UNFINISHED_BYTES,
+)
 
 REOPEN: Final = """
 update events set status = 'received', error = null, processed_at = null where id = $1
@@ -159,13 +168,15 @@ class EventRepository:
             search.add(HAS_WORD, raw, raw)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))
-        rows = await self._database.fetch(" ".join(("select * from events", search.where(), *order)), *search.arguments)
+        select = " ".join(("select * from events", search.where(), *order))
+        statement = paging.within_bytes(select, SIZE, "received_at desc, id desc")
+        rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "received_at", _event)
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
         """Events with the status `received` that were received at least `older_than_s` seconds ago, the oldest first.
 
-        `after` is the last id of the page before.
+        `after` is the last id of the page before. The page ends at MAX_UNFINISHED_BYTES; an empty one is the end.
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 

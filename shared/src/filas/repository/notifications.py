@@ -137,6 +137,8 @@ with found as (
 select case when c.id is null then f.status else 'cancelled' end as status
 from found f left join cancelled c on c.id = f.id"""
 
+SIZE: Final = "octet_length(payload::text) + coalesce(octet_length(error::text), 0)"
+
 GET: Final = "select * from notifications where id = $1"
 
 ATTEMPTS: Final = "select * from notification_attempts where notification_id = $1 order by attempt"
@@ -265,9 +267,9 @@ class NotificationRepository:
         search.add("created_at < {}", until)
         search.before(cursor, "created_at")
         order = ("order by created_at desc, id desc limit", search.place(limit + 1))
-        rows = await self._database.fetch(
-            " ".join(("select * from notifications", search.where(), *order)), *search.arguments
-        )
+        select = " ".join(("select * from notifications", search.where(), *order))
+        statement = paging.within_bytes(select, SIZE, "created_at desc, id desc")
+        rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "created_at", lambda row: Notification(**_fields(row)))
 
 

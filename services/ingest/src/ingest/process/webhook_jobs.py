@@ -55,16 +55,15 @@ class EventRelaySource:
         self._grace_s = grace_s
 
     async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
-        """The next `limit` jobs after the event of `after`; fewer if no more follow. Raises StoreUnavailable."""
+        """See `RelaySource.due`. Raises StoreUnavailable."""
         last = after.message.event_id if after is not None and isinstance(after.message, WebhookJob) else None
         jobs: list[NewJob] = []
-        while len(jobs) < limit:
-            wanted = limit - len(jobs)
-            events = await self._events.unfinished(self._grace_s, wanted, last)
+        while not jobs:
+            events = await self._events.unfinished(self._grace_s, limit, last)
+            if not events:
+                break
             for event in events:
                 jobs += _jobs_of(event)
-            if len(events) < wanted:
-                break
             last = events[-1].id
         return jobs
 

@@ -7,8 +7,10 @@ queue for long, and until then only Redis has the event.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final, Protocol
 
+from filas.batching import in_chunks
 from filas.errors import StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
@@ -65,13 +67,21 @@ class EventBackfill:
     async def _write(self) -> None:
         written = 0
         while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            first = list(islice(self._waiting, MAX_BATCH))
+            batch = next(in_chunks(first, _size, limit=MAX_BATCH))
+            del first
+            for _ in batch:
+                self._waiting.popleft()
             try:
                 await self._events.insert_many(batch)
             except StoreUnavailable:
                 self._waiting.extendleft(reversed(batch))
                 raise
-            self._bytes -= sum(len(event.body) for event in batch)
+            self._bytes -= sum(map(_size, batch))
             written += len(batch)
         self._has_events.clear()
         log.info("backfill.written", events=written)
+
+
+def _size(event: NewEvent) -> int:
+    return len(event.body)

@@ -6,7 +6,8 @@
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 epoch (string)
 --      7 fence (string)  8 abort (zset)  9 counts (hash)
 -- ARGV 1 limit  2 lease in ms  3 a new epoch, used if none is stored
---      4 the prefix that an id must have (on a Cluster; otherwise '')
+--      4 the prefix that an id must have (on a Cluster; otherwise '')  5 the most bytes of payloads (one job may have
+--      more)
 -- Returns { now in ms, token, '1' if the epoch was missing, next due time in ms or '', ids in a foreign hash slot,
 --   number of expired leases found }, and if it claimed jobs, also
 --   { ids }, { scores }, { payloads or nil }, and six values for each job that is not an ordinary first attempt:
@@ -18,7 +19,7 @@
 
 local JOB, IN_PROGRESS, RETRY, HISTORY = 'arq:job:', 'arq:in-progress:', 'arq:retry:', 'arq:history:'
 local INLINE = 16
-local limit, lease, required = tonumber(ARGV[1]), ARGV[2], ARGV[4]
+local limit, lease, required, room = tonumber(ARGV[1]), ARGV[2], ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
 local bound = string.format('%.17g', now + 1)
@@ -32,16 +33,29 @@ if not epoch then
 end
 
 local token = ''
-local ids, scores, foreign, offset = {}, {}, {}, 0
+local ids, scores, foreign, offset, full = {}, {}, {}, 0, false
+
+-- Returns the bytes of the payload of `id`; 0 if its key is not a string.
+local function payload_bytes(id)
+  local size = redis.pcall('STRLEN', JOB .. id)
+  return type(size) == 'number' and size or 0
+end
 
 local function claim(found)
   local moved = {}
   for i = 1, #found, 2 do
     local id = found[i]
-    if required ~= '' and string.sub(id, 1, #required) ~= required then
+    local is_foreign = required ~= '' and string.sub(id, 1, #required) ~= required
+    local size = is_foreign and 0 or payload_bytes(id)
+    if size > room and #ids > 0 then
+      full = true
+      break
+    end
+    if is_foreign then
       foreign[#foreign + 1] = id
       offset = offset + 1
     elseif redis.call('SET', IN_PROGRESS .. id, token, 'NX', 'PX', lease) then
+      room = room - size
       ids[#ids + 1] = id
       scores[#scores + 1] = found[i + 1]
       moved[#moved + 1] = lease_end
@@ -67,13 +81,14 @@ for _ = 1, 8 do
   if token == '' then token = epoch .. '-' .. redis.call('INCR', KEYS[7]) .. '-' .. string.format('%.0f', now) end
   local asked = limit - #ids
   claim(found)
-  if #ids >= limit or #found < asked * 2 then break end
+  if full or #ids >= limit or #found < asked * 2 then break end
 end
 
 local next_due = ''
-if #ids >= limit then
-  local rest = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', bound, 'LIMIT', offset, 1)
-  if #rest > 0 and redis.call('EXISTS', KEYS[3]) == 0 then redis.call('RPUSH', KEYS[3], '1') end
+if full or #ids >= limit then
+  if full then next_due = string.format('%.3f', now) end
+  local more = full or #redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', bound, 'LIMIT', offset, 1) > 0
+  if more and redis.call('EXISTS', KEYS[3]) == 0 then redis.call('RPUSH', KEYS[3], '1') end
 else
   local rest = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. bound, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
   if #rest > 0 then next_due = rest[2] end

@@ -1,13 +1,18 @@
 -- Returns what Redis holds about single jobs. Reads only.
 --
 -- KEYS 1 queue (zset)  2 grouped (hash)
--- ARGV job ids
--- Returns { now in ms, then six per job: payload, token, attempts used, score, `score|group`, last error }.
+-- ARGV 1 the most bytes of payloads (the first job may have more)  then job ids
+-- Returns { now in ms, then six per job: payload, token, attempts used, score, `score|group`, last error }. Jobs beyond
+-- the bytes are left out.
 
 local time = redis.call('TIME')
 local reply = { string.format('%.3f', time[1] * 1000 + time[2] / 1000) }
-for i, id in ipairs(ARGV) do
-  local at = 1 + (i - 1) * 6
+local room = tonumber(ARGV[1])
+for i = 2, #ARGV do
+  local id, at = ARGV[i], 1 + (i - 2) * 6
+  local size = redis.pcall('STRLEN', 'arq:job:' .. id)
+  room = room - (type(size) == 'number' and size or 0)
+  if room < 0 and i > 2 then break end
   local found = redis.call('MGET', 'arq:job:' .. id, 'arq:in-progress:' .. id, 'arq:retry:' .. id)
   reply[at + 1] = found[1]
   reply[at + 2] = found[2]

@@ -21,7 +21,13 @@ from filas.queue.redis_client.scripts import load
 from filas.queue.worker_presence import read_load
 
 MAX_PAGE: Final = 500
+PAGE_BYTES: Final = 2**20
+"""How many bytes of payloads a page has. It has at least one job."""
+
 MAX_OFFSET: Final = 2**53
+_INSPECTED: Final = 6
+"""The number of values for each job in the reply of `inspect.lua`."""
+
 _FINISHED: tuple[JobState, ...] = ("completed", "failed")
 _ring_decoder = msgspec.json.Decoder(FinishedJob)
 
@@ -115,8 +121,9 @@ class QueueStats:
     async def jobs(self, policy: QueuePolicy, state: JobState, limit: int = 50, cursor: str | None = None) -> Page:
         """Returns a page of JobInfo. Raises InvalidCursor.
 
-        Waiting and delayed jobs are in the order in which they are due. Jobs after their group head are counted but not
-        listed. Finished jobs come from the ring, newest first.
+        A page of large jobs has fewer than `limit` (PAGE_BYTES). Waiting and delayed jobs are in the order in which
+        they are due. Jobs after their group head are counted but not listed. Finished jobs come from the ring, newest
+        first.
         """
         limit = max(1, min(limit, MAX_PAGE))
         start = _offset(cursor)
@@ -134,9 +141,10 @@ class QueueStats:
         command = ("ZRANGEBYSCORE", key, low, high, "LIMIT", start, limit + 1)
         found: list[bytes] = await self._redis.command(*command)
         infos = await self._inspect(policy, found[:limit])
+        more = len(found) > len(infos)
         # A claimed job is in the queue's sorted set too, with the end of its lease as score.
         items = [info for info in infos if info is not None and info.state == state]
-        return Page(items=items, next_cursor=_cursor(start + limit) if len(found) > limit else None)
+        return Page(items=items, next_cursor=_cursor(start + len(infos)) if more else None)
 
     async def job(self, policy: QueuePolicy, job_id: str) -> JobInfo | None:
         """Returns one job of the queue, or None. A finished job is found while its record is in the ring."""
@@ -153,10 +161,15 @@ class QueueStats:
         return None
 
     async def _inspect(self, policy: QueuePolicy, raw_ids: list[bytes]) -> list[JobInfo | None]:
+        """Returns the first of these jobs: as many as have PAGE_BYTES, at least one. None for one that is not there."""
         if not raw_ids:
             return []
-        now, *rows = await self._redis.run(load("inspect"), self._redis.keys(policy.name).of("grouped"), raw_ids)
-        return [_live(raw_id, rows[6 * at : 6 * at + 6], float(now)) for at, raw_id in enumerate(raw_ids)]
+        keys = self._redis.keys(policy.name).of("grouped")
+        now, *rows = await self._redis.run(load("inspect"), keys, [PAGE_BYTES, *raw_ids])
+        return [
+            _live(raw_id, rows[_INSPECTED * at : _INSPECTED * (at + 1)], float(now))
+            for at, raw_id in enumerate(raw_ids[: len(rows) // _INSPECTED])
+        ]
 
 
 def _live(raw_id: bytes, row: list[Any], now: float) -> JobInfo | None:

@@ -26,11 +26,13 @@ class ClaimedJob:
 
     `claimed` is the time of the claim in monotonic seconds, `claimed_at` the same time in Unix seconds by the clock of
     Redis. `attempts_used` counts the attempts before this one. `history` has their errors as JSON. `lease_lost` is true
-    when another worker may have claimed the job, so that nothing of it may be written any more.
+    when another worker may have claimed the job, so that nothing of it may be written any more. `held_bytes` is the
+    memory that the job counts for in the process's budget.
     """
 
     __slots__ = (
-        "aborted", "attempts_used", "claimed", "claimed_at", "context", "due", "function", "group", "history",
+        "aborted", "attempts_used", "claimed", "claimed_at", "context", "due", "function", "group", "held_bytes",
+        "history",
         "lease_lost", "lost_leases", "message", "payload", "raw_id", "score", "token",
     )  # fmt: skip
 
@@ -53,6 +55,7 @@ class ClaimedJob:
         self.message: Any = None
         self.context = JobContext(raw_id.decode("utf-8", "backslashreplace"), NOT_DECODED.name)
         self.lease_lost = False
+        self.held_bytes = 0
 
     def set_progress(
         self, attempts_used: int, lost_leases: int, position: bytes, aborted: int, history: list[bytes]

@@ -165,7 +165,7 @@ class Claimer:
 
     async def _claim(self, limit: int) -> tuple[int, float]:
         """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
-        args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix]
+        args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix, self._slots.wanted_bytes()]
         reply = await self._redis.run(self._script, self._keys, args)
         now = time.monotonic()
         now_ms, token, data_lost, due, foreign, lost = reply[:_HEAD_FIELDS]

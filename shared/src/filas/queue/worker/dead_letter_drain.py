@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from filas.batching import MAX_BYTES, in_chunks
 from filas.contract.policies import QueuePolicy
 from filas.errors import StoreUnavailable
 from filas.models.dead_letters import NewDeadLetter
@@ -16,6 +17,10 @@ from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 
 BATCH: Final = 200
+FIRST_SCAN: Final = 8
+"""How many dead letters the first call reads. Later calls read as many as have about MAX_BYTES, by the mean so far: the
+order of a hash is random."""
+
 SWEEP_S: Final = 10.0
 """How soon the dead letters of a process that has died are found."""
 
@@ -52,14 +57,17 @@ class DeadLetterDrain:
 
     async def drain(self) -> int:
         """Moves the present dead letters. Returns how many the sink stored. Raises StoreUnavailable."""
-        cursor, moved = 0, 0
+        cursor, moved, count, letters, size = 0, 0, FIRST_SCAN, 0, 0
         while True:
-            answer = await self._redis.command("HSCAN", self._key, cursor, "COUNT", BATCH)
+            answer = await self._redis.command("HSCAN", self._key, cursor, "COUNT", count)
             cursor, found = int(answer[0]), list(answer[1].items())
-            for start in range(0, len(found), BATCH):
-                moved += await self._move(found[start : start + BATCH])
+            del answer
+            for chunk in in_chunks(found, _size, limit=BATCH):
+                moved += await self._move(chunk)
             if cursor == 0:
                 return moved
+            letters, size = letters + len(found), size + sum(map(_size, found))
+            count = max(1, min(BATCH, 2 * count, MAX_BYTES * letters // max(size, 1)))
 
     async def _move(self, found: Sequence[IdAndLetter]) -> int:
         """Moves a batch. If the sink rejects it, bisects it until only the bad dead letter fails."""
@@ -77,3 +85,7 @@ class DeadLetterDrain:
         parts = [part for pair in found for part in pair]
         await self._redis.run(self._script, [self._key], parts)
         return len(found)
+
+
+def _size(pair: IdAndLetter) -> int:
+    return len(pair[1])

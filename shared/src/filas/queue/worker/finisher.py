@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from typing import Any, Final
 
+from filas.batching import in_chunks
 from filas.contract.policies import (
     NEWER_VERSION_FIRST_S,
     NEWER_VERSION_LONGEST_S,
@@ -40,17 +41,21 @@ class EndedAttempt:
     """An attempt whose end is to be written.
 
     `arguments`: those of `finish.lua` for this job, other than its id, token and group. `ran_s` is the run time in
-    seconds. `outcome`: the outcome in `filas_jobs_total`. `error`: why a newer version is required.
+    seconds. `outcome`: the outcome in `filas_jobs_total`. `error`: why a newer version is required. `size`: the
+    bytes of a dead letter or a stored result.
     """
 
-    __slots__ = ("arguments", "error", "job", "outcome", "ran_s")
+    __slots__ = ("arguments", "error", "job", "outcome", "ran_s", "size")
 
-    def __init__(self, job: ClaimedJob, outcome: str, ran_s: float, arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, job: ClaimedJob, outcome: str, ran_s: float, arguments: tuple[Any, ...], *, size: int = 0
+    ) -> None:
         self.job = job
         self.outcome = outcome
         self.ran_s = ran_s
         self.arguments = arguments
         self.error: BaseException | None = None
+        self.size = size
 
 
 class Finisher:
@@ -101,7 +106,7 @@ class Finisher:
             arguments: tuple[Any, ...] = (b"complete", stored, keep_ms, record, b"")
         else:
             arguments = (record, stored, keep_ms)
-        self._add(EndedAttempt(job, "completed", now - started, arguments))
+        self._add(EndedAttempt(job, "completed", now - started, arguments, size=len(stored)))
 
     def fail(self, job: ClaimedJob, error: BaseException, decision: Decision, started: float) -> None:
         """The attempt failed, and `decision` states what follows. `started` is in monotonic seconds."""
@@ -133,8 +138,8 @@ class Finisher:
             await self._work.wait()
             self._work.clear()
             while self._pending:
-                batch = self._pending[:MAX_BATCH]
-                del self._pending[:MAX_BATCH]
+                batch = list(next(in_chunks(self._pending[:MAX_BATCH], _size, limit=MAX_BATCH)))
+                del self._pending[: len(batch)]
                 await self._write(batch)
                 # The next batch may be an hour away, and this one holds the payloads of its jobs.
                 del batch
@@ -185,9 +190,14 @@ class Finisher:
             error, keep_ms = asyncio.CancelledError(), max(keep_ms, ABORT_RESULT_MS)
         stored = result_record(job, self._policy.name, False, error, times) if keep_ms else b""
         record = ring_record(job, *times, detail)
-        self._add(EndedAttempt(job, "failed", now - started, (b"dead", stored, keep_ms, record, letter)))
+        size = len(stored) + len(letter)
+        self._add(EndedAttempt(job, "failed", now - started, (b"dead", stored, keep_ms, record, letter), size=size))
 
     def _add(self, ended: EndedAttempt) -> None:
+        # While Redis is unavailable, the end waits. Only a job that may have waited too long for a newer version, and
+        # then becomes a dead letter, needs its content.
+        if ended.error is None:
+            ended.job.payload = ended.job.message = None
         self._pending.append(ended)
         self._work.set()
 
@@ -282,3 +292,7 @@ class Finisher:
             metrics.JOBS.labels(queue, name, outcome).inc(number)
             if outcome == "failed":
                 metrics.DEAD_LETTERS.labels(queue).inc(number)
+
+
+def _size(ended: EndedAttempt) -> int:
+    return ended.size

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 
 from filas.contract.policies import QueuePolicy
 from filas.errors import PermanentError, StoreUnavailable
+from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, size_in_memory
 from filas.observability.logs import get_logger
 from filas.queue.worker.claimed_job import ClaimedJob, HandlerCall, JobAborted
 from filas.queue.worker.finisher import Finisher
@@ -18,11 +19,18 @@ _AHEAD_S: Final = 0.02
 
 _MAX_AHEAD: Final = 500
 _MAX_CLAIM: Final = 500
-_MAX_BYTES: Final = 16 * 2**20
-"""The limit of payloads that wait for a slot, in bytes. Decoded, they take several times as much memory."""
+_CLAIM_BYTES: Final = 2 * 2**20
+"""The limit of payloads that one call claims, in bytes. A call claims at least one job."""
+
+_SMALLEST_CLAIM_BYTES: Final = 64 * 2**10
+_READY_BYTES: Final = 16 * 2**20
+"""The limit of jobs that wait for a slot, in bytes of memory."""
 
 _BATCH_BYTES: Final = 4 * 2**20
 """The limit of payloads in one call of a batch function, in bytes. A call has at least one job."""
+
+_BATCH_MEMORY: Final = 16 * 2**20
+"""The same limit in bytes of memory: a decoded payload may take 34 times as much as its text."""
 
 _JOBS_PER_YIELD: Final = 32
 """After this number of jobs that never waited, a slot yields to the other tasks of the process."""
@@ -34,7 +42,7 @@ class Slots:
     """Runs the jobs of `ready` in `concurrency` slots.
 
     `room` is set when more jobs should be claimed. `on_store_unavailable` is called when a handler raises
-    StoreUnavailable. `calls` are the running handler calls.
+    StoreUnavailable. `calls` are the running handler calls. `budget` counts the memory of all jobs that wait or run.
     """
 
     def __init__(
@@ -44,11 +52,13 @@ class Slots:
         *,
         concurrency: int,
         batch_limit: int,
+        budget: MemoryBudget,
     ) -> None:
         self._policy = policy
         self._finisher = finisher
         self._concurrency = concurrency
         self._batch_limit = batch_limit
+        self._budget = budget
         self.on_store_unavailable: Callable[[StoreUnavailable], None] | None = None
         self.ready: deque[ClaimedJob] = deque()
         self.calls: set[HandlerCall] = set()
@@ -59,18 +69,21 @@ class Slots:
         self._waking = False
         # The smoothed time of a job in its slot. It starts high, so that nothing is claimed ahead before it is known.
         self._job_s = 0.1
-        # The size of a job: that of the last claim, or the smoothed size if that is larger. It starts high.
-        self._job_bytes = 256.0 * 2**10
         self._ready_bytes = 0
 
     def wanted(self) -> int:
         """Returns how many jobs to claim now."""
         free = (self._concurrency - len(self.calls)) * self._batch_limit
         ahead = min(_MAX_AHEAD, int(self._concurrency * _AHEAD_S / max(self._job_s, 1e-6)))
-        if (ahead and len(self.ready) > ahead // 2) or self._ready_bytes >= _MAX_BYTES:
+        if (ahead and len(self.ready) > ahead // 2) or self._ready_bytes >= _READY_BYTES:
             return 0
-        wanted = min(max(free, 0) + ahead - len(self.ready), _MAX_CLAIM)
-        return min(wanted, max(1, int((_MAX_BYTES - self._ready_bytes) / self._job_bytes)))
+        if self._budget.room <= 0 and (self.ready or self.calls):
+            return 0
+        return min(max(free, 0) + ahead - len(self.ready), _MAX_CLAIM)
+
+    def wanted_bytes(self) -> int:
+        """Returns how many bytes of payloads to claim now: so many that their decoded messages fit into the budget."""
+        return max(_SMALLEST_CLAIM_BYTES, min(_CLAIM_BYTES, self._budget.room // LARGEST_FACTOR))
 
     def add(self, jobs: list[ClaimedJob]) -> None:
         """Runs `jobs` when slots are free. While `closing`, requeues them."""
@@ -78,9 +91,13 @@ class Slots:
             for job in jobs:
                 self._finisher.requeue(job)
             return
-        size = sum(map(_size, jobs))
+        size = 0
+        for job in jobs:
+            if not job.held_bytes and job.payload is not None:
+                job.held_bytes = size_in_memory(job.payload)
+                self._budget.add(job.held_bytes)
+            size += job.held_bytes
         self._ready_bytes += size
-        self._job_bytes = max(size / len(jobs), 0.9 * self._job_bytes + 0.1 * size / len(jobs), 1.0)
         self.ready.extend(jobs)
         if not self._waking:
             self._wake_one()
@@ -90,7 +107,14 @@ class Slots:
         jobs = list(self.ready)
         self.ready.clear()
         self._ready_bytes = 0
+        for job in jobs:
+            self._release(job)
         return jobs
+
+    def _release(self, job: ClaimedJob) -> None:
+        """Counts the memory of a job no more."""
+        self._budget.remove(job.held_bytes)
+        job.held_bytes = 0
 
     async def close(self) -> None:
         """Ends the slots. Cancels handlers that still run."""
@@ -150,13 +174,14 @@ class Slots:
         ready = self.ready
         first = ready.popleft()
         function = first.function
-        jobs, size = [first], _size(first)
+        jobs, size, memory = [first], _size(first), first.held_bytes
         while function.batch and ready and len(jobs) < function.batch_limit and ready[0].function is function:
-            if size + _size(ready[0]) > _BATCH_BYTES:
+            size, memory = size + _size(ready[0]), memory + ready[0].held_bytes
+            if size > _BATCH_BYTES or memory > _BATCH_MEMORY:
                 break
-            size += _size(ready[0])
             jobs.append(ready.popleft())
-        self._ready_bytes -= size
+        for job in jobs:
+            self._ready_bytes -= job.held_bytes
         return jobs
 
     async def _call(self, task: "asyncio.Task[Any]", jobs: list[ClaimedJob]) -> None:
@@ -189,6 +214,7 @@ class Slots:
         self._job_s += 0.1 * ((time.monotonic() - started) / len(jobs) - self._job_s)
         for job, outcome in zip(jobs, outcomes, strict=True):
             self._end_safely(job, outcome, call)
+            self._release(job)
 
     @staticmethod
     def _interruption(call: HandlerCall, timeout_s: float) -> BaseException:

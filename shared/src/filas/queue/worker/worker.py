@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
+from filas.memory_budget import MemoryBudget
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.periodic import periodic
@@ -33,6 +34,7 @@ from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 if TYPE_CHECKING:
     from arq.cron import CronJob
 
+MEMORY_BYTES: Final = 64 * 2**20
 PAUSE_POLL_S: Final = 0.4
 GROUP_SWEEP_S: Final = 5.0
 _GROUPS_PER_CALL: Final = 200
@@ -47,7 +49,8 @@ class WorkerOptions(TypedDict, total=False):
     `cron_jobs`: made by `arq.cron`, run in `timezone` (default UTC). `on_data_lost`: called when Redis has lost its
     data; the relay sweeps then. `lease_s`: how long a claim lasts without renewal, in seconds. `drain_s`: how many
     seconds `stop()` lets handlers finish (default 20); then they are requeued without using an attempt. `ring`: how
-    many records of finished jobs are kept, for each state (default 1,000).
+    many records of finished jobs are kept, for each state (default 1,000). `budget`: the memory that the process has
+    for bodies (default: MEMORY_BYTES for this worker).
     """
 
     cron_jobs: Sequence["CronJob"]
@@ -56,6 +59,7 @@ class WorkerOptions(TypedDict, total=False):
     lease_s: float
     drain_s: float
     ring: int
+    budget: MemoryBudget
 
 
 class Worker:
@@ -97,7 +101,8 @@ class Worker:
         self._finisher = Finisher(redis, policy, self._claimed, ring=options.get("ring", 1000), worker_id=self.id)
         self._newer_version_jobs = NewerVersionJobs(redis, policy, self.id)
         limit = max((function.batch_limit for function in functions if function.batch), default=1)
-        self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit)
+        budget = options.get("budget") or MemoryBudget(MEMORY_BYTES)
+        self._slots = Slots(policy, self._finisher, concurrency=concurrency, batch_limit=limit, budget=budget)
         parts = (self._slots, self._finisher, self._claimed)
         self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=lease_s)
         self._claimer.store_problem = store_problem

@@ -28,7 +28,9 @@ returning c.*"""
 
 GET: Final = "select * from channels where id = $1 and not deleted"
 
-LIST: Final = "select * from channels where id > $1 and not deleted order by id limit $2"
+LIST: Final = paging.within_bytes(
+    "select * from channels where id > $1 and not deleted order by id limit $2", "octet_length(config::text)", "id"
+)
 
 # A deleted channel stays as a row without its secrets, so that the caches see the deletion.
 DELETE: Final = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
 import json
 from typing import Any, Final
@@ -38,10 +37,14 @@ from flows f join flow_versions v on v.flow_id = f.id
 where f.id = $1 and v.version = coalesce($2, f.published_version,
     (select max(version) from flow_versions where flow_id = $1))"""
 
-VERSIONS: Final = """
+VERSIONS: Final = paging.within_bytes(
+    """
 select v.*, v.version is not distinct from f.published_version as published
 from flows f join flow_versions v on v.flow_id = f.id
-where f.id = $1 order by v.version desc"""
+where f.id = $1 and ($2::integer is null or v.version < $2) order by v.version desc limit $3""",
+    "octet_length(definition::text)",
+    "version desc",
+)
 
 LIST: Final = """
 select f.id, f.name, f.published_version, f.created_at, f.updated_at,
@@ -94,9 +97,12 @@ class FlowRepository:
         row = await self._database.fetchrow(GET, flow_id, version)
         return _version(row) if row else None
 
-    async def versions(self, flow_id: str) -> builtins.list[FlowVersion]:
-        """Every version of the flow, the newest first. Empty if there is no such flow."""
-        return [_version(row) for row in await self._database.fetch(VERSIONS, flow_id)]
+    async def versions(self, flow_id: str, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
+        """One page of the flow's versions, the newest first. Empty if there is no such flow. Raises InvalidCursor."""
+        limit = paging.bounded(limit)
+        before = paging.after_number(cursor)
+        rows = await self._database.fetch(VERSIONS, flow_id, before, limit + 1)
+        return paging.page_by_name(rows, limit, "version", _version)
 
     async def list(self, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT) -> Page:
         """One page of FlowSummary in the order of the flows' ids. Raises InvalidCursor."""

@@ -2,13 +2,17 @@
 
 from typing import Final
 
+from filas.repository.postgres import paging
+
 # The lock keeps revisions in the order of commits, as for webhooks and channels.
 LOCK_REVISION: Final = """
 update configuration_revision set revision = revision + 1 returning clock_timestamp()"""
 
 GET: Final = "select * from schedules where id = $1"
 GET_FOR_UPDATE: Final = "select * from schedules where id = $1 for update"
-LIST: Final = "select * from schedules where id > $1 order by id limit $2"
+LIST: Final = paging.within_bytes(
+    "select * from schedules where id > $1 order by id limit $2", "octet_length(input::text)", "id"
+)
 DELETE: Final = "delete from schedules where id = $1 returning id"
 
 STORE: Final = """

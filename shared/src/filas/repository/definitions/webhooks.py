@@ -34,7 +34,9 @@ returning w.*"""
 
 GET: Final = "select * from webhooks where id = $1 and not deleted"
 
-LIST: Final = "select * from webhooks where id > $1 and not deleted order by id limit $2"
+LIST: Final = paging.within_bytes(
+    "select * from webhooks where id > $1 and not deleted order by id limit $2", "octet_length(config::text)", "id"
+)
 
 # A deleted webhook stays as a row without its secrets, so that the caches see the deletion.
 DELETE: Final = """

@@ -232,11 +232,13 @@ class ExecutionRepository:
         return {row["id"] for row in await self._database.fetch(sql.CANCEL_REQUESTED, list(execution_ids))}
 
     async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
-        """The execution with its steps in order, or None."""
+        """The execution with its steps in order, or None. Beyond STEPS_BYTES, a step's output states that it is not
+        shown."""
         row = await self._database.fetchrow(sql.GET, execution_id)
         if row is None:
             return None
-        steps = [execution_rows.step(step) for step in await self._database.fetch(sql.STEPS, execution_id)]
+        found = await self._database.fetch(sql.STEPS, execution_id, sql.STEPS_BYTES)
+        steps = [execution_rows.step(one) for one in found]
         return ExecutionWithSteps(**execution_rows.fields(row), steps=steps)
 
     async def search(
@@ -262,7 +264,9 @@ class ExecutionRepository:
         search.add("conversation_id = {}", conversation_id)
         search.before(cursor, "queued_at")
         order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
-        rows = await self._database.fetch(" ".join((sql.SEARCH, search.where(), *order)), *search.arguments)
+        select = " ".join((sql.SEARCH, search.where(), *order))
+        statement = paging.within_bytes(select, sql.SIZE, "queued_at desc, id desc")
+        rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
 
 

@@ -10,6 +10,8 @@ from filas.errors import RetryLater
 from filas.models.executions import ClaimedExecution, DueExecution, StepRecord
 from filas.repository.postgres.json_columns import error_detail, from_json
 
+_NOT_SHOWN: Final = {"truncated": True, "reason": "the steps before have too much input and output"}
+
 SOON_S: Final = 1.0
 """When the job asks again for an execution that another worker has just claimed, in seconds."""
 
@@ -100,7 +102,7 @@ def step(row: asyncpg.Record) -> StepRecord:
         attempt=row["attempt"],
         handle=row["handle"],
         input=from_json(row["input"]),
-        output=from_json(row["output"]),
+        output=_NOT_SHOWN if row["cut"] else from_json(row["output"]),
         error=error_detail(row["error"]),
         started_at=row["started_at"],
         ended_at=row["ended_at"],

@@ -288,9 +288,18 @@ CANCEL_REQUESTED: Final = """
 select id from executions
 where id = any ($1::uuid[]) and cancel_requested and status not in ('succeeded', 'failed', 'cancelled', 'timed-out')"""
 
-GET: Final = "select * from executions where id = $1"
+STEPS_BYTES: Final = 2 * 2**20
+"""How many bytes of inputs and outputs an execution shows. Later steps are shown without them."""
 
-STEPS: Final = "select * from steps where execution_id = $1 order by seq"
+STEPS: Final = """
+select seq, node_id, type, status, attempt, handle, error, started_at, ended_at, bytes_before >= $2 as cut,
+    case when bytes_before < $2 then input end as input, case when bytes_before < $2 then output end as output
+from (
+    select *, coalesce(sum(coalesce(octet_length(input::text), 0) + coalesce(octet_length(output::text), 0))
+        over (order by seq rows between unbounded preceding and 1 preceding), 0) as bytes_before
+    from steps where execution_id = $1
+) s
+order by seq"""
 
 # An execution that a message resumed is found by the event of the message too. The execution that carried the message
 # ran nothing and is not listed.
@@ -298,6 +307,8 @@ SEARCH: Final = """
 select id, status, flow_id, version, event_id, conversation_id, error, output, wake_at, queued_at, started_at,
     ended_at, replay_of, resumed_id
 from executions"""
+GET: Final = SEARCH + " where id = $1"
+SIZE: Final = "coalesce(octet_length(output::text), 0) + coalesce(octet_length(error::text), 0)"
 SEARCH_EVENT: Final = """
 id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
 

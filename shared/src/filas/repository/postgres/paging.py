@@ -14,7 +14,22 @@ from filas.models.record import Page
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 500
+PAGE_BYTES: Final = 2**20
+"""How many bytes of rows a page has. It has at least one row."""
+
 FOREIGN_CURSOR: Final = "the cursor does not belong to this list"
+
+_MAX_DIGITS: Final = 9
+"""Of a number that Postgres' type `integer` can hold."""
+
+_WITHIN_BYTES: Final = """
+select * from (
+    select *, count(*) over () as found,
+        coalesce(sum({size}) over (order by {order} rows between unbounded preceding and 1 preceding), 0)
+            as bytes_before
+    from ({select}) selected
+) page
+where bytes_before < {max_bytes} order by {order}"""
 
 Position = TypeVar("Position", bound=msgspec.Struct)
 
@@ -70,12 +85,27 @@ class Filter:
         return "where " + " and ".join(self._conditions) if self._conditions else ""
 
 
+def within_bytes(select: str, size: str, order: str, max_bytes: int = PAGE_BYTES) -> str:
+    """A statement with the first rows of `select` that have together about `max_bytes`; at least one row.
+
+    `size` is SQL for the bytes of a row, `order` the order of `select`. The column `found` has the number of rows that
+    `select` found. The server sends no row beyond the bound.
+    """
+    return _WITHIN_BYTES.format(select=select, size=size, order=order, max_bytes=max_bytes)
+
+
+def _kept(rows: Sequence[asyncpg.Record], limit: int) -> tuple[Sequence[asyncpg.Record], bool]:
+    """The rows of a page, and whether more follow."""
+    kept = rows[:limit]
+    found = rows[0].get("found", len(rows)) if rows else 0
+    return kept, found > len(kept)
+
+
 def page_by_time(
     rows: Sequence[asyncpg.Record], limit: int, time_column: str, read: Callable[[asyncpg.Record], Any]
 ) -> Page:
     """The page of `rows`, of which one more than `limit` were selected. `read` makes an item from a row."""
-    kept = rows[:limit]
-    more = len(rows) > limit
+    kept, more = _kept(rows, limit)
     cursor = _encode(_TimeCursor(kept[-1][time_column], kept[-1]["id"])) if more else None
     return Page(items=[read(row) for row in kept], next_cursor=cursor)
 
@@ -83,15 +113,25 @@ def page_by_time(
 def page_by_name(
     rows: Sequence[asyncpg.Record], limit: int, column: str, read: Callable[[asyncpg.Record], Any]
 ) -> Page:
-    """`page_by_time` for a list in the order of a text column."""
-    kept = rows[:limit]
-    cursor = _encode(_NameCursor(kept[-1][column])) if len(rows) > limit else None
+    """`page_by_time` for a list in the order of a text column, or of a number."""
+    kept, more = _kept(rows, limit)
+    cursor = _encode(_NameCursor(str(kept[-1][column]))) if more else None
     return Page(items=[read(row) for row in kept], next_cursor=cursor)
 
 
 def after_name(cursor: str | None) -> str:
     """The name after which the next page of a list by name starts. Raises InvalidCursor."""
     return "" if cursor is None else _decode(cursor, _NameCursor).name
+
+
+def after_number(cursor: str | None) -> int | None:
+    """The number after which the next page of a list by number starts, None: the first page. Raises InvalidCursor."""
+    if cursor is None:
+        return None
+    name = after_name(cursor)
+    if not name.isascii() or not name.isdigit() or len(name) > _MAX_DIGITS:
+        raise InvalidCursor(FOREIGN_CURSOR)
+    return int(name)
 
 
 def _encode(position: msgspec.Struct) -> str:

@@ -91,13 +91,13 @@ async def get_flow(call: Call[None, VersionQuery]) -> Answer:
     return Answer(shown(version))
 
 
-async def list_flow_versions(call: Call[None, Query]) -> Answer:
-    """Lists the versions of a flow."""
+async def list_flow_versions(call: Call[None, PageQuery]) -> Answer:
+    """Lists the versions of a flow, newest first."""
     flow_id = existing_id("flow", call.path["id"])
-    versions = await call.context.flows.versions(flow_id)
-    if not versions:
+    page = await call.context.flows.versions(flow_id, call.query.cursor, call.query.limit)
+    if not page.items and call.query.cursor is None:
         raise not_found("flow", flow_id)
-    return Answer([shown(version) for version in versions])
+    return Answer([shown(version) for version in page.items], page.next_cursor)
 
 
 async def delete_flow(call: Call[None, Query]) -> Answer:
@@ -172,9 +172,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/flows/{id}/versions",
         handler=list_flow_versions,
         role="viewer",
-        summary="Every version of a flow.",
+        summary="The versions of a flow, newest first.",
         answer=list[FlowView],
-        query=Query,
+        query=PageQuery,
         paged=True,
     ),
 )

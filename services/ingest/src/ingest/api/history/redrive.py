@@ -192,12 +192,12 @@ async def _matching(context: ApiContext, body: RedriveBody) -> AsyncIterator[lis
         page = await context.dead_letters.replayable(
             queue=queue, function=body.function, since=body.since, until=body.until, after=last, limit=PAGE
         )
+        if not page:
+            return
         # The error is JSON that may have characters which Postgres cannot search, so its kind is compared here.
         matching = [one for one in page if body.error_kind in (None, one.error.kind)]
         if matching:
             yield matching
-        if len(page) < PAGE:
-            return
         last = page[-1]
 
 
