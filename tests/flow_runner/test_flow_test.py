@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from filas.contract.jobs import FlowTestJob, GivenAnswer
-from filas.errors import PermanentError
+from filas.errors import NewerVersionRequired, PermanentError
 from filas.models.flow_tests import FlowTestResult
 from filas.queue.job_functions import JobContext
 from flow_runner.engine.redaction import HIDDEN
@@ -210,12 +210,20 @@ async def test_a_result_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_definition_that_cannot_be_run_is_a_result_too() -> None:
-    """For example a stored flow of a newer version: the job is completed, and its result states the reason."""
+    """The job is completed, and its result states the reason."""
     context = JobContext("{flow-processing}:test:x", "test_flow")
-    bad = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
+    bad = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "delay", "data": {"ms": "soon"}}], "edges": []})
     result = await RunFlowTest(KnownSecrets(), KnownFlows(), MemoryClock())(context, bad)
     assert (result.status, result.steps) == ("failed", [])
     assert result.error is not None
-    assert "quantum" in result.error.message
+    assert "node a, ms" in result.error.message
     with pytest.raises(PermanentError):
         FlowTest(bad, KnownSecrets(), KnownFlows())
+
+
+async def test_a_definition_of_a_newer_version_is_tested_by_a_newer_worker() -> None:
+    """It is no failure of the flow."""
+    context = JobContext("{flow-processing}:test:x", "test_flow")
+    newer = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
+    with pytest.raises(NewerVersionRequired, match="quantum"):
+        await RunFlowTest(KnownSecrets(), KnownFlows(), MemoryClock())(context, newer)

@@ -12,7 +12,7 @@ from filas.contract.group_keys import conversation_group
 from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.errors import PermanentError, SecretUnreadable, StoreUnavailable
+from filas.errors import NewerVersionRequired, PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models.configuration import FlowVersion
 from filas.models.executions import DueExecution
 from filas.periodic import RETRY_S
@@ -175,11 +175,16 @@ async def test_a_flow_is_compiled_once_and_the_longest_unused_is_removed() -> No
     assert flows.asked.count(("a", 1)) == 2
 
 
-@pytest.mark.parametrize("flow_id", ["gone", "old"])
-async def test_a_version_that_cannot_be_run_is_permanent(flow_id: str) -> None:
-    """It was deleted, or has a node type that this process does not know: the job becomes a dead letter at once."""
+async def test_a_version_that_does_not_exist_is_permanent() -> None:
+    """It was deleted: the job becomes a dead letter at once."""
     with pytest.raises(PermanentError):
-        await CompiledFlowCache(Flows()).get(flow_id, 1)
+        await CompiledFlowCache(Flows()).get("gone", 1)
+
+
+async def test_a_version_with_a_node_type_that_is_not_known_is_left_to_a_newer_worker() -> None:
+    """A newer version has published it."""
+    with pytest.raises(NewerVersionRequired):
+        await CompiledFlowCache(Flows()).get("old", 1)
 
 
 async def test_a_secret_that_cannot_be_read_is_left_out() -> None:

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from filas.crypto.secret_box import SecretBox
@@ -12,8 +13,9 @@ from filas.errors import StoreUnavailable
 from filas.models import configuration
 from filas.repository.definitions.channels import ChannelRepository
 from notifier.channels.channel import Channel, Delivered, InvalidConfiguration, OutgoingMessage, Result, Tools
+from notifier.channels.channel import configuration as configuration_of
 from notifier.channels.channel_types import ChannelType
-from notifier.deliver.channel_cache import ChannelCache, ChannelUnusable
+from notifier.deliver.channel_cache import ChannelCache, ChannelOfNewerVersion, ChannelUnusable
 from tests.notifier.rows import opened
 
 BOX = SecretBox("key-of-the-tests", SecretVariables({"SECRET_TOKEN": "from the environment"}))
@@ -29,9 +31,18 @@ class Remembering:
         return Delivered()
 
 
+class Security(msgspec.Struct):
+    """A configuration with an enumeration."""
+
+    url: str
+    security: Literal["tls", "none"]
+
+
 def build(config: dict[str, Any], _tools: Tools) -> Channel:
     if "url" not in config:
         raise InvalidConfiguration("`url` is missing")
+    if "security" in config:
+        configuration_of(config, Security)
     if "explode" in config:
         raise KeyError(config["secret"])
     return Remembering(config)
@@ -147,7 +158,6 @@ async def test_a_deleted_channel_is_gone_within_a_second(world: World) -> None:
 @pytest.mark.parametrize(
     ("channel_type", "config", "words"),
     [
-        ("pigeon", {}, "unknown type 'pigeon'"),
         ("remembering", {}, "`url` is missing"),
         ("remembering", {"url": "u", "secret": "env:SECRET_UNSET"}, "SECRET_UNSET"),
         ("remembering", {"url": "u", "secret": SecretBox("another key").seal("pa55word")}, "FILAS_SECRET_KEY"),
@@ -165,6 +175,27 @@ async def test_a_channel_that_cannot_be_used_reports_the_reason_and_affects_no_o
     world.now += 0.01
     await world.put("bad", url="put right")
     assert await world.config("bad") == {"url": "put right"}
+
+
+@pytest.mark.parametrize(
+    ("channel_type", "config", "words"),
+    [
+        ("pigeon", {"secret": "enc:x"}, "unknown type 'pigeon'"),
+        ("remembering", {"url": "u", "secret": "enc:Ag=="}, "a format that this version does not know"),
+        ("remembering", {"url": "u", "security": "quantum"}, "Invalid enum value 'quantum'"),
+    ],
+)
+async def test_a_channel_of_a_newer_version_is_left_to_a_newer_notifier(
+    world: World, channel_type: str, config: dict[str, object], words: str
+) -> None:
+    """Its notifications wait. Other channels are not affected."""
+    await world.put("newer", channel_type, **config)
+    await world.put("good", url="u")
+    for _ in range(2):
+        with pytest.raises(ChannelOfNewerVersion, match=words):
+            await world.config("newer")
+    assert await world.config("good") == {"url": "u"}
+    assert await world.directory.ids() == ["good"]
 
 
 async def test_channels_that_cannot_be_read_are_not_reported_as_missing(world: World) -> None:

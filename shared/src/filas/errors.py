@@ -126,3 +126,7 @@ class SecretUnreadable(PermanentError):
 
     Ingest answers 503 for the webhook. The notifier treats the channel as unusable. A flow runs without the secret.
     """
+
+
+class SecretOfNewerVersion(SecretUnreadable):
+    """A newer version has stored the secret in a format that this version does not know."""

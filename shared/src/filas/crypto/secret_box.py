@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from filas.contract.storable_text import from_lossless_bytes, lossless_bytes
 from filas.crypto.secret_variables import NO_VARIABLES, SecretVariables
-from filas.errors import SecretUnreadable
+from filas.errors import SecretOfNewerVersion, SecretUnreadable
 
 SEALED: Final = "enc:"
 FROM_ENVIRONMENT: Final = "env:"
@@ -51,7 +51,7 @@ class SecretBox:
         except ValueError:
             raise SecretUnreadable("a stored secret is damaged: it is not base64") from None
         if not sealed.startswith(SEALED) or raw[:1] != _VERSION:
-            raise SecretUnreadable("a stored secret has a format that this version does not know")
+            raise SecretOfNewerVersion("a stored secret has a format that this version does not know")
         nonce, body = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
         try:
             return from_lossless_bytes(self._cipher.decrypt(nonce, body, _VERSION))

@@ -19,10 +19,14 @@ Add = Callable[[str, str], None]
 
 
 class Report:
-    """Collects the problems of a definition, in the order in which they are found, each once."""
+    """Collects the problems of a definition, in the order in which they are found, each once.
+
+    `unknown` names what this version does not know: node types, fields, values. A newer version may know it.
+    """
 
     def __init__(self) -> None:
         self._problems: dict[FlowProblem, None] = {}
+        self.unknown: list[str] = []
 
     def add(self, node_id: str | None, field: str, message: str) -> None:
         self._problems[FlowProblem(node_id, field, message)] = None

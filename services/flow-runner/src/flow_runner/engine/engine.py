@@ -48,8 +48,8 @@ class Engine:
         and another run continues the execution. `began_s` is when the run's job began, by the clock's `monotonic`
         (None: now).
 
-        Raises LeaseLost if another worker holds the execution, StoreUnavailable, and PermanentError if this process
-        cannot run the execution.
+        Raises LeaseLost if another worker holds the execution, StoreUnavailable, NewerVersionRequired if only a newer
+        version can run the execution, and PermanentError if no version can.
         """
         claimed_s = self._clock.monotonic()
         cursor = await open_cursor(claimed, flow, self._services)

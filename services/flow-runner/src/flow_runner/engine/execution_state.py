@@ -3,12 +3,13 @@
 Only `FlowCursor` changes a `State`. All other structures here are immutable.
 """
 
+import re
 from datetime import datetime
 from typing import Any, Literal
 
 import msgspec
 
-from filas.errors import PermanentError
+from filas.errors import NewerVersionRequired, PermanentError
 
 VERSION = 2
 MAX_STATE_BYTES = 1024 * 1024
@@ -86,7 +87,15 @@ class State(msgspec.Struct, kw_only=True):
     calls_awaited: dict[str, int] = msgspec.field(default_factory=dict)
 
 
+class _Versioned(msgspec.Struct):
+    version: int = 1
+
+
 _decoder = msgspec.json.Decoder(State)
+_version_decoder = msgspec.json.Decoder(_Versioned)
+
+# A new reason of a visit, or a new kind of frame.
+_UNKNOWN_VALUE = re.compile(r"Invalid (?:enum )?value ")
 
 
 def encode(state: State) -> str:
@@ -98,14 +107,27 @@ def encode(state: State) -> str:
 
 
 def decode(text: str) -> State:
-    """The state that `encode` wrote. Raises PermanentError if it is broken or has a newer version."""
+    """The state that `encode` wrote. Raises NewerVersionRequired if a newer version wrote it, and PermanentError if it
+    is broken."""
     try:
         state = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:
+        if _version_of(text) > VERSION or _UNKNOWN_VALUE.match(str(error)):
+            raise NewerVersionRequired(f"only a newer version can read the execution's state: {error}") from None
         raise PermanentError(f"the execution's state cannot be decoded: {error}") from None
     if state.version > VERSION:
-        raise PermanentError(f"the execution's state has version {state.version}; this engine knows up to {VERSION}")
+        raise NewerVersionRequired(
+            f"the execution's state has version {state.version}; this engine knows up to {VERSION}"
+        )
     return state
+
+
+def _version_of(text: str) -> int:
+    """The version of a state that cannot be decoded otherwise; 0 if it has none."""
+    try:
+        return _version_decoder.decode(text).version
+    except (msgspec.DecodeError, UnicodeError):
+        return 0
 
 
 def restarted(state: State) -> State:

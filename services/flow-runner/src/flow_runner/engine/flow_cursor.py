@@ -328,7 +328,8 @@ class FlowCursor:
 async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: FlowServices) -> FlowCursor:
     """The cursor where the run continues, with the reply or the callback that ended the wait.
 
-    Raises PermanentError if the state is of a newer version or a flow does not exist, and StoreUnavailable.
+    Raises NewerVersionRequired if a newer version wrote the state or a flow, PermanentError if a flow does not exist,
+    and StoreUnavailable.
     """
     if claimed.state is not None:
         state = decode(claimed.state)

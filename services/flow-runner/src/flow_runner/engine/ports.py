@@ -60,7 +60,8 @@ class Flows(Protocol):
     """The flows that an execution may run as subflows."""
 
     async def get(self, flow_id: str, version: int) -> CompiledFlow:
-        """A compiled version. Raises PermanentError if it does not exist or cannot be run, and StoreUnavailable."""
+        """A compiled version. Raises PermanentError if it does not exist or is invalid, FlowOfNewerVersion if it uses
+        what this version does not know, and StoreUnavailable."""
 
     async def published(self, flow_id: str) -> int | None:
         """The version that is published now, None if there is none. Raises StoreUnavailable."""

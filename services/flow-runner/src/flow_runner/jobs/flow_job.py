@@ -42,7 +42,8 @@ class RunFlow:
         self._stopping = stopping
 
     async def __call__(self, context: JobContext, job: FlowJob) -> dict[str, str]:
-        """The job's result. Raises what the worker handles: RetryLater, StoreUnavailable, PermanentError."""
+        """The job's result. Raises what the worker handles: RetryLater, StoreUnavailable, NewerVersionRequired,
+        PermanentError."""
         turn = await self._due_turn(job)
         claimed = None if turn is None else await self._executions.claim(job.execution_id, turn)
         if claimed is None:

@@ -24,7 +24,10 @@ class RunFlowTest:
         self._clock = clock
 
     async def __call__(self, context: JobContext, job: FlowTestJob) -> FlowTestResult:
-        """The job's result, also if the flow cannot be run at all. Raises StoreUnavailable."""
+        """The job's result, also if the flow cannot be run at all.
+
+        Raises StoreUnavailable, and FlowOfNewerVersion: then a newer worker runs the test.
+        """
         try:
             result = await FlowTest(job, self._secrets, self._flows).run()
         except PermanentError as error:

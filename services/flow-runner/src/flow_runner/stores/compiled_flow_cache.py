@@ -5,12 +5,16 @@ from collections import OrderedDict
 from typing import Protocol
 
 from filas.errors import PermanentError
-from filas.flows.definition.flow_definition import load
+from filas.flows.definition.flow_definition import FlowInvalid, FlowOfNewerVersion, load
+from filas.flows.templates.template import TemplateError
 from filas.models.configuration import FlowVersion
 from flow_runner.engine.compiled_flow import CompiledFlow
 
 KEPT = 256
 """The number of compiled flows that are kept. The one that was unused for the longest time is removed first."""
+
+
+_UNKNOWN_IN_TEMPLATE = ("unknown filter", "unexpected tag")
 
 
 class FlowSource(Protocol):
@@ -27,7 +31,8 @@ class CompiledFlowCache:
         self._kept: OrderedDict[tuple[str, int], CompiledFlow] = OrderedDict()
 
     async def get(self, flow_id: str, version: int) -> CompiledFlow:
-        """The compiled version. Raises PermanentError if it does not exist or cannot be run, and StoreUnavailable."""
+        """The compiled version. Raises PermanentError if it does not exist or is invalid, FlowOfNewerVersion if it uses
+        what this version does not know, and StoreUnavailable."""
         key = flow_id, version
         flow = self._kept.get(key)
         if flow is None:
@@ -49,4 +54,10 @@ class CompiledFlowCache:
 
 
 def _compile(stored: FlowVersion) -> CompiledFlow:
-    return CompiledFlow(stored.flow_id, stored.version, load(stored.definition))
+    try:
+        return CompiledFlow(stored.flow_id, stored.version, load(stored.definition))
+    except TemplateError as error:
+        # The template was checked when the version was stored, so another version knew the filter or tag.
+        if str(error).startswith(_UNKNOWN_IN_TEMPLATE):
+            raise FlowOfNewerVersion(f"the flow's definition needs a newer version: {error}") from None
+        raise FlowInvalid(f"the flow's definition cannot be run: {error}") from None

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from filas.batching import MicroBatcher
 from filas.contract.policies import LEASE_S
-from filas.errors import LeaseLost, StoreUnavailable
+from filas.errors import LeaseLost, NewerVersionRequired, StoreUnavailable
 from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
@@ -145,7 +145,8 @@ class Executions:
         """Renews the lease while the block runs. Raises LeaseLost in the block if the lease is lost.
 
         Raises StoreUnavailable at the end if jobs of its checkpoints could not be enqueued: the job that runs the block
-        is then retried, and enqueues them before the next job of its group.
+        is then retried, and enqueues them before the next job of its group. If the block raises NewerVersionRequired,
+        the lease ends at once.
         """
         key = claimed.id, claimed.fence
         task = asyncio.current_task()
@@ -159,6 +160,12 @@ class Executions:
             if key in self._lost and task.uncancel() == 0:
                 raise LeaseLost(f"execution {claimed.id}") from None
             self._interrupted.add(key)
+            raise
+        except NewerVersionRequired:
+            # The job waits for a newer worker, which must not wait for the lease too.
+            self._interrupted.add(key)
+            with contextlib.suppress(StoreUnavailable):
+                await self._release_interrupted()
             raise
         finally:
             self._held.pop(key, None)

@@ -14,7 +14,7 @@ from filas.contract.identity import execution_id
 from filas.contract.job_factories import delivery_receipt_job, flow_job
 from filas.contract.jobs import DeliveryReceiptJob, WebhookJob
 from filas.contract.new_job import NewJob
-from filas.errors import PermanentError, StoreUnavailable
+from filas.errors import NewerVersionRequired, PermanentError, StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import PendingReceipt
@@ -22,11 +22,13 @@ from filas.observability.logs import get_logger
 from ingest.event.conversation import ExecutionStart
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
 from ingest.process.current_definition import WebhookStore, complete
+from ingest.verify import auth_types
 
 log = get_logger(__name__)
 
 Outcome = dict[str, Any] | BaseException
-"""The result of a job, or its error. A PermanentError makes the job a dead letter; any other error is retried."""
+"""The result of a job, or its error. A PermanentError makes the job a dead letter, a NewerVersionRequired leaves it to
+a newer worker, and any other error is retried."""
 
 
 class EventStore(Protocol):
@@ -71,6 +73,9 @@ class Processor:
         receipts: dict[UUID, list[NewJob]] = {}
         for index, job in enumerate(jobs):
             if index in outcomes:
+                continue
+            if job.provider not in auth_types.CONFIGURATIONS:
+                outcomes[index] = NewerVersionRequired(f"the provider {job.provider[:100]!r} is not known here")
                 continue
             try:
                 executions, jobs_of_receipts = executions_of(job), receipt_jobs(job)

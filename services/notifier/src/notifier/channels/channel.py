@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.errors import PermanentError
+from filas.errors import NewerVersionRequired, PermanentError
 from filas.outbound.outbound_response import OutboundResponse
 
 
@@ -114,12 +114,21 @@ class InvalidConfiguration(PermanentError):
     """The configuration of a channel is invalid. The message names the field and never contains its value."""
 
 
+class ConfigurationOfNewerVersion(NewerVersionRequired):
+    """The configuration of a channel has a value that this version does not know."""
+
+
+_UNKNOWN_VALUE = "Invalid enum value"
+
 Config = TypeVar("Config")
 
 
 def configuration(config: dict[str, Any], type_: type[Config]) -> Config:
-    """Converts `config` to the configuration type of the channel. Raises InvalidConfiguration."""
+    """Converts `config` to the configuration type of the channel. Raises InvalidConfiguration, and
+    ConfigurationOfNewerVersion for a value of an enumeration that this version does not know."""
     try:
         return msgspec.convert(config, type_)
     except msgspec.ValidationError as error:
+        if str(error).startswith(_UNKNOWN_VALUE):
+            raise ConfigurationOfNewerVersion(str(error)) from None
         raise InvalidConfiguration(str(error)) from None

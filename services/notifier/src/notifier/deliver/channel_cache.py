@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
-from filas.errors import PermanentError, SecretUnreadable
+from filas.errors import NewerVersionRequired, PermanentError, SecretOfNewerVersion, SecretUnreadable
 from filas.models import configuration
 from filas.observability import logs
 from notifier.channels.channel import Channel, InvalidConfiguration, Tools
@@ -33,6 +33,10 @@ class ChannelUnusable(PermanentError):
     """There is no channel of that id, or it cannot be used. The message names the channel and the reason."""
 
     kind = "channel"
+
+
+class ChannelOfNewerVersion(NewerVersionRequired):
+    """Only a newer version can use the channel: its type, or a field of it, is not known here."""
 
 
 class KnownChannel(msgspec.Struct, frozen=True):
@@ -63,7 +67,7 @@ class ChannelCache:
         self._tools = tools
         self._reveal = reveal
         self._clock = clock
-        self._known: dict[str, KnownChannel | ChannelUnusable] = {}
+        self._known: dict[str, KnownChannel | ChannelUnusable | ChannelOfNewerVersion] = {}
         self._revision = 0
         self._read_at = float("-inf")
         self._reading = asyncio.Lock()
@@ -71,7 +75,7 @@ class ChannelCache:
     async def find(self, channel_id: str) -> KnownChannel:
         """Returns the channel as it was at most FRESH_S seconds ago.
 
-        Raises ChannelUnusable, and StoreUnavailable if the channels cannot be read.
+        Raises ChannelUnusable, ChannelOfNewerVersion, and StoreUnavailable if the channels cannot be read.
         """
         asked_at = self._clock()
         await self._read_unless_newer_than(asked_at - FRESH_S)
@@ -83,6 +87,8 @@ class ChannelCache:
             raise ChannelUnusable(f"there is no channel {channel_id!r}")
         if isinstance(found, ChannelUnusable):
             raise ChannelUnusable(str(found))
+        if isinstance(found, ChannelOfNewerVersion):
+            raise ChannelOfNewerVersion(str(found))
         return found
 
     async def ids(self) -> list[str]:
@@ -104,10 +110,12 @@ class ChannelCache:
                 self._known.pop(channel_id, None)
             self._read_at = begun_at
 
-    def _open(self, channel: configuration.Channel) -> KnownChannel | ChannelUnusable:
+    def _open(self, channel: configuration.Channel) -> KnownChannel | ChannelUnusable | ChannelOfNewerVersion:
+        if channel.type == configuration.UNREADABLE:
+            return ChannelUnusable(f"the channel {channel.id!r} cannot be used: its definition is invalid")
         kind = self._types.get(channel.type)
         if kind is None:
-            return ChannelUnusable(f"the channel {channel.id!r} has the unknown type {channel.type!r}")
+            return ChannelOfNewerVersion(f"the channel {channel.id!r} has the unknown type {channel.type!r}")
         try:
             config = {
                 name: self._revealed(value) if name in kind.secret_fields else value
@@ -118,6 +126,8 @@ class ChannelCache:
                 per_recipient=_rate(config, "receiverRate", kind.limits.per_recipient),
             )
             return KnownChannel(channel.type, kind.build(config, self._tools), limits)
+        except (NewerVersionRequired, SecretOfNewerVersion) as error:
+            return ChannelOfNewerVersion(f"the channel {channel.id!r} needs a newer version: {error}")
         except (SecretUnreadable, InvalidConfiguration) as error:
             log.warning("channel.unusable", channel_id=channel.id, type=channel.type, reason=str(error))
             return ChannelUnusable(f"the channel {channel.id!r} cannot be used: {error}")

@@ -53,7 +53,7 @@ class Channels(Protocol):
     """Finds channels (`ChannelCache`)."""
 
     async def find(self, channel_id: str) -> KnownChannel:
-        """Raises ChannelUnusable, and StoreUnavailable if the channels cannot be read."""
+        """Raises ChannelUnusable, ChannelOfNewerVersion, and StoreUnavailable if the channels cannot be read."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +94,8 @@ class Delivery:
     async def deliver(
         self, notification_id: UUID, channel_id: str, attempt: Attempt
     ) -> Literal["delivered", "nothing to do"]:
-        """Makes one attempt. Raises DeliveryPostponed, ChannelBusy or DeliveryFailed, and StoreUnavailable.
+        """Makes one attempt. Raises DeliveryPostponed, ChannelBusy or DeliveryFailed, ChannelOfNewerVersion before the
+        attempt begins, and StoreUnavailable.
 
         The row becomes `failed` in the transaction that stores the dead letter. It stays unfinished until then, so a
         crash in between loses neither.

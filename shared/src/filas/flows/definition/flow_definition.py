@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from filas.errors import PermanentError
+from filas.errors import NewerVersionRequired, PermanentError
 from filas.flows import value_limits
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.definition.struct_reader import Reader
@@ -128,13 +128,22 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FlowInvalid(PermanentError):
-    """This version cannot run a stored definition."""
+    """A stored definition is invalid."""
+
+
+class FlowOfNewerVersion(NewerVersionRequired):
+    """A stored definition uses what only a newer version knows."""
 
 
 def load(raw: object) -> FlowDefinition:
-    """Decodes the definition of a flow that was checked when it was stored. Raises FlowInvalid."""
+    """Decodes the definition of a flow that was checked when it was stored.
+
+    Raises FlowOfNewerVersion for a node type, a field or a value that this version does not know, and FlowInvalid.
+    """
     report = Report()
     draft = read_draft(raw, report)
+    if report.unknown:
+        raise FlowOfNewerVersion(f"the flow's definition needs a newer version: unknown {report.unknown[0]}")
     for problem in report.problems:
         where = f"node {problem.node_id}, {problem.field}" if problem.node_id else problem.field
         raise FlowInvalid(f"the flow's definition cannot be run: {where}: {problem.message}")
@@ -143,7 +152,7 @@ def load(raw: object) -> FlowDefinition:
 
 def read_draft(raw: object, report: Report) -> Draft:
     """Decodes a definition as far as possible, and reports every wrong field."""
-    head = Reader(report.of_node(None)).read(raw, FlowHead)
+    head = Reader(report.of_node(None), report.unknown.append).read(raw, FlowHead)
     nodes: list[DraftNode] = []
     ids: list[str] = []
     for index, item in enumerate(head.nodes):
@@ -158,12 +167,14 @@ def read_draft(raw: object, report: Report) -> Draft:
 def _read_node(item: object, index: int, report: Report) -> DraftNode | None:
     node_id = item.get("id") if isinstance(item, dict) else None
     named = isinstance(node_id, str) and bool(node_id)
-    reader = Reader(report.of_node(node_id) if named else report.of_node(None, f"nodes[{index}]"))
+    add = report.of_node(node_id) if named else report.of_node(None, f"nodes[{index}]")
+    reader = Reader(add, report.unknown.append)
     head = reader.read(item, NodeHead)
     data_type = NODE_TYPES.get(head.type)
     if data_type is None:
         if "type" not in reader.failed and isinstance(item, dict):
             known = ", ".join(NODE_TYPES)
+            report.unknown.append(f"node type {head.type[:64]!r}")
             report.of_node(head.id or None)("type", f"unknown node type {head.type[:64]!r}; known are {known}")
         return None
     data = reader.read(head.data, data_type)
@@ -171,6 +182,6 @@ def _read_node(item: object, index: int, report: Report) -> DraftNode | None:
 
 
 def _read_edge(item: object, index: int, report: Report) -> Edge | None:
-    reader = Reader(report.of_node(None, f"edges[{index}]"))
+    reader = Reader(report.of_node(None, f"edges[{index}]"), report.unknown.append)
     edge = reader.read(item, Edge)
     return None if reader.failed else edge

@@ -2,7 +2,7 @@
 
 import re
 import types
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -12,6 +12,7 @@ from filas.flows.problems import Add
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
+_UNKNOWN_VALUE = "Invalid enum value"
 _AT = re.compile(r" - at `\$(.*)`$")
 _BLANKS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False, list: [], dict: {}, Literal: ""}
 
@@ -20,11 +21,12 @@ class Reader:
     """Reads structs and keeps the names of the wrong fields in `failed`.
 
     In the returned struct, a wrong field has its default, or an empty value of its type, so that the checks can examine
-    the other fields.
+    the other fields. `add_unknown` gets the name of each field, and each value of an enumeration, that is not known.
     """
 
-    def __init__(self, add: Add) -> None:
+    def __init__(self, add: Add, add_unknown: Callable[[str], None] | None = None) -> None:
         self._add = add
+        self._add_unknown = add_unknown
         self.failed: list[str] = []
 
     def read(self, value: object, struct: type[Struct], path: str = "") -> Struct:
@@ -37,6 +39,7 @@ class Reader:
             for name in value:
                 if name not in fields:
                     known = ", ".join(sorted(fields))
+                    self._note_unknown(_join(path, str(name)[:64]))
                     self._fail(_join(path, str(name)[:64]), f"unknown field `{str(name)[:64]}`; known are {known}")
         converted: dict[str, Any] = {}
         for name, field in fields.items():
@@ -66,6 +69,10 @@ class Reader:
         self.failed.append(field)
         self._add(field, message)
 
+    def _note_unknown(self, name: str) -> None:
+        if self._add_unknown is not None:
+            self._add_unknown(name)
+
     def _field(self, value: object, wanted: Any, path: str) -> Any:
         origin, arms = get_origin(wanted), get_args(wanted)
         if origin is Annotated and _list_of(arms[0]):
@@ -85,6 +92,8 @@ class Reader:
             return msgspec.convert(value, wanted)
         except (msgspec.ValidationError, RecursionError, OverflowError) as error:
             at = _AT.search(str(error))
+            if str(error).startswith(_UNKNOWN_VALUE):
+                self._note_unknown(f"{path} {str(value)[:64]!r}")
             reason = describe_msgspec(_AT.sub("", str(error)), None if at else value)
             self._fail(path + (at.group(1) if at else ""), reason + _known(wanted))
             return _Wrong()

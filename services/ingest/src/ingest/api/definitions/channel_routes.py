@@ -17,9 +17,15 @@ from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 
 def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, Any]:
-    """Returns the channel as an answer shows it: the fields of its type, its id and revision, secrets masked."""
-    secret_fields = SECRET_FIELDS.get(channel.type, ())
-    config = {name: masked(value) if name in secret_fields else value for name, value in channel.config.items()}
+    """Returns the channel as an answer shows it: the fields of its type, its id and revision, secrets masked.
+
+    Of a type that a newer version has stored, every text is masked, because it may be a secret.
+    """
+    secret_fields = SECRET_FIELDS.get(channel.type, channel.config)
+    config = {
+        name: masked(value) if name in secret_fields and isinstance(value, str) else value
+        for name, value in channel.config.items()
+    }
     return {
         "id": channel.id,
         "type": channel.type,
