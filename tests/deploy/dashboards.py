@@ -226,6 +226,10 @@ INGEST = Dashboard(
             "Open file descriptors", "Connections and files of the ingest processes, and their limit.", "short",
             {'process_open_fds{job="ingest"}': "{{instance}}", 'process_max_fds{job="ingest"}': "{{instance}} limit"},
         ),
+        Panel(
+            "Duplicates", "Duplicate events per second: repeated, a known key with another content, captured.", "ops",
+            {rate("filas_webhook_duplicates_total", "kind"): "{{kind}}"},
+        ),
     ],
 )  # fmt: skip
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from filas.contract import jobs
+from filas.contract.identity import content_key, new_id
 from filas.contract.job_factories import job_of
 from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.configuration import ConversationRule, Webhook
@@ -30,7 +31,7 @@ from ingest.process.webhook_jobs import EventRelaySource
 from ingest.worker_app import build_worker
 from tests.ingest.serving import DEDUPED, Serving, serving, webhook
 from tests.ingest.test_meta_bodies import DELIVERED, text_message, whatsapp
-from tests.ingest.test_processor import meta
+from tests.ingest.test_processor import meta, plain
 from tests.ingest.test_receive import META, signed
 from tests.redis_address import connect_url
 from tests.waiting import eventually
@@ -130,6 +131,26 @@ async def test_a_receipt_of_an_event_without_a_row_is_stored_with_it(redis_url: 
             return bool(await app.redis.command("EXISTS", f"arq:job:{row['job_id']}"))
 
         await eventually(enqueued)
+
+
+async def test_a_replay_that_only_redis_has_starts_nothing(redis_url: str, postgres_dsn: str) -> None:
+    """Postgres was unavailable at acceptance: the worker finds that the signed content belongs to another event."""
+    async with published(redis_url, postgres_dsn) as app:
+        key = content_key("orders", "signed")
+        replays = [
+            plain({"a": 1}, event_id=new_id(), recorded=False, content_key=key, content_digest="00ff") for _ in range(3)
+        ]
+        processor = Processor(
+            app.events, ExecutionRepository(app.database), QueueProducer(app.redis), WebhookRepository(app.database)
+        )
+        first, *others = await processor.process([decoded_job(job) for job in replays])
+        nothing = {"eventId": str(replays[0].event_id), "executions": []}
+        assert others == [nothing, nothing]
+        again = await processor.process([decoded_job(job) for job in replays[::-1]])
+        assert again == [nothing, nothing, first]
+        assert [one.event_id for one in await executions(app.database)] == [replays[0].event_id]
+        [row] = await app.database.fetch("select id, content_digest from events")
+        assert (row["id"], row["content_digest"]) == (replays[0].event_id, b"\x00\xff")
 
 
 async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_dsn: str) -> None:

@@ -30,6 +30,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_dead_letters_total": WORKERS,
     "filas_relayed_total": WORKERS,
     "filas_webhooks_total": (*_INGEST, *_ADMIN),
+    "filas_webhook_duplicates_total": (*_INGEST, *_ADMIN),
     "filas_webhook_seconds": _INGEST,
     "filas_webhook_batch_size": (*_INGEST, *_ADMIN),
     "filas_auth_failures_total": (*_INGEST, *_ADMIN),

@@ -75,6 +75,16 @@ async def test_each_event_has_its_own_outcome_in_order(api: Api) -> None:
     assert await waiting_bodies(api) == [{"id": 1}, {"id": 2}]
 
 
+async def test_a_known_key_with_another_body_is_a_conflict(api: Api) -> None:
+    """It is a duplicate; the caller learns that its event was not accepted."""
+    await store_webhook(api)
+    bodies = [{"n": 1}, {"n": 1}, {"n": 2}]
+    data = await post_events(api, *({"webhookId": "orders", "body": body, "duplicateKey": "k"} for body in bodies))
+    first, again, changed = data["events"]
+    assert (again, changed) == ({**first, "duplicate": True}, {**first, "duplicate": True, "conflict": True})
+    assert (data["accepted"], data["duplicates"], data["failed"]) == (1, 2, 0)
+
+
 async def test_an_event_is_stored_like_a_request(api: Api) -> None:
     """Body byte by byte, headers without secrets, query, address and conversation, with any `auth`."""
     await store_webhook(

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from filas.contract.identity import event_id
+from filas.contract.identity import content_key, event_id
 from filas.contract.policies import WEBHOOKS
 from filas.errors import Unstorable
 from filas.models.events import EventReceipt
@@ -45,6 +45,33 @@ async def test_of_two_with_one_id_the_first_is_stored(database: Database) -> Non
     answers = await asyncio.gather(*(rows.insert_many(others) for _ in range(4)))
     flat = [receipt for receipts in answers for receipt in receipts]
     assert sum(receipt == EventReceipt(id=one.id, duplicate=False) for one in others for receipt in flat) == 5
+
+
+async def test_one_content_key_is_one_event(database: Database) -> None:
+    """Within a batch, in a later batch and in concurrent batches. A duplicate's receipt has the id of the first event.
+
+    The same id with another content is a conflict, and its content then belongs to the first event too.
+    """
+    rows = EventRepository(database)
+    one, other = content_key("orders", "one"), content_key("orders", "other")
+    first = event(content_key=one, content_digest=b"1")
+    again, plain = event(content_key=one), event()
+    assert await rows.insert_many([first, again, plain, first]) == [
+        EventReceipt(id=first.id, duplicate=False),
+        EventReceipt(id=first.id, duplicate=True),
+        EventReceipt(id=plain.id, duplicate=False),
+        EventReceipt(id=first.id, duplicate=True),
+    ]
+    changed = event(id=first.id, content_key=other, content_digest=b"2")
+    assert await rows.insert_many([changed]) == [EventReceipt(id=first.id, duplicate=True, conflict=True)]
+    assert await rows.insert_many([event(content_key=other)]) == [EventReceipt(id=first.id, duplicate=True)]
+    batches = [[event(content_key=content_key("orders", f"{key}")) for key in range(20)] for _ in range(4)]
+    answers = await asyncio.gather(
+        *(rows.insert_many(batch[::step]) for batch, step in zip(batches, (1, -1, 1, -1), strict=True))
+    )
+    flat = [receipt for receipts in answers for receipt in receipts if isinstance(receipt, EventReceipt)]
+    assert sum(not receipt.duplicate for receipt in flat) == len({receipt.id for receipt in flat}) == 20
+    assert await database.fetchval("select count(*) from events") == 22
 
 
 @QUICK

@@ -23,6 +23,7 @@ from tests.waiting import eventually
 GROWING_TABLES: Final = frozenset(
     {
         "events",
+        "event_keys",
         "executions",
         "steps",
         "callbacks",

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
+from filas.contract.identity import content_key
 from filas.contract.policies import FLOWS
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
@@ -34,6 +35,17 @@ async def test_old_events_are_deleted_if_their_job_is_done(database: Database) -
     assert counts == {"events": 22, "executions": 0, "notifications": 0, "delivery_statuses": 0, "dead_letters": 0}
     left = {row["id"] for row in await database.fetch("select id from events")}
     assert left == open_ids | {one.id for one in fresh}
+
+
+async def test_content_keys_are_deleted_with_their_events(database: Database) -> None:
+    """A signed body is accepted again after its event was deleted, and not before."""
+    rows = EventRepository(database)
+    old = event(received_at=LONG_AGO, content_key=content_key("orders", "old"))
+    fresh = event(received_at=NOW, content_key=content_key("orders", "fresh"))
+    await rows.insert_many([old, fresh])
+    await end_events(database, old.id, fresh.id)
+    await Retention(database).purge(NOW, Ages())
+    assert [row["event_id"] for row in await database.fetch("select event_id from event_keys")] == [fresh.id]
 
 
 async def test_old_executions_are_deleted_with_their_steps(database: Database, published: str) -> None:

@@ -8,6 +8,7 @@ contract knows no content types.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
@@ -61,6 +62,11 @@ def message_of_event(
     event: NewEvent, decoded: DecodedEvent, *, recorded: bool, replay: int = 0, traceparent: Traceparent = msgspec.UNSET
 ) -> WebhookJob:
     """The message of `event`. Acceptance has the `decoded` parts at hand; other callers use `decoded_row`."""
+    unrecorded: dict[str, Any] = {}  # only the worker that writes the row needs them
+    if not recorded and event.content_key is not None:
+        unrecorded["content_key"] = event.content_key
+    if not recorded and event.content_digest is not None:
+        unrecorded["content_digest"] = event.content_digest.hex()
     return WebhookJob(
         event_id=event.id,
         webhook_id=event.webhook_id,
@@ -80,6 +86,7 @@ def message_of_event(
         remote_address=event.remote_address,
         replay=replay,
         traceparent=traceparent,
+        **unrecorded,
     )
 
 
@@ -88,6 +95,7 @@ def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, gro
 
     Raises ValueError, OverflowError or OSError for a timestamp that is no date.
     """
+    digest = message.content_digest
     snapshot = WebhookSnapshot(provider=message.provider, conversation=message.conversation, config=message.config)
     return NewEvent(
         id=message.event_id,
@@ -104,6 +112,8 @@ def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, gro
         group_key=group_key,
         config=_json_text(snapshot),
         received_at=datetime.fromtimestamp(message.timestamp / 1000, UTC),
+        content_key=message.content_key if isinstance(message.content_key, UUID) else None,
+        content_digest=bytes.fromhex(digest) if isinstance(digest, str) else None,
     )
 
 

@@ -41,6 +41,11 @@ def event_id(webhook_id: str, duplicate_key: str) -> uuid.UUID:
     return derived_id("event", webhook_id, duplicate_key)
 
 
+def content_key(webhook_id: str, digest: str, part: int | None = None) -> uuid.UUID:
+    """The key of an event by the digest of what its sender has signed, and by the number of the part in the request."""
+    return derived_id("content", webhook_id, digest, *([] if part is None else [part]))
+
+
 def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
     """The id of the execution that a message of an event starts. `message` is the provider's id of it, or its index."""
     return derived_id("execution", str(event), message)

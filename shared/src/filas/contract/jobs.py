@@ -86,7 +86,8 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
 
     `provider` is the webhook's `auth.type`, which determines how its body is read. `conversation` is the webhook's
     conversation rule. Both are as they were at acceptance. `recorded` states that acceptance wrote the event's row;
-    otherwise the worker writes it, and needs `duplicate_key` and `remote_address` for that.
+    otherwise the worker writes it, and needs `duplicate_key`, `remote_address`, `content_key` and `content_digest`
+    (hexadecimal) for that.
     """
 
     policy: ClassVar[QueuePolicy] = WEBHOOKS
@@ -108,6 +109,8 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     recorded: bool = False
     duplicate_key: str | None = None
     remote_address: str = ""
+    content_key: UUID | msgspec.UnsetType = msgspec.UNSET
+    content_digest: str | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def row_key(self) -> str:

@@ -30,6 +30,9 @@ class NewEvent(Record, frozen=True, kw_only=True):
 
     `config` is the JSON text of a `contract.event_envelope.WebhookSnapshot`: the webhook's definition as it was at
     acceptance, so that the relay makes the same job from the row that acceptance makes from the request.
+
+    `content_key` is the second duplicate key, for a sender whose signature does not cover `duplicate_key`.
+    `content_digest` is a digest of what `duplicate_key` identifies. Both are set at acceptance and not read again.
     """
 
     id: UUID
@@ -46,13 +49,20 @@ class NewEvent(Record, frozen=True, kw_only=True):
     group_key: str | None
     config: str
     received_at: datetime
+    content_key: UUID | None = None
+    content_digest: bytes | None = None
 
 
 class EventReceipt(Record, frozen=True, kw_only=True):
-    """The outcome of writing a NewEvent. `duplicate`: an event with this id was stored before."""
+    """The outcome of writing a NewEvent.
+
+    `duplicate`: an event with the same id or the same content key was stored before, and `id` is that event's.
+    `conflict`: that event has the same id, and another content digest.
+    """
 
     id: UUID
     duplicate: bool
+    conflict: bool = False
 
 
 class Event(Record, frozen=True, kw_only=True):

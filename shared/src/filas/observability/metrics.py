@@ -98,6 +98,13 @@ WEBHOOKS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+WEBHOOK_DUPLICATES = Counter(
+    "filas_webhook_duplicates_total",
+    "Duplicate events by kind: repeated, conflict (the key of an event with another content), "
+    "replayed (the signed content of an event under another key)",
+    ["kind"],
+    registry=REGISTRY,
+)
 WEBHOOK_SECONDS = Histogram(
     "filas_webhook_seconds", "Time from the request of a webhook to its answer", buckets=_FAST, registry=REGISTRY
 )

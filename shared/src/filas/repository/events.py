@@ -20,24 +20,44 @@ from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json
 
 # Returns the ids that are new, or null if all are new. That is nearly always so, and then no ids have to be compared.
-# Of two rows with the same id in one batch, the first is inserted. `received_at` is by the clock of the process that
-# received the event. If it is in the future, that clock is wrong, and the relay would find the event too late: it
-# becomes the time of Postgres, and the events keep their order by a microsecond each.
+# Of two rows with the same id or the same content key in one batch, the first is inserted. A row whose content key
+# belongs to another event is not inserted. All batches write their content keys in one order, so that two of them do
+# not wait for each other. `received_at` is by the clock of the process that received the event. If it is in the future,
+# that clock is wrong, and the relay would find the event too late: it becomes the time of Postgres, and the events keep
+# their order by a microsecond each.
 INSERT_MANY: Final = """
-with inserted as (
+with new_keys as (
+insert into event_keys (id, event_id)
+select id, event_id from unnest($15::uuid[], $1::uuid[]) with ordinality as new (id, event_id, place)
+where id is not null order by id, place
+on conflict (id) do nothing
+returning event_id),
+inserted as (
 insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-    remote_address, duplicate_key, group_key, config, received_at)
+    remote_address, duplicate_key, group_key, config, received_at, content_digest)
 select id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
     remote_address, duplicate_key, group_key, config,
     case when received_at > now() + interval '1 minute' then now() + place * interval '1 microsecond'
-        else received_at end
+        else received_at end,
+    content_digest
 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::json[], $8::bytea[],
-    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[]) with ordinality
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::json[], $14::timestamptz[], $15::uuid[], $16::bytea[])
+    with ordinality
     as new (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
-        remote_address, duplicate_key, group_key, config, received_at, place)
+        remote_address, duplicate_key, group_key, config, received_at, content_key, content_digest, place)
+where content_key is null or id in (select event_id from new_keys)
 on conflict (id) do nothing
 returning id)
 select case when count(*) < cardinality($1::uuid[]) then coalesce(array_agg(id), '{}') end from inserted"""
+
+# For duplicates: the event with the same id, else the one with the same content key.
+FIRST_OF_MANY: Final = """
+select coalesce(same.id, (select k.event_id from event_keys k where k.id = duplicate.content_key)) as id,
+    same.id is not null and same.content_digest <> duplicate.content_digest as conflict
+from unnest($1::uuid[], $2::uuid[], $3::bytea[]) with ordinality
+    as duplicate (id, content_key, content_digest, place)
+left join events same on same.id = duplicate.id
+order by place"""
 
 GET: Final = "select * from events where id = $1"
 
@@ -102,9 +122,9 @@ class EventRepository:
     async def insert_many(self, events: Sequence[NewEvent]) -> list[EventReceipt | Exception]:
         """Stores the events. Returns for each, in order, whether it is new or a duplicate.
 
-        Of several events with the same id in one call, the first is new and the others are duplicates. For an event
-        that Postgres rejects, the result is an Unstorable; the other events are stored. A repeated call stores
-        nothing twice.
+        Of several events with the same id or content key in one call, the first is new and the others are duplicates.
+        For an event that Postgres rejects, the result is an Unstorable; the other events are stored. A repeated call
+        stores nothing twice. Only a batch with duplicates takes a second statement, which finds the first events.
         """
         return [*await write_bisected(events, self._insert)]
 
@@ -126,6 +146,8 @@ class EventRepository:
                     event.group_key,
                     event.config,
                     event.received_at,
+                    event.content_key,
+                    event.content_digest,
                 )
                 for event in events
             ),
@@ -135,11 +157,22 @@ class EventRepository:
         if inserted is None:
             return [EventReceipt(id=event.id, duplicate=False) for event in events]
         new = set(inserted)
-        receipts = []
+        receipts: list[EventReceipt | None] = []
         for event in events:
-            receipts.append(EventReceipt(id=event.id, duplicate=event.id not in new))
+            receipts.append(EventReceipt(id=event.id, duplicate=False) if event.id in new else None)
             new.discard(event.id)
-        return receipts
+        firsts = iter(await self._firsts([event for event, new in zip(events, receipts, strict=True) if new is None]))
+        return [receipt or next(firsts) for receipt in receipts]
+
+    async def _firsts(self, duplicates: Sequence[NewEvent]) -> list[EventReceipt]:
+        """Returns the receipt of each duplicate, with the id of the first event."""
+        columns = zip(*((event.id, event.content_key, event.content_digest) for event in duplicates), strict=True)
+        rows = await self._database.fetch(FIRST_OF_MANY, *map(list, columns))
+        # Without a row, the first event has been deleted since.
+        return [
+            EventReceipt(id=row["id"] or event.id, duplicate=True, conflict=bool(row["conflict"]))
+            for event, row in zip(duplicates, rows, strict=True)
+        ]
 
     async def get(self, event_id: UUID) -> Event | None:
         """The event with this id, or None."""

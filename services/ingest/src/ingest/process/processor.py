@@ -133,6 +133,9 @@ class Processor:
                 raise answer
             if isinstance(answer, BaseException):
                 outcomes[index] = PermanentError(f"the event cannot be stored: {answer}")
+            elif answer.id != job.event_id:  # its signed content has another event: it was sent under another key
+                outcomes[index] = {"eventId": str(answer.id), "executions": []}
+                log.warning("event.replayed", event_id=str(job.event_id), first_event_id=str(answer.id))
             elif not answer.duplicate:
                 log.info("event.backfilled", event_id=str(job.event_id), webhook_id=job.webhook_id)
 

@@ -47,11 +47,13 @@ class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 @dataclass(slots=True)
 class Part:
     """A message or receipt of a body, as a body of its own. `key` identifies it, also when it is sent again. `contact`
-    is its sender, None for a receipt."""
+    is its sender, None for a receipt. `content` is what `key` identifies, if the document has more than that: when a
+    message is sent again, the rest may differ."""
 
     document: Any
     key: str | None
     contact: str | None
+    content: Any = None
 
 
 class Provider(Protocol):

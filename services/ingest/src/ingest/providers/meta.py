@@ -36,13 +36,13 @@ class Meta:
         """One part for each message or receipt, in order. Each has only the profile of its own contact."""
         only = _only_message(document)
         if only is not None:
-            return [Part(document, text_of(only.get("id")), _writer_of(only))]
+            return [Part(document, text_of(only.get("id")), _writer_of(only), only)]
         items = _items(document)
         if not items:
             return [Part(document, None, None)]
         if len(items) == 1:
-            return [Part(document, _key_of(items[0]), _contact_of(items[0]))]
-        return [Part(_as_body(document, item), _key_of(item), _contact_of(item)) for item in items]
+            return [Part(document, _key_of(items[0]), _contact_of(items[0]), items[0].content)]
+        return [Part(_as_body(document, item), _key_of(item), _contact_of(item), item.content) for item in items]
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """Every message with an id and a sender."""

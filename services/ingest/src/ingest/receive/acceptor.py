@@ -20,6 +20,7 @@ from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome
+from ingest.receive.duplicate_reports import DuplicateReports
 
 log = get_logger(__name__)
 
@@ -61,11 +62,13 @@ class IncomingEvent:
 
 @dataclass(slots=True)
 class Receipt:
-    """The ids of an accepted event. A duplicate has the ids of the first event."""
+    """The ids of an accepted event. A duplicate has the ids of the first event. `conflict`: it has the duplicate key of
+    the first event, and another content."""
 
     event_id: UUID
     job_id: str
     duplicate: bool
+    conflict: bool = False
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ class Acceptor:
     ) -> None:
         self._events = events
         self._write_later = write_later
+        self._duplicates = DuplicateReports()
         self._jobs = jobs
         self._timeout_s = timeout_s
         # Kept, because asyncio.get_running_loop() is a system call on Python 3.11, and would be made per request.
@@ -141,7 +145,7 @@ class Acceptor:
             if isinstance(answer, EventReceipt):
                 if answer.duplicate:
                     # The job was enqueued with the first event; else the relay enqueues it.
-                    _resolve(waiting, _receipt_before_job(waiting, duplicate=True))
+                    _resolve(waiting, self._duplicate_of(waiting, answer))
                 else:
                     self._to_second_stage(waiting, recorded=True)
             elif isinstance(answer, StoreUnavailable):
@@ -194,6 +198,10 @@ class Acceptor:
                 continue
             # While Postgres is unavailable, a duplicate is known by its job, which is in the queue already.
             duplicate = not waiting.recorded and outcome is EnqueueOutcome.DUPLICATE
+            if duplicate:
+                self._duplicates.report(
+                    waiting.incoming.event, EventReceipt(id=waiting.incoming.event.id, duplicate=True)
+                )
             if not waiting.recorded and not duplicate and self._write_later is not None:
                 self._write_later(waiting.incoming.event)
             _resolve(waiting, Receipt(waiting.incoming.event.id, job.job_id, duplicate))
@@ -215,10 +223,16 @@ class Acceptor:
             return
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, EventReceipt):
-                _resolve(waiting, _receipt_before_job(waiting, duplicate=answer.duplicate))
+                is_new = not answer.duplicate
+                _resolve(waiting, _receipt_before_job(waiting) if is_new else self._duplicate_of(waiting, answer))
             else:
                 event = waiting.incoming.event
                 _fail([waiting], answer if isinstance(answer, StoreUnavailable) else _not_storable(event, answer))
+
+    def _duplicate_of(self, waiting: _PendingEvent, first: EventReceipt) -> Receipt:
+        """Returns the receipt of an event that is a duplicate of `first`."""
+        self._duplicates.report(waiting.incoming.event, first)
+        return Receipt(first.id, webhook_job_id(first.id), duplicate=True, conflict=first.conflict)
 
     async def _enqueue(self, jobs: Sequence[NewJob], *, can_wait: bool) -> Sequence[EnqueueOutcome]:
         """Enqueues jobs. `can_wait`: all their events are in Postgres, so the relay can enqueue the jobs later."""
@@ -234,10 +248,10 @@ class Acceptor:
             raise StoreUnavailable("redis", reason) from None
 
 
-def _receipt_before_job(waiting: _PendingEvent, *, duplicate: bool = False) -> Receipt:
+def _receipt_before_job(waiting: _PendingEvent) -> Receipt:
     """Returns the receipt of an event that is in Postgres, and whose job the relay enqueues if Redis has lost it."""
     event_id = waiting.incoming.event.id
-    return Receipt(event_id, webhook_job_id(event_id), duplicate)
+    return Receipt(event_id, webhook_job_id(event_id), duplicate=False)
 
 
 def _size(waiting: _PendingEvent) -> int:
@@ -257,7 +271,8 @@ def _fail(batch: Sequence[_PendingEvent], error: Exception) -> None:
 
 
 def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
-    """Returns the receipt of the first new part of a body; if no part is new, that of the first part.
+    """Returns the receipt of the first new part of a body; if no part is new, that of the first part. A conflict of any
+    part is a conflict of the body.
 
     Raises the first failure. The sender then sends the whole body again, and its accepted parts are duplicates.
     """
@@ -266,7 +281,9 @@ def receipt_of(parts: Sequence[Receipt | BaseException]) -> Receipt:
         if isinstance(part, BaseException):
             raise part
         receipts.append(part)
-    return next((receipt for receipt in receipts if not receipt.duplicate), receipts[0])
+    found = next((receipt for receipt in receipts if not receipt.duplicate), receipts[0])
+    found.conflict = any(receipt.conflict for receipt in receipts)
+    return found
 
 
 def _not_storable(event: NewEvent, error: Exception) -> NotStorable:

@@ -10,12 +10,13 @@ import msgspec
 
 from filas.contract.storable_text import is_storable, lossless_bytes
 from filas.models.configuration import Dedupe
-from ingest.verify.scheme import ReceivedRequest
+from ingest.verify.scheme import ReceivedRequest, Scheme
 
 KeyOf = Callable[[ReceivedRequest, Any], str | None]
 """Returns the duplicate key of a request and its decoded body; None if the request has no key."""
 
 MAX_KEY = 255
+DIGEST_BYTES = 16
 
 
 def configured(dedupe: Dedupe) -> KeyOf:
@@ -35,6 +36,25 @@ def bounded(key: str) -> str:
     if len(key) <= MAX_KEY and is_storable(key):
         return key
     return f"sha256:{hashlib.sha256(lossless_bytes(key)).hexdigest()}"
+
+
+def needs_content_key(dedupe: Dedupe | None, scheme: Scheme) -> bool:
+    """Whether a request with a valid signature could be repeated under another duplicate key.
+
+    A key in the body is a part of what was signed, if the body is read in one way only.
+    """
+    return scheme.own_key == "unsigned" or (dedupe is not None and dedupe.header is not None)
+
+
+def signed_digest(scheme: Scheme, received_request: ReceivedRequest) -> str | None:
+    """Returns the digest of what the sender has signed, in hexadecimal; None if the scheme signs no body."""
+    signed = scheme.signed_content(received_request)
+    return None if signed is None else hashlib.sha256(signed).hexdigest()
+
+
+def content_digest(content: bytes) -> bytes:
+    """Returns the digest by which contents under one duplicate key are compared."""
+    return hashlib.sha256(content).digest()[:DIGEST_BYTES]
 
 
 def _by_path(path: str) -> KeyOf:

@@ -155,7 +155,7 @@ class WebhookHandler:
         except NotStorable as error:
             raise RejectedRequest(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()
-        body = _encode(_Received(receipt.event_id, receipt.job_id, receipt.duplicate))
+        body = _encode(_Received(receipt.event_id, receipt.job_id, receipt.duplicate, receipt.conflict))
         return Answer(200, body, headers=_limit_headers(ready, grant))
 
 
@@ -166,12 +166,13 @@ async def _events(reader: RequestReader) -> list[IncomingEvent]:
     return reader.incoming_events()
 
 
-class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received"):
-    """The body of the answer to an accepted request."""
+class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received", omit_defaults=True):
+    """The body of the answer to an accepted request. `conflict` is left out if there is none."""
 
     event_id: UUID
     job_id: str
     duplicate: bool
+    conflict: bool = False
 
 
 def _limit_headers(ready: ReadyWebhook, grant: Grant) -> dict[str, str]:

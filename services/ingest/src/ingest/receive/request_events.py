@@ -1,13 +1,14 @@
 """The events of a request: one event, or one per message if a provider's body has several."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
 from filas.contract.event_envelope import DecodedEvent
-from filas.contract.identity import event_id, new_id
+from filas.contract.identity import content_key, event_id, new_id
 from filas.models.events import NewEvent
 from ingest.event import body_parsing
 from ingest.event.event_jobs import job_of_request
@@ -23,12 +24,21 @@ MAX_GROWTH = 8
 """A body becomes one event per message: at most 1,000, which have together at most 8 times the body limit."""
 
 
+class _Keys(NamedTuple):
+    """What identifies an event: see `NewEvent`."""
+
+    duplicate_key: str | None
+    content_key: UUID | None
+    content_digest: bytes | None
+
+
 @dataclass(slots=True, kw_only=True)
 class RequestReader:
     """Parses one authenticated request.
 
     `headers`, `query` and `content_type` are as they are stored, but a body that must be JSON has the type of JSON.
-    `stated_key` is the duplicate key that the sender states. It precedes any key in the request.
+    `stated_key` is the duplicate key that the sender states. It precedes any key in the request. `is_signed`: the
+    webhook's scheme has checked the request.
     """
 
     ready: ReadyWebhook
@@ -38,6 +48,8 @@ class RequestReader:
     query: dict[str, str | list[str]]
     address: str
     stated_key: str | None = None
+    is_signed: bool = True
+    _signed_digest: str | None = field(default=None, init=False)
 
     def incoming_events(self) -> list[IncomingEvent]:
         """Returns the events to accept. Raises RejectedRequest (415, 413).
@@ -73,7 +85,7 @@ class RequestReader:
     ) -> IncomingEvent:
         """Returns the event of a request without parts, of a part that is the whole body, or of part `number`."""
         webhook = self.ready.webhook
-        key = self._duplicate_key(read.document, part, number)
+        key, second_key, digest = self._keys(read, body, part, number)
         scope = {"body": read.document, "headers": self.headers, "queryParams": self.query}
         event = NewEvent(
             id=new_id() if key is None else event_id(webhook.id, key),
@@ -90,9 +102,40 @@ class RequestReader:
             group_key=self.ready.conversation.group(webhook.id, scope, part),
             config=self.ready.snapshot_json,
             received_at=datetime.fromtimestamp(self.received_request.now, UTC),
+            content_key=second_key,
+            content_digest=digest,
         )
         decoded = DecodedEvent(self.ready.snapshot, self.headers, self.query, read.kind, read.embedded)
         return IncomingEvent(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
+
+    def _keys(self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None) -> _Keys:
+        ready = self.ready
+        key = self._duplicate_key(read.document, part, number)
+        second_key, scheme = None, ready.scheme
+        has_own_key = ready.duplicate_key is None and scheme is not None and scheme.own_key != "none"
+        if ready.needs_content_key or (key is None and has_own_key):
+            signed = self._digest_of_signed()
+            if signed is not None and ready.needs_content_key:
+                second_key = content_key(ready.webhook.id, signed, number)
+            if signed is not None and key is None:
+                key = f"sha256:{signed}" if number is None else f"sha256:{signed}#{number}"
+        if key is None:
+            return _Keys(None, None, None)
+        return _Keys(key, second_key, duplicate_keys.content_digest(self._content(read, body, part)))
+
+    def _digest_of_signed(self) -> str | None:
+        scheme = self.ready.scheme
+        if self._signed_digest is None and self.is_signed and scheme is not None:
+            self._signed_digest = duplicate_keys.signed_digest(scheme, self.received_request)
+        return self._signed_digest
+
+    def _content(self, read: body_parsing.Content, body: bytes, part: Part | None) -> bytes:
+        """Returns what the duplicate key identifies. Two attempts of one delivery have the same content."""
+        if part is not None and part.content is not None:
+            return msgspec.json.encode(part.content)
+        if read.kind == "form":  # each attempt to send a multipart form has another boundary
+            return msgspec.json.encode(read.document)
+        return body if self.ready.scheme is None else self.ready.scheme.lasting_content(read.document, body)
 
     def _duplicate_key(self, document: Any, part: Part | None, number: int | None) -> str | None:
         """Returns the stated key, else the key by the webhook's `dedupe`, else the provider's key.

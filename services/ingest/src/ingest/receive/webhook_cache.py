@@ -54,6 +54,7 @@ class ReadyWebhook:
     provider: Provider | None
     conversation: ConversationReader
     duplicate_key: duplicate_keys.KeyOf | None
+    needs_content_key: bool
     methods: frozenset[str]
     allow: str
     limit: Limit
@@ -168,6 +169,7 @@ def _ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
         provider=PROVIDERS.get(snapshot.provider),
         conversation=ConversationReader(snapshot.provider, webhook.conversation),
         duplicate_key=_duplicate_key(webhook),
+        needs_content_key=scheme is not None and duplicate_keys.needs_content_key(webhook.dedupe, scheme),
         methods=frozenset(webhook.methods),
         allow=", ".join(webhook.methods),
         limit=Limit(f"webhook:{webhook.id}", limit.max, limit.window_ms),

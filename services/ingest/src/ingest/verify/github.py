@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import Handshake, OwnKey, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import Signature, SignatureScheme
 
 HUB_SIGNATURE: Final = Signature(header="X-Hub-Signature-256", prefix="sha256=")
@@ -31,6 +31,8 @@ class GithubAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 
 class GithubScheme(SignatureScheme):
     """Checks GitHub's signature and answers its ping."""
+
+    own_key: OwnKey = "unsigned"
 
     def greeting(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """`pong`."""

@@ -15,7 +15,7 @@ import msgspec
 from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
 from ingest.verify.github import HUB_SIGNATURE
-from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import Handshake, OwnKey, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import SignatureScheme
 
 
@@ -37,6 +37,7 @@ class MetaScheme(SignatureScheme):
     """Checks Meta's signature and answers its challenge."""
 
     demands_json = True
+    own_key: OwnKey = "signed"
 
     def __init__(self, secrets: tuple[bytes, ...], verify_token: bytes | None) -> None:
         super().__init__(HUB_SIGNATURE, secrets)

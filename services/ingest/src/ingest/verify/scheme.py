@@ -3,12 +3,17 @@
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from filas.errors import SecretUnreadable
 
 Reveal = Callable[[str], str]
 """Turns a stored secret (`enc:…`, `env:NAME`, a literal) into the secret. Raises SecretUnreadable."""
+
+
+OwnKey = Literal["none", "unsigned", "signed"]
+"""Whether a scheme has a duplicate key of its own: `signed` if the signed bytes alone determine it, `unsigned` if a
+request with a valid signature can have another one, because it is in a header or because the body is read by one."""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,10 @@ class Scheme(Protocol):
         """Whether the provider sends only JSON objects."""
 
     @property
+    def own_key(self) -> OwnKey:
+        """Whether the scheme has a duplicate key of its own, and what determines it."""
+
+    @property
     def authenticate(self) -> str | None:
         """The `WWW-Authenticate` header of the answer 401, if any."""
 
@@ -60,12 +69,20 @@ class Scheme(Protocol):
         """The sender's own id of the request, None if it has none. `document` is the parsed body, `key` the key that
         the provider's reader has found in it."""
 
+    def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
+        """What an authentic request states under its signature. It is the same if the request is captured and sent
+        again, whatever is changed in it. None if the scheme signs no body."""
+
+    def lasting_content(self, document: Any, body: bytes, /) -> bytes:
+        """The part of the body that is the same whenever the sender repeats the request under the same key."""
+
 
 class PlainScheme:
     """The defaults of a scheme: no challenge, no ids of its own, bodies of any type."""
 
     sensitive_headers: frozenset[str] = frozenset()
     demands_json = False
+    own_key: OwnKey = "none"
     authenticate: str | None = None
 
     def handshake(self, _received_request: ReceivedRequest, /) -> Handshake | None:
@@ -79,6 +96,14 @@ class PlainScheme:
     def duplicate_key(self, _received_request: ReceivedRequest, _document: Any, key: str | None, /) -> str | None:
         """The key in the body, if the provider has a reader."""
         return key
+
+    def signed_content(self, _received_request: ReceivedRequest, /) -> bytes | None:
+        """None."""
+        return None
+
+    def lasting_content(self, _document: Any, body: bytes, /) -> bytes:
+        """The whole body."""
+        return body
 
 
 class Configuration(Protocol):

@@ -78,6 +78,13 @@ class SignatureScheme(PlainScheme):
             signed = self._signed(b"", signed)
         return None if signed_by_any((digest,), self._secrets, signed, signature.algorithm) else "signature-wrong"
 
+    def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
+        """The signed text: the body, with the timestamp if it is signed too."""
+        if self._is_plain:
+            return received_request.body
+        timestamp = received_request.headers.get(self._signature.timestamp_header or "", "").strip()
+        return self._signed(sent_bytes(timestamp), received_request.body)
+
     def _signed(self, timestamp: bytes, body: bytes) -> bytes:
         values = {b"{body}": body, b"{timestamp}": timestamp}
         return b"".join(values.get(part, part) for part in self._template)

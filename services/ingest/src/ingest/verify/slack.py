@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import Handshake, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import Handshake, OwnKey, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, Signature, SignatureScheme
 
 _SIGNATURE: Final = Signature(
@@ -39,7 +39,12 @@ class _Question(msgspec.Struct):
 
 
 class SlackScheme(SignatureScheme):
-    """Checks Slack's signature and answers its challenge."""
+    """Checks Slack's signature and answers its challenge.
+
+    The key is in the body, which is read by its content type, and that is not signed.
+    """
+
+    own_key: OwnKey = "unsigned"
 
     def greeting(self, received_request: ReceivedRequest, /) -> Handshake | None:
         """The challenge of a `url_verification`."""

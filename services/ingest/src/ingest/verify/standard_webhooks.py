@@ -19,7 +19,7 @@ from filas.contract.storable_text import sent_bytes
 from filas.crypto.standard_webhooks import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, InvalidSecret, decode_secret
 from filas.errors import SecretUnreadable
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import OwnKey, PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _PUBLIC: Final = "whpk_"
@@ -62,6 +62,7 @@ class StandardWebhooksAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 class StandardWebhooksScheme(PlainScheme):
     """Checks the signatures of both kinds."""
 
+    own_key: OwnKey = "signed"
     sensitive_headers = frozenset({SIGNATURE_HEADER})
 
     def __init__(self, shared: Sequence[bytes], public: Sequence[Ed25519PublicKey]) -> None:
@@ -87,6 +88,10 @@ class StandardWebhooksScheme(PlainScheme):
     def duplicate_key(self, received_request: ReceivedRequest, _document: Any, _key: str | None, /) -> str | None:
         """`webhook-id`: it is signed, and the same for every attempt."""
         return received_request.headers.get(ID_HEADER) or None
+
+    def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
+        """The id and the body. A retry is signed with another timestamp."""
+        return b"%b.%b" % (sent_bytes(received_request.headers.get(ID_HEADER, "")), received_request.body)
 
     def _is_signed_publicly(self, signatures: Sequence[bytes], signed: bytes) -> bool:
         tried = signatures[:MAX_PUBLIC_SIGNATURES]

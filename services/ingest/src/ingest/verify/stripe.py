@@ -12,7 +12,7 @@ import msgspec
 
 from filas.contract.storable_text import sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import OwnKey, PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _HEADER = "Stripe-Signature"
@@ -33,6 +33,7 @@ class StripeScheme(PlainScheme):
     """Checks Stripe's signatures."""
 
     demands_json = True
+    own_key: OwnKey = "signed"
     sensitive_headers = frozenset({_HEADER.lower()})
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:
@@ -61,3 +62,13 @@ class StripeScheme(PlainScheme):
         """The event's `id`."""
         identity = document.get("id") if isinstance(document, dict) else None
         return identity if isinstance(identity, str) and identity else None
+
+    def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
+        """The body. Stripe signs a retry with another timestamp."""
+        return received_request.body
+
+    def lasting_content(self, document: Any, body: bytes, /) -> bytes:
+        """The event without `pending_webhooks`, which changes between the attempts of a delivery."""
+        if not isinstance(document, dict):
+            return body
+        return msgspec.json.encode({name: value for name, value in document.items() if name != "pending_webhooks"})

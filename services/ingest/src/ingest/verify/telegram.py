@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from ingest.verify.credentials import CredentialsScheme, Secrets
-from ingest.verify.scheme import Reveal, revealed
+from ingest.verify.scheme import OwnKey, Reveal, revealed
 
 
 class TelegramAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
@@ -28,3 +28,4 @@ class TelegramScheme(CredentialsScheme):
     """Checks the secret token."""
 
     demands_json = True
+    own_key: OwnKey = "unsigned"

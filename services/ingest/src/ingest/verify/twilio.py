@@ -19,7 +19,7 @@ import msgspec
 
 from filas.contract.storable_text import BYTE_ESCAPES, sent_bytes
 from ingest.verify.credentials import Secrets
-from ingest.verify.scheme import PlainScheme, ReceivedRequest, Reveal, revealed
+from ingest.verify.scheme import OwnKey, PlainScheme, ReceivedRequest, Reveal, revealed
 from ingest.verify.signature import Algorithm, decoded, signed_by_any
 
 _HEADER: Final = "X-Twilio-Signature"
@@ -52,6 +52,7 @@ class TwilioAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
 class TwilioScheme(PlainScheme):
     """Checks Twilio's signature."""
 
+    own_key: OwnKey = "unsigned"
     sensitive_headers = frozenset({_HEADER.lower()})
 
     def __init__(self, secrets: tuple[bytes, ...], url: str | None) -> None:
@@ -66,7 +67,7 @@ class TwilioScheme(PlainScheme):
         digest = decoded(sent_bytes(value.strip()), "base64")
         if digest is None:
             return "signature-malformed"
-        is_form = received_request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
+        is_form = _is_form(received_request)
         try:
             fields = _signed_fields(received_request.body) if is_form else b""
         except ValueError:
@@ -83,6 +84,12 @@ class TwilioScheme(PlainScheme):
         """`I-Twilio-Idempotency-Token`, otherwise the id and status of the message or call."""
         return received_request.headers.get("I-Twilio-Idempotency-Token") or key
 
+    def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
+        """The URL without its port, and the fields. The body itself may be changed: the order and the coding of a
+        form's fields are not signed."""
+        fields = _signed_fields(received_request.body) if _is_form(received_request) else b""
+        return sent_bytes(self._addresses(received_request)[0]) + fields
+
     def _addresses(self, received_request: ReceivedRequest) -> list[str]:
         """The URLs that Twilio may have signed: with and without the port."""
         called = received_request.url()
@@ -94,6 +101,10 @@ class TwilioScheme(PlainScheme):
             return [called]
         scheme, user, host, port, rest = match.groups(default="")
         return [f"{scheme}://{user}{host}{written}{rest}" for written in ("", f":{port or _PORTS[scheme]}")]
+
+
+def _is_form(received_request: ReceivedRequest) -> bool:
+    return received_request.headers.get("Content-Type", "").partition(";")[0].strip().lower() == _FORM
 
 
 def _algorithm(settings: str) -> Algorithm:

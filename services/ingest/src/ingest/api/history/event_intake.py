@@ -71,11 +71,13 @@ class EventError(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class EventOutcome(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """The outcome of one event: its ids, or `error`. A duplicate has the ids of the first event."""
+    """The outcome of one event: its ids, or `error`. A duplicate has the ids of the first event. `conflict`: it has the
+    key of the first event, and another content."""
 
     event_id: UUID | msgspec.UnsetType = msgspec.UNSET
     job_id: str | msgspec.UnsetType = msgspec.UNSET
     duplicate: bool | msgspec.UnsetType = msgspec.UNSET
+    conflict: bool = False
     error: EventError | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -169,6 +171,7 @@ def _reader(call: Call[RawEvents, Query], event: EventBody, ready: ReadyWebhook 
         query=body_parsing.collected([(header_text(name), header_text(value)) for name, value in pairs]),
         address=call.address,
         stated_key=event.duplicate_key,
+        is_signed=False,
     )
 
 
@@ -202,7 +205,9 @@ async def _accept(
 
 def _accepted(receipt: Receipt) -> EventOutcome:
     WEBHOOKS.labels("duplicate" if receipt.duplicate else "accepted").inc()
-    return EventOutcome(event_id=receipt.event_id, job_id=receipt.job_id, duplicate=receipt.duplicate)
+    return EventOutcome(
+        event_id=receipt.event_id, job_id=receipt.job_id, duplicate=receipt.duplicate, conflict=receipt.conflict
+    )
 
 
 def _rejected(rejection: RejectedRequest) -> EventError:
