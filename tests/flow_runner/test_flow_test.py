@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from filas.contract.jobs import FlowTestJob, GivenAnswer
+from filas.crypto.redaction import HIDDEN
 from filas.errors import NewerVersionRequired, PermanentError
 from filas.models.flow_tests import FlowTestResult
 from filas.queue.job_functions import JobContext
-from flow_runner.engine.redaction import HIDDEN
 from flow_runner.flow_test.flow_test_run import FlowTest
 from flow_runner.jobs.flow_test_job import RunFlowTest
 from tests.flow_runner.harness import KnownFlows, KnownSecrets, chain, flow, node

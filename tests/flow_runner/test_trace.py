@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flow_runner.engine.redaction import HIDDEN, MAX_BYTES, Redactor, bounded, headers_shown
+from filas.crypto.redaction import HIDDEN
+from flow_runner.engine.redaction import MAX_BYTES, Redactor, bounded, headers_shown
 
 SECRET = "s3cret/value+"
 

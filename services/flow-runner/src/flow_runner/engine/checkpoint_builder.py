@@ -80,7 +80,8 @@ class CheckpointBuilder:
             status=status,
             attempt=pending.attempt,
             handle=None,
-            input=pending.input,
+            # It was redacted when the visit began. Since then the subflow may have assigned secret variables.
+            input=self.cursor.context.redactor.shown(pending.input),
             output=None,
             error=error,
             started_at=pending.started_at,

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from filas.contract.jobs import FlowTestJob
+from filas.crypto.redaction import HIDDEN
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
@@ -15,7 +16,6 @@ from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Flows, Secrets
-from flow_runner.engine.redaction import HIDDEN
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
 from flow_runner.flow_test.recorded_outbound import RecordedOutbound, UnreachableAddresses

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from filas.crypto import standard_webhooks
+from filas.crypto.redaction import HIDDEN
 from filas.flows.nodes.webhook import WebhookData
 from filas.flows.templates import template
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
-from flow_runner.engine.redaction import HIDDEN, headers_shown
+from flow_runner.engine.redaction import headers_shown
 from flow_runner.nodes.outbound_call import OutboundCall, make_call
 
 

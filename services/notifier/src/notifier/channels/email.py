@@ -23,6 +23,7 @@ import aiosmtplib
 import msgspec
 
 from filas.contract.storable_text import mark_surrogates
+from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
 from notifier.channels.channel import (
     Delivered,
@@ -76,6 +77,8 @@ class EmailChannel:
     def __init__(self, config: EmailConfig, connections: SmtpConnections) -> None:
         self._config = config
         self._connections = connections
+        self._redactor = Redactor()
+        self._redactor.hide(config.password)
         self._domain = _checked(config.sender, "`from`", InvalidConfiguration).rpartition("@")[2]
 
     async def deliver(self, message: OutgoingMessage) -> Result:
@@ -110,9 +113,7 @@ class EmailChannel:
 
     def _answered(self, error: aiosmtplib.SMTPResponseException, stage: str) -> Result:
         code = error.code
-        text = str(error.message)
-        if self._config.password:
-            text = text.replace(self._config.password, "***")
+        text = self._redactor.text(str(error.message))
         reason = f"the mail server answered {code} ({stage}): {text}"
         if not 200 <= code <= 599:
             kind = "malformed-answer"

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
 from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import delay_s
@@ -28,7 +29,9 @@ class Caller:
 
     def __init__(self, outbound: Outbound, hide: Sequence[str] = ()) -> None:
         self._outbound = outbound
-        self._hide = [secret for secret in hide if secret]
+        self._redactor = Redactor()
+        for secret in hide:
+            self._redactor.hide(secret)
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, taken_s: float = 0.0
@@ -55,10 +58,8 @@ class Caller:
             return TemporaryFailure(reason=self.hidden(str(error)), kind=error.kind, uncertain=error.sent)
 
     def hidden(self, reason: str) -> str:
-        """Returns `reason` with the channel's secrets replaced by `***`."""
-        for secret in self._hide:
-            reason = reason.replace(secret, "***")
-        return reason
+        """Returns `reason` with the channel's secrets replaced, also where they are encoded."""
+        return self._redactor.text(reason)
 
 
 def after_s(answer: OutboundResponse) -> float | None:

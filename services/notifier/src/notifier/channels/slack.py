@@ -115,7 +115,7 @@ class SlackChannel:
         return self._refused(answer, word)
 
     def _refused(self, answer: OutboundResponse, word: str) -> Result:
-        reason = self._caller.hidden(f"Slack answered {word[:200]}")
+        reason = f"Slack answered {self._caller.hidden(word)[:200]}"
         status = answer.status
         if word in _BUSY:
             return busy(answer, reason)
