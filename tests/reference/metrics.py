@@ -51,6 +51,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_delivery_statuses_total": _NOTIFIER,
     "filas_outbound_requests_total": ("flow-runner", "notifier"),
     "filas_store_up": _ALL,
+    "filas_rows_locked_total": _ALL,
     "filas_event_loop_lag_seconds": _ALL,
     "filas_spans_dropped_total": _ALL,
 }

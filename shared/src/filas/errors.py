@@ -4,6 +4,7 @@
 |------------------------|-------------------------------------------------------------|
 | `PermanentError`       | makes the job a dead letter at once                         |
 | `StoreUnavailable`     | requeues the job without using an attempt                   |
+| `StoreBusy`            | retries the job after a second without using an attempt     |
 | `NewerVersionRequired` | leaves the job to a newer worker, for a day                 |
 | `RetryLater`           | retries the job after the delay that the error contains     |
 | any other exception    | retries the job as the policy of the queue specifies        |
@@ -55,6 +56,21 @@ class StoreUnavailable(FilasError):
         super().__init__(f"{store}: {reason}")
         self.store = store
         self.reason = reason
+
+
+class StoreBusy(StoreUnavailable):
+    """Postgres is available but has not run this statement: a row is locked, or it took too long. Other statements may
+    succeed, so this is no reason to stop working.
+
+    `kind` is `locked`, `deadlock`, `slow`, or `pool` (all connections are in use). `delay_s`: when to try again, in
+    seconds.
+    """
+
+    delay_s = 1.0
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__("postgres", reason)
+        self.kind = kind
 
 
 class LeaseLost(FilasError):

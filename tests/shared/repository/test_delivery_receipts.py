@@ -55,7 +55,7 @@ class World:
             )
             for status in statuses
         ]
-        return list(await self.rows.record_receipts(updates))
+        return [str(outcome) for outcome in await self.rows.record_receipts(updates)]
 
     async def row(self, notification_id: Any) -> NotificationWithAttempts:
         found = await self.rows.get(notification_id)
@@ -163,7 +163,7 @@ async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None
         DeliveryReceipt(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
         for number in range(2)
     ]
-    assert sorted(await world.rows.record_receipts(updates)) == ["recorded", "unknown"]
+    assert sorted(map(str, await world.rows.record_receipts(updates))) == ["recorded", "unknown"]
     assert (await world.row(notification_id)).status == "delivered"
 
 

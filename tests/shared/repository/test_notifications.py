@@ -8,7 +8,7 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.contract.policies import NOTIFICATIONS
-from filas.models.notifications import Notification, NotificationOutcome, NotificationWithAttempts
+from filas.models.notifications import BegunNotification, Notification, NotificationOutcome, NotificationWithAttempts
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
@@ -124,7 +124,7 @@ async def test_a_batch_is_begun_and_recorded_at_once(
     """In the order of the call. An id that is given twice gets one attempt."""
     ids = await queued(database, 4)
     answers = await rows.begin_attempts([(row_id, False) for row_id in [*ids, ids[0], new_id()]])
-    assert [one.id if one else None for one in answers] == [*ids, None, None]
+    assert [one.id if isinstance(one, BegunNotification) else None for one in answers] == [*ids, None, None]
     assert await rows.record_many([sent(ids[0]), retry(ids[1]), sent(new_id())]) == [True, True, False]
     assert [(await shown(rows, row_id)).status for row_id in ids] == ["sent", "retrying", "sending", "sending"]
     assert await rows.begin_attempts([]) == []

@@ -17,8 +17,8 @@ from filas.periodic import periodic
 from filas.queue.producer import QueueProducer
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
-from filas.service.run_server import PoolLimits, ServerParts, run_server
-from filas.service.stores import Stores
+from filas.service.run_server import ServerParts, run_server
+from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
@@ -49,7 +49,8 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
             drain=context.acceptor.drain,
         )
 
-    pool = PoolLimits(size=settings.ingest_admin_pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S)
+    # Its statements are not batched, so the limit of a statement is also that of a lock.
+    pool = PoolLimits(size=settings.ingest_admin_pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S, lock_wait_s=0.0)
     port = settings.ingest_admin_port
     await run_server(settings, stop, name="filas-ingest-admin", admin_port=port, compose=compose, pool=pool)
 

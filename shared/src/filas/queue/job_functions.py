@@ -79,8 +79,9 @@ class JobFunction:
 class DeadLetterSink(Protocol):
     """Stores dead letters permanently (`DeadLetterRepository.insert_many`)."""
 
-    async def __call__(self, letters: list[NewDeadLetter], /) -> object:
-        """Stores `letters`. A repeated call changes nothing. Raises StoreUnavailable: the call is repeated later."""
+    async def __call__(self, letters: list[NewDeadLetter], /) -> Sequence[Exception | None] | None:
+        """Stores `letters`. A repeated call changes nothing. Returns None if all were stored; otherwise one result for
+        each, which is None or the reason why it was not stored. Raises StoreUnavailable: the call is repeated later."""
 
 
 class PauseSource(Protocol):

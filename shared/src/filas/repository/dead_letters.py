@@ -19,6 +19,7 @@ from filas.contract.storable_text import to_storable
 from filas.models.dead_letters import DeadLetter, NewDeadLetter
 from filas.models.record import ErrorDetail, Page
 from filas.repository.postgres import paging
+from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
@@ -84,15 +85,20 @@ class DeadLetterRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._locked_letters = LockedItems[NewDeadLetter]("dead_letters", "insert", lambda letter: letter.job_id)
 
-    async def insert_many(self, letters: Sequence[NewDeadLetter]) -> None:
+    async def insert_many(self, letters: Sequence[NewDeadLetter]) -> builtins.list[Exception | None]:
         """Stores the dead letters. In the same transaction, it fails their events, executions and notifications that
         have not ended, and removes the rows of their delivery receipts. A dead letter that is stored already (same
         queue, job and time) changes nothing.
 
         Every dead letter can be stored: U+FFFD replaces what a text column cannot hold (the payload is stored as it
-        is), and a dead letter that identifies no row is stored too.
+        is), and a dead letter that identifies no row is stored too. Returns one result for each: None, or a StoreBusy
+        if another session locks the row of its job. That dead letter is not stored.
         """
+        return [*await write_bisected(letters, self._insert, self._locked_letters)]
+
+    async def _insert(self, letters: Sequence[NewDeadLetter]) -> builtins.list[None]:
         subjects = [_subject(letter) for letter in letters]
         await self._database.fetch(
             INSERT_MANY,
@@ -111,6 +117,7 @@ class DeadLetterRepository:
             [subject_id for _, subject_id, _ in subjects],
             [turn for _, _, turn in subjects],
         )
+        return [None] * len(letters)
 
     async def list(
         self, queue: str | None = None, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT

@@ -15,7 +15,7 @@ from filas.contract.storable_text import lossless_bytes
 from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
 from filas.models.record import Page
 from filas.repository.postgres import paging
-from filas.repository.postgres.batch_bisection import write_bisected
+from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json
 
@@ -114,6 +114,7 @@ class EventRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._locked_inserts = LockedItems[NewEvent]("events", "insert", lambda event: event.id)
 
     async def wait_ready(self, timeout_s: float) -> None:
         """Waits until Postgres is available. Raises StoreUnavailable after `timeout_s` seconds."""
@@ -123,10 +124,11 @@ class EventRepository:
         """Stores the events. Returns for each, in order, whether it is new or a duplicate.
 
         Of several events with the same id or content key in one call, the first is new and the others are duplicates.
-        For an event that Postgres rejects, the result is an Unstorable; the other events are stored. A repeated call
-        stores nothing twice. Only a batch with duplicates takes a second statement, which finds the first events.
+        For an event that Postgres rejects, the result is an Unstorable; if another session holds a lock, it is a
+        StoreBusy. The other events are stored. A repeated call stores nothing twice. Only a batch with duplicates takes
+        a second statement, which finds the first events.
         """
-        return [*await write_bisected(events, self._insert)]
+        return [*await write_bisected(events, self._insert, self._locked_inserts)]
 
     async def _insert(self, events: Sequence[NewEvent]) -> list[EventReceipt]:
         columns = zip(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
 
 from filas.contract.storable_text import to_storable
+from filas.errors import StoreBusy, Unstorable
 from filas.models.notifications import (
     BegunNotification,
     DeliveryReceipt,
@@ -23,8 +24,11 @@ from filas.models.notifications import (
 )
 from filas.models.record import Page
 from filas.repository.postgres import paging
+from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json, to_json_or_null
+
+Answer = TypeVar("Answer")
 
 # A notification that is `sending` already has an attempt whose outcome is unknown.
 BEGIN_ATTEMPTS: Final = """
@@ -144,11 +148,20 @@ GET: Final = "select * from notifications where id = $1"
 ATTEMPTS: Final = "select * from notification_attempts where notification_id = $1 order by attempt"
 
 
+Refused = StoreBusy | Unstorable
+"""The result of an item of a batch that was not written."""
+
+
 class NotificationRepository:
     """The tables `notifications` and `notification_attempts`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._locked_attempts = LockedItems[tuple[UUID, bool]]("notifications", "begin", lambda one: one[0])
+        self._locked_outcomes = LockedItems[NotificationOutcome]("notifications", "record", lambda one: one.id)
+        self._locked_receipts = LockedItems[DeliveryReceipt](
+            "notifications", "record-receipt", lambda one: (one.channel_id, one.provider_id)
+        )
 
     async def begin_attempt(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
         """Begins the next attempt; its number is `attempts` of the result. None if there is nothing to send: the
@@ -158,29 +171,39 @@ class NotificationRepository:
         `sending`, it is `interrupted` and `uncertain`, and the attempt before becomes `uncertain`.
         """
         [answer] = await self.begin_attempts([(notification_id, replay)])
-        return answer
+        return _raised(answer)
 
-    async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
-        """`begin_attempt` for each (id, replay), in one transaction. None for an id that was given before."""
+    async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | Refused | None]:
+        """`begin_attempt` for each (id, replay), in one transaction. None for an id that was given before. The result
+        of a notification that another session locks is a StoreBusy."""
         first: dict[UUID, int] = {}
         for index, (notification_id, _) in enumerate(tries):
             first.setdefault(notification_id, index)
         asked = [tries[index] for index in first.values()]
-        rows = await self._database.fetch(BEGIN_ATTEMPTS, [one for one, _ in asked], [replay for _, replay in asked])
-        begun = {row["id"]: BegunNotification(**_fields(row), interrupted=row["interrupted"]) for row in rows}
+        answers = await write_bisected(asked, self._begin, self._locked_attempts)
+        begun = dict(zip(first, answers, strict=True))
         return [
-            begun.get(notification_id) if first[notification_id] == index else None
+            begun[notification_id] if first[notification_id] == index else None
             for index, (notification_id, _) in enumerate(tries)
         ]
+
+    async def _begin(self, asked: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
+        rows = await self._database.fetch(BEGIN_ATTEMPTS, [one for one, _ in asked], [replay for _, replay in asked])
+        begun = {row["id"]: BegunNotification(**_fields(row), interrupted=row["interrupted"]) for row in rows}
+        return [begun.get(notification_id) for notification_id, _ in asked]
 
     async def record(self, outcome: NotificationOutcome) -> bool:
         """Records the outcome of an attempt. False if a later attempt has begun or the notification has a final status:
         then only the attempt's row is written. A repeated call changes nothing."""
         [kept] = await self.record_many([outcome])
-        return kept
+        return _raised(kept)
 
-    async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
-        """`record` for each outcome, in one transaction; at most one outcome for each attempt."""
+    async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool | Refused]:
+        """`record` for each outcome, in one transaction; at most one outcome for each attempt. The result of a
+        notification that another session locks is a StoreBusy."""
+        return await write_bisected(outcomes, self._record, self._locked_outcomes)
+
+    async def _record(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
         rows = await self._database.fetch(
             RECORD_MANY,
             [one.id for one in outcomes],
@@ -196,13 +219,18 @@ class NotificationRepository:
         kept = {row["id"] for row in rows}
         return [one.id in kept for one in outcomes]
 
-    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome | Refused]:
         """Records delivery receipts. A status only moves forward: sent, delivered, read; `failed` only replaces `sent`.
         The rows of the receipts that are recorded, or whose last attempt this is, are deleted in the same transaction.
 
         A notification without a provider's id, because its send has no answer (yet), is found by `notification_id`: it
         gets the provider's id, and is not sent again.
+
+        The result of a receipt whose notification another session locks is a StoreBusy.
         """
+        return await write_bisected(updates, self._record_receipts, self._locked_receipts)
+
+    async def _record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
         rows = await self._database.fetch(
             RECORD_RECEIPTS,
             [to_storable(one.channel_id) for one in updates],
@@ -271,6 +299,12 @@ class NotificationRepository:
         statement = paging.within_bytes(select, SIZE, "created_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "created_at", lambda row: Notification(**_fields(row)))
+
+
+def _raised(answer: Answer | Refused) -> Answer:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _due(row: asyncpg.Record) -> DueNotification:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from filas.errors import StoreUnavailable
+from filas.errors import StoreBusy, StoreUnavailable
 from filas.observability import logs
 
 log = logs.get_logger(__name__)
@@ -56,6 +56,15 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
             raise
         kept = {name: error.headers[name] for name in _KEPT_HEADERS if name in error.headers}
         return problem_response(error.status, error.reason.capitalize(), _detail(request, error), headers=kept)
+    except StoreBusy as error:
+        log.warning("request.store_busy", path=request.path[:200], store=error.store, reason=error.reason)
+        return problem_response(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Store busy",
+            f"{error.store} is busy: {error.reason}",
+            headers={"Retry-After": str(_RETRY_AFTER_S)},
+            store=error.store,
+        )
     except StoreUnavailable as error:
         log.warning("request.store_unavailable", path=request.path[:200], store=error.store, reason=error.reason)
         return problem_response(

@@ -12,7 +12,7 @@ from aiohttp import web
 from filas.service.garbage_collection import collect_rarely
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
-from filas.service.stores import Stores, open_stores
+from filas.service.stores import DEFAULT_POOL, PoolLimits, Stores, open_stores
 from filas.settings.process_settings import ProcessSettings
 
 
@@ -46,17 +46,6 @@ class ServerParts:
     drain: Callable[[], Awaitable[None]] = _nothing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PoolLimits:
-    """The bounds of the process's Postgres pool. `size` None: DATABASE_POOL_SIZE."""
-
-    size: int | None = None
-    statement_timeout_s: float = 10.0
-
-
-DEFAULT_POOL = PoolLimits()
-
-
 async def run_server(
     settings: ProcessSettings,
     stop: asyncio.Event,
@@ -72,7 +61,7 @@ async def run_server(
     event loop. The process starts while stores are unavailable; `/readyz` on `admin_port` reports them.
     """
     collect_rarely()
-    async with open_stores(settings, name, pool_size=pool.size, statement_timeout_s=pool.statement_timeout_s) as stores:
+    async with open_stores(settings, name, pool) as stores:
         parts = compose(stores)
         app = build_private_app(parts.health, hosts=settings.admin.accepted_names)
         parts.add_routes(app)

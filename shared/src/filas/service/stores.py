@@ -8,10 +8,22 @@ from typing import Final
 from filas.errors import StoreUnavailable
 from filas.periodic import periodic
 from filas.queue.redis_client.connection import Redis, connect
-from filas.repository.postgres.database import Database
+from filas.repository.postgres.database import LOCK_WAIT_S, Database
 from filas.settings.process_settings import ProcessSettings
 
 PROBE_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolLimits:
+    """The bounds of the process's Postgres pool. `size` None: DATABASE_POOL_SIZE. See Database for the times."""
+
+    size: int | None = None
+    statement_timeout_s: float = 10.0
+    lock_wait_s: float = LOCK_WAIT_S
+
+
+DEFAULT_POOL = PoolLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,8 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(
-    settings: ProcessSettings, name: str, *, pool_size: int | None = None, statement_timeout_s: float = 10.0
-) -> AsyncIterator[Stores]:
-    """Opens the stores of the process `name` while the block runs. `pool_size` replaces DATABASE_POOL_SIZE.
+async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = DEFAULT_POOL) -> AsyncIterator[Stores]:
+    """Opens the stores of the process `name` while the block runs.
 
     The stores may be unavailable: Postgres is connected to in the background, and Redis gets one PING.
     """
@@ -42,8 +52,9 @@ async def open_stores(
     database = Database(
         settings.postgres.database_url.reveal(),
         application_name=name,
-        max_size=pool_size or settings.postgres.database_pool_size,
-        statement_timeout_s=statement_timeout_s,
+        max_size=pool.size or settings.postgres.database_pool_size,
+        statement_timeout_s=pool.statement_timeout_s,
+        lock_wait_s=pool.lock_wait_s,
     )
     database.start()
     try:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from filas.batching import MicroBatcher
 from filas.contract.policies import LEASE_S
-from filas.errors import LeaseLost, NewerVersionRequired, StoreUnavailable
+from filas.errors import LeaseLost, NewerVersionRequired, StoreBusy, StoreUnavailable
 from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
@@ -36,6 +36,10 @@ PARALLEL = 2
 _RETRY_WAITS_S = (0.1, 0.25, 0.5, 1.0, 2.0, 2.0)
 """The waits before a checkpoint is retried while Postgres is unavailable: 5.85 s in total, so that a short outage
 repeats no effect."""
+
+_LOCKED_WAITS_S = (*_RETRY_WAITS_S, *(2.0,) * 12)
+"""The waits while another session locks the execution or its conversation: 30 s in total. No other worker can claim the
+execution meanwhile."""
 
 Written = tuple[ClaimedExecution, Checkpoint]
 
@@ -123,15 +127,18 @@ class Executions:
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
         """Writes a checkpoint and returns the execution's status after it. Raises LeaseLost if another worker holds the
         execution, and StoreUnavailable if Postgres stays unavailable."""
-        for wait_s in (*_RETRY_WAITS_S, None):
+        failures = 0
+        while True:
             try:
                 status = await self._checkpoints.add((claimed, checkpoint))
                 break
-            except StoreUnavailable:
-                if wait_s is None:
+            except StoreUnavailable as error:
+                waits_s = _LOCKED_WAITS_S if isinstance(error, StoreBusy) else _RETRY_WAITS_S
+                if failures >= len(waits_s):
                     raise
                 # The same checkpoint may be written twice: its rows have keys, and its fence is the same.
-                await asyncio.sleep(wait_s)
+                await asyncio.sleep(waits_s[failures])
+                failures += 1
         if status is None:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")

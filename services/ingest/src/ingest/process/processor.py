@@ -14,7 +14,7 @@ from filas.contract.identity import execution_id
 from filas.contract.job_factories import delivery_receipt_job, flow_job
 from filas.contract.jobs import DeliveryReceiptJob, WebhookJob
 from filas.contract.new_job import NewJob
-from filas.errors import NewerVersionRequired, PermanentError, StoreUnavailable
+from filas.errors import NewerVersionRequired, PermanentError, StoreBusy, StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import PendingReceipt
@@ -43,7 +43,7 @@ class ExecutionStore(Protocol):
 
     async def start_many(
         self, starts: list[tuple[UUID, list[NewExecution]]], receipts: Mapping[UUID, Sequence[PendingReceipt]]
-    ) -> list[list[DueExecution] | PermanentError]:
+    ) -> Sequence[list[DueExecution] | PermanentError | StoreBusy]:
         """Creates the executions of each event and ends it. Returns one result for each, in order. Raises
         StoreUnavailable."""
 
@@ -129,9 +129,11 @@ class Processor:
             return
         answers = await self._events.insert_many([row for _, _, row in rows])
         for (index, job, _), answer in zip(rows, answers, strict=True):
-            if isinstance(answer, StoreUnavailable):
+            if isinstance(answer, StoreBusy):
+                outcomes[index] = answer
+            elif isinstance(answer, StoreUnavailable):
                 raise answer
-            if isinstance(answer, BaseException):
+            elif isinstance(answer, BaseException):
                 outcomes[index] = PermanentError(f"the event cannot be stored: {answer}")
             elif answer.id != job.event_id:  # its signed content has another event: it was sent under another key
                 outcomes[index] = {"eventId": str(answer.id), "executions": []}

@@ -1,25 +1,33 @@
 """Records many deliveries with few statements: the calls that wait while a statement runs share the next one."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
+from filas.errors import StoreBusy
 from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome, ReceiptOutcome
 
 MAX_BATCH: Final = 200
+
+LOCKED_WAITS_S: Final = (0.1, 0.25, 0.5, *(1.0,) * 30)
+"""The waits before the outcome of an attempt is recorded again while another session locks its notification: 31 s in
+total. Without the outcome, the message would be sent again."""
 
 
 class NotificationTable(Protocol):
     """The table of notifications (`NotificationRepository`). Each call handles many notifications."""
 
-    async def begin_attempts(self, tries: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
+    async def begin_attempts(
+        self, tries: Sequence[tuple[UUID, bool]]
+    ) -> Sequence[BegunNotification | BaseException | None]:
         """Begins an attempt for each (id, replay)."""
 
-    async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> list[bool]:
+    async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> Sequence[bool | BaseException]:
         """Records the outcome of each attempt."""
 
-    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> Sequence[ReceiptOutcome | BaseException]:
         """Records delivery receipts."""
 
 
@@ -37,6 +45,11 @@ class BatchedStore:
 
     async def record(self, outcome: NotificationOutcome) -> bool:
         """See `NotificationStore.record`."""
+        for wait_s in LOCKED_WAITS_S:
+            try:
+                return await self._record.add(outcome)
+            except StoreBusy:
+                await asyncio.sleep(wait_s)
         return await self._record.add(outcome)
 
     async def record_receipt(self, update: DeliveryReceipt) -> ReceiptOutcome:

@@ -72,19 +72,28 @@ class DeadLetterDrain:
     async def _move(self, found: Sequence[IdAndLetter]) -> int:
         """Moves a batch. If the sink rejects it, bisects it until only the bad dead letter fails."""
         try:
-            await self._sink([_decoder.decode(letter) for _, letter in found])
+            answers = await self._sink([_decoder.decode(letter) for _, letter in found])
         except StoreUnavailable:
             raise
         except Exception as error:
             if len(found) == 1:
-                job_id = found[0][0].decode("utf-8", "backslashreplace")
-                _log.error("dead_letter.not_stored", queue=self._policy.name, job_id=job_id, reason=str(error)[:500])
+                self._log_not_stored(found[0][0], error)
                 return 0
             half = len(found) // 2
             return await self._move(found[:half]) + await self._move(found[half:])
-        parts = [part for pair in found for part in pair]
-        await self._redis.run(self._script, [self._key], parts)
-        return len(found)
+        stored = []
+        for pair, answer in zip(found, answers or [None] * len(found), strict=True):
+            if answer is None:
+                stored.append(pair)
+            else:
+                self._log_not_stored(pair[0], answer)
+        if stored:
+            await self._redis.run(self._script, [self._key], [part for pair in stored for part in pair])
+        return len(stored)
+
+    def _log_not_stored(self, raw_id: bytes, error: Exception) -> None:
+        job_id = raw_id.decode("utf-8", "backslashreplace")
+        _log.error("dead_letter.not_stored", queue=self._policy.name, job_id=job_id, reason=str(error)[:500])
 
 
 def _size(pair: IdAndLetter) -> int:

@@ -2,6 +2,7 @@
 
 | error                                     | action      | due                       | uses an attempt |
 |-------------------------------------------|-------------|---------------------------|-----------------|
+| `StoreBusy`                               | retry       | after its `delay_s`       | no              |
 | `StoreUnavailable`                        | requeue     | at the job's former place | no              |
 | `NewerVersionRequired`                    | await-newer | see `finish.lua`          | no              |
 | `RetryLater(uses_attempt=False)`          | retry       | after its `delay_s`       | no              |
@@ -18,7 +19,7 @@ from typing import Literal
 from filas.backoff import exponential
 from filas.contract.policies import QueuePolicy
 from filas.contract.storable_text import escape_surrogates
-from filas.errors import JobDecodeError, NewerVersionRequired, PermanentError, RetryLater, StoreUnavailable
+from filas.errors import JobDecodeError, NewerVersionRequired, PermanentError, RetryLater, StoreBusy, StoreUnavailable
 from filas.models.record import ErrorDetail
 from filas.queue.worker.claimed_job import JobAborted
 
@@ -46,12 +47,12 @@ class Decision:
 
 def decide(error: BaseException, attempt: int, max_attempts: int, policy: QueuePolicy) -> Decision:
     """Returns what happens after attempt number `attempt` (from 1) of `max_attempts` raised `error`."""
+    if isinstance(error, StoreBusy) or (isinstance(error, RetryLater) and not error.uses_attempt):
+        return Decision("retry", max(error.delay_s, 0.0), uses_attempt=False)
     if isinstance(error, StoreUnavailable):
         return Decision("requeue", uses_attempt=False)
     if isinstance(error, NewerVersionRequired):
         return Decision("await-newer", uses_attempt=False)
-    if isinstance(error, RetryLater) and not error.uses_attempt:
-        return Decision("retry", max(error.delay_s, 0.0), uses_attempt=False)
     if isinstance(error, PermanentError | JobAborted) or attempt >= max_attempts:
         return Decision("dead-letter")
     if isinstance(error, RetryLater):

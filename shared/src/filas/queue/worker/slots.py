@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from filas.contract.policies import QueuePolicy
-from filas.errors import PermanentError, StoreUnavailable
+from filas.errors import PermanentError, StoreBusy, StoreUnavailable
 from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, size_in_memory
 from filas.observability.logs import get_logger
 from filas.queue.worker.claimed_job import ClaimedJob, HandlerCall, JobAborted
@@ -243,7 +243,12 @@ class Slots:
         elif call.reason == "drain" and isinstance(outcome, asyncio.CancelledError):
             self._finisher.requeue(job, time.monotonic() - call.started)
         else:
-            if isinstance(outcome, StoreUnavailable) and self.on_store_unavailable:
+            # A statement that was not run because of a lock does not stop the other jobs.
+            if (
+                isinstance(outcome, StoreUnavailable)
+                and not isinstance(outcome, StoreBusy)
+                and self.on_store_unavailable
+            ):
                 self.on_store_unavailable(outcome)
             decision = decide(outcome, job.context.attempt, job.context.max_attempts, self._policy)
             self._finisher.fail(job, outcome, decision, call.started)

@@ -12,7 +12,7 @@ import asyncpg
 
 from filas.contract.identity import conversation_id
 from filas.contract.storable_text import to_storable
-from filas.errors import Conflict, PermanentError, RetryLater
+from filas.errors import Conflict, PermanentError, RetryLater, StoreBusy
 from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
@@ -28,10 +28,13 @@ from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
 from filas.repository.postgres import paging
-from filas.repository.postgres.batch_bisection import write_bisected
+from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 
 Start = tuple[UUID, list[NewExecution]]
+Turn = tuple[UUID, int]
+"""The id of an execution, with the number of its turn or with the fence of its lease."""
+
 Receipts = Mapping[UUID, Sequence[PendingReceipt]]
 
 NO_RECEIPTS: Final[Receipts] = MappingProxyType({})
@@ -45,18 +48,23 @@ class ExecutionRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._locked_starts = LockedItems[Start]("executions", "start", lambda start: start[0])
+        self._locked_claims = LockedItems[Turn]("executions", "claim", lambda turn: turn[0])
+        self._locked_messages = LockedItems[UUID]("executions", "resume", lambda execution_id: execution_id)
+        self._locked_leases = LockedItems[Turn]("executions", "renew", lambda held: held[0])
+        self._locked_checkpoints = LockedItems[Checkpoint]("executions", "checkpoint", lambda one: one.execution_id)
 
     async def start_many(
         self, starts: Sequence[Start], receipts: Receipts = NO_RECEIPTS
-    ) -> list[list[DueExecution] | PermanentError]:
+    ) -> list[list[DueExecution] | PermanentError | StoreBusy]:
         """Creates the executions of each event, in the published versions of their flows, and ends the event: it is
         `processed`, or `ignored` if it starts none. The same transaction writes the event's delivery `receipts`.
 
         Returns for each event the executions that need a job. A repeated call changes nothing and returns those that
         still need one. If a flow has no published version, or Postgres rejects a value, the event is not changed and
-        its result is a PermanentError.
+        its result is a PermanentError; if another session holds a lock, it is a StoreBusy.
         """
-        return [*await write_bisected(starts, partial(self._start, receipts))]
+        return [*await write_bisected(starts, partial(self._start, receipts), self._locked_starts)]
 
     async def _start(self, receipts: Receipts, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
         new = [execution for _, executions in starts for execution in executions]
@@ -101,19 +109,20 @@ class ExecutionRepository:
         return answer
 
     async def claim_many(
-        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
+        self, turns: Sequence[Turn], owner: str, lease_s: float
     ) -> list[ClaimedExecution | BaseException | None]:
         """Claims each execution for its turn: it becomes `running`, under `owner`'s lease, with a new fence.
 
         An execution can be claimed if it is queued, if its wait or retry is due, or if its lease has expired. The
         result is None if there is nothing to do: the turn is over, it waits, or the row does not exist. The result is
-        RetryLater, which uses no attempt, if another worker holds the turn or its retry is not due.
+        RetryLater, which uses no attempt, if another worker holds the turn or its retry is not due, and StoreBusy if
+        another session locks the row.
 
         If the execution carries a message and another execution of the conversation waits for one, the first is ended
         and the other is claimed in its place, with the message as its `reply`. The id of the result then differs from
         the requested id.
         """
-        first: dict[tuple[UUID, int], int] = {}
+        first: dict[Turn, int] = {}
         for index, turn in enumerate(turns):
             first.setdefault(turn, index)
         answers = await self._claim(list(first), owner, lease_s)
@@ -123,32 +132,62 @@ class ExecutionRepository:
         ]
 
     async def _claim(
-        self, turns: Sequence[tuple[UUID, int]], owner: str, lease_s: float
-    ) -> dict[tuple[UUID, int], ClaimedExecution | BaseException | None]:
-        found: dict[tuple[UUID, int], asyncpg.Record] = {}
+        self, turns: Sequence[Turn], owner: str, lease_s: float
+    ) -> dict[Turn, ClaimedExecution | BaseException | None]:
+        found: dict[Turn, asyncpg.Record] = {}
+        busy: dict[Turn, BaseException] = {}
+        claim = partial(self._claim_rows, owner, lease_s)
         asked = turns
         for _ in range(MAX_RUNS):
-            ids, numbers = [one for one, _ in asked], [number for _, number in asked]
-            rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s)
-            found.update(((row["asked_id"], row["asked_turn"]), row) for row in rows)
-            messages = [row["asked_id"] for row in rows if row["id"] is None and _may_resume(row)]
-            resumed = {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, messages)} if messages else ()
-            asked = [turn for turn in asked if turn[0] in resumed]
+            claimed = await write_bisected(asked, claim, self._locked_claims)
+            for turn, row in zip(asked, claimed, strict=True):
+                if isinstance(row, BaseException):
+                    busy[turn] = row
+                elif row is not None:
+                    found[turn] = row
+            messages = [turn for turn in asked if turn in found and _may_resume(found[turn])]
+            resumed = await write_bisected([one for one, _ in messages], self._resume_rows, self._locked_messages)
+            asked = []
+            for turn, answer in zip(messages, resumed, strict=True):
+                if isinstance(answer, BaseException):
+                    busy[turn] = answer
+                elif answer:
+                    asked.append(turn)
             if not asked:
                 break
-        return {turn: execution_rows.claim(row) for turn, row in found.items()}
+        return {turn: execution_rows.claim(row) for turn, row in found.items()} | busy
 
-    async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]:
-        """Renews the leases of these (id, fence) for `lease_s` seconds. Returns the ids that are still held."""
+    async def _claim_rows(self, owner: str, lease_s: float, turns: Sequence[Turn]) -> list[asyncpg.Record | None]:
+        ids, numbers = [one for one, _ in turns], [number for _, number in turns]
+        rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s)
+        found = {(row["asked_id"], row["asked_turn"]): row for row in rows}
+        return [found.get(turn) for turn in turns]
+
+    async def _resume_rows(self, message_ids: Sequence[UUID]) -> list[bool]:
+        resumed = {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, message_ids)}
+        return [one in resumed for one in message_ids]
+
+    async def renew(self, held: Sequence[Turn], lease_s: float) -> set[UUID]:
+        """Renews the leases of these (id, fence) for `lease_s` seconds. Returns the ids that are still held.
+
+        While another session locks a row, its lease is not renewed, and its id is in the result: no other worker can
+        claim the execution either.
+        """
+        kept = await write_bisected(held, partial(self._renew, lease_s), self._locked_leases)
+        return {execution_id for (execution_id, _), answer in zip(held, kept, strict=True) if answer}
+
+    async def _renew(self, lease_s: float, held: Sequence[Turn]) -> list[bool]:
         rows = await self._database.fetch(sql.RENEW, [one for one, _ in held], [fence for _, fence in held], lease_s)
-        return {row["id"] for row in rows}
+        renewed = {row["id"] for row in rows}
+        return [execution_id in renewed for execution_id, _ in held]
 
     async def checkpoint_many(self, checkpoints: Sequence[Checkpoint]) -> list[ExecutionStatus | Exception | None]:
         """Writes each checkpoint as a whole if its fence is still the fence of the row. Returns the status that each
         execution has then, or None if the fence is lost.
 
-        All are written in one transaction, with two exceptions: a checkpoint that Postgres rejects has an Unstorable as
-        its result, and a second checkpoint of one execution is written after the first. A repeated checkpoint changes
+        All are written in one transaction, with three exceptions: a checkpoint that Postgres rejects has an Unstorable
+        as its result, one whose execution or conversation another session locks has a StoreBusy, and a second
+        checkpoint of one execution is written after the first. A repeated checkpoint changes
         nothing more. Steps replace the steps with the same number; notifications and executions that exist are not
         changed. A wait ends at the execution's deadline at the latest. If the execution is to be cancelled, no wait
         begins: it is `queued`, in the same turn.
@@ -157,7 +196,9 @@ class ExecutionRepository:
         waiting = list(enumerate(checkpoints))
         while waiting:
             batch, waiting = _without_repeats(waiting)
-            written = await write_bisected([checkpoint for _, checkpoint in batch], self._checkpoint)
+            written = await write_bisected(
+                [checkpoint for _, checkpoint in batch], self._checkpoint, self._locked_checkpoints
+            )
             answers.update(zip((index for index, _ in batch), written, strict=True))
         return [answers[index] for index in range(len(checkpoints))]
 

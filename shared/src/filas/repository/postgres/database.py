@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from typing import Any, Final, TypeAlias
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from filas.backoff import exponential
-from filas.errors import StoreUnavailable
+from filas.errors import StoreBusy, StoreUnavailable
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.periodic import periodic
@@ -28,6 +29,11 @@ LONGEST_PROBE_S: Final = 5.0
 MAX_RUNS: Final = 3
 """How often a statement is run if a deadlock or an outdated plan rolls it back."""
 
+LOCK_WAIT_S: Final = 1.2
+"""How long a statement waits for a lock. The statements of Filas hold their locks for milliseconds, so a longer wait
+means that another session has stopped in a transaction. It is longer than the `deadlock_timeout` of Postgres (1 s), so
+that a deadlock ends one of its statements only. See `batch_bisection`."""
+
 _IS_READ_ONLY = "select current_setting('transaction_read_only')::boolean"
 
 _chance = random.SystemRandom()
@@ -35,15 +41,30 @@ _log = get_logger("filas.repository")
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
+_lock_wait_s: ContextVar[float | None] = ContextVar("lock_wait_s", default=None)
+_SET_LOCK_WAIT = "select set_config('lock_timeout', $1, true)"
+
+
+@contextmanager
+def lock_wait(seconds: float) -> Iterator[None]:
+    """The statements of this block wait `seconds` for a lock instead of LOCK_WAIT_S. They need two more round trips."""
+    token = _lock_wait_s.set(seconds)
+    try:
+        yield
+    finally:
+        _lock_wait_s.reset(token)
+
 
 class Database:
     """A pool of at most `max_size` connections to the server at `dsn`.
 
-    `problem` is None while Postgres is available, otherwise it states what is wrong. A call that fails because the
-    server is unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in
+    `problem` is None while Postgres is available, otherwise it states what is wrong. A call that fails because of a
+    lock, a deadlock, its own duration or a busy pool raises StoreBusy. A call that fails because the server is
+    unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in
     the background finds the server available again. The server ends a statement after `statement_timeout_s` seconds;
-    the client gives it up one second later. Connections are replaced when tables have grown, so that no statement keeps
-    a plan that was made for few rows.
+    the client gives it up one second later. A statement waits for a lock for at most `lock_wait_s` seconds (0: without
+    such a limit). Connections are replaced when tables have grown, so that no statement keeps a plan that was made for
+    few rows.
     """
 
     def __init__(
@@ -55,6 +76,7 @@ class Database:
         max_size: int = 10,
         statement_timeout_s: float = 10.0,
         acquire_timeout_s: float = 5.0,
+        lock_wait_s: float = LOCK_WAIT_S,
         growth_check_interval_s: float = CHECK_INTERVAL_S,
     ) -> None:
         self._dsn = dsn
@@ -67,6 +89,7 @@ class Database:
         self._server_settings = {
             "application_name": application_name,
             "statement_timeout": str(int(statement_timeout_s * 1000)),
+            "lock_timeout": str(int(lock_wait_s * 1000)),
             "idle_in_transaction_session_timeout": "60000",
             # The statements are short: compiling one would take longer than running it.
             "jit": "off",
@@ -142,11 +165,13 @@ class Database:
             finally:
                 await pool.release(connection)
         except Exception as error:
+            busy = driver_errors.busy(error)
+            if busy is not None:
+                raise busy from None
             reason = driver_errors.unavailable(error)
             if reason is None:
                 raise
-            if driver_errors.means_store_is_down(error):
-                self._lose(reason)
+            self._lose(reason)
             raise StoreUnavailable(STORE, reason) from None
 
     @asynccontextmanager
@@ -173,8 +198,13 @@ class Database:
         for run in range(1, MAX_RUNS + 1):
             try:
                 async with self.connection() as connection:
-                    return await getattr(connection, method)(sql, *arguments)
-            except (asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+                    lock_wait_s = _lock_wait_s.get()
+                    if lock_wait_s is None:
+                        return await getattr(connection, method)(sql, *arguments)
+                    async with connection.transaction():
+                        await connection.execute(_SET_LOCK_WAIT, str(int(lock_wait_s * 1000)))
+                        return await getattr(connection, method)(sql, *arguments)
+            except (StoreBusy, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
                 if run == MAX_RUNS or not driver_errors.is_repeatable(error):
                     raise
         raise AssertionError("unreachable: the last run returns or raises")
@@ -186,7 +216,7 @@ class Database:
             # If all connections are busy, the server is overloaded and not down: reconnecting would add to its load.
             if pool.get_size() < self._max_size or pool.get_idle_size():
                 raise
-            raise StoreUnavailable(STORE, "every connection is busy") from None
+            raise StoreBusy("pool", "every connection is busy") from None
 
     def _lose(self, reason: str) -> None:
         if self._problem is None:

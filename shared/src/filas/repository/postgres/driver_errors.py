@@ -1,8 +1,10 @@
-"""What an error of the driver means: Postgres is unavailable, a value is bad, or the statement may be repeated."""
+"""What an error of the driver means: Postgres is unavailable or busy, a value is bad, or to run a statement again."""
 
 from typing import Final
 
 import asyncpg
+
+from filas.errors import StoreBusy
 
 # The first class that matches decides. Operators see the reason in `/readyz`, so one cause always has one reason.
 _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
@@ -14,7 +16,6 @@ _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.CannotConnectNowError, "starting up or shutting down"),
     (asyncpg.AdminShutdownError, "shut down"),
     (asyncpg.CrashShutdownError, "crashed"),
-    (asyncpg.QueryCanceledError, "a statement took too long"),
     (asyncpg.exceptions.OperatorInterventionError, "the session was ended"),
     (asyncpg.InvalidCatalogNameError, "the database does not exist"),
     (asyncpg.InvalidAuthorizationSpecificationError, "the user name or the password is wrong"),
@@ -38,11 +39,25 @@ _BAD_VALUES: Final = (
 )
 
 _RUN_AGAIN: Final = (
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
     asyncpg.InvalidCachedStatementError,
     asyncpg.OutdatedSchemaCacheError,
 )
+
+# What Postgres reports about one statement while it runs other statements.
+_BUSY: Final[tuple[tuple[type[BaseException], str, str], ...]] = (
+    (asyncpg.LockNotAvailableError, "locked", "another session holds a lock that the statement needs"),
+    (asyncpg.DeadlockDetectedError, "deadlock", "the statement and another one waited for each other"),
+    (asyncpg.SerializationError, "deadlock", "the statement conflicts with another one"),
+    (asyncpg.QueryCanceledError, "slow", "a statement took too long"),
+)
+
+
+def busy(error: BaseException) -> StoreBusy | None:
+    """The error of a statement that was not run although Postgres is available. Otherwise None."""
+    for kind, word, reason in _BUSY:
+        if isinstance(error, kind):
+            return StoreBusy(word, reason)
+    return None
 
 
 def unavailable(error: BaseException) -> str | None:
@@ -60,11 +75,6 @@ def unavailable(error: BaseException) -> str | None:
     return None
 
 
-def means_store_is_down(error: BaseException) -> bool:
-    """Whether the next statement would fail too. That is not so if one statement only took too long."""
-    return not isinstance(error, asyncpg.QueryCanceledError)
-
-
 def bad_value(error: BaseException) -> bool:
     """Whether the statement failed because of a value in its rows, so that other rows may succeed."""
     return isinstance(error, _BAD_VALUES)
@@ -72,4 +82,4 @@ def bad_value(error: BaseException) -> bool:
 
 def is_repeatable(error: BaseException) -> bool:
     """Whether the same statement may succeed at once after its rollback: a deadlock, an outdated plan."""
-    return isinstance(error, _RUN_AGAIN)
+    return isinstance(error, _RUN_AGAIN) or (isinstance(error, StoreBusy) and error.kind == "deadlock")
