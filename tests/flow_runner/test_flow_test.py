@@ -146,12 +146,27 @@ async def test_no_secret_is_shown() -> None:
     )  # fmt: skip
     sent = node("sent", "message", text="{{ vars.pin }} {{ secrets.key }}")
     pin = [{"name": "pin", "secret": True, "default": "pin-4711"}]
-    result = await run_of(chain(send, sent, variables=pin), secrets={"key": "the-key-9"})
+    result = await run_of(chain(send, sent, variables=pin), secrets={"key": "the-key-9"}, real_secrets=True)
     assert result.status == "succeeded"
     assert len(result.calls) == 2
     assert result.vars == {"pin": HIDDEN}
     for secret in ("pin-4711", "the-key-9", "c2lnbmluZy1zZWNyZXQ="):
         assert secret not in str(result)
+
+
+async def test_a_run_has_placeholders_instead_of_secrets() -> None:
+    """A template cannot show a part of a secret. A signed webhook is signed with the placeholder."""
+    shown = node(
+        "shown", "end", output={"part": "{{ secrets.key | upcase | slice: 0, 9 }}", "whole": "{{ secrets.key }}"}
+    )
+    send = node("send", "webhook", mode="send", url="https://x.example/", secret="{{ secrets.signing }}", body={})
+    given = {"key": "the-key-9", "signing": "whsec_c2lnbmluZy1zZWNyZXQ="}
+    result = await run_of(chain(send, shown), secrets=given)
+    assert (result.status, result.error) == ("succeeded", None)
+    assert result.output == {"part": "SECRET:KE", "whole": "secret:key"}
+    assert "the-key" not in str(result).lower()
+    real = await run_of(chain(send, shown), secrets=given, real_secrets=True)
+    assert (real.status, real.output["whole"]) == ("succeeded", HIDDEN)
 
 
 async def test_a_failure_names_its_node_and_the_error_flow() -> None:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from filas.observability.metrics import AUTH_FAILURES
+from ingest.api.routing import access
 from ingest.api.routing.access import bearer_token, require, role_of
 from ingest.api.routing.problems import ApiProblem
-from tests.ingest.api.serving import TOKEN, Api
+from tests.ingest.api.serving import FLOW, TOKEN, Api
 from tests.long_form import examples
 
 
@@ -172,3 +173,15 @@ async def test_any_id_is_answered_404_or_405(api: Api, kind: str, name: str, met
     address = URL(f"{api.url}/api/{kind}/{quote(name, safe='')}", encoded=True)
     async with api.session.request(method, address, headers={"Authorization": f"Bearer {TOKEN}"}) as response:
         assert response.status in (404, 405), await response.text()
+
+
+async def test_only_an_admin_may_allow_real_secrets_in_a_test_run(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trace of such a run can show parts of secrets. Any other test run needs the role operator only."""
+    await api.put("/flows/f", FLOW)
+    real = {"realSecrets": True, "timeoutMs": 0}
+    assert (await api.post("/flows/f/test", real)).status == 202
+    monkeypatch.setattr(access, "role_of", lambda *_: "operator")
+    assert (await api.post("/flows/f/test", {"timeoutMs": 0})).status == 202
+    refused = await api.post("/flows/f/test", real)
+    assert refused.status == 403
+    assert "admin" in refused.json["detail"]

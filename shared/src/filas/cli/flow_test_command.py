@@ -31,6 +31,7 @@ WAITS = 3
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; may be repeated.")
 @click.option("--from", "node_id", metavar="NODE", help="Start at this node.")
 @click.option("--version", type=click.IntRange(min=1), help="A version of a stored flow other than the published one.")
+@click.option("--real-secrets", is_flag=True, help="Use the real secrets, not `secret:NAME`; needs the role admin.")
 @as_json
 def test(subject: str, as_json: bool, **given: Any) -> None:
     """Run the flow in FILE (it need not be stored), or the stored flow ID, as a test.
@@ -70,6 +71,8 @@ def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         body["webhookId"] = given["webhook"]
     else:
         body["conversation"] = {"contact": given["contact"], "channel": given["channel"], "text": given["text"]}
+    if given["real_secrets"]:
+        body["realSecrets"] = True
     if given["answers"] is not None:
         body["answers"] = read_object(given["answers"])
     named = {"nodeId": given["node_id"], "version": given["version"]}

@@ -173,7 +173,8 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     (None: the flow's own start). `trigger` is what the templates see as `webhook`, `message` the contact's first
     message. Without a conversation, `contact` is None. `vars` and `outputs` (by node) are the results of earlier nodes.
     `replies` are the contact's answers in order; None means that the contact does not answer before the wait ends.
-    `answers` are, by node, the answers to its calls in order; the last one also answers all later calls.
+    `answers` are, by node, the answers to its calls in order; the last one also answers all later calls. Without
+    `real_secrets`, the secret `key` has the value `secret:key`.
     """
 
     policy: ClassVar[QueuePolicy] = FLOWS
@@ -192,6 +193,7 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     outputs: dict[str, Any]
     replies: list[str | None]
     answers: dict[str, list[GivenAnswer]]
+    real_secrets: bool | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def row_key(self) -> str:

@@ -10,6 +10,7 @@ from filas.models.executions import ClaimedExecution
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import LoopFrame
 from flow_runner.engine.redaction import Redactor
+from flow_runner.engine.secret_placeholder import placeholder
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,9 @@ def build_roots(
 ) -> dict[str, Any]:
     """The names that templates can read, without `loop`. From now on, no trace shows a secret or a secret variable."""
     claimed = context.claimed
-    for secret in secrets.values():
-        context.redactor.hide(secret)
+    for name, secret in secrets.items():
+        if secret != placeholder(name):
+            context.redactor.hide(secret)
     for name, value in variables.items():
         if flow.variables[name].secret:
             context.redactor.hide(value)

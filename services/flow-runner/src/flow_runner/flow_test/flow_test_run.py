@@ -18,6 +18,7 @@ from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Flows, Secrets
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
+from flow_runner.flow_test.placeholder_secrets import PlaceholderSecrets
 from flow_runner.flow_test.recorded_outbound import RecordedOutbound, UnreachableAddresses
 from flow_runner.nodes.node_runners import RUNNERS
 
@@ -45,6 +46,8 @@ class FlowTest:
         self._outbound = RecordedOutbound(job.answers)
         self._execution = MemoryExecution(job, self._flow, self._started)
         runners, addresses = self._outbound.watch(RUNNERS), UnreachableAddresses()
+        # The trace of a run with real secrets can show parts of them, for example with a template's `slice`.
+        secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
         self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses)
         self._replies = list(job.replies)
 

@@ -10,6 +10,7 @@ from filas.flows.nodes.webhook import WebhookData
 from filas.flows.templates import template
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.engine.redaction import headers_shown
+from flow_runner.engine.secret_placeholder import signing_secret
 from flow_runner.nodes.outbound_call import OutboundCall, make_call
 
 
@@ -53,7 +54,7 @@ async def _send(visit: Visit, data: WebhookData) -> Done:
 
     def sign(body: bytes) -> Mapping[str, str]:
         """The headers of Standard Webhooks. The id is the effect's key, which is the same in each attempt."""
-        secret = template.render_text(data.secret or "", scope)
+        secret = signing_secret(template.render_text(data.secret or "", scope), scope["secrets"])
         visit.scope.redactor.hide(secret)
         visit.input["secret"] = HIDDEN
         try:

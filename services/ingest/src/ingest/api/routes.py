@@ -62,14 +62,15 @@ def register(app: web.Application, context: ApiContext) -> None:
 
 def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        require(route.role, request[ROLE])
+        role = request[ROLE]
+        require(route.role, role)
         path = dict(request.match_info)
         if any("\x00" in part for part in path.values()):
             raise ApiProblem(404, "Not found", "an id has no NUL")
         query = parse_query(route, request.query.items())
         body = None if route.body is None else parse_body(route, await read_body(request))
-        address = request.remote or ""
-        answer = await route.handler(Call(context=context, path=path, query=query, body=body, address=address))
+        call = Call(context=context, path=path, query=query, body=body, address=request.remote or "", role=role)
+        answer = await route.handler(call)
         document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
         if route.paged:
             document["nextCursor"] = answer.next_cursor

@@ -20,6 +20,7 @@ from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
+from ingest.api.routing.access import require
 from ingest.api.routing.identifiers import definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
@@ -73,6 +74,10 @@ class FlowTestBody(Body, frozen=True, kw_only=True):
         dict[str, GivenAnswer | list[GivenAnswer]],
         msgspec.Meta(description="By node, the responses to its calls. The last one is repeated."),
     ] = msgspec.field(default_factory=dict)
+    real_secrets: Annotated[
+        bool,
+        msgspec.Meta(description="Use the real secrets instead of `secret:NAME`. Needs the role admin."),
+    ] = False
     timeout_ms: Annotated[
         int, msgspec.Meta(ge=0, le=60_000, description="How long to wait for the result before the answer 202.")
     ] = 5_000
@@ -102,6 +107,8 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
     """Runs a flow as a test and answers with its trace, or with 202 and the id of the run if it takes longer."""
     flow_id = definition_id(call.path["id"])
     body = call.body
+    if body.real_secrets:
+        require("admin", call.role)
     version, raw, checked = await _flow(call, flow_id)
     _check_nodes(body, checked)
     channel, contact, message = await _conversation(call)
@@ -120,6 +127,7 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
         outputs=body.outputs,
         replies=body.replies,
         answers={name: given if isinstance(given, list) else [given] for name, given in body.answers.items()},
+        real_secrets=body.real_secrets or msgspec.UNSET,
     )
     await call.context.producer.enqueue(flow_test_job(job))
     deadline = time.monotonic() + body.timeout_ms / 1000

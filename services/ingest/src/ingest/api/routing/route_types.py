@@ -46,13 +46,15 @@ QueryT = TypeVar("QueryT", bound=Query)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One authorised request with its validated body and query. `address` is the address of the client."""
+    """One authorised request with its validated body and query. `address` is the address of the client, `role` its
+    role."""
 
     context: ApiContext
     path: Mapping[str, str]
     query: QueryT
     body: BodyT
     address: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
