@@ -22,6 +22,7 @@ from ingest.receive.backfill import EventBackfill
 from ingest.receive.handler import BODY_TIMEOUT_S, WebhookHandler
 from ingest.receive.rate_limit import RateLimiter
 from ingest.receive.redis_rate_windows import RedisRateWindows
+from ingest.receive.untrusted_proxies import UntrustedProxies
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.resume.handler import ResumeHandler
 from ingest.verify.scheme import Reveal
@@ -83,7 +84,13 @@ def build_public_endpoint(
     )
     addresses = ClientAddress(trusted_proxies)
     webhook_handler = WebhookHandler(
-        webhook_cache, acceptor, limiter, address_limits, addresses, body_timeout_s=limits.body_timeout_s
+        webhook_cache,
+        acceptor,
+        limiter,
+        address_limits,
+        addresses,
+        UntrustedProxies(addresses, redis),
+        body_timeout_s=limits.body_timeout_s,
     )
     resume_handler = ResumeHandler(
         CallbackRepository(database), producer, tokens, address_limits, addresses, body_timeout_s=limits.body_timeout_s

@@ -68,7 +68,7 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     ] = Networks(())
     rate_limit_per_ip: Annotated[Count, Meta(description="Webhooks a minute from one address; 0: no limit")] = 0
     auth_failures_per_ip: Annotated[
-        Count, Meta(description="Failed authentications a minute from one address, then 429; 0: no limit")
+        Count, Meta(description="Failed checks a minute of one address at one webhook, then 429; 0: no limit")
     ] = 60
     shutdown_delay_s: Annotated[
         Count,

@@ -1,10 +1,13 @@
 """The client's address and the URL of a request: by the connection, or by the headers of a trusted proxy."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 UNKNOWN = "unknown"
+
+_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):[0-9]{1,5}", re.ASCII)
 
 
 class ClientAddress:
@@ -50,9 +53,13 @@ class ClientAddress:
 
 
 def normalized(text: str) -> str | None:
-    """Returns the canonical form of an IP address (an IPv4-mapped one as IPv4); None if it is not an address."""
+    """Returns the canonical form of an IP address (an IPv4-mapped one as IPv4); None if it is not an address.
+
+    A port is ignored: some proxies write `203.0.113.9:4711` and `[2001:db8::1]:4711`.
+    """
+    match = _WITH_PORT.fullmatch(text)
     try:
-        address = ip_address(text.strip("[]"))
+        address = ip_address((match[1] or match[2]) if match is not None else text.strip("[]"))
     except ValueError:
         return None
     mapped = getattr(address, "ipv4_mapped", None)

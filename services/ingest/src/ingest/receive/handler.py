@@ -23,6 +23,7 @@ from ingest.receive.address_limits import AddressLimits
 from ingest.receive.rate_limit import Grant, RateLimiter
 from ingest.receive.request_events import RequestReader
 from ingest.receive.request_spans import received
+from ingest.receive.untrusted_proxies import UntrustedProxies
 from ingest.receive.webhook_cache import ReadyWebhook, WebhookCache
 from ingest.verify.scheme import Handshake, ReceivedRequest
 
@@ -52,6 +53,7 @@ class WebhookHandler:
         limiter: RateLimiter,
         address_limits: AddressLimits,
         addresses: ClientAddress,
+        proxies: UntrustedProxies,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
@@ -60,6 +62,7 @@ class WebhookHandler:
         self._limiter = limiter
         self._address_limits = address_limits
         self._addresses = addresses
+        self._proxies = proxies
         self._body_timeout_s = body_timeout_s
 
     async def handle(self, http: request.Request) -> Answer:
@@ -83,7 +86,8 @@ class WebhookHandler:
         headers, address = http.headers, http.remote or UNKNOWN
         if self._addresses.has_proxies:
             address = self._addresses.of(address, headers.getall("X-Forwarded-For", ()))
-        if self._address_limits.is_active:
+        self._proxies.notice(http.remote or UNKNOWN, headers)
+        if self._address_limits.counts_requests:
             await self._address_limits.admit(address)
         scheme = ready.scheme
         if scheme is None:
@@ -91,6 +95,10 @@ class WebhookHandler:
         url = functools.partial(self._addresses.url, http.remote, http.target, headers)
         received_request = ReceivedRequest(http.method, headers, http.query, b"", time.time(), url)
         handshake = scheme.handshake(received_request)
+        # A blocked address may be a proxy that is not trusted, so its valid signatures are accepted. A secret that the
+        # sender states is not checked for a blocked address, because it could be found by trying.
+        if handshake is not None or not scheme.signs_requests:
+            self._address_limits.reject_blocked(ready.webhook.id, address)
         if handshake is not None:
             return await self._answer_challenge(handshake, ready, address)
         if http.method not in ready.methods:
@@ -127,7 +135,9 @@ class WebhookHandler:
         return Answer(200, handshake.text.encode("utf-8", "replace"), "text/plain; charset=utf-8")
 
     async def _count_failure(self, ready: ReadyWebhook, address: str, reason: str) -> None:
+        """Counts and logs a failed check. Raises the 429 if the address is blocked at the webhook."""
         AUTH_FAILURES.labels("webhook").inc()
+        self._address_limits.reject_blocked(ready.webhook.id, address)
         await self._address_limits.record_failure(address, ready.webhook.id, reason)
 
     async def _accept(

@@ -71,10 +71,11 @@ class ResumeHandler:
         address = http.remote or UNKNOWN
         if self.addresses.has_proxies:
             address = self.addresses.of(address, http.headers.getall("X-Forwarded-For", ()))
-        if self.address_limits.is_active:
+        if self.address_limits.counts_requests:
             await self.address_limits.admit(address)
         named = self.tokens.read(http.path[len(PATH) :])
         if named is None:
+            self.address_limits.reject_blocked("resume", address)
             await self.address_limits.record_failure(address, "resume", "token")
             raise RejectedRequest(404, "unknown", "no execution waits at this address")
         if http.method in ("GET", "HEAD"):

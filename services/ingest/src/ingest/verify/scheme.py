@@ -49,6 +49,10 @@ class Scheme(Protocol):
         """Whether the provider sends only JSON objects."""
 
     @property
+    def signs_requests(self) -> bool:
+        """Whether the proof is a signature, which cannot be guessed, and not a secret that could be."""
+
+    @property
     def own_key(self) -> OwnKey:
         """Whether the scheme has a duplicate key of its own, and what determines it."""
 
@@ -82,6 +86,7 @@ class PlainScheme:
 
     sensitive_headers: frozenset[str] = frozenset()
     demands_json = False
+    signs_requests = False
     own_key: OwnKey = "none"
     authenticate: str | None = None
 

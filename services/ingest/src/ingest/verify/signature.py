@@ -44,6 +44,8 @@ class Signature:
 class SignatureScheme(PlainScheme):
     """Computes the signature with each secret and compares the digests."""
 
+    signs_requests = True
+
     def __init__(self, signature: Signature, secrets: tuple[bytes, ...]) -> None:
         self._signature = signature
         self._secrets = secrets

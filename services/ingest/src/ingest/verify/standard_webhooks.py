@@ -63,6 +63,7 @@ class StandardWebhooksScheme(PlainScheme):
     """Checks the signatures of both kinds."""
 
     own_key: OwnKey = "signed"
+    signs_requests = True
     sensitive_headers = frozenset({SIGNATURE_HEADER})
 
     def __init__(self, shared: Sequence[bytes], public: Sequence[Ed25519PublicKey]) -> None:

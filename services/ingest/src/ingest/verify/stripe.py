@@ -33,6 +33,7 @@ class StripeScheme(PlainScheme):
     """Checks Stripe's signatures."""
 
     demands_json = True
+    signs_requests = True
     own_key: OwnKey = "signed"
     sensitive_headers = frozenset({_HEADER.lower()})
 

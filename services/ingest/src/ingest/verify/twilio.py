@@ -53,6 +53,7 @@ class TwilioScheme(PlainScheme):
     """Checks Twilio's signature."""
 
     own_key: OwnKey = "unsigned"
+    signs_requests = True
     sensitive_headers = frozenset({_HEADER.lower()})
 
     def __init__(self, secrets: tuple[bytes, ...], url: str | None) -> None:

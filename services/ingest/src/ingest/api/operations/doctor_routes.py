@@ -15,6 +15,7 @@ from filas.queue.worker_presence import QueueLoad, read_load
 from ingest.api.operations.scaling_routes import WORKERS
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.route_types import Answer, Call, Query, Route
+from ingest.receive.untrusted_proxies import read_untrusted_proxy
 
 MAX_WAIT_S: Final = 60.0
 """A queue whose oldest job waits longer is a failure."""
@@ -49,6 +50,7 @@ async def doctor(call: Call[None, Query]) -> Answer:
         ("postgres", lambda: _postgres(context)),
         ("webhooks", lambda: _webhooks(context)),
         ("secrets", lambda: _secrets(context)),
+        ("proxies", lambda: _proxies(context)),
         *((f"queue {policy.name}", _queue_check(context, worker, policy)) for worker, policy in WORKERS.items()),
         ("versions", lambda: _versions(context)),
         ("dead letters", lambda: _dead_letters(context)),
@@ -111,6 +113,17 @@ async def _secrets(context: ApiContext) -> Finding:
     more = [f"and {len(refused) - MAX_NAMED} more"] if len(refused) > MAX_NAMED else []
     remedy = "rename the variable, or allow it in each process, and store the definition again"
     return Finding(part="secrets", ok=False, detail="; ".join([*refused[:MAX_NAMED], *more, remedy]))
+
+
+async def _proxies(context: ApiContext) -> Finding:
+    proxy = await read_untrusted_proxy(context.redis)
+    if proxy is None:
+        return Finding(part="proxies", ok=True, detail="no requests through a proxy that is not in TRUSTED_PROXIES")
+    detail = (
+        f"requests with X-Forwarded-For or Forwarded come from {proxy}, which TRUSTED_PROXIES does not list: all their "
+        "senders count as one address; if it is your proxy, list its network"
+    )
+    return Finding(part="proxies", ok=False, detail=detail)
 
 
 def _queue_check(context: ApiContext, worker: str, policy: QueuePolicy) -> Callable[[], Awaitable[Finding]]:
