@@ -16,6 +16,7 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from filas.observability import logs
+from filas.repository import roles
 from filas_local.servers import PostgresServer, RedisServer
 from tests import process_guard
 from tests.databases import Databases, cluster_of_run, copy_cluster, fast_directory
@@ -121,12 +122,24 @@ def databases(postgres_server: PostgresServer) -> Iterator[Databases]:
 
 
 @pytest.fixture
-def postgres_dsn(postgres_server: PostgresServer, databases: Databases) -> Iterator[str]:
-    """The address of a fresh database with the present schema."""
+def fresh_database(databases: Databases) -> Iterator[str]:
+    """The name of a fresh database with the present schema."""
     database = f"test_{next(_numbers)}"
     databases.clone(database)
-    yield postgres_server.dsn(database)
+    yield database
     databases.drop(database)
+
+
+@pytest.fixture
+def postgres_dsn(postgres_server: PostgresServer, fresh_database: str) -> str:
+    """The address of a fresh database, as the role of the processes: it may not change the schema."""
+    return postgres_server.dsn(fresh_database, user=roles.WRITE)
+
+
+@pytest.fixture
+def owner_dsn(postgres_server: PostgresServer, fresh_database: str) -> str:
+    """The same database as `postgres_dsn`, as the role that owns the schema."""
+    return postgres_server.dsn(fresh_database, user=roles.MIGRATE)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from filas.repository import migrate
+from filas.repository import migrate, roles
 from filas_local.servers import PostgresServer
 
 TEMPLATE = "filas_template"
@@ -33,7 +33,8 @@ def make_cluster(directory: Path) -> None:
     with PostgresServer(directory, durable=False) as server:
         for database in ("filas", TEMPLATE):
             server.ensure_database(database)
-            asyncio.run(migrate.migrate(server.dsn(database)))
+            asyncio.run(roles.create_roles(server.dsn(database), {}))
+            asyncio.run(migrate.migrate(server.dsn(database, user=roles.MIGRATE)))
     with (directory / "postgresql.conf").open("a") as settings:
         settings.write(SETTINGS)
 

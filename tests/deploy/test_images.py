@@ -104,7 +104,7 @@ def test_the_stores_are_in_a_network_without_internet_access() -> None:
     for name, service in SERVICES.items():
         for network in service["networks"]:
             members[network].add(name)
-    assert members["stores"] == {"redis", "postgres", "migrate", *PROCESSES}
+    assert members["stores"] == {"redis", "postgres", "roles", "migrate", *PROCESSES}
     assert members["metrics"] == {"prometheus", *PROCESSES}
     assert members["monitoring"] == {"prometheus", "grafana"}
     assert members["outside"] == {"ingest", "flow-runner", "notifier"}
@@ -164,7 +164,7 @@ def test_compose_passes_on_every_setting_that_it_does_not_decide() -> None:
     """A new setting must be reachable from `.env`, or be named here as decided by the deployment."""
     decided = {name for name in ALL_VARIABLES if name.startswith("REDIS_") or name.endswith(("_HOST", "_PORT"))}
     # With one name for all processes, their traces could not be distinguished. Only `filas up` accepts short keys.
-    decided |= {"DATABASE_URL", "OTEL_SERVICE_NAME", "FILAS_LOCAL_RUN"}
+    decided |= {"DATABASE_URL", "DATABASE_READ_URL", "OTEL_SERVICE_NAME", "FILAS_LOCAL_RUN"}
     passed_on = {name for process in PROCESSES for name in SERVICES[process]["environment"]}
     assert passed_on - OF_THE_IMAGE >= ALL_VARIABLES - decided
 

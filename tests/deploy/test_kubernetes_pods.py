@@ -35,12 +35,17 @@ OF_THE_LIBRARIES = {"PGSSLMODE", "PGSSLROOTCERT", "SSL_CERT_FILE"}
 """Variables that asyncpg and OpenSSL read by themselves."""
 
 SECRETS = {
-    "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
+    "DATABASE_URL": "postgresql://filas_write:x@postgres:5432/filas",
+    "DATABASE_READ_URL": "postgresql://filas_read:x@postgres:5432/filas",
     "REDIS_PASSWORD": "x",
     "FILAS_SECRET_KEY": "long-and-random-long-and-random-key",
     "FILAS_ADMIN_TOKEN": "long-and-random-long-and-random-token",
 }
-SECRET_KEYS = {name: name.removeprefix("FILAS_").lower().replace("_", "-") for name in SECRETS}
+SECRET_KEYS = {name: name.removeprefix("FILAS_").lower().replace("_", "-") for name in SECRETS} | {
+    "DATABASE_READ_URL": "database-url"
+}
+SECRET_NAMES = {"DATABASE_URL": "filas-write", "DATABASE_READ_URL": "filas-read"}
+"""The Secret of a variable. The others are in `filas`."""
 VOLUMES = {"configMap", "emptyDir", "secret", "projected", "downwardAPI", "persistentVolumeClaim"}
 
 
@@ -151,7 +156,8 @@ def test_a_secret_comes_from_the_secret_and_nothing_else_does(overlay: str, name
     for variable in manifests.container(name)["env"]:
         if "valueFrom" in variable:
             [reference] = variable["valueFrom"].values()
-            assert re.fullmatch(r"filas(-[a-z0-9]{10})?", reference["name"])
+            secret = SECRET_NAMES.get(variable["name"], "filas")
+            assert re.fullmatch(rf"{secret}(-[a-z0-9]{{10}})?", reference["name"])
             assert reference["key"] == SECRET_KEYS[variable["name"]]
             assert not reference.get("optional")
 
@@ -178,8 +184,10 @@ def test_production_brings_no_secret_along() -> None:
             assert not rendered(variation).of("Secret"), variation
     readme = (KUBERNETES / "README.md").read_text()
     assert {key for key in SECRET_KEYS.values() if f"--from-literal={key}=" not in readme} == set()
-    [secret] = rendered(DEVELOPMENT).of("Secret")
-    assert secret["data"].keys() == {*SECRET_KEYS.values(), "postgres-password"}
+    held = {
+        one["metadata"]["name"].rpartition("-")[0]: one["data"].keys() for one in rendered(DEVELOPMENT).of("Secret")
+    }
+    assert held["filas"] == {*SECRET_KEYS.values()} - {"database-url"}
 
 
 def test_production_speaks_tls_to_both_stores() -> None:

@@ -18,7 +18,8 @@ from tests.deploy.promtool import DEPLOY
 from tests.process_table import PROCESSES
 
 SECRETS = {
-    "DATABASE_URL": "postgresql://filas:x@postgres:5432/filas",
+    "DATABASE_URL": "postgresql://filas_write:x@postgres:5432/filas",
+    "DATABASE_READ_URL": "postgresql://filas_read:x@postgres:5432/filas",
     "REDIS_PASSWORD": "x",
     "REDIS_SENTINEL_PASSWORD": "y",
     "FILAS_SECRET_KEY": "long-and-random-long-and-random-key",

@@ -49,7 +49,7 @@ async def working(app: Serving, *, grace_s: float = 3600.0) -> AsyncIterator[Rel
     """Runs the worker beside the listener. Its relay runs only when a test calls it."""
     redis = connect_url(app.redis_url)
     relay = Relay(redis, QueueProducer(redis), EventRelaySource(EventRepository(app.database), grace_s=grace_s))
-    worker = build_worker(Stores(redis, app.database), relay, 10)
+    worker = build_worker(Stores(redis, app.database, app.database), relay, 10)
     running = asyncio.create_task(worker.run())
     try:
         yield relay

@@ -17,6 +17,7 @@ from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
+from filas.service.stores import Stores
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
@@ -117,8 +118,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
             await webhook_cache.refresh()
 
     context = build_api_context(
-        database,
-        redis,
+        Stores(redis, database, database),
         secret_box=box,
         admin_token=TOKEN,
         configuration_changed=changed,

@@ -27,12 +27,12 @@ async def test_several_at_once_migrate_once(postgres_server: PostgresServer) -> 
     await connection.close()
 
 
-async def test_a_migrated_database_is_not_changed(postgres_dsn: str) -> None:
+async def test_a_migrated_database_is_not_changed(owner_dsn: str) -> None:
     """In either phase."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(owner_dsn)
     await connection.execute("insert into queue_pauses (queue) values ('webhook-processing')")
-    assert await migrate.migrate(postgres_dsn, phase="pre") == schema.required_version()
-    assert await migrate.migrate(postgres_dsn) == schema.required_version()
+    assert await migrate.migrate(owner_dsn, phase="pre") == schema.required_version()
+    assert await migrate.migrate(owner_dsn) == schema.required_version()
     assert await connection.fetchval("select count(*) from queue_pauses") == 1
     await connection.close()
 
@@ -45,9 +45,9 @@ async def test_an_empty_database_is_at_version_0(postgres_server: PostgresServer
     await connection.close()
 
 
-async def test_a_migration_that_is_missing_before_others_counts_as_missing(postgres_dsn: str) -> None:
+async def test_a_migration_that_is_missing_before_others_counts_as_missing(owner_dsn: str) -> None:
     """The version is that of the migrations without a gap. What a newer version has applied is ignored."""
-    connection = await asyncpg.connect(postgres_dsn)
+    connection = await asyncpg.connect(owner_dsn)
     await connection.execute(
         "update _pogo_migration set migration_hash = 'x', migration_id = '9999_newer.pre'"
         " where migration_id = '0005_delivery_statuses.pre'"

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from filas.repository import migrate
+from filas.repository import migrate, roles
 from filas_local import demo, environment
 from filas_local.home import Home
 from filas_local.launching import LocalRunError, bound_to_parent, run_directory
@@ -90,7 +90,8 @@ class LocalRun:
             log = self._home.log / "postgres.log"
             postgres = PostgresServer(self._home.postgres, socket_dir=run_dir / "pg", log_path=log)
             self._servers.append(postgres)
-            variables["DATABASE_URL"] = embedded[environment.EMBEDDED_DATABASE_URL] = postgres.dsn()
+            variables["DATABASE_URL"] = embedded[environment.EMBEDDED_DATABASE_URL] = postgres.dsn(user=roles.WRITE)
+            variables["DATABASE_READ_URL"] = postgres.dsn(user=roles.READ)
         exported = {name: value for name, value in variables.items() if name in EXPORTED or name.startswith("REDIS_")}
         exported["FILAS_URL"] = environment.admin_url(variables)
         if variables.get("REDIS_PASSWORD"):
@@ -111,10 +112,8 @@ class LocalRun:
         self._wait_for(supervisor.ready, "supervisord")
         for server in self._servers:
             server.wait_ready(self._raise_if_over)
-            if isinstance(server, PostgresServer):
-                server.ensure_database()
         try:
-            asyncio.run(migrate.migrate(self._environment["DATABASE_URL"]))
+            asyncio.run(migrate.migrate(self._owners_address()))
         except Exception as error:
             # The user gets one line that names the setting, whatever the error of the driver or of a migration is.
             raise LocalRunError(f"DATABASE_URL: the database cannot be migrated: {error!r}") from None
@@ -124,6 +123,15 @@ class LocalRun:
             self._wait_for_service(process.name, process.admin_port)
         demo.load(environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
         self._terminal.plain(self._banner())
+
+    def _owners_address(self) -> str:
+        """The database as the user that migrates it. The embedded server gets its database and its roles first."""
+        for server in self._servers:
+            if isinstance(server, PostgresServer):
+                server.ensure_database()
+                asyncio.run(roles.create_roles(server.dsn(), {}))
+                return server.dsn(user=roles.MIGRATE)
+        return self._environment["DATABASE_URL"]
 
     def _wait_until_stopped(self, supervisor: Supervisor) -> None:
         if self._environment.get("RELOAD") == "1":

@@ -231,9 +231,9 @@ class PostgresServer(EmbeddedServer):
         self._own_socket_dir = socket_dir is None
         self.socket_dir = socket_dir or Path(tempfile.mkdtemp(prefix="filas-pg-"))
 
-    def dsn(self, database: str = "filas") -> str:
-        """The URL of one of the server's databases."""
-        return f"postgresql://{self.user}@/{database}?host={quote(str(self.socket_dir))}"
+    def dsn(self, database: str = "filas", *, user: str | None = None) -> str:
+        """The URL of one of the server's databases, by default for the superuser."""
+        return f"postgresql://{user or self.user}@/{database}?host={quote(str(self.socket_dir))}"
 
     def prepare(self) -> None:
         run_as = unprivileged_user(self.data_dir)

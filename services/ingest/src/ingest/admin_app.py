@@ -49,8 +49,13 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
             drain=context.acceptor.drain,
         )
 
-    # Its statements are not batched, so the limit of a statement is also that of a lock.
-    pool = PoolLimits(size=settings.ingest_admin_pool_size, statement_timeout_s=STATEMENT_TIMEOUT_S, lock_wait_s=0.0)
+    pool = PoolLimits(
+        size=settings.ingest_admin_pool_size,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+        # Its statements are not batched, so the limit of a statement is also that of a lock.
+        lock_wait_s=0.0,
+        read_url=settings.database_read_url,
+    )
     port = settings.ingest_admin_port
     await run_server(settings, stop, name="filas-ingest-admin", admin_port=port, compose=compose, pool=pool)
 
@@ -69,8 +74,7 @@ def _context(
             await webhook_cache.refresh()
 
     return build_api_context(
-        stores.database,
-        stores.redis,
+        stores,
         secret_box=box,
         admin_token=settings.filas_admin_token.reveal(),
         configuration_changed=configuration_changed,

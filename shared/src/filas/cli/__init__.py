@@ -21,6 +21,7 @@ COMMANDS = {
     "job": "filas.cli.queue_commands:job",
     "jobs": "filas.cli.queue_commands:jobs",
     "migrate": "filas.cli.migrate_command:migrate",
+    "roles": "filas.cli.role_commands:roles",
     "schedule": "filas.cli.schedule_commands:schedule",
     "stats": "filas.cli.queue_commands:stats",
     "webhook": "filas.cli.webhook_commands:webhook",

@@ -16,7 +16,7 @@ import asyncpg
 from pogo_core.migration import topological_sort
 from pogo_core.util import sql
 
-from filas.repository import schema
+from filas.repository import roles, schema
 from filas.repository.migration_runs import REPORT_EVERY_S, MigrationRun, Report
 from filas.repository.postgres.lock_watch import LockWatch
 
@@ -54,15 +54,19 @@ async def migrate(dsn: str, *, phase: Phase = "all", report: Report = _report_no
 
     `phase="pre"` applies no `post` migration. Any number of processes may call this at the same time: one applies the
     migrations, the others wait for it and find none missing. No other session waits longer than two seconds for a
-    migration; `report` receives a line when a migration has to wait. Raises MigrationBlocked if that takes minutes, the
-    driver's error if the database cannot be reached or a statement fails, and pogo_core's BadMigrationError for a
-    migration that cannot be read.
+    migration; `report` receives a line when a migration has to wait. If the database has the roles of
+    `filas.repository.roles`, the tables belong to `filas_migrate`, and the other roles get their rights.
+
+    Raises MigrationBlocked if waiting takes minutes, the driver's error if the database cannot be reached or a
+    statement fails, and pogo_core's BadMigrationError for a migration that cannot be read.
     """
     connection = await asyncpg.connect(dsn, server_settings={"application_name": "filas migrate"})
     try:
         await connection.execute(_NO_LIMITS)
         async with _migration_lock(connection, report):
+            await roles.act_as_owner(connection)
             await _apply(connection, dsn, phase, report)
+            await roles.grant(connection)
         return await schema.current_version(connection)
     finally:
         await connection.close()

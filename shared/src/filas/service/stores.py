@@ -10,17 +10,22 @@ from filas.periodic import periodic
 from filas.queue.redis_client.connection import Redis, connect
 from filas.repository.postgres.database import LOCK_WAIT_S, Database
 from filas.settings.process_settings import ProcessSettings
+from filas.settings.value_types import Secret
 
 PROBE_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolLimits:
-    """The bounds of the process's Postgres pool. `size` None: DATABASE_POOL_SIZE. See Database for the times."""
+    """The bounds of the process's Postgres pool. `size` None: DATABASE_POOL_SIZE. See Database for the times.
+
+    With `read_url`, statements that only read have a pool of their own, with the same bounds.
+    """
 
     size: int | None = None
     statement_timeout_s: float = 10.0
     lock_wait_s: float = LOCK_WAIT_S
+    read_url: Secret | None = None
 
 
 DEFAULT_POOL = PoolLimits()
@@ -28,10 +33,14 @@ DEFAULT_POOL = PoolLimits()
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The two stores, connected or connecting."""
+    """The two stores, connected or connecting.
+
+    `read_database` is for statements that only read. It is `database`, unless DATABASE_READ_URL names another user.
+    """
 
     redis: Redis
     database: Database
+    read_database: Database
 
     async def probe(self) -> None:
         """Sends PING to Redis every second until cancelled, so that `redis.problem` is up to date without traffic."""
@@ -49,18 +58,24 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
     The stores may be unavailable: Postgres is connected to in the background, and Redis gets one PING.
     """
     redis = connect(settings.redis)
-    database = Database(
-        settings.postgres.database_url.reveal(),
-        application_name=name,
-        max_size=pool.size or settings.postgres.database_pool_size,
-        statement_timeout_s=pool.statement_timeout_s,
-        lock_wait_s=pool.lock_wait_s,
-    )
-    database.start()
+    databases = [
+        Database(
+            url.reveal(),
+            application_name=name,
+            max_size=pool.size or settings.postgres.database_pool_size,
+            statement_timeout_s=pool.statement_timeout_s,
+            lock_wait_s=pool.lock_wait_s,
+        )
+        for url in (settings.postgres.database_url, pool.read_url)
+        if url is not None
+    ]
+    for database in databases:
+        database.start()
     try:
         with suppress(StoreUnavailable):
             await redis.command("PING")
-        yield Stores(redis, database)
+        yield Stores(redis, databases[0], databases[-1])
     finally:
-        await database.close()
+        for database in databases:
+            await database.close()
         await redis.close()

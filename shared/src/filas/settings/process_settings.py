@@ -22,6 +22,7 @@ from filas.settings.setting_groups import (
     ScalingSettings,
     SecretSettings,
     TracingSettings,
+    check_database_url,
     check_key,
     is_weak,
 )
@@ -86,8 +87,14 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
     ingest_admin_pool_size: Annotated[
         Positive, Meta(description="The most Postgres connections of this process, in place of `DATABASE_POOL_SIZE`")
     ] = 4
+    database_read_url: Annotated[
+        Secret | None,
+        Meta(description="The same database as a user that only reads, for searches; empty: `DATABASE_URL`"),
+    ] = None
 
     def __post_init__(self) -> None:
+        if self.database_read_url is not None:
+            check_database_url("DATABASE_READ_URL", self.database_read_url)
         check_key("FILAS_ADMIN_TOKEN", self.filas_admin_token, may_be_short=self.secrets.filas_local_run)
 
 

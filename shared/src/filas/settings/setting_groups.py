@@ -63,14 +63,15 @@ class PostgresSettings(Group, frozen=True, kw_only=True):
     database_pool_size: Annotated[Positive, Meta(description="The most connections that one process opens")] = 10
 
     def __post_init__(self) -> None:
-        try:
-            address = urlsplit(self.database_url.reveal())
-            valid = address.scheme in {"postgresql", "postgres"} and address.port != 0
-        except ValueError:
-            valid = False
-        if not valid:
-            # The value may contain a password, so the message does not repeat it.
-            raise SettingsError("DATABASE_URL is not a URL such as postgresql://user:password@host:5432/name")
+        check_database_url("DATABASE_URL", self.database_url)
+
+
+class RoleSettings(Group, frozen=True, kw_only=True):
+    """The passwords that `filas roles create` gives to the roles of Postgres."""
+
+    postgres_migrate_password: Annotated[Secret, Meta(description="The password of the role filas_migrate")]
+    postgres_write_password: Annotated[Secret, Meta(description="The password of the role filas_write")]
+    postgres_read_password: Annotated[Secret, Meta(description="The password of the role filas_read")]
 
 
 class LogSettings(Group, frozen=True, kw_only=True):
@@ -204,6 +205,18 @@ class ScalingSettings(Group, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.scaling_min_replicas > self.scaling_max_replicas:
             raise SettingsError("SCALING_MIN_REPLICAS is more than SCALING_MAX_REPLICAS")
+
+
+def check_database_url(name: str, url: Secret) -> None:
+    """Raises SettingsError if `url`, the value of the variable `name`, is not the URL of a Postgres database."""
+    try:
+        address = urlsplit(url.reveal())
+        valid = address.scheme in {"postgresql", "postgres"} and address.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        # The value may contain a password, so the message does not repeat it.
+        raise SettingsError(f"{name} is not a URL such as postgresql://user:password@host:5432/name")
 
 
 def _is_http_address(text: str) -> bool:

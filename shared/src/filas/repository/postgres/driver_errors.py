@@ -26,6 +26,7 @@ _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (asyncpg.PostgresSystemError, "system error"),
     (asyncpg.PostgresConnectionError, "connection lost"),
     (asyncpg.UndefinedTableError, "the schema is missing"),
+    (asyncpg.InsufficientPrivilegeError, "the user lacks a right: run `filas migrate` as filas_migrate"),
     (asyncpg.ConnectionDoesNotExistError, "connection lost"),
 )
 

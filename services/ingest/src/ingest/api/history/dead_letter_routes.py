@@ -49,7 +49,7 @@ class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def list_dead_letters(call: Call[None, DeadLettersQuery]) -> Answer:
     """Lists dead letters, newest first."""
     queue = None if call.query.queue is None else named_queue(call.query.queue).name
-    page = await call.context.dead_letters.list(queue, call.query.cursor, call.query.limit)
+    page = await call.context.history.dead_letters.list(queue, call.query.cursor, call.query.limit)
     return Answer(page.items, page.next_cursor)
 
 

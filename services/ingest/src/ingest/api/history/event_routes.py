@@ -53,14 +53,14 @@ async def list_events(call: Call[None, EventsQuery]) -> Answer:
         since=query.since,
         until=query.until,
     )
-    page = await call.context.events.search(wanted, cursor=query.cursor, limit=query.limit)
+    page = await call.context.history.events.search(wanted, cursor=query.cursor, limit=query.limit)
     return Answer(page.items, page.next_cursor)
 
 
 async def get_event(call: Call[None, Query]) -> Answer:
     """Returns an event with its body."""
     event_id = parse_row_id("event", call.path["id"])
-    event = await call.context.events.get(event_id)
+    event = await call.context.history.events.get(event_id)
     if event is None:
         raise not_found("event", event_id)
     return Answer(event)

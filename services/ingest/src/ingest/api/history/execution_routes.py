@@ -32,7 +32,7 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
 async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
     """Lists executions, newest first, without their steps."""
     query = call.query
-    page = await call.context.executions.search(
+    page = await call.context.history.executions.search(
         flow_id=query.flow_id,
         status=query.status,
         event_id=query.event_id,
@@ -46,7 +46,7 @@ async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
 async def get_execution(call: Call[None, Query]) -> Answer:
     """Returns an execution with every step."""
     execution_id = parse_row_id("execution", call.path["id"])
-    execution = await call.context.executions.get(execution_id)
+    execution = await call.context.history.executions.get(execution_id)
     if execution is None:
         raise not_found("execution", execution_id)
     return Answer(execution)

@@ -38,7 +38,7 @@ class NotificationCommand(msgspec.Struct, frozen=True, kw_only=True, rename="cam
 async def list_notifications(call: Call[None, NotificationsQuery]) -> Answer:
     """Lists notifications, newest first."""
     query = call.query
-    page = await call.context.notifications.search(
+    page = await call.context.history.notifications.search(
         execution_id=query.execution_id,
         conversation_id=query.conversation_id,
         channel_id=query.channel_id,

@@ -92,6 +92,7 @@ def _risks(info: dict[str, Any]) -> list[str]:
 async def _postgres(context: ApiContext) -> Finding:
     start = perf_counter()
     await context.pauses.all()
+    await context.history.pauses.all()
     return Finding(part="postgres", ok=True, detail=f"answers in {_milliseconds_since(start)} ms")
 
 
@@ -170,7 +171,7 @@ async def _versions(context: ApiContext) -> Finding:
 
 async def _dead_letters(context: ApiContext) -> Finding:
     """A dead letter alone is no failure: a single wrong phone number makes one."""
-    count = await context.dead_letters.count_open(datetime.now(UTC) - DEAD_LETTERS_WITHIN)
+    count = await context.history.dead_letters.count_open(datetime.now(UTC) - DEAD_LETTERS_WITHIN)
     detail = f"{count} in the last 24 hours that have not been replayed"
     return Finding(part="dead letters", ok=True, detail=detail)
 

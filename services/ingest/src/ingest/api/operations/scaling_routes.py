@@ -89,7 +89,7 @@ class ScalingView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def show_scaling(call: Call[None, ScalingQuery]) -> Answer:
     """Returns the answer for every kind of worker."""
     bounds = _bounds(call)
-    paused = await call.context.pauses.all()
+    paused = await call.context.history.pauses.all()
     workers = [await _scaling(call, worker, bounds, paused) for worker in WORKERS]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Answer(ScalingView(workers=workers, scale_down_window_s=SCALE_DOWN_WINDOW_S, timestamp=now))
@@ -100,7 +100,7 @@ async def show_worker_scaling(call: Call[None, ScalingQuery]) -> Answer:
     worker = call.path["worker"]
     if worker not in WORKERS:
         raise not_found("worker", worker)
-    return Answer(await _scaling(call, worker, _bounds(call), await call.context.pauses.all()))
+    return Answer(await _scaling(call, worker, _bounds(call), await call.context.history.pauses.all()))
 
 
 def _bounds(call: Call[None, ScalingQuery]) -> Bounds:

@@ -18,11 +18,22 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
-from filas.repository.postgres.database import Database
+from filas.service.stores import Stores
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.queue_watch import QueueWatch
 from ingest.scaling.worker_advice import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The tables that grow, for searches and exports: a user that may not write is enough for their methods here."""
+
+    events: EventRepository
+    executions: ExecutionRepository
+    notifications: NotificationRepository
+    dead_letters: DeadLetterRepository
+    pauses: PauseRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +42,7 @@ class ApiContext:
 
     `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook, flow or
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
-    The composition root samples `watch` periodically.
+    The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
     """
 
     webhooks: WebhookRepository
@@ -45,6 +56,7 @@ class ApiContext:
     notifications: NotificationRepository
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
+    history: History
     producer: QueueProducer
     stats: QueueStats
     redis: Redis
@@ -58,8 +70,7 @@ class ApiContext:
 
 
 def build_api_context(
-    database: Database,
-    redis: Redis,
+    stores: Stores,
     *,
     secret_box: SecretBox,
     admin_token: str,
@@ -68,7 +79,8 @@ def build_api_context(
     acceptor: Acceptor,
     scaling_bounds: Bounds,
 ) -> ApiContext:
-    """Builds the context over two open stores."""
+    """Builds the context over open stores."""
+    database, redis, read_database = stores.database, stores.redis, stores.read_database
     stats = QueueStats(redis)
     return ApiContext(
         webhooks=WebhookRepository(database),
@@ -82,6 +94,13 @@ def build_api_context(
         notifications=NotificationRepository(database),
         dead_letters=DeadLetterRepository(database),
         pauses=PauseRepository(database),
+        history=History(
+            EventRepository(read_database),
+            ExecutionRepository(read_database),
+            NotificationRepository(read_database),
+            DeadLetterRepository(read_database),
+            PauseRepository(read_database),
+        ),
         producer=QueueProducer(redis),
         stats=stats,
         redis=redis,
