@@ -13,6 +13,7 @@ from pogo_core.error import BadMigrationError
 
 from filas.repository import migrate, migration_runs, schema
 from filas.repository.migration_runs import MigrationBlocked
+from filas_local.servers import PostgresServer
 from tests.waiting import eventually
 
 LAST = "0005_delivery_statuses.pre"
@@ -125,11 +126,15 @@ async def test_a_frozen_migration_loses_its_locks(
 
 
 async def test_an_index_is_built_while_a_reader_and_writers_continue(
-    add_migration: AddMigration, owner_dsn: str, reader: Session, session: Session
+    add_migration: AddMigration,
+    owner_dsn: str,
+    reader: Session,
+    session: Session,
+    postgres_server: PostgresServer,
+    fresh_database: str,
 ) -> None:
     """A time limit of the database for statements does not end the build."""
-    name = await session.fetchval("select current_database()")
-    await session.execute(f"alter database {name} set statement_timeout = '300ms'")
+    postgres_server.execute(f"alter database {fresh_database} set statement_timeout = '300ms'")
     add_migration(BUILD_INDEX, in_transaction=False)
     migrating = asyncio.create_task(migrate.migrate(owner_dsn))
     await eventually(lambda: session.fetchval("select to_regclass('pauses_time')::text"))
