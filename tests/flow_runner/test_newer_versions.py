@@ -85,7 +85,7 @@ def test_a_broken_state_is_a_permanent_error(text: str) -> None:
 
 
 def test_a_field_that_a_newer_version_has_added_to_the_state_is_tolerated() -> None:
-    """The version of the state says whether an older engine can continue from it."""
+    """The version of the state shows whether an older engine can continue from it."""
     assert execution_state.decode('{"version":1,"stack":["hi"],"colour":"red"}').stack == ["hi"]
 
 

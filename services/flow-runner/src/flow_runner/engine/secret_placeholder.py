@@ -7,7 +7,7 @@ _PREFIX = "secret:"
 
 
 def placeholder(name: str) -> str:
-    """The placeholder of the secret with this name. It is shown: it tells where the secret is used."""
+    """The placeholder of the secret with this name. It is shown, because it helps to find where the secret is used."""
     return _PREFIX + name
 
 
