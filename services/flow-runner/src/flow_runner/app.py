@@ -17,6 +17,7 @@ from filas.queue.job_functions import JobFunction
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
+from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
@@ -79,6 +80,7 @@ def build_parts(
         concurrency=settings.flow_runner_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
+        cancels=CancelRepository(database),
         store_problem=lambda: database.problem,
         on_data_lost=relay.data_lost,
         drain_s=DRAIN_S,

@@ -15,6 +15,7 @@ from filas.queue.job_functions import JobFunction
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
+from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
@@ -56,6 +57,7 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
         concurrency=min(BATCHES_AT_A_TIME, concurrency),
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
+        cancels=CancelRepository(database),
         store_problem=lambda: database.problem,
         on_data_lost=relay.data_lost,
     )

@@ -16,6 +16,7 @@ from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
+from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.delivery_receipts import DeliveryReceiptRepository
@@ -80,6 +81,7 @@ def build_parts(
         concurrency=settings.notifier_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
+        cancels=CancelRepository(database),
         store_problem=lambda: database.problem,
         on_data_lost=data_lost,
     )

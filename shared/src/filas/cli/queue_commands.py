@@ -106,14 +106,20 @@ def show_job(job_id: str) -> None:
     show_json(from_environment().get("jobs", job_id))
 
 
-def _action(name: str, result: str, description: str) -> None:
+def _action(name: str, results: dict[str, str], description: str) -> None:
+    """Adds a command for one job. `results` has the text for each outcome."""
+
     @job.command(name, help=description)
     @click.argument("job_id", metavar="ID")
     def act(job_id: str) -> None:
-        from_environment().post("jobs", job_id, name)
-        click.echo(f"{job_id} {result}")
+        outcome = from_environment().post("jobs", job_id, name)["outcome"]
+        click.echo(f"{job_id} {results.get(outcome, outcome)}")
 
 
-_action("retry", "enqueued again", "Enqueue a failed job again.")
-_action("promote", "due now", "Make a delayed job due now.")
-_action("cancel", "cancelled", "Remove a job that is not active from its queue.")
+_action("retry", {"done": "enqueued again"}, "Enqueue a failed job again.")
+_action("promote", {"done": "due now"}, "Make a delayed job due now.")
+_action(
+    "cancel",
+    {"done": "cancelled", "running": "is running: it is being cancelled, unless it ends before"},
+    "Cancel a job. A job that runs is interrupted.",
+)

@@ -91,5 +91,15 @@ class PauseSource(Protocol):
         """Returns the full names of the paused queues. Raises StoreUnavailable: the last known answer stays valid."""
 
 
+class CancelSource(Protocol):
+    """The cancels of jobs that have not ended (`CancelRepository`). Every method raises StoreUnavailable."""
+
+    async def jobs(self, queue: str, limit: int, after: bytes = b"") -> list[bytes]:
+        """Returns up to `limit` ids of jobs, those after the id `after`, in their order."""
+
+    async def delete_jobs(self, queue: str, job_ids: Sequence[bytes]) -> None:
+        """Deletes the cancels of jobs that have ended."""
+
+
 StoreProblem = Callable[[], str | None]
 """Returns why a store that the handlers need is unavailable, or None (`Database.problem`)."""

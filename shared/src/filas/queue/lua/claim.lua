@@ -5,7 +5,7 @@
 --
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 epoch (string)
 --      7 fence (string)  8 abort (zset)  9 counts (hash)
--- ARGV 1 limit  2 lease in ms  3 a new epoch, used if none is stored
+-- ARGV 1 limit  2 lease in ms  3 a new epoch, used if none is stored; '': then nothing is claimed
 --      4 the prefix that an id must have (on a Cluster; otherwise '')  5 the most bytes of payloads (one job may have
 --      more)
 -- Returns { now in ms, token, '1' if the epoch was missing, next due time in ms or '', ids in a foreign hash slot,
@@ -28,6 +28,7 @@ local lease_end = string.format('%.0f', now + tonumber(lease))
 
 local fresh, epoch = '', redis.call('GET', KEYS[6])
 if not epoch then
+  if ARGV[3] == '' then return { string.format('%.3f', now), '', '1', '', {}, 0 } end
   fresh, epoch = '1', ARGV[3]
   redis.call('SET', KEYS[6], epoch)
 end
@@ -115,7 +116,8 @@ for i, id in ipairs(ids) do
     lost_leases = redis.call('HINCRBY', KEYS[5], id, 1)
     lost_now = lost_now + 1
   end
-  local aborted = aborting and redis.call('ZREM', KEYS[8], id) or 0
+  -- The entry stays until the job has ended, because this worker may die before that.
+  local aborted = aborting and redis.call('ZSCORE', KEYS[8], id) and 1 or 0
   if used[i] or lost_leases ~= 0 or grouped[i] or aborted ~= 0 then
     local at = #special
     special[at + 1] = i - 1

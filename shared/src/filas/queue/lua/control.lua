@@ -1,7 +1,7 @@
 -- Executes an operator's command for one job.
 --
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 heads (hash)  5 grouped (hash)  6 waiting (string)
---      7 abort (zset)
+--      7 abort (zset)  8 cancelled (set)
 -- ARGV 1 'cancel' or 'promote'  2 job id  3 prefix of the groups' lists
 -- Returns 'done'; 'running' (a cancel takes effect soon); 'absent'; or 'waiting' (the job is after its group head, and
 -- a promotion would break the order).
@@ -13,6 +13,7 @@ local function wake()
   if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('RPUSH', KEYS[3], '1') end
 end
 
+if command == 'cancel' then redis.call('SREM', KEYS[8], id) end
 if redis.call('EXISTS', 'arq:in-progress:' .. id) == 1 then
   if command ~= 'cancel' then return 'running' end
   redis.call('ZADD', KEYS[7], now, id)

@@ -3,6 +3,7 @@
 -- KEYS 1 queue (zset)  2 active (zset)  3 wake (list)  4 grouped (hash)  5 lost (hash)  6 heads (hash)  7 dead (hash)
 --      8 completed (hash)  9 failed (hash)  10 counts (hash)  11 ring of completed (list)  12 ring of failed (list)
 --      13 abort (zset)  14 waiting (string)  15 newer (hash)
+--      16 cancelled (set)
 -- ARGV 1 size of the rings  2 prefix of the groups' lists  3 ms that a payload is kept after its due time
 --      4 number of runs of plain jobs. A plain job completed at its first attempt and lost no lease. A run is:
 --        token, ms to keep the results ('' without results), '1' with groups, number of its jobs, then for each job:
@@ -19,6 +20,7 @@
 
 local JOB, IN_PROGRESS, RETRY = 'arq:job:', 'arq:in-progress:', 'arq:retry:'
 local RESULT, HISTORY = 'arq:result:', 'arq:history:'
+local ENDED_KEPT = 24 * 3600 * 1000
 local ring, group_prefix, keep, runs = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + time[2] / 1000
@@ -68,6 +70,18 @@ local function promote_all()
     scored[#scored + 1] = id
   end
   wake = true
+end
+
+-- The ids of cancelled jobs that have ended are noted, so that the stored cancels are deleted.
+local function remove_aborts()
+  local marks, ended = redis.call('ZMSCORE', KEYS[13], unpack(removed)), {}
+  for i, id in ipairs(removed) do
+    if marks[i] then ended[#ended + 1] = id end
+  end
+  if #ended == 0 then return end
+  redis.call('ZREM', KEYS[13], unpack(ended))
+  redis.call('SADD', KEYS[16], unpack(ended))
+  redis.call('PEXPIRE', KEYS[16], ENDED_KEPT)
 end
 
 local function finish(at, token_key, ring_list)
@@ -201,7 +215,7 @@ if #left > 0 then promote_all() end
 if #removed > 0 then
   redis.call('ZREM', KEYS[1], unpack(removed))
   redis.call('ZREM', KEYS[2], unpack(removed))
-  if redis.call('EXISTS', KEYS[13]) == 1 then redis.call('ZREM', KEYS[13], unpack(removed)) end
+  if redis.call('EXISTS', KEYS[13]) == 1 then remove_aborts() end
 end
 if #removed + #known > 0 and redis.call('EXISTS', KEYS[15]) == 1 then
   for _, ids in ipairs({ removed, known }) do

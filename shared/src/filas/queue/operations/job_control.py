@@ -14,7 +14,8 @@ ControlOutcome = Literal["done", "running", "waiting", "absent"]
 """The outcome of a command:
 
 - `done`: the command has taken effect.
-- `running`: the job is active. A cancel takes effect within a second; other commands have no effect.
+- `running`: the job is active. A cancel interrupts it within a second, unless it ends before, or runs in a batch; then
+  it is not tried again. Other commands have no effect.
 - `waiting`: the job is after its group head, and the command would break the group's order.
 - `absent`: the queue has no such job.
 """
@@ -31,7 +32,7 @@ class JobControl:
         """Makes the job a dead letter of the kind `cancelled`. Interrupts the job if it is active.
 
         The worker that claims the job writes the dead letter, so the job's row gets its final status. A job of a paused
-        queue is cancelled when the queue is resumed.
+        queue is cancelled when the queue is resumed. The caller has stored the cancel (`CancelRepository`).
         """
         return await self._run("cancel", policy, job_id)
 
@@ -57,7 +58,7 @@ class JobControl:
 
     async def _run(self, command: str, policy: QueuePolicy, job_id: str) -> ControlOutcome:
         names = self._redis.keys(policy.name)
-        keys = names.of("active", "wake", "heads", "grouped", "waiting", "abort")
+        keys = names.of("active", "wake", "heads", "grouped", "waiting", "abort", "cancelled")
         raw_id = job_id.encode("utf-8", "backslashreplace")
         answer: bytes = await self._redis.run(load("control"), keys, [command, raw_id, names.group_prefix])
         return cast("ControlOutcome", answer.decode())

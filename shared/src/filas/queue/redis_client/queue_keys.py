@@ -26,6 +26,8 @@ name in braces, which places it in the same hash slot of a Redis Cluster.
 | `{q}:sweep`                   | string | lock of the sweep over groups                                              |
 | `{q}:workers`                 | hash   | worker id to `until|running|slots`, its heartbeat (`beat.lua`)             |
 | `{q}:abort`                   | zset   | on a Cluster: ids to abort, instead of `arq:abort`                         |
+| `{q}:cancelled`               | set    | ids of cancelled jobs that have ended, until their cancel is deleted       |
+| `{q}:cancels`                 | string | lock of the comparison of the abort set with the stored cancels            |
 | `{q}:destination:<id>`        | hash   | the circuit of a channel, unless it is closed without failures             |
 |                               |        | (`report.lua`)                                                             |
 | `{q}:destination:<id>:…`      |        | `pace`, `slots`, `receiver:<digest>`: rates of the channel (`admit.lua`)   |

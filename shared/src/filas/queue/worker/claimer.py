@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -33,6 +33,7 @@ _FIRST_WAIT_S: Final = 0.25
 _CALM_S: Final = 10.0
 _HEAD_FIELDS: Final = 6
 """The number of values at the start of every reply of `claim.lua`."""
+_DATA_LOST: Final = 2
 _PROGRESS_FIELDS: Final = 6
 """The number of values for each job in the reply that is not an ordinary first attempt."""
 _log = get_logger(__name__)
@@ -54,7 +55,8 @@ class Claimer:
     """Claims as many jobs as the slots can start.
 
     Before each claim it checks that the queue is not paused (`unpaused`) and that `store_problem` returns None.
-    `on_data_lost` is called when a claim finds that Redis has lost its data. `problem` is the reason why nothing is
+    `on_data_lost` is called when a claim finds that Redis has lost its data; before, `load_cancels` writes the stored
+    cancels to Redis, and until it has succeeded, nothing is claimed. `problem` is the reason why nothing is
     claimed now, or None.
     """
 
@@ -90,6 +92,7 @@ class Claimer:
         self.unpaused.set()
         self.store_problem: StoreProblem | None = None
         self.on_data_lost: Callable[[], None] | None = None
+        self.load_cancels: Callable[[], Awaitable[None]] | None = None
         self.problem: str | None = None
 
     def set_paused(self, paused: bool) -> None:
@@ -122,7 +125,8 @@ class Claimer:
                 delay = 0.05
             except StoreUnavailable as error:
                 if self.problem is None:
-                    _log.warning("worker.redis_unavailable", queue=self._policy.name, reason=error.reason)
+                    event = "worker.redis_unavailable" if error.store == "redis" else "worker.store_unavailable"
+                    _log.warning(event, queue=self._policy.name, store=error.store, reason=error.reason)
                 self.problem = str(error)
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
@@ -165,8 +169,10 @@ class Claimer:
 
     async def _claim(self, limit: int) -> tuple[int, float]:
         """Claims up to `limit` jobs. Returns their number, and the seconds until the next job is due."""
-        args = [limit, self._lease_ms, uuid4().hex[:16], self._prefix, self._slots.wanted_bytes()]
-        reply = await self._redis.run(self._script, self._keys, args)
+        reply = await self._run_script(limit, "" if self.load_cancels else uuid4().hex[:16])
+        if reply[_DATA_LOST] and self.load_cancels:
+            await self.load_cancels()
+            reply = await self._run_script(limit, uuid4().hex[:16])
         now = time.monotonic()
         now_ms, token, data_lost, due, foreign, lost = reply[:_HEAD_FIELDS]
         if data_lost and self.on_data_lost:
@@ -184,6 +190,10 @@ class Claimer:
             payloads = payloads or await self._read_payloads(ids, scores, progress, token, times)
             self._start(self._claimed_jobs(ids, scores, payloads, progress, token, times))
         return claimed, max(next_due, 0.001)
+
+    async def _run_script(self, limit: int, epoch: str) -> Any:
+        args = [limit, self._lease_ms, epoch, self._prefix, self._slots.wanted_bytes()]
+        return await self._redis.run(self._script, self._keys, args)
 
     def _claimed_jobs(
         self,

@@ -81,6 +81,7 @@ class Finisher:
         self._keys = names.of(
             "active", "wake", "grouped", "lost", "heads", "dead", "completed", "failed", "counts",
             "ring:completed", "ring:failed", "abort", "waiting", "newer",
+            "cancelled",
         )  # fmt: skip
         self._head = [ring, names.group_prefix, PAYLOAD_KEPT_MS]
         self._script = load("finish")

@@ -18,7 +18,6 @@ TICK_S: Final = 0.1
 ABORT_POLL_S: Final = 0.5
 _STALE_S: Final = 0.3
 """A claimed job that has not started after this time is requeued, because another worker may have a free slot."""
-_ABORT_KEPT_MS: Final = 3_600_000
 _CHUNK: Final = 1000
 
 
@@ -62,7 +61,7 @@ class LeaseKeeper:
         try:
             if now - self._aborts_read_at >= ABORT_POLL_S and self._slots.calls:
                 self._aborts_read_at = now
-                await self._cancel_aborted(now)
+                await self._cancel_aborted()
             if now - self._renewed_at >= self._lease_s / 3:
                 self._renewed_at = now
                 await self._renew()
@@ -82,21 +81,16 @@ class LeaseKeeper:
             for job in self._slots.remove_ready():
                 self._finisher.requeue(job)
 
-    async def _cancel_aborted(self, now: float) -> None:
-        found: list[bytes] = await self._redis.command("ZRANGE", self._abort_key, 0, -1)
-        if not found:
-            return
-        aborted, running = set(found), {}
-        for call in self._slots.calls:
-            # One job of a batch cannot be interrupted alone.
-            if len(call.jobs) == 1 and call.jobs[0].raw_id in aborted:
-                running[call.jobs[0].raw_id] = call
-        old = int((now * 1000) - _ABORT_KEPT_MS)
-        await self._redis.command("ZREMRANGEBYSCORE", self._abort_key, "-inf", old)
-        if running:
-            await self._redis.command("ZREM", self._abort_key, *running)
-            for call in running.values():
-                call.cancel("abort")
+    async def _cancel_aborted(self) -> None:
+        # One job of a batch cannot be interrupted alone.
+        calls = [call for call in self._slots.calls if len(call.jobs) == 1 and call.reason is None]
+        for start in range(0, len(calls), _CHUNK):
+            chunk = calls[start : start + _CHUNK]
+            marks = await self._redis.command("ZMSCORE", self._abort_key, *(call.jobs[0].raw_id for call in chunk))
+            for call, mark in zip(chunk, marks, strict=True):
+                # The call may have ended meanwhile, and its slot may run another job.
+                if mark is not None and call in self._slots.calls:
+                    call.cancel("abort")
 
     async def _renew(self) -> None:
         jobs = [job for job in self._claimed.values() if not job.lease_lost]

@@ -17,7 +17,7 @@ from filas.memory_budget import MemoryBudget
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.periodic import periodic
-from filas.queue.job_functions import DeadLetterSink, JobFunction, PauseSource, StoreProblem
+from filas.queue.job_functions import CancelSource, DeadLetterSink, JobFunction, PauseSource, StoreProblem
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import load
 from filas.queue.worker.attempt_spans import traced
@@ -26,6 +26,7 @@ from filas.queue.worker.claimer import Claimer
 from filas.queue.worker.cron_jobs import CronSchedule, cron_function
 from filas.queue.worker.dead_letter_drain import DeadLetterDrain
 from filas.queue.worker.finisher import Finisher
+from filas.queue.worker.job_cancels import SYNC_S, JobCancels
 from filas.queue.worker.lease_keeper import LeaseKeeper
 from filas.queue.worker.newer_version_jobs import OFFER_S, NewerVersionJobs
 from filas.queue.worker.slots import Slots
@@ -50,7 +51,7 @@ class WorkerOptions(TypedDict, total=False):
     data; the relay sweeps then. `lease_s`: how long a claim lasts without renewal, in seconds. `drain_s`: how many
     seconds `stop()` lets handlers finish (default 20); then they are requeued without using an attempt. `ring`: how
     many records of finished jobs are kept, for each state (default 1,000). `budget`: the memory that the process has
-    for bodies (default: MEMORY_BYTES for this worker).
+    for bodies (default: MEMORY_BYTES for this worker). `cancels`: the stored cancels of jobs.
     """
 
     cron_jobs: Sequence["CronJob"]
@@ -60,6 +61,7 @@ class WorkerOptions(TypedDict, total=False):
     drain_s: float
     ring: int
     budget: MemoryBudget
+    cancels: CancelSource
 
 
 class Worker:
@@ -107,6 +109,8 @@ class Worker:
         self._claimer = Claimer(redis, policy, by_name, *parts, lease_s=lease_s)
         self._claimer.store_problem = store_problem
         self._claimer.on_data_lost = options.get("on_data_lost")
+        self._cancels = JobCancels(redis, policy, options.get("cancels"), self.id)
+        self._claimer.load_cancels = self._cancels.load if options.get("cancels") else None
         self._slots.on_store_unavailable = self._claimer.store_unavailable
         self._lease_keeper = LeaseKeeper(redis, policy, *parts, lease_s=lease_s)
         self._dead_letter_drain = (
@@ -191,6 +195,7 @@ class Worker:
         yield self._claimer.run()
         yield self._repeat(GROUP_SWEEP_S, self._sweep_groups)
         yield self._repeat(HEARTBEAT_S, self._beat)
+        yield self._repeat(SYNC_S, self._cancels.sync)
         yield self._repeat(OFFER_S, self._newer_version_jobs.offer)
         if self._pauses is not None:
             yield self._repeat(PAUSE_POLL_S, self._read_pauses)

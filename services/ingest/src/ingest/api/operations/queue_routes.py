@@ -199,7 +199,11 @@ async def _job(call: Call[None, Query]) -> tuple[QueuePolicy, JobInfo]:
 
 
 class JobCommandResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The result of a command: `done`, or `running` if a running job is cancelled within a second."""
+    """The result of a command: `done`, or `running` if a running job is being cancelled.
+
+    A job that runs is interrupted within a second. If it ends before, or runs in a batch, it ends as it would have, but
+    is not tried again.
+    """
 
     id: str
     outcome: Literal["done", "running"]
@@ -218,9 +222,16 @@ async def promote_job(call: Call[None, Query]) -> Answer:
 
 
 async def cancel_job(call: Call[None, Query]) -> Answer:
-    """Ends a job as a dead letter of the kind `cancelled`. A running job is interrupted."""
+    """Ends a job as a dead letter of the kind `cancelled`. A running job is interrupted.
+
+    The cancel is stored first, so that it holds also if Redis is emptied or the queue stays paused.
+    """
     policy, job_id = await _unfinished_job(call)
+    raw_id = job_id.encode("utf-8", "backslashreplace")
+    await call.context.cancels.request_job(policy.name, raw_id)
     outcome = await _control(call).cancel(policy, job_id)
+    if outcome == "absent":
+        await call.context.cancels.delete_jobs(policy.name, [raw_id])
     if outcome == "running":
         return Answer(JobCommandResult(id=job_id, outcome="running"))
     return _command_answer(job_id, outcome)

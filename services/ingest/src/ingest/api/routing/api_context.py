@@ -7,6 +7,7 @@ from filas.crypto.secret_box import SecretBox
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
+from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
@@ -57,6 +58,7 @@ class ApiContext:
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
     history: History
+    cancels: CancelRepository
     producer: QueueProducer
     stats: QueueStats
     redis: Redis
@@ -101,6 +103,7 @@ def build_api_context(
             DeadLetterRepository(read_database),
             PauseRepository(read_database),
         ),
+        cancels=CancelRepository(database),
         producer=QueueProducer(redis),
         stats=stats,
         redis=redis,
