@@ -152,6 +152,7 @@ async def test_a_cancellation_is_a_command_to_the_notifier(api: Api, status: str
     assert asked.status == 200, asked.text
     (job,) = await waiting(api)
     assert (job.name, job.group, job.id) == (CANCEL_NOTIFICATION, None, asked.data["jobId"])
+    assert await api.context.cancels.unapplied_notifications(0.0, 10) == [notification_id]
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,7 @@ async def test_a_waiting_execution_is_cancelled_by_a_command(api: Api) -> None:
     asked = await api.post(f"/executions/{execution}/cancel")
     job = (await api.get(f"/jobs/{asked.data['jobId']}")).data
     assert (job["data"]["reason"], job["data"]["executionId"], job.get("group")) == ("cancel", str(execution), None)
+    assert [one.execution_id for one in await api.context.cancels.unapplied_executions(0.0, 10)] == [execution]
 
 
 async def test_an_execution_that_has_ended_is_not_cancelled(api: Api) -> None:

@@ -166,6 +166,17 @@ async def test_a_job_that_waits_for_its_group_is_not_promoted(api: Api) -> None:
 
 
 async def test_a_waiting_job_is_cancelled(api: Api) -> None:
-    """The command is recorded. The worker ends the job when it claims it."""
+    """The cancel is stored. The worker ends the job when it claims it."""
     put = await api.context.producer.enqueue(job_of(flow_job()))
     assert (await api.post(f"/jobs/{put.job_id}/cancel")).data == {"id": put.job_id, "outcome": "done"}
+    assert await api.context.cancels.jobs(FLOWS.name, 10) == [put.job_id.encode()]
+
+
+async def test_the_cancel_of_a_running_job_says_that_it_runs(api: Api) -> None:
+    """A job that does not exist has no stored cancel."""
+    put = await api.context.producer.enqueue(job_of(flow_job()))
+    await api.context.redis.command("SET", f"arq:in-progress:{put.job_id}", "epoch-1-1")
+    assert (await api.post(f"/jobs/{put.job_id}/cancel")).data == {"id": put.job_id, "outcome": "running"}
+    missing = FLOWS.job_id("missing")
+    assert (await api.post(f"/jobs/{missing}/cancel")).status == 404
+    assert await api.context.cancels.jobs(FLOWS.name, 10) == [put.job_id.encode()]

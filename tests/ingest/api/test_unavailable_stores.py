@@ -3,7 +3,9 @@
 from typing import Any
 
 from filas_local.servers import PostgresServer, RedisServer
+from tests.ingest.api.seeding import queued_notifications
 from tests.ingest.api.serving import Api, Reply, serving
+from tests.ingest.api.test_history import started
 from tests.waiting import eventually
 
 
@@ -59,3 +61,17 @@ async def test_without_postgres_the_queues_are_still_available(own_postgres: Pos
             return (await api.get("/events")).status == 200
 
         await eventually(answers, 30)
+
+
+async def test_without_redis_executions_and_notifications_can_be_cancelled(
+    own_redis: RedisServer, postgres_dsn: str
+) -> None:
+    """The cancel is stored. Its worker finds it."""
+    async with serving(own_redis.url, postgres_dsn) as api:
+        _, execution = await started(api)
+        [notification] = await queued_notifications(api, execution)
+        own_redis.kill()
+        assert (await api.post(f"/executions/{execution}/cancel")).status == 200
+        assert (await api.post(f"/notifications/{notification}/cancel")).status == 200
+        assert [one.execution_id for one in await api.context.cancels.unapplied_executions(0.0, 10)] == [execution]
+        assert await api.context.cancels.unapplied_notifications(0.0, 10) == [notification]

@@ -11,6 +11,8 @@ from click.testing import CliRunner
 
 from filas.cli.migrate_command import migrate as migrate_command
 from filas.cli.output import show_table
+from filas.contract.new_job import NewJob
+from filas.contract.policies import FLOWS
 from tests.ingest.api.serving import TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
 
@@ -71,6 +73,15 @@ async def test_a_job_that_is_not_there_is_refused(api: Api) -> None:
         run = await asked(api, "job", action, "{flow-processing}:nothing")
         assert run.code == 1
         assert len(run.err.splitlines()) == 1
+
+
+async def test_the_cancel_of_a_job_prints_whether_the_job_runs(api: Api) -> None:
+    """A job that runs is not reported as cancelled."""
+    put = await api.context.producer.enqueue(NewJob(FLOWS, "a", None))
+    assert (await asked(api, "job", "cancel", put.job_id)).out == f"{put.job_id} cancelled\n"
+    await api.context.redis.command("SET", f"arq:in-progress:{put.job_id}", "epoch-1-1")
+    run = await asked(api, "job", "cancel", put.job_id)
+    assert run.out == f"{put.job_id} is running: it is being cancelled, unless it ends before\n"
 
 
 # ---- without an API ---------------------------------------------------------------------------------

@@ -32,7 +32,14 @@ async def test_old_events_are_deleted_if_their_job_is_done(database: Database) -
     open_ids = {old[0].id, old[12].id, old[24].id}
     await end_events(database, *(one.id for one in [*old, *fresh] if one.id not in open_ids))
     counts = await Retention(database, chunk_rows=4).purge(NOW, Ages())
-    assert counts == {"events": 22, "executions": 0, "notifications": 0, "delivery_statuses": 0, "dead_letters": 0}
+    assert counts == {
+        "events": 22,
+        "executions": 0,
+        "notifications": 0,
+        "delivery_statuses": 0,
+        "dead_letters": 0,
+        "cancels": 0,
+    }
     left = {row["id"] for row in await database.fetch("select id from events")}
     assert left == open_ids | {one.id for one in fresh}
 

@@ -32,7 +32,7 @@ from flow_runner.engine.engine import Engine
 from flow_runner.jobs.due_timers import DueTimers
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
-from flow_runner.jobs.job_outbox import ExecutionRelay, JobOutbox
+from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, JobOutbox
 from flow_runner.jobs.schedule_starter import ScheduleStarter
 from flow_runner.nodes.node_runners import RUNNERS
 from flow_runner.stores.compiled_flow_cache import CompiledFlowCache
@@ -69,7 +69,13 @@ def build_parts(
     engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses)
     run_flow = RunFlow(executions, flows, engine, clock, lambda: health.draining)
     test_flow = RunFlowTest(secrets, flows, clock)
-    relay = Relay(redis, producer, ExecutionRelay(rows))
+    cancels = CancelRepository(database)
+    relays = [Relay(redis, producer, source) for source in (ExecutionRelay(rows), ExecutionCancelRelay(cancels))]
+
+    def data_lost() -> None:
+        for relay in relays:
+            relay.data_lost()
+
     worker = Worker(
         redis,
         FLOWS,
@@ -80,9 +86,9 @@ def build_parts(
         concurrency=settings.flow_runner_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
-        cancels=CancelRepository(database),
+        cancels=cancels,
         store_problem=lambda: database.problem,
-        on_data_lost=relay.data_lost,
+        on_data_lost=data_lost,
         drain_s=DRAIN_S,
     )
     return WorkerParts(
@@ -92,7 +98,7 @@ def build_parts(
             secrets.report_unreadable(),
             DueTimers(rows, producer).run(),
             ScheduleStarter(ScheduleRepository(database), producer).run(),
-            relay.run(),
+            *(relay.run() for relay in relays),
         ),
         drain=executions.drain,
     )

@@ -35,6 +35,7 @@ from notifier.deliver.channel_cache import ChannelCache
 from notifier.deliver.delivery import Delivery
 from notifier.jobs import (
     DeliveryReceiptRelay,
+    NotificationCancelRelay,
     NotificationRelay,
     cancel_notification,
     deliver_notification,
@@ -62,7 +63,12 @@ def build_parts(
     circuits = ChannelCircuits(redis)
     store = BatchedStore(notifications)
     delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)))
-    sources = (NotificationRelay(notifications), DeliveryReceiptRelay(DeliveryReceiptRepository(database)))
+    cancels = CancelRepository(database)
+    sources = (
+        NotificationRelay(notifications),
+        DeliveryReceiptRelay(DeliveryReceiptRepository(database)),
+        NotificationCancelRelay(cancels),
+    )
     relays = [Relay(redis, QueueProducer(redis), source) for source in sources]
 
     def data_lost() -> None:
@@ -81,7 +87,7 @@ def build_parts(
         concurrency=settings.notifier_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),
-        cancels=CancelRepository(database),
+        cancels=cancels,
         store_problem=lambda: database.problem,
         on_data_lost=data_lost,
     )

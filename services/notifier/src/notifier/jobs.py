@@ -4,7 +4,7 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from filas.contract.identity import notification_id_of_key
-from filas.contract.job_factories import delivery_receipt_job, notification_job
+from filas.contract.job_factories import cancel_notification_job, delivery_receipt_job, notification_job
 from filas.contract.jobs import (
     CANCEL_NOTIFICATION,
     UPDATE_DELIVERY_STATUS,
@@ -116,6 +116,28 @@ class NotificationRelay:
         """See `RelaySource.due`."""
         last = after.message.notification_id if after and isinstance(after.message, NotificationJob) else None
         return [_job(due) for due in await self._notifications.unfinished(GRACE_S, limit, last)]
+
+
+class UnappliedCancels(Protocol):
+    """The cancels of notifications that are not applied yet (`CancelRepository`)."""
+
+    async def unapplied_notifications(self, older_than_s: float, limit: int, after: UUID | None) -> list[UUID]:
+        """Returns the notifications in the order of their ids, those after the id `after`."""
+
+
+class NotificationCancelRelay:
+    """A source of the relay: the commands of cancels that are not applied yet."""
+
+    name = "notification_cancels"
+
+    def __init__(self, cancels: UnappliedCancels) -> None:
+        self._cancels = cancels
+
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+        """See `RelaySource.due`."""
+        last = after.message.notification_id if after and isinstance(after.message, CancelNotificationJob) else None
+        unapplied = await self._cancels.unapplied_notifications(GRACE_S, limit, last)
+        return [cancel_notification_job(notification_id) for notification_id in unapplied]
 
 
 class UnrecordedReceipts(Protocol):

@@ -216,6 +216,14 @@ class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
     steps: list[StepRecord]
 
 
+class ExecutionCancel(Record, frozen=True, kw_only=True):
+    """A cancel of an execution that the flow-runner has not written to the execution's row."""
+
+    execution_id: UUID
+    flow_id: str
+    event_id: UUID | None
+
+
 class DueExecution(Record, frozen=True, kw_only=True):
     """An execution whose next turn is due, so that it needs a job. `channel` and `contact` determine the group of that
     job, `event_id` its OpenTelemetry trace."""

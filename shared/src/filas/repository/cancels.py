@@ -7,10 +7,10 @@ notifications in the statement that writes the cancel to their own row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from filas.models.executions import ExecutionCancel
 from filas.repository.postgres.database import Database
 
 REQUEST_JOB: Final = """
@@ -35,15 +35,6 @@ UNAPPLIED_NOTIFICATIONS: Final = """
 select notification_id from notification_cancels
 where requested_at <= now() - make_interval(secs => $1) and ($3::uuid is null or notification_id > $3)
 order by notification_id limit $2"""
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutionCancel:
-    """A cancel of an execution that the flow-runner has not written to the execution's row."""
-
-    execution_id: UUID
-    flow_id: str
-    event_id: UUID | None
 
 
 class CancelRepository:
@@ -83,7 +74,7 @@ class CancelRepository:
         `after` is the last id of the page before. Fewer than `limit` means that no more follow.
         """
         rows = await self._database.fetch(UNAPPLIED_EXECUTIONS, older_than_s, limit, after)
-        return [ExecutionCancel(*row) for row in rows]
+        return [ExecutionCancel(**row) for row in rows]
 
     async def unapplied_notifications(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[UUID]:
         """The ids of the notifications of such cancels, as `unapplied_executions`."""

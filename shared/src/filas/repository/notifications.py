@@ -30,10 +30,13 @@ from filas.repository.postgres.json_columns import error_detail, from_json, to_j
 
 Answer = TypeVar("Answer")
 
-# A notification that is `sending` already has an attempt whose outcome is unknown.
+# A notification that is `sending` already has an attempt whose outcome is unknown. One whose cancel is stored gets no
+# further attempt.
 BEGIN_ATTEMPTS: Final = """
 with found as (
-    select n.id, n.status, n.attempts from notifications n
+    select n.id, n.status, n.attempts, n.status in ('queued', 'retrying', 'sending')
+        and exists (select from notification_cancels c where c.notification_id = n.id offset 0) as cancels
+    from notifications n
         join unnest($1::uuid[], $2::boolean[]) as a (id, replay) on a.id = n.id
     where n.status in ('queued', 'retrying', 'sending') or (a.replay and n.status in ('failed', 'cancelled'))
     order by n.id for update of n
@@ -45,8 +48,15 @@ with found as (
     update notifications n set status = 'sending', attempts = n.attempts + 1,
         uncertain = n.uncertain or f.status = 'sending', error = null, ended_at = null,
         updated_at = now()
-    from found f where n.id = f.id
+    from found f where n.id = f.id and not f.cancels
     returning n.*, f.status = 'sending' as interrupted
+), cancelled as (
+    update notifications n set status = 'cancelled', uncertain = n.uncertain or f.status = 'sending',
+        updated_at = now(), ended_at = now()
+    from found f where n.id = f.id and f.cancels
+    returning n.id
+), applied as (
+    delete from notification_cancels c using cancelled d where c.notification_id = d.id
 ), opened as (
     insert into notification_attempts (notification_id, attempt, outcome, started_at)
     select id, attempts, 'sending', now() from begun
@@ -130,6 +140,7 @@ with receipt as (
 select f.channel_id, f.provider_id, f.status, m.id is not null as moved
 from found f left join moved m on m.id = f.id"""
 
+# The stored cancel has had its effect, unless the notification is being sent.
 CANCEL: Final = """
 with found as (
     select id, status from notifications where id = $1 for update
@@ -137,6 +148,9 @@ with found as (
     update notifications n set status = 'cancelled', updated_at = now(), ended_at = now()
     from found f where n.id = f.id and f.status in ('queued', 'retrying')
     returning n.id
+), applied as (
+    delete from notification_cancels
+    where notification_id = $1 and not exists (select from found where status = 'sending')
 )
 select case when c.id is null then f.status else 'cancelled' end as status
 from found f left join cancelled c on c.id = f.id"""
@@ -165,7 +179,7 @@ class NotificationRepository:
 
     async def begin_attempt(self, notification_id: UUID, *, replay: bool = False) -> BegunNotification | None:
         """Begins the next attempt; its number is `attempts` of the result. None if there is nothing to send: the
-        notification has a final status, or does not exist.
+        notification has a final status, does not exist, or is cancelled now because its cancel is stored.
 
         A `replay` also begins an attempt for a notification that is `failed` or `cancelled`. If the notification was
         `sending`, it is `interrupted` and `uncertain`, and the attempt before becomes `uncertain`.

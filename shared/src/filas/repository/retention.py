@@ -96,6 +96,17 @@ with chunk as (
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, $3::uuid as id
 from chunk order by time desc limit 1"""
 
+# Cancels whose job, execution or notification no longer exists. There are never many rows.
+CANCELS: Final = """
+with jobs as (
+    delete from job_cancels where requested_at < $1 returning 1
+), executions as (
+    delete from execution_cancels where requested_at < $1 returning 1
+), notifications as (
+    delete from notification_cancels where requested_at < $1 returning 1
+)
+select (select count(*) from jobs) + (select count(*) from executions) + (select count(*) from notifications)"""
+
 DEAD_LETTERS: Final = """
 with chunk as (
     select id, failed_at as time from dead_letters
@@ -111,7 +122,8 @@ from chunk order by time desc, id desc limit 1"""
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
 
-    Steps and callbacks are deleted with their execution, attempts with their notification. Delivery receipts that were
+    Steps and callbacks are deleted with their execution, attempts with their notification. Cancels that concern no job,
+    execution or notification any more are kept as long as dead letters. Delivery receipts that were
     never recorded are kept as long as notifications.
     """
 
@@ -152,6 +164,7 @@ class Retention:
         counts = {}
         for table, (statement, days) in tables.items():
             counts[table] = await self._purge_table(statement, now - timedelta(days=days), until)
+        counts["cancels"] = await self._database.fetchval(CANCELS, now - timedelta(days=ages.dead_letters_days))
         _log.info("retention.purged", **counts)
         return counts
 

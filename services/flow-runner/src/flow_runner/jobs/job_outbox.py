@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from filas.contract.job_factories import error_flow_job, flow_job, notification_job
+from filas.contract.job_factories import cancel_execution_job, error_flow_job, flow_job, notification_job
 from filas.contract.jobs import FlowJob, FlowReason
 from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
-from filas.models.executions import DueExecution
+from filas.models.executions import DueExecution, ExecutionCancel
 from filas.models.notifications import DueNotification
 from filas.observability import logs
 from filas.tracing import spans
@@ -76,6 +76,34 @@ class ExecutionRelay:
         """One page of jobs, the longest unfinished first. `after` is the last job of the previous page."""
         last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
         return [execution_job(row, "continue") for row in await self._rows.unfinished(self._grace_s, limit, last)]
+
+
+class UnappliedCancels(Protocol):
+    """The part of the repository of cancels that the relay reads."""
+
+    async def unapplied_executions(
+        self, older_than_s: float, limit: int, after: UUID | None = None
+    ) -> list[ExecutionCancel]: ...
+
+
+class ExecutionCancelRelay:
+    """The cancels of executions whose command may be lost."""
+
+    name = "execution_cancels"
+
+    def __init__(self, cancels: UnappliedCancels, grace_s: float = GRACE_S) -> None:
+        self._cancels = cancels
+        self._grace_s = grace_s
+
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+        """One page of commands. `after` is the last job of the previous page."""
+        last = after.message.execution_id if after and isinstance(after.message, FlowJob) else None
+        return [
+            cancel_execution_job(
+                each.execution_id, each.flow_id, spans.root_traceparent(each.event_id or each.execution_id)
+            )
+            for each in await self._cancels.unapplied_executions(self._grace_s, limit, last)
+        ]
 
 
 def execution_job(due: DueExecution, reason: FlowReason) -> NewJob:

@@ -93,7 +93,8 @@ with requested as (
             or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
                 and e.wake_at <= clock_timestamp())
             or (e.status = 'waiting-callback' and exists (select from callbacks k where k.id = e.awaits_callback)))
-        and not (e.carries_message and e.fence = 0 and not e.cancel_requested and exists (
+        and not (e.carries_message and e.fence = 0 and not e.cancel_requested
+            and not exists (select from execution_cancels x where x.execution_id = e.id offset 0) and exists (
             select from executions w where w.conversation_id = e.conversation_id
                 and w.awaits_reply_since is not null and w.status like 'waiting-%' offset 0))
     order by e.id for update of e
@@ -105,6 +106,8 @@ with requested as (
         lease_until = clock_timestamp() + make_interval(secs => $4),
         ready_at = coalesce(e.ready_at, now()),
         wake_at = null,
+        cancel_requested = e.cancel_requested
+            or exists (select from execution_cancels x where x.execution_id = e.id offset 0),
         awaits_reply_since = null,
         started_at = coalesce(e.started_at, now()),
         deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
@@ -133,7 +136,7 @@ RESUME_MANY: Final = """
 with message as (
     select m.id, m.conversation_id from executions m
     where m.id = any ($1::uuid[]) and m.carries_message and m.fence = 0 and m.status = 'queued'
-        and not m.cancel_requested
+        and not m.cancel_requested and not exists (select from execution_cancels x where x.execution_id = m.id offset 0)
     order by m.id for update of m
 ), found as (
     select m.id as message_id, w.id, w.turn
@@ -276,8 +279,12 @@ update executions set status = 'queued', error = null, ready_at = now(), ended_a
 where id = $1 and turn = $2 and status = 'failed'
 returning id"""
 
-# The turn of a waiting execution has been counted already, so resuming it starts no new turn.
+# The turn of a waiting execution has been counted already, so resuming it starts no new turn. The stored cancel has had
+# its effect.
 REQUEST_CANCEL: Final = """
+with applied as (
+    delete from execution_cancels where execution_id = $1
+)
 update executions set cancel_requested = true, wake_at = null, awaits_reply_since = null,
     status = case when status = 'running' then status else 'queued' end,
     ready_at = coalesce(ready_at, now())
@@ -285,8 +292,10 @@ where id = $1 and status not in ('succeeded', 'failed', 'cancelled', 'timed-out'
 returning id, turn, flow_id, conversation_id, status, channel, contact, event_id"""
 
 CANCEL_REQUESTED: Final = """
-select id from executions
-where id = any ($1::uuid[]) and cancel_requested and status not in ('succeeded', 'failed', 'cancelled', 'timed-out')"""
+select e.id from executions e
+where e.id = any ($1::uuid[])
+    and (e.cancel_requested or exists (select from execution_cancels x where x.execution_id = e.id offset 0))
+    and e.status not in ('succeeded', 'failed', 'cancelled', 'timed-out')"""
 
 STEPS_BYTES: Final = 2 * 2**20
 """How many bytes of inputs and outputs an execution shows. Later steps are shown without them."""

@@ -60,7 +60,7 @@ class CancelCommand(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 async def cancel_execution(call: Call[None, Query]) -> Answer:
-    """Enqueues the command to cancel an execution.
+    """Stores the cancel of an execution, then enqueues the command for the flow-runner.
 
     The flow-runner ends a waiting execution at once, and a running one before its next effect. Only the flow-runner
     writes executions. The job is in no group, because it must not wait for the job that it ends.
@@ -73,8 +73,13 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
         raise conflict(f"the execution has ended: {execution.status}")
     traceparent = spans.root_traceparent(execution.event_id or execution_id)
     job = cancel_execution_job(execution_id, execution.flow_id, traceparent)
-    result = await call.context.producer.enqueue(job)
-    return Answer(CancelCommand(id=str(execution_id), job_id=result.job_id))
+    await call.context.cancels.request_execution(execution_id)
+    try:
+        await call.context.producer.enqueue(job)
+    except StoreUnavailable as error:
+        # The relay of the flow-runner enqueues the command of the stored cancel.
+        log.warning("cancel.left_to_relay", execution_id=str(execution_id), store=error.store, reason=error.reason)
+    return Answer(CancelCommand(id=str(execution_id), job_id=job.job_id))
 
 
 class ReplayOrder(Body, frozen=True, kw_only=True):

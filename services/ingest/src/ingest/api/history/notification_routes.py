@@ -6,11 +6,15 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.job_factories import cancel_notification_job, notification_job
+from filas.errors import StoreUnavailable
 from filas.models.notifications import Notification, NotificationStatus, NotificationWithAttempts
+from filas.observability.logs import get_logger
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
 from ingest.api.history.event_routes import Moment
 from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
+
+log = get_logger(__name__)
 
 
 class NotificationsQuery(PageQuery, frozen=True, kw_only=True):
@@ -73,12 +77,24 @@ async def retry_notification(call: Call[None, Query]) -> Answer:
 
 
 async def cancel_notification(call: Call[None, Query]) -> Answer:
-    """Enqueues the command to cancel a notification. One that is being sent is cancelled only if the attempt fails."""
+    """Stores the cancel of a notification, then enqueues the command for the notifier.
+
+    A notification that is being sent is cancelled only if the attempt fails.
+    """
     notification = await _notification(call)
     if notification.status not in ("queued", "retrying", "sending"):
         raise conflict(f"the notification is {notification.status}, so it cannot be cancelled")
     job = cancel_notification_job(notification.id, replay=notification.attempts)
-    return Answer(_command(notification, await call.context.producer.enqueue(job)))
+    await call.context.cancels.request_notification(notification.id)
+    try:
+        result = await call.context.producer.enqueue(job)
+    except StoreUnavailable as error:
+        # The relay of the notifier enqueues the command of the stored cancel.
+        log.warning(
+            "cancel.left_to_relay", notification_id=str(notification.id), store=error.store, reason=error.reason
+        )
+        result = EnqueueResult(job.job_id, EnqueueOutcome.ENQUEUED)
+    return Answer(_command(notification, result))
 
 
 async def _notification(call: Call[None, Query]) -> NotificationWithAttempts:
