@@ -172,7 +172,7 @@ async def test_a_waiting_job_is_cancelled(api: Api) -> None:
     assert await api.context.cancels.jobs(FLOWS.name, 10) == [put.job_id.encode()]
 
 
-async def test_the_cancel_of_a_running_job_says_that_it_runs(api: Api) -> None:
+async def test_the_cancel_of_a_running_job_reports_that_it_runs(api: Api) -> None:
     """A job that does not exist has no stored cancel."""
     put = await api.context.producer.enqueue(job_of(flow_job()))
     await api.context.redis.command("SET", f"arq:in-progress:{put.job_id}", "epoch-1-1")

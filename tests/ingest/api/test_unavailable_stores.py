@@ -69,7 +69,7 @@ async def test_without_redis_executions_and_notifications_can_be_cancelled(
     """The cancel is stored. Its worker finds it."""
     async with serving(own_redis.url, postgres_dsn) as api:
         _, execution = await started(api)
-        [notification] = await queued_notifications(api, execution)
+        [notification] = await queued_notifications(api, (await started(api))[1])
         own_redis.kill()
         assert (await api.post(f"/executions/{execution}/cancel")).status == 200
         assert (await api.post(f"/notifications/{notification}/cancel")).status == 200

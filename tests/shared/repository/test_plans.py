@@ -52,6 +52,7 @@ FRAGMENTS: Final = frozenset(
         "executions.execution_sql.SEARCH_EVENT",
         "events.HAS_WORD",
         "events.OF_CONVERSATION",
+        "postgres.paging._WITHIN_BYTES",
     }
 )
 

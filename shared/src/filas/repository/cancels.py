@@ -27,7 +27,9 @@ DELETE_JOBS: Final = "delete from job_cancels where queue = $1 and job_id = any 
 
 # Ordered by the key and not by time, because the last row of the page before may be deleted by now.
 UNAPPLIED_EXECUTIONS: Final = """
-select c.execution_id, e.flow_id, e.event_id from execution_cancels c join executions e on e.id = c.execution_id
+select c.execution_id, e.flow_id, e.event_id
+from execution_cancels c
+    cross join lateral (select flow_id, event_id from executions where id = c.execution_id offset 0) e
 where c.requested_at <= now() - make_interval(secs => $1) and ($3::uuid is null or c.execution_id > $3)
 order by c.execution_id limit $2"""
 
