@@ -71,7 +71,7 @@ bench: $(READY) ## the benchmarks, with their table
 
 test-deploy: $(READY) ## the images and docker-compose.yml, built, run, killed and updated under load (root, or a running engine)
 	@tests/deploy/install-engine
-	@tests/deploy/install-balancer
+	@tests/deploy/install-images
 	@FILAS_TEST_DEPLOY=1 $(PYTEST) tests/deploy
 
 test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prometheus (unpacked into build/, not installed)
@@ -84,7 +84,7 @@ test-browser: $(READY) ## the dashboard in a browser
 # requirements.lock is what runs in production, and each service's lock is a part of it. requirements-dev.lock has the same
 # versions with the tools of development, requirements-local.lock what `make up` runs, requirements-tracing.lock what images
 # with traces contain. No lock file names the address of a package index. uv is installed in a directory of its own, because
-# only `make lock` needs it.
+# only `make lock` needs it. deploy/images.lock has the versions and digests of the images that are not built here.
 COMPILE = build/lock/bin/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-config --quiet \
 	--no-emit-package filas --no-emit-package filas-local
@@ -99,6 +99,7 @@ lock: ## resolves the lock files again from the pyproject.toml files (UPGRADE=--
 	@$(COMPILE) -c requirements-dev.lock $(wildcard services/*/pyproject.toml) deploy/local/pyproject.toml \
 		requirements-build.in -o requirements-local.lock
 	@$(COMPILE) -c requirements-dev.lock --extra tracing shared/pyproject.toml -o requirements-tracing.lock
+	@"$(PYTHON)" deploy/local/src/filas_local/image_lock.py $(UPGRADE)
 
 clean: ## removes what set-up and tests made (not the data in .filas)
 	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

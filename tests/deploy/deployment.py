@@ -13,13 +13,21 @@ from typing import Any
 import pytest
 
 from filas.cli.api_client import Client
+from filas_local import image_lock
 from tests.ports import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 BALANCER = "deploy/compose/balancer.yml"
-REPLACEMENT_BALANCER = "filas-test-haproxy"
-"""Debian's HAProxy, where tests/deploy/install-balancer has found no registry."""
+IMAGE_VARIABLES = {
+    "haproxy": "BALANCER_IMAGE",
+    "postgres": "POSTGRES_IMAGE",
+    "prom/prometheus": "PROMETHEUS_IMAGE",
+    "python": "PYTHON_IMAGE",
+    "redis": "REDIS_IMAGE",
+}
+REPLACEMENTS = {"haproxy": "filas-test-haproxy"}
+"""Debian's HAProxy, where tests/deploy/install-images has found no registry."""
 
 needs_engine = [
     pytest.mark.skipif(
@@ -56,6 +64,25 @@ def _image_exists(name: str) -> bool:
     return subprocess.run(["docker", "image", "inspect", name], check=False, capture_output=True).returncode == 0
 
 
+def available_images() -> dict[str, str]:
+    """The variables that name another image where a locked one is not on this machine and no registry is reached.
+
+    It is a local image of the same name, of whatever version: tests/deploy/install-images has tried to pull the locked
+    one.
+    """
+    found: dict[str, str] = {}
+    locked = image_lock.locked_references(image_lock.read_lock((ROOT / image_lock.LOCK).read_text()))
+    for name, variable in IMAGE_VARIABLES.items():
+        if _image_exists(locked[name]):
+            continue
+        local = docker("images", "--format", "{{.Repository}}:{{.Tag}}", name).split()
+        if name in REPLACEMENTS and not local:
+            local = [REPLACEMENTS[name]]
+        if local and _image_exists(local[0]):
+            found[variable] = local[0]
+    return found
+
+
 def _status(method: str, url: str) -> int:
     """The status of a request, or 0 if there is no answer."""
     try:
@@ -89,14 +116,12 @@ class Deployment:
                 "BALANCER_ADMIN_PORT": admin,
                 "RECEIVER_PORT": str(self.receiver_port),
             }
-            if _image_exists(REPLACEMENT_BALANCER):
-                self.environment["BALANCER_IMAGE"] = REPLACEMENT_BALANCER
         else:
             self.environment |= {"INGEST_PORT": f"127.0.0.1:{public}", "INGEST_ADMIN_PORT": admin}
         if beside:
             files += ["tests/deploy/receiver.yml", *beside]
             self.environment["RECEIVER_PORT"] = str(self.receiver_port)
-        self.environment |= {
+        self.environment |= available_images() | {
             "COMPOSE_PROJECT_NAME": self.name,
             "COMPOSE_FILE": ":".join(files),
             "PROMETHEUS_PORT": str(self.prometheus_port),
@@ -106,6 +131,12 @@ class Deployment:
             "COMPOSE_DOCKER_CLI_BUILD": "1",
         }
         self._command = _compose_command()
+
+    @property
+    def python_image(self) -> str:
+        """The image under those of the processes, as the tests build them."""
+        locked = image_lock.locked_references(image_lock.read_lock((ROOT / image_lock.LOCK).read_text()))
+        return self.environment.get("PYTHON_IMAGE", locked["python"])
 
     @property
     def api(self) -> Client:

@@ -126,7 +126,7 @@ async def test_an_image_holds_its_own_service_alone(deployment: Deployment) -> N
 def reaches(deployment: Deployment, network: str, host: str, port: int) -> bool:
     """Whether a stranger's container in one of the project's networks can connect."""
     script = f"import socket; socket.create_connection(({host!r}, {port}), 3)"
-    image = "python:3.11-slim-bookworm"
+    image = deployment.python_image
     command = ["docker", "run", "--rm", "--network", f"{deployment.name}_{network}", image, "python", "-c", script]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 

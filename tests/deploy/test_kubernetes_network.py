@@ -8,6 +8,7 @@ import yaml
 
 from filas.outbound import address_rules
 from filas.settings.process_settings import IngestServeSettings
+from filas.settings.setting_groups import AdminSettings
 from filas.settings.settings_reader import load
 from tests.deploy.kustomize import VARIATIONS, Manifests, needs_kubectl, rendered
 from tests.deploy.network_policies import NAMESPACE, Address, End, Pod, pod_of, reaches
@@ -167,6 +168,17 @@ def test_a_service_leads_to_pods_that_are_there(variation: str) -> None:
         assert manifests.selected(labels) == {maker["metadata"]["name"]}
     for stateful in manifests.of("StatefulSet"):
         assert manifests.one("Service", stateful["spec"]["serviceName"])["spec"]["clusterIP"] == "None"
+
+
+@pytest.mark.parametrize("overlay", [DEVELOPMENT, PRODUCTION])
+def test_a_private_listener_accepts_the_names_of_its_services_only(overlay: str) -> None:
+    """The probes and Prometheus call a pod by its address, which is always accepted."""
+    manifests = rendered(overlay)
+    services = {f"{name}.{NAMESPACE}.svc" for name in manifests.names("Service")}
+    for name in PROCESSES:
+        given = manifests.environment(name)
+        hosts = load(AdminSettings, {"ADMIN_HOSTS": given.get("ADMIN_HOSTS") or ""}).accepted_names
+        assert hosts - {"localhost", "127.0.0.1"} <= services, name
 
 
 def test_the_stores_of_development_are_found_by_their_names() -> None:

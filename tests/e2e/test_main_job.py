@@ -188,6 +188,12 @@ async def test_what_the_public_listener_refuses(redis_url: str, postgres_dsn: st
             f"http://127.0.0.1:{pipeline.admin_ports['ingest-admin']}/api/events"
         ) as answer:
             assert answer.status == 401
+        # No private listener answers a page of another site, whose name resolves to this address (DNS rebinding).
+        for port in pipeline.admin_ports.values():
+            for path in ("/livez", "/metrics", "/api/events"):
+                url = f"http://127.0.0.1:{port}{path}"
+                async with pipeline.session.get(url, headers={"Host": f"rebound.example:{port}"}) as answer:
+                    assert answer.status == 421, (port, path)
         assert await pipeline.api("GET", "/api/events") == []
 
 
