@@ -89,4 +89,5 @@ def _ages(settings: RetentionSettings) -> Ages:
         executions_days=settings.executions_retention_days,
         notifications_days=settings.notifications_retention_days,
         dead_letters_days=settings.dead_letters_retention_days,
+        conversations_days=settings.conversations_retention_days,
     )

@@ -35,10 +35,29 @@ from filas.repository.postgres.database import Database
 
 CHUNK_ROWS: Final = 500
 PAUSE_SHARE: Final = 1.0
+CONVERSATION_CHUNKS: Final = 40
 
 _log = get_logger("filas.repository")
 
 _FIRST: Final = UUID(int=0)
+
+# A conversation has no time of its last message, because that would cost a write for each message. `updated_at` is the
+# time of its last variable, or of its last execution that retention has deleted (EXECUTIONS). The other executions are
+# looked up. The conversations are examined in the order of their ids, so no index by time is needed.
+CONVERSATIONS: Final = """
+with chunk as (
+    select id from conversations where id > $2 order by id limit $3
+), unused as (
+    select v.id from conversations v join chunk c on c.id = v.id
+    where v.updated_at < $1 and not exists (
+        select from executions e where e.conversation_id = v.id
+            and (e.ended_at is null or e.ended_at >= $1 or e.queued_at >= $1) offset 0)
+    order by v.id for update of v skip locked
+), deleted_rows as (
+    delete from conversations v using unused u where v.id = u.id returning v.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, id
+from chunk order by id desc limit 1"""
 
 # Each statement examines one chunk of at most $4 rows that are older than $1, after the position ($2, $3). It returns
 # the number of rows that it examined and deleted, and the position of the last one. Rows that have not ended are kept,
@@ -62,11 +81,21 @@ with chunk as (
     where queued_at < $1 and (queued_at, id) > ($2, $3)
     order by queued_at, id limit $4 for update skip locked
 ), deleted_rows as (
-    delete from executions e using chunk c where e.id = c.id and c.done returning e.id
+    delete from executions e using chunk c where e.id = c.id and c.done
+    returning e.id, e.conversation_id, e.ended_at
 ), deleted_steps as (
     delete from steps s using deleted_rows g where s.execution_id = g.id
 ), deleted_callbacks as (
     delete from callbacks k using deleted_rows g where k.execution_id = g.id
+), active as (
+    select conversation_id, max(ended_at) as at from deleted_rows where conversation_id is not null
+    group by conversation_id
+), touched as (
+    select v.id from conversations v join active a on a.conversation_id = v.id
+    where v.updated_at < a.at order by v.id for update of v skip locked
+), marked as (
+    update conversations v set updated_at = a.at from active a join touched t on t.id = a.conversation_id
+    where v.id = t.id
 )
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
@@ -122,15 +151,32 @@ from chunk order by time desc, id desc limit 1"""
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
 
-    Steps and callbacks are deleted with their execution, attempts with their notification. Cancels that concern no job,
-    execution or notification any more are kept as long as dead letters. Delivery receipts that were
-    never recorded are kept as long as notifications.
+    Content keys are deleted with their event, steps and callbacks with their execution, attempts with their
+    notification. Cancels that concern no job, execution or notification any more are kept as long as dead letters.
+    Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
+    variables, is kept for so many days after its last execution, and while it has an unfinished one.
     """
 
     events_days: float = 30.0
     executions_days: float = 30.0
     notifications_days: float = 30.0
     dead_letters_days: float = 90.0
+    conversations_days: float = 365.0
+
+
+KEPT_TABLES: Final = {
+    "flows": "a definition: an operator deletes it",
+    "flow_versions": "executions name the version that they run, and operators compare versions; deleted with the flow",
+    "webhooks": "a definition; a deleted one leaves a row, so that every process learns of its deletion",
+    "channels": "a definition; a deleted one leaves a row, so that every process learns of its deletion",
+    "secrets": "a definition: an operator deletes it",
+    "schedules": "a definition, with its last tick only",
+    "queue_pauses": "one row for each paused queue",
+    "configuration_revision": "one row",
+    "_pogo_migration": "one row for each migration",
+    "_pogo_version": "one row",
+}
+"""The tables without an age, with the reason. They grow with what operators write and not with use."""
 
 
 class Retention:
@@ -139,6 +185,7 @@ class Retention:
     def __init__(self, database: Database, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self._database = database
         self._chunk_rows = chunk_rows
+        self._next_conversation = _FIRST
 
     async def now(self) -> datetime:
         """Returns the time by the clock of Postgres. Raises StoreUnavailable."""
@@ -165,8 +212,26 @@ class Retention:
         for table, (statement, days) in tables.items():
             counts[table] = await self._purge_table(statement, now - timedelta(days=days), until)
         counts["cancels"] = await self._database.fetchval(CANCELS, now - timedelta(days=ages.dead_letters_days))
+        counts["conversations"] = await self._purge_conversations(now - timedelta(days=ages.conversations_days), until)
         _log.info("retention.purged", **counts)
         return counts
+
+    async def _purge_conversations(self, older_than: datetime, until: float) -> int:
+        """Examines the next conversations, after those of the last call. Most of them are kept, so one call examines
+        only some chunks."""
+        deleted = 0
+        for _ in range(CONVERSATION_CHUNKS):
+            if time.monotonic() >= until:
+                break
+            began = time.monotonic()
+            row = await self._database.fetchrow(CONVERSATIONS, older_than, self._next_conversation, self._chunk_rows)
+            deleted += 0 if row is None else row["deleted"]
+            if row is None or row["examined"] < self._chunk_rows:
+                self._next_conversation = _FIRST
+                break
+            self._next_conversation = row["id"]
+            await asyncio.sleep((time.monotonic() - began) * PAUSE_SHARE)
+        return deleted
 
     async def _purge_table(self, statement: str, older_than: datetime, until: float) -> int:
         deleted = 0

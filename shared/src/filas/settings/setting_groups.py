@@ -189,6 +189,9 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     )
     notifications_retention_days: Annotated[Positive, Meta(description="Days for which notifications are kept")] = 30
     dead_letters_retention_days: Annotated[Positive, Meta(description="Days for which dead letters are kept")] = 90
+    conversations_retention_days: Annotated[
+        Positive, Meta(description="Days for which conversations and their variables are kept after the last execution")
+    ] = 365
 
 
 class ScalingSettings(Group, frozen=True, kw_only=True):
