@@ -52,6 +52,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_outbound_requests_total": ("flow-runner", "notifier"),
     "filas_store_up": _ALL,
     "filas_rows_locked_total": _ALL,
+    "filas_store_circuits": _ALL,
     "filas_event_loop_lag_seconds": _ALL,
     "filas_spans_dropped_total": _ALL,
 }

@@ -20,6 +20,7 @@ from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
+from filas.store_watch import limit_silence
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
@@ -39,6 +40,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     """
 
     def compose(stores: Stores) -> ServerParts:
+        limit_silence((stores.redis.watch, stores.database.watch, stores.read_database.watch))
         backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
@@ -73,13 +75,15 @@ def _context(
         with suppress(StoreUnavailable):
             await webhook_cache.refresh()
 
+    acceptor = Acceptor(EventRepository(stores.database), producer, write_later=backfill.add)
+    backfill.on_written = acceptor.postgres_took_events
     return build_api_context(
         stores,
         secret_box=box,
         admin_token=settings.filas_admin_token.reveal(),
         configuration_changed=configuration_changed,
         webhook_cache=webhook_cache,
-        acceptor=Acceptor(EventRepository(stores.database), producer, write_later=backfill.add),
+        acceptor=acceptor,
         scaling_bounds=Bounds(
             settings.scaling.scaling_min_replicas,
             settings.scaling.scaling_max_replicas,

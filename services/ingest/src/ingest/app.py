@@ -5,16 +5,20 @@ It imports nothing of the API, so that a publicly reachable process holds neithe
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
 from filas.service.private_listener import serve_connections
 from filas.service.run_server import ServerParts, run_server
-from filas.service.stores import Stores
+from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestServeSettings
 from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 from ingest.receive.readiness import accepting_health
+
+ACQUIRE_TIMEOUT_S: Final = 1.0
+"""How long a request waits for a connection to Postgres."""
 
 
 async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:
@@ -41,7 +45,8 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         )
 
     port = settings.ingest_serve_admin_port
-    await run_server(settings, stop, name="filas-ingest-serve", admin_port=port, compose=compose)
+    pool = PoolLimits(acquire_timeout_s=ACQUIRE_TIMEOUT_S)
+    await run_server(settings, stop, name="filas-ingest-serve", admin_port=port, compose=compose, pool=pool)
 
 
 def _public_endpoint(settings: IngestServeSettings, stores: Stores, environ: Mapping[str, str]) -> PublicEndpoint:

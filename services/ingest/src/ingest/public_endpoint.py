@@ -12,6 +12,7 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.settings.value_types import Network
+from filas.store_watch import limit_silence
 from ingest.http.answers import Answer
 from ingest.http.client_address import ClientAddress
 from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, PublicListener
@@ -73,11 +74,16 @@ def build_public_endpoint(
     trusted_proxies: Sequence[Network] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> PublicEndpoint:
-    """Builds the public endpoint over these stores. Must be called in a running event loop."""
+    """Builds the public endpoint over these stores. Must be called in a running event loop.
+
+    From then on, a store that does not answer for a second is skipped.
+    """
+    limit_silence((redis.watch, database.watch))
     webhook_cache = WebhookCache(WebhookRepository(database), reveal)
     producer = QueueProducer(redis, retry_for_s=ENQUEUE_RETRY_S)
     backfill = EventBackfill(EventRepository(database))
     acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add)
+    backfill.on_written = acceptor.postgres_took_events
     limiter = RateLimiter(RedisRateWindows(redis))
     address_limits = AddressLimits(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address

@@ -219,6 +219,12 @@ OUTBOUND_REQUESTS = Counter(
 STORE_UP = Gauge(
     "filas_store_up", "1 while this process can use the store: redis, postgres", ["store"], registry=REGISTRY
 )
+STORE_CIRCUITS = Gauge(
+    "filas_store_circuits",
+    "1 for the present state of the circuit of a store: closed (in use), open (skipped), probing",
+    ["store", "state"],
+    registry=REGISTRY,
+)
 ROWS_LOCKED = Counter(
     "filas_rows_locked_total",
     "Items of a batch that were not written because another session held a lock, and are tried again, by table",

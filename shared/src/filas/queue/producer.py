@@ -21,6 +21,7 @@ from filas.queue.job_format import JobEncodeError, encode_job
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.redis_clock import RedisClock
 from filas.queue.redis_client.scripts import load, pad_json
+from filas.store_watch import CallSkipped
 from filas.tracing import spans
 
 PAYLOAD_KEPT_MS: Final = 30 * 24 * 3600 * 1000
@@ -163,7 +164,7 @@ class QueueProducer:
             except StoreUnavailable as error:
                 # A server that refuses the call has enqueued nothing. After a lost connection, that is unknown.
                 sent = sent or self._redis.outcome_unknown(error)
-                if time.monotonic() + delay > deadline:
+                if isinstance(error, CallSkipped) or time.monotonic() + delay > deadline:
                     raise (OutcomeUnknown("redis", error.reason) if sent else error) from error
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 0.5)

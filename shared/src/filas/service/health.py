@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from filas.observability.metrics import STORE_UP
+from filas.store_circuit import StoreCircuit
 
 if TYPE_CHECKING:
     from filas.service.stores import Stores
@@ -20,6 +21,7 @@ class Health:
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
         self._optional_while: dict[str, Callable[[], bool]] = {}
+        self._circuits: list[StoreCircuit] = []
         self.draining = False
         """Set when the process stops. It then reports that it is not ready, so that it gets no new work."""
 
@@ -32,10 +34,19 @@ class Health:
         if optional_while is not None:
             self._optional_while[name] = optional_while
 
+    def add_circuits(self, *circuits: StoreCircuit) -> None:
+        """Adds circuits that `/readyz` shows. They do not decide whether the process is ready."""
+        self._circuits += circuits
+
+    def circuits(self) -> dict[str, str]:
+        """Returns the state of every circuit by the name of its store."""
+        return {circuit.name: circuit.state for circuit in self._circuits}
+
     def add_stores(self, stores: "Stores") -> None:
         """Adds the checks of both stores: the process needs each of them."""
         self.add("redis", lambda: stores.redis.problem)
         self.add("postgres", lambda: stores.database.problem)
+        self.add_circuits(stores.redis.watch.circuit, stores.database.watch.circuit)
 
     def problems(self) -> dict[str, str]:
         """Returns the reason of every failing check by its name. An empty result means ready."""

@@ -39,10 +39,11 @@ def build_private_app(
         return json_response({"status": "alive"})
 
     async def readyz(_request: web.Request) -> web.Response:
-        problems = health.problems()
+        problems, circuits = health.problems(), health.circuits()
+        shown = {"circuits": circuits} if circuits else {}
         if problems:
-            return json_response({"status": "unready", "problems": problems}, HTTPStatus.SERVICE_UNAVAILABLE)
-        return json_response({"status": "ready"})
+            return json_response({"status": "unready", "problems": problems, **shown}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return json_response({"status": "ready", **shown})
 
     async def metrics(_request: web.Request) -> web.Response:
         health.problems()  # sets filas_store_up to the present state

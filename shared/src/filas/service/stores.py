@@ -1,5 +1,6 @@
 """Redis and Postgres as every process holds them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from filas.settings.process_settings import ProcessSettings
 from filas.settings.value_types import Secret
 
 PROBE_EVERY_S: Final = 1.0
+FIRST_PING_S: Final = 1.0
+"""How long a process that starts waits for Redis. It starts without an answer too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,7 @@ class PoolLimits:
     size: int | None = None
     statement_timeout_s: float = 10.0
     lock_wait_s: float = LOCK_WAIT_S
+    acquire_timeout_s: float = 5.0
     read_url: Secret | None = None
 
 
@@ -65,6 +69,7 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
             max_size=pool.size or settings.postgres.database_pool_size,
             statement_timeout_s=pool.statement_timeout_s,
             lock_wait_s=pool.lock_wait_s,
+            acquire_timeout_s=pool.acquire_timeout_s,
         )
         for url in (settings.postgres.database_url, pool.read_url)
         if url is not None
@@ -72,8 +77,9 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
     for database in databases:
         database.start()
     try:
-        with suppress(StoreUnavailable):
-            await redis.command("PING")
+        with suppress(StoreUnavailable, TimeoutError):
+            async with asyncio.timeout(FIRST_PING_S):
+                await redis.command("PING")
         yield Stores(redis, databases[0], databases[-1])
     finally:
         for database in databases:

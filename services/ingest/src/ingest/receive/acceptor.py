@@ -21,14 +21,19 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome
 from ingest.receive.duplicate_reports import DuplicateReports
+from ingest.receive.missed_jobs import MissedJobs
 
 log = get_logger(__name__)
 
 SKIP_S = 1.0
 """How long a store that timed out or failed is not used, while the other store is available."""
 
-LAST_RESORT_S = 2.0
-"""How long a request waits for Postgres when both stores are unavailable: Postgres may be restarting."""
+LONGEST_SKIP_S = 8.0
+"""The longest time that Postgres is not used after writes that timed out one after another."""
+
+LAST_RESORT_S = 1.0
+"""How long after its arrival a request waits for Postgres when both stores are unavailable: Postgres may be restarting.
+After that, requests do not wait until a store has taken an event again."""
 
 
 class NotStorable(FilasError):
@@ -73,10 +78,12 @@ class Receipt:
 
 @dataclass(slots=True)
 class _PendingEvent:
-    """An event that has no receipt yet. `recorded`: its row is in Postgres. `job` is set after the first stage."""
+    """An event that has no receipt yet. `arrived`: when, on the monotonic clock. `recorded`: its row is in Postgres.
+    `job` is set after the first stage."""
 
     incoming: IncomingEvent
     receipt: "asyncio.Future[Receipt]"
+    arrived: float
     recorded: bool = False
     job: NewJob | None = None
 
@@ -93,7 +100,7 @@ class Acceptor:
         jobs: JobStore,
         *,
         limit: int = 500,
-        timeout_s: float = 3.0,
+        timeout_s: float = 1.0,
         write_later: Callable[[NewEvent], None] | None = None,
     ) -> None:
         self._events = events
@@ -103,10 +110,12 @@ class Acceptor:
         self._timeout_s = timeout_s
         # Kept, because asyncio.get_running_loop() is a system call on Python 3.11, and would be made per request.
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._missed = MissedJobs(jobs)
         self._postgres_skipped_until = 0.0
-        self._redis_skipped_until = 0.0
-        self._both_failed_until = 0.0
+        self._postgres_skip_s = SKIP_S
+        self._both_failed = False
         self._next_warning_at = 0.0
+        self._next_redis_warning_at = 0.0
         self._writes: Batches[_PendingEvent] = Batches(self._write, limit=limit, size_of=_size)
         self._enqueues: Batches[_PendingEvent] = Batches(self._enqueue_batch, limit=limit, size_of=_size)
 
@@ -118,7 +127,7 @@ class Acceptor:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         receipt: asyncio.Future[Receipt] = self._loop.create_future()
-        self._writes.add(_PendingEvent(incoming, receipt))
+        self._writes.add(_PendingEvent(incoming, receipt, time.monotonic()))
         return receipt
 
     async def accept_many(self, events: Sequence[IncomingEvent]) -> list[Receipt | BaseException]:
@@ -129,6 +138,11 @@ class Acceptor:
         """Waits until every event has its receipt."""
         await self._writes.drain()
         await self._enqueues.drain()
+        await self._missed.close()
+
+    def postgres_took_events(self) -> None:
+        """Another part of the process has written events: a Postgres that timed out is used again."""
+        self._postgres_skipped_until, self._postgres_skip_s = 0.0, SKIP_S
 
     async def _write(self, batch: Sequence[_PendingEvent]) -> None:
         """First stage: writes the events of a batch. Those that need a job continue to the second stage."""
@@ -155,16 +169,21 @@ class Acceptor:
 
     async def _insert(self, events: Sequence[NewEvent]) -> Sequence[EventReceipt | Exception]:
         if time.monotonic() < self._postgres_skipped_until:
-            raise StoreUnavailable("postgres", "it timed out within the last second")
+            raise StoreUnavailable("postgres", "a write timed out a moment ago")
         WEBHOOK_BATCH_SIZE.observe(len(events))
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._events.insert_many(events)
+                answers = await self._events.insert_many(events)
         except TimeoutError:
-            self._postgres_skipped_until = time.monotonic() + SKIP_S
+            # The server may answer other statements, so that its circuit is closed: the table is locked, for example.
+            self._postgres_skipped_until = time.monotonic() + self._postgres_skip_s
+            self._postgres_skip_s = min(2 * self._postgres_skip_s, LONGEST_SKIP_S)
             failure = StoreUnavailable("postgres", "timeout")
         except StoreUnavailable as error:
             failure = error
+        else:
+            self._postgres_skip_s, self._both_failed = SKIP_S, False
+            return answers
         if time.monotonic() >= self._next_warning_at:
             self._next_warning_at = time.monotonic() + SKIP_S
             log.warning("acceptance.postgres_unavailable", reason=failure.reason, events=len(events))
@@ -181,16 +200,18 @@ class Acceptor:
 
     async def _enqueue_batch(self, batch: Sequence[_PendingEvent]) -> None:
         """Second stage: enqueues the jobs of a batch."""
+        if self._missed.is_waiting:
+            # Redis does not take jobs now, and the jobs of a conversation are enqueued in their order.
+            batch = [waiting for waiting in batch if not self._enqueue_later(waiting)]
+            if not batch:
+                return
         jobs = [waiting.job for waiting in batch if waiting.job is not None]
         try:
-            outcomes = await self._enqueue(jobs, can_wait=all(waiting.recorded for waiting in batch))
+            outcomes = await self._enqueue(jobs)
         except Exception as error:  # any failure: the other store is used
             if not isinstance(error, StoreUnavailable):
                 log.error("acceptance.enqueue_failed", jobs=len(jobs), exc_info=error)
-            for waiting in batch:
-                if waiting.recorded:
-                    _resolve(waiting, _receipt_before_job(waiting))
-            await self._write_as_last_resort([waiting for waiting in batch if not waiting.recorded], error)
+            await self._write_as_last_resort([one for one in batch if not self._enqueue_later(one)], error)
             return
         for waiting, job, outcome in zip(batch, jobs, outcomes, strict=True):
             if outcome is EnqueueOutcome.REFUSED:
@@ -211,14 +232,14 @@ class Acceptor:
         if not batch:
             return
         try:
-            if time.monotonic() < self._both_failed_until:
+            wait_s = batch[0].arrived + LAST_RESORT_S - time.monotonic()
+            if self._both_failed or wait_s <= 0:
                 raise failure
-            await self._events.wait_ready(LAST_RESORT_S)
+            await self._events.wait_ready(wait_s)
             self._postgres_skipped_until = 0.0
             answers = await self._insert([waiting.incoming.event for waiting in batch])
         except Exception as error:  # each request gets the error
-            if isinstance(error, StoreUnavailable) and error is not failure:
-                self._both_failed_until = time.monotonic() + SKIP_S
+            self._both_failed = isinstance(error, StoreUnavailable)
             _fail(batch, error)
             return
         for waiting, answer in zip(batch, answers, strict=True):
@@ -234,18 +255,26 @@ class Acceptor:
         self._duplicates.report(waiting.incoming.event, first)
         return Receipt(first.id, webhook_job_id(first.id), duplicate=True, conflict=first.conflict)
 
-    async def _enqueue(self, jobs: Sequence[NewJob], *, can_wait: bool) -> Sequence[EnqueueOutcome]:
-        """Enqueues jobs. `can_wait`: all their events are in Postgres, so the relay can enqueue the jobs later."""
-        if can_wait and time.monotonic() < self._redis_skipped_until:
-            raise StoreUnavailable("redis", "it failed within the last second")
+    async def _enqueue(self, jobs: Sequence[NewJob]) -> Sequence[EnqueueOutcome]:
         try:
-            async with asyncio.timeout(self._timeout_s if can_wait else None):
-                return await self._jobs.enqueue_many(jobs)
+            async with asyncio.timeout(self._timeout_s):
+                outcomes = await self._jobs.enqueue_many(jobs)
         except (StoreUnavailable, TimeoutError) as error:
-            self._redis_skipped_until = time.monotonic() + SKIP_S
             reason = error.reason if isinstance(error, StoreUnavailable) else "timeout"
-            log.warning("acceptance.redis_unavailable", reason=reason, jobs=len(jobs))
+            if time.monotonic() >= self._next_redis_warning_at:
+                self._next_redis_warning_at = time.monotonic() + SKIP_S
+                log.warning("acceptance.redis_unavailable", reason=reason, jobs=len(jobs))
             raise StoreUnavailable("redis", reason) from None
+        self._both_failed = False
+        return outcomes
+
+    def _enqueue_later(self, waiting: _PendingEvent) -> bool:
+        """Gives the receipt of an event that is in Postgres, and enqueues its job when Redis answers. False for another
+        event."""
+        if waiting.recorded and waiting.job is not None:
+            self._missed.add(waiting.job, _size(waiting))
+            _resolve(waiting, _receipt_before_job(waiting))
+        return waiting.recorded
 
 
 def _receipt_before_job(waiting: _PendingEvent) -> Receipt:

@@ -6,12 +6,12 @@ queue for long, and until then only Redis has the event.
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final, Protocol
 
 from filas.batching import in_chunks
-from filas.errors import StoreUnavailable
+from filas.errors import StoreBusy, StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 
@@ -42,6 +42,8 @@ class EventBackfill:
         self._waiting: deque[NewEvent] = deque()
         self._bytes = 0
         self._has_events = asyncio.Event()
+        self.on_written: Callable[[], None] | None = None
+        """Called after events were written."""
 
     def add(self, event: NewEvent) -> None:
         """Keeps the event until it is written."""
@@ -73,12 +75,18 @@ class EventBackfill:
             for _ in batch:
                 self._waiting.popleft()
             try:
-                await self._events.insert_many(batch)
+                answers = await self._events.insert_many(batch)
             except StoreUnavailable:
                 self._waiting.extendleft(reversed(batch))
                 raise
-            self._bytes -= sum(map(_size, batch))
-            written += len(batch)
+            left = [one for one, answer in zip(batch, answers, strict=True) if isinstance(answer, StoreBusy)]
+            self._bytes -= sum(map(_size, batch)) - sum(map(_size, left))
+            written += len(batch) - len(left)
+            if left:
+                self._waiting.extendleft(reversed(left))
+                raise StoreBusy("locked", "another session holds a lock on the events")
+            if self.on_written is not None:
+                self.on_written()
         self._has_events.clear()
         log.info("backfill.written", events=written)
 

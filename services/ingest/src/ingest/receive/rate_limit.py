@@ -19,6 +19,9 @@ SLICES = 20
 SKIP_S = 1.0
 """How long Redis is not used after a failure."""
 
+TIMEOUT_S = 0.5
+"""How long a request waits for its count. After that, this process counts alone for SKIP_S."""
+
 MAX_LOCAL_KEYS = 50_000
 
 RESERVE_SHARE = 100
@@ -84,7 +87,7 @@ class RateLimiter:
     """Counts all waiting requests in one call of the store, or without a call where the result is known."""
 
     def __init__(
-        self, store: WindowStore, *, clock: Callable[[], float] = time.monotonic, timeout_s: float = 1.0
+        self, store: WindowStore, *, clock: Callable[[], float] = time.monotonic, timeout_s: float = TIMEOUT_S
     ) -> None:
         self._store = store
         self._clock = clock

@@ -19,5 +19,6 @@ def accepting_health(stores: Stores, webhook_cache: WebhookCache) -> Health:
     health.add(
         "postgres", lambda: database.problem, optional_while=lambda: webhook_cache.is_loaded and redis.problem is None
     )
+    health.add_circuits(redis.watch.circuit, database.watch.circuit)
     health.add("webhooks", lambda: None if webhook_cache.is_loaded else "not read yet")
     return health

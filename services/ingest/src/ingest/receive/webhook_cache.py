@@ -1,6 +1,7 @@
 """The cache of webhooks by path. It is refreshed regularly, and keeps its content while Postgres is unavailable."""
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -29,6 +30,14 @@ MISS_PAUSE_S = 0.05
 
 MISS_WAIT_S = 0.5
 """The longest time that a request for an unknown path waits for the next read."""
+
+
+LOAD_WAIT_S = 1.0
+"""The longest time that a request waits for the first read. A load balancer may send requests to a new process before
+its first health check."""
+
+LOAD_GRACE_S = 2.0
+"""How long after the start requests wait for the first read. Later they do not: Postgres is unavailable."""
 
 
 class WebhookSource(Protocol):
@@ -77,6 +86,8 @@ class WebhookCache:
         self._refreshing = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._next_read = asyncio.Event()
+        self._first_read = asyncio.Event()
+        self._started: float | None = None
         self.is_loaded = False
 
     def find(self, path: str) -> ReadyWebhook | None:
@@ -86,17 +97,20 @@ class WebhookCache:
     async def find_or_read(self, path: str) -> ReadyWebhook | None:
         """Like `find`, but looks for changes before it returns None.
 
-        A webhook that was stored a moment ago, by any process, is found at once. `run` must be running.
+        A webhook that was stored a moment ago, by any process, is found at once. Before the first read, this waits for
+        it, while the process is new. `run` must be running.
         """
         ready = self.find(path)
-        if ready is None and self.is_loaded:
-            next_read = self._next_read
-            self._wanted.set()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(MISS_WAIT_S):
-                    await next_read.wait()
-            ready = self.find(path)
-        return ready
+        if ready is not None:
+            return ready
+        read, wait_s = (self._next_read, MISS_WAIT_S) if self.is_loaded else (self._first_read, LOAD_WAIT_S)
+        if not self.is_loaded and (self._started is None or time.monotonic() - self._started > LOAD_GRACE_S):
+            return None
+        self._wanted.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await read.wait()
+        return self.find(path)
 
     def find_by_id(self, webhook_id: str) -> ReadyWebhook | None:
         """Returns the webhook with that id; None if there is none or it is disabled."""
@@ -114,9 +128,11 @@ class WebhookCache:
                 self._add(webhook)
             self._revision = revision
             self.is_loaded = True
+            self._first_read.set()
 
     async def run(self) -> None:
         """Refreshes until cancelled. A failed refresh is repeated."""
+        self._started = time.monotonic()
         while True:
             # A request that waits for `_next_read` needs a read that begins after the request.
             this_read, self._next_read = self._next_read, asyncio.Event()

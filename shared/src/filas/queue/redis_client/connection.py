@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
 from redis import exceptions
@@ -12,15 +13,30 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialBackoff
 
+from filas.backoff import exponential
 from filas.errors import StoreUnavailable
+from filas.observability.logs import get_logger
+from filas.observability.store_circuits import report_circuit
 from filas.queue.redis_client import hiredis_connections
+from filas.queue.redis_client.beat import Beat
 from filas.queue.redis_client.cluster_client import ClusterClient
 from filas.queue.redis_client.queue_keys import QueueKeys
 from filas.queue.redis_client.scripts import Script
 from filas.settings.setting_groups import RedisSettings
 from filas.settings.value_types import Secret
+from filas.store_circuit import StoreCircuit
+from filas.store_watch import NO_ANSWER, WORKER_PATIENCE_S, CallSkipped, StoreWatch
 
+STORE: Final = "redis"
 CONNECT_TIMEOUT_S: Final = 3.0
+SENTINEL_TIMEOUT_S: Final = 0.7
+"""How long one Sentinel may take to answer. Then the next one is asked."""
+
+PROBE_TIMEOUT_S: Final = 10.0
+"""A probe of a frozen server lasts until the server continues, so that it is used at once."""
+
+FIRST_PROBE_S: Final = 0.1
+LONGEST_PROBE_S: Final = 1.0
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a command may take, in seconds. A connection that takes longer is closed."""
 
@@ -43,19 +59,35 @@ _UNAVAILABLE_CODES = (
 )  # fmt: skip
 """Errors of a server that runs but cannot do the work now. Redis 6.2 wraps them in another error in a script."""
 
+_chance = random.SystemRandom()
+_log = get_logger(__name__)
+
 
 class Redis:
     """A connection pool to Redis, for commands and scripts.
 
-    `problem` is None if the last command was answered, otherwise the reason why not. Every error that means "Redis is
-    unavailable or refuses writes" is raised as StoreUnavailable. A command is never repeated automatically, because
-    its outcome is unknown and only the caller knows whether it may be repeated.
+    `problem` is None if Redis is used and the last command was answered, otherwise the reason why not. Every error that
+    means "Redis is unavailable or refuses writes" is raised as StoreUnavailable. After Redis has not answered for the
+    patience of `watch`, every call raises it at once, until a probe in the background is answered. A command is never
+    repeated automatically, because its outcome is unknown and only the caller knows whether it may be repeated.
     """
 
     def __init__(self, client: Any, *, cluster: bool = False) -> None:
         self.client = client
         self.cluster = cluster
-        self.problem: str | None = None
+        self._problem: str | None = None
+        self._reported: str | None = None
+        self._beat = Beat(client, cluster=cluster)
+        self._recovery: asyncio.Task[None] | None = None
+        circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S)
+        circuit.on_change = self._report
+        report_circuit(circuit)
+        self.watch = StoreWatch(circuit, self._send_beat, self._start_recovery, _is_answer)
+
+    @property
+    def problem(self) -> str | None:
+        """None if Redis is used and the last command was answered, otherwise the reason why not."""
+        return self.watch.circuit.problem or self._problem
 
     def keys(self, queue: str) -> QueueKeys:
         """Returns the names of the keys of `queue` in this Redis."""
@@ -63,7 +95,7 @@ class Redis:
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any]) -> Any:
         """Runs `script` and returns its reply. Sends the source only if the server has not cached it."""
-        with self._translated_errors():
+        async with self._call():
             try:
                 return await self.client.execute_command("EVALSHA", script.sha, len(keys), *keys, *args)
             except exceptions.NoScriptError:
@@ -71,7 +103,7 @@ class Redis:
 
     async def command(self, *parts: Any) -> Any:
         """Runs one command. Returns its reply as redis-py parses it. On a Cluster, its first key selects the node."""
-        with self._translated_errors():
+        async with self._call():
             return await self.client.execute_command(*parts)
 
     async def pop_blocking(self, key: str, timeout_s: float) -> bool:
@@ -80,13 +112,16 @@ class Redis:
         Redis checks its time-outs ten times a second, so the call may last 0.1 s longer.
         """
         with self._translated_errors():
-            return (
-                await self.client.execute_command("BLPOP", key, f"{max(timeout_s, _SHORTEST_BLOCK_S):.3f}") is not None
-            )
+            # The answer is expected late, so its absence means nothing.
+            async with self.watch.abandonable():
+                return (
+                    await self.client.execute_command("BLPOP", key, f"{max(timeout_s, _SHORTEST_BLOCK_S):.3f}")
+                    is not None
+                )
 
     async def identity(self) -> str:
         """Returns a name of the server, which changes when another server answers (restart, failover)."""
-        with self._translated_errors():
+        async with self._call():
             if self.cluster:
                 await self.client.initialize()
                 return " ".join(sorted(node.name for node in self.client.get_primaries()))
@@ -97,8 +132,10 @@ class Redis:
     def outcome_unknown(error: StoreUnavailable) -> bool:
         """Whether the command that raised `error` may have been executed.
 
-        It was not executed if the server refused it or no connection was made.
+        It was not executed if it was not sent, the server refused it or no connection was made.
         """
+        if isinstance(error, CallSkipped):
+            return False
         cause = error.__cause__
         text = str(cause)
         refused = isinstance(cause, exceptions.ResponseError | exceptions.ReadOnlyError | ConnectionRefusedError)
@@ -106,24 +143,82 @@ class Redis:
 
     async def close(self) -> None:
         """Closes all connections."""
+        if self._recovery is not None:
+            self._recovery.cancel()
+            await asyncio.gather(self._recovery, return_exceptions=True)
+            self._recovery = None
+        await self.watch.close()
+        await self._beat.close()
         with contextlib.suppress(*_UNAVAILABLE):
             await self.client.aclose()
+
+    @contextlib.asynccontextmanager
+    async def _call(self) -> AsyncIterator[None]:
+        with self._translated_errors(), self.watch.call():
+            async with self.watch.abandonable():
+                yield
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except _UNAVAILABLE as error:
-            self.problem = str(error) or type(error).__name__
-            raise StoreUnavailable("redis", self.problem) from error
+            self._problem = str(error) or type(error).__name__
+            raise StoreUnavailable(STORE, self._problem) from error
         except exceptions.ResponseError as error:
             text = str(error)
             if not any(code in text for code in _UNAVAILABLE_CODES):
                 raise
-            self.problem = text
-            raise StoreUnavailable("redis", text) from error
+            self._problem = text
+            raise StoreUnavailable(STORE, text) from error
         else:
-            self.problem = None
+            self._problem = None
+
+    def _report(self, circuit: StoreCircuit) -> None:
+        report_circuit(circuit)
+        if circuit.problem is None:
+            _log.info("redis.available")
+        elif circuit.problem != self._reported:
+            _log.warning("redis.unavailable", reason=circuit.problem)
+        self._reported = circuit.problem
+
+    async def _send_beat(self) -> None:
+        with self._translated_errors():
+            await self._beat.send()
+
+    def _start_recovery(self) -> None:
+        self._recovery = asyncio.create_task(self._recover(), name="redis-recovery")
+
+    async def _recover(self) -> None:
+        """Probes until Redis answers, and then closes the circuit."""
+        circuit, attempt = self.watch.circuit, 0
+        while True:
+            circuit.probe()
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    await self._beat.renew()
+                    await self._send_beat()
+                # Without their end, connections through a network that lost them would be used again.
+                await self._beat.drop_idle_connections()
+                circuit.close()
+            except StoreUnavailable as error:
+                circuit.open(error.reason)
+            except TimeoutError:
+                circuit.open(NO_ANSWER)
+            except Exception as error:  # a Redis that refuses PING answers, so its commands are tried
+                _log.warning("redis.probe_refused", reason=str(error)[:200])
+                circuit.close()
+                return
+            else:
+                return
+            attempt += 1
+            jitter = 0.5 + _chance.random() / 2
+            await asyncio.sleep(exponential(attempt, base_s=FIRST_PROBE_S, cap_s=LONGEST_PROBE_S, jitter=jitter))
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the server sent this error. A refusal of writes is an answer too."""
+    return isinstance(error.__cause__ if isinstance(error, StoreUnavailable) else error, exceptions.ResponseError)
 
 
 def connect(settings: RedisSettings) -> Redis:
@@ -154,8 +249,8 @@ def connect(settings: RedisSettings) -> Redis:
         sentinel = make(
             [tuple(address) for address in settings.redis_sentinels],
             sentinel_kwargs={
-                "socket_timeout": CONNECT_TIMEOUT_S,
-                "socket_connect_timeout": CONNECT_TIMEOUT_S,
+                "socket_timeout": SENTINEL_TIMEOUT_S,
+                "socket_connect_timeout": SENTINEL_TIMEOUT_S,
                 "password": _revealed(settings.redis_sentinel_password),
             },
             connection_class=hiredis_connections.SentinelSSLConnection

@@ -14,18 +14,21 @@ from asyncpg.pool import PoolConnectionProxy
 
 from filas.backoff import exponential
 from filas.errors import StoreBusy, StoreUnavailable
-from filas.observability import metrics
 from filas.observability.logs import get_logger
+from filas.observability.store_circuits import report_circuit
 from filas.periodic import periodic
 from filas.repository import schema
 from filas.repository.postgres import driver_errors
+from filas.repository.postgres.beat import Beat
 from filas.repository.postgres.table_growth import CHECK_INTERVAL_S, TABLE_ROWS, TableGrowth
+from filas.store_circuit import StoreCircuit
+from filas.store_watch import NO_ANSWER, WORKER_PATIENCE_S, StoreWatch
 
 STORE: Final = "postgres"
 CONNECT_TIMEOUT_S: Final = 5.0
 CLOSE_TIMEOUT_S: Final = 5.0
 FIRST_PROBE_S: Final = 0.1
-LONGEST_PROBE_S: Final = 5.0
+LONGEST_PROBE_S: Final = 1.0
 MAX_RUNS: Final = 3
 """How often a statement is run if a deadlock or an outdated plan rolls it back."""
 
@@ -60,11 +63,13 @@ class Database:
 
     `problem` is None while Postgres is available, otherwise it states what is wrong. A call that fails because of a
     lock, a deadlock, its own duration or a busy pool raises StoreBusy. A call that fails because the server is
-    unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in
-    the background finds the server available again. The server ends a statement after `statement_timeout_s` seconds;
-    the client gives it up one second later. A statement waits for a lock for at most `lock_wait_s` seconds (0: without
-    such a limit). Connections are replaced when tables have grown, so that no statement keeps a plan that was made for
-    few rows.
+    unavailable raises StoreUnavailable. After such a failure every call raises it at once, until a probe in the
+    background finds the server available again. The same happens when the server does not answer for the patience of
+    `watch`, which also ends the statements that wait for it.
+
+    The server ends a statement after `statement_timeout_s` seconds; the client gives it up one second later. A
+    statement waits for a lock for at most `lock_wait_s` seconds (0: without such a limit). Connections are replaced
+    when tables have grown, so that no statement keeps a plan that was made for few rows.
     """
 
     def __init__(
@@ -105,16 +110,21 @@ class Database:
         self._ready = asyncio.Event()
         self._waiter_arrived = asyncio.Event()
         self._waiting = 0
-        self._problem: str | None = "not connected yet"
+        self._in_use: set[Connection] = set()
+        self._beat = Beat(dsn)
+        self._circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S, problem="not connected yet")
+        self._circuit.on_change = report_circuit
+        self.watch = StoreWatch(self._circuit, self._send_beat, self._give_up, _is_answer)
 
     @property
     def problem(self) -> str | None:
         """None while Postgres is available, otherwise the reason why it is not."""
-        return self._problem
+        return self._circuit.problem
 
     def start(self) -> None:
         """Starts to connect in the background, for as long as that takes. Needs a running event loop."""
         if self._keeper is None:
+            report_circuit(self._circuit)
             self._failed.set()
             self._keeper = asyncio.create_task(self._keep(), name="postgres-keeper")
             renewal = periodic("plan renewal", self._renew_plans, self._growth_check_interval_s, on_error="log")
@@ -131,7 +141,7 @@ class Database:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
         except TimeoutError:
-            raise StoreUnavailable(STORE, self._problem or "timed out") from None
+            raise StoreUnavailable(STORE, self.problem or NO_ANSWER) from None
         finally:
             self._waiting -= 1
 
@@ -142,8 +152,10 @@ class Database:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self._keeper = self._planner = None
-        self._problem = "closed"
+        self._circuit.open("closed")
         self._ready.clear()
+        await self.watch.close()
+        self._beat.close()
         pool, self._pool = self._pool, None
         if pool is None:
             return
@@ -156,14 +168,22 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """A connection for several statements, each in a transaction of its own."""
         pool = self._pool
-        if pool is None or self._problem is not None:
-            raise StoreUnavailable(STORE, self._problem or "not connected yet")
+        if pool is None:
+            raise StoreUnavailable(STORE, self.problem or "not connected yet")
         try:
-            connection = await self._acquire(pool)
-            try:
-                yield connection
-            finally:
-                await pool.release(connection)
+            with self.watch.call():
+                async with self.watch.abandonable():
+                    connection = await self._acquire(pool)
+                self._in_use.add(connection)
+                try:
+                    yield connection
+                except asyncio.CancelledError:
+                    # The server may not answer. A connection whose statement was given up is not used again.
+                    connection.terminate()
+                    raise
+                finally:
+                    self._in_use.discard(connection)
+                    await pool.release(connection)
         except Exception as error:
             busy = driver_errors.busy(error)
             if busy is not None:
@@ -172,7 +192,7 @@ class Database:
             if reason is None:
                 raise
             self._lose(reason)
-            raise StoreUnavailable(STORE, reason) from None
+            raise StoreUnavailable(STORE, self.problem or reason) from None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -219,22 +239,42 @@ class Database:
             raise StoreBusy("pool", "every connection is busy") from None
 
     def _lose(self, reason: str) -> None:
-        if self._problem is None:
-            self._problem = reason
-            self._ready.clear()
-            self._failed.set()
-            metrics.STORE_UP.labels(STORE).set(0)
-            _log.warning("postgres.unavailable", reason=reason)
+        if self._circuit.state == "closed":
+            self._circuit.open(reason)
+            self._lost()
+
+    def _lost(self) -> None:
+        self._ready.clear()
+        self._failed.set()
+        _log.warning("postgres.unavailable", reason=self.problem)
+
+    def _give_up(self) -> None:
+        """The server does not answer: ends the statements that wait for it."""
+        self._lost()
+        for connection in tuple(self._in_use):
+            connection.terminate()
+
+    async def _send_beat(self) -> None:
+        try:
+            await self._beat.send()
+        except asyncpg.TooManyConnectionsError:
+            return  # that is an answer
+        except Exception as error:
+            raise StoreUnavailable(STORE, _reason_of(error)) from error
 
     async def _keep(self) -> None:
         """After each failure, probes until the server is available. Logs each change once."""
         while True:
             await self._failed.wait()
-            attempt = 0
-            while (reason := await self._probe()) is not None:
-                if reason != self._problem:
-                    self._problem = reason
-                    metrics.STORE_UP.labels(STORE).set(0)
+            attempt, known = 0, self.problem
+            while True:
+                self._circuit.probe()
+                reason = await self._probe()
+                if reason is None:
+                    break
+                self._circuit.open(reason)
+                if reason != known:
+                    known = reason
                     _log.warning("postgres.unavailable", reason=reason)
                 attempt += 1
                 # Half of the delay is random, so that many processes do not reconnect at the same moment.
@@ -242,9 +282,8 @@ class Database:
                 delay_s = exponential(attempt, base_s=FIRST_PROBE_S, cap_s=LONGEST_PROBE_S, jitter=jitter)
                 await self._pause(FIRST_PROBE_S if self._waiting else delay_s)
             self._failed.clear()
-            self._problem = None
+            self._circuit.close()
             self._ready.set()
-            metrics.STORE_UP.labels(STORE).set(1)
             _log.info("postgres.available")
 
     async def _pause(self, delay_s: float) -> None:
@@ -268,7 +307,7 @@ class Database:
                 return reason
         except Exception as error:
             # No error ends the probing. An unknown one is reported by its class.
-            return driver_errors.unavailable(error) or f"unusable ({type(error).__name__})"
+            return _reason_of(error)
 
     async def _renew_plans(self) -> None:
         """Replaces the connections, and so the plans that they keep, after tables have grown."""
@@ -294,6 +333,15 @@ class Database:
             server_settings=self._server_settings,
             reset=_nothing_to_reset,
         )
+
+
+def _reason_of(error: Exception) -> str:
+    return driver_errors.unavailable(error) or f"unusable ({type(error).__name__})"
+
+
+def _is_answer(error: Exception) -> bool:
+    """Whether the server sent this error."""
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError)
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection[asyncpg.Record]) -> None:

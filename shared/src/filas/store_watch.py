@@ -1,0 +1,156 @@
+"""Notices that a store does not answer, gives up the calls that wait for it, and probes it in the background.
+
+Nothing runs while the store answers quickly. A call that has had no answer for SUSPECT_S starts a beat: a small call on
+a connection of its own, so that a long statement or a full pool is not taken for an outage.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from typing import Any, Final
+
+from filas.errors import StoreUnavailable
+from filas.store_circuit import StoreCircuit
+
+SUSPECT_S: Final = 0.1
+SLICE_S: Final = 0.05
+"""How often the time without an answer is counted. A process that was itself stopped counts one slice at most."""
+
+SERVER_PATIENCE_S: Final = 0.95
+"""The patience of the processes that answer requests: a request waits at most one second for stores that are silent."""
+
+WORKER_PATIENCE_S: Final = 3.0
+"""The patience of the other processes. No request waits for them, and a call that is given up too early is repeated."""
+
+NO_ANSWER: Final = "timed out"
+
+
+class CallSkipped(StoreUnavailable):
+    """The call was not sent, because the store does not answer."""
+
+
+class StoreWatch:
+    """Drives the circuit of one store.
+
+    `beat` asks the store for a small answer. It raises StoreUnavailable if there is none. `on_silence` is called when
+    the circuit opens because the store does not answer. `is_answer` returns whether an error of a call was sent by the
+    store.
+    """
+
+    def __init__(
+        self,
+        circuit: StoreCircuit,
+        beat: Callable[[], Coroutine[Any, Any, None]],
+        on_silence: Callable[[], None],
+        is_answer: Callable[[Exception], bool],
+    ) -> None:
+        self.circuit = circuit
+        self.peers: list[StoreWatch] = []
+        self._beat = beat
+        self._on_silence = on_silence
+        self._is_answer = is_answer
+        self._timer: asyncio.TimerHandle | None = None
+        self._examination: asyncio.Task[None] | None = None
+        self._abandonable: set[asyncio.Timeout] = set()
+
+    @contextlib.contextmanager
+    def call(self) -> Iterator[None]:
+        """Counts a call to the store while the block runs. Raises CallSkipped if the circuit is not closed."""
+        circuit = self.circuit
+        if circuit.problem is not None:
+            raise CallSkipped(circuit.name, circuit.problem)
+        circuit.began()
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SUSPECT_S, self._look)
+        answered = False
+        try:
+            yield
+            answered = True
+        except Exception as error:
+            answered = self._is_answer(error)
+            raise
+        finally:
+            circuit.ended(answered=answered)
+
+    @contextlib.asynccontextmanager
+    async def abandonable(self) -> AsyncIterator[None]:
+        """Ends the block with StoreUnavailable when the circuit opens because the store does not answer."""
+        try:
+            async with asyncio.timeout(None) as timeout:
+                self._abandonable.add(timeout)
+                try:
+                    yield
+                finally:
+                    self._abandonable.discard(timeout)
+        except TimeoutError as error:
+            if not timeout.expired():
+                raise
+            raise StoreUnavailable(self.circuit.name, NO_ANSWER) from error
+
+    def examine(self) -> None:
+        """Tests now whether the store answers, unless that is being tested."""
+        if self._examination is None and self.circuit.state == "closed":
+            self._examination = asyncio.create_task(self._examine(), name=f"examine-{self.circuit.name}")
+
+    async def close(self) -> None:
+        """Ends the watch."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._examination is not None:
+            self._examination.cancel()
+            await asyncio.gather(self._examination, return_exceptions=True)
+            self._examination = None
+
+    def _look(self) -> None:
+        """Looks for silence, again and again while calls wait."""
+        silent_s = self.circuit.silent_s
+        if silent_s == 0.0 or self.circuit.state != "closed":
+            self._timer = None
+            return
+        self._timer = asyncio.get_running_loop().call_later(SUSPECT_S, self._look)
+        if silent_s >= SUSPECT_S:
+            # One request may need both stores. They are examined at the same time, so that it waits only once.
+            for watch in (self, *self.peers):
+                watch.examine()
+
+    async def _examine(self) -> None:
+        """Opens the circuit if neither a beat nor a call is answered in time."""
+        circuit, loop = self.circuit, asyncio.get_running_loop()
+        silent_s, answers, problem = SUSPECT_S, circuit.answers, NO_ANSWER
+        beat = asyncio.create_task(self._beat())
+        try:
+            while circuit.state == "closed":
+                began = loop.time()
+                await asyncio.wait({beat}, timeout=SLICE_S)
+                if beat.done():
+                    if beat.exception() is None:
+                        circuit.answered()
+                    else:
+                        problem = str(getattr(beat.exception(), "reason", NO_ANSWER))
+                        await asyncio.sleep(SLICE_S)
+                        beat = asyncio.create_task(self._beat())
+                if circuit.answers != answers:
+                    return
+                silent_s += min(loop.time() - began, 2 * SLICE_S)
+                if silent_s >= circuit.patience_s:
+                    self._give_up(problem)
+        finally:
+            self._examination = None
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+    def _give_up(self, problem: str) -> None:
+        self.circuit.open(problem)
+        self._on_silence()
+        now = asyncio.get_running_loop().time()
+        for timeout in tuple(self._abandonable):
+            timeout.reschedule(now)
+
+
+def limit_silence(watches: Sequence[StoreWatch], patience_s: float = SERVER_PATIENCE_S) -> None:
+    """Makes a process that needs these stores for one answer wait at most `patience_s` for all that are silent."""
+    distinct = list(dict.fromkeys(watches))
+    for watch in distinct:
+        watch.circuit.patience_s = patience_s
+        watch.peers = [other for other in distinct if other is not watch]
