@@ -113,6 +113,9 @@ class MemoryRows:
         await asyncio.sleep(0)
         return [self._claim(execution_id, turn, lease_s) for execution_id, turn in turns]
 
+    async def load(self, claimed: ClaimedExecution) -> ClaimedExecution:
+        return claimed
+
     def _claim(self, execution_id: UUID, turn: int, lease_s: float) -> ClaimedExecution | BaseException | None:
         row, now = self.rows.get(execution_id), self.clock.now()
         if row is not None:

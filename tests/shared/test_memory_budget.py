@@ -6,7 +6,7 @@ import tracemalloc
 import msgspec
 import pytest
 
-from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, size_in_memory
+from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, NoRoom, size_in_memory
 
 MIB = 2**20
 
@@ -38,7 +38,7 @@ async def test_one_piece_of_work_is_admitted_whatever_its_size() -> None:
     budget.add(3)
     async with budget.hold(100) as held:
         assert budget.room == -93
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NoRoom):
             async with budget.hold(1, timeout_s=0.01):
                 pass
         held.resize(2)

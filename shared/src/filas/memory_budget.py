@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+MEMORY_BYTES: Final = 64 * 2**20
+"""The budget of a process that has no setting for it. deploy/memory-limits.yml has the limits that follow."""
+
 SMALL_BYTES: Final = 16 * 1024
 """The largest text whose size in memory is not counted exactly, because there are too many of them for that."""
 
@@ -28,6 +31,10 @@ def size_in_memory(text: bytes) -> int:
     containers = text.count(b"{") * _DICT + text.count(b"[") * _LIST
     values = text.count(b'"') // 2 * _TEXT + text.count(b",") * _VALUE
     return min(size * (1 + wide) + containers + values, size * LARGEST_FACTOR)
+
+
+class NoRoom(Exception):
+    """The budget had no room for a piece of work within its time."""
 
 
 class MemoryBudget:
@@ -63,11 +70,16 @@ class MemoryBudget:
         self.held -= size
         self._admit()
 
+    def count(self, size: int) -> "HeldBytes":
+        """Counts bytes that are in memory already, until `release` of the result."""
+        self.held += size
+        return HeldBytes(self, size)
+
     @asynccontextmanager
     async def hold(self, size: int, timeout_s: float | None = None) -> AsyncIterator["HeldBytes"]:
         """Holds `size` bytes while the block runs. Waits for room, unless no other block holds any.
 
-        Raises TimeoutError after `timeout_s` seconds.
+        Raises NoRoom after `timeout_s` seconds.
         """
         await self._acquire(size, timeout_s)
         held = HeldBytes(self, size)
@@ -75,7 +87,7 @@ class MemoryBudget:
             yield held
         finally:
             self._holders -= 1
-            self.remove(held.size)
+            held.release()
 
     async def _acquire(self, size: int, timeout_s: float | None) -> None:
         if not self._waiting and self._fits(size):
@@ -86,7 +98,7 @@ class MemoryBudget:
         try:
             async with asyncio.timeout(timeout_s):
                 await future
-        except BaseException:
+        except BaseException as error:
             if future.done() and not future.cancelled():
                 # It was admitted in the moment in which it stopped waiting.
                 self._holders -= 1
@@ -94,6 +106,8 @@ class MemoryBudget:
             else:
                 future.cancel()
             self._admit()
+            if isinstance(error, TimeoutError):
+                raise NoRoom from None
             raise
 
     def _fits(self, size: int) -> bool:
@@ -115,7 +129,7 @@ class MemoryBudget:
 
 
 class HeldBytes:
-    """The bytes of one block of `MemoryBudget.hold`."""
+    """Bytes that a budget counts."""
 
     __slots__ = ("_budget", "size")
 
@@ -127,3 +141,7 @@ class HeldBytes:
         """Replaces the size, once it is known."""
         change, self.size = size - self.size, size
         self._budget.remove(-change)
+
+    def release(self) -> None:
+        """Counts the bytes no more."""
+        self.resize(0)

@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import WEBHOOKS
+from filas.errors import LeaseLost
 from filas.models.configuration import FlowVersion
-from filas.models.executions import NewExecution
+from filas.models.executions import ClaimedExecution, NewExecution
 from filas.models.notifications import PendingReceipt
 from filas.models.record import Page
 from filas.repository.dead_letters import DeadLetterRepository
@@ -34,6 +36,7 @@ from tests.shared.repository.builders import (
     dead_letter,
     event,
     notification,
+    started,
     step,
     webhook,
 )
@@ -216,3 +219,23 @@ async def test_the_steps_of_an_execution_are_bounded_in_bytes(
     assert shown.steps[0].output == "x" * LARGE
     assert shown.steps[-1].output["truncated"] is True
     assert sum(read_bytes) <= STEPS_BYTES + LARGE * 1.1
+
+
+async def test_a_claim_leaves_out_large_contents(database: Database, published: str, read_bytes: list[int]) -> None:
+    """A claim of many executions returns small contents. A large one is loaded by itself, under the same fence."""
+    rows = ExecutionRepository(database)
+    trigger = to_json({"webhook": {"body": "x" * LARGE}})
+    new = [await started(database, trigger=trigger if number % 2 else "{}") for number in range(ROWS)]
+    read_bytes.clear()
+    claims = await rows.claim_many([(one.id, 1) for one in new], "worker-1", 8.0)
+    assert sum(read_bytes) < LARGE
+    for number, claim in enumerate(claims):
+        assert isinstance(claim, ClaimedExecution)
+        assert claim.is_loaded == (number % 2 == 0)
+        assert claim.content_bytes >= (LARGE if number % 2 else 2)
+    large = claims[1]
+    assert isinstance(large, ClaimedExecution)
+    loaded = await rows.load(large)
+    assert (loaded.trigger, loaded.is_loaded) == (trigger, True)
+    with pytest.raises(LeaseLost):
+        await rows.load(msgspec.structs.replace(large, fence=large.fence - 1))

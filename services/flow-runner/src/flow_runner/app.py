@@ -12,6 +12,7 @@ from filas.contract.policies import FLOWS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
+from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.outbound.client import OutboundClient
 from filas.queue.job_functions import JobFunction
 from filas.queue.producer import QueueProducer
@@ -57,13 +58,14 @@ def build_parts(
     While `health.draining` is set, an execution stops at its next node. Its lease is kept until then.
     """
     redis, database = stores.redis, stores.database
+    memory = MemoryBudget(MEMORY_BYTES)
     rows = ExecutionRepository(database)
     producer = QueueProducer(redis)
     clock = WallClock()
     key = settings.secrets.filas_secret_key.reveal()
     box = SecretBox(key, SecretVariables(environ, settings.secrets.secret_env_allow))
     secrets = FlowSecrets(SecretRepository(database), box.reveal, clock.monotonic)
-    executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer))
+    executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer), memory=memory)
     addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
     flows = CompiledFlowCache(FlowRepository(database))
     engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses)
@@ -90,6 +92,7 @@ def build_parts(
         store_problem=lambda: database.problem,
         on_data_lost=data_lost,
         drain_s=DRAIN_S,
+        budget=memory,
     )
     return WorkerParts(
         worker=worker,

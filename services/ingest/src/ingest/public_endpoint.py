@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from filas.crypto.resume_tokens import PATH, ResumeTokens
+from filas.memory_budget import MemoryBudget
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.callbacks import CallbackRepository
@@ -49,7 +50,8 @@ class PublicEndpoint:
 class Limits:
     """The limits of clients.
 
-    `requests_per_address` and `failures_per_address` are per minute; 0 means no limit. `body_budget` is in bytes. The
+    `requests_per_address` and `failures_per_address` are per minute; 0 means no limit. `body_budget` is in bytes: of
+    the requests that are received, and of the memory in which their bodies are parsed and written. The
     times, in seconds, are those for receiving a body, for receiving a head, and for the client to read its answers.
     """
 
@@ -96,6 +98,7 @@ def build_public_endpoint(
         address_limits,
         addresses,
         UntrustedProxies(addresses, redis),
+        MemoryBudget(limits.body_budget),
         body_timeout_s=limits.body_timeout_s,
     )
     resume_handler = ResumeHandler(

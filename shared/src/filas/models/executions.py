@@ -72,6 +72,9 @@ execution.
 """
 
 
+_STEP_BYTES = 4096
+
+
 class NewExecution(Record, frozen=True, kw_only=True):
     """An execution that an event starts, in the flow's published version. `channel` and `contact` identify its
     conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message."""
@@ -95,6 +98,9 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     empty `node_id` is the flow's own start). Until the next checkpoint, `reply` is the trigger (JSON text) of the
     message that ended the wait, and `call` the callback (JSON text) that did. `claimed_at` is the time of the claim by
     the database's clock, which decides what is due.
+
+    `content_bytes` is the size of all JSON texts together. If they are large, `is_loaded` is False and the texts are
+    missing until `ExecutionRepository.load`.
     """
 
     id: UUID
@@ -118,6 +124,8 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     start_state: str | None = None
     reply: str | None = None
     call: str | None = None
+    content_bytes: int = 0
+    is_loaded: bool = True
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -185,6 +193,16 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     awaits_reply: bool = False
     awaits_callback: UUID | None = None
     starts: list[FollowingExecution] = msgspec.field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """An estimate of its bytes, for the bound of a batch."""
+        size = _STEP_BYTES * len(self.steps) + len(self.state or "") + len(self.conversation_vars or "")
+        for following in self.starts:
+            size += len(following.trigger)
+        for notification in self.notifications:
+            size += sum(len(value) for value in notification.payload.values() if isinstance(value, str))
+        return size
 
 
 class Execution(Record, frozen=True, kw_only=True):

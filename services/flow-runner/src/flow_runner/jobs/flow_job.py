@@ -54,13 +54,14 @@ class RunFlow:
             _trace(job, claimed)
         began_s = self._clock.monotonic()
         try:
-            async with self._executions.hold(claimed):
+            async with self._executions.hold(claimed) as loaded:
                 flow = await self._flows.get(claimed.flow_id, claimed.version)
                 # A cancelled execution ends its run as it does when the process stops. The next claim reports that a
                 # cancellation was requested.
                 result = await self._engine.run(
-                    claimed, flow, lambda: self._stopping() or self._executions.is_cancelling(claimed.id), began_s
+                    loaded, flow, lambda: self._stopping() or self._executions.must_pause(claimed.id), began_s
                 )
+                del loaded
         except LeaseLost:
             # Another worker runs the execution to its end, so this job has nothing left to do.
             log.warning("execution.lease_lost", execution_id=str(claimed.id), job_id=context.job_id)

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from filas.batching import MicroBatcher
 from filas.contract.policies import LEASE_S
-from filas.errors import LeaseLost, NewerVersionRequired, StoreBusy, StoreUnavailable
+from filas.errors import LeaseLost, NewerVersionRequired, RetryLater, StoreBusy, StoreUnavailable
+from filas.memory_budget import LARGEST_FACTOR, MEMORY_BYTES, HeldBytes, MemoryBudget, NoRoom, size_in_memory
 from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
     Checkpoint,
@@ -27,6 +28,9 @@ from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
 from filas.periodic import periodic
 
 log = logs.get_logger(__name__)
+
+NO_ROOM_WAIT_S = 1.0
+"""When a job asks again for memory."""
 
 RENEW_EVERY_S = LEASE_S / 3
 BATCH = 100
@@ -42,6 +46,15 @@ _LOCKED_WAITS_S = (*_RETRY_WAITS_S, *(2.0,) * 12)
 execution meanwhile."""
 
 Written = tuple[ClaimedExecution, Checkpoint]
+
+STATE_FACTOR: Final = 8
+"""How many bytes a byte of a state needs in memory: the text, its objects, and their copies in templates."""
+
+MAX_WAIT_S: Final = 10.0
+"""How long a run waits for memory. It is far shorter than the job's timeout."""
+
+_LARGE: Final = 1024 * 1024
+"""An execution that needs less memory never leaves it."""
 
 
 class Outbox(Protocol):
@@ -65,6 +78,8 @@ class ExecutionRows(Protocol):
         self, checkpoints: Sequence[Checkpoint]
     ) -> Sequence[ExecutionStatus | BaseException | None]: ...
 
+    async def load(self, claimed: ClaimedExecution) -> ClaimedExecution: ...
+
     async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]: ...
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
@@ -78,10 +93,69 @@ class ExecutionRows(Protocol):
     async def get(self, execution_id: UUID) -> object | None: ...
 
 
-class Executions:
-    """Claims, checkpoints and leases of one worker process, which is `owner`. A run's number is `turn` in the rows."""
+class ExecutionContents:
+    """The contents that the process holds. `memory` counts them, together with the bodies of its jobs."""
 
-    def __init__(self, rows: ExecutionRows, owner: str, outbox: Outbox, *, lease_s: float = LEASE_S) -> None:
+    def __init__(self, rows: ExecutionRows, memory: MemoryBudget) -> None:
+        self._rows = rows
+        self._memory = memory
+        self._held: dict[UUID, HeldBytes] = {}
+
+    @asynccontextmanager
+    async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[ClaimedExecution]:
+        """The execution with its content, while the block runs. Raises NoRoom after MAX_WAIT_S."""
+        if claimed.is_loaded:
+            held = self._held[claimed.id] = self._memory.count(claimed.content_bytes * STATE_FACTOR)
+            try:
+                yield claimed
+            finally:
+                held.release()
+                self._forget(claimed.id, held)
+            return
+        async with self._memory.hold(claimed.content_bytes * LARGEST_FACTOR, MAX_WAIT_S) as held:
+            loaded = await self._rows.load(claimed)
+            held.resize(max(_size(loaded), claimed.content_bytes * STATE_FACTOR))
+            self._held[claimed.id] = held
+            try:
+                yield loaded
+            finally:
+                self._forget(claimed.id, held)
+
+    def measure(self, checkpoint: Checkpoint) -> None:
+        """Counts the state of a checkpoint: it may have grown since it was loaded."""
+        held = self._held.get(checkpoint.execution_id)
+        if held is not None and checkpoint.state is not None:
+            held.resize(max(held.size, len(checkpoint.state) * STATE_FACTOR))
+
+    def must_leave(self, execution_id: UUID) -> bool:
+        """Whether the execution is large while the budget is exceeded. The one that began first stays."""
+        if self._memory.room >= 0:
+            return False
+        held = self._held.get(execution_id)
+        return held is not None and held.size > _LARGE and next(iter(self._held)) != execution_id
+
+    def _forget(self, execution_id: UUID, held: HeldBytes) -> None:
+        # Another run of the execution may have begun, after this one has lost its lease.
+        if self._held.get(execution_id) is held:
+            del self._held[execution_id]
+
+
+class Executions:
+    """Claims, checkpoints and leases of one worker process, which is `owner`. A run's number is `turn` in the rows.
+
+    `memory` is the process's budget. The content of a large execution is loaded when there is room for it.
+    """
+
+    def __init__(
+        self,
+        rows: ExecutionRows,
+        owner: str,
+        outbox: Outbox,
+        *,
+        memory: MemoryBudget | None = None,
+        lease_s: float = LEASE_S,
+    ) -> None:
+        self._contents = ExecutionContents(rows, memory or MemoryBudget(MEMORY_BYTES))
         self._rows = rows
         self._owner = owner
         self._outbox = outbox
@@ -96,7 +170,7 @@ class Executions:
         )
         self._unsent: MicroBatcher[UUID, None] = MicroBatcher(self._enqueue_unsent, limit=BATCH, parallel=PARALLEL)
         self._checkpoints: MicroBatcher[Written, ExecutionStatus | None] = MicroBatcher(
-            self._checkpoint_many, limit=BATCH, parallel=PARALLEL
+            self._checkpoint_many, limit=BATCH, parallel=PARALLEL, size_of=lambda written: written[1].size
         )
 
     async def claim(self, execution_id: UUID, turn: int) -> ClaimedExecution | None:
@@ -108,7 +182,7 @@ class Executions:
         claimed = await self._claims.add((execution_id, turn))
         # The previous worker may have died, or lost Redis, between its transaction and the jobs that follow from it.
         # They are enqueued before anything else happens in the conversation.
-        if claimed is None or claimed.state is not None:
+        if claimed is None or claimed.state is not None or not claimed.is_loaded:
             await self._unsent.add(execution_id if claimed is None else claimed.id)
         return claimed
 
@@ -127,6 +201,7 @@ class Executions:
     async def checkpoint(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus:
         """Writes a checkpoint and returns the execution's status after it. Raises LeaseLost if another worker holds the
         execution, and StoreUnavailable if Postgres stays unavailable."""
+        self._contents.measure(checkpoint)
         failures = 0
         while True:
             try:
@@ -148,8 +223,9 @@ class Executions:
         return status
 
     @asynccontextmanager
-    async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[None]:
-        """Renews the lease while the block runs. Raises LeaseLost in the block if the lease is lost.
+    async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[ClaimedExecution]:
+        """Renews the lease while the block runs, and loads the content. Raises LeaseLost in the block if the lease is
+        lost, and RetryLater before it, without using an attempt, if there is no memory for the content.
 
         Raises StoreUnavailable at the end if jobs of its checkpoints could not be enqueued: the job that runs the block
         is then retried, and enqueues them before the next job of its group. If the block raises NewerVersionRequired,
@@ -160,7 +236,8 @@ class Executions:
         assert task is not None, "runs in a task"  # noqa: S101 - for the type checker
         self._held[key] = task
         try:
-            yield
+            async with self._contents.hold(claimed) as loaded:
+                yield loaded
             if claimed.id in self._not_enqueued:
                 raise StoreUnavailable("redis", "the jobs of a checkpoint could not be enqueued")
         except asyncio.CancelledError:
@@ -168,11 +245,14 @@ class Executions:
                 raise LeaseLost(f"execution {claimed.id}") from None
             self._interrupted.add(key)
             raise
-        except NewerVersionRequired:
-            # The job waits for a newer worker, which must not wait for the lease too.
+        except (NewerVersionRequired, NoRoom) as error:
+            # The job waits for a newer worker, or for memory, and its next run must not wait for the lease too.
             self._interrupted.add(key)
             with contextlib.suppress(StoreUnavailable):
                 await self._release_interrupted()
+            if isinstance(error, NoRoom):
+                reason = "no memory for the execution's state"
+                raise RetryLater(reason, delay_s=NO_ROOM_WAIT_S, uses_attempt=False) from None
             raise
         finally:
             self._held.pop(key, None)
@@ -200,6 +280,11 @@ class Executions:
     def is_cancelling(self, execution_id: UUID) -> bool:
         """Whether the cancellation of a held execution was requested before the last renewal."""
         return execution_id in self._cancelling
+
+    def must_pause(self, execution_id: UUID) -> bool:
+        """Whether a held execution should end its run at its next node: its cancellation was requested, or the process
+        holds too many bytes."""
+        return self.is_cancelling(execution_id) or self._contents.must_leave(execution_id)
 
     async def drain(self) -> None:
         """Waits for the statements that are in progress, and ends the leases of interrupted runs."""
@@ -259,3 +344,15 @@ def _count(checkpoint: Checkpoint, status: ExecutionStatus) -> None:
             STEPS.labels(step.type, step.status).inc()
     if status in FINAL_EXECUTION_STATUSES:
         EXECUTIONS.labels(status).inc()
+
+
+def _size(claimed: ClaimedExecution) -> int:
+    texts = (
+        claimed.trigger,
+        claimed.state,
+        claimed.start_state,
+        claimed.conversation_vars,
+        claimed.reply,
+        claimed.call,
+    )
+    return sum(size_in_memory(text.encode()) for text in texts if text)

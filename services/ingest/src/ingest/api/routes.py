@@ -3,12 +3,13 @@
 import re
 from collections.abc import Awaitable, Callable
 from importlib import metadata
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
 from filas.contract.storable_text import json_bytes
+from filas.memory_budget import SMALL_BYTES, NoRoom, size_in_memory
 from ingest.api.definitions import (
     channel_routes,
     flow_routes,
@@ -44,6 +45,14 @@ ROUTES: tuple[Route[Any, Any], ...] = (
 )
 
 
+ANSWER_BYTES: Final = 16 * 2**20
+"""The memory of an answer with bodies. A page has about 1 MiB, and several times as much as Python objects."""
+
+BODY_COPIES: Final = 4
+MEMORY_WAIT_S: Final = 5.0
+"""How long a call waits for memory before it is answered with 503."""
+
+
 def register(app: web.Application, context: ApiContext) -> None:
     """Mounts the API under `/api` of `app`, as a sub-application behind its own guard."""
     api = web.Application(middlewares=[make_guard(context.admin_token)], client_max_size=MAX_BODY_BYTES)
@@ -68,13 +77,35 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         if any("\x00" in part for part in path.values()):
             raise ApiProblem(404, "Not found", "an id has no NUL")
         query = parse_query(route, request.query.items())
-        body = None if route.body is None else parse_body(route, await read_body(request))
-        call = Call(context=context, path=path, query=query, body=body, address=request.remote or "", role=role)
-        answer = await route.handler(call)
-        document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
-        if route.paged:
-            document["nextCursor"] = answer.next_cursor
-        status = 200 if answer.done else 202
-        return web.Response(status=status, body=json_bytes(document), content_type="application/json")
+        raw = None if route.body is None else await read_body(request)
+
+        async def respond() -> web.Response:
+            body = None if raw is None else parse_body(route, raw)
+            address = request.remote or ""
+            call = Call(context=context, path=path, query=query, body=body, address=address, role=role)
+            answer = await route.handler(call)
+            document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
+            if route.paged:
+                document["nextCursor"] = answer.next_cursor
+            status = 200 if answer.done else 202
+            return web.Response(status=status, body=json_bytes(document), content_type="application/json")
+
+        memory = _memory(route, raw)
+        if not memory:
+            return await respond()
+        try:
+            async with context.memory.hold(memory, MEMORY_WAIT_S):
+                return await respond()
+        except NoRoom:
+            detail = "too many large requests and answers are being processed"
+            raise ApiProblem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
 
     return handle
+
+
+def _memory(route: Route[Any, Any], raw: bytes | None) -> int:
+    """Returns the bytes of memory that a call may need; 0 if they are few."""
+    memory = ANSWER_BYTES if route.answers_bodies else 0
+    if raw is not None and len(raw) > SMALL_BYTES:
+        memory += size_in_memory(raw) + BODY_COPIES * len(raw)
+    return memory

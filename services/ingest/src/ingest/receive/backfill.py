@@ -17,7 +17,7 @@ from filas.observability.logs import get_logger
 
 log = get_logger(__name__)
 
-MAX_BYTES: Final = 64 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
 """How many bytes of bodies are kept. Beyond, the oldest events are left to their jobs."""
 
 MAX_BATCH: Final = 500

@@ -10,6 +10,7 @@ import msgspec
 
 from filas.contract.storable_text import header_text
 from filas.errors import StoreUnavailable
+from filas.memory_budget import SMALL_BYTES, MemoryBudget, NoRoom
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
@@ -21,7 +22,7 @@ from ingest.http.error_answers import RejectedRequest
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable, Receipt, receipt_of
 from ingest.receive.address_limits import AddressLimits
 from ingest.receive.rate_limit import Grant, RateLimiter
-from ingest.receive.request_events import RequestReader
+from ingest.receive.request_events import RequestReader, memory_to_parse
 from ingest.receive.request_spans import received
 from ingest.receive.untrusted_proxies import UntrustedProxies
 from ingest.receive.webhook_cache import ReadyWebhook, WebhookCache
@@ -34,6 +35,12 @@ BODY_TIMEOUT_S = 10.0
 
 MAX_ON_LOOP = 512 * 1024
 """The largest body, in bytes, that is parsed on the event loop."""
+
+MEMORY_WAIT_S = 2.5
+"""How long a large body waits until there is memory to parse it. A sender such as Slack gives up after 3 s."""
+
+COPIES = 2
+"""How many copies of an event's body exist until its receipt. The copies in a batch are bounded by the batch."""
 
 PREFIX = "/webhooks/"
 ROUTE = "/webhooks/{path}"
@@ -54,9 +61,11 @@ class WebhookHandler:
         address_limits: AddressLimits,
         addresses: ClientAddress,
         proxies: UntrustedProxies,
+        memory: MemoryBudget,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
+        self._memory = memory
         self._webhook_cache = webhook_cache
         self._acceptor = acceptor
         self._limiter = limiter
@@ -151,7 +160,19 @@ class WebhookHandler:
             query=request.stored_query(received_request.query),
             address=address,
         )
-        events = await _events(reader)
+        if len(received_request.body) <= SMALL_BYTES:
+            return await self._accept_events(await _events(reader), ready, received_request, grant)
+        try:
+            async with self._memory.hold(memory_to_parse(reader), MEMORY_WAIT_S) as held:
+                events = await _events(reader)
+                held.resize(COPIES * sum(len(incoming.event.body) for incoming in events))
+                return await self._accept_events(events, ready, received_request, grant)
+        except NoRoom:
+            raise error_answers.overloaded(closes=False) from None
+
+    async def _accept_events(
+        self, events: Sequence[IncomingEvent], ready: ReadyWebhook, received_request: ReceivedRequest, grant: Grant
+    ) -> Answer:
         try:
             if len(events) == 1:
                 answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(events[0]),)

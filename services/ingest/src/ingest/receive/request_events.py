@@ -9,6 +9,7 @@ import msgspec
 
 from filas.contract.event_envelope import DecodedEvent
 from filas.contract.identity import content_key, event_id, new_id
+from filas.memory_budget import size_in_memory
 from filas.models.events import NewEvent
 from ingest.event import body_parsing
 from ingest.event.event_jobs import job_of_request
@@ -22,6 +23,10 @@ from ingest.verify.scheme import ReceivedRequest
 MAX_PARTS = 1000
 MAX_GROWTH = 8
 """A body becomes one event per message: at most 1,000, which have together at most 8 times the body limit."""
+
+
+FORM_FACTOR = 8
+"""How many bytes a byte of a form or a text needs while it is parsed."""
 
 
 class _Keys(NamedTuple):
@@ -157,3 +162,12 @@ class RequestReader:
                 else found
             )
         return None if key is None else duplicate_keys.bounded(key)
+
+
+def memory_to_parse(reader: RequestReader) -> int:
+    """Returns an estimate of the bytes that the body takes while it is parsed."""
+    body = reader.received_request.body
+    demands_json = reader.ready.scheme is not None and reader.ready.scheme.demands_json
+    if demands_json or body_parsing.is_json_type(reader.content_type):
+        return size_in_memory(body)
+    return len(body) * FORM_FACTOR

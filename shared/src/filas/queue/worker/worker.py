@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from filas.contract.policies import LEASE_S, QueuePolicy
 from filas.errors import StoreUnavailable
-from filas.memory_budget import MemoryBudget
+from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.observability import metrics
 from filas.observability.logs import get_logger
 from filas.periodic import periodic
@@ -35,7 +35,6 @@ from filas.queue.worker_presence import HEARTBEAT_S, beat, leave
 if TYPE_CHECKING:
     from arq.cron import CronJob
 
-MEMORY_BYTES: Final = 64 * 2**20
 PAUSE_POLL_S: Final = 0.4
 GROUP_SWEEP_S: Final = 5.0
 _GROUPS_PER_CALL: Final = 200

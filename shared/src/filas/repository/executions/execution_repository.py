@@ -12,7 +12,8 @@ import asyncpg
 
 from filas.contract.identity import conversation_id
 from filas.contract.storable_text import to_storable
-from filas.errors import Conflict, PermanentError, RetryLater, StoreBusy
+from filas.errors import Conflict, LeaseLost, PermanentError, RetryLater, StoreBusy
+from filas.memory_budget import SMALL_BYTES
 from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
@@ -38,6 +39,9 @@ Turn = tuple[UUID, int]
 Receipts = Mapping[UUID, Sequence[PendingReceipt]]
 
 NO_RECEIPTS: Final[Receipts] = MappingProxyType({})
+
+INLINE_BYTES: Final = SMALL_BYTES
+"""The largest content of an execution that a claim of many executions returns."""
 
 MAX_RUNS: Final = 3
 """How often a statement is run for a batch, if it does not see the rows that another transaction writes meanwhile."""
@@ -102,11 +106,18 @@ class ExecutionRepository:
         raise RetryLater("another worker is creating the executions", delay_s=execution_rows.SOON_S, uses_attempt=False)
 
     async def claim(self, execution_id: UUID, turn: int, owner: str, lease_s: float) -> ClaimedExecution | None:
-        """`claim_many` for one execution. Raises the exception that would be its result."""
+        """`claim_many` for one execution, with its content. Raises the exception that would be its result."""
         [answer] = await self.claim_many([(execution_id, turn)], owner, lease_s)
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        return answer if answer is None or answer.is_loaded else await self.load(answer)
+
+    async def load(self, claimed: ClaimedExecution) -> ClaimedExecution:
+        """A claimed execution with its content. Raises LeaseLost if another worker has claimed it since."""
+        row = await self._database.fetchrow(sql.LOAD, claimed.id, claimed.fence)
+        if row is None:
+            raise LeaseLost(f"execution {claimed.id}")
+        return execution_rows.loaded(claimed, row)
 
     async def claim_many(
         self, turns: Sequence[Turn], owner: str, lease_s: float
@@ -121,6 +132,9 @@ class ExecutionRepository:
         If the execution carries a message and another execution of the conversation waits for one, the first is ended
         and the other is claimed in its place, with the message as its `reply`. The id of the result then differs from
         the requested id.
+
+        The content of an execution with more than INLINE_BYTES is left out (`ClaimedExecution.is_loaded`), so that the
+        answer is bounded in bytes.
         """
         first: dict[Turn, int] = {}
         for index, turn in enumerate(turns):
@@ -159,7 +173,7 @@ class ExecutionRepository:
 
     async def _claim_rows(self, owner: str, lease_s: float, turns: Sequence[Turn]) -> list[asyncpg.Record | None]:
         ids, numbers = [one for one, _ in turns], [number for _, number in turns]
-        rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s)
+        rows = await self._database.fetch(sql.CLAIM_MANY, ids, numbers, owner, lease_s, INLINE_BYTES)
         found = {(row["asked_id"], row["asked_turn"]): row for row in rows}
         return [found.get(turn) for turn in turns]
 

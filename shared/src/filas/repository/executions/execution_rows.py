@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from filas.errors import RetryLater
 from filas.models.executions import ClaimedExecution, DueExecution, StepRecord
@@ -51,7 +52,7 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         conversation_id=row["conversation_id"],
         channel=row["channel"],
         contact=row["contact"],
-        trigger=row["trigger"],
+        trigger=row["trigger"] or "",
         state=row["state"],
         status_before=row["status_before"],
         started_at=row["started_at"],
@@ -62,6 +63,22 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         start_state=row["start_state"],
         reply=row["reply"],
         call=row["call"],
+        content_bytes=row["content_bytes"],
+        is_loaded=row["trigger"] is not None,
+    )
+
+
+def loaded(claimed: ClaimedExecution, row: asyncpg.Record) -> ClaimedExecution:
+    """A claimed execution with its content."""
+    return msgspec.structs.replace(
+        claimed,
+        trigger=row["trigger"],
+        state=row["state"],
+        start_state=row["start_state"],
+        conversation_vars=row["vars"],
+        reply=row["reply"],
+        call=row["call"],
+        is_loaded=True,
     )
 
 

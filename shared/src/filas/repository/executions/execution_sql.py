@@ -119,8 +119,12 @@ with requested as (
     on conflict (id) do update set taken_at = coalesce(callbacks.taken_at, now())
     returning id, payload
 )
-select a.asked_id, a.asked_turn, c.*, v.vars, r.trigger as reply, k.payload as call, clock_timestamp() as claimed_at,
-    seen.status as seen_status, seen.turn = a.turn as seen_turn,
+select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.node_id, c.event_id, c.conversation_id,
+    c.channel, c.contact, c.status_before, c.started_at, c.deadline_at, c.cancel_requested, b.bytes as content_bytes,
+    case when b.bytes <= $5 then c.trigger end as trigger, case when b.bytes <= $5 then c.state end as state,
+    case when b.bytes <= $5 then c.start_state end as start_state, case when b.bytes <= $5 then v.vars end as vars,
+    case when b.bytes <= $5 then r.trigger end as reply, case when b.bytes <= $5 then k.payload end as call,
+    clock_timestamp() as claimed_at, seen.status as seen_status, seen.turn = a.turn as seen_turn,
     seen.carries_message and seen.fence = 0 as seen_message,
     extract(epoch from coalesce(seen.lease_until, seen.wake_at) - clock_timestamp())::float8 as seen_wait_s
 from asked a
@@ -128,7 +132,20 @@ from asked a
     left join conversations v on v.id = c.conversation_id
     left join executions r on r.id = c.reply_id
     left join taken_callbacks k on k.id = c.awaits_callback
+    cross join lateral (
+        select coalesce(octet_length(c.trigger::text), 0) + coalesce(octet_length(c.state::text), 0)
+            + coalesce(octet_length(c.start_state::text), 0) + coalesce(octet_length(v.vars::text), 0)
+            + coalesce(octet_length(r.trigger::text), 0) + coalesce(octet_length(k.payload::text), 0) as bytes) b
     left join executions seen on seen.id = a.id and c.id is null"""
+
+# The content of an execution that CLAIM_MANY has left out, because it is large. $2: the fence of the claim.
+LOAD: Final = """
+select e.trigger, e.state, e.start_state, v.vars, r.trigger as reply, k.payload as call
+from executions e
+    left join conversations v on v.id = e.conversation_id
+    left join executions r on r.id = e.reply_id
+    left join callbacks k on k.id = e.awaits_callback
+where e.id = $1 and e.fence = $2"""
 
 # $1: executions that carry a message and have not begun. If an execution of the same conversation waits for a reply,
 # the message resumes the one that began to wait last, and the execution that carried the message ends.

@@ -280,6 +280,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="The counts of jobs by state, in each queue and in total.",
         answer=StatsView,
         query=Query,
+        large=True,
     ),
     Route(
         method="POST",

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
+from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
@@ -44,6 +45,7 @@ class ApiContext:
     `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook, flow or
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
     The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
+    `memory` bounds the bodies of requests and answers that are processed at a time.
     """
 
     webhooks: WebhookRepository
@@ -69,6 +71,7 @@ class ApiContext:
     acceptor: Acceptor
     watch: QueueWatch
     scaling_bounds: Bounds
+    memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(MEMORY_BYTES))
 
 
 def build_api_context(

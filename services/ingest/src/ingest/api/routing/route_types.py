@@ -84,6 +84,7 @@ class Route(Generic[BodyT, QueryT]):
     | `paged` | adds `nextCursor` to the answer |
     | `may_continue` | the answer may be a 202 |
     | `bare` | the answer is its `data` alone, for tools that expect another shape |
+    | `large` | the answer may contain bodies, although it is neither a list nor one object |
     | `problems` | the statuses of problems beside those that every route has |
     """
 
@@ -101,6 +102,7 @@ class Route(Generic[BodyT, QueryT]):
     paged: bool = False
     may_continue: bool = False
     bare: bool = False
+    large: bool = False
     problems: tuple[int, ...] = ()
 
     @property
@@ -108,3 +110,8 @@ class Route(Generic[BodyT, QueryT]):
         """The handler's name in camelCase. Each route has its own handler."""
         first, *rest = self.handler.__name__.split("_")
         return first + "".join(word.capitalize() for word in rest)
+
+    @property
+    def answers_bodies(self) -> bool:
+        """Whether the answer may contain the bodies of events, jobs or messages."""
+        return self.large or (self.method == "GET" and (self.paged or "{id}" in self.path))
