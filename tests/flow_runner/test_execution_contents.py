@@ -64,7 +64,7 @@ async def test_large_states_are_loaded_when_there_is_room() -> None:
     assert 2 <= most <= 8
 
 
-async def test_an_execution_that_finds_no_room_is_put_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_execution_that_finds_no_room_is_deferred(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not loaded, and holds nothing."""
     monkeypatch.setattr(execution_store, "MAX_WAIT_S", 0.01)
     memory, rows = MemoryBudget(8 * MIB), Rows()

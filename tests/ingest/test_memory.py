@@ -8,6 +8,7 @@ import pytest
 from ingest.receive import handler
 from tests.ingest import serving
 from tests.ingest.api.serving import serving as api_serving
+from tests.waiting import eventually
 
 MIB = 2**20
 LARGE = json.dumps([{"n": 1}] * 40_000).encode()
@@ -21,7 +22,7 @@ async def test_large_bodies_wait_for_memory_and_are_then_refused(
     monkeypatch.setattr(handler, "MEMORY_WAIT_S", 0.3)
     async with serving.serving(redis_url, postgres_dsn) as app:
         await app.store_webhooks(serving.webhook())
-        memory = app.memory
+        memory = app.public.memory
         async with memory.hold(memory.max_bytes):
             async with app.request("POST", "orders", data=LARGE) as refused:
                 assert refused.status == 503
@@ -29,8 +30,7 @@ async def test_large_bodies_wait_for_memory_and_are_then_refused(
             status, _ = await app.post("orders", {"small": True})
             assert status == 200
             waiting = asyncio.create_task(app.post("orders", LARGE))
-            while not memory.waiting:
-                await asyncio.sleep(0)
+            await eventually(lambda: memory.waiting)
         assert (await waiting)[0] == 200
         statuses = await asyncio.gather(*(app.post("orders", LARGE) for _ in range(12)))
         assert {status for status, _ in statuses} <= {200, 503}
@@ -43,8 +43,7 @@ async def test_calls_of_the_api_wait_for_memory(redis_url: str, postgres_dsn: st
         memory = api.context.memory
         async with memory.hold(memory.max_bytes):
             listing = asyncio.create_task(api.get("/events"))
-            while not memory.waiting:
-                await asyncio.sleep(0)
+            await eventually(lambda: memory.waiting)
             assert (await api.get("/doctor")).status == 200
             assert not listing.done()
         assert (await listing).status == 200

@@ -44,6 +44,7 @@ class PublicEndpoint:
     webhook_cache: WebhookCache
     acceptor: Acceptor
     backfill: EventBackfill
+    memory: MemoryBudget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ def build_public_endpoint(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
     addresses = ClientAddress(trusted_proxies)
+    memory = MemoryBudget(limits.body_budget)
     webhook_handler = WebhookHandler(
         webhook_cache,
         acceptor,
@@ -98,7 +100,7 @@ def build_public_endpoint(
         address_limits,
         addresses,
         UntrustedProxies(addresses, redis),
-        MemoryBudget(limits.body_budget),
+        memory,
         body_timeout_s=limits.body_timeout_s,
     )
     resume_handler = ResumeHandler(
@@ -116,4 +118,4 @@ def build_public_endpoint(
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
     )
-    return PublicEndpoint(listener, webhook_cache, acceptor, backfill)
+    return PublicEndpoint(listener, webhook_cache, acceptor, backfill, memory)
