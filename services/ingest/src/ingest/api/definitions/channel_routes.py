@@ -21,7 +21,7 @@ def shown(channel: Channel, circuit: CircuitStatus | None = None) -> dict[str, A
 
     Of a type that a newer version has stored, every text is masked, because it may be a secret.
     """
-    secret_fields = SECRET_FIELDS.get(channel.type, channel.config)
+    secret_fields = SECRET_FIELDS.get(channel.type, ()) if channel.type in TYPES else channel.config
     config = {
         name: masked(value) if name in secret_fields and isinstance(value, str) else value
         for name, value in channel.config.items()
