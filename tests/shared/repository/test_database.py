@@ -214,3 +214,17 @@ async def _refused(database: Database) -> bool:
     except StoreUnavailable:
         return True
     return False
+
+
+async def test_a_statement_that_is_rolled_back_again_and_again_is_no_fault_of_its_job(postgres_dsn: str) -> None:
+    """A migration locks its tables in another order, for example: the job is requeued and uses no attempt."""
+    database = Database(postgres_dsn, application_name="tests")
+    database.start()
+    await database.wait_ready(10)
+    try:
+        with pytest.raises(StoreUnavailable, match="waited for each other"):
+            await database.fetch("do $$ begin raise exception using errcode = '40P01'; end $$")
+        assert database.problem is None
+        assert await database.fetchval("select 1") == 1
+    finally:
+        await database.close()

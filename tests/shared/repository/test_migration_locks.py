@@ -111,7 +111,7 @@ async def test_a_frozen_migration_loses_its_locks(
     add_migration(f"{ADD_COLUMN}\n{ADD_COLUMN}")
     stopped = asyncio.Event()
 
-    async def limit(_run: object, _left_s: float) -> None:
+    async def limit(_run: object, *_limits: float) -> None:
         if await session.fetchval("select count(*) from pg_locks where mode = 'AccessExclusiveLock'"):
             stopped.set()
             await asyncio.Event().wait()

@@ -29,6 +29,10 @@ MAX_TRANSACTION_S: Final = 2.0
 LOCK_TIMEOUT_S: Final = 1.5
 """More than a second: then Postgres cancels an autovacuum that holds the lock. Less than the whole transaction."""
 
+FURTHER_LOCK_TIMEOUT_S: Final = 0.5
+"""The limit while the transaction holds locks already. It is shorter than the second after which Postgres looks for
+deadlocks, so that the migration gives up and not a statement of a service."""
+
 MAX_ATTEMPTS: Final = 40
 PAUSE_S: Final = 1.0
 MAX_PAUSE_S: Final = 10.0
@@ -118,15 +122,16 @@ class MigrationRun:
         async with self._connection.transaction():
             if self._limited:
                 await self._connection.execute(_BEGIN)
-            for statement in statements:
+            for number, statement in enumerate(statements):
                 if self._limited:
-                    await self._limit(deadline - time.monotonic())
+                    lock_timeout_s = FURTHER_LOCK_TIMEOUT_S if number else LOCK_TIMEOUT_S
+                    await self._limit(deadline - time.monotonic(), lock_timeout_s)
                 await self._connection.execute(statement)
             await self._connection.execute(_RECORD, *record)
 
-    async def _limit(self, left_s: float) -> None:
+    async def _limit(self, left_s: float, lock_timeout_s: float) -> None:
         left_ms = max(1, int(left_s * 1000))
-        lock_ms = min(left_ms, int(LOCK_TIMEOUT_S * 1000))
+        lock_ms = min(left_ms, int(lock_timeout_s * 1000))
         await self._connection.execute(_LIMITS, f"{lock_ms}ms", f"{left_ms}ms")
 
     async def _apply_concurrently(self, migration_id: str, statements: list[str]) -> None:
