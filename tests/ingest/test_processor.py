@@ -68,7 +68,7 @@ def meta(document: Any, **changes: Any) -> WebhookJob:
 
 def test_a_plain_webhook_starts_one_execution() -> None:
     """Without a rule there is no conversation and no message."""
-    (execution,) = executions_of(plain({"total": 5}))
+    ((execution,), _) = executions_of(plain({"total": 5}))
     assert execution.id == execution_id(EVENT, "0")
     assert (execution.flow_id, execution.node_id, execution.event_id) == ("welcome", "start", EVENT)
     assert (execution.channel, execution.contact) == (None, None)
@@ -86,7 +86,7 @@ def test_a_plain_webhook_starts_one_execution() -> None:
 
 def test_a_rule_makes_a_message_of_it() -> None:
     """The id of the message is the duplicate key."""
-    (execution,) = executions_of(plain({"from": "+55", "text": "oi"}, SHOP))
+    ((execution,), _) = executions_of(plain({"from": "+55", "text": "oi"}, SHOP))
     assert (execution.channel, execution.contact) == ("shop", "+55")
     message = json.loads(execution.trigger)["message"]
     assert message == {"id": "the key", "kind": "text", "text": "oi", "contact": "+55"}
@@ -99,16 +99,19 @@ def test_metas_messages_start_an_execution_each() -> None:
         {"from": "5522", "id": "w2", "type": "image", "image": {"id": "M", "caption": "look"}},
         statuses=[DELIVERED],
     )
-    one, two = executions_of(meta(body))
+    (one, two), _ = executions_of(meta(body))
     assert [one.id, two.id] == [execution_id(EVENT, "w1"), execution_id(EVENT, "w2")]
     assert [(each.channel, each.contact) for each in (one, two)] == [("whatsapp", "5511"), ("whatsapp", "5522")]
     message = json.loads(two.trigger)["message"]
-    assert message == {"id": "w2", "kind": "image", "text": "look", "contact": "5522", "mediaId": "M"}
+    media = {"id": "M", "url": None, "mimeType": None, "filename": None, "caption": "look", "size": None}
+    path = ["entry", 0, "changes", 0, "value", "messages", 1]
+    fields = {"contact": "5522", "account": "106540352242922", "rawPath": path}
+    assert message == {"id": "w2", "kind": "image", "text": "look", "media": media, **fields}
 
 
 def test_a_delivery_receipt_starts_nothing() -> None:
     """The event has no executions."""
-    assert executions_of(meta(whatsapp(statuses=[DELIVERED]))) == []
+    assert executions_of(meta(whatsapp(statuses=[DELIVERED]))) == ([], "kind:status")
 
 
 def test_a_delivery_receipt_becomes_a_job_of_the_notifier() -> None:
@@ -183,6 +186,6 @@ _JSON: st.SearchStrategy[Any] = st.recursive(
 @given(document=_JSON)
 def test_any_document_starts_one_execution(document: Any) -> None:
     """With any value in the place of the contact."""
-    (execution,) = executions_of(plain(document, SHOP))
+    ((execution,), _) = executions_of(plain(document, SHOP))
     assert json.loads(execution.trigger)["webhook"]["body"] == document
     assert (execution.contact is None) == (json.loads(execution.trigger)["message"] is None)

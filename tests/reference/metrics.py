@@ -34,6 +34,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_webhook_seconds": _INGEST,
     "filas_webhook_batch_size": (*_INGEST, *_ADMIN),
     "filas_auth_failures_total": (*_INGEST, *_ADMIN),
+    "filas_events_ignored_total": ("ingest-worker",),
     "filas_connections_shed_total": _INGEST,
     "filas_resume_calls_total": _INGEST,
     "filas_executions_total": _RUNNER,

@@ -47,7 +47,10 @@ WORDS: list[tuple[str, str]] = [
         "channel, channel circuit; the address or host of a call",
     ),
     (r"\bnot well\b|\b(?:is|are|was|were|all) well\b", "OK, FAIL"),
-    (r"\b(?:is|are|was|were|be|been|being|stay|stays|stayed) away\b|[\w.]_?away\b", "unavailable"),
+    (
+        r"\b(?:is|are|was|were|be|been|being|stay|stays|stayed) away\b|(?<!\bgive)(?<=[\w.])away\b|_away\b",
+        "unavailable",
+    ),
     (r"\bbears?\b", "has, carries"),
     (r"\b(?:go|goes|going|went|gone) on (?:with|at|by|where|from|in)\b", "continue, resume"),
     (r"\btold\b|\btells?\b", "recorded, reported, stated; notify, publish"),

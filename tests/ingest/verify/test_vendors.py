@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from filas.errors import SecretUnreadable
-from ingest.providers.known_providers import PROVIDERS
+from ingest.providers.document_fields import digest
+from ingest.providers.known_providers import AUTH_TYPES, PROVIDERS
 from ingest.verify import auth_types
 from ingest.verify.scheme import Handshake, ReceivedRequest
 from tests.ingest.verify.received_requests import received_request, scheme
@@ -43,6 +44,7 @@ TWILIO_FORM = {
 
 def test_every_scheme_has_cases() -> None:
     """A new scheme needs cases here."""
+    assert set(auth_types.CONFIGURATIONS) == AUTH_TYPES
     assert set(auth_types.CONFIGURATIONS) - {vendor.type for vendor in VENDORS.values()} == {
         "none",
         "basic",
@@ -317,18 +319,18 @@ def test_a_challenge_is_answered_and_starts_nothing(
         ("slack", {}, {"event_id": "Ev1"}, "Ev1"),
         ("slack", {}, {"command": "/go", "trigger_id": "1.2"}, "1.2"),
         ("slack", {}, {"payload": '{"trigger_id":"3.4"}'}, "3.4"),
-        ("slack", {}, {"payload": "{"}, None),
+        ("slack", {}, {"payload": "{"}, digest({"payload": "{"})),
         ("twilio", {"I-Twilio-Idempotency-Token": "t-1"}, SMS, "t-1"),
         ("twilio", {}, SMS, "SM1:received"),
         ("twilio", {}, {"MessageSid": "SM2", "MessageStatus": "delivered"}, "SM2:delivered"),
         ("twilio", {}, {"CallSid": "CA1", "CallStatus": "ringing", "SequenceNumber": "2"}, "CA1:ringing:2"),
-        ("twilio", {}, {}, None),
+        ("twilio", {}, {}, digest({})),
     ],
 )
 def test_a_duplicate_is_known_by_the_vendors_own_id(
     name: str, headers: dict[str, str], document: Any, key: str | None
 ) -> None:
-    """The id is the same for every attempt to send."""
+    """The id is the same for every attempt to send. Without an id, it is the hash of the document."""
     reader = PROVIDERS.get(name)
     found = reader.parts(document)[0].key if reader is not None else None
     assert VENDORS[name].check().duplicate_key(received_request(headers=headers), document, found) == key

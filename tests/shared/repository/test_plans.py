@@ -45,7 +45,7 @@ READS_ALL: Final = {
     "retention.DELIVERY_STATUSES": {"delivery_statuses": "a row is deleted when its receipt is recorded"},
 }
 
-# Parts of the statements that a search composes.
+# Parts of the statements that a search composes. `{select}` marks a statement around another one.
 FRAGMENTS: Final = frozenset(
     {
         "executions.execution_sql.SEARCH",
@@ -66,7 +66,7 @@ def _statements() -> Iterator[tuple[str, str]]:
         for name, value in vars(module).items():
             label = f"{module_info.name.removeprefix('filas.repository.')}.{name}"
             is_statement = isinstance(value, str) and re.match(r"\s*(with|select|insert|update|delete)\s", value)
-            if is_statement and name.lstrip("_").isupper() and label not in FRAGMENTS:
+            if is_statement and name.lstrip("_").isupper() and label not in FRAGMENTS and "{select}" not in value:
                 yield label, value
 
 

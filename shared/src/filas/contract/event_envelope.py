@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import BodyKind, Traceparent, WebhookJob
-from filas.models.configuration import Webhook
+from filas.models.configuration import ConversationRule, Webhook
 from filas.models.events import NewEvent
 
 
@@ -22,7 +22,7 @@ class WebhookSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     acceptance, because the definition may change before the event is processed. `NewEvent.config` is its JSON text."""
 
     provider: str = "none"
-    conversation: dict[str, str | None] | None = None
+    conversation: dict[str, Any] | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
@@ -30,9 +30,17 @@ def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
     """The snapshot of the present definition of `webhook`."""
     return WebhookSnapshot(
         provider=str(webhook.auth.get("type", "none")),
-        conversation=None if webhook.conversation is None else msgspec.to_builtins(webhook.conversation),
+        conversation=None if webhook.conversation is None else _rule(webhook.conversation),
         config=webhook.config,
     )
+
+
+def _rule(rule: ConversationRule) -> dict[str, Any]:
+    """The rule as an object. An empty `accept` is left out: a worker of version 0.2 does not know this field."""
+    found: dict[str, Any] = msgspec.to_builtins(rule)
+    if not rule.accept:
+        del found["accept"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

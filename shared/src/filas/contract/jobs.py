@@ -105,7 +105,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     node_id: str
     config: dict[str, Any]
     provider: str = "none"
-    conversation: dict[str, str | None] | None = None
+    conversation: dict[str, Any] | None = None
     recorded: bool = False
     duplicate_key: str | None = None
     remote_address: str = ""

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from filas.models.event_kinds import OtherKind
 from filas.models.record import Record
 
 UNREADABLE = "unreadable"
@@ -28,12 +29,14 @@ class Dedupe(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ConversationRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How to find the conversation of an event: templates over `body`, `headers` and `queryParams`.
 
-    The chat providers (`meta`, `telegram`, `slack`, `twilio`) supply every field that is left out.
+    The chat providers (`meta`, `telegram`, `slack`, `twilio`) supply every field that is left out. `accept` names the
+    kinds of events besides content that start a flow or answer a question (`filas.models.event_kinds`).
     """
 
     channel: str | None = None
     contact: str | None = None
     text: str | None = None
+    accept: tuple[OtherKind, ...] = ()
 
 
 class Webhook(Record, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ EventStatus = Literal["received", "processed", "ignored", "failed"]
 | `processed` | its executions exist          | a replay of the event or its dead letter:          | `ingest work`,  |
 |             |                               | `received`                                         | retention       |
 | `ignored`   | nothing in it starts a flow   | a replay of the event or its dead letter:          | `ingest work`,  |
-|             | (a delivery receipt, an echo) | `received`                                         | retention       |
+|             | (`reason` states why)         | `received`                                         | retention       |
 | `failed`    | its job is a dead letter      | a replay of the event or its dead letter:          | `ingest work`,  |
 |             |                               | `received`; a job that ends after all: `processed` | retention       |
 |             |                               | or `ignored`                                       |                 |
@@ -66,13 +66,15 @@ class EventReceipt(Record, frozen=True, kw_only=True):
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """An accepted webhook. `body` is the text if it is UTF-8, otherwise base64 with `body_encoding` `base64`."""
+    """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`. `body` is the text if it is
+    UTF-8, otherwise base64 with `body_encoding` `base64`."""
 
     id: UUID
     webhook_id: str
     flow_id: str
     node_id: str
     status: EventStatus
+    reason: str | None = None
     method: str
     headers: dict[str, Any]
     query_params: dict[str, Any]

@@ -111,6 +111,12 @@ WEBHOOK_SECONDS = Histogram(
 WEBHOOK_BATCH_SIZE = Histogram(
     "filas_webhook_batch_size", "Events written in one statement", buckets=_SIZES, registry=REGISTRY
 )
+EVENTS_IGNORED = Counter(
+    "filas_events_ignored_total",
+    "Events that started nothing, by reason, such as kind:reaction",
+    ["reason"],
+    registry=REGISTRY,
+)
 AUTH_FAILURES = Counter(
     "filas_auth_failures_total",
     "Wrong signatures and tokens, by listener: webhook, api",

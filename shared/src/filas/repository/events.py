@@ -78,11 +78,11 @@ order by received_at, id limit $2""",
 )
 
 REOPEN: Final = """
-update events set status = 'received', error = null, processed_at = null where id = $1
+update events set status = 'received', reason = null, error = null, processed_at = null where id = $1
 returning *"""
 
 REOPEN_MANY: Final = """
-update events set status = 'received', error = null, processed_at = null where id = any($1::uuid[])"""
+update events set status = 'received', reason = null, error = null, processed_at = null where id = any($1::uuid[])"""
 
 # The case of ASCII letters is ignored. Every byte is valid Latin-1 except NUL, which text cannot hold. A body with a
 # NUL is compared by its escaped bytes.
@@ -257,6 +257,7 @@ def _event(row: asyncpg.Record) -> Event:
         flow_id=row["flow_id"],
         node_id=row["node_id"],
         status=row["status"],
+        reason=row["reason"],
         method=row["method"],
         headers=from_json(row["headers"]),
         query_params=from_json(row["query_params"]),

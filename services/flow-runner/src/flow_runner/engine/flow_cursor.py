@@ -22,7 +22,7 @@ from flow_runner.engine.node_protocol import Callback
 from flow_runner.engine.pinned_versions import pinned_versions
 from flow_runner.engine.ports import FlowServices
 from flow_runner.engine.resume_urls import ResumeUrls
-from flow_runner.engine.template_scope import RunContext, TemplateScope, build_roots, decode_message, loop_root
+from flow_runner.engine.template_scope import RunContext, TemplateScope, build_roots, loop_root, message_of
 
 MAX_DEPTH = 8
 """The deepest nesting of subflows."""
@@ -64,7 +64,7 @@ class FlowCursor:
         self._conversation_vars: dict[str, Any] = msgspec.json.decode(claimed.conversation_vars or "{}")
         trigger = msgspec.json.decode(claimed.trigger)
         webhook = trigger.get("webhook") or NO_WEBHOOK
-        message = state.message or trigger.get("message") or {}
+        message = state.message or message_of(trigger)
         self.context = RunContext(claimed, trigger, webhook, message, self._conversation_vars)
         self.flow = flow
         self.calling: list[CallingVisit] = []
@@ -338,7 +338,7 @@ async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: F
     else:
         state = State(stack=[claimed.node_id or flow.begins_at])
     if claimed.reply is not None:
-        state.message = decode_message(claimed.reply)
+        state.message = message_of(msgspec.json.decode(claimed.reply))
         if state.pending is not None:
             state.pending = msgspec.structs.replace(state.pending, reply=state.message)
     if claimed.call is not None and state.pending is not None:

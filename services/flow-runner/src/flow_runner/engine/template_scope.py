@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,6 +11,10 @@ from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import LoopFrame
 from flow_runner.engine.redaction import Redactor
 from flow_runner.engine.secret_placeholder import placeholder
+
+MAX_RAW: Final = 64 * 1024
+
+MESSAGE_FIELDS: Final = ("id", "kind", "text", "data", "media", "replyTo", "sentAt", "thread", "raw")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ def build_roots(
             "channel": claimed.channel,
             "id": str(claimed.conversation_id) if claimed.conversation_id else None,
             "text": context.message.get("text"),
+            "message": _message_root(context.message),
             "vars": context.conversation_vars,
         },
         "execution": {"id": str(claimed.id), "flowId": claimed.flow_id, "version": claimed.version},
@@ -87,6 +92,26 @@ def loop_root(flow: CompiledFlow, loops: Sequence[LoopFrame]) -> dict[str, Any] 
     return root or None
 
 
-def decode_message(text: str) -> dict[str, Any]:
-    """The message in a trigger's JSON text, empty if there is none."""
-    return msgspec.json.decode(text).get("message") or {}
+def message_of(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    """The message of a trigger with `raw`, the provider's original; empty if there is none. An original that is larger
+    than MAX_RAW bytes is left out, because the message becomes a part of the execution's state."""
+    message: dict[str, Any] = trigger.get("message") or {}
+    path = message.get("rawPath")
+    if not path:
+        return message
+    raw = _at(trigger.get("webhook", {}).get("body"), path)
+    return {**message, "raw": raw if len(msgspec.json.encode(raw)) <= MAX_RAW else None}
+
+
+def _at(value: Any, path: Sequence[str | int]) -> Any:
+    for segment in path:
+        if isinstance(segment, str):
+            value = value.get(segment) if isinstance(value, dict) else None
+        else:
+            value = value[segment] if isinstance(value, list) and segment < len(value) else None
+    return value
+
+
+def _message_root(message: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`conversation.message`: every field that a message can have, null where it has none."""
+    return {name: message.get(name) for name in MESSAGE_FIELDS} if message else None

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 from filas.contract.group_keys import conversation_group, webhook_group
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule
+from filas.models.event_kinds import CONTENT_KINDS
 from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, Provider, clean_contact
 
@@ -24,7 +26,7 @@ Scope = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStart:
-    """What starts one execution. Without a contact there is neither a conversation nor a message."""
+    """What starts one execution. Without a contact there is no conversation."""
 
     channel: str | None
     contact: str | None
@@ -32,6 +34,14 @@ class ExecutionStart:
 
 
 NO_CONVERSATION = ExecutionStart(None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """What an event starts. `reason` is why it starts nothing, such as `kind:reaction`; None if it starts something."""
+
+    starts: Sequence[ExecutionStart]
+    reason: str | None = None
 
 
 class Expression:
@@ -68,7 +78,8 @@ class Expression:
 
 
 class ConversationReader:
-    """Finds the starts of executions in an event, for one webhook. Delivery receipts and echoes start nothing."""
+    """Finds the starts of executions in an event, for one webhook. Only content, and the kinds that the rule accepts,
+    start something."""
 
     def __init__(self, provider: str, rule: ConversationRule | None) -> None:
         rule = rule or ConversationRule()
@@ -76,22 +87,29 @@ class ConversationReader:
         self._channel = Expression(rule.channel) if rule.channel else None
         self._contact = Expression(rule.contact) if rule.contact else None
         self._text = Expression(rule.text) if rule.text else None
+        self._accepted = CONTENT_KINDS.union(rule.accept)
         self._has_conversation = self._provider is not None or self._contact is not None
         self._is_direct = all(one is None or one.is_direct for one in (self._channel, self._contact))
 
-    def starts(self, scope: Scope, event_key: str) -> list[ExecutionStart]:
-        """One start for each message of the provider. A webhook without a provider has one start, and `event_key` is
-        the id of its message."""
+    def starts(self, scope: Scope, event_key: str) -> Starts:
+        """One start for each accepted message of the provider. A webhook without a provider has one start, and
+        `event_key` is the id of its message."""
         if self._provider is not None:
-            provider, body = self._provider, scope["body"]
-            return [self._of_message(message, provider.channel(body), scope) for message in provider.messages(body)]
+            return self._of_provider(self._provider, scope)
         contact, channel = self._value(self._contact, scope), self._value(self._channel, scope)
         if contact is None or channel is None:
-            return [NO_CONVERSATION]
+            return Starts([NO_CONVERSATION])
         text = _as_text(self._text.value(scope)) if self._text is not None else None
-        return [
-            ExecutionStart(channel, contact, IncomingMessage(id=event_key, kind="text", text=text, contact=contact))
-        ]
+        message = IncomingMessage(id=event_key, kind="text", text=text, contact=contact)
+        return Starts([ExecutionStart(channel, contact, message)])
+
+    def _of_provider(self, provider: Provider, scope: Scope) -> Starts:
+        body = scope["body"]
+        messages = provider.messages(body)
+        accepted = [message for message in messages if message.kind in self._accepted]
+        if not accepted:
+            return Starts([], f"kind:{messages[0].kind}")
+        return Starts([self._of_message(message, provider.channel(body), scope) for message in accepted])
 
     def receipts(self, scope: Scope) -> list[tuple[str, IncomingReceipt]]:
         """The delivery receipts in the event, each with the channel over which its message was sent."""
@@ -128,6 +146,8 @@ class ConversationReader:
     def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> ExecutionStart:
         channel = self._value(self._channel, scope) or usual_channel
         contact = self._value(self._contact, scope) or message.contact
+        if contact is None:
+            return ExecutionStart(None, None, message)
         text = message.text if self._text is None else _as_text(self._text.value(scope))
         if contact != message.contact or text != message.text:
             message = msgspec.structs.replace(message, contact=contact, text=text)

@@ -7,6 +7,8 @@ worker makes the event's row from the job, if acceptance could not write it.
 import functools
 from typing import Any
 
+import msgspec
+
 from filas.contract.event_envelope import DecodedEvent, decoded_row, event_of_message, message_of_event
 from filas.contract.job_factories import webhook_job
 from filas.contract.jobs import WebhookJob
@@ -63,9 +65,9 @@ def scope_of(job: WebhookJob) -> Scope:
 def conversation_reader(job: WebhookJob) -> ConversationReader:
     """The reader of the conversations of the job's webhook, by the webhook's definition at acceptance."""
     rule: dict[str, Any] = job.conversation or {}
-    return _reader(job.provider, rule.get("channel"), rule.get("contact"), rule.get("text"))
+    return _reader(job.provider, msgspec.json.encode(rule))
 
 
 @functools.lru_cache(maxsize=1024)
-def _reader(provider: str, channel: str | None, contact: str | None, text: str | None) -> ConversationReader:
-    return ConversationReader(provider, ConversationRule(channel=channel, contact=contact, text=text))
+def _reader(provider: str, rule: bytes) -> ConversationReader:
+    return ConversationReader(provider, msgspec.json.decode(rule, type=ConversationRule))

@@ -19,10 +19,11 @@ from filas.models.events import EventReceipt, NewEvent
 from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
+from filas.observability.metrics import EVENTS_IGNORED
 from ingest.event.conversation import ExecutionStart
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
 from ingest.process.current_definition import WebhookStore, complete
-from ingest.verify import auth_types
+from ingest.providers.known_providers import AUTH_TYPES
 
 log = get_logger(__name__)
 
@@ -42,7 +43,10 @@ class ExecutionStore(Protocol):
     """The table of executions (`ExecutionRepository`)."""
 
     async def start_many(
-        self, starts: list[tuple[UUID, list[NewExecution]]], receipts: Mapping[UUID, Sequence[PendingReceipt]]
+        self,
+        starts: list[tuple[UUID, list[NewExecution]]],
+        receipts: Mapping[UUID, Sequence[PendingReceipt]],
+        reasons: Mapping[UUID, str],
     ) -> Sequence[list[DueExecution] | PermanentError | StoreBusy]:
         """Creates the executions of each event and ends it. Returns one result for each, in order. Raises
         StoreUnavailable."""
@@ -70,19 +74,22 @@ class Processor:
         jobs = await self._complete(jobs, outcomes)
         await self._record(jobs, outcomes)
         starts: list[tuple[int, UUID, list[NewExecution]]] = []
+        reasons: dict[UUID, str] = {}
         receipts: dict[UUID, list[NewJob]] = {}
         for index, job in enumerate(jobs):
             if index in outcomes:
                 continue
-            if job.provider not in auth_types.CONFIGURATIONS:
+            if job.provider not in AUTH_TYPES:
                 outcomes[index] = NewerVersionRequired(f"the provider {job.provider[:100]!r} is not known here")
                 continue
             try:
-                executions, jobs_of_receipts = executions_of(job), receipt_jobs(job)
+                (executions, reason), jobs_of_receipts = executions_of(job), receipt_jobs(job)
             except Exception as error:  # the other jobs of the batch are not affected
                 outcomes[index] = error
                 continue
             starts.append((index, job.event_id, executions))
+            if reason is not None:
+                reasons[job.event_id] = reason
             if jobs_of_receipts:
                 receipts[job.event_id] = jobs_of_receipts
         new_jobs: list[NewJob] = []
@@ -90,11 +97,15 @@ class Processor:
             answers = await self._executions.start_many(
                 [(event, executions) for _, event, executions in starts],
                 {event: [pending_receipt(job) for job in jobs_of] for event, jobs_of in receipts.items()},
+                reasons,
             )
             for (index, event, _), answer in zip(starts, answers, strict=True):
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
+                if event in reasons:
+                    EVENTS_IGNORED.labels(reasons[event]).inc()
+                    log.debug("event.ignored", event_id=str(event), reason=reasons[event])
                 new_jobs += [flow_job(due, "start", jobs[index].traceparent) for due in answer]
                 new_jobs += receipts.get(event, ())
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
@@ -142,13 +153,13 @@ class Processor:
                 log.info("event.backfilled", event_id=str(job.event_id), webhook_id=job.webhook_id)
 
 
-def executions_of(job: WebhookJob) -> list[NewExecution]:
-    """The executions that an event starts: none for a delivery receipt, one for each message of a provider, one for any
-    other webhook. Raises PermanentError for a template that fails."""
-    starts = conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
-    return [
+def executions_of(job: WebhookJob) -> tuple[list[NewExecution], str | None]:
+    """The executions that an event starts: one for each message of a provider, one for any other webhook. For an event
+    that starts nothing, the second value is the reason. Raises PermanentError for a template that fails."""
+    found = conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
+    executions = [
         NewExecution(
-            id=execution_id(job.event_id, start.message.id if start.message is not None else "0"),
+            id=execution_id(job.event_id, (start.message and start.message.id) or "0"),
             event_id=job.event_id,
             flow_id=job.flow_id,
             node_id=job.node_id,
@@ -156,8 +167,9 @@ def executions_of(job: WebhookJob) -> list[NewExecution]:
             contact=start.contact,
             trigger=trigger_of(job, start),
         )
-        for start in starts
+        for start in found.starts
     ]
+    return executions, found.reason
 
 
 def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:

@@ -1,6 +1,9 @@
 """Fields of a provider's document. A field of an unexpected type is treated as absent."""
 
+import hashlib
 from typing import Any
+
+import msgspec
 
 
 def object_of(value: Any) -> dict[str, Any]:
@@ -32,3 +35,8 @@ def milliseconds(value: Any, factor: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**16:
         return None
     return value * factor
+
+
+def digest(value: Any) -> str:
+    """The key of a part that has no id: the SHA-256 of its JSON, so that it has the same key when it is sent again."""
+    return f"sha256:{hashlib.sha256(msgspec.json.encode(value)).hexdigest()}"

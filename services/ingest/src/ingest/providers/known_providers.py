@@ -1,7 +1,7 @@
 """The providers whose bodies Filas can read, by `auth.type`. A new provider needs a module and one line here."""
 
 from ingest.providers.message import Provider
-from ingest.providers.meta import Meta
+from ingest.providers.meta.reader import Meta
 from ingest.providers.slack import Slack
 from ingest.providers.telegram import Telegram
 from ingest.providers.twilio import Twilio
@@ -12,3 +12,16 @@ PROVIDERS: dict[str, Provider] = {
     "slack": Slack(),
     "twilio": Twilio(),
 }
+
+AUTH_TYPES: frozenset[str] = frozenset(PROVIDERS) | {
+    "none",
+    "basic",
+    "bearer",
+    "api-key",
+    "hmac",
+    "github",
+    "stripe",
+    "shopify",
+    "standard-webhooks",
+}
+"""Every `auth.type` that this version knows. The worker must not import the signature checks to learn them."""

@@ -7,27 +7,50 @@ from typing import Any, Protocol
 import msgspec
 
 from filas.contract.storable_text import is_storable
+from filas.models.event_kinds import EventKind
 from filas.models.notifications import DeliveryState
 
 MAX_CONTACT = 256
 """The longest contact, in bytes. Numbers and ids are far shorter. A contact is part of an index and of group keys."""
 
 
-class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message of a contact. `id` is the provider's id, unique within its webhook. `kind` is the provider's term
-    (`text`, `image`, …).
+class Media(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An image, recording or file. `id` or `url` identifies it at the provider. `size` is in bytes."""
 
-    `text` is what the contact wrote or chose, or the caption of a medium. `media_id` or `media_url` identifies a
-    medium. `sent_at` is the provider's time, in milliseconds since 1970.
+    id: str | None = None
+    url: str | None = None
+    mime_type: str | None = None
+    filename: str | None = None
+    caption: str | None = None
+    size: int | None = None
+
+
+class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One event of a provider: a message of a contact, or an event of another kind. Flows read it as
+    `conversation.message`.
+
+    `id` is the provider's id, unique within its webhook; None if it has none. `text` is what the contact wrote or
+    chose, or the caption of a medium, as plain text. `data` holds the fields that are specific to the kind. `reply_to`
+    is the id of the message that it answers. `sent_at` is the provider's time, in milliseconds since 1970. `thread`
+    holds the provider's fields that place an answer in the same thread, topic or business account.
+
+    `contact` is the address that is answered, None if no one is to be answered. `aliases` are further addresses of the
+    same contact. `account` is our own number or account that received it. `raw_path` leads to the provider's original
+    in the body: names and indexes from the root.
     """
 
-    id: str
-    kind: str
-    text: str | None
-    contact: str
-    media_id: str | msgspec.UnsetType = msgspec.UNSET
-    media_url: str | msgspec.UnsetType = msgspec.UNSET
-    sent_at: int | msgspec.UnsetType = msgspec.UNSET
+    id: str | None
+    kind: EventKind
+    text: str | None = None
+    data: dict[str, Any] | None = None
+    media: Media | None = None
+    reply_to: str | None = None
+    sent_at: int | None = None
+    thread: dict[str, Any] | None = None
+    contact: str | None = None
+    aliases: tuple[str, ...] = ()
+    account: str | None = None
+    raw_path: tuple[str | int, ...] = ()
 
 
 class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -46,13 +69,14 @@ class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
 
 @dataclass(slots=True)
 class Part:
-    """A message or receipt of a body, as a body of its own. `key` identifies it, also when it is sent again. `contact`
-    is its sender, None for a receipt. `content` is what `key` identifies, if the document has more than that: when a
-    message is sent again, the rest may differ."""
+    """One event of a body, as a body of its own. `key` identifies the event, also when it is sent again. `contact` is
+    its sender, None for an event without a contact. `is_status`: it is a delivery receipt. `content` is what
+    `key` identifies, if the document has more than that: when an event is sent again, the rest may differ."""
 
     document: Any
     key: str | None
     contact: str | None
+    is_status: bool = False
     content: Any = None
 
 
@@ -63,7 +87,7 @@ class Provider(Protocol):
         """The parts of `document`, in order. There is at least one."""
 
     def messages(self, document: Any) -> list[IncomingMessage]:
-        """The messages of contacts in `document`, without receipts and echoes."""
+        """The events in `document`, of all kinds. There is at least one: what has no known shape is `other`."""
 
     def receipts(self, document: Any) -> list[IncomingReceipt]:
         """The delivery receipts in `document`."""
@@ -73,11 +97,14 @@ class Provider(Protocol):
 
 
 def single_part(
-    document: Any, key: Callable[[Any], str | None], messages: Callable[[Any], Sequence[IncomingMessage]]
+    document: Any,
+    key: Callable[[Any], str | None],
+    messages: Callable[[Any], Sequence[IncomingMessage]],
+    content: Any = None,
 ) -> list[Part]:
-    """The parts of a document of a provider that sends one message per document."""
-    contact = next((message.contact for message in messages(document)), None)
-    return [Part(document, key(document), contact)]
+    """The parts of a document of a provider that sends one event per document."""
+    (message,) = messages(document)
+    return [Part(document, key(document), message.contact, message.kind == "status", content)]
 
 
 def clean_contact(value: object) -> str | None:

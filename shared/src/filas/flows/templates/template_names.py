@@ -9,7 +9,7 @@ from filas.flows.templates.template import Reference
 
 _MEMBERS: dict[str, tuple[str, ...]] = {
     "webhook": ("body", "headers", "queryParams", "method", "webhookId"),
-    "conversation": ("contact", "text", "channel", "id", "vars"),
+    "conversation": ("contact", "text", "channel", "id", "vars", "message"),
     "execution": ("id", "flowId", "version", "resumeUrls"),
 }
 _OF_NODE = ("output", "error")

@@ -39,6 +39,7 @@ Turn = tuple[UUID, int]
 Receipts = Mapping[UUID, Sequence[PendingReceipt]]
 
 NO_RECEIPTS: Final[Receipts] = MappingProxyType({})
+NO_REASONS: Final[Mapping[UUID, str]] = MappingProxyType({})
 
 INLINE_BYTES: Final = SMALL_BYTES
 """The largest content of an execution that a claim of many executions returns."""
@@ -59,18 +60,21 @@ class ExecutionRepository:
         self._locked_checkpoints = LockedItems[Checkpoint]("executions", "checkpoint", lambda one: one.execution_id)
 
     async def start_many(
-        self, starts: Sequence[Start], receipts: Receipts = NO_RECEIPTS
+        self, starts: Sequence[Start], receipts: Receipts = NO_RECEIPTS, reasons: Mapping[UUID, str] = NO_REASONS
     ) -> list[list[DueExecution] | PermanentError | StoreBusy]:
         """Creates the executions of each event, in the published versions of their flows, and ends the event: it is
-        `processed`, or `ignored` if it starts none. The same transaction writes the event's delivery `receipts`.
+        `processed`, or `ignored` if it starts none, with its reason. The same transaction writes the event's delivery
+        `receipts`.
 
         Returns for each event the executions that need a job. A repeated call changes nothing and returns those that
         still need one. If a flow has no published version, or Postgres rejects a value, the event is not changed and
         its result is a PermanentError; if another session holds a lock, it is a StoreBusy.
         """
-        return [*await write_bisected(starts, partial(self._start, receipts), self._locked_starts)]
+        return [*await write_bisected(starts, partial(self._start, receipts, reasons), self._locked_starts)]
 
-    async def _start(self, receipts: Receipts, starts: Sequence[Start]) -> list[list[DueExecution] | PermanentError]:
+    async def _start(
+        self, receipts: Receipts, reasons: Mapping[UUID, str], starts: Sequence[Start]
+    ) -> list[list[DueExecution] | PermanentError]:
         new = [execution for _, executions in starts for execution in executions]
         pending = [(event_id, receipt) for event_id, _ in starts for receipt in receipts.get(event_id, ())]
         conversations = [
@@ -91,6 +95,7 @@ class ExecutionRepository:
             [event_id for event_id, _ in pending],
             [to_storable(receipt.job_id) for _, receipt in pending],
             [receipt.message for _, receipt in pending],
+            [None if executions else reasons.get(event_id) for event_id, executions in starts],
         )
         for _ in range(MAX_RUNS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)

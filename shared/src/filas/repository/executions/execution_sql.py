@@ -9,13 +9,13 @@ index usable, and a planner that knows nothing about the tables would read this 
 
 from typing import Final
 
-# $1-$2: each event with the status that it gets. $3-$10: the executions. Their times differ by a microsecond, so that
-# the messages of one body keep their order. $11-$13: the delivery receipts of the events that end here. A row without
-# an id is an event with a flow that has no published version. `due` is false for an execution that existed before and
-# whose turn waits for its time: its job must not be enqueued before that time.
+# $1-$2 and $14: each event with the status and the reason that it gets. $3-$10: the executions. Their times differ by a
+# microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of the events that end
+# here. A row without an id is an event with a flow that has no published version. `due` is false for an execution that
+# existed before and whose turn waits for its time: its job must not be enqueued before that time.
 START_MANY: Final = """
 with starting as (
-    select event_id, status from unnest($1::uuid[], $2::text[]) as s (event_id, status)
+    select event_id, status, reason from unnest($1::uuid[], $2::text[], $14::text[]) as s (event_id, status, reason)
 ), new as (
     select *, now() + place * interval '1 microsecond' as at
     from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::json[])
@@ -52,7 +52,7 @@ with starting as (
     where e.status in ('received', 'failed') and e.id not in (select event_id from missing)
     order by e.id for update of e
 ), marked as (
-    update events e set status = s.status, processed_at = now(), error = null
+    update events e set status = s.status, reason = s.reason, processed_at = now(), error = null
     from starting s join ended on ended.id = s.event_id
     where e.id = s.event_id
 ), pending_receipts as (

@@ -208,10 +208,10 @@ async def _conversation(call: Call[FlowTestBody, Query]) -> tuple[str | None, st
         if webhook is None:
             raise invalid_field("webhookId", "unknown webhook")
         reader = ConversationReader(str(webhook.auth.get("type", "none")), webhook.conversation)
-        starts = reader.starts(_scope(call.body.webhook), "test")
-        if not starts:
-            raise invalid_field("webhook", "no part of it starts a flow")
-        start = starts[0]
+        found = reader.starts(_scope(call.body.webhook), "test")
+        if not found.starts:
+            raise invalid_field("webhook", f"no part of it starts a flow ({found.reason})")
+        start = found.starts[0]
         return start.channel, start.contact, None if start.message is None else msgspec.to_builtins(start.message)
     if given is None:
         return None, None, None

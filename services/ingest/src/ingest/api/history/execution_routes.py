@@ -139,11 +139,11 @@ async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, 
     if event is None:
         raise conflict("the event of the execution is deleted, so there is no body to replace")
     try:
-        found = executions_of(_with_body(message_of_stored(event), body))
+        found, reason = executions_of(_with_body(message_of_stored(event), body))
     except PermanentError as error:
         raise invalid_field("body", str(error)) from None
     if not found:
-        raise invalid_field("body", "no part of the body starts a flow")
+        raise invalid_field("body", f"no part of the body starts a flow ({reason})")
     same = [one for one in found if execution.conversation_id == _conversation(one.channel, one.contact)]
     return (same or found)[0].trigger
 

@@ -1,0 +1,1 @@
+"""The reader of Meta's bodies (WhatsApp, Messenger, Instagram)."""
