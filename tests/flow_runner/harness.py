@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
 from filas.flows.publishing_checks import check
 from filas.models.executions import StepRecord
@@ -82,6 +83,9 @@ class RecordingOutbound:
 
         self.respond = answer
         return release
+
+
+BOX = SecretBox("a long and random key of the tests")
 
 
 class KnownSecrets:
@@ -168,7 +172,9 @@ class Harness:
         self.engine = self.new_engine()
 
     def new_engine(self) -> Engine:
-        return Engine(RUNNERS, self.executions, self.outbound, self.secrets, self.worker_clock, self.flows, Addresses())
+        return Engine(
+            RUNNERS, self.executions, self.outbound, self.secrets, self.worker_clock, self.flows, Addresses(), BOX
+        )
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)

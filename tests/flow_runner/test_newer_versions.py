@@ -35,8 +35,8 @@ INVALID_FLOWS = {
     "no template": chain(node("hi", "message", text="{{ message.text | upcase")),
 }
 NEWER_STATES = {
-    "a version": '{"version":3,"stack":["hi"]}',
-    "a version of another shape": '{"version":3,"stack":{"hi":1}}',
+    "a version": '{"version":4,"stack":["hi"]}',
+    "a version of another shape": '{"version":4,"stack":{"hi":1}}',
     "a kind of frame": '{"version":2,"stack":["hi"],"frames":[{"kind":"parallel","node":"a"}]}',
     "a reason of a visit": '{"stack":["hi"],"pending":{"node":"hi","seq":1,"attempt":1,"reason":"vote",'
     '"started_at":"2026-11-22T12:00:00Z"}}',

@@ -102,7 +102,7 @@ MEANINGS = {
     "variables[].type": "a written value is converted if nothing is lost, and refused otherwise",
     "variables[].default": "the value until one is written",
     "variables[].scope": "`conversation`: the value is kept for later executions of the conversation",
-    "variables[].secret": "the value appears in no trace",
+    "variables[].secret": "the value appears in no trace, and is stored encrypted",
 }
 
 

@@ -68,7 +68,7 @@ def build_parts(
     executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer), memory=memory)
     addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
     flows = CompiledFlowCache(FlowRepository(database))
-    engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses)
+    engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses, box)
     run_flow = RunFlow(executions, flows, engine, clock, lambda: health.draining)
     test_flow = RunFlowTest(secrets, flows, clock)
     cancels = CancelRepository(database)

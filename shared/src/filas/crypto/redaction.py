@@ -58,6 +58,11 @@ class Redactor:
         self._forms: dict[str, list[str]] = {}
 
     @property
+    def size(self) -> int:
+        """The number of secrets that are hidden. It never decreases."""
+        return len(self._whole)
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is hidden."""
         return not self._whole

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from filas.contract import identity
 from filas.models.executions import (
     FINAL_EXECUTION_STATUSES,
@@ -36,6 +38,7 @@ class CheckpointBuilder:
     notifications: list[NewNotification] = field(default_factory=list)
     effect_unsaved: bool = False
     _saved_conversation_writes: int = 0
+    _known_secrets: int = 0
 
     def add_step(
         self,
@@ -49,6 +52,8 @@ class CheckpointBuilder:
     ) -> None:
         """The row of a visit. Input and output are redacted and bounded."""
         redactor = self.cursor.context.redactor
+        if not self.steps:
+            self._known_secrets = redactor.size
         self.steps[visit.seq] = StepRecord(
             seq=visit.seq,
             node_id=visit.place,
@@ -111,25 +116,35 @@ class CheckpointBuilder:
                 message = f"the execution has more than {MAX_STATE_BYTES} bytes of variables and outputs"
                 status, error = "failed", ErrorDetail(kind="limit", message=message)
         in_conversation = claimed.conversation_id is not None
-        changed = in_conversation and cursor.conversation_writes > self._saved_conversation_writes
+        changed = in_conversation and cursor.conversation.writes > self._saved_conversation_writes
         checkpoint = Checkpoint(
             execution_id=claimed.id,
             fence=claimed.fence,
             status=status,
-            state=saved,
-            steps=list(self.steps.values()),
+            state=None if saved is None else cursor.stored(saved),
+            steps=self._steps(),
             notifications=self.notifications,
             wake_at=wake_at,
             error=error,
             output=None if output is None else cursor.context.redactor.shown(output),
-            conversation_vars=cursor.conversation_text() if changed else None,
+            conversation_vars=cursor.conversation.text(cursor.context.redactor) if changed else None,
             awaits_reply=awaits_reply and in_conversation,
             awaits_callback=awaits_callback,
             starts=self._starts(status, error),
         )
         self.steps, self.notifications, self.effect_unsaved = {}, [], False
-        self._saved_conversation_writes = cursor.conversation_writes
+        self._saved_conversation_writes = cursor.conversation.writes
         return checkpoint
+
+    def _steps(self) -> list[StepRecord]:
+        """The rows. A value that was assigned to a secret variable since the first of them is hidden in all."""
+        redactor, steps = self.cursor.context.redactor, list(self.steps.values())
+        if redactor.size == self._known_secrets:
+            return steps
+        return [
+            msgspec.structs.replace(step, input=redactor.shown(step.input), output=redactor.shown(step.output))
+            for step in steps
+        ]
 
     def _starts(self, status: ExecutionStatus, error: ErrorDetail | None) -> list[FollowingExecution]:
         """The execution of the error flow, if this execution fails. The failure of an error flow starts none."""

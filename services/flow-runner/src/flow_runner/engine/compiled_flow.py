@@ -45,6 +45,7 @@ class CompiledFlow:
         self.subflows: list[tuple[str, int | None]] = [
             called for node in definition.nodes if (called := node.data.calls()) is not None
         ]
+        self.secret_variables = [variable for variable in definition.variables if variable.secret]
         roots = {reference[:2] for node in definition.nodes for reference in _references(node)}
         self.uses_secrets = any(root[0] == "secrets" for root in roots)
         all_read = ("nodes",) in roots or ("nodes", None) in roots

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
+from filas.crypto.secret_box import SecretBox
 from filas.models.executions import ClaimedExecution
 from flow_runner.engine.checkpoint_builder import CheckpointBuilder
 from flow_runner.engine.compiled_flow import CompiledFlow
@@ -16,7 +17,7 @@ class Engine:
     """Runs executions, each by itself. Many run at the same time in one process.
 
     `runners` has the runner of each node type. `flows` are the flows that an execution may run as subflows. `addresses`
-    makes the addresses of callbacks.
+    makes the addresses of callbacks. `box` encrypts the state of executions that hold secrets.
     """
 
     def __init__(
@@ -28,12 +29,13 @@ class Engine:
         clock: Clock,
         flows: Flows,
         addresses: ResumeAddresses,
+        box: SecretBox,
     ) -> None:
         self._runners = runners
         self._store = store
         self._outbound = outbound
         self._clock = clock
-        self._services = FlowServices(flows, secrets, addresses)
+        self._services = FlowServices(flows, secrets, addresses, box)
 
     async def run(
         self,

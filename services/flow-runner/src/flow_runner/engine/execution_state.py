@@ -1,6 +1,7 @@
 """The saved state of an execution: what a checkpoint writes and the next run continues from.
 
-Only `FlowCursor` changes a `State`. All other structures here are immutable.
+Only `FlowCursor` changes a `State`. All other structures here are immutable. The state of an execution that knows a
+secret is stored encrypted.
 """
 
 import re
@@ -9,9 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
+from filas.crypto.secret_box import SecretBox
 from filas.errors import NewerVersionRequired, PermanentError
 
-VERSION = 2
+VERSION = 3
 MAX_STATE_BYTES = 1024 * 1024
 
 
@@ -71,7 +73,8 @@ class State(msgspec.Struct, kw_only=True):
     `outputs` has only what a template of the flow reads. `pins` has the version that this execution uses of each
     subflow whose node names none; None: the subflow was not published. `calls_awaited` counts how often each node has
     waited for a callback. `message` is the last reply that resumed the execution; None: the message that started it is
-    the last one.
+    the last one. `holds_secrets`: a flow of the execution has used secrets or declared secret variables, so any part of
+    the state may contain one.
     """
 
     version: int = 1
@@ -85,6 +88,9 @@ class State(msgspec.Struct, kw_only=True):
     frames: list[Frame] = msgspec.field(default_factory=list)
     pins: dict[str, int | None] = msgspec.field(default_factory=dict)
     calls_awaited: dict[str, int] = msgspec.field(default_factory=dict)
+    holds_secrets: Literal[True] | msgspec.UnsetType = msgspec.UNSET
+    sealed: str | msgspec.UnsetType = msgspec.UNSET
+    """The encrypted text of the whole state. The other fields are then empty, and `version` is 3."""
 
 
 class _Versioned(msgspec.Struct):
@@ -106,9 +112,26 @@ def encode(state: State) -> str:
     return msgspec.json.encode(state).decode()
 
 
-def decode(text: str) -> State:
-    """The state that `encode` wrote. Raises NewerVersionRequired if a newer version wrote it, and PermanentError if it
-    is broken."""
+def seal(text: str, box: SecretBox) -> str:
+    """The text of a state, encrypted."""
+    return msgspec.json.encode({"version": VERSION, "stack": [], "sealed": box.seal(text)}).decode()
+
+
+def decode(text: str, box: SecretBox | None = None) -> State:
+    """The state that `encode` or `seal` wrote.
+
+    Raises NewerVersionRequired if a newer version wrote it, PermanentError if it is broken, and SecretUnreadable if it
+    was encrypted with another key.
+    """
+    state = _decoded(text)
+    if isinstance(state.sealed, str):
+        if box is None:
+            raise PermanentError("the execution's state is encrypted")
+        return _decoded(box.open(state.sealed))
+    return state
+
+
+def _decoded(text: str) -> State:
     try:
         state = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError) as error:

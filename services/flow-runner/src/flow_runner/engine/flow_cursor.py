@@ -17,7 +17,8 @@ from filas.errors import PermanentError
 from filas.flows.definition.variables import convert
 from filas.models.executions import ClaimedExecution
 from flow_runner.engine.compiled_flow import CompiledFlow, CompiledNode
-from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, decode, restarted
+from flow_runner.engine.conversation_variables import ConversationVariables
+from flow_runner.engine.execution_state import CallFrame, LoopFrame, Pending, State, decode, restarted, seal
 from flow_runner.engine.node_protocol import Callback
 from flow_runner.engine.pinned_versions import pinned_versions
 from flow_runner.engine.ports import FlowServices
@@ -55,17 +56,19 @@ class FlowCursor:
     """The cursor of one run. Other objects read `state` and change it only through the methods of this class.
 
     `flow` and `scope` belong to the flow of the next node. `calling` are the visits whose subflows are in progress, the
-    outermost first. `conversation_writes` counts the assignments to variables of the conversation.
+    outermost first. `conversation` has the variables of the conversation.
     """
 
     def __init__(self, claimed: ClaimedExecution, flow: CompiledFlow, state: State, services: FlowServices) -> None:
         self.state = state
-        self.conversation_writes = 0
-        self._conversation_vars: dict[str, Any] = msgspec.json.decode(claimed.conversation_vars or "{}")
+        self.conversation = ConversationVariables(claimed.conversation_vars, services.box)
         trigger = msgspec.json.decode(claimed.trigger)
         webhook = trigger.get("webhook") or NO_WEBHOOK
         message = state.message or message_of(trigger)
-        self.context = RunContext(claimed, trigger, webhook, message, self._conversation_vars)
+        self.context = RunContext(claimed, trigger, webhook, message, self.conversation.values)
+        if secret_values := self.conversation.secret_values:
+            self.context.redactor.hide(secret_values)
+            state.holds_secrets = True
         self.flow = flow
         self.calling: list[CallingVisit] = []
         self.scope: TemplateScope
@@ -166,8 +169,7 @@ class FlowCursor:
         if variable.secret:
             self.context.redactor.hide(converted)
         if variable.scope == "conversation":
-            self._conversation_vars[name] = converted
-            self.conversation_writes += 1
+            self.conversation.assign(name, converted)
         else:
             self.state.vars[name] = converted
 
@@ -222,9 +224,9 @@ class FlowCursor:
         await self._open_scope()
         return self._next(frame.visit.node, frame.visit)
 
-    def conversation_text(self) -> str:
-        """The variables of the conversation as JSON text."""
-        return msgspec.json.encode(self._conversation_vars).decode()
+    def stored(self, text: str) -> str:
+        """What is stored of the state whose text is `text`: the text, encrypted if the execution holds secrets."""
+        return seal(text, self._services.box) if self.state.holds_secrets is True else text
 
     def place(self, node_id: str) -> str:
         """The node's name in traces: after the nodes of the subflows that it is in, `pay/check-card`."""
@@ -302,11 +304,15 @@ class FlowCursor:
     def _variables(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """The value of each variable of the present flow."""
         return {
-            name: (self._conversation_vars if variable.scope == "conversation" else stored).get(name, variable.default)
+            name: (self.conversation.values if variable.scope == "conversation" else stored).get(name, variable.default)
             for name, variable in self.flow.variables.items()
         }
 
     async def _secrets(self) -> Mapping[str, str]:
+        """The secrets that the present flow uses, which its state may contain from now on."""
+        if self.flow.uses_secrets or self.flow.secret_variables:
+            self.state.holds_secrets = True
+            self.conversation.declare_secret(self.flow.secret_variables)
         return await self._services.secrets.revealed() if self.flow.uses_secrets else {}
 
     async def _open_scope(self) -> None:
@@ -332,9 +338,9 @@ async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: F
     and StoreUnavailable.
     """
     if claimed.state is not None:
-        state = decode(claimed.state)
+        state = decode(claimed.state, services.box)
     elif claimed.start_state is not None:
-        state = restarted(decode(claimed.start_state))
+        state = restarted(decode(claimed.start_state, services.box))
     else:
         state = State(stack=[claimed.node_id or flow.begins_at])
     if claimed.reply is not None:

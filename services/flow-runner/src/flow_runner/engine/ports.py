@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from filas.crypto.secret_box import SecretBox
 from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus
 from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
@@ -69,8 +70,9 @@ class Flows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FlowServices:
-    """What the cursor needs to load flows and to build their template scopes."""
+    """What the cursor needs to load flows and to build their template scopes. `box` encrypts what is stored."""
 
     flows: Flows
     secrets: Secrets
     addresses: ResumeAddresses
+    box: SecretBox

@@ -54,9 +54,8 @@ def build_roots(
     for name, secret in secrets.items():
         if secret != placeholder(name):
             context.redactor.hide(secret)
-    for name, value in variables.items():
-        if flow.variables[name].secret:
-            context.redactor.hide(value)
+    for variable in flow.secret_variables:
+        context.redactor.hide(variables[variable.name])
     return {
         "webhook": webhook,
         "nodes": outputs,

@@ -2,12 +2,14 @@
 define."""
 
 import time
+from secrets import token_hex
 from typing import Final, TypeVar
 
 import msgspec
 
 from filas.contract.jobs import FlowTestJob
 from filas.crypto.redaction import HIDDEN
+from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
@@ -45,10 +47,12 @@ class FlowTest:
         self._wall_start, self._wall_s = time.monotonic(), wall_s
         self._outbound = RecordedOutbound(job.answers)
         self._execution = MemoryExecution(job, self._flow, self._started)
+        # The state of a test run stays in memory. Only this run decrypts it.
+        box = SecretBox(token_hex())
         runners, addresses = self._outbound.watch(RUNNERS), UnreachableAddresses()
         # The trace of a run with real secrets can show parts of them, for example with a template's `slice`.
         secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
-        self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses)
+        self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses, box)
         self._replies = list(job.replies)
 
     async def run(self) -> FlowTestResult:
