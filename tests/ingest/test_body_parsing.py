@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.event.body_parsing import MAX_DEPTH, UnreadableBody, raw_bytes, read
+from filas.contract.bounded_json import MAX_DEPTH
+from ingest.event.body_parsing import UnreadableBody, raw_bytes, read
 
 MULTIPART = "multipart/form-data; boundary=cut"
 

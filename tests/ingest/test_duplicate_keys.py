@@ -39,7 +39,7 @@ def test_a_body_without_the_field_has_no_key(document: Any) -> None:
 
 def test_an_invalid_path_is_rejected_when_the_webhook_is_made_ready() -> None:
     """Not with the first request."""
-    with pytest.raises(ValueError, match="a\\["):
+    with pytest.raises(ValueError, match="unexpected end"):
         duplicate_keys.configured(Dedupe(path="a["))
 
 

@@ -52,7 +52,7 @@ def test_a_text_message() -> None:
         )
     ]
     assert META.channel(body) == "whatsapp"
-    assert META.parts(body) == [Part(body, "wamid.1", "5511", content=text_message("5511", "oi", "wamid.1"))]
+    assert list(META.parts(body)) == [Part(body, "wamid.1", "5511", content=text_message("5511", "oi", "wamid.1"))]
 
 
 def test_each_status_has_a_key() -> None:
@@ -73,7 +73,7 @@ def test_two_people_with_user_names_have_their_own_profiles() -> None:
         "contacts": [{"profile": {"username": name}, "user_id": name} for name in ("ana", "rui")],
         "messages": [said("ana", "w1"), said("rui", "w2")],
     }
-    parts = META.parts({"entry": [{"changes": [{"field": "messages", "value": value}]}]})
+    parts = list(META.parts({"entry": [{"changes": [{"field": "messages", "value": value}]}]}))
     assert [part.contact for part in parts] == ["ana", "rui"]
     contacts = [part.document["entry"][0]["changes"][0]["value"]["contacts"] for part in parts]
     assert contacts == [[{"profile": {"username": name}, "user_id": name}] for name in ("ana", "rui")]
@@ -93,7 +93,7 @@ def test_everything_in_a_batch_is_a_part() -> None:
     body = whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2"))
     body["entry"][0]["changes"] += [update, {"field": "messages", "value": {"messages": ["text", None]}}, "text", None]
     body["entry"] += [{"id": "2"}, "text"]
-    parts = META.parts(body)
+    parts = list(META.parts(body))
     kinds = [message.kind for part in parts for message in META.messages(part.document)]
     assert kinds == ["text", "text", *["other"] * 7]
     assert parts[2].document["entry"] == [{"id": "102290129340398", "changes": [update]}]
@@ -107,7 +107,7 @@ def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
         text_message("5522", "b", "w2"),
         text_message("5511", "c", "w3"),
     )
-    parts = META.parts(whatsapp(one, two, three, statuses=[DELIVERED]))
+    parts = list(META.parts(whatsapp(one, two, three, statuses=[DELIVERED])))
     assert [part.key for part in parts] == ["w1", "w2", "w3", "wamid.OUT:delivered"]
     assert [part.document for part in parts[:3]] == [whatsapp(one), whatsapp(two), whatsapp(three)]
     assert parts[3].document == whatsapp(statuses=[DELIVERED])
@@ -117,9 +117,9 @@ def test_a_body_of_many_is_split_into_bodies_of_one() -> None:
 def test_a_split_part_equals_the_body_that_carries_it_alone() -> None:
     """A message is the same event in a batch and alone."""
     alone = whatsapp(text_message("5511", "a", "w1"))
-    in_batch = META.parts(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2")))[0]
+    in_batch = next(META.parts(whatsapp(text_message("5511", "a", "w1"), text_message("5522", "b", "w2"))))
     assert in_batch.document == alone
-    assert META.parts(alone) == [in_batch]
+    assert list(META.parts(alone)) == [in_batch]
 
 
 def test_messenger_and_instagram() -> None:

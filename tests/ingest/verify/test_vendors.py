@@ -332,7 +332,7 @@ def test_a_duplicate_is_known_by_the_vendors_own_id(
 ) -> None:
     """The id is the same for every attempt to send. Without an id, it is the hash of the document."""
     reader = PROVIDERS.get(name)
-    found = reader.parts(document)[0].key if reader is not None else None
+    found = next(iter(reader.parts(document))).key if reader is not None else None
     assert VENDORS[name].check().duplicate_key(received_request(headers=headers), document, found) == key
 
 

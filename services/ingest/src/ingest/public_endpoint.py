@@ -16,6 +16,7 @@ from filas.settings.value_types import Network
 from filas.store_watch import limit_silence
 from ingest.http.answers import Answer
 from ingest.http.client_address import ClientAddress
+from ingest.http.large_bodies import LargeBodies
 from ingest.http.listener import ANSWER_TIMEOUT_S, REQUEST_TIMEOUT_S, PublicListener
 from ingest.http.request import Request
 from ingest.receive.acceptor import Acceptor
@@ -91,8 +92,8 @@ def build_public_endpoint(
     address_limits = AddressLimits(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
-    addresses = ClientAddress(trusted_proxies)
-    memory = MemoryBudget(limits.body_budget)
+    addresses, memory = ClientAddress(trusted_proxies), MemoryBudget(limits.body_budget)
+    large_bodies = LargeBodies(memory)
     webhook_handler = WebhookHandler(
         webhook_cache,
         acceptor,
@@ -100,11 +101,17 @@ def build_public_endpoint(
         address_limits,
         addresses,
         UntrustedProxies(addresses, redis),
-        memory,
+        large_bodies,
         body_timeout_s=limits.body_timeout_s,
     )
     resume_handler = ResumeHandler(
-        CallbackRepository(database), producer, tokens, address_limits, addresses, body_timeout_s=limits.body_timeout_s
+        CallbackRepository(database),
+        producer,
+        tokens,
+        address_limits,
+        addresses,
+        large_bodies,
+        body_timeout_s=limits.body_timeout_s,
     )
 
     def handle(http: Request) -> Coroutine[Any, Any, Answer]:

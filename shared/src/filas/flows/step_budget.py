@@ -25,8 +25,8 @@ class StepBudget:
 
     __slots__ = ("left",)
 
-    def __init__(self) -> None:
-        self.left = MAX_STEPS
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self.left = steps
 
     def charge(self, steps: int) -> None:
         """Subtracts `steps` from the budget. Raises TooMuchWork if it is used up."""
@@ -39,9 +39,9 @@ _shared: ContextVar[StepBudget | None] = ContextVar("step_budget", default=None)
 
 
 @contextmanager
-def shared_budget() -> Iterator[None]:
-    """All computations in the block share one budget."""
-    token = _shared.set(StepBudget())
+def shared_budget(steps: int = MAX_STEPS) -> Iterator[None]:
+    """All computations in the block share one budget of `steps`."""
+    token = _shared.set(StepBudget(steps))
     try:
         yield
     finally:

@@ -3,22 +3,20 @@
 import base64
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
+from filas.contract import bounded_json
 from filas.contract.jobs import BodyKind
 from filas.errors import FilasError
-from ingest.event import multipart_form
+from ingest.forms import multipart_form, urlencoded_form
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 
-MAX_DEPTH = 200
-"""How deeply a JSON body may be nested: every later reader of the job parses it again."""
-
-MAX_FIELDS = 1000
-"""The highest number of fields of a form."""
+LARGE_BODY = 32 * 1024
+"""A longer body, in bytes, may take more than 5 milliseconds to check and to parse, so that is done in a thread."""
 
 
 class UnreadableBody(FilasError):
@@ -28,7 +26,7 @@ class UnreadableBody(FilasError):
 @dataclass(slots=True)
 class Content:
     """A parsed body. `document` is what flows see. `embedded` is the same in the form that a job encodes fastest: the
-    raw bytes if they are JSON."""
+    raw bytes if they are JSON, and encoded JSON for any other large body."""
 
     kind: BodyKind
     document: Any
@@ -47,14 +45,20 @@ def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Conte
         if demands_json and not isinstance(document, dict):
             raise UnreadableBody("body must be a JSON object")
         return Content("json", document, msgspec.Raw(body))
+    content = _content(content_type, body)
+    if len(body) > LARGE_BODY:
+        content.embedded = msgspec.Raw(msgspec.json.encode(content.document))
+    return content
+
+
+def _content(content_type: str, body: bytes) -> Content:
     media_type = _media_type(content_type)
+    fields = None
     if media_type == FORM:
         fields = _urlencoded(body)
-        return _bytes(body) if fields is None else Content("form", fields, fields)
-    if media_type == "multipart/form-data":
+    elif media_type == "multipart/form-data":
         fields = _multipart(content_type, body)
-        return _bytes(body) if fields is None else Content("form", fields, fields)
-    return _bytes(body)
+    return _bytes(body) if fields is None else Content("form", fields, fields)
 
 
 def is_json_type(content_type: str) -> bool:
@@ -82,28 +86,9 @@ def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json(body: bytes) -> Any:
     try:
-        document = msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise UnreadableBody(f"body is not valid JSON: {error}") from None
-    # The number of opening brackets is an upper bound of the depth, and much faster to determine.
-    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deeper(document, MAX_DEPTH):
-        raise UnreadableBody(f"body is nested deeper than {MAX_DEPTH} levels")
-    return document
-
-
-def _is_deeper(document: Any, levels: int) -> bool:
-    level = [document]
-    for _ in range(levels):
-        below: list[Any] = []
-        for one in level:
-            if isinstance(one, dict):
-                below.extend(one.values())
-            elif isinstance(one, list):
-                below.extend(one)
-        if not below:
-            return False
-        level = below
-    return True
+        return bounded_json.decode(body)
+    except bounded_json.InvalidJson as error:
+        raise UnreadableBody(f"body {error}") from None
 
 
 def _bytes(body: bytes) -> Content:
@@ -116,14 +101,16 @@ def _bytes(body: bytes) -> Content:
 
 
 def _urlencoded(body: bytes) -> dict[str, Any] | None:
+    """The fields of an urlencoded form. None if the body is not UTF-8."""
     try:
-        text = body.decode()
+        body.decode()
     except UnicodeDecodeError:
         return None
     try:
-        return collected(parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=MAX_FIELDS))
-    except ValueError:
-        raise UnreadableBody(f"form has more than {MAX_FIELDS} fields") from None
+        fields = urlencoded_form.read_fields(body)
+    except urlencoded_form.TooManyFields as error:
+        raise UnreadableBody(str(error)) from None
+    return collected([(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in fields])
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from filas.contract.group_keys import conversation_group, webhook_group
 from filas.errors import PermanentError
+from filas.flows.step_budget import shared_budget
 from filas.models.configuration import ConversationRule
 from filas.models.event_kinds import CONTENT_KINDS
 from ingest.providers.known_providers import PROVIDERS
@@ -17,6 +18,9 @@ from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, Pro
 
 _PATH = re.compile(r"\{\{\s*(body|headers|queryParams)((?:\.[A-Za-z_][\w-]*|\[[0-9]{1,6}\])*)\s*\}\}", re.ASCII)
 _SEGMENT = re.compile(r"\.([A-Za-z_][\w-]*)|\[([0-9]+)\]", re.ASCII)
+
+MAX_STEPS = 20_000
+"""How much all templates of a rule may compute for one event: about 50 milliseconds."""
 
 _ABSENT = object()
 
@@ -93,7 +97,11 @@ class ConversationReader:
 
     def starts(self, scope: Scope, event_key: str) -> Starts:
         """One start for each accepted message of the provider. A webhook without a provider has one start, and
-        `event_key` is the id of its message."""
+        `event_key` is the id of its message. Raises PermanentError for a template that fails."""
+        with shared_budget(MAX_STEPS):
+            return self._starts(scope, event_key)
+
+    def _starts(self, scope: Scope, event_key: str) -> Starts:
         if self._provider is not None:
             return self._of_provider(self._provider, scope)
         contact, channel = self._value(self._contact, scope), self._value(self._channel, scope)

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Protocol
-from urllib.parse import unquote
 
 from aiohttp import StreamReader, hdrs
 from aiohttp.http import RawRequestMessage
@@ -13,6 +12,7 @@ from yarl import URL
 
 from filas.contract.storable_text import header_text
 from ingest.event.body_parsing import collected
+from ingest.forms.percent_encoding import unquoted
 from ingest.http import error_answers
 
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
@@ -69,7 +69,7 @@ class Request:
     def path(self) -> str:
         """Returns the path, percent-decoded."""
         path = self.target.partition("?")[0]
-        return unquote(path) if "%" in path else path
+        return unquoted(path.encode()).decode("utf-8", "replace") if "%" in path else path
 
     @property
     def query(self) -> Mapping[str, str]:

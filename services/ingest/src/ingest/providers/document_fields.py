@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from filas.contract import bounded_json
+
 
 def object_of(value: Any) -> dict[str, Any]:
     """`value` if it is an object, otherwise an empty object."""
@@ -35,6 +37,14 @@ def milliseconds(value: Any, factor: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**16:
         return None
     return value * factor
+
+
+def json_of(written: str) -> Any:
+    """The document in a text that is JSON. None if it is not, or exceeds the bounds of `bounded_json`."""
+    try:
+        return bounded_json.decode(written.encode("utf-8", "replace"))
+    except bounded_json.InvalidJson:
+        return None
 
 
 def digest(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Messages and delivery receipts, in one form for all providers, and the interface of a provider's reader."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -83,8 +83,9 @@ class Part:
 class Provider(Protocol):
     """The reader of the bodies of one `auth.type`. No method raises an exception, whatever the document is."""
 
-    def parts(self, document: Any) -> list[Part]:
-        """The parts of `document`, in order. There is at least one."""
+    def parts(self, document: Any) -> Iterable[Part]:
+        """The parts of `document`, in order. There is at least one. Those of a provider that sends several are made one
+        at a time, so that the caller can bound what all of them take."""
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The events in `document`, of all kinds. There is at least one: what has no known shape is `other`."""

@@ -7,10 +7,8 @@ Sources, on docs.slack.dev: "Events API", "Slash commands", "Handling user inter
 
 from typing import Any, Final
 
-import msgspec
-
 from filas.models.event_kinds import EventKind
-from ingest.providers.document_fields import digest, object_of, objects, text_of
+from ingest.providers.document_fields import digest, json_of, object_of, objects, text_of
 from ingest.providers.message import IncomingMessage, IncomingReceipt, Media, Part, clean_contact, single_part
 from ingest.providers.slack_text import plain_text, without_leading_mention
 
@@ -194,10 +192,8 @@ def _interaction(body: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...]]
         return written, ("payload",)
     if not isinstance(written, str):
         return {}, ()
-    try:
-        return object_of(msgspec.json.decode(written)), ("payload",)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return {}, ()
+    found = json_of(written)
+    return (found, ("payload",)) if isinstance(found, dict) else ({}, ())
 
 
 def _of_interaction(interaction: dict[str, Any], path: tuple[str, ...]) -> IncomingMessage:

@@ -6,10 +6,8 @@ Source: core.telegram.org/bots/api, "Message".
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from filas.models.event_kinds import EventKind
-from ingest.providers.document_fields import identity_of, object_of, objects, text_of
+from ingest.providers.document_fields import identity_of, json_of, object_of, objects, text_of
 from ingest.providers.message import Media
 
 _MEDIA: Final[dict[str, EventKind]] = {
@@ -162,10 +160,7 @@ def _shared(part: dict[str, Any]) -> _Content:
 def _web_app(part: dict[str, Any]) -> _Content:
     """The data of a web app: the object in its text, or the text as the field `text`."""
     written = text_of(part.get("data")) or ""
-    try:
-        found = msgspec.json.decode(written)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        found = None
+    found = json_of(written)
     return "form", found if isinstance(found, dict) else {"text": written}, None
 
 

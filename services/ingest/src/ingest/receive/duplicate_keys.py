@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
-import jmespath
 import msgspec
 
 from filas.contract.storable_text import is_storable, lossless_bytes
+from filas.flows.expressions import jmespath_mapping
+from filas.flows.step_budget import TooMuchWork
 from filas.models.configuration import Dedupe
 from ingest.verify.scheme import ReceivedRequest, Scheme
 
@@ -17,6 +18,9 @@ KeyOf = Callable[[ReceivedRequest, Any], str | None]
 
 MAX_KEY = 255
 DIGEST_BYTES = 16
+
+MAX_STEPS = 20_000
+"""How much a JMESPath expression may compute for one request: about 30 milliseconds."""
 
 
 def configured(dedupe: Dedupe) -> KeyOf:
@@ -27,7 +31,7 @@ def configured(dedupe: Dedupe) -> KeyOf:
     if dedupe.path is not None:
         return _by_path(dedupe.path)
     if dedupe.body:
-        return lambda received_request, _document: f"sha256:{hashlib.sha256(received_request.body).hexdigest()}"
+        return lambda received_request, _document: _hash_of(received_request.body)
     return lambda _received_request, _document: None
 
 
@@ -35,7 +39,11 @@ def bounded(key: str) -> str:
     """Returns `key` as it is stored: hashed if it is too long for an index, or is not text for Postgres."""
     if len(key) <= MAX_KEY and is_storable(key):
         return key
-    return f"sha256:{hashlib.sha256(lossless_bytes(key)).hexdigest()}"
+    return _hash_of(lossless_bytes(key))
+
+
+def _hash_of(body: bytes) -> str:
+    return f"sha256:{hashlib.sha256(body).hexdigest()}"
 
 
 def needs_content_key(dedupe: Dedupe | None, scheme: Scheme) -> bool:
@@ -58,18 +66,25 @@ def content_digest(content: bytes) -> bytes:
 
 
 def _by_path(path: str) -> KeyOf:
-    # A type error within a search, or deep nesting, comes from the request's body: the request has no key then.
-    errors = (jmespath.exceptions.JMESPathError, RecursionError, TypeError, ValueError, ArithmeticError)
-    expression = jmespath.compile(path)
+    names = jmespath_mapping.plain_path(path)
 
-    def key(_received_request: ReceivedRequest, document: Any) -> str | None:
+    def key(received_request: ReceivedRequest, document: Any) -> str | None:
         try:
-            found = expression.search(document)
-        except errors:
+            found = jmespath_mapping.find(path, document, MAX_STEPS) if names is None else _walk(document, names)
+            return _as_key(found)
+        except TooMuchWork:
+            # The same bytes are still the same event.
+            return _hash_of(received_request.body)
+        except (ValueError, TypeError, OverflowError, RecursionError):  # the body does not suit the expression
             return None
-        return _as_key(found)
 
     return key
+
+
+def _walk(value: Any, names: list[str]) -> Any:
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _as_key(found: Any) -> str | None:

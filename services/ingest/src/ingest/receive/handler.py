@@ -1,6 +1,5 @@
 """The handler of `/webhooks/{path}`: checks a request, accepts its events and answers it."""
 
-import asyncio
 import functools
 import time
 from collections.abc import Sequence
@@ -10,15 +9,17 @@ import msgspec
 
 from filas.contract.storable_text import header_text
 from filas.errors import StoreUnavailable
-from filas.memory_budget import SMALL_BYTES, MemoryBudget, NoRoom
+from filas.memory_budget import SMALL_BYTES, NoRoom
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
+from ingest.event.body_parsing import LARGE_BODY
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import RejectedRequest
+from ingest.http.large_bodies import LargeBodies
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable, Receipt, receipt_of
 from ingest.receive.address_limits import AddressLimits
 from ingest.receive.rate_limit import Grant, RateLimiter
@@ -26,15 +27,12 @@ from ingest.receive.request_events import RequestReader, memory_to_parse
 from ingest.receive.request_spans import received
 from ingest.receive.untrusted_proxies import UntrustedProxies
 from ingest.receive.webhook_cache import ReadyWebhook, WebhookCache
-from ingest.verify.scheme import Handshake, ReceivedRequest
+from ingest.verify.scheme import Handshake, ReceivedRequest, Scheme
 
 log = get_logger(__name__)
 
 BODY_TIMEOUT_S = 10.0
 """How long a body may take to arrive."""
-
-MAX_ON_LOOP = 512 * 1024
-"""The largest body, in bytes, that is parsed on the event loop."""
 
 MEMORY_WAIT_S = 2.5
 """How long a large body waits until there is memory to parse it. A sender such as Slack gives up after 3 s."""
@@ -61,17 +59,17 @@ class WebhookHandler:
         address_limits: AddressLimits,
         addresses: ClientAddress,
         proxies: UntrustedProxies,
-        memory: MemoryBudget,
+        large_bodies: LargeBodies,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
-        self._memory = memory
         self._webhook_cache = webhook_cache
         self._acceptor = acceptor
         self._limiter = limiter
         self._address_limits = address_limits
         self._addresses = addresses
         self._proxies = proxies
+        self._large_bodies = large_bodies
         self._body_timeout_s = body_timeout_s
 
     async def handle(self, http: request.Request) -> Answer:
@@ -113,11 +111,12 @@ class WebhookHandler:
         if http.method not in ready.methods:
             raise error_answers.wrong_method(ready.allow)
         received_request.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
-        reason = scheme.rejection_reason(received_request)
+        is_large = len(received_request.body) > LARGE_BODY
+        check = functools.partial(_check, scheme, received_request)
+        reason, greeting = await self._large_bodies.run(check) if is_large else check()
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise error_answers.unauthenticated(scheme.authenticate)
-        greeting = scheme.greeting(received_request)
         if greeting is not None:
             return await self._answer_challenge(greeting, ready, address)
         grant = self._limiter.acquire_now(ready.limit) or await self._limiter.acquire(ready.limit)
@@ -161,10 +160,11 @@ class WebhookHandler:
             address=address,
         )
         if len(received_request.body) <= SMALL_BYTES:
-            return await self._accept_events(await _events(reader), ready, received_request, grant)
+            return await self._accept_events(reader.incoming_events(), ready, received_request, grant)
         try:
-            async with self._memory.hold(memory_to_parse(reader), MEMORY_WAIT_S) as held:
-                events = await _events(reader)
+            async with self._large_bodies.memory.hold(memory_to_parse(reader), MEMORY_WAIT_S) as held:
+                is_large = len(received_request.body) > LARGE_BODY
+                events = await self._large_bodies.run(reader.incoming_events) if is_large else reader.incoming_events()
                 held.resize(COPIES * sum(len(incoming.event.body) for incoming in events))
                 return await self._accept_events(events, ready, received_request, grant)
         except NoRoom:
@@ -190,11 +190,10 @@ class WebhookHandler:
         return Answer(200, body, headers=_limit_headers(ready, grant))
 
 
-async def _events(reader: RequestReader) -> list[IncomingEvent]:
-    """The events of a request. A large body is parsed in a thread, because that takes more than a few milliseconds."""
-    if len(reader.received_request.body) > MAX_ON_LOOP:
-        return await asyncio.to_thread(reader.incoming_events)
-    return reader.incoming_events()
+def _check(scheme: Scheme, received_request: ReceivedRequest) -> tuple[str | None, Handshake | None]:
+    """Returns why the request is rejected, or the answer to an authentic request that is only a test."""
+    reason = scheme.rejection_reason(received_request)
+    return reason, None if reason is not None else scheme.greeting(received_request)
 
 
 class _Received(msgspec.Struct, rename="camel", tag_field="status", tag="received", omit_defaults=True):

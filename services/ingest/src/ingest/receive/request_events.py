@@ -1,7 +1,9 @@
 """The events of a request: one event, or one per message if a provider's body has several."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -72,18 +74,25 @@ class RequestReader:
             raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:
             return [self._incoming_event(whole, body, None, None)]
-        parts = ready.provider.parts(whole.document)
-        if len(parts) == 1:
-            return [self._incoming_event(whole, body, parts[0], None)]
-        bodies = [msgspec.json.encode(part.document) for part in parts]
-        if len(bodies) > MAX_PARTS or sum(map(len, bodies)) > MAX_GROWTH * ready.webhook.max_body_bytes:
-            raise RejectedRequest(413, "too-large", f"body has more than {MAX_PARTS} messages, or they are too large")
-        return [
-            self._incoming_event(
-                body_parsing.Content("json", part.document, msgspec.Raw(encoded)), encoded, part, number
-            )
-            for number, (part, encoded) in enumerate(zip(parts, bodies, strict=True))
-        ]
+        parts = iter(ready.provider.parts(whole.document))
+        first, second = next(parts), next(parts, None)
+        if second is None:
+            return [self._incoming_event(whole, body, first, None)]
+        return self._events_of_parts(chain((first, second), parts))
+
+    def _events_of_parts(self, parts: Iterable[Part]) -> list[IncomingEvent]:
+        """Returns an event for each part. Raises RejectedRequest (413) as soon as the parts exceed their bounds."""
+        events: list[IncomingEvent] = []
+        left = MAX_GROWTH * self.ready.webhook.max_body_bytes
+        for number, part in enumerate(parts):
+            encoded = msgspec.json.encode(part.document)
+            left -= len(encoded)
+            if number == MAX_PARTS or left < 0:
+                detail = f"body has more than {MAX_PARTS} messages, or they exceed {MAX_GROWTH} times its size limit"
+                raise RejectedRequest(413, "too-large", detail)
+            content = body_parsing.Content("json", part.document, msgspec.Raw(encoded))
+            events.append(self._incoming_event(content, encoded, part, number))
+        return events
 
     def _incoming_event(
         self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None

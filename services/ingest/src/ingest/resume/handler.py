@@ -30,6 +30,7 @@ from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
 from ingest.http.client_address import UNKNOWN, ClientAddress
 from ingest.http.error_answers import RejectedRequest
+from ingest.http.large_bodies import LargeBodies
 from ingest.receive.address_limits import AddressLimits
 from ingest.receive.request_spans import resumed
 from ingest.resume import resume_page
@@ -54,6 +55,7 @@ class ResumeHandler:
     tokens: ResumeTokens
     address_limits: AddressLimits
     addresses: ClientAddress
+    large_bodies: LargeBodies
     body_timeout_s: float
 
     async def handle(self, http: request.Request) -> Answer:
@@ -88,8 +90,10 @@ class ResumeHandler:
     async def _call(self, http: request.Request, execution_id: UUID, callback_id: UUID) -> Answer:
         began = time.time()
         body = await read_body(http, MAX_BODY_BYTES, self.body_timeout_s)
+        read = functools.partial(_payload, http, body)
+        payload = await self.large_bodies.run(read) if len(body) > body_parsing.LARGE_BODY else read()
         try:
-            received = await self.callbacks.receive(callback_id, execution_id, _payload(http, body))
+            received = await self.callbacks.receive(callback_id, execution_id, payload)
         except StoreUnavailable:
             raise error_answers.unavailable("store", "the callback cannot be stored now") from None
         except Unstorable:

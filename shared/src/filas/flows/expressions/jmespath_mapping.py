@@ -2,6 +2,7 @@
 
 import functools
 import json
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jmespath
@@ -16,6 +17,9 @@ from filas.flows.value_limits import MAX_EXPRESSION_CHARS, MAX_VALUE_SIZE, TooLa
 STEPS_A_STEP = 2
 """Steps of the interpreter that count as one step of the budget. Each examines one value."""
 
+MAX_COMPARED = 1024 * 1024
+"""Up to this size, lists and objects are measured before they are compared. Most differ early."""
+
 MAX_MADE = 256 * 1024
 """The largest text, list or object that a step may build, as `value_limits.plain` counts."""
 
@@ -29,6 +33,36 @@ def problem(expression: str) -> str | None:
     except ValueError as error:
         return str(error)
     return None
+
+
+def find(expression: str, value: Any, max_steps: int) -> Any:
+    """Like `search`, but the result is part of `value` or made of its parts, and the work is bounded by `max_steps`.
+
+    A step examines one value, in one to two microseconds. Raises TooMuchWork beyond `max_steps`, and ValueError.
+    """
+    interpreter = _Interpreter(max_steps)
+    try:
+        return interpreter.visit(_parsed(expression), value)
+    except step_budget.TooMuchWork:
+        raise
+    except _ERRORS as error:
+        raise ValueError(_message(error)) from None
+
+
+def plain_path(expression: str) -> list[str] | None:
+    """The names of an expression that is a path of names such as `a.b.c`; None for any other expression. Raises
+    ValueError."""
+    names: list[str] = []
+    pending = [_parsed(expression)]
+    while pending:
+        node = pending.pop()
+        if node["type"] == "field":
+            names.append(node["value"])
+        elif node["type"] == "subexpression":
+            pending += reversed(node["children"])
+        else:
+            return None
+    return names
 
 
 def search(expression: str, value: Any) -> Any:
@@ -56,10 +90,23 @@ def _parsed(expression: str) -> Any:
 
 
 class _BoundedFunctions(Functions):
-    """The functions whose result can be far larger than their arguments, checked before they run."""
+    """Counts the work of a function before it runs. A result that can be far larger than the arguments is bounded."""
+
+    def __init__(self, charge: Callable[[int], None]) -> None:
+        super().__init__()
+        self._charge = charge
+
+    def call_function(self, function_name: str, resolved_args: Iterable[Any]) -> Any:
+        resolved_args = list(resolved_args)
+        for given in resolved_args:
+            if isinstance(given, (str, list, dict)):
+                # The types of a list's items are checked one by one; a text is only searched.
+                self._charge(len(given) // (256 if isinstance(given, str) else 2))
+        return super().call_function(function_name, resolved_args)
 
     @signature({"types": []})
     def _func_to_string(self, value: Any) -> Any:
+        self._charge(2 * step_budget.measure(value, MAX_MADE).values)
         plain(value, max_size=MAX_MADE)
         return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
@@ -72,7 +119,7 @@ class _BoundedFunctions(Functions):
 
 class _Interpreter(TreeInterpreter):
     def __init__(self, max_steps: int) -> None:
-        super().__init__(Options(custom_functions=_BoundedFunctions()))
+        super().__init__(Options(custom_functions=_BoundedFunctions(self._charge)))
         self._max_steps = max_steps
         self.steps = 0
 
@@ -83,19 +130,33 @@ class _Interpreter(TreeInterpreter):
             # Lists of the same list are small in memory, and huge when they are compared or written.
             self._charge(len(made) // 8)
             if node["type"] in ("multi_select_list", "multi_select_dict", "flatten", "function_expression"):
-                plain(made, max_size=MAX_MADE)
-                self._charge(len(made))
+                measured = step_budget.measure(made, MAX_MADE)
+                if measured.size > MAX_MADE:
+                    raise TooLarge("the expression makes too large a value")
+                self._charge(len(made) + measured.values // 8)
         return made
+
+    def visit_comparator(self, node: Any, value: Any) -> Any:
+        operands = [self.visit(child, value) for child in node["children"]]
+        size = min(len(given) if isinstance(given, (list, dict)) else 0 for given in operands)
+        if size:
+            # Equal lists may be compared to their ends, with all that is in them.
+            self._charge(step_budget.measure(operands[0], MAX_COMPARED).values // 8)
+        literals = [{"type": "literal", "value": given, "children": []} for given in operands]
+        evaluated: Any = {**node, "children": literals}
+        return super().visit_comparator(evaluated, value)
 
     def _charge(self, steps: int) -> None:
         self.steps += steps
         if self.steps > self._max_steps:
-            raise TooLarge("the expression does too much work")
+            raise step_budget.TooMuchWork
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deep"
+    if isinstance(error, step_budget.TooMuchWork):
+        return "the expression does too much work"
     if isinstance(error, TooLarge):
         return str(error)
     return describe_jmespath(str(error))

@@ -115,7 +115,7 @@ def _check_dedupe(dedupe: Dedupe) -> list[FieldError]:
         configured(dedupe)
     except (ValueError, RecursionError) as error:
         summary = (str(error).splitlines() or ["it does not parse"])[0]
-        return [FieldError(field="dedupe.path", message=f"not a JMESPath expression: {summary}")]
+        return [FieldError(field="dedupe.path", message=summary)]
     return []
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ingest.providers.document_fields import object_of, objects
+from ingest.providers.document_fields import object_of, objects, text_of
 
 WHATSAPP_LISTS: Final = ("messages", "statuses", "message_echoes", "user_preferences", "calls", "errors")
 ENTRY_LISTS: Final = ("messaging", "standby")
@@ -30,6 +30,12 @@ INSTAGRAM_FIELDS: Final = frozenset(
     }
 )
 
+_IDENTITIES: Final = {
+    "wa_id": ("from", "recipient_id", "wa_id"),
+    "user_id": ("from_user_id", "recipient_user_id", "user_id"),
+}
+"""By the field of a profile: the fields of a notice that identify its contact."""
+
 
 @dataclass(slots=True)
 class Item:
@@ -41,11 +47,41 @@ class Item:
     content: Any
     entry: Any = None
     change: Any = None
+    contacts: "Profiles | None" = None
 
     @property
     def value(self) -> dict[str, Any]:
         """The `value` of the item's change, empty if it has none."""
         return object_of(object_of(self.change).get("value"))
+
+    def profiles(self) -> list[dict[str, Any]]:
+        """The elements of `contacts` that are about the sender or receiver of a WhatsApp notice."""
+        return [] if self.contacts is None else self.contacts.of(object_of(self.content))
+
+
+class Profiles:
+    """The elements of `contacts` of a change, which its items share. They are indexed once, not for each item."""
+
+    def __init__(self, value: dict[str, Any]) -> None:
+        self._value = value
+        self._index: dict[tuple[str, str], list[int]] | None = None
+        self._profiles: list[dict[str, Any]] = []
+
+    def of(self, notice: dict[str, Any]) -> list[dict[str, Any]]:
+        """The profiles of the sender or receiver of a notice, in their order."""
+        if self._index is None:
+            self._profiles = objects(self._value.get("contacts"))
+            self._index = {}
+            for number, profile in enumerate(self._profiles):
+                for name in ("wa_id", "user_id"):
+                    identity = text_of(profile.get(name))
+                    if identity is not None:
+                        self._index.setdefault((name, identity), []).append(number)
+        found: set[int] = set()
+        for name, fields in _IDENTITIES.items():
+            for field in fields:
+                found.update(self._index.get((name, text_of(notice.get(field)) or ""), ()))
+        return [self._profiles[number] for number in sorted(found)]
 
 
 def items_of(document: Any) -> list[Item]:
@@ -80,55 +116,51 @@ def _of_change(path: tuple[str | int, ...], entry: Any, change: Any) -> Iterator
         if "sender" in value and object_of(change).get("field") in INSTAGRAM_FIELDS:
             yield Item((*path, "value"), "messaging", value, entry, change)
             return
-        found = False
+        found, profiles = False, Profiles(value)
         for name in WHATSAPP_LISTS:
             contents = value.get(name)
             if isinstance(contents, list):
                 for number, content in enumerate(contents):
                     found = True
                     known = name if isinstance(content, dict) else ""
-                    yield Item((*path, "value", name, number), known, content, entry, change)
+                    yield Item((*path, "value", name, number), known, content, entry, change, profiles)
         if found:
             return
     yield Item(path, "", change, entry, change)
 
 
-def as_body(document: Any, item: Item) -> Any:
-    """The item as a body of its own, with everything around it and with the profiles of its own contact only."""
-    if item.entry is None:
-        return document
-    if not isinstance(item.entry, dict):
-        return {**document, "entry": [item.entry]}
-    entry = {name: value for name, value in item.entry.items() if name not in ("changes", *ENTRY_LISTS)}
-    if item.change is not None:
-        entry["changes"] = [_as_change(item)]
-    elif len(item.path) > 2:
-        entry[str(item.path[2])] = [item.content]
-    return {**document, "entry": [entry]}
+class Envelopes:
+    """Makes items bodies of their own. What is around items is copied once for each entry and change, not each item."""
 
+    def __init__(self) -> None:
+        self._rests: dict[int, dict[str, Any]] = {}
 
-def _as_change(item: Item) -> Any:
-    if len(item.path) <= 5:  # the item is the whole change, or its value
-        return item.change
-    value = {name: part for name, part in item.value.items() if name not in (*WHATSAPP_LISTS, "contacts")}
-    profiles = profiles_of(item.value, item.content)
-    if profiles:
-        value["contacts"] = profiles
-    value[str(item.path[5])] = [item.content]
-    return {**item.change, "value": value}
+    def as_body(self, document: Any, item: Item) -> Any:
+        """The item as a body of its own, with everything around it and with the profiles of its own contact only."""
+        if item.entry is None:
+            return document
+        if not isinstance(item.entry, dict):
+            return {**document, "entry": [item.entry]}
+        entry = self._rest(item.entry, ("changes", *ENTRY_LISTS))
+        if item.change is not None:
+            entry["changes"] = [self._as_change(item)]
+        elif len(item.path) > 2:
+            entry[str(item.path[2])] = [item.content]
+        return {**document, "entry": [entry]}
 
+    def _as_change(self, item: Item) -> Any:
+        if len(item.path) <= 5:  # the item is the whole change, or its value
+            return item.change
+        value = self._rest(item.value, (*WHATSAPP_LISTS, "contacts"))
+        profiles = item.profiles()
+        if profiles:
+            value["contacts"] = profiles
+        value[str(item.path[5])] = [item.content]
+        return {**item.change, "value": value}
 
-def profiles_of(value: dict[str, Any], content: Any) -> list[dict[str, Any]]:
-    """The elements of `contacts` that are about the sender or receiver of a WhatsApp notice."""
-    notice = object_of(content)
-    numbers = _identities(notice, ("from", "recipient_id", "wa_id"))
-    users = _identities(notice, ("from_user_id", "recipient_user_id", "user_id"))
-    return [
-        profile
-        for profile in objects(value.get("contacts"))
-        if _identities(profile, ("wa_id",)) & numbers or _identities(profile, ("user_id",)) & users
-    ]
-
-
-def _identities(fields: dict[str, Any], names: tuple[str, ...]) -> set[str]:
-    return {value for name in names if isinstance(value := fields.get(name), str) and value}
+    def _rest(self, fields: dict[str, Any], without: tuple[str, ...]) -> dict[str, Any]:
+        """A copy of `fields`, which are those of an entry or of a change's value, without some names."""
+        rest = self._rests.get(id(fields))
+        if rest is None:
+            rest = self._rests[id(fields)] = {name: part for name, part in fields.items() if name not in without}
+        return rest.copy()

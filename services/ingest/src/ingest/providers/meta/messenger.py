@@ -6,7 +6,7 @@ Sources, on developers.facebook.com: Messenger Platform, "Webhook events"; Insta
 from typing import Any, Final
 
 from filas.models.event_kinds import EventKind
-from ingest.providers.document_fields import milliseconds, object_of, objects, text_of
+from ingest.providers.document_fields import identity_of, milliseconds, object_of, objects, text_of
 from ingest.providers.message import IncomingMessage, Media, clean_contact
 from ingest.providers.meta.items import Item
 
@@ -52,7 +52,7 @@ def key_of(content: dict[str, Any]) -> str | None:
             return f"{mid}:delete" if part.get("is_deleted") is True else mid
         sender = object_of(content.get("sender")).get("id")
         what = [sender, part.get("action"), part.get("emoji"), part.get("num_edit"), content.get("timestamp")]
-        return ":".join([mid, name, *(str(one) for one in what if one is not None)])
+        return ":".join([mid, name, *(text for one in what if (text := identity_of(one)) is not None)])
     return None
 
 

@@ -1,11 +1,12 @@
 """The reader of Meta's bodies."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ingest.providers.document_fields import digest, object_of, text_of
 from ingest.providers.message import IncomingMessage, IncomingReceipt, Part
 from ingest.providers.meta import messenger, whatsapp
-from ingest.providers.meta.items import ENTRY_LISTS, Item, as_body, items_of
+from ingest.providers.meta.items import ENTRY_LISTS, Envelopes, Item, items_of
 
 _CHANNELS: Final = {"page": "messenger", "instagram": "instagram"}
 
@@ -13,15 +14,19 @@ _CHANNELS: Final = {"page": "messenger", "instagram": "instagram"}
 class Meta:
     """The reader of the bodies of WhatsApp, Messenger and Instagram."""
 
-    def parts(self, document: Any) -> list[Part]:
+    def parts(self, document: Any) -> Iterator[Part]:
         """One part for each item, in order. Each has only the profile of its own contact."""
         only = _only_message(document)
         if only is not None:
-            return [Part(document, text_of(only.get("id")) or digest(only), whatsapp.contact_of(only), content=only)]
+            yield Part(document, text_of(only.get("id")) or digest(only), whatsapp.contact_of(only), content=only)
+            return
         items = items_of(document)
         if len(items) == 1:
-            return [_part(document, items[0])]
-        return [_part(as_body(document, item), item) for item in items]
+            yield _part(document, items[0])
+            return
+        envelopes = Envelopes()
+        for item in items:
+            yield _part(envelopes.as_body(document, item), item)
 
     def messages(self, document: Any) -> list[IncomingMessage]:
         """The event of each item."""

@@ -6,13 +6,11 @@ Source: developers.facebook.com, WhatsApp Cloud API, "Webhooks", "messages" and 
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from filas.models.event_kinds import EventKind
 from filas.models.notifications import DeliveryState
-from ingest.providers.document_fields import milliseconds, object_of, objects, text_of
+from ingest.providers.document_fields import identity_of, json_of, milliseconds, object_of, objects, text_of
 from ingest.providers.message import IncomingMessage, IncomingReceipt, Media, clean_contact
-from ingest.providers.meta.items import Item, profiles_of
+from ingest.providers.meta.items import Item
 
 _MEDIA: Final[dict[str, EventKind]] = {
     "image": "image",
@@ -97,7 +95,7 @@ def receipt_of(content: dict[str, Any]) -> IncomingReceipt | None:
     error = None
     for failure in objects(content.get("errors"))[:1]:
         parts = (failure.get("code"), failure.get("title"), object_of(failure.get("error_data")).get("details"))
-        error = " ".join(str(part) for part in parts if part is not None) or None
+        error = " ".join(text for part in parts if (text := identity_of(part)) is not None) or None
     at, key = milliseconds(content.get("timestamp"), 1000), text_of(content.get("biz_opaque_callback_data"))
     return IncomingReceipt(id=identity, state=state, key=key, error=error, at=at)
 
@@ -123,7 +121,7 @@ def _message(item: Item, content: dict[str, Any], account: str | None) -> Incomi
 def _aliases(item: Item, content: dict[str, Any], contact: str | None) -> tuple[str, ...]:
     """The other addresses of the sender: its user id, its number, and its new number after a change."""
     values = [content.get("from"), content.get("from_user_id")]
-    for profile in profiles_of(item.value, content):
+    for profile in item.profiles():
         values += [profile.get("wa_id"), profile.get("user_id")]
     if content.get("type") == "system":
         change = object_of(content.get("system"))
@@ -224,10 +222,7 @@ def _form_fields(written: Any) -> dict[str, Any]:
         return written
     if not isinstance(written, str):
         return {}
-    try:
-        found = msgspec.json.decode(written)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        found = None
+    found = json_of(written)
     return found if isinstance(found, dict) else {"text": written}
 
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import unquote
 
 from filas.errors import FilasError
+from ingest.forms.percent_encoding import unquoted
 
 MAX_PARTS: Final = 1000
 MAX_PART_HEAD: Final = 4096
@@ -127,7 +127,8 @@ def _parameters(value: str) -> dict[str, str]:
         text = re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else plain
         if name.endswith("*"):
             charset, _, encoded = text.partition("'")
-            name, text = name[:-1], unquote(encoded.partition("'")[2], _charset(charset), "replace")
+            value_bytes = unquoted(encoded.partition("'")[2].encode())
+            name, text = name[:-1], value_bytes.decode(_charset(charset), "replace")
             found.pop(name, None)
         found.setdefault(name, text)
         position = match.end()

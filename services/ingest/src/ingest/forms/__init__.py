@@ -1,0 +1,1 @@
+"""Readers of forms, urlencoded and multipart, with bounds on what they read."""
