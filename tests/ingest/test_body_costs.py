@@ -82,7 +82,7 @@ def test_a_refused_body_names_its_limit(body: Adversarial, limit: str) -> None:
 )
 def test_the_parts_of_a_provider_are_bounded_while_they_are_made(body: bytes, refusal: int | None) -> None:
     """Each part repeats what is around it, so the messages multiply what is around them."""
-    assert_cheap(lambda: refusal_of(META, body, JSON))
+    assert_cheap(lambda: refusal_of(META, body, JSON), "acceptance")
     found = refusal_of(META, body, JSON)
     assert (found.status if found is not None else None) == refusal
 
