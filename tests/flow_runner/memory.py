@@ -99,8 +99,10 @@ class MemoryRows:
         contact: str | None = "55119",
         webhook: Any = None,
         text: str | None = "oi",
+        message: dict[str, Any] | None = None,
     ) -> Row:
-        message = {"id": "m1", "kind": "text", "text": text, "contact": contact} if text is not None else None
+        if text is not None:
+            message = {"id": "m1", "kind": "text", "text": text, "contact": contact, **(message or {})}
         trigger = {"webhook": webhook or {"body": {"text": text}, "headers": {}, "queryParams": {}}, "message": message}
         row = Row(uuid.uuid4(), node_id, msgspec.json.encode(trigger).decode(), channel, contact)
         row.carries_message = channel is not None

@@ -318,3 +318,29 @@ async def test_a_state_that_another_version_cannot_continue_is_permanent() -> No
     row = await harness.run(chain(CALL))
     with pytest.raises(PermanentError, match="has no node call"):
         await harness.run_once(replay_of(harness, row), compiled_flow(chain(SAID)))
+
+
+async def test_a_flow_reads_the_whole_message() -> None:
+    """Every field is there, null where the message has none. `raw` is the provider's original."""
+    harness = Harness()
+    shown = node("shown", "message", text="{{ conversation.message.media.mimeType }} {{ conversation.message.raw.a }}")
+    run = running(harness, chain(shown, node("end", "end", output={"message": "{{ conversation.message }}"})))
+    medium = {"id": "M", "url": None, "mimeType": "image/png", "filename": None, "caption": None, "size": 3}
+    message = {"id": "m1", "kind": "image", "media": medium, "rawPath": ["messages", 0]}
+    row = harness.rows.add(text=None, webhook={"body": {"messages": [{"a": 1}]}}, message=message)
+    await run(CONTEXT, job(row))
+    assert texts(harness) == ["image/png 1"]
+    nulls = dict.fromkeys(("text", "data", "replyTo", "sentAt", "thread"))
+    assert row.output == {"message": {"id": "m1", "kind": "image", "media": medium, **nulls, "raw": {"a": 1}}}
+
+
+async def test_an_answer_is_in_the_thread_of_the_last_message() -> None:
+    """Of the message that started the flow, and then of the reply. A message to another recipient has no thread."""
+    harness = Harness()
+    elsewhere = node("elsewhere", "message", text="to another", to="someone-else")
+    run = running(harness, chain(node("first", "message", text="first"), WAIT, SAID, elsewhere))
+    first = harness.rows.add(text="hello", message={"thread": {"threadTs": "1"}})
+    await run(CONTEXT, job(first))
+    await run(CONTEXT, job(harness.rows.add(text="yes", message={"thread": {"threadTs": "2"}})))
+    threads = {one.payload["text"]: one.payload.get("thread") for one in harness.rows.notifications.values()}
+    assert threads == {"first": {"threadTs": "1"}, "you said yes": {"threadTs": "2"}, "to another": None}

@@ -266,3 +266,24 @@ async def test_text_that_is_no_unicode_is_sent_as_far_as_it_is(type_: str) -> No
     result, received = await deliver(type_, responds(200, TAKEN[type_]), {"type": "text", "text": "a\udcffb"})
     assert isinstance(result, Delivered)
     assert len(received) == 1
+
+
+# ---- threads ---------------------------------------------------------------------------------------
+
+
+async def test_slack_answers_in_the_thread_of_the_message() -> None:
+    content = TEXT | {"thread": {"threadTs": "1.5", "other": "x"}}
+    assert (await sent("slack", content))["thread_ts"] == "1.5"
+    assert "thread_ts" not in await sent("slack", TEXT)
+
+
+async def test_telegram_answers_in_the_topic_and_for_the_business_account_of_the_message() -> None:
+    thread = {"messageThreadId": "3", "businessConnectionId": "B", "directMessagesTopicId": "9"}
+    found = await sent("telegram", TEXT | {"thread": thread})
+    names = ("message_thread_id", "business_connection_id", "direct_messages_topic_id")
+    assert [found[name] for name in names] == [3, "B", 9]
+
+
+@pytest.mark.parametrize("thread", [None, [], "text", {"messageThreadId": 3.5, "businessConnectionId": {"x": 1}}])
+async def test_an_invalid_thread_is_ignored(thread: Any) -> None:
+    assert await sent("telegram", TEXT | {"thread": thread}) == {"chat_id": "5511", "text": TEXT["text"]}

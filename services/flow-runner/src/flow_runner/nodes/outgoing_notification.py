@@ -12,6 +12,9 @@ def notification(
 ) -> NewNotification:
     """The notification number `part` (from 1) of a visit. Its id and its key are the same in each attempt.
 
+    A message to the conversation's contact has the `thread` of the contact's last message, so that the answer is in the
+    same thread, topic or business account.
+
     Raises NodeFailure (of `kind`) without a channel or a recipient.
     """
     if not channel:
@@ -22,6 +25,9 @@ def notification(
         raise NodeFailure(kind, "the channel or the recipient contains a NUL character")
     claimed = visit.claimed
     own = channel == claimed.channel and to == claimed.contact
+    thread = _thread(visit) if own else None
+    if thread:
+        payload = {**payload, "thread": thread}
     return NewNotification(
         id=identity.notification_id(claimed.id, visit.seq, part),
         execution_id=claimed.id,
@@ -33,3 +39,9 @@ def notification(
         conversation_id=claimed.conversation_id if own else None,
         traceparent=visit.traceparent,
     )
+
+
+def _thread(visit: Visit) -> dict[str, Any] | None:
+    message = visit.scope.roots["conversation"]["message"]
+    thread: dict[str, Any] | None = message["thread"] if message is not None else None
+    return thread

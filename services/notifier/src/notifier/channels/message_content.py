@@ -6,6 +6,9 @@
 | `media`    | `kind`, `url`, `caption`                          |
 | `buttons`  | `text`, `buttons` [{`id`, `title`}]               |
 | `template` | `name`, `language`, `parameters`                  |
+
+Any type may have a `thread`, an object of texts: what the provider needs to place the message in the thread, topic or
+business account of the message that it answers.
 """
 
 from collections.abc import Mapping
@@ -53,6 +56,15 @@ class Template(msgspec.Struct, frozen=True):
 def kind_of(content: Mapping[str, Any]) -> str:
     """Returns the type of the content; `text` if it has none."""
     return str(content.get("type") or "text")
+
+
+def thread_of(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, str]:
+    """Returns the fields of the thread that `names` lists, each under the provider's name for it."""
+    thread = content.get("thread")
+    if not isinstance(thread, dict):
+        return {}
+    found = {theirs: thread.get(ours) for ours, theirs in names.items()}
+    return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
 
 def text_of(content: Mapping[str, Any], limit: int, unit: str = "characters") -> str:

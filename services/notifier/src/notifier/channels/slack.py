@@ -24,7 +24,15 @@ from notifier.channels.channel import (
     Tools,
     configuration,
 )
-from notifier.channels.message_content import UnsupportedContent, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.message_content import (
+    UnsupportedContent,
+    buttons_of,
+    kind_of,
+    media_of,
+    text_of,
+    thread_of,
+    within,
+)
 from notifier.channels.provider_call import BUSY, Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken", "webhookUrl")
@@ -90,6 +98,7 @@ class SlackChannel:
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if self._token is not None:
             document["channel"] = message.to
+            document |= thread_of(message.content, {"threadTs": "thread_ts"})
             headers["Authorization"] = f"Bearer {self._token}"
         answer = await self._caller.post(self._url, headers, json_bytes(document))
         if isinstance(answer, TemporaryFailure | PermanentFailure):

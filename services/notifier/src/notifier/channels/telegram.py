@@ -6,6 +6,7 @@ Its limits: about 30 messages per second in total, 1 per second to a chat, 20 pe
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -25,7 +26,15 @@ from notifier.channels.channel import (
     Tools,
     configuration,
 )
-from notifier.channels.message_content import UnsupportedContent, buttons_of, kind_of, media_of, text_of, within
+from notifier.channels.message_content import (
+    UnsupportedContent,
+    buttons_of,
+    kind_of,
+    media_of,
+    text_of,
+    thread_of,
+    within,
+)
 from notifier.channels.provider_call import Caller, after_s, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken",)
@@ -78,6 +87,7 @@ class TelegramChannel:
             method, document = _call(message)
         except UnsupportedContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
+        document |= _place(message.content)
         begun = time.monotonic()
         result, moved_to = await self._send(method, {"chat_id": message.to, **document})
         if moved_to is not None:
@@ -129,6 +139,15 @@ class TelegramChannel:
 def build(config: dict[str, Any], tools: Tools) -> TelegramChannel:
     """Returns the channel for `config`, whose secrets are decrypted. Raises InvalidConfiguration."""
     return TelegramChannel(configuration(config, TelegramConfig), tools.outbound)
+
+
+def _place(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters for the topic and the business account of the message that is answered."""
+    place: dict[str, Any] = {**thread_of(content, {"businessConnectionId": "business_connection_id"})}
+    topics = thread_of(
+        content, {"messageThreadId": "message_thread_id", "directMessagesTopicId": "direct_messages_topic_id"}
+    )
+    return place | {name: int(value) for name, value in topics.items() if value.isascii() and value.isdigit()}
 
 
 def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
