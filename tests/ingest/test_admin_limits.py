@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientSession
 
 from filas.repository.postgres.database import Database
-from tests.ingest.test_processes import Process, environment, running
+from tests.ingest.test_processes import TOKEN, Process, environment, running
 from tests.waiting import eventually
 
 POOL_SIZE = 4
@@ -19,7 +19,7 @@ CONNECTIONS = "select count(*) from pg_stat_activity where application_name = 'f
 async def _flows(process: Process) -> tuple[int, str]:
     """Status and text of the answer to a list of flows, on a connection of its own."""
     url = f"http://127.0.0.1:{process.port}/api/flows"
-    async with ClientSession() as session, session.get(url, headers={"Authorization": "Bearer token"}) as answer:
+    async with ClientSession() as session, session.get(url, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
         return answer.status, await answer.text()
 
 

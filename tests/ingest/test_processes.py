@@ -39,6 +39,9 @@ class Process:
             return 0, ""
 
 
+TOKEN = "a long and random token of the tests"
+
+
 def environment(redis: str, dsn: str, **more: str) -> dict[str, str]:
     """Returns the variables of a process on these stores."""
     where = urlsplit(redis)
@@ -48,7 +51,7 @@ def environment(redis: str, dsn: str, **more: str) -> dict[str, str]:
         "REDIS_PORT": str(where.port),
         "REDIS_DB": where.path.strip("/") or "0",
         "DATABASE_URL": dsn,
-        "FILAS_ADMIN_TOKEN": "a long and random token of the tests",
+        "FILAS_ADMIN_TOKEN": TOKEN,
         "FILAS_SECRET_KEY": "a long and random key of the tests",
         "INGEST_PORT": str(free_port()),
         **more,

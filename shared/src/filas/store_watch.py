@@ -32,9 +32,9 @@ class CallSkipped(StoreUnavailable):
 class StoreWatch:
     """Drives the circuit of one store.
 
-    `beat` asks the store for a small answer. It raises StoreUnavailable if there is none. `on_silence` is called when
-    the circuit opens because the store does not answer. `is_answer` returns whether an error of a call was sent by the
-    store.
+    `beat` asks the store for a small answer, and raises if there is none. `on_silence` is called when the circuit opens
+    because the store does not answer. `is_answer` returns whether an error came at once, such as a refused connection:
+    then the caller does not wait, and the circuit stays closed.
     """
 
     def __init__(
@@ -117,31 +117,30 @@ class StoreWatch:
     async def _examine(self) -> None:
         """Opens the circuit if neither a beat nor a call is answered in time."""
         circuit, loop = self.circuit, asyncio.get_running_loop()
-        silent_s, answers, problem = SUSPECT_S, circuit.answers, NO_ANSWER
+        silent_s, answers = SUSPECT_S, circuit.answers
         beat = asyncio.create_task(self._beat())
         try:
             while circuit.state == "closed":
                 began = loop.time()
                 await asyncio.wait({beat}, timeout=SLICE_S)
                 if beat.done():
-                    if beat.exception() is None:
+                    error = beat.exception()
+                    if not isinstance(error, Exception) or self._is_answer(error):
                         circuit.answered()
                     else:
-                        problem = str(getattr(beat.exception(), "reason", NO_ANSWER))
-                        await asyncio.sleep(SLICE_S)
                         beat = asyncio.create_task(self._beat())
                 if circuit.answers != answers:
                     return
                 silent_s += min(loop.time() - began, 2 * SLICE_S)
                 if silent_s >= circuit.patience_s:
-                    self._give_up(problem)
+                    self._give_up()
         finally:
             self._examination = None
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
 
-    def _give_up(self, problem: str) -> None:
-        self.circuit.open(problem)
+    def _give_up(self) -> None:
+        self.circuit.open(NO_ANSWER)
         self._on_silence()
         now = asyncio.get_running_loop().time()
         for timeout in tuple(self._abandonable):

@@ -10,6 +10,7 @@ from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.worker_presence import beat
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.api.operations import doctor_routes
+from tests.freezing import frozen
 from tests.ingest.api.seeding import delayed_job
 from tests.ingest.api.serving import Api, serving
 from tests.waiting import eventually
@@ -102,3 +103,27 @@ async def test_jobs_that_wait_for_a_newer_version_fail(own_redis: RedisServer, p
         assert not found["ok"]
         waits = r"1 jobs of notifications wait for a newer worker for up to 9\d s: deliver_fax \(schema version 2\)"
         assert re.search(waits, found["detail"])
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("frozen_store", ["redis", "postgres"])
+async def test_a_frozen_store_delays_no_finding_of_the_other(
+    own_redis: RedisServer, own_postgres: PostgresServer, frozen_store: str
+) -> None:
+    """Every answer of the API names the store within about a second. The doctor reports what the other store knows."""
+    async with serving(own_redis.url, own_postgres.dsn()) as api:
+        await api.context.webhook_cache.refresh()
+        with frozen(own_redis if frozen_store == "redis" else own_postgres):
+            began = time.monotonic()
+            found = await findings(api)
+            assert time.monotonic() - began < 2.5
+            other = "postgres" if frozen_store == "redis" else "redis"
+            assert found[other]["ok"]
+            assert (found[frozen_store]["ok"], found[frozen_store]["detail"]) == (False, "timed out")
+            queue = found["queue notifications"]["detail"]
+            if frozen_store == "postgres":
+                assert queue.startswith("0 jobs waiting; ")
+                assert queue.endswith("whether it is paused is unknown while postgres is unavailable")
+            began = time.monotonic()
+            answer = await api.get("/queue/stats" if frozen_store == "redis" else "/flows")
+            assert (answer.status, answer.json["store"]) == (503, frozen_store)

@@ -1,18 +1,24 @@
 """The operator's commands against a running API: what they print, and how they end."""
 
+import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
 from click.testing import CliRunner
 
+from filas.cli.doctor_command import CHECK_S, examine
 from filas.cli.migrate_command import migrate as migrate_command
 from filas.cli.output import show_table
 from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS
+from filas_local.servers import PostgresServer, RedisServer
+from tests.freezing import frozen
 from tests.ingest.api.serving import TOKEN, Api, serving
 from tests.shared.cli.running import Run, filas
 
@@ -185,6 +191,31 @@ async def test_doctor_reports_which_parts_fail(redis_url: str, postgres_dsn: str
         assert found[process]["ok"] is False
         assert "is it running?" in found[process]["detail"]
     assert run.err.splitlines()[-1].startswith("Error: failed: ingest serve")
+
+
+@pytest.mark.timeout(90)
+async def test_doctor_is_quick_and_complete_with_frozen_stores(
+    own_redis: RedisServer, own_postgres: PostgresServer
+) -> None:
+    """Each part has its finding. The checks run at the same time, and each is bounded."""
+    address = urlsplit(own_redis.url)
+    environ = {
+        "REDIS_PORT": str(address.port),
+        "DATABASE_URL": own_postgres.dsn(),
+        "FILAS_ADMIN_TOKEN": "x",
+        **{
+            f"{name}_ADMIN_PORT": "9" for name in ("INGEST", "INGEST_SERVE", "INGEST_WORKER", "FLOW_RUNNER", "NOTIFIER")
+        },
+    }
+    with frozen(own_redis, own_postgres):
+        began = time.monotonic()
+        found = await asyncio.to_thread(examine, environ)
+        assert time.monotonic() - began < 2 * CHECK_S
+    details = {finding.part: finding.detail for finding in found}
+    assert details["redis"].startswith("redis: does not answer")
+    assert details["postgres"].startswith("does not answer")
+    assert "is it running?" in details["notifier"]
+    assert "API" in details
 
 
 async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api) -> None:

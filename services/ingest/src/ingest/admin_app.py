@@ -20,7 +20,6 @@ from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
-from filas.store_watch import limit_silence
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
@@ -40,7 +39,6 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     """
 
     def compose(stores: Stores) -> ServerParts:
-        limit_silence((stores.redis.watch, stores.database.watch, stores.read_database.watch))
         backfill = EventBackfill(EventRepository(stores.database))
         context = _context(settings, stores, backfill, environ)
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")

@@ -35,7 +35,8 @@ class CommandFailed(click.ClickException):
 class Client:
     """Calls the API at `url` with `token`. Proxies of the environment are not used."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
         self._url = url.rstrip("/")
         self._token = token
         self._opener = build_opener(ProxyHandler({}))
@@ -79,7 +80,7 @@ class Client:
             headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         try:
-            with self._opener.open(request, timeout=TIMEOUT_S) as response:
+            with self._opener.open(request, timeout=self._timeout_s) as response:
                 answer: dict[str, Any] = json.load(response)
         except HTTPError as error:
             raise _refused(error) from None
@@ -101,14 +102,14 @@ def _refused(error: HTTPError) -> CommandFailed:
         return CommandFailed(f"the API answers {error.code} {error.reason}", status=error.code)
 
 
-def from_environment(environ: Mapping[str, str] | None = None) -> Client:
+def from_environment(environ: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S) -> Client:
     """Returns the client for FILAS_URL and FILAS_ADMIN_TOKEN. Raises WrongSetting, which names the variable."""
     found = os.environ if environ is None else environ
     token = found.get("FILAS_ADMIN_TOKEN", "")
     if not token or not token.isascii() or not token.isprintable():
         reason = "is not set" if not token else "contains characters that a token cannot have"
         raise WrongSetting(f"FILAS_ADMIN_TOKEN {reason} (after `make up`: `set -a; . .filas/env` sets it)")
-    return Client(api_url(found), token)
+    return Client(api_url(found), token, timeout_s=timeout_s)
 
 
 def api_url(environ: Mapping[str, str]) -> str:

@@ -3,8 +3,11 @@
 import asyncio
 import json
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from threading import Thread
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import ProxyHandler, build_opener
@@ -16,13 +19,18 @@ from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs
 from filas.queue.redis_client.connection import connect
-from filas.repository.postgres.database import Database
+from filas.repository.postgres.database import NOT_CONNECTED, Database
 from filas.repository.schema import required_version
 from filas.settings.process_settings import PROCESSES
 from filas.settings.setting_groups import PostgresSettings, RedisSettings
 from filas.settings.settings_reader import load, variables
 
-TIMEOUT_S = 3.0
+NO_ANSWER = "does not answer: it is frozen, overloaded, or the network drops its packets"
+TIMEOUT_S = 2.0
+"""How long one store or process may take to answer."""
+
+CHECK_S = 5.0
+"""How long the command takes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +72,31 @@ def doctor(as_json: bool) -> None:
 def examine(environ: Mapping[str, str]) -> list[Finding]:
     """Checks every part, in the order in which an operator repairs them: stores first. Raises WrongSetting."""
     addresses = process_addresses(environ)
-    findings = [_store("redis", lambda: _redis(environ)), _store("postgres", lambda: _postgres(environ))]
-    findings += [_process(name, address) for name, address in addresses]
-    findings += _api(environ)
-    return findings
+    checks: list[tuple[str, Callable[[], list[Finding]]]] = [
+        ("redis", lambda: [_store("redis", lambda: _redis(environ))]),
+        ("postgres", lambda: [_store("postgres", lambda: _postgres(environ))]),
+        *((name, partial(_process, name, address)) for name, address in addresses),
+        ("API", lambda: _api(environ)),
+    ]
+    return _run_together(checks)
+
+
+def _run_together(checks: Sequence[tuple[str, Callable[[], list[Finding]]]]) -> list[Finding]:
+    """Runs all checks at the same time, each for CHECK_S at most. Returns their findings in the order of the checks."""
+    found: dict[str, list[Finding]] = {}
+
+    def run(part: str, check: Callable[[], list[Finding]]) -> None:
+        found[part] = check()
+
+    # The process does not wait for daemon threads: a name server that does not answer cannot be given up.
+    threads = [Thread(target=run, args=check, daemon=True) for check in checks]
+    until = time.monotonic() + CHECK_S
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0.0))
+    late = f"does not answer within {CHECK_S:g} s"
+    return [one for part, _ in checks for one in found.get(part, [Finding(part, False, late)])]
 
 
 def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -86,7 +115,11 @@ def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     return found
 
 
-def _process(name: str, address: str) -> Finding:
+def _process(name: str, address: str) -> list[Finding]:
+    return [_state_of(name, address)]
+
+
+def _state_of(name: str, address: str) -> Finding:
     alive = _ask(f"{address}/livez")
     if isinstance(alive, str):
         return Finding(name, False, f"{address} does not answer ({alive}): is it running?")
@@ -135,7 +168,10 @@ def _redis(environ: Mapping[str, str]) -> str:
     async def ping() -> None:
         redis = connect(settings)
         try:
-            await redis.command("PING")
+            async with asyncio.timeout(TIMEOUT_S):
+                await redis.command("PING")
+        except TimeoutError:
+            raise StoreUnavailable("redis", NO_ANSWER) from None
         finally:
             await redis.close()
 
@@ -152,7 +188,7 @@ def _postgres(environ: Mapping[str, str]) -> str:
         try:
             await database.wait_ready(TIMEOUT_S)
         except StoreUnavailable as error:
-            return error.reason
+            return NO_ANSWER if error.reason == NOT_CONNECTED else error.reason
         finally:
             await database.close()
         return None
@@ -166,7 +202,7 @@ def _postgres(environ: Mapping[str, str]) -> str:
 def _api(environ: Mapping[str, str]) -> list[Finding]:
     """Returns the findings of the API: the queues and their workers, and the stores that fail only there."""
     try:
-        found = from_environment(environ).get("doctor")["findings"]
+        found = from_environment(environ, timeout_s=CHECK_S - 1).get("doctor")["findings"]
     except click.ClickException as error:
         return [Finding("API", False, error.message)]
     reported = [Finding(one["part"], one["ok"], one["detail"]) for one in found]

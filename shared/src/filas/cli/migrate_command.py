@@ -34,6 +34,8 @@ def migrate(phase: migrations.Phase) -> None:
         version = asyncio.run(migrations.migrate(settings.database_url.reveal(), phase=phase, report=_report))
     except Exception as error:  # of the driver, the network or a migration: its reason is shown
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            reason = "Postgres does not answer"
         raise CommandFailed(f"the database cannot be migrated: {reason}") from None
     click.echo(f"the schema is at {version}")
 

@@ -37,5 +37,7 @@ def create() -> None:
         asyncio.run(repository.create_roles(settings.database_url.reveal(), passwords))
     except Exception as error:  # of the driver, the network or the rights of the user: its reason is shown
         reason = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            reason = "Postgres does not answer"
         raise CommandFailed(f"the roles cannot be created: {reason}") from None
     click.echo(f"the roles {', '.join(repository.ROLES)} exist")

@@ -41,7 +41,8 @@ class RelaySource(Protocol):
 
 
 class Relay:
-    """Sweeps `source` every `sweep_s` seconds, and at once after Redis has lost data or another server answers.
+    """Sweeps `source` every `sweep_s` seconds, and at once after Redis has lost data, another server answers, or a
+    store was unavailable.
 
     A job that is waiting, delayed or active, or is a dead letter in Redis, stays as it is: its id derives from the
     row's, so the producer reports a duplicate. A regular sweep reads a limited number of rows and the next sweep
@@ -55,6 +56,7 @@ class Relay:
         self._sweep_s = sweep_s
         self._wake = asyncio.Event()
         self._sweeps_all = False
+        self._was_unavailable = False
         self._next_sweep = time.monotonic()
         self._server: str | None = None
         self._after: NewJob | None = None
@@ -69,6 +71,13 @@ class Relay:
         await periodic(f"relay-{self._source.name}", self._step, SERVER_POLL_S, wake=self._wake, retry_s=RETRY_S)
 
     async def _step(self) -> float:
+        try:
+            return await self._sweep_if_due()
+        except StoreUnavailable:
+            self._was_unavailable = True
+            raise
+
+    async def _sweep_if_due(self) -> float:
         """Sweeps if it is time. Returns the seconds until the next step."""
         if await self._server_changed():
             self._sweeps_all = True
@@ -76,9 +85,15 @@ class Relay:
             await self._sweep_all()
             # Jobs of rows that are still younger than GRACE_S may have been lost too.
             self._next_sweep = time.monotonic() + min(GRACE_S + 1, self._sweep_s)
+        elif self._was_unavailable:
+            # Jobs were not enqueued meanwhile. Their rows are the oldest ones, or still younger than GRACE_S.
+            self._after = None
+            await self.sweep(pages=PAGES)
+            self._next_sweep = time.monotonic() + min(GRACE_S + 1, self._sweep_s)
         elif time.monotonic() >= self._next_sweep:
             await self.sweep(pages=PAGES)
             self._next_sweep = time.monotonic() + self._sweep_s
+        self._was_unavailable = False
         return min(SERVER_POLL_S, max(self._next_sweep - time.monotonic(), 0.01))
 
     async def sweep(self, *, pages: int | None = None) -> int:

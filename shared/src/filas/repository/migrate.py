@@ -60,7 +60,9 @@ async def migrate(dsn: str, *, phase: Phase = "all", report: Report = _report_no
     Raises MigrationBlocked if waiting takes minutes, the driver's error if the database cannot be reached or a
     statement fails, and pogo_core's BadMigrationError for a migration that cannot be read.
     """
-    connection = await asyncpg.connect(dsn, server_settings={"application_name": "filas migrate"})
+    connection = await asyncpg.connect(
+        dsn, timeout=schema.CONNECT_TIMEOUT_S, server_settings={"application_name": "filas migrate"}
+    )
     try:
         await connection.execute(_NO_LIMITS)
         async with _migration_lock(connection, report):

@@ -24,6 +24,7 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from filas.errors import FilasError
+from filas.repository.schema import CONNECT_TIMEOUT_S
 
 MIGRATE: Final = "filas_migrate"
 WRITE: Final = "filas_write"
@@ -212,7 +213,7 @@ async def _existing(connection: Connection, roles: Iterable[str]) -> dict[str, b
 
 @asynccontextmanager
 async def _connection(dsn: str) -> AsyncIterator[Connection]:
-    connection = await asyncpg.connect(dsn)
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
     try:
         yield connection
     finally:

@@ -13,6 +13,9 @@ from typing import Final, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+CONNECT_TIMEOUT_S: Final = 5.0
+"""How long a session that is opened for one purpose may take to connect. The driver's default is a minute."""
+
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
 _NAME = re.compile(r"(?P<number>\d{4})_\w+\.(?P<phase>pre|post)")

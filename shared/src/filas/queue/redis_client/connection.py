@@ -36,7 +36,7 @@ PROBE_TIMEOUT_S: Final = 10.0
 """A probe of a frozen server lasts until the server continues, so that it is used at once."""
 
 FIRST_PROBE_S: Final = 0.1
-LONGEST_PROBE_S: Final = 1.0
+LONGEST_PROBE_S: Final = 0.25
 ANSWER_TIMEOUT_S: Final = 5.0
 """How long a command may take, in seconds. A connection that takes longer is closed."""
 
@@ -217,8 +217,8 @@ class Redis:
 
 
 def _is_answer(error: Exception) -> bool:
-    """Whether the server sent this error. A refusal of writes is an answer too."""
-    return isinstance(error.__cause__ if isinstance(error, StoreUnavailable) else error, exceptions.ResponseError)
+    """Whether the error came from the server or the network, and not from a time limit."""
+    return not isinstance(error.__cause__ or error, exceptions.TimeoutError | TimeoutError)
 
 
 def connect(settings: RedisSettings) -> Redis:

@@ -25,7 +25,7 @@ from filas.store_circuit import StoreCircuit
 from filas.store_watch import NO_ANSWER, WORKER_PATIENCE_S, StoreWatch
 
 STORE: Final = "postgres"
-CONNECT_TIMEOUT_S: Final = 5.0
+NOT_CONNECTED: Final = "not connected yet"
 CLOSE_TIMEOUT_S: Final = 5.0
 FIRST_PROBE_S: Final = 0.1
 LONGEST_PROBE_S: Final = 1.0
@@ -112,7 +112,7 @@ class Database:
         self._waiting = 0
         self._in_use: set[Connection] = set()
         self._beat = Beat(dsn)
-        self._circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S, problem="not connected yet")
+        self._circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S, problem=NOT_CONNECTED)
         self._circuit.on_change = report_circuit
         self.watch = StoreWatch(self._circuit, self._send_beat, self._give_up, _is_answer)
 
@@ -169,7 +169,7 @@ class Database:
         """A connection for several statements, each in a transaction of its own."""
         pool = self._pool
         if pool is None:
-            raise StoreUnavailable(STORE, self.problem or "not connected yet")
+            raise StoreUnavailable(STORE, self.problem or NOT_CONNECTED)
         try:
             with self.watch.call():
                 async with self.watch.abandonable():
@@ -296,8 +296,8 @@ class Database:
     async def _probe(self) -> str | None:
         """Tests the server with a connection of its own, and then renews the pool. Returns what is wrong, or None."""
         try:
-            async with asyncio.timeout(2 * CONNECT_TIMEOUT_S):
-                connection = await asyncpg.connect(self._dsn, timeout=CONNECT_TIMEOUT_S)
+            async with asyncio.timeout(2 * schema.CONNECT_TIMEOUT_S):
+                connection = await asyncpg.connect(self._dsn, timeout=schema.CONNECT_TIMEOUT_S)
                 try:
                     reason = await _problem_of(connection)
                 finally:
@@ -328,7 +328,7 @@ class Database:
             self._dsn,
             min_size=self._min_size,
             max_size=self._max_size,
-            timeout=CONNECT_TIMEOUT_S,
+            timeout=schema.CONNECT_TIMEOUT_S,
             command_timeout=self._command_timeout_s,
             server_settings=self._server_settings,
             reset=_nothing_to_reset,
@@ -340,8 +340,8 @@ def _reason_of(error: Exception) -> str:
 
 
 def _is_answer(error: Exception) -> bool:
-    """Whether the server sent this error."""
-    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, asyncpg.PostgresConnectionError)
+    """Whether the error came from the server or the network, and not from a time limit."""
+    return not isinstance(error.__cause__ or error, TimeoutError)
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 
 import asyncpg
 
+from filas.repository.schema import CONNECT_TIMEOUT_S
+
 SAMPLE_S: Final = 0.2
 
 # Postgres shows the columns of another user's session only to a member of pg_read_all_stats: otherwise they are null.
@@ -82,7 +84,7 @@ class LockWatch:
     @asynccontextmanager
     async def open(cls, dsn: str, pid: int) -> AsyncIterator[Self]:
         """A watch whose connection is closed at the end of the block."""
-        connection = await asyncpg.connect(dsn)
+        connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT_S)
         try:
             yield cls(connection, pid)
         finally:

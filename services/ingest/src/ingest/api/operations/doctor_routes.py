@@ -132,7 +132,7 @@ def _queue_check(context: ApiContext, worker: str, policy: QueuePolicy) -> Calla
 
 
 async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Finding:
-    paused = policy.name in await context.pauses.all()
+    paused = await _is_paused(context, policy)
     counts = await context.stats.snapshot(policy)
     load = await read_load(context.redis, policy)
     oldest_s = counts.oldest_waiting_ms / 1000
@@ -140,7 +140,9 @@ async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Findi
     if counts.waiting:
         waiting += f", the oldest for {oldest_s:.0f} s"
     failure = None
-    if paused:
+    if isinstance(paused, str):
+        failure = f"{_count(worker, load)}; {paused}"
+    elif paused:
         failure = f"paused: POST /api/queue/{policy.short}/resume resumes it"
     elif not load.workers:
         failure = f"no {worker} is running: start one"
@@ -148,6 +150,14 @@ async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Findi
         failure = f"{_count(worker, load)}, too few or too slow: see /api/scaling"
     detail = f"{waiting}; {failure or _count(worker, load)}"
     return Finding(part=f"queue {policy.name}", ok=failure is None, detail=detail)
+
+
+async def _is_paused(context: ApiContext, policy: QueuePolicy) -> bool | str:
+    """Whether the queue is paused, or why that is not known. The other figures of a queue are in Redis."""
+    try:
+        return policy.name in await context.pauses.all()
+    except StoreUnavailable as error:
+        return f"whether it is paused is unknown while {error.store} is unavailable"
 
 
 def _count(worker: str, load: QueueLoad) -> str:

@@ -21,6 +21,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.service.stores import Stores
+from filas.store_watch import limit_silence
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.queue_watch import QueueWatch
@@ -84,8 +85,9 @@ def build_api_context(
     acceptor: Acceptor,
     scaling_bounds: Bounds,
 ) -> ApiContext:
-    """Builds the context over open stores."""
+    """Builds the context over open stores. From then on, a store that does not answer for a second is skipped."""
     database, redis, read_database = stores.database, stores.redis, stores.read_database
+    limit_silence((redis.watch, database.watch, read_database.watch))
     stats = QueueStats(redis)
     return ApiContext(
         webhooks=WebhookRepository(database),
