@@ -4,7 +4,8 @@ import asyncio
 import os
 import re
 import sys
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -22,6 +23,7 @@ from filas.repository.definitions.flows import FlowRepository
 from tests.ingest.serving import Serving, serving, webhook
 from tests.ingest.test_webhook_worker import FLOW, status_of, working
 from tests.ports import free_port
+from tests.redis_address import connect_url
 from tests.waiting import eventually
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "enqueue-from-your-code.md"
@@ -216,3 +218,20 @@ async def test_importing_filas_imports_no_redis_client() -> None:
     program = "import sys, filas; assert 'redis' not in sys.modules; filas.Producer; assert 'redis' in sys.modules"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
     assert await process.wait() == 0
+
+
+async def test_a_delay_is_by_the_clock_of_redis(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of the producer is an hour ahead."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 3600)
+    redis = connect_url(redis_url)
+    async with filas.Producer.from_env(environment(redis_url)) as producer:
+        later = await producer.add_webhook_job(webhook_id="x", body={}, defer_by=timedelta(minutes=10))
+        score = float(await redis.command("ZSCORE", WEBHOOKS.name, later.job_id))
+        assert abs(score / 1000 - real() - 600) < 60
+        with pytest.raises(ValueError, match="defer_by"):
+            await producer.add_webhook_job(webhook_id="x", body={}, defer_by=timedelta(1), defer_until=1)
+        for wrong in (60, timedelta(days=9999)):
+            with pytest.raises(ValueError, match="defer_by"):
+                await producer.add_webhook_job(webhook_id="x", body={}, defer_by=wrong)  # type: ignore[arg-type]
+    await redis.close()

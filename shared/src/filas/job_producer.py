@@ -9,7 +9,8 @@ The services use `filas.queue.producer` instead, with the messages of `filas.con
 import os
 import time
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from uuid import UUID
@@ -28,6 +29,7 @@ from filas.settings.settings_reader import load
 
 MILLISECONDS: Final = 1000
 LATEST_MS: Final = 253_402_300_799_999
+LONGEST_DELAY: Final = timedelta(days=3650)
 """The last millisecond of the year 9999."""
 
 Message = TypeVar("Message", bound=JobMessage)
@@ -82,12 +84,15 @@ class Producer:
         event_id: UUID | str | None = None,
         group: str | None = None,
         defer_until: int | datetime | None = None,
+        defer_by: timedelta | None = None,
     ) -> EnqueueResult:
         """Enqueues an event of the webhook `webhook_id` on `webhook-processing`, as if a sender had posted it.
 
         `body` is a value that can be written as JSON, or bytes. `timestamp` and `defer_until` are milliseconds since
-        1970 or a datetime with a time zone; the default is now. `flow_id` and `node_id` are the start of the flow; the
-        default is that of the webhook's definition. `config` is stored with the event; the default is the definition's.
+        1970 or a datetime with a time zone; the default is now. `defer_by` is the time from now until the job is due,
+        by the clock of Redis, so that the clock of this process has no effect. `flow_id` and `node_id` are the start of
+        the flow; the default is that of the webhook's definition. `config` is stored with the event; the default is the
+        definition's.
         `event_id` identifies the event, and a second job with the same id is a duplicate; the default is a new id. Jobs
         with the same `group` run one at a time, in the order of the calls; by default, all jobs of the webhook are one
         group, because only its definition determines the conversation.
@@ -108,7 +113,9 @@ class Producer:
             config=_mapping("config", config),
             provider=FROM_DEFINITION,
         )
-        return await self._enqueue(message, webhook_group(webhook_id) if group is None else group, defer_until)
+        return await self._enqueue(
+            message, webhook_group(webhook_id) if group is None else group, (defer_until, defer_by)
+        )
 
     async def add_flow_job(
         self,
@@ -119,6 +126,7 @@ class Producer:
         reason: FlowReason = "start",
         group: str | None = None,
         defer_until: int | datetime | None = None,
+        defer_by: timedelta | None = None,
     ) -> EnqueueResult:
         """Enqueues run number `turn` of an existing execution on `flow-processing`.
 
@@ -126,7 +134,7 @@ class Producer:
         conversation, so that the order of the conversation is kept.
         """
         message = _message(FlowJob, execution_id=execution_id, turn=turn, flow_id=flow_id, reason=reason)
-        return await self._enqueue(message, group, defer_until)
+        return await self._enqueue(message, group, (defer_until, defer_by))
 
     async def add_notification_job(
         self,
@@ -135,6 +143,7 @@ class Producer:
         channel_id: str,
         recipient: str | None = None,
         defer_until: int | datetime | None = None,
+        defer_by: timedelta | None = None,
     ) -> EnqueueResult:
         """Enqueues the delivery of an existing notification on `notifications`.
 
@@ -142,15 +151,19 @@ class Producer:
         """
         _check_text("recipient", recipient)
         message = _message(NotificationJob, notification_id=notification_id, channel_id=channel_id)
-        return await self._enqueue(message, conversation_group(channel_id, recipient), defer_until)
+        return await self._enqueue(message, conversation_group(channel_id, recipient), (defer_until, defer_by))
 
     async def _enqueue(
-        self, message: JobMessage, group: str | None, defer_until: int | datetime | None
+        self, message: JobMessage, group: str | None, deferred: tuple[int | datetime | None, timedelta | None]
     ) -> EnqueueResult:
         _check_text("group", group)
-        due_ms = None if defer_until is None else _milliseconds("defer_until", defer_until)
+        until, by = deferred
+        if until is not None and by is not None:
+            raise ValueError("wrong argument `defer_by`: it cannot be combined with `defer_until`")
+        due_ms = None if until is None else _milliseconds("defer_until", until)
+        job = replace(job_of(message, group=group, defer_until_ms=due_ms), delay_ms=_delay_ms(by))
         try:
-            return await self._producer.enqueue(job_of(message, group=group, defer_until_ms=due_ms))
+            return await self._producer.enqueue(job)
         except JobEncodeError as error:
             raise ValueError(f"an argument cannot be enqueued: {error}") from None
 
@@ -188,6 +201,14 @@ def _mapping(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"wrong argument `{name}`: Expected `object`, got `{type(value).__name__}`")
     return dict(value)
+
+
+def _delay_ms(delay: Any) -> int | None:
+    if delay is None:
+        return None
+    if not isinstance(delay, timedelta) or delay > LONGEST_DELAY:
+        raise ValueError(f"wrong argument `defer_by`: Expected a `timedelta` of at most {LONGEST_DELAY.days} days")
+    return max(round(delay.total_seconds() * MILLISECONDS), 0)
 
 
 def _milliseconds(name: str, moment: int | datetime) -> int:
