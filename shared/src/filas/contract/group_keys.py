@@ -6,13 +6,19 @@
 | `flow-processing`    | the conversation of the execution                                                           |
 | `notifications`      | the channel and the receiver                                                                |
 
+Of a contact, the key has the canonical address: a number that is written in several ways is one group. Acceptance knows
+no aliases, so two addresses that are only connected by an alias (a number and a user id) are two groups here, and two
+messages that arrive under one each, at the same moment, may be processed in either order.
+
 A job that needs no order (a webhook without a conversation, a delivery receipt, a cancellation) has no group.
 """
+
+from filas.contacts.canonical_address import ordering_address
 
 
 def conversation_group(channel: str | None, contact: str | None) -> str | None:
     """The group of the jobs of one conversation, and of the messages to one receiver; None without a conversation."""
-    return f"{channel}:{contact}" if channel and contact else None
+    return f"{channel}:{ordering_address(contact)}" if channel and contact else None
 
 
 def webhook_group(webhook_id: str) -> str:

@@ -1,0 +1,1 @@
+"""Addresses of contacts, in the one form by which they are compared."""
