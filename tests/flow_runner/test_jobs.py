@@ -6,20 +6,22 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from filas.contract.group_keys import conversation_group
+from filas.contract.job_factories import cancel_execution_job
 from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import NewerVersionRequired, PermanentError, SecretUnreadable, StoreUnavailable
 from filas.models.configuration import FlowVersion
-from filas.models.executions import DueExecution
+from filas.models.executions import DueExecution, ExecutionCancel
 from filas.periodic import RETRY_S
 from filas.queue.job_functions import JobContext
 from flow_runner.jobs.due_timers import POLL_S, DueTimers
 from flow_runner.jobs.flow_job import RunFlow
-from flow_runner.jobs.job_outbox import ExecutionRelay, JobOutbox
+from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, JobOutbox
 from flow_runner.stores.compiled_flow_cache import KEPT, CompiledFlowCache
 from flow_runner.stores.flow_secrets import FlowSecrets
 from tests.flow_runner.harness import Harness, chain, compiled_flow, node
@@ -264,3 +266,21 @@ async def test_a_replayed_dead_letter_continues_from_the_last_checkpoint() -> No
     row.status = "failed"
     assert await run_flow(CONTEXT, _job(row)) == {"status": "nothing-to-do"}
     assert await run_flow(CONTEXT, _job(row, replay=1)) == {"status": "succeeded"}
+
+
+async def test_the_relay_repeats_the_commands_of_stored_cancels() -> None:
+    """They have the id of the command that the API enqueues, so that an existing command is a duplicate."""
+    stored = [ExecutionCancel(execution_id=uuid.UUID(int=number), flow_id="f", event_id=None) for number in range(3)]
+
+    class Stored:
+        async def unapplied_executions(
+            self, older_than_s: float, limit: int, after: uuid.UUID | None = None
+        ) -> list[ExecutionCancel]:
+            await asyncio.sleep(0)
+            return [one for one in stored if after is None or one.execution_id > after][:limit]
+
+    relay = ExecutionCancelRelay(Stored())
+    first = await relay.due(2)
+    rest = await relay.due(2, first[-1])
+    expected = [cancel_execution_job(one.execution_id, "f", msgspec.UNSET).job_id for one in stored]
+    assert [job.job_id for job in (*first, *rest)] == expected

@@ -1,17 +1,19 @@
 """The jobs besides delivery: delivery receipts, and the cancel command."""
 
 from typing import Any, Literal
+from uuid import UUID
 
 import pytest
 
 from filas.contract import jobs
 from filas.contract.identity import new_id
+from filas.contract.job_factories import cancel_notification_job
 from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import JobDecodeError, RetryLater
 from filas.models.notifications import DeliveryReceipt, NotificationStatus
 from filas.queue.job_functions import JobContext, JobFunction
-from notifier.jobs import cancel_notification, update_delivery_status
+from notifier.jobs import NotificationCancelRelay, cancel_notification, update_delivery_status
 
 
 class Table:
@@ -93,3 +95,17 @@ def test_a_dead_letter_decodes_as_what_its_function_takes() -> None:
     assert isinstance(jobs.decode(NOTIFICATIONS, payload, message_type), DeliveryReceiptJob)
     with pytest.raises(JobDecodeError):
         jobs.decode(NOTIFICATIONS, payload, jobs.message_type(NOTIFICATIONS, NOTIFICATIONS.function))
+
+
+async def test_the_relay_repeats_the_commands_of_stored_cancels() -> None:
+    """Page by page."""
+    stored = [UUID(int=number) for number in range(3)]
+
+    class Stored:
+        async def unapplied_notifications(self, older_than_s: float, limit: int, after: UUID | None) -> list[UUID]:
+            return [one for one in stored if after is None or one > after][:limit]
+
+    relay = NotificationCancelRelay(Stored())
+    first = await relay.due(2)
+    rest = await relay.due(2, first[-1])
+    assert [job.job_id for job in (*first, *rest)] == [cancel_notification_job(one).job_id for one in stored]
