@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from filas.service.garbage_collection import collect_rarely
+from filas.service.garbage_collection import collect_rarely, release_memory
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from filas.service.stores import DEFAULT_POOL, PoolLimits, Stores, open_stores
@@ -65,7 +65,7 @@ async def run_server(
         parts = compose(stores)
         app = build_private_app(parts.health, hosts=settings.admin.accepted_names)
         parts.add_routes(app)
-        async with _running(*parts.background, stores.probe()):
+        async with _running(*parts.background, stores.probe(), release_memory()):
             async with AsyncExitStack() as listeners:
                 await listeners.enter_async_context(serve_app(app, settings.admin.admin_host, admin_port))
                 if parts.listener is not None:

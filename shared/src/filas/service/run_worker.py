@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from filas.queue.worker.worker import Worker
-from filas.service.garbage_collection import collect_rarely
+from filas.service.garbage_collection import collect_rarely, release_memory
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from filas.service.stores import Stores, open_stores
@@ -56,7 +56,7 @@ async def run_worker(
 
 async def _run_until_drained(parts: WorkerParts, stores: Stores, health: Health, stop: asyncio.Event) -> None:
     async with asyncio.TaskGroup() as group:
-        background = [group.create_task(part) for part in (*parts.background, stores.probe())]
+        background = [group.create_task(part) for part in (*parts.background, stores.probe(), release_memory())]
         worker = group.create_task(parts.worker.run())
         stopping = group.create_task(_wait_for(stop))
         await asyncio.wait([worker, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -131,6 +131,10 @@ class Request:
                     parts.append(part)
         except TimeoutError:
             raise error_answers.slow_body() from None
+        except error_answers.RejectedRequest:
+            # The stream keeps the exception, whose traceback keeps this frame until the next garbage collection.
+            parts.clear()
+            raise
         return b"".join(parts)
 
 

@@ -215,6 +215,8 @@ class Slots:
         for job, outcome in zip(jobs, outcomes, strict=True):
             self._end_safely(job, outcome, call)
             self._release(job)
+        # The traceback of an error refers to this frame, and its handler's frame to the messages.
+        outcomes = outcome = None
 
     @staticmethod
     def _interruption(call: HandlerCall, timeout_s: float) -> BaseException:
