@@ -6,7 +6,7 @@ import re
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
-from filas.models.configuration import ConversationRule, Dedupe, RateLimit
+from filas.models.configuration import ConversationRule, Dedupe, HandshakeRule, RateLimit, WebhookResponse
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, ChannelBody
 from ingest.api.definitions.schedule_fields import ScheduleBody
 from ingest.api.definitions.webhook_routes import WebhookBody
@@ -41,6 +41,14 @@ WEBHOOK = {
     "config": "any JSON object; the event's job carries it",
     "maxBodyBytes": "the largest body, at most 64 MiB; a larger body is answered 413",
     "enabled": "`false`: the webhook answers 404",
+    "response": "the answer to an accepted request; `null`: the one that the provider expects, or our JSON",
+    "response.status": "200 to 299",
+    "response.contentType": "the header `Content-Type`",
+    "response.body": "the body, at most 64 KiB of text",
+    "response.headers": "further headers",
+    "handshake": "a request with a certain query parameter is a handshake, and starts nothing",
+    "handshake.query": "the parameter whose value is the answer, as plain text: `validationToken` for Microsoft Graph",
+    "cors": "the origins of web pages that may send requests: `https://shop.example`",
 }
 
 AUTH = {
@@ -133,6 +141,7 @@ def webhook_table() -> str:
     """Every field of a webhook's definition."""
     parts: dict[str, type[msgspec.Struct]] = {
         "rate_limit": RateLimit, "dedupe": Dedupe, "conversation": ConversationRule,
+        "response": WebhookResponse, "handshake": HandshakeRule,
     }  # fmt: skip
     lines = _head()
     for field in msgspec.structs.fields(WebhookBody):

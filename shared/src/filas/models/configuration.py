@@ -1,7 +1,9 @@
 """Webhooks, channels and flows as they are defined."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from filas.models.event_kinds import OtherKind
 from filas.models.record import Record
@@ -9,6 +11,11 @@ from filas.models.record import Record
 UNREADABLE = "unreadable"
 """The authentication type of a webhook, and the type of a channel, whose row cannot be decoded: no such type exists, so
 the webhook rejects its requests and the channel sends nothing."""
+
+
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,1000}$")]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$")]
 
 
 class RateLimit(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,7 +46,34 @@ class ConversationRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=
     accept: tuple[OtherKind, ...] = ()
 
 
-class Webhook(Record, frozen=True, kw_only=True):
+class WebhookResponse(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The answer to an accepted request, instead of the one that its sender expects."""
+
+    status: Annotated[int, msgspec.Meta(ge=200, le=299)] = 200
+    content_type: Annotated[str, msgspec.Meta(pattern=r"^[!-~ ]{1,200}$")] = "application/json"
+    body: Annotated[str, msgspec.Meta(max_length=64 * 1024)] = ""
+    headers: dict[HeaderName, HeaderValue] = msgspec.field(default_factory=dict)
+
+
+class HandshakeRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A request with the query parameter `query` is a handshake: its value is the answer, as text."""
+
+    query: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The fields of a webhook that few webhooks have. They are stored in one column, so that a new one needs no
+    migration. An older process ignores those that it does not know.
+
+    `cors` lists the origins of the web pages that may send requests.
+    """
+
+    response: WebhookResponse | None = None
+    handshake: HandshakeRule | None = None
+    cors: tuple[Origin, ...] = ()
+
+
+class Webhook(WebhookOptions, frozen=True, kw_only=True, omit_defaults=False):
     """An address that receives webhooks. `auth` holds the fields of its authentication type. Its secrets are stored
     encrypted (`enc:…`) or name environment variables (`env:…`), and are never shown.
 

@@ -22,8 +22,10 @@ class Answer:
         """Returns the bytes of the answer. `connection`: the value of the header `Connection`; None: no such header."""
         own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
         last = "" if connection is None else f"Connection: {connection}\r\n"
-        first, date = _head(self.status, self.content_type), _date(int(time.time()))
-        head = f"{first}{len(self.body)}\r\nDate: {date}\r\n{own}{last}\r\n"
+        date = _date(int(time.time()))
+        if self.status == HTTPStatus.NO_CONTENT:  # has neither a body nor a length (RFC 9110, 8.6)
+            return f"HTTP/1.1 204 No Content\r\nDate: {date}\r\n{own}{last}\r\n".encode("latin-1")
+        head = f"{_head(self.status, self.content_type)}{len(self.body)}\r\nDate: {date}\r\n{own}{last}\r\n"
         return head.encode("latin-1") if without_body else head.encode("latin-1") + self.body
 
 

@@ -67,6 +67,18 @@ class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     at: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderAnswer:
+    """The answer that a provider expects to an accepted request."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+EMPTY_ANSWER = ProviderAnswer(200, "text/plain; charset=utf-8", b"")
+
+
 @dataclass(slots=True)
 class Part:
     """One event of a body, as a body of its own. `key` identifies the event, also when it is sent again. `contact` is
@@ -92,6 +104,9 @@ class Provider(Protocol):
 
     def receipts(self, document: Any) -> list[IncomingReceipt]:
         """The delivery receipts in `document`."""
+
+    def answer(self, document: Any) -> ProviderAnswer | None:
+        """The answer that the provider expects to an accepted `document`; None: our own."""
 
     def channel(self, document: Any) -> str:
         """The channel over which the contact is answered, unless the webhook names one."""

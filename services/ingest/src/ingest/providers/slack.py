@@ -9,7 +9,16 @@ from typing import Any, Final
 
 from filas.models.event_kinds import EventKind
 from ingest.providers.document_fields import digest, json_of, object_of, objects, text_of
-from ingest.providers.message import IncomingMessage, IncomingReceipt, Media, Part, clean_contact, single_part
+from ingest.providers.message import (
+    EMPTY_ANSWER,
+    IncomingMessage,
+    IncomingReceipt,
+    Media,
+    Part,
+    ProviderAnswer,
+    clean_contact,
+    single_part,
+)
 from ingest.providers.slack_text import plain_text, without_leading_mention
 
 _CONTENT_SUBTYPES: Final = frozenset(
@@ -65,6 +74,11 @@ class Slack:
     def receipts(self, _document: Any) -> list[IncomingReceipt]:
         """None, because Slack reports no deliveries."""
         return []
+
+    def answer(self, document: Any) -> ProviderAnswer | None:
+        """Empty for a command or an interaction: any other answer is shown to the person, or keeps the modal open."""
+        body = object_of(document)
+        return EMPTY_ANSWER if "command" in body or _interaction(body)[0] else None
 
     def channel(self, _document: Any) -> str:
         """`slack`."""

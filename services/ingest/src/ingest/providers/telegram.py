@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from filas.models.event_kinds import EventKind
 from ingest.providers.document_fields import digest, identity_of, milliseconds, object_of, objects, text_of
-from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, clean_contact, single_part
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, ProviderAnswer, clean_contact, single_part
 from ingest.providers.telegram_content import content_of
 
 _MESSAGES: Final = ("message", "channel_post", "business_message")
@@ -62,6 +62,10 @@ class Telegram:
     def receipts(self, _document: Any) -> list[IncomingReceipt]:
         """None, because Telegram reports no deliveries."""
         return []
+
+    def answer(self, _document: Any) -> ProviderAnswer | None:
+        """None: Telegram reads only the status, unless the answer names a method."""
+        return None
 
     def channel(self, _document: Any) -> str:
         """`telegram`."""

@@ -9,7 +9,15 @@ from typing import Any
 from filas.models.event_kinds import EventKind
 from filas.models.notifications import DeliveryState
 from ingest.providers.document_fields import digest, object_of, text_of
-from ingest.providers.message import IncomingMessage, IncomingReceipt, Media, Part, clean_contact, single_part
+from ingest.providers.message import (
+    IncomingMessage,
+    IncomingReceipt,
+    Media,
+    Part,
+    ProviderAnswer,
+    clean_contact,
+    single_part,
+)
 
 _STATES: dict[str, DeliveryState] = {
     "sent": "sent",
@@ -19,6 +27,9 @@ _STATES: dict[str, DeliveryState] = {
     "failed": "failed",
 }
 _INCOMING = frozenset({"", "received", "receiving"})
+
+_NO_INSTRUCTIONS = ProviderAnswer(200, "text/xml", b'<?xml version="1.0" encoding="UTF-8"?><Response/>')
+_NO_CONTENT = ProviderAnswer(204, "", b"")
 
 _MEDIA: dict[str, EventKind] = {"image": "image", "video": "video", "audio": "audio"}
 _CARDS = ("text/vcard", "text/x-vcard", "text/directory")
@@ -75,6 +86,11 @@ class Twilio:
         parts = (text_of(form.get("ErrorCode")), text_of(form.get("ErrorMessage")))
         error = " ".join(part for part in parts if part is not None) if state == "failed" else ""
         return [IncomingReceipt(id=identity, state=state, error=error or None)]
+
+    def answer(self, document: Any) -> ProviderAnswer | None:
+        """An empty list of instructions (TwiML) for a message or a call, and no content for a status. Twilio reports
+        any other answer as an error."""
+        return _NO_CONTENT if _state(object_of(document)) not in _INCOMING else _NO_INSTRUCTIONS
 
     def channel(self, _document: Any) -> str:
         """`twilio`."""

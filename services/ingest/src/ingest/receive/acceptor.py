@@ -59,10 +59,12 @@ class JobStore(Protocol):
 
 @dataclass(slots=True)
 class IncomingEvent:
-    """An event to accept. `job` makes its job; the argument is whether the event's row was written (`recorded`)."""
+    """An event to accept. `job` makes its job; the argument is whether the event's row was written (`recorded`).
+    `is_status`: it is a delivery receipt."""
 
     event: NewEvent
     job: Callable[[bool], NewJob]
+    is_status: bool = False
 
 
 @dataclass(slots=True)

@@ -22,6 +22,7 @@ from ingest.http.error_answers import RejectedRequest
 from ingest.http.large_bodies import LargeBodies
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable, Receipt, receipt_of
 from ingest.receive.address_limits import AddressLimits
+from ingest.receive.preliminary_answers import cors_headers, preliminary_answer
 from ingest.receive.rate_limit import Grant, RateLimiter
 from ingest.receive.request_events import RequestReader, memory_to_parse
 from ingest.receive.request_spans import received
@@ -78,7 +79,11 @@ class WebhookHandler:
         try:
             return await self._receive(http)
         except RejectedRequest as rejection:
-            return rejection.answer()
+            answer = rejection.answer()
+            ready = self._webhook_cache.find(http.path[len(PREFIX) :])
+            if ready is not None and ready.webhook.cors:
+                answer.headers = {**answer.headers, **cors_headers(ready.webhook, http.headers)}
+            return answer
         except Exception as error:  # the sender repeats the request after a 500
             log.error("webhook.failed", method=http.method, path=http.target[:200], exc_info=error)
             return RejectedRequest(500, "error", "the error has been logged").answer()
@@ -101,6 +106,10 @@ class WebhookHandler:
             raise error_answers.unavailable("unusable", "the webhook's secrets cannot be read")
         url = functools.partial(self._addresses.url, http.remote, http.target, headers)
         received_request = ReceivedRequest(http.method, headers, http.query, b"", time.time(), url)
+        preliminary = preliminary_answer(ready.webhook, ready.methods, received_request)
+        if preliminary is not None:
+            WEBHOOKS.labels("handshake").inc()
+            return preliminary
         handshake = scheme.handshake(received_request)
         # A blocked address may be a proxy that is not trusted, so its valid signatures are accepted. A secret that the
         # sender states is not checked for a blocked address, because it could be found by trying.
@@ -119,12 +128,18 @@ class WebhookHandler:
             raise error_answers.unauthenticated(scheme.authenticate)
         if greeting is not None:
             return await self._answer_challenge(greeting, ready, address)
+        return await self._accept(ready, received_request, address)
+
+    async def _admit(self, ready: ReadyWebhook) -> dict[str, str]:
+        """Counts the request against the webhook's rate limit. Returns the headers that state the limit. Raises the
+        429."""
         grant = self._limiter.acquire_now(ready.limit) or await self._limiter.acquire(ready.limit)
-        if not grant.allowed:
-            rejection = error_answers.too_many("rate-limit", "the webhook's rate limit is exceeded", grant.reset_s)
-            rejection.headers.update(_limit_headers(ready, grant))
-            raise rejection
-        return await self._accept(ready, received_request, address, grant)
+        headers = _limit_headers(ready, grant)
+        if grant.allowed:
+            return headers
+        rejection = error_answers.too_many("rate-limit", "the webhook's rate limit is exceeded", grant.reset_s)
+        rejection.headers.update(headers)
+        raise rejection
 
     async def _find(self, path: str) -> ReadyWebhook:
         """Returns the webhook of a path that is not in the cache yet. Raises RejectedRequest."""
@@ -148,9 +163,9 @@ class WebhookHandler:
         self._address_limits.reject_blocked(ready.webhook.id, address)
         await self._address_limits.record_failure(address, ready.webhook.id, reason)
 
-    async def _accept(
-        self, ready: ReadyWebhook, received_request: ReceivedRequest, address: str, grant: Grant
-    ) -> Answer:
+    async def _accept(self, ready: ReadyWebhook, received_request: ReceivedRequest, address: str) -> Answer:
+        # A provider's delivery receipts do not count, so its bodies are read first. They are authentic.
+        limit_headers = await self._admit(ready) if ready.provider is None else None
         reader = RequestReader(
             ready=ready,
             received_request=received_request,
@@ -160,19 +175,23 @@ class WebhookHandler:
             address=address,
         )
         if len(received_request.body) <= SMALL_BYTES:
-            return await self._accept_events(reader.incoming_events(), ready, received_request, grant)
+            return await self._accept_events(reader.incoming_events(), reader, limit_headers)
         try:
             async with self._large_bodies.memory.hold(memory_to_parse(reader), MEMORY_WAIT_S) as held:
                 is_large = len(received_request.body) > LARGE_BODY
                 events = await self._large_bodies.run(reader.incoming_events) if is_large else reader.incoming_events()
                 held.resize(COPIES * sum(len(incoming.event.body) for incoming in events))
-                return await self._accept_events(events, ready, received_request, grant)
+                return await self._accept_events(events, reader, limit_headers)
         except NoRoom:
             raise error_answers.overloaded(closes=False) from None
 
     async def _accept_events(
-        self, events: Sequence[IncomingEvent], ready: ReadyWebhook, received_request: ReceivedRequest, grant: Grant
+        self, events: Sequence[IncomingEvent], reader: RequestReader, limit_headers: dict[str, str] | None
     ) -> Answer:
+        ready, received_request = reader.ready, reader.received_request
+        if limit_headers is None:
+            counts = not all(incoming.is_status for incoming in events)
+            limit_headers = await self._admit(ready) if counts else {}
         try:
             if len(events) == 1:
                 answers: Sequence[Receipt | BaseException] = (await self._acceptor.accept(events[0]),)
@@ -186,8 +205,21 @@ class WebhookHandler:
         except NotStorable as error:
             raise RejectedRequest(400, "not-storable", str(error)) from None
         (_duplicate if receipt.duplicate else _accepted).inc()
-        body = _encode(_Received(receipt.event_id, receipt.job_id, receipt.duplicate, receipt.conflict))
-        return Answer(200, body, headers=_limit_headers(ready, grant))
+        return _accepted_answer(receipt, reader, limit_headers)
+
+
+def _accepted_answer(receipt: Receipt, reader: RequestReader, headers: dict[str, str]) -> Answer:
+    """Returns the answer that the webhook defines, else the one that its provider expects, else our own."""
+    webhook = reader.ready.webhook
+    if webhook.cors:
+        headers = headers | cors_headers(webhook, reader.received_request.headers)
+    defined, expected = webhook.response, reader.expected_answer
+    if defined is not None:
+        return Answer(defined.status, defined.body.encode(), defined.content_type, defined.headers | headers)
+    if expected is not None:
+        return Answer(expected.status, expected.body, expected.content_type, headers)
+    body = _encode(_Received(receipt.event_id, receipt.job_id, receipt.duplicate, receipt.conflict))
+    return Answer(200, body, headers=headers)
 
 
 def _check(scheme: Scheme, received_request: ReceivedRequest) -> tuple[str | None, Handshake | None]:

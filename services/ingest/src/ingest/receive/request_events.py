@@ -16,7 +16,7 @@ from filas.models.events import NewEvent
 from ingest.event import body_parsing
 from ingest.event.event_jobs import job_of_request
 from ingest.http.error_answers import RejectedRequest
-from ingest.providers.message import Part
+from ingest.providers.message import Part, ProviderAnswer
 from ingest.receive import duplicate_keys
 from ingest.receive.acceptor import IncomingEvent
 from ingest.receive.webhook_cache import ReadyWebhook
@@ -45,7 +45,7 @@ class RequestReader:
 
     `headers`, `query` and `content_type` are as they are stored, but a body that must be JSON has the type of JSON.
     `stated_key` is the duplicate key that the sender states. It precedes any key in the request. `is_signed`: the
-    webhook's scheme has checked the request.
+    webhook's scheme has checked the request. `expected_answer` is set when the events are known.
     """
 
     ready: ReadyWebhook
@@ -56,6 +56,7 @@ class RequestReader:
     address: str
     stated_key: str | None = None
     is_signed: bool = True
+    expected_answer: ProviderAnswer | None = field(default=None, init=False)
     _signed_digest: str | None = field(default=None, init=False)
 
     def incoming_events(self) -> list[IncomingEvent]:
@@ -74,6 +75,7 @@ class RequestReader:
             raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:
             return [self._incoming_event(whole, body, None, None)]
+        self.expected_answer = ready.provider.answer(whole.document)
         parts = iter(ready.provider.parts(whole.document))
         first, second = next(parts), next(parts, None)
         if second is None:
@@ -120,7 +122,8 @@ class RequestReader:
             content_digest=digest,
         )
         decoded = DecodedEvent(self.ready.snapshot, self.headers, self.query, read.kind, read.embedded)
-        return IncomingEvent(event, lambda recorded: job_of_request(event, decoded, recorded=recorded))
+        is_status = part is not None and part.is_status
+        return IncomingEvent(event, lambda recorded: job_of_request(event, decoded, recorded=recorded), is_status)
 
     def _keys(self, read: body_parsing.Content, body: bytes, part: Part | None, number: int | None) -> _Keys:
         ready = self.ready

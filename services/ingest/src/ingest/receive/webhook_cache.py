@@ -91,8 +91,9 @@ class WebhookCache:
         self.is_loaded = False
 
     def find(self, path: str) -> ReadyWebhook | None:
-        """Returns the webhook at `/webhooks/{path}`; None if there is none or it is disabled."""
-        return self._by_path.get(path)
+        """Returns the webhook at `/webhooks/{path}`; None if there is none or it is disabled. A slash at the end of
+        the path makes no difference."""
+        return self._by_path.get(path.removesuffix("/"))
 
     async def find_or_read(self, path: str) -> ReadyWebhook | None:
         """Like `find`, but looks for changes before it returns None.

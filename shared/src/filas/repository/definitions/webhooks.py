@@ -9,7 +9,7 @@ import asyncpg
 import msgspec
 
 from filas.errors import Conflict
-from filas.models.configuration import UNREADABLE, ConversationRule, Dedupe, RateLimit, Webhook
+from filas.models.configuration import UNREADABLE, ConversationRule, Dedupe, RateLimit, Webhook, WebhookOptions
 from filas.models.record import Page
 from filas.observability.logs import get_logger
 from filas.repository.postgres import paging
@@ -22,13 +22,15 @@ log = get_logger("filas.repository")
 STORE: Final = """
 with next as (update configuration_revision set revision = revision + 1 returning revision)
 insert into webhooks as w (id, path, flow_id, node_id, methods, auth, rate_limit, dedupe, conversation, config,
-    max_body_bytes, enabled, revision)
-select $1, $2, $3, $4, $5::text[], $6::json, $7::json, $8::json, $9::json, $10::json, $11, $12, revision from next
+    max_body_bytes, enabled, options, revision)
+select $1, $2, $3, $4, $5::text[], $6::json, $7::json, $8::json, $9::json, $10::json, $11, $12, $13::json, revision
+from next
 on conflict (id) do update set
     path = excluded.path, flow_id = excluded.flow_id, node_id = excluded.node_id, methods = excluded.methods,
     auth = excluded.auth, rate_limit = excluded.rate_limit, dedupe = excluded.dedupe,
     conversation = excluded.conversation, config = excluded.config, max_body_bytes = excluded.max_body_bytes,
-    enabled = excluded.enabled, deleted = false, revision = excluded.revision, updated_at = now(),
+    enabled = excluded.enabled, options = excluded.options, deleted = false, revision = excluded.revision,
+    updated_at = now(),
     created_at = case when w.deleted then now() else w.created_at end
 returning w.*"""
 
@@ -75,6 +77,7 @@ class WebhookRepository:
                 to_json(webhook.config),
                 webhook.max_body_bytes,
                 webhook.enabled,
+                to_json(_options(webhook)),
             )
         except asyncpg.UniqueViolationError:
             raise Conflict("path") from None
@@ -129,8 +132,14 @@ def _webhook(row: asyncpg.Record) -> Webhook:
     )
 
 
+def _options(webhook: Webhook) -> WebhookOptions:
+    names = WebhookOptions.__struct_fields__
+    return WebhookOptions(**{name: getattr(webhook, name) for name in names})
+
+
 def _decoded(row: asyncpg.Record) -> Webhook:
     dedupe, conversation = from_json(row["dedupe"]), from_json(row["conversation"])
+    options = msgspec.convert(from_json(row["options"]), WebhookOptions)
     return Webhook(
         id=row["id"],
         flow_id=row["flow_id"],
@@ -141,6 +150,7 @@ def _decoded(row: asyncpg.Record) -> Webhook:
         rate_limit=msgspec.convert(from_json(row["rate_limit"]), RateLimit),
         dedupe=None if dedupe is None else msgspec.convert(dedupe, Dedupe),
         conversation=None if conversation is None else msgspec.convert(conversation, ConversationRule),
+        **{name: getattr(options, name) for name in WebhookOptions.__struct_fields__},
         config=msgspec.convert(from_json(row["config"]), dict[str, Any]),
         max_body_bytes=row["max_body_bytes"],
         enabled=row["enabled"],

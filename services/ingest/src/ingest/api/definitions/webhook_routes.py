@@ -5,7 +5,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from filas.models.configuration import ConversationRule, Dedupe, RateLimit, Webhook
+from filas.models.configuration import (
+    ConversationRule,
+    Dedupe,
+    HandshakeRule,
+    Origin,
+    RateLimit,
+    Webhook,
+    WebhookOptions,
+    WebhookResponse,
+)
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.routing.identifiers import Deleted, Identifier, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, not_found
@@ -22,7 +31,7 @@ Path = Annotated[
     ),
 ]
 NodeId = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]{1,200}$")]
-Verb = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Verb = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 
 MIB = 1024 * 1024
 MAX_RATE_WINDOW_MS = 24 * 3600 * 1000
@@ -37,7 +46,7 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     flow_id: Identifier
     node_id: NodeId | None = None
     path: Path | None = None
-    methods: Annotated[list[Verb], msgspec.Meta(min_length=1, max_length=5)] = msgspec.field(
+    methods: Annotated[list[Verb], msgspec.Meta(min_length=1, max_length=6)] = msgspec.field(
         default_factory=lambda: ["POST"]
     )
     auth: dict[str, Any] = msgspec.field(default_factory=lambda: {"type": "none"})
@@ -47,6 +56,9 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     config: dict[str, Any] = msgspec.field(default_factory=dict)
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=64 * MIB)] = MIB
     enabled: bool = True
+    response: WebhookResponse | None = None
+    handshake: HandshakeRule | None = None
+    cors: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=100)] = ()
     id: Identifier | None = None
     revision: int | None = None
     created_at: datetime | None = None
@@ -83,6 +95,7 @@ async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
             config=body.config,
             max_body_bytes=body.max_body_bytes,
             enabled=body.enabled,
+            **{name: getattr(body, name) for name in WebhookOptions.__struct_fields__},
         )
     )
     await call.context.configuration_changed()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ingest.providers.document_fields import digest, object_of, text_of
-from ingest.providers.message import IncomingMessage, IncomingReceipt, Part
+from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, ProviderAnswer
 from ingest.providers.meta import messenger, whatsapp
 from ingest.providers.meta.items import ENTRY_LISTS, Envelopes, Item, items_of
 
@@ -36,6 +36,10 @@ class Meta:
         """WhatsApp's receipts. Those of Messenger are ignored, because they do not identify the message reliably."""
         receipts = (whatsapp.receipt_of(item.content) for item in items_of(document) if item.list_name == "statuses")
         return [receipt for receipt in receipts if receipt is not None]
+
+    def answer(self, _document: Any) -> ProviderAnswer | None:
+        """None: Meta reads only the status."""
+        return None
 
     def channel(self, document: Any) -> str:
         """`whatsapp`, `messenger` or `instagram`, by the document's `object`."""
