@@ -31,14 +31,19 @@ async def opened(dsn: str) -> AsyncIterator[Database]:
 
 
 async def add_notification(
-    database: Database, channel_id: str, *, recipient: str = "5511999990000", due_s_ago: float = 0.0
+    database: Database,
+    channel_id: str,
+    *,
+    recipient: str = "5511999990000",
+    due_s_ago: float = 0.0,
+    text: str = "Olá!",
 ) -> UUID:
-    """A queued notification with the text `Olá!`; gives its id. Its key is `<execution>:5`."""
+    """A queued notification; gives its id. Its key is `<execution>:5`."""
     execution_id = new_id()
     notification_id = identity.notification_id(execution_id, 5)
-    text = '{"type":"text","text":"Olá!"}'
+    payload = msgspec.json.encode({"type": "text", "text": text}).decode()
     await database.fetch(
-        ADD, notification_id, execution_id, channel_id, recipient, text, f"{execution_id}:5", due_s_ago
+        ADD, notification_id, execution_id, channel_id, recipient, payload, f"{execution_id}:5", due_s_ago
     )
     return notification_id
 

@@ -10,11 +10,13 @@ import pytest
 from filas.contract.channel_circuits import AdmissionRequest, Admitted, ChannelReport, CircuitChange, Deferred
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import StoreUnavailable
-from filas.models.notifications import NotificationWithAttempts
+from filas.memory_budget import MemoryBudget
+from filas.models.notifications import BegunNotification, NotificationWithAttempts
 from filas.observability import metrics
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
 from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
+from notifier.deliver import delivery
 from notifier.deliver.batched_store import BatchedStore
 from notifier.deliver.bulkhead import Bulkhead
 from notifier.deliver.channel_admission import ChannelAdmission, ChannelBusy
@@ -70,7 +72,8 @@ class World:
         self.unavailable = False
         self.store = OpenCircuits()
         self.admission = ChannelAdmission(self.store, Bulkhead(10))
-        self.delivery = Delivery(BatchedStore(self.rows), self, self.admission)
+        self.memory = MemoryBudget(64 * 2**20)
+        self.delivery = Delivery(BatchedStore(self.rows), self, self.admission, self.memory)
 
     async def find(self, channel_id: str) -> KnownChannel:
         if self.unavailable:
@@ -340,3 +343,23 @@ async def test_a_probe_that_sends_nothing_makes_room_for_the_next(world: World) 
     await world.deliver(notification_id, FIRST)
     assert await world.deliver(notification_id, FIRST) == "nothing to do"
     assert [report.outcome for report in world.store.reports] == ["success", "unsent"]
+
+
+async def test_a_large_message_is_loaded_when_there_is_memory(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begun attempts leave a large payload out. Without memory, the message waits without using an attempt."""
+    monkeypatch.setattr(delivery, "MEMORY_WAIT_S", 0.01)
+    world.channel.script = [Delivered(provider_id="p-1"), Delivered(provider_id="p-2")]
+    large = await add_notification(world.database, "scripted", text="x" * 2**20)
+    small = await add_notification(world.database, "scripted")
+    [begun] = await world.rows.begin_attempts([(small, False)])
+    assert isinstance(begun, BegunNotification)
+    assert not begun.is_large
+    async with world.memory.hold(world.memory.max_bytes):
+        with pytest.raises(DeliveryPostponed) as postponed:
+            await world.deliver(large, FIRST)
+        assert not postponed.value.uses_attempt
+        assert await world.deliver(small, FIRST) == "delivered"
+    assert outcomes(await world.row(large)) == ["retry"]
+    assert await world.deliver(large, FIRST) == "delivered"
+    assert len(world.channel.sent[-1].content["text"]) == 2**20
+    assert world.memory.held == 0

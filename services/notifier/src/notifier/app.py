@@ -9,6 +9,7 @@ from typing import Final
 from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
+from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
 from filas.periodic import periodic
@@ -62,7 +63,8 @@ def build_parts(
     notifications = NotificationRepository(database)
     circuits = ChannelCircuits(redis)
     store = BatchedStore(notifications)
-    delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)))
+    memory = MemoryBudget(MEMORY_BYTES)
+    delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)), memory)
     cancels = CancelRepository(database)
     sources = (
         NotificationRelay(notifications),
@@ -90,6 +92,7 @@ def build_parts(
         cancels=cancels,
         store_problem=lambda: database.problem,
         on_data_lost=data_lost,
+        budget=memory,
     )
     return WorkerParts(
         worker=worker,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from filas.memory_budget import SMALL_BYTES
 from filas.models.record import ErrorDetail, Record
 
 NotificationStatus = Literal["queued", "sending", "retrying", "sent", "delivered", "read", "failed", "cancelled"]
@@ -80,9 +81,18 @@ class Notification(Record, frozen=True, kw_only=True):
 
 
 class BegunNotification(Notification, frozen=True, kw_only=True):
-    """A notification whose attempt number `attempts` begins now. `interrupted`: the attempt before did not end."""
+    """A notification whose attempt number `attempts` begins now. `interrupted`: the attempt before did not end.
+
+    A payload of more than 16 KiB (`payload_bytes`) is missing until `NotificationRepository.load_payload`.
+    """
 
     interrupted: bool
+    payload_bytes: int = 0
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the payload is missing."""
+        return self.payload_bytes > SMALL_BYTES
 
 
 class NotificationAttempt(Record, frozen=True, kw_only=True):

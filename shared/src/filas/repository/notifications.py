@@ -8,9 +8,11 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from filas.contract.storable_text import to_storable
 from filas.errors import StoreBusy, Unstorable
+from filas.memory_budget import SMALL_BYTES
 from filas.models.notifications import (
     BegunNotification,
     DeliveryReceipt,
@@ -61,7 +63,12 @@ with found as (
     insert into notification_attempts (notification_id, attempt, outcome, started_at)
     select id, attempts, 'sending', now() from begun
 )
-select * from begun"""
+select b.id, b.execution_id, b.conversation_id, b.seq, b.channel_id, b.recipient, b.idempotency_key, b.status,
+    b.attempts, b.uncertain, b.provider_id, b.error, b.created_at, b.updated_at, b.interrupted,
+    s.bytes as payload_bytes, case when s.bytes <= $3 then b.payload else '{}' end as payload
+from begun b cross join lateral (select octet_length(b.payload::text) as bytes) s"""
+
+PAYLOAD: Final = "select payload from notifications where id = $1"
 
 # The attempt is recorded in any case; the notification only if no later attempt has begun.
 RECORD_MANY: Final = """
@@ -202,9 +209,20 @@ class NotificationRepository:
         ]
 
     async def _begin(self, asked: Sequence[tuple[UUID, bool]]) -> list[BegunNotification | None]:
-        rows = await self._database.fetch(BEGIN_ATTEMPTS, [one for one, _ in asked], [replay for _, replay in asked])
-        begun = {row["id"]: BegunNotification(**_fields(row), interrupted=row["interrupted"]) for row in rows}
+        ids, replays = [one for one, _ in asked], [replay for _, replay in asked]
+        rows = await self._database.fetch(BEGIN_ATTEMPTS, ids, replays, SMALL_BYTES)
+        begun = {
+            row["id"]: BegunNotification(
+                **_fields(row), interrupted=row["interrupted"], payload_bytes=row["payload_bytes"]
+            )
+            for row in rows
+        }
         return [begun.get(notification_id) for notification_id, _ in asked]
+
+    async def load_payload(self, notification: BegunNotification) -> BegunNotification:
+        """The notification with its payload, which `begin_attempts` leaves out if it is large."""
+        payload = await self._database.fetchval(PAYLOAD, notification.id)
+        return msgspec.structs.replace(notification, payload=from_json(payload))
 
     async def record(self, outcome: NotificationOutcome) -> bool:
         """Records the outcome of an attempt. False if a later attempt has begun or the notification has a final status:

@@ -24,6 +24,9 @@ class NotificationTable(Protocol):
     ) -> Sequence[BegunNotification | BaseException | None]:
         """Begins an attempt for each (id, replay)."""
 
+    async def load_payload(self, notification: BegunNotification) -> BegunNotification:
+        """Reads a large payload."""
+
     async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> Sequence[bool | BaseException]:
         """Records the outcome of each attempt."""
 
@@ -35,6 +38,7 @@ class BatchedStore:
     """A `NotificationStore` and `ReceiptStore` whose concurrent calls share statements."""
 
     def __init__(self, table: NotificationTable) -> None:
+        self._table = table
         self._begin = MicroBatcher[tuple[UUID, bool], BegunNotification | None](table.begin_attempts, limit=MAX_BATCH)
         self._record = MicroBatcher[NotificationOutcome, bool](table.record_many, limit=MAX_BATCH)
         self._receipts = MicroBatcher[DeliveryReceipt, ReceiptOutcome](table.record_receipts, limit=MAX_BATCH)
@@ -42,6 +46,10 @@ class BatchedStore:
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """See `NotificationStore.begin`."""
         return await self._begin.add((notification_id, replay))
+
+    async def load_payload(self, notification: BegunNotification) -> BegunNotification:
+        """See `NotificationStore.load_payload`. Each large payload is read by itself."""
+        return await self._table.load_payload(notification)
 
     async def record(self, outcome: NotificationOutcome) -> bool:
         """See `NotificationStore.record`."""

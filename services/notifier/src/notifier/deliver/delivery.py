@@ -19,6 +19,7 @@ from filas.contract.channel_circuits import AdmissionRequest
 from filas.contract.policies import NOTIFICATIONS
 from filas.contract.storable_text import escape_surrogates
 from filas.errors import PermanentError, RetryLater
+from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, NoRoom
 from filas.models.notifications import BegunNotification, Notification, NotificationOutcome
 from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
@@ -28,6 +29,9 @@ from notifier.deliver.channel_admission import AdmittedNotification, ChannelAdmi
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 
 MAX_REASON = 500
+
+MEMORY_WAIT_S = 3.0
+"""How many seconds a large notification waits for memory. The attempt has begun, and the job has 15 s."""
 
 MAX_WAIT_S = 24 * 3600.0
 """How many seconds a notification waits for a busy channel before it fails."""
@@ -40,6 +44,9 @@ class NotificationStore(Protocol):
 
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """Begins an attempt. Returns None if the notification is already in a final status."""
+
+    async def load_payload(self, notification: BegunNotification) -> BegunNotification:
+        """Returns a large notification with its payload, which `begin` leaves out."""
 
     async def record(self, outcome: NotificationOutcome) -> bool:
         """Records the outcome of an attempt.
@@ -84,9 +91,12 @@ class DeliveryPostponed(RetryLater):
 
 
 class Delivery:
-    """Delivers notifications of `store` over the channels of `channels`, as `admission` allows."""
+    """Delivers notifications of `store` over the channels of `channels`, as `admission` and `memory` allow."""
 
-    def __init__(self, store: NotificationStore, channels: Channels, admission: ChannelAdmission) -> None:
+    def __init__(
+        self, store: NotificationStore, channels: Channels, admission: ChannelAdmission, memory: MemoryBudget
+    ) -> None:
+        self._memory = memory
         self._store = store
         self._channels = channels
         self._admission = admission
@@ -132,7 +142,7 @@ class Delivery:
             metrics.NOTIFICATIONS_INTERRUPTED.inc()
             log.warning("notification.attempt_interrupted", notification_id=str(notification_id))
         with _span_of(notification, known) as span:
-            channel_type, result = await _send(notification, known, admitted)
+            channel_type, result = await self._send(notification, known, admitted)
             outcome = _outcome(notification, result, attempt)
             _set_outcome(span, result, outcome)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
@@ -157,6 +167,23 @@ class Delivery:
             raise DeliveryPostponed(_detail(result), resume_s, uses_attempt=False)
         uses_attempt = result.wait_for == "none"
         raise DeliveryPostponed(_detail(result), _delay_s(result, attempt), uses_attempt=uses_attempt)
+
+    async def _send(
+        self,
+        notification: BegunNotification,
+        known: KnownChannel | ChannelUnusable,
+        admitted: AdmittedNotification | None,
+    ) -> tuple[str, Result]:
+        """Sends the message. A large one is loaded when there is memory for it; without memory, it waits as for a busy
+        recipient. Returns the channel's type and its result."""
+        if not notification.is_large or isinstance(known, ChannelUnusable):
+            return await _send(notification, known, admitted)
+        try:
+            async with self._memory.hold(notification.payload_bytes * LARGEST_FACTOR, MEMORY_WAIT_S):
+                return await _send(await self._store.load_payload(notification), known, admitted)
+        except NoRoom:
+            reason = "no memory for the content"
+            return known.type, TemporaryFailure(reason=reason, kind="memory", wait_for="recipient", after_s=1.0)
 
     async def _find(self, channel_id: str) -> KnownChannel | ChannelUnusable:
         try:
