@@ -12,11 +12,11 @@ from typing import Any, Final
 from filas.errors import StoreUnavailable
 from filas.store_circuit import StoreCircuit
 
-SUSPECT_S: Final = 0.1
-SLICE_S: Final = 0.05
-"""How often the time without an answer is counted. A process that was itself stopped counts one slice at most."""
+SUSPECT_S: Final = 0.05
+SLICE_S: Final = 0.025
+"""How often the time without an answer is counted. A process that gets no processor time counts no slices."""
 
-SERVER_PATIENCE_S: Final = 0.95
+SERVER_PATIENCE_S: Final = 1.0
 """The patience of the processes that answer requests: a request waits at most one second for stores that are silent."""
 
 WORKER_PATIENCE_S: Final = 3.0
@@ -51,6 +51,7 @@ class StoreWatch:
         self._is_answer = is_answer
         self._timer: asyncio.TimerHandle | None = None
         self._examination: asyncio.Task[None] | None = None
+        self._beating: asyncio.Task[None] | None = None
         self._abandonable: set[asyncio.Timeout] = set()
 
     @contextlib.contextmanager
@@ -87,6 +88,11 @@ class StoreWatch:
                 raise
             raise StoreUnavailable(self.circuit.name, NO_ANSWER) from error
 
+    def prepare(self) -> None:
+        """Sends a beat now, so that its connection is open when it is needed."""
+        if self._beating is None:
+            self._beating = asyncio.create_task(self._send_beat())
+
     def examine(self) -> None:
         """Tests now whether the store answers, unless that is being tested."""
         if self._examination is None and self.circuit.state == "closed":
@@ -97,10 +103,10 @@ class StoreWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._examination is not None:
-            self._examination.cancel()
-            await asyncio.gather(self._examination, return_exceptions=True)
-            self._examination = None
+        for task in (self._examination, self._beating):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
 
     def _look(self) -> None:
         """Looks for silence, again and again while calls wait."""
@@ -108,7 +114,7 @@ class StoreWatch:
         if silent_s == 0.0 or self.circuit.state != "closed":
             self._timer = None
             return
-        self._timer = asyncio.get_running_loop().call_later(SUSPECT_S, self._look)
+        self._timer = asyncio.get_running_loop().call_later(SLICE_S, self._look)
         if silent_s >= SUSPECT_S:
             # One request may need both stores. They are examined at the same time, so that it waits only once.
             for watch in (self, *self.peers):
@@ -116,30 +122,33 @@ class StoreWatch:
 
     async def _examine(self) -> None:
         """Opens the circuit if neither a beat nor a call is answered in time."""
-        circuit, loop = self.circuit, asyncio.get_running_loop()
+        circuit = self.circuit
         silent_s, answers = SUSPECT_S, circuit.answers
-        beat = asyncio.create_task(self._beat())
         try:
-            while circuit.state == "closed":
-                began = loop.time()
-                await asyncio.wait({beat}, timeout=SLICE_S)
-                if beat.done():
-                    error = beat.exception()
-                    if not isinstance(error, Exception) or self._is_answer(error):
-                        circuit.answered()
-                    else:
-                        beat = asyncio.create_task(self._beat())
-                if circuit.answers != answers:
-                    return
-                silent_s += min(loop.time() - began, 2 * SLICE_S)
-                if silent_s >= circuit.patience_s:
+            while circuit.state == "closed" and circuit.answers == answers:
+                # A beat that is late is not given up when a call is answered: its connection may be needed soon again.
+                if self._beating is None:
+                    self._beating = asyncio.create_task(self._send_beat())
+                await asyncio.wait({self._beating}, timeout=SLICE_S)
+                silent_s += SLICE_S
+                if silent_s >= circuit.patience_s and circuit.answers == answers:
                     self._give_up()
         finally:
             self._examination = None
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+
+    async def _send_beat(self) -> None:
+        try:
+            await self._beat()
+            self.circuit.answered()
+        except Exception as error:
+            if self._is_answer(error):
+                self.circuit.answered()
+        finally:
+            self._beating = None
 
     def _give_up(self) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         self.circuit.open(NO_ANSWER)
         self._on_silence()
         now = asyncio.get_running_loop().time()

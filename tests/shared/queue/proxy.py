@@ -1,4 +1,4 @@
-"""A TCP proxy for Redis that can cut and stall its connections."""
+"""A TCP proxy for Redis that can cut, delay and stall its connections."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,8 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._drop_answer = False
+        self.delay_s = 0.0
+        """How many seconds each answer is delayed."""
         self._open = asyncio.Event()
         self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,6 +77,8 @@ class Proxy:
                 if answers and self._drop_answer:
                     self._drop_answer = False
                     break
+                if answers and self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 sink.write(data)
                 await sink.drain()
         sink.close()

@@ -36,6 +36,10 @@ LAST_RESORT_S = 1.0
 After that, requests do not wait until a store has taken an event again."""
 
 
+SHORTEST_RESORT_S = 0.25
+"""How long a request waits at least for Postgres, if it has waited for a store that does not answer."""
+
+
 class NotStorable(FilasError):
     """This event cannot be stored, whatever the state of the stores."""
 
@@ -234,10 +238,11 @@ class Acceptor:
         if not batch:
             return
         try:
-            wait_s = batch[0].arrived + LAST_RESORT_S - time.monotonic()
-            if self._both_failed or wait_s <= 0:
+            was_skipped = time.monotonic() < self._postgres_skipped_until
+            if self._both_failed and not was_skipped:
                 raise failure
-            await self._events.wait_ready(wait_s)
+            wait_s = batch[0].arrived + LAST_RESORT_S - time.monotonic()
+            await self._events.wait_ready(max(wait_s, SHORTEST_RESORT_S))
             self._postgres_skipped_until = 0.0
             answers = await self._insert([waiting.incoming.event for waiting in batch])
         except Exception as error:  # each request gets the error

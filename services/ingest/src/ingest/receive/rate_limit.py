@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -131,15 +131,15 @@ class RateLimiter:
         began = self._clock()
         if began >= self._redis_skipped_until:
             requests = [(limit, count + self._ahead(limit, count)) for limit, count in counts.items()]
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    answers = await self._store.count(requests)
-            except (StoreUnavailable, TimeoutError) as error:
-                self._redis_skipped_until = self._clock() + SKIP_S
-                log.warning("rate_limit.local", reason=str(error) or "timeout")
-            else:
+            counting = asyncio.create_task(_answer_or_error(self._store.count(requests)))
+            # A late call is not cancelled, because that would close its connection.
+            await asyncio.wait({counting}, timeout=self._timeout_s)
+            answers = counting.result() if counting.done() else StoreUnavailable("redis", "timeout")
+            if not isinstance(answers, StoreUnavailable):
                 self._remember(counts, answers, began)
                 return answers
+            self._redis_skipped_until = self._clock() + SKIP_S
+            log.warning("rate_limit.local", reason=answers.reason)
         self._known_limits.clear()
         return self._local.count(list(counts.items()))
 
@@ -161,6 +161,15 @@ class RateLimiter:
             if before is not None and before.reserve and self._clock() < before.until:
                 reserve, until, exhausted = reserve + before.reserve, min(until, before.until), False
             self._known_limits[limit] = _KnownLimit(until, reserve, room, _reset_s(taken), exhausted)
+
+
+async def _answer_or_error(
+    counting: Awaitable[list[WindowCount]],
+) -> list[WindowCount] | StoreUnavailable:
+    try:
+        return await counting
+    except StoreUnavailable as error:
+        return error
 
 
 def _grant(limit: Limit, taken: WindowCount, place: int) -> Grant:

@@ -77,6 +77,7 @@ class Redis:
         self.cluster = cluster
         self._problem: str | None = None
         self._reported: str | None = None
+        self._is_prepared = False
         self._beat = Beat(client, cluster=cluster)
         self._recovery: asyncio.Task[None] | None = None
         circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S)
@@ -157,6 +158,9 @@ class Redis:
         with self._translated_errors(), self.watch.call():
             async with self.watch.abandonable():
                 yield
+        if not self._is_prepared:
+            self._is_prepared = True
+            self.watch.prepare()
 
     @contextlib.contextmanager
     def _translated_errors(self) -> Iterator[None]:

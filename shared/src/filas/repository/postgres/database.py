@@ -111,7 +111,7 @@ class Database:
         self._waiter_arrived = asyncio.Event()
         self._waiting = 0
         self._in_use: set[Connection] = set()
-        self._beat = Beat(dsn)
+        self._beat = Beat(dsn, application_name)
         self._circuit = StoreCircuit(STORE, patience_s=WORKER_PATIENCE_S, problem=NOT_CONNECTED)
         self._circuit.on_change = report_circuit
         self.watch = StoreWatch(self._circuit, self._send_beat, self._give_up, _is_answer)
@@ -297,11 +297,7 @@ class Database:
         """Tests the server with a connection of its own, and then renews the pool. Returns what is wrong, or None."""
         try:
             async with asyncio.timeout(2 * schema.CONNECT_TIMEOUT_S):
-                connection = await asyncpg.connect(self._dsn, timeout=schema.CONNECT_TIMEOUT_S)
-                try:
-                    reason = await _problem_of(connection)
-                finally:
-                    connection.terminate()
+                reason = await _problem_of(await self._beat.connect())
                 if reason is None:
                     await self._renew_pool()
                 return reason
