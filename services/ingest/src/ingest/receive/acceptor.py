@@ -20,6 +20,7 @@ from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome
+from filas.store_watch import NO_ANSWER
 from ingest.receive.duplicate_reports import DuplicateReports
 from ingest.receive.missed_jobs import MissedJobs
 
@@ -37,7 +38,7 @@ After that, requests do not wait until a store has taken an event again."""
 
 
 SHORTEST_RESORT_S = 0.25
-"""How long a request waits at least for Postgres, if it has waited for a store that does not answer."""
+"""How long a request waits for a Postgres that may be restarting at least, if it has waited for long already."""
 
 
 class NotStorable(FilasError):
@@ -120,6 +121,7 @@ class Acceptor:
         self._postgres_skipped_until = 0.0
         self._postgres_skip_s = SKIP_S
         self._both_failed = False
+        self._postgres_silent = False
         self._next_warning_at = 0.0
         self._next_redis_warning_at = 0.0
         self._writes: Batches[_PendingEvent] = Batches(self._write, limit=limit, size_of=_size)
@@ -190,6 +192,7 @@ class Acceptor:
         else:
             self._postgres_skip_s, self._both_failed = SKIP_S, False
             return answers
+        self._postgres_silent = failure.reason == NO_ANSWER
         if time.monotonic() >= self._next_warning_at:
             self._next_warning_at = time.monotonic() + SKIP_S
             log.warning("acceptance.postgres_unavailable", reason=failure.reason, events=len(events))
@@ -239,7 +242,8 @@ class Acceptor:
             return
         try:
             was_skipped = time.monotonic() < self._postgres_skipped_until
-            if self._both_failed and not was_skipped:
+            # A Postgres that does not answer is not waited for a second time.
+            if (self._both_failed or self._postgres_silent) and not was_skipped:
                 raise failure
             wait_s = batch[0].arrived + LAST_RESORT_S - time.monotonic()
             await self._events.wait_ready(max(wait_s, SHORTEST_RESORT_S))
