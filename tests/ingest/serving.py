@@ -107,7 +107,7 @@ async def serving(
         trusted_proxies=trusted_proxies,
         limits=Limits(**limits),
     )
-    parts = (public.webhook_cache.run(), public.listener.watch(), public.backfill.run())
+    parts = (public.webhook_cache.run(), public.listener.watch(), public.backfill.run(), public.refusals.run())
     running_parts = [asyncio.create_task(part) for part in parts]
     try:
         async with (

@@ -14,7 +14,8 @@ ANY_ID = "01990f3c-5d2e-7000-8000-3f2a9c1d0e4b"
 TITLES = {
     "queue": "Queues", "jobs": "Jobs", "flows": "Flows", "webhooks": "Webhooks", "channels": "Channels",
     "schedules": "Schedules", "secrets": "Secrets", "events": "Events", "executions": "Executions",
-    "notifications": "Notifications", "dead-letters": "Dead letters", "scaling": "Scaling", "doctor": "Doctor",
+    "notifications": "Notifications", "dead-letters": "Dead letters", "refusals": "Refusals", "scaling": "Scaling",
+    "doctor": "Doctor",
 }  # fmt: skip
 
 BODY_PAGES = {

@@ -32,6 +32,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_webhooks_total": (*_INGEST, *_ADMIN),
     "filas_webhook_duplicates_total": (*_INGEST, *_ADMIN),
     "filas_webhook_seconds": _INGEST,
+    "filas_refusals_unrecorded_total": _INGEST,
     "filas_webhook_batch_size": (*_INGEST, *_ADMIN),
     "filas_auth_failures_total": (*_INGEST, *_ADMIN),
     "filas_events_ignored_total": ("ingest-worker",),

@@ -14,6 +14,9 @@ from filas.models.dead_letters import NewDeadLetter
 from filas.models.events import NewEvent
 from filas.models.executions import NewExecution
 from filas.models.record import ErrorDetail
+from filas.models.refusals import NewRefusal
+from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.refusals import RefusalRepository
 from tests.ingest.api.serving import FLOW, Api, fields_of
 from tests.shared.repository.builders import end_events, fail_jobs
 
@@ -113,6 +116,59 @@ async def test_events_are_searched(api: Api) -> None:
     assert await found(limit="1") == [str(new.id)]
     page = await api.get("/events", params={"limit": "1"})
     assert await found(limit="1", cursor=page.json["nextCursor"]) == [str(old.id)]
+
+
+async def test_ignored_events_are_searched_by_reason(api: Api) -> None:
+    """Each shows why it was ignored."""
+    reaction, filtered = new_event(), new_event()
+    await api.context.events.insert_many([reaction, filtered])
+    reasons = {reaction.id: "kind:reaction", filtered.id: "filter"}
+    await ExecutionRepository(api.database).start_many([(event, []) for event in reasons], reasons=reasons)
+    for event, reason in reasons.items():
+        (found,) = (await api.get("/events", params={"status": "ignored", "reason": reason})).data
+        assert (found["id"], found["reason"]) == (str(event), reason)
+    assert (await api.get("/events", params={"reason": "kind:edit"})).data == []
+
+
+async def test_refusals_are_searched(api: Api) -> None:
+    """By every field, in pages, the newest first."""
+    await RefusalRepository(api.database).insert_many([_refusal(number) for number in range(3)])
+
+    async def found(**params: str) -> list[int]:
+        return [item["size"] for item in (await api.get("/refusals", params=params)).data]
+
+    assert await found() == [2, 1, 0]
+    assert await found(webhookId="w1") == [1]
+    assert await found(path="p2") == await found(path="/webhooks/p2") == [2]
+    assert await found(status="401", reason="r1", address="192.0.2.1") == [1]
+    assert await found(since="2026-11-22T12:01:00Z", until="2026-11-22T12:02:00Z") == [1]
+    page = await api.get("/refusals", params={"limit": "1"})
+    assert await found(cursor=page.json["nextCursor"]) == [1, 0]
+    assert page.data[0] == {
+        "id": page.data[0]["id"], "receivedAt": "2026-11-22T12:02:00Z", "webhookId": "w2", "path": "/webhooks/p2",
+        "method": "POST", "address": "192.0.2.2", "status": 401, "reason": "r2", "detail": "d", "size": 2,
+        "headers": {"a": "b"}, "queryParams": {"q": ["1", "2"]}, "body": "/w==", "bodyEncoding": "base64",
+    }  # fmt: skip
+    for params, field in (({"status": "200"}, "status"), ({"colour": "red"}, "colour")):
+        assert fields_of(await api.get("/refusals", params=params)) == [field]
+
+
+def _refusal(number: int) -> NewRefusal:
+    return NewRefusal(
+        id=new_id(),
+        received_at=NOON + timedelta(minutes=number),
+        webhook_id=f"w{number}",
+        path=f"/webhooks/p{number}",
+        method="POST",
+        address=f"192.0.2.{number}",
+        status=401,
+        reason=f"r{number}",
+        detail="d",
+        size=number,
+        headers='{"a":"b"}',
+        query_params='{"q":["1","2"]}',
+        body=b"\xff",
+    )
 
 
 @pytest.mark.parametrize(

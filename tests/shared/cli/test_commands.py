@@ -17,9 +17,11 @@ from filas.cli.migrate_command import migrate as migrate_command
 from filas.cli.output import show_table
 from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS
+from filas.repository.executions.execution_repository import ExecutionRepository
 from filas_local.servers import PostgresServer, RedisServer
 from tests.freezing import frozen
 from tests.ingest.api.serving import TOKEN, Api, serving
+from tests.ingest.api.test_history import new_event
 from tests.shared.cli.running import Run, filas
 
 
@@ -65,6 +67,20 @@ async def test_empty_lists_say_so(api: Api) -> None:
     assert (await asked(api, "dead-letters", "list")).out == "No dead letters\n"
     assert (await asked(api, "flow", "list")).out == "No flows yet\n"
     assert (await asked(api, "jobs", "flow", "active")).out == "No active jobs in flow\n"
+
+
+async def test_events_and_refusals_are_listed(api: Api) -> None:
+    """Each with its reason. A filter that nothing matches gives an empty list."""
+    event = new_event()
+    await api.context.events.insert_many([event])
+    reasons = {event.id: "kind:reaction"}
+    await ExecutionRepository(api.database).start_many([(event.id, [])], reasons=reasons)
+    listed = await asked(api, "events", "list", "--status", "ignored", "--reason", "kind:reaction")
+    assert "kind:reaction" in listed.out
+    assert (await asked(api, "events", "show", str(event.id))).json["reason"] == "kind:reaction"
+    assert (await asked(api, "events", "list", "--webhook", "other")).out == "No events\n"
+    assert (await asked(api, "refusals", "list", "--webhook", "shop", "--status", "401")).out == "No refused requests\n"
+    assert (await asked(api, "refusals", "list", "--since", "2026-11-22T12:00:00Z", "--json")).json == []
 
 
 async def test_clean_prints_how_many(api: Api) -> None:

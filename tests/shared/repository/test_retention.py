@@ -8,14 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from filas.contract.identity import content_key, conversation_id
+from filas.contract.identity import content_key, conversation_id, new_id
 from filas.contract.policies import FLOWS
+from filas.models.refusals import NewRefusal
 from filas.repository import retention as retention_module
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
+from filas.repository.refusals import RefusalFilter, RefusalRepository
 from filas.repository.retention import KEPT_TABLES, Ages, Retention
 from tests.shared.repository.builders import checkpoint, claimed, dead_letter, end_events, event, notification, step
 
@@ -116,6 +118,22 @@ async def _conversation(database: Database, contact: str, updated_at: datetime) 
         updated_at,
     )
     return identity
+
+
+async def test_refusals_are_deleted_after_a_week(database: Database) -> None:
+    rows = [
+        NewRefusal(
+            id=new_id(), received_at=NOW - timedelta(days=days), webhook_id=None, path="/webhooks/x", method="POST",
+            address="192.0.2.1", status=404, reason="unknown", detail="", size=0, headers="{}", query_params="{}",
+            body=b"",
+        )
+        for days in (1, 6, 8, 9, 10)
+    ]  # fmt: skip
+    repository = RefusalRepository(database)
+    await repository.insert_many(rows)
+    await repository.insert_many(rows[:1])  # a repeated call stores nothing twice
+    assert (await Retention(database, chunk_rows=2).purge(NOW, Ages()))["refusals"] == 3
+    assert len((await repository.search(RefusalFilter(), cursor=None, limit=9)).items) == 2
 
 
 async def _contacts(database: Database) -> set[str]:

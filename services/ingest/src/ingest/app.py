@@ -30,6 +30,10 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
     def compose(stores: Stores) -> ServerParts:
         public = _public_endpoint(settings, stores, environ)
 
+        async def drain() -> None:
+            await public.acceptor.drain()
+            await public.refusals.close()
+
         async def shutdown_delay() -> None:
             # A load balancer needs a while to notice that the process is not ready, and sends requests until then.
             # `Connection: close` in each answer makes clients with an open connection open another one elsewhere.
@@ -39,9 +43,14 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         return ServerParts(
             health=accepting_health(stores, public.webhook_cache),
             listener=serve_connections(public.listener, settings.ingest_host, settings.ingest_port),
-            background=(public.webhook_cache.run(), public.listener.watch(), public.backfill.run()),
+            background=(
+                public.webhook_cache.run(),
+                public.listener.watch(),
+                public.backfill.run(),
+                public.refusals.run(),
+            ),
             before_close=shutdown_delay,
-            drain=public.acceptor.drain,
+            drain=drain,
         )
 
     port = settings.ingest_serve_admin_port

@@ -12,6 +12,7 @@ from filas.repository.callbacks import CallbackRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
+from filas.repository.refusals import RefusalRepository
 from filas.settings.value_types import Network
 from filas.store_watch import limit_silence
 from ingest.http.answers import Answer
@@ -25,6 +26,7 @@ from ingest.receive.backfill import EventBackfill
 from ingest.receive.handler import BODY_TIMEOUT_S, WebhookHandler
 from ingest.receive.rate_limit import RateLimiter
 from ingest.receive.redis_rate_windows import RedisRateWindows
+from ingest.receive.refusal_recorder import RefusalRecorder
 from ingest.receive.untrusted_proxies import UntrustedProxies
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.resume.handler import ResumeHandler
@@ -38,13 +40,15 @@ ENQUEUE_RETRY_S = 0.3
 class PublicEndpoint:
     """The listener and its parts.
 
-    `webhook_cache.run()`, `listener.watch()` and `backfill.run()` must be running. `acceptor` is drained at the end.
+    `webhook_cache.run()`, `listener.watch()`, `backfill.run()` and `refusals.run()` must be running. `acceptor` is
+    drained, and `refusals` closed, at the end.
     """
 
     listener: PublicListener
     webhook_cache: WebhookCache
     acceptor: Acceptor
     backfill: EventBackfill
+    refusals: RefusalRecorder
     memory: MemoryBudget
 
 
@@ -93,15 +97,15 @@ def build_public_endpoint(
         limiter, requests_a_minute=limits.requests_per_address, failures_a_minute=limits.failures_per_address
     )
     addresses, memory = ClientAddress(trusted_proxies), MemoryBudget(limits.body_budget)
-    large_bodies = LargeBodies(memory)
+    large_bodies, refusals = LargeBodies(memory), RefusalRecorder(RefusalRepository(database))
     webhook_handler = WebhookHandler(
         webhook_cache,
         acceptor,
         limiter,
         address_limits,
-        addresses,
         UntrustedProxies(addresses, redis),
         large_bodies,
+        refusals,
         body_timeout_s=limits.body_timeout_s,
     )
     resume_handler = ResumeHandler(
@@ -124,5 +128,6 @@ def build_public_endpoint(
         is_shared=addresses.is_trusted,
         request_timeout_s=limits.request_timeout_s,
         answer_timeout_s=limits.answer_timeout_s,
+        on_malformed=refusals.add_malformed,
     )
-    return PublicEndpoint(listener, webhook_cache, acceptor, backfill, memory)
+    return PublicEndpoint(listener, webhook_cache, acceptor, backfill, refusals, memory)

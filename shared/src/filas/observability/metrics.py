@@ -98,6 +98,13 @@ WEBHOOKS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+REFUSALS_UNRECORDED = Counter(
+    "filas_refusals_unrecorded_total",
+    "Refused requests that were counted and not stored, by reason: limit (many alike in one minute), queue "
+    "(Postgres is slower than they arrive), store (Postgres rejected them)",
+    ["reason"],
+    registry=REGISTRY,
+)
 WEBHOOK_DUPLICATES = Counter(
     "filas_webhook_duplicates_total",
     "Duplicate events by kind: repeated, conflict (the key of an event with another content), "

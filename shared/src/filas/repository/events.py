@@ -104,6 +104,7 @@ class EventFilter:
     webhook_id: str | None = None
     conversation_id: UUID | None = None
     status: EventStatus | None = None
+    reason: str | None = None
     since: datetime | None = None
     until: datetime | None = None
     words: Sequence[str] = ()
@@ -196,6 +197,7 @@ class EventRepository:
         search.add("webhook_id = {}", wanted.webhook_id)
         search.add(OF_CONVERSATION, wanted.conversation_id)
         search.add("status = {}", wanted.status)
+        search.add("reason = {}", wanted.reason)
         search.add("received_at >= {}", wanted.since)
         search.add("received_at < {}", wanted.until)
         for word in wanted.words:

@@ -147,6 +147,17 @@ with chunk as (
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
 
+REFUSALS: Final = """
+with chunk as (
+    select id, received_at as time from refusals
+    where received_at < $1 and (received_at, id) > ($2, $3)
+    order by received_at, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from refusals r using chunk c where r.id = c.id returning r.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
@@ -154,7 +165,8 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     Content keys are deleted with their event, steps and callbacks with their execution, attempts with their
     notification. Cancels that concern no job, execution or notification any more are kept as long as dead letters.
     Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
-    variables, is kept for so many days after its last execution, and while it has an unfinished one.
+    variables, is kept for so many days after its last execution, and while it has an unfinished one. Refusals have no
+    setting of their own: the processes that write them also keep at most 10,000.
     """
 
     events_days: float = 30.0
@@ -162,6 +174,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     notifications_days: float = 30.0
     dead_letters_days: float = 90.0
     conversations_days: float = 365.0
+    refusals_days: float = 7.0
 
 
 KEPT_TABLES: Final = {
@@ -207,6 +220,7 @@ class Retention:
             "notifications": (NOTIFICATIONS, ages.notifications_days),
             "delivery_statuses": (DELIVERY_STATUSES, ages.notifications_days),
             "dead_letters": (DEAD_LETTERS, ages.dead_letters_days),
+            "refusals": (REFUSALS, ages.refusals_days),
         }
         counts = {}
         for table, (statement, days) in tables.items():

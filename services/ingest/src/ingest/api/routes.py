@@ -18,7 +18,14 @@ from ingest.api.definitions import (
     schedule_routes,
     webhook_routes,
 )
-from ingest.api.history import dead_letter_routes, event_intake, event_routes, execution_routes, notification_routes
+from ingest.api.history import (
+    dead_letter_routes,
+    event_intake,
+    event_routes,
+    execution_routes,
+    notification_routes,
+    refusal_routes,
+)
 from ingest.api.operations import doctor_routes, queue_routes, scaling_routes
 from ingest.api.routing.access import ROLE, make_guard, require
 from ingest.api.routing.api_context import ApiContext
@@ -40,6 +47,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *execution_routes.ROUTES,
     *notification_routes.ROUTES,
     *dead_letter_routes.ROUTES,
+    *refusal_routes.ROUTES,
     *scaling_routes.ROUTES,
     *doctor_routes.ROUTES,
 )

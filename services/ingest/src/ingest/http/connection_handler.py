@@ -96,6 +96,7 @@ class ConnectionHandler(RequestReceiver):
             return
         is_sending = self._body is not None or self._rejection is not None
         if self._rejection is not None and not self._requests:
+            self._owner.on_malformed(self.remote, self._rejection)
             transport.write(self._rejection.answer().encode("close"))
         self._rejection = None
         self._end_input(error_answers.incomplete_body())

@@ -15,13 +15,14 @@ RETRY_AFTER_S = 5
 @dataclass
 class RejectedRequest(FilasError):
     """A request that is not accepted. `outcome` is its label in the metric; `closes`: the connection ends with the
-    answer, because the rest of the body is not read."""
+    answer, because the rest of the body is not read. `cause` is what the answer does not reveal to the sender."""
 
     status: int
     outcome: str
     detail: str
     headers: dict[str, str] = field(default_factory=dict)
     closes: bool = False
+    cause: str | None = None
 
     def answer(self) -> Answer:
         """Returns the problem document (RFC 9457) as an answer, and counts the request."""
@@ -65,10 +66,11 @@ def wrong_method(allow: str) -> RejectedRequest:
     return RejectedRequest(405, "method", f"this webhook accepts {allow}", {"Allow": allow})
 
 
-def unauthenticated(authenticate: str | None) -> RejectedRequest:
-    """401. The answer does not reveal which check failed."""
+def unauthenticated(authenticate: str | None, cause: str) -> RejectedRequest:
+    """401. The answer does not reveal which check failed; `cause` names it."""
     headers = {} if authenticate is None else {"WWW-Authenticate": authenticate}
-    return RejectedRequest(401, "signature", "the signature or the credentials are missing or wrong", headers)
+    detail = "the signature or the credentials are missing or wrong"
+    return RejectedRequest(401, "signature", detail, headers, cause=cause)
 
 
 def too_many(outcome: str, detail: str, retry_after_s: int) -> RejectedRequest:

@@ -37,6 +37,8 @@ class PublicListener(Server):
 
     It closes connections that send no complete head in time, and sheds connections beyond `max_connections` (see
     ConnectionTable) and bodies beyond `body_budget` bytes. `is_shared`: whether an address is a proxy's.
+    `on_malformed` is called with the address of a connection whose last request has no handler, because it can't be
+    parsed, and with its rejection.
 
     `draining`: each connection ends with its next answer.
     """
@@ -50,10 +52,12 @@ class PublicListener(Server):
         request_timeout_s: float = REQUEST_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
         is_shared: Callable[[str], bool] = lambda _address: False,
+        on_malformed: Callable[[str | None, error_answers.RejectedRequest], None] = lambda _address, _rejection: None,
     ) -> None:
         super().__init__(cast("Any", handler))  # aiohttp's type of a handler names its own request and response
         self.draining = False
         self.answer = handler
+        self.on_malformed = on_malformed
         self.answer_timeout_s = answer_timeout_s
         self.bodies = BodyBudget(body_budget)
         self._request_timeout_s = request_timeout_s

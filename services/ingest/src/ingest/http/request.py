@@ -15,6 +15,9 @@ from ingest.event.body_parsing import collected
 from ingest.forms.percent_encoding import unquoted
 from ingest.http import error_answers
 
+BEGINNING_BYTES = 8192
+"""How much is kept of a body that is not received as a whole."""
+
 _NO_QUERY: MultiDictProxy[str] = MultiDictProxy(MultiDict())
 
 
@@ -32,12 +35,13 @@ class Request:
     """One request. `target` is the path and query as they were sent; header values are as they were sent, with bytes
     that are not UTF-8 as lone surrogates; `remote` is the address of the connection's other end.
 
-    `held_bytes` is what the request counts for in the body budget.
+    `held_bytes` is what the request counts for in the body budget. `beginning` is what has been read of the body.
     """
 
     __slots__ = (
         "_connection",
         "_payload",
+        "beginning",
         "headers",
         "held_bytes",
         "is_http_1_0",
@@ -62,6 +66,7 @@ class Request:
         self.keep_alive = not (message.should_close or message.upgrade)
         self.remote = connection.remote
         self.held_bytes = 0
+        self.beginning = b""
         self._payload = payload
         self._connection = connection
 
@@ -106,7 +111,15 @@ class Request:
         payload = self._payload
         if not payload.is_eof() or payload.total_bytes > max_bytes or payload.exception() is not None:
             return None
-        return payload.read_nowait()
+        self.beginning = body = payload.read_nowait()
+        return body
+
+    def read_beginning(self, max_bytes: int) -> bytes:
+        """Returns the first `max_bytes` of what was read of the body. If nothing was, and the whole body has arrived,
+        they are read now. No other method may read the body afterwards."""
+        if not self.beginning and self._payload.is_eof() and self._payload.exception() is None:
+            self.beginning = self._payload.read_nowait(max_bytes)
+        return self.beginning[:max_bytes]
 
     async def read_body(self, max_bytes: int, timeout_s: float) -> bytes:
         """Returns the body. At most `max_bytes` of it, and a buffer of the connection, are in memory.
@@ -126,16 +139,23 @@ class Request:
             async with asyncio.timeout(timeout_s):
                 while part := await self._payload.readany():
                     size += len(part)
+                    parts.append(part)
                     if size > max_bytes:
                         raise error_answers.too_large(max_bytes)
-                    parts.append(part)
-        except TimeoutError:
-            raise error_answers.slow_body() from None
-        except error_answers.RejectedRequest:
+        except (TimeoutError, error_answers.RejectedRequest) as error:
+            self.beginning = _beginning(parts)
             # The stream keeps the exception, whose traceback keeps this frame until the next garbage collection.
             parts.clear()
-            raise
-        return b"".join(parts)
+            raise error_answers.slow_body() if isinstance(error, TimeoutError) else error from None
+        self.beginning = b"".join(parts)
+        return self.beginning
+
+
+def _beginning(parts: list[bytes]) -> bytes:
+    found = b""
+    for part in parts:
+        found += part[: BEGINNING_BYTES - len(found)]
+    return found
 
 
 def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[str, str]:

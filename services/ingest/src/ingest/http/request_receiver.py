@@ -54,6 +54,8 @@ class Owner(Protocol):
     bodies: BodyBudget
     answer: Handler
     """Answers a request. Never raises."""
+    on_malformed: Callable[[str | None, error_answers.RejectedRequest], None]
+    """Is called with the address of a connection and the rejection of its last request, which can't be parsed."""
 
     def moved(self, connection: Any, phase: Phase, /) -> None:
         """The connection waits for something else."""

@@ -17,13 +17,14 @@ from ingest.event.body_parsing import LARGE_BODY
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
-from ingest.http.client_address import UNKNOWN, ClientAddress
+from ingest.http.client_address import UNKNOWN
 from ingest.http.error_answers import RejectedRequest
 from ingest.http.large_bodies import LargeBodies
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable, Receipt, receipt_of
 from ingest.receive.address_limits import AddressLimits
 from ingest.receive.preliminary_answers import cors_headers, preliminary_answer
 from ingest.receive.rate_limit import Grant, RateLimiter
+from ingest.receive.refusal_recorder import RefusalRecorder
 from ingest.receive.request_events import RequestReader, memory_to_parse
 from ingest.receive.request_spans import received
 from ingest.receive.untrusted_proxies import UntrustedProxies
@@ -58,9 +59,9 @@ class WebhookHandler:
         acceptor: Acceptor,
         limiter: RateLimiter,
         address_limits: AddressLimits,
-        addresses: ClientAddress,
         proxies: UntrustedProxies,
         large_bodies: LargeBodies,
+        refusals: RefusalRecorder,
         *,
         body_timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
@@ -68,9 +69,10 @@ class WebhookHandler:
         self._acceptor = acceptor
         self._limiter = limiter
         self._address_limits = address_limits
-        self._addresses = addresses
+        self._addresses = proxies.addresses
         self._proxies = proxies
         self._large_bodies = large_bodies
+        self._refusals = refusals
         self._body_timeout_s = body_timeout_s
 
     async def handle(self, http: request.Request) -> Answer:
@@ -79,8 +81,9 @@ class WebhookHandler:
         try:
             return await self._receive(http)
         except RejectedRequest as rejection:
+            ready = self._webhook_cache.find(http.path[len(PREFIX) :]) if http.path.startswith(PREFIX) else None
+            self._record(http, rejection, ready)
             answer = rejection.answer()
-            ready = self._webhook_cache.find(http.path[len(PREFIX) :])
             if ready is not None and ready.webhook.cors:
                 answer.headers = {**answer.headers, **cors_headers(ready.webhook, http.headers)}
             return answer
@@ -125,7 +128,7 @@ class WebhookHandler:
         reason, greeting = await self._large_bodies.run(check) if is_large else check()
         if reason is not None:
             await self._count_failure(ready, address, reason)
-            raise error_answers.unauthenticated(scheme.authenticate)
+            raise error_answers.unauthenticated(scheme.authenticate, reason)
         if greeting is not None:
             return await self._answer_challenge(greeting, ready, address)
         return await self._accept(ready, received_request, address)
@@ -140,6 +143,14 @@ class WebhookHandler:
         rejection = error_answers.too_many("rate-limit", "the webhook's rate limit is exceeded", grant.reset_s)
         rejection.headers.update(headers)
         raise rejection
+
+    def _record(self, http: request.Request, rejection: RejectedRequest, ready: ReadyWebhook | None) -> None:
+        """Keeps the refused request for the list of refusals."""
+        try:
+            address = self._addresses.of(http.remote, http.headers.getall("X-Forwarded-For", ()))
+            self._refusals.add(http, rejection, ready, address)
+        except Exception as error:  # the sender gets its answer all the same
+            log.error("refusal.not_recorded", exc_info=error)
 
     async def _find(self, path: str) -> ReadyWebhook:
         """Returns the webhook of a path that is not in the cache yet. Raises RejectedRequest."""

@@ -31,7 +31,7 @@ class UntrustedProxies:
     """
 
     def __init__(self, addresses: ClientAddress, redis: Redis, clock: Callable[[], float] = time.monotonic) -> None:
-        self._addresses = addresses
+        self.addresses = addresses
         self._redis = redis
         self._clock = clock
         self._next_at = 0.0
@@ -51,9 +51,9 @@ class UntrustedProxies:
 
     def _is_unknown(self, peer: str) -> bool:
         address = normalized(peer)
-        if address is None or self._addresses.is_trusted(address):
+        if address is None or self.addresses.is_trusted(address):
             return False
-        return not self._addresses.has_proxies or ip_address(address).is_private
+        return not self.addresses.has_proxies or ip_address(address).is_private
 
     async def _write(self, peer: str) -> None:
         try:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -55,7 +55,7 @@ class ReadyWebhook:
     """A webhook with everything that a request needs, computed once.
 
     `scheme` is None if the webhook cannot be used, for example because its secrets cannot be read. Its requests are
-    rejected.
+    rejected. `secrets` are those of the scheme, so that they can be hidden where a request is stored.
     """
 
     webhook: Webhook
@@ -71,6 +71,7 @@ class ReadyWebhook:
     hidden_headers: frozenset[str]
     snapshot: WebhookSnapshot
     snapshot_json: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class WebhookCache:
@@ -176,7 +177,8 @@ def make_ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
 
 
 def _ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
-    scheme = _scheme(webhook, reveal)
+    secrets: list[str] = []
+    scheme = _scheme(webhook, reveal, secrets)
     snapshot = snapshot_of(webhook)
     limit = webhook.rate_limit
     hidden = scheme.sensitive_headers if scheme is not None else frozenset()
@@ -194,14 +196,18 @@ def _ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
         hidden_headers=auth_types.SIGNATURE_HEADERS | hidden,
         snapshot=snapshot,
         snapshot_json=msgspec.json.encode(snapshot).decode(),
+        secrets=tuple(secrets),
     )
 
 
-def _scheme(webhook: Webhook, reveal: Reveal) -> Scheme | None:
+def _scheme(webhook: Webhook, reveal: Reveal, secrets: list[str]) -> Scheme | None:
+    """Returns the check of `webhook`, and adds its secrets to `secrets`."""
+
     def logged(stored: str) -> str:
         # A scheme skips a secret that it cannot read if it can read another, so the operator learns of it here.
         try:
-            return reveal(stored)
+            secrets.append(reveal(stored))
+            return secrets[-1]
         except SecretUnreadable as error:
             log.warning("webhook.secret_unreadable", webhook_id=webhook.id, reason=str(error))
             raise

@@ -22,6 +22,7 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of events. An event must match all of them.
 
     `since` is inclusive, `until` is exclusive. `text`: the body has every one of these words, in any order and case.
+    `reason` is that of an ignored event, such as `kind:reaction`.
     """
 
     id: UUID | None = None
@@ -29,6 +30,7 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
     conversation_id: UUID | None = None
     text: Word | None = None
     status: EventStatus | None = None
+    reason: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -50,6 +52,7 @@ async def list_events(call: Call[None, EventsQuery]) -> Answer:
         conversation_id=query.conversation_id,
         words=(query.text or "").split(),
         status=query.status,
+        reason=query.reason,
         since=query.since,
         until=query.until,
     )

@@ -20,6 +20,7 @@ from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.refusals import RefusalRepository
 from filas.service.stores import Stores
 from filas.store_watch import limit_silence
 from ingest.receive.acceptor import Acceptor
@@ -37,6 +38,7 @@ class History:
     notifications: NotificationRepository
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
+    refusals: RefusalRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ def build_api_context(
             NotificationRepository(read_database),
             DeadLetterRepository(read_database),
             PauseRepository(read_database),
+            RefusalRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),
