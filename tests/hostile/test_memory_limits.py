@@ -70,6 +70,8 @@ EMPTY_OBJECTS = b'{"items":[' + b",".join([b"{}"] * (MIB // 3 - 10)) + b"]}"
 """The JSON that takes the most memory: 25 MiB for 1 MiB."""
 
 BODIES = (PLAIN, OBJECTS, EMPTY_OBJECTS)
+"""The public listener refuses the last one. Earlier versions have accepted such events."""
+
 
 STATE = b'{"items":[' + b",".join([b'{"id":12345,"name":"abcdef","on":true}'] * 18_000) + b"]}"
 """A body that a flow can keep: a state has at most 1 MiB, and a value counts 8 for each number."""
@@ -149,7 +151,7 @@ async def test_unfinished_events_after_a_loss_of_redis(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """The queue is paused with many unfinished events of 1 MiB, Redis is emptied, and the queue is resumed."""
-    count = by_form(90, 500)
+    count = by_form(75, 500)
     async with within_limits(own_redis, postgres_dsn, tmp_path) as pipeline:
         await pipeline.api("POST", "/api/queue/webhook/pause")
         await store_events(postgres_dsn, "large", count)
@@ -160,7 +162,7 @@ async def test_unfinished_events_after_a_loss_of_redis(
 
 async def test_executions_with_large_states(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
     """Executions with nearly 1 MiB of state wait and go on, all at the same time."""
-    count = by_form(60, 1000)
+    count = by_form(40, 1000)
     async with within_limits(own_redis, postgres_dsn, tmp_path):
         await store_events(postgres_dsn, "waiting", count, [STATE])
         own_redis.execute("FLUSHALL")
@@ -179,10 +181,10 @@ async def post(pipeline: Pipeline, path: str, body: bytes) -> int:
 
 async def test_large_posts_at_once(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
     """A hundred posts of 1 MiB arrive at the same time. Each is accepted, at the latest when it is repeated."""
-    count = by_form(60, 300)
+    count = by_form(50, 300)
     async with within_limits(own_redis, postgres_dsn, tmp_path) as pipeline:
         statuses = await asyncio.gather(
-            *(post(pipeline, "large", BODIES[number % len(BODIES)]) for number in range(count))
+            *(post(pipeline, "large", (PLAIN, OBJECTS)[number % 2]) for number in range(count))
         )
         assert set(statuses) == {200}
         await until_all_processed(postgres_dsn, count, timeout_s=by_form(100, 600))
@@ -192,7 +194,7 @@ async def test_half_sent_bodies_beside_honest_senders(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """Two thousand clients send half of a body and stop. Others are answered meanwhile."""
-    clients = by_form(800, 2000)
+    clients = by_form(600, 2000)
     head = (
         b"POST /webhooks/large HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1048576\r\n\r\n"
     )
@@ -224,7 +226,7 @@ async def test_half_sent_bodies_beside_honest_senders(
 
 async def test_lists_of_large_rows(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
     """Many callers of the API read events, jobs and statistics with large bodies to the end of the list."""
-    count = by_form(60, 300)
+    count = by_form(50, 300)
     async with within_limits(own_redis, postgres_dsn, tmp_path) as pipeline:
         await pipeline.api("POST", "/api/queue/webhook/pause")
         await store_events(postgres_dsn, "large", count)
