@@ -52,7 +52,7 @@ def header_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        text = text.encode("utf-8", BYTE_ESCAPES if _has_only_byte_escapes(text) else "replace").decode("latin-1")
+        text = _bytes_or_marks(text).decode("latin-1")
     return text.replace("\x00", REPLACEMENT)
 
 
@@ -103,5 +103,8 @@ def from_lossless_bytes(data: bytes) -> str:
     return data.decode("utf-8", "surrogatepass")
 
 
-def _has_only_byte_escapes(text: str) -> bool:
-    return all(not "\ud800" <= character <= "\udfff" or "\udc80" <= character <= "\udcff" for character in text)
+def _bytes_or_marks(text: str) -> bytes:
+    try:
+        return text.encode("utf-8", BYTE_ESCAPES)
+    except UnicodeEncodeError:  # a lone surrogate that is no byte
+        return text.encode("utf-8", "replace")

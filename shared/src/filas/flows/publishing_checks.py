@@ -79,18 +79,18 @@ def _check_templates(field: str, value: object, names: TemplateNames, add: Add) 
 
 
 def _check_edges(draft: Draft, report: Report) -> None:
-    nodes = _sound(draft)
+    nodes, ids = _sound(draft), set(draft.ids)
     for index, edge in enumerate(draft.edges):
         if edge is None:
             continue
         field = f"edges[{index}]"
-        if edge.source not in draft.ids:
-            end = edge.target if edge.target in draft.ids else None
+        if edge.source not in ids:
+            end = edge.target if edge.target in ids else None
             report.add(end, f"{field}.source", f"unknown node '{edge.source[:64]}'")
         elif edge.source in nodes:
             _check_handle(nodes[edge.source], edge, field, report)
-        if edge.target not in draft.ids:
-            start = edge.source if edge.source in draft.ids else None
+        if edge.target not in ids:
+            start = edge.source if edge.source in ids else None
             report.add(start, f"{field}.target", f"unknown node '{edge.target[:64]}'")
         elif edge.target in nodes and nodes[edge.target].data.starts():
             report.add(edge.target, f"{field}.target", "is a trigger: no edge may lead to it")
@@ -129,6 +129,7 @@ def _check_graph(draft: Draft, report: Report) -> None:
         report.add(None, "nodes", "the flow has no trigger: a webhook node with mode trigger")
     spinning = {name: targets for name, targets in successors.items() if name in nodes and not nodes[name].data.waits()}
     # The items of a loop bound what it repeats. The nodes behind `done` may still be on a cycle.
-    spinning |= {name: loop_bodies.targets(draft, name, "done") for name in spinning if nodes[name].data.repeats()}
+    after = loop_bodies.targets(draft)
+    spinning |= {name: after.get((name, "done"), []) for name in spinning if nodes[name].data.repeats()}
     for cycle in flow_graph.cycles(spinning):
         report.add(cycle[0], "", f"is on a cycle that never waits: {' → '.join(cycle)}")

@@ -1,5 +1,7 @@
 """The outbound call of `api` and `webhook`, and how its outcome is described to the author of a flow."""
 
+import asyncio
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from filas.contract import bounded_json
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
@@ -16,6 +19,9 @@ from filas.outbound.retry_after import delay_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.engine.redaction import headers_shown
+
+LARGE_BODY = 32 * 1024
+"""A longer body of a response, in bytes, may take more than 5 milliseconds to decode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,10 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
         headers |= call.sign(content or b"")
     if not _has(headers, "Idempotency-Key"):
         headers["Idempotency-Key"] = visit.key
-    output = _output_of(await _request(visit, call, headers, content), call.accepted, visit.now)
+    response = await _request(visit, call, headers, content)
+    read = functools.partial(_output_of, response, call.accepted, visit.now)
+    # The thread keeps a large response from delaying the other executions.
+    output = await asyncio.to_thread(read) if len(response.body) > LARGE_BODY else read()
     return Done(output, shown={**output, "headers": headers_shown(output["headers"])})
 
 
@@ -118,8 +127,8 @@ def _is_json(text: str) -> bool:
     if not text.lstrip().startswith(("{", "[")):
         return False
     try:
-        msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        bounded_json.decode(text.encode("utf-8", "replace"))
+    except bounded_json.InvalidJson:
         return False
     return True
 
@@ -141,8 +150,8 @@ def _output_of(response: OutboundResponse, accepted: Sequence[int], now: datetim
 def _decoded(response: OutboundResponse) -> dict[str, Any]:
     body: Any
     try:
-        body = msgspec.json.decode(response.body) if response.body else None
-    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        body = bounded_json.decode(response.body) if response.body else None
+    except bounded_json.InvalidJson:
         body = response.body.decode(errors="replace")
     headers = {name.lower(): value for name, value in response.headers.items()}
     try:

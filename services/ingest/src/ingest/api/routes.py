@@ -1,5 +1,6 @@
 """The route table of the API, and its registration in the application of the private listener."""
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -31,7 +32,7 @@ from ingest.api.routing.access import ROLE, make_guard, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
 from ingest.api.routing.problems import ApiProblem
-from ingest.api.routing.request_parsing import MAX_BODY_BYTES, parse_body, parse_query, read_body
+from ingest.api.routing.request_parsing import LARGE_BODY, MAX_BODY_BYTES, parse_body, parse_query, read_body
 from ingest.api.routing.route_types import Call, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -88,7 +89,7 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         raw = None if route.body is None else await read_body(request)
 
         async def respond() -> web.Response:
-            body = None if raw is None else parse_body(route, raw)
+            body = None if raw is None else await _parsed(route, raw)
             address = request.remote or ""
             call = Call(context=context, path=path, query=query, body=body, address=address, role=role)
             answer = await route.handler(call)
@@ -109,6 +110,12 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
             raise ApiProblem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
 
     return handle
+
+
+async def _parsed(route: Route[Any, Any], raw: bytes) -> Any:
+    if len(raw) > LARGE_BODY:
+        return await asyncio.to_thread(parse_body, route, raw)
+    return parse_body(route, raw)
 
 
 def _memory(route: Route[Any, Any], raw: bytes | None) -> int:

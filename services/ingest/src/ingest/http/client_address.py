@@ -7,6 +7,9 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 
 UNKNOWN = "unknown"
 
+MAX_HOPS = 50
+"""How many entries of `X-Forwarded-For` are read, from its end."""
+
 _WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9A-Fa-f:.]+)\]):[0-9]{1,5}", re.ASCII)
 
 
@@ -27,7 +30,8 @@ class ClientAddress:
         address = peer or UNKNOWN
         if not self.has_proxies or not forwarded or not self.is_trusted(address):
             return address
-        for entry in reversed(",".join(forwarded).split(",")):
+        entries = ",".join(forwarded).rsplit(",", MAX_HOPS)
+        for entry in reversed(entries[-MAX_HOPS:]):
             claimed = normalized(entry.strip())
             if claimed is None:
                 break

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
+from filas.contract import bounded_json
 from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
 from filas.outbound.outbound_response import OutboundResponse
@@ -100,6 +99,7 @@ def malformed(answer: OutboundResponse, provider: str) -> TemporaryFailure:
 def json_object(answer: OutboundResponse) -> dict[str, Any] | None:
     """Returns the JSON object of a response, or None if it is something else."""
     try:
-        return msgspec.json.decode(answer.body, type=dict[str, Any])
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+        found = bounded_json.decode(answer.body)
+    except bounded_json.InvalidJson:
         return None
+    return found if isinstance(found, dict) else None

@@ -5,13 +5,14 @@ from filas.flows.definition.flow_definition import Draft
 from filas.flows.nodes.loop import OWN_NAMES
 
 
-def targets(draft: Draft, node_id: str, handle: str) -> list[str]:
-    """The existing nodes to which the edges of one handle lead."""
-    return [
-        edge.target
-        for edge in draft.edges
-        if edge is not None and (edge.source, edge.source_handle) == (node_id, handle) and edge.target in draft.ids
-    ]
+def targets(draft: Draft) -> dict[tuple[str, str | None], list[str]]:
+    """By node and handle: the existing nodes to which its edges lead."""
+    ids = set(draft.ids)
+    found: dict[tuple[str, str | None], list[str]] = {}
+    for edge in draft.edges:
+        if edge is not None and edge.target in ids:
+            found.setdefault((edge.source, edge.source_handle), []).append(edge.target)
+    return found
 
 
 def item_names(draft: Draft) -> dict[str, set[str]]:
@@ -21,12 +22,13 @@ def item_names(draft: Draft) -> dict[str, set[str]]:
         if edge is not None and edge.source in successors and edge.target in successors:
             successors[edge.source].append(edge.target)
     names: dict[str, set[str]] = {}
+    first = targets(draft)
     for each in draft.nodes:
         item = each.node.data.repeats()
         if item is None:
             continue
         loop_id = each.node.id
-        onward = {name: [] if name == loop_id else found for name, found in successors.items()}
-        for name in flow_graph.reachable(onward, targets(draft, loop_id, "loop")) - {loop_id}:
+        inside = flow_graph.reachable(successors, first.get((loop_id, "loop"), ()), end=loop_id)
+        for name in inside - {loop_id}:
             names.setdefault(name, set(OWN_NAMES)).add(item)
     return names

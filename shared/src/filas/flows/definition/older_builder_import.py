@@ -17,10 +17,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from filas.flows.value_limits import MAX_DEPTH
+from filas.flows.value_limits import MAX_DEPTH, MAX_NODES
 
 _KEPT = ("label", "onError", "retry")
-_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_OPENING = re.compile(r"(?=(\{[{%]))")
+_CLOSING = {"{{": "}}", "{%": "%}"}
 _REFERENCE = re.compile(
     r"""
     (?P<text> "[^"]*" | '[^']*' )
@@ -37,8 +38,8 @@ def to_current_format(raw: Any) -> Any:
     """Converts a definition to the present format. Returns a definition that has this format unchanged. Raises
     nothing."""
     nodes = raw.get("nodes") if isinstance(raw, dict) else None
-    if not isinstance(nodes, list):
-        return raw
+    if not isinstance(nodes, list) or len(nodes) > MAX_NODES:
+        return raw  # The checks reject it.
     lifted = [_lift_configuration(node) for node in nodes]
     if any(new is not old for new, old in zip(lifted, nodes, strict=True)):
         lifted = [_add_mode(node) for node in lifted]
@@ -108,7 +109,20 @@ class _References:
         return value
 
     def _rewrite_templates(self, text: str) -> str:
-        return _TEMPLATE.sub(lambda found: self._rewrite_text(found.group()), text)
+        """The text with its `{{ … }}` and `{% … %}` rewritten. Each end is searched once, so the time is linear."""
+        made: list[str] = []
+        position, unclosed = 0, set[str]()
+        for found in _OPENING.finditer(text):
+            begin, opening = found.start(), found[1]
+            if begin < position or opening in unclosed:
+                continue
+            end = text.find(_CLOSING[opening], begin + 2)
+            if end < 0:
+                unclosed.add(opening)
+                continue
+            made += text[position:begin], self._rewrite_text(text[begin : end + 2])
+            position = end + 2
+        return "".join([*made, text[position:]])
 
     def _rewrite_text(self, text: str) -> str:
         return _REFERENCE.sub(self._replacement, text)

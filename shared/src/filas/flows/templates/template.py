@@ -24,7 +24,14 @@ Reference = tuple[str | int | None, ...]
 """A path that a template looks up, such as `("nodes", "crm", "output")`; None for a computed part."""
 
 MAX_BRACKETS = 8
-_BRACKET = re.compile(r"\{[{%]|[\[\]]")
+MAX_PARENTHESES = 64
+_BRACKET = re.compile(r"\{[{%]|[%}]\}|[\[\]()]")
+_ENDS = (("{{", "}}"), ("{%", "%}"))
+_HIDDEN = re.compile(r"\{%-?\s*(?:raw|doc)\b")
+_HIDDEN_END = re.compile(r"\{%-?\s*end(?:raw|doc)\b")
+_BLANKS = re.compile(r"\s{100}")
+MAX_UNCHECKED_CHARS = 2000
+MAX_UNCLOSED = 4
 _ERRORS = (LiquidError, ArithmeticError, ValueError, TypeError, LookupError, RecursionError, AttributeError)
 """The exceptions of python-liquid and its filters for an author's mistake, or for unsuitable data."""
 
@@ -86,6 +93,8 @@ def parse(source: str) -> Template:
         raise TemplateError(f"is longer than {MAX_TEMPLATE_CHARS} characters")
     try:
         _check_brackets(source)
+        if len(source) > MAX_UNCHECKED_CHARS:
+            _check_ends(source)
         bound = _environment().from_string(source)
         refuse_ranges(bound.nodes)
         used = bound.analyze(include_partials=False)
@@ -99,12 +108,35 @@ def parse(source: str) -> Template:
 
 
 def _check_brackets(source: str) -> None:
-    """Raises OverLimit for deeply nested brackets, because parsing them takes quadratic time."""
-    depth = 0
+    """Raises OverLimit for deeply nested brackets in a tag or output, because parsing them takes quadratic time."""
+    depths = {"[": 0, "(": 0}
+    is_inside = False
     for found in _BRACKET.finditer(source):
-        depth = depth + 1 if found.group() == "[" else max(depth - 1, 0) if found.group() == "]" else 0
-        if depth > MAX_BRACKETS:
-            raise OverLimit(f"has brackets nested deeper than {MAX_BRACKETS}")
+        mark = found.group()
+        if len(mark) == 2:
+            is_inside = mark in ("{{", "{%")
+            depths = dict.fromkeys(depths, 0)
+        elif is_inside:
+            opening, change = (mark, 1) if mark in depths else ({"]": "[", ")": "("}[mark], -1)
+            depths[opening] = max(depths[opening] + change, 0)
+            if depths["["] > MAX_BRACKETS or depths["("] > MAX_PARENTHESES:
+                raise OverLimit(f"has brackets nested deeper than {MAX_BRACKETS}")
+
+
+def _check_ends(source: str) -> None:
+    """Raises OverLimit for a `{{`, `{%` or `{% raw %}` without an end, because the lexer searches the rest of the text
+    for each one, in a time that may be quadratic."""
+    last_tag = source.rfind("%}")
+    for opening, closing in _ENDS:
+        end = max(source.rfind(closing), 0)
+        unclosed = source.count(opening, end)
+        # A `{{` before the last tag may be in a comment or in raw text.
+        is_error = source.find(opening, max(end, last_tag)) >= 0 or (unclosed and _BLANKS.search(source, end))
+        if is_error or unclosed > MAX_UNCLOSED:
+            raise OverLimit(f"has a `{opening}` without `{closing}`")
+    ended = max((found.start() for found in _HIDDEN_END.finditer(source)), default=0)
+    if sum(1 for _ in _HIDDEN.finditer(source, ended)) > MAX_UNCLOSED:
+        raise OverLimit("has a `raw` or `doc` without its end")
 
 
 def render(value: Any, scope: Scope) -> Any:

@@ -8,7 +8,8 @@ import msgspec
 
 from filas.flows import publishing_checks, value_limits
 from filas.flows.definition import json_schema, older_builder_import
-from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
+from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
+from filas.flows.problems import FlowProblem
 from filas.models.configuration import FlowSummary, FlowVersion
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
@@ -70,9 +71,8 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     flow_id = definition_id(call.path["id"])
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
-    raw = older_builder_import.to_current_format(call.body)
     # In a thread, because the check of a large flow takes a second and would block the event loop.
-    definition, problems = await asyncio.to_thread(publishing_checks.check, raw)
+    raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body)
     if definition is None or problems:
         raise invalid(
             [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]
@@ -80,6 +80,12 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     version = await call.context.flows.store(flow_id, raw, definition.name or flow_id, call.query.publish)
     await call.context.configuration_changed()
     return Answer(shown(version))
+
+
+def imported_and_checked(body: dict[str, Any]) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
+    """Returns a definition in the present format, and the result of its checks."""
+    raw = older_builder_import.to_current_format(body)
+    return raw, *publishing_checks.check(raw)
 
 
 async def get_flow(call: Call[None, VersionQuery]) -> Answer:

@@ -12,14 +12,15 @@ from filas.contract.identity import new_id
 from filas.contract.job_factories import flow_test_job
 from filas.contract.jobs import FlowTestJob, GivenAnswer, flow_test_key
 from filas.contract.policies import FLOWS
-from filas.flows import publishing_checks, value_limits
-from filas.flows.definition import flow_definition, older_builder_import
+from filas.flows import value_limits
+from filas.flows.definition import flow_definition
 from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
 from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
+from ingest.api.definitions.flow_routes import imported_and_checked
 from ingest.api.routing.access import require
 from ingest.api.routing.identifiers import definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found, parse_row_id
@@ -157,8 +158,7 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
     if body.definition is not None:
         if body.version is not None:
             raise invalid_field("version", "give either `version` or `definition`")
-        raw = older_builder_import.to_current_format(body.definition)
-        checked, problems = await asyncio.to_thread(publishing_checks.check, raw)
+        raw, checked, problems = await asyncio.to_thread(imported_and_checked, body.definition)
         if checked is None:
             raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
         return None, raw, checked

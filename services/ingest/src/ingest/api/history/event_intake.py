@@ -3,6 +3,7 @@
 The call is decoded in two steps, so that an event that cannot be decoded fails alone: first the list, then each event.
 """
 
+import asyncio
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
 from ingest.api.routing.problems import invalid
-from ingest.api.routing.request_parsing import decode_json, field_error
+from ingest.api.routing.request_parsing import LARGE_BODY, decode_json, field_error
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request
@@ -109,7 +110,10 @@ async def accept_events(call: Call[RawEvents, Query]) -> Answer:
         raise StoreUnavailable("postgres", "the webhooks have not been read yet")
     outcomes: list[EventOutcome] = []
     unavailable: StoreUnavailable | None = None
-    for chunk in _chunks(call):
+    chunks = _chunks(call)
+    # A thread decodes large bodies, because that may take longer than the event loop should wait.
+    is_large = sum(memoryview(raw).nbytes for raw in call.body.events) > LARGE_BODY
+    while chunk := await asyncio.to_thread(next, chunks, None) if is_large else next(chunks, None):
         found, failure = await _accept(call, chunk)
         unavailable = failure or unavailable
         outcomes += found

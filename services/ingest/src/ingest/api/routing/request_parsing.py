@@ -8,12 +8,16 @@ import msgspec
 from aiohttp import web
 from msgspec.structs import fields
 
+from filas.contract import bounded_json
 from ingest.api.routing.problems import ApiProblem, FieldError, invalid, invalid_field
 from ingest.api.routing.route_types import QueryT, Route
 
 MAX_BODY_MIB = 4
 MAX_BODY_BYTES = MAX_BODY_MIB * 1024 * 1024
 """A flow of a thousand nodes has about 1 MB."""
+
+LARGE_BODY = 32 * 1024
+"""A longer body, in bytes, is decoded in a thread, because that may take more than 5 milliseconds."""
 
 T = TypeVar("T")
 
@@ -58,10 +62,11 @@ def decode_json(raw: bytes, expected: type[T]) -> T:
     Raises the 400 for a body that is not JSON, and msgspec.ValidationError for JSON that is not `expected`.
     """
     try:
+        bounded_json.check(raw)
         return msgspec.json.decode(raw if raw.strip() else b"{}", type=expected)
     except msgspec.ValidationError:
         raise
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, bounded_json.InvalidJson) as error:
         raise ApiProblem(400, "Malformed JSON", f"the body is not JSON: {error}") from None
 
 
