@@ -17,7 +17,9 @@ from filas.contract.policies import FLOWS, WEBHOOKS
 from filas.models.configuration import ConversationRule, Webhook
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
+from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
@@ -26,6 +28,8 @@ from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
 from ingest.event.event_jobs import job_of_event
+from ingest.process.channel_directory import ChannelDirectory
+from ingest.process.conversations import Conversations
 from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource
 from ingest.worker_app import build_worker
@@ -133,6 +137,17 @@ async def test_a_receipt_of_an_event_without_a_row_is_stored_with_it(redis_url: 
         await eventually(enqueued)
 
 
+def processor_of(app: Serving) -> Processor:
+    """The processor over the stores of `app`."""
+    return Processor(
+        app.events,
+        ExecutionRepository(app.database),
+        QueueProducer(app.redis),
+        WebhookRepository(app.database),
+        Conversations(ContactRepository(app.database), ChannelDirectory(ChannelRepository(app.database))),
+    )
+
+
 async def test_a_replay_that_only_redis_has_starts_nothing(redis_url: str, postgres_dsn: str) -> None:
     """Postgres was unavailable at acceptance: the worker finds that the signed content belongs to another event."""
     async with published(redis_url, postgres_dsn) as app:
@@ -140,9 +155,7 @@ async def test_a_replay_that_only_redis_has_starts_nothing(redis_url: str, postg
         replays = [
             plain({"a": 1}, event_id=new_id(), recorded=False, content_key=key, content_digest="00ff") for _ in range(3)
         ]
-        processor = Processor(
-            app.events, ExecutionRepository(app.database), QueueProducer(app.redis), WebhookRepository(app.database)
-        )
+        processor = processor_of(app)
         first, *others = await processor.process([decoded_job(job) for job in replays])
         nothing = {"eventId": str(replays[0].event_id), "executions": []}
         assert others == [nothing, nothing]
@@ -176,9 +189,7 @@ async def test_a_batch_that_is_run_again_changes_nothing(redis_url: str, postgre
         messages: list[Any] = [job_of_event(event).message for event in await app.events.unfinished(0, 10)]
         for message in messages:
             assert message.recorded
-        processor = Processor(
-            app.events, ExecutionRepository(app.database), QueueProducer(app.redis), WebhookRepository(app.database)
-        )
+        processor = processor_of(app)
         decoded = [decoded_job(message) for message in messages]
         first = await processor.process(decoded)
         again = await processor.process([*decoded, *decoded])

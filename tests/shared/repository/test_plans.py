@@ -28,6 +28,8 @@ GROWING_TABLES: Final = frozenset(
         "steps",
         "callbacks",
         "conversations",
+        "contacts",
+        "contact_aliases",
         "notifications",
         "notification_attempts",
         "delivery_statuses",

@@ -16,7 +16,9 @@ from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.cancels import CancelRepository
+from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -27,6 +29,9 @@ from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import IngestWorkSettings
 from filas.settings.setting_groups import RetentionSettings
+from ingest.process.channel_directory import ChannelDirectory
+from ingest.process.conversations import Conversations
+from ingest.process.old_conversations import OldConversations
 from ingest.process.processor import Processor
 from ingest.process.webhook_jobs import EventRelaySource, ProcessWebhook
 
@@ -35,13 +40,18 @@ BATCHES_AT_A_TIME: Final = 2
 """While one batch is written to Postgres, the next one is claimed."""
 
 PURGE_EVERY_S: Final = 900.0
+LINK_EVERY_S: Final = 30.0
 
 
 def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
     """Returns the consumer of `webhook-processing`, which processes up to `concurrency` events at a time."""
     redis, database = stores.redis, stores.database
     processor = Processor(
-        EventRepository(database), ExecutionRepository(database), QueueProducer(redis), WebhookRepository(database)
+        EventRepository(database),
+        ExecutionRepository(database),
+        QueueProducer(redis),
+        WebhookRepository(database),
+        Conversations(ContactRepository(database), ChannelDirectory(ChannelRepository(database))),
     )
     function = JobFunction(
         WEBHOOKS.function,
@@ -73,10 +83,16 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapp
         async def purge() -> None:
             await retention.purge(await retention.now(), ages)
 
+        linking = periodic(
+            "contacts",
+            OldConversations(ContactRepository(stores.database)).link,
+            LINK_EVERY_S,
+            retry_s=(1.0, LINK_EVERY_S),
+        )
         purging = periodic("retention", purge, PURGE_EVERY_S, wait_first=True, retry_s=(PURGE_EVERY_S, PURGE_EVERY_S))
         return WorkerParts(
             worker=build_worker(stores, relay, settings.ingest_worker_concurrency),
-            background=(relay.run(), purging),
+            background=(relay.run(), linking, purging),
         )
 
     port = settings.ingest_worker_admin_port

@@ -6,6 +6,8 @@ import os
 import time
 import uuid
 
+from filas.contacts.canonical_address import canonical_address, medium_of
+
 _NAMESPACE = uuid.UUID("6f0c1f0e-9d0b-5c53-9c1e-1d6a5f3f9a10")
 _HASHED_NAMESPACE = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
 _VERSION_5 = (0x5 << 76) | (0x2 << 62)
@@ -66,8 +68,23 @@ def notification_id(execution: uuid.UUID, seq: int, part: int = 1) -> uuid.UUID:
     return derived_id("notification", str(execution), seq, *([part] if part > 1 else []))
 
 
-def conversation_id(channel: str, contact: str) -> uuid.UUID:
-    """The id of the conversation with `contact` over `channel`."""
+def contact_id(channel: str, address: str) -> uuid.UUID:
+    """The id of a new contact with this canonical address."""
+    return derived_id("contact", channel, address)
+
+
+def conversation_id(channel: str, contact: str, *, medium: str | None = None, account: str | None = None) -> uuid.UUID:
+    """The id of a new conversation with `contact` over `channel`. How its address is written makes no difference.
+
+    `medium` is as in `canonical_address`; without it, the medium that the channel's id names. `account` is our own
+    number, for a channel that has none of its own. A conversation that exists is found through its contact.
+    """
+    address = canonical_address(contact, medium or medium_of(channel))
+    return derived_id("conversation", channel, address, *([account] if account else []))
+
+
+def old_conversation_id(channel: str, contact: str) -> uuid.UUID:
+    """The id that versions before 0.3 give to the conversation with `contact`."""
     return derived_id("conversation", channel, contact)
 
 

@@ -77,7 +77,8 @@ _STEP_BYTES = 4096
 
 class NewExecution(Record, frozen=True, kw_only=True):
     """An execution that an event starts, in the flow's published version. `channel` and `contact` identify its
-    conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message."""
+    conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message.
+    `conversation_id` is None for the id of a new conversation with `contact`."""
 
     id: UUID
     event_id: UUID
@@ -86,6 +87,7 @@ class NewExecution(Record, frozen=True, kw_only=True):
     channel: str | None
     contact: str | None
     trigger: str
+    conversation_id: UUID | None = None
 
 
 class ClaimedExecution(Record, frozen=True, kw_only=True):

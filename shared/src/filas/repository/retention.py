@@ -43,7 +43,8 @@ _FIRST: Final = UUID(int=0)
 
 # A conversation has no time of its last message, because that would cost a write for each message. `updated_at` is the
 # time of its last variable, or of its last execution that retention has deleted (EXECUTIONS). The other executions are
-# looked up. The conversations are examined in the order of their ids, so no index by time is needed.
+# looked up. The conversations are examined in the order of their ids, so no index by time is needed. A contact is
+# deleted with its last conversation, together with its aliases and the contacts that were merged into it.
 CONVERSATIONS: Final = """
 with chunk as (
     select id from conversations where id > $2 order by id limit $3
@@ -54,7 +55,18 @@ with chunk as (
             and (e.ended_at is null or e.ended_at >= $1 or e.queued_at >= $1) offset 0)
     order by v.id for update of v skip locked
 ), deleted_rows as (
-    delete from conversations v using unused u where v.id = u.id returning v.id
+    delete from conversations v using unused u where v.id = u.id returning v.id, v.contact_id
+), left_contacts as (
+    select c.id from contacts c join (select distinct contact_id from deleted_rows) g on g.contact_id = c.id
+    where not exists (
+        select from conversations v where v.contact_id = c.id and v.id not in (select id from deleted_rows) offset 0)
+    order by c.id for update of c skip locked
+), deleted_contacts as (
+    delete from contacts c using left_contacts l where c.id = l.id
+), deleted_merged as (
+    delete from contacts c using left_contacts l where c.merged_into = l.id
+), deleted_aliases as (
+    delete from contact_aliases a using left_contacts l where a.contact_id = l.id
 )
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, id
 from chunk order by id desc limit 1"""
@@ -165,8 +177,9 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     Content keys are deleted with their event, steps and callbacks with their execution, attempts with their
     notification. Cancels that concern no job, execution or notification any more are kept as long as dead letters.
     Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
-    variables, is kept for so many days after its last execution, and while it has an unfinished one. Refusals have no
-    setting of their own: the processes that write them also keep at most 10,000.
+    variables, is kept for so many days after its last execution, and while it has an unfinished one. A contact is
+    deleted with its last conversation. Refusals have no setting of their own: the processes that write them also keep
+    at most 10,000.
     """
 
     events_days: float = 30.0

@@ -20,6 +20,7 @@ from ingest.api.definitions import (
     webhook_routes,
 )
 from ingest.api.history import (
+    contact_routes,
     dead_letter_routes,
     event_intake,
     event_routes,
@@ -47,6 +48,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *event_routes.ROUTES,
     *execution_routes.ROUTES,
     *notification_routes.ROUTES,
+    *contact_routes.ROUTES,
     *dead_letter_routes.ROUTES,
     *refusal_routes.ROUTES,
     *scaling_routes.ROUTES,

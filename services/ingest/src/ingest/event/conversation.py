@@ -30,11 +30,13 @@ Scope = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ExecutionStart:
-    """What starts one execution. Without a contact there is no conversation."""
+    """What starts one execution. Without a contact there is no conversation. `provider_channel` is the usual channel
+    of the provider that sent the message."""
 
     channel: str | None
     contact: str | None
     message: IncomingMessage | None
+    provider_channel: str | None = None
 
 
 NO_CONVERSATION = ExecutionStart(None, None, None)
@@ -42,10 +44,21 @@ NO_CONVERSATION = ExecutionStart(None, None, None)
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """What an event starts. `reason` is why it starts nothing, such as `kind:reaction`; None if it starts something."""
+    """What an event starts. `reason` is why it starts nothing, such as `kind:reaction`; None if it starts something.
+    `others` start nothing, but report several addresses of a contact together."""
 
     starts: Sequence[ExecutionStart]
     reason: str | None = None
+    others: Sequence[ExecutionStart] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptPlace:
+    """A delivery receipt, the channel that the rule or the provider names for it, and the provider's usual channel."""
+
+    channel: str
+    provider_channel: str
+    receipt: IncomingReceipt
 
 
 class Expression:
@@ -114,18 +127,23 @@ class ConversationReader:
     def _of_provider(self, provider: Provider, scope: Scope) -> Starts:
         body = scope["body"]
         messages = provider.messages(body)
-        accepted = [message for message in messages if message.kind in self._accepted]
-        if not accepted:
-            return Starts([], f"kind:{messages[0].kind}")
-        return Starts([self._of_message(message, provider.channel(body), scope) for message in accepted])
+        usual = provider.channel(body)
+        starts = [self._of_message(one, usual, scope) for one in messages if one.kind in self._accepted]
+        others = [
+            self._of_message(one, usual, scope)
+            for one in messages
+            if one.aliases and one.contact is not None and one.kind not in self._accepted
+        ]
+        return Starts(starts, None if starts else f"kind:{messages[0].kind}", others)
 
-    def receipts(self, scope: Scope) -> list[tuple[str, IncomingReceipt]]:
+    def receipts(self, scope: Scope) -> list[ReceiptPlace]:
         """The delivery receipts in the event, each with the channel over which its message was sent."""
         if self._provider is None:
             return []
         body = scope["body"]
-        channel = self._value(self._channel, scope) or self._provider.channel(body)
-        return [(channel, receipt) for receipt in self._provider.receipts(body)]
+        usual = self._provider.channel(body)
+        channel = self._value(self._channel, scope) or usual
+        return [ReceiptPlace(channel, usual, receipt) for receipt in self._provider.receipts(body)]
 
     def group(self, webhook_id: str, scope: Scope, part: Part | None = None) -> str | None:
         """The group key of the event's job. None if its webhook has no conversation, so that no order is needed.
@@ -156,10 +174,13 @@ class ConversationReader:
         contact = self._value(self._contact, scope) or message.contact
         if contact is None:
             return ExecutionStart(None, None, message)
+        if contact != message.contact and contact not in message.aliases:
+            # The rule names another contact than the provider, so the provider's addresses are not the contact's.
+            message = msgspec.structs.replace(message, aliases=(), moved_to=None)
         text = message.text if self._text is None else _as_text(self._text.value(scope))
         if contact != message.contact or text != message.text:
             message = msgspec.structs.replace(message, contact=contact, text=text)
-        return ExecutionStart(channel, contact, message)
+        return ExecutionStart(channel, contact, message, usual_channel)
 
     @staticmethod
     def _value(expression: Expression | None, scope: Scope) -> str | None:

@@ -6,7 +6,7 @@ derived from the event, so that a batch that is run again changes nothing.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -22,8 +22,9 @@ from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
 from filas.observability.metrics import EVENTS_IGNORED
-from ingest.event.conversation import ExecutionStart
+from ingest.event.conversation import ExecutionStart, ReceiptPlace, Starts
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
+from ingest.process.conversations import Conversations
 from ingest.process.current_definition import WebhookStore, complete
 from ingest.providers.known_providers import AUTH_TYPES
 
@@ -67,18 +68,27 @@ class JobStore(Protocol):
 class Processor:
     """Processes batches of webhook jobs."""
 
-    def __init__(self, events: EventStore, executions: ExecutionStore, jobs: JobStore, webhooks: WebhookStore) -> None:
+    def __init__(
+        self,
+        events: EventStore,
+        executions: ExecutionStore,
+        jobs: JobStore,
+        webhooks: WebhookStore,
+        conversations: Conversations,
+    ) -> None:
         self._events = events
         self._executions = executions
         self._jobs = jobs
         self._webhooks = webhooks
+        self._conversations = conversations
 
     async def process(self, jobs: Sequence[WebhookJob]) -> list[Outcome]:
         """Processes the jobs. Returns one outcome for each, in order. Raises StoreUnavailable for the whole batch."""
         outcomes: dict[int, Outcome] = {}
         jobs = await self._complete(jobs, outcomes)
         await self._record(jobs, outcomes)
-        starts: list[tuple[int, UUID, list[NewExecution]]] = []
+        await self._conversations.refresh()
+        read: list[tuple[int, Starts, list[NewExecution]]] = []
         reasons: dict[UUID, str] = {}
         receipts: dict[UUID, list[NewJob]] = {}
         async for index, job in _with_yields(jobs):
@@ -88,15 +98,16 @@ class Processor:
                 outcomes[index] = NewerVersionRequired(f"the provider {job.provider[:100]!r} is not known here")
                 continue
             try:
-                (executions, reason), jobs_of_receipts = executions_of(job), receipt_jobs(job)
+                found, jobs_of_receipts = starts_of(job), receipt_jobs(job, self._conversations.channel_of)
+                read.append((index, found, new_executions(job, found)))
             except Exception as error:  # the other jobs of the batch are not affected
                 outcomes[index] = error
                 continue
-            starts.append((index, job.event_id, executions))
-            if reason is not None:
-                reasons[job.event_id] = reason
+            if found.reason is not None:
+                reasons[job.event_id] = found.reason
             if jobs_of_receipts:
                 receipts[job.event_id] = jobs_of_receipts
+        starts = await self._settle(jobs, read, outcomes)
         new_jobs: list[NewJob] = []
         if starts:
             answers = await self._executions.start_many(
@@ -117,6 +128,22 @@ class Processor:
         if new_jobs:
             await self._jobs.enqueue_many(new_jobs)
         return [outcomes[index] for index in range(len(jobs))]
+
+    async def _settle(
+        self,
+        jobs: Sequence[WebhookJob],
+        read: Sequence[tuple[int, Starts, list[NewExecution]]],
+        outcomes: dict[int, Outcome],
+    ) -> list[tuple[int, UUID, list[NewExecution]]]:
+        """Returns the executions of each event in their conversations. An event without them has its outcome."""
+        settled = await self._conversations.settle([(found, executions) for _, found, executions in read])
+        starts: list[tuple[int, UUID, list[NewExecution]]] = []
+        for (index, _, _), executions in zip(read, settled, strict=True):
+            if isinstance(executions, BaseException):
+                outcomes[index] = executions
+            else:
+                starts.append((index, jobs[index].event_id, executions))
+        return starts
 
     async def _complete(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> list[WebhookJob]:
         """Returns the jobs with what they leave to the webhook's definition; a job that cannot be completed fails."""
@@ -171,8 +198,18 @@ async def _with_yields(jobs: Sequence[WebhookJob]) -> AsyncIterator[tuple[int, W
 def executions_of(job: WebhookJob) -> tuple[list[NewExecution], str | None]:
     """The executions that an event starts: one for each message of a provider, one for any other webhook. For an event
     that starts nothing, the second value is the reason. Raises PermanentError for a template that fails."""
-    found = conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
-    executions = [
+    found = starts_of(job)
+    return new_executions(job, found), found.reason
+
+
+def starts_of(job: WebhookJob) -> Starts:
+    """What the event starts. Raises PermanentError for a template that fails."""
+    return conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
+
+
+def new_executions(job: WebhookJob, found: Starts) -> list[NewExecution]:
+    """The executions of `found`, one for each start, in the channel that the rule or the provider names."""
+    return [
         NewExecution(
             id=execution_id(job.event_id, (start.message and start.message.id) or "0"),
             event_id=job.event_id,
@@ -184,7 +221,6 @@ def executions_of(job: WebhookJob) -> tuple[list[NewExecution], str | None]:
         )
         for start in found.starts
     ]
-    return executions, found.reason
 
 
 def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
@@ -200,12 +236,18 @@ def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
     return msgspec.json.encode(scope).decode()
 
 
-def receipt_jobs(job: WebhookJob) -> list[NewJob]:
+def named_channel(place: ReceiptPlace) -> str:
+    """The channel that the rule or the provider names."""
+    return place.channel
+
+
+def receipt_jobs(job: WebhookJob, channel_of: Callable[[ReceiptPlace], str] = named_channel) -> list[NewJob]:
     """The jobs that record the event's delivery receipts. The notifier runs them, because it owns the notifications."""
     made: list[NewJob] = []
-    for channel, receipt in conversation_reader(job).receipts(scope_of(job)):
+    for place in conversation_reader(job).receipts(scope_of(job)):
+        receipt = place.receipt
         message = DeliveryReceiptJob(
-            channel_id=channel,
+            channel_id=channel_of(place),
             provider_id=receipt.id,
             status=receipt.state,
             idempotency_key=receipt.key,

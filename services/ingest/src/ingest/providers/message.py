@@ -35,7 +35,8 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     holds the provider's fields that place an answer in the same thread, topic or business account.
 
     `contact` is the address that is answered, None if no one is to be answered. `aliases` are further addresses of the
-    same contact. `account` is our own number or account that received it. `raw_path` leads to the provider's original
+    same contact. `moved_to` is the one of them that replaces `contact` from now on. `account` is our own number or
+    account that received it. `raw_path` leads to the provider's original
     in the body: names and indexes from the root.
     """
 
@@ -49,6 +50,7 @@ class IncomingMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel",
     thread: dict[str, Any] | None = None
     contact: str | None = None
     aliases: tuple[str, ...] = ()
+    moved_to: str | None = None
     account: str | None = None
     raw_path: tuple[str | int, ...] = ()
 
@@ -57,7 +59,7 @@ class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     """A delivery receipt. `id` is the provider's id of the message that was sent.
 
     `error` is why the delivery failed. `at` is the provider's time in milliseconds since 1970, if it states one. `key`
-    is the message's idempotency key, if the provider returns it.
+    is the message's idempotency key, if the provider returns it. `account` is our own number that sent the message.
     """
 
     id: str
@@ -65,6 +67,7 @@ class IncomingReceipt(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     key: str | None = None
     error: str | None = None
     at: int | None = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

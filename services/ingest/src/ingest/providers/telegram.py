@@ -94,6 +94,7 @@ def _message(identity: str | None, name: str, message: dict[str, Any]) -> Incomi
         thread=_thread(message),
         contact=clean_contact(chat.get("id")),
         aliases=_other_ids(message),
+        moved_to=clean_contact(message.get("migrate_to_chat_id")),
         raw_path=(name,),
     )
 

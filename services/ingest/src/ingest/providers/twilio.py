@@ -85,7 +85,8 @@ class Twilio:
             return []
         parts = (text_of(form.get("ErrorCode")), text_of(form.get("ErrorMessage")))
         error = " ".join(part for part in parts if part is not None) if state == "failed" else ""
-        return [IncomingReceipt(id=identity, state=state, error=error or None)]
+        account = clean_contact(form.get("From"))
+        return [IncomingReceipt(id=identity, state=state, error=error or None, account=account)]
 
     def answer(self, document: Any) -> ProviderAnswer | None:
         """An empty list of instructions (TwiML) for a message or a call, and no content for a status. Twilio reports

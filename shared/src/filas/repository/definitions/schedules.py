@@ -12,10 +12,12 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from filas.contract.identity import conversation_id, scheduled_execution_id
+from filas.contract.identity import scheduled_execution_id
+from filas.models.contacts import FoundConversation
 from filas.models.executions import DueExecution
 from filas.models.record import ErrorDetail, Page
 from filas.models.schedules import DueTicks, Schedule, ScheduleConversation
+from filas.repository.contacts.contact_repository import conversations_on
 from filas.repository.definitions import schedule_sql as sql
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Connection, Database
@@ -128,7 +130,9 @@ def _due(row: asyncpg.Record, due_ticks: Callable[[Schedule, datetime], DueTicks
 
 async def _start(connection: Connection, due: Sequence[_Due]) -> list[ScheduleRun]:
     runs = [(one.schedule, tick) for one in due for tick in one.ticks.run]
-    rows = iter(await connection.fetch(sql.START, *_new_executions(runs)) if runs else [])
+    talks = [schedule.conversation for schedule, _ in runs]
+    found = await conversations_on(connection, [(talk.channel, talk.contact) if talk else None for talk in talks])
+    rows = iter(await connection.fetch(sql.START, *_new_executions(runs, found)) if runs else [])
     return [_run(one, [next(rows) for _ in one.ticks.run]) for one in due]
 
 
@@ -167,14 +171,16 @@ def _unstartable(schedule: Schedule, row: asyncpg.Record, tick: datetime) -> Err
     return ErrorDetail(kind="flow", message=message, detail=detail)
 
 
-def _new_executions(runs: Sequence[tuple[Schedule, datetime]]) -> Iterator[list[object]]:
+def _new_executions(
+    runs: Sequence[tuple[Schedule, datetime]], found: Sequence[FoundConversation | None]
+) -> Iterator[list[object]]:
     talks = [schedule.conversation for schedule, _ in runs]
     yield [scheduled_execution_id(schedule.id, tick) for schedule, tick in runs]
     yield [schedule.flow_id for schedule, _ in runs]
     yield [schedule.version for schedule, _ in runs]
-    yield [conversation_id(talk.channel, talk.contact) if talk else None for talk in talks]
+    yield [one.id if one else None for one in found]
     yield [talk.channel if talk else None for talk in talks]
-    yield [talk.contact if talk else None for talk in talks]
+    yield [one.contact if one else None for one in found]
     yield [to_json(trigger(schedule, tick)) for schedule, tick in runs]
 
 

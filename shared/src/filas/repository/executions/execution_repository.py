@@ -77,10 +77,6 @@ class ExecutionRepository:
     ) -> list[list[DueExecution] | PermanentError]:
         new = [execution for _, executions in starts for execution in executions]
         pending = [(event_id, receipt) for event_id, _ in starts for receipt in receipts.get(event_id, ())]
-        conversations = [
-            conversation_id(one.channel, one.contact) if one.channel is not None and one.contact is not None else None
-            for one in new
-        ]
         arguments = (
             [event_id for event_id, _ in starts],
             ["processed" if executions else "ignored" for _, executions in starts],
@@ -88,7 +84,7 @@ class ExecutionRepository:
             [one.event_id for one in new],
             [one.flow_id for one in new],
             [one.node_id for one in new],
-            conversations,
+            [_conversation(one) for one in new],
             [one.channel for one in new],
             [one.contact for one in new],
             [one.trigger for one in new],
@@ -328,6 +324,12 @@ class ExecutionRepository:
         statement = paging.within_bytes(select, sql.SIZE, "queued_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
+
+
+def _conversation(one: NewExecution) -> UUID | None:
+    if one.channel is None or one.contact is None:
+        return None
+    return one.conversation_id or conversation_id(one.channel, one.contact)
 
 
 def _unpublished(executions: Sequence[NewExecution]) -> str:

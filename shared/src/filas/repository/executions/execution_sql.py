@@ -12,7 +12,8 @@ from typing import Final
 # $1-$2 and $14: each event with the status and the reason that it gets. $3-$10: the executions. Their times differ by a
 # microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of the events that end
 # here. A row without an id is an event with a flow that has no published version. `due` is false for an execution that
-# existed before and whose turn waits for its time: its job must not be enqueued before that time.
+# existed before and whose turn waits for its time: its job must not be enqueued before that time. The lock of a
+# conversation keeps it from becoming a part of another one while its executions are written.
 START_MANY: Final = """
 with starting as (
     select event_id, status, reason from unnest($1::uuid[], $2::text[], $14::text[]) as s (event_id, status, reason)
@@ -37,12 +38,14 @@ with starting as (
     where conversation_id is not null and event_id not in (select event_id from missing)
     order by conversation_id
     on conflict do nothing
+), conversation as (
+    select id, merged_into from conversations where id = any ($7::uuid[]) order by id for key share
 ), inserted as (
     insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
         carries_message, ready_at, queued_at)
-    select n.id, n.flow_id, p.published_version, n.node_id, n.event_id, n.conversation_id, n.channel, n.contact,
-        n.trigger, n.conversation_id is not null, n.at, n.at
-    from new n join published p on p.id = n.flow_id
+    select n.id, n.flow_id, p.published_version, n.node_id, n.event_id, coalesce(v.merged_into, n.conversation_id),
+        n.channel, n.contact, n.trigger, n.conversation_id is not null, n.at, n.at
+    from new n join published p on p.id = n.flow_id left join conversation v on v.id = n.conversation_id
     where n.event_id not in (select event_id from missing)
     order by n.id
     on conflict (id) do nothing
@@ -74,7 +77,7 @@ select null, event_id, null, null, null, null, null, null, false from missing"""
 # request for an execution whose message has resumed another one is a request for that one. An execution whose message
 # could resume another one is not claimed before RESUME_MANY has run. Of an execution that cannot be claimed, the
 # columns `seen_…` have the values that the statement saw. An execution that waited for a callback takes it, or closes
-# the address, so that a later call is answered with 410.
+# the address, so that a later call is answered with 410. `contact` is the address to which messages are sent now.
 CLAIM_MANY: Final = """
 with requested as (
     select a.id as asked_id, a.turn as asked_turn, coalesce(m.resumed_id, a.id) as id,
@@ -120,7 +123,8 @@ with requested as (
     returning id, payload
 )
 select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.node_id, c.event_id, c.conversation_id,
-    c.channel, c.contact, c.status_before, c.started_at, c.deadline_at, c.cancel_requested, b.bytes as content_bytes,
+    c.channel, coalesce(t.address, c.contact) as contact, c.status_before, c.started_at, c.deadline_at,
+    c.cancel_requested, b.bytes as content_bytes,
     case when b.bytes <= $5 then c.trigger end as trigger, case when b.bytes <= $5 then c.state end as state,
     case when b.bytes <= $5 then c.start_state end as start_state, case when b.bytes <= $5 then v.vars end as vars,
     case when b.bytes <= $5 then r.trigger end as reply, case when b.bytes <= $5 then k.payload end as call,
@@ -130,6 +134,7 @@ select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.
 from asked a
     left join claimed c on c.id = a.id and c.turn = a.turn and a.first
     left join conversations v on v.id = c.conversation_id
+    left join contacts t on t.id = v.contact_id
     left join executions r on r.id = c.reply_id
     left join taken_callbacks k on k.id = c.awaits_callback
     cross join lateral (

@@ -9,6 +9,7 @@ from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.cancels import CancelRepository
+from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
@@ -39,6 +40,7 @@ class History:
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
     refusals: RefusalRepository
+    contacts: ContactRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,7 @@ def build_api_context(
             DeadLetterRepository(read_database),
             PauseRepository(read_database),
             RefusalRepository(read_database),
+            ContactRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),

@@ -34,7 +34,7 @@ class Meta:
 
     def receipts(self, document: Any) -> list[IncomingReceipt]:
         """WhatsApp's receipts. Those of Messenger are ignored, because they do not identify the message reliably."""
-        receipts = (whatsapp.receipt_of(item.content) for item in items_of(document) if item.list_name == "statuses")
+        receipts = (whatsapp.receipt_of(item) for item in items_of(document) if item.list_name == "statuses")
         return [receipt for receipt in receipts if receipt is not None]
 
     def answer(self, _document: Any) -> ProviderAnswer | None:

@@ -60,14 +60,16 @@ def contact_of(message: dict[str, Any]) -> str | None:
 def message_of(item: Item) -> IncomingMessage:
     """The event in an element of one of WhatsApp's lists."""
     content: dict[str, Any] = item.content
-    account = text_of(object_of(item.value.get("metadata")).get("phone_number_id"))
+    account = _account(item)
     if item.list_name == "messages":
         return _message(item, content, account)
     kind: EventKind = "other"
     data: dict[str, Any] | None = None
     contact = None
+    aliases: tuple[str, ...] = ()
     if item.list_name == "statuses":
         kind = "status"
+        aliases = _addresses(item, [content.get("recipient_id"), content.get("recipient_user_id")])
         contact = clean_contact(content.get("recipient_id")) or clean_contact(content.get("recipient_user_id"))
         if content.get("type") == "payment" and content.get("status") == "captured":
             kind, data = "payment", object_of(content.get("payment"))
@@ -82,13 +84,20 @@ def message_of(item: Item) -> IncomingMessage:
         data=data,
         sent_at=milliseconds(content.get("timestamp"), 1000),
         contact=contact,
+        aliases=tuple(one for one in aliases if one != contact),
         account=account,
         raw_path=item.path,
     )
 
 
-def receipt_of(content: dict[str, Any]) -> IncomingReceipt | None:
+def _account(item: Item) -> str | None:
+    """The id of our own number."""
+    return text_of(object_of(item.value.get("metadata")).get("phone_number_id"))
+
+
+def receipt_of(item: Item) -> IncomingReceipt | None:
     """The delivery receipt in an element of `statuses`, None if it has no id or no known state."""
+    content: dict[str, Any] = item.content
     identity, state = text_of(content.get("id")), _STATES.get(text_of(content.get("status")) or "")
     if identity is None or state is None or content.get("type") == "payment":
         return None
@@ -97,7 +106,7 @@ def receipt_of(content: dict[str, Any]) -> IncomingReceipt | None:
         parts = (failure.get("code"), failure.get("title"), object_of(failure.get("error_data")).get("details"))
         error = " ".join(text for part in parts if (text := identity_of(part)) is not None) or None
     at, key = milliseconds(content.get("timestamp"), 1000), text_of(content.get("biz_opaque_callback_data"))
-    return IncomingReceipt(id=identity, state=state, key=key, error=error, at=at)
+    return IncomingReceipt(id=identity, state=state, key=key, error=error, at=at, account=_account(item))
 
 
 def _message(item: Item, content: dict[str, Any], account: str | None) -> IncomingMessage:
@@ -113,6 +122,7 @@ def _message(item: Item, content: dict[str, Any], account: str | None) -> Incomi
         sent_at=milliseconds(content.get("timestamp"), 1000),
         contact=contact,
         aliases=_aliases(item, content, contact),
+        moved_to=_moved_to(content),
         account=account,
         raw_path=item.path,
     )
@@ -121,13 +131,25 @@ def _message(item: Item, content: dict[str, Any], account: str | None) -> Incomi
 def _aliases(item: Item, content: dict[str, Any], contact: str | None) -> tuple[str, ...]:
     """The other addresses of the sender: its user id, its number, and its new number after a change."""
     values = [content.get("from"), content.get("from_user_id")]
-    for profile in item.profiles():
-        values += [profile.get("wa_id"), profile.get("user_id")]
     if content.get("type") == "system":
         change = object_of(content.get("system"))
         values += [change.get("wa_id"), change.get("new_wa_id"), change.get("user_id")]
+    return tuple(one for one in _addresses(item, values) if one != contact)
+
+
+def _addresses(item: Item, values: list[Any]) -> tuple[str, ...]:
+    """The addresses in `values` and in the profile of the notice's contact."""
+    for profile in item.profiles():
+        values += [profile.get("wa_id"), profile.get("user_id")]
     cleaned = [clean_contact(value) for value in values]
-    return tuple(dict.fromkeys(one for one in cleaned if one is not None and one != contact))
+    return tuple(dict.fromkeys(one for one in cleaned if one is not None))
+
+
+def _moved_to(content: dict[str, Any]) -> str | None:
+    """The new number of a sender whose number has changed."""
+    change = object_of(content.get("system")) if content.get("type") == "system" else {}
+    number = clean_contact(change.get("new_wa_id")) or clean_contact(change.get("wa_id"))
+    return number if number != clean_contact(content.get("from")) else None
 
 
 _Content = tuple[EventKind, str | None, dict[str, Any] | None, Media | None]

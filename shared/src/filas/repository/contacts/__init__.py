@@ -1,0 +1,1 @@
+"""The tables of contacts, and the conversations of contacts."""
