@@ -173,6 +173,15 @@ QUEUES = Dashboard(
             "Enqueued by the relay", "Unfinished rows per second whose job was missing in Redis, by table.", "ops",
             {rate("filas_relayed_total", "table"): "{{table}}"},
         ),
+        Panel(
+            "Waiting for a newer version",
+            "Attempts per second that left a job to a newer worker. They end when the upgrade is complete.", "ops",
+            {rate("filas_jobs_newer_version_total", "queue", Q): "{{queue}}"},
+        ),
+        Panel(
+            "Locked rows", "Rows per second that another session held, by table: each delays its own job.", "ops",
+            {rate("filas_rows_locked_total", "table"): "{{table}}"},
+        ),
     ],
     [Variable("queue", "filas_queue_jobs", "queue")],
 )  # fmt: skip
@@ -229,6 +238,14 @@ INGEST = Dashboard(
         Panel(
             "Duplicates", "Duplicate events per second: repeated, a known key with another content, captured.", "ops",
             {rate("filas_webhook_duplicates_total", "kind"): "{{kind}}"},
+        ),
+        Panel(
+            "Ignored events", "Events per second that started nothing, by reason: reactions, receipts, echoes.", "ops",
+            {rate("filas_events_ignored_total", "reason"): "{{reason}}"},
+        ),
+        Panel(
+            "Circuits of the stores", "1 for a store that a process skips, because it does not answer.", "short",
+            {'max by (job, store) (filas_store_circuits{state!="closed"})': "{{job}} {{store}}"},
         ),
     ],
 )  # fmt: skip

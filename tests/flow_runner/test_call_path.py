@@ -16,7 +16,7 @@ from typing import NamedTuple
 from flow_runner.engine.execution_run import RunResult
 from tests.flow_runner.harness import Harness, compiled_flow, flow, node
 
-MOST_CHANGES = 20
+MOST_CHANGES = 24
 PACKAGE = "flow_runner."
 
 FLOW = flow(

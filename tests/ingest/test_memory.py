@@ -11,7 +11,7 @@ from tests.ingest.api.serving import serving as api_serving
 from tests.waiting import eventually
 
 MIB = 2**20
-LARGE = json.dumps([{"n": 1}] * 40_000).encode()
+LARGE = json.dumps([{"name": "Ana"}] * 24_000).encode()
 """400 KB of JSON that takes about 10 MiB as Python objects."""
 
 

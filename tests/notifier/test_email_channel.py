@@ -14,6 +14,7 @@ from filas.outbound.client import OutboundClient
 from notifier.channels import email
 from notifier.channels.channel import (
     Channel,
+    ConfigurationOfNewerVersion,
     Delivered,
     InvalidConfiguration,
     OutgoingMessage,
@@ -275,7 +276,6 @@ async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) 
         {},
         {"host": "mail.example"},
         {"host": "mail.example", "from": "none"},
-        {"host": "mail.example", "from": "a@b.example", "security": "perhaps"},
         {"host": "mail.example", "from": "a@b.example", "password": "pa55word"},
         {"host": "mail.example", "from": "a@b.example", "caCertificate": "pa55word"},
     ],
@@ -286,3 +286,9 @@ async def test_a_wrong_configuration_is_named_without_its_secret(
     with pytest.raises(InvalidConfiguration) as wrong:
         email.build(config, Tools(outbound, print, outbound.open_socket))
     assert "pa55word" not in str(wrong.value)
+
+
+async def test_a_value_of_a_newer_version_is_left_to_a_newer_worker(outbound: OutboundClient) -> None:
+    config = {"host": "mail.example", "from": "a@b.example", "security": "perhaps"}
+    with pytest.raises(ConfigurationOfNewerVersion):
+        email.build(config, Tools(outbound, print, outbound.open_socket))

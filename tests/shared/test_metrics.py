@@ -23,6 +23,7 @@ LABELS = {
     "listener",
     "reason",
     "change",
+    "kind",
 }
 
 

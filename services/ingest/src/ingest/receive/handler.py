@@ -220,11 +220,15 @@ class WebhookHandler:
 
 
 def _accepted_answer(receipt: Receipt, reader: RequestReader, headers: dict[str, str]) -> Answer:
-    """Returns the answer that the webhook defines, else the one that its provider expects, else our own."""
+    """Returns the answer that the webhook defines, else the one that its provider expects, else our own. The first two
+    have the content of ours as headers."""
     webhook = reader.ready.webhook
     if webhook.cors:
         headers = headers | cors_headers(webhook, reader.received_request.headers)
     defined, expected = webhook.response, reader.expected_answer
+    if defined is not None or expected is not None:
+        duplicate = "conflict" if receipt.conflict else "true" if receipt.duplicate else "false"
+        headers = headers | {"Filas-Event-Id": str(receipt.event_id), "Filas-Duplicate": duplicate}
     if defined is not None:
         return Answer(defined.status, defined.body.encode(), defined.content_type, defined.headers | headers)
     if expected is not None:
