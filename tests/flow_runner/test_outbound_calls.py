@@ -1,6 +1,7 @@
 """Outbound calls of `api` and of `webhook` in mode send: each handle and each error."""
 
 import base64
+import time
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -117,6 +118,20 @@ async def test_each_error_of_a_call(failure: Exception | Response, kind: str, tr
     row = await _run(node("a", "api", url="https://a.example", retry={"maxAttempts": 2}), harness=harness)
     assert row.error is not None
     assert (row.status, row.error.kind, len(harness.outbound.calls)) == ("failed", kind, 2 if tried_again else 1)
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" + b"1e290," * 100_000 + b"0]", b"[" + b"{}," * 100_000 + b"0]", b"[" * 500_000], ids=range(3)
+)
+async def test_a_response_that_is_costly_to_read_is_an_error(body: bytes) -> None:
+    """JSON of 600 KB with large exponents took 800 ms, in which no other execution ran. Other content stays text."""
+    harness = Harness()
+    harness.outbound.respond = lambda _: Response(body=body, headers={"content-type": "application/json"})
+    began = time.process_time()
+    row = await _run(node("a", "api", url="https://a.example"), harness=harness)
+    assert time.process_time() - began < 0.3
+    assert row.error is not None
+    assert row.error.kind == "response-too-large"
 
 
 async def test_a_listed_status_is_not_an_error() -> None:

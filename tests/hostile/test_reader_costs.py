@@ -3,14 +3,18 @@
 import contextlib
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from filas.errors import PermanentError
 from filas.models.configuration import ConversationRule, Dedupe
 from tests.ingest.adversarial_bodies import (
     COSTLY_EXPRESSIONS,
     COSTLY_TEMPLATES,
+    FORM,
     JSON,
     MIB,
+    MULTIPART,
     NUMBERS,
     Adversarial,
     every_body,
@@ -18,6 +22,47 @@ from tests.ingest.adversarial_bodies import (
 )
 from tests.ingest.reading import assert_cheap, assert_every_reader_is_cheap, events_of, payload_of, process
 from tests.ingest.serving import webhook
+from tests.long_form import by_form
+
+_TOKENS = {
+    JSON: [b"[", b"]", b"{", b"}", b'"', b'"a"', b":", b",", b"1", b"1e290", b"\\", b"\\u0000", b" ", b"0.1", b"null"],
+    FORM: [b"&", b"=", b"%", b"%41", b"%e2", b"+", b";", b"a", b"[", b"\xc3\xa9", b"\xff"],
+    MULTIPART: [
+        *(
+            b"--cut",
+            b"\r\n",
+            b"\r\n\r\n",
+            b"Content-Disposition: form-data; ",
+            b'name="',
+            b'"',
+            b"; ",
+            b"a",
+            b"=",
+            b"*",
+        ),
+        *(b"filename*=utf-8''", b"%41", b"=?utf-8?q?a?=", b"(", b"\\", b" ", b"Content-Transfer-Encoding: base64"),
+    ],
+    "text/plain": [b"a", b"\0", b"\xff", b"\xf0\x9f\x98\x80", b'"', b"\n"],
+}
+
+
+@st.composite
+def generated(draw: st.DrawFn) -> Adversarial:
+    """A body of a MiB that repeats a few tokens of its content type."""
+    content_type = draw(st.sampled_from(sorted(_TOKENS)))
+    tokens = st.lists(st.sampled_from(_TOKENS[content_type]), max_size=6).map(b"".join)
+    begin, unit, end = draw(tokens), draw(tokens) or b"a", draw(tokens)
+    times = draw(st.sampled_from([1, 7, 150, 3000]))
+    return Adversarial("", content_type, filled(unit * times, MIB, begin, end))
+
+
+@settings(deadline=None, max_examples=by_form(200, 3000), suppress_health_check=list(HealthCheck))
+@given(body=generated())
+def test_every_generated_body_is_cheap(body: Adversarial) -> None:
+    """Accepted, or refused with a 415."""
+    refusal = assert_every_reader_is_cheap(webhook(), body.body, body.content_type)
+    assert refusal is None or refusal.status == 415
+
 
 OBJECTS = filled(b'{"a":[{"b":1}],"text":"' + b"x" * 100 + b'"},', MIB, b'{"a":[', b"0]}")
 

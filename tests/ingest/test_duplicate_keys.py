@@ -19,6 +19,12 @@ from tests.ingest.verify.received_requests import received_request
         (Dedupe(path="order.id"), "17"),
         (Dedupe(path="order"), '{"id":17,"v":"a"}'),
         (Dedupe(path="missing"), None),
+        (Dedupe(path="list[1].id"), "b"),
+        (Dedupe(path="list[-1].id"), "b"),
+        (Dedupe(path="list[2].id"), None),
+        (Dedupe(path="list.id"), None),
+        (Dedupe(path="order[0]"), None),
+        (Dedupe(path="list[?id=='b'].id | [0]"), "b"),
         (Dedupe(path="empty"), None),
         (Dedupe(path="length(order.id)"), None),  # an error within the search: there is no key
         (Dedupe(body=True), "sha256:" + hashlib.sha256(b"raw").hexdigest()),
@@ -27,7 +33,7 @@ from tests.ingest.verify.received_requests import received_request
 )
 def test_the_key_is_read_from_the_place_that_the_webhook_names(rule: Dedupe, key: str | None) -> None:
     """A header, a field of the body, or the hash of the whole body."""
-    document = {"order": {"v": "a", "id": 17}, "empty": ""}
+    document = {"order": {"v": "a", "id": 17}, "empty": "", "list": [{"id": "a"}, {"id": "b"}]}
     assert duplicate_keys.configured(rule)(received_request(b"raw", {"X-Id": "h1"}), document) == key
 
 

@@ -42,6 +42,10 @@ class InvalidJson(ValueError):
     """A text is not JSON, or exceeds a limit. The message continues "the body …"."""
 
 
+class TooComplex(InvalidJson):
+    """A text exceeds a limit. It may be JSON."""
+
+
 def decode(data: bytes) -> Any:
     """Returns the document. Raises InvalidJson, whose message names the error or the limit."""
     check(data)
@@ -52,7 +56,7 @@ def decode(data: bytes) -> Any:
 
 
 def check(data: bytes) -> None:
-    """Raises InvalidJson if `data` exceeds the bounds above. It may still be invalid.
+    """Raises TooComplex if `data` exceeds the bounds above. It may still be invalid.
 
     The time is linear, and far shorter than that of decoding. A small document is only searched for brackets.
     """
@@ -61,16 +65,16 @@ def check(data: bytes) -> None:
         most = max(MAX_CONTAINERS, len(data) // BYTES_PER_CONTAINER)
         data = _without_texts(data)
         if data.count(b"[") + data.count(b"{") > most:
-            raise InvalidJson(f"has more than {most} objects and lists")
+            raise TooComplex(f"has more than {most} objects and lists")
         steps = memoryview(data.translate(_STEPS, _NO_BRACKETS)).cast("b")
         if max(accumulate(steps), default=0) > MAX_DEPTH:
-            raise InvalidJson(f"is nested deeper than {MAX_DEPTH} levels")
+            raise TooComplex(f"is nested deeper than {MAX_DEPTH} levels")
     if len(data) < _UNCHECKED_BYTES or _exponents(data) <= MAX_LARGE_EXPONENTS:
         return
     if opened <= MAX_DEPTH:
         data = _without_texts(data)
     if sum(1 for _ in _LARGE_EXPONENT.finditer(data)) > MAX_LARGE_EXPONENTS:
-        raise InvalidJson(f"has more than {MAX_LARGE_EXPONENTS} numbers with an exponent of three or more digits")
+        raise TooComplex(f"has more than {MAX_LARGE_EXPONENTS} numbers with an exponent of three or more digits")
 
 
 def _without_texts(data: bytes) -> bytes:

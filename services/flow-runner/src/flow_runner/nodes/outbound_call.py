@@ -151,7 +151,9 @@ def _decoded(response: OutboundResponse) -> dict[str, Any]:
     body: Any
     try:
         body = bounded_json.decode(response.body) if response.body else None
-    except bounded_json.InvalidJson:
+    except bounded_json.InvalidJson as error:
+        if isinstance(error, bounded_json.TooComplex) and "json" in response.headers.get("content-type", "").lower():
+            raise NodeFailure("response-too-large", f"the response's body {error}") from None
         body = response.body.decode(errors="replace")
     headers = {name.lower(): value for name, value in response.headers.items()}
     try:

@@ -81,9 +81,13 @@ def _by_path(path: str) -> KeyOf:
     return key
 
 
-def _walk(value: Any, names: list[str]) -> Any:
+def _walk(value: Any, names: list[str | int]) -> Any:
     for name in names:
-        value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(name, str):
+            value = value.get(name) if isinstance(value, dict) else None
+        else:
+            is_item = isinstance(value, list) and -len(value) <= name < len(value)
+            value = value[name] if is_item else None
     return value
 
 

@@ -49,16 +49,15 @@ def find(expression: str, value: Any, max_steps: int) -> Any:
         raise ValueError(_message(error)) from None
 
 
-def plain_path(expression: str) -> list[str] | None:
-    """The names of an expression that is a path of names such as `a.b.c`; None for any other expression. Raises
-    ValueError."""
-    names: list[str] = []
+def plain_path(expression: str) -> list[str | int] | None:
+    """The names and indexes of an expression such as `a.b[0].c`; None for any other expression. Raises ValueError."""
+    names: list[str | int] = []
     pending = [_parsed(expression)]
     while pending:
         node = pending.pop()
-        if node["type"] == "field":
+        if node["type"] in ("field", "index"):
             names.append(node["value"])
-        elif node["type"] == "subexpression":
+        elif node["type"] in ("subexpression", "index_expression"):
             pending += reversed(node["children"])
         else:
             return None
