@@ -26,7 +26,8 @@ ADMIN_TOKEN = "e2e-admin-token-that-is-long-enough"
 class Pipeline:
     """Starts and kills the five processes and calls their API. Each process writes to one file in `logs`.
 
-    `twice` names the processes of which a second one runs, under the name `NAME-2`.
+    `twice` names the processes of which a second one runs, under the name `NAME-2`. `own_environment` has the variables
+    that only one process gets.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Pipeline:
             "INGEST_PORT": str(self.port),
             "LOG_FORMAT": "json",
         }
+        self.own_environment: dict[str, dict[str, str]] = {}
         self._logs = logs
         self._forked = forked
         self._processes: dict[str, ServiceProcess | subprocess.Popen[bytes]] = {}
@@ -81,6 +83,7 @@ class Pipeline:
         """Start the process `name` and return at once."""
         kind = PROCESSES[self._kinds[name]]
         environment = self.environment | {kind.private_port: str(self.admin_ports[name])}
+        environment |= self.own_environment.get(name, {})
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = service_processes.start(
                 kind.arguments, environment, log.fileno(), log.fileno(), forked=self._forked

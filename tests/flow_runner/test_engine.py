@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from filas.errors import LeaseLost, OutboundTimeout, PermanentError, RetryLater
+from filas.errors import LeaseLost, OutboundTimeout, PermanentError, RetryLater, StoreUnavailable
 from flow_runner.engine.execution_state import decode
 from tests.flow_runner.harness import Call, Harness, Response, chain, compiled_flow, flow, node, path, step
 
@@ -128,6 +128,28 @@ async def test_a_lost_lease_stops_the_execution_at_its_renewal() -> None:
         await tasks[0]
     release.set()
     assert await tasks[1] == "succeeded"
+
+
+async def test_a_renewal_while_a_runs_jobs_are_enqueued_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last checkpoint has ended the lease, and Redis takes long for the jobs that follow from it."""
+    harness = Harness()
+    enqueuing, release = asyncio.Event(), asyncio.Event()
+
+    async def enqueue(_written: object) -> bool:
+        enqueuing.set()
+        await release.wait()
+        return False
+
+    monkeypatch.setattr(harness, "enqueue", enqueue)
+    row = harness.rows.add()
+    task = asyncio.create_task(harness.run_once(row, compiled_flow(chain(HI))))
+    await enqueuing.wait()
+    await harness.executions.renew_once()
+    release.set()
+    # The job is retried, and enqueues the jobs before the conversation's next message begins.
+    with pytest.raises(StoreUnavailable):
+        await task
+    assert row.status == "succeeded"
 
 
 async def test_two_workers_cannot_run_one_execution_at_once() -> None:

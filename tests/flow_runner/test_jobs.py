@@ -14,7 +14,14 @@ from filas.contract.job_factories import cancel_execution_job
 from filas.contract.jobs import FlowJob, NotificationJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.errors import NewerVersionRequired, PermanentError, SecretUnreadable, StoreUnavailable
+from filas.errors import (
+    LeaseLost,
+    NewerVersionRequired,
+    PermanentError,
+    RetryLater,
+    SecretUnreadable,
+    StoreUnavailable,
+)
 from filas.models.configuration import FlowVersion
 from filas.models.executions import DueExecution, ExecutionCancel
 from filas.periodic import RETRY_S
@@ -224,6 +231,26 @@ async def test_a_job_runs_the_execution_and_returns_its_status() -> None:
     assert await run_flow(CONTEXT, _job(row, turn=1)) == {"status": "nothing-to-do"}
     harness.clock.advance(2)
     assert await run_flow(CONTEXT, _job(row)) == {"status": "succeeded"}
+
+
+async def test_a_job_whose_execution_was_taken_over_ends_after_the_execution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It uses no attempt. Until the execution's run has ended, the next message of the conversation waits."""
+    harness = Harness()
+    run_flow = RunFlow(harness.executions, CompiledFlowCache(Flows()), harness.engine, harness.clock, lambda: False)
+    row = harness.rows.add()
+
+    async def lose_the_lease(*_: object) -> None:
+        await asyncio.sleep(0)
+        row.fence += 1
+        raise LeaseLost("execution")
+
+    monkeypatch.setattr(harness.engine, "run", lose_the_lease)
+    for _ in range(2):
+        with pytest.raises(RetryLater) as later:
+            await run_flow(CONTEXT, _job(row))
+        assert later.value.uses_attempt is False
+    row.status = "succeeded"
+    assert await run_flow(CONTEXT, _job(row)) == {"status": "nothing-to-do"}
 
 
 async def test_a_cancellation_ends_a_waiting_execution_at_once() -> None:

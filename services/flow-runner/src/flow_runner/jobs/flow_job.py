@@ -63,9 +63,10 @@ class RunFlow:
                 )
                 del loaded
         except LeaseLost:
-            # Another worker runs the execution to its end, so this job has nothing left to do.
+            # The job ends after the run of the execution, in this worker or another one: before that, the next message
+            # of the conversation must not begin. The next claim enqueues the jobs that are missing.
             log.warning("execution.lease_lost", execution_id=str(claimed.id), job_id=context.job_id)
-            return {"status": "lease-lost"}
+            raise RetryLater("the lease of the execution was lost", delay_s=0.0, uses_attempt=False) from None
         log.debug("execution.run_ended", execution_id=str(claimed.id), run=claimed.turn, status=result.status)
         self._continue(result)
         return {"status": result.status}

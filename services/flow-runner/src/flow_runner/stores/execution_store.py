@@ -162,6 +162,7 @@ class Executions:
         self._lease_s = lease_s
         self._held: dict[tuple[UUID, int], asyncio.Task[object]] = {}
         self._lost: set[tuple[UUID, int]] = set()
+        self._leaving: set[tuple[UUID, int]] = set()
         self._interrupted: set[tuple[UUID, int]] = set()
         self._cancelling: set[UUID] = set()
         self._not_enqueued: set[UUID] = set()
@@ -202,18 +203,16 @@ class Executions:
         """Writes a checkpoint and returns the execution's status after it. Raises LeaseLost if another worker holds the
         execution, and StoreUnavailable if Postgres stays unavailable."""
         self._contents.measure(checkpoint)
-        failures = 0
-        while True:
-            try:
-                status = await self._checkpoints.add((claimed, checkpoint))
-                break
-            except StoreUnavailable as error:
-                waits_s = _LOCKED_WAITS_S if isinstance(error, StoreBusy) else _RETRY_WAITS_S
-                if failures >= len(waits_s):
-                    raise
-                # The same checkpoint may be written twice: its rows have keys, and its fence is the same.
-                await asyncio.sleep(waits_s[failures])
-                failures += 1
+        key = claimed.id, claimed.fence
+        if checkpoint.status != "running":
+            # Its transaction ends the lease. The jobs that follow are enqueued after it, which may take seconds, and a
+            # renewal meanwhile finds no lease. Only the checkpoint knows whether the lease was lost.
+            self._leaving.add(key)
+        try:
+            status = await self._write(claimed, checkpoint)
+        except BaseException:
+            self._leaving.discard(key)
+            raise
         if status is None:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")
@@ -221,6 +220,20 @@ class Executions:
         if status in FINAL_EXECUTION_STATUSES:
             _log_end(claimed, checkpoint, status)
         return status
+
+    async def _write(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus | None:
+        """The status after the checkpoint; None: the fence is lost. Raises StoreUnavailable after some attempts."""
+        failures = 0
+        while True:
+            try:
+                return await self._checkpoints.add((claimed, checkpoint))
+            except StoreUnavailable as error:
+                waits_s = _LOCKED_WAITS_S if isinstance(error, StoreBusy) else _RETRY_WAITS_S
+                if failures >= len(waits_s):
+                    raise
+                # The same checkpoint may be written twice: its rows have keys, and its fence is the same.
+                await asyncio.sleep(waits_s[failures])
+                failures += 1
 
     @asynccontextmanager
     async def hold(self, claimed: ClaimedExecution) -> AsyncIterator[ClaimedExecution]:
@@ -257,6 +270,7 @@ class Executions:
         finally:
             self._held.pop(key, None)
             self._lost.discard(key)
+            self._leaving.discard(key)
             self._not_enqueued.discard(claimed.id)
 
     async def keep_leases(self) -> None:
@@ -275,7 +289,7 @@ class Executions:
             return
         kept = await self._rows.renew(held, self._lease_s)
         self._cancelling = await self._rows.cancel_requested([execution_id for execution_id, _ in held])
-        self._stop(key for key in held if key[0] not in kept)
+        self._stop(key for key in held if key[0] not in kept and key not in self._leaving)
 
     def is_cancelling(self, execution_id: UUID) -> bool:
         """Whether the cancellation of a held execution was requested before the last renewal."""
