@@ -23,7 +23,12 @@ from tests.waiting import eventually
 
 async def set_up(pipeline: Pipeline, provider: str) -> None:
     """A flow that answers each message over the channel of its provider, which a server at `provider` imitates."""
-    whatsapp_channel = {"type": "whatsapp", "phoneNumberId": "1", "accessToken": "token", "baseUrl": provider}
+    whatsapp_channel = {
+        "type": "whatsapp",
+        "phoneNumberId": "106540352242922",
+        "accessToken": "token",
+        "baseUrl": provider,
+    }
     twilio_channel = {"type": "twilio", "accountSid": "AC1", "authToken": "12345", "from": "+1500", "baseUrl": provider}
     await pipeline.api("PUT", "/api/channels/whatsapp", whatsapp_channel)
     await pipeline.api("PUT", "/api/channels/twilio", twilio_channel)

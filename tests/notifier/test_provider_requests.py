@@ -55,6 +55,26 @@ async def test_whatsapp_accepts_a_text_and_reports_later_whether_it_arrived() ->
     }
 
 
+@pytest.mark.parametrize(
+    ("contact", "addresses", "sends_to"),
+    [
+        ({"input": "5511", "wa_id": "55119"}, ("55119",), "55119"),
+        ({"input": "5511", "wa_id": "55119", "user_id": "BR.1"}, ("55119", "BR.1"), "55119"),
+        ({"input": "5511", "user_id": "BR.1"}, ("BR.1",), None),
+        ({"input": "5511", "wa_id": "5511", "user_id": "5511"}, (), None),
+        ({"wa_id": 5, "user_id": "a\u0000"}, (), None),
+        ({"wa_id": "1" * 300, "user_id": ""}, (), None),
+        ("5511", (), None),
+    ],
+)
+async def test_whatsapp_states_the_recipients_addresses(
+    contact: Any, addresses: tuple[str, ...], sends_to: str | None
+) -> None:
+    result, _ = await deliver("whatsapp", responds(200, TAKEN["whatsapp"] | {"contacts": [contact]}))
+    assert isinstance(result, Delivered)
+    assert (result.addresses, result.sends_to) == (addresses, sends_to)
+
+
 async def test_whatsapp_shows_few_buttons_as_buttons_and_more_as_a_list() -> None:
     few = (await sent("whatsapp", BUTTONS))["interactive"]
     assert few["type"] == "button"

@@ -9,7 +9,15 @@ import pytest
 from filas.contract import job_factories
 from filas.contract.event_envelope import decoded_row, message_of_event
 from filas.contract.group_keys import conversation_group, webhook_group
-from filas.contract.jobs import MESSAGE_TYPES, OTHER_FUNCTIONS, DeliveryReceiptJob, FlowTestJob, GivenAnswer, JobMessage
+from filas.contract.jobs import (
+    MESSAGE_TYPES,
+    OTHER_FUNCTIONS,
+    DeliveryReceiptJob,
+    FlowTestJob,
+    GivenAnswer,
+    JobMessage,
+    LearnAddressesJob,
+)
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QUEUES
 from filas.models.events import NewEvent
@@ -82,6 +90,15 @@ def webhook_message(replay: int) -> str:
     )
 
 
+ADDRESSES = LearnAddressesJob(
+    channel_id="wa",
+    medium="whatsapp",
+    address="+55 11 8765-0001",
+    others=["551187650001"],
+    sends_to="551187650001",
+)
+
+
 # Made with version 0.1.0, before the factories existed: job id, function, group, priority, message.
 FROZEN = {
     "an event": (
@@ -142,6 +159,19 @@ FROZEN = {
         (
             '{"schemaVersion":1,"replay":0,"channelId":"wa","providerId":"wamid.1","status":"failed","timestamp":'
             '1790000000000,"idempotencyKey":null,"errorKind":"delivery","errorMessage":"no"}'
+        ),
+    ),
+    "the addresses of a recipient": (
+        job_factories.learn_addresses_job(ADDRESSES),
+        (
+            "{webhook-processing}:addresses:a335e32f43fda2b4c5aa7e95d84dfe2b",
+            "learn_addresses",
+            "wa:5511987650001",
+            None,
+        ),
+        (
+            '{"schemaVersion":1,"replay":0,"channelId":"wa","medium":"whatsapp","address":"+55 11 8765-0001","others":'
+            '["551187650001"],"sendsTo":"551187650001"}'
         ),
     ),
     "the cancellation of a notification": (

@@ -29,6 +29,7 @@ from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import IngestWorkSettings
 from filas.settings.setting_groups import RetentionSettings
+from ingest.process.address_jobs import learn_addresses
 from ingest.process.channel_directory import ChannelDirectory
 from ingest.process.conversations import Conversations
 from ingest.process.old_conversations import OldConversations
@@ -63,7 +64,7 @@ def build_worker(stores: Stores, relay: Relay, concurrency: int) -> Worker:
     return Worker(
         redis,
         WEBHOOKS,
-        [function],
+        [function, learn_addresses(ContactRepository(database))],
         concurrency=min(BATCHES_AT_A_TIME, concurrency),
         dead_letters=DeadLetterRepository(database).insert_many,
         pauses=PauseRepository(database),

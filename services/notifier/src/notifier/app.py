@@ -29,6 +29,7 @@ from filas.service.stores import Stores
 from filas.settings.process_settings import NotifierSettings
 from notifier.channels.channel import Tools
 from notifier.channels.channel_types import CHANNEL_TYPES
+from notifier.deliver.address_reports import AddressReports
 from notifier.deliver.batched_store import BatchedStore
 from notifier.deliver.bulkhead import Bulkhead
 from notifier.deliver.channel_admission import ChannelAdmission
@@ -64,7 +65,8 @@ def build_parts(
     circuits = ChannelCircuits(redis)
     store = BatchedStore(notifications)
     memory = MemoryBudget(MEMORY_BYTES)
-    delivery = Delivery(store, channels, ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency)), memory)
+    admission = ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency))
+    delivery = Delivery(store, channels, admission, memory, AddressReports(QueueProducer(redis)))
     cancels = CancelRepository(database)
     sources = (
         NotificationRelay(notifications),

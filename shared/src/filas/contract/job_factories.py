@@ -16,6 +16,7 @@ from filas.contract.jobs import (
     FlowReason,
     FlowTestJob,
     JobMessage,
+    LearnAddressesJob,
     NotificationJob,
     Traceparent,
     WebhookJob,
@@ -84,6 +85,11 @@ def notification_job(
 def delivery_receipt_job(message: DeliveryReceiptJob) -> NewJob:
     """The job that records a delivery receipt. It has no group: receipts are recorded in any order, never backwards."""
     return job_of(message)
+
+
+def learn_addresses_job(message: LearnAddressesJob) -> NewJob:
+    """The job that records the addresses of a recipient, in the group of the recipient's messages."""
+    return job_of(message, group=conversation_group(message.channel_id, message.address))
 
 
 def cancel_notification_job(notification_id: UUID, *, replay: int = 0) -> NewJob:

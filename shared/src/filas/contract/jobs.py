@@ -17,6 +17,7 @@ version.
 | `NotificationJob`       | `deliver_notification`   | `notificationId`                                           |
 | `DeliveryReceiptJob`     | `update_delivery_status` | `status:channelId:digest of providerId:status`             |
 | `CancelNotificationJob` | `cancel_notification`    | `cancel:notificationId`                                    |
+| `LearnAddressesJob`     | `learn_addresses`        | `addresses:digest of channelId and the addresses`          |
 
 A replay appends `:replay-N` to the key.
 """
@@ -36,7 +37,8 @@ SCHEMA_VERSION = 1
 TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
 CANCEL_NOTIFICATION = "cancel_notification"
-"""The functions of `flow-processing` and `notifications` besides the main function of each queue."""
+LEARN_ADDRESSES = "learn_addresses"
+"""The functions besides the main function of each queue."""
 
 UNKNOWN_VALUE = "Invalid enum value"
 """How msgspec's error begins for a value that an enumeration does not have. A newer version may have added it."""
@@ -241,10 +243,38 @@ class CancelNotificationJob(JobMessage, frozen=True, kw_only=True):
         return f"cancel:{self.notification_id}"
 
 
+class LearnAddressesJob(JobMessage, frozen=True, kw_only=True):
+    """Record which addresses the provider has stated for the recipient of a message.
+
+    `address` is the one to which the message was sent, `others` are the same contact's. `sends_to` is the one that the
+    provider uses. `medium` is the type of the channel. The notifier makes this job, because ingest owns the contacts.
+    """
+
+    policy: ClassVar[QueuePolicy] = WEBHOOKS
+    function: ClassVar[str] = LEARN_ADDRESSES
+
+    channel_id: str
+    medium: str
+    address: str
+    others: list[str]
+    sends_to: str | None = None
+
+    @property
+    def row_key(self) -> str:
+        """`addresses:digest`: the same report makes no second job."""
+        parts = escaped_bytes("\n".join((self.channel_id, self.address, *self.others, self.sends_to or "")))
+        return f"addresses:{hashlib.sha256(parts).hexdigest()[:32]}"
+
+
 Message = TypeVar("Message", bound=JobMessage)
 
 _MAIN_MESSAGES: tuple[type[JobMessage], ...] = (WebhookJob, FlowJob, NotificationJob)
-_OTHER_MESSAGES: tuple[type[JobMessage], ...] = (FlowTestJob, DeliveryReceiptJob, CancelNotificationJob)
+_OTHER_MESSAGES: tuple[type[JobMessage], ...] = (
+    FlowTestJob,
+    DeliveryReceiptJob,
+    CancelNotificationJob,
+    LearnAddressesJob,
+)
 
 MESSAGE_TYPES: dict[str, type[JobMessage]] = {message.policy.name: message for message in _MAIN_MESSAGES}
 """The message of each queue's main function, by the queue's name."""

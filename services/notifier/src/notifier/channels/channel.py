@@ -26,11 +26,16 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider accepted the message. `confirmed` False: a delivery receipt will report whether it arrived."""
+    """The provider accepted the message. `confirmed` False: a delivery receipt will report whether it arrived.
+
+    `addresses` are others that the provider states for the recipient. `sends_to` is the one of them that it uses.
+    """
 
     provider_id: str | None = None
     confirmed: bool = True
     status_code: int | None = None
+    addresses: tuple[str, ...] = ()
+    sends_to: str | None = None
 
 
 class TemporaryFailure(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,6 +56,7 @@ MAX_TEXT, MAX_REPLY_BODY, MAX_CAPTION = 4096, 1024, 1024
 MAX_REPLIES, MAX_REPLY_TITLE, MAX_REPLY_ID = 3, 20, 256
 MAX_ROWS, MAX_ROW_TITLE, MAX_ROW_ID = 10, 24, 200
 MAX_CALLBACK_DATA = 512
+MAX_ADDRESS = 256
 
 _BUSY = frozenset({4, 80007, 130429, 131048, 2, 131016, 131057, 133004})
 _RECEIVER_BUSY = frozenset({131056})
@@ -103,14 +104,22 @@ class WhatsAppChannel:
         answer = await self._caller.post(self._url, headers, json_bytes(document))
         if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
-        return self._accepted(answer) if answer.status == 200 else self._refused(answer)
+        return self._accepted(answer, message.to) if answer.status == 200 else self._refused(answer)
 
-    def _accepted(self, answer: OutboundResponse) -> Result:
-        messages = (json_object(answer) or {}).get("messages")
+    def _accepted(self, answer: OutboundResponse, to: str) -> Result:
+        document = json_object(answer) or {}
+        messages = document.get("messages")
         first = messages[0] if isinstance(messages, list) and messages else None
         if not isinstance(first, dict) or not isinstance(first.get("id"), str):
             return malformed(answer, "WhatsApp")
-        return Delivered(provider_id=first["id"], confirmed=False, status_code=answer.status)
+        number, addresses = _recipient_of(document.get("contacts"), to)
+        return Delivered(
+            provider_id=first["id"],
+            confirmed=False,
+            status_code=answer.status,
+            addresses=addresses,
+            sends_to=number,
+        )
 
     def _refused(self, answer: OutboundResponse) -> Result:
         error = (json_object(answer) or {}).get("error")
@@ -173,6 +182,21 @@ class WhatsAppChannel:
             return {"type": "button", "body": {"text": text}, "action": action}
         action = {"button": self._config.list_label[:MAX_REPLY_TITLE], "sections": [{"rows": _rows(buttons)}]}
         return {"type": "list", "body": {"text": text}, "action": action}
+
+
+def _recipient_of(contacts: Any, to: str) -> tuple[str | None, tuple[str, ...]]:
+    """The number of the recipient in the answer (`contacts[0].wa_id`), and its number and user id, if they differ from
+    the address `to`. Meta may know the number without Brazil's ninth digit, for example."""
+    first = contacts[0] if isinstance(contacts, list) and contacts else None
+    if not isinstance(first, dict):
+        return None, ()
+    number, user = _address(first.get("wa_id"), to), _address(first.get("user_id"), to)
+    return number, tuple(one for one in (number, user) if one is not None)
+
+
+def _address(value: Any, to: str) -> str | None:
+    usable = isinstance(value, str) and 0 < len(value) <= MAX_ADDRESS and value.isascii() and value.isprintable()
+    return value if usable and value != to else None
 
 
 def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:

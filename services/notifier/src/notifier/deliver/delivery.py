@@ -25,6 +25,7 @@ from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
 from filas.tracing import spans
 from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
+from notifier.deliver.address_reports import AddressReports
 from notifier.deliver.channel_admission import AdmittedNotification, ChannelAdmission
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 
@@ -94,9 +95,15 @@ class Delivery:
     """Delivers notifications of `store` over the channels of `channels`, as `admission` and `memory` allow."""
 
     def __init__(
-        self, store: NotificationStore, channels: Channels, admission: ChannelAdmission, memory: MemoryBudget
+        self,
+        store: NotificationStore,
+        channels: Channels,
+        admission: ChannelAdmission,
+        memory: MemoryBudget,
+        addresses: AddressReports | None = None,
     ) -> None:
         self._memory = memory
+        self._addresses = addresses
         self._store = store
         self._channels = channels
         self._admission = admission
@@ -152,6 +159,8 @@ class Delivery:
         resume_s = await admitted.report(result) if admitted else 0.0
         if isinstance(result, Delivered):
             log.info("notification.delivered", notification_id=str(notification_id), attempt=outcome.attempt)
+            if self._addresses is not None and result.addresses:
+                await self._addresses.report(notification.channel_id, channel_type, notification.recipient, result)
             return "delivered"
         log.warning(
             "notification.not_delivered",
