@@ -108,9 +108,24 @@ async def enqueue_next_function(pipeline: MixedPipeline, key: str) -> None:
         await redis.close()
 
 
+async def _add_column(owner_dsn: str) -> None:
+    """As the migration of the next version does. It waits for no lock for longer than a second."""
+    connection = await asyncpg.connect(owner_dsn)
+    try:
+        await connection.execute("set lock_timeout = '1s'")
+        while True:
+            try:
+                await connection.execute(NEW_COLUMN)
+                break
+            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
+                continue
+    finally:
+        await connection.close()
+
+
 @pytest.mark.parametrize("order", ORDERS, ids=["-".join(order) for order in ORDERS])
 async def test_processes_are_replaced_in_any_order_and_back_under_load(
-    order: tuple[str, ...], redis_url: str, postgres_dsn: str, tmp_path: Path, database: Database
+    order: tuple[str, ...], redis_url: str, postgres_dsn: str, owner_dsn: str, tmp_path: Path, database: Database
 ) -> None:
     """The new definitions are stored, and the new function is enqueued, before the first process is replaced."""
     async with receiver() as outside, MixedPipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
@@ -121,7 +136,7 @@ async def test_processes_are_replaced_in_any_order_and_back_under_load(
             await enqueue_next_function(pipeline, "before")
             for name in order:
                 await pipeline.replace(name, by_next=True)
-            await database.fetch(NEW_COLUMN)
+            await _add_column(owner_dsn)
             await enqueue_next_function(pipeline, "between")
             for name in order:
                 await pipeline.replace(name, by_next=False)
@@ -177,7 +192,7 @@ async def test_a_webhook_of_a_newer_version_is_answered_503_and_affects_no_other
 
 
 async def test_a_migration_under_load_with_an_open_reader_stops_nothing(
-    redis_url: str, postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_url: str, postgres_dsn: str, owner_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No statement of a process waits longer than two seconds for the migration's locks. Every flow ends."""
     directory = tmp_path / "migrations"
@@ -204,7 +219,7 @@ async def test_a_migration_under_load_with_an_open_reader_stops_nothing(
                 await reader.fetch("select * from executions limit 1")
                 monkeypatch.setattr(schema, "MIGRATIONS", directory)
                 reports: list[str] = []
-                migrating = asyncio.create_task(migrate.migrate(postgres_dsn, report=reports.append))
+                migrating = asyncio.create_task(migrate.migrate(owner_dsn, report=reports.append))
                 await eventually(lambda: len(reports) >= 2, timeout=30)
                 before = len(called(outside, "/calls/plain"))
                 await eventually(lambda: len(called(outside, "/calls/plain")) > before + 20, timeout=30)
