@@ -1,8 +1,8 @@
 """The next version of Filas, simulated: `python -m tests.hostile.next_version MODULE ARGUMENTS` runs a service of it.
 
-It has what a next version may have: schema version 2 of the jobs, which it writes and reads; a node type `quantum` (an
-`api` node), a channel type `pigeon` (an `http` channel), version 3 of the state of executions, and a function
-`next_function` on every queue, which writes a line to the file NEXT_VERSION_EFFECTS.
+It has what a next version may have: the next schema version of the jobs, which it writes and reads; a node type
+`quantum` (an `api` node), a channel type `pigeon` (an `http` channel), version 3 of the state of executions, and a
+function `next_function` on every queue, which writes a line to the file NEXT_VERSION_EFFECTS.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.worker import worker
 
 NODE, CHANNEL, FUNCTION, EFFECTS = "quantum", "pigeon", "next_function", "NEXT_VERSION_EFFECTS"
-VERSION = 2
+VERSION = jobs.SCHEMA_VERSION + 1
 STATE_VERSION = 3
 
 
@@ -32,7 +32,7 @@ async def next_function(context: JobContext, _call: object) -> None:
 
 
 def change_jobs() -> None:
-    """Every job that this process enqueues has schema version 2."""
+    """Every job that this process enqueues has the next schema version."""
     parts: list[Any] = [jobs, job_format]
     for part in parts:
         part.SCHEMA_VERSION = VERSION

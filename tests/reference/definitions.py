@@ -48,6 +48,7 @@ WEBHOOK = {
     "response.headers": "further headers",
     "handshake": "a request with a certain query parameter is a handshake, and starts nothing",
     "handshake.query": "the parameter whose value is the answer, as plain text: `validationToken` for Microsoft Graph",
+    "filter": "which events start something; see [Filters](#filters)",
     "cors": "the origins of web pages that may send requests: `https://shop.example`",
 }
 

@@ -83,6 +83,7 @@ async def test_a_text_that_is_no_id_is_rejected(api: Api) -> None:
 
 async def test_a_webhook_has_defaults(api: Api) -> None:
     """Only `flowId` must be given."""
+    await api.put("/flows/greeting", FLOW)
     put = await api.put("/webhooks/orders", {"flowId": "greeting"})
     assert put.status == 200, put.text
     got = (await api.get("/webhooks/orders")).data
@@ -111,11 +112,11 @@ async def test_a_webhook_starts_at_the_flows_only_trigger(api: Api) -> None:
 async def test_the_answer_of_a_get_can_be_the_body_of_a_put(api: Api) -> None:
     """Masked secrets and read-only fields change nothing."""
     auth = {"type": "meta", "secrets": ["app-secret", "env:SECRET_APP_OLD"], "verifyToken": "verify-me"}
-    await api.put("/webhooks/wa", {"flowId": "greeting", "auth": auth})
+    await api.put("/webhooks/wa?force=true", {"flowId": "greeting", "auth": auth})
     before = await api.context.webhooks.get("wa")
     shown = (await api.get("/webhooks/wa")).data
     assert shown["auth"] == {"type": "meta", "secrets": ["***", "env:SECRET_APP_OLD"], "verifyToken": "***"}
-    again = await api.put("/webhooks/wa", shown)
+    again = await api.put("/webhooks/wa?force=true", shown)
     assert again.status == 200, again.text
     after = await api.context.webhooks.get("wa")
     assert before is not None
@@ -128,7 +129,7 @@ async def test_the_answer_of_a_get_can_be_the_body_of_a_put(api: Api) -> None:
 
 async def test_a_mask_without_a_stored_secret_is_rejected(api: Api) -> None:
     """Otherwise `***` would become the secret."""
-    reply = await api.put("/webhooks/x", {"flowId": "f", "auth": {"type": "bearer", "secrets": ["***"]}})
+    reply = await api.put("/webhooks/x?force=true", {"flowId": "f", "auth": {"type": "bearer", "secrets": ["***"]}})
     assert fields_of(reply) == ["auth.secrets[0]"]
 
 
@@ -157,15 +158,15 @@ async def test_a_mask_without_a_stored_secret_is_rejected(api: Api) -> None:
 )
 async def test_a_wrong_field_of_a_webhook_is_named(api: Api, change: dict[str, Any], field: str) -> None:
     """422 whose `errors` have the path of the field."""
-    reply = await api.put("/webhooks/orders", {"flowId": "greeting", **change})
+    reply = await api.put("/webhooks/orders?force=true", {"flowId": "greeting", **change})
     assert fields_of(reply) == [field], reply.text
     assert (await api.get("/webhooks/orders")).status == 404
 
 
 async def test_a_path_belongs_to_one_webhook(api: Api) -> None:
     """409 for the second, which is not stored."""
-    await api.put("/webhooks/a", {"flowId": "f", "path": "orders"})
-    reply = await api.put("/webhooks/b", {"flowId": "f", "path": "orders"})
+    await api.put("/webhooks/a?force=true", {"flowId": "f", "path": "orders"})
+    reply = await api.put("/webhooks/b?force=true", {"flowId": "f", "path": "orders"})
     assert reply.status == 409, reply.text
     assert (await api.get("/webhooks/b")).status == 404
 
@@ -173,7 +174,7 @@ async def test_a_path_belongs_to_one_webhook(api: Api) -> None:
 async def test_webhooks_are_listed_page_by_page(api: Api) -> None:
     """`nextCursor` leads through the list. Each item appears once."""
     for name in ("a", "b", "c"):
-        await api.put(f"/webhooks/{name}", {"flowId": "f"})
+        await api.put(f"/webhooks/{name}?force=true", {"flowId": "f"})
     first = await api.get("/webhooks", params={"limit": "2"})
     assert [item["id"] for item in first.data] == ["a", "b"]
     second = await api.get("/webhooks", params={"limit": "2", "cursor": first.json["nextCursor"]})
@@ -184,7 +185,7 @@ async def test_webhooks_are_listed_page_by_page(api: Api) -> None:
 
 async def test_a_deleted_webhook_is_not_found(api: Api) -> None:
     """It is neither shown nor listed, and a second DELETE answers 404."""
-    await api.put("/webhooks/a", {"flowId": "f"})
+    await api.put("/webhooks/a?force=true", {"flowId": "f"})
     assert (await api.delete("/webhooks/a")).data["deleted"] is True
     assert (await api.get("/webhooks/a")).status == 404
     assert (await api.get("/webhooks")).data == []
@@ -288,7 +289,7 @@ async def test_no_secret_is_in_any_answer(api: Api) -> None:
     planted = ["planted-bearer", "planted-verify", WHSEC, "planted-flow-secret", SECRET_KEY]
     auth = {"type": "meta", "secrets": [planted[0]], "verifyToken": planted[1]}
     replies = [
-        await api.put("/webhooks/w", {"flowId": "f", "auth": auth}),
+        await api.put("/webhooks/w?force=true", {"flowId": "f", "auth": auth}),
         await api.put("/channels/c", {"type": "http", "url": "https://example.com/", "secret": WHSEC}),
         await api.put("/secrets/s", {"value": planted[3]}),
     ]

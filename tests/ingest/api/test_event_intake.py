@@ -26,7 +26,7 @@ CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ 
 
 async def store_webhook(api: Api, webhook_id: str = "orders", **fields: Any) -> None:
     """Stores a webhook whose events the route accepts."""
-    reply = await api.put(f"/webhooks/{webhook_id}", {"flowId": "greeting", **fields})
+    reply = await api.put(f"/webhooks/{webhook_id}?force=true", {"flowId": "greeting", **fields})
     assert reply.status == 200, reply.text
 
 

@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.checks import (
 
 from filas.contract.identity import new_id
 from filas.contract.policies import QUEUES, WEBHOOKS
+from filas.models.contacts import FoundConversation, ReportedContact
+from filas.repository.contacts.contact_repository import ContactRepository
 from ingest.api.routes import ROUTES
 from tests.ingest.api.seeding import attempted, delayed_job, queued_notifications
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
@@ -41,7 +43,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     """Stores one object of every kind. Returns the existing ids by the first part of their path."""
     await api.put("/channels/console", {"type": "console"})
     await api.put("/secrets/shop", {"value": "s"})
-    await api.put("/webhooks/orders", {"flowId": "greeting", "dedupe": {"path": "id"}})
+    await api.put("/webhooks/orders?force=true", {"flowId": "greeting", "dedupe": {"path": "id"}})
     await api.put("/schedules/daily", {"flowId": "greeting", "cron": "0 9 * * *"})
     event, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
@@ -51,9 +53,13 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     await delayed_job(api, "stock-job")
     handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
+    reported = ReportedContact(channel="console", address="5511999990000")
+    [contact] = await ContactRepository(api.database).find_many([reported])
+    assert isinstance(contact, FoundConversation)
     return {
         "test-runs": [run.data["id"]],
         "channels": ["console"],
+        "contacts": [str(contact.contact_id)],
         "secrets": ["shop"],
         "schedules": ["daily"],
         "scaling": ["flow-runner"],
@@ -85,6 +91,12 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
         "cron": {"enum": ["30 8 * * *"]},
         "timezone": {"enum": ["America/Sao_Paulo"]},
         "startsAt": {"enum": [None, "2030-01-01T00:00:00Z"]},
+    }
+    document["components"]["schemas"]["WebhookBody"]["properties"] |= {
+        "flowId": {"enum": ["greeting"]},
+        "nodeId": {"enum": [None, "start"]},
+        "conversation": {"enum": [None, {"channel": "console", "contact": "{{ body.from }}"}]},
+        "filter": {"enum": [None, "body.a == 1"]},
     }
     shown = {
         "id",

@@ -11,9 +11,13 @@ OWN = ("FILAS_SECRET_KEY", "FILAS_ADMIN_TOKEN", "DATABASE_URL", "REDIS_PASSWORD"
 
 PLACES: list[tuple[str, str, Any]] = [
     ("/secrets/key", "value", lambda name: {"value": name}),
-    ("/webhooks/w", "auth.secrets[1]", lambda name: WEBHOOK | {"auth": {"type": "bearer", "secrets": ["a", name]}}),
     (
-        "/webhooks/w",
+        "/webhooks/w?force=true",
+        "auth.secrets[1]",
+        lambda name: WEBHOOK | {"auth": {"type": "bearer", "secrets": ["a", name]}},
+    ),
+    (
+        "/webhooks/w?force=true",
         "auth.verifyToken",
         lambda name: WEBHOOK | {"auth": {"type": "meta", "secrets": ["a"], "verifyToken": name}},
     ),
@@ -50,7 +54,7 @@ async def test_the_doctor_names_definitions_whose_variable_is_not_allowed(api: A
         [found] = [one for one in (await api.get("/doctor")).data["findings"] if one["part"] == "secrets"]
         return dict(found)
 
-    await api.put("/webhooks/w", WEBHOOK | {"auth": {"type": "bearer", "secrets": ["env:SECRET_A", "b"]}})
+    await api.put("/webhooks/w?force=true", WEBHOOK | {"auth": {"type": "bearer", "secrets": ["env:SECRET_A", "b"]}})
     await api.put("/channels/c", {"type": "telegram", "botToken": "env:SECRET_B"})
     await api.put("/secrets/key", {"value": "env:SECRET_C"})
     assert (await finding())["ok"] is True
@@ -65,5 +69,5 @@ async def test_the_doctor_names_definitions_whose_variable_is_not_allowed(api: A
         "secret key: the environment variable FILAS_SECRET_KEY is a setting of Filas",
     ):
         assert words in found["detail"]
-    kept = await api.put("/webhooks/w", WEBHOOK | {"auth": {"type": "bearer", "secrets": ["***"]}})
+    kept = await api.put("/webhooks/w?force=true", WEBHOOK | {"auth": {"type": "bearer", "secrets": ["***"]}})
     assert fields_of(kept) == ["auth.secrets[0]"]

@@ -28,7 +28,7 @@ async def test_without_redis_the_history_is_still_available(own_redis: RedisServ
         await assert_unavailable(api, "GET", "/jobs/x", "redis")
         await assert_unavailable(api, "POST", "/queue/clean", "redis")
         assert (await api.get("/events")).status == 200
-        assert (await api.put("/webhooks/x", {"flowId": "f"})).status == 200
+        assert (await api.put("/webhooks/x?force=true", {"flowId": "f"})).status == 200
         own_redis.start()
 
         async def answers() -> bool:

@@ -52,8 +52,11 @@ async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path:
     """The whole life of a webhook, from a file."""
     file = tmp_path / "webhook.json"
     file.write_text(json.dumps({"flowId": "greeting", "auth": {"type": "bearer", "secrets": ["hush"]}}))
-    applied = await asked(api, "webhook", "apply", "orders", str(file))
+    refused = await asked(api, "webhook", "apply", "orders", str(file))
+    assert (refused.code, "no flow 'greeting' is stored" in refused.err) == (1, True)
+    applied = await asked(api, "webhook", "apply", "--force", "orders", str(file))
     assert (applied.code, applied.out) == (0, "/webhooks/orders starts greeting at start\n")
+    assert applied.err == "warning: flowId: no flow 'greeting' is stored\n"
     shown = await asked(api, "webhook", "get", "orders")
     assert shown.json["auth"]["secrets"] == ["***"]
     assert "bearer" in (await asked(api, "webhook", "list")).out

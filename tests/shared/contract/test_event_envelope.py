@@ -16,6 +16,7 @@ from filas.contract.event_envelope import (
     message_of_event,
     snapshot_of,
 )
+from filas.contract.identity import new_id
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
 from filas.models.configuration import ConversationRule, RateLimit, Webhook
@@ -34,6 +35,7 @@ SNAPSHOTS = st.builds(
     provider=TEXT,
     conversation=st.none() | st.dictionaries(st.sampled_from(["channel", "contact", "text"]), st.none() | TEXT),
     config=st.dictionaries(TEXT, JSON, max_size=3),
+    filter=st.just(msgspec.UNSET) | st.fixed_dictionaries({"expression": TEXT}),
 )
 MILLISECONDS = st.integers(0, 4_102_444_800_000).map(
     lambda ms: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(0, 0, 0, ms)
@@ -48,7 +50,7 @@ EVENTS = st.builds(
 )
 MESSAGES = st.builds(WebhookJob, headers=HEADERS, query_params=QUERY, body=JSON, timestamp=st.integers(0, 2**41),
                      config=st.dictionaries(TEXT, JSON, max_size=3), traceparent=st.none() | TEXT,
-                     schema_version=st.just(jobs.SCHEMA_VERSION))  # fmt: skip
+                     schema_version=st.just(jobs.FIRST_VERSION), filter=st.just(msgspec.UNSET))  # fmt: skip
 
 
 def on_the_wire(message: WebhookJob) -> WebhookJob:
@@ -97,6 +99,23 @@ def test_acceptance_and_the_relay_make_the_same_message(
     accepted = message_of_event(row, DecodedEvent(snapshot, headers, query_params, "json", body), recorded=True)
     relayed = message_of_event(row, decoded_row(row, "json", body), recorded=True)
     assert msgspec.json.encode(accepted) == msgspec.json.encode(relayed)
+
+
+def test_only_a_job_with_a_filter_needs_a_newer_worker() -> None:
+    """Version 0.2 knows schema version 1. It reads every other job, and leaves those with a filter to this version."""
+    event = NewEvent(
+        id=new_id(), webhook_id="w", flow_id="f", node_id="start", method="POST", headers="{}", query_params="{}",
+        body=b"{}", content_type="", remote_address="", duplicate_key=None, group_key=None, config="{}",
+        received_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )  # fmt: skip
+    versions = {}
+    for filter_of in (None, {"expression": "true"}):
+        snapshot = WebhookSnapshot(filter=msgspec.UNSET if filter_of is None else filter_of)
+        row = msgspec.structs.replace(event, config=msgspec.json.encode(snapshot).decode())
+        message = message_of_event(row, decoded_row(row, "json", {}), recorded=True)
+        sent = msgspec.json.decode(msgspec.json.encode(message))
+        versions[sent["schemaVersion"]] = sent.get("filter")
+    assert versions == {1: None, 2: {"expression": "true"}}
 
 
 def test_a_snapshot_holds_what_reading_an_event_needs() -> None:

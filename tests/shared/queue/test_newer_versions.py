@@ -26,10 +26,10 @@ from tests.waiting import eventually
 MESSAGE = b'{"notificationId":"0190e2a4-0000-7000-8000-000000000001","channelId":"c"'
 UNKNOWN_FUNCTION = b'{"f":"deliver_fax","a":[1,2],"k":{"x":1},"et":9223372036854775807}'
 NEWER = {
-    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":2,"other":1}},"et":1}',
+    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":3,"other":1}},"et":1}',
     "a newer version of the same fields": b'{"f":"deliver_notification","k":{"job":'
     + MESSAGE
-    + b',"schemaVersion":2}}}',
+    + b',"schemaVersion":3}}}',
     "an unknown function": b'{"f":"deliver_fax","a":[],"k":{"job":' + MESSAGE + b'}},"et":1}',
     "an unknown function without a message": UNKNOWN_FUNCTION,
 }
@@ -69,7 +69,7 @@ async def test_a_job_of_a_newer_version_waits(
     found = await read_newer_version_waiting(redis, QUICK)
     assert found is not None
     assert found.jobs == 1
-    assert found.examples[0].startswith(("deliver_fax", "deliver_notification (schema version 2)"))
+    assert found.examples[0].startswith(("deliver_fax", "deliver_notification (schema version 3)"))
 
 
 async def _delayed(stats: QueueStats, number: int) -> bool:

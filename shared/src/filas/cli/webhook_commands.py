@@ -15,10 +15,14 @@ def webhook() -> None:
 @webhook.command()
 @click.argument("webhook_id", metavar="ID")
 @click.argument("file")
+@click.option("--force", is_flag=True, help="Also if its flow, node, channel, templates or filter have errors.")
 @as_json
-def apply(webhook_id: str, file: str, as_json: bool) -> None:
+def apply(webhook_id: str, file: str, force: bool, as_json: bool) -> None:
     """Create or replace the webhook ID with FILE (JSON; `-`: standard input). `***` keeps a stored secret."""
-    stored = from_environment().put("webhooks", webhook_id, body=read_object(file))
+    query = {"force": "true"} if force else {}
+    stored = from_environment().put("webhooks", webhook_id, body=read_object(file), **query)
+    for warning in stored.get("warnings", ()):
+        click.echo(f"warning: {warning['field']}: {warning['message']}", err=True)
     if as_json:
         show_json(stored)
         return

@@ -12,18 +12,20 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import BodyKind, Traceparent, WebhookJob
+from filas.contract.jobs import FILTER_VERSION, BodyKind, Traceparent, WebhookJob
 from filas.models.configuration import ConversationRule, Webhook
 from filas.models.events import NewEvent
 
 
 class WebhookSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The parts of a webhook's definition that are needed to read its events. Each event keeps them as they were at
-    acceptance, because the definition may change before the event is processed. `NewEvent.config` is its JSON text."""
+    acceptance, because the definition may change before the event is processed. `NewEvent.config` is its JSON text.
+    `filter` is absent if the webhook has none."""
 
     provider: str = "none"
     conversation: dict[str, Any] | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
+    filter: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
@@ -32,6 +34,7 @@ def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
         provider=str(webhook.auth.get("type", "none")),
         conversation=None if webhook.conversation is None else _rule(webhook.conversation),
         config=webhook.config,
+        filter=msgspec.UNSET if webhook.filter is None else msgspec.to_builtins(webhook.filter),
     )
 
 
@@ -70,11 +73,14 @@ def message_of_event(
     event: NewEvent, decoded: DecodedEvent, *, recorded: bool, replay: int = 0, traceparent: Traceparent = msgspec.UNSET
 ) -> WebhookJob:
     """The message of `event`. Acceptance has the `decoded` parts at hand; other callers use `decoded_row`."""
-    unrecorded: dict[str, Any] = {}  # only the worker that writes the row needs them
+    optional: dict[str, Any] = {}
+    # Only the worker that writes the row needs the keys.
     if not recorded and event.content_key is not None:
-        unrecorded["content_key"] = event.content_key
+        optional["content_key"] = event.content_key
     if not recorded and event.content_digest is not None:
-        unrecorded["content_digest"] = event.content_digest.hex()
+        optional["content_digest"] = event.content_digest.hex()
+    if decoded.snapshot.filter is not msgspec.UNSET:
+        optional |= {"filter": decoded.snapshot.filter, "schema_version": FILTER_VERSION}
     return WebhookJob(
         event_id=event.id,
         webhook_id=event.webhook_id,
@@ -94,7 +100,7 @@ def message_of_event(
         remote_address=event.remote_address,
         replay=replay,
         traceparent=traceparent,
-        **unrecorded,
+        **optional,
     )
 
 
@@ -104,7 +110,9 @@ def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, gro
     Raises ValueError, OverflowError or OSError for a timestamp that is no date.
     """
     digest = message.content_digest
-    snapshot = WebhookSnapshot(provider=message.provider, conversation=message.conversation, config=message.config)
+    snapshot = WebhookSnapshot(
+        provider=message.provider, conversation=message.conversation, config=message.config, filter=message.filter
+    )
     return NewEvent(
         id=message.event_id,
         webhook_id=message.webhook_id,

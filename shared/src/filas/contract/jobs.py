@@ -32,7 +32,17 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.contract.storable_text import escaped_bytes
 from filas.errors import JobDecodeError, NewerVersionRequired
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest version that this code reads. A message has the oldest version whose readers understand it:
+
+| version | what is new |
+|---|---|
+| 1 | |
+| 2 | `filter` of a WebhookJob |
+"""
+
+FIRST_VERSION = 1
+FILTER_VERSION = 2
 
 TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
@@ -65,7 +75,7 @@ class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     policy: ClassVar[QueuePolicy]
     function: ClassVar[str]
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = FIRST_VERSION
     replay: int = 0
     traceparent: Traceparent = msgspec.UNSET
 
@@ -87,9 +97,11 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     for `binary`. `headers` have lower-case names. `timestamp` is the time of receipt, in milliseconds since 1970.
 
     `provider` is the webhook's `auth.type`, which determines how its body is read. `conversation` is the webhook's
-    conversation rule. Both are as they were at acceptance. `recorded` states that acceptance wrote the event's row;
-    otherwise the worker writes it, and needs `duplicate_key`, `remote_address`, `content_key` and `content_digest`
-    (hexadecimal) for that.
+    conversation rule, `filter` its filter. They are as they were at acceptance. A message with a filter has
+    FILTER_VERSION, because an older worker would ignore the filter.
+
+    `recorded` states that acceptance wrote the event's row; otherwise the worker writes it, and needs `duplicate_key`,
+    `remote_address`, `content_key` and `content_digest` (hexadecimal) for that.
     """
 
     policy: ClassVar[QueuePolicy] = WEBHOOKS
@@ -113,6 +125,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     remote_address: str = ""
     content_key: UUID | msgspec.UnsetType = msgspec.UNSET
     content_digest: str | msgspec.UnsetType = msgspec.UNSET
+    filter: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def row_key(self) -> str:

@@ -1,7 +1,7 @@
 """Webhooks, channels and flows as they are defined."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -61,6 +61,23 @@ class HandshakeRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     query: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+class FilterRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`variable` (a template) compared by `operator` with `value` (JSON with templates), as in the node `condition`."""
+
+    variable: Annotated[str, msgspec.Meta(max_length=10_000)]
+    operator: str
+    value: Any = None
+
+
+class WebhookFilter(Record, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which events start something: those for which all (`and`) or any (`or`) of the rules match, or for which the CEL
+    expression is true. Both read `body`, `headers`, `queryParams` and `message`. A missing operand is null."""
+
+    logic: Literal["and", "or"] = "and"
+    rules: Annotated[list[FilterRule], msgspec.Meta(max_length=100)] | None = None
+    expression: Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
+
+
 class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The fields of a webhook that few webhooks have. They are stored in one column, so that a new one needs no
     migration. An older process ignores those that it does not know.
@@ -71,6 +88,7 @@ class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     response: WebhookResponse | None = None
     handshake: HandshakeRule | None = None
     cors: tuple[Origin, ...] = ()
+    filter: WebhookFilter | None = None
 
 
 class Webhook(WebhookOptions, frozen=True, kw_only=True, omit_defaults=False):

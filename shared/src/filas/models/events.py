@@ -66,7 +66,8 @@ class EventReceipt(Record, frozen=True, kw_only=True):
 
 
 class Event(Record, frozen=True, kw_only=True):
-    """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`. `body` is the text if it is
+    """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`, or why its execution has
+    no conversation (`no-contact`, `no-channel`). `body` is the text if it is
     UTF-8, otherwise base64 with `body_encoding` `base64`."""
 
     id: UUID

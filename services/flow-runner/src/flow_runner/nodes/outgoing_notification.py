@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from filas.contract import identity
 from filas.models.executions import NewNotification
 from flow_runner.engine.node_protocol import NodeFailure, Visit
@@ -18,9 +20,9 @@ def notification(
     Raises NodeFailure (of `kind`) without a channel or a recipient.
     """
     if not channel:
-        raise NodeFailure(kind, "no channel: the execution has no conversation, and the node names none")
+        raise NodeFailure(kind, f"no channel: {_no_conversation(visit)}")
     if not to:
-        raise NodeFailure(kind, "no recipient: the execution has no conversation, and the node names none")
+        raise NodeFailure(kind, f"no recipient: {_no_conversation(visit)}")
     if "\0" in channel or "\0" in to:
         raise NodeFailure(kind, "the channel or the recipient contains a NUL character")
     claimed = visit.claimed
@@ -39,6 +41,13 @@ def notification(
         conversation_id=claimed.conversation_id if own else None,
         traceparent=visit.traceparent,
     )
+
+
+def _no_conversation(visit: Visit) -> str:
+    """Why there is no channel or recipient. The trigger states why its event has no conversation, if that is known."""
+    reason = msgspec.json.decode(visit.claimed.trigger).get("noConversation")
+    text = "the execution has no conversation, and the node names none"
+    return text if reason is None else f"{text} ({reason})"
 
 
 def _thread(visit: Visit) -> dict[str, Any] | None:

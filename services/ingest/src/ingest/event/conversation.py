@@ -3,8 +3,8 @@
 import importlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from filas.errors import PermanentError
 from filas.flows.step_budget import shared_budget
 from filas.models.configuration import ConversationRule
 from filas.models.event_kinds import CONTENT_KINDS
+from ingest.event.event_filter import EventFilter
 from ingest.providers.known_providers import PROVIDERS
 from ingest.providers.message import IncomingMessage, IncomingReceipt, Part, Provider, clean_contact
 
@@ -29,17 +30,30 @@ Scope = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Lacking:
+    """Why an event has no conversation. `reason` is that of its event."""
+
+    reason: Literal["no-channel", "no-contact"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExecutionStart:
-    """What starts one execution. Without a contact there is no conversation. `provider_channel` is the usual channel
-    of the provider that sent the message."""
+    """What starts one execution. Without a contact there is no conversation; `lacking` is then what was not found,
+    although the webhook has a rule for conversations. `provider_channel` is the usual channel of the provider that sent
+    the message."""
 
     channel: str | None
     contact: str | None
     message: IncomingMessage | None
     provider_channel: str | None = None
+    lacking: Lacking | None = field(default=None, compare=False)
 
 
 NO_CONVERSATION = ExecutionStart(None, None, None)
+
+FILTERED = "filter"
+"""The reason of an event that does not pass its webhook's filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +82,7 @@ class Expression:
     """
 
     def __init__(self, source: str) -> None:
-        self._source = source
+        self.source = source
         match = _PATH.fullmatch(source.strip())
         self._path: list[str | int] | None = None
         if match is not None:
@@ -80,13 +94,13 @@ class Expression:
     def value(self, scope: Scope) -> Any:
         """The value in `scope`, None if it is absent. Raises PermanentError for a template that fails."""
         if self._is_literal:
-            return self._source
+            return self.source
         if self._path is not None:
             return _walk(scope, self._path)
         # Imported here because Liquid takes memory and time to import, and few webhooks need it.
         templates = importlib.import_module("filas.flows.templates.template")
         try:
-            rendered: str = templates.render_text(self._source, scope)
+            rendered: str = templates.render_text(self.source, scope)
             return rendered
         except templates.UnknownName:
             return None
@@ -96,10 +110,11 @@ class Expression:
 
 class ConversationReader:
     """Finds the starts of executions in an event, for one webhook. Only content, and the kinds that the rule accepts,
-    start something."""
+    start something, and of those only the ones that pass `event_filter`."""
 
-    def __init__(self, provider: str, rule: ConversationRule | None) -> None:
+    def __init__(self, provider: str, rule: ConversationRule | None, event_filter: EventFilter | None = None) -> None:
         rule = rule or ConversationRule()
+        self._filter = event_filter
         self._provider: Provider | None = PROVIDERS.get(provider)
         self._channel = Expression(rule.channel) if rule.channel else None
         self._contact = Expression(rule.contact) if rule.contact else None
@@ -110,16 +125,24 @@ class ConversationReader:
 
     def starts(self, scope: Scope, event_key: str) -> Starts:
         """One start for each accepted message of the provider. A webhook without a provider has one start, and
-        `event_key` is the id of its message. Raises PermanentError for a template that fails."""
+        `event_key` is the id of its message. Raises PermanentError for a template or a filter that fails."""
         with shared_budget(MAX_STEPS):
-            return self._starts(scope, event_key)
+            found = self._starts(scope, event_key)
+            if self._filter is None or not found.starts:
+                return found
+            passing = [start for start in found.starts if self._filter.passes(scope, start.message)]
+            return Starts(passing, None if passing else FILTERED, found.others)
 
     def _starts(self, scope: Scope, event_key: str) -> Starts:
         if self._provider is not None:
             return self._of_provider(self._provider, scope)
         contact, channel = self._value(self._contact, scope), self._value(self._channel, scope)
-        if contact is None or channel is None:
+        if self._contact is None:
             return Starts([NO_CONVERSATION])
+        if contact is None or channel is None:
+            missing = "contact" if contact is None else "channel"
+            lacking = _lacking(missing, self._contact if contact is None else self._channel)
+            return Starts([ExecutionStart(None, None, None, lacking=lacking)])
         text = _as_text(self._text.value(scope)) if self._text is not None else None
         message = IncomingMessage(id=event_key, kind="text", text=text, contact=contact)
         return Starts([ExecutionStart(channel, contact, message)])
@@ -173,7 +196,8 @@ class ConversationReader:
         channel = self._value(self._channel, scope) or usual_channel
         contact = self._value(self._contact, scope) or message.contact
         if contact is None:
-            return ExecutionStart(None, None, message)
+            lacking = Lacking("no-contact", "the provider's message names no one who can be answered")
+            return ExecutionStart(None, None, message, lacking=lacking)
         if contact != message.contact and contact not in message.aliases:
             # The rule names another contact than the provider, so the provider's addresses are not the contact's.
             message = msgspec.structs.replace(message, aliases=(), moved_to=None)
@@ -185,6 +209,14 @@ class ConversationReader:
     @staticmethod
     def _value(expression: Expression | None, scope: Scope) -> str | None:
         return clean_contact(expression.value(scope)) if expression is not None else None
+
+
+def _lacking(name: str, expression: Expression | None) -> Lacking:
+    reason: Literal["no-contact", "no-channel"] = "no-contact" if name == "contact" else "no-channel"
+    if expression is None:
+        return Lacking(reason, f"the webhook has no conversation.{name}")
+    source = expression.source[:200]
+    return Lacking(reason, f"the template of the webhook's conversation.{name}, `{source}`, is empty for the event")
 
 
 def _walk(scope: Scope, path: list[str | int]) -> Any:

@@ -13,11 +13,12 @@ from filas.contract.event_envelope import DecodedEvent, decoded_row, event_of_me
 from filas.contract.job_factories import webhook_job
 from filas.contract.jobs import WebhookJob
 from filas.contract.new_job import NewJob
-from filas.models.configuration import ConversationRule
+from filas.models.configuration import ConversationRule, WebhookFilter
 from filas.models.events import NewEvent
 from filas.tracing import spans
 from ingest.event import body_parsing
 from ingest.event.conversation import ConversationReader, Scope
+from ingest.event.event_filter import EventFilter
 
 
 def job_of_request(event: NewEvent, decoded: DecodedEvent, *, recorded: bool) -> NewJob:
@@ -65,9 +66,14 @@ def scope_of(job: WebhookJob) -> Scope:
 def conversation_reader(job: WebhookJob) -> ConversationReader:
     """The reader of the conversations of the job's webhook, by the webhook's definition at acceptance."""
     rule: dict[str, Any] = job.conversation or {}
-    return _reader(job.provider, msgspec.json.encode(rule))
+    event_filter = None if job.filter is msgspec.UNSET else msgspec.json.encode(job.filter)
+    return _reader(job.provider, msgspec.json.encode(rule), event_filter)
 
 
 @functools.lru_cache(maxsize=1024)
-def _reader(provider: str, rule: bytes) -> ConversationReader:
-    return ConversationReader(provider, msgspec.json.decode(rule, type=ConversationRule))
+def _reader(provider: str, rule: bytes, event_filter: bytes | None) -> ConversationReader:
+    return ConversationReader(
+        provider,
+        msgspec.json.decode(rule, type=ConversationRule),
+        None if event_filter is None else EventFilter(msgspec.json.decode(event_filter, type=WebhookFilter)),
+    )

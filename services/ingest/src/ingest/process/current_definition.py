@@ -19,7 +19,7 @@ class WebhookStore(Protocol):
 
 
 async def complete(jobs: Sequence[WebhookJob], webhooks: WebhookStore) -> list[WebhookJob | PermanentError]:
-    """Returns each job with its flow, node, provider, conversation and config set, in the same order.
+    """Returns each job with its flow, node, provider, conversation, filter and config set, in the same order.
 
     The job of an undefined webhook is returned with its own flow and node, or as PermanentError if it has none. A job
     of acceptance is returned unchanged. Raises StoreUnavailable.
@@ -44,4 +44,5 @@ def _completed(job: WebhookJob, webhook: Webhook | None) -> WebhookJob | Permane
         provider=snapshot.provider,
         conversation=snapshot.conversation,
         config=job.config or snapshot.config,
+        filter=snapshot.filter,
     )

@@ -7,7 +7,7 @@ derived from the event, so that a batch that is run again changes nothing.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,7 @@ from filas.models.executions import DueExecution, NewExecution
 from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
 from filas.observability.metrics import EVENTS_IGNORED
-from ingest.event.conversation import ExecutionStart, ReceiptPlace, Starts
+from ingest.event.conversation import ExecutionStart, Lacking, ReceiptPlace, Starts
 from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
 from ingest.process.conversations import Conversations
 from ingest.process.current_definition import WebhookStore, complete
@@ -65,6 +65,9 @@ class JobStore(Protocol):
         """Enqueues all jobs. Raises StoreUnavailable."""
 
 
+WARNING_EVERY_S: Final = 60.0
+
+
 class Processor:
     """Processes batches of webhook jobs."""
 
@@ -81,6 +84,7 @@ class Processor:
         self._jobs = jobs
         self._webhooks = webhooks
         self._conversations = conversations
+        self._next_warning: dict[str, float] = {}
 
     async def process(self, jobs: Sequence[WebhookJob]) -> list[Outcome]:
         """Processes the jobs. Returns one outcome for each, in order. Raises StoreUnavailable for the whole batch."""
@@ -90,6 +94,7 @@ class Processor:
         await self._conversations.refresh()
         read: list[tuple[int, Starts, list[NewExecution]]] = []
         reasons: dict[UUID, str] = {}
+        lacking: dict[int, Lacking] = {}
         receipts: dict[UUID, list[NewJob]] = {}
         async for index, job in _with_yields(jobs):
             if index in outcomes:
@@ -103,7 +108,10 @@ class Processor:
             except Exception as error:  # the other jobs of the batch are not affected
                 outcomes[index] = error
                 continue
-            if found.reason is not None:
+            lacks = next((start.lacking for start in found.starts if start.lacking is not None), None)
+            if lacks is not None:
+                lacking[index], reasons[job.event_id] = lacks, lacks.reason
+            elif found.reason is not None:
                 reasons[job.event_id] = found.reason
             if jobs_of_receipts:
                 receipts[job.event_id] = jobs_of_receipts
@@ -119,9 +127,7 @@ class Processor:
                 if isinstance(answer, BaseException):
                     outcomes[index] = answer
                     continue
-                if event in reasons:
-                    EVENTS_IGNORED.labels(reasons[event]).inc()
-                    log.debug("event.ignored", event_id=str(event), reason=reasons[event])
+                self._log_start(jobs[index], reasons.get(event), lacking.get(index))
                 new_jobs += [flow_job(due, "start", jobs[index].traceparent) for due in answer]
                 new_jobs += receipts.get(event, ())
                 outcomes[index] = {"eventId": str(event), "executions": [str(due.id) for due in answer]}
@@ -144,6 +150,23 @@ class Processor:
             else:
                 starts.append((index, jobs[index].event_id, executions))
         return starts
+
+    def _log_start(self, job: WebhookJob, reason: str | None, lacking: Lacking | None) -> None:
+        """Logs why an event started nothing, or an execution without a conversation: at most once a minute for each
+        webhook."""
+        if lacking is not None:
+            if time.monotonic() >= self._next_warning.get(job.webhook_id, 0.0):
+                self._next_warning[job.webhook_id] = time.monotonic() + WARNING_EVERY_S
+                log.warning(
+                    "event.no_conversation",
+                    event_id=str(job.event_id),
+                    webhook_id=job.webhook_id,
+                    reason=lacking.reason,
+                    detail=lacking.detail,
+                )
+        elif reason is not None:
+            EVENTS_IGNORED.labels(reason).inc()
+            log.debug("event.ignored", event_id=str(job.event_id), reason=reason)
 
     async def _complete(self, jobs: Sequence[WebhookJob], outcomes: dict[int, Outcome]) -> list[WebhookJob]:
         """Returns the jobs with what they leave to the webhook's definition; a job that cannot be completed fails."""
@@ -197,13 +220,13 @@ async def _with_yields(jobs: Sequence[WebhookJob]) -> AsyncIterator[tuple[int, W
 
 def executions_of(job: WebhookJob) -> tuple[list[NewExecution], str | None]:
     """The executions that an event starts: one for each message of a provider, one for any other webhook. For an event
-    that starts nothing, the second value is the reason. Raises PermanentError for a template that fails."""
+    that starts nothing, the second value is the reason. Raises PermanentError for a template or a filter that fails."""
     found = starts_of(job)
     return new_executions(job, found), found.reason
 
 
 def starts_of(job: WebhookJob) -> Starts:
-    """What the event starts. Raises PermanentError for a template that fails."""
+    """What the event starts. Raises PermanentError for a template or a filter that fails."""
     return conversation_reader(job).starts(scope_of(job), job.duplicate_key or str(job.event_id))
 
 
@@ -224,8 +247,9 @@ def new_executions(job: WebhookJob, found: Starts) -> list[NewExecution]:
 
 
 def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
-    """The scope of the flow as JSON text: `webhook`, and `message` (null without a conversation)."""
-    scope = {
+    """The scope of the flow as JSON text: `webhook`, and `message` (null without a conversation). `noConversation` is
+    why there is no conversation, if the webhook has a rule for one."""
+    scope: dict[str, Any] = {
         "webhook": {
             **scope_of(job),
             "method": job.method,
@@ -233,6 +257,8 @@ def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
         },
         "message": start.message,
     }
+    if start.lacking is not None:
+        scope["noConversation"] = start.lacking.detail
     return msgspec.json.encode(scope).decode()
 
 

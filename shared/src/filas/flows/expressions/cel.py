@@ -38,6 +38,7 @@ _MISSING = ("Key not found", "Index error", "SELECT to non-message", "null_type"
 _NO_OVERLOAD = "No matching overloads"
 """A part of the library's error for operands of wrong types."""
 
+Roots = tuple[str, ...]
 Reference = tuple[str | int | None, ...]
 
 
@@ -45,23 +46,24 @@ class ExpressionError(ValueError):
     """An expression is not valid, or cannot be evaluated with the values in scope."""
 
 
-def problem(text: str) -> str | None:
-    """The error of an expression before it runs, with its position if it is known; or None."""
+def problem(text: str, roots: Roots = ROOTS) -> str | None:
+    """The error of an expression before it runs, with its position if it is known; or None. `roots` are the first
+    names of its paths."""
     try:
-        _compiled(text)
+        _compiled(text, roots)
     except ExpressionError as error:
         return str(error)
     return None
 
 
-def references(text: str) -> tuple[Reference, ...]:
+def references(text: str, roots: Roots = ROOTS) -> tuple[Reference, ...]:
     """The paths that an expression looks up, such as `("vars", "name")`; None for a computed part."""
-    return tuple(reference.path for reference in _read(text).references)
+    return tuple(reference.path for reference in _read(text, roots).references)
 
 
-def evaluate(text: str, scope: Mapping[str, Any]) -> bool:
+def evaluate(text: str, scope: Mapping[str, Any], roots: Roots = ROOTS) -> bool:
     """Evaluates the expression. `scope` is that of templates. Raises ExpressionError."""
-    program, cel_text = _compiled(text), _read(text)
+    program, cel_text = _compiled(text, roots), _read(text, roots)
     data, nulls = _visible(cel_text, scope)
     try:
         result = program.eval(data=data)
@@ -81,27 +83,27 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def _read(text: str) -> CelText:
-    return read(text, ROOTS)
+def _read(text: str, roots: Roots) -> CelText:
+    return read(text, roots)
 
 
 @functools.lru_cache(maxsize=512)
-def _compiled(text: str) -> Any:
+def _compiled(text: str, roots: Roots) -> Any:
     if len(text) > MAX_EXPRESSION_CHARS:
         raise ExpressionError(f"is longer than {MAX_EXPRESSION_CHARS} characters")
     try:
-        program = _environment().compile(compilable(text))
+        program = _environment(roots).compile(compilable(text))
     except (RuntimeError, ValueError, TypeError) as error:
         raise ExpressionError(f"invalid CEL expression: {_first_line(str(error))}") from None
-    for refused in _refused(_read(text)):
+    for refused in _refused(_read(text, roots)):
         raise ExpressionError(refused)
     return program
 
 
-@functools.lru_cache(maxsize=1)
-def _environment() -> Any:
+@functools.lru_cache(maxsize=4)
+def _environment(roots: Roots) -> Any:
     cel = importlib.import_module("cel_expr_python.cel")
-    names = (LOOP if name == "loop" else name for name in ROOTS)
+    names = (LOOP if name == "loop" else name for name in roots)
     return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
 
 

@@ -1,6 +1,6 @@
 """`condition`: rules or an expression, true or false."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from msgspec import Meta
@@ -10,6 +10,20 @@ from filas.flows.expressions import cel
 from filas.flows.expressions import rules as rule_language
 from filas.flows.nodes.node_data import NodeData, Part
 from filas.flows.problems import Add
+from filas.flows.root_names import ROOTS
+
+
+class Comparison(Protocol):
+    """One rule."""
+
+    @property
+    def variable(self) -> str: ...
+
+    @property
+    def operator(self) -> str: ...
+
+    @property
+    def value(self) -> Any: ...
 
 
 class Rule(Part, frozen=True, kw_only=True):
@@ -21,13 +35,14 @@ class Rule(Part, frozen=True, kw_only=True):
 
 
 class Test(Protocol):
-    """The test of a condition, and of each case of a switch: rules joined by `logic`, or an expression."""
+    """The test of a condition, of each case of a switch, and of a webhook's filter: rules joined by `logic`, or an
+    expression."""
 
     @property
     def logic(self) -> Literal["and", "or"]: ...
 
     @property
-    def rules(self) -> list[Rule] | None: ...
+    def rules(self) -> Sequence[Comparison] | None: ...
 
     @property
     def expression(self) -> str | None: ...
@@ -65,12 +80,13 @@ def templates_of(test: Test, prefix: str = "") -> Iterator[tuple[str, object]]:
         yield f"{prefix}rules[{index}].value", rule.value
 
 
-def check_test(test: Test, add: Add, prefix: str = "") -> None:
-    """Reports the errors of rules or an expression. Each field's name begins with `prefix`."""
+def check_test(test: Test, add: Add, prefix: str = "", roots: tuple[str, ...] = ROOTS) -> None:
+    """Reports the errors of rules or an expression. Each field's name begins with `prefix`. `roots` are the first names
+    of paths in an expression."""
     if test.expression is not None:
         if test.rules is not None:
             add(f"{prefix}expression", "is not allowed together with rules")
-        problem = cel.problem(test.expression)
+        problem = cel.problem(test.expression, roots)
         if problem:
             add(f"{prefix}expression", problem)
     elif not test.rules:

@@ -63,8 +63,8 @@ class ExecutionRepository:
         self, starts: Sequence[Start], receipts: Receipts = NO_RECEIPTS, reasons: Mapping[UUID, str] = NO_REASONS
     ) -> list[list[DueExecution] | PermanentError | StoreBusy]:
         """Creates the executions of each event, in the published versions of their flows, and ends the event: it is
-        `processed`, or `ignored` if it starts none, with its reason. The same transaction writes the event's delivery
-        `receipts`.
+        `processed`, or `ignored` if it starts none, with its reason if it has one. The same transaction
+        writes the event's delivery `receipts`.
 
         Returns for each event the executions that need a job. A repeated call changes nothing and returns those that
         still need one. If a flow has no published version, or Postgres rejects a value, the event is not changed and
@@ -91,7 +91,7 @@ class ExecutionRepository:
             [event_id for event_id, _ in pending],
             [to_storable(receipt.job_id) for _, receipt in pending],
             [receipt.message for _, receipt in pending],
-            [None if executions else reasons.get(event_id) for event_id, executions in starts],
+            [reasons.get(event_id) for event_id, _ in starts],
         )
         for _ in range(MAX_RUNS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)

@@ -8,14 +8,17 @@ import msgspec
 from filas.models.configuration import (
     ConversationRule,
     Dedupe,
+    FlowVersion,
     HandshakeRule,
     Origin,
     RateLimit,
     Webhook,
+    WebhookFilter,
     WebhookOptions,
     WebhookResponse,
 )
 from ingest.api.definitions.secret_masking import masked, sealed
+from ingest.api.definitions.webhook_checks import channel_errors, reference_errors, template_errors
 from ingest.api.routing.identifiers import Deleted, Identifier, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, not_found
 from ingest.api.routing.request_parsing import field_error
@@ -59,10 +62,24 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     response: WebhookResponse | None = None
     handshake: HandshakeRule | None = None
     cors: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=100)] = ()
+    filter: WebhookFilter | Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
     id: Identifier | None = None
     revision: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+
+
+class PutQuery(Query, frozen=True, kw_only=True):
+    """`force=true` stores a webhook whose flow, node or channel does not exist, or whose templates or filter have
+    errors. The answer then has `warnings`."""
+
+    force: bool = False
+
+
+class StoredWebhook(Webhook, frozen=True, kw_only=True):
+    """A webhook that was stored. `warnings` are the errors that `force` has accepted."""
+
+    warnings: list[FieldError] | msgspec.UnsetType = msgspec.UNSET
 
 
 def shown(webhook: Webhook) -> Webhook:
@@ -75,35 +92,46 @@ def shown(webhook: Webhook) -> Webhook:
     return msgspec.structs.replace(webhook, auth=auth)
 
 
-async def put_webhook(call: Call[WebhookBody, Query]) -> Answer:
+async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
     """Creates or replaces a webhook."""
     body = call.body
     webhook_id = definition_id(call.path["id"], body.id)
-    _check(body)
+    errors = _errors(body)
+    options = {name: getattr(body, name) for name in WebhookOptions.__struct_fields__}
+    if isinstance(body.filter, str):
+        options["filter"] = WebhookFilter(expression=body.filter)
     stored = await call.context.webhooks.get(webhook_id)
-    webhook = await call.context.webhooks.store(
-        Webhook(
-            id=webhook_id,
-            flow_id=body.flow_id,
-            node_id=body.node_id or await _trigger(call),
-            path=body.path or webhook_id,
-            methods=list(dict.fromkeys(body.methods)),
-            auth=_sealed_auth(call, stored),
-            rate_limit=body.rate_limit,
-            dedupe=body.dedupe,
-            conversation=body.conversation,
-            config=body.config,
-            max_body_bytes=body.max_body_bytes,
-            enabled=body.enabled,
-            **{name: getattr(body, name) for name in WebhookOptions.__struct_fields__},
-        )
+    flow = await call.context.flows.get(body.flow_id)
+    webhook = Webhook(
+        id=webhook_id,
+        flow_id=body.flow_id,
+        node_id=body.node_id or _trigger(flow),
+        path=body.path or webhook_id,
+        methods=list(dict.fromkeys(body.methods)),
+        auth=body.auth,
+        rate_limit=body.rate_limit,
+        dedupe=body.dedupe,
+        conversation=body.conversation,
+        config=body.config,
+        max_body_bytes=body.max_body_bytes,
+        enabled=body.enabled,
+        **options,
     )
+    doubtful = [*reference_errors(webhook, flow), *await channel_errors(webhook, call.context.channels)]
+    doubtful += await template_errors(webhook, call.context.history.events)
+    if not call.query.force:
+        errors += doubtful
+    if errors:
+        raise invalid(errors)
+    webhook = msgspec.structs.replace(webhook, auth=_sealed_auth(call, stored))
+    webhook = shown(await call.context.webhooks.store(webhook))
     await call.context.configuration_changed()
-    return Answer(shown(webhook))
+    fields = {name: getattr(webhook, name) for name in Webhook.__struct_fields__}
+    return Answer(StoredWebhook(**fields, warnings=doubtful or msgspec.UNSET))
 
 
-def _check(body: WebhookBody) -> None:
-    """Raises the 422 that lists every error that the types alone do not find."""
+def _errors(body: WebhookBody) -> list[FieldError]:
+    """Returns every error of the definition itself that the types alone do not find."""
     errors: list[FieldError] = []
     try:
         auth_types.configuration(body.auth)
@@ -117,8 +145,7 @@ def _check(body: WebhookBody) -> None:
         errors.append(FieldError(field="rateLimit.windowMs", message=f"not from 1 to {MAX_RATE_WINDOW_MS}"))
     if body.dedupe is not None:
         errors += _check_dedupe(body.dedupe)
-    if errors:
-        raise invalid(errors)
+    return errors
 
 
 def _check_dedupe(dedupe: Dedupe) -> list[FieldError]:
@@ -132,9 +159,8 @@ def _check_dedupe(dedupe: Dedupe) -> list[FieldError]:
     return []
 
 
-async def _trigger(call: Call[WebhookBody, Query]) -> str:
+def _trigger(version: FlowVersion | None) -> str:
     """Returns the id of the flow's only trigger, or `start` if the flow is not stored or has several."""
-    version = await call.context.flows.get(call.body.flow_id)
     nodes = version.definition.get("nodes", []) if version is not None else []
     triggers = [
         node["id"]
@@ -144,7 +170,7 @@ async def _trigger(call: Call[WebhookBody, Query]) -> str:
     return triggers[0] if len(triggers) == 1 else "start"
 
 
-def _sealed_auth(call: Call[WebhookBody, Query], stored: Webhook | None) -> dict[str, Any]:
+def _sealed_auth(call: Call[WebhookBody, PutQuery], stored: Webhook | None) -> dict[str, Any]:
     box, auth = call.context.secret_box, dict(call.body.auth)
     before = stored.auth if stored is not None else {}
     if "secrets" in auth:
@@ -199,9 +225,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         handler=put_webhook,
         role="admin",
         summary="Create or replace a webhook. `***` keeps a stored secret.",
-        answer=Webhook,
+        answer=StoredWebhook,
         body=WebhookBody,
-        query=Query,
+        query=PutQuery,
         problems=(409,),
     ),
     Route(
