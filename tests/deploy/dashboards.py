@@ -244,6 +244,10 @@ INGEST = Dashboard(
             {rate("filas_events_ignored_total", "reason"): "{{reason}}"},
         ),
         Panel(
+            "Refusals that are not stored", "Refused requests per second that were only counted, by reason.", "ops",
+            {rate("filas_refusals_unrecorded_total", "reason"): "{{reason}}"},
+        ),
+        Panel(
             "Circuits of the stores", "1 for a store that a process skips, because it does not answer.", "short",
             {'max by (job, store) (filas_store_circuits{state!="closed"})': "{{job}} {{store}}"},
         ),
