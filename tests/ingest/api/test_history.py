@@ -18,6 +18,7 @@ from filas.models.refusals import NewRefusal
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.refusals import RefusalRepository
 from tests.ingest.api.serving import FLOW, Api, fields_of
+from tests.ingest.test_processor import received
 from tests.shared.repository.builders import end_events, fail_jobs
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -207,6 +208,41 @@ async def test_a_replayed_event_has_a_job_again(api: Api) -> None:
     assert (await api.post(f"/events/{event.id}/replay")).data["replay"] == 2
     jobs = await api.get("/queue/webhook/jobs", params={"state": "waiting"})
     assert {job["id"] for job in jobs.data} == {WEBHOOKS.job_id(f"{event.id}:replay-{n}") for n in (1, 2)}
+
+
+async def test_a_replay_uses_the_present_definition(api: Api) -> None:
+    """Of its webhook, so that a mistake in the definition can be corrected. The row has it too, for the relay."""
+    await api.put("/flows/greeting", FLOW)
+    await api.put("/channels/console", {"type": "console"})
+    event = new_event(webhook_id="shop", flow_id="older", body=b'{"from":"5511","text":"oi"}')
+    await api.context.events.insert_many([event])
+    fixed = {"channel": "console", "contact": "{{ body.from }}"}
+    wanted = {"flowId": "greeting", "conversation": fixed, "filter": "body.text == 'oi'", "config": {"k": 2}}
+    stored = await api.put("/webhooks/shop", wanted)
+    assert stored.status == 200, stored.text
+    assert (await api.post(f"/events/{event.id}/replay")).status == 200
+    [found] = (await api.get("/queue/webhook/jobs", params={"state": "waiting"})).data
+    message = found["data"]
+    assert (message["flowId"], message["conversation"]["contact"]) == ("greeting", "{{ body.from }}")
+    assert (message["filter"]["expression"], message["config"]) == ("body.text == 'oi'", {"k": 2})
+    assert message["schemaVersion"] == 2
+    row = await api.context.events.get_accepted(event.id)
+    assert row is not None
+    assert row.group_key is not None
+    assert msgspec.json.decode(row.config)["conversation"]["contact"] == "{{ body.from }}"
+
+
+async def test_the_dead_letter_of_an_event_uses_the_present_definition(api: Api) -> None:
+    await api.put("/flows/greeting", FLOW)
+    event = new_event(webhook_id="shop", flow_id="older")
+    await api.context.events.insert_many([event])
+    assert (await api.put("/webhooks/shop", {"flowId": "greeting", "filter": "true"})).status == 200
+    await fail_jobs(api.database, WEBHOOKS, msgspec.to_builtins(received(event)))
+    [letter] = (await api.get("/dead-letters")).data
+    assert (await api.post("/dead-letters/replay", json={})).data["replayed"] == 1
+    [found] = (await api.get("/queue/webhook/jobs", params={"state": "waiting"})).data
+    assert (found["data"]["flowId"], found["data"]["filter"]) == ("greeting", {"expression": "true"})
+    assert letter["payload"]["flowId"] != "greeting"
 
 
 async def test_events_are_found_by_id_words_and_conversation(api: Api) -> None:

@@ -140,7 +140,7 @@ async def test_a_dead_letter_that_comes_twice_is_stored_once(database: Database,
     await events.insert_many([row])
     letter = dead_letter(WEBHOOKS.name, message(eventId=row.id))
     await rows.insert_many([letter, letter])
-    await events.reopen(row.id)
+    await events.reopen(row)
     await rows.insert_many([letter])
     assert len((await rows.list()).items) == 1
     assert await status_of(database, "events", row.id) == "received"

@@ -188,11 +188,11 @@ async def test_an_event_ends_once(database: Database) -> None:
     assert (failed.status, failed.error) == ("failed", BROKEN)
     assert (ignored.status, ignored.error) == ("ignored", None)
     assert ignored.processed_at is not None
-    assert await rows.reopen(one.id) == one
+    assert await rows.reopen(one)
     reopened = await rows.get(one.id)
     assert reopened is not None
     assert (reopened.status, reopened.error, reopened.processed_at) == ("received", None, None)
-    assert await rows.reopen(event().id) is None
+    assert not await rows.reopen(event())
 
 
 async def test_a_time_in_the_future_becomes_the_time_of_postgres(database: Database) -> None:

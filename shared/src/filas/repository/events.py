@@ -78,8 +78,10 @@ order by received_at, id limit $2""",
 )
 
 REOPEN: Final = """
-update events set status = 'received', reason = null, error = null, processed_at = null where id = $1
-returning *"""
+update events set status = 'received', reason = null, error = null, processed_at = null,
+    flow_id = $2, node_id = $3, group_key = $4, config = $5::json
+where id = $1
+returning id"""
 
 REOPEN_MANY: Final = """
 update events set status = 'received', reason = null, error = null, processed_at = null where id = any($1::uuid[])"""
@@ -217,10 +219,11 @@ class EventRepository:
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
-    async def reopen(self, event_id: UUID) -> NewEvent | None:
-        """Makes the event `received` again, for a replay, and returns it. None if there is no such event."""
-        row = await self._database.fetchrow(REOPEN, event_id)
-        return _new_event(row) if row else None
+    async def reopen(self, event: NewEvent) -> bool:
+        """Makes the event `received` again, for a replay with this flow, node, group and config. False if there is no
+        such event."""
+        arguments = event.id, event.flow_id, event.node_id, event.group_key, event.config
+        return await self._database.fetchrow(REOPEN, *arguments) is not None
 
     async def reopen_many(self, event_ids: Sequence[UUID]) -> None:
         """Makes these events `received` again, for a replay."""

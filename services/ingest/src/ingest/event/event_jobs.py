@@ -9,11 +9,17 @@ from typing import Any
 
 import msgspec
 
-from filas.contract.event_envelope import DecodedEvent, decoded_row, event_of_message, message_of_event
+from filas.contract.event_envelope import (
+    DecodedEvent,
+    decoded_row,
+    event_of_message,
+    message_of_event,
+    snapshot_of,
+)
 from filas.contract.job_factories import webhook_job
-from filas.contract.jobs import WebhookJob
+from filas.contract.jobs import FILTER_VERSION, FIRST_VERSION, FROM_DEFINITION, WebhookJob
 from filas.contract.new_job import NewJob
-from filas.models.configuration import ConversationRule, WebhookFilter
+from filas.models.configuration import ConversationRule, Webhook, WebhookFilter
 from filas.models.events import NewEvent
 from filas.tracing import spans
 from ingest.event import body_parsing
@@ -39,6 +45,43 @@ def message_of_stored(event: NewEvent, replay: int = 0) -> WebhookJob:
     return message_of_event(event, decoded, recorded=True, replay=replay, traceparent=spans.root_traceparent(event.id))
 
 
+def event_at_present(event: NewEvent, webhook: Webhook) -> NewEvent:
+    """The event as it would be accepted by the present definition of its webhook, for a replay."""
+    stored = msgspec.structs.replace(message_of_stored(event), body=read_body(event).document)
+    changed = job_at_present(stored, webhook)
+    snapshot = snapshot_of(webhook)
+    return msgspec.structs.replace(
+        event,
+        flow_id=changed.flow_id,
+        node_id=changed.node_id,
+        group_key=group_of_job(changed),
+        config=msgspec.json.encode(snapshot).decode(),
+    )
+
+
+def job_at_present(job: WebhookJob, webhook: Webhook) -> WebhookJob:
+    """The message of an event as the present definition of its webhook would make it, for a replay. The message of
+    other Python code, which leaves parts to the present definition, is not changed."""
+    if FROM_DEFINITION in (job.flow_id, job.node_id, job.provider):
+        return job
+    snapshot = snapshot_of(webhook)
+    return msgspec.structs.replace(
+        job,
+        schema_version=FIRST_VERSION if snapshot.filter is msgspec.UNSET else FILTER_VERSION,
+        flow_id=webhook.flow_id,
+        node_id=webhook.node_id,
+        config=snapshot.config,
+        provider=snapshot.provider,
+        conversation=snapshot.conversation,
+        filter=snapshot.filter,
+    )
+
+
+def group_of_job(job: WebhookJob) -> str | None:
+    """The group key of a job whose body is decoded."""
+    return conversation_reader(job).group(job.webhook_id, scope_of(job))
+
+
 def event_of_job(job: WebhookJob) -> NewEvent:
     """The row of an event, from its job alone. A form's bytes are not in the job: the row gets its fields in another
     encoding (see `body_parsing.raw_bytes`).
@@ -46,8 +89,7 @@ def event_of_job(job: WebhookJob) -> NewEvent:
     Raises ValueError, OverflowError or OSError for a job that no acceptance has made.
     """
     body, content_type = body_parsing.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
-    group_key = conversation_reader(job).group(job.webhook_id, scope_of(job))
-    return event_of_message(job, body=body, content_type=content_type, group_key=group_key)
+    return event_of_message(job, body=body, content_type=content_type, group_key=group_of_job(job))
 
 
 def read_body(event: NewEvent) -> body_parsing.Content:

@@ -78,7 +78,10 @@ async def replay_dead_letter(call: Call[ReplayLetterBody, Query]) -> Answer:
         )
     edited = call.body.payload
     try:
-        job = replay_job(letter) if edited is None else edited_replay_job(letter, edited)
+        if edited is None:
+            job = await replay_job(letter, call.context.webhooks)
+        else:
+            job = edited_replay_job(letter, edited)
     except NotReplayable as error:
         raise (conflict(str(error)) if edited is None else invalid_field("payload", str(error))) from None
     (outcome,) = await enqueue_replays(call.context, [(letter, job)])

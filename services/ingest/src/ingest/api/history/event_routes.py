@@ -11,7 +11,7 @@ from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
 from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
-from ingest.event.event_jobs import job_of_event
+from ingest.event.event_jobs import event_at_present, job_of_event
 
 MAX_REPLAYS = 100
 
@@ -70,13 +70,19 @@ async def get_event(call: Call[None, Query]) -> Answer:
 
 
 async def replay_event(call: Call[None, Query]) -> Answer:
-    """Processes an event again, under the first replay number that the queue does not know.
+    """Processes an event again by the present definition of its webhook, under the first replay number that the queue
+    does not know. Without the webhook, by the definition at its acceptance.
 
     Existing executions and messages of the event stay as they are, because their ids derive from the event's id.
     """
     event_id = parse_row_id("event", call.path["id"])
-    event = await call.context.events.reopen(event_id)
+    event = await call.context.events.get_accepted(event_id)
     if event is None:
+        raise not_found("event", event_id)
+    webhook = await call.context.webhooks.get(event.webhook_id)
+    if webhook is not None:
+        event = event_at_present(event, webhook)
+    if not await call.context.events.reopen(event):
         raise not_found("event", event_id)
     for replay in range(1, MAX_REPLAYS + 1):
         result = await call.context.producer.enqueue(job_of_event(event, replay))

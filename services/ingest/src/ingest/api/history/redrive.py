@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
@@ -14,12 +14,14 @@ from filas.contract.jobs import JobMessage, WebhookJob
 from filas.contract.new_job import NewJob
 from filas.contract.policies import QueuePolicy
 from filas.errors import JobDecodeError, NewerVersionRequired
+from filas.models.configuration import Webhook
 from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.event_routes import Moment
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.route_types import Body, Word
+from ingest.event.event_jobs import group_of_job, job_at_present
 
 PAGE: Final = 200
 MAX_REFUSED_SHOWN: Final = 100
@@ -89,11 +91,22 @@ class RedriveResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     takes_s: float
 
 
-def replay_job(letter: DeadLetter, delay_ms: int | None = None) -> NewJob:
-    """Returns the job of the next replay of a dead letter, due now or after `delay_ms`. Raises NotReplayable."""
+class WebhookStore(Protocol):
+    """The definitions of webhooks (`WebhookRepository`)."""
+
+    async def get(self, webhook_id: str) -> Webhook | None:
+        """Returns the webhook, or None. Raises StoreUnavailable."""
+
+
+async def replay_job(letter: DeadLetter, webhooks: WebhookStore, delay_ms: int | None = None) -> NewJob:
+    """Returns the job of the next replay of a dead letter, due now or after `delay_ms`. An event is processed by the
+    present definition of its webhook. Raises NotReplayable and StoreUnavailable."""
     if letter.payload is None:
         raise NotReplayable("the payload is not a job message")
     _, message = _decoded(letter, letter.payload)
+    if isinstance(message, WebhookJob) and (webhook := await webhooks.get(message.webhook_id)) is not None:
+        message = job_at_present(message, webhook)
+        return next_replay_job(message, group_of_job(message), delay_ms)
     return next_replay_job(message, letter.group_key, delay_ms)
 
 
@@ -126,6 +139,19 @@ async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLette
     ]
     await context.dead_letters.mark_replayed(replayed)
     return outcomes
+
+
+class _ReadOnce:
+    """Reads each webhook once: many dead letters have the same one."""
+
+    def __init__(self, webhooks: WebhookStore) -> None:
+        self._webhooks = webhooks
+        self._found: dict[str, Webhook | None] = {}
+
+    async def get(self, webhook_id: str) -> Webhook | None:
+        if webhook_id not in self._found:
+            self._found[webhook_id] = await self._webhooks.get(webhook_id)
+        return self._found[webhook_id]
 
 
 @dataclass(slots=True)
@@ -162,14 +188,16 @@ async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
     If a store becomes unavailable, the finished pages are marked as replayed, and a second call does the rest.
     """
     start_s = monotonic()
-    tally = _Tally()
+    tally, webhooks = _Tally(), _ReadOnce(context.webhooks)
     async for page in _matching(context, body):
         replays: list[tuple[DeadLetter, NewJob]] = []
         for letter in page[: body.limit - tally.matched]:
             tally.queues[letter.queue] += 1
             tally.kinds[letter.error.kind] += 1
             try:
-                replays.append((letter, replay_job(letter, _delay_ms(start_s, tally.scheduled, body.rate))))
+                replays.append(
+                    (letter, await replay_job(letter, webhooks, _delay_ms(start_s, tally.scheduled, body.rate)))
+                )
                 tally.scheduled += 1
             except NotReplayable as error:
                 tally.refused.append(RefusedLetter(id=str(letter.id), reason=str(error)))
