@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from filas.flows.publishing_checks import check
-from tests.flow_runner.harness import Harness, chain, flow, node, path, step
+from tests.flow_runner.harness import Harness, chain, compiled_flow, flow, node, path, step
 
 MAIL = {
     "channel": "mail",
@@ -30,6 +31,19 @@ async def test_it_is_recorded_for_the_notifier_with_or_without_a_conversation(co
     assert sent.payload == {"type": "text", "text": "Call 7", "subject": "Lead 7"}
     assert sent.idempotency_key == f"{row.id}:2"
     assert step(row, "mail").output == {"notificationId": str(sent.id), "channel": "mail", "to": "ana@shop.example"}
+
+
+async def test_without_a_conversation_the_error_names_the_template_that_was_empty() -> None:
+    """The trigger has it from the webhook's worker. The cause is in the webhook, not in the flow."""
+    harness = Harness()
+    for reason in (None, "the template of the webhook's conversation.contact, `{{ body.form }}`, is empty"):
+        row = harness.rows.add(channel=None, contact=None, text=None)
+        trigger = msgspec.json.decode(row.trigger) | ({} if reason is None else {"noConversation": reason})
+        row.trigger = msgspec.json.encode(trigger).decode()
+        await harness.finish(row, compiled_flow(chain(node("say", "message", text="oi"))))
+        assert row.error is not None
+        expected = "no channel: the execution has no conversation, and the node names none"
+        assert row.error.message == (expected if reason is None else f"{expected} ({reason})")
 
 
 async def test_an_e_mail_may_have_html_beside_its_text() -> None:
