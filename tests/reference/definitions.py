@@ -78,7 +78,8 @@ CHECKS = {
     "github": "`X-Hub-Signature-256`; `ping` is answered",
     "stripe": "`Stripe-Signature` with `whsec_…`, at most 300 s from our clock",
     "shopify": "`X-Shopify-Hmac-Sha256` with the client secret",
-    "standard-webhooks": "`webhook-signature` with `whsec_…`, or `whpk_…` for Ed25519, at most 300 s from our clock",
+    "standard-webhooks": "`webhook-signature` or `svix-signature` with `whsec_…`, or `whpk_…` for Ed25519, at most "
+    "300 s from our clock",
 }
 
 DUPLICATE_KEYS = {
@@ -89,7 +90,7 @@ DUPLICATE_KEYS = {
     "github": "`X-GitHub-Delivery`",
     "stripe": "`id` (`evt_…`)",
     "shopify": "`X-Shopify-Webhook-Id`",
-    "standard-webhooks": "`webhook-id`",
+    "standard-webhooks": "`webhook-id` or `svix-id`",
 }
 
 CHANNELS = {

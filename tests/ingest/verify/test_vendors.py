@@ -315,6 +315,8 @@ def test_a_challenge_is_answered_and_starts_nothing(
         ("stripe", {}, {"id": 7}, None),
         ("stripe", {}, [], None),
         ("standard-webhooks", {"webhook-id": "msg_1"}, {}, "msg_1"),
+        ("standard-webhooks-svix", {"svix-id": "msg_2"}, {}, "msg_2"),
+        ("standard-webhooks", {"webhook-id": "msg_1", "webhook-signature": "v1,", "svix-id": "x"}, {}, "msg_1"),
         ("telegram", {}, {"update_id": 7}, "7"),
         ("slack", {}, {"event_id": "Ev1"}, "Ev1"),
         ("slack", {}, {"command": "/go", "trigger_id": "1.2"}, "1.2"),

@@ -96,6 +96,10 @@ def _standard(body: bytes, now: int, secret: str) -> dict[str, str]:
     return {"webhook-id": "msg_1", "webhook-timestamp": str(now), "webhook-signature": signature}
 
 
+def _svix(body: bytes, now: int, secret: str) -> dict[str, str]:
+    return {name.replace("webhook-", "svix-"): value for name, value in _standard(body, now, secret).items()}
+
+
 def _standard_public(body: bytes, now: int, secret: str) -> dict[str, str]:
     number = 0 if secret == PUBLIC_KEY else 1
     key = Ed25519PrivateKey.from_private_bytes(bytes(range(number, 32 + number)))
@@ -165,6 +169,9 @@ VENDORS = {
     "twilio": Vendor("twilio", "12345", "54321", urlencode(SMS).encode(), _twilio, "X-Twilio-Signature"),
     "standard-webhooks": Vendor(
         "standard-webhooks", _WHSEC, _OTHER_WHSEC, _json(a=1), _standard, _WEBHOOK, "webhook-timestamp", window=True
+    ),
+    "standard-webhooks-svix": Vendor(
+        "standard-webhooks", _WHSEC, _OTHER_WHSEC, _json(a=1), _svix, "svix-signature", "svix-timestamp", window=True
     ),
     "standard-webhooks-ed25519": Vendor(
         "standard-webhooks",

@@ -50,6 +50,7 @@ SIGNATURE_HEADERS = frozenset(
         "stripe-signature",
         "x-shopify-hmac-sha256",
         "webhook-signature",
+        "svix-signature",
     }
 )
 """Headers that carry secrets or signatures by convention. They are never stored and never part of a job."""

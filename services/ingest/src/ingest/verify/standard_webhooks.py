@@ -3,12 +3,12 @@
 `webhook-signature` is a list of signatures over `{webhook-id}.{webhook-timestamp}.{body}`, separated by blanks. An
 entry is `v1,` and the base64 HMAC-SHA256 with the decoded `whsec_` secret, or `v1a,` and the base64 Ed25519 signature
 for the `whpk_` public key. One correct entry is enough; entries of other versions are ignored. The timestamp may differ
-from our clock by 300 s.
+from our clock by 300 s. Senders that use Svix name the same headers `svix-id`, `svix-timestamp` and `svix-signature`.
 
-Source: standardwebhooks.com, the specification.
+Sources: standardwebhooks.com, the specification; docs.svix.com, "Verifying webhooks manually".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from ingest.verify.scheme import OwnKey, PlainScheme, ReceivedRequest, Reveal, r
 from ingest.verify.signature import TOLERANCE_S, decoded, signed_by_any, time_problem
 
 _PUBLIC: Final = "whpk_"
+_SVIX: Final = "svix-"
 _ELSEWHERE: Final = ("env:", "enc:", "***")
 MAX_PUBLIC_SIGNATURES: Final = 10
 """How many Ed25519 signatures are checked. Each costs far more than a hash, and a header has room for dozens."""
@@ -64,7 +65,7 @@ class StandardWebhooksScheme(PlainScheme):
 
     own_key: OwnKey = "signed"
     signs_requests = True
-    sensitive_headers = frozenset({SIGNATURE_HEADER})
+    sensitive_headers = frozenset({SIGNATURE_HEADER, _SVIX + "signature"})
 
     def __init__(self, shared: Sequence[bytes], public: Sequence[Ed25519PublicKey]) -> None:
         self._shared = shared
@@ -72,8 +73,7 @@ class StandardWebhooksScheme(PlainScheme):
 
     def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
         """`signature-missing`, `-malformed` or `-wrong`, `timestamp-malformed` or `-stale`."""
-        headers = received_request.headers
-        identity, timestamp, written = (headers.get(name) for name in (ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER))
+        identity, timestamp, written = _stated(received_request.headers)
         if not identity or timestamp is None or written is None:
             return "signature-missing"
         problem = time_problem(timestamp, received_request.now, TOLERANCE_S)
@@ -87,16 +87,23 @@ class StandardWebhooksScheme(PlainScheme):
         return None if is_signed or self._is_signed_publicly(asymmetric, signed) else "signature-wrong"
 
     def duplicate_key(self, received_request: ReceivedRequest, _document: Any, _key: str | None, /) -> str | None:
-        """`webhook-id`: it is signed, and the same for every attempt."""
-        return received_request.headers.get(ID_HEADER) or None
+        """`webhook-id` or `svix-id`: it is signed, and the same for every attempt."""
+        return _stated(received_request.headers)[0] or None
 
     def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
         """The id and the body. A retry is signed with another timestamp."""
-        return b"%b.%b" % (sent_bytes(received_request.headers.get(ID_HEADER, "")), received_request.body)
+        return b"%b.%b" % (sent_bytes(_stated(received_request.headers)[0] or ""), received_request.body)
 
     def _is_signed_publicly(self, signatures: Sequence[bytes], signed: bytes) -> bool:
         tried = signatures[:MAX_PUBLIC_SIGNATURES]
         return any(_is_right(key, signature, signed) for key in self._public for signature in tried)
+
+
+def _stated(headers: Mapping[str, str]) -> tuple[str | None, str | None, str | None]:
+    """The id, the timestamp and the signatures: of one of the two sets of headers, never of both."""
+    if SIGNATURE_HEADER in headers or (ID_HEADER in headers and _SVIX + "signature" not in headers):
+        return headers.get(ID_HEADER), headers.get(TIMESTAMP_HEADER), headers.get(SIGNATURE_HEADER)
+    return headers.get(_SVIX + "id"), headers.get(_SVIX + "timestamp"), headers.get(_SVIX + "signature")
 
 
 def _signatures(written: str, version: str) -> list[bytes]:
