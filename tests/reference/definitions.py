@@ -49,6 +49,7 @@ WEBHOOK = {
     "handshake": "a request with a certain query parameter is a handshake, and starts nothing",
     "handshake.query": "the parameter whose value is the answer, as plain text: `validationToken` for Microsoft Graph",
     "filter": "which events start something; see [Filters](#filters)",
+    "body": "how bodies are read: `auto` by their content type and content, or always as `json`, `form` or `text`",
     "cors": "the origins of web pages that may send requests: `https://shop.example`",
 }
 

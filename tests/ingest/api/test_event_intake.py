@@ -203,7 +203,7 @@ async def test_a_call_of_another_shape_is_rejected(api: Api, raw: bytes, status:
     assert (await post_events(api))["events"] == []
 
 
-@pytest.mark.parametrize("event", [b'{"webhookId":"orders","body":1e999}', b'{"webhookId":"\xff","body":1}', b"-1"])
+@pytest.mark.parametrize("event", [b'{"webhookId":"\xff","body":1}', b"-1"])
 async def test_an_event_that_cannot_be_decoded_fails_alone(api: Api, event: bytes) -> None:
     """The other event is accepted."""
     await store_webhook(api)

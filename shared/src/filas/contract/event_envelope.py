@@ -13,19 +13,20 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import FILTER_VERSION, BodyKind, Traceparent, WebhookJob
-from filas.models.configuration import ConversationRule, Webhook
+from filas.models.configuration import BodyMode, ConversationRule, Webhook
 from filas.models.events import NewEvent
 
 
 class WebhookSnapshot(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The parts of a webhook's definition that are needed to read its events. Each event keeps them as they were at
     acceptance, because the definition may change before the event is processed. `NewEvent.config` is its JSON text.
-    `filter` is absent if the webhook has none."""
+    `filter` is absent if the webhook has none, and `body` if it is `auto`."""
 
     provider: str = "none"
     conversation: dict[str, Any] | None = None
     config: dict[str, Any] = msgspec.field(default_factory=dict)
     filter: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    body: BodyMode | msgspec.UnsetType = msgspec.UNSET
 
 
 def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
@@ -35,6 +36,7 @@ def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
         conversation=None if webhook.conversation is None else _rule(webhook.conversation),
         config=webhook.config,
         filter=msgspec.UNSET if webhook.filter is None else msgspec.to_builtins(webhook.filter),
+        body=msgspec.UNSET if webhook.body == "auto" else webhook.body,
     )
 
 
@@ -111,7 +113,12 @@ def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, gro
     """
     digest = message.content_digest
     snapshot = WebhookSnapshot(
-        provider=message.provider, conversation=message.conversation, config=message.config, filter=message.filter
+        provider=message.provider,
+        conversation=message.conversation,
+        config=message.config,
+        filter=message.filter,
+        # A text is not to be read as JSON when its row is parsed again.
+        body="text" if message.body_kind == "text" else msgspec.UNSET,
     )
     return NewEvent(
         id=message.event_id,

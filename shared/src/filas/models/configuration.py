@@ -13,6 +13,8 @@ UNREADABLE = "unreadable"
 the webhook rejects its requests and the channel sends nothing."""
 
 
+BodyMode = Literal["auto", "json", "form", "text"]
+
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,1000}$")]
 Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$")]
@@ -82,13 +84,15 @@ class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     """The fields of a webhook that few webhooks have. They are stored in one column, so that a new one needs no
     migration. An older process ignores those that it does not know.
 
-    `cors` lists the origins of the web pages that may send requests.
+    `cors` lists the origins of the web pages that may send requests. `body` is how bodies are read: by their content
+    type and content, or always in one way.
     """
 
     response: WebhookResponse | None = None
     handshake: HandshakeRule | None = None
     cors: tuple[Origin, ...] = ()
     filter: WebhookFilter | None = None
+    body: BodyMode = "auto"
 
 
 class Webhook(WebhookOptions, frozen=True, kw_only=True, omit_defaults=False):

@@ -1,6 +1,7 @@
 """Parses a body by its content type: JSON, a form, text or bytes."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -10,10 +11,17 @@ import msgspec
 from filas.contract import bounded_json
 from filas.contract.jobs import BodyKind
 from filas.errors import FilasError
+from filas.models.configuration import BodyMode
+from ingest.event.json_body import decode_json
+from ingest.event.text_decoding import charset_of, decoded_text
 from ingest.forms import multipart_form, urlencoded_form
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
+_UNSTATED = ("", "application/octet-stream")
+"""Types that state nothing about the content."""
 
 LARGE_BODY = 32 * 1024
 """A longer body, in bytes, may take more than 5 milliseconds to check and to parse, so that is done in a thread."""
@@ -25,40 +33,69 @@ class UnreadableBody(FilasError):
 
 @dataclass(slots=True)
 class Content:
-    """A parsed body. `document` is what flows see. `embedded` is the same in the form that a job encodes fastest: the
-    raw bytes if they are JSON, and encoded JSON for any other large body."""
+    """A parsed body. `document` is what flows see. `embedded` is what the job carries, in the form that is encoded
+    fastest: JSON bytes for a document and for any other large body. Of a form, it is all fields, also those beside a
+    document in the field `payload`."""
 
     kind: BodyKind
     document: Any
     embedded: Any
 
 
-def read(content_type: str, body: bytes, *, demands_json: bool = False) -> Content:
+def read(content_type: str, body: bytes, *, demands_json: bool = False, mode: BodyMode = "auto") -> Content:
     """Parses the body by its content type. `demands_json`: the sender sends only JSON objects, whatever type it states.
+    `mode` is the webhook's `body`.
 
     JSON (`application/json`, `…+json`): the document. A form of either type: an object of its fields; a repeated field
-    is a list, a file is an object of `filename`, `contentType` and `content` in base64. Any other body: text if it is
-    UTF-8, otherwise base64. Raises UnreadableBody.
+    is a list, a file is an object of `filename`, `contentType` and `content` in base64; if the field `payload` is a
+    JSON object, that is the document. A body without a type, of a type `text/…` or of `application/octet-stream` is a
+    document if it is a JSON object or list. Any other body: text in its charset, otherwise base64. Raises
+    UnreadableBody.
     """
-    if demands_json or is_json_type(content_type):
-        document = _json(body)
+    if demands_json or mode == "json" or (mode == "auto" and is_json_type(content_type)):
+        document, encoded = _json(body, content_type)
         if demands_json and not isinstance(document, dict):
             raise UnreadableBody("body must be a JSON object")
-        return Content("json", document, msgspec.Raw(body))
-    content = _content(content_type, body)
-    if len(body) > LARGE_BODY:
-        content.embedded = msgspec.Raw(msgspec.json.encode(content.document))
+        return Content("json", document, msgspec.Raw(encoded))
+    content = _content(content_type, body, mode)
+    if len(body) > LARGE_BODY and not isinstance(content.embedded, msgspec.Raw):
+        content.embedded = msgspec.Raw(msgspec.json.encode(content.embedded))
     return content
 
 
-def _content(content_type: str, body: bytes) -> Content:
-    media_type = _media_type(content_type)
+def _content(content_type: str, body: bytes, mode: BodyMode) -> Content:
+    media_type, charset = _media_type(content_type), charset_of(content_type)
     fields = None
-    if media_type == FORM:
-        fields = _urlencoded(body)
-    elif media_type == "multipart/form-data":
+    if (mode == "form" and media_type != MULTIPART) or (mode == "auto" and media_type == FORM):
+        fields = _urlencoded(body, charset)
+    elif mode in ("auto", "form") and media_type == MULTIPART:
         fields = _multipart(content_type, body)
-    return _bytes(body) if fields is None else Content("form", fields, fields)
+    if fields is not None:
+        return Content("form", document_of_form(fields), fields)
+    if mode == "auto" and (media_type in _UNSTATED or media_type.startswith("text/")):
+        document = _found_json(body, content_type)
+        if document is not None:
+            return document
+    is_text = mode == "text" or media_type.startswith("text/") or charset is not None
+    return _bytes(body, charset, is_text=is_text)
+
+
+def document_of_form(fields: dict[str, Any]) -> Any:
+    """What flows see of a form: the object in its field `payload` (GitHub, Slack), otherwise its fields."""
+    written = fields.get("payload")
+    if not isinstance(written, str) or not written.lstrip().startswith("{"):
+        return fields
+    try:
+        document, _ = decode_json(written.encode("utf-8", "replace"))
+    except bounded_json.InvalidJson:
+        return fields
+    return dict(document) if isinstance(document, dict) else fields
+
+
+def other_fields(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a form besides the `payload` that is its document. All, if there is no such payload."""
+    has_document = document_of_form(fields) is not fields
+    return {name: value for name, value in fields.items() if not (has_document and name == "payload")}
 
 
 def is_json_type(content_type: str) -> bool:
@@ -84,14 +121,28 @@ def collected(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _json(body: bytes) -> Any:
+def _json(body: bytes, content_type: str) -> tuple[Any, bytes]:
     try:
-        return bounded_json.decode(body)
+        return decode_json(body, content_type)
     except bounded_json.InvalidJson as error:
         raise UnreadableBody(f"body {error}") from None
 
 
-def _bytes(body: bytes) -> Content:
+def _found_json(body: bytes, content_type: str) -> Content | None:
+    """The document of a body that is a JSON object or list although its type does not state so."""
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] not in (b"{", b"["):
+        return None
+    try:
+        document, encoded = decode_json(body, content_type)
+    except bounded_json.InvalidJson:
+        return None
+    return Content("json", document, msgspec.Raw(encoded)) if isinstance(document, dict | list) else None
+
+
+def _bytes(body: bytes, charset: str | None, *, is_text: bool) -> Content:
+    if is_text:
+        text = decoded_text(body, charset)
+        return Content("text", text, text)
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -100,17 +151,13 @@ def _bytes(body: bytes) -> Content:
     return Content("text", text, text)
 
 
-def _urlencoded(body: bytes) -> dict[str, Any] | None:
-    """The fields of an urlencoded form. None if the body is not UTF-8."""
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return None
+def _urlencoded(body: bytes, charset: str | None) -> dict[str, Any]:
+    """The fields of an urlencoded form."""
     try:
         fields = urlencoded_form.read_fields(body)
     except urlencoded_form.TooManyFields as error:
         raise UnreadableBody(str(error)) from None
-    return collected([(name.decode("utf-8", "replace"), value.decode("utf-8", "replace")) for name, value in fields])
+    return collected([(decoded_text(name, charset), decoded_text(value, charset)) for name, value in fields])
 
 
 def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
@@ -119,12 +166,28 @@ def _multipart(content_type: str, body: bytes) -> dict[str, Any] | None:
         parts = multipart_form.read_form(content_type, body)
     except multipart_form.InvalidForm as error:
         raise UnreadableBody(str(error)) from None
-    return None if parts is None else collected([(part.name, _field(part)) for part in parts])
+    if parts is None:
+        return None
+    charsets = _stated_charsets(parts)
+    return collected([(part.name, _field(part, charsets.get(part.name))) for part in parts])
 
 
-def _field(part: multipart_form.Part) -> Any:
+def _stated_charsets(parts: Sequence[multipart_form.Part]) -> dict[str, str]:
+    """The charsets of the fields by the field `charsets`, a JSON object: SendGrid's Inbound Parse sends one."""
+    for part in parts:
+        if part.name == "charsets" and part.filename is None:
+            try:
+                document, _ = decode_json(part.content)
+            except bounded_json.InvalidJson:
+                return {}
+            stated: dict[str, Any] = document if isinstance(document, dict) else {}
+            return {name: value for name, value in stated.items() if isinstance(value, str)}
+    return {}
+
+
+def _field(part: multipart_form.Part, charset: str | None) -> Any:
     if part.filename is None:
-        return part.content.decode("utf-8", "replace")
+        return decoded_text(part.content, charset or part.charset)
     content = base64.b64encode(part.content).decode()
     return {"filename": part.filename, "contentType": part.content_type, "content": content}
 
@@ -135,7 +198,9 @@ def raw_bytes(kind: BodyKind, document: Any, content_type: str) -> tuple[bytes, 
     A form becomes an urlencoded form with its fields in order; a form with files becomes JSON.
     """
     if kind == "text":
-        return str(document).encode(), content_type
+        stated = charset_of(content_type)
+        as_sent = content_type if stated is None else f"{_media_type(content_type)}; charset=utf-8"
+        return str(document).encode("utf-8", "replace"), as_sent
     if kind == "binary":
         return base64.b64decode(str(document)), content_type
     if kind == "form" and document and not any(map(_is_file, document.values())):

@@ -19,7 +19,7 @@ from filas.contract.event_envelope import (
 from filas.contract.job_factories import webhook_job
 from filas.contract.jobs import FILTER_VERSION, FIRST_VERSION, FROM_DEFINITION, WebhookJob
 from filas.contract.new_job import NewJob
-from filas.models.configuration import ConversationRule, Webhook, WebhookFilter
+from filas.models.configuration import BodyMode, ConversationRule, Webhook, WebhookFilter
 from filas.models.events import NewEvent
 from filas.tracing import spans
 from ingest.event import body_parsing
@@ -95,14 +95,35 @@ def event_of_job(job: WebhookJob) -> NewEvent:
 def read_body(event: NewEvent) -> body_parsing.Content:
     """The event's body, parsed as acceptance parsed it. A body that acceptance would refuse is text or bytes."""
     try:
-        return body_parsing.read(event.content_type, event.body)
+        return body_parsing.read(event.content_type, event.body, mode=_mode(event))
     except body_parsing.UnreadableBody:
         return body_parsing.read("", event.body)
 
 
+def _mode(event: NewEvent) -> BodyMode:
+    found = msgspec.json.decode(event.config, type=_Reading).body
+    return "auto" if found is msgspec.UNSET else found
+
+
+class _Reading(msgspec.Struct):
+    """The part of a snapshot that decides how the body is read."""
+
+    body: BodyMode | msgspec.UnsetType = msgspec.UNSET
+
+
 def scope_of(job: WebhookJob) -> Scope:
     """The names that the templates of a conversation rule can use."""
-    return {"body": job.body, "headers": job.headers, "queryParams": job.query_params}
+    body = body_parsing.document_of_form(job.body) if _is_form(job) else job.body
+    return {"body": body, "headers": job.headers, "queryParams": job.query_params}
+
+
+def form_of(job: WebhookJob) -> dict[str, Any] | None:
+    """The fields of a form besides its document. None if the body is no form."""
+    return body_parsing.other_fields(job.body) if _is_form(job) else None
+
+
+def _is_form(job: WebhookJob) -> bool:
+    return job.body_kind == "form" and isinstance(job.body, dict)
 
 
 def conversation_reader(job: WebhookJob) -> ConversationReader:

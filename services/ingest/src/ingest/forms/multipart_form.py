@@ -31,12 +31,14 @@ class InvalidForm(FilasError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A field of a form. `filename` and `content_type` are those of a file; None and `text/plain` for a text."""
+    """A field of a form. `filename` and `content_type` are those of a file; None and `text/plain` for a text. `charset`
+    is that of a text, None if it is not stated."""
 
     name: str
     filename: str | None
     content_type: str
     content: bytes
+    charset: str | None = None
 
 
 def read_form(content_type: str, body: bytes) -> list[Part] | None:
@@ -100,7 +102,8 @@ def _part(body: bytes, start: int, head_end: int, end: int) -> Part | None:
     if "name" not in named or media_type.startswith("multipart/"):
         return None
     content = _decoded(body[head_end + len(_HEAD_END) : end], headers.get("content-transfer-encoding", ""))
-    return Part(named["name"], named.get("filename"), media_type, content)
+    charset = _parameters(content_type).get("charset") if ";" in content_type else None
+    return Part(named["name"], named.get("filename"), media_type, content, charset)
 
 
 def _headers(head: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from filas.models.notifications import PendingReceipt
 from filas.observability.logs import get_logger
 from filas.observability.metrics import EVENTS_IGNORED
 from ingest.event.conversation import ExecutionStart, Lacking, ReceiptPlace, Starts
-from ingest.event.event_jobs import conversation_reader, event_of_job, scope_of
+from ingest.event.event_jobs import conversation_reader, event_of_job, form_of, scope_of
 from ingest.process.conversations import Conversations
 from ingest.process.current_definition import WebhookStore, complete
 from ingest.providers.known_providers import AUTH_TYPES
@@ -257,6 +257,9 @@ def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:
         },
         "message": start.message,
     }
+    form = form_of(job)
+    if form is not None:
+        scope["webhook"]["form"] = form
     if start.lacking is not None:
         scope["noConversation"] = start.lacking.detail
     return msgspec.json.encode(scope).decode()

@@ -70,7 +70,7 @@ class RequestReader:
         if demands_json and not body_parsing.is_json_type(self.content_type):
             self.content_type = body_parsing.JSON  # the row is parsed again by its content type
         try:
-            whole = body_parsing.read(self.content_type, body, demands_json=demands_json)
+            whole = body_parsing.read(self.content_type, body, demands_json=demands_json, mode=ready.webhook.body)
         except body_parsing.UnreadableBody as error:
             raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:

@@ -8,7 +8,7 @@ from filas.flows.root_names import ROOTS
 from filas.flows.templates.template import Reference
 
 _MEMBERS: dict[str, tuple[str, ...]] = {
-    "webhook": ("body", "headers", "queryParams", "method", "webhookId"),
+    "webhook": ("body", "form", "headers", "queryParams", "method", "webhookId"),
     "conversation": ("contact", "text", "channel", "id", "vars", "message"),
     "execution": ("id", "flowId", "version", "resumeUrls"),
 }

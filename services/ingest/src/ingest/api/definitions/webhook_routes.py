@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from filas.models.configuration import (
+    BodyMode,
     ConversationRule,
     Dedupe,
     FlowVersion,
@@ -62,6 +63,7 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     response: WebhookResponse | None = None
     handshake: HandshakeRule | None = None
     cors: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=100)] = ()
+    body: BodyMode = "auto"
     filter: WebhookFilter | Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
     id: Identifier | None = None
     revision: int | None = None

@@ -113,7 +113,7 @@ def _of_entry(path: tuple[str | int, ...], entry: Any) -> Iterator[Item]:
 def _of_change(path: tuple[str | int, ...], entry: Any, change: Any) -> Iterator[Item]:
     value = object_of(change).get("value")
     if isinstance(value, dict):
-        if "sender" in value and object_of(change).get("field") in INSTAGRAM_FIELDS:
+        if "sender" in value and text_of(object_of(change).get("field")) in INSTAGRAM_FIELDS:
             yield Item((*path, "value"), "messaging", value, entry, change)
             return
         found, profiles = False, Profiles(value)
