@@ -66,6 +66,26 @@ async def test_an_accepted_webhook_is_in_postgres_and_its_job_in_redis(redis_url
         assert job["recorded"] is True
 
 
+async def test_a_secret_in_the_query_is_nowhere(
+    redis_url: str, postgres_dsn: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither in the event, in the job or its log, nor, if it is wrong, in the refused request."""
+    keyed = webhook("keyed", auth={"type": "api-key", "in": "query", "name": "k", "secrets": ["s3cret-value"]})
+    async with serving(redis_url, postgres_dsn, keyed) as app:
+        async with app.request("POST", "keyed?k=s3cret-value&a=1", json={}) as answer:
+            assert answer.status == 200
+            receipt = await answer.json()
+        async with app.request("POST", "keyed?k=s3cret-valuf&a=1", json={}) as answer:
+            assert answer.status == 401
+        event = await app.events.get(UUID(receipt["eventId"]))
+        assert event is not None
+        assert event.query_params == {"a": "1"}
+        (job,) = await app.jobs()
+        assert job["queryParams"] == {"a": "1"}
+        assert "s3cret" not in json.dumps(job, default=str)
+    assert "s3cret-val" not in "".join(capfd.readouterr())
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "kind", "document"),
     [

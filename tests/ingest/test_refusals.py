@@ -262,6 +262,6 @@ def test_headers_and_parameters_are_bounded_and_hidden() -> None:
     many = {f"x-{number}": "v" * 100 for number in range(100)}
     assert sum(len(a) + len(b) for a, b in refused_content.shown_headers(many, frozenset(), SECRETS).items()) <= 4096
     query: dict[str, str | list[str]] = {"token": "t", "hub.verify_token": "v", "a": ["1", TOKEN], "b": "2"}
-    assert refused_content.shown_query(query, SECRETS) == {
+    assert refused_content.shown_query(query, frozenset(), SECRETS) == {
         "token": "[redacted]", "hub.verify_token": "[redacted]", "a": ["1", "[redacted]"], "b": "2",
     }  # fmt: skip

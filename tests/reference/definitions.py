@@ -56,6 +56,9 @@ WEBHOOK = {
 AUTH = {
     "secrets": "the secrets, each literal or `env:NAME`; several are valid at once, for rotation",
     "header": "the header that carries the key or the signature",
+    "in": "where the key or token is: a header, a query parameter (it is never stored), or a field of a form or of a "
+    "JSON object, which the stored body contains",
+    "name": "the name of that header, parameter or field; with `header` it replaces the usual one",
     "prefix": "the text before the signature",
     "algorithm": "the hash of the HMAC",
     "encoding": "how the signature is written",
@@ -69,8 +72,8 @@ AUTH = {
 CHECKS = {
     "none": "no check: any sender may send a request",
     "basic": "`Authorization: Basic …`; a secret is `user:password`",
-    "bearer": "`Authorization: Bearer …`; a secret is a token",
-    "api-key": "the header equals a secret",
+    "bearer": "`Authorization: Bearer …`, or the value that `in` and `name` state; a secret is a token",
+    "api-key": "the header, or the value that `in` and `name` state, equals a secret",
     "hmac": "an HMAC over the raw body, with a configurable header, prefix, algorithm, encoding and signed text",
     "meta": "WhatsApp, Messenger, Instagram: `X-Hub-Signature-256` with the app secret, and the GET challenge",
     "telegram": "`X-Telegram-Bot-Api-Secret-Token` equals a secret (`secret_token` of `setWebhook`)",

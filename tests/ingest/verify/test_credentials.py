@@ -4,8 +4,12 @@ import base64
 
 import msgspec
 import pytest
+from multidict import MultiDict
 
+from filas.crypto.redaction import HIDDEN, Redactor
 from filas.errors import SecretUnreadable
+from ingest.http.request import stored_query
+from ingest.receive import refused_content
 from ingest.verify import auth_types
 from tests.ingest.verify.received_requests import received_request, scheme
 
@@ -84,6 +88,63 @@ def test_an_api_key_is_in_the_header_that_the_webhook_names() -> None:
     assert "x-shop-key" in check.sensitive_headers
 
 
+@pytest.mark.parametrize("kind", ["api-key", "bearer"])
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({"k": "old"}, None),
+        ({"k": "new"}, None),
+        ({"k": "other"}, "credentials-wrong"),
+        ({"k": ""}, "credentials-wrong"),
+        ({"k": "\udcff"}, "credentials-wrong"),
+        ({"K": "new"}, "credentials-missing"),
+        ({}, "credentials-missing"),
+    ],
+)
+def test_a_secret_is_in_the_query(kind: str, query: dict[str, str], reason: str | None) -> None:
+    """The parameter is named in the definition, and never stored."""
+    check = scheme(type=kind, secrets=["old", "new"], name="k", **{"in": "query"})
+    assert check.rejection_reason(received_request(query=query)) == reason
+    assert check.sensitive_query == {"k"}
+    stored = stored_query({"k": "new", "a": "1"}, check.sensitive_query)
+    assert stored == {"a": "1"}
+    assert refused_content.shown_query({"k": "x"}, check.sensitive_query, Redactor()) == {"k": HIDDEN}
+
+
+def test_a_secret_that_occurs_twice_in_the_query_is_refused() -> None:
+    """It is not clear which one counts."""
+    request = received_request()
+    request.query = MultiDict([("k", "new"), ("k", "other")])
+    check = scheme(type="api-key", secrets=["new"], name="k", **{"in": "query"})
+    assert check.rejection_reason(request) == "credentials-missing"
+
+
+_MULTIPART = b'--x\r\nContent-Disposition: form-data; name="hottok"\r\n\r\nnew\r\n--x--\r\n'
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "reason"),
+    [
+        ("application/x-www-form-urlencoded", b"a=1&hottok=new", None),
+        ("application/x-www-form-urlencoded", b"a=1&hottok=n%65w", None),
+        ("application/x-www-form-urlencoded", b"hottok=other", "credentials-wrong"),
+        ("application/x-www-form-urlencoded", b"hottok=new&hottok=new", "credentials-missing"),
+        ("application/x-www-form-urlencoded", b"&hottok=new" * 2000, "credentials-missing"),
+        ("multipart/form-data; boundary=x", _MULTIPART, None),
+        ("multipart/form-data; boundary=y", _MULTIPART, "credentials-missing"),
+        ("application/json", b'{"hottok":"new"}', None),
+        ("application/json", b'{"hottok":["new"]}', "credentials-missing"),
+        ("application/json", b"[" * 5000, "credentials-missing"),
+        ("application/json", b"", "credentials-missing"),
+        ("", b"\xff", "credentials-missing"),
+    ],
+)
+def test_a_secret_is_in_a_field_of_the_body(content_type: str, body: bytes, reason: str | None) -> None:
+    """Of a form of either type, or of a JSON object."""
+    check = scheme(type="api-key", secrets=["new"], name="hottok", **{"in": "form"})
+    assert check.rejection_reason(received_request(body, {"Content-Type": content_type})) == reason
+
+
 def test_one_unreadable_secret_does_not_disable_the_others() -> None:
     """A variable that was removed after a rotation leaves the present secret working. No readable secret is an
     error."""
@@ -117,6 +178,9 @@ def test_an_empty_secret_is_no_secret() -> None:
         ({"type": "basic", "secrets": [1]}, "secrets"),
         ({"type": "none", "secrets": ["x"]}, "secrets"),
         ({"type": "api-key", "secrets": ["x"], "header": "no blanks"}, "header"),
+        ({"type": "api-key", "secrets": ["x"], "in": "query"}, "name"),
+        ({"type": "bearer", "secrets": ["x"], "in": "form"}, "name"),
+        ({"type": "bearer", "secrets": ["x"], "in": "cookie", "name": "a"}, "in"),
         ({"type": "hmac", "secrets": ["x"]}, "header"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "algorithm": "md5"}, "algorithm"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{timestamp}"}, "body"),

@@ -170,8 +170,8 @@ def stored_headers(headers: Mapping[str, str], hidden: frozenset[str]) -> dict[s
     return found
 
 
-def stored_query(query: Mapping[str, str]) -> dict[str, str | list[str]]:
-    """Returns the query parameters. A repeated parameter is a list."""
+def stored_query(query: Mapping[str, str], hidden: frozenset[str] = frozenset()) -> dict[str, str | list[str]]:
+    """Returns the query parameters, without those in `hidden`. A repeated parameter is a list."""
     if not query:
         return {}
-    return collected([(header_text(name), header_text(value)) for name, value in query.items()])
+    return collected([(header_text(name), header_text(value)) for name, value in query.items() if name not in hidden])

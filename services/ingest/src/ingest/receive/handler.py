@@ -88,7 +88,7 @@ class WebhookHandler:
                 answer.headers = {**answer.headers, **cors_headers(ready.webhook, http.headers)}
             return answer
         except Exception as error:  # the sender repeats the request after a 500
-            log.error("webhook.failed", method=http.method, path=http.target[:200], exc_info=error)
+            log.error("webhook.failed", method=http.method, path=http.path[:200], exc_info=error)
             return RejectedRequest(500, "error", "the error has been logged").answer()
         finally:
             WEBHOOK_SECONDS.observe(time.perf_counter() - began)
@@ -182,7 +182,7 @@ class WebhookHandler:
             received_request=received_request,
             content_type=header_text(received_request.headers.get("Content-Type", ""))[:255],
             headers=request.stored_headers(received_request.headers, ready.hidden_headers),
-            query=request.stored_query(received_request.query),
+            query=request.stored_query(received_request.query, ready.hidden_query),
             address=address,
         )
         if len(received_request.body) <= SMALL_BYTES:

@@ -44,7 +44,7 @@ CLOSE_S: Final = 1.0
 
 _TEXT: Final = 300
 _MAX_SIZE: Final = 2**63 - 1
-_NO_HEADERS: Final[frozenset[str]] = frozenset()
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 class RefusalStore(Protocol):
@@ -239,8 +239,9 @@ def _log(key: tuple[str | None, str], known: _Logged, now: float) -> None:
 def _row(one: _Waiting) -> NewRefusal:
     ready = one.ready
     redactor = refused_content.redactor_of(() if ready is None else ready.secrets)
-    headers, query = stored_headers(one.headers, _NO_HEADERS), stored_query(one.query)
-    hidden = _NO_HEADERS if ready is None else ready.hidden_headers
+    headers, query = stored_headers(one.headers, _NONE), stored_query(one.query, _NONE)
+    hidden = _NONE if ready is None else ready.hidden_headers
+    hidden_query = _NONE if ready is None else ready.hidden_query
     content_type, encoding = headers.get("content-type", ""), headers.get("content-encoding", "")
     return NewRefusal(
         id=new_id(),
@@ -254,6 +255,6 @@ def _row(one: _Waiting) -> NewRefusal:
         detail=redactor.text(to_storable(one.detail)[: 2 * _TEXT]),
         size=min(one.size, _MAX_SIZE),
         headers=to_json(refused_content.shown_headers(headers, hidden, redactor)),
-        query_params=to_json(refused_content.shown_query(query, redactor)),
+        query_params=to_json(refused_content.shown_query(query, hidden_query, redactor)),
         body=refused_content.shown_body(one.beginning, content_type, encoding, redactor),
     )

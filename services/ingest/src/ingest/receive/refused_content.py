@@ -74,12 +74,14 @@ def shown_headers(headers: Mapping[str, str], hidden: frozenset[str], redactor: 
     return found
 
 
-def shown_query(query: Mapping[str, str | list[str]], redactor: Redactor) -> dict[str, str | list[str]]:
+def shown_query(
+    query: Mapping[str, str | list[str]], hidden: frozenset[str], redactor: Redactor
+) -> dict[str, str | list[str]]:
     """Returns the first 4 KiB of the query parameters."""
     found: dict[str, str | list[str]] = {}
     left = MAX_BYTES
     for name, value in query.items():
-        shown: str | list[str] = HIDDEN if is_secret_name(name) else redactor.clean(value)
+        shown: str | list[str] = HIDDEN if name in hidden or is_secret_name(name) else redactor.clean(value)
         left -= len(name.encode()) + len("".join(shown).encode())
         if left < 0:
             break

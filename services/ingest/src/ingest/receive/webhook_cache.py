@@ -71,6 +71,7 @@ class ReadyWebhook:
     hidden_headers: frozenset[str]
     snapshot: WebhookSnapshot
     snapshot_json: str
+    hidden_query: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -196,6 +197,7 @@ def _ready(webhook: Webhook, reveal: Reveal) -> ReadyWebhook:
         hidden_headers=auth_types.SIGNATURE_HEADERS | hidden,
         snapshot=snapshot,
         snapshot_json=msgspec.json.encode(snapshot).decode(),
+        hidden_query=scheme.sensitive_query if scheme is not None else frozenset(),
         secrets=tuple(secrets),
     )
 

@@ -1,21 +1,30 @@
-"""`bearer`: a token in the Authorization header (RFC 6750)."""
+"""`bearer`: a token in the Authorization header (RFC 6750), in a query parameter or in a field of the body."""
 
 from typing import Literal
 
 import msgspec
 
-from ingest.verify.credentials import CredentialsScheme, Secrets
+from ingest.verify.credentials import CredentialsScheme, Secrets, SecretValueScheme, ValueName, checked_place
+from ingest.verify.request_values import Place
 from ingest.verify.scheme import Reveal, revealed
 
 
 class BearerAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`{"type":"bearer","secrets":["token"]}`."""
+    """`{"type":"bearer","secrets":["token"]}`, or `{"type":"bearer","in":"query","name":"access_token",…}`."""
 
     type: Literal["bearer"]
     secrets: Secrets
+    place: Place = msgspec.field(default="header", name="in")
+    name: ValueName | None = None
 
-    def scheme(self, reveal: Reveal) -> CredentialsScheme:
-        """The check of `Authorization: Bearer …`."""
+    def __post_init__(self) -> None:
+        checked_place(self.place, self.name)
+
+    def scheme(self, reveal: Reveal) -> CredentialsScheme | SecretValueScheme:
+        """The check of `Authorization: Bearer …`, or of the named value."""
+        secrets = revealed(self.secrets, reveal)
+        if self.place != "header" and self.name is not None:
+            return SecretValueScheme(((self.place, self.name),), secrets)
         return CredentialsScheme(
-            "Authorization", revealed(self.secrets, reveal), word="bearer", authenticate='Bearer realm="webhook"'
+            self.name or "Authorization", secrets, word="bearer", authenticate='Bearer realm="webhook"'
         )

@@ -1,4 +1,4 @@
-"""Compares a secret that the sender sends in a header: the check of `basic`, `bearer`, `api-key` and `telegram`."""
+"""Compares a secret that the sender sends: the check of `basic`, `bearer`, `api-key` and `telegram`."""
 
 import binascii
 from typing import Annotated
@@ -6,10 +6,14 @@ from typing import Annotated
 import msgspec
 
 from filas.contract.storable_text import sent_bytes
+from ingest.verify.request_values import Place, RequestValues
 from ingest.verify.scheme import PlainScheme, ReceivedRequest, equals_any
 
 Secrets = Annotated[list[str], msgspec.Meta(min_length=1)]
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
+
+
+ValueName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
 class CredentialsScheme(PlainScheme):
@@ -50,3 +54,29 @@ class CredentialsScheme(PlainScheme):
             except binascii.Error:
                 return "credentials-malformed"
         return None if equals_any(credentials, self._secrets) else "credentials-wrong"
+
+
+class SecretValueScheme(PlainScheme):
+    """Compares the value at the first of `places` that the request has. A place is a header, a query parameter, or a
+    field of a form or of a JSON object."""
+
+    def __init__(self, places: tuple[tuple[Place, str], ...], secrets: tuple[bytes, ...]) -> None:
+        self._places = places
+        self._secrets = secrets
+        self.sensitive_headers = frozenset(name.lower() for place, name in places if place == "header")
+        self.sensitive_query = frozenset(name for place, name in places if place == "query")
+
+    def rejection_reason(self, received_request: ReceivedRequest) -> str | None:
+        """`credentials-missing` or `credentials-wrong`."""
+        values = RequestValues(received_request)
+        for place, name in self._places:
+            value = values.value(place, name)
+            if value is not None:
+                return None if equals_any(value, self._secrets) else "credentials-wrong"
+        return "credentials-missing"
+
+
+def checked_place(place: Place, name: str | None) -> None:
+    """Raises ValueError if a definition does not name the query parameter or the field."""
+    if place != "header" and name is None:
+        raise ValueError("`in` `query` or `form` requires `name`")

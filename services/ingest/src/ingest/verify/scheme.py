@@ -45,6 +45,10 @@ class Scheme(Protocol):
         """The lower-case names of the headers that carry secrets or signatures. They are never stored."""
 
     @property
+    def sensitive_query(self) -> frozenset[str]:
+        """The names of the query parameters that carry secrets or signatures. They are never stored."""
+
+    @property
     def demands_json(self) -> bool:
         """Whether the provider sends only JSON objects."""
 
@@ -85,6 +89,7 @@ class PlainScheme:
     """The defaults of a scheme: no challenge, no ids of its own, bodies of any type."""
 
     sensitive_headers: frozenset[str] = frozenset()
+    sensitive_query: frozenset[str] = frozenset()
     demands_json = False
     signs_requests = False
     own_key: OwnKey = "none"

@@ -172,7 +172,9 @@ def _reader(call: Call[RawEvents, Query], event: EventBody, ready: ReadyWebhook 
         received_request=ReceivedRequest("POST", headers, MultiDict(pairs), body, time.time()),
         content_type=CONTENT_TYPE,
         headers=request.stored_headers(headers, ready.hidden_headers),
-        query=body_parsing.collected([(header_text(name), header_text(value)) for name, value in pairs]),
+        query=body_parsing.collected(
+            [(header_text(name), header_text(value)) for name, value in pairs if name not in ready.hidden_query]
+        ),
         address=call.address,
         stated_key=event.duplicate_key,
         is_signed=False,
