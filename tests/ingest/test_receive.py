@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import gzip
 import json
 from ipaddress import ip_network
 from typing import Any
@@ -134,8 +133,7 @@ async def test_rejected_requests_have_a_status_and_a_reason(redis_url: str, post
         assert (await refused("POST", "orders", b"{broken"))[0] == 415
         broken = b"{broken"
         assert (await refused("POST", "whatsapp", broken, meta_signature(broken)))[0] == 415
-        zipped = gzip.compress(b"{}")
-        assert (await refused("POST", "orders", zipped, {"Content-Encoding": "gzip"}))[0] == 415
+        assert (await refused("POST", "orders", b"{}", {"Content-Encoding": "compress"}))[0] == 415
         status, headers = await refused("POST", "unreadable", headers={"Authorization": "Bearer x"})
         assert (status, headers["Retry-After"]) == (503, "5")
         async with app.session.get(f"http://127.0.0.1:{app.port}/api/queue/stats") as answer:

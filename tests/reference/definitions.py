@@ -50,6 +50,7 @@ WEBHOOK = {
     "handshake.query": "the parameter whose value is the answer, as plain text: `validationToken` for Microsoft Graph",
     "filter": "which events start something; see [Filters](#filters)",
     "body": "how bodies are read: `auto` by their content type and content, or always as `json`, `form` or `text`",
+    "signedBody": "`decoded`: the signature of a compressed body is over the body before its compression",
     "cors": "the origins of web pages that may send requests: `https://shop.example`",
 }
 

@@ -14,6 +14,7 @@ the webhook rejects its requests and the channel sends nothing."""
 
 
 BodyMode = Literal["auto", "json", "form", "text"]
+SignedBody = Literal["sent", "decoded"]
 
 HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,1000}$")]
@@ -85,7 +86,8 @@ class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     migration. An older process ignores those that it does not know.
 
     `cors` lists the origins of the web pages that may send requests. `body` is how bodies are read: by their content
-    type and content, or always in one way.
+    type and content, or always in one way. `signed_body` is whether a compressed body is signed as it is sent, or as it
+    was before.
     """
 
     response: WebhookResponse | None = None
@@ -93,6 +95,7 @@ class WebhookOptions(Record, frozen=True, kw_only=True, omit_defaults=True):
     cors: tuple[Origin, ...] = ()
     filter: WebhookFilter | None = None
     body: BodyMode = "auto"
+    signed_body: SignedBody = "sent"
 
 
 class Webhook(WebhookOptions, frozen=True, kw_only=True, omit_defaults=False):

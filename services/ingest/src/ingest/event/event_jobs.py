@@ -5,7 +5,7 @@ worker makes the event's row from the job, if acceptance could not write it.
 """
 
 import functools
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,9 +22,12 @@ from filas.contract.new_job import NewJob
 from filas.models.configuration import BodyMode, ConversationRule, Webhook, WebhookFilter
 from filas.models.events import NewEvent
 from filas.tracing import spans
-from ingest.event import body_parsing
+from ingest.event import body_parsing, content_coding
 from ingest.event.conversation import ConversationReader, Scope
 from ingest.event.event_filter import EventFilter
+
+MAX_DECODED: Final = 64 * 1024 * 1024
+"""The largest body that a webhook can accept, in bytes."""
 
 
 def job_of_request(event: NewEvent, decoded: DecodedEvent, *, recorded: bool) -> NewJob:
@@ -89,15 +92,35 @@ def event_of_job(job: WebhookJob) -> NewEvent:
     Raises ValueError, OverflowError or OSError for a job that no acceptance has made.
     """
     body, content_type = body_parsing.raw_bytes(job.body_kind, job.body, job.headers.get("content-type", ""))
+    plain = {name: value for name, value in job.headers.items() if name != "content-encoding"}
+    job = msgspec.structs.replace(job, headers=plain)
     return event_of_message(job, body=body, content_type=content_type, group_key=group_of_job(job))
 
 
 def read_body(event: NewEvent) -> body_parsing.Content:
     """The event's body, parsed as acceptance parsed it. A body that acceptance would refuse is text or bytes."""
+    body = plain_body(event)
     try:
-        return body_parsing.read(event.content_type, event.body, mode=_mode(event))
+        return body_parsing.read(event.content_type, body, mode=_mode(event))
     except body_parsing.UnreadableBody:
-        return body_parsing.read("", event.body)
+        return body_parsing.read("", body)
+
+
+def plain_body(event: NewEvent) -> bytes:
+    """The bytes of the event's body without their content coding. A body that cannot be decoded stays as it is."""
+    if "content-encoding" not in event.headers:
+        return event.body
+    coding = msgspec.json.decode(event.headers, type=_CodedHeaders).coding
+    try:
+        return content_coding.decoded_body(coding, event.body, MAX_DECODED)
+    except (content_coding.UnsupportedCoding, content_coding.InvalidCoding, content_coding.DecodedTooLarge):
+        return event.body
+
+
+class _CodedHeaders(msgspec.Struct):
+    """The stored header that states the coding of the body."""
+
+    coding: str = msgspec.field(default="", name="content-encoding")
 
 
 def _mode(event: NewEvent) -> BodyMode:

@@ -1,5 +1,6 @@
 """The handler of `/webhooks/{path}`: checks a request, accepts its events and answers it."""
 
+import dataclasses
 import functools
 import time
 from collections.abc import Sequence
@@ -14,6 +15,14 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
 from ingest.event.body_parsing import LARGE_BODY
+from ingest.event.content_coding import (
+    HEADER,
+    DecodedTooLarge,
+    InvalidCoding,
+    UnsupportedCoding,
+    decoded_body,
+    is_coded,
+)
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body
@@ -123,15 +132,39 @@ class WebhookHandler:
         if http.method not in ready.methods:
             raise error_answers.wrong_method(ready.allow)
         received_request.body = await read_body(http, ready.webhook.max_body_bytes, self._body_timeout_s)
-        is_large = len(received_request.body) > LARGE_BODY
-        check = functools.partial(_check, scheme, received_request)
+        greeting = await self._authenticate(ready, scheme, received_request, address)
+        if greeting is not None:
+            return await self._answer_challenge(greeting, ready, address)
+        if is_coded(headers) and received_request.content is None:
+            await self._decode(ready, received_request)
+        return await self._accept(ready, received_request, address)
+
+    async def _authenticate(
+        self, ready: ReadyWebhook, scheme: Scheme, received_request: ReceivedRequest, address: str
+    ) -> Handshake | None:
+        """Checks the request. Returns the answer if it is only a test of the provider. Raises RejectedRequest (401)."""
+        signed = received_request
+        if is_coded(received_request.headers) and ready.webhook.signed_body == "decoded":
+            await self._decode(ready, received_request)
+            signed = dataclasses.replace(received_request, body=received_request.decoded)
+        is_large = len(signed.body) > LARGE_BODY
+        check = functools.partial(_check, scheme, signed)
         reason, greeting = await self._large_bodies.run(check) if is_large else check()
         if reason is not None:
             await self._count_failure(ready, address, reason)
             raise error_answers.unauthenticated(scheme.authenticate, reason)
-        if greeting is not None:
-            return await self._answer_challenge(greeting, ready, address)
-        return await self._accept(ready, received_request, address)
+        return greeting
+
+    async def _decode(self, ready: ReadyWebhook, received_request: ReceivedRequest) -> None:
+        """Sets the content of a compressed body. Raises RejectedRequest (413, 415)."""
+        header, most = received_request.headers[HEADER], ready.webhook.max_body_bytes
+        decode = functools.partial(decoded_body, header, received_request.body, most)
+        try:
+            received_request.content = await self._large_bodies.run(decode)
+        except DecodedTooLarge as error:
+            raise RejectedRequest(413, "too-large", str(error)) from None
+        except (UnsupportedCoding, InvalidCoding) as error:
+            raise RejectedRequest(415, "content-coding", str(error)) from None
 
     async def _admit(self, ready: ReadyWebhook) -> dict[str, str]:
         """Counts the request against the webhook's rate limit. Returns the headers that state the limit. Raises the
@@ -185,11 +218,11 @@ class WebhookHandler:
             query=request.stored_query(received_request.query, ready.hidden_query),
             address=address,
         )
-        if len(received_request.body) <= SMALL_BYTES:
+        if len(received_request.decoded) <= SMALL_BYTES:
             return await self._accept_events(reader.incoming_events(), reader, limit_headers)
         try:
             async with self._large_bodies.memory.hold(memory_to_parse(reader), MEMORY_WAIT_S) as held:
-                is_large = len(received_request.body) > LARGE_BODY
+                is_large = len(received_request.decoded) > LARGE_BODY
                 events = await self._large_bodies.run(reader.incoming_events) if is_large else reader.incoming_events()
                 held.resize(COPIES * sum(len(incoming.event.body) for incoming in events))
                 return await self._accept_events(events, reader, limit_headers)

@@ -70,7 +70,9 @@ class RequestReader:
         if demands_json and not body_parsing.is_json_type(self.content_type):
             self.content_type = body_parsing.JSON  # the row is parsed again by its content type
         try:
-            whole = body_parsing.read(self.content_type, body, demands_json=demands_json, mode=ready.webhook.body)
+            whole = body_parsing.read(
+                self.content_type, self.received_request.decoded, demands_json=demands_json, mode=ready.webhook.body
+            )
         except body_parsing.UnreadableBody as error:
             raise RejectedRequest(415, "not-json", str(error)) from None
         if ready.provider is None:
@@ -80,6 +82,7 @@ class RequestReader:
         first, second = next(parts), next(parts, None)
         if second is None:
             return [self._incoming_event(whole, body, first, None)]
+        self.headers.pop("content-encoding", None)  # the bodies of the parts are not compressed
         return self._events_of_parts(chain((first, second), parts))
 
     def _events_of_parts(self, parts: Iterable[Part]) -> list[IncomingEvent]:
@@ -178,7 +181,7 @@ class RequestReader:
 
 def memory_to_parse(reader: RequestReader) -> int:
     """Returns an estimate of the bytes that the body takes while it is parsed."""
-    body = reader.received_request.body
+    body = reader.received_request.decoded
     demands_json = reader.ready.scheme is not None and reader.ready.scheme.demands_json
     if demands_json or body_parsing.is_json_type(reader.content_type):
         return size_in_memory(body)

@@ -18,7 +18,8 @@ request with a valid signature can have another one, because it is in a header o
 
 @dataclass(slots=True)
 class ReceivedRequest:
-    """A request that is checked. `headers` ignores the case of names. `body` is the raw bytes. `now` is the time of
+    """A request that is checked. `headers` ignores the case of names. `body` is the raw bytes, and `content`
+    what they are without their content coding; None: the same. `now` is the time of
     receipt in seconds since 1970. `url` returns the address that the sender called, as far as proxies make it known."""
 
     method: str
@@ -27,6 +28,12 @@ class ReceivedRequest:
     body: bytes
     now: float
     url: Callable[[], str] = str
+    content: bytes | None = None
+
+    @property
+    def decoded(self) -> bytes:
+        """The body without its content coding."""
+        return self.body if self.content is None else self.content
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from filas.models.configuration import (
     HandshakeRule,
     Origin,
     RateLimit,
+    SignedBody,
     Webhook,
     WebhookFilter,
     WebhookOptions,
@@ -64,6 +65,7 @@ class WebhookBody(Body, frozen=True, kw_only=True):
     handshake: HandshakeRule | None = None
     cors: Annotated[tuple[Origin, ...], msgspec.Meta(max_length=100)] = ()
     body: BodyMode = "auto"
+    signed_body: SignedBody = "sent"
     filter: WebhookFilter | Annotated[str, msgspec.Meta(max_length=10_000)] | None = None
     id: Identifier | None = None
     revision: int | None = None
