@@ -63,8 +63,15 @@ AUTH = {
     "prefix": "the text before the signature",
     "algorithm": "the hash of the HMAC",
     "encoding": "how the signature is written",
-    "template": "the signed text: `{body}`, and `{timestamp}` from the timestamp's header",
-    "timestampHeader": "the header that carries the time, in seconds since 1970",
+    "template": "the signed text: `{body}`, `{timestamp}`, `{url}`, `{header:x}`, `{query:x}`, `{form:x}` (a field of "
+    "a form or of a JSON object) and `{json:path}`",
+    "signature.in": "where the signature is: a header, a query parameter, or a field of a form or of a JSON object",
+    "signature.name": "the name of that header, parameter or field",
+    "signature.pattern": "how it is written: `ts={timestamp},v1={signature}`; there may be several signatures",
+    "coversBody": "`false` states that the sender does not sign the body, so `template` has no `{body}`: anyone who "
+    "captures a request can change the body",
+    "timestampHeader": "the header that carries the time, in seconds or (from 100,000,000,000 on) milliseconds "
+    "since 1970",
     "toleranceSeconds": "how far the time may be from ours; none: any distance",
     "verifyToken": "the token of Meta's challenge; without it no challenge is answered",
     "url": "the public address that Twilio calls, for use where a proxy hides it",

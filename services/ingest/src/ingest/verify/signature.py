@@ -21,7 +21,10 @@ TOLERANCE_S = 300
 """The largest difference between a provider's timestamp and our clock, in seconds, unless a webhook configures it."""
 
 _PLACEHOLDER = re.compile(r"(\{body\}|\{timestamp\})")
-_TIMESTAMP = re.compile(r"[0-9]{1,12}", re.ASCII)
+_TIMESTAMP = re.compile(r"[0-9]{1,15}", re.ASCII)
+_MILLISECONDS_FROM = 10**11
+"""A number from here on is in milliseconds: in seconds it would be a time after the year 5138, and in milliseconds any
+smaller one a time before 1973."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +117,14 @@ def signed_by_any(digests: Sequence[bytes], secrets: Sequence[bytes], signed: by
 
 
 def time_problem(written: str, now: float, tolerance_s: float | None) -> str | None:
-    """`timestamp-malformed` if `written` is not a number of seconds since 1970, `timestamp-stale` if it differs from
-    `now` by more than `tolerance_s`, otherwise None. A `tolerance_s` of None accepts every text."""
+    """`timestamp-malformed` if `written` is not a number of seconds or milliseconds since 1970,
+    `timestamp-stale` if it differs from `now` by more than `tolerance_s`, otherwise None.
+    A `tolerance_s` of None accepts every text."""
     if tolerance_s is None:
         return None
     if not _TIMESTAMP.fullmatch(written):
         return "timestamp-malformed"
-    return None if abs(now - int(written)) <= tolerance_s else "timestamp-stale"
+    time = float(written)
+    if time >= _MILLISECONDS_FROM:
+        time /= 1000
+    return None if abs(now - time) <= tolerance_s else "timestamp-stale"
