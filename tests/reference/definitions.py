@@ -90,6 +90,14 @@ CHECKS = {
     "github": "`X-Hub-Signature-256`; `ping` is answered",
     "stripe": "`Stripe-Signature` with `whsec_…`, at most 300 s from our clock",
     "shopify": "`X-Shopify-Hmac-Sha256` with the client secret",
+    "mercadopago": "`x-signature` with the secret signature, at most 300 s old; the body is not signed",
+    "mailgun": "`signature` in the body, with the HTTP webhook signing key; the rest of the body is not signed",
+    "sendgrid": "`X-Twilio-Email-Event-Webhook-Signature` with the verification key (ECDSA)",
+    "hubspot": "`X-HubSpot-Signature-v3` with the client secret, at most 300 s old",
+    "pagarme": "basic authentication; a secret is `user:password`",
+    "asaas": "`asaas-access-token` equals a secret",
+    "kiwify": "the query parameter `signature` with the webhook's token (HMAC-SHA1 of the body)",
+    "hotmart": "`X-HOTMART-HOTTOK`, or the field `hottok`, equals a secret",
     "standard-webhooks": "`webhook-signature` or `svix-signature` with `whsec_…`, or `whpk_…` for Ed25519, at most "
     "300 s from our clock",
 }
@@ -103,6 +111,14 @@ DUPLICATE_KEYS = {
     "stripe": "`id` (`evt_…`)",
     "shopify": "`X-Shopify-Webhook-Id`",
     "standard-webhooks": "`webhook-id` or `svix-id`",
+    "mercadopago": "the `id` of the notification",
+    "mailgun": "the id of the event, otherwise the token",
+    "sendgrid": "the hash of the body",
+    "hubspot": "the hash of the address and the body",
+    "pagarme": "`id`",
+    "asaas": "`id`",
+    "kiwify": "`order_id` and `webhook_event_type`",
+    "hotmart": "`id`",
 }
 
 CHANNELS = {

@@ -20,6 +20,7 @@ from ingest.providers.known_providers import AUTH_TYPES, PROVIDERS
 from ingest.verify import auth_types
 from ingest.verify.scheme import Handshake, ReceivedRequest
 from tests.ingest.verify.received_requests import received_request, scheme
+from tests.ingest.verify.test_presets import PRESETS
 from tests.ingest.verify.vendors import FORM_TYPE, NOW, SMS, URL, VENDORS, Vendor
 
 ANY_VENDOR = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
@@ -50,6 +51,7 @@ def test_every_scheme_has_cases() -> None:
         "basic",
         "bearer",
         "api-key",
+        *PRESETS,
     }
 
 

@@ -23,5 +23,13 @@ AUTH_TYPES: frozenset[str] = frozenset(PROVIDERS) | {
     "stripe",
     "shopify",
     "standard-webhooks",
+    "mercadopago",
+    "mailgun",
+    "sendgrid",
+    "hubspot",
+    "pagarme",
+    "asaas",
+    "kiwify",
+    "hotmart",
 }
 """Every `auth.type` that this version knows. The worker must not import the signature checks to learn them."""

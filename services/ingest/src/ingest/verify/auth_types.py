@@ -12,6 +12,12 @@ from ingest.verify.github import GithubAuth
 from ingest.verify.hmac_signature import HmacAuth
 from ingest.verify.meta import MetaAuth
 from ingest.verify.none import NoAuth
+from ingest.verify.presets.hubspot import HubspotAuth
+from ingest.verify.presets.kiwify import KiwifyAuth
+from ingest.verify.presets.mailgun import MailgunAuth
+from ingest.verify.presets.mercadopago import MercadoPagoAuth
+from ingest.verify.presets.sendgrid import SendgridAuth
+from ingest.verify.presets.tokens import AsaasAuth, HotmartAuth, PagarmeAuth
 from ingest.verify.scheme import Configuration
 from ingest.verify.shopify import ShopifyAuth
 from ingest.verify.slack import SlackAuth
@@ -34,6 +40,14 @@ CONFIGURATIONS: dict[str, type[Any]] = {
     "stripe": StripeAuth,
     "shopify": ShopifyAuth,
     "standard-webhooks": StandardWebhooksAuth,
+    "mercadopago": MercadoPagoAuth,
+    "mailgun": MailgunAuth,
+    "sendgrid": SendgridAuth,
+    "hubspot": HubspotAuth,
+    "pagarme": PagarmeAuth,
+    "asaas": AsaasAuth,
+    "kiwify": KiwifyAuth,
+    "hotmart": HotmartAuth,
 }
 
 SIGNATURE_HEADERS = frozenset(

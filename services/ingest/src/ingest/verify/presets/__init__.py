@@ -1,0 +1,1 @@
+"""Checks of further providers, made from the general ones."""
