@@ -98,6 +98,8 @@ MEANINGS = {
     "settings.maxSteps": "the number of visits of all nodes together",
     "settings.maxVisitsPerNode": "the number of visits of one node; the error names the cycle",
     "settings.errorFlowId": "a flow that starts when an execution fails or times out",
+    "settings.locale": "how texts write numbers, dates and money, and how rules read numbers: `en-US`",
+    "settings.timezone": "the IANA time zone of times without an offset; by default UTC",
     "variables[].name": "letters, digits, `_` and `-`",
     "variables[].type": "a written value is converted if nothing is lost, and refused otherwise",
     "variables[].default": "the value until one is written",

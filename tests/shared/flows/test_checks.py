@@ -88,6 +88,15 @@ def problems(definition: Any) -> list[tuple[str | None, str, str]]:
     return [(problem.node_id, problem.field, problem.message) for problem in found]
 
 
+def test_the_locale_and_the_time_zone_of_a_flow_have_defaults() -> None:
+    flow, _ = check(GOOD)
+    assert flow is not None
+    assert (flow.settings.locale, flow.settings.timezone) == ("pt-BR", None)
+    written, _ = check(GOOD | {"settings": {"locale": "en_US", "timezone": "America/Sao_Paulo"}})
+    assert written is not None
+    assert (written.settings.locale, written.settings.timezone) == ("en_US", "America/Sao_Paulo")
+
+
 def test_the_definition_in_the_design_has_no_problems() -> None:
     flow, found = check(GOOD)
     assert found == []
@@ -100,6 +109,10 @@ CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("newer schema", "schemaVersion", 2, None, "schemaVersion", "unknown value 2; known are 1"),
     ("misspelled field of the flow", "varables", [], None, "varables", "unknown field `varables`"),
     ("bound below one", "settings.maxSteps", 0, None, "settings.maxSteps", "a whole number of at least 1"),
+    ("unknown locale", "settings.locale", "pt-XX", None, "settings.locale", "'pt-XX' is not a locale such as pt-BR"),
+    ("locale that is no text", "settings.locale", 5, None, "settings.locale", "expected a text"),
+    ("unknown zone", "settings.timezone", "Brasil", None, "settings.timezone", "'Brasil' is not a time zone such as"),
+    ("zone that is a path", "settings.timezone", "../UTC", None, "settings.timezone", "is not a time zone"),
     ("name that no column holds", "name", "a\x00b", None, "name", "matches the pattern"),
     ("variable named wrongly", "variables.0.name", "a b", None, "variables[0].name", 'got "a b"'),
     ("default of another type", "variables.0.default", [1], None, "variables[0].default", "string"),

@@ -4,6 +4,7 @@ from collections import Counter
 
 import msgspec
 
+from filas.flows import locales
 from filas.flows.definition import flow_graph, loop_bodies
 from filas.flows.definition.flow_definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
 from filas.flows.definition.variables import convert
@@ -43,6 +44,11 @@ def _check_ids(draft: Draft, report: Report) -> None:
 
 
 def _check_head(head: FlowHead, report: Report) -> None:
+    settings = head.settings
+    if problem := locales.locale_problem(settings.locale):
+        report.add(None, "settings.locale", problem)
+    if settings.timezone is not None and (problem := locales.zone_problem(settings.timezone)):
+        report.add(None, "settings.timezone", problem)
     names = Counter(variable.name for variable in head.variables)
     for index, variable in enumerate(head.variables):
         if names[variable.name] > 1:

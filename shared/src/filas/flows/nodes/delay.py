@@ -1,13 +1,12 @@
 """`delay`: waits for a time, until a time, or for the next moment of a cron expression."""
 
 import datetime
-import zoneinfo
 from collections.abc import Iterable
 from typing import Annotated
 
 from msgspec import Meta
 
-from filas.flows import value_limits
+from filas.flows import locales, value_limits
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.problems import Add
 from filas.flows.timing import moments
@@ -53,7 +52,5 @@ def _check_moment(text: str, add: Add) -> None:
 def _check_zone(name: str, cron: str | None, add: Add) -> None:
     if cron is None:
         add("timezone", "is allowed only with cron")
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        add("timezone", f"{name[:64]!r} is not a time zone such as America/Sao_Paulo")
+    if problem := locales.zone_problem(name):
+        add("timezone", problem)

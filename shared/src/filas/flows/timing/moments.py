@@ -1,11 +1,11 @@
 """The moments of cron expressions: the end of a delay, and the ticks of a schedule."""
 
 import datetime
-import functools
-import zoneinfo
 from collections.abc import Iterator
 
 import cronsim
+
+from filas.flows.locales import zone_of
 
 
 def cron_problem(expression: str) -> str | None:
@@ -36,8 +36,9 @@ def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iter
     hours, or a field of seconds, follows the clock. Ends if there is no further moment within decades. Raises
     ValueError if the expression or the zone is wrong.
     """
+    local = after.astimezone(zone_of(zone or "UTC"))
     try:
-        upcoming = cronsim.CronSim(expression, after.astimezone(zone_of(zone or "UTC")))
+        upcoming = cronsim.CronSim(expression, local)
         last = after
         # The library finds a moment of the repeated hour again in its second half.
         for found in upcoming:
@@ -45,8 +46,6 @@ def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iter
             if moment > last:
                 last = moment
                 yield moment
-    except (zoneinfo.ZoneInfoNotFoundError, OSError):
-        raise ValueError(f"unknown time zone {zone!r}; write an IANA name such as America/Sao_Paulo") from None
     except (cronsim.CronSimError, OverflowError) as error:
         raise ValueError(f"invalid cron expression {expression!r}: {error}") from None
 
@@ -66,9 +65,3 @@ def parse_moment(text: object) -> datetime.datetime:
     except ValueError:
         raise ValueError(f"{text[:80]!r} is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00") from None
     return parsed.replace(tzinfo=datetime.UTC) if parsed.tzinfo is None else parsed.astimezone(datetime.UTC)
-
-
-@functools.lru_cache(maxsize=256)
-def zone_of(name: str) -> zoneinfo.ZoneInfo:
-    """The IANA time zone of that name. Raises ZoneInfoNotFoundError, ValueError or OSError."""
-    return zoneinfo.ZoneInfo(name)

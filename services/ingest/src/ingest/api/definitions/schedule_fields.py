@@ -1,13 +1,13 @@
 """The body of a schedule: its fields, and a check that reports every wrong field at once."""
 
-import zoneinfo
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
-from filas.flows.timing.moments import cron_problem, moments, zone_of
+from filas.flows.locales import zone_problem
+from filas.flows.timing.moments import cron_problem, moments
 from filas.models.record import ErrorDetail
 from filas.models.schedules import Misfire, ScheduleConversation
 from ingest.api.routing.identifiers import Identifier
@@ -106,7 +106,7 @@ def _converted(document: dict[str, Any]) -> tuple[dict[str, Any], list[FieldErro
 def _check(body: ScheduleBody) -> list[FieldError]:
     """Returns the errors that the types alone do not find."""
     errors = [*_check_moments(body)]
-    zone = _zone_problem(body.timezone)
+    zone = zone_problem(body.timezone)
     if zone is not None:
         errors.append(FieldError(field="timezone", message=zone))
     if (body.cron is None) == (body.at is None):
@@ -139,14 +139,6 @@ def _year(moment: datetime) -> int:
         return moment.astimezone(UTC).year
     except OverflowError:
         return 0
-
-
-def _zone_problem(name: str) -> str | None:
-    try:
-        zone_of(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return f"unknown time zone {name!r}: use an IANA name, such as America/Sao_Paulo"
-    return None
 
 
 def _never(cron: str, zone: str) -> str | None:
