@@ -12,7 +12,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.event.content_coding import (
+from ingest.decoding.content_coding import (
     MAX_MEMBERS,
     DecodedTooLarge,
     InvalidCoding,

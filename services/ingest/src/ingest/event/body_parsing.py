@@ -12,8 +12,8 @@ from filas.contract import bounded_json
 from filas.contract.jobs import BodyKind
 from filas.errors import FilasError
 from filas.models.configuration import BodyMode
-from ingest.event.json_body import decode_json
-from ingest.event.text_decoding import charset_of, decoded_text
+from ingest.decoding.json_body import decode_json
+from ingest.decoding.text_decoding import charset_of, decoded_text
 from ingest.forms import multipart_form, urlencoded_form
 
 JSON = "application/json"

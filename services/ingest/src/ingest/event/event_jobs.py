@@ -22,7 +22,8 @@ from filas.contract.new_job import NewJob
 from filas.models.configuration import BodyMode, ConversationRule, Webhook, WebhookFilter
 from filas.models.events import NewEvent
 from filas.tracing import spans
-from ingest.event import body_parsing, content_coding
+from ingest.decoding import content_coding
+from ingest.event import body_parsing
 from ingest.event.conversation import ConversationReader, Scope
 from ingest.event.event_filter import EventFilter
 

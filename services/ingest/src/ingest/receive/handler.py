@@ -14,8 +14,7 @@ from filas.memory_budget import SMALL_BYTES, NoRoom
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES, WEBHOOK_SECONDS, WEBHOOKS
 from filas.tracing import spans
-from ingest.event.body_parsing import LARGE_BODY
-from ingest.event.content_coding import (
+from ingest.decoding.content_coding import (
     HEADER,
     DecodedTooLarge,
     InvalidCoding,
@@ -23,6 +22,7 @@ from ingest.event.content_coding import (
     decoded_body,
     is_coded,
 )
+from ingest.event.body_parsing import LARGE_BODY
 from ingest.http import error_answers, request
 from ingest.http.answers import Answer
 from ingest.http.body_reading import read_body

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from filas.contract import bounded_json
-from ingest.event.text_decoding import charset_of, decoded_text
+from ingest.decoding.text_decoding import charset_of, decoded_text
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
