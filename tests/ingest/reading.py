@@ -19,37 +19,34 @@ from ingest.receive.acceptor import IncomingEvent
 from ingest.receive.request_events import RequestReader
 from ingest.receive.webhook_cache import make_ready
 from ingest.verify.scheme import ReceivedRequest
+from tests.cpu_costs import cpu_s
 
 MAX_CPU_S = 0.1
 MAX_MEMORY = 50 << 20
 
 
 class Cost(NamedTuple):
-    """The CPU time in seconds, and the memory at the peak in bytes."""
+    """The CPU time as `cpu_costs` states it, and the memory at the peak in bytes."""
 
     cpu_s: float
     memory: int
 
 
 def cost_of(function: Callable[[], Any]) -> Cost:
-    """Runs `function` three times: the CPU time is the shorter of two, because other processes disturb it.
+    """Runs `function` for its CPU time, and once more for its memory.
 
     The objects of the tests are not examined by garbage collections meanwhile, as those of our processes are not.
     """
-    times: list[float] = []
     gc.freeze()
     try:
-        for _ in range(2):
-            began = time.thread_time()
-            function()
-            times.append(time.thread_time() - began)
+        used = cpu_s(function, MAX_CPU_S)
         tracemalloc.start()
         function()
         memory = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
         gc.unfreeze()
-    return Cost(min(times), memory)
+    return Cost(used, memory)
 
 
 def assert_cheap(function: Callable[[], Any], what: str = "") -> None:

@@ -2,8 +2,6 @@
 
 import itertools
 import random
-import time
-from collections.abc import Callable
 
 import pytest
 
@@ -11,20 +9,10 @@ from filas.flows.definition import flow_graph
 from filas.flows.definition.older_builder_import import to_current_format
 from filas.flows.templates import template
 from filas.flows.value_limits import MAX_EDGES, MAX_NODES
+from tests.cpu_costs import cpu_s
 
 MAX_CPU_S = 0.3
-"""Each took seconds to hours before. The limit leaves room for a machine that is used by other tests."""
-
-
-def cpu_of(function: Callable[[], object]) -> float:
-    """The CPU time in seconds: the shorter of two runs."""
-    times: list[float] = []
-    for _ in range(2):
-        began = time.thread_time()
-        function()
-        times.append(time.thread_time() - began)
-    return min(times)
-
+"""Each took seconds to hours before."""
 
 CHARS = 64 * 1024
 TEMPLATES = {
@@ -49,7 +37,7 @@ def test_a_template_without_ends_is_refused_at_once(text: str) -> None:
         with pytest.raises(template.TemplateError):
             template.parse(text)
 
-    assert cpu_of(parse) < MAX_CPU_S
+    assert cpu_s(parse, MAX_CPU_S) < MAX_CPU_S
 
 
 @pytest.mark.parametrize(
@@ -71,7 +59,7 @@ def test_the_import_of_an_older_definition_is_linear(mark: str) -> None:
     """400 KB of `{{` blocked the process of the API for minutes."""
     text = "$node" + mark * (400_000 // len(mark))
     raw = {"nodes": [{"id": "n", "type": "message", "data": {"text": text}}]}
-    assert cpu_of(lambda: to_current_format(raw)) < MAX_CPU_S
+    assert cpu_s(lambda: to_current_format(raw), MAX_CPU_S) < MAX_CPU_S
 
 
 def test_the_import_rewrites_what_has_an_end() -> None:
@@ -108,7 +96,7 @@ GRAPHS = {
 def test_cycles_are_found_in_linear_time(edges: list[tuple[int, int]]) -> None:
     """Each cycle took a search of the whole graph."""
     successors = graph(edges)
-    assert cpu_of(lambda: flow_graph.cycles(successors)) < MAX_CPU_S / 3
+    assert cpu_s(lambda: flow_graph.cycles(successors), MAX_CPU_S / 3) < MAX_CPU_S / 3
 
 
 def test_one_cycle_of_each_component_is_found() -> None:

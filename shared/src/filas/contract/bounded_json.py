@@ -7,7 +7,7 @@ of the same document too.
 """
 
 import re
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, Final
 
 import msgspec
@@ -73,7 +73,8 @@ def check(data: bytes) -> None:
         return
     if opened <= MAX_DEPTH:
         data = _without_texts(data)
-    if sum(1 for _ in _LARGE_EXPONENT.finditer(data)) > MAX_LARGE_EXPONENTS:
+    large = islice(_LARGE_EXPONENT.finditer(data), MAX_LARGE_EXPONENTS + 1)
+    if sum(1 for _ in large) > MAX_LARGE_EXPONENTS:
         raise TooComplex(f"has more than {MAX_LARGE_EXPONENTS} numbers with an exponent of three or more digits")
 
 
