@@ -1,7 +1,9 @@
 """Compressed bodies: decoded within the webhook's limit, stored as received, signed as sent or as before."""
 
+import base64
 import contextlib
 import gzip
+import hmac
 import json
 import zlib
 from collections.abc import Callable
@@ -133,6 +135,73 @@ async def test_a_sender_may_sign_before_it_compresses(redis_url: str, postgres_d
     async with serving(redis_url, postgres_dsn, before, after) as app:
         assert (await app.post("before", gzip.compress(body), signed))[0] == 200
         assert (await app.post("after", gzip.compress(body), signed))[0] == 401
+
+
+def twilio_signature(fields: str) -> dict[str, str]:
+    """Of the address, followed by the fields."""
+    digest = hmac.digest(b"token", f"https://filas.example/in{fields}".encode(), "sha1")
+    return {"X-Twilio-Signature": base64.b64encode(digest).decode()}
+
+
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+TOKEN = [BOX.seal("token")]
+SIGNED = hmac.digest(b"token", b"17t", "sha256").hex()
+HMAC: dict[str, object] = {"type": "hmac", "secrets": TOKEN, "coversBody": False}
+FIELDS: dict[str, tuple[dict[str, object], str, str, dict[str, str]]] = {
+    "api-key-json": ({"type": "api-key", "in": "form", "name": "k", "secrets": TOKEN}, JSON, '{"k":"token"}', {}),
+    "api-key-form": ({"type": "api-key", "in": "form", "name": "k", "secrets": TOKEN}, FORM, "k=token", {}),
+    "bearer": ({"type": "bearer", "in": "form", "name": "k", "secrets": TOKEN}, JSON, '{"k":"token"}', {}),
+    "hotmart": ({"type": "hotmart", "secrets": TOKEN}, JSON, '{"hottok":"token"}', {}),
+    "mailgun": (
+        {"type": "mailgun", "secrets": TOKEN},
+        JSON,
+        f'{{"signature":{{"timestamp":"17","token":"t","signature":"{SIGNED}"}}}}',
+        {},
+    ),
+    "hmac-json": (
+        {**HMAC, "header": "X", "template": "{json:a.b}"},
+        JSON,
+        '{"a":{"b":"17t"}}',
+        {"X": SIGNED},
+    ),
+    "hmac-form": (
+        {**HMAC, "signature": {"in": "form", "name": "sig"}, "template": "{form:a}"},
+        FORM,
+        f"a=17t&sig={SIGNED}",
+        {},
+    ),
+    "twilio": (
+        {"type": "twilio", "secrets": TOKEN, "url": "https://filas.example/in"},
+        FORM,
+        "From=%2B55&MessageSid=S1&Body=oi",
+        twilio_signature("BodyoiFrom+55MessageSidS1"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("auth", "content_type", "body", "headers"), FIELDS.values(), ids=FIELDS)
+async def test_a_check_of_a_field_reads_the_decoded_body(
+    redis_url: str,
+    postgres_dsn: str,
+    auth: dict[str, object],
+    content_type: str,
+    body: str,
+    headers: dict[str, str],
+) -> None:
+    """A compressed body was answered with 401. The field is the one that the flow sees, also after a BOM."""
+    async with serving(redis_url, postgres_dsn, webhook("keyed", auth=auth)) as app:
+
+        async def status(data: bytes, coding: dict[str, str]) -> int:
+            sent = {**headers, "Content-Type": content_type, **coding}
+            async with app.request("POST", "keyed", data=data, headers=sent) as answer:
+                return int(answer.status)
+
+        coded = {"Content-Encoding": "gzip"}
+        assert await status(body.encode(), {}) == 200
+        assert await status(gzip.compress(body.encode()), coded) == 200
+        if content_type == JSON:
+            assert await status(b"\xef\xbb\xbf" + body.encode(), {}) == 200
+        assert await status(gzip.compress(body.translate(str.maketrans("t5", "w6")).encode()), coded) == 401
 
 
 @pytest.mark.parametrize(

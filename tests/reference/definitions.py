@@ -97,7 +97,7 @@ CHECKS = {
     "pagarme": "basic authentication; a secret is `user:password`",
     "asaas": "`asaas-access-token` equals a secret",
     "kiwify": "the query parameter `signature` with the webhook's token (HMAC-SHA1 of the body)",
-    "hotmart": "`X-HOTMART-HOTTOK`, or the field `hottok`, equals a secret",
+    "hotmart": "`X-HOTMART-HOTTOK`, or the field `hottok` (which the stored body contains), equals a secret",
     "standard-webhooks": "`webhook-signature` or `svix-signature` with `whsec_…`, or `whpk_…` for Ed25519, at most "
     "300 s from our clock",
 }

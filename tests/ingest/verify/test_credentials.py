@@ -181,11 +181,18 @@ def test_an_empty_secret_is_no_secret() -> None:
         ({"type": "api-key", "secrets": ["x"], "in": "query"}, "name"),
         ({"type": "bearer", "secrets": ["x"], "in": "form"}, "name"),
         ({"type": "bearer", "secrets": ["x"], "in": "cookie", "name": "a"}, "in"),
+        ({"type": "api-key", "secrets": ["x"], "in": "header", "name": "no blanks"}, "name"),
+        ({"type": "bearer", "secrets": ["x"], "name": "X:"}, "name"),
         ({"type": "hmac", "secrets": ["x"]}, "header"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "algorithm": "md5"}, "algorithm"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{timestamp}"}, "body"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{timestamp}.{body}"}, "timestampHeader"),
         ({"type": "hmac", "secrets": ["x"], "header": "X", "toleranceSeconds": 5}, "toleranceSeconds"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{bdy}.{body}"}, "{bdy}"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{body}{headers:x}"}, "{headers:x}"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "{body}{json}"}, "{json}"),
+        ({"type": "hmac", "secrets": ["x"], "header": "X", "template": "fixed", "coversBody": False}, "{body}"),
+        ({"type": "hmac", "secrets": ["x"], "signature": {"name": "no blanks"}}, "name"),
         ({"type": "meta", "secrets": ["x"], "token": "y"}, "token"),
     ],
 )
@@ -193,3 +200,18 @@ def test_an_error_in_a_definition_names_the_field(auth: dict[str, object], named
     """The API shows it to the author of the webhook."""
     with pytest.raises(msgspec.ValidationError, match=named):
         auth_types.configuration(auth)
+
+
+def test_the_word_bearer_is_optional_in_a_header_of_another_name() -> None:
+    """Many senders put only the token into a header of their own. RFC 6750 requires the word in `Authorization`."""
+    own = scheme(type="bearer", secrets=["token"], name="X-Auth")
+    for value, reason in {
+        "token": None,
+        "Bearer token": None,
+        "other": "credentials-wrong",
+        "Bearer": "credentials-wrong",
+        "Basic token": "credentials-malformed",
+    }.items():
+        assert own.rejection_reason(received_request(b"", {"X-Auth": value})) == reason, value
+    usual = scheme(type="bearer", secrets=["token"])
+    assert usual.rejection_reason(received_request(b"", {"Authorization": "token"})) == "credentials-malformed"

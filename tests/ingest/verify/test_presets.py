@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, MultiDict
 
+from filas.errors import SecretUnreadable
 from ingest.verify.scheme import ReceivedRequest
 from tests.ingest.verify.received_requests import scheme
 from tests.ingest.verify.vendors import NOW
@@ -197,3 +198,12 @@ def test_any_other_request_is_refused_without_an_exception(name: str, preset: Pr
     sent = preset.send(preset.secrets[0], NOW)
     changed: Any = Sent(body, dict.fromkeys(sent.headers, text), dict.fromkeys(sent.query, text))
     assert reason(name, changed, preset.secrets[0]) is not None
+
+
+def test_a_verification_key_of_sendgrid_is_on_the_curve_p_256() -> None:
+    """A key of another curve would make every signature wrong. It is refused when it is configured."""
+    for curve in (ec.SECP384R1(), ec.SECP256K1()):
+        key = ec.derive_private_key(7, curve).public_key()
+        der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        with pytest.raises(SecretUnreadable, match="P-256"):
+            scheme(type="sendgrid", secrets=[base64.b64encode(der).decode()])

@@ -144,9 +144,11 @@ class WebhookHandler:
     ) -> Handshake | None:
         """Checks the request. Returns the answer if it is only a test of the provider. Raises RejectedRequest (401)."""
         signed = received_request
-        if is_coded(received_request.headers) and ready.webhook.signed_body == "decoded":
+        signs_decoded = ready.webhook.signed_body == "decoded"
+        if is_coded(received_request.headers) and (signs_decoded or scheme.reads_fields):
             await self._decode(ready, received_request)
-            signed = dataclasses.replace(received_request, body=received_request.decoded)
+            if signs_decoded:
+                signed = dataclasses.replace(received_request, body=received_request.decoded)
         is_large = len(signed.body) > LARGE_BODY
         check = functools.partial(_check, scheme, signed)
         reason, greeting = await self._large_bodies.run(check) if is_large else check()

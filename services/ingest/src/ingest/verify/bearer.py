@@ -10,7 +10,10 @@ from ingest.verify.scheme import Reveal, revealed
 
 
 class BearerAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
-    """`{"type":"bearer","secrets":["token"]}`, or `{"type":"bearer","in":"query","name":"access_token",…}`."""
+    """`{"type":"bearer","secrets":["token"]}`, or `{"type":"bearer","in":"query","name":"access_token",…}`.
+
+    In a header that `name` names, the word `Bearer` may be left out.
+    """
 
     type: Literal["bearer"]
     secrets: Secrets
@@ -26,5 +29,9 @@ class BearerAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
         if self.place != "header" and self.name is not None:
             return SecretValueScheme(((self.place, self.name),), secrets)
         return CredentialsScheme(
-            self.name or "Authorization", secrets, word="bearer", authenticate='Bearer realm="webhook"'
+            self.name or "Authorization",
+            secrets,
+            word="bearer",
+            word_is_optional=self.name is not None,
+            authenticate='Bearer realm="webhook"',
         )

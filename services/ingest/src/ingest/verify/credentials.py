@@ -1,7 +1,8 @@
 """Compares a secret that the sender sends: the check of `basic`, `bearer`, `api-key` and `telegram`."""
 
 import binascii
-from typing import Annotated
+import re
+from typing import Annotated, Final
 
 import msgspec
 
@@ -10,14 +11,14 @@ from ingest.verify.request_values import Place, RequestValues
 from ingest.verify.scheme import PlainScheme, ReceivedRequest, equals_any
 
 Secrets = Annotated[list[str], msgspec.Meta(min_length=1)]
-HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
-
-
+_HEADER_NAME: Final = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
+HeaderName = Annotated[str, msgspec.Meta(pattern=_HEADER_NAME)]
 ValueName = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
 class CredentialsScheme(PlainScheme):
-    """Compares the value of `header` with each secret. With a `word`, the value follows that word and a blank.
+    """Compares the value of `header` with each secret. With a `word`, the value follows that word and a blank; it may
+    be alone if `word_is_optional`.
 
     `is_base64`: the value is encoded in base64.
     """
@@ -28,12 +29,14 @@ class CredentialsScheme(PlainScheme):
         secrets: tuple[bytes, ...],
         *,
         word: str | None = None,
+        word_is_optional: bool = False,
         is_base64: bool = False,
         authenticate: str | None = None,
     ) -> None:
         self._header = header
         self._secrets = secrets
         self._word = word
+        self._word_is_optional = word_is_optional
         self._is_base64 = is_base64
         self.authenticate = authenticate
         self.sensitive_headers = frozenset({header.lower()})
@@ -44,8 +47,10 @@ class CredentialsScheme(PlainScheme):
         if value is None:
             return "credentials-missing"
         if self._word is not None:
-            word, _, value = value.partition(" ")
-            if word.lower() != self._word:
+            word, blank, rest = value.partition(" ")
+            if word.lower() == self._word:
+                value = rest
+            elif blank or not self._word_is_optional:
                 return "credentials-malformed"
         credentials = sent_bytes(value.strip())
         if self._is_base64:
@@ -63,6 +68,7 @@ class SecretValueScheme(PlainScheme):
     def __init__(self, places: tuple[tuple[Place, str], ...], secrets: tuple[bytes, ...]) -> None:
         self._places = places
         self._secrets = secrets
+        self.reads_fields = any(place == "form" for place, _ in places)
         self.sensitive_headers = frozenset(name.lower() for place, name in places if place == "header")
         self.sensitive_query = frozenset(name for place, name in places if place == "query")
 
@@ -77,6 +83,9 @@ class SecretValueScheme(PlainScheme):
 
 
 def checked_place(place: Place, name: str | None) -> None:
-    """Raises ValueError if a definition does not name the query parameter or the field."""
+    """Raises ValueError if a definition does not name the query parameter or the field, or if no header can have the
+    name."""
     if place != "header" and name is None:
         raise ValueError("`in` `query` or `form` requires `name`")
+    if place == "header" and name is not None and not re.fullmatch(_HEADER_NAME, name):
+        raise ValueError("`name` must be the name of a header: letters, digits and hyphens, without blanks")

@@ -10,12 +10,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from ingest.verify.credentials import HeaderName, Secrets, ValueName
+from ingest.verify.credentials import HeaderName, Secrets, ValueName, checked_place
 from ingest.verify.request_values import Place
 from ingest.verify.scheme import Reveal, Scheme, revealed
 from ingest.verify.signature import Algorithm, Encoding, Signature, SignatureScheme
 from ingest.verify.signature_pattern import SignaturePattern
-from ingest.verify.signed_text import PLACEHOLDER, SignedTextScheme, TextSignature
+from ingest.verify.signed_text import PLACEHOLDER, SignedTextScheme, TextSignature, check_template
 
 
 class SignaturePlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -26,6 +26,7 @@ class SignaturePlace(msgspec.Struct, frozen=True, forbid_unknown_fields=True, re
     pattern: Annotated[str, msgspec.Meta(max_length=200)] = "{signature}"
 
     def __post_init__(self) -> None:
+        checked_place(self.place, self.name)
         SignaturePattern(self.pattern)
 
 
@@ -53,6 +54,7 @@ class HmacAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="
             raise ValueError("give `header` or `signature`, which state where the signature is, and not both")
         if self.signature is not None and self.prefix:
             raise ValueError("`prefix` goes with `header`; write it in the `pattern` of `signature`")
+        check_template(self.template)
         if ("{body}" in self.template) != self.covers_body:
             raise ValueError(
                 "`template` must contain {body}, because a body that is not signed can be changed in transit; if the "

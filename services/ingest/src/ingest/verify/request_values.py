@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from filas.contract import bounded_json
 from filas.contract.storable_text import BYTE_ESCAPES, sent_bytes
+from ingest.decoding.json_body import decode_json
 from ingest.forms import multipart_form, urlencoded_form
 from ingest.verify.scheme import ReceivedRequest
 
@@ -14,7 +15,8 @@ _MULTIPART = "multipart/form-data"
 
 
 class RequestValues:
-    """The values of one request. The body is parsed at most once, and only if a value of it is wanted.
+    """The values of one request. The body is parsed at most once, and only if a value of it is wanted. Its fields are
+    those that a flow sees: without the content coding, and with the same repairs.
 
     A value is None if the request does not have it, has it more than once, or is malformed: a receiver that read
     another one of several values than the one that is signed could be deceived.
@@ -59,11 +61,10 @@ class RequestValues:
         media_type = self._media_type()
         try:
             if media_type == _FORM:
-                for name, value in urlencoded_form.read_fields(self._request.body):
+                for name, value in urlencoded_form.read_fields(self._request.decoded):
                     found.setdefault(name.decode("utf-8", BYTE_ESCAPES), []).append(value)
             elif media_type == _MULTIPART:
-                content_type = self._request.headers.get("Content-Type", "")
-                for part in multipart_form.read_form(content_type, self._request.body) or ():
+                for part in multipart_form.read_form(self._content_type(), self._request.decoded) or ():
                     found.setdefault(part.name, []).append(part.content)
         except (urlencoded_form.TooManyFields, multipart_form.InvalidForm):
             return {}
@@ -73,10 +74,13 @@ class RequestValues:
         if not self._is_decoded:
             self._is_decoded = True
             try:
-                self._document = bounded_json.decode(self._request.body)
+                self._document, _ = decode_json(self._request.decoded, self._content_type())
             except bounded_json.InvalidJson:
                 self._document = None
         return self._document
 
     def _media_type(self) -> str:
-        return self._request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        return self._content_type().partition(";")[0].strip().lower()
+
+    def _content_type(self) -> str:
+        return self._request.headers.get("Content-Type", "")

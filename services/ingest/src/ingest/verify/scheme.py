@@ -64,6 +64,10 @@ class Scheme(Protocol):
         """Whether the proof is a signature, which cannot be guessed, and not a secret that could be."""
 
     @property
+    def reads_fields(self) -> bool:
+        """Whether the check reads fields of the body, which are those of the body without its content coding."""
+
+    @property
     def own_key(self) -> OwnKey:
         """Whether the scheme has a duplicate key of its own, and what determines it."""
 
@@ -99,6 +103,7 @@ class PlainScheme:
     sensitive_query: frozenset[str] = frozenset()
     demands_json = False
     signs_requests = False
+    reads_fields = False
     own_key: OwnKey = "none"
     authenticate: str | None = None
 

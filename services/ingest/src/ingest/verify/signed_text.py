@@ -10,7 +10,20 @@ from ingest.verify.scheme import PlainScheme, ReceivedRequest
 from ingest.verify.signature import Algorithm, Encoding, decoded, signed_by_any, time_problem
 from ingest.verify.signature_pattern import SignaturePattern
 
+_SIMILAR: Final = re.compile(r"\{\s*\w[^{}]*\}")
 PLACEHOLDER: Final = re.compile(r"\{(body|timestamp|url|(?:header|query|form|json):[^{}]{1,200})\}")
+
+
+def check_template(template: str) -> None:
+    """Raises ValueError for a template of a signed text that has no placeholder, or a misspelt one."""
+    unknown = [one for one in _SIMILAR.findall(template) if not PLACEHOLDER.fullmatch(one)]
+    if unknown:
+        raise ValueError(
+            f"`template` contains {unknown[0][:60]}, which is unknown; it may contain {{body}}, {{timestamp}}, "
+            "{url}, {header:NAME}, {query:NAME}, {form:NAME} and {json:PATH}"
+        )
+    if not PLACEHOLDER.search(template):
+        raise ValueError("`template` must contain a part of the request, such as {body}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +52,8 @@ class SignedTextScheme(PlainScheme):
         self._signature = signature
         self._secrets = secrets
         self._template = PLACEHOLDER.split(signature.template)
+        parts = {place.partition(":")[0] for place in self._template[1::2]}
+        self.reads_fields = signature.place == "form" or not parts.isdisjoint(("form", "json"))
         if signature.place == "header":
             self.sensitive_headers = frozenset({signature.name.lower()})
         elif signature.place == "query":

@@ -53,6 +53,7 @@ class TwilioScheme(PlainScheme):
 
     own_key: OwnKey = "unsigned"
     signs_requests = True
+    reads_fields = True
     sensitive_headers = frozenset({_HEADER.lower()})
 
     def __init__(self, secrets: tuple[bytes, ...], url: str | None) -> None:
@@ -69,7 +70,7 @@ class TwilioScheme(PlainScheme):
             return "signature-malformed"
         is_form = _is_form(received_request)
         try:
-            fields = _signed_fields(received_request.body) if is_form else b""
+            fields = _signed_fields(received_request.decoded) if is_form else b""
         except TooManyFields:
             return "body-malformed"
         if not is_form and received_request.body and not _is_body_of(received_request.query, received_request.body):
@@ -87,7 +88,7 @@ class TwilioScheme(PlainScheme):
     def signed_content(self, received_request: ReceivedRequest, /) -> bytes | None:
         """The URL without its port, and the fields. The body itself may be changed: the order and the coding of a
         form's fields are not signed."""
-        fields = _signed_fields(received_request.body) if _is_form(received_request) else b""
+        fields = _signed_fields(received_request.decoded) if _is_form(received_request) else b""
         return sent_bytes(self._addresses(received_request)[0]) + fields
 
     def _addresses(self, received_request: ReceivedRequest) -> list[str]:

@@ -33,6 +33,7 @@ class MailgunScheme(PlainScheme):
     """Checks Mailgun's signature."""
 
     signs_requests = True
+    reads_fields = True
     own_key: OwnKey = "unsigned"
 
     def __init__(self, secrets: tuple[bytes, ...]) -> None:

@@ -72,7 +72,7 @@ def _public_key(secret: bytes) -> ec.EllipticCurvePublicKey | None:
         key = serialization.load_der_public_key(binascii.a2b_base64(secret))
     except (binascii.Error, ValueError, UnsupportedAlgorithm):
         return None
-    return key if isinstance(key, ec.EllipticCurvePublicKey) else None
+    return key if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1) else None
 
 
 def _is_right(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> bool:
