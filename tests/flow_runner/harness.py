@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -94,7 +94,7 @@ class KnownSecrets:
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
 
-    async def revealed(self) -> Mapping[str, str]:
+    async def revealed(self, needed: Collection[str] = ()) -> Mapping[str, str]:
         return self.values
 
 

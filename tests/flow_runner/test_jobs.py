@@ -197,7 +197,7 @@ async def test_a_version_with_a_node_type_that_is_not_known_is_left_to_a_newer_w
 
 
 async def test_a_secret_that_cannot_be_read_is_left_out() -> None:
-    """The others are present. A change is used after two seconds at most."""
+    """The others are present. A change is used after two seconds at most, and a new secret at once by who needs it."""
     harness = Harness()
     sealed = {"good": "a", "bad": "b"}
 
@@ -217,6 +217,9 @@ async def test_a_secret_that_cannot_be_read_is_left_out() -> None:
     assert await secrets.revealed() == {"good": "A"}
     harness.clock.advance(2)
     assert await secrets.revealed() == {"good": "A", "new": "C"}
+    sealed["newest"] = "d"
+    assert await secrets.revealed(["good"]) == {"good": "A", "new": "C"}
+    assert await secrets.revealed(["newest", "unknown"]) == {"good": "A", "new": "C", "newest": "D"}
 
 
 def _job(row: Any, **more: Any) -> FlowJob:

@@ -32,8 +32,9 @@ class CompiledNode:
 class CompiledFlow:
     """A version of a flow. It never changes, and its executions share it.
 
-    `begins_at` is the id of the trigger node, empty if there is none. `subflows` are the flows that this flow may run,
-    each with the version that the node names (None: the published one).
+    `begins_at` is the id of the trigger node, empty if there is none. `secret_names` are the secrets that it names.
+    `subflows` are the flows that this flow may run, each with the version that the node names (None: the published
+    one).
     """
 
     def __init__(self, flow_id: str, version: int, definition: FlowDefinition) -> None:
@@ -48,6 +49,7 @@ class CompiledFlow:
         self.secret_variables = [variable for variable in definition.variables if variable.secret]
         roots = {reference[:2] for node in definition.nodes for reference in _references(node)}
         self.uses_secrets = any(root[0] == "secrets" for root in roots)
+        self.secret_names = frozenset(str(root[1]) for root in roots if root[0] == "secrets" and len(root) > 1)
         all_read = ("nodes",) in roots or ("nodes", None) in roots
         read = {root[1] for root in roots if root[0] == "nodes" and len(root) > 1}
         targets = _targets(definition)

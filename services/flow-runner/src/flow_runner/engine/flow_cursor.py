@@ -313,7 +313,7 @@ class FlowCursor:
         if self.flow.uses_secrets or self.flow.secret_variables:
             self.state.holds_secrets = True
             self.conversation.declare_secret(self.flow.secret_variables)
-        return await self._services.secrets.revealed() if self.flow.uses_secrets else {}
+        return await self._services.secrets.revealed(self.flow.secret_names) if self.flow.uses_secrets else {}
 
     async def _open_scope(self) -> None:
         """The template scope of the present flow."""

@@ -1,6 +1,6 @@
 """The interfaces that the engine uses. The engine imports no queue, no database and no HTTP server."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -33,8 +33,9 @@ class Outbound(Protocol):
 class Secrets(Protocol):
     """The secrets of flows."""
 
-    async def revealed(self) -> Mapping[str, str]:
-        """Every readable secret in plain text, by its name. Raises StoreUnavailable."""
+    async def revealed(self, needed: Collection[str] = ()) -> Mapping[str, str]:
+        """Every readable secret in plain text, by its name: certainly those of `needed` that exist. Raises
+        StoreUnavailable."""
 
 
 class Clock(Protocol):

@@ -1,6 +1,6 @@
 """The secrets of flows in plain text, read again every few seconds at most."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from filas.errors import SecretUnreadable
@@ -10,7 +10,7 @@ from filas.periodic import periodic
 log = logs.get_logger(__name__)
 
 FRESH_S = 2.0
-"""A changed secret is used at most this many seconds later."""
+"""A changed secret is used at most this many seconds later, and a new one at once."""
 
 
 REPORT_EVERY_S = 60.0
@@ -42,9 +42,10 @@ class FlowSecrets:
         self._known: Mapping[str, str] = {}
         self._reported: dict[str, str] = {}
 
-    async def revealed(self) -> Mapping[str, str]:
+    async def revealed(self, needed: Collection[str] = ()) -> Mapping[str, str]:
         now = self._monotonic()
-        if self._read_at is None or now - self._read_at >= self._fresh_s:
+        is_fresh = self._read_at is not None and now - self._read_at < self._fresh_s
+        if not is_fresh or not self._known.keys() >= set(needed):
             self._known = self._open(await self._sealed.all())
             self._read_at = now
         return self._known
