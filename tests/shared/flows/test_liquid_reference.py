@@ -84,6 +84,7 @@ FILTERS: list[tuple[str, str, Any]] = [
     ("truncate", "{{ 'Olá mundo' | truncate: 6 }}", "Olá..."),
     ("truncatewords", "{{ 'um dois três' | truncatewords: 2 }}", "um dois..."),
     ("uniq", "{{ vars.tags | uniq }}", ["b", "A", "c"]),
+    ("raw", "{{ '<b>' | raw }}", "<b>"),
     ("upcase", "{{ 'olá' | upcase }}", "OLÁ"),
     ("url_decode", "{{ 'a%20b+c' | url_decode }}", "a b c"),
     ("url_encode", "{{ 'a b&c' | url_encode }}", "a+b%26c"),
@@ -106,6 +107,7 @@ TAGS: list[tuple[str, str, str]] = [
     ("increment", "{% increment x %}{% increment x %}", "01"),
     ("decrement", "{% decrement x %}{% decrement x %}", "-1-2"),
     ("cycle", "{% for i in (1..3) %}{% cycle 'a', 'b' %}{% endfor %}", "aba"),
+    ("echo", "is {% echo vars.numbers %}", "is [3,1,2]"),
     ("comment", "a{% comment %}b{% endcomment %}c", "ac"),
 ]
 

@@ -17,10 +17,10 @@ from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions.logical import ContainsExpression
 from liquid.builtin.expressions.loop import LoopExpression
 from liquid.builtin.expressions.primitive import RangeLiteral, StringLiteral
-from liquid.builtin.output import Output, OutputNode
 from liquid.builtin.tags.for_tag import ForNode, ForTag
 from liquid.exceptions import LoopIterationLimitError
 from liquid.expression import Expression
+from liquid.output import LimitedStringIO
 
 from filas.flows import step_budget
 from filas.flows.templates.liquid_filters import (
@@ -31,10 +31,13 @@ from filas.flows.templates.liquid_filters import (
     compact_of,
     is_undefined,
     map_of,
+    raw_of,
     strip_html_of,
     text_of,
     uniq_of,
 )
+from filas.flows.templates.marked_text import Escape
+from filas.flows.templates.output_tags import OUTPUT_TAGS
 
 MAX_OUTPUT_BYTES = 256 * 1024
 MAX_LIST = 10_000
@@ -55,8 +58,9 @@ def build_environment() -> "Environment":
         environment.tags.pop(tag, None)
     for name in _UNUSED_FILTERS:
         environment.filters.pop(name, None)
-    environment.add_tag(_JsonOutput)
-    environment.add_tag(_CountedFor)
+    for changed in (*OUTPUT_TAGS, _CountedFor):
+        environment.add_tag(changed)
+    environment.add_filter("raw", raw_of)
     environment.add_filter("json", as_json)
     environment.add_filter("strip_html", strip_html_of)
     environment.add_filter("uniq", uniq_of)
@@ -74,12 +78,15 @@ class _Environment(Environment):
 
 
 class BoundedContext(RenderContext):
-    """Counts the work of a rendering, and checks the arguments and results of every filter."""
+    """Counts the work of a rendering, and checks the arguments and results of every filter. `escape` is applied to
+    each inserted value, unless it is None."""
 
-    __slots__ = ("_budget", "_measured")
+    __slots__ = ("_budget", "_inserted_bytes", "_measured", "escape")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.escape: Escape | None = None
+        self._inserted_bytes = 0
         self._budget = step_budget.current()
         # By the id of a list or object: itself, so that no other gets its id, and its size.
         self._measured: dict[int, tuple[object, int]] = {}
@@ -88,6 +95,19 @@ class BoundedContext(RenderContext):
         self._budget.left -= steps
         if self._budget.left < 0:
             raise OverLimit("the template does too much work")
+
+    def escaped(self, text: str, escape: Escape) -> str:
+        """An inserted value after `escape`. The size before it is bounded too, because the result may be shorter."""
+        self._inserted_bytes += len(text.encode(errors="replace"))
+        if self._inserted_bytes > MAX_OUTPUT_BYTES:
+            raise OverLimit("the text of the template is too long")
+        self.charge(1 + len(text) // 64)
+        return escape(text)
+
+    def get_buffer(self, buf: TextIO | None = None) -> LimitedStringIO:
+        """The original's buffer would write a carriage return as a line feed."""
+        written = buf.size if isinstance(buf, LimitedStringIO) else 0
+        return LimitedStringIO(MAX_OUTPUT_BYTES - written, newline="")
 
     def get(self, *args: Any, **kwargs: Any) -> object:
         value = super().get(*args, **kwargs)
@@ -243,16 +263,3 @@ def _check_numbers(value: object, args: tuple[Any, ...]) -> None:
         _check(given)
         if isinstance(given, str) and (len(given) > 400 or _EXPONENT.search(given)):
             raise OverLimit("a number in the template is too large")
-
-
-class _JsonOutputNode(OutputNode):
-    """Writes objects and lists as JSON instead of Python."""
-
-    __slots__ = ()
-
-    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
-        return buffer.write(text_of(self.expression.evaluate(context)))
-
-
-class _JsonOutput(Output):
-    node_class = _JsonOutputNode

@@ -1,0 +1,85 @@
+"""The tags that write values: as JSON instead of Python, and escaped for the syntax that they are inserted into.
+
+The context of a rendering has `escape` (None: values are written as they are) and `escaped(text, escape)`.
+"""
+
+from typing import Any, TextIO
+
+from liquid import Token
+from liquid.builtin.expressions import FilteredExpression
+from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.capture_tag import CaptureNode, CaptureTag
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
+from liquid.builtin.tags.echo_tag import EchoTag
+from liquid.expression import Expression
+
+from filas.flows.templates.liquid_filters import text_of
+
+
+def is_raw(expression: Expression) -> bool:
+    """True if the filter `raw` is applied: the value is inserted as it is."""
+    return isinstance(expression, FilteredExpression) and any(one.name == "raw" for one in expression.filters or ())
+
+
+class _JsonOutputNode(OutputNode):
+    """Writes objects and lists as JSON instead of Python, and applies the escape function of the rendering."""
+
+    __slots__ = ("_is_raw",)
+
+    def __init__(self, token: Token, expression: Expression) -> None:
+        super().__init__(token, expression)
+        self._is_raw = is_raw(expression)
+
+    def render_to_output(self, context: Any, buffer: TextIO) -> int:
+        text = text_of(self.expression.evaluate(context))
+        escape = context.escape
+        if escape is not None and not self._is_raw:
+            text = context.escaped(text, escape)
+        return buffer.write(text)
+
+
+class _JsonOutput(Output):
+    node_class = _JsonOutputNode
+
+
+class _JsonEcho(EchoTag):
+    node_class: Any = _JsonOutputNode
+
+
+class _JsonCycleNode(CycleNode):
+    """Writes its values as an output does."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: Any, buffer: TextIO) -> int:
+        group = text_of(self.group.evaluate(context)) if self.group else ""
+        values = [text_of(each.evaluate(context)) for each in self.args]
+        index = context.cycle(group or str(values), len(values))
+        text = values[index] if index < len(values) else ""
+        escape = context.escape
+        return buffer.write(text if escape is None else context.escaped(text, escape))
+
+
+class _JsonCycle(CycleTag):
+    node_class = _JsonCycleNode
+
+
+class _UnescapedCaptureNode(CaptureNode):
+    """Captured text is a value like any other: it is escaped once, where it is inserted."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: Any, buffer: TextIO) -> int:
+        escape = context.escape
+        context.escape = None
+        try:
+            return super().render_to_output(context, buffer)
+        finally:
+            context.escape = escape
+
+
+class _UnescapedCapture(CaptureTag):
+    node_class = _UnescapedCaptureNode
+
+
+OUTPUT_TAGS = (_JsonOutput, _JsonEcho, _JsonCycle, _UnescapedCapture)
