@@ -56,6 +56,41 @@ async def test_an_api_call_is_made_as_defined() -> None:
     }
 
 
+URL_NODES: dict[str, tuple[str, dict[str, Any]]] = {
+    "api": ("api", {"url": "https://a.example/clientes/{{ webhook.body.text }}/saldo?q={{ webhook.body.text }}"}),
+    "send": ("webhook", {"mode": "send", "url": "https://a.example/clientes/{{ webhook.body.text }}/saldo"}),
+}
+
+
+@pytest.mark.parametrize("name", URL_NODES)
+async def test_a_value_in_an_address_stays_in_its_place(name: str) -> None:
+    """`../admin?x=1#` called `/admin`."""
+    kind, data = URL_NODES[name]
+    harness = Harness()
+    row = await harness.run(chain(node("a", kind, **data)), webhook={**WEBHOOK, "body": {"text": "../admin?x=1#"}})
+    encoded = "..%2Fadmin%3Fx%3D1%23"
+    expected = f"https://a.example/clientes/{encoded}/saldo" + (f"?q={encoded}" if name == "api" else "")
+    assert (row.status, harness.outbound.calls[0].url) == ("succeeded", expected)
+    assert step(row, "a").input["url"] == expected
+
+
+async def test_a_value_that_would_leave_its_level_fails_the_node() -> None:
+    harness = Harness()
+    row = await harness.run(
+        chain(node("a", "api", url="https://a.example/c/{{ webhook.body.text }}/saldo")),
+        webhook={**WEBHOOK, "body": {"text": ".."}},
+    )
+    assert row.error is not None
+    assert (row.error.kind, harness.outbound.calls) == ("template", [])
+
+
+async def test_a_value_in_the_address_of_a_file_is_encoded() -> None:
+    row = await _run(
+        node("m", "message", media={"kind": "document", "url": "https://a.example/{{ '../x y' }}.pdf"}),
+    )
+    assert step(row, "m").input["url"] == "https://a.example/..%2Fx%20y.pdf"
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "sent"),
     [

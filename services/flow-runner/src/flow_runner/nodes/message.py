@@ -4,6 +4,7 @@ from typing import Any
 
 from filas.flows.nodes.message import MessageData
 from filas.flows.templates import template
+from filas.flows.templates.url_text import render_url
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.nodes import outgoing_notification
 
@@ -23,7 +24,7 @@ def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
     """The content in a form that fits every channel. Its first field is `type`."""
     if data.media:
         caption = template.render_text(data.media.caption, scope) if data.media.caption else None
-        url = template.render_text(data.media.url, scope)
+        url = render_url(data.media.url, scope, "media.url")
         return {"type": "media", "kind": data.media.kind, "url": url, "caption": caption}
     if data.template:
         return {

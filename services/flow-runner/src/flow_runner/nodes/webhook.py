@@ -8,6 +8,7 @@ from filas.crypto import standard_webhooks
 from filas.crypto.redaction import HIDDEN
 from filas.flows.nodes.webhook import WebhookData
 from filas.flows.templates import template
+from filas.flows.templates.url_text import render_url
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.engine.redaction import headers_shown
 from flow_runner.engine.secret_placeholder import signing_secret
@@ -49,7 +50,7 @@ def _shown_safely(request: Any) -> Done:
 
 async def _send(visit: Visit, data: WebhookData) -> Done:
     scope = visit.scope.roots
-    url = template.render_text(data.url or "", scope)
+    url = render_url(data.url or "", scope)
     visit.input = {"mode": "send"}
 
     def sign(body: bytes) -> Mapping[str, str]:

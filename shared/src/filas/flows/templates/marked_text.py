@@ -1,12 +1,13 @@
 """Text that a template made, with the places where values were inserted. Pure."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 Escape = Callable[[str], str]
 """Returns a value as the syntax that it is inserted into writes it."""
 
+NOTHING_UNDONE: Mapping[str, Escape] = {}
 _PLACE = re.compile("\0([0-9]{1,9})\0")
 
 

@@ -1,6 +1,6 @@
 """The tags that write values: as JSON instead of Python, and escaped for the syntax that they are inserted into.
 
-The context of a rendering has `escape` (None: values are written as they are) and `escaped(text, escape)`.
+The context of a rendering has `escape` (None: values are written as they are) and `escaped(text, last_filter)`.
 """
 
 from typing import Any, TextIO
@@ -21,20 +21,25 @@ def is_raw(expression: Expression) -> bool:
     return isinstance(expression, FilteredExpression) and any(one.name == "raw" for one in expression.filters or ())
 
 
+def last_filter(expression: Expression) -> str:
+    """The name of the filter that is applied last; empty without one."""
+    return expression.filters[-1].name if isinstance(expression, FilteredExpression) and expression.filters else ""
+
+
 class _JsonOutputNode(OutputNode):
     """Writes objects and lists as JSON instead of Python, and applies the escape function of the rendering."""
 
-    __slots__ = ("_is_raw",)
+    __slots__ = ("_is_raw", "_last_filter")
 
     def __init__(self, token: Token, expression: Expression) -> None:
         super().__init__(token, expression)
         self._is_raw = is_raw(expression)
+        self._last_filter = last_filter(expression)
 
     def render_to_output(self, context: Any, buffer: TextIO) -> int:
         text = text_of(self.expression.evaluate(context))
-        escape = context.escape
-        if escape is not None and not self._is_raw:
-            text = context.escaped(text, escape)
+        if context.escape is not None and not self._is_raw:
+            text = context.escaped(text, self._last_filter)
         return buffer.write(text)
 
 
@@ -56,8 +61,7 @@ class _JsonCycleNode(CycleNode):
         values = [text_of(each.evaluate(context)) for each in self.args]
         index = context.cycle(group or str(values), len(values))
         text = values[index] if index < len(values) else ""
-        escape = context.escape
-        return buffer.write(text if escape is None else context.escaped(text, escape))
+        return buffer.write(text if context.escape is None else context.escaped(text, ""))
 
 
 class _JsonCycle(CycleTag):

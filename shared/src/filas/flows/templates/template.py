@@ -15,8 +15,8 @@ from liquid.template import BoundTemplate
 from filas.flows.library_errors import describe_liquid
 from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
 from filas.flows.templates.liquid_filters import OverLimit, is_undefined
-from filas.flows.templates.marked_text import Escape, MarkedText, ValueMarks
-from filas.flows.templates.output_tags import is_raw
+from filas.flows.templates.marked_text import NOTHING_UNDONE, Escape, MarkedText, ValueMarks
+from filas.flows.templates.output_tags import is_raw, last_filter
 from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
 
 Scope = Mapping[str, Any]
@@ -48,9 +48,9 @@ class UnknownName(TemplateError):
 
 class Template:
     """A parsed template. `references` are the paths that it looks up in its scope. `is_whole`: it is one whole
-    `{{ … }}`, and `is_raw`: that has the filter `raw`."""
+    `{{ … }}`. `is_raw`: that has the filter `raw`. `last_filter`: the name of its last filter, or empty."""
 
-    __slots__ = ("_bound", "_whole", "is_raw", "references", "source")
+    __slots__ = ("_bound", "_whole", "is_raw", "last_filter", "references", "source")
 
     def __init__(self, source: str, bound: BoundTemplate | None, references: tuple[Reference, ...]) -> None:
         self.source = source
@@ -58,28 +58,30 @@ class Template:
         self._bound = bound
         self._whole = _whole_expression(bound) if bound else None
         self.is_raw = self._whole is not None and is_raw(self._whole)
+        self.last_filter = last_filter(self._whole) if self._whole is not None else ""
 
     @property
     def is_whole(self) -> bool:
         return self._whole is not None
 
-    def evaluate(self, scope: Scope, escape: Escape | None = None) -> Any:
+    def evaluate(self, scope: Scope, escape: Escape | None = None, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> Any:
         """The text, or the value of a template that is one whole `{{ … }}`. Raises UnknownName and TemplateError.
 
         `escape` is applied to each inserted value, and not to the text of the template. The value of a whole `{{ … }}`
         keeps its type, and `escape` is applied to each text in it. The filter `raw` exempts a value.
+        `undo`: see render_text.
         """
         if self._bound is None:
             return self.source
         try:
-            value = self._render(self._bound, scope, escape)
+            value = self._render(self._bound, scope, escape, undo)
             return value if escape is None or self._whole is None or self.is_raw else _map_texts(value, escape, 0)
         except UndefinedError as error:
             raise UnknownName(_message(error)) from None
         except _ERRORS as error:
             raise TemplateError(_message(error)) from None
 
-    def _render(self, bound: BoundTemplate, scope: Scope, escape: Escape | None) -> Any:
+    def _render(self, bound: BoundTemplate, scope: Scope, escape: Escape | None, undo: Mapping[str, Escape]) -> Any:
         if self._whole is not None:
             path = _fixed_path(self._whole)
             if path:
@@ -92,7 +94,7 @@ class Template:
                 str(value)  # raises UndefinedError, with the name
             return plain(value)
         context = BoundedContext(bound, globals=scope)
-        context.escape = escape
+        context.escape, context.undo = escape, undo
         buffer = context.get_buffer()
         bound.render_with_context(context, buffer)
         return buffer.getvalue()
@@ -158,21 +160,27 @@ def render(value: Any, scope: Scope, escape: Escape | None = None) -> Any:
     return _map_texts(value, lambda text: parse(text).evaluate(scope, escape), 0)
 
 
-def render_text(source: str, scope: Scope, escape: Escape | None = None) -> str:
+def render_text(
+    source: str, scope: Scope, escape: Escape | None = None, undo: Mapping[str, Escape] = NOTHING_UNDONE
+) -> str:
     """Renders a template to a text, also if it is one whole `{{ … }}` of another type. `escape` is applied to the text
-    of each inserted value. Raises TemplateError."""
+    of each inserted value.
+
+    `undo` names the filters that escape for the same syntax, such as `url_encode`, with a function that undoes each. A
+    value on which one of them was applied last is so escaped only once. Raises TemplateError.
+    """
     parsed = parse(source)
     if escape is None or not parsed.is_whole:
-        return as_text(parsed.evaluate(scope, escape))
+        return as_text(parsed.evaluate(scope, escape, undo))
     text = as_text(parsed.evaluate(scope))
-    return text if parsed.is_raw else escape(text)
+    return text if parsed.is_raw else escape(undo.get(parsed.last_filter, str)(text))
 
 
-def render_marked(source: str, scope: Scope) -> MarkedText:
+def render_marked(source: str, scope: Scope, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> MarkedText:
     """Like `render_text`, with the places of the inserted values, for a syntax that is known only later or in which
     the place of a value matters. Raises TemplateError."""
     marks = ValueMarks()
-    return marks.marked(render_text(source, scope, marks.placeholder))
+    return marks.marked(render_text(source, scope, marks.placeholder, undo))
 
 
 def evaluate_or_null(value: Any, scope: Scope) -> Any:
