@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.publishing_checks import check
 from flow_runner.nodes.node_runners import RUNNERS
 from tests.flow_runner.harness import Harness, chain, flow, node, path, step
 from tests.flow_runner.memory import START
@@ -36,8 +37,17 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
         {"type": "buttons", "text": "?", "buttons": [{"id": "3", "title": "Yes"}]},
     ),
     (
+        {
+            "template": {
+                "name": "hi",
+                "parameters": ["{{ webhook.body.tags }}", "{{ true }}", "Oi\n\n{{ webhook.body.n }}"],
+            }
+        },
+        {"type": "template", "name": "hi", "language": "en", "parameters": ['["a","b"]', "true", "a 3"]},
+    ),
+    (
         {"template": {"name": "hi", "language": "pt_BR", "parameters": ["{{ webhook.body.n }}"]}},
-        {"type": "template", "name": "hi", "language": "pt_BR", "parameters": [3]},
+        {"type": "template", "name": "hi", "language": "pt_BR", "parameters": ["3"]},
     ),
 ]
 
@@ -72,6 +82,21 @@ async def test_a_message_that_cannot_be_rendered_leaves_by_error(data: dict[str,
     error = step(row, "m").error
     assert error is not None
     assert (error.kind, path(row), row.status) == (kind, ["start", "m", "sorry"], "succeeded")
+
+
+async def test_a_null_parameter_of_a_template_fails_the_message_and_is_named() -> None:
+    parameters = {"nome": "Ana", "total": "{{ webhook.body.none }}"}
+    message = node("m", "message", template={"name": "hi", "parameters": parameters})
+    row = await Harness().run(chain(message), webhook={"body": {"none": None}, "headers": {}, "queryParams": {}})
+    assert row.error is not None
+    assert (row.status, row.error.kind) == ("failed", "message")
+    assert "`template.parameters.total` is null" in row.error.message
+
+
+def test_a_null_parameter_of_a_template_is_refused_at_publication() -> None:
+    message = node("m", "message", template={"name": "hi", "parameters": ["{{ vars.x }}", None]})
+    _, problems = check(chain(message, variables=[{"name": "x"}]))
+    assert [(one.node_id, one.field) for one in problems] == [("m", "template.parameters[1]")]
 
 
 async def test_a_message_without_a_conversation_needs_a_channel() -> None:

@@ -1,6 +1,7 @@
 """What each provider is sent: the requests of its documentation, for every kind of content."""
 
 import asyncio
+import json
 from base64 import b64decode
 from typing import Any
 
@@ -307,3 +308,25 @@ async def test_telegram_answers_in_the_topic_and_for_the_business_account_of_the
 @pytest.mark.parametrize("thread", [None, [], "text", {"messageThreadId": 3.5, "businessConnectionId": {"x": 1}}])
 async def test_an_invalid_thread_is_ignored(thread: Any) -> None:
     assert await sent("telegram", TEXT | {"thread": thread}) == {"chat_id": "5511", "text": TEXT["text"]}
+
+
+# ---- values of template parameters -----------------------------------------------------------------
+
+VALUES = [True, 10.5, ["a", "b"], {"a": 1}, "Rua A\n  casa 2"]
+WRITTEN = ["true", "10.5", '["a","b"]', '{"a":1}', "Rua A casa 2"]
+
+
+async def test_whatsapp_and_twilio_get_parameters_as_templates_write_values() -> None:
+    """Jobs of an older version have the values as they were."""
+    parameters = (await sent("whatsapp", TEMPLATE | {"parameters": VALUES}))["template"]["components"][0]["parameters"]
+    assert [one["text"] for one in parameters] == WRITTEN
+    variables = (await sent("twilio", TEMPLATE | {"parameters": VALUES}))["ContentVariables"]
+    assert json.loads(variables) == {str(number): text for number, text in enumerate(WRITTEN, 1)}
+
+
+@pytest.mark.parametrize("type_", ["whatsapp", "twilio"])
+async def test_an_empty_parameter_is_refused_without_a_call(type_: str) -> None:
+    result, received = await deliver(type_, responds(200, TAKEN[type_]), TEMPLATE | {"parameters": {"n": None}})
+    assert isinstance(result, PermanentFailure)
+    assert (result.kind, received) == ("invalid", [])
+    assert "`template.parameters.n` is null" in result.reason

@@ -14,8 +14,8 @@ KINDS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("error_ki
 REASONS: dict[str, dict[str, str]] = json.loads(Path(__file__).with_name("rejection_reasons.json").read_text())
 
 _WITH_KINDS = (
-    "filas.errors", "filas.queue.worker", "flow_runner", "notifier.channels", "notifier.deliver", "notifier.jobs",
-    "ingest.process", "ingest.api.definitions.flow_test_routes",
+    "filas.channels", "filas.errors", "filas.queue.worker", "flow_runner", "notifier.channels", "notifier.deliver",
+    "notifier.jobs", "ingest.process", "ingest.api.definitions.flow_test_routes",
 )  # fmt: skip
 _WITH_REASONS = (
     "ingest.http",
@@ -24,7 +24,7 @@ _WITH_REASONS = (
     "ingest.public_endpoint",
     "ingest.api.history.event_intake",
 )
-_POSITIONS = {"NodeFailure": 0, "Failed": 0, "UnsupportedContent": 1, "notification": 1}
+_POSITIONS = {"NodeFailure": 0, "Failed": 0, "InvalidContent": 1, "notification": 1}
 """Calls whose argument at this position is a kind."""
 
 _REJECTIONS = ("Refusal", "RejectedRequest", "too_many", "unavailable")

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from filas.flows.nodes.message import MessageData
+from filas.channels import template_parameters
+from filas.channels.invalid_content import InvalidContent
+from filas.flows.nodes.message import MessageData, MessageTemplate
 from filas.flows.templates import template
 from filas.flows.templates.url_text import render_url
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
@@ -27,12 +29,7 @@ def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
         url = render_url(data.media.url, scope, "media.url")
         return {"type": "media", "kind": data.media.kind, "url": url, "caption": caption}
     if data.template:
-        return {
-            "type": "template",
-            "name": template.render_text(data.template.name, scope),
-            "language": template.render_text(data.template.language, scope),
-            "parameters": template.render(data.template.parameters, scope),
-        }
+        return _template(data.template, scope)
     text = template.render_text(data.text or "", scope)
     if not text.strip():
         raise NodeFailure("message", "the text is empty")
@@ -43,3 +40,15 @@ def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:
         for button in data.buttons
     ]
     return {"type": "buttons", "text": text, "buttons": buttons}
+
+
+def _template(asked: MessageTemplate, scope: template.Scope) -> dict[str, Any]:
+    name = template.render_text(asked.name, scope).strip()
+    if not name:
+        raise NodeFailure("message", "the name of the template is empty")
+    try:
+        parameters = template_parameters.written(template.render(asked.parameters, scope))
+    except InvalidContent as error:
+        raise NodeFailure("message", str(error)) from None
+    language = template.render_text(asked.language, scope).strip()
+    return {"type": "template", "name": name, "language": language, "parameters": parameters}

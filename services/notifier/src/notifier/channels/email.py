@@ -22,6 +22,7 @@ from typing import Any, Literal
 import aiosmtplib
 import msgspec
 
+from filas.channels.invalid_content import InvalidContent
 from filas.contract.storable_text import mark_surrogates
 from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
@@ -35,7 +36,7 @@ from notifier.channels.channel import (
     Tools,
     configuration,
 )
-from notifier.channels.message_content import UnsupportedContent, kind_of, media_of, numbered, text_of
+from notifier.channels.message_content import kind_of, media_of, numbered, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
 SECRET_FIELDS = ("password",)
@@ -84,9 +85,9 @@ class EmailChannel:
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
         try:
-            to = _checked(message.to, "the recipient", UnsupportedContent)
+            to = _checked(message.to, "the recipient", InvalidContent)
             content = self._message(message, to).as_bytes(policy=SMTP_POLICY)
-        except UnsupportedContent as error:
+        except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
         sending = _Sending(self._connections, self._config.sender, to)
         try:
@@ -146,7 +147,7 @@ class EmailChannel:
             if html:
                 mail.add_alternative(mark_surrogates(html), subtype="html")
         except (ValueError, UnicodeError, IndexError) as error:
-            raise UnsupportedContent(f"the message cannot be written as a mail: {error}", "invalid") from None
+            raise InvalidContent(f"the message cannot be written as a mail: {error}", "invalid") from None
         return mail
 
 
@@ -202,7 +203,7 @@ def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
     return EmailChannel(checked, connections)
 
 
-def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type[UnsupportedContent]) -> str:
+def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type[InvalidContent]) -> str:
     """Returns `address` if it is exactly one address. The mail server checks the rest."""
     local, at, domain = address.rpartition("@")
     plain = address.isascii() and address.isprintable() and not _FORBIDDEN_IN_ADDRESS & set(address)
@@ -212,7 +213,7 @@ def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type
 
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
-    """Returns text and HTML (empty if there is none). Raises UnsupportedContent."""
+    """Returns text and HTML (empty if there is none). Raises InvalidContent."""
     kind = kind_of(content)
     if kind == "text":
         return text_of({"text": content.get("text")}, MAX_TEXT), str(content.get("html") or "")
@@ -221,4 +222,4 @@ def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
     if kind == "media":
         media = media_of(content)
         return f"{media.caption}\n{media.url}" if media.caption else media.url, ""
-    raise UnsupportedContent(f"e-mail cannot send the type {kind!r}")
+    raise InvalidContent(f"e-mail cannot send the type {kind!r}")

@@ -16,18 +16,11 @@ from typing import Any
 
 import msgspec
 
+from filas.channels import template_parameters
+from filas.channels.invalid_content import InvalidContent
 from filas.contract.storable_text import lossless_bytes
-from filas.errors import PermanentError
 
 MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
-
-
-class UnsupportedContent(PermanentError):
-    """The channel cannot send this content. `kind` is a stable word."""
-
-    def __init__(self, reason: str, kind: str = "unsupported") -> None:
-        super().__init__(reason)
-        self.kind = kind
 
 
 class Button(msgspec.Struct, frozen=True):
@@ -46,7 +39,8 @@ class Media(msgspec.Struct, frozen=True):
 
 
 class Template(msgspec.Struct, frozen=True):
-    """A template that is stored at the provider. `parameters` are a list in order, or an object by name."""
+    """A template that is stored at the provider. `parameters` are a list in order, or an object by name. Their values
+    are texts, or objects of the provider's API."""
 
     name: str
     language: str
@@ -68,48 +62,48 @@ def thread_of(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
 
 
 def text_of(content: Mapping[str, Any], limit: int, unit: str = "characters") -> str:
-    """Returns the text, with the subject as its first line. Raises UnsupportedContent if it is empty or too long."""
+    """Returns the text, with the subject as its first line. Raises InvalidContent if it is empty or too long."""
     text, subject = str(content.get("text") or ""), str(content.get("subject") or "")
     whole = f"{subject}\n{text}" if subject and text else subject or text
     if not whole.strip():
-        raise UnsupportedContent("the message has no text", "invalid")
+        raise InvalidContent("the message has no text", "invalid")
     return within(whole, limit, "the text", unit)
 
 
 def within(text: str, limit: int, what: str, unit: str = "characters") -> str:
-    """Returns `text` if it is within `limit`; the unit `bytes` counts UTF-8. Raises UnsupportedContent."""
+    """Returns `text` if it is within `limit`; the unit `bytes` counts UTF-8. Raises InvalidContent."""
     length = len(lossless_bytes(text)) if unit == "bytes" else len(text)
     if length > limit:
-        raise UnsupportedContent(f"{what} has {length} {unit}; the limit of this channel is {limit}", "too-long")
+        raise InvalidContent(f"{what} has {length} {unit}; the limit of this channel is {limit}", "too-long")
     return text
 
 
 def media_of(content: Mapping[str, Any]) -> Media:
-    """Returns the media. Raises UnsupportedContent for an unknown kind or a missing address."""
+    """Returns the media. Raises InvalidContent for an unknown kind or a missing address."""
     kind, url = str(content.get("kind")), content.get("url")
     if kind not in MEDIA_KINDS or not isinstance(url, str) or not url:
-        raise UnsupportedContent("the media has an unknown kind or no address", "invalid")
+        raise InvalidContent("the media has an unknown kind or no address", "invalid")
     return Media(kind, url, str(content.get("caption") or ""))
 
 
 def template_of(content: Mapping[str, Any]) -> Template:
-    """Returns the template. Raises UnsupportedContent without a name, or if the parameters are not a list or object."""
+    """Returns the template. Raises InvalidContent without a name, or if the parameters are not a list or object."""
     given = {name: content[name] for name in ("name", "language", "parameters") if content.get(name)}
     try:
         template = msgspec.convert({"language": "en", "parameters": [], **given}, Template)
     except msgspec.ValidationError as error:
-        raise UnsupportedContent(f"invalid template: {error}", "invalid") from None
-    return template
+        raise InvalidContent(f"invalid template: {error}", "invalid") from None
+    return msgspec.structs.replace(template, parameters=template_parameters.written(template.parameters))
 
 
 def buttons_of(content: Mapping[str, Any]) -> list[Button]:
-    """Returns the buttons. Raises UnsupportedContent if there are none or they are invalid."""
+    """Returns the buttons. Raises InvalidContent if there are none or they are invalid."""
     try:
         buttons = msgspec.convert(content.get("buttons"), list[Button])
     except msgspec.ValidationError as error:
-        raise UnsupportedContent(f"invalid buttons: {error}", "invalid") from None
+        raise InvalidContent(f"invalid buttons: {error}", "invalid") from None
     if not buttons:
-        raise UnsupportedContent("the message has no buttons", "invalid")
+        raise InvalidContent("the message has no buttons", "invalid")
     return buttons
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from filas.channels.invalid_content import InvalidContent
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
 from filas.outbound.outbound_response import OutboundResponse
@@ -25,7 +26,6 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import (
-    UnsupportedContent,
     buttons_of,
     kind_of,
     media_of,
@@ -93,7 +93,7 @@ class SlackChannel:
         """See `Channel.deliver`."""
         try:
             document = _document(message.content)
-        except UnsupportedContent as error:
+        except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if self._token is not None:
@@ -160,7 +160,7 @@ def _document(content: Mapping[str, Any]) -> dict[str, Any]:
         return _media(content)
     if kind == "buttons":
         return _buttons(content)
-    raise UnsupportedContent(f"Slack cannot send the type {kind!r}")
+    raise InvalidContent(f"Slack cannot send the type {kind!r}")
 
 
 def _media(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def _media(content: Mapping[str, Any]) -> dict[str, Any]:
 def _buttons(content: Mapping[str, Any]) -> dict[str, Any]:
     buttons = buttons_of(content)
     if len(buttons) > MAX_BUTTONS:
-        raise UnsupportedContent(f"{len(buttons)} buttons; the limit of Slack is {MAX_BUTTONS}", "too-long")
+        raise InvalidContent(f"{len(buttons)} buttons; the limit of Slack is {MAX_BUTTONS}", "too-long")
     text = text_of(content, MAX_BLOCK_TEXT)
     elements = [
         {

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from filas.channels.invalid_content import InvalidContent
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
 from filas.outbound.outbound_response import OutboundResponse
@@ -27,7 +28,6 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import (
-    UnsupportedContent,
     buttons_of,
     kind_of,
     media_of,
@@ -85,7 +85,7 @@ class TelegramChannel:
         """See `Channel.deliver`."""
         try:
             method, document = _call(message)
-        except UnsupportedContent as error:
+        except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
         document |= _place(message.content)
         begun = time.monotonic()
@@ -151,7 +151,7 @@ def _place(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
-    """Returns the API method and its parameters. Raises UnsupportedContent."""
+    """Returns the API method and its parameters. Raises InvalidContent."""
     content = message.content
     kind = kind_of(content)
     if kind == "text":
@@ -159,7 +159,7 @@ def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
     if kind == "buttons":
         buttons = buttons_of(content)
         if len(buttons) > MAX_BUTTONS:
-            raise UnsupportedContent(f"{len(buttons)} buttons; the limit of Telegram is {MAX_BUTTONS}", "too-long")
+            raise InvalidContent(f"{len(buttons)} buttons; the limit of Telegram is {MAX_BUTTONS}", "too-long")
         rows = [
             [{"text": button.title, "callback_data": within(button.id, MAX_CALLBACK_BYTES, "a button's id", "bytes")}]
             for button in buttons
@@ -172,4 +172,4 @@ def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
         if media.caption and media.kind != "sticker":
             parameters["caption"] = within(media.caption, MAX_CAPTION, "the caption")
         return method, parameters
-    raise UnsupportedContent(f"Telegram cannot send the type {kind!r}")
+    raise InvalidContent(f"Telegram cannot send the type {kind!r}")

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from filas.channels.invalid_content import InvalidContent
 from filas.contract.storable_text import json_bytes
 from filas.outbound.outbound_response import OutboundResponse
 from notifier.channels.channel import (
@@ -24,7 +25,6 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import (
-    UnsupportedContent,
     kind_of,
     media_of,
     numbered,
@@ -82,7 +82,7 @@ class TwilioChannel:
         """See `Channel.deliver`."""
         try:
             fields = {"To": message.to, **self._sender(), **_fields(message.content)}
-        except UnsupportedContent as error:
+        except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
         body = urlencode(fields, errors="replace").encode()
         answer = await self._caller.post(self._url, self._headers, body)
@@ -136,7 +136,7 @@ def _fields(content: Mapping[str, Any]) -> dict[str, str]:
     if kind == "template":
         template = template_of(content)
         return {"ContentSid": template.name, **_variables(template.parameters)}
-    raise UnsupportedContent(f"Twilio cannot send the type {kind!r}")
+    raise InvalidContent(f"Twilio cannot send the type {kind!r}")
 
 
 def _variables(given: list[Any] | dict[str, Any]) -> dict[str, str]:
@@ -144,4 +144,9 @@ def _variables(given: list[Any] | dict[str, Any]) -> dict[str, str]:
     if not given:
         return {}
     named = given.items() if isinstance(given, dict) else enumerate(given, 1)
-    return {"ContentVariables": json_bytes({str(name): str(value) for name, value in named}).decode()}
+    return {"ContentVariables": json_bytes({str(name): _text(value) for name, value in named}).decode()}
+
+
+def _text(value: Any) -> Any:
+    """The text of a variable, also of one that is a parameter object of WhatsApp's API."""
+    return value.get("text", json_bytes(value).decode()) if isinstance(value, dict) else value

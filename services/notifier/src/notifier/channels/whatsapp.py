@@ -24,6 +24,8 @@ from typing import Any
 
 import msgspec
 
+from filas.channels.invalid_content import InvalidContent
+from filas.channels.template_parameters import is_components
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
 from filas.outbound.outbound_response import OutboundResponse
@@ -39,7 +41,6 @@ from notifier.channels.channel import (
 )
 from notifier.channels.message_content import (
     Button,
-    UnsupportedContent,
     buttons_of,
     kind_of,
     media_of,
@@ -62,7 +63,6 @@ _BUSY = frozenset({4, 80007, 130429, 131048, 2, 131016, 131057, 133004})
 _RECEIVER_BUSY = frozenset({131056})
 _AGAIN = frozenset({1, 131000})
 _CAPTIONED = frozenset({"image", "video", "document"})
-_COMPONENTS = frozenset({"header", "body", "button"})
 _KINDS: tuple[tuple[frozenset[int], str], ...] = (
     (frozenset({0, 3, 10, 190, 131005, *range(200, 300), 33, 131045, 133010}), "credentials"),
     (frozenset({131021, 131026, 131030, 131050, 130472}), "recipient"),
@@ -98,7 +98,7 @@ class WhatsAppChannel:
         """See `Channel.deliver`."""
         try:
             document = self._document(message)
-        except UnsupportedContent as error:
+        except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
         headers = {"Authorization": f"Bearer {self._config.access_token}", "Content-Type": "application/json"}
         answer = await self._caller.post(self._url, headers, json_bytes(document))
@@ -155,7 +155,7 @@ class WhatsAppChannel:
         elif kind == "template":
             parts = {"type": "template", "template": _template(content)}
         else:
-            raise UnsupportedContent(f"WhatsApp cannot send the type {kind!r}")
+            raise InvalidContent(f"WhatsApp cannot send the type {kind!r}")
         return {
             "messaging_product": "whatsapp",
             "recipient_type": "individual",
@@ -206,7 +206,7 @@ def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:
 
 def _rows(buttons: list[Button]) -> list[dict[str, str]]:
     if len(buttons) > MAX_ROWS:
-        raise UnsupportedContent(f"{len(buttons)} buttons; the limit of WhatsApp is {MAX_ROWS}", "too-long")
+        raise InvalidContent(f"{len(buttons)} buttons; the limit of WhatsApp is {MAX_ROWS}", "too-long")
     return [
         {
             "id": within(button.id, MAX_ROW_ID, "a choice's id"),
@@ -232,9 +232,13 @@ def _template(content: Mapping[str, Any]) -> dict[str, Any]:
     if not given:
         return template
     if isinstance(given, dict):
-        values = [{"type": "text", "parameter_name": name, "text": str(value)} for name, value in given.items()]
-    elif all(isinstance(one, dict) and one.get("type") in _COMPONENTS for one in given):
+        values = [{"parameter_name": name, **_parameter(value)} for name, value in given.items()]
+    elif is_components(given):
         return template | {"components": given}
     else:
-        values = [one if isinstance(one, dict) else {"type": "text", "text": str(one)} for one in given]
+        values = [_parameter(value) for value in given]
     return template | {"components": [{"type": "body", "parameters": values}]}
+
+
+def _parameter(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {"type": "text", "text": value}

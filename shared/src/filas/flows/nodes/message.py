@@ -5,6 +5,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from filas.channels import template_parameters
+from filas.channels.invalid_content import InvalidContent
 from filas.flows.nodes.node_data import FallibleData, Part
 from filas.flows.problems import Add
 
@@ -66,3 +68,17 @@ class MessageData(FallibleData, frozen=True, kw_only=True):
             add("buttons", "is allowed only with text")
         if self.buttons is not None and not self.buttons:
             add("buttons", "is empty")
+        if self.template:
+            try:
+                template_parameters.written(with_placeholders(self.template.parameters))
+            except InvalidContent as error:
+                add(error.field, str(error))
+
+
+def with_placeholders(value: Any) -> Any:
+    """JSON in which a letter replaces each text with templates, whose value only an execution has."""
+    if isinstance(value, str):
+        return "x" if "{{" in value or "{%" in value else value
+    if isinstance(value, dict):
+        return {name: with_placeholders(item) for name, item in value.items()}
+    return [with_placeholders(item) for item in value] if isinstance(value, list) else value
