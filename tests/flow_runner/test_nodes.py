@@ -43,7 +43,7 @@ MESSAGES: list[tuple[dict[str, Any], dict[str, Any]]] = [
                 "parameters": ["{{ webhook.body.tags }}", "{{ true }}", "Oi\n\n{{ webhook.body.n }}"],
             }
         },
-        {"type": "template", "name": "hi", "language": "en", "parameters": ['["a","b"]', "true", "a 3"]},
+        {"type": "template", "name": "hi", "language": "en", "parameters": ['["a","b"]', "true", "Oi 3"]},
     ),
     (
         {"template": {"name": "hi", "language": "pt_BR", "parameters": ["{{ webhook.body.n }}"]}},
