@@ -202,14 +202,26 @@ async def test_on_uncertain_fail_does_not_repeat_an_uncertain_call() -> None:
     assert (row.status, len(harness.outbound.calls)) == ("failed", 1)
 
 
-async def test_a_header_value_cannot_add_another_header() -> None:
+@pytest.mark.parametrize("value", ["1\r\nX-B: 2", "1\nX-B: 2", "1\rX-B: 2", "1\0", "1\x0b2", "\x7f1"])
+async def test_a_header_value_cannot_add_another_header(value: str) -> None:
     harness = Harness()
     row = await harness.run(
         chain(node("a", "api", url="https://a.example", headers={"X-A": "{{ webhook.body.x }}"})),
-        webhook={"body": {"x": "1\r\nX-B: 2"}, "headers": {}, "queryParams": {}},
+        webhook={"body": {"x": value}, "headers": {}, "queryParams": {}},
     )
     assert row.error is not None
     assert (row.error.kind, harness.outbound.calls) == ("request", [])
+    assert row.error.message.startswith("headers.X-A: a line break or control character in ")
+
+
+async def test_a_line_break_at_the_end_of_a_header_value_is_dropped() -> None:
+    """A secret that was stored with its line break is a valid token."""
+    harness = Harness()
+    harness.secrets.values["key"] = "Bearer x\n"
+    await _run(
+        node("a", "api", url="https://a.example", headers={"Authorization": "{{ secrets.key }}"}), harness=harness
+    )
+    assert harness.outbound.calls[0].headers["Authorization"] == "Bearer x"
 
 
 async def test_a_mapping_that_does_not_fit_is_an_error() -> None:

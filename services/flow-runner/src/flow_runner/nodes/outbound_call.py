@@ -2,16 +2,16 @@
 
 import asyncio
 import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
-
 from filas.contract import bounded_json
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
+from filas.flows.library_errors import shown
 from filas.flows.templates import template
 from filas.flows.value_limits import TooLarge, plain
 from filas.outbound.outbound_response import OutboundResponse
@@ -19,9 +19,12 @@ from filas.outbound.retry_after import delay_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.engine.redaction import headers_shown
+from flow_runner.nodes.request_body import render_body
 
 LARGE_BODY = 32 * 1024
 """A longer body of a response, in bytes, may take more than 5 milliseconds to decode."""
+
+_NOT_IN_HEADERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +51,12 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
     Raises NodeFailure.
     """
     scope = visit.scope.roots
-    headers = {name: template.render_text(text, scope) for name, text in call.headers.items()}
+    headers = {name: template.render_text(text, scope).strip() for name, text in call.headers.items()}
     visit.input = {**(visit.input or {}), "method": call.method, "url": call.url, "headers": headers_shown(headers)}
-    rendered = None if call.body is None else template.render(call.body, scope)
-    content = None if rendered is None else _encode(rendered, headers)
-    if call.always_has_body:
-        visit.input["body"] = rendered
-        content = content or b""
-    elif content is not None:
-        visit.input["body"] = content.decode(errors="replace") if isinstance(call.body, str) else rendered
+    body = None if call.body is None else render_body(call.body, headers, scope)
+    content = body.content if body else b"" if call.always_has_body else None
+    if body or call.always_has_body:
+        visit.input["body"] = body.shown if body else None
     if call.sign is not None:
         headers |= call.sign(content or b"")
     if not _has(headers, "Idempotency-Key"):
@@ -70,8 +70,9 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
 
 async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], body: bytes | None) -> OutboundResponse:
     for name, value in headers.items():
-        if any(mark in name + value for mark in "\r\n\0"):
-            raise NodeFailure("request", f"header {name[:64]!r} contains a line break")
+        if _NOT_IN_HEADERS.search(name + value):
+            found = shown(headers_shown({name: value})[name])
+            raise NodeFailure("request", f"headers.{name[:64]}: a line break or control character in {found}")
     try:
         with _span_of(visit, call) as span:
             response = await visit.outbound.request(
@@ -108,29 +109,8 @@ def _span_of(visit: Visit, call: OutboundCall) -> spans.Span:
     return spans.span(call.method, "client", visit.traceparent, attributes)
 
 
-def _encode(rendered: Any, headers: dict[str, str]) -> bytes:
-    """The bytes of a rendered body. Sets `Content-Type` unless the author did.
-
-    A text that is a JSON object or list is sent as JSON, because many builders store bodies as text.
-    """
-    is_json = not isinstance(rendered, str) or _is_json(rendered)
-    if not _has(headers, "Content-Type"):
-        headers["Content-Type"] = "application/json" if is_json else "text/plain; charset=utf-8"
-    return rendered.encode() if isinstance(rendered, str) else msgspec.json.encode(rendered)
-
-
 def _has(headers: Mapping[str, str], name: str) -> bool:
     return any(known.lower() == name.lower() for known in headers)
-
-
-def _is_json(text: str) -> bool:
-    if not text.lstrip().startswith(("{", "[")):
-        return False
-    try:
-        bounded_json.decode(text.encode("utf-8", "replace"))
-    except bounded_json.InvalidJson:
-        return False
-    return True
 
 
 def _output_of(response: OutboundResponse, accepted: Sequence[int], now: datetime) -> dict[str, Any]:

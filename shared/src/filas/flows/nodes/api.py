@@ -9,6 +9,7 @@ from msgspec import Meta
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.node_data import FallibleData, Part
 from filas.flows.problems import Add
+from filas.flows.templates.body_text import body_source
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
@@ -38,7 +39,7 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
     on_uncertain: Literal["retry", "fail"] = "retry"
 
     def templates(self) -> Iterable[tuple[str, object]]:
-        yield from (("url", self.url), ("query", self.query), ("body", self.body))
+        yield from (("url", self.url), ("query", self.query), ("body", body_source(self.body)))
         for name, text in self.headers.items():
             yield f"headers.{name}", text
 

@@ -9,6 +9,7 @@ from filas.flows import value_limits
 from filas.flows.nodes.api import Method, check_url
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
+from filas.flows.templates.body_text import body_source
 
 SEND_TIMEOUT_S = 15.0
 """The time limit of the call in mode `send`."""
@@ -35,7 +36,7 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
         return FallibleData.handles(self) if self.mode == "send" else ("out",)
 
     def templates(self) -> Iterable[tuple[str, object]]:
-        yield from (("url", self.url), ("body", self.body), ("secret", self.secret))
+        yield from (("url", self.url), ("body", body_source(self.body)), ("secret", self.secret))
         for name, text in (self.headers or {}).items():
             yield f"headers.{name}", text
 

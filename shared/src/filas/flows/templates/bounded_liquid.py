@@ -7,7 +7,7 @@ of a million digits, and regular expressions that take quadratic time.
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
@@ -36,7 +36,7 @@ from filas.flows.templates.liquid_filters import (
     text_of,
     uniq_of,
 )
-from filas.flows.templates.marked_text import NOTHING_UNDONE, Escape
+from filas.flows.templates.marked_text import Insert
 from filas.flows.templates.output_tags import OUTPUT_TAGS
 
 MAX_OUTPUT_BYTES = 256 * 1024
@@ -78,15 +78,14 @@ class _Environment(Environment):
 
 
 class BoundedContext(RenderContext):
-    """Counts the work of a rendering, and checks the arguments and results of every filter. `escape` is applied to
-    each inserted value, unless it is None. `undo`: see template.render_text."""
+    """Counts the work of a rendering, and checks the arguments and results of every filter. `insert` returns
+    what is written for an inserted value; None: its text."""
 
-    __slots__ = ("_budget", "_inserted_bytes", "_measured", "escape", "undo")
+    __slots__ = ("_budget", "_inserted_bytes", "_measured", "insert")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.escape: Escape | None = None
-        self.undo: Mapping[str, Escape] = NOTHING_UNDONE
+        self.insert: Insert | None = None
         self._inserted_bytes = 0
         self._budget = step_budget.current()
         # By the id of a list or object: itself, so that no other gets its id, and its size.
@@ -97,15 +96,13 @@ class BoundedContext(RenderContext):
         if self._budget.left < 0:
             raise OverLimit("the template does too much work")
 
-    def escaped(self, text: str, last_filter: str) -> str:
-        """An inserted value after `escape`. The size before it is bounded too, because the result may be shorter."""
+    def inserted(self, value: object, text: str, last_filter: str) -> str:
+        """The result of `insert`. The size before it is bounded too, because the result may be shorter."""
         self._inserted_bytes += len(text.encode(errors="replace"))
         if self._inserted_bytes > MAX_OUTPUT_BYTES:
             raise OverLimit("the text of the template is too long")
         self.charge(1 + len(text) // 64)
-        if last_filter in self.undo:
-            text = self.undo[last_filter](text)
-        return self.escape(text) if self.escape is not None else text
+        return self.insert(value, text, last_filter) if self.insert is not None else text
 
     def get_buffer(self, buf: TextIO | None = None) -> LimitedStringIO:
         """The original's buffer would write a carriage return as a line feed."""

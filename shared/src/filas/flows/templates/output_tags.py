@@ -1,6 +1,6 @@
 """The tags that write values: as JSON instead of Python, and escaped for the syntax that they are inserted into.
 
-The context of a rendering has `escape` (None: values are written as they are) and `escaped(text, last_filter)`.
+The context of a rendering has `insert` (None: values are written as they are) and `inserted(value, text, last_filter)`.
 """
 
 from typing import Any, TextIO
@@ -27,7 +27,7 @@ def last_filter(expression: Expression) -> str:
 
 
 class _JsonOutputNode(OutputNode):
-    """Writes objects and lists as JSON instead of Python, and applies the escape function of the rendering."""
+    """Writes objects and lists as JSON instead of Python, and applies the `insert` function of the rendering."""
 
     __slots__ = ("_is_raw", "_last_filter")
 
@@ -37,9 +37,10 @@ class _JsonOutputNode(OutputNode):
         self._last_filter = last_filter(expression)
 
     def render_to_output(self, context: Any, buffer: TextIO) -> int:
-        text = text_of(self.expression.evaluate(context))
-        if context.escape is not None and not self._is_raw:
-            text = context.escaped(text, self._last_filter)
+        value = self.expression.evaluate(context)
+        text = text_of(value)
+        if context.insert is not None and not self._is_raw:
+            text = context.inserted(value, text, self._last_filter)
         return buffer.write(text)
 
 
@@ -58,10 +59,13 @@ class _JsonCycleNode(CycleNode):
 
     def render_to_output(self, context: Any, buffer: TextIO) -> int:
         group = text_of(self.group.evaluate(context)) if self.group else ""
-        values = [text_of(each.evaluate(context)) for each in self.args]
-        index = context.cycle(group or str(values), len(values))
-        text = values[index] if index < len(values) else ""
-        return buffer.write(text if context.escape is None else context.escaped(text, ""))
+        values = [each.evaluate(context) for each in self.args]
+        texts = [text_of(value) for value in values]
+        index = context.cycle(group or str(texts), len(texts))
+        if index >= len(texts):
+            return 0
+        text = texts[index]
+        return buffer.write(text if context.insert is None else context.inserted(values[index], text, ""))
 
 
 class _JsonCycle(CycleTag):
@@ -74,12 +78,12 @@ class _UnescapedCaptureNode(CaptureNode):
     __slots__ = ()
 
     def render_to_output(self, context: Any, buffer: TextIO) -> int:
-        escape = context.escape
-        context.escape = None
+        insert = context.insert
+        context.insert = None
         try:
             return super().render_to_output(context, buffer)
         finally:
-            context.escape = escape
+            context.insert = insert
 
 
 class _UnescapedCapture(CaptureTag):

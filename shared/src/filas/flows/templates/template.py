@@ -15,7 +15,7 @@ from liquid.template import BoundTemplate
 from filas.flows.library_errors import describe_liquid
 from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
 from filas.flows.templates.liquid_filters import OverLimit, is_undefined
-from filas.flows.templates.marked_text import NOTHING_UNDONE, Escape, MarkedText, ValueMarks
+from filas.flows.templates.marked_text import NOTHING_UNDONE, Escape, Insert, InsertedValue, MarkedText, ValueMarks
 from filas.flows.templates.output_tags import is_raw, last_filter
 from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
 
@@ -64,24 +64,21 @@ class Template:
     def is_whole(self) -> bool:
         return self._whole is not None
 
-    def evaluate(self, scope: Scope, escape: Escape | None = None, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> Any:
+    def evaluate(self, scope: Scope, insert: Insert | None = None) -> Any:
         """The text, or the value of a template that is one whole `{{ … }}`. Raises UnknownName and TemplateError.
 
-        `escape` is applied to each inserted value, and not to the text of the template. The value of a whole `{{ … }}`
-        keeps its type, and `escape` is applied to each text in it. The filter `raw` exempts a value.
-        `undo`: see render_text.
+        `insert` returns what a text has in the place of an inserted value; the filter `raw` exempts a value.
         """
         if self._bound is None:
             return self.source
         try:
-            value = self._render(self._bound, scope, escape, undo)
-            return value if escape is None or self._whole is None or self.is_raw else _map_texts(value, escape, 0)
+            return self._render(self._bound, scope, insert)
         except UndefinedError as error:
             raise UnknownName(_message(error)) from None
         except _ERRORS as error:
             raise TemplateError(_message(error)) from None
 
-    def _render(self, bound: BoundTemplate, scope: Scope, escape: Escape | None, undo: Mapping[str, Escape]) -> Any:
+    def _render(self, bound: BoundTemplate, scope: Scope, insert: Insert | None) -> Any:
         if self._whole is not None:
             path = _fixed_path(self._whole)
             if path:
@@ -94,7 +91,7 @@ class Template:
                 str(value)  # raises UndefinedError, with the name
             return plain(value)
         context = BoundedContext(bound, globals=scope)
-        context.escape, context.undo = escape, undo
+        context.insert = insert
         buffer = context.get_buffer()
         bound.render_with_context(context, buffer)
         return buffer.getvalue()
@@ -156,8 +153,20 @@ def _check_ends(source: str) -> None:
 
 
 def render(value: Any, scope: Scope, escape: Escape | None = None) -> Any:
-    """Renders every text in JSON. Keys are not changed. `escape`: see Template.evaluate. Raises TemplateError."""
-    return _map_texts(value, lambda text: parse(text).evaluate(scope, escape), 0)
+    """Renders every text in JSON. Keys are not changed. Raises TemplateError.
+
+    `escape` is applied to each inserted value, and not to the text of the templates. The value of a whole `{{ … }}`
+    keeps its type, and `escape` is applied to each text in it. The filter `raw` exempts a value.
+    """
+    if escape is None:
+        return _map_texts(value, lambda text: parse(text).evaluate(scope), 0)
+
+    def evaluate(text: str) -> Any:
+        parsed = parse(text)
+        made = parsed.evaluate(scope, lambda _value, text, _filter: escape(text))
+        return _map_texts(made, escape, 0) if parsed.is_whole and not parsed.is_raw else made
+
+    return _map_texts(value, evaluate, 0)
 
 
 def render_text(
@@ -170,17 +179,38 @@ def render_text(
     value on which one of them was applied last is so escaped only once. Raises TemplateError.
     """
     parsed = parse(source)
-    if escape is None or not parsed.is_whole:
-        return as_text(parsed.evaluate(scope, escape, undo))
-    text = as_text(parsed.evaluate(scope))
-    return text if parsed.is_raw else escape(undo.get(parsed.last_filter, str)(text))
+    if escape is None:
+        return as_text(parsed.evaluate(scope))
+
+    def insert(_value: object, text: str, last_filter: str) -> str:
+        return escape(undo[last_filter](text) if last_filter in undo else text)
+
+    return _text(parsed, scope, insert)
 
 
 def render_marked(source: str, scope: Scope, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> MarkedText:
     """Like `render_text`, with the places of the inserted values, for a syntax that is known only later or in which
     the place of a value matters. Raises TemplateError."""
     marks = ValueMarks()
-    return marks.marked(render_text(source, scope, marks.placeholder, undo))
+
+    def insert(value: object, text: str, last_filter: str) -> str:
+        return marks.placeholder(value, undo[last_filter](text) if last_filter in undo else text, last_filter)
+
+    return marks.marked(_text(parse(source), scope, insert))
+
+
+def render_pieces(source: str, scope: Scope) -> list[str | InsertedValue]:
+    """The text of a template and the inserted values, in order, beginning and ending with a text. Raises
+    TemplateError."""
+    marks = ValueMarks()
+    return marks.pieces(_text(parse(source), scope, marks.placeholder))
+
+
+def _text(parsed: Template, scope: Scope, insert: Insert) -> str:
+    made = parsed.evaluate(scope, insert)
+    if not parsed.is_whole:
+        return str(made)
+    return as_text(made) if parsed.is_raw else insert(made, as_text(made), parsed.last_filter)
 
 
 def evaluate_or_null(value: Any, scope: Scope) -> Any:
