@@ -35,8 +35,10 @@ WEBHOOK = {
     "conversation.channel": "the id of the channel to answer over, or a template; known for `meta`, `telegram`, "
     "`slack`, `twilio`",
     "conversation.contact": "a template that yields the contact's address: `{{ body.from }}`",
-    "conversation.accept": "the kinds of events besides content that start a flow or answer a question; an edit that "
-    "does not change the text is never accepted",
+    "conversation.accept": "the kinds of events besides content that start a flow; an edit that does not change the "
+    "text is never accepted",
+    "conversation.role": "`message`: the events are something that the contact said, and may answer a question; "
+    "`event`: they always start the flow; `null`: see [Conversations](#conversations)",
     "conversation.text": "a template that yields the text of the message: `{{ body.text }}`",
     "config": "any JSON object; the event's job carries it",
     "maxBodyBytes": "the largest body, at most 64 MiB; a larger body is answered 413",

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import FILTER_VERSION, BodyKind, Traceparent, WebhookJob
+from filas.contract.jobs import BodyKind, Traceparent, WebhookJob, webhook_job_version
 from filas.models.configuration import BodyMode, ConversationRule, Webhook
 from filas.models.events import NewEvent
 
@@ -41,10 +41,13 @@ def snapshot_of(webhook: Webhook) -> WebhookSnapshot:
 
 
 def _rule(rule: ConversationRule) -> dict[str, Any]:
-    """The rule as an object. An empty `accept` is left out: a worker of version 0.2 does not know this field."""
+    """The rule as an object. An empty `accept` and an absent `role` are left out: an older worker does not know these
+    fields."""
     found: dict[str, Any] = msgspec.to_builtins(rule)
     if not rule.accept:
         del found["accept"]
+    if rule.role is None:
+        del found["role"]
     return found
 
 
@@ -82,8 +85,9 @@ def message_of_event(
     if not recorded and event.content_digest is not None:
         optional["content_digest"] = event.content_digest.hex()
     if decoded.snapshot.filter is not msgspec.UNSET:
-        optional |= {"filter": decoded.snapshot.filter, "schema_version": FILTER_VERSION}
+        optional["filter"] = decoded.snapshot.filter
     return WebhookJob(
+        schema_version=webhook_job_version(decoded.snapshot.conversation, decoded.snapshot.filter),
         event_id=event.id,
         webhook_id=event.webhook_id,
         method=event.method,

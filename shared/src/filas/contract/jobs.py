@@ -32,17 +32,19 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.contract.storable_text import escaped_bytes
 from filas.errors import JobDecodeError, NewerVersionRequired
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The newest version that this code reads. A message has the oldest version whose readers understand it:
 
 | version | what is new |
 |---|---|
 | 1 | |
 | 2 | `filter` of a WebhookJob |
+| 3 | `role` in the `conversation` of a WebhookJob |
 """
 
 FIRST_VERSION = 1
 FILTER_VERSION = 2
+ROLE_VERSION = 3
 
 TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
@@ -98,7 +100,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
 
     `provider` is the webhook's `auth.type`, which determines how its body is read. `conversation` is the webhook's
     conversation rule, `filter` its filter. They are as they were at acceptance. A message with a filter has
-    FILTER_VERSION, because an older worker would ignore the filter.
+    FILTER_VERSION, because an older worker would ignore the filter, and one whose rule has a role has ROLE_VERSION.
 
     `recorded` states that acceptance wrote the event's row; otherwise the worker writes it, and needs `duplicate_key`,
     `remote_address`, `content_key` and `content_digest` (hexadecimal) for that.
@@ -299,6 +301,13 @@ OTHER_FUNCTIONS: dict[str, type[JobMessage]] = {message.function: message for me
 def message_type(policy: QueuePolicy, function: str) -> type[JobMessage]:
     """The message type of `function`; that of the queue's main function if `function` is unknown."""
     return OTHER_FUNCTIONS.get(function, MESSAGE_TYPES[policy.name])
+
+
+def webhook_job_version(conversation: dict[str, Any] | None, event_filter: dict[str, Any] | msgspec.UnsetType) -> int:
+    """The schema version of a WebhookJob with this conversation rule and this filter."""
+    if conversation is not None and "role" in conversation:
+        return ROLE_VERSION
+    return FIRST_VERSION if event_filter is msgspec.UNSET else FILTER_VERSION
 
 
 def webhook_job_id(event_id: UUID) -> str:

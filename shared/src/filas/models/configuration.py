@@ -40,13 +40,18 @@ class ConversationRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=
     """How to find the conversation of an event: templates over `body`, `headers` and `queryParams`.
 
     The chat providers (`meta`, `telegram`, `slack`, `twilio`) supply every field that is left out. `accept` names the
-    kinds of events besides content that start a flow or answer a question (`filas.models.event_kinds`).
+    kinds of events besides content that start a flow (`filas.models.event_kinds`).
+
+    `role` is what the events are. A `message` is something that the contact said: it answers an open question, or
+    starts the flow if no execution of the conversation waits for a reply. An `event` (of a payment system, for example)
+    always starts the flow. By default, the content of a provider and the events of a rule with `text` are messages.
     """
 
     channel: str | None = None
     contact: str | None = None
     text: str | None = None
     accept: tuple[OtherKind, ...] = ()
+    role: Literal["message", "event"] | None = None
 
 
 class WebhookResponse(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):

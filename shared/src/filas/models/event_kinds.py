@@ -1,7 +1,8 @@
 """The kinds of the events that a chat provider reports.
 
 Events of the content kinds are something that the contact said: they start a flow or answer an open question. The other
-events are stored and ignored, unless the webhook's `conversation.accept` names their kind.
+events are stored and ignored, unless the webhook's `conversation.accept` names their kind. Then they start a flow; they
+answer a question only if the webhook's `conversation.role` is `message`.
 
 | kind          | meaning                                                                                          |
 |---------------|--------------------------------------------------------------------------------------------------|

@@ -78,7 +78,8 @@ _STEP_BYTES = 4096
 class NewExecution(Record, frozen=True, kw_only=True):
     """An execution that an event starts, in the flow's published version. `channel` and `contact` identify its
     conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message.
-    `conversation_id` is None for the id of a new conversation with `contact`."""
+    `conversation_id` is None for the id of a new conversation with `contact`. `carries_message`: the contact said
+    something, so that it may resume an execution that waits for a reply."""
 
     id: UUID
     event_id: UUID
@@ -88,6 +89,7 @@ class NewExecution(Record, frozen=True, kw_only=True):
     contact: str | None
     trigger: str
     conversation_id: UUID | None = None
+    carries_message: bool = True
 
 
 class ClaimedExecution(Record, frozen=True, kw_only=True):

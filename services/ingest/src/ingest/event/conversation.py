@@ -41,16 +41,17 @@ class Lacking:
 class ExecutionStart:
     """What starts one execution. Without a contact there is no conversation; `lacking` is then what was not found,
     although the webhook has a rule for conversations. `provider_channel` is the usual channel of the provider that sent
-    the message."""
+    the message. `is_message`: the contact said it, so it may answer a question. Otherwise, it is a business event."""
 
     channel: str | None
     contact: str | None
     message: IncomingMessage | None
     provider_channel: str | None = None
     lacking: Lacking | None = field(default=None, compare=False)
+    is_message: bool = True
 
 
-NO_CONVERSATION = ExecutionStart(None, None, None)
+NO_CONVERSATION = ExecutionStart(None, None, None, is_message=False)
 
 FILTERED = "filter"
 """The reason of an event that does not pass its webhook's filter."""
@@ -120,6 +121,7 @@ class ConversationReader:
         self._contact = Expression(rule.contact) if rule.contact else None
         self._text = Expression(rule.text) if rule.text else None
         self._accepted = CONTENT_KINDS.union(rule.accept)
+        self._role = rule.role
         self._has_conversation = self._provider is not None or self._contact is not None
         self._is_direct = all(one is None or one.is_direct for one in (self._channel, self._contact))
 
@@ -142,10 +144,11 @@ class ConversationReader:
         if contact is None or channel is None:
             missing = "contact" if contact is None else "channel"
             lacking = _lacking(missing, self._contact if contact is None else self._channel)
-            return Starts([ExecutionStart(None, None, None, lacking=lacking)])
+            return Starts([ExecutionStart(None, None, None, lacking=lacking, is_message=False)])
         text = _as_text(self._text.value(scope)) if self._text is not None else None
-        message = IncomingMessage(id=event_key, kind="text", text=text, contact=contact)
-        return Starts([ExecutionStart(channel, contact, message)])
+        is_message = self._is_message(by_default=self._text is not None)
+        message = IncomingMessage(id=event_key, kind="text" if is_message else "other", text=text, contact=contact)
+        return Starts([ExecutionStart(channel, contact, message, is_message=is_message)])
 
     def _of_provider(self, provider: Provider, scope: Scope) -> Starts:
         body = scope["body"]
@@ -195,16 +198,20 @@ class ConversationReader:
     def _of_message(self, message: IncomingMessage, usual_channel: str, scope: Scope) -> ExecutionStart:
         channel = self._value(self._channel, scope) or usual_channel
         contact = self._value(self._contact, scope) or message.contact
+        is_message = self._is_message(by_default=message.kind in CONTENT_KINDS)
         if contact is None:
             lacking = Lacking("no-contact", "the provider's message names no one who can be answered")
-            return ExecutionStart(None, None, message, lacking=lacking)
+            return ExecutionStart(None, None, message, lacking=lacking, is_message=is_message)
         if contact != message.contact and contact not in message.aliases:
             # The rule names another contact than the provider, so the provider's addresses are not the contact's.
             message = msgspec.structs.replace(message, aliases=(), moved_to=None)
         text = message.text if self._text is None else _as_text(self._text.value(scope))
         if contact != message.contact or text != message.text:
             message = msgspec.structs.replace(message, contact=contact, text=text)
-        return ExecutionStart(channel, contact, message, usual_channel)
+        return ExecutionStart(channel, contact, message, usual_channel, is_message=is_message)
+
+    def _is_message(self, *, by_default: bool) -> bool:
+        return by_default if self._role is None else self._role == "message"
 
     @staticmethod
     def _value(expression: Expression | None, scope: Scope) -> str | None:

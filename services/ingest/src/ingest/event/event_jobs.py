@@ -17,7 +17,7 @@ from filas.contract.event_envelope import (
     snapshot_of,
 )
 from filas.contract.job_factories import webhook_job
-from filas.contract.jobs import FILTER_VERSION, FIRST_VERSION, FROM_DEFINITION, WebhookJob
+from filas.contract.jobs import FROM_DEFINITION, WebhookJob, webhook_job_version
 from filas.contract.new_job import NewJob
 from filas.models.configuration import BodyMode, ConversationRule, Webhook, WebhookFilter
 from filas.models.events import NewEvent
@@ -71,7 +71,7 @@ def job_at_present(job: WebhookJob, webhook: Webhook) -> WebhookJob:
     snapshot = snapshot_of(webhook)
     return msgspec.structs.replace(
         job,
-        schema_version=FIRST_VERSION if snapshot.filter is msgspec.UNSET else FILTER_VERSION,
+        schema_version=webhook_job_version(snapshot.conversation, snapshot.filter),
         flow_id=webhook.flow_id,
         node_id=webhook.node_id,
         config=snapshot.config,

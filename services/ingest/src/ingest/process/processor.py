@@ -241,6 +241,7 @@ def new_executions(job: WebhookJob, found: Starts) -> list[NewExecution]:
             channel=start.channel,
             contact=start.contact,
             trigger=trigger_of(job, start),
+            carries_message=start.is_message,
         )
         for start in found.starts
     ]

@@ -92,6 +92,7 @@ class ExecutionRepository:
             [to_storable(receipt.job_id) for _, receipt in pending],
             [receipt.message for _, receipt in pending],
             [reasons.get(event_id) for event_id, _ in starts],
+            [one.carries_message for one in new],
         )
         for _ in range(MAX_RUNS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)

@@ -9,18 +9,20 @@ index usable, and a planner that knows nothing about the tables would read this 
 
 from typing import Final
 
-# $1-$2 and $14: each event with the status and the reason that it gets. $3-$10: the executions. Their times differ by a
-# microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of the events that end
-# here. A row without an id is an event with a flow that has no published version. `due` is false for an execution that
-# existed before and whose turn waits for its time: its job must not be enqueued before that time. The lock of a
-# conversation keeps it from becoming a part of another one while its executions are written.
+# $1-$2 and $14: each event with the status and the reason that it gets. $3-$10 and $15: the executions. Their times
+# differ by a microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of the
+# events that end here. A row without an id is an event with a flow that has no published version. `due` is false for an
+# execution that existed before and whose turn waits for its time: its job must not be enqueued before that time. The
+# lock of a conversation keeps it from becoming a part of another one while its executions are written.
 START_MANY: Final = """
 with starting as (
     select event_id, status, reason from unnest($1::uuid[], $2::text[], $14::text[]) as s (event_id, status, reason)
 ), new as (
     select *, now() + place * interval '1 microsecond' as at
-    from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::json[])
-        with ordinality as n (id, event_id, flow_id, node_id, conversation_id, channel, contact, trigger, place)
+    from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::json[],
+            $15::boolean[])
+        with ordinality as n (id, event_id, flow_id, node_id, conversation_id, channel, contact, trigger,
+            carries_message, place)
 ), published as (
     select id, published_version from flows
     where id = any ($5::text[]) and published_version is not null
@@ -44,7 +46,7 @@ with starting as (
     insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
         carries_message, ready_at, queued_at)
     select n.id, n.flow_id, p.published_version, n.node_id, n.event_id, coalesce(v.merged_into, n.conversation_id),
-        n.channel, n.contact, n.trigger, n.conversation_id is not null, n.at, n.at
+        n.channel, n.contact, n.trigger, n.carries_message and n.conversation_id is not null, n.at, n.at
     from new n join published p on p.id = n.flow_id left join conversation v on v.id = n.conversation_id
     where n.event_id not in (select event_id from missing)
     order by n.id
