@@ -271,6 +271,10 @@ FLOWS = Dashboard(
             },
         ),
         Panel(
+            "Failures by flow and error", "Executions that failed or timed out, per second.", "ops",
+            {rate("filas_executions_failed_total", "flow, error"): "{{flow}} {{error}}"}, stacked=True,
+        ),
+        Panel(
             "Time of a run",
             "Time of one run of an execution, from the claim of its job to its end or its next wait.", "s",
             {

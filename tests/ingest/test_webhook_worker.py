@@ -24,6 +24,7 @@ from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.executions.execution_search import ExecutionFilter, ExecutionSearch
 from filas.repository.postgres.database import Database
 from filas.service.stores import Stores
 from filas_local.servers import PostgresServer
@@ -88,7 +89,7 @@ async def until_done(app: Serving, event_id: str, status: str = "processed") -> 
 
 async def executions(database: Database, **filters: Any) -> list[Any]:
     """Returns the executions, the oldest first."""
-    page = await ExecutionRepository(database).search(**filters)
+    page = await ExecutionSearch(database).search(ExecutionFilter(**filters), limit=500)
     return page.items[::-1]
 
 
@@ -176,7 +177,7 @@ async def test_many_webhooks_each_start_one_execution(redis_url: str, postgres_d
         )
         for _, receipt in answers:
             await until_done(app, receipt["eventId"])
-        found = await executions(app.database, limit=500)
+        found = await executions(app.database)
         assert sorted(str(one.event_id) for one in found) == sorted(receipt["eventId"] for _, receipt in answers)
 
 

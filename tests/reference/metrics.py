@@ -39,6 +39,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_connections_shed_total": _INGEST,
     "filas_resume_calls_total": _INGEST,
     "filas_executions_total": _RUNNER,
+    "filas_executions_failed_total": _RUNNER,
     "filas_steps_total": _RUNNER,
     "filas_fences_lost_total": _RUNNER,
     "filas_schedule_runs_total": _RUNNER,

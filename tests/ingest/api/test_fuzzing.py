@@ -85,6 +85,9 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
                     parameter["schema"] = {"enum": known[kind]}
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}
+    flow["variables"] = {"enum": [[]]}
+    settings = document["components"]["schemas"]["Settings"]["properties"]
+    settings["locale"], settings["timezone"] = {"enum": ["pt-BR"]}, {"enum": ["America/Sao_Paulo"]}
     schedule = document["components"]["schemas"]["ScheduleBody"]
     schedule["required"] = ["flowId", "cron"]  # or the times in `at`, which the schema does not express
     schedule["properties"] |= {

@@ -194,7 +194,7 @@ async def test_the_list_has_pages_and_a_filter_by_queue(rows: DeadLetterReposito
     seen = []
     cursor = None
     while True:
-        page = await rows.list(FLOWS.name, cursor, 2)
+        page = await rows.list(FLOWS.name, cursor=cursor, limit=2)
         seen += [letter.job_id for letter in page.items]
         cursor = page.next_cursor
         if cursor is None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,6 +16,7 @@ from filas.models.executions import ClaimedExecution, DueExecution, NewExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.executions.execution_search import ExecutionFilter, ExecutionSearch
 from filas.repository.postgres.database import Database
 from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, fail_jobs, started
@@ -89,7 +91,7 @@ async def test_starting_again_changes_nothing(
     assert all(answer == answers[0] for answer in answers)
     assert [len(due) if isinstance(due, list) else None for due in answers[0]] == messages
     for row, executions in starts:
-        assert len((await rows.search(event_id=row)).items) == len(executions)
+        assert len((await ExecutionSearch(database).search(ExecutionFilter(event_id=row))).items) == len(executions)
 
 
 async def test_a_turn_that_waits_gets_no_job_from_a_repeated_start(database: Database, published: str) -> None:
@@ -119,7 +121,7 @@ async def test_an_event_without_a_published_flow_fails_alone(database: Database,
     answers = await rows.start_many(starts)
     assert [isinstance(answer, PermanentError) for answer in answers] == [True, False, True]
     assert "draft" in str(answers[0])
-    assert (await rows.search(event_id=draft.id)).items == []
+    assert (await ExecutionSearch(database).search(ExecutionFilter(event_id=draft.id))).items == []
     shown = await EventRepository(database).get(draft.id)
     assert shown is not None
     assert shown.status == "received"
@@ -350,14 +352,19 @@ async def test_search_filters_and_pages(database: Database, published: str) -> N
     seen = []
     cursor = None
     while True:
-        page = await rows.search(flow_id=published, cursor=cursor, limit=2)
+        page = await ExecutionSearch(database).search(ExecutionFilter(flow_id=published), cursor, 2)
         seen += [one.id for one in page.items]
         cursor = page.next_cursor
         if cursor is None:
             break
     assert seen == [one.id for one in reversed(made)]
     talk = conversation_id("whatsapp", "0")
-    assert len((await rows.search(conversation_id=talk, status="queued")).items) == 3
-    assert (await rows.search(event_id=made[1].event_id)).items[0].id == made[1].id
-    assert (await rows.search(flow_id="other")).items == []
+
+    async def found(**filters: Any) -> list[UUID]:
+        return [one.id for one in (await ExecutionSearch(database).search(ExecutionFilter(**filters))).items]
+
+    assert len(await found(conversation_id=talk, statuses=["queued", "running"])) == 3
+    assert await found(conversation_id=talk, statuses=["failed"]) == []
+    assert await found(event_id=made[1].event_id) == [made[1].id]
+    assert await found(flow_id="other") == []
     assert await rows.get(new_id()) is None

@@ -23,6 +23,7 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.delivery_receipts import DeliveryReceiptRepository
 from filas.repository.events import MAX_UNFINISHED_BYTES, EventFilter, EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.executions.execution_search import ExecutionSearch
 from filas.repository.executions.execution_sql import STEPS_BYTES
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
@@ -97,7 +98,7 @@ async def executions(database: Database) -> Callable[[str | None], Awaitable[Pag
     for _ in range(ROWS):
         held = await claimed(database)
         await rows.checkpoint_many([checkpoint(held, "succeeded", output="x" * LARGE)])
-    return lambda cursor: rows.search(cursor=cursor, limit=500)
+    return lambda cursor: ExecutionSearch(database).search(cursor=cursor, limit=500)
 
 
 async def channels(database: Database) -> Callable[[str | None], Awaitable[Page]]:

@@ -51,7 +51,8 @@ READS_ALL: Final = {
 FRAGMENTS: Final = frozenset(
     {
         "executions.execution_sql.SEARCH",
-        "executions.execution_sql.SEARCH_EVENT",
+        "executions.execution_search.SEARCH",
+        "failure_groups._GROUPS",
         "events.HAS_WORD",
         "events.OF_CONVERSATION",
         "postgres.paging._WITHIN_BYTES",

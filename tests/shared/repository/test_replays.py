@@ -11,6 +11,7 @@ from filas.errors import Conflict
 from filas.models.executions import ClaimedExecution
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.executions.execution_search import ExecutionFilter, ExecutionSearch
 from filas.repository.postgres.database import Database
 from tests.shared.repository.builders import BROKEN, checkpoint, claimed, event, execution, started
 
@@ -33,8 +34,10 @@ async def test_the_event_of_a_reply_finds_the_resumed_execution(database: Databa
     resumed = await rows.claim(reply.id, 1, "worker-1", LEASE_S)
     assert resumed is not None
     assert (resumed.id, resumed.reply) == (first.id, reply.trigger)
-    assert [one.id for one in (await rows.search()).items] == [first.id]
-    assert [one.id for one in (await rows.search(event_id=reply.event_id)).items] == [first.id]
+    assert [one.id for one in (await ExecutionSearch(database).search()).items] == [first.id]
+    assert [
+        one.id for one in (await ExecutionSearch(database).search(ExecutionFilter(event_id=reply.event_id))).items
+    ] == [first.id]
     shown = await rows.get(reply.id)
     assert shown is not None
     assert (shown.status, shown.resumed_id, shown.ended_at is not None) == ("succeeded", first.id, True)

@@ -18,6 +18,7 @@ COMMANDS = {
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
     "doctor": "filas.cli.doctor_command:doctor",
     "events": "filas.cli.event_commands:events",
+    "executions": "filas.cli.execution_commands:executions",
     "flow": "filas.cli.flow_commands:flow",
     "job": "filas.cli.queue_commands:job",
     "jobs": "filas.cli.queue_commands:jobs",

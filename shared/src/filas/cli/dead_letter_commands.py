@@ -34,6 +34,25 @@ def list_dead_letters(queue: str | None, limit: int, as_json: bool) -> None:
 
 
 @dead_letters.command()
+@click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
+@click.option("--since", metavar="TIME", help="Only those that failed at or after TIME; by default 24 hours ago.")
+@click.option("--until", metavar="TIME", help="Only those that failed before TIME.")
+@as_json
+def groups(queue: str | None, since: str | None, until: str | None, as_json: bool) -> None:
+    """Count the dead letters that were not replayed, by queue and error."""
+    found = from_environment().get("dead-letters", "groups", queue=queue, since=since, until=until)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["where"], item["count"], item["first"], item["last"], item["fingerprint"],
+         f"{item['error']['kind']}: {item['error']['message']}" if item["error"] else None)
+        for item in found
+    ]  # fmt: skip
+    show_table(("QUEUE", "COUNT", "FIRST", "LAST", "FINGERPRINT", "ERROR"), rows, nothing="No dead letters")
+
+
+@dead_letters.command()
 @click.argument("letter_id", metavar="ID")
 def show(letter_id: str) -> None:
     """Print a dead letter with its payload, error and history."""

@@ -30,7 +30,7 @@ def _milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | Non
 @click.command()
 @as_json
 def stats(as_json: bool) -> None:
-    """Count the jobs of each queue: waiting, active, delayed, completed, failed."""
+    """Count the jobs of each queue: waiting, active, delayed, completed, failed; and the executions that failed."""
     found = from_environment().get("queue", "stats")
     if as_json:
         show_json(found)
@@ -42,6 +42,10 @@ def stats(as_json: bool) -> None:
     summary = found["summary"]
     rows.append(("all", *(summary[f"total{name.capitalize()}"] for name in _COUNTS)))
     show_table(("QUEUE", *(name.upper() for name in _COUNTS)), rows, nothing="")
+    executions = found.get("executions")
+    if executions is not None:
+        failed, timed_out = executions["failed"], executions["timedOut"]
+        click.echo(f"\nExecutions of the last 24 hours: {failed} failed, {timed_out} timed out")
 
 
 @click.command()

@@ -57,7 +57,7 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     | replayed | its job was enqueued again,    | never: if that job fails, it is | an operator (API); retention, 90 |
     |          | under the id `replayed_job_id` | another dead letter             | days                             |
 
-    Retention counts from `failed_at`.
+    Retention counts from `failed_at`. `fingerprint` is that of the error, `KIND:NODE:HASH`.
     """
 
     id: UUID
@@ -74,3 +74,4 @@ class DeadLetter(Record, frozen=True, kw_only=True):
     failed_at: datetime
     replayed_at: datetime | None = None
     replayed_job_id: str | None = None
+    fingerprint: str | None = None

@@ -51,6 +51,7 @@ execution without a final status is never removed.
 """
 
 FINAL_EXECUTION_STATUSES = frozenset({"succeeded", "failed", "cancelled", "timed-out"})
+FAILED_EXECUTION_STATUSES = frozenset({"failed", "timed-out"})
 
 StepStatus = Literal["running", "waiting", "retrying", "succeeded", "failed", "cancelled"]
 """The status of a step. Each checkpoint of its execution may replace it:
@@ -213,7 +214,8 @@ class Execution(Record, frozen=True, kw_only=True):
     """An execution as the API shows it.
 
     `replay_of`: the execution that this one replays. `resumed_id`: the execution that waited for this one's message
-    and was resumed by it; this one has then run nothing.
+    and was resumed by it; this one has then run nothing. `fingerprint`: that of the error of an execution that failed
+    or timed out, `KIND:NODE:HASH`.
     """
 
     id: UUID
@@ -230,6 +232,7 @@ class Execution(Record, frozen=True, kw_only=True):
     ended_at: datetime | None
     replay_of: UUID | None = None
     resumed_id: UUID | None = None
+    fingerprint: str | None = None
 
 
 class ExecutionWithSteps(Execution, frozen=True, kw_only=True):

@@ -148,6 +148,12 @@ CONNECTIONS_SHED = Counter(
 # ---- flow-runner -----------------------------------------------------------------------------------
 
 EXECUTIONS = Counter("filas_executions_total", "Ended executions by final status", ["status"], registry=REGISTRY)
+EXECUTIONS_FAILED = Counter(
+    "filas_executions_failed_total",
+    "Executions that failed or timed out, by flow and kind of error; `other` after 500 pairs",
+    ["flow", "error"],
+    registry=REGISTRY,
+)
 STEPS = Counter(
     "filas_steps_total",
     "Visits of nodes that ended, by type of node and outcome",

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from filas.contract import fingerprints
 from filas.contract.identity import new_id
 from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
@@ -23,28 +24,31 @@ from filas.repository.postgres.batch_bisection import LockedItems, write_bisecte
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json
 
-# $1-$11: the dead letters. $12-$14: the row that each job is about, with the turn of an execution. Only a dead letter
-# that is new fails its row: when a dead letter is stored a second time, its row may be reopened for a replay.
+# $1-$11 and $15: the dead letters. $12-$14: the row that each job is about, with the turn of an execution. Only a dead
+# letter that is new fails its row: when a dead letter is stored a second time, its row may be reopened for a replay.
 INSERT_MANY: Final = """
 with letter as (
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::json[],
-        $8::integer[], $9::json[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[], $14::integer[])
+        $8::integer[], $9::json[], $10::timestamptz[], $11::timestamptz[], $12::text[], $13::uuid[], $14::integer[],
+        $15::text[])
         as l (id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at,
-            kind, subject_id, turn)
+            kind, subject_id, turn, fingerprint)
 ), stored as (
     insert into dead_letters (id, queue, job_id, function, payload, group_key, error, attempts, history,
-        enqueued_at, failed_at)
-    select id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at
+        enqueued_at, failed_at, fingerprint)
+    select id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at,
+        fingerprint
     from letter
     on conflict (queue, job_id, failed_at) do nothing
     returning id
 ), failing as (
-    select l.kind, l.subject_id, l.turn, l.error, l.job_id from letter l join stored s on s.id = l.id
+    select l.kind, l.subject_id, l.turn, l.error, l.fingerprint, l.job_id from letter l join stored s on s.id = l.id
 ), event as (
     update events e set status = 'failed', error = f.error, processed_at = now()
     from failing f where f.kind = 'event' and e.id = f.subject_id and e.processed_at is null
 ), execution as (
-    update executions e set status = 'failed', error = f.error, fence = e.fence + 1, lease_owner = null,
+    update executions e set status = 'failed', error = f.error, fingerprint = f.fingerprint, fence = e.fence + 1,
+        lease_owner = null,
         lease_until = null, ready_at = null, wake_at = null, awaits_reply_since = null, ended_at = now()
     from failing f
     where f.kind = 'execution' and e.id = f.subject_id and e.turn = f.turn
@@ -116,16 +120,24 @@ class DeadLetterRepository:
             [kind for kind, _, _ in subjects],
             [subject_id for _, subject_id, _ in subjects],
             [turn for _, _, turn in subjects],
+            [fingerprints.fingerprint(letter.error) for letter in letters],
         )
         return [None] * len(letters)
 
     async def list(
-        self, queue: str | None = None, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
+        self,
+        queue: str | None = None,
+        fingerprint: str | None = None,
+        *,
+        cursor: str | None = None,
+        limit: int = paging.DEFAULT_LIMIT,
     ) -> Page:
-        """One page of the dead letters, the newest first. `queue`: a queue's full name. Raises InvalidCursor."""
+        """One page of the dead letters, the newest first. `queue`: a queue's full name. `fingerprint`: that of the
+        error. Raises InvalidCursor."""
         limit = paging.bounded(limit)
         search = paging.Filter()
         search.add("queue = {}", queue)
+        search.add("fingerprint = {}", fingerprint)
         search.before(cursor, "failed_at")
         order = ("order by failed_at desc, id desc limit", search.place(limit + 1))
         select = " ".join(("select * from dead_letters", search.where(), *order))
@@ -215,6 +227,7 @@ def _letter(row: asyncpg.Record) -> DeadLetter:
         raw=base64.b64encode(row["payload"]).decode() if payload is None else None,
         group_key=row["group_key"],
         error=error,
+        fingerprint=row["fingerprint"],
         attempts=row["attempts"],
         history=history,
         enqueued_at=row["enqueued_at"],

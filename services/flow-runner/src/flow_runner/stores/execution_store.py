@@ -16,7 +16,6 @@ from filas.contract.policies import LEASE_S
 from filas.errors import LeaseLost, NewerVersionRequired, RetryLater, StoreBusy, StoreUnavailable
 from filas.memory_budget import LARGEST_FACTOR, MEMORY_BYTES, HeldBytes, MemoryBudget, NoRoom, size_in_memory
 from filas.models.executions import (
-    FINAL_EXECUTION_STATUSES,
     Checkpoint,
     ClaimedExecution,
     DueExecution,
@@ -24,8 +23,9 @@ from filas.models.executions import (
 )
 from filas.models.notifications import DueNotification
 from filas.observability import logs
-from filas.observability.metrics import EXECUTIONS, FENCES_LOST, STEPS
+from filas.observability.metrics import FENCES_LOST
 from filas.periodic import periodic
+from flow_runner.stores import execution_outcomes
 
 log = logs.get_logger(__name__)
 
@@ -216,9 +216,7 @@ class Executions:
         if status is None:
             FENCES_LOST.inc()
             raise LeaseLost(f"execution {claimed.id}")
-        _count(checkpoint, status)
-        if status in FINAL_EXECUTION_STATUSES:
-            _log_end(claimed, checkpoint, status)
+        execution_outcomes.report(claimed, checkpoint, status)
         return status
 
     async def _write(self, claimed: ClaimedExecution, checkpoint: Checkpoint) -> ExecutionStatus | None:
@@ -336,28 +334,6 @@ class Executions:
         if notifications:
             await self._outbox.enqueue_notifications(notifications)
         return [None] * len(execution_ids)
-
-
-def _log_end(claimed: ClaimedExecution, checkpoint: Checkpoint, status: ExecutionStatus) -> None:
-    """Logs one line for an ended execution: its flow, its contact and its outcome; a warning if it did not succeed."""
-    fields: dict[str, object] = {"flow_id": claimed.flow_id, "contact": claimed.contact, "outcome": status}
-    if checkpoint.error is not None:
-        error = checkpoint.error
-        fields |= {"error_kind": error.kind, "node_id": error.node_id, "reason": error.message}
-    fields["execution_id"] = str(claimed.id)
-    if status in ("failed", "timed-out"):
-        log.warning("execution.ended", **fields)
-    else:
-        log.info("execution.ended", **fields)
-
-
-def _count(checkpoint: Checkpoint, status: ExecutionStatus) -> None:
-    """Counts what was written, in the metrics."""
-    for step in checkpoint.steps:
-        if step.ended_at is not None:
-            STEPS.labels(step.type, step.status).inc()
-    if status in FINAL_EXECUTION_STATUSES:
-        EXECUTIONS.labels(status).inc()
 
 
 def _size(claimed: ClaimedExecution) -> int:

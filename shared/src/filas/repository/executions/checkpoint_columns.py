@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from filas.models.executions import Checkpoint, FollowingExecution, NewNotification, StepRecord
+from filas.contract.fingerprints import fingerprint
+from filas.models.executions import (
+    FAILED_EXECUTION_STATUSES,
+    Checkpoint,
+    FollowingExecution,
+    NewNotification,
+    StepRecord,
+)
 from filas.repository.postgres.json_columns import to_json, to_json_or_null
 
 
@@ -17,6 +24,10 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
         *_notifications([notification for one in checkpoints for notification in one.notifications]),
         *_starts([(one.execution_id, following) for one in checkpoints for following in one.starts]),
         [one.awaits_callback for one in checkpoints],
+        [
+            None if one.error is None or one.status not in FAILED_EXECUTION_STATUSES else fingerprint(one.error)
+            for one in checkpoints
+        ],
     ]
 
 

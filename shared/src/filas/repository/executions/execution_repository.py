@@ -18,17 +18,14 @@ from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
     DueExecution,
-    Execution,
     ExecutionStatus,
     ExecutionWithSteps,
     NewExecution,
 )
 from filas.models.notifications import DueNotification, PendingReceipt
-from filas.models.record import Page
 from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
-from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 
@@ -297,34 +294,6 @@ class ExecutionRepository:
         found = await self._database.fetch(sql.STEPS, execution_id, sql.STEPS_BYTES)
         steps = [execution_rows.step(one) for one in found]
         return ExecutionWithSteps(**execution_rows.fields(row), steps=steps)
-
-    async def search(
-        self,
-        *,
-        flow_id: str | None = None,
-        status: ExecutionStatus | None = None,
-        event_id: UUID | None = None,
-        conversation_id: UUID | None = None,
-        cursor: str | None = None,
-        limit: int = paging.DEFAULT_LIMIT,
-    ) -> Page:
-        """One page of executions without their steps, the newest first. Raises InvalidCursor.
-
-        Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found.
-        """
-        limit = paging.bounded(limit)
-        search = paging.Filter()
-        search.add("flow_id = {}", flow_id)
-        search.add("status = {}", status)
-        search.add("resumed_id is null")
-        search.add(sql.SEARCH_EVENT, event_id)
-        search.add("conversation_id = {}", conversation_id)
-        search.before(cursor, "queued_at")
-        order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
-        select = " ".join((sql.SEARCH, search.where(), *order))
-        statement = paging.within_bytes(select, sql.SIZE, "queued_at desc, id desc")
-        rows = await self._database.fetch(statement, *search.arguments)
-        return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
 
 
 def _conversation(one: NewExecution) -> UUID | None:

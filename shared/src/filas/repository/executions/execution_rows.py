@@ -106,6 +106,7 @@ def fields(row: asyncpg.Record) -> dict[str, Any]:
         "ended_at": row["ended_at"],
         "replay_of": row["replay_of"],
         "resumed_id": row["resumed_id"],
+        "fingerprint": row["fingerprint"],
     }
 
 

@@ -192,8 +192,9 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$9 and $35: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that they
-# start, each in the conversation of its parent and in the published version of its flow; without one it is not started.
+# $1-$9, $35 and $36: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that
+# they start, each in the conversation of its parent and in the published version of its flow; without one it is not
+# started.
 # No wait and no retry begins if the execution is to be cancelled. A turn ends when a wait begins; `queued` and
 # `retrying` continue in the same turn, and so in the same job. If a checkpoint with this fence has ended the lease
 # before and no worker has claimed the execution since, this is a repetition whose first result was lost: the status
@@ -201,10 +202,10 @@ returning e.id"""
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
-        $8::json[], $9::boolean[], $35::uuid[])
-        as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback)
+        $8::json[], $9::boolean[], $35::uuid[], $36::text[])
+        as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback, fingerprint)
 ), locked as (
-    select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback,
+    select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback, w.fingerprint,
         case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
@@ -216,6 +217,7 @@ with written as (
         status = l.status,
         state = l.state,
         error = l.error,
+        fingerprint = l.fingerprint,
         output = l.output,
         turn = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback') then e.turn + 1
             else e.turn end,
@@ -298,9 +300,10 @@ where ready_at <= now() - make_interval(secs => $1)
     and ($3::uuid is null or (ready_at, id) > ((select ready_at from executions where id = $3), $3))
 order by ready_at, id limit $2"""
 
+# `coalesce` hides the condition from the indexes of failures: on an empty table they seem cheaper than the primary key.
 REOPEN: Final = """
-update executions set status = 'queued', error = null, ready_at = now(), ended_at = null
-where id = $1 and turn = $2 and status = 'failed'
+update executions set status = 'queued', error = null, fingerprint = null, ready_at = now(), ended_at = null
+where id = $1 and turn = $2 and coalesce(status, '') = 'failed'
 returning id"""
 
 # The turn of a waiting execution has been counted already, so resuming it starts no new turn. The stored cancel has had
@@ -334,16 +337,11 @@ from (
 ) s
 order by seq"""
 
-# An execution that a message resumed is found by the event of the message too. The execution that carried the message
-# ran nothing and is not listed.
 SEARCH: Final = """
 select id, status, flow_id, version, event_id, conversation_id, error, output, wake_at, queued_at, started_at,
-    ended_at, replay_of, resumed_id
+    ended_at, replay_of, resumed_id, fingerprint
 from executions"""
 GET: Final = SEARCH + " where id = $1"
-SIZE: Final = "coalesce(octet_length(output::text), 0) + coalesce(octet_length(error::text), 0)"
-SEARCH_EVENT: Final = """
-id in (select coalesce(resumed_id, id) from executions where event_id = {})"""
 
 # Notifications that may have no job yet, in the order in which they were written.
 UNFINISHED_NOTIFICATIONS: Final = """

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import msgspec
 
 from filas.models.dead_letters import DeadLetter
+from filas.models.failure_groups import FailureGroup
 from filas.queue.producer import EnqueueOutcome
 from ingest.api.history.redrive import (
     JOB_REFUSED,
@@ -18,14 +19,24 @@ from ingest.api.history.redrive import (
     replay_number,
 )
 from ingest.api.routing.identifiers import Deleted, named_queue
+from ingest.api.routing.moments import Moment, searched_time
 from ingest.api.routing.problems import conflict, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
 
 
 class DeadLettersQuery(PageQuery, frozen=True, kw_only=True):
-    """`queue` selects the dead letters of one queue, by its full or short name."""
+    """`queue` selects the dead letters of one queue, by its full or short name; `fingerprint` those with that error."""
 
     queue: Word | None = None
+    fingerprint: Word | None = None
+
+
+class DeadLetterGroupsQuery(Query, frozen=True, kw_only=True):
+    """The searched time, by default the last 24 hours, and a queue. `since` is inclusive, `until` is exclusive."""
+
+    queue: Word | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class ReplayLetterBody(Body, frozen=True, kw_only=True):
@@ -49,8 +60,16 @@ class LetterReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def list_dead_letters(call: Call[None, DeadLettersQuery]) -> Answer:
     """Lists dead letters, newest first."""
     queue = None if call.query.queue is None else named_queue(call.query.queue).name
-    page = await call.context.history.dead_letters.list(queue, call.query.cursor, call.query.limit)
+    letters = call.context.history.dead_letters
+    page = await letters.list(queue, call.query.fingerprint, cursor=call.query.cursor, limit=call.query.limit)
     return Answer(page.items, page.next_cursor)
+
+
+async def list_dead_letter_groups(call: Call[None, DeadLetterGroupsQuery]) -> Answer:
+    """Counts the dead letters that were not replayed by queue and fingerprint, the largest groups first."""
+    queue = None if call.query.queue is None else named_queue(call.query.queue).name
+    since, until = searched_time(call.query.since, call.query.until)
+    return Answer(await call.context.history.failures.dead_letters(since, until, queue))
 
 
 async def get_dead_letter(call: Call[None, Query]) -> Answer:
@@ -120,6 +139,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=list[DeadLetter],
         query=DeadLettersQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/dead-letters/groups",
+        handler=list_dead_letter_groups,
+        role="viewer",
+        summary="Dead letters that were not replayed, counted by queue and error.",
+        answer=list[FailureGroup],
+        query=DeadLetterGroupsQuery,
     ),
     Route(
         method="GET",

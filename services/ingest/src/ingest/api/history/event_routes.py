@@ -1,7 +1,6 @@
 """The routes of events: search, show, replay."""
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -9,13 +8,12 @@ import msgspec
 from filas.models.events import Event, EventStatus
 from filas.queue.producer import EnqueueOutcome
 from filas.repository.events import EventFilter
+from ingest.api.routing.moments import Moment
 from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 from ingest.event.event_jobs import event_at_present, job_of_event
 
 MAX_REPLAYS = 100
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with a zone, such as 2026-11-22T12:00:00Z.")]
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The routes of executions: search, show with every step, cancel, replay."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -10,10 +10,14 @@ from filas.contract.job_factories import cancel_execution_job, flow_job
 from filas.contract.jobs import WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
+from filas.models.failure_groups import FailureGroup
 from filas.observability.logs import get_logger
+from filas.repository.executions.execution_search import ExecutionFilter
 from filas.tracing import spans
+from ingest.api.history.execution_replays import ExecutionsReplayed, ReplayManyBody, ReplayOrder, replay_many
+from ingest.api.routing.moments import Moment, searched_time
 from ingest.api.routing.problems import conflict, invalid_field, not_found, parse_row_id
-from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 from ingest.event.event_jobs import message_of_stored
 from ingest.process.processor import executions_of
 
@@ -21,26 +25,61 @@ log = get_logger(__name__)
 
 
 class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of executions. An execution must match all of them."""
+    """Filters of the list of executions. An execution must match all of them.
+
+    `status` is one status, or several with commas between them. `error` is the kind of an error, or a fingerprint.
+    `contact` is an address, however it is typed. `since` is inclusive and `until` exclusive; they are about `queuedAt`.
+    """
 
     flow_id: Word | None = None
     event_id: UUID | None = None
     conversation_id: UUID | None = None
-    status: ExecutionStatus | None = None
+    status: Word | None = None
+    error: Word | None = None
+    contact: Word | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
     """Lists executions, newest first, without their steps."""
     query = call.query
-    page = await call.context.history.executions.search(
+    wanted = ExecutionFilter(
         flow_id=query.flow_id,
-        status=query.status,
+        statuses=named_statuses(query.status),
+        error=query.error,
         event_id=query.event_id,
         conversation_id=query.conversation_id,
-        cursor=query.cursor,
-        limit=query.limit,
+        contact=query.contact,
+        since=query.since,
+        until=query.until,
     )
+    page = await call.context.history.execution_search.search(wanted, cursor=query.cursor, limit=query.limit)
     return Answer(page.items, page.next_cursor)
+
+
+def named_statuses(written: str | None) -> tuple[ExecutionStatus, ...]:
+    """Returns the statuses in a list with commas. Raises the 422 that names an unknown one."""
+    names = [] if written is None else [name.strip() for name in written.split(",")]
+    known = get_args(ExecutionStatus)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise invalid_field("status", f"unknown status {unknown[0][:64]!r}; known are {', '.join(known)}")
+    return tuple(cast("list[ExecutionStatus]", names))
+
+
+class FailuresQuery(Query, frozen=True, kw_only=True):
+    """The searched time, by default the last 24 hours, and a flow. `since` is inclusive, `until` is exclusive."""
+
+    flow_id: Word | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+async def list_failures(call: Call[None, FailuresQuery]) -> Answer:
+    """Counts the failed and timed out executions by flow and fingerprint, the largest groups first."""
+    since, until = searched_time(call.query.since, call.query.until)
+    return Answer(await call.context.history.failures.executions(since, until, call.query.flow_id))
 
 
 async def get_execution(call: Call[None, Query]) -> Answer:
@@ -82,19 +121,6 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
     return Answer(CancelCommand(id=str(execution_id), job_id=job.job_id))
 
 
-class ReplayOrder(Body, frozen=True, kw_only=True):
-    """How an execution is replayed."""
-
-    begin: Annotated[
-        Literal["start", "failed-step"],
-        msgspec.Meta(description="From its start, or from the failed step with the variables of that moment."),
-    ] = msgspec.field(name="from", default="start")
-    version: Annotated[
-        Literal["own", "newest"], msgspec.Meta(description="The version of the execution, or the published one.")
-    ] = "own"
-    body: Annotated[Any, msgspec.Meta(description="Replaces the body of the event.")] = msgspec.UNSET
-
-
 class ExecutionReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """The new execution, and the one that it replays."""
 
@@ -133,6 +159,11 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     return Answer(ExecutionReplayed(id=str(due.id), replay_of=str(execution_id)))
 
 
+async def replay_executions(call: Call[ReplayManyBody, Query]) -> Answer:
+    """Replays all executions that match and have not been replayed, the oldest first."""
+    return Answer(await replay_many(call.context, call.body, named_statuses(call.body.status)))
+
+
 async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, body: Any) -> str:
     """Returns the trigger that the execution's event would have with another body, read by the event's webhook."""
     event = None if execution.event_id is None else await call.context.events.get_accepted(execution.event_id)
@@ -166,6 +197,25 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=list[Execution],
         query=ExecutionsQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/executions/groups",
+        handler=list_failures,
+        role="viewer",
+        summary="Failed and timed out executions, counted by flow and error.",
+        answer=list[FailureGroup],
+        query=FailuresQuery,
+    ),
+    Route(
+        method="POST",
+        path="/executions/replay",
+        handler=replay_executions,
+        role="operator",
+        summary="Replay the failed and timed out executions that match a filter.",
+        answer=ExecutionsReplayed,
+        query=Query,
+        body=ReplayManyBody,
     ),
     Route(
         method="GET",

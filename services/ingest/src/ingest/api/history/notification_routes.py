@@ -10,7 +10,7 @@ from filas.errors import StoreUnavailable
 from filas.models.notifications import Notification, NotificationStatus, NotificationWithAttempts
 from filas.observability.logs import get_logger
 from filas.queue.producer import EnqueueOutcome, EnqueueResult
-from ingest.api.history.event_routes import Moment
+from ingest.api.routing.moments import Moment
 from ingest.api.routing.problems import conflict, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 

@@ -17,9 +17,9 @@ from filas.errors import JobDecodeError, NewerVersionRequired
 from filas.models.configuration import Webhook
 from filas.models.dead_letters import DeadLetter
 from filas.queue.producer import EnqueueOutcome
-from ingest.api.history.event_routes import Moment
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.identifiers import named_queue
+from ingest.api.routing.moments import Moment
 from ingest.api.routing.route_types import Body, Word
 from ingest.event.event_jobs import group_of_job, job_at_present
 
@@ -43,6 +43,7 @@ class RedriveBody(Body, frozen=True, kw_only=True):
     queue: Word | None = None
     function: Word | None = None
     error_kind: Word | None = None
+    fingerprint: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
     limit: Annotated[
@@ -223,7 +224,11 @@ async def _matching(context: ApiContext, body: RedriveBody) -> AsyncIterator[lis
         if not page:
             return
         # The error is JSON that may have characters which Postgres cannot search, so its kind is compared here.
-        matching = [one for one in page if body.error_kind in (None, one.error.kind)]
+        matching = [
+            one
+            for one in page
+            if body.error_kind in (None, one.error.kind) and body.fingerprint in (None, one.fingerprint)
+        ]
         if matching:
             yield matching
         last = page[-1]

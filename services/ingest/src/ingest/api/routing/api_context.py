@@ -19,6 +19,8 @@ from filas.repository.definitions.secret_references import SecretReferenceReposi
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.executions.execution_search import ExecutionSearch
+from filas.repository.failure_groups import FailureGroupRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.refusals import RefusalRepository
@@ -41,6 +43,8 @@ class History:
     pauses: PauseRepository
     refusals: RefusalRepository
     contacts: ContactRepository
+    execution_search: ExecutionSearch
+    failures: FailureGroupRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +117,8 @@ def build_api_context(
             PauseRepository(read_database),
             RefusalRepository(read_database),
             ContactRepository(read_database),
+            ExecutionSearch(read_database),
+            FailureGroupRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),

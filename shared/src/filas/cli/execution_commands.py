@@ -1,0 +1,148 @@
+"""`filas executions …`: list, show, cancel and replay executions, and count their failures."""
+
+from typing import Any, get_args
+
+import click
+
+from filas.cli.api_client import from_environment
+from filas.cli.output import as_json, show_json, show_table
+from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus
+
+_FAILED = ",".join(sorted(FAILED_EXECUTION_STATUSES))
+_BEGIN = click.option(
+    "--from",
+    "begin",
+    type=click.Choice(["start", "failed-step"]),
+    default="start",
+    show_default=True,
+    help="From the start, or from the failed step with the variables of that moment.",
+)
+_VERSION = click.option(
+    "--version",
+    type=click.Choice(["own", "newest"]),
+    default="own",
+    show_default=True,
+    help="The version of the execution, or the published one.",
+)
+
+
+@click.group()
+def executions() -> None:
+    """The executions of flows: list, show, cancel, replay."""
+
+
+@executions.command("list")
+@click.option("--failed", is_flag=True, help="Only those that failed or timed out.")
+@click.option("--status", type=click.Choice(get_args(ExecutionStatus)), help="Only those with this status.")
+@click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
+@click.option("--error", metavar="KIND", help="Only failures of this kind, or with this fingerprint.")
+@click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
+@click.option("--event", "eventId", metavar="ID", help="Only those that this event started or resumed.")
+@click.option("--since", metavar="TIME", help="Only those queued at or after TIME (2026-11-22T12:00:00Z).")
+@click.option("--until", metavar="TIME", help="Only those queued before TIME.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@as_json
+def list_executions(failed: bool, status: str | None, limit: int, as_json: bool, **filters: Any) -> None:
+    """List executions, the newest first."""
+    if failed and status is not None:
+        raise click.UsageError("give --failed or --status, not both")
+    asked = _FAILED if failed else status
+    found = list(from_environment().items("executions", limit=limit, status=asked, **filters))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["id"], item["flowId"], item["version"], item["queuedAt"], item["status"], _error(item["error"]))
+        for item in found
+    ]
+    show_table(("ID", "FLOW", "VERSION", "QUEUED", "STATUS", "ERROR"), rows, nothing="No executions")
+
+
+@executions.command()
+@click.argument("execution_id", metavar="ID")
+def show(execution_id: str) -> None:
+    """Print an execution with every step."""
+    show_json(from_environment().get("executions", execution_id))
+
+
+@executions.command()
+@click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
+@click.option("--since", metavar="TIME", help="Only those that ended at or after TIME; by default 24 hours ago.")
+@click.option("--until", metavar="TIME", help="Only those that ended before TIME.")
+@as_json
+def groups(as_json: bool, **filters: Any) -> None:
+    """Count the executions that failed or timed out, by flow and error."""
+    found = from_environment().get("executions", "groups", **filters)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["where"], item["count"], item["first"], item["last"], item["fingerprint"], _error(item["error"]))
+        for item in found
+    ]
+    show_table(("FLOW", "COUNT", "FIRST", "LAST", "FINGERPRINT", "ERROR"), rows, nothing="No failed executions")
+
+
+@executions.command()
+@click.argument("execution_id", metavar="ID")
+def cancel(execution_id: str) -> None:
+    """Cancel an execution."""
+    from_environment().post("executions", execution_id, "cancel")
+    click.echo(f"{execution_id} is being cancelled")
+
+
+@executions.command()
+@click.argument("execution_id", metavar="ID")
+@_BEGIN
+@_VERSION
+@as_json
+def replay(execution_id: str, begin: str, version: str, as_json: bool) -> None:
+    """Replay an ended execution as a new one."""
+    order = {"from": begin, "version": version}
+    done = from_environment().post("executions", execution_id, "replay", body=order)
+    if as_json:
+        show_json(done)
+        return
+    click.echo(f"replayed as {done['id']}")
+
+
+@executions.command("replay-all")
+@click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
+@click.option("--error", metavar="KIND", help="Only failures of this kind, or with this fingerprint.")
+@click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
+@click.option("--since", metavar="TIME", help="Only those queued at or after TIME (2026-11-22T12:00:00Z).")
+@click.option("--until", metavar="TIME", help="Only those queued before TIME.")
+@_BEGIN
+@_VERSION
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--rate", type=float, metavar="N", help="Executions per second; by default all at once.")
+@click.option("--dry-run", is_flag=True, help="Only count them; replay nothing.")
+@as_json
+def replay_all(
+    begin: str, version: str, limit: int, rate: float | None, dry_run: bool, as_json: bool, **filters: str | None
+) -> None:
+    """Replay all matching executions that failed or timed out, the oldest first. Those that were replayed are
+    skipped."""
+    given: dict[str, Any] = {name: value for name, value in filters.items() if value is not None}
+    order = {**given, "from": begin, "version": version, "limit": limit, "dryRun": dry_run}
+    if rate is not None:
+        order["rate"] = rate
+    done = from_environment().post("executions", "replay", body=order)
+    if as_json:
+        show_json(done)
+        return
+    flows = ", ".join(f"{count} of {name}" for name, count in sorted(done["flows"].items())) or "none"
+    click.echo(f"{done['matched']} match: {flows}")
+    verb = "would be replayed" if dry_run else "replayed"
+    click.echo(f"{done['replayed']} {verb}" + (f", the last one due in {done['takesS']:.0f} s" if rate else ""))
+    for one in done["refused"]:
+        click.echo(f"{one['id']} cannot be replayed: {one['reason']}")
+    if done["more"]:
+        click.echo(f"more than {limit} match: run the command again for the rest")
+
+
+def _error(error: dict[str, Any] | None) -> str | None:
+    if error is None:
+        return None
+    place = f" at {error['nodeId']}" if error.get("nodeId") else ""
+    return f"{error['kind']}{place}: {error['message']}"

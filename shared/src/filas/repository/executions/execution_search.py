@@ -1,0 +1,116 @@
+"""Searches executions: for a list, and for a replay of many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from filas.contacts.canonical_address import canonical_address, ordering_address
+from filas.models.executions import FAILED_EXECUTION_STATUSES, Execution, ExecutionStatus
+from filas.models.record import Page
+from filas.repository.executions import execution_rows
+from filas.repository.executions.execution_sql import SEARCH
+from filas.repository.postgres import paging
+from filas.repository.postgres.database import Database
+
+SIZE: Final = "coalesce(octet_length(output::text), 0) + coalesce(octet_length(error::text), 0)"
+
+# Literally as the indexes of failures state it.
+HAS_FAILED: Final = "status in ('failed', 'timed-out')"
+
+# An execution that a message resumed is found by the event of the message too. The execution that carried the message
+# ran nothing and is not listed.
+OF_EVENT: Final = "id in (select coalesce(resumed_id, id) from executions where event_id = {})"
+
+OF_CONTACT: Final = """
+conversation_id = any(array(
+    select c.id from contact_aliases a join conversations c on c.contact_id = a.contact_id
+    where a.alias = any({}::text[])))"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionFilter:
+    """The filters of a search; an execution matches all that are given.
+
+    Without `statuses`: all. `error` is a kind or a fingerprint. `contact` is an address, however it is typed. The
+    execution was queued at `since` or later and before `until`.
+    """
+
+    flow_id: str | None = None
+    statuses: Collection[ExecutionStatus] = ()
+    error: str | None = None
+    event_id: UUID | None = None
+    conversation_id: UUID | None = None
+    contact: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+EVERYTHING: Final = ExecutionFilter()
+
+
+class ExecutionSearch:
+    """Reads the table `executions`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(
+        self, wanted: ExecutionFilter = EVERYTHING, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
+    ) -> Page:
+        """One page of executions without their steps, the newest first. Raises InvalidCursor.
+
+        Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found.
+        """
+        limit = paging.bounded(limit)
+        search = _conditions(wanted)
+        search.before(cursor, "queued_at")
+        order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
+        select = " ".join((SEARCH, search.where(), *order))
+        statement = paging.within_bytes(select, SIZE, "queued_at desc, id desc")
+        rows = await self._database.fetch(statement, *search.arguments)
+        return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
+
+    async def replayable(
+        self, wanted: ExecutionFilter, after: Execution | None = None, limit: int = paging.DEFAULT_LIMIT
+    ) -> list[Execution]:
+        """Executions that match and failed or timed out, and that no other execution replays, the oldest first,
+        starting after `after`. A page of large ones has fewer than `limit`; only an empty page is the end."""
+        search = _conditions(wanted)
+        search.require(HAS_FAILED)
+        search.require("not exists (select from executions r where r.replay_of = executions.id)")
+        if after is not None:
+            search.add("(queued_at, id) > ({}, {})", after.queued_at, after.id)
+        order = ("order by queued_at, id limit", search.place(paging.bounded(limit)))
+        select = " ".join((SEARCH, search.where(), *order))
+        rows = await self._database.fetch(paging.within_bytes(select, SIZE, "queued_at, id"), *search.arguments)
+        return [Execution(**execution_rows.fields(row)) for row in rows]
+
+
+def _conditions(wanted: ExecutionFilter) -> paging.Filter:
+    search = paging.Filter()
+    search.require("resumed_id is null")
+    if wanted.error is not None or (wanted.statuses and FAILED_EXECUTION_STATUSES.issuperset(wanted.statuses)):
+        search.require(HAS_FAILED)
+    search.add("flow_id = {}", wanted.flow_id)
+    search.add("status = any({}::text[])", list(wanted.statuses) or None)
+    if wanted.error is not None:
+        is_fingerprint = ":" in wanted.error
+        search.add("fingerprint = {}" if is_fingerprint else "split_part(fingerprint, ':', 1) = {}", wanted.error)
+    search.add(OF_EVENT, wanted.event_id)
+    search.add("conversation_id = {}", wanted.conversation_id)
+    search.add(OF_CONTACT, None if wanted.contact is None else _forms(wanted.contact))
+    search.add("queued_at >= {}", wanted.since)
+    search.add("queued_at < {}", wanted.until)
+    return search
+
+
+def _forms(contact: str) -> list[str]:
+    """The forms in which the address may be an alias: which one it is depends on the medium."""
+    typed = contact.strip()
+    return sorted(
+        {typed, typed.lower(), canonical_address(typed), canonical_address(typed, "whatsapp"), ordering_address(typed)}
+    )
