@@ -10,6 +10,7 @@ import pytest
 
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.flows.expressions.rules import OPERATORS
+from filas.flows.problems import Code
 from filas.flows.root_names import ROOTS
 from filas.flows.templates.bounded_liquid import build_environment
 from filas.models.executions import ExecutionStatus
@@ -79,3 +80,9 @@ def test_every_word_of_the_languages_is_named() -> None:
     text = "".join((REFERENCE / name).read_text() for name in ("nodes.md", "templates.md", "channels.md"))
     named = set(re.findall(r"[a-z0-9_-]+", text, re.IGNORECASE))
     assert sorted(word for word in words if word not in named) == []
+
+
+def test_every_code_of_the_publishing_checks_is_documented() -> None:
+    section = (REFERENCE / "nodes.md").read_text().split("## Checks at publication")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert set(re.findall("`([a-z-]+)`", " ".join(rows))) == set(get_args(Code))

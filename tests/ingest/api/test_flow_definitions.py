@@ -50,6 +50,20 @@ async def test_the_older_format_is_converted(api: Api) -> None:
     assert run.status == 202, run.text
 
 
+async def test_warnings_do_not_prevent_publication_and_are_in_the_answer(api: Api) -> None:
+    """A stored version has none. An error has its code too."""
+    nodes = [{"id": "wait", "type": "delay", "data": {"cron": "0 9 13 * FRI"}}]
+    edges = [{"source": "start", "target": "hello"}, {"source": "hello", "target": "wait"}]
+    put = await api.put("/flows/greeting", FLOW | {"nodes": [*FLOW["nodes"], *nodes], "edges": edges})
+    assert (put.status, put.data["published"]) == (200, True)
+    (warning,) = put.data["warnings"]
+    assert (warning["nodeId"], warning["field"], warning["code"]) == ("wait", "cron", "cron-meaning")
+    assert "warnings" not in (await api.get("/flows/greeting")).data
+    assert (await api.put("/flows/greeting", FLOW)).data["warnings"] == []
+    refused = await api.put("/flows/greeting", FLOW | {"edges": []})
+    assert [(one["nodeId"], one["code"]) for one in refused.json["errors"]] == [("hello", "unreachable")]
+
+
 async def test_a_malformed_definition_is_rejected_with_every_error(api: Api) -> None:
     """Any definition is stored, or answered 422 with all errors of the checks. Never 5xx."""
     bodies: list[Any] = []
@@ -71,5 +85,5 @@ async def test_a_malformed_definition_is_rejected_with_every_error(api: Api) -> 
             found = {(one.get("nodeId"), one.get("field", ""), one["message"]) for one in reply.json["errors"]}
             assert found == set(problems(to_current_format(body)))
         elif reply.status == 200:
-            assert check(to_current_format(body))[1] == []
+            assert check(to_current_format(body))[0] is not None
     assert refused > ASKED // 2

@@ -75,6 +75,25 @@ async def test_check_needs_no_server(tmp_path: Path) -> None:
     assert '"id": "hello"' in text.splitlines()[found[0]["line"] - 1]
 
 
+DOUBTFUL = chain(node("wait", "delay", cron="0 9 13 * FRI"), node("hi", "message", text="x", channel="sales"))
+
+
+async def test_warnings_are_shown_and_do_not_fail(api: Api, tmp_path: Path) -> None:
+    """By `check`, which names what it cannot look up, and by `apply`."""
+    file = written(tmp_path / "odd.json", DOUBTFUL)
+    run = await filas("flow", "check", file)
+    assert run.code == 0, run.err
+    assert f"{file}: OK, with warnings:" in run.out
+    assert "warning: day of the month 13 and day of the week FRI: one of them is sufficient" in run.out
+    assert run.out.endswith("Not checked without a server: channel sales\n")
+    (found,) = (await filas("flow", "check", file, "--json")).json
+    assert (found["nodeId"], found["code"], found["severity"]) == ("wait", "cron-meaning", "warning")
+    applied = await asked(api, "apply", file)
+    assert applied.code == 0, applied.err
+    assert "odd version 1 published" in applied.out
+    assert "warning: day of the month 13" in applied.out
+
+
 async def test_every_flow_command_accepts_the_older_builders_format(api: Api, tmp_path: Path) -> None:
     """`check` finds no error, `diff` finds no difference after `apply`, and `export` writes the current format."""
     file = written(tmp_path / "older.json", OLDER)

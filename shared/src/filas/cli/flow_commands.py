@@ -45,6 +45,7 @@ def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json
             unchanged = before is not None and before["version"] == version["version"]
             state = "published" if version["published"] else "stored, not published"
             click.echo(f"{name} version {version['version']} {'unchanged' if unchanged else state}")
+            show_problems([one | {"severity": "warning"} for one in version.get("warnings", ())])
     if as_json:
         show_json(applied)
 

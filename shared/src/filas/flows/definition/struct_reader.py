@@ -60,10 +60,14 @@ class Reader:
         """An `add` that omits problems of fields that were already reported as wrong."""
 
         def add(field: str, message: str) -> None:
-            if not any(_overlap(field, failed) for failed in self.failed):
+            if not self.has_failed(field):
                 self._add(field, message)
 
         return add
+
+    def has_failed(self, field: str) -> bool:
+        """Whether the field, a part of it, or what it is a part of was reported as wrong."""
+        return any(_overlap(field, failed) for failed in self.failed)
 
     def _fail(self, field: str, message: str) -> None:
         self.failed.append(field)

@@ -13,6 +13,8 @@ from filas.flows.templates.body_text import body_source
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
+DEFAULT_TIMEOUT_MS = 10_000
+
 
 class ResponseMapping(Part, frozen=True, kw_only=True):
     """Writes the value that the JMESPath `path` finds in `{status, headers, body}` to `variable`."""
@@ -33,7 +35,7 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     query: dict[str, Any] = msgspec.field(default_factory=dict)
     body: Any = None
-    timeout_ms: Annotated[int, Meta(ge=1, le=50_000)] = 10_000
+    timeout_ms: Annotated[int, Meta(ge=1, le=50_000)] = DEFAULT_TIMEOUT_MS
     accept_status: list[Annotated[int, Meta(ge=100, le=599)]] = msgspec.field(default_factory=list)
     response_mapping: Annotated[list[ResponseMapping], Meta(max_length=100)] = msgspec.field(default_factory=list)
     on_uncertain: Literal["retry", "fail"] = "retry"
@@ -46,6 +48,10 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
     def assigns(self) -> Iterable[tuple[str, str]]:
         for index, entry in enumerate(self.response_mapping):
             yield f"responseMapping[{index}].variable", entry.variable
+
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        if self.timeout_ms != DEFAULT_TIMEOUT_MS:
+            yield "timeoutMs", self.timeout_ms
 
     def outbound_limit_s(self) -> float:
         return self.timeout_ms / 1000

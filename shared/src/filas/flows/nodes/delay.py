@@ -38,6 +38,17 @@ class DelayData(NodeData, frozen=True, kw_only=True):
         if self.timezone is not None:
             _check_zone(self.timezone, self.cron, add)
 
+    def crons(self) -> Iterable[tuple[str, str, str | None]]:
+        if self.cron is not None:
+            yield "cron", self.cron, self.timezone
+
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        if self.ms is not None:
+            yield "ms", self.ms
+
+    def delay_ms(self) -> int:
+        return 0 if self.end_on_reply or self.ms is None else self.ms
+
     def waits(self) -> bool:
         return self.ms != 0
 

@@ -65,5 +65,9 @@ class InputData(NodeData, frozen=True, kw_only=True):
             elif ids[choice.id] > 1:
                 add(f"choices[{index}].id", f"{ids[choice.id]} choices have the id '{choice.id[:64]}'")
 
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        if self.timeout_ms is not None:
+            yield "timeoutMs", self.timeout_ms
+
     def waits(self) -> bool:
         return True

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from filas.channels import template_parameters
 from filas.channels.invalid_content import InvalidContent
-from filas.flows.nodes.node_data import FallibleData, Part
+from filas.flows.nodes.node_data import FallibleData, Part, Used
 from filas.flows.problems import Add
 
 
@@ -57,6 +57,10 @@ class MessageData(FallibleData, frozen=True, kw_only=True):
                 ("template.language", self.template.language),
                 ("template.parameters", self.template.parameters),
             )
+
+    def uses(self) -> Iterable[tuple[str, Used, str]]:
+        if self.channel is not None:
+            yield "channel", "channel", self.channel
 
     def check(self, add: Add) -> None:
         given = [name for name in ("text", "media", "template") if getattr(self, name) is not None]

@@ -11,6 +11,9 @@ from filas.flows.problems import Add
 RetryClass = Annotated[str, Meta(pattern="^(timeout|communication|4xx|5xx|[1-5][0-9]{2})$")]
 """A failure that a node may retry: a timeout, a broken connection, or a status of the response."""
 
+Used = Literal["flow", "channel", "secret"]
+"""A kind of definition outside of a flow that it uses."""
+
 Millis = Annotated[int, Meta(ge=0, le=30 * 24 * 3600 * 1000)]
 
 
@@ -52,6 +55,22 @@ class NodeData(Part, frozen=True, kw_only=True):
 
     def assigns(self) -> Iterable[tuple[str, str]]:
         """Each field that names a variable to be written, with that name."""
+        return ()
+
+    def crons(self) -> Iterable[tuple[str, str, str | None]]:
+        """Each field that is a cron expression, with its text and its time zone."""
+        return ()
+
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        """Each field that sets how long a visit waits at most, with its milliseconds."""
+        return ()
+
+    def delay_ms(self) -> int:
+        """The milliseconds that each visit waits, whatever happens."""
+        return 0
+
+    def uses(self) -> Iterable[tuple[str, Used, str]]:
+        """Each field that names a definition outside of the flow, with the kind and the name (or a template)."""
         return ()
 
     def check(self, add: Add) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from filas.flows.nodes.node_data import FallibleData
+from filas.flows.nodes.node_data import FallibleData, Used
 from filas.flows.problems import Add
 
 Required = Annotated[str, Meta(min_length=1)]
@@ -24,6 +24,9 @@ class NotifyData(FallibleData, frozen=True, kw_only=True):
     def templates(self) -> Iterable[tuple[str, object]]:
         yield from (("channel", self.channel), ("to", self.to), ("subject", self.subject), ("text", self.text))
         yield "html", self.html
+
+    def uses(self) -> Iterable[tuple[str, Used, str]]:
+        yield "channel", "channel", self.channel
 
     def check(self, add: Add) -> None:
         for field in ("channel", "to", "text"):

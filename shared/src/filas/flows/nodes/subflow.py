@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.flows import value_limits
-from filas.flows.nodes.node_data import FallibleData
+from filas.flows.nodes.node_data import FallibleData, Used
 from filas.flows.problems import Add
 from filas.flows.templates import template
 
@@ -38,6 +38,9 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
         for name, value in self.output.items():
             for path, problem in template.syntax_problems(value):
                 add(f"output.{name}{path}", problem)
+
+    def uses(self) -> Iterable[tuple[str, Used, str]]:
+        yield "flowId", "flow", self.flow_id
 
     def waits(self) -> bool:
         # Whether the other flow waits is known only in a run. Its bounds end one that never waits.

@@ -52,6 +52,10 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
         if self.timeout_ms is not None and self.mode != "wait":
             add("timeoutMs", "is allowed only with mode wait")
 
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        if self.mode == "wait" and self.timeout_ms is not None:
+            yield "timeoutMs", self.timeout_ms
+
     def waits(self) -> bool:
         return self.mode == "wait"
 

@@ -1,6 +1,7 @@
 """The routes of flows. Every PUT checks the whole definition, then stores an immutable version."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import msgspec
 from filas.flows import publishing_checks, value_limits
 from filas.flows.definition import json_schema, older_builder_import
 from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
-from filas.flows.problems import FlowProblem
+from filas.flows.problems import FlowProblem, Severity
 from filas.models.configuration import FlowSummary, FlowVersion
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
@@ -49,6 +50,12 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: datetime
 
 
+class StoredFlow(FlowView, frozen=True, kw_only=True):
+    """A version that was stored. `warnings` are the findings of the checks that do not prevent publication."""
+
+    warnings: list[FieldError] = msgspec.field(default_factory=list)
+
+
 def shown(version: FlowVersion) -> FlowView:
     """Returns the version as an answer shows it: `id` is the id of the flow."""
     return FlowView(
@@ -73,13 +80,20 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
     # In a thread, because the check of a large flow takes a second and would block the event loop.
     raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body)
-    if definition is None or problems:
-        raise invalid(
-            [FieldError(node_id=found.node_id, field=found.field or "", message=found.message) for found in problems]
-        )
+    if definition is None:
+        raise invalid(field_errors(problems, "error"))
     version = await call.context.flows.store(flow_id, raw, definition.name or flow_id, call.query.publish)
     await call.context.configuration_changed()
-    return Answer(shown(version))
+    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=field_errors(problems, "warning")))
+
+
+def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[FieldError]:
+    """Returns the findings of that severity as an answer shows them."""
+    return [
+        FieldError(node_id=found.node_id, field=found.field, message=found.message, code=found.code)
+        for found in problems
+        if found.severity == severity
+    ]
 
 
 def imported_and_checked(body: dict[str, Any]) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
@@ -149,7 +163,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         handler=put_flow,
         role="operator",
         summary="Check a flow, store it as a new version and publish it. A 422 lists every error with its node.",
-        answer=FlowView,
+        answer=StoredFlow,
         body=dict[str, Any],
         documented=FlowBody,
         query=PublishQuery,

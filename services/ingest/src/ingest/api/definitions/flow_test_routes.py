@@ -20,7 +20,7 @@ from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
-from ingest.api.definitions.flow_routes import imported_and_checked
+from ingest.api.definitions.flow_routes import field_errors, imported_and_checked
 from ingest.api.routing.access import require
 from ingest.api.routing.identifiers import definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found, parse_row_id
@@ -160,7 +160,7 @@ async def _flow(call: Call[FlowTestBody, Query], flow_id: str) -> tuple[int | No
             raise invalid_field("version", "give either `version` or `definition`")
         raw, checked, problems = await asyncio.to_thread(imported_and_checked, body.definition)
         if checked is None:
-            raise invalid([FieldError(node_id=one.node_id, field=one.field, message=one.message) for one in problems])
+            raise invalid(field_errors(problems, "error"))
         return None, raw, checked
     stored = await call.context.flows.get(existing_id("flow", flow_id), body.version)
     if stored is None:

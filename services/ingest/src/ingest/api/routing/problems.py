@@ -8,11 +8,13 @@ import msgspec
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """One wrong field. `field` is its path in the body (`rateLimit.max`), `node_id` the flow's node that has it."""
+    """One wrong field. `field` is its path in the body (`rateLimit.max`), `node_id` the flow's node that has it. `code`
+    names the check of a flow that found it."""
 
     message: str
     field: str = ""
     node_id: str | None = None
+    code: str = ""
 
 
 class ApiProblem(Exception):
