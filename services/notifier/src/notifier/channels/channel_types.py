@@ -27,8 +27,8 @@ CHANNEL_TYPES: Mapping[str, ChannelType] = {
     "console": ChannelType(console.build, console.SECRET_FIELDS),
     "email": ChannelType(email.build, email.SECRET_FIELDS),
     "http": ChannelType(http.build, http.SECRET_FIELDS),
-    "slack": ChannelType(slack.build, slack.SECRET_FIELDS, slack.LIMITS),
-    "telegram": ChannelType(telegram.build, telegram.SECRET_FIELDS, telegram.LIMITS),
+    "slack": ChannelType(slack.build, slack.SECRET_FIELDS, slack.RATES),
+    "telegram": ChannelType(telegram.build, telegram.SECRET_FIELDS, telegram.RATES),
     "twilio": ChannelType(twilio.build, twilio.SECRET_FIELDS),
-    "whatsapp": ChannelType(whatsapp.build, whatsapp.SECRET_FIELDS, whatsapp.LIMITS),
+    "whatsapp": ChannelType(whatsapp.build, whatsapp.SECRET_FIELDS, whatsapp.RATES),
 }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from filas.channels import choice_lines
 from filas.observability import logs
 from notifier.channels.channel import Delivered, OutgoingMessage, PrintLine, Result, TemporaryFailure, Tools
 
@@ -45,10 +46,18 @@ def as_text(content: Mapping[str, Any]) -> str:
         parts += [str(content["caption"])] if content.get("caption") else []
     elif content.get("type") == "template":
         parts.append(f"[template {content.get('name')}, {content.get('language')}]")
-    buttons = content.get("buttons")
-    for button in buttons if isinstance(buttons, list) else []:
-        parts.append(f"[{button.get('title')}]" if isinstance(button, dict) else f"[{button}]")
+    parts += [f"[{_shown(choice)}]" for choice in [*_items(content.get("buttons")), *choice_lines.rows(content)]]
     return " ".join(parts)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _shown(choice: Any) -> str:
+    if not isinstance(choice, Mapping):
+        return str(choice)
+    return f"{choice.get('title')}: {choice['url']}" if choice.get("url") else str(choice.get("title"))
 
 
 def one_line(text: str) -> str:

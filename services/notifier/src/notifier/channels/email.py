@@ -36,7 +36,7 @@ from notifier.channels.channel import (
     Tools,
     configuration,
 )
-from notifier.channels.message_content import kind_of, media_of, numbered, text_of
+from notifier.channels.message_content import kind_of, media_of, numbered, sendable, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
 SECRET_FIELDS = ("password",)
@@ -44,7 +44,6 @@ SECRET_FIELDS = ("password",)
 TIMEOUT_S = 10.0
 """Seconds for one message in total, with the connection. The job's 15 s leave time to record the outcome."""
 
-MAX_TEXT = 1_000_000
 GREYLISTED_S = 300.0
 
 _CREDENTIALS = frozenset({530, 534, 535, 538})
@@ -214,11 +213,12 @@ def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
     """Returns text and HTML (empty if there is none). Raises InvalidContent."""
+    content = sendable(content, "email")
     kind = kind_of(content)
     if kind == "text":
-        return text_of({"text": content.get("text")}, MAX_TEXT), str(content.get("html") or "")
-    if kind == "buttons":
-        return numbered({**content, "subject": None}, MAX_TEXT), ""
+        return text_of({"text": content.get("text")}), str(content.get("html") or "")
+    if kind in ("buttons", "list"):
+        return numbered({**content, "subject": None}), ""
     if kind == "media":
         media = media_of(content)
         return f"{media.caption}\n{media.url}" if media.caption else media.url, ""

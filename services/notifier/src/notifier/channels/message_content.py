@@ -1,33 +1,48 @@
-"""Reads the content of a message, which has the same form for all channels, and checks it against a channel's limits.
+"""Reads the content of a message, which has the same form for all channels.
 
-| type       | fields                                            |
-|------------|---------------------------------------------------|
-| `text`     | `text`; a notification's `subject` and `html`     |
-| `media`    | `kind`, `url`, `caption`                          |
-| `buttons`  | `text`, `buttons` [{`id`, `title`}]               |
-| `template` | `name`, `language`, `parameters`                  |
+| type       | fields                                                                                             |
+|------------|----------------------------------------------------------------------------------------------------|
+| `text`     | `text`, `parseMode`; a notification's `subject` and `html`                                         |
+| `media`    | `kind`, `url`, `caption`, `parseMode`                                                              |
+| `buttons`  | `text`, `buttons` [{`id` or `url`, `title`, `description`}], `header`, `footer`, `parseMode`       |
+| `list`     | `text`, `sections` [{`title`, `rows` [{`id`, `title`, `description`}]}], `label`, and as `buttons` |
+| `template` | `name`, `language`, `parameters`                                                                   |
 
 Any type may have a `thread`, an object of texts: what the provider needs to place the message in the thread, topic or
 business account of the message that it answers.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from filas.channels import template_parameters
+from filas.channels import choice_lines, content_checks, template_parameters
+from filas.channels.adapted_content import adapted
+from filas.channels.content_limits import LIMITS
 from filas.channels.invalid_content import InvalidContent
-from filas.contract.storable_text import lossless_bytes
 
 MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
 
 
 class Button(msgspec.Struct, frozen=True):
-    """A button. The reply contains `id` when the button is pressed."""
+    """A button or a row of a list. The reply contains `id` when it is pressed; a button with `url` opens the address
+    instead."""
 
-    id: str
     title: str
+    id: str = ""
+    url: str = ""
+    description: str = ""
+
+
+class Section(msgspec.Struct, frozen=True):
+    """A section of a list."""
+
+    rows: list[Button]
+    title: str = ""
+
+
+Items = TypeVar("Items", list[Button], list[Section])
 
 
 class Media(msgspec.Struct, frozen=True):
@@ -61,21 +76,19 @@ def thread_of(content: Mapping[str, Any], names: Mapping[str, str]) -> dict[str,
     return {name: value for name, value in found.items() if isinstance(value, str) and value}
 
 
-def text_of(content: Mapping[str, Any], limit: int, unit: str = "characters") -> str:
-    """Returns the text, with the subject as its first line. Raises InvalidContent if it is empty or too long."""
+def sendable(content: Mapping[str, Any], channel_type: str) -> dict[str, Any]:
+    """Returns the content as the channel can show it. Raises InvalidContent beyond the limits of the channel."""
+    content_checks.refuse_beyond_limits(content, channel_type)
+    return adapted(content, LIMITS[channel_type])
+
+
+def text_of(content: Mapping[str, Any]) -> str:
+    """Returns the text, with the subject as its first line. Raises InvalidContent if it is empty."""
     text, subject = str(content.get("text") or ""), str(content.get("subject") or "")
     whole = f"{subject}\n{text}" if subject and text else subject or text
     if not whole.strip():
         raise InvalidContent("the message has no text", "invalid")
-    return within(whole, limit, "the text", unit)
-
-
-def within(text: str, limit: int, what: str, unit: str = "characters") -> str:
-    """Returns `text` if it is within `limit`; the unit `bytes` counts UTF-8. Raises InvalidContent."""
-    length = len(lossless_bytes(text)) if unit == "bytes" else len(text)
-    if length > limit:
-        raise InvalidContent(f"{what} has {length} {unit}; the limit of this channel is {limit}", "too-long")
-    return text
+    return whole
 
 
 def media_of(content: Mapping[str, Any]) -> Media:
@@ -98,17 +111,40 @@ def template_of(content: Mapping[str, Any]) -> Template:
 
 def buttons_of(content: Mapping[str, Any]) -> list[Button]:
     """Returns the buttons. Raises InvalidContent if there are none or they are invalid."""
+    return _choices(content.get("buttons"), list[Button], "buttons")
+
+
+def sections_of(content: Mapping[str, Any]) -> list[Section]:
+    """Returns the sections of a list, or the buttons as one section. Raises InvalidContent as `buttons_of` does."""
+    if kind_of(content) == "buttons":
+        return [Section(buttons_of(content))]
+    sections = _choices(content.get("sections"), list[Section], "sections")
+    if not all(section.rows for section in sections):
+        raise InvalidContent("a section of the list has no rows", "invalid")
+    return sections
+
+
+def numbered(content: Mapping[str, Any]) -> str:
+    """Returns text and choices for a channel without buttons: the titles as numbered lines under the text."""
+    if kind_of(content) == "buttons":
+        buttons_of(content)
+    else:
+        sections_of(content)
+    text_of(content)
+    return choice_lines.with_lines(content)
+
+
+def _choices(given: Any, form: type[Items], what: str) -> Items:
     try:
-        buttons = msgspec.convert(content.get("buttons"), list[Button])
+        items = msgspec.convert(_without_nulls(given), form)
     except msgspec.ValidationError as error:
-        raise InvalidContent(f"invalid buttons: {error}", "invalid") from None
-    if not buttons:
-        raise InvalidContent("the message has no buttons", "invalid")
-    return buttons
+        raise InvalidContent(f"invalid {what}: {error}", "invalid") from None
+    if not items:
+        raise InvalidContent(f"the message has no {what}", "invalid")
+    return items
 
 
-def numbered(content: Mapping[str, Any], limit: int) -> str:
-    """Returns text and buttons for a channel without buttons: the titles as a numbered list under the text."""
-    lines = [text_of(content, limit)]
-    lines += [f"{number}. {button.title}" for number, button in enumerate(buttons_of(content), 1)]
-    return within("\n".join(lines), limit, "the text with its choices")
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value

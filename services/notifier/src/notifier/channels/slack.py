@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from filas.channels import text_escapes
+from filas.channels.content_checks import shown_as_list
+from filas.channels.content_limits import LIMITS
 from filas.channels.invalid_content import InvalidContent
 from filas.contract.channel_circuits import ChannelLimits
 from filas.contract.storable_text import json_bytes
@@ -26,26 +29,22 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import (
+    Section,
     buttons_of,
     kind_of,
     media_of,
+    sections_of,
+    sendable,
     text_of,
     thread_of,
-    within,
 )
 from notifier.channels.provider_call import BUSY, Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken", "webhookUrl")
-LIMITS = ChannelLimits(per_second=1.0)
+RATES = ChannelLimits(per_second=1.0)
 
-MAX_TEXT, MAX_BLOCK_TEXT, MAX_BUTTONS, MAX_BUTTON_TITLE, MAX_BUTTON_VALUE, MAX_ALT_TEXT = (
-    40_000,
-    3000,
-    25,
-    75,
-    2000,
-    2000,
-)
+LIMITS_OF_CONTENT = LIMITS["slack"]
+MAX_ALT_TEXT = 2000
 
 _BUSY = frozenset({"ratelimited", "rate_limited", "message_limit_exceeded", "service_unavailable"})
 _AGAIN = frozenset({"request_timeout", "team_added_to_org", "rollup_error"})
@@ -153,38 +152,78 @@ def _status(answer: OutboundResponse) -> str:
 
 
 def _document(content: Mapping[str, Any]) -> dict[str, Any]:
+    content = sendable(content, "slack")
     kind = kind_of(content)
     if kind == "text":
-        return {"text": text_of(content, MAX_TEXT)}
+        return {"text": text_of(content)}
     if kind == "media":
         return _media(content)
-    if kind == "buttons":
-        return _buttons(content)
+    if kind in ("buttons", "list"):
+        return _choices(content)
     raise InvalidContent(f"Slack cannot send the type {kind!r}")
 
 
 def _media(content: Mapping[str, Any]) -> dict[str, Any]:
     media = media_of(content)
-    text = within(media.caption or media.url, MAX_TEXT, "the caption")
+    # In a text, an address such as `https://x/<!channel>` would notify the channel.
+    link = text_escapes.slack(media.url)
     if media.kind not in ("image", "sticker"):
-        return {"text": f"{media.caption}\n{media.url}" if media.caption else media.url}
-    alt_text = (media.caption or media.kind)[:MAX_ALT_TEXT]
-    return {"text": text, "blocks": [{"type": "image", "image_url": media.url, "alt_text": alt_text}]}
+        return {"text": f"{media.caption}\n{link}" if media.caption else link}
+    caption = text_escapes.unescaped_slack(media.caption)
+    image: dict[str, Any] = {
+        "type": "image",
+        "image_url": media.url,
+        "alt_text": (caption or media.kind)[:MAX_ALT_TEXT],
+    }
+    if caption:
+        image["title"] = _plain(caption)
+    return {"text": media.caption or link, "blocks": [image]}
 
 
-def _buttons(content: Mapping[str, Any]) -> dict[str, Any]:
-    buttons = buttons_of(content)
-    if len(buttons) > MAX_BUTTONS:
-        raise InvalidContent(f"{len(buttons)} buttons; the limit of Slack is {MAX_BUTTONS}", "too-long")
-    text = text_of(content, MAX_BLOCK_TEXT)
-    elements = [
+def _choices(content: Mapping[str, Any]) -> dict[str, Any]:
+    text = text_of(content)
+    blocks: list[dict[str, Any]] = []
+    if content.get("header"):
+        blocks.append({"type": "header", "text": _plain(str(content["header"]))})
+    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": text}})
+    elements = [_select(content)] if shown_as_list(content, LIMITS_OF_CONTENT) else _buttons(content)
+    return {"text": text, "blocks": [*blocks, {"type": "actions", "elements": elements}]}
+
+
+def _buttons(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
         {
             "type": "button",
             "action_id": f"choice-{number}",
-            "text": {"type": "plain_text", "text": within(button.title, MAX_BUTTON_TITLE, "a button's title")},
-            "value": within(button.id, MAX_BUTTON_VALUE, "a button's id"),
+            "text": _plain(button.title),
+            **({"url": button.url} if button.url else {"value": button.id}),
         }
-        for number, button in enumerate(buttons)
+        for number, button in enumerate(buttons_of(content))
     ]
-    section = {"type": "section", "text": {"type": "plain_text", "text": text}}
-    return {"text": text, "blocks": [section, {"type": "actions", "elements": elements}]}
+
+
+def _select(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the menu of a list, with a group for each section that has a title."""
+    sections = sections_of(content)
+    menu: dict[str, Any] = {"type": "static_select", "action_id": "choice"}
+    if content.get("label"):
+        menu["placeholder"] = _plain(str(content["label"]))
+    if sections[0].title:
+        groups = [{"label": _plain(one.title), "options": _options(one)} for one in sections]
+        return menu | {"option_groups": groups}
+    return menu | {"options": _options(sections[0])}
+
+
+def _options(section: Section) -> list[dict[str, Any]]:
+    return [
+        {
+            "text": _plain(row.title),
+            "value": row.id,
+            **({"description": _plain(row.description)} if row.description else {}),
+        }
+        for row in section.rows
+    ]
+
+
+def _plain(text: str) -> dict[str, str]:
+    return {"type": "plain_text", "text": text}

@@ -31,16 +31,16 @@ from notifier.channels.message_content import (
     buttons_of,
     kind_of,
     media_of,
+    sendable,
     text_of,
     thread_of,
-    within,
 )
 from notifier.channels.provider_call import Caller, after_s, by_status, json_object, malformed
 
 SECRET_FIELDS = ("botToken",)
-LIMITS = ChannelLimits(per_second=30.0, per_recipient=1.0)
+RATES = ChannelLimits(per_second=30.0, per_recipient=1.0)
 
-MAX_TEXT, MAX_CAPTION, MAX_CALLBACK_BYTES, MAX_BUTTONS = 4096, 1024, 64, 100
+PARSE_MODES = frozenset({"HTML", "MarkdownV2", "Markdown"})
 _METHODS = {
     "image": ("sendPhoto", "photo"),
     "video": ("sendVideo", "video"),
@@ -152,24 +152,22 @@ def _place(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _call(message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
     """Returns the API method and its parameters. Raises InvalidContent."""
-    content = message.content
+    content = sendable(message.content, "telegram")
     kind = kind_of(content)
+    markup = {"parse_mode": content["parseMode"]} if content.get("parseMode") in PARSE_MODES else {}
     if kind == "text":
-        return "sendMessage", {"text": text_of(content, MAX_TEXT)}
+        return "sendMessage", {"text": text_of(content), **markup}
     if kind == "buttons":
-        buttons = buttons_of(content)
-        if len(buttons) > MAX_BUTTONS:
-            raise InvalidContent(f"{len(buttons)} buttons; the limit of Telegram is {MAX_BUTTONS}", "too-long")
         rows = [
-            [{"text": button.title, "callback_data": within(button.id, MAX_CALLBACK_BYTES, "a button's id", "bytes")}]
-            for button in buttons
+            [{"text": button.title, **({"url": button.url} if button.url else {"callback_data": button.id})}]
+            for button in buttons_of(content)
         ]
-        return "sendMessage", {"text": text_of(content, MAX_TEXT), "reply_markup": {"inline_keyboard": rows}}
+        return "sendMessage", {"text": text_of(content), **markup, "reply_markup": {"inline_keyboard": rows}}
     if kind == "media":
         media = media_of(content)
         method, field = _METHODS[media.kind]
         parameters = {field: media.url}
         if media.caption and media.kind != "sticker":
-            parameters["caption"] = within(media.caption, MAX_CAPTION, "the caption")
+            parameters |= {"caption": media.caption, **markup}
         return method, parameters
     raise InvalidContent(f"Telegram cannot send the type {kind!r}")

@@ -28,15 +28,13 @@ from notifier.channels.message_content import (
     kind_of,
     media_of,
     numbered,
+    sendable,
     template_of,
     text_of,
-    within,
 )
 from notifier.channels.provider_call import Caller, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("authToken",)
-
-MAX_TEXT = 1600
 
 _BUSY = frozenset({20429, 14107, 21611, 30022, 60728, 63017, 63018, 63038})
 """Too many requests; too many messages per second, hour or day; the queue of the sender is full; the rate limit of the
@@ -124,14 +122,15 @@ def build(config: dict[str, Any], tools: Tools) -> TwilioChannel:
 
 
 def _fields(content: Mapping[str, Any]) -> dict[str, str]:
+    content = sendable(content, "twilio")
     kind = kind_of(content)
     if kind == "text":
-        return {"Body": text_of(content, MAX_TEXT)}
-    if kind == "buttons":
-        return {"Body": numbered(content, MAX_TEXT)}
+        return {"Body": text_of(content)}
+    if kind in ("buttons", "list"):
+        return {"Body": numbered(content)}
     if kind == "media":
         media = media_of(content)
-        caption = {"Body": within(media.caption, MAX_TEXT, "the caption")} if media.caption else {}
+        caption = {"Body": media.caption} if media.caption else {}
         return caption | {"MediaUrl": media.url}
     if kind == "template":
         template = template_of(content)

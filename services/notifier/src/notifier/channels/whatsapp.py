@@ -24,6 +24,8 @@ from typing import Any
 
 import msgspec
 
+from filas.channels.content_checks import shown_as_list
+from filas.channels.content_limits import LIMITS
 from filas.channels.invalid_content import InvalidContent
 from filas.channels.template_parameters import is_components
 from filas.contract.channel_circuits import ChannelLimits
@@ -40,22 +42,22 @@ from notifier.channels.channel import (
     configuration,
 )
 from notifier.channels.message_content import (
-    Button,
+    Section,
     buttons_of,
     kind_of,
     media_of,
+    sections_of,
+    sendable,
     template_of,
     text_of,
-    within,
 )
 from notifier.channels.provider_call import Caller, after_s, busy, by_status, json_object, malformed
 
 SECRET_FIELDS = ("accessToken",)
-LIMITS = ChannelLimits(per_second=80.0)
+RATES = ChannelLimits(per_second=80.0)
 
-MAX_TEXT, MAX_REPLY_BODY, MAX_CAPTION = 4096, 1024, 1024
-MAX_REPLIES, MAX_REPLY_TITLE, MAX_REPLY_ID = 3, 20, 256
-MAX_ROWS, MAX_ROW_TITLE, MAX_ROW_ID = 10, 24, 200
+LIMITS_OF_CONTENT = LIMITS["whatsapp"]
+MAX_LABEL = 20
 MAX_CALLBACK_DATA = 512
 MAX_ADDRESS = 256
 
@@ -143,14 +145,14 @@ class WhatsAppChannel:
         return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
     def _document(self, message: OutgoingMessage) -> dict[str, Any]:
-        content = message.content
+        content = sendable(message.content, "whatsapp")
         kind = kind_of(content)
         parts: dict[str, Any]
         if kind == "text":
-            parts = {"type": "text", "text": {"body": text_of(content, MAX_TEXT), "preview_url": False}}
+            parts = {"type": "text", "text": {"body": text_of(content), "preview_url": False}}
         elif kind == "media":
             parts = _media(content)
-        elif kind == "buttons":
+        elif kind in ("buttons", "list"):
             parts = {"type": "interactive", "interactive": self._interactive(content)}
         elif kind == "template":
             parts = {"type": "template", "template": _template(content)}
@@ -166,22 +168,21 @@ class WhatsAppChannel:
         }
 
     def _interactive(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        interactive: dict[str, Any] = {"body": {"text": text_of(content)}}
+        if content.get("header"):
+            interactive["header"] = {"type": "text", "text": str(content["header"])}
+        if content.get("footer"):
+            interactive["footer"] = {"text": str(content["footer"])}
+        if shown_as_list(content, LIMITS_OF_CONTENT):
+            label = str(content.get("label") or self._config.list_label[:MAX_LABEL])
+            sections = [_section(section) for section in sections_of(content)]
+            return {"type": "list", **interactive, "action": {"button": label, "sections": sections}}
         buttons = buttons_of(content)
-        text = text_of(content, MAX_TEXT)
-        as_replies = (
-            len(buttons) <= MAX_REPLIES
-            and len(text) <= MAX_REPLY_BODY
-            and all(len(button.title) <= MAX_REPLY_TITLE for button in buttons)
-        )
-        action: dict[str, Any]
-        if as_replies:
-            replies = [
-                {"id": within(button.id, MAX_REPLY_ID, "a button's id"), "title": button.title} for button in buttons
-            ]
-            action = {"buttons": [{"type": "reply", "reply": reply} for reply in replies]}
-            return {"type": "button", "body": {"text": text}, "action": action}
-        action = {"button": self._config.list_label[:MAX_REPLY_TITLE], "sections": [{"rows": _rows(buttons)}]}
-        return {"type": "list", "body": {"text": text}, "action": action}
+        if buttons[0].url:
+            parameters = {"display_text": buttons[0].title, "url": buttons[0].url}
+            return {"type": "cta_url", **interactive, "action": {"name": "cta_url", "parameters": parameters}}
+        replies = [{"type": "reply", "reply": {"id": button.id, "title": button.title}} for button in buttons]
+        return {"type": "button", **interactive, "action": {"buttons": replies}}
 
 
 def _recipient_of(contacts: Any, to: str) -> tuple[str | None, tuple[str, ...]]:
@@ -204,23 +205,19 @@ def build(config: dict[str, Any], tools: Tools) -> WhatsAppChannel:
     return WhatsAppChannel(configuration(config, WhatsAppConfig), tools.outbound)
 
 
-def _rows(buttons: list[Button]) -> list[dict[str, str]]:
-    if len(buttons) > MAX_ROWS:
-        raise InvalidContent(f"{len(buttons)} buttons; the limit of WhatsApp is {MAX_ROWS}", "too-long")
-    return [
-        {
-            "id": within(button.id, MAX_ROW_ID, "a choice's id"),
-            "title": within(button.title, MAX_ROW_TITLE, "a choice's title"),
-        }
-        for button in buttons
+def _section(section: Section) -> dict[str, Any]:
+    rows = [
+        {"id": row.id, "title": row.title, **({"description": row.description} if row.description else {})}
+        for row in section.rows
     ]
+    return {"title": section.title, "rows": rows} if section.title else {"rows": rows}
 
 
 def _media(content: Mapping[str, Any]) -> dict[str, Any]:
     media = media_of(content)
     part = {"link": media.url}
     if media.caption and media.kind in _CAPTIONED:
-        part["caption"] = within(media.caption, MAX_CAPTION, "the caption")
+        part["caption"] = media.caption
     return {"type": media.kind, media.kind: part}
 
 
