@@ -76,6 +76,8 @@ class Row:
     resumed: tuple[UUID, int] | None = None
     start_state: str | None = None
     awaits_callback: UUID | None = None
+    awaits_message: UUID | None = None
+    message_outcome: str | None = None
     steps: dict[int, StepRecord] = field(default_factory=dict)
 
 
@@ -158,7 +160,20 @@ class MemoryRows:
             start_state=row.start_state,
             reply=row.reply,
             call=self.callbacks[row.awaits_callback] if row.awaits_callback else None,
+            message_outcome=row.message_outcome,
         )
+
+    def learn(self, notification_id: UUID, status: str, error: ErrorDetail | None = None) -> str:
+        """The outcome of a message arrives: `resumed` if its execution waits for it, `running` if a worker runs the
+        execution, otherwise `over`."""
+        row = self.rows[self.notifications[notification_id].execution_id]
+        if row.awaits_message != notification_id or row.status in FINAL:
+            return "over"
+        if row.status not in WAITS:
+            return "running"
+        row.status, row.wake_at, row.awaits_reply_since = "queued", None, None
+        row.message_outcome = msgspec.json.encode({"status": status, "error": error}).decode()
+        return "resumed"
 
     def _resumed_by(self, row: Row, turn: int) -> tuple[Row, int]:
         """The execution that waits for this execution's message, with the number of its run; otherwise this
@@ -188,7 +203,8 @@ class MemoryRows:
         if row.cancel_requested and row.status in {*WAITS, "retrying"}:
             row.status = "queued"
         row.awaits_reply_since = self.clock.now() if checkpoint.awaits_reply and row.status in WAITS else None
-        row.awaits_callback = checkpoint.awaits_callback
+        row.awaits_callback, row.awaits_message = checkpoint.awaits_callback, checkpoint.awaits_message
+        row.message_outcome = None
         row.wake_at, row.error, row.output = checkpoint.wake_at, checkpoint.error, checkpoint.output
         row.steps |= {step.seq: step for step in checkpoint.steps}
         for notification in checkpoint.notifications:

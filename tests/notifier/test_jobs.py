@@ -1,5 +1,6 @@
 """The jobs besides delivery: delivery receipts, and the cancel command."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 from uuid import UUID
 
@@ -9,11 +10,15 @@ from filas.contract import jobs
 from filas.contract.identity import new_id
 from filas.contract.job_factories import cancel_notification_job
 from filas.contract.jobs import CancelNotificationJob, DeliveryReceiptJob
+from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
-from filas.errors import JobDecodeError, RetryLater
-from filas.models.notifications import DeliveryReceipt, NotificationStatus
+from filas.errors import JobDecodeError, RetryLater, StoreBusy, StoreUnavailable
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.notifications import DeliveryReceipt, NotificationStatus, RecordedReceipt
 from filas.queue.job_functions import JobContext, JobFunction
-from notifier.jobs import NotificationCancelRelay, cancel_notification, update_delivery_status
+from notifier.deliver.outcome_reports import OutcomeReports
+from notifier.jobs import NotificationCancelRelay, cancel_notification, reported_dead_letters, update_delivery_status
+from tests.shared.repository.builders import dead_letter
 
 
 class Table:
@@ -23,13 +28,27 @@ class Table:
         self._outcome = outcome
         self._status: NotificationStatus | None = status
         self.updates: list[DeliveryReceipt] = []
+        self.reported: UUID | None = None
 
-    async def record_receipt(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
+    async def record_receipt(self, update: DeliveryReceipt) -> RecordedReceipt:
         self.updates.append(update)
-        return self._outcome
+        return RecordedReceipt(outcome=self._outcome, reported=self.reported)
 
     async def cancel(self, notification_id: object) -> NotificationStatus | None:
         return self._status
+
+
+class Jobs:
+    """Collects the keys of the enqueued jobs."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.problem: Exception | None = None
+
+    async def enqueue_many(self, new: Sequence[NewJob]) -> None:
+        if self.problem is not None:
+            raise self.problem
+        self.keys += [each.key for each in new]
 
 
 def job(**fields: Any) -> DeliveryReceiptJob:
@@ -47,7 +66,7 @@ async def run(function: JobFunction, message: object, attempt: int = 1) -> Any:
 
 async def test_a_receipt_for_an_unknown_message_is_tried_again_and_then_dropped() -> None:
     """The answer may not be recorded yet, or another system sent the message. It does not become a dead letter."""
-    function = update_delivery_status(Table("unknown"))
+    function = update_delivery_status(Table("unknown"), OutcomeReports(Jobs()))
     waits = []
     for attempt in range(1, function.max_attempts or 0):
         with pytest.raises(RetryLater) as later:
@@ -59,7 +78,7 @@ async def test_a_receipt_for_an_unknown_message_is_tried_again_and_then_dropped(
 
 async def test_a_failed_status_carries_the_providers_reason() -> None:
     table = Table()
-    function = update_delivery_status(table)
+    function = update_delivery_status(table, OutcomeReports(Jobs()))
     await run(function, job(status="failed", error_kind="delivery", error_message="x" * 5000))
     await run(function, job(status="failed"))
     await run(function, job(status="read", error_message="ignored"))
@@ -72,13 +91,51 @@ async def test_a_failed_status_carries_the_providers_reason() -> None:
 
 
 async def test_the_cancel_command_waits_for_a_message_that_is_being_sent() -> None:
-    function = cancel_notification(Table(status="sending"))
+    function = cancel_notification(Table(status="sending"), OutcomeReports(Jobs()))
     message = CancelNotificationJob(notification_id=new_id())
     with pytest.raises(RetryLater):
         await run(function, message)
     assert await run(function, message, function.max_attempts or 0) == "sending"
-    assert await run(cancel_notification(Table(status="cancelled")), message) == "cancelled"
-    assert await run(cancel_notification(Table(status=None)), message) == "unknown"
+    assert await run(cancel_notification(Table(status=None), OutcomeReports(Jobs())), message) == "unknown"
+
+
+async def test_a_cancelled_message_is_reported_to_its_execution() -> None:
+    jobs, message = Jobs(), CancelNotificationJob(notification_id=new_id())
+    cancel = cancel_notification(Table(status="cancelled"), OutcomeReports(jobs))
+    assert await run(cancel, message) == "cancelled"
+    assert jobs.keys == [f"outcome:{message.notification_id}:cancelled"]
+
+
+async def test_a_receipt_is_reported_if_the_execution_must_learn_it() -> None:
+    jobs, table = Jobs(), Table()
+    function = update_delivery_status(table, OutcomeReports(jobs))
+    await run(function, job(status="failed"))
+    assert jobs.keys == []
+    table.reported = new_id()
+    await run(function, job(status="failed"))
+    assert jobs.keys == [f"outcome:{table.reported}:failed"]
+
+
+async def test_the_dead_letter_of_a_delivery_is_reported_after_it_is_stored() -> None:
+    """Only that of a delivery, and only if it was stored."""
+    jobs, ids = Jobs(), [new_id(), new_id()]
+    payloads = [b'{"notificationId":"%s"}' % str(one).encode() for one in ids]
+    letters = [dead_letter(NOTIFICATIONS.name, payload, function=NOTIFICATIONS.function) for payload in payloads]
+    letters += [dead_letter(NOTIFICATIONS.name, payloads[0], function="cancel_notification")]
+    letters += [dead_letter(NOTIFICATIONS.name, b"broken", function=NOTIFICATIONS.function)]
+
+    async def store(given: list[NewDeadLetter], /) -> list[Exception | None]:
+        assert jobs.keys == []
+        return [None, StoreBusy("locked", "row"), *([None] * (len(given) - 2))]
+
+    await reported_dead_letters(store, OutcomeReports(jobs))(letters)
+    assert jobs.keys == [f"outcome:{ids[0]}:failed"]
+
+
+async def test_a_report_that_cannot_be_enqueued_is_left_to_the_relay() -> None:
+    jobs = Jobs()
+    jobs.problem = StoreUnavailable("redis", "down")
+    await OutcomeReports(jobs).report("failed", new_id())
 
 
 def test_the_same_receipt_is_one_job_and_keys_stay_short() -> None:

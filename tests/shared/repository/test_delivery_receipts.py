@@ -1,12 +1,13 @@
 """Delivery receipts change the status of notifications, and cancellation does."""
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from filas.contract.identity import new_id
-from filas.models.notifications import DeliveryReceipt, NotificationOutcome, NotificationWithAttempts
+from filas.models.notifications import DeliveryReceipt, NotificationOutcome, NotificationWithAttempts, RecordedReceipt
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
@@ -14,6 +15,11 @@ from tests.notifier.rows import add_notification
 from tests.shared.repository.builders import BROKEN, dead_letter
 
 RANK = {"sent": 1, "delivered": 2, "read": 3}
+
+
+async def outcomes_of(rows: NotificationRepository, updates: Sequence[DeliveryReceipt]) -> list[str]:
+    answers = await rows.record_receipts(updates)
+    return [one.outcome if isinstance(one, RecordedReceipt) else str(one) for one in answers]
 
 
 class World:
@@ -55,7 +61,7 @@ class World:
             )
             for status in statuses
         ]
-        return [str(outcome) for outcome in await self.rows.record_receipts(updates)]
+        return await outcomes_of(self.rows, updates)
 
     async def row(self, notification_id: Any) -> NotificationWithAttempts:
         found = await self.rows.get(notification_id)
@@ -163,7 +169,7 @@ async def test_two_provider_ids_of_one_key_are_one_message(world: World) -> None
         DeliveryReceipt(channel_id="wa", provider_id=f"w{number}", status="delivered", notification_id=notification_id)
         for number in range(2)
     ]
-    assert sorted(map(str, await world.rows.record_receipts(updates))) == ["recorded", "unknown"]
+    assert sorted(await outcomes_of(world.rows, updates)) == ["recorded", "unknown"]
     assert (await world.row(notification_id)).status == "delivered"
 
 
@@ -187,7 +193,7 @@ async def test_a_batch_records_each_receipt(world: World) -> None:
     updates = [
         DeliveryReceipt(channel_id="wa", provider_id=f"wamid.{number}", status="delivered") for number in range(25)
     ]
-    assert await world.rows.record_receipts(updates) == ["recorded"] * 20 + ["unknown"] * 5
+    assert await outcomes_of(world.rows, updates) == ["recorded"] * 20 + ["unknown"] * 5
     assert {(await world.row(one)).status for one in ids} == {"delivered"}
 
 

@@ -18,6 +18,7 @@ from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
 from tests.notifier.rows import add_notification
 from tests.shared.repository.builders import dead_letter, event, execution
+from tests.shared.repository.test_delivery_receipts import outcomes_of
 
 
 def receipt_job(provider_id: str = "wamid.1") -> DeliveryReceiptJob:
@@ -92,12 +93,12 @@ async def test_a_receipt_is_deleted_when_it_is_recorded_or_given_up(database: Da
     known, unknown, let_go, other = (receipt_job(f"wamid.{number}") for number in range(1, 5))
     await processed_with(database, known, unknown, let_go, other)
     rows = NotificationRepository(database)
-    answers = await rows.record_receipts([update(known), update(unknown), update(let_go, last=True)])
+    answers = await outcomes_of(rows, [update(known), update(unknown), update(let_go, last=True)])
     assert answers == ["recorded", "unknown", "unknown"]
     assert await unrecorded(database) == ["wamid.2", "wamid.4"]
     # The same receipt in another event is recorded already.
     await processed_with(database, known)
-    assert await rows.record_receipts([update(known)]) == ["stale"]
+    assert await outcomes_of(rows, [update(known)]) == ["stale"]
     assert await unrecorded(database) == ["wamid.2", "wamid.4"]
 
 

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from filas.contract.identity import new_id
-from filas.contract.jobs import TEST_FLOW, FlowJob, FlowTestJob
+from filas.contract.jobs import LEARN_OUTCOME, TEST_FLOW, FlowJob, FlowTestJob, LearnOutcomeJob
 from filas.contract.policies import FLOWS
 from filas.crypto.resume_tokens import ResumeTokens
 from filas.crypto.secret_box import SecretBox
@@ -24,6 +24,7 @@ from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.schedules import ScheduleRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.message_outcomes import MessageOutcomeRepository
 from filas.repository.pauses import PauseRepository
 from filas.service.health import Health
 from filas.service.run_worker import WorkerParts, run_worker
@@ -33,7 +34,8 @@ from flow_runner.engine.engine import Engine
 from flow_runner.jobs.due_timers import DueTimers
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
-from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, JobOutbox
+from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, JobOutbox, MessageOutcomeRelay
+from flow_runner.jobs.outcome_job import LearnOutcomes
 from flow_runner.jobs.schedule_starter import ScheduleStarter
 from flow_runner.nodes.node_runners import RUNNERS
 from flow_runner.stores.compiled_flow_cache import CompiledFlowCache
@@ -72,7 +74,10 @@ def build_parts(
     run_flow = RunFlow(executions, flows, engine, clock, lambda: health.draining)
     test_flow = RunFlowTest(secrets, flows, clock)
     cancels = CancelRepository(database)
-    relays = [Relay(redis, producer, source) for source in (ExecutionRelay(rows), ExecutionCancelRelay(cancels))]
+    outcomes = MessageOutcomeRepository(database)
+    learn_outcomes = LearnOutcomes(outcomes, flows, producer)
+    sources = (ExecutionRelay(rows), ExecutionCancelRelay(cancels), MessageOutcomeRelay(outcomes))
+    relays = [Relay(redis, producer, source) for source in sources]
 
     def data_lost() -> None:
         for relay in relays:
@@ -84,6 +89,7 @@ def build_parts(
         [
             JobFunction(FLOWS.function, run_flow, FlowJob),
             JobFunction(TEST_FLOW, test_flow, FlowTestJob, max_attempts=1, keep_result_s=KEEP_RESULT_S),
+            JobFunction(LEARN_OUTCOME, learn_outcomes, LearnOutcomeJob, batch=True),
         ],
         concurrency=settings.flow_runner_concurrency,
         dead_letters=DeadLetterRepository(database).insert_many,

@@ -35,12 +35,14 @@ from notifier.deliver.bulkhead import Bulkhead
 from notifier.deliver.channel_admission import ChannelAdmission
 from notifier.deliver.channel_cache import ChannelCache
 from notifier.deliver.delivery import Delivery
+from notifier.deliver.outcome_reports import OutcomeReports
 from notifier.jobs import (
     DeliveryReceiptRelay,
     NotificationCancelRelay,
     NotificationRelay,
     cancel_notification,
     deliver_notification,
+    reported_dead_letters,
     update_delivery_status,
 )
 
@@ -66,14 +68,16 @@ def build_parts(
     store = BatchedStore(notifications)
     memory = MemoryBudget(MEMORY_BYTES)
     admission = ChannelAdmission(circuits, Bulkhead(settings.notifier_concurrency))
-    delivery = Delivery(store, channels, admission, memory, AddressReports(QueueProducer(redis)))
+    producer = QueueProducer(redis)
+    outcomes = OutcomeReports(producer)
+    delivery = Delivery(store, channels, admission, memory, AddressReports(producer), outcomes)
     cancels = CancelRepository(database)
     sources = (
         NotificationRelay(notifications),
         DeliveryReceiptRelay(DeliveryReceiptRepository(database)),
         NotificationCancelRelay(cancels),
     )
-    relays = [Relay(redis, QueueProducer(redis), source) for source in sources]
+    relays = [Relay(redis, producer, source) for source in sources]
 
     def data_lost() -> None:
         for relay in relays:
@@ -87,9 +91,13 @@ def build_parts(
     worker = Worker(
         redis,
         NOTIFICATIONS,
-        [deliver_notification(delivery), update_delivery_status(store), cancel_notification(notifications)],
+        [
+            deliver_notification(delivery),
+            update_delivery_status(store, outcomes),
+            cancel_notification(notifications, outcomes),
+        ],
         concurrency=settings.notifier_concurrency,
-        dead_letters=DeadLetterRepository(database).insert_many,
+        dead_letters=reported_dead_letters(DeadLetterRepository(database).insert_many, outcomes),
         pauses=PauseRepository(database),
         cancels=cancels,
         store_problem=lambda: database.problem,

@@ -1,6 +1,7 @@
 """The job functions of the queue `notifications`, and the sources of its relays."""
 
-from typing import Literal, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 from uuid import UUID
 
 from filas.contract.identity import notification_id_of_key
@@ -15,13 +16,15 @@ from filas.contract.jobs import (
 from filas.contract.new_job import NewJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.errors import RetryLater
-from filas.models.notifications import DeliveryReceipt, DueNotification, NotificationStatus
+from filas.models.dead_letters import NewDeadLetter
+from filas.models.notifications import DeliveryReceipt, DueNotification, NotificationStatus, RecordedReceipt
 from filas.models.record import ErrorDetail
 from filas.observability import logs, metrics
-from filas.queue.job_functions import JobContext, JobFunction
+from filas.queue.job_functions import DeadLetterSink, JobContext, JobFunction
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
 from notifier.deliver.delivery import MAX_REASON, Attempt, Delivery
+from notifier.deliver.outcome_reports import OutcomeReports
 
 STATUS_TRIES = 4
 STATUS_WAIT_S = 1.0
@@ -54,22 +57,26 @@ def deliver_notification(delivery: Delivery) -> JobFunction:
 class ReceiptStore(Protocol):
     """Records delivery receipts (`BatchedStore`)."""
 
-    async def record_receipt(self, update: DeliveryReceipt) -> Literal["recorded", "stale", "unknown"]:
+    async def record_receipt(self, update: DeliveryReceipt) -> RecordedReceipt:
         """Records the receipt. A status never goes back to an earlier one."""
 
 
-def update_delivery_status(store: ReceiptStore) -> JobFunction:
-    """Returns the function that records a delivery receipt.
+def update_delivery_status(store: ReceiptStore, outcomes: OutcomeReports) -> JobFunction:
+    """Returns the function that records a delivery receipt, and reports it if the execution of the message must learn
+    it.
 
     A receipt for an unknown message is no error: another system may use the same number. It is dropped after a few
     attempts.
     """
 
     async def handle(context: JobContext, job: DeliveryReceiptJob) -> str:
-        outcome = await store.record_receipt(_update(job, context))
+        recorded = await store.record_receipt(_update(job, context))
+        outcome = recorded.outcome
         if outcome == "unknown" and not context.is_last_attempt:
             wait_s = STATUS_WAIT_S * 2 ** (context.attempt - 1)
             raise RetryLater("no message with that id is known yet", delay_s=wait_s)
+        if recorded.reported is not None:
+            await outcomes.report(job.status, recorded.reported)
         metrics.DELIVERY_STATUSES.labels(outcome).inc()
         log.info("delivery_receipt.recorded", channel_id=job.channel_id, status=job.status, outcome=outcome)
         return outcome
@@ -84,17 +91,31 @@ class CancelTable(Protocol):
         """Cancels the notification unless it is being sent or final. Returns its status afterwards, None if unknown."""
 
 
-def cancel_notification(table: CancelTable) -> JobFunction:
+def cancel_notification(table: CancelTable, outcomes: OutcomeReports) -> JobFunction:
     """Returns the function that cancels a notification. The notification's own job then does nothing."""
 
     async def handle(context: JobContext, job: CancelNotificationJob) -> str:
         status = await table.cancel(job.notification_id)
         if status == "sending" and not context.is_last_attempt:
             raise RetryLater("the notification is being sent", delay_s=CANCEL_WAIT_S)
+        if status == "cancelled":
+            await outcomes.report("cancelled", job.notification_id)
         log.info("notification.cancel_requested", notification_id=str(job.notification_id), status=status)
         return status or "unknown"
 
     return JobFunction(CANCEL_NOTIFICATION, handle, CancelNotificationJob, max_attempts=CANCEL_TRIES)
+
+
+def reported_dead_letters(store: DeadLetterSink, outcomes: OutcomeReports) -> DeadLetterSink:
+    """A sink of dead letters that stores them with `store`, and then reports the deliveries that have failed."""
+
+    async def store_and_report(letters: list[NewDeadLetter], /) -> Sequence[Exception | None] | None:
+        answers = await store(letters)
+        results = answers or [None] * len(letters)
+        await outcomes.report_failures([one for one, result in zip(letters, results, strict=True) if result is None])
+        return answers
+
+    return store_and_report
 
 
 class UnfinishedNotifications(Protocol):

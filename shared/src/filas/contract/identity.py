@@ -58,6 +58,11 @@ def error_execution_id(execution: uuid.UUID) -> uuid.UUID:
     return derived_id("error-execution", str(execution))
 
 
+def undelivered_execution_id(notification: uuid.UUID) -> uuid.UUID:
+    """The id of the execution that a message starts which could not be delivered."""
+    return derived_id("undelivered-execution", str(notification))
+
+
 def scheduled_execution_id(schedule: str, tick: datetime.datetime) -> uuid.UUID:
     """The id of the execution that a schedule starts at its `tick`."""
     return derived_id("scheduled-execution", schedule, tick.astimezone(datetime.UTC).isoformat())

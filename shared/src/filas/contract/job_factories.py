@@ -17,12 +17,14 @@ from filas.contract.jobs import (
     FlowTestJob,
     JobMessage,
     LearnAddressesJob,
+    LearnOutcomeJob,
     NotificationJob,
     Traceparent,
     WebhookJob,
 )
 from filas.contract.new_job import NewJob
 from filas.models.executions import DueExecution, FollowingExecution
+from filas.models.notifications import OutcomeStatus
 
 CANCEL_TURN = 0
 """The turn of a job that cancels an execution: it is not a turn of the execution's own."""
@@ -90,6 +92,12 @@ def delivery_receipt_job(message: DeliveryReceiptJob) -> NewJob:
 def learn_addresses_job(message: LearnAddressesJob) -> NewJob:
     """The job that records the addresses of a recipient, in the group of the recipient's messages."""
     return job_of(message, group=conversation_group(message.channel_id, message.address))
+
+
+def learn_outcome_job(notification_id: UUID, status: OutcomeStatus) -> NewJob:
+    """The job with which an execution learns the outcome of its message. It has no group, because the execution's own
+    job is in the group of the conversation."""
+    return job_of(LearnOutcomeJob(notification_id=notification_id, status=status))
 
 
 def cancel_notification_job(notification_id: UUID, *, replay: int = 0) -> NewJob:

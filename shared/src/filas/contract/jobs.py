@@ -18,6 +18,7 @@ version.
 | `DeliveryReceiptJob`     | `update_delivery_status` | `status:channelId:digest of providerId:status`             |
 | `CancelNotificationJob` | `cancel_notification`    | `cancel:notificationId`                                    |
 | `LearnAddressesJob`     | `learn_addresses`        | `addresses:digest of channelId and the addresses`          |
+| `LearnOutcomeJob`       | `learn_outcome`          | `outcome:notificationId:status`                            |
 
 A replay appends `:replay-N` to the key.
 """
@@ -50,6 +51,7 @@ TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
 CANCEL_NOTIFICATION = "cancel_notification"
 LEARN_ADDRESSES = "learn_addresses"
+LEARN_OUTCOME = "learn_outcome"
 """The functions besides the main function of each queue."""
 
 UNKNOWN_VALUE = "Invalid enum value"
@@ -281,6 +283,25 @@ class LearnAddressesJob(JobMessage, frozen=True, kw_only=True):
         return f"addresses:{hashlib.sha256(parts).hexdigest()[:32]}"
 
 
+class LearnOutcomeJob(JobMessage, frozen=True, kw_only=True):
+    """Let the execution of a notification learn the outcome that is in its row of `message_outcomes`.
+
+    `status` is the outcome when the job was made; the row may have a later one. The notifier makes this job, because
+    the flow-runner owns the executions.
+    """
+
+    policy: ClassVar[QueuePolicy] = FLOWS
+    function: ClassVar[str] = LEARN_OUTCOME
+
+    notification_id: UUID
+    status: str
+
+    @property
+    def row_key(self) -> str:
+        """`outcome:notificationId:status`."""
+        return f"outcome:{self.notification_id}:{self.status}"
+
+
 Message = TypeVar("Message", bound=JobMessage)
 
 _MAIN_MESSAGES: tuple[type[JobMessage], ...] = (WebhookJob, FlowJob, NotificationJob)
@@ -289,6 +310,7 @@ _OTHER_MESSAGES: tuple[type[JobMessage], ...] = (
     DeliveryReceiptJob,
     CancelNotificationJob,
     LearnAddressesJob,
+    LearnOutcomeJob,
 )
 
 MESSAGE_TYPES: dict[str, type[JobMessage]] = {message.policy.name: message for message in _MAIN_MESSAGES}

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.models.notifications import AwaitedStatus
 from filas.models.record import ErrorDetail, Record
 
 ExecutionStatus = Literal[
@@ -30,10 +31,11 @@ ExecutionStatus = Literal[
 |                    |                                               | lease has expired: `running` with a new fence |
 | `waiting-timer`    | a delay node waits for `wake_at`              | `wake_at`: `queued` (timers) or `running` (a  |
 |                    |                                               | claim)                                        |
-| `waiting-input`    | an input node waits for a reply               | a message of the conversation: `queued`;      |
-|                    |                                               | `wake_at`: as above                           |
-| `waiting-callback` | a webhook node waits for the call of its      | the callback, or `wake_at`: as above          |
-|                    | address                                       |                                               |
+| `waiting-input`    | an input node waits for a reply               | a message of the conversation, or the failure |
+|                    |                                               | of its prompt: `queued`; `wake_at`: as above  |
+| `waiting-callback` | a webhook node waits for the call of its      | the callback, the outcome, or `wake_at`: as   |
+|                    | address, or a node for the outcome of its     | above                                         |
+|                    | message                                       |                                               |
 | `retrying`         | a node failed and is tried again at `wake_at` | `wake_at`: as above                           |
 | `succeeded`        | the flow has ended, or its message has        | never                                         |
 |                    | resumed another execution                     |                                               |
@@ -101,7 +103,8 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     `conversation_vars` are the variables of the conversation (JSON text of an object), None without a conversation.
     `start_state` is the state of another execution from which this one starts, None if it starts at `node_id` (an
     empty `node_id` is the flow's own start). Until the next checkpoint, `reply` is the trigger (JSON text) of the
-    message that ended the wait, and `call` the callback (JSON text) that did. `claimed_at` is the time of the claim by
+    message that ended the wait, `call` the callback (JSON text) that did, and `message_outcome` the outcome of a
+    message (JSON text of `{"status":…,"error":…}`) that did. `claimed_at` is the time of the claim by
     the database's clock, which decides what is due.
 
     `content_bytes` is the size of all JSON texts together. If they are large, `is_loaded` is False and the texts are
@@ -129,6 +132,7 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     start_state: str | None = None
     reply: str | None = None
     call: str | None = None
+    message_outcome: str | None = None
     content_bytes: int = 0
     is_loaded: bool = True
 
@@ -151,7 +155,8 @@ class StepRecord(Record, frozen=True, kw_only=True):
 
 class NewNotification(Record, frozen=True, kw_only=True):
     """A notification that a step sends. `payload` is the content in a form that no channel determines:
-    `{"type":"text","text":…}` and so on. `traceparent` is the parent span of its job; it is not stored."""
+    `{"type":"text","text":…}` and so on. `traceparent` is the parent span of its job; it is not stored. `awaits` is the
+    status for which the execution waits."""
 
     id: UUID
     execution_id: UUID
@@ -162,6 +167,7 @@ class NewNotification(Record, frozen=True, kw_only=True):
     idempotency_key: str
     conversation_id: UUID | None
     traceparent: str | msgspec.UnsetType | None = msgspec.UNSET
+    awaits: AwaitedStatus | None = None
 
 
 class FollowingExecution(Record, frozen=True, kw_only=True):
@@ -181,8 +187,9 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     The status `running` keeps the lease. `queued` and `retrying` release it and continue in the same turn; a waiting
     status starts the next turn; a final status ends the execution. `wake_at` belongs to the waiting statuses and to
     `retrying`. `awaits_reply`: a message of the conversation ends the wait. `awaits_callback`: the callback with this
-    id ends the wait. `state` replaces the saved state, also with None. `conversation_vars` (JSON text of an object)
-    replaces the variables of the conversation; None leaves them as they are. `starts` are executions to create.
+    id ends the wait. `awaits_message`: the outcome of the notification with this id ends the wait. `state` replaces the
+    saved state, also with None. `conversation_vars` (JSON text of an object) replaces the variables of the
+    conversation; None leaves them as they are. `starts` are executions to create.
     """
 
     execution_id: UUID
@@ -197,6 +204,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     conversation_vars: str | None = None
     awaits_reply: bool = False
     awaits_callback: UUID | None = None
+    awaits_message: UUID | None = None
     starts: list[FollowingExecution] = msgspec.field(default_factory=list)
 
     @property

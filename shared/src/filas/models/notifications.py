@@ -34,6 +34,12 @@ gives it that status and id: the send had no answer and was successful. The dead
 is `queued`, `sending` or `retrying` has no `ended_at` and is never removed.
 """
 
+AwaitedStatus = Literal["sent", "delivered"]
+"""The status of a notification for which its execution waits."""
+
+OutcomeStatus = Literal["sent", "delivered", "read", "failed", "cancelled"]
+"""The status of a notification that its execution learns: the one for which it waits or a later one, and a failure."""
+
 AttemptOutcome = Literal["sending", "delivered", "sent", "retry", "failed", "uncertain"]
 """The outcome of a delivery attempt. Only the notifier changes it; attempts are removed with their notification:
 
@@ -83,11 +89,13 @@ class Notification(Record, frozen=True, kw_only=True):
 class BegunNotification(Notification, frozen=True, kw_only=True):
     """A notification whose attempt number `attempts` begins now. `interrupted`: the attempt before did not end.
 
-    A payload of more than 16 KiB (`payload_bytes`) is missing until `NotificationRepository.load_payload`.
+    A payload of more than 16 KiB (`payload_bytes`) is missing until `NotificationRepository.load_payload`. `awaits` is
+    the status for which the execution waits, None if it waits for none.
     """
 
     interrupted: bool
     payload_bytes: int = 0
+    awaits: AwaitedStatus | None = None
 
     @property
     def is_large(self) -> bool:
@@ -149,6 +157,14 @@ class DeliveryReceipt(Record, frozen=True, kw_only=True):
     error: ErrorDetail | None = None
     job_id: str | None = None
     last: bool = False
+
+
+class RecordedReceipt(Record, frozen=True, kw_only=True):
+    """What a delivery receipt has changed. `reported` is the notification whose execution must learn it (a row of
+    `message_outcomes`), None if no execution must."""
+
+    outcome: ReceiptOutcome
+    reported: UUID | None = None
 
 
 class PendingReceipt(Record, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from filas.contract import fingerprints
 from filas.contract.identity import new_id
-from filas.contract.jobs import CANCEL_NOTIFICATION, UPDATE_DELIVERY_STATUS
+from filas.contract.jobs import CANCEL_NOTIFICATION, LEARN_OUTCOME, UPDATE_DELIVERY_STATUS
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.contract.storable_text import to_storable
 from filas.models.dead_letters import DeadLetter, NewDeadLetter
@@ -57,6 +57,15 @@ with letter as (
     update notifications n set status = 'failed', error = f.error, updated_at = now(), ended_at = now()
     from failing f where f.kind = 'notification' and n.id = f.subject_id
         and n.status in ('queued', 'sending', 'retrying')
+    returning n.id, n.execution_id, n.status, n.error
+), reported as (
+    insert into message_outcomes (notification_id, execution_id, status, error)
+    select id, execution_id, status, error from notification where execution_id is not null
+    order by id
+    on conflict (notification_id) do update
+        set status = excluded.status, error = excluded.error, created_at = now()
+), message_outcome as (
+    delete from message_outcomes o using failing f where f.kind = 'message-outcome' and o.notification_id = f.subject_id
 ), delivery_status as (
     delete from delivery_statuses d using failing f where f.kind = 'delivery-status' and d.job_id = f.job_id
 )
@@ -195,12 +204,13 @@ def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None
     """The kind and the id of the row that the job is about, and the turn of an execution.
 
     The dead letter of a cancellation fails no row, because the notification is still to be delivered. The row of a
-    delivery receipt has the job's id.
+    delivery receipt has the job's id. The row of a message's outcome is removed.
     """
     if letter.function == CANCEL_NOTIFICATION:
         return None, None, None
     if letter.queue == NOTIFICATIONS.name and letter.function == UPDATE_DELIVERY_STATUS:
         return "delivery-status", None, None
+    learns_outcome = letter.queue == FLOWS.name and letter.function == LEARN_OUTCOME
     try:
         named = msgspec.json.decode(letter.payload, type=_Subject)
     except msgspec.MsgspecError:
@@ -211,6 +221,8 @@ def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None
         NOTIFICATIONS.name: ("notification", named.notification_id),
     }
     kind, subject_id = subjects.get(letter.queue, (None, None))
+    if learns_outcome:
+        return "message-outcome", named.notification_id, None
     return kind, subject_id, named.turn if kind == "execution" else None
 
 

@@ -23,6 +23,7 @@ from filas.models.notifications import (
     NotificationStatus,
     NotificationWithAttempts,
     ReceiptOutcome,
+    RecordedReceipt,
 )
 from filas.models.record import Page
 from filas.repository.postgres import paging
@@ -56,7 +57,12 @@ with found as (
     update notifications n set status = 'cancelled', uncertain = n.uncertain or f.status = 'sending',
         updated_at = now(), ended_at = now()
     from found f where n.id = f.id and f.cancels
-    returning n.id
+    returning n.id, n.execution_id
+), reported as (
+    insert into message_outcomes (notification_id, execution_id, status)
+    select id, execution_id, 'cancelled' from cancelled where execution_id is not null
+    order by id
+    on conflict (notification_id) do update set status = excluded.status, error = null, created_at = now()
 ), applied as (
     delete from notification_cancels c using cancelled d where c.notification_id = d.id
 ), opened as (
@@ -64,13 +70,14 @@ with found as (
     select id, attempts, 'sending', now() from begun
 )
 select b.id, b.execution_id, b.conversation_id, b.seq, b.channel_id, b.recipient, b.idempotency_key, b.status,
-    b.attempts, b.uncertain, b.provider_id, b.error, b.created_at, b.updated_at, b.interrupted,
+    b.attempts, b.uncertain, b.provider_id, b.error, b.created_at, b.updated_at, b.interrupted, b.awaits,
     s.bytes as payload_bytes, case when s.bytes <= $3 then b.payload else '{}' end as payload
 from begun b cross join lateral (select octet_length(b.payload::text) as bytes) s"""
 
 PAYLOAD: Final = "select payload from notifications where id = $1"
 
-# The attempt is recorded in any case; the notification only if no later attempt has begun.
+# The attempt is recorded in any case; the notification only if no later attempt has begun. `reported`: the status for
+# which the execution waits, or a later one.
 RECORD_MANY: Final = """
 with ended as (
     select * from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::json[], $7::text[],
@@ -85,14 +92,23 @@ with ended as (
     select n.id from notifications n join ended e on e.id = n.id and e.attempt = n.attempts
     where n.status = 'sending'
     order by n.id for update of n
+), recorded as (
+    update notifications n set status = e.status, error = e.error,
+        provider_id = coalesce(e.provider_id, n.provider_id),
+        uncertain = n.uncertain or e.outcome = 'uncertain',
+        due_at = coalesce(now() + make_interval(secs => e.due_in_s), n.due_at),
+        updated_at = now(), ended_at = case when e.status in ('queued', 'sending', 'retrying') then null else now() end
+    from ended e join latest on latest.id = e.id
+    where n.id = e.id
+    returning n.id, n.execution_id, n.status, n.awaits
+), reported as (
+    insert into message_outcomes (notification_id, execution_id, status)
+    select id, execution_id, status from recorded
+    where execution_id is not null and (status = awaits or (status = 'delivered' and awaits is not null))
+    order by id
+    on conflict (notification_id) do update set status = excluded.status, error = null, created_at = now()
 )
-update notifications n set status = e.status, error = e.error, provider_id = coalesce(e.provider_id, n.provider_id),
-    uncertain = n.uncertain or e.outcome = 'uncertain',
-    due_at = coalesce(now() + make_interval(secs => e.due_in_s), n.due_at),
-    updated_at = now(), ended_at = case when e.status in ('queued', 'sending', 'retrying') then null else now() end
-from ended e join latest on latest.id = e.id
-where n.id = e.id
-returning n.id"""
+select id from recorded"""
 
 UNFINISHED: Final = """
 select n.id, n.channel_id, n.conversation_id, n.recipient,
@@ -136,7 +152,16 @@ with receipt as (
         when f.before = 'sent' then f.status <> 'sent'
         when f.before = 'delivered' then f.status = 'read'
         else false end
-    returning n.id
+    returning n.id, n.execution_id, n.status, n.awaits, n.error
+), reported as (
+    insert into message_outcomes (notification_id, execution_id, status, error)
+    select id, execution_id, status, case when status = 'failed' then error end from moved
+    where execution_id is not null
+        and (status in ('failed', awaits) or (status in ('delivered', 'read') and awaits is not null))
+    order by id
+    on conflict (notification_id) do update
+        set status = excluded.status, error = excluded.error, created_at = now()
+    returning notification_id
 ), finished as (
     select d.job_id from delivery_statuses d join receipt r on r.job_id = d.job_id
     where r.last or (r.channel_id, r.provider_id) in (select channel_id, provider_id from matched)
@@ -144,8 +169,8 @@ with receipt as (
 ), deleted as (
     delete from delivery_statuses d using finished f where d.job_id = f.job_id
 )
-select f.channel_id, f.provider_id, f.status, m.id is not null as moved
-from found f left join moved m on m.id = f.id"""
+select f.channel_id, f.provider_id, f.status, m.id is not null as moved, r.notification_id as reported
+from found f left join moved m on m.id = f.id left join reported r on r.notification_id = f.id"""
 
 # The stored cancel has had its effect, unless the notification is being sent.
 CANCEL: Final = """
@@ -154,7 +179,11 @@ with found as (
 ), cancelled as (
     update notifications n set status = 'cancelled', updated_at = now(), ended_at = now()
     from found f where n.id = f.id and f.status in ('queued', 'retrying')
-    returning n.id
+    returning n.id, n.execution_id
+), reported as (
+    insert into message_outcomes (notification_id, execution_id, status)
+    select id, execution_id, 'cancelled' from cancelled where execution_id is not null
+    on conflict (notification_id) do update set status = excluded.status, error = null, created_at = now()
 ), applied as (
     delete from notification_cancels
     where notification_id = $1 and not exists (select from found where status = 'sending')
@@ -213,7 +242,10 @@ class NotificationRepository:
         rows = await self._database.fetch(BEGIN_ATTEMPTS, ids, replays, SMALL_BYTES)
         begun = {
             row["id"]: BegunNotification(
-                **_fields(row), interrupted=row["interrupted"], payload_bytes=row["payload_bytes"]
+                **_fields(row),
+                interrupted=row["interrupted"],
+                payload_bytes=row["payload_bytes"],
+                awaits=row["awaits"],
             )
             for row in rows
         }
@@ -251,7 +283,7 @@ class NotificationRepository:
         kept = {row["id"] for row in rows}
         return [one.id in kept for one in outcomes]
 
-    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome | Refused]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[RecordedReceipt | Refused]:
         """Records delivery receipts. A status only moves forward: sent, delivered, read; `failed` only replaces `sent`.
         The rows of the receipts that are recorded, or whose last attempt this is, are deleted in the same transaction.
 
@@ -262,7 +294,7 @@ class NotificationRepository:
         """
         return await write_bisected(updates, self._record_receipts, self._locked_receipts)
 
-    async def _record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[ReceiptOutcome]:
+    async def _record_receipts(self, updates: Sequence[DeliveryReceipt]) -> list[RecordedReceipt]:
         rows = await self._database.fetch(
             RECORD_RECEIPTS,
             [to_storable(one.channel_id) for one in updates],
@@ -274,11 +306,13 @@ class NotificationRepository:
             [one.last for one in updates],
         )
         found = {(row["channel_id"], row["provider_id"]): row for row in rows}
-        outcomes: list[ReceiptOutcome] = []
+        outcomes: list[RecordedReceipt] = []
         for one in updates:
             row = found.get((to_storable(one.channel_id), to_storable(one.provider_id)))
             moved = row is not None and row["moved"] and row["status"] == one.status
-            outcomes.append("unknown" if row is None else "recorded" if moved else "stale")
+            outcome: ReceiptOutcome = "unknown" if row is None else "recorded" if moved else "stale"
+            reported = row["reported"] if row is not None and moved else None
+            outcomes.append(RecordedReceipt(outcome=outcome, reported=reported))
         return outcomes
 
     async def cancel(self, notification_id: UUID) -> NotificationStatus | None:

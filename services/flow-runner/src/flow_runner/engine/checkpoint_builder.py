@@ -20,7 +20,7 @@ from filas.models.executions import (
 )
 from filas.models.record import ErrorDetail
 from filas.tracing import spans
-from flow_runner.engine.error_flow import error_trigger
+from flow_runner.engine.error_flow import ERROR_OF, error_trigger
 from flow_runner.engine.execution_state import MAX_STATE_BYTES, Pending, encode
 from flow_runner.engine.flow_cursor import FlowCursor
 from flow_runner.engine.node_protocol import Visit
@@ -100,6 +100,7 @@ class CheckpointBuilder:
         wake_at: datetime | None = None,
         awaits_reply: bool = False,
         awaits_callback: UUID | None = None,
+        awaits_message: UUID | None = None,
         error: ErrorDetail | None = None,
         output: Any = None,
     ) -> Checkpoint:
@@ -130,6 +131,7 @@ class CheckpointBuilder:
             conversation_vars=cursor.conversation.text(cursor.context.redactor) if changed else None,
             awaits_reply=awaits_reply and in_conversation,
             awaits_callback=awaits_callback,
+            awaits_message=awaits_message,
             starts=self._starts(status, error),
         )
         self.steps, self.notifications, self.effect_unsaved = {}, [], False
@@ -149,7 +151,7 @@ class CheckpointBuilder:
     def _starts(self, status: ExecutionStatus, error: ErrorDetail | None) -> list[FollowingExecution]:
         """The execution of the error flow, if this execution fails. The failure of an error flow starts none."""
         context = self.cursor.context
-        if status not in ("failed", "timed-out") or self.error_flow_id is None or "errorOf" in context.trigger:
+        if status not in ("failed", "timed-out") or self.error_flow_id is None or ERROR_OF in context.trigger:
             return []
         trigger = error_trigger(context, status, error)
         following = identity.error_execution_id(self.claimed.id)

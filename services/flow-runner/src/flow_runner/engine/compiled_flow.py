@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from filas.flows.definition.flow_definition import FlowDefinition, Node, Variable
 from filas.flows.expressions import cel
-from filas.flows.nodes.node_data import NodeData
+from filas.flows.nodes.node_data import Awaited, NodeData
 from filas.flows.templates import template
 
 
@@ -16,7 +16,8 @@ class CompiledNode:
     `targets` maps a handle to the nodes that its edges lead to, in the order of the edges. `output_is_read`: a template
     may read the node's output; an output that no template reads is not saved. `call_limit_s`: the longest time, in
     seconds, that a visit spends on an outbound call (0: a visit has no effect outside and may be repeated after a
-    crash). `call_at_most_once`: a checkpoint right before the call prevents a second one.
+    crash). `call_at_most_once`: a checkpoint right before the call prevents a second one. `awaits`: what a visit waits
+    for after its message is recorded.
     """
 
     id: str
@@ -27,6 +28,7 @@ class CompiledNode:
     call_limit_s: float
     call_at_most_once: bool
     awaits_callback: bool
+    awaits: Awaited
 
 
 class CompiledFlow:
@@ -63,6 +65,7 @@ class CompiledFlow:
                 call_limit_s=node.data.outbound_limit_s(),
                 call_at_most_once=node.data.call_at_most_once(),
                 awaits_callback=node.data.awaits_call(),
+                awaits=node.data.awaited("error" in targets[node.id]),
             )
             for node in definition.nodes
         }

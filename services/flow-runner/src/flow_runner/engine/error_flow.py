@@ -1,10 +1,22 @@
-"""The trigger of an error flow."""
+"""The triggers of the flows that a failure starts: the error flow, and the flow for undelivered messages.
+
+A trigger states of which execution it reports the failure: `errorOf`, `undeliveredOf`. An execution whose trigger has
+the one starts no error flow, and one whose trigger has the other starts no flow for undelivered messages. A trigger
+inherits them from the execution that starts it, so two such flows cannot start each other without end.
+"""
+
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from filas.models.executions import ExecutionStatus
+from filas.models.message_outcomes import LateFailure
 from filas.models.record import ErrorDetail
 from flow_runner.engine.template_scope import RunContext
+
+ERROR_OF = "errorOf"
+UNDELIVERED_OF = "undeliveredOf"
 
 
 def error_trigger(context: RunContext, status: ExecutionStatus, error: ErrorDetail | None) -> str:
@@ -20,6 +32,45 @@ def error_trigger(context: RunContext, status: ExecutionStatus, error: ErrorDeta
     trigger = {
         "webhook": {"body": body, "headers": {}, "queryParams": {}},
         "message": context.message or None,
-        "errorOf": str(claimed.id),
+        ERROR_OF: str(claimed.id),
+        **_inherited(context.trigger),
     }
     return msgspec.json.encode(trigger).decode()
+
+
+def undelivered_trigger(failure: LateFailure) -> str | None:
+    """The trigger (JSON text) of an execution of the flow for undelivered messages; None: the message belongs to an
+    execution of such a flow, so it starts none.
+
+    Its `webhook.body` is `{"error": …, "message": {id, nodeId, channel, to, content}, "execution": {id, flowId,
+    version, status}, "event": the body that started the execution}`. Its message is the one that started the execution.
+    """
+    origin = msgspec.json.decode(failure.trigger)
+    if UNDELIVERED_OF in origin:
+        return None
+    message = {
+        "id": str(failure.notification_id),
+        "nodeId": failure.node_id,
+        "channel": failure.channel_id,
+        "to": failure.recipient,
+        "content": failure.payload,
+    }
+    execution = {
+        "id": str(failure.execution_id),
+        "flowId": failure.flow_id,
+        "version": failure.version,
+        "status": failure.execution_status,
+    }
+    event = (origin.get("webhook") or {}).get("body")
+    body = {"error": failure.error, "message": message, "execution": execution, "event": event}
+    trigger = {
+        "webhook": {"body": body, "headers": {}, "queryParams": {}},
+        "message": origin.get("message"),
+        UNDELIVERED_OF: str(failure.execution_id),
+        **_inherited(origin),
+    }
+    return msgspec.json.encode(trigger).decode()
+
+
+def _inherited(trigger: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: trigger[name] for name in (ERROR_OF, UNDELIVERED_OF) if name in trigger}

@@ -167,6 +167,7 @@ class ExecutionRun:
             outbound=self.outbound,
             started_at=pending.started_at if pending else now,
             now=now,
+            awaits=node.awaits,
             time_limit_s=min(node.call_limit_s, max((self.deadline - now).total_seconds(), 0.05)),
             pending=pending,
             callback=upcoming.callback,
@@ -223,7 +224,13 @@ class ExecutionRun:
         self.builder.notifications += wait.notifications
         self._record(visit, "waiting")
         wake_at = min(wait.until or self.deadline, self.deadline)
-        await self._save(wait.status, wake_at=wake_at, awaits_reply=wait.awaits_reply, awaits_callback=wait.callback_id)
+        await self._save(
+            wait.status,
+            wake_at=wake_at,
+            awaits_reply=wait.awaits_reply,
+            awaits_callback=wait.callback_id,
+            awaits_message=wait.message_id,
+        )
 
     async def _finish(self, visit: Visit, finish: Finish) -> None:
         """Ends the execution, or only the subflow."""

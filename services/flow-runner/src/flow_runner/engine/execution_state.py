@@ -21,8 +21,9 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A visit that has begun and has not ended: a wait, a retry, an announced effect, or a subflow.
 
     `reason` `effect`: the state was saved right before the effect, so a run that finds it cannot know whether the
-    effect has happened. `reply` is the message that ended the wait, `call` the callback's request that ended it. `memo`
-    is what the node stored for itself when the wait began. `input` is redacted.
+    effect has happened. `reply` is the message that ended the wait, `call` the callback's request that ended it, and
+    `outcome` the outcome of a message that ended it. `memo` is what the node stored for itself when the wait began.
+    `input` is redacted.
     """
 
     node: str
@@ -35,6 +36,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     reply: dict[str, Any] | None = None
     call: dict[str, Any] | None = None
     memo: Any = None
+    outcome: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
 
 
 class LoopFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="loop"):

@@ -332,7 +332,8 @@ class FlowCursor:
 
 
 async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: FlowServices) -> FlowCursor:
-    """The cursor where the run continues, with the reply or the callback that ended the wait.
+    """The cursor where the run continues, with the reply, the callback or the outcome that ended
+    the wait.
 
     Raises NewerVersionRequired if a newer version wrote the state or a flow, PermanentError if a flow does not exist,
     and StoreUnavailable.
@@ -349,6 +350,8 @@ async def open_cursor(claimed: ClaimedExecution, flow: CompiledFlow, services: F
             state.pending = msgspec.structs.replace(state.pending, reply=state.message)
     if claimed.call is not None and state.pending is not None:
         state.pending = msgspec.structs.replace(state.pending, call=msgspec.json.decode(claimed.call))
+    if claimed.message_outcome is not None and state.pending is not None:
+        state.pending = msgspec.structs.replace(state.pending, outcome=msgspec.json.decode(claimed.message_outcome))
     cursor = FlowCursor(claimed, flow, state, services)
     await cursor.load()
     return cursor

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import Traceparent
+from filas.flows.nodes.node_data import Awaited
 from filas.models.executions import ClaimedExecution, NewNotification
 from flow_runner.engine.execution_state import LoopFrame, Pending
 from flow_runner.engine.ports import Outbound
@@ -39,10 +40,10 @@ class Visit:
     next. A node changes nothing else.
 
     `place` is the node's name in traces: `pay/check-card` for a node of a subflow. `key` is the idempotency key of the
-    visit's effect, the same in each attempt. `assign` writes a variable, converted to its type; it raises ValueError
-    if the flow does not declare the variable or the value does not fit. `pending` is what an earlier attempt of this
-    visit stored, `loop` the loop that this visit continues, `callback` what the visit waits for, `returned` the result
-    of the subflow that this visit started.
+    visit's effect, the same in each attempt. `assign` writes a variable, converted to its type; it raises ValueError if
+    the flow does not declare the variable or the value does not fit. `pending` is what an earlier attempt of this visit
+    stored, `loop` the loop that this visit continues, `awaits` what it waits for after its message is recorded,
+    `callback` what the visit waits for, `returned` the result of the subflow that this visit started.
     """
 
     node_id: str
@@ -59,6 +60,7 @@ class Visit:
     started_at: datetime
     now: datetime
     time_limit_s: float
+    awaits: Awaited = "recorded"
     pending: Pending | None = None
     callback: Callback | None = None
     loop: LoopFrame | None = None
@@ -81,9 +83,9 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The visit continues at `until`, or earlier: with a reply in the conversation if it `awaits_reply`, or with the
-    callback of `callback_id`. Without `until` it waits as long as the execution may last. Meanwhile the execution has
-    `status` and needs no worker.
+    """The visit continues at `until`, or earlier: with a reply in the conversation if it `awaits_reply`, with the
+    callback of `callback_id`, or with the outcome of the notification `message_id`. Without `until` it waits as long as
+    the execution may last. Meanwhile the execution has `status` and needs no worker.
 
     The next attempt finds `memo` in `visit.pending.memo`. The notifications are sent with the checkpoint that starts
     the wait.
@@ -95,6 +97,7 @@ class Wait:
     memo: Any = None
     notifications: Sequence[NewNotification] = ()
     callback_id: UUID | None = None
+    message_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

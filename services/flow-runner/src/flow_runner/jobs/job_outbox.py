@@ -4,11 +4,18 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 from uuid import UUID
 
-from filas.contract.job_factories import cancel_execution_job, error_flow_job, flow_job, notification_job
-from filas.contract.jobs import FlowJob, FlowReason
+from filas.contract.job_factories import (
+    cancel_execution_job,
+    error_flow_job,
+    flow_job,
+    learn_outcome_job,
+    notification_job,
+)
+from filas.contract.jobs import FlowJob, FlowReason, LearnOutcomeJob
 from filas.contract.new_job import NewJob
 from filas.errors import StoreUnavailable
 from filas.models.executions import DueExecution, ExecutionCancel
+from filas.models.message_outcomes import UnlearnedOutcome
 from filas.models.notifications import DueNotification
 from filas.observability import logs
 from filas.tracing import spans
@@ -104,6 +111,28 @@ class ExecutionCancelRelay:
             )
             for each in await self._cancels.unapplied_executions(self._grace_s, limit, last)
         ]
+
+
+class UnlearnedOutcomes(Protocol):
+    """The part of the repository of outcomes that the relay reads."""
+
+    async def unlearned(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[UnlearnedOutcome]: ...
+
+
+class MessageOutcomeRelay:
+    """The outcomes of messages that their executions do not know yet."""
+
+    name = "message_outcomes"
+
+    def __init__(self, outcomes: UnlearnedOutcomes, grace_s: float = GRACE_S) -> None:
+        self._outcomes = outcomes
+        self._grace_s = grace_s
+
+    async def due(self, limit: int, after: NewJob | None = None) -> list[NewJob]:
+        """One page of jobs. `after` is the last job of the previous page."""
+        last = after.message.notification_id if after and isinstance(after.message, LearnOutcomeJob) else None
+        unlearned = await self._outcomes.unlearned(self._grace_s, limit, last)
+        return [learn_outcome_job(each.notification_id, each.status) for each in unlearned]
 
 
 def execution_job(due: DueExecution, reason: FlowReason) -> NewJob:

@@ -1,14 +1,16 @@
 """Runs `input`: a prompt and a wait, repeated as often as the node allows."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from filas.contract.identity import notification_id
 from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
 from filas.flows.templates import template
+from filas.models.executions import NewNotification
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
-from flow_runner.nodes import outgoing_notification
+from flow_runner.nodes import awaited_message, outgoing_notification
 from flow_runner.nodes.input_reply import InvalidReply, read_reply
 
 
@@ -28,9 +30,10 @@ async def run(visit: Visit) -> Done | Wait:
         return _ask(visit, data.prompt, Asked(1, titles))
     visit.input = pending.input
     asked = msgspec.convert(pending.memo, Asked)
+    awaited_message.raise_if_failed(pending.outcome, {"asked": asked.times})
     if pending.reply is None:
         if pending.wake_at is None or pending.wake_at > visit.now:
-            return Wait(pending.wake_at, awaits_reply=True, status="waiting-input", memo=pending.memo)
+            return _wait(visit, asked, pending.wake_at)
         return Done({"asked": asked.times}, TIMEOUT)
     return _evaluate(visit, asked, pending.reply)
 
@@ -48,8 +51,16 @@ def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
     claimed = visit.claimed
     sent = outgoing_notification.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
     until = None if data.timeout_ms is None else visit.now + timedelta(milliseconds=data.timeout_ms)
+    return _wait(visit, asked, until, sent)
+
+
+def _wait(visit: Visit, asked: Asked, until: datetime | None, *sent: NewNotification) -> Wait:
+    """Waits for the reply, and for the failure of the prompt that was asked last."""
+    prompt = None if visit.awaits == "recorded" else notification_id(visit.claimed.id, visit.seq, asked.times)
     memo = msgspec.to_builtins(asked)
-    return Wait(until, awaits_reply=True, status="waiting-input", memo=memo, notifications=[sent])
+    return Wait(
+        until, awaits_reply=True, status="waiting-input", memo=memo, notifications=list(sent), message_id=prompt
+    )
 
 
 def _evaluate(visit: Visit, asked: Asked, reply: dict[str, Any]) -> Done | Wait:

@@ -7,11 +7,13 @@ from filas.channels.invalid_content import InvalidContent
 from filas.flows.nodes.message import MessageData, MessageTemplate
 from filas.flows.templates import template
 from filas.flows.templates.url_text import render_url
-from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
-from flow_runner.nodes import outgoing_notification
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
+from flow_runner.nodes import awaited_message, outgoing_notification
 
 
-async def run(visit: Visit) -> Done:
+async def run(visit: Visit) -> Done | Wait:
+    if awaited_message.is_resumed(visit):
+        return awaited_message.end(visit)
     data: MessageData = visit.data
     scope = visit.scope.roots
     payload = _payload(data, scope)
@@ -19,7 +21,7 @@ async def run(visit: Visit) -> Done:
     to = template.render_text(data.to, scope) if data.to else visit.claimed.contact
     visit.input = {"channel": channel, "to": to, **payload}
     notification = outgoing_notification.notification(visit, "message", channel, to, payload)
-    return Done({"notificationId": str(notification.id), "channel": channel, "to": to}, notifications=[notification])
+    return awaited_message.begin(visit, notification)
 
 
 def _payload(data: MessageData, scope: template.Scope) -> dict[str, Any]:

@@ -4,11 +4,13 @@ from typing import Any
 
 from filas.flows.nodes.notify import NotifyData
 from filas.flows.templates import template
-from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
-from flow_runner.nodes import outgoing_notification
+from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
+from flow_runner.nodes import awaited_message, outgoing_notification
 
 
-async def run(visit: Visit) -> Done:
+async def run(visit: Visit) -> Done | Wait:
+    if awaited_message.is_resumed(visit):
+        return awaited_message.end(visit)
     data: NotifyData = visit.data
     scope = visit.scope.roots
     channel, to = template.render_text(data.channel, scope), template.render_text(data.to, scope)
@@ -20,4 +22,4 @@ async def run(visit: Visit) -> Done:
     if not payload["text"].strip():
         raise NodeFailure("notify", "the text is empty")
     sent = outgoing_notification.notification(visit, "notify", channel.strip(), to.strip(), payload)
-    return Done({"notificationId": str(sent.id), "channel": channel, "to": to}, notifications=[sent])
+    return awaited_message.begin(visit, sent)

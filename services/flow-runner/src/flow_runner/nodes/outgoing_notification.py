@@ -40,6 +40,7 @@ def notification(
         idempotency_key=visit.key if part == 1 else f"{visit.key}:{part}",
         conversation_id=claimed.conversation_id if own else None,
         traceparent=visit.traceparent,
+        awaits=None if visit.awaits == "recorded" or kind == "input" else visit.awaits,
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from filas.batching import MicroBatcher
 from filas.errors import StoreBusy
-from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome, ReceiptOutcome
+from filas.models.notifications import BegunNotification, DeliveryReceipt, NotificationOutcome, RecordedReceipt
 
 MAX_BATCH: Final = 200
 
@@ -30,7 +30,7 @@ class NotificationTable(Protocol):
     async def record_many(self, outcomes: Sequence[NotificationOutcome]) -> Sequence[bool | BaseException]:
         """Records the outcome of each attempt."""
 
-    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> Sequence[ReceiptOutcome | BaseException]:
+    async def record_receipts(self, updates: Sequence[DeliveryReceipt]) -> Sequence[RecordedReceipt | BaseException]:
         """Records delivery receipts."""
 
 
@@ -41,7 +41,7 @@ class BatchedStore:
         self._table = table
         self._begin = MicroBatcher[tuple[UUID, bool], BegunNotification | None](table.begin_attempts, limit=MAX_BATCH)
         self._record = MicroBatcher[NotificationOutcome, bool](table.record_many, limit=MAX_BATCH)
-        self._receipts = MicroBatcher[DeliveryReceipt, ReceiptOutcome](table.record_receipts, limit=MAX_BATCH)
+        self._receipts = MicroBatcher[DeliveryReceipt, RecordedReceipt](table.record_receipts, limit=MAX_BATCH)
 
     async def begin(self, notification_id: UUID, *, replay: bool) -> BegunNotification | None:
         """See `NotificationStore.begin`."""
@@ -60,6 +60,6 @@ class BatchedStore:
                 await asyncio.sleep(wait_s)
         return await self._record.add(outcome)
 
-    async def record_receipt(self, update: DeliveryReceipt) -> ReceiptOutcome:
+    async def record_receipt(self, update: DeliveryReceipt) -> RecordedReceipt:
         """See `ReceiptStore.record_receipt`."""
         return await self._receipts.add(update)

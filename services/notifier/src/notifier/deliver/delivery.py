@@ -28,6 +28,7 @@ from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailu
 from notifier.deliver.address_reports import AddressReports
 from notifier.deliver.channel_admission import AdmittedNotification, ChannelAdmission
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
+from notifier.deliver.outcome_reports import OutcomeReports
 
 MAX_REASON = 500
 
@@ -101,7 +102,9 @@ class Delivery:
         admission: ChannelAdmission,
         memory: MemoryBudget,
         addresses: AddressReports | None = None,
+        outcomes: OutcomeReports | None = None,
     ) -> None:
+        self._outcomes = outcomes
         self._memory = memory
         self._addresses = addresses
         self._store = store
@@ -159,6 +162,8 @@ class Delivery:
         resume_s = await admitted.report(result) if admitted else 0.0
         if isinstance(result, Delivered):
             log.info("notification.delivered", notification_id=str(notification_id), attempt=outcome.attempt)
+            if self._outcomes is not None and notification.awaits is not None:
+                await self._report(notification, outcome)
             if self._addresses is not None and result.addresses:
                 await self._addresses.report(notification.channel_id, channel_type, notification.recipient, result)
             return "delivered"
@@ -193,6 +198,11 @@ class Delivery:
         except NoRoom:
             reason = "no memory for the content"
             return known.type, TemporaryFailure(reason=reason, kind="memory", wait_for="recipient", after_s=1.0)
+
+    async def _report(self, notification: BegunNotification, outcome: NotificationOutcome) -> None:
+        """Reports a delivery for which the execution waits."""
+        if self._outcomes is not None and outcome.status in (notification.awaits, "delivered"):
+            await self._outcomes.report("delivered" if outcome.status == "delivered" else "sent", notification.id)
 
     async def _find(self, channel_id: str) -> KnownChannel | ChannelUnusable:
         try:

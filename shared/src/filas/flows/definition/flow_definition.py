@@ -21,13 +21,15 @@ Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, p
 
 class Settings(Part, frozen=True, kw_only=True):
     """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`.
-    `error_flow_id`: the flow that starts when an execution of this one fails or times out. `locale`: how texts write
-    numbers, dates and money. `timezone`: an IANA name, for times without an offset (None: UTC)."""
+    `error_flow_id`: the flow that starts when an execution of this one fails or times out. `undelivered_flow_id`:
+    the flow that starts when a message could not be delivered and no node of its execution waits for it. `locale`:
+    how texts write numbers, dates and money. `timezone`: an IANA name, for times without an offset (None: UTC)."""
 
     timeout_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 604_800_000
     max_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1000
     max_visits_per_node: Annotated[int, Meta(ge=1, le=100_000)] = 100
     error_flow_id: Name | None = None
+    undelivered_flow_id: Name | None = None
     locale: Annotated[str, Meta(min_length=2, max_length=64)] = DEFAULT_LOCALE
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
 

@@ -9,10 +9,10 @@ from msgspec import Meta
 
 from filas.flows import value_limits
 from filas.flows.expressions import regular_expressions
-from filas.flows.nodes.node_data import NodeData, Part
+from filas.flows.nodes.node_data import Awaited, Part, SendingData
 from filas.flows.problems import Add
 
-INVALID, TIMEOUT, OUT = "invalid", "timeout", "out"
+INVALID, TIMEOUT, OUT, ERROR = "invalid", "timeout", "out", "error"
 
 
 class Choice(Part, frozen=True, kw_only=True):
@@ -22,12 +22,15 @@ class Choice(Part, frozen=True, kw_only=True):
     title: Annotated[str, Meta(min_length=1)]
 
 
-class InputData(NodeData, frozen=True, kw_only=True):
+class InputData(SendingData, frozen=True, kw_only=True):
     """Sends `prompt`, and writes the contact's next message, the reply, to `variable`.
 
     An invalid reply repeats the question, with `retry_prompt` if it is given, at most `max_retries` times. Then the
     node is left by `invalid`. After `timeout_ms` without a reply it is left by `timeout`; by default it waits as long
     as the execution may last. A choice without an edge of its own is left by `out`.
+
+    A prompt that could not be delivered fails the node as long as it waits, unless `await` is `recorded`. Every other
+    value of `await` has the same effect here, and `awaitMs` has none: the node waits for the reply anyway.
     """
 
     prompt: Annotated[str, Meta(min_length=1)]
@@ -40,7 +43,12 @@ class InputData(NodeData, frozen=True, kw_only=True):
     timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
 
     def handles(self) -> tuple[str, ...]:
-        return (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
+        handles = (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
+        return (*handles, ERROR) if self.on_error == "branch" else handles
+
+    def awaited(self, error_is_connected: bool) -> Awaited:
+        del error_is_connected  # The question must arrive in any case.
+        return self.awaits or "sent"
 
     def templates(self) -> Iterable[tuple[str, object]]:
         yield from (("prompt", self.prompt), ("retryPrompt", self.retry_prompt))
@@ -60,7 +68,7 @@ class InputData(NodeData, frozen=True, kw_only=True):
             add("pattern", problem)
         ids = Counter(choice.id for choice in self.choices)
         for index, choice in enumerate(self.choices):
-            if choice.id in (OUT, INVALID, TIMEOUT):
+            if choice.id in (OUT, INVALID, TIMEOUT) or (choice.id == ERROR and self.on_error == "branch"):
                 add(f"choices[{index}].id", f"`{choice.id}` is a handle of the node")
             elif ids[choice.id] > 1:
                 add(f"choices[{index}].id", f"{ids[choice.id]} choices have the id '{choice.id[:64]}'")

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from filas.channels import template_parameters
 from filas.channels.invalid_content import InvalidContent
-from filas.flows.nodes.node_data import FallibleData, Part, Used
+from filas.flows.nodes.node_data import Part, SendingData, Used
 from filas.flows.problems import Add
 
 
@@ -34,7 +34,7 @@ class MessageTemplate(Part, frozen=True, kw_only=True):
     parameters: list[Any] | dict[str, Any] | None = None
 
 
-class MessageData(FallibleData, frozen=True, kw_only=True):
+class MessageData(SendingData, frozen=True, kw_only=True):
     """One of `text`, `media` and `template`. `buttons` are allowed with `text`. `channel` and `to` are those of the
     conversation by default."""
 

@@ -6,7 +6,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from filas.flows import value_limits
 from filas.flows.problems import Add
+
+Awaited = Literal["recorded", "sent", "delivered"]
+"""What a node waits for after it has recorded a message: nothing, the provider's acceptance, or the delivery."""
+
+AWAIT_MS: dict[Awaited, int] = {"recorded": 0, "sent": 60_000, "delivered": 24 * 3600 * 1000}
+"""How long a node waits by default, in milliseconds."""
 
 RetryClass = Annotated[str, Meta(pattern="^(timeout|communication|4xx|5xx|[1-5][0-9]{2})$")]
 """A failure that a node may retry: a timeout, a broken connection, or a status of the response."""
@@ -104,6 +111,11 @@ class NodeData(Part, frozen=True, kw_only=True):
         """The flow and the version, for a node that runs another flow; None means the published version."""
         return None
 
+    def awaited(self, error_is_connected: bool) -> Awaited:
+        """What a visit waits for after its message is recorded. `error_is_connected`: an edge leaves by `error`."""
+        del error_is_connected
+        return "recorded"
+
 
 class FallibleData(NodeData, frozen=True, kw_only=True):
     """The data of a node that can fail. Its handle `error` exists if `on_error` is `branch`."""
@@ -113,3 +125,18 @@ class FallibleData(NodeData, frozen=True, kw_only=True):
 
     def handles(self) -> tuple[str, ...]:
         return ("out", "error") if self.on_error == "branch" else ("out",)
+
+
+class SendingData(FallibleData, frozen=True, kw_only=True):
+    """The data of a node that sends a message.
+
+    A message that has failed permanently fails its node if the node waits for it: until the message has the state
+    `awaits`, for at most `await_ms` milliseconds. By default a node with an edge at `error` waits for `sent` and any
+    other one for nothing.
+    """
+
+    awaits: Awaited | None = msgspec.field(name="await", default=None)
+    await_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
+
+    def awaited(self, error_is_connected: bool) -> Awaited:
+        return self.awaits or ("sent" if error_is_connected else "recorded")

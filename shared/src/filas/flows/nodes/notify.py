@@ -5,13 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from filas.flows.nodes.node_data import FallibleData, Used
+from filas.flows.nodes.node_data import SendingData, Used
 from filas.flows.problems import Add
 
 Required = Annotated[str, Meta(min_length=1)]
 
 
-class NotifyData(FallibleData, frozen=True, kw_only=True):
+class NotifyData(SendingData, frozen=True, kw_only=True):
     """Sends `text`, with `subject` if it is given, to the recipient `to` over `channel`. An e-mail also has `html`. The
     notification is not in the order of the conversation's own messages."""
 

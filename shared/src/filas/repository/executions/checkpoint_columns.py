@@ -28,6 +28,8 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
             None if one.error is None or one.status not in FAILED_EXECUTION_STATUSES else fingerprint(one.error)
             for one in checkpoints
         ],
+        [one.awaits_message for one in checkpoints],
+        [each.awaits for one in checkpoints for each in one.notifications],
     ]
 
 

@@ -63,6 +63,7 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         start_state=row["start_state"],
         reply=row["reply"],
         call=row["call"],
+        message_outcome=row["message_outcome"],
         content_bytes=row["content_bytes"],
         is_loaded=row["trigger"] is not None,
     )

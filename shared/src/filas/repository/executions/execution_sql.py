@@ -126,7 +126,7 @@ with requested as (
 )
 select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.node_id, c.event_id, c.conversation_id,
     c.channel, coalesce(t.address, c.contact) as contact, c.status_before, c.started_at, c.deadline_at,
-    c.cancel_requested, b.bytes as content_bytes,
+    c.cancel_requested, c.message_outcome, b.bytes as content_bytes,
     case when b.bytes <= $5 then c.trigger end as trigger, case when b.bytes <= $5 then c.state end as state,
     case when b.bytes <= $5 then c.start_state end as start_state, case when b.bytes <= $5 then v.vars end as vars,
     case when b.bytes <= $5 then r.trigger end as reply, case when b.bytes <= $5 then k.payload end as call,
@@ -192,9 +192,9 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$9, $35 and $36: the executions. $10-$21: their steps. $22-$29: their notifications. $30-$34: the executions that
-# they start, each in the conversation of its parent and in the published version of its flow; without one it is not
-# started.
+# $1-$9 and $35-$37: the executions. $10-$21: their steps. $22-$29 and $38: their notifications. $30-$34: the executions
+# that they start, each in the conversation of its parent and in the published version of its flow; without one it is
+# not started.
 # No wait and no retry begins if the execution is to be cancelled. A turn ends when a wait begins; `queued` and
 # `retrying` continue in the same turn, and so in the same job. If a checkpoint with this fence has ended the lease
 # before and no worker has claimed the execution since, this is a repetition whose first result was lost: the status
@@ -202,10 +202,12 @@ returning e.id"""
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
-        $8::json[], $9::boolean[], $35::uuid[], $36::text[])
-        as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback, fingerprint)
+        $8::json[], $9::boolean[], $35::uuid[], $36::text[], $37::uuid[])
+        as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback, fingerprint,
+            awaits_message)
 ), locked as (
     select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback, w.fingerprint,
+        w.awaits_message,
         case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
@@ -228,6 +230,8 @@ with written as (
             then least(l.wake_at, e.deadline_at) end,
         awaits_reply_since = case when l.awaits_reply and l.status like 'waiting-%' then now() end,
         awaits_callback = l.awaits_callback,
+        awaits_message = l.awaits_message,
+        message_outcome = null,
         reply_id = null,
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
@@ -247,12 +251,12 @@ with written as (
         started_at = excluded.started_at, ended_at = excluded.ended_at
 ), new_notifications as (
     insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key,
-        conversation_id, due_at, created_at, updated_at)
+        conversation_id, awaits, due_at, created_at, updated_at)
     select n.id, n.execution_id, n.seq, n.channel_id, n.recipient, n.payload, n.idempotency_key, n.conversation_id,
-        now(), now(), now()
+        n.awaits, now(), now(), now()
     from unnest($22::uuid[], $23::uuid[], $24::integer[], $25::text[], $26::text[], $27::json[], $28::text[],
-            $29::uuid[])
-        as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id)
+            $29::uuid[], $38::text[])
+        as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id, awaits)
         join updated on updated.id = n.execution_id
     order by n.id
     on conflict do nothing
