@@ -44,7 +44,7 @@ class World:
         written = checkpoint(self.held, status, steps=[step(2)], notifications=[message], **{**waits, **more})
         assert await self.executions.checkpoint_many([written]) == [status]
 
-    async def deliver(self, status: str = "sent", provider_id: str | None = "wamid.1") -> None:
+    async def deliver(self, status: Any = "sent", provider_id: str | None = "wamid.1") -> None:
         begun = await self.notifications.begin_attempt(self.id)
         assert begun is not None
         outcome: Any = {"id": self.id, "attempt": begun.attempts, "provider_id": provider_id}
