@@ -104,7 +104,7 @@ async def chatting(redis_url: str, postgres_dsn: str, logs: Path) -> AsyncIterat
         opened(postgres_dsn) as database,
     ):
         await set_up(pipeline, server.url)
-        await pipeline.api("PUT", "/api/flows/undelivered", chain(node("told", "end", output="{{ webhook.body }}")))
+        await pipeline.api("PUT", "/api/flows/undelivered", chain(node("report", "end", output="{{ webhook.body }}")))
         await pipeline.api("PUT", "/api/flows/echo", branching())
         yield Chats(pipeline, provider, database)
 
@@ -130,13 +130,13 @@ async def test_a_flow_learns_that_its_message_was_not_delivered(
         assert visited(await chats.found(ENDED, "5511900000004")) == ["asked", "sorry"]
         await chats.reported_as_failed("tchau")
         late = await chats.found(ENDED, "5511900000005")
-        told = await chats.found(ENDED, "5511900000005", "undelivered")
-        assert told["output"]["message"]["content"]["text"] == "tchau"
-        assert told["output"]["message"]["nodeId"] == "late"
+        reported = await chats.found(ENDED, "5511900000005", "undelivered")
+        assert reported["output"]["message"]["content"]["text"] == "tchau"
+        assert reported["output"]["message"]["nodeId"] == "late"
         same = {name: late[name] for name in ("id", "flowId", "version", "status")}
-        assert told["output"]["execution"] == same
-        assert "131047" in told["output"]["error"]["message"]
-        assert told["conversationId"] == late["conversationId"]
+        assert reported["output"]["execution"] == same
+        assert "131047" in reported["output"]["error"]["message"]
+        assert reported["conversationId"] == late["conversationId"]
         assert time.monotonic() - began < 50
         assert await chats.database.fetchval("select count(*) from message_outcomes") == 0
         assert await chats.database.fetchval("select count(*) from executions where flow_id = 'undelivered'") == 1

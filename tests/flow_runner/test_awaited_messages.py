@@ -70,7 +70,7 @@ BRANCH = "start>send send.out>next send.error>sorry"
 async def test_a_node_with_an_error_edge_waits_until_its_message_is_sent(
     kind: str, data: dict[str, Any], edges: str, awaits: str | None
 ) -> None:
-    """Any other node waits for nothing, unless it says so: its flow is as fast as before."""
+    """Any other node waits for nothing, unless it is configured to: its flow is as fast as before."""
     sender = Sender(sending(kind, edges, **data))
     assert await sender.run() == ("succeeded" if awaits is None else "waiting-callback")
     assert sender.message.awaits == awaits

@@ -20,6 +20,10 @@ MEANINGS = {
     "fallible.retry.maxDelayMs": "the longest wait",
     "fallible.retry.jitter": "`full`: a random part of the wait, which spreads the retries of many executions",
     "fallible.retry.on": "the failures that are retried: `timeout`, `communication`, `4xx`, `5xx`, or a status code",
+    "message.await": "what the node waits for after its message is recorded: nothing, the provider's acceptance, or "
+    "the delivery; `sent` by default if an edge leaves by `error`, otherwise `recorded`",
+    "message.awaitMs": "how long it waits; afterwards the node is left by `out`; by default 60 s for `sent` and a "
+    "day for `delivered`",
     "message.text": "the text to send",
     "message.media.kind": "the kind of file",
     "message.media.url": "the address from which the provider fetches the file",
@@ -67,6 +71,9 @@ MEANINGS = {
     "webhook.body": "`send`: JSON with templates, or a text",
     "webhook.secret": "`send`: `whsec_…`, which signs according to Standard Webhooks",
     "webhook.timeoutMs": "`wait`: how long to wait; afterwards the node is left by `timeout`",
+    "input.await": "`recorded`: the node waits also if its question was not delivered; by default such a question "
+    "fails the node",
+    "input.awaitMs": "has no effect: the node waits for its reply anyway",
     "input.prompt": "the question",
     "input.variable": "the variable that receives the reply",
     "input.kind": "what the reply must be; a `number` may have a decimal comma",
@@ -83,6 +90,10 @@ MEANINGS = {
     "loop.items": "a template that yields a list; the list is fixed when the loop starts",
     "loop.as": "the name of the current item under `loop`",
     "loop.maxIterations": "more items are an error",
+    "notify.await": "what the node waits for after its message is recorded: nothing, the provider's acceptance, or "
+    "the delivery; `sent` by default if an edge leaves by `error`, otherwise `recorded`",
+    "notify.awaitMs": "how long it waits; afterwards the node is left by `out`; by default 60 s for `sent` and a "
+    "day for `delivered`",
     "notify.channel": "the channel",
     "notify.to": "the recipient",
     "notify.subject": "the subject of an e-mail",
@@ -98,6 +109,7 @@ MEANINGS = {
     "settings.maxSteps": "the number of visits of all nodes together",
     "settings.maxVisitsPerNode": "the number of visits of one node; the error names the cycle",
     "settings.errorFlowId": "a flow that starts when an execution fails or times out",
+    "settings.undeliveredFlowId": "a flow that starts when a message was not delivered and no node waits for it",
     "settings.locale": "how texts write numbers, dates and money, and how rules read numbers: `en-US`",
     "settings.timezone": "the IANA time zone of times without an offset; by default UTC",
     "variables[].name": "letters, digits, `_` and `-`",
