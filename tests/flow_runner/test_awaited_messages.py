@@ -281,7 +281,7 @@ async def test_a_reply_before_the_failure_counts() -> None:
 def test_publishing_refuses_other_values(kind: str, data: dict[str, Any], problem: str) -> None:
     checked, problems = check(flow(node("n", kind, **SENDING.get(kind, {}), **data), edges="start>n"))
     assert checked is None
-    assert [each.field for each in problems] == [problem]
+    assert problem in [each.field for each in problems]
 
 
 def test_a_choice_may_be_called_error_if_the_node_has_no_such_handle() -> None:
