@@ -237,7 +237,7 @@ def channel_table(name: str) -> str:
 def channel_defaults(name: str) -> dict[str, str]:
     """The defaults that the notifier's module of the type has for fields that a definition omits."""
     module = importlib.import_module(f"notifier.channels.{name}")
-    limits: ChannelLimits = getattr(module, "LIMITS", ChannelLimits())
+    limits: ChannelLimits = getattr(module, "RATES", ChannelLimits())
     found = {"rate": f"`{limits.per_second:g}`", "receiverRate": f"`{limits.per_recipient:g}`"}
     for config in vars(module).values():
         if isinstance(config, type) and issubclass(config, msgspec.Struct) and config.__module__ == module.__name__:

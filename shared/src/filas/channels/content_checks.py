@@ -27,15 +27,15 @@ def problems(content: Mapping[str, Any], channel_type: str | None) -> Iterator[P
     if limits is None:
         return
     content = adapted(content, limits)
-    kind = content.get("type") or "text"
-    if kind == "template":
+    form = content.get("type") or "text"
+    if form == "template":
         if not limits.templates:
             yield "template", f"{limits.name} has no approved templates; send a text", UNSUPPORTED
-    elif kind == "media":
+    elif form == "media":
         yield from _too_long(content.get("caption"), limits.caption, "caption", "the caption", limits)
-    elif kind in ("buttons", "list"):
+    elif form in ("buttons", "list"):
         yield from _choices(content, limits)
-    elif kind == "text":
+    elif form == "text":
         yield from _too_long(choice_lines.with_lines(content), limits.text, "text", "the text", limits)
 
 

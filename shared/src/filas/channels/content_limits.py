@@ -2,7 +2,7 @@
 
 They are checked when a flow is published (if the channel is known), in test runs, and when a message is sent. A text
 that is too long is split (see `content_parts`); anything else beyond a limit is refused with an error that names the
-limit. Lengths are in characters, unless the limit says bytes (of UTF-8).
+limit. Lengths are in characters, unless the limit is in bytes (of UTF-8).
 
 | type       | sources                                                                                               |
 |------------|-------------------------------------------------------------------------------------------------------|

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from filas.channels import choice_lines
 from filas.channels.adapted_content import adapted
-from filas.channels.content_checks import TOO_LONG, shown_as_list
+from filas.channels.content_checks import shown_as_list
 from filas.channels.content_limits import ContentLimits, limits_of
 from filas.channels.invalid_content import InvalidContent
 from filas.channels.open_markup import can_cut
@@ -32,7 +32,7 @@ def parts_of(content: dict[str, Any], channel_type: str | None) -> list[dict[str
         return [content]
     if len(parts) > MAX_PARTS:
         text = f"the text needs {len(parts)} messages of {limits.text} characters (the limit of {limits.name}); "
-        raise InvalidContent(f"{text}at most {MAX_PARTS} are sent", TOO_LONG, "text")
+        raise InvalidContent(f"{text}at most {MAX_PARTS} are sent", "too-long", "text")
     return parts
 
 
@@ -71,4 +71,4 @@ def _split(text: str, limit: int, content: Mapping[str, Any], limits: ContentLim
         return split_text(text, limit, can_cut(text, content.get("parseMode")))
     except ValueError as error:
         found = f"the text has {len(text)} characters, and the limit of {limits.name} is {limit}: {error}"
-        raise InvalidContent(found, TOO_LONG, "text") from None
+        raise InvalidContent(found, "too-long", "text") from None
