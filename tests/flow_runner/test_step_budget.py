@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from filas.flows import step_budget
-from filas.flows.expressions import cel, jmespath_mapping, regular_expressions, rules
+from filas.flows import regular_expressions, step_budget
+from filas.flows.expressions import cel, jmespath_mapping, rules
 from filas.flows.templates import template
 from tests.flow_runner.harness import Harness, Response, chain, compiled_flow, flow, node
 

@@ -6,7 +6,7 @@ A region is the text between `<!-- generated:NAME:begin -->` and `<!-- generated
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.reference import api, command_line, definitions, error_kinds, log_events, metrics, nodes, settings
+from tests.reference import api, command_line, definitions, error_kinds, filters, log_events, metrics, nodes, settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -22,6 +22,7 @@ REGIONS: dict[str, dict[str, Callable[[], str]]] = {
         f"fields-{name}": (lambda name=name: definitions.channel_table(name))  # type: ignore[misc]
         for name in definitions.channel_types()
     },
+    "templates.md": {"filters": filters.table, "liquid-filters": filters.names},
     "schedules.md": {"schedule-fields": definitions.schedule_table},
     "api.md": {"routes": api.overview, "operations": api.page},
     "cli.md": {"commands": command_line.page},

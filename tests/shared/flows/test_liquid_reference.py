@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from filas.flows.templates import template
+from filas.flows.templates.filters import added_filters
+from tests.reference import filters as reference
 
 SCOPE: dict[str, Any] = {
     "vars": {
@@ -153,8 +155,19 @@ def test_no_result_of_a_filter_has_python_syntax(name: str, value: str) -> None:
                 assert not re.search("None|True|'name'", made), made
 
 
+@pytest.mark.parametrize(("source", "value"), reference.EXAMPLES.values(), ids=reference.EXAMPLES)
+def test_an_example_of_the_reference_yields_the_value(source: str, value: Any) -> None:
+    parsed = template.parse(source)
+    parsed.check_constants()
+    assert parsed.evaluate({}) == value
+
+
 def test_every_documented_filter_and_tag_is_tested() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "templates.md").read_text()
-    tags, filters = re.search(r"\nTags: (.*?)\.\n\nFilters: (.*?)\.\n", page, re.DOTALL).groups()  # type: ignore[union-attr]
-    assert set(re.findall(r"`(\w+)`", filters)) == {row[0] for row in FILTERS}
+    tags = re.search(r"\nTags: (.*?)\.\n", page, re.DOTALL).group(1)  # type: ignore[union-attr]
+    filters = re.search(r"\nFilters of Liquid: (.*?)\.\n", page, re.DOTALL).group(1)  # type: ignore[union-attr]
+    assert set(re.findall(r"`(\w+)`", filters)) | set(added_filters.FILTERS) == {
+        *(row[0] for row in FILTERS),
+        *reference.EXAMPLES,
+    }
     assert set(re.findall(r"`(\w+)`", tags)) - {"end"} == {row[0] for row in TAGS}

@@ -86,8 +86,10 @@ def _check_templates(field: str, value: object, names: TemplateNames, add: AddCo
     try:
         for path, text in template.texts(value):
             try:
-                for problem in names.problems(template.parse(text).references):
+                parsed = template.parse(text)
+                for problem in names.problems(parsed.references):
                     add(field + path, problem, "unknown-name")
+                parsed.check_constants()
             except template.TemplateError as error:
                 add(field + path, f"invalid template: {error}", "invalid-template")
             else:

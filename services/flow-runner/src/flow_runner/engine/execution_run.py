@@ -16,6 +16,8 @@ import msgspec
 
 from filas.contract import identity
 from filas.errors import PermanentError
+from filas.flows import author_settings
+from filas.flows.author_settings import AuthorSettings
 from filas.flows.definition import flow_graph
 from filas.flows.definition.flow_definition import Settings
 from filas.flows.step_budget import shared_budget
@@ -41,6 +43,7 @@ from flow_runner.engine.node_protocol import (
     Wait,
 )
 from flow_runner.engine.ports import Clock, ExecutionStore, Outbound
+from flow_runner.engine.template_failure import template_failure
 from flow_runner.engine.visit_span import end_span, start_span
 
 YIELD_AFTER_S = 45.0
@@ -202,12 +205,16 @@ class ExecutionRun:
         if visit.pending is not None and visit.pending.reason == "effect":
             return Failed("uncertain", "the call may have been made before a crash and is not repeated")
         try:
-            with shared_budget():
+            with shared_budget(), author_settings.applied(self._author_settings(visit)):
                 return await self.runners[visit.type](visit)
         except TemplateError as error:
-            return Failed("template", str(error))
+            return template_failure(visit.data, error)
         except NodeFailure as failure:
             return failure.outcome
+
+    def _author_settings(self, visit: Visit) -> AuthorSettings:
+        settings = self.cursor.flow.settings
+        return AuthorSettings(settings.locale, settings.timezone, visit.now, visit.scope.redactor.text)
 
     def _leave(self, visit: Visit, upcoming: NextVisit, done: Done, error: ErrorDetail | None = None) -> None:
         node, handle = upcoming.node, done.handle

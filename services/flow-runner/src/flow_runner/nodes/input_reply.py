@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from filas.flows.expressions import regular_expressions
+from filas.flows import regular_expressions
 from filas.flows.nodes.input import InputData
 
 _NUMBER = "^[+-]?[0-9]{1,15}([.,][0-9]{1,15})?$"

@@ -1,1 +1,1 @@
-"""The languages of conditions and mappings: rules, CEL, JMESPath and regular expressions."""
+"""The languages of conditions and mappings: rules, CEL and JMESPath."""

@@ -15,8 +15,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from filas.flows import step_budget
-from filas.flows.expressions import regular_expressions
+from filas.flows import regular_expressions, step_budget
 from filas.flows.expressions.cel_text import LOOP, CelText, compilable, read
 from filas.flows.library_errors import describe_cel
 from filas.flows.root_names import ROOTS

@@ -16,8 +16,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from filas.flows import step_budget
-from filas.flows.expressions import regular_expressions
+from filas.flows import regular_expressions, step_budget
 from filas.flows.templates.template import as_text
 
 

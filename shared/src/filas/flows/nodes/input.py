@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from filas.flows import value_limits
-from filas.flows.expressions import regular_expressions
+from filas.flows import regular_expressions, value_limits
 from filas.flows.nodes.node_data import Awaited, Part, SendingData
 from filas.flows.problems import Add
 

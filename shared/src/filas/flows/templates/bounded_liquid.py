@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, TextIO
 
-from liquid import Environment, Mode, RenderContext, StrictDefaultUndefined, Token
+from liquid import Environment, Mode, RenderContext, Token
 from liquid.ast import BlockNode, Node
 from liquid.builtin.expressions.logical import ContainsExpression
 from liquid.builtin.expressions.loop import LoopExpression
@@ -23,6 +23,8 @@ from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 
 from filas.flows import step_budget
+from filas.flows.templates.filters.added_filters import FILTERS
+from filas.flows.templates.filters.numbers import as_number
 from filas.flows.templates.liquid_filters import (
     MAX_TEXT,
     OverLimit,
@@ -37,6 +39,7 @@ from filas.flows.templates.liquid_filters import (
     uniq_of,
 )
 from filas.flows.templates.marked_text import Insert
+from filas.flows.templates.missing_names import MissingName
 from filas.flows.templates.output_tags import OUTPUT_TAGS
 
 MAX_OUTPUT_BYTES = 256 * 1024
@@ -53,7 +56,7 @@ _NUMBERS = frozenset(
 
 def build_environment() -> "Environment":
     """The Liquid environment of flows: no loader, no includes, strict about names and filters."""
-    environment = _Environment(tolerance=Mode.STRICT, undefined=StrictDefaultUndefined, strict_filters=True)
+    environment = _Environment(tolerance=Mode.STRICT, undefined=MissingName, strict_filters=True)
     for tag in _UNUSED_TAGS:
         environment.tags.pop(tag, None)
     for name in _UNUSED_FILTERS:
@@ -66,6 +69,8 @@ def build_environment() -> "Environment":
     environment.add_filter("uniq", uniq_of)
     environment.add_filter("map", map_of)
     environment.add_filter("compact", compact_of)
+    for name, function in FILTERS.items():
+        environment.add_filter(name, function)
     return environment
 
 
@@ -132,14 +137,17 @@ class BoundedContext(RenderContext):
         for given in (value, *args, *kwargs.values()):
             _check(given)
             self.charge(1 + self._size(given) // 64)
-        if is_undefined(value):
+        if name == "default":
             return function(value, *args, **kwargs)
+        for given in (value, *args):
+            if is_undefined(given):
+                str(given)  # raises UndefinedError, with the name
         value, args = as_liquid_writes(name, value, args)
         self.charge(1 + _growth(name, value, args) // 64)
         if name in _NUMBERS:
             _check_numbers(value, args)
-        if name == "date" and isinstance(value, str) and len(value) > 64:
-            raise OverLimit("the text is too long for a date")
+            if name != "sum":
+                value, args = _numeric(value), tuple(map(_numeric, args))
         result = function(value, *args, **kwargs)
         _check(result)
         return result
@@ -255,6 +263,11 @@ def _growth(name: str, value: object, args: tuple[Any, ...]) -> int:
     if size > MAX_TEXT and name in ("replace", "join"):
         raise OverLimit(f"{name} makes too long a text")
     return size
+
+
+def _numeric(given: object) -> object:
+    """The number of a text. Liquid's own reading accepts `inf` and `1_500`."""
+    return as_number(given) if isinstance(given, str) else given
 
 
 def _check_numbers(value: object, args: tuple[Any, ...]) -> None:

@@ -14,8 +14,11 @@ from liquid.template import BoundTemplate
 
 from filas.flows.library_errors import describe_liquid
 from filas.flows.templates.bounded_liquid import BoundedContext, build_environment, refuse_ranges
+from filas.flows.templates.filters import constant_arguments
+from filas.flows.templates.filters.filter_failure import FilterFailure
 from filas.flows.templates.liquid_filters import OverLimit, is_undefined
 from filas.flows.templates.marked_text import NOTHING_UNDONE, Escape, Insert, InsertedValue, MarkedText, ValueMarks
+from filas.flows.templates.missing_names import read_tests_as_null
 from filas.flows.templates.output_tags import is_raw, last_filter
 from filas.flows.value_limits import MAX_DEPTH, MAX_TEMPLATE_CHARS, TooLarge, plain
 
@@ -39,7 +42,12 @@ _ERRORS = (LiquidError, ArithmeticError, ValueError, TypeError, LookupError, Rec
 
 
 class TemplateError(ValueError):
-    """A template is not valid, or cannot be rendered with the values in scope."""
+    """A template is not valid, or cannot be rendered with the values in scope. `source`: the text of the template, if
+    known."""
+
+    def __init__(self, message: str, source: str | None = None) -> None:
+        super().__init__(message)
+        self.source = source
 
 
 class UnknownName(TemplateError):
@@ -64,6 +72,16 @@ class Template:
     def is_whole(self) -> bool:
         return self._whole is not None
 
+    def check_constants(self) -> None:
+        """Raises TemplateError for a filter whose constant value or arguments can never work. Publication refuses such
+        a template; a flow that was published before may still contain it."""
+        if self._bound is None:
+            return
+        try:
+            constant_arguments.check(self._bound.nodes, _environment().filters, BoundedContext(self._bound))
+        except _ERRORS as error:
+            raise TemplateError(_message(error)) from None
+
     def evaluate(self, scope: Scope, insert: Insert | None = None) -> Any:
         """The text, or the value of a template that is one whole `{{ … }}`. Raises UnknownName and TemplateError.
 
@@ -74,9 +92,9 @@ class Template:
         try:
             return self._render(self._bound, scope, insert)
         except UndefinedError as error:
-            raise UnknownName(_message(error)) from None
+            raise UnknownName(_message(error), self.source) from None
         except _ERRORS as error:
-            raise TemplateError(_message(error)) from None
+            raise TemplateError(_message(error), self.source) from None
 
     def _render(self, bound: BoundTemplate, scope: Scope, insert: Insert | None) -> Any:
         if self._whole is not None:
@@ -111,6 +129,7 @@ def parse(source: str) -> Template:
         bound = _environment().from_string(source)
         refuse_ranges(bound.nodes)
         used = bound.analyze(include_partials=False)
+        read_tests_as_null(bound.nodes)
         unknown = sorted(name for name in used.filters if name not in _environment().filters)
     except _ERRORS as error:
         raise TemplateError(_message(error)) from None
@@ -254,7 +273,7 @@ def syntax_problems(value: object) -> Iterator[tuple[str, str]]:
     try:
         for path, text in texts(value):
             try:
-                parse(text)
+                parse(text).check_constants()
             except TemplateError as error:
                 yield path, f"invalid template: {error}"
     except TemplateError as error:
@@ -312,7 +331,7 @@ def _references(used: TemplateAnalysis) -> Iterator[Reference]:
 def _message(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "is nested too deep"
-    if isinstance(error, (OverLimit, TooLarge)):
+    if isinstance(error, (OverLimit, TooLarge, FilterFailure)):
         return str(error.args[0])
     text = str(error.args[0]) if error.args else "an operation failed"
     return describe_liquid(text)

@@ -1,0 +1,1 @@
+"""The filters that Filas adds to Liquid, and those that it replaces."""

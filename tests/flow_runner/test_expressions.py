@@ -1,0 +1,58 @@
+"""Expressions in a run: the locale, the time zone and the clock of the flow, and errors that name the field."""
+
+from typing import Any
+
+import pytest
+
+from tests.flow_runner.harness import Harness, chain, node, step
+
+FLOW_SETTINGS = {"locale": "en-US", "timezone": "America/Sao_Paulo"}
+
+
+def _body(**fields: Any) -> dict[str, Any]:
+    return {"body": fields, "headers": {}, "queryParams": {}}
+
+
+@pytest.mark.parametrize(
+    ("settings", "source", "value"),
+    [
+        ({}, "{{ webhook.body.total | money: 'BRL' }}", "R$ 1.234,50"),
+        (FLOW_SETTINGS, "{{ webhook.body.total | money: 'USD' }}", "$1,234.50"),
+        ({}, "{{ webhook.body.at | date: '%B, %H:%M' }}", "novembro, 10:30"),
+        (FLOW_SETTINGS, "{{ webhook.body.at | date: '%B, %H:%M' }}", "November, 07:30"),
+    ],
+)
+async def test_templates_use_the_settings_of_their_flow(settings: dict[str, str], source: str, value: str) -> None:
+    row = await Harness().run(
+        chain(node("end", "end", output=source), settings=settings), webhook=_body(total=1234.5, at=1762338600)
+    )
+    assert row.output == value
+
+
+async def test_now_is_the_time_of_the_visit() -> None:
+    """In a test run, whose clock jumps over delays, `now` jumps too."""
+    harness = Harness()
+    at = harness.clock.now()
+    row = await harness.run(chain(node("end", "end", output="{{ 'now' | date: '%F %T' }}")))
+    assert row.output == f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+async def test_the_error_of_a_template_names_the_field_and_shows_the_template() -> None:
+    output = {"a": [{"total": "Total: {{ webhook.body.total | money: 'BRL' }}"}]}
+    row = await Harness().run(chain(node("end", "end", output=output)), webhook=_body(total="12 reais"))
+    assert row.error is not None
+    assert (row.error.kind, row.error.node_id) == ("template", "end")
+    assert row.error.message == (
+        'output.a[0].total: money: expected a number without thousands separators, such as 1234.5, found "12 reais" '
+        "(in Total: {{ webhook.body.total | money: 'BRL' }})"
+    )
+    assert step(row, "end").error is not None
+
+
+async def test_the_error_of_a_template_shows_no_secret() -> None:
+    harness = Harness()
+    harness.secrets.values["crm"] = "sk-" + "9" * 100
+    row = await harness.run(chain(node("end", "end", output="{{ secrets.crm | append: '!' | money: 'BRL' }}")))
+    assert row.error is not None
+    assert "999" not in row.error.message
+    assert 'found "[redacted]!"' in row.error.message
