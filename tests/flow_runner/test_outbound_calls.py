@@ -176,17 +176,27 @@ async def test_a_listed_status_is_not_an_error() -> None:
     assert row.status == "succeeded"
 
 
-@pytest.mark.parametrize("value", ["30", format_datetime(START + timedelta(seconds=30), usegmt=True)])
-async def test_retry_after_is_obeyed(value: str) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("max_delay_s", [20, 60])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "30",
+        format_datetime(START + timedelta(seconds=30), usegmt=True),
+        f"{START + timedelta(seconds=30):%A, %d-%b-%y %H:%M:%S GMT}",
+        f"{START + timedelta(seconds=30):%a %b %d %H:%M:%S %Y}",
+        (START + timedelta(seconds=30)).isoformat(),
+    ],
+)
+async def test_retry_after_is_obeyed(value: str, max_delay_s: int, status: int) -> None:
     """`Retry-After` in seconds or as a date determines the wait, up to `maxDelayMs`."""
     harness = Harness()
-    harness.outbound.respond = lambda _: Response(429, headers={"retry-after": value})
-    compiled = compiled_flow(
-        chain(node("a", "api", url="https://a.example", retry={"maxAttempts": 2, "maxDelayMs": 20_000}))
-    )
+    harness.outbound.respond = lambda _: Response(status, headers={"Retry-After": value})
+    retry = {"maxAttempts": 2, "delayMs": 0, "maxDelayMs": max_delay_s * 1000}
+    compiled = compiled_flow(chain(node("a", "api", url="https://a.example", retry=retry)))
     row = harness.rows.add()
     assert await harness.run_once(row, compiled) == "retrying"
-    assert row.wake_at == START + timedelta(seconds=20)
+    assert row.wake_at == START + timedelta(seconds=min(max_delay_s, 30))
 
 
 async def test_on_uncertain_fail_does_not_repeat_an_uncertain_call() -> None:

@@ -1,5 +1,6 @@
 """The documented responses of each provider, and the result of the message."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from filas.outbound.client import OutboundClient
 from notifier.channels import provider_call
-from notifier.channels.channel import PermanentFailure, Result, TemporaryFailure
+from notifier.channels.channel import Delivered, PermanentFailure, Result, TemporaryFailure
 from tests.notifier.providers import CONFIGS, HOME, TAKEN, channel, deliver, imitated_provider, message, responds
 from tests.notifier.receiver import Behaviour, Flood, answer, never, raw_receiver, receiver, reset
 
@@ -116,6 +117,14 @@ async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
     assert isinstance(result, TemporaryFailure)
     assert result.wait_for == "channel"
     assert result.after_s == pytest.approx(90, abs=3)
+
+
+@pytest.mark.parametrize("type_", PROVIDERS)
+@pytest.mark.parametrize("before", ["\ufeff", " \r\n"])
+async def test_an_answer_may_begin_with_a_byte_order_mark(type_: str, before: str) -> None:
+    """Before, the message counted as one that may have been sent, and was sent twice."""
+    result, _ = await deliver(type_, responds(200, before + json.dumps(TAKEN[type_])))
+    assert isinstance(result, Delivered)
 
 
 @pytest.mark.parametrize("word", ["internal_error", "fatal_error"])

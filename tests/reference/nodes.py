@@ -58,6 +58,7 @@ MEANINGS = {
     "api.responseMapping[].path": "JMESPath into `{status, headers, body}`",
     "api.onUncertain": "what happens after a call whose outcome is unknown: `retry` repeats it under the same "
     "idempotency key, `fail` fails the node",
+    "api.answer": "`auto`: the response is read by its `Content-Type`; `text`: its body is a text",
     "delay.ms": "the length of the delay in milliseconds",
     "delay.until": "the end of the delay: ISO 8601, or a template that yields ISO 8601 or seconds since 1970",
     "delay.cron": "five fields; the delay ends at the next matching moment",

@@ -1,5 +1,6 @@
 """Reads `Retry-After`: the delay that a server asks for (RFC 9110, section 10.2.3). Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,6 +11,8 @@ LONGEST_S: Final = 3600.0
 
 _MAX_DIGITS: Final = 18
 """A number with more digits is above LONGEST_S, and Python refuses to convert thousands of digits."""
+
+_ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{5,20}(?:Z|[+-][0-9:]{2,6})?", re.IGNORECASE)
 
 
 def delay_s(headers: Mapping[str, str], now: datetime) -> float | None:
@@ -24,7 +27,8 @@ def delay_s(headers: Mapping[str, str], now: datetime) -> float | None:
 def retry_after_s(value: str | None, now: datetime) -> float | None:
     """Returns the seconds from `now`, between 0 and LONGEST_S, or None without a valid value.
 
-    The value is a number of seconds (`120`) or a date (`Sun, 22 Nov 2026 21:08:00 GMT`).
+    The value is a number of seconds (`120`) or a date (`Sun, 22 Nov 2026 21:08:00 GMT`, also in the two older forms of
+    RFC 9110). Some servers send ISO 8601 (`2026-11-22T21:08:00Z`).
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
@@ -40,7 +44,7 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
 
 def _date(text: str) -> datetime | None:
     try:
-        date = parsedate_to_datetime(text)
+        date = datetime.fromisoformat(text) if _ISO_DATE.fullmatch(text) else parsedate_to_datetime(text)
     except (ValueError, OverflowError, IndexError, TypeError):
         return None
     return date if date.tzinfo else date.replace(tzinfo=UTC)

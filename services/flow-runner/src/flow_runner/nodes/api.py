@@ -17,7 +17,8 @@ async def run(visit: Visit) -> Done | Failed:
     scope = visit.scope.roots
     url = _with_query(render_url(data.url, scope), template.render(data.query, scope))
     try:
-        done = await make_call(visit, OutboundCall(data.method, url, data.headers, data.body, data.accept_status))
+        call = OutboundCall(data.method, url, data.headers, data.body, data.accept_status, reading=data.answer)
+        done = await make_call(visit, call)
     except NodeFailure as failure:
         if data.on_uncertain == "fail" and (failure.outcome.detail or {}).get("sent"):
             # Without a class, no retry makes the call again.

@@ -5,21 +5,18 @@ import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-from filas.contract import bounded_json
 from filas.errors import OutboundError, OutboundRefused, OutboundTimeout
 from filas.flows.library_errors import shown
 from filas.flows.templates import template
-from filas.flows.value_limits import TooLarge, plain
 from filas.outbound.outbound_response import OutboundResponse
-from filas.outbound.retry_after import delay_s
 from filas.tracing import spans
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 from flow_runner.engine.redaction import headers_shown
 from flow_runner.nodes.request_body import render_body
+from flow_runner.nodes.response_body import Reading, output_of
 
 LARGE_BODY = 32 * 1024
 """A longer body of a response, in bytes, may take more than 5 milliseconds to decode."""
@@ -33,6 +30,7 @@ class OutboundCall:
 
     A response is a failure unless its status is 2xx or in `accepted`. `sign` returns the signature headers for the
     body. `always_has_body`: without a body, an empty one is sent (a webhook), and the trace shows the rendered value.
+    `reading`: how the response's body is read.
     """
 
     method: str
@@ -42,6 +40,7 @@ class OutboundCall:
     accepted: Sequence[int] = ()
     sign: Callable[[bytes], Mapping[str, str]] | None = None
     always_has_body: bool = False
+    reading: Reading = "auto"
 
 
 async def make_call(visit: Visit, call: OutboundCall) -> Done:
@@ -62,7 +61,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
     if not _has(headers, "Idempotency-Key"):
         headers["Idempotency-Key"] = visit.key
     response = await _request(visit, call, headers, content)
-    read = functools.partial(_output_of, response, call.accepted, visit.now)
+    read = functools.partial(output_of, response, call.accepted, visit.now, call.reading)
     # The thread keeps a large response from delaying the other executions.
     output = await asyncio.to_thread(read) if len(response.body) > LARGE_BODY else read()
     return Done(output, shown={**output, "headers": headers_shown(output["headers"])})
@@ -111,32 +110,3 @@ def _span_of(visit: Visit, call: OutboundCall) -> spans.Span:
 
 def _has(headers: Mapping[str, str], name: str) -> bool:
     return any(known.lower() == name.lower() for known in headers)
-
-
-def _output_of(response: OutboundResponse, accepted: Sequence[int], now: datetime) -> dict[str, Any]:
-    output = _decoded(response)
-    if not 200 <= response.status < 300 and response.status not in accepted:
-        raise NodeFailure(
-            "http-status",
-            f"the response's status is {response.status}",
-            classes=frozenset({str(response.status), f"{response.status // 100}xx"}),
-            detail={"status": response.status},
-            output=output,
-            retry_after_s=delay_s(output["headers"], now) or 0.0,
-        )
-    return output
-
-
-def _decoded(response: OutboundResponse) -> dict[str, Any]:
-    body: Any
-    try:
-        body = bounded_json.decode(response.body) if response.body else None
-    except bounded_json.InvalidJson as error:
-        if isinstance(error, bounded_json.TooComplex) and "json" in response.headers.get("content-type", "").lower():
-            raise NodeFailure("response-too-large", f"the response's body {error}") from None
-        body = response.body.decode(errors="replace")
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    try:
-        return {"status": response.status, "headers": headers, "body": plain(body)}
-    except TooLarge as error:
-        raise NodeFailure("response-too-large", f"the response's body cannot be stored: {error}") from None

@@ -1,1 +1,1 @@
-"""Decoders of bodies: content codings, JSON as it is sent, and text in its charset."""
+"""The decoder of the content codings of a body."""

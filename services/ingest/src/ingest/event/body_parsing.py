@@ -10,10 +10,10 @@ import msgspec
 
 from filas.contract import bounded_json
 from filas.contract.jobs import BodyKind
+from filas.decoding.json_body import decode_json
+from filas.decoding.text_decoding import charset_of, decoded_text
 from filas.errors import FilasError
 from filas.models.configuration import BodyMode
-from ingest.decoding.json_body import decode_json
-from ingest.decoding.text_decoding import charset_of, decoded_text
 from ingest.forms import multipart_form, urlencoded_form
 
 JSON = "application/json"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from filas.contract import bounded_json
 from filas.contract.storable_text import BYTE_ESCAPES, sent_bytes
-from ingest.decoding.json_body import decode_json
+from filas.decoding.json_body import decode_json
 from ingest.forms import multipart_form, urlencoded_form
 from ingest.verify.scheme import ReceivedRequest
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from filas.contract import bounded_json
 from filas.crypto.redaction import Redactor
+from filas.decoding.json_body import decode_json
 from filas.errors import OutboundError, OutboundRefused
 from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import delay_s
@@ -99,7 +100,7 @@ def malformed(answer: OutboundResponse, provider: str) -> TemporaryFailure:
 def json_object(answer: OutboundResponse) -> dict[str, Any] | None:
     """Returns the JSON object of a response, or None if it is something else."""
     try:
-        found = bounded_json.decode(answer.body)
+        found, _ = decode_json(answer.body, answer.headers.get("content-type", ""))
     except bounded_json.InvalidJson:
         return None
     return found if isinstance(found, dict) else None

@@ -27,7 +27,8 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
     """A response is an error unless its status is 2xx or listed in `accept_status`.
 
     `body` is JSON with templates, or text. `on_uncertain` is for a call whose outcome is unknown: `retry` repeats it
-    under the same idempotency key, `fail` is an error.
+    under the same idempotency key, `fail` is an error. `answer`: `auto` reads the response by its content type, `text`
+    reads it as a text.
     """
 
     method: Method = "GET"
@@ -39,6 +40,7 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
     accept_status: list[Annotated[int, Meta(ge=100, le=599)]] = msgspec.field(default_factory=list)
     response_mapping: Annotated[list[ResponseMapping], Meta(max_length=100)] = msgspec.field(default_factory=list)
     on_uncertain: Literal["retry", "fail"] = "retry"
+    answer: Literal["auto", "text"] = "auto"
 
     def templates(self) -> Iterable[tuple[str, object]]:
         yield from (("url", self.url), ("query", self.query), ("body", body_source(self.body)))

@@ -8,7 +8,19 @@ import functools
 import re
 from typing import Final
 
+BYTE_ORDER_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+"""UTF-32 comes before UTF-16, because its mark begins with that of UTF-16."""
+
 _FALLBACK: Final = "cp1252"
+_UNLIKE_ASCII: Final = ("utf-16", "utf-32", "iso2022")
+"""Codecs whose bytes may be valid UTF-8 and mean something else."""
+
 _LATIN_1: Final = frozenset({"iso8859-1", "ascii", "latin-1"})
 """Names under which senders send Windows-1252."""
 
@@ -24,15 +36,23 @@ def charset_of(content_type: str) -> str | None:
 
 
 def decoded_text(data: bytes, charset: str | None = None) -> str:
-    """`data` as text. A text that is not in `charset`, or that is not UTF-8 where no charset is stated, is read as
-    Windows-1252, so that no character is lost."""
+    """`data` as text, without a byte order mark, which overrides `charset`. A text that is not in `charset`, or that is
+    not UTF-8 where no charset is stated, is read as Windows-1252, so that no character is lost."""
+    for mark, codec in BYTE_ORDER_MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(codec, "replace")
     for name in (_codec_of(charset), "utf-8", _FALLBACK):
         if name is not None:
             try:
-                return data.decode(name).replace("\ufeff", "", 1) if name == "utf-8" else data.decode(name)
+                return data.decode(name)
             except (UnicodeError, ValueError):
                 continue
     return data.decode("latin-1")
+
+
+def is_unlike_ascii(data: bytes, charset: str | None) -> bool:
+    """Whether `data` in `charset` may be valid UTF-8 and mean something else: it has NUL or escape characters."""
+    return (b"\0" in data or b"\x1b" in data) and (_codec_of(charset) or "").startswith(_UNLIKE_ASCII)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,7 +3,6 @@
 Nearly every body is decoded at once. The others are repaired first, or get an error with the line and the column.
 """
 
-import codecs
 import json
 import math
 import re
@@ -12,16 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from filas.contract import bounded_json
-from ingest.decoding.text_decoding import charset_of, decoded_text
-
-_MARKS: Final = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-"""UTF-32 comes before UTF-16, because its mark begins with that of UTF-16."""
+from filas.decoding.text_decoding import BYTE_ORDER_MARKS, charset_of, decoded_text, is_unlike_ascii
 
 _ESCAPES: Final = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -78,10 +68,15 @@ def _decode_repaired(body: bytes, charset: str | None) -> tuple[Any, bytes]:
 
 def _as_utf8(body: bytes, charset: str | None) -> bytes:
     """`body` in UTF-8, without a byte order mark and without lone surrogates."""
-    for mark, codec in _MARKS:
+    for mark, codec in BYTE_ORDER_MARKS:
         if body.startswith(mark):
             body = body[len(mark) :].decode(codec, "replace").encode("utf-8", "replace")
             break
+    else:
+        if is_unlike_ascii(body, charset):
+            body = decoded_text(body, charset).encode("utf-8", "replace")
+        elif b"\0" in body[:2]:
+            body = body.decode("utf-16-be" if body[:1] == b"\0" else "utf-16-le", "replace").encode("utf-8", "replace")
     try:
         body.decode()
     except UnicodeDecodeError:
