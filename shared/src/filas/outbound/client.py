@@ -5,6 +5,7 @@ one address when it is checked and to another when it is called, and a literal a
 """
 
 import asyncio
+import re
 import socket
 import string
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,7 @@ from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout, Outbo
 from filas.observability.metrics import OUTBOUND_REQUESTS
 from filas.outbound.address_rules import Network, refusal_reason
 from filas.outbound.dns_lookup import DnsLookup
+from filas.outbound.failure_texts import describe_failure, describe_url
 from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.tcp_connection import open_connection
 
@@ -43,6 +45,7 @@ _HEADERS_FOR_OTHER_ORIGINS = frozenset(
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 """The characters of a header's name (RFC 9110)."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _BODY_HEADERS = frozenset({"content-type", "content-encoding", "content-language"})
 
 _KEEPALIVE_S = 15.0
@@ -197,13 +200,13 @@ class OutboundClient:
                 else:
                     body, truncated = await _read(answer, limits)
         except aiohttp.InvalidURL:
-            raise OutboundRefused("invalid URL") from None
+            raise OutboundRefused("invalid URL: the host is not a valid name") from None
         except aiohttp.ClientError as error:
             if connecting.refused and not connecting.tried:
                 raise OutboundRefused(f"{call.url.host} may not be called: {connecting.refused[0]}") from None
-            raise OutboundFailed(_reason(error), sent=connecting.sent) from None
+            raise OutboundFailed(describe_failure(error), sent=connecting.sent) from None
         except ValueError as error:
-            raise OutboundRefused(f"invalid request: {error}") from None
+            raise OutboundRefused(describe_url(error)) from None
         headers = {name.lower(): response_text(", ".join(answer.headers.getall(name))) for name in answer.headers}
         response = OutboundResponse(
             status=answer.status, headers=headers, body=body, url=str(call.url), truncated=truncated
@@ -215,7 +218,7 @@ class OutboundClient:
         try:
             target = self._checked_url(str(call.url.join(URL(location))))
         except ValueError as error:
-            raise OutboundRefused(f"redirect to an invalid URL: {error}") from None
+            raise OutboundRefused(f"redirect: {describe_url(error)}") from None
         if call.url.scheme == "https" and target.scheme == "http":
             raise OutboundRefused("redirect from https to http")
         method, body, headers = call.method, call.body, call.headers
@@ -229,10 +232,10 @@ class OutboundClient:
     def _checked_url(self, url: str) -> URL:
         try:
             parsed = URL(url)
-            port = parsed.port
+            host, port = parsed.host, parsed.port
         except ValueError as error:
-            raise OutboundRefused(f"invalid URL: {error}") from None
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            raise OutboundRefused(describe_url(error)) from None
+        if parsed.scheme not in {"http", "https"} or not host:
             raise OutboundRefused("only http and https URLs may be called")
         if self._ports and port not in self._ports:
             raise OutboundRefused(f"port {port} may not be called")
@@ -279,13 +282,10 @@ def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
             raise OutboundRefused(f"header {name} must not be set")
         if not name or not _TOKEN.issuperset(name):
             raise OutboundRefused(f"{name!r} is not a header name")
+    for name, value in checked.items():
+        if _CONTROL.search(value):
+            raise OutboundRefused(f"header {name} contains a line break or another control character")
     return checked if "user-agent" in names else {"User-Agent": USER_AGENT, **checked}
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    """Returns the reason of the error without the URL, because the URLs of some providers contain tokens."""
-    text = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
-    return f"{type(error).__name__}: {text}"
 
 
 async def _read(answer: aiohttp.ClientResponse, limits: _Limits) -> tuple[bytes, bool]:
