@@ -122,10 +122,10 @@ class Stage:
         self.dead_letters = DeadLetterRepository(database)
         self._producer = producer
 
-    async def channel(self, channel_id: str, url: str | None) -> None:
+    async def channel(self, channel_id: str, url: str | None, **config: object) -> None:
         """A channel `http` to `url`, or without one a channel `console`."""
-        secret = SecretBox(KEY).seal(SECRET)
-        kind, config = ("http", {"url": url, "secret": secret}) if url else ("console", {})
+        kind = "http" if url else "console"
+        config |= {"url": url, "secret": SecretBox(KEY).seal(SECRET)} if url else {}
         await ChannelRepository(self.database).store(Channel(id=channel_id, type=kind, config=config))
 
     async def notify(self, channel_id: str, recipient: str = "5511999990000") -> UUID:

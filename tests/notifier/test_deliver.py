@@ -17,16 +17,17 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.postgres.database import Database
 from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
 from notifier.deliver import delivery
+from notifier.deliver.attempt_plan import Attempt
 from notifier.deliver.batched_store import BatchedStore
 from notifier.deliver.bulkhead import Bulkhead
 from notifier.deliver.channel_admission import ChannelAdmission, ChannelBusy
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
-from notifier.deliver.delivery import Attempt, Delivery, DeliveryFailed, DeliveryPostponed
+from notifier.deliver.delivery import Delivery, DeliveryFailed, DeliveryPostponed
 from tests.notifier.rows import add_notification, opened
 from tests.shared.repository.builders import fail_jobs
 
-FIRST = Attempt(number=1, last=False, replay=False)
-LAST = Attempt(number=2, last=True, replay=False)
+FIRST = Attempt(number=1, replay=False)
+LAST = Attempt(number=2, replay=False)
 
 
 class Scripted:
@@ -206,8 +207,8 @@ async def test_what_is_settled_is_not_sent_again_unless_replayed(world: World) -
         await world.deliver(notification_id, FIRST)
     await fail_jobs(world.database, NOTIFICATIONS, {"notificationId": notification_id})
     assert await world.deliver(notification_id, FIRST) == "nothing to do"
-    assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "delivered"
-    assert await world.deliver(notification_id, Attempt(number=1, last=False, replay=True)) == "nothing to do"
+    assert await world.deliver(notification_id, Attempt(number=1, replay=True)) == "delivered"
+    assert await world.deliver(notification_id, Attempt(number=1, replay=True)) == "nothing to do"
     assert len(world.channel.sent) == 2
 
 
@@ -296,7 +297,7 @@ async def test_a_notification_fails_after_a_day_of_a_busy_channel(world: World) 
     notification_id = await add_notification(world.database, "scripted")
     world.store.answer = Deferred(reason="paused", delay_s=5.0)
     with pytest.raises(DeliveryFailed) as failed:
-        await world.deliver(notification_id, Attempt(number=1, last=False, replay=False, age_s=25 * 3600))
+        await world.deliver(notification_id, Attempt(number=1, replay=False, age_s=25 * 3600))
     assert failed.value.detail.kind == "expired"
 
 

@@ -124,6 +124,50 @@ async def test_every_conversation_keeps_its_order_through_a_pause(
         assert (await world.dead_letters.list()).items == []
 
 
+async def test_an_unreachable_destination_is_awaited_and_the_order_is_kept(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """`retry.forMs`: it breaks every connection for longer than all attempts of the queue take together. Each message
+    of the conversation arrives once, in order, and uses no attempt meanwhile."""
+    taken: list[str] = []
+    broken_until = time.monotonic() + 60
+
+    async def broken_at_first(request: web.Request) -> web.StreamResponse:
+        if time.monotonic() < broken_until:
+            return await reset(request)
+        taken.append(request.headers["Idempotency-Key"])
+        return web.Response()
+
+    async with receiver(broken_at_first) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
+        await world.channel(
+            "outside", outside.url, retry={"maxAttempts": 1, "delayMs": 1000, "rate": 1, "forMs": 60_000}
+        )
+        sent = [await world.notify("outside", "contact") for _ in range(3)]
+        await eventually(lambda: outside.received)
+        broken_until = time.monotonic() + 2.5
+        rows = [await world.until(one, "delivered", 30) for one in sent]
+        assert taken == [row.idempotency_key for row in rows]
+        assert [attempt.outcome for attempt in rows[0].history][-1] == "delivered"
+        assert len(rows[0].history) > 2
+        assert (await world.dead_letters.list()).items == []
+
+
+async def test_a_channel_sets_its_attempts(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
+    """`retry.maxAttempts` and `retry.forMs`: the dead letter comes after all of them, and only then."""
+    async with receiver(reset) as outside, stage(redis_url, postgres_dsn, tmp_path) as world:
+        await world.channel("four", outside.url, retry={"maxAttempts": 4, "delayMs": 50, "rate": 1})
+        four = await world.until(await world.notify("four", "a"), "failed", 20)
+        assert [attempt.outcome for attempt in four.history][-1] in ("failed", "uncertain")
+        assert len(four.history) == 4
+        await world.channel("wait", outside.url, retry={"maxAttempts": 1, "delayMs": 400, "rate": 1, "forMs": 1000})
+        row = await world.until(await world.notify("wait", "b"), "failed", 20)
+        assert 3 <= len(row.history) <= 5
+        lasted = row.history[-1].started_at - row.history[0].started_at
+        assert lasted.total_seconds() >= 1.0
+        letters = {letter.payload["channelId"]: letter for letter in (await world.dead_letters.list()).items}
+        assert {name: letter.attempts for name, letter in letters.items()} == {"four": 4, "wait": 1}
+
+
 # ---- through a local provider -------------------------------------------------------------------
 
 

@@ -148,6 +148,7 @@ CHANNELS = {
     "baseUrl": "another address than the provider's: a proxy, or a test server",
     "rate": "messages per second over the channel; replaces the provider's limit; 0: no limit",
     "receiverRate": "messages per second to one recipient; replaces the provider's limit; 0: no limit",
+    "retry": "how often and how long delivery is tried: `{maxAttempts, delayMs, rate, forMs}`, see [Retries](#retries)",
 }
 
 SCHEDULES = {
@@ -227,7 +228,7 @@ def channel_table(name: str) -> str:
     secrets, defaults = SECRET_FIELDS.get(name, ()), channel_defaults(name)
     lines = _head()
     fields = [field for field in msgspec.structs.fields(channel_types()[name]) if field.encode_name not in SHOWN_ONLY]
-    for field in sorted(fields, key=lambda field: field.encode_name in ("rate", "receiverRate")):
+    for field in sorted(fields, key=lambda field: field.encode_name in ("rate", "receiverRate", "retry")):
         takes = struct_fields.takes(field.type) + (" (secret)" if field.encode_name in secrets else "")
         default = struct_fields.default_of(field) or defaults.get(field.encode_name)
         lines.append(_line(field.encode_name, takes, None if field.required else default or "", CHANNELS))

@@ -18,7 +18,12 @@ from tests.notifier.rows import add_notification
 CHANNELS: dict[str, dict[str, Any]] = {
     "console": {},
     "http": {"url": "https://example.com/in", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
-    "whatsapp": {"phoneNumberId": "106540352242922", "accessToken": "EAAG-planted", "rate": 20},
+    "whatsapp": {
+        "phoneNumberId": "106540352242922",
+        "accessToken": "EAAG-planted",
+        "rate": 20,
+        "retry": {"maxAttempts": 5, "delayMs": 1000, "rate": 3.0, "forMs": 600_000},
+    },
     "telegram": {"botToken": "110201543:planted", "receiverRate": 0.5, "baseUrl": "http://bots.internal:8081"},
     "slack": {"botToken": "xoxb-planted"},
     "twilio": {"accountSid": "AC123", "authToken": "planted", "from": "+15005550006"},
@@ -65,6 +70,9 @@ async def test_a_channel_of_every_type_is_stored_and_shown_without_its_secrets(a
         ("whatsapp", {"accessToken": ""}, "accessToken"),
         ("whatsapp", {"baseUrl": "graph.facebook.com"}, "baseUrl"),
         ("whatsapp", {"rate": -1}, "rate"),
+        ("whatsapp", {"retry": {"maxAttempts": 0}}, "retry.maxAttempts"),
+        ("whatsapp", {"retry": {"forMs": 86_400_001}}, "retry.forMs"),
+        ("whatsapp", {"retry": {"attempts": 2}}, "retry.attempts"),
         ("whatsapp", {"listLabel": "more than twenty characters"}, "listLabel"),
         ("telegram", {"botToken": "a/b"}, "botToken"),
         ("telegram", {"botToken": "1:planted token"}, "botToken"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from filas.contract.channel_retry import MAX_ATTEMPTS
 from filas.contract.identity import notification_id_of_key
 from filas.contract.job_factories import cancel_notification_job, delivery_receipt_job, notification_job
 from filas.contract.jobs import (
@@ -23,7 +24,8 @@ from filas.observability import logs, metrics
 from filas.queue.job_functions import DeadLetterSink, JobContext, JobFunction
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
-from notifier.deliver.delivery import MAX_REASON, Attempt, Delivery
+from notifier.deliver.attempt_plan import Attempt
+from notifier.deliver.delivery import MAX_REASON, Delivery, DeliveryPostponed
 from notifier.deliver.outcome_reports import OutcomeReports
 
 STATUS_TRIES = 4
@@ -39,19 +41,24 @@ log = logs.get_logger(__name__)
 
 
 def deliver_notification(delivery: Delivery) -> JobFunction:
-    """Returns the function that delivers the notification of its job."""
+    """Returns the function that delivers the notification of its job. The channel determines the number of attempts
+    (`ChannelRetry`); a fault of our own has those of the queue."""
 
     async def handle(context: JobContext, job: NotificationJob) -> str:
+        context.max_attempts = NOTIFICATIONS.max_attempts
         attempt = Attempt(
             number=context.attempt,
-            last=context.is_last_attempt,
             replay=job.replay > 0,
             recipient=context.group or str(job.notification_id),
             age_s=context.age_s,
         )
-        return await delivery.deliver(job.notification_id, job.channel_id, attempt)
+        try:
+            return await delivery.deliver(job.notification_id, job.channel_id, attempt)
+        except DeliveryPostponed as postponed:
+            context.max_attempts = postponed.max_attempts
+            raise
 
-    return JobFunction(NOTIFICATIONS.function, handle, NotificationJob)
+    return JobFunction(NOTIFICATIONS.function, handle, NotificationJob, max_attempts=MAX_ATTEMPTS)
 
 
 class ReceiptStore(Protocol):

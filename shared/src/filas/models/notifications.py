@@ -90,12 +90,13 @@ class BegunNotification(Notification, frozen=True, kw_only=True):
     """A notification whose attempt number `attempts` begins now. `interrupted`: the attempt before did not end.
 
     A payload of more than 16 KiB (`payload_bytes`) is missing until `NotificationRepository.load_payload`. `awaits` is
-    the status for which the execution waits, None if it waits for none.
+    the status for which the execution waits, None if it waits for none. The first attempt began `tried_s` seconds ago.
     """
 
     interrupted: bool
     payload_bytes: int = 0
     awaits: AwaitedStatus | None = None
+    tried_s: float = 0.0
 
     @property
     def is_large(self) -> bool:

@@ -71,6 +71,9 @@ with found as (
 )
 select b.id, b.execution_id, b.conversation_id, b.seq, b.channel_id, b.recipient, b.idempotency_key, b.status,
     b.attempts, b.uncertain, b.provider_id, b.error, b.created_at, b.updated_at, b.interrupted, b.awaits,
+    case when b.attempts > 1 then (
+        select extract(epoch from now() - a.started_at)::float8 from notification_attempts a
+        where a.notification_id = b.id and a.attempt = 1) end as tried_s,
     s.bytes as payload_bytes, case when s.bytes <= $3 then b.payload else '{}' end as payload
 from begun b cross join lateral (select octet_length(b.payload::text) as bytes) s"""
 
@@ -246,6 +249,7 @@ class NotificationRepository:
                 interrupted=row["interrupted"],
                 payload_bytes=row["payload_bytes"],
                 awaits=row["awaits"],
+                tried_s=row["tried_s"] or 0.0,
             )
             for row in rows
         }

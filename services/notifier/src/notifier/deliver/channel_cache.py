@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import msgspec
 
 from filas.contract.channel_circuits import ChannelLimits
+from filas.contract.channel_retry import ChannelRetry
 from filas.errors import NewerVersionRequired, PermanentError, SecretOfNewerVersion, SecretUnreadable
 from filas.models import configuration
 from filas.observability import logs
 from notifier.channels.channel import Channel, InvalidConfiguration, Tools
+from notifier.channels.channel import configuration as configuration_of
 from notifier.channels.channel_types import ChannelType
 
 FRESH_S = 1.0
@@ -40,11 +42,12 @@ class ChannelOfNewerVersion(NewerVersionRequired):
 
 
 class KnownChannel(msgspec.Struct, frozen=True):
-    """A channel that is ready for use, the name of its type, and its rate limits."""
+    """A channel that is ready for use, the name of its type, its rate limits and its retries."""
 
     type: str
     channel: Channel
     limits: ChannelLimits = ChannelLimits()
+    retry: ChannelRetry = ChannelRetry()
 
 
 class ChannelCache:
@@ -125,7 +128,8 @@ class ChannelCache:
                 per_second=_rate(config, "rate", kind.limits.per_second),
                 per_recipient=_rate(config, "receiverRate", kind.limits.per_recipient),
             )
-            return KnownChannel(channel.type, kind.build(config, self._tools), limits)
+            retry = configuration_of(config.pop("retry", None) or {}, ChannelRetry)
+            return KnownChannel(channel.type, kind.build(config, self._tools), limits, retry)
         except (NewerVersionRequired, SecretOfNewerVersion) as error:
             return ChannelOfNewerVersion(f"the channel {channel.id!r} needs a newer version: {error}")
         except (SecretUnreadable, InvalidConfiguration) as error:

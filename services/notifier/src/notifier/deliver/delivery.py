@@ -12,11 +12,8 @@ from contextlib import nullcontext
 from typing import Literal, Protocol
 from uuid import UUID
 
-import msgspec
-
-from filas.backoff import exponential
 from filas.contract.channel_circuits import AdmissionRequest
-from filas.contract.policies import NOTIFICATIONS
+from filas.contract.channel_retry import ChannelRetry
 from filas.contract.storable_text import escape_surrogates
 from filas.errors import PermanentError, RetryLater
 from filas.memory_budget import LARGEST_FACTOR, MemoryBudget, NoRoom
@@ -26,6 +23,7 @@ from filas.observability import logs, metrics
 from filas.tracing import spans
 from notifier.channels.channel import Delivered, OutgoingMessage, PermanentFailure, Result, TemporaryFailure
 from notifier.deliver.address_reports import AddressReports
+from notifier.deliver.attempt_plan import Attempt, AttemptPlan, plan_next
 from notifier.deliver.channel_admission import AdmittedNotification, ChannelAdmission
 from notifier.deliver.channel_cache import ChannelUnusable, KnownChannel
 from notifier.deliver.outcome_reports import OutcomeReports
@@ -65,17 +63,6 @@ class Channels(Protocol):
         """Raises ChannelUnusable, ChannelOfNewerVersion, and StoreUnavailable if the channels cannot be read."""
 
 
-class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt of the job: its number from 1, whether it is the last one, whether an operator replayed the job, the
-    recipient (the job's group), and the seconds since the job was enqueued."""
-
-    number: int
-    last: bool
-    replay: bool
-    recipient: str = ""
-    age_s: float = 0.0
-
-
 class DeliveryFailed(PermanentError):
     """The notification cannot be delivered. `detail` is recorded with the dead letter."""
 
@@ -85,11 +72,13 @@ class DeliveryFailed(PermanentError):
 
 
 class DeliveryPostponed(RetryLater):
-    """The notification is tried again later. `detail` is recorded if this was the last attempt."""
+    """The notification is tried again later. `detail` is recorded if this was the last of the channel's
+    `max_attempts`."""
 
-    def __init__(self, detail: ErrorDetail, delay_s: float, *, uses_attempt: bool = True) -> None:
+    def __init__(self, detail: ErrorDetail, delay_s: float, *, uses_attempt: bool, max_attempts: int) -> None:
         super().__init__(detail.message, delay_s=delay_s, uses_attempt=uses_attempt)
         self.detail = detail
+        self.max_attempts = max_attempts
 
 
 class Delivery:
@@ -153,7 +142,9 @@ class Delivery:
             log.warning("notification.attempt_interrupted", notification_id=str(notification_id))
         with _span_of(notification, known) as span:
             channel_type, result = await self._send(notification, known, admitted)
-            outcome = _outcome(notification, result, attempt)
+            retry = ChannelRetry() if isinstance(known, ChannelUnusable) else known.retry
+            plan = plan_next(notification, result, retry, attempt)
+            outcome = _outcome(notification, result, plan)
             _set_outcome(span, result, outcome)
         metrics.NOTIFICATIONS.labels(channel_type, outcome.outcome).inc()
         if not await self._store.record(outcome):
@@ -177,10 +168,10 @@ class Delivery:
         )
         if isinstance(result, PermanentFailure):
             raise DeliveryFailed(_detail(result))
-        if result.wait_for == "channel":
-            raise DeliveryPostponed(_detail(result), resume_s, uses_attempt=False)
-        uses_attempt = result.wait_for == "none"
-        raise DeliveryPostponed(_detail(result), _delay_s(result, attempt), uses_attempt=uses_attempt)
+        delay_s = resume_s if result.wait_for == "channel" else plan.delay_s
+        raise DeliveryPostponed(
+            _detail(result), delay_s, uses_attempt=plan.uses_attempt, max_attempts=plan.max_attempts
+        )
 
     async def _send(
         self,
@@ -263,7 +254,7 @@ async def _send(
     return known.type, result
 
 
-def _outcome(notification: Notification, result: Result, attempt: Attempt) -> NotificationOutcome:
+def _outcome(notification: Notification, result: Result, plan: AttemptPlan) -> NotificationOutcome:
     """Returns what is recorded of an attempt.
 
     | result                 | outcome of the attempt                     | status of the notification |
@@ -284,8 +275,7 @@ def _outcome(notification: Notification, result: Result, attempt: Attempt) -> No
             status_code=result.status_code,
             provider_id=result.provider_id,
         )
-    failed = isinstance(result, PermanentFailure) or (attempt.last and result.wait_for == "none")
-    wait_s = 0.0 if isinstance(result, PermanentFailure) else _delay_s(result, attempt)
+    failed = isinstance(result, PermanentFailure) or plan.last
     return NotificationOutcome(
         id=notification.id,
         attempt=notification.attempts,
@@ -293,7 +283,7 @@ def _outcome(notification: Notification, result: Result, attempt: Attempt) -> No
         status="retrying",
         status_code=result.status_code,
         error=_detail(result),
-        due_in_s=wait_s,
+        due_in_s=plan.delay_s,
     )
 
 
@@ -302,10 +292,3 @@ def _detail(result: TemporaryFailure | PermanentFailure) -> ErrorDetail:
     # Other notifications share the statement, and a lone surrogate would fail it for all of them.
     message = escape_surrogates(result.reason)[:MAX_REASON]
     return ErrorDetail(kind=result.kind, message=message, detail=status)
-
-
-def _delay_s(result: TemporaryFailure, attempt: Attempt) -> float:
-    """Returns the delay that the provider asks for, or else the backoff of the queue's policy."""
-    if result.after_s is not None:
-        return result.after_s
-    return exponential(attempt.number, base_s=NOTIFICATIONS.backoff_s)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.contract.channel_circuits import CircuitStatus
+from filas.contract.channel_retry import ChannelRetry
 from ingest.api.definitions.secret_masking import MASK, names_variable
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import invalid_field
@@ -29,13 +30,15 @@ _BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 
 class _Channel(Body, frozen=True, kw_only=True):
-    """The fields of every channel. `rate` and `receiverRate` replace the usual limits of the provider.
+    """The fields of every channel. `rate` and `receiverRate` replace the usual limits of the provider, `retry` the
+    attempts of the queue.
 
     The fields that an answer adds (`id`, `revision`, `createdAt`, `updatedAt`, `circuit`) are accepted and ignored.
     """
 
     rate: Rate | None = None
     receiver_rate: Rate | None = None
+    retry: ChannelRetry | None = None
     id: Identifier | None = None
     revision: int | None = None
     created_at: datetime | None = None
