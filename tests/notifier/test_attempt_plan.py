@@ -63,7 +63,7 @@ def test_a_channel_sets_the_number_of_attempts_and_the_waits(
     ("made", "tried_s", "delay_s"),
     [(1, 0.0, 2.0), (2, 2.1, 4.0), (6, 70.0, 60.0), (30, 3000.0, 60.0), (60, 3590.0, 10.0), (61, 3599.9, 0.25)],
 )
-def test_an_unreachable_destination_is_awaited_without_an_attempt(
+def test_an_unreachable_provider_is_awaited_without_an_attempt(
     result: Result, made: int, tried_s: float, delay_s: float
 ) -> None:
     """The waits grow as usual, and the last attempt is at the end of `forMs`."""
@@ -77,7 +77,7 @@ def test_after_that_the_attempts_count(number: int) -> None:
     assert (found.delay_s, found.uses_attempt, found.last) == (2.0 * number, True, number == 2)
 
 
-def test_a_replay_waits_anew() -> None:
+def test_a_replay_waits_again() -> None:
     """Its notification was tried a week ago, its job was enqueued a second ago."""
     assert not plan(NO_CONNECTION, HOUR, made=70, tried_s=600_000.0, age_s=1.0).uses_attempt
 
@@ -86,7 +86,7 @@ def test_a_replay_waits_anew() -> None:
     ("result", "uses_attempt", "delay_s"),
     [(EXCEPTION, True, 2.0), (MALFORMED, True, 2.0), (BUSY, False, 6.0), (LATER, False, 90.0), (REFUSED, True, 0.0)],
 )
-def test_only_an_unreachable_destination_is_awaited(result: Result, uses_attempt: bool, delay_s: float) -> None:
+def test_only_an_unreachable_provider_is_awaited(result: Result, uses_attempt: bool, delay_s: float) -> None:
     """A busy one is awaited as before. The time that the provider asks for is respected."""
     found = plan(result, HOUR)
     assert (found.uses_attempt, found.delay_s) == (uses_attempt, delay_s)

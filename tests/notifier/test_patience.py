@@ -124,7 +124,7 @@ async def test_every_conversation_keeps_its_order_through_a_pause(
         assert (await world.dead_letters.list()).items == []
 
 
-async def test_an_unreachable_destination_is_awaited_and_the_order_is_kept(
+async def test_an_unreachable_provider_is_awaited_and_the_order_is_kept(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """`retry.forMs`: it breaks every connection for longer than all attempts of the queue take together. Each message

@@ -13,14 +13,14 @@ MAX_FOR_MS: Final = 24 * 3600 * 1000
 """A notification fails after a day, whatever it waits for."""
 
 LONGEST_DELAY_S: Final = 60.0
-"""The longest wait between two attempts, unless `delay_ms` is longer: soon after an unreachable destination is back,
+"""The longest wait between two attempts, unless `delay_ms` is longer: soon after an unreachable provider is back,
 its messages arrive."""
 
 
 class ChannelRetry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """At most `max_attempts` attempts, with a wait of `delay_ms * rate ** (attempt - 1)` milliseconds after each.
 
-    `for_ms`: for so long after the first attempt, the message waits for a destination that cannot be reached, and these
+    `for_ms`: for so long after the first attempt, the message waits for a provider that cannot be reached, and these
     attempts do not count.
     """
 
@@ -31,9 +31,7 @@ class ChannelRetry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
         NOTIFICATIONS.backoff_s * 1000
     )
     rate: Annotated[float, Meta(ge=1, le=100, description="The factor by which each wait grows.")] = 2.0
-    for_ms: Annotated[
-        int, Meta(ge=0, le=MAX_FOR_MS, description="How long to wait for an unreachable destination.")
-    ] = 0
+    for_ms: Annotated[int, Meta(ge=0, le=MAX_FOR_MS, description="How long to wait for an unreachable provider.")] = 0
 
     def delay_s(self, attempt: int) -> float:
         """Seconds until the next attempt after the failed attempt number `attempt` (from 1).

@@ -11,7 +11,7 @@ from notifier.channels.channel import Result, TemporaryFailure
 
 REACHED: Final = frozenset({"exception", "malformed-answer"})
 """The kinds of temporary failures for which no message waits longer: a fault of our own code, and an answer that may
-mean that the message was sent. All other kinds mean that the destination cannot be reached: no connection, a timeout,
+mean that the message was sent. All other kinds mean that the provider cannot be reached: no connection, a timeout,
 5xx."""
 
 SHORTEST_DELAY_S: Final = 0.25
@@ -41,14 +41,14 @@ class AttemptPlan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_next(notification: BegunNotification, result: Result, retry: ChannelRetry, attempt: Attempt) -> AttemptPlan:
     """What follows the result of an attempt.
 
-    The wait for a busy channel or recipient uses no attempt. Neither does the wait for a destination that cannot be
+    The wait for a busy channel or recipient uses no attempt. Neither does the wait for a provider that cannot be
     reached, for the channel's `forMs`. The delay is what the provider asks for, or else the channel's backoff.
     """
     if not isinstance(result, TemporaryFailure):
         return AttemptPlan(max_attempts=retry.max_attempts)
     number, uses_attempt, left_s = attempt.number, result.wait_for == "none", math.inf
     if uses_attempt and result.kind not in REACHED:
-        # A replay starts anew, although its notification had attempts before.
+        # A replay starts from the beginning, although its notification had attempts before.
         left_s = retry.for_ms / 1000 - min(notification.tried_s, attempt.age_s)
         if left_s > 0:
             number, uses_attempt = notification.attempts, False
