@@ -13,7 +13,7 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
 from filas.flows.publishing_checks import check
-from filas.models.executions import StepRecord
+from filas.models.executions import DueExecution, StepRecord
 from filas.models.notifications import DueNotification
 from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
@@ -170,6 +170,7 @@ class Harness:
         self.flows = KnownFlows()
         self.written: list[Written] = []
         self.enqueued_again: list[UUID] = []
+        self.cancelled: list[UUID] = []
         self.executions = self.worker()
         self.engine = self.new_engine()
 
@@ -213,6 +214,11 @@ class Harness:
         await asyncio.sleep(0)
         self.written += written
         return True
+
+    async def enqueue_runs(self, due: Sequence[DueExecution]) -> None:
+        """The outbox for executions that are to be cancelled."""
+        await asyncio.sleep(0)
+        self.cancelled += [one.id for one in due]
 
     async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
         """The outbox for notifications that may have a job already."""

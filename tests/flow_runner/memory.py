@@ -10,7 +10,9 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.comparable_text import comparable
 from filas.errors import RetryLater
+from filas.flows.definition.flow_definition import ConversationSettings
 from filas.models.executions import (
     Checkpoint,
     ClaimedExecution,
@@ -18,6 +20,7 @@ from filas.models.executions import (
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
+    Question,
     StepRecord,
 )
 from filas.models.notifications import DueNotification
@@ -78,6 +81,8 @@ class Row:
     awaits_callback: UUID | None = None
     awaits_message: UUID | None = None
     message_outcome: str | None = None
+    question: Question | None = None
+    superseded: bool = False
     steps: dict[int, StepRecord] = field(default_factory=dict)
 
 
@@ -92,6 +97,8 @@ class MemoryRows:
         self.checkpoints: list[Checkpoint] = []
         # For each address: the content of its callback, None if it was closed before a callback arrived.
         self.callbacks: dict[UUID, str | None] = {}
+        # The settings of the flow of all executions.
+        self.settings = ConversationSettings()
 
     def add(
         self,
@@ -161,6 +168,8 @@ class MemoryRows:
             reply=row.reply,
             call=self.callbacks[row.awaits_callback] if row.awaits_callback else None,
             message_outcome=row.message_outcome,
+            superseded=row.superseded,
+            leaves_waits=self._leaves_waits(row),
         )
 
     def learn(self, notification_id: UUID, status: str, error: ErrorDetail | None = None) -> str:
@@ -175,17 +184,35 @@ class MemoryRows:
         row.message_outcome = msgspec.json.encode({"status": status, "error": error}).decode()
         return "resumed"
 
+    def _leaves_waits(self, row: Row) -> bool:
+        begins = row.state is None and row.start_state is None and row.channel is not None
+        return begins and (self.settings.on_new_start == "replace" or self._restarts(row))
+
+    def _restarts(self, row: Row) -> bool:
+        text = (msgspec.json.decode(row.trigger).get("message") or {}).get("text")
+        said = comparable(text) if row.carries_message and text else None
+        return said is not None and said in [comparable(one) for one in self.settings.restart_on]
+
+    async def leave_waits(self, execution_id: UUID) -> list[DueExecution]:
+        await asyncio.sleep(0)
+        begins = self.rows[execution_id]
+        left = [row for row in self._others(begins) if row.status in WAITS]
+        return [due for row in left if (due := self._request_cancel(row)) is not None]
+
+    def _others(self, row: Row) -> list[Row]:
+        talk = (row.channel, row.contact)
+        return [other for other in self.rows.values() if other is not row and (other.channel, other.contact) == talk]
+
     def _resumed_by(self, row: Row, turn: int) -> tuple[Row, int]:
         """The execution that waits for this execution's message, with the number of its run; otherwise this
         execution."""
         if row.resumed is None and row.carries_message and row.fence == 0 and row.turn == turn:
-            waiting = [
-                other
-                for other in self.rows.values()
-                if other.awaits_reply_since and (other.channel, other.contact) == (row.channel, row.contact)
-            ]
-            if waiting and not row.cancel_requested:
-                newest = max(waiting, key=lambda other: other.awaits_reply_since or START)
+            waiting = [other for other in self._others(row) if other.awaits_reply_since]
+            if waiting and not row.cancel_requested and not self._restarts(row):
+                newest = max(
+                    waiting,
+                    key=lambda other: (other.status == "waiting-input", other.awaits_reply_since or START),
+                )
                 newest.status, newest.wake_at, newest.awaits_reply_since = "queued", None, None
                 newest.reply, row.status, row.resumed = row.trigger, "succeeded", (newest.id, newest.turn)
         return (self.rows[row.resumed[0]], row.resumed[1]) if row.resumed else (row, turn)
@@ -202,9 +229,14 @@ class MemoryRows:
         row.status, row.state, row.reply = checkpoint.status, checkpoint.state, None
         if row.cancel_requested and row.status in {*WAITS, "retrying"}:
             row.status = "queued"
-        row.awaits_reply_since = self.clock.now() if checkpoint.awaits_reply and row.status in WAITS else None
+        question = row.question = checkpoint.question
+        asked_at = question.asked_at if question else self.clock.now()
+        row.awaits_reply_since = asked_at if checkpoint.awaits_reply and row.status in WAITS else None
+        row.superseded = question is not None and question.superseded
         row.awaits_callback, row.awaits_message = checkpoint.awaits_callback, checkpoint.awaits_message
         row.message_outcome = None
+        if question is not None and not question.superseded and row.status == "waiting-input":
+            self._supersede(row)
         row.wake_at, row.error, row.output = checkpoint.wake_at, checkpoint.error, checkpoint.output
         row.steps |= {step.seq: step for step in checkpoint.steps}
         for notification in checkpoint.notifications:
@@ -218,6 +250,12 @@ class MemoryRows:
             row.lease_until = None
             row.turn += row.status in WAITS
         return row.status
+
+    def _supersede(self, row: Row) -> None:
+        for other in self._others(row):
+            if other.status == "waiting-input" and other.question is not None and not other.superseded:
+                other.superseded = True
+                other.wake_at = min(other.wake_at or other.question.idle_at, other.question.idle_at)
 
     def _start(self, parent: Row, new: FollowingExecution) -> None:
         row = Row(new.id, new.node_id, new.trigger, parent.channel, parent.contact, carries_message=False)
@@ -235,7 +273,10 @@ class MemoryRows:
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:
         await asyncio.sleep(0)
         row = self.rows.get(execution_id)
-        if row is None or row.status in FINAL:
+        return None if row is None else self._request_cancel(row)
+
+    def _request_cancel(self, row: Row) -> DueExecution | None:
+        if row.status in FINAL:
             return None
         row.cancel_requested, row.wake_at, row.awaits_reply_since = True, None, None
         row.status = "running" if row.status == "running" else "queued"

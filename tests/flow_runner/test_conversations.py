@@ -200,6 +200,9 @@ class UnavailableOutbox:
         await asyncio.sleep(0)
         return not written
 
+    async def enqueue_runs(self, due: object) -> None:
+        await asyncio.sleep(0)
+
     async def enqueue_notifications(self, notifications: Any) -> None:
         await asyncio.sleep(0)
         self.enqueued_again += [one.id for one in notifications]

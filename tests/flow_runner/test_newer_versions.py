@@ -95,6 +95,9 @@ class NoOutbox:
     async def enqueue(self, written: object) -> bool:
         return True
 
+    async def enqueue_runs(self, due: object) -> None:
+        await asyncio.sleep(0)
+
     async def enqueue_notifications(self, notifications: object) -> None:
         """There are none."""
 

@@ -89,7 +89,8 @@ MEANINGS = {
     "input.maxRetries": "how often the question is repeated after an invalid reply; afterwards the node is left by "
     "`invalid`",
     "input.retryPrompt": "the text of the repeated question, if it is not the prompt",
-    "input.timeoutMs": "how long to wait for each reply; afterwards the node is left by `timeout`",
+    "input.timeoutMs": "how long to wait for each reply, by default `settings.conversation.idleMs`; afterwards "
+    "the node is left by `timeout`",
     "set-variable.assignments[].variable": "the variable that is written",
     "set-variable.assignments[].value": "JSON with templates; a later assignment sees an earlier one",
     "loop.items": "a template that yields a list; the list is fixed when the loop starts",
@@ -117,6 +118,12 @@ MEANINGS = {
     "settings.undeliveredFlowId": "a flow that starts when a message was not delivered and no node waits for it",
     "settings.locale": "how texts write numbers, dates and money, and how rules read numbers: `en-US`",
     "settings.timezone": "the IANA time zone of times without an offset; by default UTC",
+    "settings.conversation.idleMs": "how long a question without `timeoutMs` is open, and any question after which "
+    "another one was asked in the conversation; see [input](#input)",
+    "settings.conversation.onNewStart": "`replace`: an execution that begins cancels those that wait in the "
+    "conversation",
+    "settings.conversation.restartOn": "texts such as `menu`: when the contact sends one, whatever waits in the "
+    "conversation is cancelled, and the webhook's flow starts from its beginning",
     "variables[].name": "letters, digits, `_` and `-`",
     "variables[].type": "a written value is converted if nothing is lost, and refused otherwise",
     "variables[].default": "the value until one is written",

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from filas.contract.comparable_text import comparable
 from filas.flows import locales
 from filas.flows.checks import whole_graph
 from filas.flows.definition import flow_graph, loop_bodies
@@ -54,6 +55,9 @@ def _check_head(head: FlowHead, report: Report) -> None:
         report.add(None, "settings.locale", problem)
     if settings.timezone is not None and (problem := locales.zone_problem(settings.timezone)):
         report.add(None, "settings.timezone", problem)
+    for index, text in enumerate(settings.conversation.restart_on):
+        if comparable(text) is None:
+            report.add(None, f"settings.conversation.restartOn[{index}]", "has no visible character")
     names = Counter(variable.name for variable in head.variables)
     for index, variable in enumerate(head.variables):
         if names[variable.name] > 1:

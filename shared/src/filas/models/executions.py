@@ -82,7 +82,8 @@ class NewExecution(Record, frozen=True, kw_only=True):
     """An execution that an event starts, in the flow's published version. `channel` and `contact` identify its
     conversation; both are None without one. `trigger` is the JSON text of the flow's scope: webhook and message.
     `conversation_id` is None for the id of a new conversation with `contact`. `carries_message`: the contact said
-    something, so that it may resume an execution that waits for a reply."""
+    something, so that it may resume an execution that waits for a reply. `said` is the text in the form of
+    `filas.contract.comparable_text`."""
 
     id: UUID
     event_id: UUID
@@ -93,6 +94,7 @@ class NewExecution(Record, frozen=True, kw_only=True):
     trigger: str
     conversation_id: UUID | None = None
     carries_message: bool = True
+    said: str | None = None
 
 
 class ClaimedExecution(Record, frozen=True, kw_only=True):
@@ -106,6 +108,10 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     message that ended the wait, `call` the callback (JSON text) that did, and `message_outcome` the outcome of a
     message (JSON text of `{"status":…,"error":…}`) that did. `claimed_at` is the time of the claim by
     the database's clock, which decides what is due.
+
+    `superseded`: another question has been asked in the conversation since this execution has asked. `leaves_waits`:
+    the flow begins, and all executions that wait in the conversation are to be cancelled before
+    (`settings.conversation`).
 
     `content_bytes` is the size of all JSON texts together. If they are large, `is_loaded` is False and the texts are
     missing until `ExecutionRepository.load`.
@@ -135,6 +141,8 @@ class ClaimedExecution(Record, frozen=True, kw_only=True):
     message_outcome: str | None = None
     content_bytes: int = 0
     is_loaded: bool = True
+    superseded: bool = False
+    leaves_waits: bool = False
 
 
 class StepRecord(Record, frozen=True, kw_only=True):
@@ -181,15 +189,25 @@ class FollowingExecution(Record, frozen=True, kw_only=True):
     traceparent: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class Question(Record, frozen=True, kw_only=True):
+    """A question to the contact: when it was asked, and when it is over if another question is asked after it
+    (`superseded`). The question that was asked last gets the reply."""
+
+    asked_at: datetime
+    idle_at: datetime
+    superseded: bool = False
+
+
 class Checkpoint(Record, frozen=True, kw_only=True):
     """What one transaction writes for an execution, provided that `fence` is still the fence of the row.
 
     The status `running` keeps the lease. `queued` and `retrying` release it and continue in the same turn; a waiting
     status starts the next turn; a final status ends the execution. `wake_at` belongs to the waiting statuses and to
-    `retrying`. `awaits_reply`: a message of the conversation ends the wait. `awaits_callback`: the callback with this
-    id ends the wait. `awaits_message`: the outcome of the notification with this id ends the wait. `state` replaces the
-    saved state, also with None. `conversation_vars` (JSON text of an object) replaces the variables of the
-    conversation; None leaves them as they are. `starts` are executions to create.
+    `retrying`. `awaits_reply`: a message of the conversation ends the wait; `question` is then the question that it
+    answers, None for a delay. `awaits_callback`: the callback with this id ends the wait. `awaits_message`: the outcome
+    of the notification with this id ends the wait. `state` replaces the saved state, also with None.
+    `conversation_vars` (JSON text of an object) replaces the variables of the conversation; None leaves them as they
+    are. `starts` are executions to create.
     """
 
     execution_id: UUID
@@ -205,6 +223,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     awaits_reply: bool = False
     awaits_callback: UUID | None = None
     awaits_message: UUID | None = None
+    question: Question | None = None
     starts: list[FollowingExecution] = msgspec.field(default_factory=list)
 
     @property

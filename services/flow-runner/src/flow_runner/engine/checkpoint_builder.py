@@ -15,6 +15,7 @@ from filas.models.executions import (
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
+    Question,
     StepRecord,
     StepStatus,
 )
@@ -101,6 +102,7 @@ class CheckpointBuilder:
         awaits_reply: bool = False,
         awaits_callback: UUID | None = None,
         awaits_message: UUID | None = None,
+        question: Question | None = None,
         error: ErrorDetail | None = None,
         output: Any = None,
     ) -> Checkpoint:
@@ -132,6 +134,7 @@ class CheckpointBuilder:
             awaits_reply=awaits_reply and in_conversation,
             awaits_callback=awaits_callback,
             awaits_message=awaits_message,
+            question=question if in_conversation else None,
             starts=self._starts(status, error),
         )
         self.steps, self.notifications, self.effect_unsaved = {}, [], False

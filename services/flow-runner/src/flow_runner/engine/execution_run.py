@@ -176,6 +176,8 @@ class ExecutionRun:
             callback=upcoming.callback,
             loop=upcoming.loop,
             returned=returned,
+            idle_ms=self.settings.conversation.idle_ms,
+            locale=self.cursor.flow.settings.locale,
         )
         if spans.is_on():
             self._span = start_span(visit)
@@ -186,7 +188,10 @@ class ExecutionRun:
         outcome: Outcome | None = await self._outcome(visit)
         if isinstance(outcome, Call):
             outcome = await self._start_subflow(visit, outcome)
-        if isinstance(outcome, Done):
+        if isinstance(outcome, Done) and outcome.timed_out and not upcoming.node.targets.get(outcome.handle):
+            error = ErrorDetail(kind="timeout", message=outcome.timed_out, node_id=visit.place)
+            await self._end("timed-out", error)
+        elif isinstance(outcome, Done):
             self._leave(visit, upcoming, outcome)
         elif isinstance(outcome, Wait):
             await self._wait(visit, outcome)
@@ -237,6 +242,7 @@ class ExecutionRun:
             awaits_reply=wait.awaits_reply,
             awaits_callback=wait.callback_id,
             awaits_message=wait.message_id,
+            question=wait.question,
         )
 
     async def _finish(self, visit: Visit, finish: Finish) -> None:

@@ -9,8 +9,10 @@ from uuid import UUID
 import msgspec
 
 from filas.contract.jobs import Traceparent
+from filas.flows.definition.flow_definition import ConversationSettings
+from filas.flows.locales import DEFAULT_LOCALE
 from filas.flows.nodes.node_data import Awaited
-from filas.models.executions import ClaimedExecution, NewNotification
+from filas.models.executions import ClaimedExecution, NewNotification, Question
 from flow_runner.engine.execution_state import LoopFrame, Pending
 from flow_runner.engine.ports import Outbound
 from flow_runner.engine.template_scope import TemplateScope
@@ -43,7 +45,8 @@ class Visit:
     visit's effect, the same in each attempt. `assign` writes a variable, converted to its type; it raises ValueError if
     the flow does not declare the variable or the value does not fit. `pending` is what an earlier attempt of this visit
     stored, `loop` the loop that this visit continues, `awaits` what it waits for after its message is recorded,
-    `callback` what the visit waits for, `returned` the result of the subflow that this visit started.
+    `callback` what the visit waits for, `returned` the result of the subflow that this visit started. `idle_ms` is
+    `settings.conversation.idleMs` of the execution's flow, `locale` that of the node's own flow.
     """
 
     node_id: str
@@ -67,18 +70,22 @@ class Visit:
     returned: Returned | None = None
     input: Any = None
     traceparent: Traceparent = msgspec.UNSET
+    idle_ms: int = ConversationSettings().idle_ms
+    locale: str = DEFAULT_LOCALE
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """The visit ends by `handle`, or by `otherwise` if no edge leaves by `handle`. `shown` is what the trace shows as
-    output, if that differs from the output."""
+    output, if that differs from the output. `timed_out`: if no edge leaves by `handle`, the execution ends as
+    `timed-out`, with this message."""
 
     output: Any = None
     handle: str = "out"
     notifications: Sequence[NewNotification] = ()
     shown: Any = msgspec.UNSET
     otherwise: str | None = None
+    timed_out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,8 @@ class Wait:
     callback of `callback_id`, or with the outcome of the notification `message_id`. Without `until` it waits as long as
     the execution may last. Meanwhile the execution has `status` and needs no worker.
 
-    The next attempt finds `memo` in `visit.pending.memo`. The notifications are sent with the checkpoint that starts
-    the wait.
+    The next attempt finds `memo` in `visit.pending.memo`. `question` is the question that a reply answers. The
+    notifications are sent with the checkpoint that starts the wait.
     """
 
     until: datetime | None = None
@@ -98,6 +105,7 @@ class Wait:
     notifications: Sequence[NewNotification] = ()
     callback_id: UUID | None = None
     message_id: UUID | None = None
+    question: Question | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,13 @@ class JobOutbox:
             return False
         return True
 
+    async def enqueue_runs(self, due: Sequence[DueExecution]) -> None:
+        """Enqueues the jobs of executions that are to be cancelled. If Redis is unavailable, the relay does it."""
+        try:
+            await self._producer.enqueue_many([execution_job(row, "continue") for row in due])
+        except StoreUnavailable as error:
+            log.warning("outbox.enqueue_failed", jobs=len(due), store=error.store, reason=error.reason)
+
     async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
         """Enqueues the jobs of notifications, unless they exist already. Raises StoreUnavailable."""
         await self._producer.enqueue_many(

@@ -1,5 +1,6 @@
 """Runs `input`: a prompt and a wait, repeated as often as the node allows."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,17 +9,19 @@ import msgspec
 from filas.contract.identity import notification_id
 from filas.flows.nodes.input import INVALID, OUT, TIMEOUT, InputData
 from filas.flows.templates import template
-from filas.models.executions import NewNotification
+from filas.models.executions import NewNotification, Question
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.nodes import awaited_message, outgoing_notification
 from flow_runner.nodes.input_reply import InvalidReply, read_reply
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What an input stores while it waits: how many prompts it has sent, and the titles that it showed."""
+    """What an input stores while it waits: how many prompts it has sent, and the titles that it showed. `question` is
+    None in the state of an older version."""
 
     times: int
     titles: list[str]
+    question: Question | None = None
 
 
 async def run(visit: Visit) -> Done | Wait:
@@ -32,10 +35,26 @@ async def run(visit: Visit) -> Done | Wait:
     asked = msgspec.convert(pending.memo, Asked)
     awaited_message.raise_if_failed(pending.outcome, {"asked": asked.times})
     if pending.reply is None:
-        if pending.wake_at is None or pending.wake_at > visit.now:
-            return _wait(visit, asked, pending.wake_at)
-        return Done({"asked": asked.times}, TIMEOUT)
+        return _without_reply(visit, asked)
     return _evaluate(visit, asked, pending.reply)
+
+
+def _without_reply(visit: Visit, asked: Asked) -> Done | Wait:
+    """Leaves by `timeout` when the question is over. Before that, waits again."""
+    data: InputData = visit.data
+    question, until = asked.question, visit.pending.wake_at if visit.pending else None
+    timeout_ms = data.timeout_ms
+    if question is not None:
+        question = msgspec.structs.replace(question, superseded=visit.claimed.superseded)
+        until = question.idle_at if timeout_ms is None else question.asked_at + timedelta(milliseconds=timeout_ms)
+        if question.superseded:
+            until = min(until, question.idle_at)
+    if until is None or until > visit.now:
+        return _wait(visit, msgspec.structs.replace(asked, question=question), until)
+    if timeout_ms is not None and (question is None or until < question.idle_at or not question.superseded):
+        return Done({"asked": asked.times}, TIMEOUT)
+    message = f"the question was not answered within settings.conversation.idleMs, {visit.idle_ms} ms"
+    return Done({"asked": asked.times}, TIMEOUT, timed_out=message)
 
 
 def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
@@ -50,16 +69,23 @@ def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
         payload = {"type": "buttons", "text": text, "buttons": buttons}
     claimed = visit.claimed
     sent = outgoing_notification.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
-    until = None if data.timeout_ms is None else visit.now + timedelta(milliseconds=data.timeout_ms)
-    return _wait(visit, asked, until, sent)
+    question = Question(asked_at=visit.now, idle_at=visit.now + timedelta(milliseconds=visit.idle_ms))
+    open_ms = visit.idle_ms if data.timeout_ms is None else data.timeout_ms
+    until = visit.now + timedelta(milliseconds=open_ms)
+    return _wait(visit, msgspec.structs.replace(asked, question=question), until, [sent])
 
 
-def _wait(visit: Visit, asked: Asked, until: datetime | None, *sent: NewNotification) -> Wait:
+def _wait(visit: Visit, asked: Asked, until: datetime | None, notifications: Sequence[NewNotification] = ()) -> Wait:
     """Waits for the reply, and for the failure of the prompt that was asked last."""
     prompt = None if visit.awaits == "recorded" else notification_id(visit.claimed.id, visit.seq, asked.times)
-    memo = msgspec.to_builtins(asked)
     return Wait(
-        until, awaits_reply=True, status="waiting-input", memo=memo, notifications=list(sent), message_id=prompt
+        until,
+        awaits_reply=True,
+        status="waiting-input",
+        memo=msgspec.to_builtins(asked),
+        notifications=notifications,
+        message_id=prompt,
+        question=asked.question,
     )
 
 

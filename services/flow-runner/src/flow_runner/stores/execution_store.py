@@ -63,6 +63,9 @@ class Outbox(Protocol):
     async def enqueue(self, written: list[Written]) -> bool:
         """Enqueues the jobs of the checkpoints. Returns False if that was not possible."""
 
+    async def enqueue_runs(self, due: Sequence[DueExecution]) -> None:
+        """Enqueues the jobs of executions that are to be cancelled. If that is not possible, the relay does it."""
+
     async def enqueue_notifications(self, notifications: Sequence[DueNotification]) -> None:
         """Enqueues the jobs of the notifications, unless they exist. Raises StoreUnavailable."""
 
@@ -81,6 +84,8 @@ class ExecutionRows(Protocol):
     async def load(self, claimed: ClaimedExecution) -> ClaimedExecution: ...
 
     async def unfinished_notifications(self, execution_ids: Iterable[UUID]) -> list[DueNotification]: ...
+
+    async def leave_waits(self, execution_id: UUID) -> list[DueExecution]: ...
 
     async def renew(self, held: Sequence[tuple[UUID, int]], lease_s: float) -> set[UUID]: ...
 
@@ -176,7 +181,7 @@ class Executions:
 
     async def claim(self, execution_id: UUID, turn: int) -> ClaimedExecution | None:
         """The execution under this worker's lease; None: its run number `turn` is over. If its message resumes another
-        execution, that one is returned.
+        execution, that one is returned. If its flow replaces what the conversation waits for, that is cancelled.
 
         Raises RetryLater while another worker holds it, and StoreUnavailable.
         """
@@ -185,6 +190,10 @@ class Executions:
         # They are enqueued before anything else happens in the conversation.
         if claimed is None or claimed.state is not None or not claimed.is_loaded:
             await self._unsent.add(execution_id if claimed is None else claimed.id)
+        if claimed is not None and claimed.leaves_waits:
+            cancelled = await self._rows.leave_waits(claimed.id)
+            if cancelled:
+                await self._outbox.enqueue_runs(cancelled)
         return claimed
 
     async def request_cancel(self, execution_id: UUID) -> DueExecution | None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.contract.comparable_text import comparable
 from filas.contract.identity import execution_id
 from filas.contract.job_factories import delivery_receipt_job, flow_job
 from filas.contract.jobs import DeliveryReceiptJob, WebhookJob
@@ -242,9 +243,15 @@ def new_executions(job: WebhookJob, found: Starts) -> list[NewExecution]:
             contact=start.contact,
             trigger=trigger_of(job, start),
             carries_message=start.is_message,
+            said=_said(start),
         )
         for start in found.starts
     ]
+
+
+def _said(start: ExecutionStart) -> str | None:
+    text = start.message.text if start.is_message and start.message is not None else None
+    return None if text is None else comparable(text)
 
 
 def trigger_of(job: WebhookJob, start: ExecutionStart) -> str:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from filas.contract.comparable_text import MAX_CHARS
 from filas.errors import NewerVersionRequired, PermanentError
 from filas.flows import value_limits
 from filas.flows.definition.node_types import NODE_TYPES
@@ -19,11 +20,29 @@ Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, p
 """An id of an author: any text without control characters."""
 
 
+class ConversationSettings(Part, frozen=True, kw_only=True):
+    """How executions of the flow behave among others of their conversation.
+
+    `idle_ms`: how long a question without a `timeoutMs` of its own is open, and how long any question is open if
+    another one is asked after it. `on_new_start`: whether an execution that begins leaves the others of its
+    conversation as they are (`keep`), or cancels those that wait (`replace`). `restart_on`: if the contact sends one of
+    these texts, the executions that wait in the conversation are cancelled, and the webhook's flow starts from its
+    beginning.
+    """
+
+    idle_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 86_400_000
+    on_new_start: Literal["keep", "replace"] = "keep"
+    restart_on: Annotated[list[Annotated[str, Meta(min_length=1, max_length=MAX_CHARS)]], Meta(max_length=100)] = (
+        msgspec.field(default_factory=list)
+    )
+
+
 class Settings(Part, frozen=True, kw_only=True):
     """The bounds of an execution: `timeout_ms` from its start, `max_steps` in all, `max_visits_per_node`.
     `error_flow_id`: the flow that starts when an execution of this one fails or times out. `undelivered_flow_id`:
     the flow that starts when a message could not be delivered and no node of its execution waits for it. `locale`:
-    how texts write numbers, dates and money. `timezone`: an IANA name, for times without an offset (None: UTC)."""
+    how texts write numbers, dates and money. `timezone`: an IANA name, for times without an offset (None: UTC).
+    `conversation`: see ConversationSettings."""
 
     timeout_ms: Annotated[int, Meta(ge=1, le=366 * 24 * 3600 * 1000)] = 604_800_000
     max_steps: Annotated[int, Meta(ge=1, le=100_000)] = 1000
@@ -32,6 +51,7 @@ class Settings(Part, frozen=True, kw_only=True):
     undelivered_flow_id: Name | None = None
     locale: Annotated[str, Meta(min_length=2, max_length=64)] = DEFAULT_LOCALE
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    conversation: ConversationSettings = msgspec.field(default_factory=ConversationSettings)
 
 
 class Variable(Part, frozen=True, kw_only=True):

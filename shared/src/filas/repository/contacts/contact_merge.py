@@ -6,7 +6,8 @@
 | aliases                           | those of all contacts lead to the one that remains                               |
 | conversations with one account    | the oldest one remains; the others name it in `merged_into`, so ids stay valid   |
 | variables                         | those of all conversations; of two values, that of the conversation changed last |
-| unfinished executions             | belong to the conversation that remains, so the next message finds a question |
+| unfinished executions             | belong to the conversation that remains, so the next message finds a question    |
+| open questions                    | the one that was asked last supersedes the others                                |
 | ended executions, notifications   | keep the id that they have                                                       |
 
 An execution that runs has read its conversation's variables and will write all of them. So a merge waits (RetryLater)
@@ -81,6 +82,7 @@ async def _merge_conversations(
     if losers:
         await connection.execute(sql.MERGE_CONVERSATIONS, losers, kept["id"], contact)
         await connection.fetch(sql.MOVE_EXECUTIONS, losers, [kept["id"]] * len(losers))
+        await connection.execute(sql.SUPERSEDE_QUESTIONS, kept["id"])
     await connection.execute(sql.REDIRECT_CONVERSATIONS, list(contact_ids), losers, kept["id"], contact)
 
 

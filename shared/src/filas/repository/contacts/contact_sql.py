@@ -85,6 +85,18 @@ from unfinished u join conversations v on v.id = u.into_id
 where e.id = u.id
 returning e.id"""
 
+# $1: a conversation in which others have become a part. Of its open questions, only the one that was asked last is not
+# superseded. Comes after LOCK_EXECUTIONS.
+SUPERSEDE_QUESTIONS: Final = """
+with open as (
+    select q.id, row_number() over (order by q.awaits_reply_since desc, q.id) as place
+    from executions q
+    where q.conversation_id = $1 and q.awaits_reply_since is not null and q.status = 'waiting-input'
+        and q.idle_at is not null
+)
+update executions e set superseded = true, wake_at = least(e.wake_at, greatest(e.idle_at, now()))
+from open q where e.id = q.id and q.place > 1 and not e.superseded"""
+
 # The statements of a merge. The executions are locked before the conversations, in the order of checkpoints.
 LOCK_CONTACTS: Final = """
 select id, address, created_at, updated_at from contacts where id = any ($1::uuid[]) order by id for update"""

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from filas.contract.comparable_text import comparable
+from filas.contract.storable_text import is_storable
 from filas.errors import Conflict
 from filas.models.configuration import FlowSummary, FlowVersion
 from filas.models.record import Page
@@ -26,8 +28,8 @@ select version, name, definition, digest, created_at from flow_versions
 where flow_id = $1 order by version desc limit 1"""
 
 INSERT_VERSION: Final = """
-insert into flow_versions (flow_id, version, name, definition, digest, timeout_ms)
-values ($1, $2, $3, $4::json, $5, $6) returning version, name, definition, created_at"""
+insert into flow_versions (flow_id, version, name, definition, digest, timeout_ms, on_new_start, restart_on)
+values ($1, $2, $3, $4::json, $5, $6, $7, $8) returning version, name, definition, created_at"""
 
 PUBLISH: Final = "update flows set published_version = $2 where id = $1"
 
@@ -78,8 +80,8 @@ class FlowRepository:
             newest = await connection.fetchrow(NEWEST_VERSION, flow_id)
             if newest is None or newest["digest"] != digest:
                 number = newest["version"] + 1 if newest else 1
-                timeout_ms = _timeout_ms(definition)
-                [newest] = await connection.fetch(INSERT_VERSION, flow_id, number, name, text, digest, timeout_ms)
+                columns = (_timeout_ms(definition), _on_new_start(definition), _restart_on(definition))
+                [newest] = await connection.fetch(INSERT_VERSION, flow_id, number, name, text, digest, *columns)
             if publish and published != newest["version"]:
                 await connection.execute(PUBLISH, flow_id, newest["version"])
                 published = newest["version"]
@@ -134,9 +136,30 @@ def _digest(name: str, definition: dict[str, Any]) -> bytes:
     return hashlib.sha256(json.dumps([name, definition], sort_keys=True).encode()).digest()
 
 
-def _timeout_ms(definition: dict[str, Any]) -> int | None:
+def _settings(definition: dict[str, Any]) -> dict[str, Any]:
     settings = definition.get("settings")
-    timeout_ms = settings.get("timeoutMs") if isinstance(settings, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _conversation_settings(definition: dict[str, Any]) -> dict[str, Any]:
+    settings = _settings(definition).get("conversation")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _on_new_start(definition: dict[str, Any]) -> str | None:
+    value = _conversation_settings(definition).get("onNewStart")
+    return value if isinstance(value, str) and is_storable(value) else None
+
+
+def _restart_on(definition: dict[str, Any]) -> list[str] | None:
+    """The texts of `restartOn` in the form in which they are compared with messages."""
+    texts = _conversation_settings(definition).get("restartOn")
+    forms = [comparable(text) for text in texts if isinstance(text, str)] if isinstance(texts, list) else []
+    return [form for form in forms if form is not None] or None
+
+
+def _timeout_ms(definition: dict[str, Any]) -> int | None:
+    timeout_ms = _settings(definition).get("timeoutMs")
     return timeout_ms if type(timeout_ms) is int and 0 < timeout_ms < 2**53 else None
 
 

@@ -30,6 +30,9 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
         ],
         [one.awaits_message for one in checkpoints],
         [each.awaits for one in checkpoints for each in one.notifications],
+        [one.question and one.question.asked_at for one in checkpoints],
+        [one.question and one.question.idle_at for one in checkpoints],
+        [one.question is not None and one.question.superseded for one in checkpoints],
     ]
 
 

@@ -90,6 +90,7 @@ class ExecutionRepository:
             [receipt.message for _, receipt in pending],
             [reasons.get(event_id) for event_id, _ in starts],
             [one.carries_message for one in new],
+            [one.said for one in new],
         )
         for _ in range(MAX_RUNS):
             rows = await self._database.fetch(sql.START_MANY, *arguments)
@@ -179,6 +180,11 @@ class ExecutionRepository:
     async def _resume_rows(self, message_ids: Sequence[UUID]) -> list[bool]:
         resumed = {row["id"] for row in await self._database.fetch(sql.RESUME_MANY, message_ids)}
         return [one in resumed for one in message_ids]
+
+    async def leave_waits(self, execution_id: UUID) -> list[DueExecution]:
+        """Requests the cancellation of all executions that wait in the conversation of this one, which begins. Returns
+        them: they need a job. Raises StoreBusy if another session locks one of them."""
+        return [execution_rows.due(row) for row in await self._database.fetch(sql.LEAVE_WAITS, execution_id)]
 
     async def renew(self, held: Sequence[Turn], lease_s: float) -> set[UUID]:
         """Renews the leases of these (id, fence) for `lease_s` seconds. Returns the ids that are still held.

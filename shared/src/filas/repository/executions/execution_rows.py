@@ -59,6 +59,8 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         deadline_at=row["deadline_at"],
         conversation_vars=row["vars"],
         cancel_requested=row["cancel_requested"],
+        superseded=row["superseded"],
+        leaves_waits=row["leaves_waits"],
         claimed_at=row["claimed_at"],
         start_state=row["start_state"],
         reply=row["reply"],

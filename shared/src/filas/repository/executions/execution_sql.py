@@ -9,20 +9,20 @@ index usable, and a planner that knows nothing about the tables would read this 
 
 from typing import Final
 
-# $1-$2 and $14: each event with the status and the reason that it gets. $3-$10 and $15: the executions. Their times
-# differ by a microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of the
-# events that end here. A row without an id is an event with a flow that has no published version. `due` is false for an
-# execution that existed before and whose turn waits for its time: its job must not be enqueued before that time. The
-# lock of a conversation keeps it from becoming a part of another one while its executions are written.
+# $1-$2 and $14: each event with the status and the reason that it gets. $3-$10, $15 and $16: the executions. Their
+# times differ by a microsecond, so that the messages of one body keep their order. $11-$13: the delivery receipts of
+# the events that end here. A row without an id is an event with a flow that has no published version. `due` is false
+# for an execution that existed before and whose turn waits for its time: its job must not be enqueued before that time.
+# The lock of a conversation keeps it from becoming a part of another one while its executions are written.
 START_MANY: Final = """
 with starting as (
     select event_id, status, reason from unnest($1::uuid[], $2::text[], $14::text[]) as s (event_id, status, reason)
 ), new as (
     select *, now() + place * interval '1 microsecond' as at
     from unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], $8::text[], $9::text[], $10::json[],
-            $15::boolean[])
+            $15::boolean[], $16::text[])
         with ordinality as n (id, event_id, flow_id, node_id, conversation_id, channel, contact, trigger,
-            carries_message, place)
+            carries_message, said, place)
 ), published as (
     select id, published_version from flows
     where id = any ($5::text[]) and published_version is not null
@@ -44,9 +44,9 @@ with starting as (
     select id, merged_into from conversations where id = any ($7::uuid[]) order by id for key share
 ), inserted as (
     insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
-        carries_message, ready_at, queued_at)
+        carries_message, said, ready_at, queued_at)
     select n.id, n.flow_id, p.published_version, n.node_id, n.event_id, coalesce(v.merged_into, n.conversation_id),
-        n.channel, n.contact, n.trigger, n.carries_message and n.conversation_id is not null, n.at, n.at
+        n.channel, n.contact, n.trigger, n.carries_message and n.conversation_id is not null, n.said, n.at, n.at
     from new n join published p on p.id = n.flow_id left join conversation v on v.id = n.conversation_id
     where n.event_id not in (select event_id from missing)
     order by n.id
@@ -77,7 +77,9 @@ select null, event_id, null, null, null, null, null, null, false from missing"""
 
 # The turn and the status decide which worker claims an execution; the fence proves the claim in every later write. A
 # request for an execution whose message has resumed another one is a request for that one. An execution whose message
-# could resume another one is not claimed before RESUME_MANY has run. Of an execution that cannot be claimed, the
+# could resume another one is not claimed before RESUME_MANY has run. A message that is a text of `restartOn`, of its
+# own flow or of one that waits for a reply, resumes nothing. `leaves_waits`: the waits of the conversation end before
+# the execution runs (LEAVE_WAITS); that is so until its first checkpoint. Of an execution that cannot be claimed, the
 # columns `seen_…` have the values that the statement saw. An execution that waited for a callback takes it, or closes
 # the address, so that a later call is answered with 410. `contact` is the address to which messages are sent now.
 CLAIM_MANY: Final = """
@@ -89,19 +91,26 @@ with requested as (
 ), asked as (
     select *, row_number() over (partition by id, turn order by place) = 1 as first from requested
 ), claimable as (
-    select e.id, e.status, v.timeout_ms
+    select e.id, e.status, v.timeout_ms,
+        e.state is null and e.start_state is null and e.replay_of is null and e.conversation_id is not null
+            and (coalesce(v.on_new_start = 'replace', false)
+                or e.carries_message and (w.restarts or coalesce(e.said = any (v.restart_on), false))) as leaves_waits
     from executions e
         join asked a on a.id = e.id and a.turn = e.turn and a.first
         left join flow_versions v on v.flow_id = e.flow_id and v.version = e.version
+        cross join lateral (
+            select count(*) > 0 as waits, coalesce(bool_or(e.said = any (o.restart_on)), false) as restarts
+            from executions q left join flow_versions o on o.flow_id = q.flow_id and o.version = q.version
+            where e.carries_message and e.state is null and q.conversation_id = e.conversation_id
+                and q.awaits_reply_since is not null and q.status like 'waiting-%') w
     where (e.status = 'queued'
             or (e.status = 'running' and e.lease_until <= clock_timestamp())
             or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
                 and e.wake_at <= clock_timestamp())
             or (e.status = 'waiting-callback' and exists (select from callbacks k where k.id = e.awaits_callback)))
-        and not (e.carries_message and e.fence = 0 and not e.cancel_requested
-            and not exists (select from execution_cancels x where x.execution_id = e.id offset 0) and exists (
-            select from executions w where w.conversation_id = e.conversation_id
-                and w.awaits_reply_since is not null and w.status like 'waiting-%' offset 0))
+        and not (e.carries_message and e.fence = 0 and w.waits and not w.restarts
+            and not coalesce(e.said = any (v.restart_on), false) and not e.cancel_requested
+            and not exists (select from execution_cancels x where x.execution_id = e.id offset 0))
     order by e.id for update of e
 ), claimed as (
     update executions e set
@@ -117,7 +126,7 @@ with requested as (
         started_at = coalesce(e.started_at, now()),
         deadline_at = coalesce(e.deadline_at, now() + h.timeout_ms * interval '1 millisecond')
     from claimable h where e.id = h.id
-    returning e.*, h.status as status_before
+    returning e.*, h.status as status_before, h.leaves_waits
 ), taken_callbacks as (
     insert into callbacks (id, execution_id, taken_at)
     select awaits_callback, id, now() from claimed where awaits_callback is not null
@@ -126,7 +135,7 @@ with requested as (
 )
 select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.node_id, c.event_id, c.conversation_id,
     c.channel, coalesce(t.address, c.contact) as contact, c.status_before, c.started_at, c.deadline_at,
-    c.cancel_requested, c.message_outcome, b.bytes as content_bytes,
+    c.cancel_requested, c.message_outcome, c.superseded, c.leaves_waits, b.bytes as content_bytes,
     case when b.bytes <= $5 then c.trigger end as trigger, case when b.bytes <= $5 then c.state end as state,
     case when b.bytes <= $5 then c.start_state end as start_state, case when b.bytes <= $5 then v.vars end as vars,
     case when b.bytes <= $5 then r.trigger end as reply, case when b.bytes <= $5 then k.payload end as call,
@@ -155,7 +164,8 @@ from executions e
 where e.id = $1 and e.fence = $2"""
 
 # $1: executions that carry a message and have not begun. If an execution of the same conversation waits for a reply,
-# the message resumes the one that began to wait last, and the execution that carried the message ends.
+# the message resumes the one that asked last, or the one that began to wait last if none has asked, and the execution
+# that carried the message ends.
 RESUME_MANY: Final = """
 with message as (
     select m.id, m.conversation_id from executions m
@@ -168,7 +178,7 @@ with message as (
         select e.id, e.turn from executions e
         where e.conversation_id = m.conversation_id and e.awaits_reply_since is not null
             and e.status like 'waiting-%'
-        order by e.awaits_reply_since desc, e.id limit 1 for update) w
+        order by e.status = 'waiting-input' desc, e.awaits_reply_since desc, e.id limit 1 for update) w
 ), waiting as (
     select distinct on (id) message_id, id, turn from found order by id, message_id
 ), resumed as (
@@ -181,6 +191,24 @@ update executions e set status = 'succeeded', resumed_id = w.id, resumed_turn = 
 from waiting w where e.id = w.message_id
 returning e.id"""
 
+# $1: an execution that begins. All others of its conversation that wait are to be cancelled.
+LEAVE_WAITS: Final = """
+with other as (
+    select o.id from executions e cross join lateral (
+        select w.id from executions w
+        where w.conversation_id = e.conversation_id and w.wake_at is not null and w.status like 'waiting-%'
+            and w.id <> e.id offset 0) o
+    where e.id = $1
+), locked as (
+    select e.id from other o join executions e on e.id = o.id
+    where e.status like 'waiting-%'
+    order by e.id for update of e
+)
+update executions e set cancel_requested = true, wake_at = null, awaits_reply_since = null, status = 'queued',
+    ready_at = now()
+from locked where e.id = locked.id
+returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id"""
+
 RENEW: Final = """
 with held as (
     select e.id from executions e
@@ -192,22 +220,24 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$9 and $35-$37: the executions. $10-$21: their steps. $22-$29 and $38: their notifications. $30-$34: the executions
-# that they start, each in the conversation of its parent and in the published version of its flow; without one it is
-# not started.
+# $1-$9, $35-$37 and $39-$41: the executions. $10-$21: their steps. $22-$29 and $38: their notifications. $30-$34: the
+# executions that they start, each in the conversation of its parent and in the published version of its flow; without
+# one it is not started.
 # No wait and no retry begins if the execution is to be cancelled. A turn ends when a wait begins; `queued` and
 # `retrying` continue in the same turn, and so in the same job. If a checkpoint with this fence has ended the lease
 # before and no worker has claimed the execution since, this is a repetition whose first result was lost: the status
-# that the first one wrote is returned.
+# that the first one wrote is returned. A question that is asked supersedes the questions that are open in its
+# conversation: they are over at their `idle_at` at the latest. A row that is locked is no longer waiting.
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
-        $8::json[], $9::boolean[], $35::uuid[], $36::text[], $37::uuid[])
+        $8::json[], $9::boolean[], $35::uuid[], $36::text[], $37::uuid[], $39::timestamptz[], $40::timestamptz[],
+            $41::boolean[])
         as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback, fingerprint,
-            awaits_message)
+            awaits_message, asked_at, idle_at, superseded)
 ), locked as (
     select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback, w.fingerprint,
-        w.awaits_message,
+        w.awaits_message, w.asked_at, w.idle_at, w.superseded,
         case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
@@ -228,14 +258,26 @@ with written as (
         ready_at = case l.status when 'running' then e.ready_at when 'queued' then now() end,
         wake_at = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then least(l.wake_at, e.deadline_at) end,
-        awaits_reply_since = case when l.awaits_reply and l.status like 'waiting-%' then now() end,
+        awaits_reply_since = case when l.awaits_reply and l.status like 'waiting-%'
+            then coalesce(l.asked_at, now()) end,
+        idle_at = l.idle_at,
+        superseded = l.superseded,
         awaits_callback = l.awaits_callback,
         awaits_message = l.awaits_message,
         message_outcome = null,
         reply_id = null,
         ended_at = case when l.ends then now() end
     from locked l where e.id = l.id
-    returning e.id, e.status, e.event_id, e.conversation_id, e.channel, e.contact, l.vars
+    returning e.id, e.status, e.event_id, e.conversation_id, e.channel, e.contact, l.vars,
+        l.asked_at is not null and not l.superseded and e.status = 'waiting-input' as asks
+), superseded as (
+    update executions e set superseded = true, wake_at = least(e.wake_at, greatest(e.idle_at, now()))
+    from updated u cross join lateral (
+        select q.id from executions q
+        where q.conversation_id = u.conversation_id and q.awaits_reply_since is not null
+            and q.status = 'waiting-input' and q.idle_at is not null and not q.superseded and q.id <> u.id
+        for update skip locked) q
+    where u.asks and e.id = q.id
 ), written_steps as (
     insert into steps (execution_id, seq, node_id, type, status, attempt, handle, input, output, error,
         started_at, ended_at)
