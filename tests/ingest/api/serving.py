@@ -1,5 +1,6 @@
 """The API over a real Redis and a real Postgres, on a port of the loopback."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from filas.repository.postgres.database import Database
 from filas.service.health import Health
 from filas.service.private_listener import build_private_app, serve_app
 from filas.service.stores import Stores
+from ingest.access.api_access import build_access
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
@@ -117,10 +119,12 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         with suppress(StoreUnavailable):
             await webhook_cache.refresh()
 
+    stores = Stores(redis, database, database)
+    access = build_access(stores, admin_token=TOKEN, secret_key=SECRET_KEY)
     context = build_api_context(
-        Stores(redis, database, database),
+        stores,
+        access=access,
         secret_box=box,
-        admin_token=TOKEN,
         configuration_changed=changed,
         webhook_cache=webhook_cache,
         acceptor=Acceptor(EventRepository(database), QueueProducer(redis), write_later=backfill.add),
@@ -132,7 +136,14 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(10)
             await webhook_cache.refresh()
-            yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
+            await access.keys.refresh()
+            tasks = [asyncio.create_task(access.keys.run()), asyncio.create_task(access.audit.run())]
+            try:
+                yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         await context.acceptor.drain()
         await database.close()

@@ -2,16 +2,21 @@
 
 import io
 import json
+from collections.abc import Sequence
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
+from filas.crypto.api_keys import KeyHasher
+from filas.models.access import ActiveKey
 from filas.observability.metrics import AUTH_FAILURES
-from ingest.api.routing import access
-from ingest.api.routing.access import bearer_token, require, role_of
+from ingest.access.authentication import ADMIN, Authenticator, Client
+from ingest.access.key_cache import KeyCache
+from ingest.api.routing.access import bearer_token, require
 from ingest.api.routing.problems import ApiProblem
 from tests.ingest.api.serving import FLOW, TOKEN, Api
 from tests.long_form import examples
@@ -55,17 +60,36 @@ async def test_health_needs_no_token(api: Api) -> None:
         assert response.status == 200
 
 
+class NoKeys:
+    """A store without keys."""
+
+    async def active(self) -> list[ActiveKey]:
+        """There is none."""
+        return []
+
+    async def mark_used(self, key_ids: Sequence[UUID]) -> None:
+        """No key is used."""
+        raise AssertionError(key_ids)
+
+
+def authenticator(admin_token: str) -> Authenticator:
+    """Knows the admin token and no key."""
+    keys = KeyCache(NoKeys(), KeyHasher("a key of the tests"))
+    keys.is_loaded = True
+    return Authenticator(admin_token, keys)
+
+
 def test_an_empty_admin_token_admits_no_one() -> None:
     """An empty setting must not be matched by an empty header."""
-    assert role_of("", "") is None
-    assert role_of("x", "") is None
-    assert role_of("x", "x") == "admin"
+    assert authenticator("").client_of("") is None
+    assert authenticator("").client_of("x") is None
+    assert authenticator("x").client_of("x") == ADMIN
 
 
 @given(st.text())
 def test_any_header_is_read_without_an_error(header: str) -> None:
-    """For any header, the result is a role or None."""
-    assert role_of(bearer_token(header), "secret") in (None, "admin")
+    """For any header, the result is a client or None."""
+    assert authenticator("secret").client_of(bearer_token(header)) in (None, ADMIN)
 
 
 def test_a_lower_role_is_rejected() -> None:
@@ -180,7 +204,7 @@ async def test_only_an_admin_may_allow_real_secrets_in_a_test_run(api: Api, monk
     await api.put("/flows/f", FLOW)
     real = {"realSecrets": True, "timeoutMs": 0}
     assert (await api.post("/flows/f/test", real)).status == 202
-    monkeypatch.setattr(access, "role_of", lambda *_: "operator")
+    monkeypatch.setattr(Authenticator, "client_of", lambda *_: Client("an operator", "operator"))
     assert (await api.post("/flows/f/test", {"timeoutMs": 0})).status == 202
     refused = await api.post("/flows/f/test", real)
     assert refused.status == 403

@@ -14,6 +14,8 @@ from filas.errors import StoreUnavailable
 from filas.models.events import EventReceipt, NewEvent
 from filas.queue.producer import EnqueueOutcome
 from filas_local.servers import PostgresServer, RedisServer
+from ingest.access.authentication import ADMIN
+from ingest.access.call_audit import CallAudit
 from ingest.api.history.event_intake import CHUNK, MAX_EVENTS, EventsAccepted, accept_events, read_events
 from ingest.api.routing.route_types import Call, Query
 from ingest.receive.acceptor import Acceptor
@@ -284,7 +286,8 @@ async def test_events_accepted_before_an_outage_are_reported(api: Api) -> None:
     stores = Failing(batches=1)
     context = dataclasses.replace(api.context, acceptor=Acceptor(stores, stores))
     body = read_events(json.dumps({"events": [{"webhookId": "orders", "body": 1}] * (CHUNK + 5)}).encode())
-    call = Call(context=context, path={}, query=Query(), body=body)
+    audit = CallAudit(context.access.audit, ADMIN, "", "acceptEvents", "events")
+    call = Call(context=context, path={}, query=Query(), body=body, client=ADMIN, audit=audit)
     data = (await accept_events(call)).data
     assert isinstance(data, EventsAccepted)
     assert (data.accepted, data.failed) == (CHUNK, 5)

@@ -54,10 +54,12 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
     reported = ReportedContact(channel="console", address="5511999990000")
+    key = await api.post("/keys", {"name": "Ana", "role": "viewer"})
     [contact] = await ContactRepository(api.database).find_many([reported])
     assert isinstance(contact, FoundConversation)
     return {
         "test-runs": [run.data["id"]],
+        "keys": [key.data["id"]],
         "channels": ["console"],
         "contacts": [str(contact.contact_id)],
         "secrets": ["shop"],

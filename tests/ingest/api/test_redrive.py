@@ -13,7 +13,7 @@ from filas.models.events import NewEvent
 from filas.models.record import ErrorDetail
 from filas.queue.producer import QueueProducer
 from ingest.api.history import redrive
-from tests.ingest.api.serving import Api, fields_of
+from tests.ingest.api.serving import TOKEN, Api, fields_of
 from tests.ingest.api.test_history import NOON, new_event, webhook_payload
 from tests.shared.cli.running import filas
 
@@ -174,7 +174,7 @@ async def test_a_replay_may_replace_the_job_message(api: Api) -> None:
 
 async def test_the_command_line_replays_many_and_one_with_another_message(api: Api) -> None:
     """`replay-all`, first as a dry run; `replay --payload` reads a file."""
-    environ = {"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": api.context.admin_token}
+    environ = {"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN}
     events = await dead(api, 2)
     run = await filas("dead-letters", "replay-all", "--dry-run", environ=environ)
     assert (run.code, run.out) == (0, "2 match: 2 of webhook-processing\n2 would be enqueued\n")

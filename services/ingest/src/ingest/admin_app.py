@@ -20,6 +20,7 @@ from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
+from ingest.access.api_access import Access, build_access
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.receive.acceptor import Acceptor
@@ -40,13 +41,19 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
     def compose(stores: Stores) -> ServerParts:
         backfill = EventBackfill(EventRepository(stores.database))
-        context = _context(settings, stores, backfill, environ)
+        access = _access(settings, stores)
+        context = _context(settings, stores, access, backfill, environ)
+
+        async def drain() -> None:
+            await context.acceptor.drain()
+            await access.audit.close()
+
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
         return ServerParts(
             health=accepting_health(stores, context.webhook_cache),
             add_routes=partial(routes.register, context=context),
-            background=(context.webhook_cache.run(), backfill.run(), figures),
-            drain=context.acceptor.drain,
+            background=(context.webhook_cache.run(), backfill.run(), access.keys.run(), access.audit.run(), figures),
+            drain=drain,
         )
 
     pool = PoolLimits(
@@ -60,8 +67,21 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     await run_server(settings, stop, name="filas-ingest-admin", admin_port=port, compose=compose, pool=pool)
 
 
+def _access(settings: IngestAdminSettings, stores: Stores) -> Access:
+    return build_access(
+        stores,
+        admin_token=settings.filas_admin_token.reveal(),
+        secret_key=settings.secrets.filas_secret_key.reveal(),
+        failures_a_minute=settings.auth_failures_per_ip,
+    )
+
+
 def _context(
-    settings: IngestAdminSettings, stores: Stores, backfill: EventBackfill, environ: Mapping[str, str]
+    settings: IngestAdminSettings,
+    stores: Stores,
+    access: Access,
+    backfill: EventBackfill,
+    environ: Mapping[str, str],
 ) -> ApiContext:
     variables = SecretVariables(environ, settings.secrets.secret_env_allow)
     box = SecretBox(settings.secrets.filas_secret_key.reveal(), variables)
@@ -77,8 +97,8 @@ def _context(
     backfill.on_written = acceptor.postgres_took_events
     return build_api_context(
         stores,
+        access=access,
         secret_box=box,
-        admin_token=settings.filas_admin_token.reveal(),
         configuration_changed=configuration_changed,
         webhook_cache=webhook_cache,
         acceptor=acceptor,

@@ -107,4 +107,5 @@ def _ages(settings: RetentionSettings) -> Ages:
         notifications_days=settings.notifications_retention_days,
         dead_letters_days=settings.dead_letters_retention_days,
         conversations_days=settings.conversations_retention_days,
+        audit_days=settings.audit_retention_days,
     )

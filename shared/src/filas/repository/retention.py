@@ -170,6 +170,29 @@ with chunk as (
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
 
+AUDIT_ENTRIES: Final = """
+with chunk as (
+    select id, at as time from audit_entries
+    where at < $1 and (at, id) > ($2, $3)
+    order by at, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from audit_entries a using chunk c where a.id = c.id returning a.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
+# A key that was valid within the time of the audit is kept, because entries name it.
+API_KEYS: Final = """
+with chunk as (
+    select id, created_at as time, coalesce(least(revoked_at, expires_at) < $1, false) as done from api_keys
+    where created_at < $1 and (created_at, id) > ($2, $3)
+    order by created_at, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from api_keys k using chunk c where k.id = c.id and c.done returning k.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
@@ -179,7 +202,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
     variables, is kept for so many days after its last execution, and while it has an unfinished one. A contact is
     deleted with its last conversation. Refusals have no setting of their own: the processes that write them also keep
-    at most 10,000.
+    at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names them.
     """
 
     events_days: float = 30.0
@@ -188,6 +211,7 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters_days: float = 90.0
     conversations_days: float = 365.0
     refusals_days: float = 7.0
+    audit_days: float = 400.0
 
 
 KEPT_TABLES: Final = {
@@ -234,6 +258,8 @@ class Retention:
             "delivery_statuses": (DELIVERY_STATUSES, ages.notifications_days),
             "dead_letters": (DEAD_LETTERS, ages.dead_letters_days),
             "refusals": (REFUSALS, ages.refusals_days),
+            "audit_entries": (AUDIT_ENTRIES, ages.audit_days),
+            "api_keys": (API_KEYS, ages.audit_days),
         }
         counts = {}
         for table, (statement, days) in tables.items():

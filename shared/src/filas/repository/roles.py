@@ -31,8 +31,8 @@ WRITE: Final = "filas_write"
 READ: Final = "filas_read"
 ROLES: Final = (MIGRATE, WRITE, READ)
 
-HIDDEN_FROM_READ: Final = frozenset({"secrets", "webhooks", "channels"})
-"""The tables with stored secrets, encrypted or not."""
+HIDDEN_FROM_READ: Final = frozenset({"secrets", "webhooks", "channels", "api_keys"})
+"""The tables with stored secrets, encrypted or not, and with the hashes of keys."""
 
 MIGRATION_RECORD: Final = "_pogo_migration"
 LOCK_TIMEOUT_S: Final = 2.0

@@ -3,7 +3,7 @@
 A class consists of groups: `settings.redis.redis_port`. `filas.settings.settings_reader.load` reads it.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -27,6 +27,12 @@ from filas.settings.setting_groups import (
     is_weak,
 )
 from filas.settings.value_types import Networks, Secret
+
+FAILURES_PER_IP: Final = 60
+FailureLimit = Annotated[
+    Count,
+    Meta(description="Failed checks a minute of one address at one webhook, or at the API, then 429; 0: no limit"),
+]
 
 
 class ProcessSettings(Group, frozen=True, kw_only=True):
@@ -68,9 +74,7 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
         Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
     ] = Networks(())
     rate_limit_per_ip: Annotated[Count, Meta(description="Webhooks a minute from one address; 0: no limit")] = 0
-    auth_failures_per_ip: Annotated[
-        Count, Meta(description="Failed checks a minute of one address at one webhook, then 429; 0: no limit")
-    ] = 60
+    auth_failures_per_ip: FailureLimit = FAILURES_PER_IP
     shutdown_delay_s: Annotated[
         Count,
         Meta(description="Seconds for which webhooks are still accepted after SIGTERM, while `/readyz` answers 503"),
@@ -82,6 +86,7 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
 
     secrets: SecretSettings
     scaling: ScalingSettings
+    auth_failures_per_ip: FailureLimit = FAILURES_PER_IP
     filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API; at least 32 random characters")]
     ingest_admin_port: Annotated[Port, Meta(description="The private port: API, metrics, health")] = 8081
     ingest_admin_pool_size: Annotated[

@@ -192,6 +192,9 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     conversations_retention_days: Annotated[
         Positive, Meta(description="Days for which conversations and their variables are kept after the last execution")
     ] = 365
+    audit_retention_days: Annotated[
+        Positive, Meta(description="Days for which the audit, and keys that are no longer valid, are kept")
+    ] = 400
 
 
 class ScalingSettings(Group, frozen=True, kw_only=True):

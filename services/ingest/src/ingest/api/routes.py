@@ -11,6 +11,7 @@ from aiohttp import web
 
 from filas.contract.storable_text import json_bytes
 from filas.memory_budget import SMALL_BYTES, NoRoom, size_in_memory
+from ingest.access.call_audit import CallAudit, subject_of
 from ingest.api.definitions import (
     channel_routes,
     flow_routes,
@@ -28,13 +29,13 @@ from ingest.api.history import (
     notification_routes,
     refusal_routes,
 )
-from ingest.api.operations import doctor_routes, queue_routes, scaling_routes
-from ingest.api.routing.access import ROLE, make_guard, require
+from ingest.api.operations import audit_routes, doctor_routes, key_routes, queue_routes, scaling_routes
+from ingest.api.routing.access import CLIENT, make_guard, problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
 from ingest.api.routing.problems import ApiProblem
 from ingest.api.routing.request_parsing import LARGE_BODY, MAX_BODY_BYTES, parse_body, parse_query, read_body
-from ingest.api.routing.route_types import Call, Route
+from ingest.api.routing.route_types import Answer, Call, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
@@ -53,6 +54,8 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *refusal_routes.ROUTES,
     *scaling_routes.ROUTES,
     *doctor_routes.ROUTES,
+    *key_routes.ROUTES,
+    *audit_routes.ROUTES,
 )
 
 
@@ -66,7 +69,8 @@ MEMORY_WAIT_S: Final = 5.0
 
 def register(app: web.Application, context: ApiContext) -> None:
     """Mounts the API under `/api` of `app`, as a sub-application behind its own guard."""
-    api = web.Application(middlewares=[make_guard(context.admin_token)], client_max_size=MAX_BODY_BYTES)
+    guard = make_guard(context.access.authenticator, context.access.failed_sign_ins)
+    api = web.Application(middlewares=[guard], client_max_size=MAX_BODY_BYTES)
     for route in ROUTES:
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", route.path)
@@ -82,8 +86,8 @@ def register(app: web.Application, context: ApiContext) -> None:
 
 def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
-        role = request[ROLE]
-        require(route.role, role)
+        client = request[CLIENT]
+        require(route.role, client.role)
         path = dict(request.match_info)
         if any("\x00" in part for part in path.values()):
             raise ApiProblem(404, "Not found", "an id has no NUL")
@@ -93,8 +97,9 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         async def respond() -> web.Response:
             body = None if raw is None else await _parsed(route, raw)
             address = request.remote or ""
-            call = Call(context=context, path=path, query=query, body=body, address=address, role=role)
-            answer = await route.handler(call)
+            audit = CallAudit(context.access.audit, client, address, route.operation_id, subject_of(route.path, path))
+            call = Call(context=context, path=path, query=query, body=body, client=client, audit=audit, address=address)
+            answer = await _audited(route, call)
             document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
             if route.paged:
                 document["nextCursor"] = answer.next_cursor
@@ -112,6 +117,22 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
             raise ApiProblem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
 
     return handle
+
+
+async def _audited(route: Route[Any, Any], call: Call[Any, Any]) -> Answer:
+    """Carries out the call. The audit stores it if it may have changed something, also if it ends with an error."""
+    if not route.is_audited or getattr(call.body, "dry_run", False):
+        return await route.handler(call)
+    try:
+        answer = await route.handler(call)
+    except Exception as error:
+        if problem_of(error) is None:
+            await call.audit.failed(error)
+        raise
+    # Of a command for all objects that match, the request states which ones.
+    is_for_many = route.body is not None and "{" not in route.path
+    await call.audit.succeeded({"request": call.body, "result": answer.data} if is_for_many else answer.data)
+    return answer
 
 
 async def _parsed(route: Route[Any, Any], raw: bytes) -> Any:

@@ -44,7 +44,7 @@ def _matches(rule: FilterRule, values: Scope) -> bool:
     templates = importlib.import_module("filas.flows.templates.template")
     rules = importlib.import_module("filas.flows.expressions.rules")
     left, right = (templates.evaluate_or_null(operand, values) for operand in (rule.variable, rule.value))
-    return bool(rules.compare(rule.operator, left, right, exact=rule.exact, locale=rule.locale))
+    return bool(rules.compare(rule.operator, left, right))
 
 
 def _message_root(scope: Scope, message: IncomingMessage | None) -> Scope | None:

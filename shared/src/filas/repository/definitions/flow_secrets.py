@@ -9,6 +9,7 @@ insert into secrets (name, value) values ($1, $2)
 on conflict (name) do update set value = excluded.value, updated_at = now()"""
 DELETE: Final = "delete from secrets where name = $1 returning name"
 NAMES: Final = "select name from secrets order by name"
+GET: Final = "select value from secrets where name = $1"
 ALL: Final = "select name, value from secrets"
 
 
@@ -25,6 +26,11 @@ class SecretRepository:
     async def delete(self, name: str) -> bool:
         """Deletes the secret. False if there was none."""
         return await self._database.fetchrow(DELETE, name) is not None
+
+    async def get(self, name: str) -> str | None:
+        """The stored value of the secret, or None."""
+        value: str | None = await self._database.fetchval(GET, name)
+        return value
 
     async def names(self) -> list[str]:
         """The names of all secrets, in order."""

@@ -18,7 +18,7 @@ from filas.observability.logs import get_logger
 from filas.observability.store_circuits import report_circuit
 from filas.periodic import periodic
 from filas.repository import schema
-from filas.repository.postgres import driver_errors
+from filas.repository.postgres import driver_errors, joined_transaction
 from filas.repository.postgres.beat import Beat
 from filas.repository.postgres.table_growth import CHECK_INTERVAL_S, TABLE_ROWS, TableGrowth
 from filas.store_circuit import StoreCircuit
@@ -29,9 +29,6 @@ NOT_CONNECTED: Final = "not connected yet"
 CLOSE_TIMEOUT_S: Final = 5.0
 FIRST_PROBE_S: Final = 0.1
 LONGEST_PROBE_S: Final = 1.0
-MAX_RUNS: Final = 3
-"""How often a statement is run if a deadlock or an outdated plan rolls it back."""
-
 LOCK_WAIT_S: Final = 1.2
 """How long a statement waits for a lock. The statements of Filas hold their locks for milliseconds, so a longer wait
 means that another session has stopped in a transaction. It is longer than the `deadlock_timeout` of Postgres (1 s), so
@@ -166,7 +163,11 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A connection for several statements, each in a transaction of its own."""
+        """A connection for several statements, each in a transaction of its own, or in that of `in_transaction`."""
+        shared = joined_transaction.connection_of(self)
+        if shared is not None:
+            yield shared
+            return
         pool = self._pool
         if pool is None:
             raise StoreUnavailable(STORE, self.problem or NOT_CONNECTED)
@@ -215,7 +216,11 @@ class Database:
         return await self._run("fetchval", sql, arguments)
 
     async def _run(self, method: str, sql: str, arguments: Sequence[object]) -> Any:
-        for run in range(1, MAX_RUNS + 1):
+        shared = joined_transaction.connection_of(self)
+        if shared is not None:
+            # A failed statement ends the whole transaction, which runs again as a whole.
+            return await getattr(shared, method)(sql, *arguments)
+        for run in range(1, driver_errors.MAX_RUNS + 1):
             try:
                 async with self.connection() as connection:
                     lock_wait_s = _lock_wait_s.get()
@@ -225,7 +230,7 @@ class Database:
                         await connection.execute(_SET_LOCK_WAIT, str(int(lock_wait_s * 1000)))
                         return await getattr(connection, method)(sql, *arguments)
             except (StoreBusy, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
-                if run == MAX_RUNS or not driver_errors.is_repeatable(error):
+                if run == driver_errors.MAX_RUNS or not driver_errors.is_repeatable(error):
                     raise
         raise AssertionError("unreachable: the last run returns or raises")
 

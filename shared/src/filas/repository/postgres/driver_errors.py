@@ -6,6 +6,9 @@ import asyncpg
 
 from filas.errors import StoreBusy
 
+MAX_RUNS: Final = 3
+"""How often a statement is run if a deadlock or an outdated plan rolls it back."""
+
 # The first class that matches decides. Operators see the reason in `/readyz`, so one cause always has one reason.
 _REASONS: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ConnectionRefusedError, "connection refused"),

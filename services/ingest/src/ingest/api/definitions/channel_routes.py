@@ -60,11 +60,15 @@ async def put_channel(call: Call[ChannelBody, Query]) -> Answer:
     stated_type: str = fields["type"]
     config = {name: value for name, value in fields.items() if name not in SHOWN_FIELDS and value is not None}
     secret_fields = [name for name in SECRET_FIELDS.get(stated_type, ()) if name in config]
-    stored = await call.context.channels.get(channel_id) if secret_fields else None
+    channels = call.context.channels
+    stored = await channels.get(channel_id) if secret_fields else None
     for name in secret_fields:
         before = stored.config.get(name) if stored is not None else None
         config[name] = sealed(call.context.secret_box, name, config[name], before)
-    channel = await call.context.channels.store(Channel(id=channel_id, type=stated_type, config=config))
+    new = Channel(id=channel_id, type=stated_type, config=config)
+    channel = await call.audit.change(
+        lambda: channels.store(new), before=lambda: _before(call, channel_id), after=shown
+    )
     await call.context.configuration_changed()
     return Answer(shown(channel))
 
@@ -82,10 +86,16 @@ async def get_channel(call: Call[None, Query]) -> Answer:
 async def delete_channel(call: Call[None, Query]) -> Answer:
     """Deletes a channel. Its unsent notifications fail."""
     channel_id = existing_id("channel", call.path["id"])
-    if not await call.context.channels.delete(channel_id):
+    channels = call.context.channels
+    if not await call.audit.change(lambda: channels.delete(channel_id), before=lambda: _before(call, channel_id)):
         raise not_found("channel", channel_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=channel_id))
+
+
+async def _before(call: Call[Any, Query], channel_id: str) -> dict[str, Any] | None:
+    channel = await call.context.channels.get(channel_id)
+    return None if channel is None else shown(channel)
 
 
 async def list_channels(call: Call[None, PageQuery]) -> Answer:

@@ -12,7 +12,6 @@ from filas.flows.definition import json_schema, older_builder_import
 from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
 from filas.flows.problems import FlowProblem, Severity
 from filas.models.configuration import FlowSummary, FlowVersion
-from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
@@ -29,11 +28,9 @@ class FlowBody(FlowHead, frozen=True, kw_only=True):
 
 
 class PublishQuery(Query, frozen=True, kw_only=True):
-    """`publish=false` stores the version without publishing it. `force=true` publishes a flow that uses a flow, a
-    channel or a secret which is not stored. In both cases such a use is in `warnings`."""
+    """`publish=false` stores the version without publishing it."""
 
     publish: bool = True
-    force: bool = False
 
 
 class VersionQuery(Query, frozen=True, kw_only=True):
@@ -83,17 +80,16 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
     # In a thread, because the check of a large flow takes a second and would block the event loop.
     raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body)
-    errors, warnings = field_errors(problems, "error"), field_errors(problems, "warning")
-    if definition is not None:
-        context = call.context
-        unknown = await unknown_uses(flow_id, definition, context.flows, context.channels, context.secrets)
-        is_doubtful = call.query.force or not call.query.publish
-        (warnings if is_doubtful else errors).extend(field_errors(unknown, "error"))
-    if definition is None or errors:
-        raise invalid(errors)
-    version = await call.context.flows.store(flow_id, raw, definition.name or flow_id, call.query.publish)
+    if definition is None:
+        raise invalid(field_errors(problems, "error"))
+    flows, name = call.context.flows, definition.name or flow_id
+    version = await call.audit.change(
+        lambda: flows.store(flow_id, raw, name, call.query.publish),
+        before=lambda: _before(call, flow_id),
+        after=_summary,
+    )
     await call.context.configuration_changed()
-    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings))
+    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=field_errors(problems, "warning")))
 
 
 def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[FieldError]:
@@ -103,6 +99,16 @@ def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[Fi
         for found in problems
         if found.severity == severity
     ]
+
+
+async def _before(call: Call[Any, Any], flow_id: str) -> dict[str, Any] | None:
+    version = await call.context.flows.get(flow_id)
+    return None if version is None else _summary(version)
+
+
+def _summary(version: FlowVersion) -> dict[str, Any]:
+    """What the audit stores of a version: its definition never changes, and stays readable by the number."""
+    return {"version": version.version, "name": version.name, "published": version.published}
 
 
 def imported_and_checked(body: dict[str, Any]) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
@@ -132,7 +138,14 @@ async def list_flow_versions(call: Call[None, PageQuery]) -> Answer:
 async def delete_flow(call: Call[None, Query]) -> Answer:
     """Deletes a flow with its versions. Answers 409 while it has unfinished executions."""
     flow_id = existing_id("flow", call.path["id"])
-    if not await call.context.flows.delete(flow_id):
+    flows = call.context.flows
+
+    async def before() -> FlowView | None:
+        # Its versions are deleted too, so the audit keeps the one that was in use.
+        version = await flows.get(flow_id)
+        return None if version is None else shown(version)
+
+    if not await call.audit.change(lambda: flows.delete(flow_id), before=before):
         raise not_found("flow", flow_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=flow_id))

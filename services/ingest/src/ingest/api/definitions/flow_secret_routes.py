@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ingest.api.definitions.secret_masking import MASK, sealed
+from ingest.api.definitions.secret_masking import MASK, masked, sealed
 from ingest.api.routing.identifiers import Deleted
 from ingest.api.routing.problems import invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
@@ -33,16 +33,31 @@ async def put_secret(call: Call[SecretBody, Query]) -> Answer:
     if call.body.value == MASK:
         raise invalid_field("value", "`***` is a mask, not a secret")
     value = sealed(call.context.secret_box, "value", call.body.value, None)
-    await call.context.secrets.store(name, value)
+    secrets = call.context.secrets
+
+    call.audit.after = _shown(name, value)
+    await call.audit.change(lambda: secrets.store(name, value), before=lambda: _before(call, name))
     return Answer(SecretName(name=name))
 
 
 async def delete_secret(call: Call[None, Query]) -> Answer:
     """Deletes a secret."""
     name = call.path["name"]
-    if not _NAME.fullmatch(name) or not await call.context.secrets.delete(name):
+    secrets = call.context.secrets
+    if not _NAME.fullmatch(name) or not await call.audit.change(
+        lambda: secrets.delete(name), before=lambda: _before(call, name)
+    ):
         raise not_found("secret", name)
     return Answer(Deleted(id=name))
+
+
+async def _before(call: Call[Any, Query], name: str) -> dict[str, str] | None:
+    value = await call.context.secrets.get(name)
+    return None if value is None else _shown(name, value)
+
+
+def _shown(name: str, value: str) -> dict[str, str]:
+    return {"name": name, "value": masked(value)}
 
 
 async def list_secrets(call: Call[None, Query]) -> Answer:

@@ -109,11 +109,14 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
     flow_id = definition_id(call.path["id"])
     body = call.body
     if body.real_secrets:
-        require("admin", call.role)
+        require("admin", call.client.role)
+    else:
+        call.audit.nothing_changed()
     version, raw, checked = await _flow(call, flow_id)
     _check_nodes(body, checked)
     channel, contact, message = await _conversation(call)
     run_id = new_id()
+    call.audit.after = {"runId": str(run_id), "realSecrets": body.real_secrets}
     job = FlowTestJob(
         run_id=run_id,
         flow_id=flow_id,

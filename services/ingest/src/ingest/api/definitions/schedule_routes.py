@@ -40,7 +40,11 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
         misfire_grace_ms=body.misfire_grace_ms,
         catch_up_limit=body.catch_up_limit,
     )
-    return Answer(_shown(await call.context.schedules.store(schedule, first_tick), PREVIEW))
+    schedules = call.context.schedules
+    stored = await call.audit.change(
+        lambda: schedules.store(schedule, first_tick), before=lambda: schedules.get(schedule_id), after=lambda new: new
+    )
+    return Answer(_shown(stored, PREVIEW))
 
 
 async def get_schedule(call: Call[None, PreviewQuery]) -> Answer:
@@ -55,7 +59,8 @@ async def get_schedule(call: Call[None, PreviewQuery]) -> Answer:
 async def delete_schedule(call: Call[None, Query]) -> Answer:
     """Deletes a schedule. Its executions continue."""
     schedule_id = existing_id("schedule", call.path["id"])
-    if not await call.context.schedules.delete(schedule_id):
+    schedules = call.context.schedules
+    if not await call.audit.change(lambda: schedules.delete(schedule_id), before=lambda: schedules.get(schedule_id)):
         raise not_found("schedule", schedule_id)
     return Answer(Deleted(id=schedule_id))
 

@@ -128,10 +128,24 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
     if errors:
         raise invalid(errors)
     webhook = msgspec.structs.replace(webhook, auth=_sealed_auth(call, stored))
-    webhook = shown(await call.context.webhooks.store(webhook))
+    webhook = await _store(call, webhook)
     await call.context.configuration_changed()
     fields = {name: getattr(webhook, name) for name in Webhook.__struct_fields__}
     return Answer(StoredWebhook(**fields, warnings=doubtful or msgspec.UNSET))
+
+
+async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook:
+    """Stores the webhook, and returns it as an answer shows it."""
+    webhooks = call.context.webhooks
+    stored = await call.audit.change(
+        lambda: webhooks.store(webhook), before=lambda: _before(call, webhook.id), after=shown
+    )
+    return shown(stored)
+
+
+async def _before(call: Call[Any, Any], webhook_id: str) -> Webhook | None:
+    webhook = await call.context.webhooks.get(webhook_id)
+    return None if webhook is None else shown(webhook)
 
 
 def _errors(body: WebhookBody) -> list[FieldError]:
@@ -200,7 +214,8 @@ async def get_webhook(call: Call[None, Query]) -> Answer:
 async def delete_webhook(call: Call[None, Query]) -> Answer:
     """Deletes a webhook. Within a second its address answers 404. Its events stay."""
     webhook_id = existing_id("webhook", call.path["id"])
-    if not await call.context.webhooks.delete(webhook_id):
+    webhooks = call.context.webhooks
+    if not await call.audit.change(lambda: webhooks.delete(webhook_id), before=lambda: _before(call, webhook_id)):
         raise not_found("webhook", webhook_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=webhook_id))

@@ -80,7 +80,14 @@ async def get_dead_letter(call: Call[None, Query]) -> Answer:
 async def delete_dead_letter(call: Call[None, Query]) -> Answer:
     """Deletes a dead letter."""
     letter_id = parse_row_id("dead letter", call.path["id"])
-    if not await call.context.dead_letters.delete(letter_id):
+    letters = call.context.dead_letters
+
+    async def before() -> dict[str, Any] | None:
+        # Without the payload, which may be personal data: the audit is kept longer than dead letters.
+        letter = await letters.get(letter_id)
+        return None if letter is None else {name: getattr(letter, name) for name in ("queue", "job_id", "function")}
+
+    if not await call.audit.change(lambda: letters.delete(letter_id), before=before):
         raise not_found("dead letter", letter_id)
     return Answer(Deleted(id=str(letter_id)))
 

@@ -249,6 +249,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=EventsAccepted,
         body=EventsBody,
         decode=read_events,
+        unaudited="it accepts events, each of which is stored",
         query=Query,
     ),
 )

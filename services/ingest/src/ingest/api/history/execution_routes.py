@@ -112,7 +112,10 @@ async def cancel_execution(call: Call[None, Query]) -> Answer:
         raise conflict(f"the execution has ended: {execution.status}")
     traceparent = spans.root_traceparent(execution.event_id or execution_id)
     job = cancel_execution_job(execution_id, execution.flow_id, traceparent)
-    await call.context.cancels.request_execution(execution_id)
+    cancels = call.context.cancels
+    call.audit.before = {"status": execution.status}
+    call.audit.after = {"status": execution.status, "cancel": "requested"}
+    await call.audit.change(lambda: cancels.request_execution(execution_id))
     try:
         await call.context.producer.enqueue(job)
     except StoreUnavailable as error:

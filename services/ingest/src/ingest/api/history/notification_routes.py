@@ -85,7 +85,10 @@ async def cancel_notification(call: Call[None, Query]) -> Answer:
     if notification.status not in ("queued", "retrying", "sending"):
         raise conflict(f"the notification is {notification.status}, so it cannot be cancelled")
     job = cancel_notification_job(notification.id, replay=notification.attempts)
-    await call.context.cancels.request_notification(notification.id)
+    cancels = call.context.cancels
+    call.audit.before = {"status": notification.status}
+    call.audit.after = {"status": notification.status, "cancel": "requested"}
+    await call.audit.change(lambda: cancels.request_notification(notification.id))
     try:
         result = await call.context.producer.enqueue(job)
     except StoreUnavailable as error:

@@ -1,15 +1,13 @@
 """The route of refusals: the requests to webhooks that were refused."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 
 from filas.models.refusals import Refusal
 from filas.repository.refusals import RefusalFilter
+from ingest.api.routing.moments import Moment
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Route, Word
-
-Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with a zone, such as 2026-11-22T12:00:00Z.")]
 
 WEBHOOKS = "/webhooks/"
 

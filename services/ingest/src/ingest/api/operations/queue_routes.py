@@ -183,15 +183,27 @@ async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
 async def pause_queue(call: Call[None, Query]) -> Answer:
     """Pauses a queue: its workers claim no job. Running jobs finish."""
     policy = _addressed_policy(call)
-    changed = await call.context.pauses.pause(policy.name)
+    changed = await _change_pause(call, policy, call.context.pauses.pause, paused=True)
     return Answer(PauseView(queue=policy.name, paused=True, changed=changed))
 
 
 async def resume_queue(call: Call[None, Query]) -> Answer:
     """Resumes a paused queue."""
     policy = _addressed_policy(call)
-    changed = await call.context.pauses.resume(policy.name)
+    changed = await _change_pause(call, policy, call.context.pauses.resume, paused=False)
     return Answer(PauseView(queue=policy.name, paused=False, changed=changed))
+
+
+async def _change_pause(
+    call: Call[None, Query], policy: QueuePolicy, change: Callable[[str], Awaitable[bool]], *, paused: bool
+) -> bool:
+    call.audit.subject = f"queue/{policy.short}"
+
+    async def before() -> dict[str, bool]:
+        return {"paused": policy.name in await call.context.pauses.all()}
+
+    call.audit.after = {"paused": paused}
+    return await call.audit.change(lambda: change(policy.name), before=before)
 
 
 async def list_jobs(call: Call[None, JobsQuery]) -> Answer:

@@ -1,30 +1,23 @@
 """Who may call the API, and the problem document of each error that a handler raises."""
 
-import hmac
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from filas.errors import Conflict, InvalidCursor, NewerVersionRequired, NotFound, PermanentError
+from filas.models.access import RANK, Role
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
 from filas.service.problem_documents import problem_response
+from ingest.access.authentication import Authenticator, Client
+from ingest.access.sign_in_failures import FailedSignIns
 from ingest.api.routing.problems import ApiProblem, invalid_field
-from ingest.api.routing.route_types import RANK, Role
 
 log = get_logger(__name__)
 
-ROLE = web.RequestKey("filas-role", str)
-"""The key under which the request has the role of its client."""
-
-
-def role_of(token: str, admin_token: str) -> Role | None:
-    """Returns the role of a bearer token, or None. Compares in constant time. An empty `admin_token` admits no one."""
-    if not admin_token:
-        return None
-    matches = hmac.compare_digest(token.encode("utf-8", "surrogateescape"), admin_token.encode())
-    return "admin" if matches else None
+CLIENT = web.RequestKey("filas-client", Client)
+"""The key under which the request has its client."""
 
 
 def require(role: Role, granted: str) -> None:
@@ -39,8 +32,11 @@ def bearer_token(header: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def make_guard(admin_token: str) -> Any:
+def make_guard(authenticator: Authenticator, failed_sign_ins: FailedSignIns) -> Any:
     """Returns the middleware around every path below `/api`: it checks the token and answers the API's own errors.
+
+    A token that is not valid is answered 401, and 429 beyond the limit of failures. A valid one is always accepted:
+    no one can guess it, and many clients may have the address of one proxy.
 
     Every other error is answered by `problem_middleware` of the private listener.
     """
@@ -49,17 +45,21 @@ def make_guard(admin_token: str) -> Any:
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        granted = role_of(bearer_token(request.headers.get("Authorization", "")), admin_token)
-        if granted is None:
+        client = authenticator.client_of(bearer_token(request.headers.get("Authorization", "")))
+        if client is None:
             AUTH_FAILURES.labels("api").inc()
+            pause_s = failed_sign_ins.record(request.remote or "")
+            if pause_s:
+                detail = "too many requests without a valid token came from this address"
+                return problem_response(429, "Too many requests", detail, headers={"Retry-After": str(pause_s)})
             log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
             detail = "send the header `Authorization: Bearer TOKEN`"
             return problem_response(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
-        request[ROLE] = granted
+        request[CLIENT] = client
         try:
             return await handler(request)
         except Exception as error:
-            problem = _problem(error)
+            problem = problem_of(error)
             if problem is None:
                 raise
             return problem_response(problem.status, problem.title, problem.detail, **problem.extra)
@@ -76,7 +76,7 @@ _PLAIN: tuple[tuple[type[Exception], int, str], ...] = (
 """Errors of the stores and the domain whose message is written for the client."""
 
 
-def _problem(error: Exception) -> ApiProblem | None:
+def problem_of(error: Exception) -> ApiProblem | None:
     """Returns the problem of an error that the client caused, None for any other error."""
     if isinstance(error, ApiProblem):
         return error

@@ -8,6 +8,8 @@ from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
+from filas.repository.access.api_keys import ApiKeyRepository
+from filas.repository.access.audit import AuditRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
@@ -26,6 +28,7 @@ from filas.repository.pauses import PauseRepository
 from filas.repository.refusals import RefusalRepository
 from filas.service.stores import Stores
 from filas.store_watch import limit_silence
+from ingest.access.api_access import Access
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.queue_watch import QueueWatch
@@ -45,18 +48,21 @@ class History:
     contacts: ContactRepository
     execution_search: ExecutionSearch
     failures: FailureGroupRepository
+    audit: AuditRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiContext:
     """The stores, the queues and the settings of the API. Nothing in it is opened or closed here.
 
-    `admin_token` is FILAS_ADMIN_TOKEN. `configuration_changed` is awaited after each change of a webhook, flow or
+    `configuration_changed` is awaited after each change of a webhook, flow or
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
     The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
     `memory` bounds the bodies of requests and answers that are processed at a time.
     """
 
+    access: Access
+    api_keys: ApiKeyRepository
     webhooks: WebhookRepository
     channels: ChannelRepository
     secrets: SecretRepository
@@ -74,7 +80,6 @@ class ApiContext:
     stats: QueueStats
     redis: Redis
     secret_box: SecretBox
-    admin_token: str = field(repr=False)
     configuration_changed: Callable[[], Awaitable[None]]
     webhook_cache: WebhookCache
     acceptor: Acceptor
@@ -86,8 +91,8 @@ class ApiContext:
 def build_api_context(
     stores: Stores,
     *,
+    access: Access,
     secret_box: SecretBox,
-    admin_token: str,
     configuration_changed: Callable[[], Awaitable[None]],
     webhook_cache: WebhookCache,
     acceptor: Acceptor,
@@ -98,6 +103,8 @@ def build_api_context(
     limit_silence((redis.watch, database.watch, read_database.watch))
     stats = QueueStats(redis)
     return ApiContext(
+        access=access,
+        api_keys=ApiKeyRepository(database),
         webhooks=WebhookRepository(database),
         channels=ChannelRepository(database),
         secrets=SecretRepository(database),
@@ -119,13 +126,13 @@ def build_api_context(
             ContactRepository(read_database),
             ExecutionSearch(read_database),
             FailureGroupRepository(read_database),
+            AuditRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),
         stats=stats,
         redis=redis,
         secret_box=secret_box,
-        admin_token=admin_token,
         configuration_changed=configuration_changed,
         webhook_cache=webhook_cache,
         acceptor=acceptor,

@@ -12,13 +12,14 @@ from ingest.api.routing.route_types import Body, Query, Route
 
 _PROBLEMS = {
     400: "The body is not JSON.",
-    401: "There is no valid bearer token.",
+    401: "There is no valid bearer token: `FILAS_ADMIN_TOKEN`, or a key that is neither expired nor revoked.",
     403: "The role of the token is not sufficient.",
     404: "The object does not exist.",
     409: "The state or the name of the object forbids the change.",
     413: "The body is too large.",
     421: "The host of the request is not listed in `ADMIN_HOSTS`.",
     422: "A field is invalid; `errors` lists every one.",
+    429: "Too many requests without a valid token came from this address; `Retry-After` is in seconds.",
     503: "Redis or Postgres is unavailable; `Retry-After` is the time until the next attempt, in seconds.",
 }
 
@@ -134,7 +135,7 @@ def _success(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, Any
 
 
 def _problems(route: Route[Any, Any]) -> dict[str, Any]:
-    statuses = {401, 403, 421, 422, 503, *route.problems}
+    statuses = {401, 403, 421, 422, 429, 503, *route.problems}
     if route.body is not None:
         statuses |= {400, 413}
     if "{" in route.path:

@@ -9,11 +9,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from filas.models.access import Role
+from ingest.access.authentication import Client
+from ingest.access.call_audit import CallAudit
 from ingest.api.routing.api_context import ApiContext
-
-Role = Literal["viewer", "operator", "admin"]
-RANK: dict[str, int] = {"viewer": 1, "operator": 2, "admin": 3}
-"""A role may do everything that a role of a lower rank may do."""
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
@@ -46,15 +45,16 @@ QueryT = TypeVar("QueryT", bound=Query)
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
-    """One authorised request with its validated body and query. `address` is the address of the client, `role` its
-    role."""
+    """One authorised request of `client`, with its validated body and query. `audit` stores what it changes. `address`
+    is the address from which it came."""
 
     context: ApiContext
     path: Mapping[str, str]
     query: QueryT
     body: BodyT
+    client: Client
+    audit: CallAudit
     address: str = ""
-    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Route(Generic[BodyT, QueryT]):
     | `may_continue` | the answer may be a 202 |
     | `bare` | the answer is its `data` alone, for tools that expect another shape |
     | `large` | the answer may contain bodies, although it is neither a list nor one object |
+    | `unaudited` | why a call that is no GET has no entry in the audit |
     | `problems` | the statuses of problems beside those that every route has |
     """
 
@@ -103,7 +104,13 @@ class Route(Generic[BodyT, QueryT]):
     may_continue: bool = False
     bare: bool = False
     large: bool = False
+    unaudited: str = ""
     problems: tuple[int, ...] = ()
+
+    @property
+    def is_audited(self) -> bool:
+        """Whether each call has an entry in the audit: every change has."""
+        return self.method != "GET" and not self.unaudited
 
     @property
     def operation_id(self) -> str:
