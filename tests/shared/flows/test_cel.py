@@ -96,12 +96,11 @@ def test_an_operation_on_a_missing_value_makes_the_condition_false(text: str) ->
     [
         ("vars.name > 5", "cannot apply > to a text and a whole number"),
         ("vars.name", "is neither true nor false"),
-        ("1 / 0 == 1", "divide by zero"),
+        ("1 / 0 == 1", "cannot divide by 0"),
         ("vars.name.all(c, true)", "cannot be evaluated"),
         ("vars.name && true", "cannot be evaluated"),
         ("vars.name ? true : false", "cannot be evaluated"),
         ("int(vars.name) == 1", "cannot be evaluated"),
-        ("webhook.body.huge == 1", "out of"),
     ],
 )
 def test_an_operation_on_values_of_wrong_types_is_an_error(text: str, message: str) -> None:
@@ -121,7 +120,7 @@ def test_an_operation_on_values_of_wrong_types_is_an_error(text: str, message: s
         ("name == 1", "unknown name or function 'name'"),
         ("loop.x ==", "line 1:10"),
         ("__class__ == 1", "unknown name or function"),
-        ("vars.name.lowerAscii() == 'a'", "unknown name or function 'lowerAscii'"),
+        ("vars.name.substring(1) == 'a'", "unknown name or function 'substring'"),
         ("vars.name.matches(vars.name)", "matches needs its pattern as a text"),
         ("vars.name.matches('a' + 'b')", "matches needs its pattern as a text"),
         ("matches(vars.name, vars.empty)", "matches needs its pattern as a text"),

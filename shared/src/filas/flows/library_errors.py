@@ -126,6 +126,9 @@ _CEL: list[Rewrite] = [
     (re.compile(r"String to (Timestamp|Duration) conversion"), lambda m: f"the text is not a {m[1].lower()}"),
     (re.compile(r"Integer value '(\d+)\S* out of range"), lambda _: "a whole number is out of the range of 64 bits"),
     (re.compile(r"recursion limit exceeded\. limit: (\d+)"), lambda m: f"is nested deeper than {m[1]}"),
+    (re.compile(r"Invalid timezone"), lambda _: "the time zone is not one such as America/Sao_Paulo"),
+    (re.compile(r"(?:ValueError: )?(divide|modulus) by zero"), lambda _: "cannot divide by 0"),
+    (re.compile(r"integer overflow"), lambda _: "a whole number is out of the range of 64 bits"),
     (re.compile(r"OUT_OF_RANGE: (.+)"), lambda m: m[1]),
 ]
 _POSITION = re.compile(r"^(line \d+:\d+: )(.*)", re.DOTALL)

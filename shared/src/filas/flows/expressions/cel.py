@@ -12,11 +12,13 @@ The library takes 11 MiB. It is imported with the first expression.
 
 import functools
 import importlib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from filas.flows import regular_expressions, step_budget
-from filas.flows.expressions.cel_text import LOOP, CelText, compilable, read
+from filas.flows import author_settings, regular_expressions, step_budget
+from filas.flows.expressions import cel_functions
+from filas.flows.expressions.cel_text import ANY_TIME, LOOP, NOW, CelText, compilable, read
 from filas.flows.library_errors import describe_cel
 from filas.flows.root_names import ROOTS
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS
@@ -34,6 +36,12 @@ MAX_ROUNDS = 10_000
 _MISSING = ("Key not found", "Index error", "SELECT to non-message", "null_type")
 """Parts of the library's errors for a missing value, or an operation on null."""
 
+_TOO_LARGE = ("out of range", "integer overflow", "uint64")
+"""Parts of the library's errors for a whole number that needs more than 63 bits."""
+
+_MIXED = re.compile(r"found no matching overload for '[^']+' applied to '\((?:bool, )?(?:int, double|double, int)\)'")
+"""The compiler's error for an operation across whole numbers and decimals."""
+
 _NO_OVERLOAD = "No matching overloads"
 """A part of the library's error for operands of wrong types."""
 
@@ -50,9 +58,19 @@ def problem(text: str, roots: Roots = ROOTS) -> str | None:
     names of its paths."""
     try:
         _compiled(text, roots)
+        for call in _read(text, roots).constant_calls:
+            _check_constant(call)
     except ExpressionError as error:
         return str(error)
     return None
+
+
+def _check_constant(call: str) -> None:
+    """Evaluates a call whose arguments are constants, such as `timestamp("tomorrow")`. Raises ExpressionError."""
+    failed, value = _run(_environment(()).compile(call), {})
+    if failed:
+        shown = call.removeprefix(f"{ANY_TIME}.")
+        raise ExpressionError(f"{shown} can never be evaluated: {_first_line(str(value))}")
 
 
 def references(text: str, roots: Roots = ROOTS) -> tuple[Reference, ...]:
@@ -64,9 +82,12 @@ def evaluate(text: str, scope: Mapping[str, Any], roots: Roots = ROOTS) -> bool:
     """Evaluates the expression. `scope` is that of templates. Raises ExpressionError."""
     program, cel_text = _compiled(text, roots), _read(text, roots)
     data, nulls = _visible(cel_text, scope)
+    if cel_text.divides:
+        data = cel_functions.with_decimals(data)
+    if cel_text.uses_now:
+        data[NOW] = author_settings.current().moment()
     try:
-        result = program.eval(data=data)
-        failed, value = str(result.type()) == "ERROR", result.value()
+        failed, value = _run(program, data)
     except (RuntimeError, ValueError, TypeError, OverflowError) as error:
         raise ExpressionError(_first_line(str(error))) from None
     if failed:
@@ -81,6 +102,17 @@ def evaluate(text: str, scope: Mapping[str, Any], roots: Roots = ROOTS) -> bool:
     return value
 
 
+def _run(program: Any, data: dict[str, Any]) -> tuple[bool, Any]:
+    """Whether the evaluation failed, and its value or error. Raises the library's errors for data that it refuses."""
+    result = program.eval(data=data)
+    failed, value = str(result.type()) == "ERROR", result.value()
+    if failed and any(sign in str(value) for sign in _TOO_LARGE):
+        # CEL has whole numbers of 64 bits, and JSON has larger ones.
+        result = program.eval(data=cel_functions.all_decimals(data))
+        failed, value = str(result.type()) == "ERROR", result.value()
+    return failed, value
+
+
 @functools.lru_cache(maxsize=512)
 def _read(text: str, roots: Roots) -> CelText:
     return read(text, roots)
@@ -93,17 +125,39 @@ def _compiled(text: str, roots: Roots) -> Any:
     try:
         program = _environment(roots).compile(compilable(text))
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ExpressionError(f"invalid CEL expression: {_first_line(str(error))}") from None
+        program = _compiled_unchecked(text, roots, str(error))
+        if program is None:
+            raise ExpressionError(f"invalid CEL expression: {_first_line(_main_error(str(error)))}") from None
     for refused in _refused(_read(text, roots)):
         raise ExpressionError(refused)
     return program
+
+
+def _compiled_unchecked(text: str, roots: Roots, error: str) -> Any:
+    """The program of an expression whose only error is that it combines a whole number with a decimal, such as
+    `size(x) > 1.5`: CEL evaluates it, and its compiler refuses it. Otherwise None."""
+    errors = error.split("ERROR:")[1:]
+    if not errors or not all(_MIXED.search(each) for each in errors):
+        return None
+    try:
+        return _environment(roots).compile(compilable(text), disable_check=True)
+    except (RuntimeError, ValueError, TypeError):
+        return None
+
+
+def _main_error(error: str) -> str:
+    """The first error that is not only a combination of a whole number with a decimal."""
+    errors = error.split("ERROR:")
+    others = [each for each in errors[1:] if not _MIXED.search(each)]
+    return f"ERROR:{others[0]}" if others else error
 
 
 @functools.lru_cache(maxsize=4)
 def _environment(roots: Roots) -> Any:
     cel = importlib.import_module("cel_expr_python.cel")
     names = (LOOP if name == "loop" else name for name in roots)
-    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.DYN))
+    variables = {**dict.fromkeys(names, cel.Type.DYN), NOW: cel.Type.TIMESTAMP}
+    return cel.NewEnv(variables=variables, extensions=[cel_functions.extension(cel)])
 
 
 def _refused(cel_text: CelText) -> Iterator[str]:

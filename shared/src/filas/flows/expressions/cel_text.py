@@ -26,6 +26,15 @@ _TOKEN = re.compile(
 LOOP = "l__p"
 """The replacement for `loop`, which is a reserved word of CEL."""
 
+NOW = "now"
+"""The name of the present time."""
+
+ANY_TIME = 'timestamp("2026-01-01T00:00:00Z")'
+"""A time for which a constant time zone is checked."""
+
+_CONVERSIONS = frozenset({"timestamp", "duration", "int", "uint", "double", "bool"})
+_PARTS_OF_TIMES = re.compile("get(?:FullYear|Month|Date|DayOf(?:Month|Week|Year)|Hours|Minutes|Seconds|Milliseconds)")
+
 MACROS = frozenset({"all", "exists", "exists_one", "existsOne", "map", "filter"})
 _CONSTANTS = frozenset({"true", "false", "null"})
 
@@ -46,13 +55,17 @@ class NamedPath(NamedTuple):
 
 class CelText(msgspec.Struct, frozen=True, kw_only=True):
     """`macros`: their number. `grows`: the expression adds, or builds lists or maps of values. `patterns`: those of its
-    `matches`; None: a computed one. `longest_list`: the length of the longest list literal."""
+    `matches`; None: a computed one. `longest_list`: the length of the longest list literal. `constant_calls`: the calls
+    of conversions with constant texts, each as an expression of its own."""
 
     references: tuple[NamedPath, ...]
     macros: int
     grows: bool
     patterns: tuple[str | None, ...]
     longest_list: int
+    uses_now: bool
+    divides: bool
+    constant_calls: tuple[str, ...]
 
 
 def read(text: str, roots: Collection[str]) -> CelText:
@@ -68,6 +81,9 @@ def read(text: str, roots: Collection[str]) -> CelText:
         grows=grows or any(token == Token("sign", "+") for token in tokens),
         patterns=tuple(_pattern(tokens, at) for at, token in enumerate(tokens) if _calls(tokens, at, "matches")),
         longest_list=longest,
+        uses_now=any(token == Token("name", NOW) and _sign(tokens, at - 1) != "." for at, token in enumerate(tokens)),
+        divides=any(token == Token("sign", "/") for token in tokens),
+        constant_calls=tuple(call for at in range(len(tokens)) if (call := _constant_call(tokens, at))),
     )
 
 
@@ -87,6 +103,22 @@ def _calls(tokens: list[Token], at: int, name: str) -> bool:
 
 def _is_macro(tokens: list[Token], at: int) -> bool:
     return tokens[at].text in MACROS and _sign(tokens, at + 1) == "(" and _sign(tokens, at - 1) == "."
+
+
+def _constant_call(tokens: list[Token], at: int) -> str | None:
+    """The call of a conversion of a constant text, or of a part of a time in a constant time zone; None if there is
+    none at that token."""
+    name = tokens[at]
+    if name.kind != "name" or _sign(tokens, at + 1) != "(" or _sign(tokens, at + 3) != ")":
+        return None
+    text = tokens[at + 2]
+    if text.kind != "text":
+        return None
+    if name.text in _CONVERSIONS and _sign(tokens, at - 1) != ".":
+        return f"{name.text}({text.text})"
+    if _PARTS_OF_TIMES.fullmatch(name.text) and _sign(tokens, at - 1) == ".":
+        return f"{ANY_TIME}.{name.text}({text.text})"
+    return None
 
 
 def _sign(tokens: list[Token], at: int) -> str:
