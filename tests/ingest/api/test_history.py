@@ -9,17 +9,19 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.contract.jobs import FlowJob, NotificationJob
-from filas.contract.policies import FLOWS, WEBHOOKS
+from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.models.dead_letters import NewDeadLetter
 from filas.models.events import NewEvent
 from filas.models.executions import NewExecution
+from filas.models.notifications import NotificationOutcome
 from filas.models.record import ErrorDetail
 from filas.models.refusals import NewRefusal
 from filas.repository.executions.execution_repository import ExecutionRepository
+from filas.repository.notifications import NotificationRepository
 from filas.repository.refusals import RefusalRepository
 from tests.ingest.api.serving import FLOW, Api, fields_of
 from tests.ingest.test_processor import received
-from tests.shared.repository.builders import end_events, fail_jobs
+from tests.shared.repository.builders import checkpoint, end_events, fail_jobs, notification, step
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -266,6 +268,70 @@ async def test_events_are_found_by_id_words_and_conversation(api: Api) -> None:
     assert await found(conversationId=conversation) == [str(mine.id)]
     assert await found(conversationId=str(new_id())) == []
     assert fields_of(await api.get("/events", params={"id": "x"})) == ["id"]
+
+
+async def with_messages(api: Api) -> uuid.UUID:
+    """An execution that has succeeded. Of its messages, the first was sent, the second failed in its second attempt,
+    and the third has no attempt yet."""
+    _, execution = await started(api)
+    claimed = await api.context.executions.claim(execution, 1, "worker", 30)
+    assert claimed is not None
+    messages = [notification(execution, seq) for seq in (2, 3, 4)]
+    steps = [step(seq, node_id=f"hello-{seq}") for seq in (2, 3, 4)]
+    done = checkpoint(claimed, "succeeded", steps=steps, notifications=messages)
+    await api.context.executions.checkpoint_many([done])
+    rows = NotificationRepository(api.database)
+    for message, attempt, status in ((0, 1, "sent"), (1, 1, "retrying"), (1, 2, "retrying")):
+        assert await rows.begin_attempt(messages[message].id) is not None
+        outcome: Any = {"outcome": "sent" if status == "sent" else "retry", "status": status}
+        error = None if status == "sent" else ErrorDetail(kind="http-status", message="bad gateway")
+        await rows.record(
+            NotificationOutcome(id=messages[message].id, attempt=attempt, error=error, status_code=200, **outcome)
+        )
+    await fail_jobs(api.database, NOTIFICATIONS, {"notificationId": str(messages[1].id)})
+    return execution
+
+
+async def test_an_execution_is_shown_with_its_messages_and_their_attempts(api: Api) -> None:
+    """And a message that was not delivered is counted, also in the list."""
+    execution = await with_messages(api)
+    shown = (await api.get(f"/executions/{execution}")).data
+    assert (shown["status"], shown["undelivered"]) == ("succeeded", 1)
+    assert [(one["nodeId"], one["seq"], one["status"], one["attempts"]) for one in shown["messages"]] == [
+        ("hello-2", 2, "sent", 1),
+        ("hello-3", 3, "failed", 2),
+        ("hello-4", 4, "queued", 0),
+    ]
+    failed = shown["messages"][1]
+    assert [(one["attempt"], one["outcome"], one["error"]["message"]) for one in failed["history"]] == [
+        (1, "retry", "bad gateway"),
+        (2, "retry", "bad gateway"),
+    ]
+    assert failed["error"]["kind"]
+    assert (failed["channelId"], failed["recipient"]) == ("whatsapp", "+5511999990000")
+    [listed] = (await api.get("/executions")).data
+    assert listed["undelivered"] == 1
+    assert "messages" not in listed
+
+
+async def test_an_execution_with_many_messages_shows_the_last_ones(api: Api) -> None:
+    """And of a message with many attempts the last ones, so that the answer is bounded."""
+    _, execution = await started(api)
+    await api.database.fetch(
+        """insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, attempts,
+            due_at, created_at, updated_at)
+        select gen_random_uuid(), $1::uuid, n, 'c', 'r', '{}', $1::uuid || ':' || n, 30, now(),
+            now() + n * interval '1 ms', now()
+        from generate_series(1, 600) n""",
+        execution,
+    )
+    await api.database.fetch(
+        """insert into notification_attempts (notification_id, attempt, outcome, started_at)
+        select id, a, 'retry', now() from notifications cross join generate_series(1, 30) a where seq = 600"""
+    )
+    messages = (await api.get(f"/executions/{execution}")).data["messages"]
+    assert [one["seq"] for one in messages] == list(range(101, 601))
+    assert [one["attempt"] for one in messages[-1]["history"]] == list(range(11, 31))
 
 
 @pytest.mark.parametrize("kind", ["events", "executions", "notifications", "dead-letters"])

@@ -21,7 +21,7 @@ from filas.repository.executions.execution_repository import ExecutionRepository
 from filas_local.servers import PostgresServer, RedisServer
 from tests.freezing import frozen
 from tests.ingest.api.serving import TOKEN, Api, serving
-from tests.ingest.api.test_history import new_event
+from tests.ingest.api.test_history import new_event, with_messages
 from tests.shared.cli.running import Run, filas
 
 
@@ -85,6 +85,14 @@ async def test_events_and_refusals_are_listed(api: Api) -> None:
     assert (await asked(api, "events", "list", "--webhook", "other")).out == "No events\n"
     assert (await asked(api, "refusals", "list", "--webhook", "shop", "--status", "401")).out == "No refused requests\n"
     assert (await asked(api, "refusals", "list", "--since", "2026-11-22T12:00:00Z", "--json")).json == []
+
+
+async def test_executions_are_listed_with_their_undelivered_messages(api: Api) -> None:
+    """And shown with the delivery state of each message."""
+    execution = await with_messages(api)
+    assert "succeeded (1 undelivered)" in (await asked(api, "executions", "list")).out
+    shown = (await asked(api, "executions", "show", str(execution))).json
+    assert [one["status"] for one in shown["messages"]] == ["sent", "failed", "queued"]
 
 
 async def test_clean_prints_how_many(api: Api) -> None:

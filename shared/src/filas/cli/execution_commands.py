@@ -52,7 +52,7 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
         show_json(found)
         return
     rows = [
-        (item["id"], item["flowId"], item["version"], item["queuedAt"], item["status"], _error(item["error"]))
+        (item["id"], item["flowId"], item["version"], item["queuedAt"], _status(item), _error(item["error"]))
         for item in found
     ]
     show_table(("ID", "FLOW", "VERSION", "QUEUED", "STATUS", "ERROR"), rows, nothing="No executions")
@@ -139,6 +139,12 @@ def replay_all(
         click.echo(f"{one['id']} cannot be replayed: {one['reason']}")
     if done["more"]:
         click.echo(f"more than {limit} match: run the command again for the rest")
+
+
+def _status(item: dict[str, Any]) -> str:
+    """The status, with the number of messages that were not delivered."""
+    undelivered = item.get("undelivered") or 0
+    return f"{item['status']} ({undelivered} undelivered)" if undelivered else str(item["status"])
 
 
 def _error(error: dict[str, Any] | None) -> str | None:

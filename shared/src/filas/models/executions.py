@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.models.notifications import AwaitedStatus
+from filas.models.notifications import AwaitedStatus, NotificationAttempt, NotificationStatus
 from filas.models.record import ErrorDetail, Record
 
 ExecutionStatus = Literal[
@@ -242,7 +242,7 @@ class Execution(Record, frozen=True, kw_only=True):
 
     `replay_of`: the execution that this one replays. `resumed_id`: the execution that waited for this one's message
     and was resumed by it; this one has then run nothing. `fingerprint`: that of the error of an execution that failed
-    or timed out, `KIND:NODE:HASH`.
+    or timed out, `KIND:NODE:HASH`. `undelivered` counts its messages that were not delivered (`failed`).
     """
 
     id: UUID
@@ -260,12 +260,35 @@ class Execution(Record, frozen=True, kw_only=True):
     replay_of: UUID | None = None
     resumed_id: UUID | None = None
     fingerprint: str | None = None
+    undelivered: int = 0
+
+
+class ExecutionMessage(Record, frozen=True, kw_only=True):
+    """A message of an execution: its delivery state (`status`), the number of its attempts, and the last ones.
+
+    `seq` is the number of the step that has sent it. The content is in the input of the step.
+    """
+
+    id: UUID
+    seq: int
+    node_id: str | None
+    channel_id: str
+    recipient: str
+    status: NotificationStatus
+    attempts: int
+    uncertain: bool
+    error: ErrorDetail | None
+    provider_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    history: list[NotificationAttempt]
 
 
 class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
-    """An execution that was requested by id, with every step."""
+    """An execution that was requested by id, with every step and the messages that it has sent."""
 
     steps: list[StepRecord]
+    messages: list[ExecutionMessage] = msgspec.field(default_factory=list)
 
 
 class ExecutionCancel(Record, frozen=True, kw_only=True):

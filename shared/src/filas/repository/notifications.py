@@ -18,7 +18,6 @@ from filas.models.notifications import (
     DeliveryReceipt,
     DueNotification,
     Notification,
-    NotificationAttempt,
     NotificationOutcome,
     NotificationStatus,
     NotificationWithAttempts,
@@ -26,6 +25,7 @@ from filas.models.notifications import (
     RecordedReceipt,
 )
 from filas.models.record import Page
+from filas.repository.executions.execution_messages import attempt as attempt_of
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
@@ -337,7 +337,7 @@ class NotificationRepository:
         if row is None:
             return None
         attempts = await self._database.fetch(ATTEMPTS, notification_id)
-        return NotificationWithAttempts(**_fields(row), history=[_attempt(attempt) for attempt in attempts])
+        return NotificationWithAttempts(**_fields(row), history=[attempt_of(attempt) for attempt in attempts])
 
     async def search(
         self,
@@ -405,14 +405,3 @@ def _fields(row: asyncpg.Record) -> dict[str, Any]:
         "created_at": row["created_at"],
         "updated_at": row["updated_at"],
     }
-
-
-def _attempt(row: asyncpg.Record) -> NotificationAttempt:
-    return NotificationAttempt(
-        attempt=row["attempt"],
-        outcome=row["outcome"],
-        status_code=row["status_code"],
-        error=error_detail(row["error"]),
-        started_at=row["started_at"],
-        ended_at=row["ended_at"],
-    )

@@ -26,6 +26,7 @@ from filas.models.notifications import DueNotification, PendingReceipt
 from filas.repository.executions import execution_rows
 from filas.repository.executions import execution_sql as sql
 from filas.repository.executions.checkpoint_columns import columns_of
+from filas.repository.executions.execution_messages import messages_of
 from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 
@@ -292,14 +293,15 @@ class ExecutionRepository:
         return {row["id"] for row in await self._database.fetch(sql.CANCEL_REQUESTED, list(execution_ids))}
 
     async def get(self, execution_id: UUID) -> ExecutionWithSteps | None:
-        """The execution with its steps in order, or None. Beyond STEPS_BYTES, a step's output states that it is not
-        shown."""
+        """The execution with its steps and messages in order, or None. Beyond STEPS_BYTES, a step's output states that
+        it is not shown."""
         row = await self._database.fetchrow(sql.GET, execution_id)
         if row is None:
             return None
         found = await self._database.fetch(sql.STEPS, execution_id, sql.STEPS_BYTES)
         steps = [execution_rows.step(one) for one in found]
-        return ExecutionWithSteps(**execution_rows.fields(row), steps=steps)
+        messages = await messages_of(self._database, execution_id)
+        return ExecutionWithSteps(**execution_rows.fields(row), steps=steps, messages=messages)
 
 
 def _conversation(one: NewExecution) -> UUID | None:

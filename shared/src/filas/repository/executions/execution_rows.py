@@ -110,6 +110,7 @@ def fields(row: asyncpg.Record) -> dict[str, Any]:
         "replay_of": row["replay_of"],
         "resumed_id": row["resumed_id"],
         "fingerprint": row["fingerprint"],
+        "undelivered": row["undelivered"],
     }
 
 

@@ -83,7 +83,7 @@ async def list_failures(call: Call[None, FailuresQuery]) -> Answer:
 
 
 async def get_execution(call: Call[None, Query]) -> Answer:
-    """Returns an execution with every step."""
+    """Returns an execution with every step and message."""
     execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.history.executions.get(execution_id)
     if execution is None:
@@ -225,7 +225,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/executions/{id}",
         handler=get_execution,
         role="viewer",
-        summary="One execution with every step.",
+        summary="One execution with every step and message.",
         answer=ExecutionWithSteps,
         query=Query,
     ),
