@@ -74,6 +74,16 @@ async def test_a_value_in_an_address_stays_in_its_place(name: str) -> None:
     assert step(row, "a").input["url"] == expected
 
 
+async def test_a_value_in_the_query_is_encoded_once() -> None:
+    harness = Harness()
+    query = {"a": "{{ webhook.body.text | url_encode }}", "b": "x {{ webhook.body.text | url_encode }}", "c": "&"}
+    await harness.run(
+        chain(node("a", "api", url="https://a.example/?z=1", query=query)),
+        webhook={**WEBHOOK, "body": {"text": "a b&c"}},
+    )
+    assert harness.outbound.calls[0].url == "https://a.example/?z=1&a=a%20b%26c&b=x%20a%20b%26c&c=%26"
+
+
 async def test_a_value_that_would_leave_its_level_fails_the_node() -> None:
     harness = Harness()
     row = await harness.run(

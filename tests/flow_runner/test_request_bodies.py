@@ -13,7 +13,7 @@ from filas.flows.templates.template import TemplateError
 from flow_runner.engine.node_protocol import NodeFailure
 from flow_runner.nodes.request_body import RequestBody, render_body
 from ingest.forms.multipart_form import read_form
-from tests.flow_runner.harness import Harness, chain, node, step
+from tests.flow_runner.harness import Harness, Response, chain, node, step
 from tests.long_form import examples
 
 ANA = 'Ana "Nina" Lima'
@@ -124,6 +124,7 @@ OTHER_BODIES: list[tuple[Any, dict[str, str], bytes]] = [
     ("{{ form }}", FORM, b"a=1&b=2"),
     ({"nome": "{{ ana }}", "n": "{{ n }}", "y": True, "x": None}, FORM, b"nome=Ana%20%22Nina%22%20Lima&n=3&y=true"),
     ({"a&b": "{{ form }}"}, FORM, b"a%26b=a%3D1%26b%3D2"),
+    ({"a": "{{ form | url_encode }}", "b": "x{{ form | url_encode }}"}, FORM, b"a=a%3D1%26b%3D2&b=xa%3D1%26b%3D2"),
     ({"l": "{{ list }}"}, FORM, b"l=a&l=1"),
     (
         {"e": "{{ address }}"},
@@ -233,6 +234,23 @@ async def test_a_quotation_mark_of_a_customer_does_not_break_a_call(kind: str) -
     assert row.status == "succeeded"
     assert harness.outbound.calls[0].json == {"nome": ATTACK}
     assert json.loads(step(row, "a").input["body"]) == {"nome": ATTACK}
+
+
+async def test_an_error_hides_a_secret_before_it_is_cut() -> None:
+    """The beginning of a text ends in the middle of a secret, and the part is too short to be found."""
+    harness = Harness()
+    harness.secrets.values["key"] = "planted-secret-of-the-flow"
+    body = "{" + "x" * 70 + "{{ secrets.key | raw }}"
+    row = await harness.run(chain(node("a", "api", url="https://a.example", headers=JSON, body=body)))
+    assert row.error is not None
+    assert row.error.kind == "request"
+    assert "plante" not in row.error.message
+    answer = b"<" + b"x" * 190 + b"planted-secret-of-the-flow"
+    harness.outbound.respond = lambda _: Response(200, answer, {"content-type": "application/json"})
+    row = await harness.run(chain(node("a", "api", url="https://a.example/{{ secrets.key }}")))
+    assert row.error is not None
+    assert row.error.kind == "malformed-answer"
+    assert "plante" not in repr((row.error, row.steps))
 
 
 def test_a_template_that_is_not_valid_is_an_error() -> None:

@@ -17,6 +17,7 @@ MAX_MATCHING = 16 * 1024 * 1024
 MAX_REPLACED = 256 * 1024
 """The longest text that the replacements of a pattern may add, in characters."""
 
+_NOT_IN_WORDS = re.compile(r"[^\w\u0080-\U0010ffff]", re.ASCII)
 _REFERENCE = re.compile(r"\\([0-9])", re.ASCII)
 
 
@@ -56,6 +57,11 @@ def replace(pattern: str, replacement: str, text: str) -> str:
         if size > MAX_REPLACED:
             raise ValueError("the replacements make too long a text")
     return "".join([*pieces, text[position:]])
+
+
+def escaped(text: str) -> str:
+    """The pattern that finds exactly this text."""
+    return _NOT_IN_WORDS.sub(lambda found: "\\x00" if found[0] == "\0" else "\\" + found[0], text)
 
 
 def groups(pattern: str) -> int:

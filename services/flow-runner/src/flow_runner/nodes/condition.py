@@ -28,7 +28,7 @@ def evaluate_condition(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
     shown["logic"] = test.logic
     for rule in test.rules or ():
         left = template.evaluate_or_null(rule.variable, visit.scope.roots)
-        right = template.evaluate_or_null(rule.value, visit.scope.roots)
+        right = template.evaluate_or_null(rule.value, visit.scope.roots, rules.ESCAPES.get(rule.operator))
         try:
             result = rules.compare(rule.operator, left, right)
         except ValueError as error:

@@ -52,7 +52,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
     scope = visit.scope.roots
     headers = {name: template.render_text(text, scope).strip() for name, text in call.headers.items()}
     visit.input = {**(visit.input or {}), "method": call.method, "url": call.url, "headers": headers_shown(headers)}
-    body = None if call.body is None else render_body(call.body, headers, scope)
+    body = None if call.body is None else render_body(call.body, headers, scope, visit.scope.redactor.text)
     content = body.content if body else b"" if call.always_has_body else None
     if body or call.always_has_body:
         visit.input["body"] = body.shown if body else None
@@ -61,7 +61,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
     if not _has(headers, "Idempotency-Key"):
         headers["Idempotency-Key"] = visit.key
     response = await _request(visit, call, headers, content)
-    read = functools.partial(output_of, response, call.accepted, visit.now, call.reading)
+    read = functools.partial(output_of, response, call.accepted, visit.now, call.reading, visit.scope.redactor.text)
     # The thread keeps a large response from delaying the other executions.
     output = await asyncio.to_thread(read) if len(response.body) > LARGE_BODY else read()
     return Done(output, shown={**output, "headers": headers_shown(output["headers"])})
@@ -70,7 +70,7 @@ async def make_call(visit: Visit, call: OutboundCall) -> Done:
 async def _request(visit: Visit, call: OutboundCall, headers: dict[str, str], body: bytes | None) -> OutboundResponse:
     for name, value in headers.items():
         if _NOT_IN_HEADERS.search(name + value):
-            found = shown(headers_shown({name: value})[name])
+            found = shown(visit.scope.redactor.text(headers_shown({name: value})[name]))
             raise NodeFailure("request", f"headers.{name[:64]}: a line break or control character in {found}")
     try:
         with _span_of(visit, call) as span:

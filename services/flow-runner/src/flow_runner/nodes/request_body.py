@@ -1,10 +1,11 @@
 """The body of an outbound call: rendered and encoded as its `Content-Type` specifies."""
 
 import codecs
+import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from filas.contract import bounded_json
@@ -12,12 +13,14 @@ from filas.contract.storable_text import json_bytes, mark_surrogates
 from filas.flows.library_errors import shown
 from filas.flows.templates import body_text, template
 from filas.flows.templates.marked_text import InsertedValue
+from filas.flows.templates.url_text import URL_ENCODED
 from flow_runner.engine.node_protocol import NodeFailure
 
 _FORM = "application/x-www-form-urlencoded"
 _MULTIPART = "multipart/form-data"
 _MANY_DOCUMENTS = re.compile(r"ndjson|jsonl|json-seq|json-lines")
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_NO_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined"})
 _BOUNDARY = re.compile(r"""boundary\s*=\s*(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 _IN_NAMES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
@@ -29,14 +32,17 @@ class RequestBody(NamedTuple):
     shown: Any
 
 
-def render_body(body: Any, headers: dict[str, str], scope: template.Scope) -> RequestBody | None:
+def render_body(
+    body: Any, headers: dict[str, str], scope: template.Scope, hide: Callable[[str], str] = str
+) -> RequestBody | None:
     """Renders `body`, JSON with templates or a text. None if it is a template whose value is null.
 
     A text that is JSON is parsed as JSON first, so that a value can neither break it nor add a field. Sets
-    `Content-Type` in `headers` unless the author did. Raises NodeFailure and TemplateError.
+    `Content-Type` in `headers` unless the author did. `hide` returns a text without secrets, and is applied before an
+    error shows the beginning of it. Raises NodeFailure and TemplateError.
     """
-    declared = _ContentType(headers)
-    value = _rendered_text(body, declared, scope) if isinstance(body, str) else template.render(body, scope)
+    declared = _ContentType(headers, hide)
+    value = _rendered_text(body, declared, scope) if isinstance(body, str) else _rendered(body, declared, scope)
     if value is None:
         return None
     if isinstance(value, str) and isinstance(body, str):
@@ -47,14 +53,17 @@ def render_body(body: Any, headers: dict[str, str], scope: template.Scope) -> Re
 
 
 class _ContentType:
-    """The header `Content-Type` of a call. `essence` is the type without parameters, empty without the header."""
+    """The header `Content-Type` of a call. `essence` is the type without parameters, empty without the header.
+    `hide`: see render_body."""
 
-    def __init__(self, headers: dict[str, str]) -> None:
+    def __init__(self, headers: dict[str, str], hide: Callable[[str], str]) -> None:
         self._headers = headers
+        self.hide = hide
         self._name = next((name for name in headers if name.lower() == "content-type"), None)
         self.text = headers[self._name].strip() if self._name else ""
         self.essence = self.text.partition(";")[0].strip().lower()
         self.is_json = "json" in self.essence
+        self.is_form = self.essence in (_FORM, _MULTIPART)
         self.is_xml = self.essence.endswith(("/xml", "+xml", "/html"))
 
     def set_default(self, text: str) -> None:
@@ -73,10 +82,17 @@ class _ContentType:
         found = _CHARSET.search(self.text)
         if found is None:
             return "utf-8"
-        try:
-            return codecs.lookup(found[1]).name
-        except LookupError:
-            raise NodeFailure("request", f"headers: the charset {shown(found[1])} is unknown, use utf-8") from None
+        with contextlib.suppress(LookupError, ValueError):
+            codec = codecs.lookup(found[1])
+            if codec.name not in _NO_CHARSETS:
+                "".encode(codec.name)  # raises LookupError for codecs of bytes, such as `hex`
+                return codec.name
+        raise NodeFailure("request", f"headers: the charset {shown(found[1])} is unknown, use utf-8")
+
+
+def _rendered(body: Any, declared: _ContentType, scope: template.Scope) -> Any:
+    """A body that is not a text. The filter `url_encode` in a form is undone: a form encodes its values itself."""
+    return template.render(body, scope, str, URL_ENCODED) if declared.is_form else template.render(body, scope)
 
 
 def _rendered_text(source: str, declared: _ContentType, scope: template.Scope) -> Any:
@@ -90,9 +106,9 @@ def _rendered_text(source: str, declared: _ContentType, scope: template.Scope) -
     if declared.is_json:
         text = body_text.in_json(pieces)
         if ("{{" in source or "{%" in source) and not _MANY_DOCUMENTS.search(declared.essence):
-            _check_json(text)
+            _check_json(text, declared)
         return text
-    if declared.essence in (_FORM, _MULTIPART):
+    if declared.is_form:
         found = _document(body_text.in_json(pieces)) if begins == "{" else None
         write = body_text.in_form if declared.essence == _FORM else body_text.in_text
         return found if isinstance(found, dict) else write(pieces)
@@ -112,14 +128,14 @@ def _whole(parsed: template.Template, declared: _ContentType, scope: template.Sc
     return body_text.in_json(["", InsertedValue(value, value, ""), ""])
 
 
-def _check_json(text: str) -> None:
+def _check_json(text: str, declared: _ContentType) -> None:
     """Raises NodeFailure for a text with templates that is declared as JSON and is not."""
     try:
         bounded_json.decode(text.encode(errors="replace"))
     except bounded_json.TooComplex:
         return
     except bounded_json.InvalidJson:
-        what = f"the text is not JSON, as Content-Type declares: {shown(text)}"
+        what = f"the text is not JSON, as Content-Type declares: {shown(declared.hide(text))}"
         raise NodeFailure("request", f"body: {what}; check its quotation marks, its commas and each `raw`") from None
 
 
@@ -154,9 +170,10 @@ def _text_bytes(text: str, declared: _ContentType) -> bytes:
 
 def _object_bytes(value: Any, declared: _ContentType) -> bytes:
     """A value that is not a text, as `Content-Type` specifies: a form, or JSON."""
-    if declared.essence in (_FORM, _MULTIPART):
+    if declared.is_form:
         if not isinstance(value, dict):
-            raise NodeFailure("request", f"body: a form is an object, found {shown(template.as_text(value))}")
+            found = shown(declared.hide(template.as_text(value)))
+            raise NodeFailure("request", f"body: a form is an object, found {found}")
         pairs = [pair for name, item in value.items() for pair in _pairs(name, item)]
         if declared.essence == _MULTIPART:
             return _multipart(pairs, declared)

@@ -1,7 +1,7 @@
 """Reads the response to an outbound call: its body by content type and charset, and its status."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -26,12 +26,27 @@ _XML_TYPE = re.compile(r"(?:application|text)/(?:xml|[^;\s]+\+xml)", re.IGNORECA
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml[^>]{1,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})""")
 
 
-def output_of(response: OutboundResponse, accepted: Sequence[int], now: datetime, reading: Reading) -> dict[str, Any]:
+class _Malformed(ValueError):
+    """A body that is declared as JSON is not JSON."""
+
+
+def output_of(
+    response: OutboundResponse,
+    accepted: Sequence[int],
+    now: datetime,
+    reading: Reading,
+    hide: Callable[[str], str] = str,
+) -> dict[str, Any]:
     """`{status, headers, body}`. Raises NodeFailure if the status is neither 2xx nor accepted, or if the body cannot be
-    read."""
+    read; `hide` returns a text without secrets, and is applied before that error shows the beginning of it."""
     is_error = not 200 <= response.status < 300 and response.status not in accepted
     headers = {name.lower(): value for name, value in response.headers.items()}
-    body = _body(response, headers.get("content-type", ""), "lenient" if is_error and reading == "auto" else reading)
+    if is_error and reading == "auto":
+        reading = "lenient"
+    try:
+        body = _body(response.body, headers.get("content-type", ""), reading)
+    except _Malformed as error:
+        raise _failure(error, response, headers, hide) from None
     try:
         output = {"status": response.status, "headers": headers, "body": plain(body)}
     except TooLarge as error:
@@ -48,23 +63,23 @@ def output_of(response: OutboundResponse, accepted: Sequence[int], now: datetime
     return output
 
 
-def _body(response: OutboundResponse, content_type: str, reading: Reading) -> Any:
-    if not response.body:
+def _body(body: bytes, content_type: str, reading: Reading) -> Any:
+    if not body:
         return None
     if reading == "text":
-        return _text(response.body, content_type)
+        return _text(body, content_type)
     is_json = _JSON_TYPE.match(content_type.strip()) is not None
     try:
-        if is_json or _may_be_document(response.body):
-            return decode_json(response.body, content_type)[0]
-        return bounded_json.decode(response.body)
+        if is_json or _may_be_document(body):
+            return decode_json(body, content_type)[0]
+        return bounded_json.decode(body)
     except bounded_json.TooComplex as error:
         if is_json and reading == "auto":
             raise NodeFailure("response-too-large", f"the response's body {error}") from None
     except bounded_json.InvalidJson as error:
         if is_json and reading == "auto":
-            raise _malformed(response, content_type, error) from None
-    return _text(response.body, content_type)
+            raise _Malformed(f"Content-Type is {shown(content_type)}, but its body {error}") from None
+    return _text(body, content_type)
 
 
 def _may_be_document(body: bytes) -> bool:
@@ -72,15 +87,16 @@ def _may_be_document(body: bytes) -> bool:
     return body.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n")[:1] in (b"{", b"[")
 
 
-def _malformed(response: OutboundResponse, content_type: str, error: bounded_json.InvalidJson) -> NodeFailure:
-    text = _text(response.body, content_type)
-    begins = text[:MALFORMED_SHOWN]
+def _failure(
+    error: _Malformed, response: OutboundResponse, headers: dict[str, str], hide: Callable[[str], str]
+) -> NodeFailure:
+    text = _text(response.body, headers.get("content-type", ""))
+    begins = hide(text)[:MALFORMED_SHOWN]
     return NodeFailure(
         "malformed-answer",
-        f"the response's Content-Type is {shown(content_type)}, but its body {error}. "
-        f'To read it as a text, set "answer":"text". It begins with: {begins}',
+        f'the response\'s {error}. To read it as a text, set "answer":"text". It begins with: {begins}',
         detail={"status": response.status, "begins": begins},
-        output={"status": response.status, "headers": response.headers, "body": text},
+        output={"status": response.status, "headers": headers, "body": text},
     )
 
 

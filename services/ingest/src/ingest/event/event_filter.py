@@ -43,7 +43,8 @@ class EventFilter:
 def _matches(rule: FilterRule, values: Scope) -> bool:
     templates = importlib.import_module("filas.flows.templates.template")
     rules = importlib.import_module("filas.flows.expressions.rules")
-    left, right = (templates.evaluate_or_null(operand, values) for operand in (rule.variable, rule.value))
+    left = templates.evaluate_or_null(rule.variable, values)
+    right = templates.evaluate_or_null(rule.value, values, rules.ESCAPES.get(rule.operator))
     return bool(rules.compare(rule.operator, left, right))
 
 

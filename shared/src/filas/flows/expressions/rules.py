@@ -91,6 +91,8 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "not-in": lambda left, right: not _contains(right, left),
 }
 WITHOUT_VALUE = frozenset({"is-set", "is-empty"})
+ESCAPES: dict[str, Callable[[str], str]] = {"matches": regular_expressions.escaped}
+"""By operator, what is applied to a value that a template inserts into the right operand."""
 
 
 def compare(operator: str, left: Any, right: Any) -> bool:

@@ -4,17 +4,19 @@ import functools
 import html
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote
 
 from filas.contract.storable_text import json_bytes
 from filas.flows.templates import template
-from filas.flows.templates.marked_text import InsertedValue
+from filas.flows.templates.marked_text import Escape, InsertedValue
+from filas.flows.templates.url_text import URL_ENCODED
 
 Pieces = Iterable[str | InsertedValue]
 
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_HTML_ESCAPED = {"escape": html.unescape, "escape_once": html.unescape}
 _IN_JSON = re.compile(r'\\.|"', re.DOTALL)
 _IN_XML = re.compile(r"<!\[CDATA\[|\]\]>")
 
@@ -85,7 +87,7 @@ def _json_text(text: str) -> str:
 
 def in_form(pieces: Pieces) -> str:
     """A text such as `name={{ x }}&id={{ y }}`, with each value percent-encoded."""
-    return _joined(pieces, lambda piece: form_encoded(_undone(piece, "url_encode", unquote_plus)))
+    return _joined(pieces, lambda piece: form_encoded(_undone(piece, URL_ENCODED)))
 
 
 def form_encoded(text: str) -> str:
@@ -105,10 +107,7 @@ def in_xml(pieces: Pieces) -> str:
         elif is_cdata:
             made.append(piece.text.replace("]]>", "]]]]><![CDATA[>"))
         else:
-            text = piece.text
-            for name in ("escape", "escape_once"):
-                text = _undone(piece, name, html.unescape) if piece.last_filter == name else text
-            made.append(html.escape(text))
+            made.append(html.escape(_undone(piece, _HTML_ESCAPED)))
     return "".join(made)
 
 
@@ -121,5 +120,6 @@ def _joined(pieces: Pieces, write: Callable[[InsertedValue], str]) -> str:
     return "".join(piece if isinstance(piece, str) else write(piece) for piece in pieces)
 
 
-def _undone(piece: InsertedValue, name: str, undo: Callable[[str], str]) -> str:
-    return undo(piece.text) if piece.last_filter == name else piece.text
+def _undone(piece: InsertedValue, undo: Mapping[str, Escape]) -> str:
+    """The text before the filter that was applied last, if that escapes for the same syntax."""
+    return undo[piece.last_filter](piece.text) if piece.last_filter in undo else piece.text

@@ -171,19 +171,23 @@ def _check_ends(source: str) -> None:
         raise OverLimit("has a `raw` or `doc` without its end")
 
 
-def render(value: Any, scope: Scope, escape: Escape | None = None) -> Any:
+def render(value: Any, scope: Scope, escape: Escape | None = None, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> Any:
     """Renders every text in JSON. Keys are not changed. Raises TemplateError.
 
     `escape` is applied to each inserted value, and not to the text of the templates. The value of a whole `{{ … }}`
-    keeps its type, and `escape` is applied to each text in it. The filter `raw` exempts a value.
+    keeps its type, and `escape` is applied to each text in it. The filter `raw` exempts a value. `undo`: see
+    render_text.
     """
     if escape is None:
         return _map_texts(value, lambda text: parse(text).evaluate(scope), 0)
+    insert = _insert(escape, undo)
 
     def evaluate(text: str) -> Any:
         parsed = parse(text)
-        made = parsed.evaluate(scope, lambda _value, text, _filter: escape(text))
-        return _map_texts(made, escape, 0) if parsed.is_whole and not parsed.is_raw else made
+        made = parsed.evaluate(scope, insert)
+        if not parsed.is_whole or parsed.is_raw:
+            return made
+        return _map_texts(made, lambda text: insert(None, text, parsed.last_filter), 0)
 
     return _map_texts(value, evaluate, 0)
 
@@ -200,11 +204,7 @@ def render_text(
     parsed = parse(source)
     if escape is None:
         return as_text(parsed.evaluate(scope))
-
-    def insert(_value: object, text: str, last_filter: str) -> str:
-        return escape(undo[last_filter](text) if last_filter in undo else text)
-
-    return _text(parsed, scope, insert)
+    return _text(parsed, scope, _insert(escape, undo))
 
 
 def render_marked(source: str, scope: Scope, undo: Mapping[str, Escape] = NOTHING_UNDONE) -> MarkedText:
@@ -225,6 +225,10 @@ def render_pieces(source: str, scope: Scope) -> list[str | InsertedValue]:
     return marks.pieces(_text(parse(source), scope, marks.placeholder))
 
 
+def _insert(escape: Escape, undo: Mapping[str, Escape]) -> Insert:
+    return lambda _value, text, last_filter: escape(undo[last_filter](text) if last_filter in undo else text)
+
+
 def _text(parsed: Template, scope: Scope, insert: Insert) -> str:
     made = parsed.evaluate(scope, insert)
     if not parsed.is_whole:
@@ -232,12 +236,14 @@ def _text(parsed: Template, scope: Scope, insert: Insert) -> str:
     return as_text(made) if parsed.is_raw else insert(made, as_text(made), parsed.last_filter)
 
 
-def evaluate_or_null(value: Any, scope: Scope) -> Any:
-    """Like `render`, with None for a text that uses an unknown name, as for the operand of a rule."""
+def evaluate_or_null(value: Any, scope: Scope, escape: Escape | None = None) -> Any:
+    """Like `render`, with None for a text that uses an unknown name, as for the operand of a rule. `escape` is applied
+    to the inserted values of a text that is not one whole `{{ … }}`."""
+    insert = None if escape is None else _insert(escape, NOTHING_UNDONE)
 
     def evaluate(text: str) -> Any:
         try:
-            return parse(text).evaluate(scope)
+            return parse(text).evaluate(scope, insert)
         except UnknownName:
             return None
 

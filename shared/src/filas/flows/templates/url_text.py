@@ -11,7 +11,9 @@ from filas.flows.library_errors import shown
 from filas.flows.templates import template
 from filas.flows.templates.marked_text import MarkedText
 
-_UNDO = {"url_encode": unquote_plus}
+URL_ENCODED = {"url_encode": unquote_plus}
+"""The filter that encodes for an address or a form, and the function that undoes it."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_-]*")
 _LABELS = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)*)(?::[0-9]{1,5})?")
@@ -32,7 +34,7 @@ def render_url(source: str, scope: template.Scope, field: str = "url") -> str:
     the address begins is written as it is, because it gives the scheme and the host. The filter `raw` exempts a value,
     and a value after the filter `url_encode` is encoded once. Raises TemplateError, which names `field`.
     """
-    marked = template.render_marked(source, scope, _UNDO)
+    marked = template.render_marked(source, scope, URL_ENCODED)
     if not marked.values or _needs_no_encoding(marked):
         return marked.text
     try:
