@@ -23,6 +23,7 @@ def asking(edges: str = "", **data: Any) -> dict[str, Any]:
     """A flow that asks, and whose output is the handle and the value."""
     choices = [choice["id"] for choice in data.get("choices", ())]
     ways = [way for way in ["out", "invalid", "timeout", *choices] if not edges or f"by-{way}" in edges]
+    ways += ["other"] if "by-other" in edges else []
     ends = [node(f"by-{way}", "end", output={"way": way, "answer": "{{ vars.answer }}"}) for way in ways]
     edges = edges or " ".join(f"ask.{way}>by-{way}" for way in ways)
     ask = node("ask", "input", **{"prompt": "Which {{ vars.shade }}?", "variable": "answer"} | data)
@@ -74,6 +75,24 @@ async def test_it_asks_once_and_waits_without_a_worker() -> None:
         ({"kind": "choice", "choices": CHOICES}, " BLUE SKY ", "blue"),
         ({"kind": "choice", "choices": CHOICES}, "2", "blue"),
         ({"kind": "choice", "choices": CHOICES}, "3.", "x-2"),
+        ({"kind": "choice", "choices": CHOICES}, "2\ufe0f\u20e3", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "#2", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "(2)", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "2ª", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "\u0662", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "Blúe-sky!!", "blue"),
+        ({"kind": "choice", "choices": CHOICES}, "X 2", "x-2"),
+        ({"kind": "choice", "choices": CHOICES}, "other \U0001f937", "x-2"),
+        ({"kind": "number"}, "1.234,50", 1234.5),
+        ({"kind": "number"}, "-1.000.000,25", -1000000.25),
+        ({"kind": "phone"}, "+55 (11) 90000-0002", "+5511900000002"),
+        ({"kind": "phone"}, "11 90000-0002", "+5511900000002"),
+        ({"kind": "phone"}, "+1 202 555 0123", "+12025550123"),
+        ({"kind": "date"}, "05/11/2026", "2026-11-05"),
+        ({"kind": "date"}, " 5.11.2026 ", "2026-11-05"),
+        ({"kind": "date"}, "5-11-2026", "2026-11-05"),
+        ({"kind": "date"}, "2026-11-05", "2026-11-05"),
+        ({"kind": "date"}, "29/02/2028", "2028-02-29"),
     ],
 )
 async def test_a_valid_reply_is_assigned_and_leaves_by_its_handle(data: dict[str, Any], text: str, value: Any) -> None:
@@ -101,6 +120,25 @@ async def test_a_valid_reply_is_assigned_and_leaves_by_its_handle(data: dict[str
         ({"kind": "choice", "choices": CHOICES}, "0"),
         ({"kind": "choice", "choices": CHOICES}, "4"),
         ({"kind": "choice", "choices": CHOICES}, "²"),
+        ({"kind": "choice", "choices": CHOICES}, "1.5"),
+        ({"kind": "choice", "choices": CHOICES}, "1 2"),
+        ({"kind": "choice", "choices": CHOICES}, "!"),
+        ({"kind": "number"}, "1.500"),
+        ({"kind": "number"}, "1_500"),
+        ({"kind": "number"}, "inf"),
+        ({"kind": "number"}, "1.50,5"),
+        ({"kind": "phone"}, "my phone"),
+        ({"kind": "phone"}, "123"),
+        ({"kind": "phone"}, ""),
+        ({"kind": "date"}, "29/02/2027"),
+        ({"kind": "date"}, "11/25/2026"),
+        ({"kind": "date"}, "05/11/26"),
+        ({"kind": "date"}, "05/11-2026"),
+        ({"kind": "date"}, "0000-01-01"),
+        ({"kind": "date"}, "tomorrow"),
+        ({"kind": "file"}, "a.pdf"),
+        ({"kind": "location"}, "-23.5,-46.6"),
+        ({"kind": "form"}, "name: Ana"),
     ],
 )
 async def test_an_invalid_reply_is_asked_for_again_and_then_leaves_by_invalid(data: dict[str, Any], text: str) -> None:
@@ -252,7 +290,9 @@ async def test_an_input_in_a_loop_asks_for_each_item() -> None:
         ({"variable": "no"}, "variable", "unknown variable 'no'"),
         ({"maxRetries": 21}, "maxRetries", "at most 20"),
         ({"timeoutMs": 0}, "timeoutMs", "at least 1"),
-        ({"kind": "date"}, "kind", "unknown value 'date'"),
+        ({"kind": "colour"}, "kind", "unknown value 'colour'"),
+        ({"collectMs": 0}, "collectMs", "at least 1"),
+        ({"collectMs": 600_001}, "collectMs", "at most 600000"),
     ],
 )
 def test_publishing_reports_the_errors_of_an_input(data: dict[str, Any], field: str, message: str) -> None:

@@ -77,14 +77,16 @@ MEANINGS = {
     "input.awaitMs": "has no effect: the node waits for its reply anyway",
     "input.prompt": "the question",
     "input.variable": "the variable that receives the reply",
-    "input.kind": "what the reply must be; a `number` may have a decimal comma",
+    "input.kind": "what the reply must be; see [Replies](#replies)",
     "input.pattern": "for the kind `regex`: an RE2 pattern",
     "input.choices[].id": "the handle, and the value of the reply; the contact may send the id, the title or the "
-    "number of the choice",
+    "number of the choice, in any case and with or without accents and punctuation",
     "input.choices[].title": "the text that the contact sees",
     "input.maxRetries": "how often the question is repeated after an invalid reply; afterwards the node is left by "
     "`invalid`",
     "input.retryPrompt": "the text of the repeated question, if it is not the prompt",
+    "input.collectMs": "collects the messages of a burst: the reply ends when no message has arrived for so "
+    "long, and its text is that of all messages, each on a line of its own",
     "input.timeoutMs": "how long to wait for each reply, by default `settings.conversation.idleMs`; afterwards "
     "the node is left by `timeout`",
     "set-variable.assignments[].variable": "the variable that is written",

@@ -191,11 +191,13 @@ class FollowingExecution(Record, frozen=True, kw_only=True):
 
 class Question(Record, frozen=True, kw_only=True):
     """A question to the contact: when it was asked, and when it is over if another question is asked after it
-    (`superseded`). The question that was asked last gets the reply."""
+    (`superseded`). The question that was asked last gets the reply. `answered`: a reply has arrived, and further
+    messages that belong to it are collected."""
 
     asked_at: datetime
     idle_at: datetime
     superseded: bool = False
+    answered: bool = False
 
 
 class Checkpoint(Record, frozen=True, kw_only=True):

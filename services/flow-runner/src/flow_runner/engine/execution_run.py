@@ -177,7 +177,7 @@ class ExecutionRun:
             loop=upcoming.loop,
             returned=returned,
             idle_ms=self.settings.conversation.idle_ms,
-            locale=self.cursor.flow.settings.locale,
+            connected=node.targets,
         )
         if spans.is_on():
             self._span = start_span(visit)
@@ -229,6 +229,8 @@ class ExecutionRun:
         shown = done.output if done.shown is msgspec.UNSET else done.shown
         self.builder.notifications += done.notifications
         self._record(visit, "failed" if error else "succeeded", handle, shown, error)
+        if done.said is not None:
+            self.cursor.join_messages(done.said)
         self.cursor.leave(upcoming, done.output, None if error is None else node_retry.in_scope(error), targets)
 
     async def _wait(self, visit: Visit, wait: Wait) -> None:

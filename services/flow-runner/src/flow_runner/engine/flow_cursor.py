@@ -5,6 +5,7 @@ visited again when the body has ended; an edge from the body back to the loop en
 ended when the stack is as low as it was at the subflow's start.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -23,7 +24,14 @@ from flow_runner.engine.node_protocol import Callback
 from flow_runner.engine.pinned_versions import pinned_versions
 from flow_runner.engine.ports import FlowServices
 from flow_runner.engine.resume_urls import ResumeUrls
-from flow_runner.engine.template_scope import RunContext, TemplateScope, build_roots, loop_root, message_of
+from flow_runner.engine.template_scope import (
+    RunContext,
+    TemplateScope,
+    build_roots,
+    conversation_texts,
+    loop_root,
+    message_of,
+)
 
 MAX_DEPTH = 8
 """The deepest nesting of subflows."""
@@ -157,6 +165,12 @@ class FlowCursor:
         state.stack.append(node.id)
         state.stack += reversed(node.targets.get("loop", ()))
         self._show_loops()
+
+    def join_messages(self, text: str) -> None:
+        """The last message of the contact has this text: that of a burst of messages."""
+        self.state.message = {**self.context.message, "text": text}
+        self.context = dataclasses.replace(self.context, message=self.state.message)
+        self._roots["conversation"] |= conversation_texts(self.state.message)
 
     def assign(self, name: str, value: Any) -> None:
         """Writes a variable of the present flow, converted to its type. Raises ValueError if the flow does not declare

@@ -1,6 +1,6 @@
 """The protocol between the engine and the node types: what a visit receives, and the outcomes that it can have."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -10,7 +10,6 @@ import msgspec
 
 from filas.contract.jobs import Traceparent
 from filas.flows.definition.flow_definition import ConversationSettings
-from filas.flows.locales import DEFAULT_LOCALE
 from filas.flows.nodes.node_data import Awaited
 from filas.models.executions import ClaimedExecution, NewNotification, Question
 from flow_runner.engine.execution_state import LoopFrame, Pending
@@ -46,7 +45,7 @@ class Visit:
     the flow does not declare the variable or the value does not fit. `pending` is what an earlier attempt of this visit
     stored, `loop` the loop that this visit continues, `awaits` what it waits for after its message is recorded,
     `callback` what the visit waits for, `returned` the result of the subflow that this visit started. `idle_ms` is
-    `settings.conversation.idleMs` of the execution's flow, `locale` that of the node's own flow.
+    `settings.conversation.idleMs` of the execution's flow, `connected` the handles that an edge leaves by.
     """
 
     node_id: str
@@ -71,14 +70,15 @@ class Visit:
     input: Any = None
     traceparent: Traceparent = msgspec.UNSET
     idle_ms: int = ConversationSettings().idle_ms
-    locale: str = DEFAULT_LOCALE
+    connected: Container[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
     """The visit ends by `handle`, or by `otherwise` if no edge leaves by `handle`. `shown` is what the trace shows as
     output, if that differs from the output. `timed_out`: if no edge leaves by `handle`, the execution ends as
-    `timed-out`, with this message."""
+    `timed-out`, with this message. `said`: from now on, the text of the contact's last message, which had several
+    parts."""
 
     output: Any = None
     handle: str = "out"
@@ -86,6 +86,7 @@ class Done:
     shown: Any = msgspec.UNSET
     otherwise: str | None = None
     timed_out: str | None = None
+    said: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,8 +65,7 @@ def build_roots(
             "contact": claimed.contact,
             "channel": claimed.channel,
             "id": str(claimed.conversation_id) if claimed.conversation_id else None,
-            "text": context.message.get("text"),
-            "message": _message_root(context.message),
+            **conversation_texts(context.message),
             "vars": context.conversation_vars,
         },
         "execution": {"id": str(claimed.id), "flowId": claimed.flow_id, "version": claimed.version},
@@ -111,6 +110,8 @@ def _at(value: Any, path: Sequence[str | int]) -> Any:
     return value
 
 
-def _message_root(message: Mapping[str, Any]) -> dict[str, Any] | None:
-    """`conversation.message`: every field that a message can have, null where it has none."""
-    return {name: message.get(name) for name in MESSAGE_FIELDS} if message else None
+def conversation_texts(message: Mapping[str, Any]) -> dict[str, Any]:
+    """`conversation.text` and `conversation.message`, which has every field that a message can have, null where it has
+    none."""
+    fields = {name: message.get(name) for name in MESSAGE_FIELDS} if message else None
+    return {"text": message.get("text"), "message": fields}

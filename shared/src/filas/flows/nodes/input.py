@@ -11,7 +11,9 @@ from filas.flows import regular_expressions, value_limits
 from filas.flows.nodes.node_data import Awaited, Part, SendingData
 from filas.flows.problems import Add
 
-INVALID, TIMEOUT, OUT, ERROR = "invalid", "timeout", "out", "error"
+INVALID, TIMEOUT, OUT, ERROR, OTHER = "invalid", "timeout", "out", "error", "other"
+
+InputKind = Literal["text", "number", "email", "regex", "choice", "phone", "date", "file", "location", "form"]
 
 
 class Choice(Part, frozen=True, kw_only=True):
@@ -22,11 +24,15 @@ class Choice(Part, frozen=True, kw_only=True):
 
 
 class InputData(SendingData, frozen=True, kw_only=True):
-    """Sends `prompt`, and writes the contact's next message, the reply, to `variable`.
+    """Sends `prompt`, and writes the value of the contact's next message, the reply, to `variable`.
 
     An invalid reply repeats the question, with `retry_prompt` if it is given, at most `max_retries` times. Then the
-    node is left by `invalid`. After `timeout_ms` without a reply it is left by `timeout`; by default it waits as long
-    as the execution may last. A choice without an edge of its own is left by `out`.
+    node is left by `invalid`. After `timeout_ms` without a reply (by default the flow's
+    `settings.conversation.idleMs`), it is left by `timeout`. A choice without an edge of its own is left by `out`. If a
+    reply matches no choice, the node is left by `other` if an edge leaves there; otherwise the reply is invalid.
+
+    With `collect_ms`, the reply ends when no further message has arrived for that long. Its text is that of all
+    messages, each on a line of its own.
 
     A prompt that could not be delivered fails the node as long as it waits, unless `await` is `recorded`. Every other
     value of `await` has the same effect here, and `awaitMs` has none: the node waits for the reply anyway.
@@ -34,15 +40,23 @@ class InputData(SendingData, frozen=True, kw_only=True):
 
     prompt: Annotated[str, Meta(min_length=1)]
     variable: str | None = None
-    kind: Literal["text", "number", "email", "regex", "choice"] = "text"
+    kind: InputKind = "text"
     pattern: str | None = None
     choices: Annotated[list[Choice], Meta(max_length=100)] = msgspec.field(default_factory=list)
     max_retries: Annotated[int, Meta(ge=0, le=20)] = 2
     retry_prompt: Annotated[str, Meta(min_length=1)] | None = None
     timeout_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
+    collect_ms: Annotated[int, Meta(ge=1, le=600_000)] | None = None
+
+    @property
+    def has_other(self) -> bool:
+        """Whether a reply that matches no choice can leave by `other`. A choice may have that id; it is then the
+        choice's handle alone."""
+        return self.kind == "choice" and all(choice.id != OTHER for choice in self.choices)
 
     def handles(self) -> tuple[str, ...]:
         handles = (*(choice.id for choice in self.choices), OUT, INVALID, TIMEOUT)
+        handles = (*handles, OTHER) if self.has_other else handles
         return (*handles, ERROR) if self.on_error == "branch" else handles
 
     def awaited(self, error_is_connected: bool) -> Awaited:
