@@ -184,6 +184,11 @@ async def test_a_later_assignment_sees_an_earlier_one() -> None:
     [
         ({"ms": 1500}, 1.5),
         ({"ms": 0}, 0),
+        ({"every": {"minutes": 90}}, 5400),
+        ({"every": {"seconds": 45}}, 45),
+        ({"every": {"hours": 13}}, 13 * 3600),
+        ({"every": {"days": 2}, "timezone": "America/Sao_Paulo"}, 48 * 3600),
+        ({"every": {"days": 6}}, 6 * 24 * 3600),
         ({"until": "2026-11-22T12:00:30Z"}, 30),
         ({"until": "2026-11-22T09:01:00-03:00"}, 60),
         ({"until": "2020-01-01T00:00:00Z"}, 0),

@@ -14,7 +14,7 @@ from ingest.verify.auth_types import CONFIGURATIONS
 from tests.reference import struct_fields
 
 SHOWN_ONLY = {
-    "id", "revision", "createdAt", "updatedAt", "circuit", "nextRunAt", "nextRuns", "lastRunAt",
+    "id", "revision", "createdAt", "updatedAt", "circuit", "nextRunAt", "nextRuns", "warnings", "lastRunAt",
     "lastExecutionId", "lastError", "type",
 }  # fmt: skip
 """Fields that answers show and that change nothing when they are sent."""
@@ -154,8 +154,13 @@ CHANNELS = {
 SCHEDULES = {
     "flowId": "the flow that starts",
     "version": "the version that starts; by default the one that is published at the tick",
-    "cron": "five fields, or six with seconds first; exactly one of `cron` and `at` is given",
-    "timezone": "the IANA time zone of `cron`",
+    "cron": "five fields, or six with seconds first; exactly one of `cron`, `every` and `at` is given",
+    "every.seconds": "the number of seconds from tick to tick, instead of `cron`",
+    "every.minutes": "the number of minutes; exactly one unit is given",
+    "every.hours": "the number of hours",
+    "every.days": "the number of days, by the calendar of `timezone`",
+    "every.weeks": "the number of weeks, by the calendar of `timezone`",
+    "timezone": "the IANA time zone of `cron` and `every`",
     "at": "up to 1,000 times in ISO 8601 with an offset",
     "startsAt": "the first moment of a tick",
     "endsAt": "the last moment of a tick",

@@ -90,6 +90,14 @@ async def test_a_due_tick_stays_due_unless_the_times_change(api: Api) -> None:
     [
         ({"cron": "61 * * * *"}, ["cron"]),
         ({"cron": None}, ["cron"]),
+        ({"cron": "*/90 * * * *"}, ["cron"]),
+        ({"cron": "0 */13 * * *"}, ["cron"]),
+        ({"every": {"minutes": 90}}, ["cron"]),
+        ({"cron": None, "every": {}}, ["every"]),
+        ({"cron": None, "every": {"minutes": 90, "hours": 1}}, ["every"]),
+        ({"cron": None, "every": {"minutes": 0}}, ["every.minutes"]),
+        ({"cron": None, "every": {"months": 1}}, ["every.months"]),
+        ({"cron": None, "every": 90}, ["every"]),
         ({"at": ["2030-01-01T00:00:00Z"]}, ["cron"]),
         ({"cron": None, "at": []}, ["at"]),
         ({"cron": None, "at": ["2030-01-01T00:00:00"]}, ["at[0]"]),
@@ -176,3 +184,28 @@ async def test_any_body_is_stored_or_answered_4xx(api: Api) -> None:
     for text in raw[:150]:
         reply = await api.call("PUT", "/schedules/any", data=text, headers={"Content-Type": "application/json"})
         assert reply.status in (200, 422), (text, reply.text)
+
+
+async def test_a_schedule_has_an_interval_instead_of_cron(api: Api) -> None:
+    """It is stored and shown as it was sent, with its next ticks. The error of a step shows what to write instead."""
+    refused = await api.put("/schedules/often", DAILY | {"cron": "*/90 * * * *"})
+    (error,) = refused.json["errors"]
+    assert error["code"] == "cron-meaning"
+    assert '"every": {"minutes": 90}' in error["message"]
+    every = {"flowId": "greeting", "every": {"minutes": 90}, "startsAt": "2030-01-01T00:00:00Z"}
+    stored = await api.put("/schedules/often", every)
+    assert stored.status == 200, stored.text
+    assert (stored.data["every"], stored.data["cron"], stored.data["warnings"]) == ({"minutes": 90}, None, [])
+    found = await api.get("/schedules/often?preview=3")
+    expected = ["2030-01-01T00:00:00Z", "2030-01-01T01:30:00Z", "2030-01-01T03:00:00Z"]
+    assert found.data["nextRuns"] == expected
+    again = await api.put("/schedules/often", stored.data)
+    assert (again.status, again.data["every"]) == (200, {"minutes": 90}), again.text
+
+
+async def test_a_doubtful_cron_expression_is_a_warning(api: Api) -> None:
+    stored = await api.put("/schedules/odd", DAILY | {"cron": "0 9 31 * *"})
+    assert stored.status == 200
+    (warning,) = stored.data["warnings"]
+    assert (warning["field"], warning["code"]) == ("cron", "cron-meaning")
+    assert "months without a day 31 are left out" in warning["message"]

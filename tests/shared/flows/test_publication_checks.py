@@ -204,6 +204,8 @@ def test_single_braces_are_found_in_every_field_with_templates() -> None:
     [
         pytest.param(chain(node("d", "delay", ms=10 * DAY_MS)), [("d", "ms", "longer-than-timeout", "error")],
                      id="ten days with the default of seven"),
+        pytest.param(chain(node("d", "delay", every={"days": 10})), [("d", "every", "longer-than-timeout", "error")],
+                     id="ten days as an interval"),
         pytest.param(chain(node("d", "delay", ms=2000), settings={"timeoutMs": 1000}),
                      [("d", "ms", "longer-than-timeout", "error")], id="two seconds of one"),
         pytest.param(chain(node("d", "delay", ms=7 * DAY_MS)), [("d", "ms", "longer-than-timeout", "warning")],

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from filas.flows.timing.intervals import UNITS, interval_ticks
 from filas.flows.timing.moments import moments, next_moment
 from filas.flows.timing.schedule_ticks import due_ticks, first_tick, next_runs, ticks
+from filas.models.interval import Interval
 from filas.models.schedules import Misfire, Schedule
 from tests.long_form import examples
 
@@ -108,6 +110,52 @@ def test_ticks_do_not_depend_on_the_moment_of_the_query(
     all_ticks = list(takewhile(lambda tick: tick < end, moments(cron, zone, first)))
     assert all(one < two for one, two in zip([first, *all_ticks], all_ticks, strict=False))
     assert list(takewhile(lambda tick: tick < end, moments(cron, zone, later))) == [t for t in all_ticks if t > later]
+
+
+@pytest.mark.parametrize(
+    ("every", "zone", "starts", "after", "expected"),
+    [
+        pytest.param({"minutes": 90}, None, None, "2026-11-27T08:10Z",
+                     ["2026-11-27T09:00Z", "2026-11-27T10:30Z", "2026-11-27T12:00Z"], id="ninety minutes"),
+        pytest.param({"hours": 13}, None, "2026-11-27T08:00Z", "2026-11-27T08:00Z",
+                     ["2026-11-27T21:00Z", "2026-11-28T10:00Z", "2026-11-28T23:00Z"], id="thirteen hours"),
+        pytest.param({"seconds": 45}, None, "2026-11-27T08:00Z", "2026-11-27T07:00Z",
+                     ["2026-11-27T08:00Z", "2026-11-27T08:00:45Z", "2026-11-27T08:01:30Z"], id="the first is one"),
+        pytest.param({"days": 1}, "America/New_York", "2026-03-06T02:30-05:00", "2026-03-06T12:00Z",
+                     ["2026-03-07T02:30-05:00", "2026-03-08T03:30-04:00", "2026-03-09T02:30-04:00"],
+                     id="a day by the calendar, also with 23 hours"),
+        pytest.param({"hours": 24}, "America/New_York", "2026-03-06T12:00-05:00", "2026-03-07T12:00-05:00",
+                     ["2026-03-08T13:00-04:00", "2026-03-09T13:00-04:00"], id="24 hours are exact"),
+        pytest.param({"weeks": 2}, "America/Sao_Paulo", None, "2026-11-27T08:10Z",
+                     ["2026-11-30T00:00-03:00", "2026-12-14T00:00-03:00"], id="weeks begin on Monday"),
+        pytest.param({"days": 3}, None, None, "2020-02-27T12:00Z", ["2020-03-01T00:00Z", "2020-03-04T00:00Z"],
+                     id="before the origin"),
+    ],
+)  # fmt: skip
+def test_ticks_in_intervals(
+    every: dict[str, int], zone: str | None, starts: str | None, after: str, expected: list[str]
+) -> None:
+    schedule = _schedule(
+        every=Interval(**every), timezone=zone or "UTC", starts_at=None if starts is None else _at(starts)
+    )
+    assert list(islice(ticks(schedule, _at(after)), len(expected))) == [_at(text) for text in expected]
+
+
+_INTERVALS = st.builds(lambda unit, number: Interval(**{unit: number}), st.sampled_from(UNITS), st.integers(1, 50))
+
+
+@settings(max_examples=examples(150), deadline=None)
+@given(_INTERVALS, _ZONES, st.sampled_from(_CHANGES), st.integers(-1800, 1800), st.integers(0, 1800))
+def test_ticks_in_intervals_do_not_depend_on_the_moment_of_the_query(
+    every: Interval, zone: str | None, change: datetime, first_minutes: int, later_minutes: int
+) -> None:
+    """Ticks strictly increase, and the ticks after a moment are the same for every earlier start."""
+    first = change + first_minutes * MINUTE
+    later = first + later_minutes * MINUTE
+    found = list(islice(interval_ticks(every, zone, None, later), 5))
+    assert all(one < two for one, two in zip([later, *found], found, strict=False))
+    earlier = (tick for tick in interval_ticks(every, zone, None, first) if tick > later)
+    assert list(islice(earlier, 5)) == found
 
 
 def test_set_times_and_bounds() -> None:

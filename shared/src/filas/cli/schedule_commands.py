@@ -72,12 +72,18 @@ def list_schedules(limit: int, as_json: bool) -> None:
         show_json(found)
         return
     rows = [
-        (item["id"], item["flowId"], item["cron"] or f"{len(item['at'])} times", item["timezone"], item["enabled"],
+        (item["id"], item["flowId"], _times(item), item["timezone"], item["enabled"],
          item["nextRunAt"], item["lastRunAt"], (item["lastError"] or {}).get("message"))
         for item in found
     ]  # fmt: skip
     headings = ("ID", "FLOW", "CRON", "ZONE", "ENABLED", "NEXT", "LAST", "ERROR")
     show_table(headings, rows, nothing="No schedules yet")
+
+
+def _times(item: dict[str, Any]) -> str:
+    if item["every"]:
+        return "every " + ", ".join(f"{number} {unit}" for unit, number in item["every"].items())
+    return str(item["cron"] or f"{len(item['at'])} times")
 
 
 @schedule.command()

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.models.interval import Interval
 from filas.models.record import ErrorDetail, Record
 
 Misfire = Literal["skip", "run-once", "catch-up"]
@@ -22,10 +23,10 @@ class ScheduleConversation(Record, frozen=True, kw_only=True, forbid_unknown_fie
 class Schedule(Record, frozen=True, kw_only=True):
     """When a flow starts by itself, and with which input.
 
-    The ticks are those of `cron` in `timezone` (IANA) or the times in `at` (one of the two), from `starts_at` to
-    `ends_at`, both included. `version` None is the version that is published at the tick. `input` is what the flow sees
-    as `webhook.body`. A tick is missed if it is more than `misfire_grace_ms` late; `catch_up_limit` bounds the number
-    of ticks that are run at once.
+    The ticks are those of `cron` or `every` in `timezone` (IANA), or the times in `at` (one of the three), from
+    `starts_at` to `ends_at`, both included. `version` None is the version that is published at the tick. `input` is
+    what the flow sees as `webhook.body`. A tick is missed if it is more than `misfire_grace_ms` late; `catch_up_limit`
+    bounds the number of ticks that are run at once.
 
     `next_run_at` is the first tick that is not dealt with yet, None if there is none. `last_run_at` is the tick of the
     last execution that was started, `last_execution_id`. `last_error` is why the last tick started no execution.
@@ -48,6 +49,7 @@ class Schedule(Record, frozen=True, kw_only=True):
     flow_id: str
     version: int | None = None
     cron: str | None = None
+    every: Interval | None = None
     timezone: str = "UTC"
     at: list[datetime] | None = None
     starts_at: datetime | None = None

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from filas.flows.nodes.delay import DelayData
 from filas.flows.templates import template
-from filas.flows.timing import moments
+from filas.flows.timing import intervals, moments
 from filas.flows.value_limits import DELAY_MAX_MS
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 
@@ -30,7 +30,9 @@ def _until(visit: Visit) -> datetime:
     try:
         if data.ms is not None:
             return visit.now + timedelta(milliseconds=data.ms)
-        if data.cron is not None:
+        if data.every is not None:
+            until = intervals.after(data.every, data.timezone, visit.now)
+        elif data.cron is not None:
             until = moments.next_moment(data.cron, data.timezone, visit.now)
         else:
             until = moments.parse_moment(template.parse(data.until or "").evaluate(visit.scope.roots))

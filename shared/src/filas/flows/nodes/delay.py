@@ -9,14 +9,19 @@ from msgspec import Meta
 from filas.flows import locales, value_limits
 from filas.flows.nodes.node_data import NodeData
 from filas.flows.problems import Add
-from filas.flows.timing import moments
+from filas.flows.timing import intervals, moments
+from filas.models.interval import Interval
+
+MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 class DelayData(NodeData, frozen=True, kw_only=True):
-    """One of `ms`, `until` (ISO 8601 or a template) and `cron` (with `timezone`); at most 30 days. `end_on_reply`:
+    """One of `ms`, `every` (an interval), `until` (ISO 8601 or a template) and `cron`; at most 30 days. `timezone` is
+    that of `cron`, and of days and weeks. `end_on_reply`:
     the next message of the conversation ends it early."""
 
     ms: Annotated[int, Meta(ge=0, le=value_limits.DELAY_MAX_MS)] | None = None
+    every: Interval | None = None
     until: str | None = None
     cron: str | None = None
     timezone: str | None = None
@@ -26,9 +31,9 @@ class DelayData(NodeData, frozen=True, kw_only=True):
         yield "until", self.until
 
     def check(self, add: Add) -> None:
-        given = [name for name in ("ms", "until", "cron") if getattr(self, name) is not None]
+        given = [name for name in ("ms", "every", "until", "cron") if getattr(self, name) is not None]
         if len(given) != 1:
-            add("ms" if not given else given[1], "a delay has exactly one of ms, until and cron")
+            add("ms" if not given else given[1], "a delay has exactly one of ms, every, until and cron")
         if self.until is not None and "{" not in self.until:
             _check_moment(self.until, add)
         if self.cron is not None:
@@ -36,7 +41,9 @@ class DelayData(NodeData, frozen=True, kw_only=True):
             if problem:
                 add("cron", problem)
         if self.timezone is not None:
-            _check_zone(self.timezone, self.cron, add)
+            _check_zone(self.timezone, self.cron or self.every, add)
+        if self.every is not None:
+            _check_interval(self.every, add)
 
     def crons(self) -> Iterable[tuple[str, str, str | None]]:
         if self.cron is not None:
@@ -45,9 +52,11 @@ class DelayData(NodeData, frozen=True, kw_only=True):
     def waits_ms(self) -> Iterable[tuple[str, int]]:
         if self.ms is not None:
             yield "ms", self.ms
+        if self.every is not None:
+            yield "every", intervals.length(self.every) // MILLISECOND
 
     def delay_ms(self) -> int:
-        return 0 if self.end_on_reply or self.ms is None else self.ms
+        return 0 if self.end_on_reply else sum(ms for _, ms in self.waits_ms())
 
     def waits(self) -> bool:
         return self.ms != 0
@@ -60,8 +69,15 @@ def _check_moment(text: str, add: Add) -> None:
         add("until", "is neither an ISO 8601 time nor a template")
 
 
-def _check_zone(name: str, cron: str | None, add: Add) -> None:
-    if cron is None:
-        add("timezone", "is allowed only with cron")
+def _check_interval(interval: Interval, add: Add) -> None:
+    if problem := intervals.interval_problem(interval):
+        add("every", problem)
+    elif intervals.length(interval) // MILLISECOND > value_limits.DELAY_MAX_MS:
+        add("every", "is longer than 30 days")
+
+
+def _check_zone(name: str, zoned: str | Interval | None, add: Add) -> None:
+    if zoned is None:
+        add("timezone", "is allowed only with cron and every")
     if problem := locales.zone_problem(name):
         add("timezone", problem)

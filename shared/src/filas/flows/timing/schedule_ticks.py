@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 
+from filas.flows.timing.intervals import interval_ticks
 from filas.flows.timing.moments import moments
 from filas.models.record import ErrorDetail
 from filas.models.schedules import DueTicks, Schedule
@@ -19,6 +20,8 @@ def ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
         after = max(after, schedule.starts_at - _JUST_BEFORE)
     if schedule.cron is not None:
         found = moments(schedule.cron, schedule.timezone, after)
+    elif schedule.every is not None:
+        found = interval_ticks(schedule.every, schedule.timezone, schedule.starts_at, after)
     else:
         found = iter(sorted({at.astimezone(UTC) for at in schedule.at or () if at > after}))
     return found if schedule.ends_at is None else _until(schedule.ends_at, found)

@@ -17,14 +17,14 @@ DELETE: Final = "delete from schedules where id = $1 returning id"
 
 STORE: Final = """
 insert into schedules as s (id, flow_id, version, cron, timezone, at, starts_at, ends_at, enabled, input, channel,
-    contact, misfire, misfire_grace_ms, catch_up_limit, next_run_at, revision)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11, $12, $13, $14, $15, $16::timestamptz, revision
+    contact, misfire, misfire_grace_ms, catch_up_limit, every, next_run_at, revision)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::json, $11, $12, $13, $14, $15, $16::json, $17::timestamptz, revision
 from configuration_revision
 on conflict (id) do update set
     flow_id = excluded.flow_id, version = excluded.version, cron = excluded.cron, timezone = excluded.timezone,
     at = excluded.at, starts_at = excluded.starts_at, ends_at = excluded.ends_at, enabled = excluded.enabled,
     input = excluded.input, channel = excluded.channel, contact = excluded.contact, misfire = excluded.misfire,
-    misfire_grace_ms = excluded.misfire_grace_ms, catch_up_limit = excluded.catch_up_limit,
+    misfire_grace_ms = excluded.misfire_grace_ms, catch_up_limit = excluded.catch_up_limit, every = excluded.every,
     next_run_at = excluded.next_run_at, revision = excluded.revision, updated_at = now()
 returning *"""
 

@@ -15,6 +15,7 @@ import msgspec
 from filas.contract.identity import scheduled_execution_id
 from filas.models.contacts import FoundConversation
 from filas.models.executions import DueExecution
+from filas.models.interval import Interval
 from filas.models.record import ErrorDetail, Page
 from filas.models.schedules import DueTicks, Schedule, ScheduleConversation
 from filas.repository.contacts.contact_repository import conversations_on
@@ -26,7 +27,7 @@ from filas.repository.postgres.json_columns import error_detail, from_json, to_j
 _UNREADABLE: Final = "unreadable"
 """The kind of the error of a schedule whose row cannot be decoded."""
 
-_TIMING: Final = ("cron", "timezone", "at", "starts_at", "ends_at", "enabled")
+_TIMING: Final = ("cron", "every", "timezone", "at", "starts_at", "ends_at", "enabled")
 """The fields that determine the ticks. While none of them changes, a tick that is due stays due."""
 
 
@@ -226,6 +227,7 @@ def _columns(schedule: Schedule) -> tuple[object, ...]:
         schedule.misfire,
         schedule.misfire_grace_ms,
         schedule.catch_up_limit,
+        None if schedule.every is None else to_json(schedule.every),
     )
 
 
@@ -237,9 +239,10 @@ def _schedule(row: asyncpg.Record) -> Schedule:
     columns["conversation"] = ScheduleConversation(channel=channel, contact=contact) if channel is not None else None
     try:
         columns["input"] = from_json(row["input"])
+        columns["every"] = None if row["every"] is None else msgspec.json.decode(row["every"], type=Interval)
         columns["last_error"] = error_detail(row["last_error"])
     except Exception as error:
-        columns["input"] = None
+        columns["input"], columns["every"] = None, None
         columns["last_error"] = ErrorDetail(kind=_UNREADABLE, message=f"the row cannot be decoded: {error!r}"[:1000])
     return Schedule(**columns)
 

@@ -7,7 +7,10 @@ from uuid import UUID
 import msgspec
 
 from filas.flows.locales import zone_problem
+from filas.flows.timing.cron_meaning import findings
+from filas.flows.timing.intervals import interval_problem
 from filas.flows.timing.moments import cron_problem, moments
+from filas.models.interval import Interval
 from filas.models.record import ErrorDetail
 from filas.models.schedules import Misfire, ScheduleConversation
 from ingest.api.routing.identifiers import Identifier
@@ -24,7 +27,8 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True, description="ISO 8601 with an
 
 
 class ScheduleBody(Body, frozen=True, kw_only=True):
-    """When a flow starts by itself: by `cron` in `timezone`, or at each time of `at`. Exactly one of the two is given.
+    """When a flow starts by itself: by `cron` or in intervals (`every`) in `timezone`, or at each time of `at`. Exactly
+    one of the three is given. Intervals are counted from `startsAt`, without it from Monday 2024-01-01 0:00.
 
     There is no tick before `startsAt` or after `endsAt`. Without `version`, the version that is published at the tick
     starts. The flow sees `input` as `webhook.body`, and the time of the tick as
@@ -39,6 +43,7 @@ class ScheduleBody(Body, frozen=True, kw_only=True):
     flow_id: Identifier
     version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] | None = None
     cron: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    every: Interval | None = None
     timezone: Annotated[str, msgspec.Meta(min_length=1, max_length=64, description="An IANA name.")] = "UTC"
     at: Annotated[list[Moment], msgspec.Meta(min_length=1, max_length=MAX_TIMES)] | None = None
     starts_at: Moment | None = None
@@ -55,6 +60,7 @@ class ScheduleBody(Body, frozen=True, kw_only=True):
     updated_at: datetime | None = None
     next_run_at: datetime | None = None
     next_runs: list[datetime] | None = None
+    warnings: list[Any] | None = None
     last_run_at: datetime | None = None
     last_execution_id: UUID | None = None
     last_error: ErrorDetail | None = None
@@ -72,7 +78,7 @@ def read_schedule(raw: bytes) -> ScheduleBody:
     wrong = {_first_part(error.field) for error in errors}
     # A field of the wrong type is left out, so that the other fields are checked too.
     body = ScheduleBody(**{"flow_id": "missing"} | values)
-    hidden = wrong | ({"cron"} if "at" in wrong and body.cron is None else set())
+    hidden = wrong | ({"cron"} if wrong & {"at", "every"} and body.cron is None else set())
     errors += [error for error in _check(body) if _first_part(error.field) not in hidden]
     if errors:
         raise invalid(errors)
@@ -109,12 +115,12 @@ def _check(body: ScheduleBody) -> list[FieldError]:
     zone = zone_problem(body.timezone)
     if zone is not None:
         errors.append(FieldError(field="timezone", message=zone))
-    if (body.cron is None) == (body.at is None):
-        errors.append(FieldError(field="cron", message="give either `cron` or `at`"))
+    if [body.cron, body.every, body.at].count(None) != 2:
+        errors.append(FieldError(field="cron", message="give exactly one of `cron`, `every` and `at`"))
     elif body.cron is not None:
-        problem = cron_problem(body.cron) or (_never(body.cron, body.timezone) if zone is None else None)
-        if problem is not None:
-            errors.append(FieldError(field="cron", message=problem))
+        errors += _check_cron(body.cron, body.timezone if zone is None else None)
+    elif body.every is not None and (problem := interval_problem(body.every)) is not None:
+        errors.append(FieldError(field="every", message=problem))
     talk = body.conversation
     for name, text in (("channel", talk.channel), ("contact", talk.contact)) if talk else ():
         if not 1 <= len(text) <= 200 or not text.isprintable():
@@ -139,6 +145,14 @@ def _year(moment: datetime) -> int:
         return moment.astimezone(UTC).year
     except OverflowError:
         return 0
+
+
+def _check_cron(cron: str, zone: str | None) -> list[FieldError]:
+    """Returns the errors of a cron expression. `zone` is None if it is not valid."""
+    problem = cron_problem(cron) or (_never(cron, zone) if zone is not None else None)
+    found = [] if problem is None else [problem]
+    found += [message for severity, message in findings(cron, zone, datetime.now(UTC)) if severity == "error"]
+    return [FieldError(field="cron", message=message, code="cron-meaning") for message in found]
 
 
 def _never(cron: str, zone: str) -> str | None:

@@ -1,14 +1,16 @@
 """The routes of schedules. The flow-runner runs their ticks."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
+from filas.flows.timing import cron_meaning
 from filas.flows.timing.schedule_ticks import first_tick, next_runs
 from filas.models.schedules import Schedule, ScheduleWithRuns
 from ingest.api.definitions.schedule_fields import ScheduleBody, read_schedule
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
-from ingest.api.routing.problems import not_found
+from ingest.api.routing.problems import FieldError, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 PREVIEW = 5
@@ -20,6 +22,12 @@ class PreviewQuery(Query, frozen=True, kw_only=True):
     preview: Annotated[int, msgspec.Meta(ge=0, le=100, description="The number of the next ticks to show.")] = PREVIEW
 
 
+class StoredSchedule(ScheduleWithRuns, frozen=True, kw_only=True):
+    """A schedule that was stored. `warnings`: a cron expression that perhaps does not mean what it seems to mean."""
+
+    warnings: list[FieldError] = msgspec.field(default_factory=list)
+
+
 async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
     """Creates or replaces a schedule."""
     body = call.body
@@ -29,6 +37,7 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
         flow_id=body.flow_id,
         version=body.version,
         cron=body.cron,
+        every=body.every,
         timezone=body.timezone,
         at=sorted(set(body.at)) if body.at is not None else None,
         starts_at=body.starts_at,
@@ -44,7 +53,9 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
     stored = await call.audit.change(
         lambda: schedules.store(schedule, first_tick), before=lambda: schedules.get(schedule_id), after=lambda new: new
     )
-    return Answer(_shown(stored, PREVIEW))
+    found = () if body.cron is None else cron_meaning.findings(body.cron, body.timezone, datetime.now(UTC))
+    warnings = [FieldError(field="cron", message=message, code="cron-meaning") for _, message in found]
+    return Answer(StoredSchedule(**msgspec.structs.asdict(_shown(stored, PREVIEW)), warnings=warnings))
 
 
 async def get_schedule(call: Call[None, PreviewQuery]) -> Answer:
@@ -92,7 +103,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         handler=put_schedule,
         role="admin",
         summary="Create or replace a schedule. A due tick is kept unless the times change.",
-        answer=ScheduleWithRuns,
+        answer=StoredSchedule,
         body=ScheduleBody,
         decode=read_schedule,
         query=Query,
