@@ -22,7 +22,7 @@ async def test_several_at_once_migrate_once(postgres_server: PostgresServer) -> 
     versions = await asyncio.gather(*(migrate.migrate(dsn) for _ in range(4)))
     assert versions == [schema.required_version()] * 4
     connection = await asyncpg.connect(dsn)
-    assert await connection.fetchval(TABLES) == 24
+    assert await connection.fetchval(TABLES) == 28
     assert await connection.fetchval("select count(*) from pg_locks where locktype = 'advisory'") == 0
     await connection.close()
 

@@ -34,6 +34,7 @@ GROWING_TABLES: Final = frozenset(
         "notification_attempts",
         "delivery_statuses",
         "dead_letters",
+        "rollups",
     }
 )
 

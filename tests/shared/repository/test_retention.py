@@ -97,6 +97,30 @@ async def test_dead_letters_are_kept_longer(database: Database) -> None:
     assert (await Retention(database).purge(NOW, Ages(dead_letters_days=1)))["dead_letters"] == 1
 
 
+ROLLUP = """
+insert into rollups (resolution, figure, at, subject, part, outcome, count, sum_ms)
+select $1, 'received', $2, 'shop-' || n, '', '', 1, 0 from generate_series(1, 5) n"""
+
+
+@pytest.mark.parametrize(
+    ("resolution", "age", "kept"),
+    [
+        pytest.param("minute", timedelta(days=2, hours=1), False, id="an old minute"),
+        pytest.param("minute", timedelta(days=1, hours=23), True, id="a minute that is kept"),
+        pytest.param("hour", timedelta(days=15), False, id="an old hour"),
+        pytest.param("hour", timedelta(days=13, hours=23), True, id="an hour that is kept"),
+        pytest.param("day", timedelta(days=732), False, id="an old day"),
+        pytest.param("day", timedelta(days=729), True, id="a day that is kept"),
+    ],
+)
+async def test_rollups_are_kept_by_resolution(database: Database, resolution: str, age: timedelta, kept: bool) -> None:
+    """More rows than one chunk."""
+    await database.fetch(ROLLUP, resolution, NOW - age)
+    counts = await Retention(database, chunk_rows=2).purge(NOW, Ages())
+    assert counts["rollups"] == (0 if kept else 5)
+    assert await count(database, "rollups") == (5 if kept else 0)
+
+
 async def test_several_purge_at_once_and_a_budget_is_kept(database: Database) -> None:
     """They share the rows. Without time nothing is deleted, and the next call continues."""
     rows = EventRepository(database)

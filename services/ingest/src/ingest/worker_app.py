@@ -1,4 +1,4 @@
-"""The composition root of `python -m ingest work`: the consumer of `webhook-processing`, the relay, retention.
+"""The composition root of `python -m ingest work`: the consumer of `webhook-processing`, the relay, retention, rollups.
 
 It imports neither the API nor the signature checks, so that a worker stays small.
 """
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
+from filas.contract.identity import new_id
 from filas.contract.jobs import WebhookJob
 from filas.contract.policies import WEBHOOKS
 from filas.periodic import periodic
@@ -15,6 +16,8 @@ from filas.queue.job_functions import JobFunction
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
+from filas.repository.analytics.rollup_builder import EVERY_S, RollupBuilder
+from filas.repository.analytics.rollup_store import RollupStore
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
@@ -91,9 +94,15 @@ async def work(settings: IngestWorkSettings, stop: asyncio.Event, _environ: Mapp
             retry_s=(1.0, LINK_EVERY_S),
         )
         purging = periodic("retention", purge, PURGE_EVERY_S, wait_first=True, retry_s=(PURGE_EVERY_S, PURGE_EVERY_S))
+        builder = RollupBuilder(
+            RollupStore(stores.database, str(new_id())),
+            minutes_days=ages.rollup_minutes_days,
+            hours_days=ages.rollup_hours_days,
+        )
+        counting = periodic("rollups", builder.run, EVERY_S, retry_s=(1.0, EVERY_S), on_error="log")
         return WorkerParts(
             worker=build_worker(stores, relay, settings.ingest_worker_concurrency),
-            background=(relay.run(), linking, purging),
+            background=(relay.run(), linking, purging, counting),
         )
 
     port = settings.ingest_worker_admin_port
@@ -108,4 +117,7 @@ def _ages(settings: RetentionSettings) -> Ages:
         dead_letters_days=settings.dead_letters_retention_days,
         conversations_days=settings.conversations_retention_days,
         audit_days=settings.audit_retention_days,
+        rollup_minutes_days=settings.rollup_minutes_retention_days,
+        rollup_hours_days=settings.rollup_hours_retention_days,
+        rollup_days_days=settings.rollup_days_retention_days,
     )

@@ -30,6 +30,7 @@ from uuid import UUID
 
 import msgspec
 
+from filas.models.analytics import SUBJECTS, bucket_of
 from filas.observability.logs import get_logger
 from filas.repository.postgres.database import Database
 
@@ -194,6 +195,20 @@ select (select count(*) from chunk) as examined, (select count(*) from deleted_r
 from chunk order by time desc, id desc limit 1"""
 
 
+# The buckets of one figure.
+ROLLUPS: Final = """
+with chunk as (
+    select resolution, figure, at, subject, part, outcome from rollups
+    where resolution = $1 and figure = $2 and at < $3 order by at limit $4
+), deleted_rows as (
+    delete from rollups r using chunk c
+    where r.resolution = c.resolution and r.figure = c.figure and r.at = c.at and r.subject = c.subject
+        and r.part = c.part and r.outcome = c.outcome
+    returning 1
+)
+select count(*) from deleted_rows"""
+
+
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
 
@@ -202,7 +217,8 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
     variables, is kept for so many days after its last execution, and while it has an unfinished one. A contact is
     deleted with its last conversation. Refusals have no setting of their own: the processes that write them also keep
-    at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names them.
+    at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names them. Rollups are
+    kept by minute, hour and day for different times, counted from the bucket.
     """
 
     events_days: float = 30.0
@@ -212,6 +228,9 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     conversations_days: float = 365.0
     refusals_days: float = 7.0
     audit_days: float = 400.0
+    rollup_minutes_days: float = 2.0
+    rollup_hours_days: float = 14.0
+    rollup_days_days: float = 730.0
 
 
 KEPT_TABLES: Final = {
@@ -223,6 +242,9 @@ KEPT_TABLES: Final = {
     "schedules": "a definition, with its last tick only",
     "queue_pauses": "one row for each paused queue",
     "configuration_revision": "one row",
+    "rollup_progress": "some rows for each source of rollups",
+    "rollup_marks": "a row is deleted when its bucket is built, with the next round",
+    "rollup_lease": "one row",
     "_pogo_migration": "one row for each migration",
     "_pogo_version": "one row",
 }
@@ -266,6 +288,7 @@ class Retention:
             counts[table] = await self._purge_table(statement, now - timedelta(days=days), until)
         counts["cancels"] = await self._database.fetchval(CANCELS, now - timedelta(days=ages.dead_letters_days))
         counts["conversations"] = await self._purge_conversations(now - timedelta(days=ages.conversations_days), until)
+        counts["rollups"] = await self._purge_rollups(now, ages, until)
         _log.info("retention.purged", **counts)
         return counts
 
@@ -284,6 +307,24 @@ class Retention:
                 break
             self._next_conversation = row["id"]
             await asyncio.sleep((time.monotonic() - began) * PAUSE_SHARE)
+        return deleted
+
+    async def _purge_rollups(self, now: datetime, ages: Ages, until: float) -> int:
+        """The minutes of an hour are deleted together, and the hours of a day, because they may be added up again."""
+        cutoffs = {
+            "minute": bucket_of("hour", now - timedelta(days=ages.rollup_minutes_days)),
+            "hour": bucket_of("day", now - timedelta(days=ages.rollup_hours_days)),
+            "day": bucket_of("day", now - timedelta(days=ages.rollup_days_days)),
+        }
+        deleted = 0
+        for resolution, cutoff in cutoffs.items():
+            for figure in SUBJECTS:
+                chunk = self._chunk_rows
+                while chunk == self._chunk_rows and time.monotonic() < until:
+                    began = time.monotonic()
+                    chunk = await self._database.fetchval(ROLLUPS, resolution, figure, cutoff, self._chunk_rows)
+                    deleted += chunk
+                    await asyncio.sleep((time.monotonic() - began) * PAUSE_SHARE)
         return deleted
 
     async def _purge_table(self, statement: str, older_than: datetime, until: float) -> int:

@@ -195,6 +195,13 @@ class RetentionSettings(Group, frozen=True, kw_only=True):
     audit_retention_days: Annotated[
         Positive, Meta(description="Days for which the audit, and keys that are no longer valid, are kept")
     ] = 400
+    rollup_minutes_retention_days: Annotated[
+        int, Meta(ge=2, description="Days for which figures by minute are kept, 2 at least")
+    ] = 2
+    rollup_hours_retention_days: Annotated[
+        int, Meta(ge=4, description="Days for which figures by hour are kept, 4 at least")
+    ] = 14
+    rollup_days_retention_days: Annotated[Positive, Meta(description="Days for which figures by day are kept")] = 730
 
 
 class ScalingSettings(Group, frozen=True, kw_only=True):

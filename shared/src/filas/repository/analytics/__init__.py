@@ -1,0 +1,1 @@
+"""Figures over time: rollups of the rows by minute, hour and day."""
