@@ -242,3 +242,69 @@ async def test_a_definition_of_a_newer_version_is_tested_by_a_newer_worker() -> 
     newer = job({"schemaVersion": 1, "nodes": [{"id": "a", "type": "quantum", "data": {}}], "edges": []})
     with pytest.raises(NewerVersionRequired, match="quantum"):
         await RunFlowTest(KnownSecrets(), KnownFlows(), MemoryClock())(context, newer)
+
+
+UNDELIVERED = GivenAnswer(error="undelivered", body={"kind": "131047", "message": "Re-engagement message"})
+SENDS = node("send", "message", text="oi", onError="branch")
+BRANCHING = flow(SENDS, node("sent", "end"), node("sorry", "end"), edges="start>send send.out>sent send.error>sorry")
+ASKS = flow(
+    node("ask", "input", prompt="CPF?", variable="nome", onError="branch"),
+    node("done", "end"),
+    node("sorry", "end"),
+    edges="start>ask ask.out>done ask.error>sorry",
+    variables=NAME,
+)
+
+
+@pytest.mark.parametrize(
+    ("answers", "visited", "delivery", "wait_s"),
+    [
+        ([], ["send", "sent"], "sent", 0),
+        ([UNDELIVERED], ["send", "sorry"], "failed", 0),
+        ([GivenAnswer(error="communication")], ["send", "sorry"], "failed", 0),
+        ([GivenAnswer(status=400, body="no such template")], ["send", "sorry"], "failed", 0),
+        ([GivenAnswer(error="timeout")], ["send", "sent"], None, 60),
+    ],
+)
+async def test_a_message_has_the_outcome_that_the_test_defines(
+    answers: list[GivenAnswer], visited: list[str], delivery: str | None, wait_s: int
+) -> None:
+    """A node with an error edge waits for it, as a real one does."""
+    result = await run_of(BRANCHING, answers={"send": answers} if answers else {})
+    assert (result.status, path(result)[1:]) == ("succeeded", visited)
+    assert result.calls[0].delivery == delivery
+    assert int((result.ended_at - result.started_at).total_seconds()) == wait_s
+    assert (result.undelivered, result.undelivered_flow_id) == (1 if delivery == "failed" else 0, None)
+
+
+async def test_the_error_of_a_message_is_that_of_the_test() -> None:
+    result = await run_of(BRANCHING, answers={"send": [UNDELIVERED]})
+    error = result.steps[1].error
+    assert error is not None
+    assert (error.kind, error.message) == ("undelivered", "the message was not delivered: Re-engagement message")
+    assert error.detail == {"kind": "131047"}
+    assert result.calls[0].delivery_error == "Re-engagement message"
+
+
+@pytest.mark.parametrize(
+    ("answers", "replies", "status", "visited"),
+    [
+        ({}, ["123"], "succeeded", ["ask", "done"]),
+        ({}, [], "waiting-input", ["ask"]),
+        ({"ask": [UNDELIVERED]}, ["123"], "succeeded", ["ask", "sorry"]),
+        ({"ask": [UNDELIVERED]}, [], "succeeded", ["ask", "sorry"]),
+        ({"ask": [GivenAnswer(error="timeout")]}, ["123"], "succeeded", ["ask", "done"]),
+    ],
+)
+async def test_a_question_that_is_not_delivered_fails_its_input(
+    answers: dict[str, list[GivenAnswer]], replies: list[str | None], status: str, visited: list[str]
+) -> None:
+    result = await run_of(ASKS, answers=answers, replies=replies)
+    assert (result.status, path(result)[1:]) == (status, visited)
+
+
+async def test_a_failure_for_which_no_node_waits_is_counted() -> None:
+    """And the flow that would start is named."""
+    definition = chain(HI, variables=NAME, settings={"undeliveredFlowId": "sorry"})
+    result = await run_of(definition, answers={"hi": [UNDELIVERED]})
+    assert (result.status, result.undelivered, result.undelivered_flow_id) == ("succeeded", 1, "sorry")

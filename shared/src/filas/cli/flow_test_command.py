@@ -127,6 +127,10 @@ def _verdict(run: dict[str, Any]) -> str:
         words += f"{place}: {error['kind']}: {error['message']}"
     if run["errorFlowId"]:
         words += f"; the error flow {run['errorFlowId']} would start"
+    if run.get("undelivered"):
+        words += f"; {run['undelivered']} messages were not delivered"
+    if run.get("undeliveredFlowId"):
+        words += f"; the flow {run['undeliveredFlowId']} for undelivered messages would start"
     if run["unusedReplies"]:
         words += f"; {run['unusedReplies']} replies were not used"
     if run["leftOut"]:
@@ -143,7 +147,8 @@ def _outcome(step: dict[str, Any]) -> str | None:
 def _sent(call: dict[str, Any]) -> str:
     if call["method"] is None:
         content = call["payload"] or {}
-        return f"to {call['to']} over {call['channel']}: {content.get('text') or _text(content)}"
+        failed = f" ({call['delivery']}: {call['deliveryError']})" if call.get("deliveryError") else ""
+        return f"to {call['to']} over {call['channel']}{failed}: {content.get('text') or _text(content)}"
     answer = call["answer"]
     ended = answer.get("error") or answer.get("status")
     return f"{call['method']} {call['url']} ({ended}) {'' if call['body'] is None else _text(call['body'])}"

@@ -67,7 +67,7 @@ definition. Other Python code enqueues such jobs (`filas.Producer`); acceptance 
 
 BodyKind = Literal["json", "form", "text", "binary"]
 FlowReason = Literal["start", "timer", "retry", "continue", "resume", "cancel", "replay", "error"]
-AnswerError = Literal["timeout", "communication"]
+AnswerError = Literal["timeout", "communication", "undelivered"]
 
 
 class JobMessage(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -176,7 +176,8 @@ class NotificationJob(JobMessage, frozen=True, kw_only=True):
 
 class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """The answer to one outgoing call in a test run: a status with headers and a body (JSON, or a text as it is), or
-    an `error` in place of an answer."""
+    an `error` in place of an answer. For a message it is the outcome: `error` or a status from 400 is a failure, and
+    `body` its text."""
 
     status: Annotated[int, msgspec.Meta(ge=100, le=599)] = 200
     headers: dict[str, str] = {}

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from filas.models.executions import StepRecord
+from filas.models.notifications import OutcomeStatus
 from filas.models.record import ErrorDetail, Record
 
 FlowTestStatus = Literal[
@@ -25,7 +26,8 @@ class FlowTestCall(Record, frozen=True, kw_only=True):
     """A call or a message that a real execution would have sent. A call has the answer that the test run gave to it.
 
     `type` is the node's type. A call has `method`, `url`, `headers`, `body` and `answer`; a message has `channel`, `to`
-    and `payload`. `at` is a time of the run's own clock, which jumps over waits.
+    and `payload`. `at` is a time of the run's own clock, which jumps over waits. `delivery` is the outcome that the
+    test run gave to a message, with the reason if it is `failed`; None: the provider did not answer in time.
     """
 
     seq: int
@@ -41,14 +43,18 @@ class FlowTestCall(Record, frozen=True, kw_only=True):
     channel: str | None = None
     to: str | None = None
     payload: dict[str, Any] | None = None
+    delivery: OutcomeStatus | None = None
+    delivery_error: str | None = None
 
 
 class FlowTestResult(Record, frozen=True, kw_only=True):
     """A test run that has ended.
 
     `left_out` counts the steps and calls beyond those that are shown. `unused_replies` counts the replies that no node
-    waited for. `error_flow_id` is the flow that a real execution would have started after its failure. `started_at`
-    and `ended_at` are times of the run's own clock; `took_ms` is measured by the real clock.
+    waited for. `error_flow_id` is the flow that a real execution would have started after its failure. `undelivered`
+    counts the messages that failed as the test defines, and `undelivered_flow_id` is the flow that would have started
+    for those for which no node waited. `started_at` and `ended_at` are times of the run's own clock; `took_ms` is
+    measured by the real clock.
     """
 
     status: FlowTestStatus
@@ -60,6 +66,8 @@ class FlowTestResult(Record, frozen=True, kw_only=True):
     output: Any = None
     error: ErrorDetail | None = None
     error_flow_id: str | None = None
+    undelivered: int = 0
+    undelivered_flow_id: str | None = None
     unused_replies: int = 0
     left_out: int = 0
     started_at: datetime

@@ -4,6 +4,7 @@ define."""
 import time
 from secrets import token_hex
 from typing import Final, TypeVar
+from uuid import UUID
 
 import msgspec
 
@@ -54,12 +55,14 @@ class FlowTest:
         secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
         self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses, box)
         self._replies = list(job.replies)
+        self._learned: set[UUID] = set()
 
     async def run(self) -> FlowTestResult:
         """Raises PermanentError if the flow cannot be run, and StoreUnavailable if its secrets cannot be read."""
         reply: str | None = None
+        outcome: str | None = None
         while True:
-            claimed = self._execution.claim(self._clock.now(), reply)
+            claimed = self._execution.claim(self._clock.now(), reply, outcome)
             await self._engine.run(claimed, self._flow, lambda: self._exceeded() is not None)
             last = self._last_checkpoint()
             self._outbound.record_notifications(self._execution.new_notifications())
@@ -69,18 +72,28 @@ class FlowTest:
             if exceeded is not None:
                 error = ErrorDetail(kind="limit", message=exceeded)
                 return self._result(msgspec.structs.replace(last, error=error), "stopped")
-            reply = None
-            if last.status == "queued":
+            reply, outcome = None, self._outcome(last)
+            if last.status == "queued" or outcome is not None:
                 continue
             if last.awaits_reply and self._replies:
                 reply = self._replies.pop(0)
                 if reply is not None:
                     continue
-            elif last.status in ("waiting-input", "waiting-callback"):
+            elif last.status == "waiting-input" or (last.status == "waiting-callback" and last.awaits_callback):
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
             if last.wake_at is None:
                 return self._result(last, "waiting-input")
             self._clock.jump_to(last.wake_at)
+
+    def _outcome(self, last: Checkpoint) -> str | None:
+        """The outcome that ends the wait for a message: the awaited status, or a failure. Each is learned once."""
+        given = None if last.awaits_message is None else self._outbound.outcomes.get(last.awaits_message)
+        if last.awaits_message is None or given is None or last.awaits_message in self._learned:
+            return None
+        if given.status is None or (last.status == "waiting-input" and given.status != "failed"):
+            return None
+        self._learned.add(last.awaits_message)
+        return given.text
 
     def _exceeded(self) -> str | None:
         """The message of the bound that the test run has exceeded."""
@@ -98,6 +111,7 @@ class FlowTest:
     def _result(self, last: Checkpoint, status: FlowTestStatus) -> FlowTestResult:
         steps = [step for _, step in sorted(self._execution.steps.items())]
         calls = sorted(self._outbound.calls, key=lambda call: (call.seq, call.attempt))
+        failed = {one for one, outcome in self._outbound.outcomes.items() if outcome.status == "failed"}
         shown_steps, shown_calls = _within_limit(steps), _within_limit(calls)
         return FlowTestResult(
             status=status,
@@ -109,6 +123,8 @@ class FlowTest:
             output=last.output,
             error=last.error,
             error_flow_id=last.starts[0].flow_id if last.starts else None,
+            undelivered=len(failed),
+            undelivered_flow_id=self._flow.settings.undelivered_flow_id if failed - self._learned else None,
             unused_replies=len(self._replies),
             left_out=len(steps) - len(shown_steps) + len(calls) - len(shown_calls),
             started_at=self._started,

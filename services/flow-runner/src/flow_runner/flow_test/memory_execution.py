@@ -44,9 +44,9 @@ class MemoryExecution:
         new, self._notifications = self._notifications, []
         return new
 
-    def claim(self, now: datetime, reply: str | None = None) -> ClaimedExecution:
+    def claim(self, now: datetime, reply: str | None = None, message_outcome: str | None = None) -> ClaimedExecution:
         """The claim for the next run: the first one, or one that continues from the last checkpoint, with the contact's
-        `reply`."""
+        `reply` or the outcome of a message."""
         last, claimed = self.last, self._claimed
         if last is not None:
             claimed = msgspec.structs.replace(
@@ -55,6 +55,7 @@ class MemoryExecution:
                 state=last.state,
                 status_before=last.status,
                 claimed_at=now,
+                message_outcome=message_outcome,
                 reply=None if reply is None else _trigger({}, _message(reply, claimed.contact)),
             )
         self._claimed = claimed

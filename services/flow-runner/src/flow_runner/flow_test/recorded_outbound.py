@@ -15,6 +15,7 @@ from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
 from flow_runner.engine.template_scope import TemplateScope
+from flow_runner.flow_test.given_outcome import GivenOutcome, outcome_of
 
 
 class UnreachableAddresses:
@@ -37,6 +38,7 @@ class RecordedOutbound:
         self._fresh: list[FlowTestCall] = []
         self._visits: dict[int, tuple[str, str, datetime]] = {}
         self.calls: list[FlowTestCall] = []
+        self.outcomes: dict[UUID, GivenOutcome] = {}
         self.scope: TemplateScope | None = None
 
     def watch(self, runners: Mapping[str, NodeRunner]) -> dict[str, NodeRunner]:
@@ -75,9 +77,10 @@ class RecordedOutbound:
         return OutboundResponse(status=answer.status, headers=headers_given, body=content, url=url)
 
     def record_notifications(self, notifications: Sequence[NewNotification]) -> None:
-        """Records notifications that a real checkpoint would send to the notifier."""
+        """Records notifications that a real checkpoint would send to the notifier, and their `outcomes`."""
         for each in notifications:
             place, node_type, at = self._visits[each.seq]
+            outcome = self.outcomes[each.id] = outcome_of(self._next_answer(place), each.awaits)
             call = FlowTestCall(
                 seq=each.seq,
                 node_id=place,
@@ -87,6 +90,8 @@ class RecordedOutbound:
                 channel=each.channel_id,
                 to=each.recipient,
                 payload=each.payload,
+                delivery=outcome.status,
+                delivery_error=None if outcome.error is None else outcome.error.message,
             )
             self.calls.append(self._redacted(call))
 
@@ -117,6 +122,7 @@ class RecordedOutbound:
             answer=self.redacted(call.answer),
             to=self.redacted(call.to),
             payload=self.redacted(call.payload),
+            delivery_error=self.redacted(call.delivery_error),
         )
 
     def _next_answer(self, node_id: str) -> GivenAnswer:

@@ -73,7 +73,7 @@ class FlowTestBody(Body, frozen=True, kw_only=True):
     ] = msgspec.field(default_factory=list)
     answers: Annotated[
         dict[str, GivenAnswer | list[GivenAnswer]],
-        msgspec.Meta(description="By node, the responses to its calls. The last one is repeated."),
+        msgspec.Meta(description="By node, the responses to its calls or messages. The last one is repeated."),
     ] = msgspec.field(default_factory=dict)
     real_secrets: Annotated[
         bool,
@@ -97,6 +97,8 @@ class FlowTestView(Record, frozen=True, kw_only=True):
     output: Any = None
     error: ErrorDetail | None = None
     error_flow_id: str | None = None
+    undelivered: int = 0
+    undelivered_flow_id: str | None = None
     unused_replies: int = 0
     left_out: int = 0
     started_at: datetime | None = None
