@@ -18,7 +18,7 @@ from filas.models.notifications import DueNotification
 from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
-from flow_runner.engine.ports import Clock
+from flow_runner.engine.ports import Clock, FlowServices
 from flow_runner.nodes.node_runners import RUNNERS
 from flow_runner.stores.execution_store import Executions, Written
 from tests.flow_runner.memory import MemoryClock, MemoryRows, Row
@@ -156,6 +156,17 @@ class KnownFlows:
         self.compiled[flow_id] = CompiledFlow(flow_id, version, checked)
 
 
+class KnownChannels:
+    """The types of the channels that a test has stored, by their ids."""
+
+    def __init__(self) -> None:
+        self.types: dict[str, str] = {}
+
+    async def type_of(self, channel_id: str) -> str | None:
+        await asyncio.sleep(0)
+        return self.types.get(channel_id)
+
+
 class Harness:
     """One worker. `run_once` does the next run of an execution. `finish` does all of them and moves the clock."""
 
@@ -168,6 +179,7 @@ class Harness:
         self.outbound = RecordingOutbound()
         self.secrets = KnownSecrets()
         self.flows = KnownFlows()
+        self.channels = KnownChannels()
         self.written: list[Written] = []
         self.enqueued_again: list[UUID] = []
         self.cancelled: list[UUID] = []
@@ -175,9 +187,8 @@ class Harness:
         self.engine = self.new_engine()
 
     def new_engine(self) -> Engine:
-        return Engine(
-            RUNNERS, self.executions, self.outbound, self.secrets, self.worker_clock, self.flows, Addresses(), BOX
-        )
+        services = FlowServices(self.flows, self.secrets, Addresses(), BOX)
+        return Engine(RUNNERS, self.executions, self.outbound, self.worker_clock, services, self.channels)
 
     def worker(self, owner: str = "w1") -> Executions:
         return Executions(self.rows, owner, self)

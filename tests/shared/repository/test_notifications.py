@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from filas.contract.identity import new_id
+from filas.contract.identity import effect_key, new_id, notification_id
 from filas.contract.policies import NOTIFICATIONS
 from filas.models.notifications import BegunNotification, Notification, NotificationOutcome, NotificationWithAttempts
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -164,8 +164,9 @@ async def test_the_relay_finds_notifications_without_a_final_status(
 async def test_pages_of_unfinished_notifications_skip_none(
     database: Database, published: str, rows: NotificationRepository
 ) -> None:
-    """The order is that of `due_at` and the id. A retry moves a notification behind the others."""
-    ids = sorted(await queued(database, 5))
+    """The order is that in which they were stored. A retry moves a notification behind the others."""
+    first, second, *rest = await queued(database, 5)
+    ids = [*sorted((first, second)), *rest]
     for row_id in ids[:2]:
         await begun(rows, row_id)
     await rows.record_many([msgspec.structs.replace(retry(row_id), due_in_s=-0.001) for row_id in ids[:2]])
@@ -175,6 +176,24 @@ async def test_pages_of_unfinished_notifications_skip_none(
         pages.append([due.id for due in page])
         after = page[-1].id
     assert pages == [ids[2:4], [ids[4], ids[0]], [ids[1]]]
+
+
+async def test_the_parts_of_a_text_stay_in_order(database: Database, published: str) -> None:
+    """They are stored together. The relay and the next worker, which enqueue their jobs again, keep the order."""
+    held = await claimed(database)
+    parts = [101, 201, 301, 401, 501, 601, 701, 801, 1]
+    keys = [effect_key(held.id, 1) + ("" if part == 1 else f":{part}") for part in parts]
+    new = [
+        notification(held.id, id=notification_id(held.id, 1, part), idempotency_key=key)
+        for part, key in zip(parts, keys, strict=True)
+    ]
+    executions = ExecutionRepository(database)
+    await executions.checkpoint_many([checkpoint(held, notifications=new)])
+    expected = [one.id for one in new]
+    assert [due.id for due in await executions.unfinished_notifications([held.id])] == expected
+    assert [due.id for due in await NotificationRepository(database).unfinished(0.0, 20)] == expected
+    page = await NotificationRepository(database).search(execution_id=held.id)
+    assert [one.id for one in page.items] == expected[::-1]
 
 
 async def test_a_failed_notification_can_be_sent_again(

@@ -20,6 +20,7 @@ from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
 from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
+from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.schedules import ScheduleRepository
@@ -31,6 +32,7 @@ from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import FlowRunnerSettings
 from flow_runner.engine.engine import Engine
+from flow_runner.engine.ports import FlowServices
 from flow_runner.jobs.due_timers import DueTimers
 from flow_runner.jobs.flow_job import RunFlow
 from flow_runner.jobs.flow_test_job import KEEP_RESULT_S, RunFlowTest
@@ -38,6 +40,7 @@ from flow_runner.jobs.job_outbox import ExecutionCancelRelay, ExecutionRelay, Jo
 from flow_runner.jobs.outcome_job import LearnOutcomes
 from flow_runner.jobs.schedule_starter import ScheduleStarter
 from flow_runner.nodes.node_runners import RUNNERS
+from flow_runner.stores.channel_types import ChannelTypes
 from flow_runner.stores.compiled_flow_cache import CompiledFlowCache
 from flow_runner.stores.execution_store import Executions
 from flow_runner.stores.flow_secrets import FlowSecrets
@@ -70,9 +73,11 @@ def build_parts(
     executions = Executions(rows, f"{socket.gethostname()}:{new_id()}", JobOutbox(producer), memory=memory)
     addresses = PublicAddresses(settings.public_url, ResumeTokens(key))
     flows = CompiledFlowCache(FlowRepository(database))
-    engine = Engine(RUNNERS, executions, outbound, secrets, clock, flows, addresses, box)
+    channels = ChannelTypes(ChannelRepository(database), clock.monotonic)
+    services = FlowServices(flows, secrets, addresses, box)
+    engine = Engine(RUNNERS, executions, outbound, clock, services, channels)
     run_flow = RunFlow(executions, flows, engine, clock, lambda: health.draining)
-    test_flow = RunFlowTest(secrets, flows, clock)
+    test_flow = RunFlowTest(secrets, flows, clock, channels)
     cancels = CancelRepository(database)
     outcomes = MessageOutcomeRepository(database)
     learn_outcomes = LearnOutcomes(outcomes, flows, producer)

@@ -3,21 +3,20 @@
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 
-from filas.crypto.secret_box import SecretBox
 from filas.models.executions import ClaimedExecution
 from flow_runner.engine.checkpoint_builder import CheckpointBuilder
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_run import ExecutionRun, RunResult
 from flow_runner.engine.flow_cursor import open_cursor
 from flow_runner.engine.node_protocol import NodeRunner
-from flow_runner.engine.ports import Clock, ExecutionStore, Flows, FlowServices, Outbound, ResumeAddresses, Secrets
+from flow_runner.engine.ports import Channels, Clock, ExecutionStore, FlowServices, NoChannels, Outbound
 
 
 class Engine:
     """Runs executions, each by itself. Many run at the same time in one process.
 
-    `runners` has the runner of each node type. `flows` are the flows that an execution may run as subflows. `addresses`
-    makes the addresses of callbacks. `box` encrypts the state of executions that hold secrets.
+    `runners` has the runner of each node type. `services` are for loading flows and for their templates. `channels` has
+    the types of the channels, whose limits and markup the messages keep to.
     """
 
     def __init__(
@@ -25,17 +24,16 @@ class Engine:
         runners: Mapping[str, NodeRunner],
         store: ExecutionStore,
         outbound: Outbound,
-        secrets: Secrets,
         clock: Clock,
-        flows: Flows,
-        addresses: ResumeAddresses,
-        box: SecretBox,
+        services: FlowServices,
+        channels: Channels | None = None,
     ) -> None:
         self._runners = runners
         self._store = store
         self._outbound = outbound
         self._clock = clock
-        self._services = FlowServices(flows, secrets, addresses, box)
+        self._services = services
+        self._channels = channels or NoChannels()
 
     async def run(
         self,
@@ -69,5 +67,6 @@ class Engine:
             began_s=claimed_s if began_s is None else began_s,
             claimed_s=claimed_s,
             stopping=stopping,
+            channels=self._channels,
         )
         return await run.run()

@@ -42,7 +42,7 @@ from flow_runner.engine.node_protocol import (
     Visit,
     Wait,
 )
-from flow_runner.engine.ports import Clock, ExecutionStore, Outbound
+from flow_runner.engine.ports import Channels, Clock, ExecutionStore, Outbound
 from flow_runner.engine.template_failure import template_failure
 from flow_runner.engine.visit_span import end_span, start_span
 
@@ -88,6 +88,7 @@ class ExecutionRun:
     began_s: float
     claimed_s: float
     stopping: Callable[[], bool]
+    channels: Channels
     _span: spans.Span = spans.NOT_RECORDED
     _result: RunResult | None = field(default=None, init=False)
 
@@ -168,6 +169,7 @@ class ExecutionRun:
             scope=self.cursor.scope,
             assign=self.cursor.assign,
             outbound=self.outbound,
+            channels=self.channels,
             started_at=pending.started_at if pending else now,
             now=now,
             awaits=node.awaits,

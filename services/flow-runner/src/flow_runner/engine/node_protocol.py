@@ -1,7 +1,7 @@
 """The protocol between the engine and the node types: what a visit receives, and the outcomes that it can have."""
 
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ from filas.flows.definition.flow_definition import ConversationSettings
 from filas.flows.nodes.node_data import Awaited
 from filas.models.executions import ClaimedExecution, NewNotification, Question
 from flow_runner.engine.execution_state import LoopFrame, Pending
-from flow_runner.engine.ports import Outbound
+from flow_runner.engine.ports import Channels, NoChannels, Outbound
 from flow_runner.engine.template_scope import TemplateScope
 
 
@@ -63,6 +63,7 @@ class Visit:
     now: datetime
     time_limit_s: float
     awaits: Awaited = "recorded"
+    channels: Channels = field(default_factory=NoChannels)
     pending: Pending | None = None
     callback: Callback | None = None
     loop: LoopFrame | None = None

@@ -69,9 +69,26 @@ class Flows(Protocol):
         """The version that is published now, None if there is none. Raises StoreUnavailable."""
 
 
+class Channels(Protocol):
+    """The configured channels."""
+
+    async def type_of(self, channel_id: str) -> str | None:
+        """The type of a channel, None if there is no such channel. Raises StoreUnavailable."""
+
+
+class NoChannels:
+    """Channels of which none is stored, for a test run without a store."""
+
+    async def type_of(self, channel_id: str) -> str | None:
+        """See `Channels.type_of`."""
+        del channel_id
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class FlowServices:
-    """What the cursor needs to load flows and to build their template scopes. `box` encrypts what is stored."""
+    """What the cursor needs to load flows and to build their template scopes: the flows that an execution may run as
+    subflows, the secrets, the addresses of callbacks. `box` encrypts the state of executions that hold secrets."""
 
     flows: Flows
     secrets: Secrets

@@ -18,7 +18,7 @@ from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
-from flow_runner.engine.ports import Flows, Secrets
+from flow_runner.engine.ports import Channels, Flows, FlowServices, Secrets
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
 from flow_runner.flow_test.placeholder_secrets import PlaceholderSecrets
@@ -40,7 +40,15 @@ Shown = TypeVar("Shown", StepRecord, FlowTestCall)
 class FlowTest:
     """One test run."""
 
-    def __init__(self, job: FlowTestJob, secrets: Secrets, flows: Flows, *, wall_s: float = WALL_S) -> None:
+    def __init__(
+        self,
+        job: FlowTestJob,
+        secrets: Secrets,
+        flows: Flows,
+        channels: Channels | None = None,
+        *,
+        wall_s: float = WALL_S,
+    ) -> None:
         self._job = job
         self._flow = CompiledFlow(job.flow_id, job.version or 0, load(job.definition))
         self._clock = JumpingClock()
@@ -53,7 +61,8 @@ class FlowTest:
         runners, addresses = self._outbound.watch(RUNNERS), UnreachableAddresses()
         # The trace of a run with real secrets can show parts of them, for example with a template's `slice`.
         secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
-        self._engine = Engine(runners, self._execution, self._outbound, secrets, self._clock, flows, addresses, box)
+        services = FlowServices(flows, secrets, addresses, box)
+        self._engine = Engine(runners, self._execution, self._outbound, self._clock, services, channels)
         self._replies = list(job.replies)
         self._learned: set[UUID] = set()
 

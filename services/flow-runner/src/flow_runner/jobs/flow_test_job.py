@@ -6,7 +6,7 @@ from filas.models.flow_tests import FlowTestResult
 from filas.models.record import ErrorDetail
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
-from flow_runner.engine.ports import Clock, Flows, Secrets
+from flow_runner.engine.ports import Channels, Clock, Flows, Secrets
 from flow_runner.flow_test.flow_test_run import FlowTest
 
 KEEP_RESULT_S = 900.0
@@ -18,10 +18,11 @@ log = logs.get_logger(__name__)
 class RunFlowTest:
     """Runs a flow as a test. It writes nothing to Postgres and makes no outbound call."""
 
-    def __init__(self, secrets: Secrets, flows: Flows, clock: Clock) -> None:
+    def __init__(self, secrets: Secrets, flows: Flows, clock: Clock, channels: Channels | None = None) -> None:
         self._secrets = secrets
         self._flows = flows
         self._clock = clock
+        self._channels = channels
 
     async def __call__(self, context: JobContext, job: FlowTestJob) -> FlowTestResult:
         """The job's result, also if the flow cannot be run at all.
@@ -29,7 +30,7 @@ class RunFlowTest:
         Raises StoreUnavailable, and FlowOfNewerVersion: then a newer worker runs the test.
         """
         try:
-            result = await FlowTest(job, self._secrets, self._flows).run()
+            result = await FlowTest(job, self._secrets, self._flows, self._channels).run()
         except PermanentError as error:
             result = self._not_run(job, error)
         log.info("flow.tested", job_id=context.job_id, flow_id=job.flow_id, status=result.status)

@@ -3,7 +3,7 @@
 The wait is stored in the transaction that records the message, so no outcome can arrive before it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,19 +18,20 @@ UNDELIVERED: Final = "undelivered"
 """The kind of the failure of a node whose message was not delivered."""
 
 
-def begin(visit: Visit, notification: NewNotification) -> Done | Wait:
-    """Records the message, and waits for its outcome as the node specifies."""
+def begin(visit: Visit, notifications: Sequence[NewNotification]) -> Done | Wait:
+    """Records the messages, and waits for the outcome of the last one as the node specifies: they are sent in order."""
+    notification = notifications[-1]
     output = {
         "notificationId": str(notification.id),
         "channel": notification.channel_id,
         "to": notification.recipient,
     }
     if visit.awaits == "recorded":
-        return Done(output, notifications=[notification])
+        return Done(output, notifications=notifications)
     data: SendingData = visit.data
     wait_ms = AWAIT_MS[visit.awaits] if data.await_ms is None else data.await_ms
     until = visit.now + timedelta(milliseconds=wait_ms)
-    return Wait(until, status="waiting-callback", memo=output, notifications=[notification], message_id=notification.id)
+    return Wait(until, status="waiting-callback", memo=output, notifications=notifications, message_id=notification.id)
 
 
 def is_resumed(visit: Visit) -> bool:

@@ -14,6 +14,7 @@ from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.nodes import awaited_message, outgoing_notification
 from flow_runner.nodes.input_reply import joined_text, read_messages
 from flow_runner.nodes.invalid_reply import InvalidReply, NoChoice
+from flow_runner.nodes.outgoing_content import recipient_of
 
 MAX_COLLECTED: Final = 50
 MAX_COLLECTED_BYTES: Final = 128 * 1024
@@ -36,19 +37,21 @@ async def run(visit: Visit) -> Done | Wait:
     if pending is None or pending.reason != "wait":
         visit.input = {"kind": data.kind}
         titles = [template.render_text(choice.title, visit.scope.roots) for choice in data.choices]
-        return _ask(visit, data.prompt, Asked(1, titles))
+        return await _ask(visit, data.prompt, Asked(1, titles))
     visit.input = pending.input
     asked = msgspec.convert(pending.memo, Asked)
     if not asked.collected:
         awaited_message.raise_if_failed(pending.outcome, {"asked": asked.times})
     if pending.reply is not None:
         messages = [*asked.collected, _kept(pending.reply)]
-        return _evaluate(visit, asked, messages) if _is_complete(data, messages) else _collect(visit, asked, messages)
+        if _is_complete(data, messages):
+            return await _evaluate(visit, asked, messages)
+        return _collect(visit, asked, messages)
     if not asked.collected:
         return _without_reply(visit, asked)
     if pending.wake_at is not None and pending.wake_at > visit.now:
         return _wait(visit, asked, pending.wake_at)
-    return _evaluate(visit, asked, asked.collected)
+    return await _evaluate(visit, asked, asked.collected)
 
 
 def _kept(reply: dict[str, Any]) -> dict[str, Any]:
@@ -89,9 +92,11 @@ def _without_reply(visit: Visit, asked: Asked) -> Done | Wait:
     return Done({"asked": asked.times}, TIMEOUT, timed_out=message)
 
 
-def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
+async def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
     data: InputData = visit.data
-    text = template.render_text(prompt, visit.scope.roots)
+    claimed = visit.claimed
+    to = await recipient_of(visit, claimed.channel, claimed.contact)
+    text = template.render_text(prompt, visit.scope.roots, to.escape({}))
     visit.input = {**visit.input, "prompt": text}
     if not text.strip():
         raise NodeFailure("input", "the prompt is empty")
@@ -99,12 +104,11 @@ def _ask(visit: Visit, prompt: str, asked: Asked) -> Wait:
     if data.choices:
         buttons = [{"id": choice.id, "title": title} for choice, title in zip(data.choices, asked.titles, strict=True)]
         payload = {"type": "buttons", "text": text, "buttons": buttons}
-    claimed = visit.claimed
-    sent = outgoing_notification.notification(visit, "input", claimed.channel, claimed.contact, payload, asked.times)
+    sent = outgoing_notification.notifications(visit, "input", to, [payload], number=asked.times)
     question = Question(asked_at=visit.now, idle_at=visit.now + timedelta(milliseconds=visit.idle_ms))
     open_ms = visit.idle_ms if data.timeout_ms is None else data.timeout_ms
     until = visit.now + timedelta(milliseconds=open_ms)
-    return _wait(visit, msgspec.structs.replace(asked, question=question), until, [sent])
+    return _wait(visit, msgspec.structs.replace(asked, question=question), until, sent)
 
 
 def _wait(visit: Visit, asked: Asked, until: datetime | None, notifications: Sequence[NewNotification] = ()) -> Wait:
@@ -123,7 +127,7 @@ def _wait(visit: Visit, asked: Asked, until: datetime | None, notifications: Seq
     )
 
 
-def _evaluate(visit: Visit, asked: Asked, messages: list[dict[str, Any]]) -> Done | Wait:
+async def _evaluate(visit: Visit, asked: Asked, messages: list[dict[str, Any]]) -> Done | Wait:
     """Leaves by the handle of a valid reply. After an invalid one, leaves by `other`, asks again, or leaves by
     `invalid`."""
     data: InputData = visit.data
@@ -137,7 +141,7 @@ def _evaluate(visit: Visit, asked: Asked, messages: list[dict[str, Any]]) -> Don
             return Done(output, OTHER, said=said)
         if asked.times > data.max_retries:
             return Done(output, INVALID, said=said)
-        return _ask(visit, data.retry_prompt or data.prompt, Asked(asked.times + 1, asked.titles))
+        return await _ask(visit, data.retry_prompt or data.prompt, Asked(asked.times + 1, asked.titles))
     if data.variable is not None:
         try:
             visit.assign(data.variable, value)

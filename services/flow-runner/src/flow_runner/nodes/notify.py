@@ -1,11 +1,10 @@
 """Runs `notify`: records a notification to a recipient other than the conversation's contact."""
 
-from typing import Any
-
 from filas.flows.nodes.notify import NotifyData
 from filas.flows.templates import template
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 from flow_runner.nodes import awaited_message, outgoing_notification
+from flow_runner.nodes.outgoing_content import recipient_of, rendered
 
 
 async def run(visit: Visit) -> Done | Wait:
@@ -13,13 +12,11 @@ async def run(visit: Visit) -> Done | Wait:
         return awaited_message.end(visit)
     data: NotifyData = visit.data
     scope = visit.scope.roots
-    channel, to = template.render_text(data.channel, scope), template.render_text(data.to, scope)
-    payload: dict[str, Any] = {"type": "text", "text": template.render_text(data.text, scope)}
-    for name, source in (("subject", data.subject), ("html", data.html)):
-        if source is not None:
-            payload[name] = template.render_text(source, scope)
-    visit.input = {"channel": channel, "to": to, **payload}
-    if not payload["text"].strip():
+    channel, recipient = template.render_text(data.channel, scope).strip(), template.render_text(data.to, scope).strip()
+    to = await recipient_of(visit, channel, recipient)
+    payloads = [rendered(content, scope, to) for content in data.contents()]
+    visit.input = {"channel": channel, "to": recipient, **payloads[0]}
+    if not payloads[0]["text"].strip():
         raise NodeFailure("notify", "the text is empty")
-    sent = outgoing_notification.notification(visit, "notify", channel.strip(), to.strip(), payload)
-    return awaited_message.begin(visit, sent)
+    thread = None if data.thread is None else template.render(data.thread, scope)
+    return awaited_message.begin(visit, outgoing_notification.notifications(visit, "notify", to, payloads, thread))

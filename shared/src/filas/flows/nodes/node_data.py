@@ -1,7 +1,7 @@
 """The common fields and methods of the data of every node type."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -110,6 +110,10 @@ class NodeData(Part, frozen=True, kw_only=True):
     def calls(self) -> tuple[str, int | None] | None:
         """The flow and the version, for a node that runs another flow; None means the published version."""
         return None
+
+    def contents(self) -> Iterable[dict[str, Any]]:
+        """The messages that a visit sends, with their templates, in the form that the notifier sends them."""
+        return ()
 
     def awaited(self, error_is_connected: bool) -> Awaited:
         """What a visit waits for after its message is recorded. `error_is_connected`: an edge leaves by `error`."""

@@ -1,10 +1,11 @@
 """`notify`: sends to a recipient other than the contact."""
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
+from filas.flows.nodes.message_content import ParseMode
 from filas.flows.nodes.node_data import SendingData, Used
 from filas.flows.problems import Add
 
@@ -20,13 +21,19 @@ class NotifyData(SendingData, frozen=True, kw_only=True):
     text: Required
     subject: str | None = None
     html: str | None = None
+    parse_mode: ParseMode | None = None
+    thread: dict[str, str] | None = None
 
     def templates(self) -> Iterable[tuple[str, object]]:
         yield from (("channel", self.channel), ("to", self.to), ("subject", self.subject), ("text", self.text))
-        yield "html", self.html
+        yield from (("html", self.html), ("thread", self.thread))
 
     def uses(self) -> Iterable[tuple[str, Used, str]]:
         yield "channel", "channel", self.channel
+
+    def contents(self) -> Iterable[dict[str, Any]]:
+        given = {"subject": self.subject, "html": self.html, "parseMode": self.parse_mode}
+        yield {"type": "text", "text": self.text, **{name: text for name, text in given.items() if text is not None}}
 
     def check(self, add: Add) -> None:
         for field in ("channel", "to", "text"):

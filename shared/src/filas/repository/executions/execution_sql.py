@@ -227,7 +227,9 @@ returning e.id"""
 # `retrying` continue in the same turn, and so in the same job. If a checkpoint with this fence has ended the lease
 # before and no worker has claimed the execution since, this is a repetition whose first result was lost: the status
 # that the first one wrote is returned. A question that is asked supersedes the questions that are open in its
-# conversation: they are over at their `idle_at` at the latest. A row that is locked is no longer waiting.
+# conversation: they are over at their `idle_at` at the latest. A row that is locked is no longer waiting. The
+# times of notifications are a microsecond apart, so that the parts of a text stay in order, also when their jobs are
+# enqueued again.
 CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
@@ -295,10 +297,10 @@ with written as (
     insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key,
         conversation_id, awaits, due_at, created_at, updated_at)
     select n.id, n.execution_id, n.seq, n.channel_id, n.recipient, n.payload, n.idempotency_key, n.conversation_id,
-        n.awaits, now(), now(), now()
+        n.awaits, now() + n.position * interval '1 microsecond', now() + n.position * interval '1 microsecond', now()
     from unnest($22::uuid[], $23::uuid[], $24::integer[], $25::text[], $26::text[], $27::json[], $28::text[],
-            $29::uuid[], $38::text[])
-        as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id, awaits)
+            $29::uuid[], $38::text[]) with ordinality
+        as n (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, conversation_id, awaits, position)
         join updated on updated.id = n.execution_id
     order by n.id
     on conflict do nothing
