@@ -1,5 +1,6 @@
 """Expressions in a run: the locale, the time zone and the clock of the flow, and errors that name the field."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -56,3 +57,36 @@ async def test_the_error_of_a_template_shows_no_secret() -> None:
     assert row.error is not None
     assert "999" not in row.error.message
     assert 'found "[redacted]!"' in row.error.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "data", "wanted"),
+    [
+        ({}, {"until": "2026-11-20T10:00:00"}, "2026-11-20T10:00:00+00:00"),
+        ({"timezone": "America/Sao_Paulo"}, {"until": "2026-11-20T10:00:00"}, "2026-11-20T13:00:00+00:00"),
+        ({"timezone": "Asia/Tokyo"}, {"until": "2026-11-20 10:00", "timezone": "America/Sao_Paulo"}, "13:00:00+00:00"),
+        ({}, {"until": "2026-11-20", "timezone": "America/Sao_Paulo"}, "2026-11-20T03:00:00+00:00"),
+        ({"timezone": "Asia/Tokyo"}, {"until": "2026-11-20T10:00:00-03:00"}, "2026-11-20T13:00:00+00:00"),
+        ({"timezone": "Asia/Tokyo"}, {"until": "2026-11-20T10:00:00Z"}, "2026-11-20T10:00:00+00:00"),
+        ({"timezone": "America/Sao_Paulo"}, {"until": "{{ webhook.body.at }}"}, "2026-11-20T13:00:00+00:00"),
+        ({}, {"until": "{{ webhook.body.ms }}"}, "2026-11-20T10:00:00+00:00"),
+        ({}, {"until": "{{ webhook.body.br | parse_date: '%d/%m/%Y' }}"}, "2026-11-20T00:00:00+00:00"),
+        ({"timezone": "America/Sao_Paulo"}, {"cron": "0 9 20 11 *"}, "2026-11-20T12:00:00+00:00"),
+    ],
+)
+async def test_until_without_an_offset_is_in_the_time_zone(
+    settings: dict[str, Any], data: dict[str, str], wanted: str
+) -> None:
+    body = _body(at="2026-11-20 10:00", ms=1795168800000, br="20/11/2026")
+    harness = Harness()
+    harness.clock.advance((datetime(2026, 11, 15, tzinfo=UTC) - harness.clock.now()).total_seconds())
+    row = await harness.run(chain(node("wait", "delay", **data), settings=settings), webhook=body)
+    assert step(row, "wait").output["until"].endswith(wanted)
+
+
+async def test_until_never_exchanges_day_and_month() -> None:
+    row = await Harness().run(
+        chain(node("wait", "delay", until="{{ webhook.body.at }}")), webhook=_body(at="05/11/2026")
+    )
+    assert row.error is not None
+    assert 'parse_date: "%d/%m/%Y"' in row.error.message

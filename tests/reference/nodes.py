@@ -77,9 +77,11 @@ MEANINGS = {
     "delay.every.hours": "the length in hours",
     "delay.every.days": "the length in days, by the calendar of `timezone`",
     "delay.every.weeks": "the length in weeks, by the calendar of `timezone`",
-    "delay.until": "the end of the delay: ISO 8601, or a template that yields ISO 8601 or seconds since 1970",
+    "delay.until": "the end of the delay: ISO 8601, or a template that yields ISO 8601, or seconds or milliseconds "
+    "since 1970",
     "delay.cron": "five fields; the delay ends at the next matching moment",
-    "delay.timezone": "the time zone of `cron`, such as America/Sao_Paulo",
+    "delay.timezone": "the time zone of `cron`, and of an `until` without an offset, such as America/Sao_Paulo; by "
+    "default `settings.timezone`, otherwise UTC",
     "delay.endOnReply": "the contact's next message ends the delay; `endedBy` in the output is then `reply`, "
     "otherwise `time`",
     "webhook.mode": "`trigger`: the flow starts here; `send`: an outgoing webhook; `wait`: waits for a callback",

@@ -86,7 +86,7 @@ def test_an_error_of_a_template_states_the_filter_and_the_types(text: str, messa
 
 
 def test_a_wrong_time_is_shown_with_an_example() -> None:
-    with pytest.raises(ValueError, match=r"^'tomorrow' is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00$"):
+    with pytest.raises(ValueError, match=r"^\"tomorrow\" is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00$"):
         moments.parse_moment("tomorrow")
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from filas.flows import author_settings
 from filas.flows.nodes.delay import DelayData
 from filas.flows.templates import template
 from filas.flows.timing import intervals, moments
@@ -27,15 +28,16 @@ async def run(visit: Visit) -> Done | Wait:
 
 def _until(visit: Visit) -> datetime:
     data: DelayData = visit.data
+    zone = data.timezone or author_settings.current().zone
     try:
         if data.ms is not None:
             return visit.now + timedelta(milliseconds=data.ms)
         if data.every is not None:
-            until = intervals.after(data.every, data.timezone, visit.now)
+            until = intervals.after(data.every, zone, visit.now)
         elif data.cron is not None:
-            until = moments.next_moment(data.cron, data.timezone, visit.now)
+            until = moments.next_moment(data.cron, zone, visit.now)
         else:
-            until = moments.parse_moment(template.parse(data.until or "").evaluate(visit.scope.roots))
+            until = moments.parse_moment(template.parse(data.until or "").evaluate(visit.scope.roots), zone)
     except template.TemplateError:
         raise
     except ValueError as error:

@@ -16,9 +16,9 @@ MILLISECOND = datetime.timedelta(milliseconds=1)
 
 
 class DelayData(NodeData, frozen=True, kw_only=True):
-    """One of `ms`, `every` (an interval), `until` (ISO 8601 or a template) and `cron`; at most 30 days. `timezone` is
-    that of `cron`, and of days and weeks. `end_on_reply`:
-    the next message of the conversation ends it early."""
+    """One of `ms`, `every` (an interval), `until` (ISO 8601 or a template) and `cron`; at most 30 days. `timezone`: of
+    `cron`, of days and weeks, and of an `until` without an offset (None: the flow's). `end_on_reply`: the next message
+    of the conversation ends it early."""
 
     ms: Annotated[int, Meta(ge=0, le=value_limits.DELAY_MAX_MS)] | None = None
     every: Interval | None = None
@@ -41,7 +41,7 @@ class DelayData(NodeData, frozen=True, kw_only=True):
             if problem:
                 add("cron", problem)
         if self.timezone is not None:
-            _check_zone(self.timezone, self.cron or self.every, add)
+            _check_zone(self.timezone, self.ms is None, add)
         if self.every is not None:
             _check_interval(self.every, add)
 
@@ -64,9 +64,9 @@ class DelayData(NodeData, frozen=True, kw_only=True):
 
 def _check_moment(text: str, add: Add) -> None:
     try:
-        datetime.datetime.fromisoformat(text)
-    except ValueError:
-        add("until", "is neither an ISO 8601 time nor a template")
+        moments.parse_moment(text)
+    except ValueError as error:
+        add("until", f"{error}, and not a template")
 
 
 def _check_interval(interval: Interval, add: Add) -> None:
@@ -76,8 +76,8 @@ def _check_interval(interval: Interval, add: Add) -> None:
         add("every", "is longer than 30 days")
 
 
-def _check_zone(name: str, zoned: str | Interval | None, add: Add) -> None:
-    if zoned is None:
-        add("timezone", "is allowed only with cron and every")
+def _check_zone(name: str, is_used: bool, add: Add) -> None:
+    if not is_used:
+        add("timezone", "is allowed only with until, cron and every")
     if problem := locales.zone_problem(name):
         add("timezone", problem)

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 
 import cronsim
 
+from filas.flows import author_settings
+from filas.flows.found_values import described
 from filas.flows.locales import zone_of
+from filas.flows.templates.filters.date_reading import NotATime, read_time
 
 
 def cron_problem(expression: str) -> str | None:
@@ -50,18 +53,26 @@ def moments(expression: str, zone: str | None, after: datetime.datetime) -> Iter
         raise ValueError(f"invalid cron expression {expression!r}: {error}") from None
 
 
-def parse_moment(text: object) -> datetime.datetime:
-    """Parses an ISO 8601 time, or a number of seconds since 1970. A time without an offset is UTC. Raises
-    ValueError."""
-    if isinstance(text, (int, float)) and not isinstance(text, bool):
-        try:
-            return datetime.datetime.fromtimestamp(text, datetime.UTC)
-        except (OverflowError, OSError, ValueError):
-            raise ValueError(f"{text} seconds since 1970 is not a time that exists") from None
-    if not isinstance(text, str):
-        raise ValueError("is neither an ISO 8601 time nor a number of seconds")
+def parse_moment(value: object, zone: str = "UTC") -> datetime.datetime:
+    """Reads a time: ISO 8601, or what the filter `date` accepts. A time without an offset is in `zone`. Returns it in
+    UTC. Raises ValueError."""
+    now = author_settings.current().moment()
     try:
-        parsed = datetime.datetime.fromisoformat(text.strip())
+        return (_iso(value, zone) or read_time(value, zone_of(zone), now).moment).astimezone(datetime.UTC)
+    except NotATime as error:
+        found = described(value)
+        if error.day_or_month:
+            message = 'is a date whose day and month may be exchanged: write parse_date: "%d/%m/%Y"'
+            raise ValueError(f"{found} {message}") from None
+        raise ValueError(f"{found} is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00") from None
+    except OverflowError:
+        raise ValueError(f"{described(value)} is not a time that exists") from None
+
+
+def _iso(value: object, zone: str) -> datetime.datetime | None:
+    """The time of a text in ISO 8601, which has more forms than the filter `date` accepts."""
+    try:
+        moment = datetime.datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
     except ValueError:
-        raise ValueError(f"{text[:80]!r} is not an ISO 8601 time such as 2026-11-24T10:00:00-03:00") from None
-    return parsed.replace(tzinfo=datetime.UTC) if parsed.tzinfo is None else parsed.astimezone(datetime.UTC)
+        return None
+    return moment.replace(tzinfo=zone_of(zone)) if moment is not None and moment.tzinfo is None else moment
