@@ -88,10 +88,33 @@ async def test_warnings_are_shown_and_do_not_fail(api: Api, tmp_path: Path) -> N
     assert run.out.endswith("Not checked without a server: channel sales\n")
     (found,) = (await filas("flow", "check", file, "--json")).json
     assert (found["nodeId"], found["code"], found["severity"]) == ("wait", "cron-meaning", "warning")
-    applied = await asked(api, "apply", file)
+    refused = await asked(api, "apply", file)
+    assert refused.code == 1
+    assert "no channel 'sales' is stored: store it first" in refused.out
+    applied = await asked(api, "apply", "--force", file)
     assert applied.code == 0, applied.err
+    assert "warning: no channel 'sales'" in applied.out
     assert "odd version 1 published" in applied.out
     assert "warning: day of the month 13" in applied.out
+
+
+async def test_flows_are_applied_after_the_flows_that_they_use(api: Api, tmp_path: Path) -> None:
+    """Whatever the order of the files is. Flows that use each other are accepted too."""
+    main = chain(node("call", "subflow", flowId="b-part"), settings={"errorFlowId": "c-error"})
+    files = [
+        written(tmp_path / "a-main.json", main),
+        written(tmp_path / "b-part.json", chain(node("call", "subflow", flowId="d-ring"))),
+        written(tmp_path / "c-error.json", FLOW),
+        written(tmp_path / "d-ring.json", chain(node("call", "subflow", flowId="e-ring"))),
+        written(tmp_path / "e-ring.json", chain(node("call", "subflow", flowId="d-ring"))),
+    ]
+    run = await asked(api, "apply", *files, "--json")
+    assert run.code == 0, run.err
+    assert [one["id"] for one in run.json] == ["e-ring", "d-ring", "b-part", "c-error", "a-main"]
+    assert all(one["published"] for one in run.json)
+    alone = await asked(api, "apply", written(tmp_path / "z.json", chain(node("call", "subflow", flowId="none"))))
+    assert alone.code == 1
+    assert "no flow 'none' is stored" in alone.out
 
 
 async def test_every_flow_command_accepts_the_older_builders_format(api: Api, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import click
 
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_differences import Difference, differences
+from filas.cli.flow_order import in_order_of_use
 from filas.cli.json_documents import Document, read_document
 from filas.cli.lazy_commands import LazyGroup
 from filas.cli.output import as_json, show_json, show_problems, show_table
@@ -26,20 +27,22 @@ def flow() -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--no-publish", is_flag=True, help="Store the version without publishing it.")
+@click.option("--force", is_flag=True, help="Publish it although a flow, channel or secret that it uses is not stored.")
 @as_json
-def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json: bool) -> None:
+def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: bool, as_json: bool) -> None:
     """Store each FILE (JSON; `-`: standard input) as a new version of its flow and publish it.
 
-    A definition that equals the newest version creates no new version.
+    A definition that equals the newest version creates no new version. A flow is stored after the flows of other FILEs
+    that it uses.
     """
     if flow_id is not None and len(files) > 1:
         raise click.UsageError("--id needs exactly one FILE")
     documents = [(flow_id or document.stem, document) for document in map(read_document, files)]
     client = from_environment()
     applied = []
-    for name, document in documents:
+    for name, document, is_before_used in in_order_of_use(documents):
         before = _published(client, name)
-        version = _put(client, name, document, not no_publish)
+        version = _put(client, name, document, publish=not no_publish, force=force or is_before_used)
         applied.append(version)
         if not as_json:
             unchanged = before is not None and before["version"] == version["version"]
@@ -50,9 +53,10 @@ def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, as_json
         show_json(applied)
 
 
-def _put(client: Client, flow_id: str, document: Document, publish: bool) -> dict[str, Any]:
+def _put(client: Client, flow_id: str, document: Document, *, publish: bool, force: bool) -> dict[str, Any]:
+    query = {"publish": str(publish).lower(), "force": str(force).lower()}
     try:
-        version: dict[str, Any] = client.put("flows", flow_id, body=document.value, publish=str(publish).lower())
+        version: dict[str, Any] = client.put("flows", flow_id, body=document.value, **query)
     except CommandFailed as refusal:
         show_problems(refusal.errors)
         raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None

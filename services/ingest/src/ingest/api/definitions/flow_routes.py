@@ -12,6 +12,7 @@ from filas.flows.definition import json_schema, older_builder_import
 from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
 from filas.flows.problems import FlowProblem, Severity
 from filas.models.configuration import FlowSummary, FlowVersion
+from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
@@ -28,9 +29,11 @@ class FlowBody(FlowHead, frozen=True, kw_only=True):
 
 
 class PublishQuery(Query, frozen=True, kw_only=True):
-    """`publish=false` stores the version without publishing it."""
+    """`publish=false` stores the version without publishing it. `force=true` publishes a flow that uses a flow, a
+    channel or a secret which is not stored. In both cases such a use is in `warnings`."""
 
     publish: bool = True
+    force: bool = False
 
 
 class VersionQuery(Query, frozen=True, kw_only=True):
@@ -80,16 +83,22 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
     # In a thread, because the check of a large flow takes a second and would block the event loop.
     raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body)
-    if definition is None:
-        raise invalid(field_errors(problems, "error"))
-    flows, name = call.context.flows, definition.name or flow_id
+    context = call.context
+    errors, warnings = field_errors(problems, "error"), field_errors(problems, "warning")
+    if definition is not None:
+        unknown = await unknown_uses(flow_id, definition, context.flows, context.channels, context.secrets)
+        is_doubtful = call.query.force or not call.query.publish
+        (warnings if is_doubtful else errors).extend(field_errors(unknown, "error"))
+    if definition is None or errors:
+        raise invalid(errors)
+    flows, name = context.flows, definition.name or flow_id
     version = await call.audit.change(
         lambda: flows.store(flow_id, raw, name, call.query.publish),
         before=lambda: _before(call, flow_id),
         after=_summary,
     )
     await call.context.configuration_changed()
-    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=field_errors(problems, "warning")))
+    return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings))
 
 
 def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[FieldError]:
