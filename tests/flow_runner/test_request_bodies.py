@@ -3,7 +3,7 @@
 import html
 import json
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import example, given, settings
@@ -13,7 +13,7 @@ from filas.flows.templates.template import TemplateError
 from flow_runner.engine.node_protocol import NodeFailure
 from flow_runner.nodes.request_body import RequestBody, render_body
 from ingest.forms.multipart_form import read_form
-from tests.flow_runner.harness import Harness, Response, chain, node, step
+from tests.flow_runner.harness import Harness, Response, chain, flow, node, step
 from tests.long_form import examples
 
 ANA = 'Ana "Nina" Lima'
@@ -45,6 +45,8 @@ def _render(body: Any, headers: dict[str, str] | None = None) -> bytes:
     return made.content if made else b"no body"
 
 
+ATTACK_IN_JSON = b"x%5C%22%2C%5C%22tipo%5C%22%3A%5C%22admin"
+
 JSON_TEXTS: list[tuple[str, Any]] = [
     # A value in a text.
     ('{"nome":"Sr. {{ ana }}","n":1}', {"nome": f"Sr. {ANA}", "n": 1}),
@@ -58,6 +60,7 @@ JSON_TEXTS: list[tuple[str, Any]] = [
     ('{"n":"{{ n }}","p":"{{ price }}","y":"{{ yes }}"}', {"n": 3, "p": 9.5, "y": True}),
     ('{"a":"{{ none }}","l":"{{ list }}","d":"{{ digits }}"}', {"a": None, "l": ["a", 1, None], "d": "01234567890"}),
     ('{"a":" {{ n }}"}', {"a": " 3"}),
+    ('{"{{ n }}":1, "{{ ana }}" :{"{{ none }}": 2}}', {"3": 1, ANA: {"": 2}}),
     # A value without quotation marks.
     ('{"nome":{{ ana }},"n":{{ n }},"y":{{ yes }}}', {"nome": ANA, "n": 3, "y": True}),
     ('{"a":{{ none }},"l":{{ list }},"d":{{ digits }}}', {"a": None, "l": ["a", 1, None], "d": "01234567890"}),
@@ -120,6 +123,8 @@ OTHER_BODIES: list[tuple[Any, dict[str, str], bytes]] = [
     # Forms.
     ("nome={{ ana }}&n={{ n }}", FORM, b"nome=Ana%20%22Nina%22%20Lima&n=3"),
     ("a={{ form }}&{{ form | raw }}", FORM, b"a=a%3D1%26b%3D2&a=1&b=2"),
+    ('payload={"a":"{{ attack }}","n":{{ n }}}&b={{ n }}', FORM, b'payload={"a":"' + ATTACK_IN_JSON + b'","n":3}&b=3'),
+    ({"payload": '{"a":"{{ attack }}"}'}, FORM, b"payload=%7B%22a%22%3A%22" + ATTACK_IN_JSON + b"%22%7D"),
     ("a={{ form | url_encode }}", FORM, b"a=a%3D1%26b%3D2"),
     ("{{ form }}", FORM, b"a=1&b=2"),
     ({"nome": "{{ ana }}", "n": "{{ n }}", "y": True, "x": None}, FORM, b"nome=Ana%20%22Nina%22%20Lima&n=3&y=true"),
@@ -234,6 +239,42 @@ async def test_a_quotation_mark_of_a_customer_does_not_break_a_call(kind: str) -
     assert row.status == "succeeded"
     assert harness.outbound.calls[0].json == {"nome": ATTACK}
     assert json.loads(step(row, "a").input["body"]) == {"nome": ATTACK}
+
+
+NESTED: list[tuple[str, str]] = [
+    ('{"a":"{{ x }}","b":{{ x }}}', '{"a":"x\\",\\"tipo\\":\\"admin","b":"x\\",\\"tipo\\":\\"admin"}'),
+    ('{"a":"{{ n }}","b":{{ n }},"c":[{{ none }}]}', '{"a":"3","b":3,"c":[null]}'),
+    ('[{"a":"{{ x }}"}]', '[{"a":"x\\",\\"tipo\\":\\"admin"}]'),
+    ('{"a":"{{ x | raw }}"}', '{"a":"x","tipo":"admin"}'),
+    (
+        '[{% for i in (1..2) %}{"a":"{{ x }}"}{% if i == 1 %},{% endif %}{% endfor %}]',
+        '[{"a":"x\\",\\"tipo\\":\\"admin"},{"a":"x\\",\\"tipo\\":\\"admin"}]',
+    ),
+    ("[{{ x }}]", '[x","tipo":"admin]'),
+    ('{"a" {{ x }}', '{"a" x","tipo":"admin'),
+    ("{{ x }}", ATTACK),
+]
+
+
+@pytest.mark.parametrize(("source", "text"), NESTED, ids=[case[0] for case in NESTED])
+async def test_a_text_that_is_json_stays_so_wherever_it_is_built(source: str, text: str) -> None:
+    """In a field of a body, in a query, in a variable and in the input of a subflow."""
+    harness = Harness()
+    harness.flows.publish("sub", flow(node("e", "end", output="{{ webhook.body.p }}"), edges="start>e"))
+    written = source.replace("{{ ", "{{ webhook.body.")
+    call = node("a", "api", method="POST", url="https://a.example", body={"p": [written]}, query={"q": written})
+    assigned = node("v", "set-variable", assignments=[{"variable": "v", "value": written}])
+    sub = node("s", "subflow", flowId="sub", input={"p": written}, output={"w": "{{ output }}"})
+    end = node("e", "end", output=["{{ vars.v }}", "{{ vars.w }}"])
+    variables = [{"name": "v", "type": "string"}, {"name": "w", "type": "string"}]
+    body = {"x": ATTACK, "n": 3, "none": None}
+    row = await harness.run(
+        chain(call, assigned, sub, end, variables=variables), webhook={"body": body, "headers": {}, "queryParams": {}}
+    )
+    assert (row.status, row.output) == ("succeeded", [text, text])
+    [sent] = harness.outbound.calls
+    assert sent.json == {"p": [text]}
+    assert parse_qsl(urlsplit(sent.url).query, keep_blank_values=True) == [("q", text)]
 
 
 async def test_an_error_hides_a_secret_before_it_is_cut() -> None:

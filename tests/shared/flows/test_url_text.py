@@ -37,6 +37,10 @@ CASES: list[tuple[str, Any, str]] = [
     (HOST + "/?{{ x }}=1", "a=2&b", HOST + "/?a%3D2%26b=1"),
     (HOST + "/#{{ x }}", "a#b?c", HOST + "/#a%23b%3Fc"),
     (HOST + "/?a=/../{{ x }}", "..", HOST + "/?a=/../.."),
+    # A JSON document in the query.
+    (HOST + '/?where={"n":"{{ x }}"}&b={{ x }}', 'a"b&', HOST + '/?where={"n":"a%5C%22b%26"}&b=a%22b%26'),
+    (HOST + "/?where=%7B%22n%22:{{ x }}%7D", "a", HOST + "/?where=%7B%22n%22:%22a%22%7D"),
+    (HOST + '/?where={"n":{{ x }},"m":[{{ z }}]}', None, HOST + '/?where={"n":null,"m":[443]}'),
     # A filter that encodes already.
     (HOST + "/?q={{ x | url_encode }}", "a b&c", HOST + "/?q=a%20b%26c"),
     (HOST + "/c/{{ x | url_encode }}", "a/b+c", HOST + "/c/a%2Fb%2Bc"),

@@ -7,7 +7,9 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.api import ApiData
 from filas.flows.templates import template
-from filas.flows.templates.url_text import URL_ENCODED, render_url
+from filas.flows.templates.form_text import URL_ENCODED
+from filas.flows.templates.json_text import render_nested
+from filas.flows.templates.url_text import render_url
 from flow_runner.engine.node_protocol import Done, Failed, NodeFailure, Visit
 from flow_runner.nodes.outbound_call import OutboundCall, make_call
 
@@ -15,7 +17,7 @@ from flow_runner.nodes.outbound_call import OutboundCall, make_call
 async def run(visit: Visit) -> Done | Failed:
     data: ApiData = visit.data
     scope = visit.scope.roots
-    url = _with_query(render_url(data.url, scope), template.render(data.query, scope, str, URL_ENCODED))
+    url = _with_query(render_url(data.url, scope), render_nested(data.query, scope, URL_ENCODED))
     try:
         call = OutboundCall(data.method, url, data.headers, data.body, data.accept_status, reading=data.answer)
         done = await make_call(visit, call)

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 from filas.contract import bounded_json
 from filas.contract.storable_text import json_bytes, mark_surrogates
 from filas.flows.library_errors import shown
-from filas.flows.templates import body_text, template
-from filas.flows.templates.marked_text import InsertedValue
-from filas.flows.templates.url_text import URL_ENCODED
+from filas.flows.templates import body_text, form_text, json_text, template
+from filas.flows.templates.marked_text import NOTHING_UNDONE, InsertedValue
 from flow_runner.engine.node_protocol import NodeFailure
 
 _FORM = "application/x-www-form-urlencoded"
@@ -92,28 +91,28 @@ class _ContentType:
 
 def _rendered(body: Any, declared: _ContentType, scope: template.Scope) -> Any:
     """A body that is not a text. The filter `url_encode` in a form is undone: a form encodes its values itself."""
-    return template.render(body, scope, str, URL_ENCODED) if declared.is_form else template.render(body, scope)
+    return json_text.render_nested(body, scope, form_text.URL_ENCODED if declared.is_form else NOTHING_UNDONE)
 
 
 def _rendered_text(source: str, declared: _ContentType, scope: template.Scope) -> Any:
     """The text of a body, or the value of a template that is the whole body or a JSON object in a form."""
-    source = body_text.body_source(source)
+    source = json_text.body_source(source)
     parsed = template.parse(source)
     if parsed.is_whole:
         return _whole(parsed, declared, scope)
     pieces = template.render_pieces(source, scope)
     begins = str(pieces[0]).lstrip()[:1]
     if declared.is_json:
-        text = body_text.in_json(pieces)
+        text = json_text.in_json(pieces)
         if ("{{" in source or "{%" in source) and not _MANY_DOCUMENTS.search(declared.essence):
             _check_json(text, declared)
         return text
     if declared.is_form:
-        found = _document(body_text.in_json(pieces)) if begins == "{" else None
+        found = _document(json_text.in_json(pieces)) if begins == "{" else None
         write = body_text.in_form if declared.essence == _FORM else body_text.in_text
         return found if isinstance(found, dict) else write(pieces)
     if not declared.essence and begins in ("{", "["):
-        text = body_text.in_json(pieces)
+        text = json_text.in_json(pieces)
         if _is_object_or_list(text):
             return text
     return body_text.in_xml(pieces) if declared.is_xml else body_text.in_text(pieces)
@@ -125,18 +124,14 @@ def _whole(parsed: template.Template, declared: _ContentType, scope: template.Sc
         return value
     if _MANY_DOCUMENTS.search(declared.essence) or _is_object_or_list(value):
         return value
-    return body_text.in_json(["", InsertedValue(value, value, ""), ""])
+    return json_text.in_json(["", InsertedValue(value, value, ""), ""])
 
 
 def _check_json(text: str, declared: _ContentType) -> None:
     """Raises NodeFailure for a text with templates that is declared as JSON and is not."""
-    try:
-        bounded_json.decode(text.encode(errors="replace"))
-    except bounded_json.TooComplex:
-        return
-    except bounded_json.InvalidJson:
+    if not json_text.is_json(text):
         what = f"the text is not JSON, as Content-Type declares: {shown(declared.hide(text))}"
-        raise NodeFailure("request", f"body: {what}; check its quotation marks, its commas and each `raw`") from None
+        raise NodeFailure("request", f"body: {what}; check its quotation marks, its commas and each `raw`")
 
 
 def _document(text: str) -> Any:
@@ -177,9 +172,7 @@ def _object_bytes(value: Any, declared: _ContentType) -> bytes:
         pairs = [pair for name, item in value.items() for pair in _pairs(name, item)]
         if declared.essence == _MULTIPART:
             return _multipart(pairs, declared)
-        return "&".join(
-            f"{body_text.form_encoded(name)}={body_text.form_encoded(item)}" for name, item in pairs
-        ).encode()
+        return "&".join(f"{form_text.encoded(name)}={form_text.encoded(item)}" for name, item in pairs).encode()
     if declared.is_xml:
         raise NodeFailure("request", f"body: is an object, but Content-Type is {declared.essence}: write it as a text")
     return json_bytes(value) if declared.codec() == "utf-8" else _text_bytes(json_bytes(value).decode(), declared)

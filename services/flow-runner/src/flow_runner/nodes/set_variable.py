@@ -3,7 +3,7 @@
 from typing import Any
 
 from filas.flows.nodes.set_variable import SetVariableData
-from filas.flows.templates import template
+from filas.flows.templates.json_text import render_nested
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit
 
 
@@ -12,7 +12,7 @@ async def run(visit: Visit) -> Done:
     assigned: list[dict[str, Any]] = []
     visit.input = {"assignments": assigned}
     for entry in data.assignments:
-        value = template.render(entry.value, visit.scope.roots)
+        value = render_nested(entry.value, visit.scope.roots)
         try:
             visit.assign(entry.variable, value)
         except ValueError as error:

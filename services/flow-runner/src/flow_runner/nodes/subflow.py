@@ -2,18 +2,19 @@
 
 from filas.flows.nodes.subflow import SubflowData
 from filas.flows.templates import template
+from filas.flows.templates.json_text import render_nested
 from flow_runner.engine.node_protocol import Call, Done, NodeFailure, Visit
 
 
 async def run(visit: Visit) -> Done | Call:
     data: SubflowData = visit.data
     if visit.returned is None:
-        values = template.render(data.input, visit.scope.roots)
+        values = render_nested(data.input, visit.scope.roots)
         visit.input = {"flowId": data.flow_id, "input": values}
         return Call(data.flow_id, data.version, values)
     for name, value in data.output.items():
         try:
-            visit.assign(name, template.render(value, visit.returned.roots))
+            visit.assign(name, render_nested(value, visit.returned.roots))
         except template.TemplateError:
             raise
         except ValueError as error:

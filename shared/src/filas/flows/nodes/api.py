@@ -9,7 +9,7 @@ from msgspec import Meta
 from filas.flows.expressions import jmespath_mapping
 from filas.flows.nodes.node_data import FallibleData, Part
 from filas.flows.problems import Add
-from filas.flows.templates.body_text import body_source
+from filas.flows.templates.json_text import body_source
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 

@@ -9,7 +9,7 @@ from filas.flows import value_limits
 from filas.flows.nodes.api import Method, check_url
 from filas.flows.nodes.node_data import FallibleData
 from filas.flows.problems import Add
-from filas.flows.templates.body_text import body_source
+from filas.flows.templates.json_text import body_source
 
 SEND_TIMEOUT_S = 15.0
 """The time limit of the call in mode `send`."""

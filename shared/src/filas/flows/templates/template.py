@@ -179,7 +179,7 @@ def render(value: Any, scope: Scope, escape: Escape | None = None, undo: Mapping
     render_text.
     """
     if escape is None:
-        return _map_texts(value, lambda text: parse(text).evaluate(scope), 0)
+        return map_texts(value, lambda text: parse(text).evaluate(scope))
     insert = _insert(escape, undo)
 
     def evaluate(text: str) -> Any:
@@ -187,9 +187,9 @@ def render(value: Any, scope: Scope, escape: Escape | None = None, undo: Mapping
         made = parsed.evaluate(scope, insert)
         if not parsed.is_whole or parsed.is_raw:
             return made
-        return _map_texts(made, lambda text: insert(None, text, parsed.last_filter), 0)
+        return map_texts(made, lambda text: insert(None, text, parsed.last_filter))
 
-    return _map_texts(value, evaluate, 0)
+    return map_texts(value, evaluate)
 
 
 def render_text(
@@ -247,7 +247,7 @@ def evaluate_or_null(value: Any, scope: Scope, escape: Escape | None = None) -> 
         except UnknownName:
             return None
 
-    return _map_texts(value, evaluate, 0)
+    return map_texts(value, evaluate)
 
 
 def as_text(value: Any) -> str:
@@ -291,15 +291,16 @@ def _environment() -> Any:
     return build_environment()
 
 
-def _map_texts(value: Any, change: Callable[[str], Any], depth: int) -> Any:
+def map_texts(value: Any, change: Callable[[str], Any], depth: int = 0) -> Any:
+    """JSON with every text changed. Keys are not changed. Raises TemplateError if it is nested too deep."""
     if depth > MAX_DEPTH:
         raise TemplateError(f"is nested deeper than {MAX_DEPTH}")
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):
-        return {key: _map_texts(item, change, depth + 1) for key, item in value.items()}
+        return {key: map_texts(item, change, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [_map_texts(item, change, depth + 1) for item in value]
+        return [map_texts(item, change, depth + 1) for item in value]
     return value
 
 

@@ -5,16 +5,14 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NoReturn
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import unquote
 
 from filas.flows.library_errors import shown
-from filas.flows.templates import template
-from filas.flows.templates.marked_text import MarkedText
-
-URL_ENCODED = {"url_encode": unquote_plus}
-"""The filter that encodes for an address or a form, and the function that undoes it."""
+from filas.flows.templates import form_text, template
+from filas.flows.templates.marked_text import InsertedValue
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]*")
+_MAY_BE_JSON = re.compile(r"[{\[%]")
 _LABELS = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)*)(?::[0-9]{1,5})?")
 _ORIGIN = re.compile(r"(?i:https?)://[\w-]+(?:\.[\w-]+)*")
@@ -22,8 +20,8 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _NEXT = {"host": re.compile(r"[/?#]"), "path": re.compile(r"[?#]"), "query": re.compile(r"#")}
 _AFTER = {"/": "path", "?": "query", "#": "fragment"}
 
-Piece = tuple[str, bool]
-"""A text, with True for an inserted value."""
+Piece = tuple[str, InsertedValue | None]
+"""A text, and the value if it is inserted."""
 
 
 def render_url(source: str, scope: template.Scope, field: str = "url") -> str:
@@ -34,53 +32,62 @@ def render_url(source: str, scope: template.Scope, field: str = "url") -> str:
     the address begins is written as it is, because it gives the scheme and the host. The filter `raw` exempts a value,
     and a value after the filter `url_encode` is encoded once. Raises TemplateError, which names `field`.
     """
-    marked = template.render_marked(source, scope, URL_ENCODED)
-    if not marked.values or _needs_no_encoding(marked):
-        return marked.text
+    pieces = [_piece(each) for each in template.render_pieces(source, scope)]
+    if len(pieces) == 1 or _needs_no_encoding(pieces):
+        return "".join(text for text, _ in pieces)
     try:
-        parts = _parts(list(marked.pieces()))
+        parts = _parts(pieces)
         parts["host"] = list(_authority(parts["host"]))
-        for part in ("path", "query", "fragment"):
-            parts[part] = [(_encoded(text) if is_value else text, is_value) for text, is_value in parts[part]]
+        for part in ("path", "fragment"):
+            parts[part] = [(form_text.encoded(text) if value else text, value) for text, value in parts[part]]
+        parts["query"] = _fields(parts["query"])
         _check_levels(parts["path"])
     except ValueError as error:
         raise template.TemplateError(f"{field}: {error}") from None
     return "".join(text for pieces in parts.values() for text, _ in pieces)
 
 
-def _needs_no_encoding(marked: MarkedText) -> bool:
+def _piece(each: str | InsertedValue) -> Piece:
+    if isinstance(each, str):
+        return each, None
+    value = form_text.undone(each)
+    return value.text, value
+
+
+def _needs_no_encoding(pieces: list[Piece]) -> bool:
     """True if all values are letters and digits behind the host. This is the most frequent case."""
-    begins = marked.text.find("://")
-    path = marked.text.find("/", begins + 3)
-    if begins < 0 or path < 0 or path > marked.values[0][0]:
+    if "/" not in pieces[0][0].partition("://")[2]:
         return False
-    return all(_PLAIN.fullmatch(marked.text, begin, end) for begin, end in marked.values)
+    # A JSON document in the query has other values.
+    return all(_PLAIN.fullmatch(text) if value else not _MAY_BE_JSON.search(text) for text, value in pieces)
 
 
-def _encoded(value: str) -> str:
-    return quote(value, safe="", errors="replace")
+def _fields(pieces: list[Piece]) -> list[Piece]:
+    """The pieces of a query."""
+    made = form_text.in_fields(text if value is None else value for text, value in pieces)
+    return [(text, value) for text, (_, value) in zip(made, pieces, strict=True)]
 
 
 def _parts(pieces: list[Piece]) -> dict[str, list[Piece]]:
     """The pieces of each part of the address, in order. Only text of the template ends a part."""
     if not pieces[0][0] and len(pieces) > 1:
         # The value with which the address begins counts as text of the template.
-        value, after = pieces[1][0], pieces[2][0]
-        _check_leading(value, after)
-        pieces = [(value + after, False), *pieces[3:]]
+        beginning, after = pieces[1][0], pieces[2][0]
+        _check_leading(beginning, after)
+        pieces = [(beginning + after, None), *pieces[3:]]
     scheme, separator, rest = pieces[0][0].partition("://")
     if not separator:
         raise ValueError(f"must begin with http:// or https://, found {shown(''.join(text for text, _ in pieces))}")
     parts: dict[str, list[Piece]] = {name: [] for name in ("scheme", "host", "path", "query", "fragment")}
-    parts["scheme"] = [(scheme + separator, False)]
+    parts["scheme"] = [(scheme + separator, None)]
     part = "host"
-    for text, is_value in [(rest, False), *pieces[1:]]:
+    for text, value in [(rest, None), *pieces[1:]]:
         position = 0
-        while not is_value and part in _NEXT and (found := _NEXT[part].search(text, position)):
-            parts[part].append((text[position : found.start()], False))
+        while not value and part in _NEXT and (found := _NEXT[part].search(text, position)):
+            parts[part].append((text[position : found.start()], None))
             part, position = _AFTER[found.group()], found.end()
-            parts[part].append((found.group(), False))
-        parts[part].append((text[position:], is_value))
+            parts[part].append((found.group(), None))
+        parts[part].append((text[position:], value))
     return parts
 
 
@@ -98,19 +105,19 @@ def _check_leading(value: str, after: str) -> None:
 
 def _authority(pieces: list[Piece]) -> Iterable[Piece]:
     """The pieces of user name, password, host and port, each value encoded or checked."""
-    last = max((index for index, (text, is_value) in enumerate(pieces) if "@" in text and not is_value), default=-1)
+    last = max((index for index, (text, value) in enumerate(pieces) if "@" in text and not value), default=-1)
     if last >= 0:
         user, _, rest = pieces[last][0].rpartition("@")
-        for text, is_value in pieces[:last]:
-            yield (_encoded(text) if is_value else text), is_value
-        yield user + "@", False
-        pieces = [(rest, False), *pieces[last + 1 :]]
+        for text, value in pieces[:last]:
+            yield (form_text.encoded(text) if value else text), value
+        yield user + "@", None
+        pieces = [(rest, None), *pieces[last + 1 :]]
     before = ""
-    for index, (text, is_value) in enumerate(pieces):
-        if is_value and text:
+    for index, (text, value) in enumerate(pieces):
+        if value and text:
             _check_in_host(text, before, "".join(each for each, _ in pieces[index + 1 :]))
         before += text
-        yield text, is_value
+        yield text, value
 
 
 def _check_in_host(value: str, before: str, after: str) -> None:
@@ -133,9 +140,9 @@ def _refuse(value: str, why: str) -> NoReturn:
 def _check_levels(pieces: list[Piece]) -> None:
     """Raises ValueError if a value makes a segment of the path `.` or `..`, which servers and clients remove."""
     segment, has_value = "", False
-    for text, is_value in [*pieces, ("/", False)]:
-        first, *others = [text] if is_value else text.split("/")
-        segment, has_value = segment + first, has_value or is_value
+    for text, value in [*pieces, ("/", None)]:
+        first, *others = [text] if value else text.split("/")
+        segment, has_value = segment + first, has_value or value is not None
         for other in others:
             if has_value and unquote(segment) in (".", ".."):
                 raise ValueError(f"a value in the path makes it {shown(unquote(segment))}, which is another level")
