@@ -1,6 +1,7 @@
 """Several processes may migrate at the same time, and a migrated database is not changed."""
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -37,6 +38,34 @@ async def test_a_migrated_database_is_not_changed(owner_dsn: str) -> None:
     assert await migrate.migrate(owner_dsn) == schema.required_version()
     assert await connection.fetchval("select count(*) from queue_pauses") == 1
     await connection.close()
+
+
+async def test_a_migration_of_an_existing_database_is_audited(
+    postgres_server: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With what it has applied. The first migration of a database has no entry, and neither has one without effect."""
+    postgres_server.execute("create database migrate_audited")
+    dsn = postgres_server.dsn("migrate_audited")
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", tmp_path)
+        for path in schema_files():
+            if int(path.stem[:4]) <= RELEASED_IN_0_1_0:
+                (tmp_path / path.name).write_bytes(path.read_bytes())
+        assert await migrate.migrate(dsn) == RELEASED_IN_0_1_0
+    newest = await migrate.migrate(dsn)
+    await migrate.migrate(dsn)
+    connection = await asyncpg.connect(dsn)
+    [entry] = await connection.fetch("select * from audit_entries")
+    assert (entry["who"], entry["action"], entry["subject"]) == ("command line", "migrateDatabase", "database")
+    assert json.loads(entry["before"]) == {"schema": RELEASED_IN_0_1_0}
+    after = json.loads(entry["after"])
+    assert (after["schema"], "0090_keys_and_audit.pre" in after["applied"]) == (newest, True)
+    await connection.close()
+
+
+def schema_files() -> list[Path]:
+    """The files of all migrations of this version."""
+    return sorted((Path(schema.__file__).parent / "migrations").glob("*.sql"))
 
 
 async def test_an_empty_database_is_at_version_0(postgres_server: PostgresServer) -> None:

@@ -14,6 +14,7 @@ PLUGINS = "filas.commands"
 """The entry-point group in which other packages add commands. `filas up` is in the package `filas-local`."""
 
 COMMANDS = {
+    "audit": "filas.cli.key_commands:audit",
     "clean": "filas.cli.queue_commands:clean",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
     "doctor": "filas.cli.doctor_command:doctor",
@@ -22,6 +23,9 @@ COMMANDS = {
     "flow": "filas.cli.flow_commands:flow",
     "job": "filas.cli.queue_commands:job",
     "jobs": "filas.cli.queue_commands:jobs",
+    "keys": "filas.cli.key_commands:keys",
+    "login": "filas.cli.login_commands:login",
+    "logout": "filas.cli.login_commands:logout",
     "migrate": "filas.cli.migrate_command:migrate",
     "refusals": "filas.cli.event_commands:refusals",
     "roles": "filas.cli.role_commands:roles",
@@ -40,7 +44,8 @@ def program() -> click.Group:
         addresses=addresses,
         help=(
             "Operate Filas: flows, webhooks, schedules, queues and dead letters.\n\n"
-            "Most commands call the API at FILAS_URL (default http://127.0.0.1:8081) with FILAS_ADMIN_TOKEN."
+            "Most commands call the API at FILAS_URL (default http://127.0.0.1:8081) with\n"
+            "FILAS_API_KEY or FILAS_ADMIN_TOKEN, or with what `filas login` has stored."
         ),
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     )

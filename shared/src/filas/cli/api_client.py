@@ -5,19 +5,14 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode, urlsplit
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.parse import quote, urlencode
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import click
 
-DEFAULT_URL = "http://127.0.0.1:8081"
+from filas.cli import credentials
+
 TIMEOUT_S = 30.0
-
-
-class WrongSetting(click.ClickException):
-    """A setting is missing or wrong. Exit code 2."""
-
-    exit_code = 2
 
 
 class CommandFailed(click.ClickException):
@@ -33,13 +28,16 @@ class CommandFailed(click.ClickException):
 
 
 class Client:
-    """Calls the API at `url` with `token`. Proxies of the environment are not used."""
+    """Calls the API at `url` with `key`, whose `source` errors name. Proxies of the environment are not used."""
 
-    def __init__(self, url: str, token: str, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, key: str, *, source: str = credentials.ADMIN_VARIABLE, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._timeout_s = timeout_s
         self._url = url.rstrip("/")
-        self._token = token
-        self._opener = build_opener(ProxyHandler({}))
+        self._key = key
+        self._source = source
+        self._opener = build_opener(ProxyHandler({}), _NoRedirects())
 
     def get(self, *path: str, **query: Any) -> Any:
         """Returns the `data` of a GET. Query parameters that are None are omitted."""
@@ -77,13 +75,13 @@ class Client:
             address,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
         )
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 answer: dict[str, Any] = json.load(response)
         except HTTPError as error:
-            raise _refused(error) from None
+            raise _refused(error, self._source) from None
         except (URLError, OSError) as error:
             reason = getattr(error, "reason", error)
             raise CommandFailed(f"{self._url} cannot be reached ({reason}): is `ingest admin` running?") from None
@@ -92,9 +90,18 @@ class Client:
         return answer
 
 
-def _refused(error: HTTPError) -> CommandFailed:
-    if error.code == 401:
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect: the header with the key would go to the other address too, and the API never redirects."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Returns None: the answer is then an error."""
+
+
+def _refused(error: HTTPError, source: str) -> CommandFailed:
+    if error.code == 401 and source == credentials.ADMIN_VARIABLE:
         return CommandFailed("the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation")
+    if error.code == 401:
+        return CommandFailed(f"the API does not accept {source}: it is revoked, expired or of another installation")
     try:
         problem = json.loads(error.read())
         return CommandFailed(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
@@ -103,23 +110,6 @@ def _refused(error: HTTPError) -> CommandFailed:
 
 
 def from_environment(environ: Mapping[str, str] | None = None, *, timeout_s: float = TIMEOUT_S) -> Client:
-    """Returns the client for FILAS_URL and FILAS_ADMIN_TOKEN. Raises WrongSetting, which names the variable."""
-    found = os.environ if environ is None else environ
-    token = found.get("FILAS_ADMIN_TOKEN", "")
-    if not token or not token.isascii() or not token.isprintable():
-        reason = "is not set" if not token else "contains characters that a token cannot have"
-        raise WrongSetting(f"FILAS_ADMIN_TOKEN {reason} (after `make up`: `set -a; . .filas/env` sets it)")
-    return Client(api_url(found), token, timeout_s=timeout_s)
-
-
-def api_url(environ: Mapping[str, str]) -> str:
-    """Returns FILAS_URL or its default. Raises WrongSetting."""
-    url = environ.get("FILAS_URL") or DEFAULT_URL
-    try:
-        address = urlsplit(url)
-        valid = address.scheme in ("http", "https") and bool(address.hostname) and address.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise WrongSetting(f"FILAS_URL={url!r} is not a URL such as {DEFAULT_URL}")
-    return url
+    """Returns the client for the address and the key that `credentials` finds. Raises WrongSetting."""
+    found = credentials.find(os.environ if environ is None else environ)
+    return Client(found.url, found.key, source=found.source, timeout_s=timeout_s)

@@ -14,7 +14,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
-from filas.cli.api_client import CommandFailed, WrongSetting, api_url, from_environment
+from filas.cli.api_client import CommandFailed, from_environment
+from filas.cli.credentials import WrongSetting, api_url
 from filas.cli.output import as_json, show_json, show_table
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs

@@ -5,7 +5,8 @@ import os
 
 import click
 
-from filas.cli.api_client import CommandFailed, WrongSetting
+from filas.cli.api_client import CommandFailed
+from filas.cli.credentials import WrongSetting
 from filas.errors import SettingsError
 from filas.repository import migrate as migrations
 from filas.settings.setting_groups import PostgresSettings

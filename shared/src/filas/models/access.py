@@ -20,6 +20,7 @@ No key has one of these names."""
 
 SIGN_IN_FAILED: Final = "signInFailed"
 MIGRATE_DATABASE: Final = "migrateDatabase"
+CREATE_ROLES: Final = "createRoles"
 
 Outcome = Literal["done", "failed"]
 """`failed`: the call ended with an error after it may have changed something."""
@@ -88,9 +89,9 @@ class AuditEntry(Record, frozen=True, kw_only=True):
     |---|---|
     | `who` | the name of the key, `admin token`, `command line`, or `unknown` for a failed sign-in |
     | `key_id`, `role` | the key and its role; no key: null |
-    | `address` | the address from which the request came; several in one entry: `other` |
-    | `action` | the operation, as in OpenAPI (`putWebhook`), `signInFailed`, or `migrateDatabase` |
-    | `subject` | what was changed, as in the path of the API: `webhooks/shop` |
+    | `address` | the address from which the request came; `local`: a command; `other`: many addresses |
+    | `action` | the operation, as in OpenAPI (`putWebhook`), `signInFailed`, `migrateDatabase` or `createRoles` |
+    | `subject` | what was changed, as in the path of the API (`webhooks/shop`), `sign-in` or `database` |
     | `outcome` | `done`, or `failed`: an error after something may have been changed |
     | `count`, `last_at` | of failed sign-ins: how many, and the last one |
     | `before`, `after` | the subject as the API shows it, or the command and its result; secrets are hidden |

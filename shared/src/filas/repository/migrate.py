@@ -16,7 +16,9 @@ import asyncpg
 from pogo_core.migration import topological_sort
 from pogo_core.util import sql
 
+from filas.models.access import MIGRATE_DATABASE
 from filas.repository import roles, schema
+from filas.repository.access import audit
 from filas.repository.migration_runs import REPORT_EVERY_S, MigrationRun, Report
 from filas.repository.postgres.lock_watch import LockWatch
 
@@ -67,8 +69,12 @@ async def migrate(dsn: str, *, phase: Phase = "all", report: Report = _report_no
         await connection.execute(_NO_LIMITS)
         async with _migration_lock(connection, report):
             await roles.act_as_owner(connection)
-            await _apply(connection, dsn, phase, report)
+            before = await schema.current_version(connection)
+            applied = await _apply(connection, dsn, phase, report)
             await roles.grant(connection)
+            if applied and before:
+                after = {"schema": await schema.current_version(connection), "applied": applied}
+                await audit.record_command(connection, MIGRATE_DATABASE, "database", {"schema": before}, after)
         return await schema.current_version(connection)
     finally:
         await connection.close()
@@ -97,7 +103,8 @@ async def _migration_lock(connection: asyncpg.Connection[Any], report: Report) -
             await connection.execute(_UNLOCK, _LOCK)
 
 
-async def _apply(connection: asyncpg.Connection[Any], dsn: str, phase: Phase, report: Report) -> None:
+async def _apply(connection: asyncpg.Connection[Any], dsn: str, phase: Phase, report: Report) -> list[str]:
+    """Returns the ids of the migrations that it has applied."""
     is_new = await schema.current_version(connection) == 0
     await sql.ensure_pogo_sync(connection)
     found = await sql.read_migrations(schema.MIGRATIONS, connection, schema_name="public")
@@ -107,8 +114,9 @@ async def _apply(connection: asyncpg.Connection[Any], dsn: str, phase: Phase, re
         if not one.applied and (phase == "all" or schema.pre_number(one.id))
     ]
     if not missing:
-        return
+        return []
     async with LockWatch.open(dsn, connection.get_server_pid()) as watch:
         run = MigrationRun(connection, watch, report=report, limited=not is_new)
         for migration in missing:
             await run.apply(migration.id, migration.hash, migration.path)
+    return [migration.id for migration in missing]

@@ -24,6 +24,8 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from filas.errors import FilasError
+from filas.models.access import CREATE_ROLES
+from filas.repository.access import audit
 from filas.repository.schema import CONNECT_TIMEOUT_S
 
 MIGRATE: Final = "filas_migrate"
@@ -103,6 +105,7 @@ async def create_roles(dsn: str, passwords: Mapping[str, str]) -> None:
         await _take_ownership(connection)
         await act_as_owner(connection)
         await grant(connection)
+        await audit.record_command(connection, CREATE_ROLES, "database", None, {"roles": ROLES})
 
 
 async def act_as_owner(connection: Connection) -> None:

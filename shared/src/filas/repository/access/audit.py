@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
-from filas.contract.identity import derived_id
-from filas.models.access import SIGN_IN_FAILED, UNKNOWN, AuditEntry, NewAuditEntry, SignInFailures
+from filas.contract.identity import derived_id, new_id
+from filas.models.access import COMMAND_LINE, SIGN_IN_FAILED, UNKNOWN, AuditEntry, NewAuditEntry, SignInFailures
 from filas.models.record import Page
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json, to_json_or_null
+from filas.repository.schema import AnyConnection
 
 SIGN_IN: Final = "sign-in"
 
@@ -36,6 +37,8 @@ from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::bi
 order by id
 on conflict (id) do update set
     count = audit_entries.count + excluded.count, last_at = greatest(audit_entries.last_at, excluded.last_at)"""
+
+HAS_TABLE: Final = "select to_regclass('public.audit_entries') is not null"
 
 SIZE: Final = "coalesce(octet_length(before::text), 0) + coalesce(octet_length(after::text), 0)"
 
@@ -109,6 +112,15 @@ class AuditRepository:
         select = " ".join(("select * from audit_entries", search.where(), *order))
         rows = await self._database.fetch(paging.within_bytes(select, SIZE, "at desc, id desc"), *search.arguments)
         return paging.page_by_time(rows, limit, "at", _entry)
+
+
+async def record_command(connection: AnyConnection, action: str, subject: str, before: Any, after: Any) -> None:
+    """Stores the entry of a command that uses Postgres itself, if the database has the table already."""
+    if await connection.fetchval(HAS_TABLE):
+        encoded = (to_json_or_null(before), to_json_or_null(after))
+        await connection.execute(
+            INSERT, new_id(), COMMAND_LINE, None, None, "local", action, subject, "done", *encoded, None
+        )
 
 
 def _failures_id(failures: SignInFailures) -> UUID:

@@ -1,0 +1,153 @@
+"""`filas keys …` and `filas audit`: who may use the API, and who has changed what."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import click
+
+from filas.cli.api_client import Client, CommandFailed, from_environment
+from filas.cli.output import as_json, show_json, show_table
+from filas.models.access import Role
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MAX_CHANGES = 4
+
+
+@click.group()
+def keys() -> None:
+    """The keys of the API: list, create, revoke."""
+
+
+@keys.command("list")
+@click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
+@as_json
+def list_keys(limit: int, as_json: bool) -> None:
+    """List the keys, the newest first. Their values are not stored."""
+    found = list(from_environment().items("keys", limit=limit))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["id"], item["name"], item["role"], f"{item['prefix']}…", _state(item), item["expiresAt"],
+         item["lastUsedAt"], item["createdBy"])
+        for item in found
+    ]  # fmt: skip
+    headings = ("ID", "NAME", "ROLE", "KEY", "STATE", "EXPIRES", "LAST USE", "CREATED BY")
+    show_table(headings, rows, nothing="No keys yet: `filas keys create NAME --role viewer` creates one")
+
+
+def _state(key: dict[str, Any]) -> str:
+    if key["revokedAt"]:
+        return "revoked"
+    expires_at = key["expiresAt"]
+    return "expired" if expires_at and datetime.fromisoformat(expires_at) <= datetime.now(UTC) else "valid"
+
+
+def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    """Converts an age such as `90d` to the time after it. Raises click.BadParameter."""
+    if value is None:
+        return None
+    age = re.fullmatch(r"(\d{1,5})([mhdw])", value)
+    if age is not None:
+        return (datetime.now(UTC) + timedelta(**{_UNITS[age[2]]: int(age[1])})).isoformat(timespec="seconds")
+    try:
+        if datetime.fromisoformat(value).tzinfo is not None:
+            return value
+    except ValueError:
+        pass
+    raise click.BadParameter(f"{value!r} is neither an age (12h, 90d) nor a time (2026-11-22T12:00:00Z)")
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--role", type=click.Choice(get_args(Role)), required=True, help="What the key may do.")
+@click.option(
+    "--expires",
+    metavar="AGE|TIME",
+    callback=_moment,
+    help="How long it is valid: 12h, 90d, or until a time.  [default: until it is revoked]",
+)
+@as_json
+def create(name: str, role: str, expires: str | None, as_json: bool) -> None:
+    """Create a key for the person or program NAME, and print its value. It is not shown again."""
+    body = {"name": name, "role": role} | ({} if expires is None else {"expiresAt": expires})
+    created = from_environment().post("keys", body=body)
+    if as_json:
+        show_json(created)
+        return
+    until = f"until {created['expiresAt']}" if created["expiresAt"] else "until it is revoked"
+    click.echo(f"{name} ({role}), valid {until}; the key is not shown again:", err=True)
+    click.echo(created["key"])
+
+
+@keys.command()
+@click.argument("key", metavar="ID|KEY")
+@as_json
+def revoke(key: str, as_json: bool) -> None:
+    """Revoke a key, given by its id or by its first characters. It is refused within two seconds."""
+    client = from_environment()
+    revoked = client.delete("keys", _key_id(client, key))
+    if as_json:
+        show_json(revoked)
+        return
+    click.echo(f"{revoked['name']} ({revoked['role']}, {revoked['prefix']}…) revoked")
+
+
+def _key_id(client: Client, text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        found = [item for item in client.items("keys", limit=10_000) if _matches(item, text)]
+    if len(found) != 1:
+        many = "several keys begin" if found else "no valid key begins"
+        raise CommandFailed(f"{many} with {text[:12]!r}: `filas keys list` shows their ids")
+    return str(found[0]["id"])
+
+
+def _matches(key: dict[str, Any], text: str) -> bool:
+    """Whether the valid key begins with `text`, or `text` with what is known of the key."""
+    beginning = text.rstrip("…")
+    prefix = key["prefix"]
+    return (
+        len(beginning) > 6 and not key["revokedAt"] and (prefix.startswith(beginning) or beginning.startswith(prefix))
+    )
+
+
+@click.command()
+@click.option("--who", metavar="NAME", help="Only changes by this key, or by `admin token`.")
+@click.option("--action", metavar="ACTION", help="Only this action (putWebhook, signInFailed).")
+@click.option("--subject", metavar="SUBJECT", help="Only this subject (webhooks/shop) or kind of subject (webhooks).")
+@click.option("--since", metavar="TIME", help="Only changes at or after TIME (2026-11-22T12:00:00Z).")
+@click.option("--until", metavar="TIME", help="Only changes before TIME.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@as_json
+def audit(limit: int, as_json: bool, **filters: Any) -> None:
+    """List who changed what, the newest first. --json also shows before and after."""
+    found = list(from_environment().items("audit", limit=limit, **filters))
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["at"], item["who"], item["address"], item["action"], item["subject"], item["outcome"], _change(item))
+        for item in found
+    ]
+    headings = ("TIME", "WHO", "ADDRESS", "ACTION", "SUBJECT", "OUTCOME", "CHANGE")
+    show_table(headings, rows, nothing="No changes")
+
+
+def _change(entry: dict[str, Any]) -> str | None:
+    """Returns what an entry changed in a few words: the fields that differ."""
+    before, after = entry["before"], entry["after"]
+    if entry["count"] > 1:
+        return f"{entry['count']} times"
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return "created" if entry["action"].startswith(("put", "create")) and after is not None else None
+    differing = [name for name in after if before.get(name) != after[name] and name not in ("revision", "updatedAt")]
+    shown = [f"{name}: {_short(before.get(name))} → {_short(after[name])}" for name in differing[:_MAX_CHANGES]]
+    return ", ".join(shown) + (", …" if len(differing) > _MAX_CHANGES else "") or None
+
+
+def _short(value: Any) -> str:
+    return "…" if isinstance(value, dict | list) and value else f"{value}"
