@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow_runner.harness import Harness, chain, node, step
+from tests.flow_runner.harness import Harness, chain, flow, node, step
 
 FLOW_SETTINGS = {"locale": "en-US", "timezone": "America/Sao_Paulo"}
 
@@ -90,3 +90,32 @@ async def test_until_never_exchanges_day_and_month() -> None:
     )
     assert row.error is not None
     assert 'parse_date: "%d/%m/%Y"' in row.error.message
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule", "handle"),
+    [
+        ({}, {"operator": "contains", "value": "oi"}, "true"),
+        ({}, {"operator": "contains", "value": "oi", "exact": True}, "false"),
+        ({}, {"variable": "{{ webhook.body.total }}", "operator": "greater-than", "value": 10}, "true"),
+        (
+            {"locale": "en-US"},
+            {"variable": "{{ webhook.body.total }}", "operator": "greater-than", "value": 10},
+            "false",
+        ),
+        (
+            {"locale": "en-US"},
+            {"variable": "{{ webhook.body.total }}", "operator": "greater-than", "value": 10, "locale": "pt-BR"},
+            "true",
+        ),
+    ],
+)
+async def test_a_rule_reads_texts_by_its_fields_and_the_locale(
+    settings: dict[str, str], rule: dict[str, Any], handle: str
+) -> None:
+    rule = {"variable": "{{ webhook.body.text }}", **rule}
+    row = await Harness().run(
+        flow(node("is", "condition", rules=[rule]), edges="start>is", settings=settings),
+        webhook=_body(text="Oi, tudo bem?", total="10,5"),
+    )
+    assert step(row, "is").handle == handle

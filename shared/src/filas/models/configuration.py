@@ -69,12 +69,15 @@ class HandshakeRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     query: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class FilterRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`variable` (a template) compared by `operator` with `value` (JSON with templates), as in the node `condition`."""
+class FilterRule(Record, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`variable` (a template) compared by `operator` with `value` (JSON with templates), as in the node `condition`.
+    `exact` and `locale`: how texts are compared, and how numbers in them are written."""
 
     variable: Annotated[str, msgspec.Meta(max_length=10_000)]
     operator: str
     value: Any = None
+    exact: bool = False
+    locale: str | None = None
 
 
 class WebhookFilter(Record, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -30,7 +30,7 @@ def evaluate_condition(test: Test, visit: Visit, shown: dict[str, Any]) -> bool:
         left = template.evaluate_or_null(rule.variable, visit.scope.roots)
         right = template.evaluate_or_null(rule.value, visit.scope.roots, rules.ESCAPES.get(rule.operator))
         try:
-            result = rules.compare(rule.operator, left, right)
+            result = rules.compare(rule.operator, left, right, exact=rule.exact, locale=rule.locale)
         except ValueError as error:
             raise NodeFailure("rule", str(error)) from None
         evaluated.append({"variable": left, "operator": rule.operator, "value": right, "holds": result})

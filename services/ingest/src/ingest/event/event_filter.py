@@ -45,7 +45,7 @@ def _matches(rule: FilterRule, values: Scope) -> bool:
     rules = importlib.import_module("filas.flows.expressions.rules")
     left = templates.evaluate_or_null(rule.variable, values)
     right = templates.evaluate_or_null(rule.value, values, rules.ESCAPES.get(rule.operator))
-    return bool(rules.compare(rule.operator, left, right))
+    return bool(rules.compare(rule.operator, left, right, exact=rule.exact, locale=rule.locale))
 
 
 def _message_root(scope: Scope, message: IncomingMessage | None) -> Scope | None:

@@ -25,13 +25,22 @@ class Comparison(Protocol):
     @property
     def value(self) -> Any: ...
 
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def locale(self) -> str | None: ...
+
 
 class Rule(Part, frozen=True, kw_only=True):
-    """`variable` (a template) compared by `operator` with `value` (JSON with templates)."""
+    """`variable` (a template) compared by `operator` with `value` (JSON with templates). `exact`: texts are compared
+    with case, accents and surrounding space. `locale`: how numbers in texts are written (None: the flow's)."""
 
     variable: str
     operator: Annotated[str, Meta(extra_json_schema={"enum": list(rule_language.OPERATORS)})]
     value: Any = None
+    exact: bool = False
+    locale: Annotated[str, Meta(min_length=2, max_length=64)] | None = None
 
 
 class Test(Protocol):
@@ -94,5 +103,5 @@ def check_test(test: Test, add: Add, prefix: str = "", roots: tuple[str, ...] = 
     for index, rule in enumerate(test.rules or ()):
         if "{{" not in rule.variable:
             add(f"{prefix}rules[{index}].variable", "names no variable: write {{ vars.name }}")
-        for field, message in rule_language.problems(rule.operator, rule.value):
+        for field, message in rule_language.problems(rule.operator, rule.value, rule.locale):
             add(f"{prefix}rules[{index}].{field}", message)
