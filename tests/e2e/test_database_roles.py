@@ -42,7 +42,7 @@ async def test_processes_without_administrators_rights_are_enough(
             ("DELETE", "/api/webhooks/say"),
         ):
             await pipeline.api(method, route)
-        parts = {one["part"]: one for one in (await pipeline.api("GET", "/api/doctor"))["findings"]}
+        parts = {one["part"]: one for one in (await pipeline.api("GET", "/api/doctor"))["parts"]}
         assert parts["postgres"]["ok"] is True, parts["postgres"]
         users = postgres_server.execute(
             f"select distinct application_name, usename from pg_stat_activity where datname = '{fresh_database}'"

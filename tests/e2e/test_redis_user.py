@@ -34,7 +34,7 @@ async def test_a_user_without_administrators_rights_is_enough(
             ("GET", "/api/scaling"),
         ):
             await pipeline.api(method, route)
-        parts = {one["part"]: one for one in (await pipeline.api("GET", "/api/doctor"))["findings"]}
+        parts = {one["part"]: one for one in (await pipeline.api("GET", "/api/doctor"))["parts"]}
         assert parts["redis"]["ok"] is True, parts["redis"]
         for name in ("ingest", "ingest-admin", "ingest-worker", "flow-runner", "notifier"):
             assert "NOPERM" not in pipeline.log(name)

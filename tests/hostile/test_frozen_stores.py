@@ -117,7 +117,7 @@ async def doctor(pipeline: Pipeline) -> tuple[dict[str, bool], float]:
     url = f"http://127.0.0.1:{pipeline.admin_ports['ingest-admin']}/api/doctor"
     async with pipeline.session.get(url, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}) as answer:
         document = await answer.json()
-    return {one["part"]: one["ok"] for one in document["data"]["findings"]}, time.monotonic() - began
+    return {one["part"]: one["ok"] for one in document["data"]["parts"]}, time.monotonic() - began
 
 
 @pytest.mark.timeout(by_form(240, 600))

@@ -51,7 +51,7 @@ async def test_the_doctor_names_definitions_whose_variable_is_not_allowed(api: A
     """They were stored under another SECRET_ENV_ALLOW, or before it existed. A stored one cannot be kept with `***`."""
 
     async def finding() -> dict[str, Any]:
-        [found] = [one for one in (await api.get("/doctor")).data["findings"] if one["part"] == "secrets"]
+        [found] = [one for one in (await api.get("/doctor")).data["parts"] if one["part"] == "secrets"]
         return dict(found)
 
     await api.put("/webhooks/w?force=true", WEBHOOK | {"auth": {"type": "bearer", "secrets": ["env:SECRET_A", "b"]}})

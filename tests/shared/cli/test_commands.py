@@ -212,7 +212,7 @@ async def test_doctor_reports_which_parts_fail(redis_url: str, postgres_dsn: str
     }
     run = await filas("doctor", "--json", environ=environ)
     assert run.code == 1
-    found = {finding["part"]: finding for finding in run.json}
+    found = {finding["part"]: finding for finding in run.json["parts"]}
     assert found["redis"]["ok"] is True, found
     assert found["postgres"]["ok"] is True, found
     for process in ("ingest serve", "ingest admin", "ingest work", "flow-runner", "notifier"):
@@ -239,7 +239,7 @@ async def test_doctor_is_quick_and_complete_with_frozen_stores(
         began = time.monotonic()
         found = await asyncio.to_thread(examine, environ)
         assert time.monotonic() - began < 2 * CHECK_S
-    details = {finding.part: finding.detail for finding in found}
+    details = {finding.part: finding.detail for finding in found.parts}
     assert details["redis"].startswith("redis: does not answer")
     assert details["postgres"].startswith("does not answer")
     assert "is it running?" in details["notifier"]
@@ -249,7 +249,7 @@ async def test_doctor_is_quick_and_complete_with_frozen_stores(
 async def test_doctor_reads_the_reasons_of_a_process_that_is_not_ready(api: Api) -> None:
     """A process that waits for a store reports which, and the doctor shows it."""
     run = await filas("doctor", "--json", environ={"FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN, "REDIS_PORT": "9"})
-    found = {finding["part"]: finding for finding in run.json}
+    found = {finding["part"]: finding for finding in run.json["parts"]}
     assert found["ingest admin"]["ok"] is True, found
     assert found["API"]["ok"] is True, found
     assert found["redis"]["ok"] is False

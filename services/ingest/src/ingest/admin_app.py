@@ -12,6 +12,7 @@ from typing import Final
 
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
+from filas.doctor.stores import DoctorSettings
 from filas.errors import StoreUnavailable
 from filas.periodic import periodic
 from filas.queue.producer import QueueProducer
@@ -20,6 +21,7 @@ from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
+from filas.settings.setting_groups import is_weak
 from ingest.access.api_access import Access, build_access
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
@@ -107,6 +109,23 @@ def _context(
             settings.scaling.scaling_max_replicas,
             settings.scaling.scaling_target_age_s,
         ),
+        doctor=_doctor(settings),
+    )
+
+
+def _doctor(settings: IngestAdminSettings) -> DoctorSettings:
+    keys = {
+        "FILAS_ADMIN_TOKEN": settings.filas_admin_token,
+        "FILAS_SECRET_KEY": settings.secrets.filas_secret_key,
+    }
+    return DoctorSettings(
+        database_bytes=settings.database_volume_bytes,
+        retention_days={
+            "event": settings.retention.events_retention_days,
+            "execution": settings.retention.executions_retention_days,
+            "dead_letter": settings.retention.dead_letters_retention_days,
+        },
+        weak_secrets=tuple(name for name, key in keys.items() if is_weak(key)),
     )
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "schedule": "filas.cli.schedule_commands:schedule",
     "stats": "filas.cli.queue_commands:stats",
     "webhook": "filas.cli.webhook_commands:webhook",
+    "why": "filas.cli.doctor_command:why",
 }
 
 

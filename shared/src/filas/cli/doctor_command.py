@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from threading import Thread
 from typing import Any
@@ -35,12 +35,20 @@ CHECK_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """The state of one part. If `ok` is false, `detail` is what is wrong and what to do."""
+class Part:
+    """The state of one part. If `ok` is false, `detail` or a finding of the API states what is wrong."""
 
     part: str
     ok: bool
     detail: str
+
+
+@dataclass(slots=True)
+class Examined:
+    """The state of every part, and the findings of the API (`filas.models.findings.Finding`, as JSON)."""
+
+    parts: list[Part]
+    findings: list[dict[str, Any]] = field(default_factory=list)
 
 
 API_PROCESS = "ingest admin"
@@ -54,39 +62,86 @@ PROCESS_PORTS = (
 
 
 @click.command()
+@click.option("--repair", is_flag=True, help="Repair what is safe to repair, and report what was done.")
+@click.option("--dry-run", is_flag=True, help="With --repair: only report what would be repaired.")
 @as_json
-def doctor(as_json: bool) -> None:
-    """Check every process, store and queue. Exit code 1 if one of them fails."""
+def doctor(repair: bool, dry_run: bool, as_json: bool) -> None:
+    """Check every process, store and queue, and what fails or waits. Exit code 1 if something is wrong."""
     # The findings contain what the stores' modules would log.
     logs.configure("error", "console", "doctor")
-    findings = examine(os.environ)
+    if repair:
+        _repair(dry_run, as_json)
+        return
+    if dry_run:
+        raise click.UsageError("--dry-run needs --repair")
+    examined = examine(os.environ)
+    failed = [one.part for one in examined.parts if not one.ok]
     if as_json:
-        show_json([asdict(finding) for finding in findings])
+        parts = [asdict(one) for one in examined.parts]
+        show_json({"ok": not failed, "findings": examined.findings, "parts": parts})
     else:
-        rows = [(finding.part, "OK" if finding.ok else "FAIL", finding.detail) for finding in findings]
+        rows = [(one.part, "OK" if one.ok else "FAIL", one.detail) for one in examined.parts]
         show_table(("PART", "STATE", "DETAIL"), rows, nothing="")
-    failed = [finding.part for finding in findings if not finding.ok]
+        for finding in examined.findings:
+            _show(finding)
     if failed:
         raise CommandFailed(f"failed: {', '.join(failed)}")
 
 
-def examine(environ: Mapping[str, str]) -> list[Finding]:
+@click.command()
+@click.argument("object_id", metavar="ID")
+@as_json
+def why(object_id: str, as_json: bool) -> None:
+    """Explain why an object does not continue: an execution, event, message, conversation, job or channel."""
+    answer = from_environment().get("doctor", id=object_id)
+    if as_json:
+        show_json(answer)
+        return
+    subject = answer["subject"]
+    click.echo(f"{subject['kind']} {subject['id']}: {answer['sentence']}")
+    if answer["remedy"]:
+        click.echo(f"What to do: {answer['remedy']}")
+
+
+def _show(finding: dict[str, Any]) -> None:
+    """Prints a finding in full, because advice must not be cut."""
+    since = f" (since {finding['since']})" if finding["since"] else ""
+    click.echo(f"\n{finding['severity'].upper()} {finding['code']}{since}: {finding['message']}")
+    repairable = " (`filas doctor --repair` does it)" if finding["repairable"] else ""
+    click.echo(f"  What to do: {finding['remedy']}{repairable}")
+
+
+def _repair(dry_run: bool, as_json: bool) -> None:
+    done = from_environment().post("doctor", "repair", body={"dryRun": dry_run})
+    if as_json:
+        show_json(done)
+        return
+    for one in done["repairs"]:
+        subject = f" {one['subject']}" if one["subject"] else ""
+        what = f"would have {one['action']}" if dry_run else f"{one['action']}: {one['count']}"
+        click.echo(f"{one['code']}{subject}: {what}")
+    if not done["repairs"]:
+        click.echo("nothing to repair")
+
+
+def examine(environ: Mapping[str, str]) -> Examined:
     """Checks every part, in the order in which an operator repairs them: stores first. Raises WrongSetting."""
     addresses = process_addresses(environ)
-    checks: list[tuple[str, Callable[[], list[Finding]]]] = [
-        ("redis", lambda: [_store("redis", lambda: _redis(environ))]),
-        ("postgres", lambda: [_store("postgres", lambda: _postgres(environ))]),
+    checks: list[tuple[str, Callable[[], Examined]]] = [
+        ("redis", lambda: Examined([_store("redis", lambda: _redis(environ))])),
+        ("postgres", lambda: Examined([_store("postgres", lambda: _postgres(environ))])),
         *((name, partial(_process, name, address)) for name, address in addresses),
         ("API", lambda: _api(environ)),
     ]
     return _run_together(checks)
 
 
-def _run_together(checks: Sequence[tuple[str, Callable[[], list[Finding]]]]) -> list[Finding]:
-    """Runs all checks at the same time, each for CHECK_S at most. Returns their findings in the order of the checks."""
-    found: dict[str, list[Finding]] = {}
+def _run_together(checks: Sequence[tuple[str, Callable[[], Examined]]]) -> Examined:
+    """Runs all checks at the same time, each for CHECK_S at most. Returns what they found, in the order of the
+    checks."""
+    found: dict[str, Examined] = {}
 
-    def run(part: str, check: Callable[[], list[Finding]]) -> None:
+    def run(part: str, check: Callable[[], Examined]) -> None:
         found[part] = check()
 
     # The process does not wait for daemon threads: a name server that does not answer cannot be given up.
@@ -97,7 +152,9 @@ def _run_together(checks: Sequence[tuple[str, Callable[[], list[Finding]]]]) -> 
     for thread in threads:
         thread.join(max(until - time.monotonic(), 0.0))
     late = f"does not answer within {CHECK_S:g} s"
-    return [one for part, _ in checks for one in found.get(part, [Finding(part, False, late)])]
+    examined = [found.get(part, Examined([Part(part, False, late)])) for part, _ in checks]
+    findings = [one for each in examined for one in each.findings]
+    return Examined([one for each in examined for one in each.parts], findings)
 
 
 def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -116,28 +173,28 @@ def process_addresses(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     return found
 
 
-def _process(name: str, address: str) -> list[Finding]:
-    return [_state_of(name, address)]
+def _process(name: str, address: str) -> Examined:
+    return Examined([_state_of(name, address)])
 
 
-def _state_of(name: str, address: str) -> Finding:
+def _state_of(name: str, address: str) -> Part:
     alive = _ask(f"{address}/livez")
     if isinstance(alive, str):
-        return Finding(name, False, f"{address} does not answer ({alive}): is it running?")
+        return Part(name, False, f"{address} does not answer ({alive}): is it running?")
     status, document = alive
     if status != 200:
-        return Finding(name, False, f"{address}/livez answers {status}: another program may use its port")
+        return Part(name, False, f"{address}/livez answers {status}: another program may use its port")
     ready = _ask(f"{address}/readyz")
     if isinstance(ready, str):
-        return Finding(name, False, f"{address}/readyz does not answer ({ready})")
+        return Part(name, False, f"{address}/readyz does not answer ({ready})")
     status, document = ready
     if status == 200:
-        return Finding(name, True, f"ready at {address}")
+        return Part(name, True, f"ready at {address}")
     problems = document.get("problems") if isinstance(document, dict) else None
     if isinstance(problems, dict) and problems:
         reasons = "; ".join(f"{part}: {reason}" for part, reason in problems.items())
-        return Finding(name, False, f"runs at {address}, but is not ready: {reasons}")
-    return Finding(name, False, f"{address}/readyz answers {status}")
+        return Part(name, False, f"runs at {address}, but is not ready: {reasons}")
+    return Part(name, False, f"{address}/readyz answers {status}")
 
 
 def _ask(address: str) -> tuple[int, Any] | str:
@@ -156,11 +213,11 @@ def _ask(address: str) -> tuple[int, Any] | str:
         return status, None
 
 
-def _store(part: str, ask: Callable[[], str]) -> Finding:
+def _store(part: str, ask: Callable[[], str]) -> Part:
     try:
-        return Finding(part, True, ask())
+        return Part(part, True, ask())
     except (SettingsError, FilasError, OSError, TimeoutError) as error:
-        return Finding(part, False, str(error) or type(error).__name__)
+        return Part(part, False, str(error) or type(error).__name__)
 
 
 def _redis(environ: Mapping[str, str]) -> str:
@@ -200,13 +257,15 @@ def _postgres(environ: Mapping[str, str]) -> str:
     return f"answers, schema {required_version()}"
 
 
-def _api(environ: Mapping[str, str]) -> list[Finding]:
-    """Returns the findings of the API: the queues and their workers, and the stores that fail only there."""
+def _api(environ: Mapping[str, str]) -> Examined:
+    """Returns the findings of the API, and its parts without those that this command has checked itself."""
     try:
-        found = from_environment(environ, timeout_s=CHECK_S - 1).get("doctor")["findings"]
+        found = from_environment(environ, timeout_s=CHECK_S - 1).get("doctor")
     except click.ClickException as error:
-        return [Finding("API", False, error.message)]
-    reported = [Finding(one["part"], one["ok"], one["detail"]) for one in found]
-    kept = [one for one in reported if one.part not in ("redis", "postgres", "webhooks") or not one.ok]
-    stores = [Finding(f"API: {one.part}", one.ok, one.detail) for one in kept if one.part in ("redis", "postgres")]
-    return [Finding("API", True, "answers"), *stores, *(one for one in kept if one.part not in ("redis", "postgres"))]
+        return Examined([Part("API", False, error.message)])
+    parts = [Part("API", True, "answers")]
+    for one in found["parts"]:
+        is_store = one["part"] in ("redis", "postgres")
+        if not one["ok"] or not is_store:
+            parts.append(Part(f"API: {one['part']}" if is_store else one["part"], one["ok"], one["detail"]))
+    return Examined(parts, found["findings"])

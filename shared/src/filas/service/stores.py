@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final
 
 from filas.errors import StoreUnavailable
@@ -57,7 +58,8 @@ class Stores:
 
 @asynccontextmanager
 async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = DEFAULT_POOL) -> AsyncIterator[Stores]:
-    """Opens the stores of the process `name` while the block runs.
+    """Opens the stores of the process `name` while the block runs. Its connections to Postgres have its name and its
+    version, for the doctor.
 
     The stores may be unavailable: Postgres is connected to in the background, and Redis gets one PING.
     """
@@ -65,7 +67,7 @@ async def open_stores(settings: ProcessSettings, name: str, pool: PoolLimits = D
     databases = [
         Database(
             url.reveal(),
-            application_name=name,
+            application_name=f"{name} {version('filas')}",
             max_size=pool.size or settings.postgres.database_pool_size,
             statement_timeout_s=pool.statement_timeout_s,
             lock_wait_s=pool.lock_wait_s,

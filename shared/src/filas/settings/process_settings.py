@@ -86,6 +86,7 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
 
     secrets: SecretSettings
     scaling: ScalingSettings
+    retention: RetentionSettings
     auth_failures_per_ip: FailureLimit = FAILURES_PER_IP
     filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API; at least 32 random characters")]
     ingest_admin_port: Annotated[Port, Meta(description="The private port: API, metrics, health")] = 8081
@@ -96,6 +97,10 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
         Secret | None,
         Meta(description="The same database as a user that only reads, for searches; empty: `DATABASE_URL`"),
     ] = None
+    database_volume_bytes: Annotated[
+        Count,
+        Meta(description="Bytes of the volume of Postgres, for a warning when it is nearly full; 0: unknown"),
+    ] = 0
 
     def __post_init__(self) -> None:
         if self.database_read_url is not None:

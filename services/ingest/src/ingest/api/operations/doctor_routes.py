@@ -1,203 +1,186 @@
-"""The route of the doctor: the state of the stores, the queues and their workers, and the remedy of each failure."""
+"""The routes of the doctor: what is wrong, why one object does not continue, and repairs."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
-from time import perf_counter
-from typing import Any, Final
+from typing import Annotated, Any, Final
+from uuid import UUID
 
 import msgspec
 
-from filas.contract.policies import QueuePolicy
-from filas.errors import StoreUnavailable
-from filas.queue.operations.newer_version_waiting import read_newer_version_waiting
-from filas.queue.worker_presence import QueueLoad, read_load
-from ingest.api.operations.scaling_routes import WORKERS
+from filas.doctor import why
+from filas.doctor.examination import examine
+from filas.doctor.stores import Checked, DoctorStores
+from filas.models.findings import Diagnosis, Examination, Finding, Subject
+from ingest.api.operations.repairs import Repair, repair_all
 from ingest.api.routing.api_context import ApiContext
-from ingest.api.routing.route_types import Answer, Call, Query, Route
+from ingest.api.routing.problems import invalid_field, not_found
+from ingest.api.routing.route_types import Answer, Body, Call, Query, Route, Word
 from ingest.receive.untrusted_proxies import read_untrusted_proxy
-
-MAX_WAIT_S: Final = 60.0
-"""A queue whose oldest job waits longer is a failure."""
 
 MAX_NAMED: Final = 10
 """The most definitions that one finding names."""
 
-DEAD_LETTERS_WITHIN: Final = timedelta(hours=24)
+
+class DoctorQuery(Query, frozen=True, kw_only=True):
+    """Without a parameter: everything is examined. With one: the answer states why this object does not continue.
+    `id` is any of these ids."""
+
+    execution: UUID | None = None
+    event: UUID | None = None
+    notification: UUID | None = None
+    conversation: UUID | None = None
+    job: Word | None = None
+    channel: Word | None = None
+    id: Word | None = None
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The state of one part. If `ok` is false, `detail` is what is wrong and what to do."""
+class RepairBody(Body, frozen=True, kw_only=True):
+    """What to repair."""
 
-    part: str
-    ok: bool
-    detail: str
-
-
-class DoctorView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Every part, in the order in which an operator repairs them. `ok`: every part is OK."""
-
-    ok: bool
-    findings: list[Finding]
-    timestamp: str
+    codes: Annotated[
+        list[Word] | None,
+        msgspec.Meta(description="Only findings with these codes; by default all that are repairable."),
+    ] = None
+    dry_run: Annotated[bool, msgspec.Meta(description="Only report what would be repaired.")] = False
 
 
-async def doctor(call: Call[None, Query]) -> Answer:
-    """Checks the stores, the queues and their workers. An unavailable store is a finding, not an error."""
-    context = call.context
-    checks: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
-        ("redis", lambda: _redis(context)),
-        ("postgres", lambda: _postgres(context)),
-        ("webhooks", lambda: _webhooks(context)),
-        ("secrets", lambda: _secrets(context)),
-        ("proxies", lambda: _proxies(context)),
-        *((f"queue {policy.name}", _queue_check(context, worker, policy)) for worker, policy in WORKERS.items()),
-        ("versions", lambda: _versions(context)),
-        ("dead letters", lambda: _dead_letters(context)),
+class RepairView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was repaired."""
+
+    dry_run: bool
+    repairs: list[Repair]
+
+
+async def doctor(call: Call[None, DoctorQuery]) -> Answer:
+    """Examines everything, or answers why one object does not continue. An unavailable store is a finding."""
+    query, stores = call.query, doctor_stores(call.context)
+    given = {name: value for name, value in msgspec.structs.asdict(query).items() if value is not None}
+    if len(given) > 1:
+        raise invalid_field(sorted(given)[1], "give one object at a time")
+    if not given:
+        return Answer(await examination(call.context))
+    ((kind, value),) = given.items()
+    asks: dict[str, Any] = {
+        "execution": why.why_execution,
+        "event": why.why_event,
+        "notification": why.why_notification,
+        "conversation": why.why_conversation,
+        "job": why.why_job_id,
+        "channel": why.why_channel,
+        "id": why.why_any,
+    }
+    answer: Diagnosis | None = await asks[kind](stores, value)
+    if answer is None:
+        raise not_found("object" if kind == "id" else kind, value)
+    return Answer(answer)
+
+
+async def examination(context: ApiContext) -> Examination:
+    """Examines everything, with what only this process knows."""
+    more = {
+        "definitions": lambda: _definitions(context),
+        "secrets": lambda: _secrets(context),
+        "proxies": lambda: _proxies(context),
+    }
+    return await examine(doctor_stores(context), more)
+
+
+def doctor_stores(context: ApiContext) -> DoctorStores:
+    """The stores that the doctor reads."""
+    return DoctorStores(context.redis, context.database, context.read_database, context.doctor)
+
+
+async def repair(call: Call[RepairBody, Query]) -> Answer:
+    """Repairs what is safe to repair, and reports what was done."""
+    found = await examination(call.context)
+    chosen = [
+        one for one in found.findings if one.repairable and (call.body.codes is None or one.code in call.body.codes)
     ]
-    findings = await asyncio.gather(*(_checked(part, check) for part, check in checks))
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Answer(DoctorView(ok=all(one.ok for one in findings), findings=findings, timestamp=now))
+    repairs = await repair_all(call.context, chosen, dry_run=call.body.dry_run)
+    return Answer(RepairView(dry_run=call.body.dry_run, repairs=repairs))
 
 
-async def _checked(part: str, check: Callable[[], Awaitable[Finding]]) -> Finding:
-    try:
-        return await check()
-    except StoreUnavailable as error:
-        detail = error.reason if part == error.store else f"unknown while {error.store} is unavailable"
-        return Finding(part=part, ok=False, detail=detail)
+async def _definitions(context: ApiContext) -> Checked:
+    if context.webhook_cache.is_loaded:
+        return Checked("loaded")
+    message = "the webhooks have not been read yet: requests are answered with 503"
+    remedy = "check that Postgres is available"
+    subject = Subject(kind="process", id="ingest-admin")
+    finding = Finding(code="webhooks-not-loaded", severity="warning", subject=subject, message=message, remedy=remedy)
+    return Checked("not loaded yet", [finding])
 
 
-async def _redis(context: ApiContext) -> Finding:
-    start = perf_counter()
-    await context.redis.command("PING")
-    took = _milliseconds_since(start)
-    risks = [] if context.redis.cluster else _risks(await context.redis.command("INFO"))
-    return Finding(part="redis", ok=not risks, detail="; ".join([f"answers in {took} ms", *risks]))
-
-
-def _risks(info: dict[str, Any]) -> list[str]:
-    """Returns the settings with which this Redis may lose jobs. A missing value is no risk."""
-    risks = []
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction" and info.get("maxmemory", 0):
-        risks.append(f"maxmemory-policy {policy} drops jobs when the memory is full: set noeviction")
-    if not info.get("aof_enabled", 1):
-        risks.append("appendonly is off: a crash loses events that were accepted while Postgres was unavailable")
-    if info.get("aof_last_write_status", "ok") != "ok":
-        risks.append("the append-only file cannot be written: check the disk space")
-    return risks
-
-
-async def _postgres(context: ApiContext) -> Finding:
-    start = perf_counter()
-    await context.pauses.all()
-    await context.history.pauses.all()
-    return Finding(part="postgres", ok=True, detail=f"answers in {_milliseconds_since(start)} ms")
-
-
-async def _webhooks(context: ApiContext) -> Finding:
-    loaded = context.webhook_cache.is_loaded
-    detail = "definitions loaded" if loaded else "definitions not loaded yet"
-    return Finding(part="webhooks", ok=loaded, detail=detail)
-
-
-async def _secrets(context: ApiContext) -> Finding:
+async def _secrets(context: ApiContext) -> Checked:
     """A definition stored before SECRET_ENV_ALLOW existed, or under another one, may name any variable."""
+    checked = Checked("every named environment variable is allowed")
     refused = [
         f"{one.kind} {one.id}: {refusal}"
         for one in await context.secret_references.all()
         if (refusal := context.secret_box.variables.refusal(one.variable)) is not None
     ]
-    if not refused:
-        return Finding(part="secrets", ok=True, detail="every named environment variable is allowed")
-    more = [f"and {len(refused) - MAX_NAMED} more"] if len(refused) > MAX_NAMED else []
-    remedy = "rename the variable, or allow it in each process, and store the definition again"
-    return Finding(part="secrets", ok=False, detail="; ".join([*refused[:MAX_NAMED], *more, remedy]))
+    if refused:
+        more = [f"and {len(refused) - MAX_NAMED} more"] if len(refused) > MAX_NAMED else []
+        checked.detail = "; ".join([*refused[:MAX_NAMED], *more])
+        checked.findings.append(
+            Finding(
+                code="secret-variable-refused",
+                severity="warning",
+                subject=Subject(kind="process"),
+                message=f"definitions name environment variables that may not be read: {checked.detail}",
+                remedy="rename the variable, or allow it in each process, and store the definition again",
+                evidence={"definitions": refused[:MAX_NAMED]},
+            )
+        )
+    if context.doctor.weak_secrets:
+        named = " and ".join(context.doctor.weak_secrets)
+        checked.findings.append(
+            Finding(
+                code="weak-secret",
+                severity="warning",
+                subject=Subject(kind="process"),
+                message=f"{named} can be guessed: the value is that of .env.example, or shorter than 32 characters",
+                remedy="set a random value in every process, such as that of `openssl rand -hex 32`",
+            )
+        )
+    return checked
 
 
-async def _proxies(context: ApiContext) -> Finding:
+async def _proxies(context: ApiContext) -> Checked:
     proxy = await read_untrusted_proxy(context.redis)
     if proxy is None:
-        return Finding(part="proxies", ok=True, detail="no requests through a proxy that is not in TRUSTED_PROXIES")
-    detail = (
+        return Checked("no requests through a proxy that is not in TRUSTED_PROXIES")
+    message = (
         f"requests with X-Forwarded-For or Forwarded come from {proxy}, which TRUSTED_PROXIES does not list: all their "
-        "senders count as one address; if it is your proxy, list its network"
+        "senders count as one address"
     )
-    return Finding(part="proxies", ok=False, detail=detail)
+    finding = Finding(
+        code="proxy-not-trusted",
+        severity="warning",
+        subject=Subject(kind="process", id="ingest"),
+        message=message,
+        remedy="if it is your proxy, list its network in TRUSTED_PROXIES",
+        evidence={"address": proxy},
+    )
+    return Checked(f"requests come through {proxy}", [finding])
 
 
-def _queue_check(context: ApiContext, worker: str, policy: QueuePolicy) -> Callable[[], Awaitable[Finding]]:
-    return lambda: _queue(context, worker, policy)
-
-
-async def _queue(context: ApiContext, worker: str, policy: QueuePolicy) -> Finding:
-    paused = await _is_paused(context, policy)
-    counts = await context.stats.snapshot(policy)
-    load = await read_load(context.redis, policy)
-    oldest_s = counts.oldest_waiting_ms / 1000
-    waiting = "1 job waiting" if counts.waiting == 1 else f"{counts.waiting} jobs waiting"
-    if counts.waiting:
-        waiting += f", the oldest for {oldest_s:.0f} s"
-    failure = None
-    if isinstance(paused, str):
-        failure = f"{_count(worker, load)}; {paused}"
-    elif paused:
-        failure = f"paused: POST /api/queue/{policy.short}/resume resumes it"
-    elif not load.workers:
-        failure = f"no {worker} is running: start one"
-    elif oldest_s > MAX_WAIT_S:
-        failure = f"{_count(worker, load)}, too few or too slow: see /api/scaling"
-    detail = f"{waiting}; {failure or _count(worker, load)}"
-    return Finding(part=f"queue {policy.name}", ok=failure is None, detail=detail)
-
-
-async def _is_paused(context: ApiContext, policy: QueuePolicy) -> bool | str:
-    """Whether the queue is paused, or why that is not known. The other figures of a queue are in Redis."""
-    try:
-        return policy.name in await context.pauses.all()
-    except StoreUnavailable as error:
-        return f"whether it is paused is unknown while {error.store} is unavailable"
-
-
-def _count(worker: str, load: QueueLoad) -> str:
-    """Returns the number of workers with their load, such as "1 flow-runner, 0 % busy"."""
-    return f"{load.workers} {worker}, {100 * load.running / max(load.slots, 1):.0f} % busy"
-
-
-async def _versions(context: ApiContext) -> Finding:
-    """Jobs that no running worker knows. During a rolling upgrade, some may wait for the first newer worker."""
-    found = {policy.name: await read_newer_version_waiting(context.redis, policy) for policy in WORKERS.values()}
-    waits = [
-        f"{one.jobs} jobs of {queue} wait for a newer worker for up to {one.longest_s:.0f} s: {', '.join(one.examples)}"
-        for queue, one in found.items()
-        if one is not None
-    ]
-    if not waits:
-        return Finding(part="versions", ok=True, detail="no job waits for a newer version")
-    remedy = "start workers of the version that made them; they become dead letters after a day"
-    return Finding(part="versions", ok=False, detail="; ".join([*waits, remedy]))
-
-
-async def _dead_letters(context: ApiContext) -> Finding:
-    """A dead letter alone is no failure: a single wrong phone number makes one."""
-    count = await context.history.dead_letters.count_open(datetime.now(UTC) - DEAD_LETTERS_WITHIN)
-    detail = f"{count} in the last 24 hours that have not been replayed"
-    return Finding(part="dead letters", ok=True, detail=detail)
-
-
-def _milliseconds_since(start: float) -> str:
-    return f"{(perf_counter() - start) * 1000:.1f}"
-
-
-ROUTES: tuple[Route[None, Query], ...] = (
+ROUTES: tuple[Route[Any, Any], ...] = (
     Route(
         method="GET",
         path="/doctor",
         handler=doctor,
         role="viewer",
-        summary="The state of the stores, the queues and their workers, and the remedy of each failure.",
-        answer=DoctorView,
+        summary="What is wrong and what to do; with a parameter: why one object does not continue.",
+        answer=Examination | Diagnosis,
+        query=DoctorQuery,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/doctor/repair",
+        handler=repair,
+        role="operator",
+        summary="Repair what is safe to repair.",
+        answer=RepairView,
         query=Query,
+        body=RepairBody,
     ),
 )

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from filas.crypto.secret_box import SecretBox
+from filas.doctor.stores import DEFAULT_SETTINGS, DoctorSettings
 from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.queue.operations.queue_stats import QueueStats
 from filas.queue.producer import QueueProducer
@@ -25,6 +26,7 @@ from filas.repository.executions.execution_search import ExecutionSearch
 from filas.repository.failure_groups import FailureGroupRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
+from filas.repository.postgres.database import Database
 from filas.repository.refusals import RefusalRepository
 from filas.service.stores import Stores
 from filas.store_watch import limit_silence
@@ -58,7 +60,8 @@ class ApiContext:
     `configuration_changed` is awaited after each change of a webhook, flow or
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
     The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
-    `memory` bounds the bodies of requests and answers that are processed at a time.
+    `memory` bounds the bodies of requests and answers that are processed at a time. `doctor`: when the doctor finds
+    something wrong.
     """
 
     access: Access
@@ -85,6 +88,9 @@ class ApiContext:
     acceptor: Acceptor
     watch: QueueWatch
     scaling_bounds: Bounds
+    database: Database
+    read_database: Database
+    doctor: DoctorSettings
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(MEMORY_BYTES))
 
 
@@ -97,6 +103,7 @@ def build_api_context(
     webhook_cache: WebhookCache,
     acceptor: Acceptor,
     scaling_bounds: Bounds,
+    doctor: DoctorSettings = DEFAULT_SETTINGS,
 ) -> ApiContext:
     """Builds the context over open stores. From then on, a store that does not answer for a second is skipped."""
     database, redis, read_database = stores.database, stores.redis, stores.read_database
@@ -138,4 +145,7 @@ def build_api_context(
         acceptor=acceptor,
         watch=QueueWatch(redis, stats),
         scaling_bounds=scaling_bounds,
+        database=database,
+        read_database=read_database,
+        doctor=doctor,
     )
