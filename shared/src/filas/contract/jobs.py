@@ -24,6 +24,7 @@ A replay appends `:replay-N` to the key.
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
@@ -33,7 +34,7 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.contract.storable_text import escaped_bytes
 from filas.errors import JobDecodeError, NewerVersionRequired
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest version that this code reads. A message has the oldest version whose readers understand it:
 
 | version | what is new |
@@ -41,11 +42,13 @@ SCHEMA_VERSION = 3
 | 1 | |
 | 2 | `filter` of a WebhookJob |
 | 3 | `role` in the `conversation` of a WebhookJob |
+| 4 | messages and bursts in the `replies` of a FlowTestJob |
 """
 
 FIRST_VERSION = 1
 FILTER_VERSION = 2
 ROLE_VERSION = 3
+REPLIES_VERSION = 4
 
 TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
@@ -185,6 +188,15 @@ class GivenAnswer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     error: AnswerError | None = None
 
 
+GivenReply = str | dict[str, Any]
+"""A message of the contact in a test run: its text, or its fields `kind`, `text`, `data` and `media`."""
+
+
+def replies_version(replies: Sequence[object]) -> int:
+    """The schema version of a FlowTestJob with these replies."""
+    return FIRST_VERSION if all(isinstance(one, str | None) for one in replies) else REPLIES_VERSION
+
+
 class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     """Run a flow as a test: nothing is stored, and outgoing calls are recorded instead of sent. The job's result is a
     `models.flow_tests.FlowTestResult`.
@@ -192,7 +204,9 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     `definition` is the whole flow; `version` is None if that is not a stored version. `node_id` is the first node
     (None: the flow's own start). `trigger` is what the templates see as `webhook`, `message` the contact's first
     message. Without a conversation, `contact` is None. `vars` and `outputs` (by node) are the results of earlier nodes.
-    `replies` are the contact's answers in order; None means that the contact does not answer before the wait ends.
+    `replies` are the contact's answers in order: a text, a message as its reader makes it, or a list of both that
+    arrive as a burst. None means that the contact does not answer before the wait ends. A message or a burst needs
+    REPLIES_VERSION.
     `answers` are, by node, the answers to its calls in order; the last one also answers all later calls. Without
     `real_secrets`, the secret `key` has the value `secret:key`.
     """
@@ -211,7 +225,7 @@ class FlowTestJob(JobMessage, frozen=True, kw_only=True):
     contact: str | None
     vars: dict[str, Any]
     outputs: dict[str, Any]
-    replies: list[str | None]
+    replies: list[GivenReply | list[str | dict[str, Any]] | None]
     answers: dict[str, list[GivenAnswer]]
     real_secrets: bool | msgspec.UnsetType = msgspec.UNSET
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.jobs import FlowTestJob
+from filas.contract.comparable_text import comparable
+from filas.contract.jobs import FlowTestJob, GivenReply
 from filas.crypto.redaction import HIDDEN
 from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
@@ -19,6 +20,7 @@ from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Channels, Flows, FlowServices, Secrets
+from flow_runner.flow_test.given_replies import GivenReplies
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
 from flow_runner.flow_test.placeholder_secrets import PlaceholderSecrets
@@ -33,6 +35,11 @@ MAX_STEPS: Final = 5000
 
 MAX_SHOWN_BYTES: Final = 2 * 1024 * 1024
 """The most bytes of the steps, and of the calls, in a result."""
+
+_RESTARTED: Final = ErrorDetail(
+    kind="restarted",
+    message="the reply is a text of settings.conversation.restartOn: the execution is cancelled, and a new one begins",
+)
 
 Shown = TypeVar("Shown", StepRecord, FlowTestCall)
 
@@ -63,19 +70,21 @@ class FlowTest:
         secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
         services = FlowServices(flows, secrets, addresses, box)
         self._engine = Engine(runners, self._execution, self._outbound, self._clock, services, channels)
-        self._replies = list(job.replies)
+        self._replies = GivenReplies(job.replies)
         self._learned: set[UUID] = set()
 
     async def run(self) -> FlowTestResult:
         """Raises PermanentError if the flow cannot be run, and StoreUnavailable if its secrets cannot be read."""
-        reply: str | None = None
+        reply: GivenReply | None = None
         outcome: str | None = None
+        restarts = False
         while True:
-            claimed = self._execution.claim(self._clock.now(), reply, outcome)
+            claimed = self._execution.claim(self._clock.now(), reply, outcome, cancel=restarts)
             await self._engine.run(claimed, self._flow, lambda: self._exceeded() is not None)
             last = self._last_checkpoint()
             self._outbound.record_notifications(self._execution.new_notifications())
             if last.status in FINAL_EXECUTION_STATUSES:
+                last = msgspec.structs.replace(last, error=_RESTARTED) if restarts else last
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
             exceeded = self._exceeded()
             if exceeded is not None:
@@ -84,11 +93,13 @@ class FlowTest:
             reply, outcome = None, self._outcome(last)
             if last.status == "queued" or outcome is not None:
                 continue
-            if last.awaits_reply and self._replies:
-                reply = self._replies.pop(0)
+            if self._may_reply(last):
+                reply = self._replies.next(collecting=_is_collecting(last))
                 if reply is not None:
+                    restarts = self._restarts(reply)
+                    reply = None if restarts else reply
                     continue
-            elif last.status == "waiting-input" or (last.status == "waiting-callback" and last.awaits_callback):
+            elif _is_over(last):
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
             if last.wake_at is None:
                 return self._result(last, "waiting-input")
@@ -103,6 +114,15 @@ class FlowTest:
             return None
         self._learned.add(last.awaits_message)
         return given.text
+
+    def _may_reply(self, last: Checkpoint) -> bool:
+        return last.awaits_reply and self._replies.has_next(collecting=_is_collecting(last))
+
+    def _restarts(self, reply: GivenReply) -> bool:
+        """Whether the reply is a text of `restartOn`, so that a real conversation would leave the execution."""
+        text = reply if isinstance(reply, str) else reply.get("text")
+        said = comparable(text) if isinstance(text, str) else None
+        return said is not None and said in map(comparable, self._flow.settings.conversation.restart_on)
 
     def _exceeded(self) -> str | None:
         """The message of the bound that the test run has exceeded."""
@@ -134,7 +154,7 @@ class FlowTest:
             error_flow_id=last.starts[0].flow_id if last.starts else None,
             undelivered=len(failed),
             undelivered_flow_id=self._flow.settings.undelivered_flow_id if failed - self._learned else None,
-            unused_replies=len(self._replies),
+            unused_replies=self._replies.count,
             left_out=len(steps) - len(shown_steps) + len(calls) - len(shown_calls),
             started_at=self._started,
             ended_at=self._clock.now(),
@@ -148,6 +168,18 @@ class FlowTest:
             name: HIDDEN if variable.secret else self._outbound.redacted(values.get(name, variable.default))
             for name, variable in self._flow.variables.items()
         }
+
+
+def _is_over(last: Checkpoint) -> bool:
+    """Whether the flow waits for what the test does not define: a reply or a callback."""
+    if last.status == "waiting-input":
+        return not _is_collecting(last)
+    return last.status == "waiting-callback" and last.awaits_callback is not None
+
+
+def _is_collecting(last: Checkpoint) -> bool:
+    """Whether a reply has arrived and the execution waits for the end of its burst."""
+    return last.question is not None and last.question.answered
 
 
 def _within_limit(items: list[Shown]) -> list[Shown]:

@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from filas.contract import identity
-from filas.contract.jobs import FlowTestJob
+from filas.contract.jobs import FlowTestJob, GivenReply
 from filas.models.executions import Checkpoint, ClaimedExecution, ExecutionStatus, NewNotification, StepRecord
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.execution_state import State, encode
@@ -44,9 +44,16 @@ class MemoryExecution:
         new, self._notifications = self._notifications, []
         return new
 
-    def claim(self, now: datetime, reply: str | None = None, message_outcome: str | None = None) -> ClaimedExecution:
+    def claim(
+        self,
+        now: datetime,
+        reply: GivenReply | None = None,
+        message_outcome: str | None = None,
+        *,
+        cancel: bool = False,
+    ) -> ClaimedExecution:
         """The claim for the next run: the first one, or one that continues from the last checkpoint, with the contact's
-        `reply` or the outcome of a message."""
+        `reply` or the outcome of a message, or to be cancelled."""
         last, claimed = self.last, self._claimed
         if last is not None:
             claimed = msgspec.structs.replace(
@@ -57,6 +64,7 @@ class MemoryExecution:
                 claimed_at=now,
                 message_outcome=message_outcome,
                 reply=None if reply is None else _trigger({}, _message(reply, claimed.contact)),
+                cancel_requested=cancel,
             )
         self._claimed = claimed
         return claimed
@@ -93,8 +101,9 @@ def _first_claim(job: FlowTestJob, flow: CompiledFlow, now: datetime) -> Claimed
     )
 
 
-def _message(text: str, contact: str | None) -> dict[str, object]:
-    return {"id": f"reply-{uuid.uuid4()}", "kind": "text", "text": text, "contact": contact}
+def _message(reply: GivenReply, contact: str | None) -> dict[str, object]:
+    given = {"text": reply} if isinstance(reply, str) else reply
+    return {"id": f"reply-{uuid.uuid4()}", "kind": "text", "text": None, **given, "contact": contact}
 
 
 def _trigger(webhook: object, message: object) -> str:

@@ -10,12 +10,13 @@ import msgspec
 
 from filas.contract.identity import new_id
 from filas.contract.job_factories import flow_test_job
-from filas.contract.jobs import FlowTestJob, GivenAnswer, flow_test_key
+from filas.contract.jobs import FlowTestJob, GivenAnswer, flow_test_key, replies_version
 from filas.contract.policies import FLOWS
 from filas.flows import value_limits
 from filas.flows.definition import flow_definition
 from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
+from filas.models.event_kinds import ContentKind
 from filas.models.executions import StepRecord
 from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
@@ -48,6 +49,15 @@ class TestConversation(Body, frozen=True, kw_only=True):
     text: Text | None = None
 
 
+class TestMessage(Body, frozen=True, kw_only=True, omit_defaults=True):
+    """A message that is not only a text: a medium, a place, a form, or a pressed button."""
+
+    kind: ContentKind
+    text: Text | None = None
+    data: dict[str, Any] | None = None
+    media: dict[str, Any] | None = None
+
+
 class FlowTestBody(Body, frozen=True, kw_only=True):
     """The input of a test run. `{}` runs the published version with an empty event."""
 
@@ -68,8 +78,12 @@ class FlowTestBody(Body, frozen=True, kw_only=True):
         default_factory=dict
     )
     replies: Annotated[
-        list[Text | None],
-        msgspec.Meta(max_length=1000, description="Replies of the contact; null: no reply until the wait times out."),
+        list[Text | TestMessage | list[Text | TestMessage] | None],
+        msgspec.Meta(
+            max_length=1000,
+            description="Replies of the contact: texts, messages, or lists of both, which arrive as a burst; "
+            "null: no reply until the wait times out.",
+        ),
     ] = msgspec.field(default_factory=list)
     answers: Annotated[
         dict[str, GivenAnswer | list[GivenAnswer]],
@@ -119,6 +133,7 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
     channel, contact, message = await _conversation(call)
     run_id = new_id()
     call.audit.after = {"runId": str(run_id), "realSecrets": body.real_secrets}
+    replies = msgspec.to_builtins(body.replies)
     job = FlowTestJob(
         run_id=run_id,
         flow_id=flow_id,
@@ -131,7 +146,8 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
         contact=contact,
         vars=_converted(body, checked),
         outputs=body.outputs,
-        replies=body.replies,
+        replies=replies,
+        schema_version=replies_version(replies),
         answers={name: given if isinstance(given, list) else [given] for name, given in body.answers.items()},
         real_secrets=body.real_secrets or msgspec.UNSET,
     )
