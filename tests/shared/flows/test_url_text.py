@@ -59,6 +59,11 @@ CASES: list[tuple[str, Any, str]] = [
     ("{{ x }}://api.example/", "http", "http://api.example/"),
     ("{{ x }}.example:80/a", "https://api", "https://api.example:80/a"),
     ("{{ x }}clientes", HOST + "/", HOST + "/clientes"),
+    # The placeholder of a secret in a test run.
+    ("{{ x }}/c/{{ y }}", "secret:crm", "secret:crm/c/%3Fq%3D"),
+    ("{{ x }}?c={{ y }}", "secret:crm-2", "secret:crm-2?c=%3Fq%3D"),
+    ("https://{{ x }}/c", "secret:host", "https://secret:host/c"),
+    ("https://{{ x }}.example/c", "secret:shop", "https://secret:shop.example/c"),
     # The host, the port, user name and password.
     ("https://{{ x }}/a", "api.example:8080", "https://api.example:8080/a"),
     ("https://{{ x }}/a", "[2001:db8::1]:80", "https://[2001:db8::1]:80/a"),

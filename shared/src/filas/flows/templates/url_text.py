@@ -12,6 +12,12 @@ from filas.flows.templates import form_text, template
 from filas.flows.templates.marked_text import InsertedValue
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]*")
+PLACEHOLDER_BEGIN = "secret:"
+"""How the placeholder of a secret in a test run begins. An address with it at its beginning or in its host cannot be
+called."""
+
+_PLACEHOLDER = re.compile(PLACEHOLDER_BEGIN + r"[\w.-]+")
+
 _MAY_BE_JSON = re.compile(r"[{\[%]")
 _LABELS = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)*)(?::[0-9]{1,5})?")
@@ -76,6 +82,8 @@ def _parts(pieces: list[Piece]) -> dict[str, list[Piece]]:
         _check_leading(beginning, after)
         pieces = [(beginning + after, None), *pieces[3:]]
     scheme, separator, rest = pieces[0][0].partition("://")
+    if not separator and (placeholder := _PLACEHOLDER.match(scheme)):
+        scheme, separator, rest = "", placeholder[0], scheme[placeholder.end() :]
     if not separator:
         raise ValueError(f"must begin with http:// or https://, found {shown(''.join(text for text, _ in pieces))}")
     parts: dict[str, list[Piece]] = {name: [] for name in ("scheme", "host", "path", "query", "fragment")}
@@ -121,6 +129,8 @@ def _authority(pieces: list[Piece]) -> Iterable[Piece]:
 
 
 def _check_in_host(value: str, before: str, after: str) -> None:
+    if _PLACEHOLDER.fullmatch(value):
+        return
     # Some other characters become `/`, `?` or `#` when a host is normalized.
     normal = unicodedata.normalize("NFKC", value)
     if before.rpartition("]")[2].count(":"):
