@@ -23,7 +23,7 @@ from liquid.expression import Expression
 from liquid.output import LimitedStringIO
 
 from filas.flows import step_budget
-from filas.flows.templates.filters.added_filters import FILTERS
+from filas.flows.templates.filters.added_filters import CORRECTED, FILTERS
 from filas.flows.templates.filters.numbers import as_number
 from filas.flows.templates.liquid_filters import (
     MAX_TEXT,
@@ -34,7 +34,6 @@ from filas.flows.templates.liquid_filters import (
     is_undefined,
     map_of,
     raw_of,
-    strip_html_of,
     text_of,
     uniq_of,
 )
@@ -65,11 +64,10 @@ def build_environment() -> "Environment":
         environment.add_tag(changed)
     environment.add_filter("raw", raw_of)
     environment.add_filter("json", as_json)
-    environment.add_filter("strip_html", strip_html_of)
     environment.add_filter("uniq", uniq_of)
     environment.add_filter("map", map_of)
     environment.add_filter("compact", compact_of)
-    for name, function in FILTERS.items():
+    for name, function in (*FILTERS.items(), *CORRECTED.items()):
         environment.add_filter(name, function)
     return environment
 

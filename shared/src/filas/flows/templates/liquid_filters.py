@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from liquid.exceptions import FilterError, LiquidError
-from liquid.filter import sequence_filter, string_filter
+from liquid.filter import sequence_filter
 from liquid.undefined import Undefined
 
 from filas.flows.value_limits import TooLarge, plain
@@ -73,17 +73,6 @@ def as_json(value: object) -> str:
 def raw_of(value: object) -> object:
     """The filter `raw`: the value itself. Where it is inserted, it is not escaped."""
     return value
-
-
-@string_filter
-def strip_html_of(text: str) -> str:
-    """The text outside of `<…>`, in one pass. The original's pattern takes quadratic time."""
-    kept: list[str] = []
-    position = 0
-    while (start := text.find("<", position)) >= 0 and (end := text.find(">", start)) >= 0:
-        kept.append(text[position:start])
-        position = end + 1
-    return "".join(kept) + text[position:]
 
 
 @sequence_filter
