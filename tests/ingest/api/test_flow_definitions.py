@@ -64,6 +64,22 @@ async def test_warnings_do_not_prevent_publication_and_are_in_the_answer(api: Ap
     assert [(one["nodeId"], one["code"]) for one in refused.json["errors"]] == [("hello", "unreachable")]
 
 
+async def test_the_limits_of_the_channels_are_checked(api: Api) -> None:
+    """The channel of a node, and the channel of the conversations that the flow's webhook names."""
+    channel = {"type": "whatsapp", "phoneNumberId": "1", "accessToken": "t"}
+    assert (await api.put("/channels/zap", channel)).status == 200
+    buttons = [{"id": f"c{number}", "title": "Sim"} for number in range(11)]
+    hello = {"id": "hello", "type": "message", "data": {"text": "?", "buttons": buttons}}
+    body = FLOW | {"nodes": [FLOW["nodes"][0], hello]}
+    assert (await api.put("/flows/greeting", body)).status == 200, "the channel is not known"
+    webhook = {"flowId": "greeting", "auth": {"type": "none"}, "conversation": {"channel": "zap", "contact": "5"}}
+    assert (await api.put("/webhooks/site", webhook)).status == 200
+    refused = await api.put("/flows/greeting", body)
+    (error,) = refused.json["errors"]
+    assert (refused.status, error["nodeId"], error["field"]) == (422, "hello", "buttons")
+    assert (error["code"], error["message"]) == ("beyond-channel-limit", "11 buttons; the limit of WhatsApp is 10")
+
+
 async def test_a_malformed_definition_is_rejected_with_every_error(api: Api) -> None:
     """Any definition is stored, or answered 422 with all errors of the checks. Never 5xx."""
     bodies: list[Any] = []

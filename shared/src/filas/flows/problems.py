@@ -27,6 +27,7 @@ Code = Literal[
     "delays-longer-than-timeout",
     "cron-meaning",
     "loop-exceeds-steps",
+    "beyond-channel-limit",
     "unknown-flow",
     "unknown-channel",
     "unknown-secret",

@@ -7,7 +7,8 @@ import msgspec
 
 from filas.contract.comparable_text import comparable
 from filas.flows import locales
-from filas.flows.checks import whole_graph
+from filas.flows.checks import channel_limits, whole_graph
+from filas.flows.checks.channel_limits import KnownChannels
 from filas.flows.definition import flow_graph, loop_bodies
 from filas.flows.definition.flow_definition import Draft, DraftNode, Edge, FlowDefinition, FlowHead, Node, read_draft
 from filas.flows.definition.variables import convert
@@ -18,9 +19,12 @@ from filas.flows.templates.single_braces import single_braces
 from filas.flows.templates.template_names import TemplateNames
 
 
-def check(raw: object, now: datetime | None = None) -> tuple[FlowDefinition | None, list[FlowProblem]]:
+def check(
+    raw: object, now: datetime | None = None, channels: KnownChannels | None = None
+) -> tuple[FlowDefinition | None, list[FlowProblem]]:
     """Checks a definition. Returns it (None if it has errors) with all errors and warnings. Raises nothing, whatever
-    `raw` is. `now` is the present time by default; messages show the ticks of cron expressions after it."""
+    `raw` is. `now` is the present time by default; messages show the ticks of cron expressions after it. `channels` are
+    those whose limits are checked."""
     report = Report()
     draft = read_draft(raw, report)
     _check_ids(draft, report)
@@ -33,6 +37,7 @@ def check(raw: object, now: datetime | None = None) -> tuple[FlowDefinition | No
     _check_edges(draft, report)
     _check_graph(draft, report)
     whole_graph.check_graph(draft, report, now or datetime.now(UTC))
+    channel_limits.check_contents(draft, report, channels or KnownChannels())
     return None if report.has_errors else draft.definition(), report.problems
 
 

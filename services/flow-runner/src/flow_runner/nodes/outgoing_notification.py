@@ -39,7 +39,7 @@ def notifications(
             for part in parts:
                 refuse_beyond_limits(part, to.type)
     except InvalidContent as error:
-        raise NodeFailure(error.kind, f"`{error.field}`: {error}") from None
+        raise NodeFailure(error.kind, f"`{visit.data.field_of(error.field)}`: {error}") from None
     numbers = [*(PARTS_OF_ONE * index + number for index in range(1, len(parts))), number]
     return [
         _notification(visit, kind, to, part, one, thread, awaits=one == number)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -67,6 +67,19 @@ class InputData(SendingData, frozen=True, kw_only=True):
         yield from (("prompt", self.prompt), ("retryPrompt", self.retry_prompt))
         for index, choice in enumerate(self.choices):
             yield f"choices[{index}].title", choice.title
+
+    def contents(self) -> Iterable[dict[str, Any]]:
+        for text in (self.prompt, self.retry_prompt):
+            if text is None:
+                continue
+            if self.choices:
+                buttons = [{"id": choice.id, "title": choice.title} for choice in self.choices]
+                yield {"type": "buttons", "text": text, "buttons": buttons}
+            else:
+                yield {"type": "text", "text": text}
+
+    def field_of(self, field: str) -> str:
+        return "prompt" if field == "text" else field.replace("buttons", "choices", 1)
 
     def assigns(self) -> Iterable[tuple[str, str]]:
         if self.variable is not None:

@@ -93,6 +93,9 @@ class MessageData(SendingData, frozen=True, kw_only=True):
         for index, button in enumerate(self.buttons or ()):
             button.check(f"buttons[{index}]", add)
 
+    def field_of(self, field: str) -> str:
+        return {"label": "listLabel", "caption": "media.caption"}.get(field, field)
+
     def contents(self) -> Iterable[dict[str, Any]]:
         shared = {} if self.parse_mode is None else {"parseMode": self.parse_mode}
         if self.template:

@@ -115,6 +115,10 @@ class NodeData(Part, frozen=True, kw_only=True):
         """The messages that a visit sends, with their templates, in the form that the notifier sends them."""
         return ()
 
+    def field_of(self, field: str) -> str:
+        """The field of the node that holds `field` of the contents."""
+        return field
+
     def awaited(self, error_is_connected: bool) -> Awaited:
         """What a visit waits for after its message is recorded. `error_is_connected`: an edge leaves by `error`."""
         del error_is_connected

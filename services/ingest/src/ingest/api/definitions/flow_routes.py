@@ -8,10 +8,12 @@ from typing import Annotated, Any
 import msgspec
 
 from filas.flows import publishing_checks, value_limits
+from filas.flows.checks.channel_limits import KnownChannels
 from filas.flows.definition import json_schema, older_builder_import
 from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
 from filas.flows.problems import FlowProblem, Severity
 from filas.models.configuration import FlowSummary, FlowVersion
+from ingest.api.definitions.flow_channels import known_channels
 from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
@@ -81,9 +83,10 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     flow_id = definition_id(call.path["id"])
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
-    # In a thread, because the check of a large flow takes a second and would block the event loop.
-    raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body)
     context = call.context
+    channels = await known_channels(flow_id, context.channels, context.webhooks)
+    # In a thread, because the check of a large flow takes a second and would block the event loop.
+    raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body, channels)
     errors, warnings = field_errors(problems, "error"), field_errors(problems, "warning")
     if definition is not None:
         unknown = await unknown_uses(flow_id, definition, context.flows, context.channels, context.secrets)
@@ -120,10 +123,12 @@ def _summary(version: FlowVersion) -> dict[str, Any]:
     return {"version": version.version, "name": version.name, "published": version.published}
 
 
-def imported_and_checked(body: dict[str, Any]) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
+def imported_and_checked(
+    body: dict[str, Any], channels: KnownChannels | None = None
+) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
     """Returns a definition in the present format, and the result of its checks."""
     raw = older_builder_import.to_current_format(body)
-    return raw, *publishing_checks.check(raw)
+    return raw, *publishing_checks.check(raw, channels=channels)
 
 
 async def get_flow(call: Call[None, VersionQuery]) -> Answer:
