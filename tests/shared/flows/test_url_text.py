@@ -59,6 +59,14 @@ CASES: list[tuple[str, Any, str]] = [
     ("{{ x }}://api.example/", "http", "http://api.example/"),
     ("{{ x }}.example:80/a", "https://api", "https://api.example:80/a"),
     ("{{ x }}clientes", HOST + "/", HOST + "/clientes"),
+    # Addresses without a host.
+    (
+        "mailto:{{ x }}?subject={{ x }}",
+        "ana@a.example&cc=b",
+        "mailto:ana@a.example%26cc%3Db?subject=ana%40a.example%26cc%3Db",
+    ),
+    ("tel:{{ x }}", "+55 11 9;ext=1", "tel:+55%2011%209%3Bext%3D1"),
+    ("tg://user?id={{ x }}", "1&a=2", "tg://user?id=1%26a%3D2"),
     # The placeholder of a secret in a test run.
     ("{{ x }}/c/{{ y }}", "secret:crm", "secret:crm/c/%3Fq%3D"),
     ("{{ x }}?c={{ y }}", "secret:crm-2", "secret:crm-2?c=%3Fq%3D"),

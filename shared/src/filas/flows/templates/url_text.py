@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from typing import NoReturn
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from filas.flows.library_errors import shown
 from filas.flows.templates import form_text, template
@@ -24,6 +24,11 @@ _HOST_AND_PORT = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w-]+(?:\.[\w-]+)*)(?::[0-9
 _ORIGIN = re.compile(r"(?i:https?)://[\w-]+(?:\.[\w-]+)*")
 _PORT = re.compile(r"[0-9]{1,5}")
 _NEXT = {"host": re.compile(r"[/?#]"), "path": re.compile(r"[?#]"), "query": re.compile(r"#")}
+_NEXT["opaque"] = _NEXT["path"]
+_PARTS = ("scheme", "opaque", "host", "path", "query", "fragment")
+_OPAQUE = re.compile(r"(?:tel|sms|mailto|geo):", re.IGNORECASE)
+"""Addresses in buttons that have no host: `mailto:{{ x }}`."""
+
 _AFTER = {"/": "path", "?": "query", "#": "fragment"}
 
 Piece = tuple[str, InsertedValue | None]
@@ -44,6 +49,9 @@ def render_url(source: str, scope: template.Scope, field: str = "url") -> str:
     try:
         parts = _parts(pieces)
         parts["host"] = list(_authority(parts["host"]))
+        parts["opaque"] = [
+            (quote(text, safe="@+", errors="replace") if value else text, value) for text, value in parts["opaque"]
+        ]
         for part in ("path", "fragment"):
             parts[part] = [(form_text.encoded(text) if value else text, value) for text, value in parts[part]]
         parts["query"] = _fields(parts["query"])
@@ -84,11 +92,14 @@ def _parts(pieces: list[Piece]) -> dict[str, list[Piece]]:
     scheme, separator, rest = pieces[0][0].partition("://")
     if not separator and (placeholder := _PLACEHOLDER.match(scheme)):
         scheme, separator, rest = "", placeholder[0], scheme[placeholder.end() :]
+    opaque = None if separator else _OPAQUE.match(scheme)
+    if opaque:
+        scheme, separator, rest = "", opaque[0], scheme[opaque.end() :]
     if not separator:
         raise ValueError(f"must begin with http:// or https://, found {shown(''.join(text for text, _ in pieces))}")
-    parts: dict[str, list[Piece]] = {name: [] for name in ("scheme", "host", "path", "query", "fragment")}
+    parts: dict[str, list[Piece]] = {name: [] for name in _PARTS}
     parts["scheme"] = [(scheme + separator, None)]
-    part = "host"
+    part = "opaque" if opaque else "host"
     for text, value in [(rest, None), *pieces[1:]]:
         position = 0
         while not value and part in _NEXT and (found := _NEXT[part].search(text, position)):
