@@ -16,7 +16,9 @@ from typing import NamedTuple
 from flow_runner.engine.execution_run import RunResult
 from tests.flow_runner.harness import Harness, compiled_flow, flow, node
 
-MOST_CHANGES = 24
+MOST_CHANGES = 31
+"""23 until bodies were encoded by their content type, and messages were awaited and written for their channel."""
+
 PACKAGE = "flow_runner."
 
 FLOW = flow(
