@@ -1,5 +1,6 @@
 """A message that is not delivered, from the provider's answer or receipt to the flow that has sent it."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator
@@ -53,14 +54,17 @@ def _text_is(text: str) -> dict[str, str]:
 
 
 class WhatsApp:
-    """Accepts each message, except those with `refuse` in their text."""
+    """Accepts each message, except those with `refuse` in their text. It takes a second for the text `slow`."""
 
     def __init__(self) -> None:
         self.ids = itertools.count(1)
         self.accepted: dict[str, str] = {}
+        self.slow = ""
 
     async def take(self, request: web.Request) -> web.StreamResponse:
         text = (await request.json())["text"]["body"]
+        if text == self.slow:
+            await asyncio.sleep(1.0)
         if "refuse" in text:
             return web.json_response(REFUSED, status=400)
         self.accepted[text] = f"wamid.{next(self.ids)}"
@@ -169,3 +173,31 @@ async def test_an_outcome_outlives_redis_and_the_processes(redis_url: str, postg
         for queue in (FLOWS, NOTIFICATIONS):
             assert not await redis.command("ZCARD", f"{{{queue.name}}}:dead")
     await redis.close()
+
+
+async def test_an_answer_that_overtakes_the_provider_answers_the_question_that_follows(
+    redis_url: str, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """The provider takes a second for the greeting. The contact's second message arrives meanwhile: it waits, and is
+    the reply to the question after the greeting. It starts no second execution."""
+    greet = node("greet", "message", text="demorado", onError="branch")
+    ask = node("ask", "input", prompt="Nome?", variable="nome")
+    flow_of_chat = flow(
+        greet,
+        ask,
+        node("done", "end", output="{{ vars.nome }}"),
+        node("sorry", "end"),
+        edges="start>greet greet.out>ask greet.error>sorry ask.out>done",
+        variables=[{"name": "nome"}],
+    )
+    async with chatting(redis_url, postgres_dsn, tmp_path) as chats:
+        await chats.pipeline.api("PUT", "/api/flows/echo", flow_of_chat)
+        chats.provider.slow = "demorado"
+        await chats.say("5511900000000", "oi")
+        begun = "select 1 from executions where status = 'waiting-callback'"
+        await eventually(lambda: chats.database.fetchval(begun), 20)
+        await chats.say("5511900000000", "Ana")
+        done = await chats.found(f"{ENDED} and e.resumed_id is null", "5511900000000")
+        assert done["output"] == "Ana"
+        assert [step["nodeId"] for step in done["steps"]] == ["start", "greet", "ask", "done"]
+        assert await chats.database.fetchval("select count(*) from executions where resumed_id is null") == 1

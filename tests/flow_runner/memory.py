@@ -136,7 +136,8 @@ class MemoryRows:
         called = row.status == "waiting-callback" and row.awaits_callback in self.callbacks
         if row.status in {*WAITS, "retrying"} and row.wake_at is not None and row.wake_at > now and not called:
             later = RetryLater("not due", delay_s=(row.wake_at - now).total_seconds(), uses_attempt=False)
-            return later if row.status == "retrying" else None
+            held = row.status == "waiting-callback" and row.awaits_message and row.wake_at <= now + timedelta(minutes=1)
+            return later if row.status == "retrying" or held else None
         if row.status == "running" and row.lease_until is not None and row.lease_until > now:
             return RetryLater("held", delay_s=1.0, uses_attempt=False)
         before = row.status
@@ -248,7 +249,7 @@ class MemoryRows:
             self.conversation_vars[conversation] = checkpoint.conversation_vars
         if row.status != "running":
             row.lease_until = None
-            row.turn += row.status in WAITS
+            row.turn += row.status in WAITS and not checkpoint.keeps_turn
         return row.status
 
     def _supersede(self, row: Row) -> None:

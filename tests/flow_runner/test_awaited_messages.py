@@ -4,10 +4,13 @@ from typing import Any
 
 import pytest
 
+from filas.errors import RetryLater
 from filas.flows.publishing_checks import check
 from filas.models.record import ErrorDetail
 from tests.flow_runner.harness import Harness, compiled_flow, flow, node, path, step
 from tests.flow_runner.memory import Row
+from tests.flow_runner.test_conversations import job, running
+from tests.flow_runner.test_jobs import CONTEXT
 
 REFUSED = ErrorDetail(kind="131047", message="Re-engagement message", detail={"status": 400})
 
@@ -154,11 +157,42 @@ async def test_the_wait_ends_by_out_after_its_time(data: dict[str, Any], wait_s:
     await sender.run()
     assert sender.row.wake_at is not None
     assert (sender.row.wake_at - sender.harness.clock.now()).total_seconds() == wait_s
-    assert await sender.run() is None
+    if wait_s > 60:
+        assert await sender.run() is None
+    else:
+        with pytest.raises(RetryLater):
+            await sender.run()
     sender.harness.clock.advance(wait_s)
     assert await sender.run() == "succeeded"
     assert step(sender.row, "send").output["delivery"] is None
     assert sender.learn("failed") == "over"
+
+
+@pytest.mark.parametrize(
+    ("data", "holds"),
+    [
+        ({"await": "sent"}, True),
+        ({"await": "sent", "awaitMs": 60_000}, True),
+        ({"await": "sent", "awaitMs": 60_001}, False),
+        ({"await": "delivered", "awaitMs": 1000}, False),
+    ],
+)
+async def test_the_next_message_of_the_contact_waits_until_this_one_is_sent(data: dict[str, Any], holds: bool) -> None:
+    """The execution continues in the same job, which is in the group of the conversation. Before, an answer that
+    arrived before the provider's started a second execution."""
+    sender = Sender(sending(**data))
+    run_flow = running(sender.harness, sending(**data))
+    if holds:
+        with pytest.raises(RetryLater) as later:
+            await run_flow(CONTEXT, job(sender.row))
+        assert (later.value.delay_s, later.value.uses_attempt) == (5.0, False)
+        with pytest.raises(RetryLater):
+            await run_flow(CONTEXT, job(sender.row))
+    else:
+        assert (await run_flow(CONTEXT, job(sender.row)))["status"] == "waiting-callback"
+    assert sender.row.turn == (1 if holds else 2)
+    sender.learn("sent")
+    assert (await run_flow(CONTEXT, job(sender.row)))["status"] == "succeeded"
 
 
 async def test_an_outcome_that_arrives_while_a_worker_ends_the_wait_is_asked_again() -> None:

@@ -10,17 +10,20 @@ import pytest
 from filas.contract.identity import new_id, undelivered_execution_id
 from filas.contract.jobs import FlowJob, LearnOutcomeJob
 from filas.contract.new_job import NewJob
+from filas.contract.policies import FLOWS, QueuePolicy
 from filas.errors import PermanentError, RetryLater, StoreBusy
 from filas.models.executions import DueExecution, ExecutionStatus, FollowingExecution
 from filas.models.message_outcomes import LateFailure, UnlearnedOutcome
 from filas.models.record import ErrorDetail
 from filas.queue.job_functions import JobContext
+from filas.queue.producer import EnqueueOutcome
 from flow_runner.engine.error_flow import undelivered_trigger
 from flow_runner.jobs.job_outbox import MessageOutcomeRelay
 from flow_runner.jobs.outcome_job import LearnOutcomes
 from tests.flow_runner.harness import KnownFlows, chain, node
 
 ERROR = ErrorDetail(kind="131047", message="Re-engagement message")
+FAILED_NODE: dict[str, Any] = {}
 CONTEXT = JobContext("id", "learn_outcome")
 
 
@@ -39,6 +42,7 @@ def late(trigger: dict[str, Any] | None = None, status: ExecutionStatus = "succe
         recipient="+55",
         payload={"type": "text", "text": "oi"},
         node_id="hello",
+        node_has_failed=False,
         execution_id=new_id(),
         flow_id="flow",
         version=1,
@@ -69,10 +73,18 @@ class Jobs:
 
     def __init__(self) -> None:
         self.new: list[NewJob] = []
+        self.existing: set[str] = set()
+        self.promoted: list[str] = []
+        self.states: list[str] = []
 
     async def enqueue_many(self, jobs: Sequence[NewJob]) -> Sequence[object]:
         self.new += jobs
-        return []
+        return [EnqueueOutcome.DUPLICATE if job.job_id in self.existing else EnqueueOutcome.ENQUEUED for job in jobs]
+
+    async def promote(self, policy: QueuePolicy, job_id: str) -> str:
+        assert policy is FLOWS
+        self.promoted.append(job_id)
+        return self.states.pop(0)
 
 
 def flows(**settings: Any) -> KnownFlows:
@@ -83,7 +95,7 @@ def flows(**settings: Any) -> KnownFlows:
 
 async def learn(rows: Rows, jobs: Jobs, known: KnownFlows) -> Sequence[str | Exception]:
     message = LearnOutcomeJob(notification_id=new_id(), status="failed")
-    return await LearnOutcomes(rows, known, jobs)([(CONTEXT, message) for _ in rows.answers])
+    return await LearnOutcomes(rows, known, jobs, jobs)([(CONTEXT, message) for _ in rows.answers])
 
 
 async def test_a_resumed_execution_gets_its_job() -> None:
@@ -93,6 +105,16 @@ async def test_a_resumed_execution_gets_its_job() -> None:
     [job] = jobs.new
     assert isinstance(job.message, FlowJob)
     assert (job.message.execution_id, job.message.turn, job.group) == (resumed.id, 2, "c:55")
+
+
+@pytest.mark.parametrize("states", [["done"], ["running", "running", "done"], ["absent"], ["running"] * 6])
+async def test_the_job_that_holds_the_conversation_becomes_due(states: list[str]) -> None:
+    """Also if it has not ended when the outcome arrives."""
+    jobs, resumed = Jobs(), due()
+    jobs.existing = {FLOWS.job_id(f"{resumed.id}:2")}
+    jobs.states = list(states)
+    assert await learn(Rows(resumed), jobs, flows()) == ["resumed"]
+    assert jobs.promoted == [FLOWS.job_id(f"{resumed.id}:2")] * len(states)
 
 
 async def test_it_asks_again_while_a_worker_runs_the_execution() -> None:
@@ -141,13 +163,16 @@ async def test_a_late_failure_starts_the_flow_for_undelivered_messages() -> None
         ({}, None, True),
         ({"undeliveredFlowId": "sorry"}, {"webhook": {}, "undeliveredOf": "x"}, True),
         ({"undeliveredFlowId": "sorry"}, None, False),
+        ({"undeliveredFlowId": "sorry"}, FAILED_NODE, True),
     ],
 )
 async def test_a_failure_that_starts_no_flow_is_finished_nevertheless(
     settings: dict[str, Any], trigger: dict[str, Any] | None, starts: bool
 ) -> None:
-    """The flow names none; the message is of such a flow itself; the flow is not published."""
-    rows, jobs = Rows(late(trigger)), Jobs()
+    """The flow names none; the message is of such a flow itself; the flow is not published; the node has failed with
+    another part of the message."""
+    failure = late(None if trigger is FAILED_NODE else trigger)
+    rows, jobs = Rows(msgspec.structs.replace(failure, node_has_failed=trigger is FAILED_NODE)), Jobs()
     rows.starts = starts
     assert await learn(rows, jobs, flows(**settings)) == ["nothing-to-do"]
     assert len(rows.finished) == 1

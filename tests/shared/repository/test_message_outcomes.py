@@ -7,10 +7,11 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from filas.contract.identity import undelivered_execution_id
+from filas.contract.identity import effect_key, notification_id, undelivered_execution_id
 from filas.contract.jobs import LEARN_OUTCOME
 from filas.contract.policies import FLOWS, NOTIFICATIONS
-from filas.models.executions import ClaimedExecution, DueExecution, FollowingExecution
+from filas.errors import RetryLater
+from filas.models.executions import ClaimedExecution, DueExecution, FollowingExecution, NewNotification
 from filas.models.message_outcomes import LateFailure
 from filas.models.notifications import DeliveryReceipt, NotificationOutcome
 from filas.repository.cancels import CancelRepository
@@ -137,7 +138,6 @@ async def test_a_receipt_is_stored_too(world: World, awaits: str | None, status:
 async def test_an_outcome_resumes_the_execution_that_waits_for_it(world: World) -> None:
     """Once. The outcome stays with the execution until its next checkpoint."""
     await world.send()
-    assert await world.claim_again() is None
     await world.deliver("sent")
     due = await world.learn()
     assert isinstance(due, DueExecution)
@@ -161,6 +161,96 @@ async def test_a_failed_delivery_resumes_it_with_the_error(world: World) -> None
     assert isinstance(await world.learn(), DueExecution)
     found = outcome_of(await world.claim_again())
     assert (found["status"], found["error"]["kind"]) == ("failed", BROKEN.kind)
+
+
+async def test_a_wait_that_keeps_its_turn_is_asked_again_by_its_job(world: World) -> None:
+    """So that the job holds the conversation. After the outcome, the job continues the execution."""
+    await world.send(keeps_turn=True, wake_at=datetime.now(UTC) + timedelta(seconds=50))
+    with pytest.raises(RetryLater) as later:
+        await world.claim_again()
+    assert (later.value.delay_s, later.value.uses_attempt) == (5.0, False)
+    await world.deliver("sent")
+    due = await world.learn()
+    assert isinstance(due, DueExecution)
+    assert due.turn == world.held.turn
+    assert outcome_of(await world.claim_again()) == {"status": "sent", "error": None}
+
+
+class Parts:
+    """The parts of one long text, of which the execution waits for the last."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.ids: list[UUID] = []
+
+    async def send(self, status: str = "waiting-callback", number: int = 1) -> "Parts":
+        """Two parts of question `number`. The numbers in their keys are as the flow-runner writes them."""
+        world = self.world
+        world.held = await claimed(world.database)
+        messages = [self._part(100 + number), self._part(number)]
+        self.ids = [one.id for one in messages]
+        waits: Any = {"awaits_message": self.ids[-1], "wake_at": LATER, "awaits_reply": status == "waiting-input"}
+        earlier = [notification(world.held.id, 1)]
+        written = checkpoint(world.held, status, steps=[step(2)], notifications=[*earlier, *messages], **waits)
+        await world.executions.checkpoint_many([written])
+        return self
+
+    async def ends(self, part: int, status: str) -> Any:
+        self.world.id = self.ids[part]
+        await self.world.deliver(status, provider_id=f"wamid.{part}")
+        return await self.world.learn()
+
+    def _part(self, number: int) -> NewNotification:
+        execution = self.world.held.id
+        key = effect_key(execution, 2) if number == 1 else f"{effect_key(execution, 2)}:{number}"
+        return notification(
+            execution,
+            2,
+            id=notification_id(execution, 2, number),
+            idempotency_key=key,
+            awaits="sent" if number < 100 else None,
+        )
+
+
+@pytest.mark.parametrize(("status", "number"), [("waiting-callback", 1), ("waiting-input", 1), ("waiting-input", 2)])
+async def test_any_part_that_fails_fails_the_step(world: World, status: str, number: int) -> None:
+    parts = await Parts(world).send(status, number)
+    assert isinstance(await parts.ends(0, "failed"), DueExecution)
+    assert outcome_of(await world.claim_again())["status"] == "failed"
+    late = await parts.ends(1, "failed")
+    assert late == "running"
+
+
+async def test_the_last_part_waits_for_the_others(world: World) -> None:
+    """The dead letter of the first part may be stored after the second part was sent."""
+    parts = await Parts(world).send()
+    assert await parts.ends(1, "sent") == "running"
+    assert isinstance(await parts.ends(0, "failed"), DueExecution)
+    assert outcome_of(await world.claim_again())["status"] == "failed"
+
+
+async def test_of_two_outcomes_in_one_call_the_failure_counts(world: World) -> None:
+    parts = await Parts(world).send()
+    for part, status in ((0, "failed"), (1, "sent")):
+        world.id = parts.ids[part]
+        await world.deliver(status, provider_id=f"wamid.{part}")
+    answers = await world.outcomes.learn_many(parts.ids)
+    assert [isinstance(answer, DueExecution) for answer in answers] == [True, False]
+    assert outcome_of(await world.claim_again())["status"] == "failed"
+
+
+async def test_a_part_of_an_earlier_question_does_not_fail_the_input(world: World) -> None:
+    """The question was answered, so it was received."""
+    parts = await Parts(world).send("waiting-input", 2)
+    await world.database.fetch(
+        """insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,
+            created_at, updated_at) values ($1, $2, 2, 'c', 'r', '{}', $3, now(), now(), now())""",
+        notification_id(world.held.id, 2),
+        world.held.id,
+        effect_key(world.held.id, 2),
+    )
+    parts.ids.append(notification_id(world.held.id, 2))
+    assert isinstance(await parts.ends(2, "failed"), LateFailure)
 
 
 async def test_of_two_outcomes_the_last_one_counts(world: World) -> None:

@@ -15,6 +15,7 @@ from filas.crypto.secret_variables import SecretVariables
 from filas.memory_budget import MEMORY_BYTES, MemoryBudget
 from filas.outbound.client import OutboundClient
 from filas.queue.job_functions import JobFunction
+from filas.queue.operations.job_control import JobControl
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
@@ -80,7 +81,7 @@ def build_parts(
     test_flow = RunFlowTest(secrets, flows, clock, channels)
     cancels = CancelRepository(database)
     outcomes = MessageOutcomeRepository(database)
-    learn_outcomes = LearnOutcomes(outcomes, flows, producer)
+    learn_outcomes = LearnOutcomes(outcomes, flows, producer, JobControl(redis, producer))
     sources = (ExecutionRelay(rows), ExecutionCancelRelay(cancels), MessageOutcomeRelay(outcomes))
     relays = [Relay(redis, producer, source) for source in sources]
 

@@ -1,7 +1,7 @@
 """Executions, their steps, and what a checkpoint writes."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -74,6 +74,12 @@ A step keeps its status when its execution fails without a checkpoint (a dead le
 execution.
 """
 
+
+LONGEST_HOLD_S: Final = 60.0
+"""The longest wait for the outcome of a message that keeps its turn, and so holds the conversation."""
+
+HELD_RETRY_S: Final = 5.0
+"""When the job of such an execution asks again. The outcome makes it due earlier, unless Redis or a process fails."""
 
 _STEP_BYTES = 4096
 
@@ -207,7 +213,8 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     status starts the next turn; a final status ends the execution. `wake_at` belongs to the waiting statuses and to
     `retrying`. `awaits_reply`: a message of the conversation ends the wait; `question` is then the question that it
     answers, None for a delay. `awaits_callback`: the callback with this id ends the wait. `awaits_message`: the outcome
-    of the notification with this id ends the wait. `state` replaces the saved state, also with None.
+    of the notification with this id ends the wait. `keeps_turn`: the wait starts no turn, so its job stays in the group
+    of the conversation, before the next message. `state` replaces the saved state, also with None.
     `conversation_vars` (JSON text of an object) replaces the variables of the conversation; None leaves them as they
     are. `starts` are executions to create.
     """
@@ -225,6 +232,7 @@ class Checkpoint(Record, frozen=True, kw_only=True):
     awaits_reply: bool = False
     awaits_callback: UUID | None = None
     awaits_message: UUID | None = None
+    keeps_turn: bool = False
     question: Question | None = None
     starts: list[FollowingExecution] = msgspec.field(default_factory=list)
 

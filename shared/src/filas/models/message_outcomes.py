@@ -27,7 +27,7 @@ class LateFailure(Record, frozen=True, kw_only=True):
     """A message that has failed and for which no node waits, with its execution.
 
     `trigger` is the JSON text of the execution's trigger. `node_id` is the node that has sent the message, None if its
-    step no longer exists.
+    step no longer exists. `node_has_failed`: it has failed already, with another part of the message.
     """
 
     notification_id: UUID
@@ -36,6 +36,7 @@ class LateFailure(Record, frozen=True, kw_only=True):
     recipient: str
     payload: dict[str, Any]
     node_id: str | None
+    node_has_failed: bool
     execution_id: UUID
     flow_id: str
     version: int

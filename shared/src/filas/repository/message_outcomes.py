@@ -21,30 +21,52 @@ from filas.repository.postgres.json_columns import error_detail, from_json
 
 # An execution that waits for the outcome is queued with it. One that is queued or running has left the wait, or is
 # about to begin it again: its next checkpoint decides that. A failure that no node waits for stays, for FINISH_LATE.
+#
+# A step waits for the last of its messages, and fails with any of them (the parts of a long text): `parts` are those of
+# the same question, by the number in their keys. If the last one is sent, the step waits until the others have ended.
 LEARN_MANY: Final = """
 with outcome as (
     select notification_id, execution_id, status, error from message_outcomes
     where notification_id = any ($1::uuid[])
     order by notification_id for update
+), matched as (
+    select e.id, o.notification_id, o.status as outcome, o.error as outcome_error, p.unfinished
+    from outcome o
+        cross join lateral (
+            select id, awaits_message from executions
+            where id = o.execution_id and awaits_message is not null offset 0) e
+        cross join lateral (
+            select bool_or(p.id = o.notification_id) as is_part,
+                bool_or(p.id <> o.notification_id and p.status in ('queued', 'sending', 'retrying')) as unfinished
+            from notifications w join notifications p on p.execution_id = w.execution_id and p.seq = w.seq
+                and coalesce(nullif(split_part(p.idempotency_key, ':', 3), ''), '1')::integer % 100
+                    = coalesce(nullif(split_part(w.idempotency_key, ':', 3), ''), '1')::integer % 100
+            where w.id = e.awaits_message) p
+    where o.notification_id = e.awaits_message or (o.status in ('failed', 'cancelled') and p.is_part)
 ), target as (
-    select e.id, o.notification_id, o.status as outcome, o.error as outcome_error,
-        e.status in ('waiting-callback', 'waiting-input') as waits
-    from executions e join outcome o on o.execution_id = e.id and o.notification_id = e.awaits_message
-    where e.status in ('queued', 'running', 'waiting-callback', 'waiting-input')
+    select e.id, m.notification_id, m.outcome, m.outcome_error,
+        e.status in ('waiting-callback', 'waiting-input')
+            and (m.outcome in ('failed', 'cancelled') or not coalesce(m.unfinished, false)) as waits
+    from executions e join matched m on m.id = e.id
+    where e.status in ('queued', 'running', 'waiting-callback', 'waiting-input') and e.awaits_message is not null
     order by e.id for update of e
+), chosen as (
+    select distinct on (id) id, notification_id, outcome, outcome_error from target
+    where waits
+    order by id, outcome in ('failed', 'cancelled') desc, notification_id
 ), resumed as (
     update executions e set status = 'queued', ready_at = coalesce(e.ready_at, now()), wake_at = null,
         awaits_reply_since = null,
-        message_outcome = json_build_object('status', t.outcome, 'error', t.outcome_error)
-    from target t where e.id = t.id and t.waits
-    returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id, t.notification_id
+        message_outcome = json_build_object('status', c.outcome, 'error', c.outcome_error)
+    from chosen c where e.id = c.id
+    returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id, c.notification_id
 ), removed as (
     delete from message_outcomes m using outcome o
     where m.notification_id = o.notification_id and (
         o.notification_id in (select notification_id from resumed)
         or (o.status <> 'failed' and o.notification_id not in (select notification_id from target)))
 )
-select o.notification_id, o.status = 'failed' as failed, t.id is not null and not t.waits as running,
+select o.notification_id, o.status = 'failed' as failed, t.id is not null and r.id is null as running,
     r.id, r.turn, r.flow_id, r.conversation_id, r.status, r.channel, r.contact, r.event_id
 from outcome o left join target t on t.notification_id = o.notification_id
     left join resumed r on r.notification_id = o.notification_id"""
@@ -52,10 +74,11 @@ from outcome o left join target t on t.notification_id = o.notification_id
 LATE_FAILURE: Final = """
 select o.notification_id, o.error, n.channel_id, n.recipient, n.payload, e.id as execution_id, e.flow_id, e.version,
     e.status as execution_status, e.trigger,
-    (select s.node_id from steps s where s.execution_id = e.id and s.seq = n.seq) as node_id
+    s.node_id, coalesce(s.status = 'failed', false) as node_has_failed
 from message_outcomes o
     join notifications n on n.id = o.notification_id
     join executions e on e.id = o.execution_id
+    left join steps s on s.execution_id = e.id and s.seq = n.seq
 where o.notification_id = $1 and o.status = 'failed'"""
 
 # $2-$4: the execution that starts, in the conversation of the message's execution, or nulls. A failure that was

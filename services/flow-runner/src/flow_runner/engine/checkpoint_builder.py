@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from uuid import UUID
+from typing import Any, Final
 
 import msgspec
 
@@ -15,7 +14,6 @@ from filas.models.executions import (
     ExecutionStatus,
     FollowingExecution,
     NewNotification,
-    Question,
     StepRecord,
     StepStatus,
 )
@@ -24,7 +22,10 @@ from filas.tracing import spans
 from flow_runner.engine.error_flow import ERROR_OF, error_trigger
 from flow_runner.engine.execution_state import MAX_STATE_BYTES, Pending, encode
 from flow_runner.engine.flow_cursor import FlowCursor
-from flow_runner.engine.node_protocol import Visit
+from flow_runner.engine.node_protocol import Visit, Wait
+
+NO_WAIT: Final = Wait()
+"""A checkpoint at which no wait begins."""
 
 
 @dataclass(slots=True)
@@ -99,14 +100,11 @@ class CheckpointBuilder:
         status: ExecutionStatus,
         *,
         wake_at: datetime | None = None,
-        awaits_reply: bool = False,
-        awaits_callback: UUID | None = None,
-        awaits_message: UUID | None = None,
-        question: Question | None = None,
+        wait: Wait = NO_WAIT,
         error: ErrorDetail | None = None,
         output: Any = None,
     ) -> Checkpoint:
-        """A checkpoint with everything since the last one.
+        """A checkpoint with everything since the last one. `wait` belongs to the waiting statuses.
 
         An execution that has not succeeded keeps its state, so that it can be continued or replayed. If the state is
         larger than MAX_STATE_BYTES, the execution fails.
@@ -131,10 +129,11 @@ class CheckpointBuilder:
             error=error,
             output=None if output is None else cursor.context.redactor.shown(output),
             conversation_vars=cursor.conversation.text(cursor.context.redactor) if changed else None,
-            awaits_reply=awaits_reply and in_conversation,
-            awaits_callback=awaits_callback,
-            awaits_message=awaits_message,
-            question=question if in_conversation else None,
+            awaits_reply=wait.awaits_reply and in_conversation,
+            awaits_callback=wait.callback_id,
+            awaits_message=wait.message_id,
+            keeps_turn=wait.holds_conversation,
+            question=wait.question if in_conversation else None,
             starts=self._starts(status, error),
         )
         self.steps, self.notifications, self.effect_unsaved = {}, [], False

@@ -62,11 +62,13 @@ _MAX_UNSAVED_STEPS = 200
 @dataclass(frozen=True, slots=True)
 class RunResult:
     """The execution's status after a run. With `queued`, the same run number continues at once in the same job; with
-    `retrying`, it continues at `wake_at`, which is `wait_s` seconds after the end of the run."""
+    `retrying`, it continues at `wake_at`, which is `wait_s` seconds after the end of the run. With `keeps_turn`, the
+    same run number continues after a wait."""
 
     status: ExecutionStatus
     wake_at: datetime | None = None
     wait_s: float = 0.0
+    keeps_turn: bool = False
 
 
 @dataclass(slots=True)
@@ -240,14 +242,7 @@ class ExecutionRun:
         self.builder.notifications += wait.notifications
         self._record(visit, "waiting")
         wake_at = min(wait.until or self.deadline, self.deadline)
-        await self._save(
-            wait.status,
-            wake_at=wake_at,
-            awaits_reply=wait.awaits_reply,
-            awaits_callback=wait.callback_id,
-            awaits_message=wait.message_id,
-            question=wait.question,
-        )
+        await self._save(wait.status, wake_at=wake_at, wait=wait)
 
     async def _finish(self, visit: Visit, finish: Finish) -> None:
         """Ends the execution, or only the subflow."""
@@ -377,7 +372,7 @@ class ExecutionRun:
         if written != "running":
             wake_at = checkpoint.wake_at
             wait_s = 0.0 if wake_at is None else max((wake_at - self._now()).total_seconds(), 0.0)
-            self._result = RunResult(written, wake_at, wait_s)
+            self._result = RunResult(written, wake_at, wait_s, checkpoint.keeps_turn)
 
     def _now(self) -> datetime:
         """The time by the store's clock, which decides what is due: that of the claim, and the time since then."""

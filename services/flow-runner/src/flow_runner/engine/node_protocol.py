@@ -94,7 +94,8 @@ class Done:
 class Wait:
     """The visit continues at `until`, or earlier: with a reply in the conversation if it `awaits_reply`, with the
     callback of `callback_id`, or with the outcome of the notification `message_id`. Without `until` it waits as long as
-    the execution may last. Meanwhile the execution has `status` and needs no worker.
+    the execution may last. Meanwhile the execution has `status` and needs no worker. If it `holds_conversation`, the
+    next message of the conversation is processed after the wait.
 
     The next attempt finds `memo` in `visit.pending.memo`. `question` is the question that a reply answers. The
     notifications are sent with the checkpoint that starts the wait.
@@ -107,6 +108,7 @@ class Wait:
     notifications: Sequence[NewNotification] = ()
     callback_id: UUID | None = None
     message_id: UUID | None = None
+    holds_conversation: bool = False
     question: Question | None = None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from filas.contract.jobs import FlowJob
 from filas.errors import LeaseLost, RetryLater
-from filas.models.executions import ClaimedExecution
+from filas.models.executions import HELD_RETRY_S, ClaimedExecution
 from filas.observability import logs
 from filas.queue.job_functions import JobContext
 from filas.tracing import spans
@@ -72,12 +72,16 @@ class RunFlow:
         return {"status": result.status}
 
     def _continue(self, result: RunResult) -> None:
-        """Raises RetryLater for an execution that continues without a wait. It continues in the same job, which keeps
-        its group but no worker, so that the conversation's next message waits for it."""
+        """Raises RetryLater for an execution that continues without a wait, or after one that holds the conversation.
+        It continues in the same job, which keeps its group but no worker, so that the conversation's next message waits
+        for it."""
         if result.status == "queued":
             raise RetryLater("the execution continues", delay_s=0.0, uses_attempt=False)
         if result.status == "retrying" and result.wake_at is not None:
             raise RetryLater("a node is retried", delay_s=min(result.wait_s, MAX_HOLD_S), uses_attempt=False)
+        if result.status == "waiting-callback" and result.keeps_turn:
+            delay_s = min(result.wait_s, HELD_RETRY_S)
+            raise RetryLater("a node waits for its message", delay_s=delay_s, uses_attempt=False)
 
     async def _due_turn(self, job: FlowJob) -> int | None:
         """The number of the run that the job may do now; None: none.

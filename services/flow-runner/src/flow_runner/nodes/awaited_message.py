@@ -11,7 +11,7 @@ from uuid import UUID
 from msgspec import UnsetType
 
 from filas.flows.nodes.node_data import AWAIT_MS, SendingData
-from filas.models.executions import NewNotification
+from filas.models.executions import LONGEST_HOLD_S, NewNotification
 from flow_runner.engine.node_protocol import Done, NodeFailure, Visit, Wait
 
 UNDELIVERED: Final = "undelivered"
@@ -31,7 +31,14 @@ def begin(visit: Visit, notifications: Sequence[NewNotification]) -> Done | Wait
     data: SendingData = visit.data
     wait_ms = AWAIT_MS[visit.awaits] if data.await_ms is None else data.await_ms
     until = visit.now + timedelta(milliseconds=wait_ms)
-    return Wait(until, status="waiting-callback", memo=output, notifications=notifications, message_id=notification.id)
+    return Wait(
+        until,
+        status="waiting-callback",
+        memo=output,
+        notifications=notifications,
+        message_id=notification.id,
+        holds_conversation=_holds_conversation(visit, wait_ms),
+    )
 
 
 def is_resumed(visit: Visit) -> bool:
@@ -50,9 +57,18 @@ def end(visit: Visit) -> Done | Wait:
     if not isinstance(pending.outcome, UnsetType):
         return Done({**output, "delivery": pending.outcome["status"]})
     if pending.wake_at is not None and pending.wake_at > visit.now:
-        message_id = UUID(output["notificationId"])
-        return Wait(pending.wake_at, status="waiting-callback", memo=output, message_id=message_id)
+        message_id, left = UUID(output["notificationId"]), pending.wake_at - visit.now
+        holds = _holds_conversation(visit, left.total_seconds() * 1000)
+        return Wait(
+            pending.wake_at, status="waiting-callback", memo=output, message_id=message_id, holds_conversation=holds
+        )
     return Done({**output, "delivery": None})
+
+
+def _holds_conversation(visit: Visit, wait_ms: float) -> bool:
+    """Whether the conversation's next message waits too: if the contact answers before the provider does, the answer
+    belongs to the question that follows."""
+    return visit.awaits == "sent" and wait_ms <= LONGEST_HOLD_S * 1000
 
 
 def raise_if_failed(outcome: Mapping[str, Any] | UnsetType, output: Mapping[str, Any]) -> None:

@@ -33,6 +33,7 @@ def columns_of(checkpoints: Sequence[Checkpoint]) -> list[list[object]]:
         [one.question and one.question.asked_at for one in checkpoints],
         [one.question and one.question.idle_at for one in checkpoints],
         [one.question is not None and one.question.superseded for one in checkpoints],
+        [one.keeps_turn for one in checkpoints],
     ]
 
 

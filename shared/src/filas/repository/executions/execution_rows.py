@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from filas.errors import RetryLater
-from filas.models.executions import ClaimedExecution, DueExecution, StepRecord
+from filas.models.executions import HELD_RETRY_S, LONGEST_HOLD_S, ClaimedExecution, DueExecution, StepRecord
 from filas.repository.postgres.json_columns import error_detail, from_json
 
 _NOT_SHOWN: Final = {"truncated": True, "reason": "the steps before have too much input and output"}
@@ -40,6 +40,10 @@ def claim(row: asyncpg.Record) -> ClaimedExecution | RetryLater | None:
         # The job that asked waits for the retry, so that its group waits too.
         if row["seen_turn"] and row["seen_status"] in ("queued", "running", "retrying"):
             return claimed_elsewhere(row["seen_wait_s"])
+        wait_s = row["seen_wait_s"] or 0.0
+        if row["seen_turn"] and row["seen_awaits_message"] and wait_s <= LONGEST_HOLD_S:
+            # Its job holds the conversation until the outcome of its message is known, or the wait is over.
+            return claimed_elsewhere(min(wait_s, HELD_RETRY_S))
         return None
     return ClaimedExecution(
         id=row["id"],

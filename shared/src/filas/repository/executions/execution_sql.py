@@ -141,6 +141,7 @@ select a.asked_id, a.asked_turn, c.id, c.fence, c.turn, c.flow_id, c.version, c.
     case when b.bytes <= $5 then r.trigger end as reply, case when b.bytes <= $5 then k.payload end as call,
     clock_timestamp() as claimed_at, seen.status as seen_status, seen.turn = a.turn as seen_turn,
     seen.carries_message and seen.fence = 0 as seen_message,
+    seen.status = 'waiting-callback' and seen.awaits_message is not null as seen_awaits_message,
     extract(epoch from coalesce(seen.lease_until, seen.wake_at) - clock_timestamp())::float8 as seen_wait_s
 from asked a
     left join claimed c on c.id = a.id and c.turn = a.turn and a.first
@@ -220,7 +221,7 @@ update executions e set lease_until = clock_timestamp() + make_interval(secs => 
 from held where e.id = held.id
 returning e.id"""
 
-# $1-$9, $35-$37 and $39-$41: the executions. $10-$21: their steps. $22-$29 and $38: their notifications. $30-$34: the
+# $1-$9, $35-$37 and $39-$42: the executions. $10-$21: their steps. $22-$29 and $38: their notifications. $30-$34: the
 # executions that they start, each in the conversation of its parent and in the published version of its flow; without
 # one it is not started.
 # No wait and no retry begins if the execution is to be cancelled. A turn ends when a wait begins; `queued` and
@@ -234,12 +235,12 @@ CHECKPOINT_MANY: Final = """
 with written as (
     select * from unnest($1::uuid[], $2::bigint[], $3::text[], $4::json[], $5::timestamptz[], $6::json[], $7::json[],
         $8::json[], $9::boolean[], $35::uuid[], $36::text[], $37::uuid[], $39::timestamptz[], $40::timestamptz[],
-            $41::boolean[])
+            $41::boolean[], $42::boolean[])
         as w (id, fence, status, state, wake_at, error, output, vars, awaits_reply, awaits_callback, fingerprint,
-            awaits_message, asked_at, idle_at, superseded)
+            awaits_message, asked_at, idle_at, superseded, keeps_turn)
 ), locked as (
     select e.id, w.state, w.wake_at, w.error, w.output, w.vars, w.awaits_reply, w.awaits_callback, w.fingerprint,
-        w.awaits_message, w.asked_at, w.idle_at, w.superseded,
+        w.awaits_message, w.asked_at, w.idle_at, w.superseded, w.keeps_turn,
         case when e.cancel_requested and w.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
             then 'queued' else w.status end as status,
         w.status in ('succeeded', 'failed', 'cancelled', 'timed-out') as ends
@@ -253,8 +254,8 @@ with written as (
         error = l.error,
         fingerprint = l.fingerprint,
         output = l.output,
-        turn = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback') then e.turn + 1
-            else e.turn end,
+        turn = case when l.status in ('waiting-timer', 'waiting-input', 'waiting-callback') and not l.keeps_turn
+            then e.turn + 1 else e.turn end,
         lease_owner = case when l.status = 'running' then e.lease_owner end,
         lease_until = case when l.status = 'running' then e.lease_until end,
         ready_at = case l.status when 'running' then e.ready_at when 'queued' then now() end,
