@@ -15,7 +15,7 @@ TITLES = {
     "queue": "Queues", "jobs": "Jobs", "flows": "Flows", "webhooks": "Webhooks", "channels": "Channels",
     "schedules": "Schedules", "secrets": "Secrets", "events": "Events", "executions": "Executions",
     "notifications": "Notifications", "dead-letters": "Dead letters", "refusals": "Refusals", "scaling": "Scaling",
-    "doctor": "Doctor", "keys": "Keys", "audit": "Audit",
+    "doctor": "Doctor", "keys": "Keys", "audit": "Audit", "analytics": "Analytics",
 }  # fmt: skip
 
 BODY_PAGES = {

@@ -14,6 +14,7 @@ PLUGINS = "filas.commands"
 """The entry-point group in which other packages add commands. `filas up` is in the package `filas-local`."""
 
 COMMANDS = {
+    "analytics": "filas.cli.analytics_commands:analytics",
     "audit": "filas.cli.key_commands:audit",
     "clean": "filas.cli.queue_commands:clean",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",

@@ -91,7 +91,7 @@ def bucket_of(resolution: Resolution, moment: datetime) -> datetime:
 class Times(Record, frozen=True, kw_only=True):
     """The distribution of measured times, in milliseconds. All are None if nothing was measured.
 
-    The percentiles are read from a histogram: they are exact to less than factor 2.
+    The percentiles are read from a histogram: they differ from the exact ones by less than factor 2.
     """
 
     measured: int
@@ -122,26 +122,41 @@ class Group(Totals, frozen=True, kw_only=True):
     node_id: str | None = None
 
 
-class Series(Record, frozen=True, kw_only=True):
-    """A figure over time. `points` has every bucket, also the empty ones. `previous` is the period of the same length
-    before `since`. `builtUntil`: rows after this time may be missing. None: nothing was built yet."""
+class Period(Record, frozen=True, kw_only=True):
+    """From `since` to before `until`, in buckets of `step`. Rows after `built_until` may be missing; None: nothing was
+    built yet."""
 
-    figure: Figure
     step: Resolution
     since: datetime
     until: datetime
     built_until: datetime | None
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """The period, and the one of the same length before it."""
+
+    total: Totals
+    previous: Totals
+
+
+class Overview(Period, frozen=True, kw_only=True):
+    """The sums of the figures that have one, by figure."""
+
+    figures: dict[str, Comparison]
+
+
+class Series(Period, frozen=True, kw_only=True):
+    """A figure over time. `points` has every bucket, also the empty ones. `previous`: as in Comparison."""
+
+    figure: Figure
     total: Totals
     previous: Totals
     points: list[Point]
 
 
-class Groups(Record, frozen=True, kw_only=True):
+class Groups(Period, frozen=True, kw_only=True):
     """A figure by subject, the largest first. `more`: there are further subjects."""
 
     figure: Figure
-    step: Resolution
-    since: datetime
-    until: datetime
     groups: list[Group]
     more: bool

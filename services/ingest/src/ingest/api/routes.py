@@ -21,6 +21,7 @@ from ingest.api.definitions import (
     webhook_routes,
 )
 from ingest.api.history import (
+    analytics_routes,
     contact_routes,
     dead_letter_routes,
     event_intake,
@@ -52,6 +53,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *contact_routes.ROUTES,
     *dead_letter_routes.ROUTES,
     *refusal_routes.ROUTES,
+    *analytics_routes.ROUTES,
     *scaling_routes.ROUTES,
     *doctor_routes.ROUTES,
     *key_routes.ROUTES,

@@ -11,6 +11,7 @@ from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.access.api_keys import ApiKeyRepository
 from filas.repository.access.audit import AuditRepository
+from filas.repository.analytics.rollup_queries import AnalyticsRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.dead_letters import DeadLetterRepository
@@ -48,6 +49,7 @@ class History:
     pauses: PauseRepository
     refusals: RefusalRepository
     contacts: ContactRepository
+    analytics: AnalyticsRepository
     execution_search: ExecutionSearch
     failures: FailureGroupRepository
     audit: AuditRepository
@@ -131,6 +133,7 @@ def build_api_context(
             PauseRepository(read_database),
             RefusalRepository(read_database),
             ContactRepository(read_database),
+            AnalyticsRepository(read_database),
             ExecutionSearch(read_database),
             FailureGroupRepository(read_database),
             AuditRepository(read_database),
