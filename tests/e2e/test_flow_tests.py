@@ -104,6 +104,9 @@ async def test_a_run_that_takes_longer_is_asked_for_later(postgres_dsn: str, red
         ({"vars": {"unknown": 1}}, "vars.unknown"),
         ({"vars": {"idade": "old"}}, "vars.idade"),
         ({"webhookId": "unknown"}, "webhookId"),
+        ({"conversation": {"contact": "{{ body.from }}"}}, "conversation.contact"),
+        ({"conversation": {"channel": "{% if x %}a{% endif %}"}}, "conversation.channel"),
+        ({"replies": "sim"}, "replies"),
         ({"version": 1}, "version"),
         ({"definition": {}}, "nodes"),
         ({"surprise": 1}, "surprise"),
@@ -114,6 +117,27 @@ async def test_what_cannot_be_run_is_refused(postgres_dsn: str, redis_url: str, 
     async with serving(redis_url, postgres_dsn) as api:
         reply = await api.post("/flows/draft/test", {"definition": chain(HI, variables=NAME), **given})
         assert field in fields_of(reply), reply.text
+
+
+async def test_a_webhook_whose_contact_is_empty_for_the_event_is_reported(postgres_dsn: str, redis_url: str) -> None:
+    """With the template, which is most likely misspelt."""
+    async with serving(redis_url, postgres_dsn) as api:
+        await api.put("/flows/draft", chain(HI, variables=NAME))
+        rule = {"channel": "zap", "contact": "{{ body.form }}", "text": "{{ body.text }}"}
+        await api.put("/webhooks/draft?force=true", {"flowId": "draft", "conversation": rule})
+        given = {"webhookId": "draft", "webhook": {"body": {"from": "55119", "text": "oi"}}}
+        reply = await api.post("/flows/draft/test", given)
+        assert fields_of(reply) == ["webhook"], reply.text
+        assert "conversation.contact, `{{ body.form }}`, is empty" in reply.json["errors"][0]["message"]
+
+
+async def test_null_replies_are_accepted(postgres_dsn: str, redis_url: str) -> None:
+    """As the whole list, and in it."""
+    async with serving(redis_url, postgres_dsn) as api:
+        for replies in (None, [], [None], ["sim", None, "sim"]):
+            given = {"definition": chain(HI, variables=NAME), "replies": replies, "timeoutMs": 0}
+            reply = await api.post("/flows/draft/test", given)
+            assert reply.status == 202, reply.text
 
 
 async def test_a_flow_that_is_not_there_is_not_found(postgres_dsn: str, redis_url: str) -> None:

@@ -308,3 +308,67 @@ async def test_a_failure_for_which_no_node_waits_is_counted() -> None:
     definition = chain(HI, variables=NAME, settings={"undeliveredFlowId": "sorry"})
     result = await run_of(definition, answers={"hi": [UNDELIVERED]})
     assert (result.status, result.undelivered, result.undelivered_flow_id) == ("succeeded", 1, "sorry")
+
+
+MENU = node("ask", "input", prompt="Escolha", kind="choice", timeoutMs=60_000,
+            choices=[{"id": "a", "title": "Boleto"}, {"id": "b", "title": "Pessoa"}])  # fmt: skip
+BYE = node("bye", "message", text="Até logo\nVolte sempre")
+ASKED = ("flow", "ask", "Escolha\n[Boleto] [Pessoa]")
+
+
+@pytest.mark.parametrize(
+    ("definition", "replies", "chat"),
+    [
+        pytest.param(
+            flow(MENU, BYE, edges="start>ask ask.timeout>bye"), [None],
+            [("contact", None, "oi"), ASKED, ("contact", None, None), ("flow", "bye", "Até logo\nVolte sempre")],
+            id="a wait that times out",
+        ),
+        pytest.param(
+            flow(MENU, BYE, edges="start>ask ask.a>bye"), ["pizza", "1"],
+            [("contact", None, "oi"), ASKED, ("contact", None, "pizza"), ASKED, ("contact", None, "1"),
+             ("flow", "bye", "Até logo\nVolte sempre")],
+            id="an invalid reply and a valid one",
+        ),
+        pytest.param(
+            chain(node("m", "message", media={"kind": "image", "url": "https://a.example/b.png", "caption": "O mapa"})),
+            [], [("contact", None, "oi"), ("flow", "m", "(image: https://a.example/b.png)\nO mapa")], id="media",
+        ),
+        pytest.param(
+            chain(node("m", "message", template={"name": "aviso", "language": "pt_BR", "parameters": ["Ana", "10"]})),
+            [], [("contact", None, "oi"), ("flow", "m", "(template aviso: Ana, 10)")], id="a template",
+        ),
+        pytest.param(
+            chain(node("n", "notify", channel="mail", to="55119", text="x")), [], [("contact", None, "oi")],
+            id="a notification is no part of the chat",
+        ),
+        pytest.param(
+            chain(node("m", "message", text="x", channel="mail", to="other")), [], [("contact", None, "oi")],
+            id="a message to another contact",
+        ),
+        pytest.param(
+            flow(node("ask", "input", prompt="Foto?", kind="file"), edges="start>ask"),
+            [{"kind": "media", "media": {"url": "https://a.example/f.jpg"}}],
+            [("contact", None, "oi"), ("flow", "ask", "Foto?"), ("contact", None, "(media: https://a.example/f.jpg)")],
+            id="a reply that is a file",
+        ),
+    ],
+)  # fmt: skip
+async def test_the_chat_is_that_of_the_contact(
+    definition: dict[str, Any], replies: list[Any], chat: list[tuple[str, str | None, str | None]]
+) -> None:
+    result = await run_of(definition, replies=replies)
+    assert [(line.sender, line.node_id, line.text) for line in result.chat] == chat
+    assert all(one.at <= two.at for one, two in zip(result.chat, result.chat[1:], strict=False))
+
+
+async def test_the_chat_shows_a_message_that_was_not_delivered_and_no_secret() -> None:
+    failing = GivenAnswer(error="undelivered", body={"kind": "131047", "message": "Re-engagement message"})
+    hi = node("hi", "message", text="{{ secrets.key }}")
+    result = await run_of(chain(hi), {"key": "a-secret-value"}, real_secrets=True, answers={"hi": [failing]})
+    assert [line.text for line in result.chat] == ["oi", f"{HIDDEN}\n(not delivered: Re-engagement message)"]
+
+
+async def test_without_a_conversation_there_is_no_chat() -> None:
+    result = await run_of(chain(node("m", "message", text="x", channel="c", to="y")), channel=None, contact=None)
+    assert result.chat == []

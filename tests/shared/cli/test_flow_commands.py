@@ -222,6 +222,13 @@ async def test_a_flow_is_tried_from_a_file_and_from_the_store(
         assert "to test over test: Olá Ana, sim 7!" in run.out
         assert run.out.endswith("\nsucceeded after 0 s\n")
         assert (await asked(api, "test", file, *given)).out.endswith("\nsucceeded after 1 d\n")
+        chat = await asked(api, "test", file, *given, "--chat", "--no-reply")
+        assert chat.out.splitlines()[0].split(maxsplit=2) == ["0", "s", "contact  oi"]
+        assert chat.out.splitlines()[1].split(maxsplit=2) == ["1", "d", "flow     Olá Ana, oi 7!"]
+        assert chat.out.endswith("\nsucceeded after 1 d\n")
+        replies = written(tmp_path / "replies.json", [None, "sim"])  # type: ignore[arg-type]
+        timed_out = await asked(api, "test", file, *given, "--replies", replies)
+        assert timed_out.out.endswith("\nsucceeded after 1 d; 1 replies were not used\n")
         refused = written(tmp_path / "no.json", {"call": {"status": 404}})
         failed = await asked(api, "test", file, "--answers", refused)
         assert (failed.code, failed.out.splitlines()[-1]) == (
@@ -243,6 +250,7 @@ async def test_a_flow_is_tried_from_a_file_and_from_the_store(
         (["test", "-", "--var", "nome"], 2, "NAME=VALUE"),
         (["test", "-", "--event", "no-such-file.json"], 2, "no-such-file.json"),
         (["test", "-", "--from", "nobody"], 1, "nodeId"),
+        (["test", "-", "--reply", "a", "--replies", "x.json"], 2, "--replies"),
         (["apply", "-"], 2, "--id"),
         (["apply", "-", "-", "--id", "x"], 2, "--id"),
         (["export", "nothing"], 1, "no flow 'nothing'"),

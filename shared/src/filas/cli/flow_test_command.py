@@ -3,18 +3,19 @@
 import json
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
 from filas.cli.api_client import Client, CommandFailed, from_environment
+from filas.cli.flow_test_chat import passed, show_chat
 from filas.cli.json_documents import read_document, read_json, read_object
 from filas.cli.output import as_json, show_json, show_problems, show_table
 
 WAIT_S = 60.0
 POLL_S = 0.5
+MAX_REPLIES = 1000
 WAITS = 3
 """The exit code of a run that waits for a reply or a call that was not given."""
 
@@ -27,13 +28,16 @@ WAITS = 3
 @click.option("--channel", default="test", show_default=True, help="The channel.")
 @click.option("--text", help="The contact's first message.")
 @click.option("--reply", "replies", metavar="TEXT", multiple=True, help="A reply of the contact; may be repeated.")
+@click.option("--replies", "reply_file", metavar="FILE", help="JSON: a list of replies; null: the wait times out.")
+@click.option("--no-reply", is_flag=True, help="After the replies, the contact does not reply: each wait times out.")
+@click.option("--chat", is_flag=True, help="Show the chat between the contact and the flow instead of the trace.")
 @click.option("--answers", metavar="FILE", help="JSON: the responses to the calls of each node.")
 @click.option("--var", "variables", metavar="NAME=VALUE", multiple=True, help="A variable; may be repeated.")
 @click.option("--from", "node_id", metavar="NODE", help="Start at this node.")
 @click.option("--version", type=click.IntRange(min=1), help="A version of a stored flow other than the published one.")
 @click.option("--real-secrets", is_flag=True, help="Use the real secrets, not `secret:NAME`; needs the role admin.")
 @as_json
-def test(subject: str, as_json: bool, **given: Any) -> None:
+def test(subject: str, chat: bool, as_json: bool, **given: Any) -> None:
     """Run the flow in FILE (it need not be stored), or the stored flow ID, as a test.
 
     Nothing is sent: calls and messages are shown, and waits take no time. Exit code 0 if the flow succeeds, 1 if it
@@ -49,6 +53,9 @@ def test(subject: str, as_json: bool, **given: Any) -> None:
     run = _ended(client, flow_id, run)
     if as_json:
         show_json(run)
+    elif chat:
+        show_chat(run)
+        click.echo(f"\n{_verdict(run)}")
     else:
         _show(run)
     sys.exit(0 if run["status"] == "succeeded" else WAITS if run["status"].startswith("waiting-") else 1)
@@ -56,7 +63,7 @@ def test(subject: str, as_json: bool, **given: Any) -> None:
 
 def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Returns the flow's id and the body of the request."""
-    body: dict[str, Any] = {"replies": list(given["replies"]), "vars": dict(map(_variable, given["variables"]))}
+    body: dict[str, Any] = {"replies": _replies(given), "vars": dict(map(_variable, given["variables"]))}
     if subject == "-" or subject.endswith(".json") or Path(subject).is_file():
         document = read_document(subject)
         flow_id = "unsaved" if subject == "-" else document.stem
@@ -77,6 +84,17 @@ def _request(subject: str, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         body["answers"] = read_object(given["answers"])
     named = {"nodeId": given["node_id"], "version": given["version"]}
     return flow_id, body | {name: value for name, value in named.items() if value is not None}
+
+
+def _replies(given: dict[str, Any]) -> list[Any]:
+    replies = list(given["replies"])
+    if given["reply_file"] is not None:
+        if replies:
+            raise click.UsageError("give either --reply or --replies")
+        replies = read_json(given["reply_file"])
+        if not isinstance(replies, list):
+            raise click.UsageError(f"{given['reply_file']} does not contain a list")
+    return replies + [None] * (MAX_REPLIES - len(replies)) if given["no_reply"] else replies
 
 
 def _variable(text: str) -> tuple[str, Any]:
@@ -104,14 +122,14 @@ def _ended(client: Client, flow_id: str, run: dict[str, Any]) -> dict[str, Any]:
 def _show(run: dict[str, Any]) -> None:
     start = run["startedAt"]
     rows = [
-        (step["seq"], step["nodeId"], step["type"], _passed(start, step["startedAt"]), step["attempt"],
+        (step["seq"], step["nodeId"], step["type"], passed(start, step["startedAt"]), step["attempt"],
          step["handle"] if step["status"] == "succeeded" else step["status"], _outcome(step))
         for step in run["steps"]
     ]  # fmt: skip
     show_table(("STEP", "NODE", "TYPE", "AT", "ATTEMPT", "HANDLE", "OUTPUT"), rows, nothing="No steps")
     if run["calls"]:
         click.echo("\nNot sent in a test run:")
-        calls = [(call["seq"], call["nodeId"], _passed(start, call["at"]), _sent(call)) for call in run["calls"]]
+        calls = [(call["seq"], call["nodeId"], passed(start, call["at"]), _sent(call)) for call in run["calls"]]
         show_table(("STEP", "NODE", "AT", "WHAT"), calls, nothing="")
     if run["vars"]:
         click.echo("\nVariables:")
@@ -120,7 +138,7 @@ def _show(run: dict[str, Any]) -> None:
 
 
 def _verdict(run: dict[str, Any]) -> str:
-    words = f"{run['status']} after {_passed(run['startedAt'], run['endedAt'])}"
+    words = f"{run['status']} after {passed(run['startedAt'], run['endedAt'])}"
     error = run["error"]
     if error:
         place = f" at {error['nodeId']}" if error.get("nodeId") else ""
@@ -156,18 +174,3 @@ def _sent(call: dict[str, Any]) -> str:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _passed(start: str, moment: str) -> str:
-    """Returns the time between two moments in its two largest units: `1 d 2 h`."""
-    seconds = int((_time(moment) - _time(start)).total_seconds())
-    parts = [
-        f"{seconds // size % limit} {unit}"
-        for unit, size, limit in (("d", 86_400, 10**6), ("h", 3600, 24), ("min", 60, 60), ("s", 1, 60))
-        if seconds // size % limit
-    ]
-    return " ".join(parts[:2]) or "0 s"
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)

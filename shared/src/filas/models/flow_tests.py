@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
+import msgspec
+
 from filas.models.executions import StepRecord
 from filas.models.notifications import OutcomeStatus
 from filas.models.record import ErrorDetail, Record
@@ -47,14 +49,24 @@ class FlowTestCall(Record, frozen=True, kw_only=True):
     delivery_error: str | None = None
 
 
+class FlowTestChatLine(Record, frozen=True, kw_only=True):
+    """A message in the chat of a test run. `text` None: the contact did not reply before the wait ended. `node_id`: the
+    node that wrote it."""
+
+    at: datetime
+    sender: Literal["contact", "flow"]
+    text: str | None
+    node_id: str | None = None
+
+
 class FlowTestResult(Record, frozen=True, kw_only=True):
     """A test run that has ended.
 
-    `left_out` counts the steps and calls beyond those that are shown. `unused_replies` counts the replies that no node
-    waited for. `error_flow_id` is the flow that a real execution would have started after its failure. `undelivered`
-    counts the messages that failed as the test defines, and `undelivered_flow_id` is the flow that would have started
-    for those for which no node waited. `started_at` and `ended_at` are times of the run's own clock; `took_ms` is
-    measured by the real clock.
+    `chat` are the messages between the contact and the flow. `left_out` counts the steps, calls and messages beyond
+    those that are shown. `unused_replies` counts the replies that no node waited for. `error_flow_id` is the flow that
+    a real execution would have started after its failure. `undelivered` counts the messages that failed as the test
+    defines, and `undelivered_flow_id` is the flow that would have started for those for which no node waited.
+    `started_at` and `ended_at` are times of the run's own clock; `took_ms` is measured by the real clock.
     """
 
     status: FlowTestStatus
@@ -63,6 +75,7 @@ class FlowTestResult(Record, frozen=True, kw_only=True):
     steps: list[StepRecord]
     calls: list[FlowTestCall]
     vars: dict[str, Any]
+    chat: list[FlowTestChatLine] = msgspec.field(default_factory=list)
     output: Any = None
     error: ErrorDetail | None = None
     error_flow_id: str | None = None

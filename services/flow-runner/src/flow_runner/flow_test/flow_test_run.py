@@ -15,11 +15,12 @@ from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
-from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
+from filas.models.flow_tests import FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
 from flow_runner.engine.ports import Channels, Flows, FlowServices, Secrets
+from flow_runner.flow_test.chat import Chat
 from flow_runner.flow_test.given_replies import GivenReplies
 from flow_runner.flow_test.jumping_clock import JumpingClock
 from flow_runner.flow_test.memory_execution import MemoryExecution
@@ -41,7 +42,7 @@ _RESTARTED: Final = ErrorDetail(
     message="the reply is a text of settings.conversation.restartOn: the execution is cancelled, and a new one begins",
 )
 
-Shown = TypeVar("Shown", StepRecord, FlowTestCall)
+Shown = TypeVar("Shown", StepRecord, FlowTestCall, FlowTestChatLine)
 
 
 class FlowTest:
@@ -71,6 +72,7 @@ class FlowTest:
         services = FlowServices(flows, secrets, addresses, box)
         self._engine = Engine(runners, self._execution, self._outbound, self._clock, services, channels)
         self._replies = GivenReplies(job.replies)
+        self._chat = Chat(job.contact)
         self._learned: set[UUID] = set()
 
     async def run(self) -> FlowTestResult:
@@ -78,11 +80,12 @@ class FlowTest:
         reply: GivenReply | None = None
         outcome: str | None = None
         restarts = False
+        self._chat.add_first(self._started, self._job.message)
         while True:
             claimed = self._execution.claim(self._clock.now(), reply, outcome, cancel=restarts)
             await self._engine.run(claimed, self._flow, lambda: self._exceeded() is not None)
             last = self._last_checkpoint()
-            self._outbound.record_notifications(self._execution.new_notifications())
+            self._chat.add_messages(self._outbound.record_notifications(self._execution.new_notifications()))
             if last.status in FINAL_EXECUTION_STATUSES:
                 last = msgspec.structs.replace(last, error=_RESTARTED) if restarts else last
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
@@ -96,6 +99,7 @@ class FlowTest:
             if self._may_reply(last):
                 reply = self._replies.next(collecting=_is_collecting(last))
                 if reply is not None:
+                    self._chat.add_reply(self._clock.now(), reply)
                     restarts = self._restarts(reply)
                     reply = None if restarts else reply
                     continue
@@ -104,6 +108,8 @@ class FlowTest:
             if last.wake_at is None:
                 return self._result(last, "waiting-input")
             self._clock.jump_to(last.wake_at)
+            if last.status == "waiting-input" and not _is_collecting(last):
+                self._chat.add_reply(self._clock.now(), None)
 
     def _outcome(self, last: Checkpoint) -> str | None:
         """The outcome that ends the wait for a message: the awaited status, or a failure. Each is learned once."""
@@ -141,13 +147,15 @@ class FlowTest:
         steps = [step for _, step in sorted(self._execution.steps.items())]
         calls = sorted(self._outbound.calls, key=lambda call: (call.seq, call.attempt))
         failed = {one for one, outcome in self._outbound.outcomes.items() if outcome.status == "failed"}
-        shown_steps, shown_calls = _within_limit(steps), _within_limit(calls)
+        shown_steps, shown_calls, chat = _within_limit(steps), _within_limit(calls), _within_limit(self._chat.lines)
+        left_out = len(steps) - len(shown_steps) + len(calls) - len(shown_calls) + len(self._chat.lines) - len(chat)
         return FlowTestResult(
             status=status,
             flow_id=self._job.flow_id,
             version=self._job.version,
             steps=shown_steps,
             calls=shown_calls,
+            chat=chat,
             vars=self._vars(),
             output=last.output,
             error=last.error,
@@ -155,7 +163,7 @@ class FlowTest:
             undelivered=len(failed),
             undelivered_flow_id=self._flow.settings.undelivered_flow_id if failed - self._learned else None,
             unused_replies=self._replies.count,
-            left_out=len(steps) - len(shown_steps) + len(calls) - len(shown_calls),
+            left_out=left_out,
             started_at=self._started,
             ended_at=self._clock.now(),
             took_ms=round((time.monotonic() - self._wall_start) * 1000, 3),

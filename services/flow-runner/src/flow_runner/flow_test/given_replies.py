@@ -15,8 +15,9 @@ class GivenReplies:
 
     @property
     def count(self) -> int:
-        """How many messages have not been sent. A reply that is None counts too."""
-        return len(self._burst) + sum(len(one) if isinstance(one, list) else 1 for one in self._next)
+        """How many messages have not been sent."""
+        given = [one for one in self._next if one is not None]
+        return len(self._burst) + sum(len(one) if isinstance(one, list) else 1 for one in given)
 
     def has_next(self, *, collecting: bool) -> bool:
         """Whether there is a reply; while the execution collects a burst, whether that has a further message."""

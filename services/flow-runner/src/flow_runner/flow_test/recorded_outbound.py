@@ -76,8 +76,10 @@ class RecordedOutbound:
         headers_given = {"content-type": content_type, **answer.headers}
         return OutboundResponse(status=answer.status, headers=headers_given, body=content, url=url)
 
-    def record_notifications(self, notifications: Sequence[NewNotification]) -> None:
-        """Records notifications that a real checkpoint would send to the notifier, and their `outcomes`."""
+    def record_notifications(self, notifications: Sequence[NewNotification]) -> list[FlowTestCall]:
+        """Records notifications that a real checkpoint would send to the notifier, and their `outcomes`. Returns what
+        it has recorded."""
+        recorded: list[FlowTestCall] = []
         for each in notifications:
             place, node_type, at = self._visits[each.seq]
             outcome = self.outcomes[each.id] = outcome_of(self._next_answer(place), each.awaits)
@@ -93,7 +95,9 @@ class RecordedOutbound:
                 delivery=outcome.status,
                 delivery_error=None if outcome.error is None else outcome.error.message,
             )
-            self.calls.append(self._redacted(call))
+            recorded.append(self._redacted(call))
+        self.calls += recorded
+        return recorded
 
     def redacted(self, value: Any) -> Any:
         """The value without the secrets that the run has used, and bounded."""

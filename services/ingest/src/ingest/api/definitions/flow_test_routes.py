@@ -18,7 +18,7 @@ from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
 from filas.models.event_kinds import ContentKind
 from filas.models.executions import StepRecord
-from filas.models.flow_tests import FlowTestCall, FlowTestResult, FlowTestStatus
+from filas.models.flow_tests import FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
 from ingest.api.definitions.flow_routes import field_errors, imported_and_checked
@@ -29,6 +29,8 @@ from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event.conversation import ConversationReader
 
 POLLS_S: Final = (0.01, 0.02, 0.05, 0.1, 0.2)
+
+MAX_REPLIES: Final = 1000
 
 Text = Annotated[str, msgspec.Meta(max_length=65_536)]
 
@@ -78,11 +80,11 @@ class FlowTestBody(Body, frozen=True, kw_only=True):
         default_factory=dict
     )
     replies: Annotated[
-        list[Text | TestMessage | list[Text | TestMessage] | None],
+        Annotated[list[Text | TestMessage | list[Text | TestMessage] | None], msgspec.Meta(max_length=MAX_REPLIES)]
+        | None,
         msgspec.Meta(
-            max_length=1000,
             description="Replies of the contact: texts, messages, or lists of both, which arrive as a burst; "
-            "null: no reply until the wait times out.",
+            "null: no reply until the wait times out. Null instead of the list: the contact never replies.",
         ),
     ] = msgspec.field(default_factory=list)
     answers: Annotated[
@@ -107,6 +109,7 @@ class FlowTestView(Record, frozen=True, kw_only=True):
     version: int | None = None
     steps: list[StepRecord] = msgspec.field(default_factory=list)
     calls: list[FlowTestCall] = msgspec.field(default_factory=list)
+    chat: list[FlowTestChatLine] = msgspec.field(default_factory=list)
     vars: dict[str, Any] = msgspec.field(default_factory=dict)
     output: Any = None
     error: ErrorDetail | None = None
@@ -133,7 +136,7 @@ async def test_flow(call: Call[FlowTestBody, Query]) -> Answer:
     channel, contact, message = await _conversation(call)
     run_id = new_id()
     call.audit.after = {"runId": str(run_id), "realSecrets": body.real_secrets}
-    replies = msgspec.to_builtins(body.replies)
+    replies = [None] * MAX_REPLIES if body.replies is None else msgspec.to_builtins(body.replies)
     job = FlowTestJob(
         run_id=run_id,
         flow_id=flow_id,
@@ -233,9 +236,15 @@ async def _conversation(call: Call[FlowTestBody, Query]) -> tuple[str | None, st
         if not found.starts:
             raise invalid_field("webhook", f"no part of it starts a flow ({found.reason})")
         start = found.starts[0]
+        if start.lacking is not None:
+            raise invalid_field("webhook", start.lacking.detail)
         return start.channel, start.contact, None if start.message is None else msgspec.to_builtins(start.message)
     if given is None:
         return None, None, None
+    for name, text in (("contact", given.contact), ("channel", given.channel)):
+        if "{{" in text or "{%" in text:
+            problem = f"is a template, {text[:80]!r}: write the {name} itself, or give `webhookId`"
+            raise invalid_field(f"conversation.{name}", problem)
     message = {"id": "test", "kind": "text", "text": given.text, "contact": given.contact}
     return given.channel, given.contact, message
 
