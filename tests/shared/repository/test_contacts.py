@@ -153,6 +153,27 @@ async def test_a_merge_while_an_execution_waits(
     assert (answer.id, answer.contact) == (waiting, "BR.1")
 
 
+@pytest.mark.parametrize("newer_is_kept", [True, False])
+async def test_a_merge_supersedes_the_older_question(
+    contacts: ContactRepository, database: Database, published: str, newer_is_kept: bool
+) -> None:
+    """The question that was asked last gets the next message. The older one is over at its `idleAt`, also if its own
+    time is longer."""
+    [number], [user] = await find(contacts, report(NUMBER)), await find(contacts, report("BR.1"))
+    first, second = (user, number) if newer_is_kept else (number, user)
+    times = {"idle_at": "now() + interval '1 hour'", "wake_at": "now() + interval '9 hours'", "turn": "2", "fence": "1"}
+    asked_before = "now() - interval '1 minute'"
+    older = await begin(database, first, "waiting-input", awaits_reply_since=asked_before, **times)
+    newer = await begin(database, second, "waiting-input", awaits_reply_since="now()", **times)
+    [found] = await find(contacts, report(NUMBER, "BR.1"))
+    rows = {row["id"]: row for row in await database.fetch("select * from executions")}
+    assert [rows[one]["superseded"] for one in (older, newer)] == [True, False]
+    assert [rows[one]["wake_at"] == rows[one]["idle_at"] for one in (older, newer)] == [True, False]
+    answer = await ExecutionRepository(database).claim(await begin(database, found), 1, "w", 10)
+    assert answer is not None
+    assert answer.id == newer
+
+
 async def test_a_merge_waits_for_an_execution_that_runs(
     contacts: ContactRepository, database: Database, published: str
 ) -> None:

@@ -138,6 +138,19 @@ async def test_the_waits_end_also_after_a_crash_and_only_at_the_start(database: 
     assert not (await claim(database, begins.id)).leaves_waits
 
 
+@pytest.mark.parametrize(("ended_before_s", "resumes"), [(-60, True), (1, True), (60, False)])
+async def test_a_wait_that_is_over_takes_no_message(
+    database: Database, published: str, ended_before_s: int, resumes: bool
+) -> None:
+    """Also if no flow-runner has run since then: Monday's question is over on Friday. In the first seconds after its
+    end, it may."""
+    waits = await asks(database)
+    over = "update executions set wake_at = now() - make_interval(secs => $2) where id = $1"
+    await database.fetch(over, waits.id, float(ended_before_s))
+    message = await started(database)
+    assert (await claim(database, message.id)).id == (waits.id if resumes else message.id)
+
+
 @pytest.mark.usefixtures("published")
 async def test_without_a_conversation_there_is_nothing_to_replace(database: Database) -> None:
     flow = await settings(database, "new", {"onNewStart": "replace", "restartOn": ["menu"]})

@@ -102,7 +102,8 @@ with requested as (
             select count(*) > 0 as waits, coalesce(bool_or(e.said = any (o.restart_on)), false) as restarts
             from executions q left join flow_versions o on o.flow_id = q.flow_id and o.version = q.version
             where e.carries_message and e.state is null and q.conversation_id = e.conversation_id
-                and q.awaits_reply_since is not null and q.status like 'waiting-%') w
+                and q.awaits_reply_since is not null and q.status like 'waiting-%'
+                and coalesce(q.wake_at > e.queued_at - interval '5 s', true)) w
     where (e.status = 'queued'
             or (e.status = 'running' and e.lease_until <= clock_timestamp())
             or (e.status in ('waiting-timer', 'waiting-input', 'waiting-callback', 'retrying')
@@ -166,10 +167,11 @@ where e.id = $1 and e.fence = $2"""
 
 # $1: executions that carry a message and have not begun. If an execution of the same conversation waits for a reply,
 # the message resumes the one that asked last, or the one that began to wait last if none has asked, and the execution
-# that carried the message ends.
+# that carried the message ends. A wait that was over when the message arrived, although its timer has not run, takes no
+# message; in its last moments it does, because the contact may have seen the question until then.
 RESUME_MANY: Final = """
 with message as (
-    select m.id, m.conversation_id from executions m
+    select m.id, m.conversation_id, m.queued_at from executions m
     where m.id = any ($1::uuid[]) and m.carries_message and m.fence = 0 and m.status = 'queued'
         and not m.cancel_requested and not exists (select from execution_cancels x where x.execution_id = m.id offset 0)
     order by m.id for update of m
@@ -178,7 +180,7 @@ with message as (
     from message m cross join lateral (
         select e.id, e.turn from executions e
         where e.conversation_id = m.conversation_id and e.awaits_reply_since is not null
-            and e.status like 'waiting-%'
+            and e.status like 'waiting-%' and coalesce(e.wake_at > m.queued_at - interval '5 s', true)
         order by e.status = 'waiting-input' desc, e.awaits_reply_since desc, e.id limit 1 for update) w
 ), waiting as (
     select distinct on (id) message_id, id, turn from found order by id, message_id
