@@ -315,3 +315,57 @@ async def test_a_redirect_is_not_followed_and_no_reason_holds_the_secret(type_: 
         assert len(received) == 1
     assert all(isinstance(result, PermanentFailure) for result in results), results
     assert not [result for result in results if "planted" in result.reason]  # type: ignore[union-attr]
+
+
+# ---- the explanation -------------------------------------------------------------------------------
+
+SLACK_BLOCKS = {
+    "ok": False,
+    "error": "invalid_blocks",
+    "response_metadata": {
+        "messages": ["[ERROR] must be less than 76 characters [json-pointer:/blocks/1/elements/0/text]"]
+    },
+}
+SLACK_SCOPE = {"ok": False, "error": "missing_scope", "needed": "chat:write", "provided": "users:read"}
+SLACK_ERRORS = {"ok": False, "error": "invalid_blocks", "errors": ["failed to match all allowed schemas"]}
+USER_MESSAGE = {"error": {"code": 100, "message": "Invalid parameter", "error_user_msg": "Informe o nome do template"}}
+PARAMETERS = whatsapp(132000, "body: number of localizable_params (1) does not match the expected number of params (2)")
+PAGE = "<html><head><title>Request blocked</title></head><body>planted-token</body></html>"
+
+
+@pytest.mark.parametrize(
+    ("type_", "status", "document", "words"),
+    [
+        ("slack", 200, SLACK_BLOCKS, ["invalid_blocks: [ERROR] must be less than", "/blocks/1/elements/0/text"]),
+        ("slack", 200, SLACK_SCOPE, ["missing_scope: needed: chat:write; provided: users:read"]),
+        ("slack", 200, SLACK_ERRORS, ["invalid_blocks: failed to match all allowed schemas"]),
+        ("slack", 404, "Not here", ["Slack answered 404: Not here"]),
+        ("whatsapp", 400, PARAMETERS, ["132000: body: number of localizable_params (1)", "(#132000) title"]),
+        ("whatsapp", 400, USER_MESSAGE, ["100: Invalid parameter; Informe o nome do template"]),
+        ("whatsapp", 403, PAGE, ["WhatsApp answered 403: Request blocked"]),
+        ("telegram", 400, telegram(400, "Bad Request: can't parse entities"), ["400: Bad Request: can't parse"]),
+        ("telegram", 404, "nginx", ["Telegram answered 404: nginx"]),
+        ("twilio", 400, twilio(21211, 400), ["21211: words; https://www.twilio.com/docs/errors/21211"]),
+        ("twilio", 400, "no such account", ["Twilio answered 400: no such account"]),
+        ("http", 422, {"error": "telefone\nausente"}, ["the recipient answered 422: ", "telefone"]),
+        ("http", 500, "x" * 5000, ["the recipient answered 500: xxx"]),
+        ("http", 400, "", ["the recipient answered 400"]),
+    ],
+)  # fmt: skip
+async def test_the_reason_has_the_explanation_of_the_provider(
+    type_: str, status: int, document: Any, words: list[str]
+) -> None:
+    result, _ = await deliver(type_, responds(status, document))
+    assert isinstance(result, PermanentFailure | TemporaryFailure)
+    assert all(text in result.reason for text in words), result.reason
+    assert len(result.reason) < 500
+    assert "planted" not in result.reason
+    assert result.reason.isprintable()
+
+
+async def test_an_incoming_webhook_of_slack_explains_itself_too() -> None:
+    async with imitated_provider(responds(400, "invalid_blocks: missing text")) as (outside, outbound):
+        hook = channel(outbound, "slack", outside.url, botToken=None, webhookUrl=f"{outside.url}/services/T1/B1/x")
+        result = await hook.deliver(message())
+    assert isinstance(result, PermanentFailure)
+    assert (result.kind, result.reason) == ("rejected", "Slack answered invalid_blocks: missing text")

@@ -61,7 +61,7 @@ class HttpChannel:
             return answer
         if 200 <= answer.status < 300:
             return Delivered(status_code=answer.status)
-        return by_status(answer, f"the recipient answered {answer.status}")
+        return by_status(answer, self._caller.answered(answer, "the recipient"))
 
 
 def build(config: dict[str, Any], tools: Tools) -> HttpChannel:

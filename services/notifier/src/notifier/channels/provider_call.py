@@ -11,6 +11,7 @@ from filas.errors import OutboundError, OutboundRefused
 from filas.outbound.outbound_response import OutboundResponse
 from filas.outbound.retry_after import delay_s
 from notifier.channels.channel import Outbound, PermanentFailure, TemporaryFailure
+from notifier.channels.provider_explanation import explained
 
 TIMEOUT_S = 10.0
 """Seconds for one message in total. The job's 15 s leave time to record the outcome."""
@@ -60,6 +61,14 @@ class Caller:
     def hidden(self, reason: str) -> str:
         """Returns `reason` with the channel's secrets replaced, also where they are encoded."""
         return self._redactor.text(reason)
+
+    def explained(self, reason: str, *parts: Any) -> str:
+        """Returns `reason` with the explanation in `parts` (see `provider_explanation`), without secrets."""
+        return explained(reason, parts, self.hidden)
+
+    def answered(self, answer: OutboundResponse, name: str) -> str:
+        """Returns the reason for a response of unknown form: its status, and the beginning of its body."""
+        return self.explained(f"{name} answered {answer.status}", answer.body.decode("utf-8", "replace"))
 
 
 def after_s(answer: OutboundResponse) -> float | None:

@@ -103,27 +103,32 @@ class SlackChannel:
         if isinstance(answer, TemporaryFailure | PermanentFailure):
             return answer
         if answer.status in BUSY:
-            return by_status(answer, f"Slack answered {answer.status}", "busy")
+            return by_status(answer, self._caller.answered(answer, "Slack"), "busy")
         return self._of_webhook(answer) if self._token is None else self._of_api(answer)
 
     def _of_api(self, answer: OutboundResponse) -> Result:
         decoded = json_object(answer)
         if decoded is None or not isinstance(decoded.get("ok"), bool):
-            return malformed(answer, "Slack") if answer.status == 200 else by_status(answer, _status(answer))
+            return (
+                malformed(answer, "Slack")
+                if answer.status == 200
+                else by_status(answer, self._caller.answered(answer, "Slack"))
+            )
         if decoded["ok"]:
             return Delivered(provider_id=f"{decoded.get('channel')}:{decoded.get('ts')}", status_code=answer.status)
-        return self._refused(answer, str(decoded.get("error")))
+        return self._refused(answer, str(decoded.get("error")), *_explanation(decoded))
 
     def _of_webhook(self, answer: OutboundResponse) -> Result:
         word = answer.body.decode("utf-8", "replace").strip()
         if answer.status == 200:
             return Delivered(status_code=200) if word == "ok" else malformed(answer, "Slack")
+        word, _, details = word.partition(":")
         if answer.status >= 500 or not word.replace("_", "").isalnum():
-            return by_status(answer, _status(answer))
-        return self._refused(answer, word)
+            return by_status(answer, self._caller.answered(answer, "Slack"))
+        return self._refused(answer, word, details)
 
-    def _refused(self, answer: OutboundResponse, word: str) -> Result:
-        reason = f"Slack answered {self._caller.hidden(word)[:200]}"
+    def _refused(self, answer: OutboundResponse, word: str, *details: Any) -> Result:
+        reason = self._caller.explained(f"Slack answered {word[:200]}", *details)
         status = answer.status
         if word in _BUSY:
             return busy(answer, reason)
@@ -147,8 +152,14 @@ def _secrets_of(webhook_url: str | None) -> list[str]:
     return [webhook_url or "", path if len(path) > 1 else ""]
 
 
-def _status(answer: OutboundResponse) -> str:
-    return f"Slack answered {answer.status}"
+def _explanation(decoded: dict[str, Any]) -> list[Any]:
+    """Returns what Slack answers besides the error's name: `response_metadata.messages`, `errors`, and the scopes."""
+    metadata = decoded.get("response_metadata")
+    found = [metadata.get("messages") if isinstance(metadata, dict) else None, decoded.get("errors")]
+    for field in ("needed", "provided", "warning", "detail"):
+        if isinstance(decoded.get(field), str):
+            found.append(f"{field}: {decoded[field]}")
+    return found
 
 
 def _document(content: Mapping[str, Any]) -> dict[str, Any]:

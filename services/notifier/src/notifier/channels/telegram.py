@@ -106,7 +106,7 @@ class TelegramChannel:
         if answer.status == 200 and (decoded is None or decoded.get("ok") is not True):
             return malformed(answer, "Telegram"), None
         if decoded is None or decoded.get("ok") is None:
-            return by_status(answer, f"Telegram answered {answer.status}"), None
+            return by_status(answer, self._caller.answered(answer, "Telegram")), None
         if answer.status == 200:
             sent = decoded.get("result")
             number = sent.get("message_id") if isinstance(sent, dict) else None
@@ -117,7 +117,7 @@ class TelegramChannel:
     def _refused(self, answer: OutboundResponse, decoded: dict[str, Any], chat: str) -> tuple[Result, int | None]:
         parameters = decoded.get("parameters")
         parameters = parameters if isinstance(parameters, dict) else {}
-        reason = self._caller.hidden(f"Telegram answered {answer.status}: {decoded.get('description')}")
+        reason = self._caller.explained(f"Telegram answered {answer.status}", decoded.get("description"))
         status = answer.status
         if status == 429:
             wait = parameters.get("retry_after")

@@ -103,8 +103,10 @@ class TwilioChannel:
     def _refused(self, answer: OutboundResponse, decoded: dict[str, Any]) -> Result:
         code = decoded.get("code")
         if not isinstance(code, int):
-            return by_status(answer, f"Twilio answered {answer.status}")
-        reason = self._caller.hidden(f"Twilio answered {code}: {decoded.get('message')}")
+            return by_status(answer, self._caller.answered(answer, "Twilio"))
+        reason = self._caller.explained(
+            f"Twilio answered {code}", *(decoded.get(name) for name in ("message", "details", "more_info"))
+        )
         status = answer.status
         if code in _BUSY:
             return busy(answer, reason)

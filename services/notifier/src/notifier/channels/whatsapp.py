@@ -127,10 +127,11 @@ class WhatsAppChannel:
         error = (json_object(answer) or {}).get("error")
         code = error.get("code") if isinstance(error, dict) else None
         if not isinstance(error, dict) or not isinstance(code, int):
-            return by_status(answer, f"WhatsApp answered {answer.status}")
+            return by_status(answer, self._caller.answered(answer, "WhatsApp"))
         data = error.get("error_data")
         details = data.get("details") if isinstance(data, dict) else None
-        reason = self._caller.hidden(f"WhatsApp answered {code}: {details or error.get('message')}")
+        texts = (error.get(name) for name in ("message", "error_user_title", "error_user_msg"))
+        reason = self._caller.explained(f"WhatsApp answered {code}", details, *texts)
         status = answer.status
         if code in _BUSY:
             return busy(answer, reason)
