@@ -110,21 +110,21 @@ async def test_a_body_that_waits_continues_with_its_item() -> None:
 
 @pytest.mark.parametrize(
     ("items", "found"),
-    [("text", "a text"), (None, "null"), ({"a": 1}, "an object"), (7, "a number"), (True, "a boolean")],
+    [("text", '"text"'), (None, "null"), ({"a": 1}, 'the object {"a":1}'), (7, "7"), (True, "true")],
 )
-async def test_items_that_are_not_a_list_fail_with_their_type(items: Any, found: str) -> None:
+async def test_items_that_are_not_a_list_are_shown_in_the_failure(items: Any, found: str) -> None:
     definition = _each(_append("add", "x"), edges="each.loop>add")
     row = await Harness().run(definition, webhook=_body(items=items))
     assert row.error is not None
     assert (row.error.kind, row.error.node_id) == ("loop", "each")
-    assert found in row.error.message
+    assert f"items: expected a list, found {found} (in" in row.error.message
 
 
 async def test_more_items_than_allowed_are_an_error_before_the_first() -> None:
     definition = _each(_append("add", "x"), edges="each.loop>add", maxIterations=2)
     row = await Harness().run(definition, webhook=_body(items=[1, 2, 3]))
     assert row.error is not None
-    assert row.error.message == "items has 3 entries, and maxIterations is 2"
+    assert row.error.message == "items: has 3 entries, and maxIterations is 2: raise it, or select fewer items"
     assert path(row) == ["start", "each"]
 
 

@@ -242,7 +242,7 @@ async def test_an_input_that_does_not_fit_its_variable_fails_the_calling_node() 
     harness = _harness()
     row = await harness.run(_shop(input={"price": "dear"}), webhook=_body(sku="x"))
     assert row.error is not None
-    assert "variable price is a number" in row.error.message
+    assert 'variable price: expected a number, found "dear"' in row.error.message
     assert path(row) == ["start", "price"]
 
 

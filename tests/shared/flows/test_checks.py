@@ -116,7 +116,7 @@ CASES: list[tuple[str, str, Any, str | None, str, str]] = [
     ("zone that is a path", "settings.timezone", "../UTC", None, "settings.timezone", "is not a time zone"),
     ("name that no column holds", "name", "a\x00b", None, "name", "matches the pattern"),
     ("variable named wrongly", "variables.0.name", "a b", None, "variables[0].name", 'got "a b"'),
-    ("default of another type", "variables.0.default", [1], None, "variables[0].default", "string"),
+    ("default of another type", "variables.0.default", [1], None, "variables[0].default", "a text, found the list [1]"),
     ("nodes is no list", "nodes", {}, None, "nodes", "expected a list, got an object"),
     ("node is no object", "nodes.7", 5, None, "nodes[7]", "expected an object"),
     ("node without id", "nodes.7.id", ..., None, "nodes[7].id", "required"),

@@ -25,7 +25,8 @@ _BOUNDS = {">=": "at least", "<=": "at most", ">": "more than", "<": "less than"
 _PYTHON = re.compile(
     r"NoneType|__\w+__|object is not|positional argument|instances of|unhashable|not subscriptable|has no attribute"
     r"|object of type|unsupported operand|unexpected keyword|indices must be|object cannot be"
-    r"|must be str|could not convert|argument must be"
+    r"|must be str|could not convert|argument must be|Traceback|ValueError|TypeError|KeyError|cannot be interpreted"
+    r"|object at 0x|isoformat|strftime|codec can't|out of range$|is not iterable"
 )
 _PYTHON_REPLACED = "an operation does not work on these values"
 _MAX_CHARS = 300
@@ -168,8 +169,9 @@ def describe_jmespath(message: str) -> str:
 
 _LIQUID: list[Rewrite] = [
     (re.compile(r"not supported between (?:instances of )?'(\w+)' and '(\w+)'"), _compared),
-    (re.compile(r"(\w+)\(\) missing \d+ required positional"), lambda m: f"{m[1]} needs one more argument"),
-    (re.compile(r"(\w+)\(\) takes .* (?:was|were) given"), lambda m: f"{m[1]} has too many arguments"),
+    (re.compile(r"^(\w+): can't divide by"), lambda m: f"{m[1]}: cannot divide by 0"),
+    (re.compile(r"(\w+?)(?:_of)?\(\) missing \d+ required positional"), lambda m: f"{m[1]} needs one more argument"),
+    (re.compile(r"(\w+?)(?:_of)?\(\) takes .* (?:was|were) given"), lambda m: f"{m[1]} has too many arguments"),
     (
         re.compile(r"^((?!.*__).*), found (str|int|float|bool|list|dict|NoneType|Decimal)$"),
         lambda m: f"{m[1]}, found {kind_of(m[2])}",

@@ -31,11 +31,12 @@ async def run(visit: Visit) -> Done | Failed:
 
 
 def _map_response(visit: Visit, data: ApiData, response: dict[str, Any]) -> None:
-    for entry in data.response_mapping:
+    for index, entry in enumerate(data.response_mapping):
         try:
             visit.assign(entry.variable, jmespath_mapping.search(entry.path, response))
         except ValueError as error:
-            raise NodeFailure("response-mapping", f"{entry.path[:64]!r}: {error}", output=response) from None
+            message = f"responseMapping[{index}]: {error} (in {entry.path[:64]})"
+            raise NodeFailure("response-mapping", message, output=response) from None
 
 
 def _with_query(url: str, query: dict[str, Any]) -> str:

@@ -28,6 +28,7 @@ async def run(visit: Visit) -> Done | Wait:
 
 def _until(visit: Visit) -> datetime:
     data: DelayData = visit.data
+    field = "cron" if data.cron is not None else "every" if data.every is not None else "until"
     zone = data.timezone or author_settings.current().zone
     try:
         if data.ms is not None:
@@ -41,7 +42,7 @@ def _until(visit: Visit) -> datetime:
     except template.TemplateError:
         raise
     except ValueError as error:
-        raise NodeFailure("delay", f"the end of the delay is invalid: {error}") from None
+        raise NodeFailure("delay", f"{field}: {error}") from None
     if until - visit.now > timedelta(milliseconds=DELAY_MAX_MS):
-        raise NodeFailure("delay", f"{until.isoformat()} is more than 30 days away")
+        raise NodeFailure("delay", f"{field}: {until.isoformat()} is more than 30 days away: use a schedule instead")
     return until

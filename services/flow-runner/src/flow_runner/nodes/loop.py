@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from filas.flows.found_values import MAX_CHARS, described
 from filas.flows.nodes.loop import LoopData
 from filas.flows.templates import template
 from flow_runner.engine.node_protocol import Done, NodeFailure, Repeat, Visit
@@ -21,8 +22,8 @@ def _items(visit: Visit) -> list[Any]:
     items = template.parse(data.items).evaluate(visit.scope.roots)
     visit.input = {"items": items}
     if not isinstance(items, list):
-        found = {str: "a text", type(None): "null", dict: "an object", bool: "a boolean"}.get(type(items), "a number")
-        raise NodeFailure("loop", f"a loop needs a list, and items is {found}")
+        raise NodeFailure("loop", f"items: expected a list, found {described(items)} (in {data.items[:MAX_CHARS]})")
     if len(items) > data.max_iterations:
-        raise NodeFailure("loop", f"items has {len(items)} entries, and maxIterations is {data.max_iterations}")
+        message = f"items: has {len(items)} entries, and maxIterations is {data.max_iterations}"
+        raise NodeFailure("loop", f"{message}: raise it, or select fewer items")
     return items

@@ -11,11 +11,11 @@ async def run(visit: Visit) -> Done:
     data: SetVariableData = visit.data
     assigned: list[dict[str, Any]] = []
     visit.input = {"assignments": assigned}
-    for entry in data.assignments:
+    for index, entry in enumerate(data.assignments):
         value = render_nested(entry.value, visit.scope.roots)
         try:
             visit.assign(entry.variable, value)
         except ValueError as error:
-            raise NodeFailure("variable", str(error)) from None
+            raise NodeFailure("variable", f"assignments[{index}].value: {error}") from None
         assigned.append({"variable": entry.variable, "value": visit.scope.vars[entry.variable]})
     return Done({entry["variable"]: entry["value"] for entry in assigned})

@@ -18,5 +18,5 @@ async def run(visit: Visit) -> Done | Call:
         except template.TemplateError:
             raise
         except ValueError as error:
-            raise NodeFailure("variable", str(error)) from None
+            raise NodeFailure("variable", f"output.{name}: {error}") from None
     return Done(visit.returned.output)

@@ -12,9 +12,9 @@ async def run(visit: Visit) -> Done:
     data: SwitchData = visit.data
     cases: list[dict[str, Any]] = []
     visit.input = {"cases": cases}
-    for case in data.cases:
+    for index, case in enumerate(data.cases):
         shown: dict[str, Any] = {"id": case.id}
         cases.append(shown)
-        if evaluate_condition(case, visit, shown):
+        if evaluate_condition(case, visit, shown, f"cases[{index}]."):
             return Done({"case": case.id}, case.id)
     return Done({"case": DEFAULT}, DEFAULT)

@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 from filas.flows.definition.flow_definition import Variable
+from filas.flows.found_values import described
 
 
 def convert(variable: Variable, value: Any) -> Any:
@@ -21,7 +22,13 @@ def convert(variable: Variable, value: Any) -> Any:
         return _number(variable, value.strip())
     if variable.type == "boolean" and value in ("true", "false"):
         return value == "true"
-    raise ValueError(f"variable {variable.name} is a {variable.type}, and the value is a {_name(value)}")
+    raise wrong_value(variable, value)
+
+
+def wrong_value(variable: Variable, value: Any) -> ValueError:
+    """The error of a value that is not of the variable's type."""
+    expected = "a text" if variable.type == "string" else f"a{'n' if variable.type == 'object' else ''} {variable.type}"
+    return ValueError(f"variable {variable.name}: expected {expected}, found {described(value)}")
 
 
 def _number(variable: Variable, text: str) -> int | float:
@@ -30,7 +37,7 @@ def _number(variable: Variable, text: str) -> int | float:
     except ValueError:
         number = None
     if isinstance(number, bool) or not isinstance(number, (int, float)) or not math.isfinite(number):
-        raise ValueError(f"variable {variable.name} is a number, and the text is not")
+        raise wrong_value(variable, text)
     return number
 
 
@@ -38,7 +45,3 @@ def _is(kind: str, value: object) -> bool:
     if kind == "number":
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, {"string": str, "boolean": bool, "list": list, "object": dict}[kind])
-
-
-def _name(value: object) -> str:
-    return {str: "text", bool: "boolean", int: "number", float: "number", list: "list"}.get(type(value), "object")

@@ -19,6 +19,7 @@ from typing import Any
 from filas.flows import author_settings, regular_expressions, step_budget
 from filas.flows.expressions import cel_functions
 from filas.flows.expressions.cel_text import ANY_TIME, LOOP, NOW, CelText, compilable, read
+from filas.flows.found_values import described
 from filas.flows.library_errors import describe_cel
 from filas.flows.root_names import ROOTS
 from filas.flows.value_limits import MAX_EXPRESSION_CHARS
@@ -35,6 +36,9 @@ MAX_ROUNDS = 10_000
 
 _MISSING = ("Key not found", "Index error", "SELECT to non-message", "null_type")
 """Parts of the library's errors for a missing value, or an operation on null."""
+
+_MAX_FOUND = 3
+"""The largest number of values that an error shows."""
 
 _TOO_LARGE = ("out of range", "integer overflow", "uint64")
 """Parts of the library's errors for a whole number that needs more than 63 bits."""
@@ -94,12 +98,24 @@ def evaluate(text: str, scope: Mapping[str, Any], roots: Roots = ROOTS) -> bool:
         message = str(value).partition("\n")[0]
         if any(sign in message for sign in _MISSING) or (nulls and _NO_OVERLOAD in message):
             return False
-        raise ExpressionError(f"cannot be evaluated: {_first_line(message)}")
+        raise ExpressionError(f"cannot be evaluated: {_first_line(message)}{_found(cel_text, scope)}")
     if not isinstance(value, bool):
         if value is None:
             return False
         raise ExpressionError("is neither true nor false: compare the value, for example with ==")
     return value
+
+
+def _found(cel_text: CelText, scope: Mapping[str, Any]) -> str:
+    """The values of the first names in the expression, for its error."""
+    found = []
+    for reference in dict.fromkeys(each.path for each in cel_text.references):
+        if reference[0] != "secrets" and all(isinstance(segment, str) for segment in reference):
+            value: Any = scope
+            for segment in reference:
+                value = value.get(segment) if isinstance(value, Mapping) else None
+            found.append(f"{'.'.join(map(str, reference))} is {described(value)}")
+    return f" ({', '.join(found[:_MAX_FOUND])})" if found else ""
 
 
 def _run(program: Any, data: dict[str, Any]) -> tuple[bool, Any]:

@@ -4,7 +4,6 @@ import datetime
 import functools
 import re
 import unicodedata
-import zoneinfo
 from typing import Any, Final
 
 from babel import Locale
@@ -14,7 +13,7 @@ from filas.flows.found_values import described
 from filas.flows.locales import locale_of, zone_of
 from filas.flows.templates.filters.date_reading import NotATime, read_time
 from filas.flows.templates.filters.date_writing import format_problem, write_time
-from filas.flows.templates.filters.filter_failure import FilterFailure, expected
+from filas.flows.templates.filters.filter_failure import FilterFailure, expected, locale_argument, zone_argument
 
 _TIME: Final = "a time such as 2026-11-05T10:30:00-03:00 or seconds since 1970"
 _DAY_OR_MONTH: Final = 'is a date whose day and month may be exchanged: write parse_date: "%d/%m/%Y" before date'
@@ -27,7 +26,7 @@ def date_of(value: object, format_: object, zone: object = None, locale: object 
     if format_ is None or format_ == "":
         return value
     settings = author_settings.current()
-    shown_in = None if zone is None else _zone("date", zone)
+    shown_in = None if zone is None else zone_argument("date", zone)
     try:
         read = read_time(value, zone_of(settings.zone), settings.moment())
     except NotATime as error:
@@ -37,14 +36,14 @@ def date_of(value: object, format_: object, zone: object = None, locale: object 
     moment = read.moment
     if shown_in is not None:
         moment = moment.astimezone(shown_in) if read.has_time else moment.replace(tzinfo=shown_in)
-    return write_time(moment, _format("date", format_), _locale("date", locale))
+    return write_time(moment, _format("date", format_), locale_argument("date", locale))
 
 
 def parse_date_of(value: object, format_: object, zone: object = None, locale: object = None) -> str | None:
     """The date or time that the text writes in that format, in ISO 8601. Null and an empty text are null."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
-    layout = _layout(_parse_format(format_), _locale("parse_date", locale))
+    layout = _layout(_parse_format(format_), locale_argument("parse_date", locale))
     text = _folded(value.strip()) if isinstance(value, str) else str(value) if _is_whole(value) else ""
     found = layout.pattern.fullmatch(text) if 0 < len(text) <= _MAX_TEXT else None
     try:
@@ -55,7 +54,7 @@ def parse_date_of(value: object, format_: object, zone: object = None, locale: o
         raise expected("parse_date", f"a date in the form {format_}", value)
     if not layout.has_time:
         return moment.date().isoformat()
-    named = _zone("parse_date", zone) if zone is not None else zone_of(author_settings.current().zone)
+    named = zone_argument("parse_date", zone) if zone is not None else zone_of(author_settings.current().zone)
     return (moment.replace(tzinfo=named) if moment.tzinfo is None else moment).isoformat()
 
 
@@ -73,8 +72,8 @@ def check_parse_date(format_: object = "", zone: object = None, locale: object =
 
 def _check_names(name: str, zone: object, locale: object) -> None:
     if zone is not None:
-        _zone(name, zone)
-    _locale(name, locale)
+        zone_argument(name, zone)
+    locale_argument(name, locale)
 
 
 def _format(name: str, format_: object) -> str:
@@ -94,20 +93,6 @@ def _parse_format(format_: object) -> str:
     if missing:
         raise FilterFailure(f"parse_date: the format {format_} has no {missing[0]}; write for example %d/%m/%Y")
     return text
-
-
-def _zone(name: str, zone: object) -> zoneinfo.ZoneInfo:
-    try:
-        return zone_of(str(zone))
-    except ValueError as error:
-        raise FilterFailure(f"{name}: {error}") from None
-
-
-def _locale(name: str, locale: object) -> Locale:
-    try:
-        return locale_of(author_settings.current().locale if locale is None else str(locale))
-    except ValueError as error:
-        raise FilterFailure(f"{name}: {error}") from None
 
 
 def _is_whole(value: object) -> bool:

@@ -1,8 +1,13 @@
-"""The failure of a filter, in the author's terms."""
+"""The failure of a filter, in the author's terms, and the arguments that several filters have."""
 
+import zoneinfo
+
+from babel import Locale
 from liquid.exceptions import LiquidError
 
+from filas.flows import author_settings
 from filas.flows.found_values import described
+from filas.flows.locales import locale_of, zone_of
 
 
 class FilterFailure(LiquidError):
@@ -15,3 +20,23 @@ class FilterFailure(LiquidError):
 def expected(name: str, what: str, found: object) -> FilterFailure:
     """`money: expected a number, found "abc"`."""
     return FilterFailure(f"{name}: expected {what}, found {described(found)}")
+
+
+def locale_argument(name: str, value: object) -> Locale:
+    """The locale of a filter's argument (null: that of the flow). Raises FilterFailure."""
+    if value is not None and not isinstance(value, str):
+        raise expected(name, "a locale such as pt-BR", value)
+    try:
+        return locale_of(author_settings.current().locale if value is None else value)
+    except ValueError as error:
+        raise FilterFailure(f"{name}: {error}") from None
+
+
+def zone_argument(name: str, value: object) -> zoneinfo.ZoneInfo:
+    """The time zone of a filter's argument. Raises FilterFailure."""
+    if not isinstance(value, str):
+        raise expected(name, "a time zone such as America/Sao_Paulo", value)
+    try:
+        return zone_of(value)
+    except ValueError as error:
+        raise FilterFailure(f"{name}: {error}") from None

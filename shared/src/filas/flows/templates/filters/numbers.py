@@ -9,8 +9,7 @@ from typing import Any, Final
 from babel import numbers as babel_numbers
 
 from filas.flows import author_settings
-from filas.flows.locales import locale_of
-from filas.flows.templates.filters.filter_failure import FilterFailure, expected
+from filas.flows.templates.filters.filter_failure import expected, locale_argument
 from filas.flows.written_numbers import read_number
 
 MAX_DIGITS: Final = 20
@@ -20,12 +19,12 @@ _CONTEXT: Final = decimal.Context(prec=1000, rounding=ROUND_HALF_UP)
 
 def money_of(value: object, currency: object, locale: object = None) -> str:
     """The amount in that currency, as the locale writes it: `R$ 1.234,50`. Null is empty."""
-    code, name = _currency(currency), _locale_name("money", locale)
+    code, named = _currency(currency), locale_argument("money", locale)
     if _is_nothing(value):
         return ""
     amount = _rounded(_decimal("money", value), babel_numbers.get_currency_precision(code))
     with decimal.localcontext(_CONTEXT):
-        return _plain_blanks(babel_numbers.format_currency(amount, code, locale=locale_of(name)))
+        return _plain_blanks(babel_numbers.format_currency(amount, code, locale=named))
 
 
 def number_of(value: object, digits: object = None, locale: object = None) -> str:
@@ -33,7 +32,7 @@ def number_of(value: object, digits: object = None, locale: object = None) -> st
     has). Null is empty."""
     if isinstance(digits, str) and locale is None and read_number(digits, "en-US") is None:
         digits, locale = None, digits
-    name = _locale_name("number", locale)
+    named = locale_argument("number", locale)
     places = None if digits is None else _places(digits)
     if _is_nothing(value):
         return ""
@@ -42,7 +41,7 @@ def number_of(value: object, digits: object = None, locale: object = None) -> st
         amount = _rounded(amount, places)
     pattern = "#,##0." + ("#" * MAX_DIGITS if places is None else "0" * places)
     with decimal.localcontext(_CONTEXT):
-        written = babel_numbers.format_decimal(amount, format=pattern.rstrip("."), locale=locale_of(name))
+        written = babel_numbers.format_decimal(amount, format=pattern.rstrip("."), locale=named)
     return _plain_blanks(written)
 
 
@@ -59,7 +58,7 @@ def round_of(value: object, digits: object = None) -> int | float:
 def check_money(currency: object = None, locale: object = None) -> None:
     """Raises FilterFailure for a wrong argument of `money`."""
     _currency(currency)
-    _locale_name("money", locale)
+    locale_argument("money", locale)
 
 
 def check_number(digits: object = None, locale: object = None) -> None:
@@ -119,15 +118,6 @@ def _currency(currency: object) -> str:
 @functools.lru_cache(maxsize=1)
 def _currencies() -> frozenset[str]:
     return frozenset(babel_numbers.list_currencies())
-
-
-def _locale_name(name: str, locale: object) -> str:
-    chosen = author_settings.current().locale if locale is None else str(locale)
-    try:
-        locale_of(chosen)
-    except ValueError as error:
-        raise FilterFailure(f"{name}: {error}") from None
-    return chosen
 
 
 def _plain_blanks(text: str) -> str:

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from filas.contacts.phone_numbers import number_of
-from filas.flows import author_settings, regular_expressions
-from filas.flows.locales import locale_of
-from filas.flows.templates.filters.filter_failure import FilterFailure, expected
+from filas.flows import regular_expressions
+from filas.flows.templates.filters.filter_failure import FilterFailure, expected, locale_argument
 from filas.flows.templates.liquid_filters import OverLimit, text_of
 from filas.flows.value_limits import TooLarge, plain
 
@@ -143,10 +142,7 @@ def _bytes(value: object) -> bytes:
 
 
 def _country(locale: object) -> str:
-    try:
-        chosen = locale_of(author_settings.current().locale if locale is None else str(locale))
-    except ValueError as error:
-        raise FilterFailure(f"phone: {error}") from None
+    chosen = locale_argument("phone", locale)
     return chosen.territory or _likely_country(chosen.language)
 
 
