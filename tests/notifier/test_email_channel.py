@@ -262,12 +262,24 @@ async def test_text_that_is_no_unicode_is_mailed_as_far_as_it_is(outbound: Outbo
     assert plain.get_content().strip() == "a?b"
 
 
-async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient) -> None:
+SUBJECTS = {
+    "Hi\r\nBcc: eve@example.com": "Hi Bcc: eve@example.com",
+    "Hi\x0b\x85\u2028Bcc: eve@example.com": "Hi Bcc: eve@example.com",
+    "Hi =?utf-8?q?=0ABcc:_eve@example.com?=": "Hi =\u200b?utf-8?q?=0ABcc:_eve@example.com?=",
+    "Hi =?utf-8?b?DQpCY2M6IGV2ZUBleGFtcGxlLmNvbQ==?=": "Hi =\u200b?utf-8?b?DQpCY2M6IGV2ZUBleGFtcGxlLmNvbQ==\u200b?=",
+    "=?us-ascii?q?=0D=0A=0D=0Abody?=": "=\u200b?us-ascii?q?=0D=0A=0D=0Abody?=",
+    "a\0b\x1bc": "a b c",
+    "é" * 300 + " Bcc: x": "é" * 300 + " Bcc: x",
+}
+
+
+@pytest.mark.parametrize(("subject", "read"), SUBJECTS.items(), ids=range(len(SUBJECTS)))
+async def test_a_subject_can_not_begin_another_header(outbound: OutboundClient, subject: str, read: str) -> None:
+    """Python's mail policy writes the line breaks of an encoded word into the message."""
     async with mail_server() as server:
-        content = {"type": "text", "text": "x", "subject": "Hi\r\nBcc: eve@example.com"}
-        await channel(outbound, server).deliver(mail(content))
+        await channel(outbound, server).deliver(mail({"type": "text", "text": "x", "subject": subject}))
     (got,) = server.mails
-    assert (got["Bcc"], got["Subject"]) == (None, "Hi Bcc: eve@example.com")
+    assert (got["Bcc"], got["Subject"], got.get_content().strip()) == (None, read, "x")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from email.headerregistry import Address
@@ -23,6 +24,7 @@ import aiosmtplib
 import msgspec
 
 from filas.channels.invalid_content import InvalidContent
+from filas.channels.text_escapes import ZERO_WIDTH_SPACE
 from filas.contract.storable_text import mark_surrogates
 from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
@@ -48,6 +50,7 @@ GREYLISTED_S = 300.0
 
 _CREDENTIALS = frozenset({530, 534, 535, 538})
 _FAILURES = (OutboundRefused, OutboundError, aiosmtplib.SMTPException, ssl.SSLError, OSError, TimeoutError)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _FORBIDDEN_IN_ADDRESS = frozenset(' ,;:<>()[]"\\')
 
 
@@ -134,10 +137,9 @@ class EmailChannel:
         mail = EmailMessage()
         subject = str(message.content.get("subject") or self._config.subject)
         try:
-            mail["From"] = Address(self._config.sender_name, addr_spec=self._config.sender)
+            mail["From"] = Address(in_header(self._config.sender_name), addr_spec=self._config.sender)
             mail["To"] = Address(addr_spec=to)
-            # A line break in a header would begin another one.
-            mail["Subject"] = " ".join(subject.split())
+            mail["Subject"] = in_header(subject)
             mail["Date"] = format_datetime(localtime())
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
             mail["X-Idempotency-Key"] = message.idempotency_key
@@ -200,6 +202,16 @@ def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
         own_name=checked.sender.rpartition("@")[2],
     )
     return EmailChannel(checked, connections)
+
+
+def in_header(text: str) -> str:
+    """A text as the value of a header: in one line, without control characters and lone surrogates.
+
+    A line break would begin another header. So would one in an encoded word (`=?utf-8?q?=0A…?=`), because Python's
+    policy decodes encoded words of a value and writes their line breaks: a zero-width space keeps them from being read.
+    """
+    words = _CONTROL.sub(" ", mark_surrogates(text)).split()
+    return " ".join(words).replace("=?", f"={ZERO_WIDTH_SPACE}?")
 
 
 def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type[InvalidContent]) -> str:
