@@ -31,7 +31,7 @@ WAITING = (
 
 BRANCHES = {
     "refused": node("refused", "message", text="please refuse", onError="branch"),
-    "nowhere": node("nowhere", "message", text="oi", channel="no-such-channel", to="x", onError="branch"),
+    "nowhere": node("nowhere", "message", text="oi", channel="{{ 'no-such-channel' }}", to="x", onError="branch"),
     "accepted": node("accepted", "message", text="aceito", onError="branch"),
     "unasked": node("unasked", "input", prompt="refuse?", onError="branch"),
     "asked": node("asked", "input", prompt="CPF?", onError="branch"),

@@ -25,10 +25,12 @@ class Case(NamedTuple):
 
 CHOICE = {"prompt": "?", "kind": "choice", "choices": [{"id": "a", "title": "A"}], "maxRetries": 0}
 BROKEN = {"answers": {"x": [GivenAnswer(error="communication")]}}
+UNSENT = {"answers": {"x": [GivenAnswer(error="undelivered")]}}
 FAILING = {"onError": "branch"}
 WAYS = [
     Case("message", "out", {"text": "oi"}),
     Case("message", "error", {"text": "{{ webhook.body.nothing }}", **FAILING}),
+    Case("message", "error", {"text": "oi", **FAILING}, UNSENT),
     Case("condition", "true", {"rules": [{"variable": "{{ vars.n }}", "operator": "is-set"}]}),
     Case("condition", "false", {"expression": "vars.n > 1"}),
     Case("switch", "a", {"cases": [{"id": "a", "expression": "vars.n == 1"}]}),
@@ -40,6 +42,8 @@ WAYS = [
     Case("webhook", "error", {"mode": "send", "url": "https://a.example", **FAILING}, BROKEN),
     Case("input", "out", {"prompt": "?"}, {"replies": ["Ana"]}),
     Case("input", "a", CHOICE, {"replies": ["1"]}),
+    Case("input", "other", CHOICE, {"replies": ["z"]}),
+    Case("input", "error", {"prompt": "?", **FAILING}, UNSENT),
     Case("input", "invalid", CHOICE, {"replies": ["z"]}),
     Case("input", "timeout", {"prompt": "?", "timeoutMs": 1000}, {"replies": [None]}),
     Case("set-variable", "out", {"assignments": [{"variable": "n", "value": 2}]}),

@@ -40,7 +40,7 @@ def late(trigger: dict[str, Any] | None = None, status: ExecutionStatus = "succe
         error=ERROR,
         channel_id="wa",
         recipient="+55",
-        payload={"type": "text", "text": "oi"},
+        input={"channel": "wa", "to": "+55", "type": "text", "text": "oi"},
         node_id="hello",
         node_has_failed=False,
         execution_id=new_id(),
@@ -155,6 +155,21 @@ async def test_a_late_failure_starts_the_flow_for_undelivered_messages() -> None
     [job] = jobs.new
     assert isinstance(job.message, FlowJob)
     assert (job.message.execution_id, job.message.reason) == (start.id, "start")
+
+
+@pytest.mark.parametrize(
+    ("step_input", "content"),
+    [
+        ({"kind": "text", "prompt": "CPF?"}, {"type": "text", "text": "CPF?"}),
+        ({"channel": "wa", "to": "+55", "messages": [{"type": "text"}]}, {"messages": [{"type": "text"}]}),
+        (None, None),
+    ],
+)
+def test_the_content_is_what_the_trace_shows(step_input: Any, content: Any) -> None:
+    """So that a secret in a message is hidden in the trace of the flow that starts, too."""
+    found = undelivered_trigger(msgspec.structs.replace(late(), input=step_input))
+    assert found is not None
+    assert msgspec.json.decode(found)["webhook"]["body"]["message"]["content"] == content
 
 
 @pytest.mark.parametrize(

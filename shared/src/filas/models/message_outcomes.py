@@ -26,15 +26,16 @@ class UnlearnedOutcome(Record, frozen=True, kw_only=True):
 class LateFailure(Record, frozen=True, kw_only=True):
     """A message that has failed and for which no node waits, with its execution.
 
-    `trigger` is the JSON text of the execution's trigger. `node_id` is the node that has sent the message, None if its
-    step no longer exists. `node_has_failed`: it has failed already, with another part of the message.
+    `trigger` is the JSON text of the execution's trigger. `node_id` and `input` are those of the step that has sent the
+    message (secrets are hidden in the input), None if the step no longer exists. `node_has_failed`: it has failed
+    already, with another part of the message.
     """
 
     notification_id: UUID
     error: ErrorDetail | None
     channel_id: str
     recipient: str
-    payload: dict[str, Any]
+    input: Any
     node_id: str | None
     node_has_failed: bool
     execution_id: UUID

@@ -72,7 +72,7 @@ from outcome o left join target t on t.notification_id = o.notification_id
     left join resumed r on r.notification_id = o.notification_id"""
 
 LATE_FAILURE: Final = """
-select o.notification_id, o.error, n.channel_id, n.recipient, n.payload, e.id as execution_id, e.flow_id, e.version,
+select o.notification_id, o.error, n.channel_id, n.recipient, s.input, e.id as execution_id, e.flow_id, e.version,
     e.status as execution_status, e.trigger,
     s.node_id, coalesce(s.status = 'failed', false) as node_has_failed
 from message_outcomes o
@@ -138,7 +138,7 @@ class MessageOutcomeRepository:
         if row is None:
             await self.finish_late(notification_id, None)
             return None
-        fields = dict(row) | {"error": error_detail(row["error"]), "payload": from_json(row["payload"])}
+        fields = dict(row) | {"error": error_detail(row["error"]), "input": from_json(row["input"])}
         return LateFailure(**fields)
 
     async def finish_late(self, notification_id: UUID, start: FollowingExecution | None) -> DueExecution | None:

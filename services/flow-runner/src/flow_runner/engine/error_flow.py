@@ -53,7 +53,7 @@ def undelivered_trigger(failure: LateFailure) -> str | None:
         "nodeId": failure.node_id,
         "channel": failure.channel_id,
         "to": failure.recipient,
-        "content": failure.payload,
+        "content": _content(failure.input),
     }
     execution = {
         "id": str(failure.execution_id),
@@ -70,6 +70,15 @@ def undelivered_trigger(failure: LateFailure) -> str | None:
         **_inherited(origin),
     }
     return msgspec.json.encode(trigger).decode()
+
+
+def _content(step_input: Any) -> Any:
+    """The content of a message, from the input of its step."""
+    if not isinstance(step_input, dict):
+        return None
+    if "prompt" in step_input:
+        return {"type": "text", "text": step_input["prompt"]}
+    return {name: value for name, value in step_input.items() if name not in ("channel", "to")}
 
 
 def _inherited(trigger: Mapping[str, Any]) -> dict[str, Any]:
