@@ -23,7 +23,9 @@ from ingest.access import audit_log
 from ingest.access.audited_content import MAX_BYTES, audited
 from ingest.access.call_audit import subject_of
 from ingest.api.routes import ROUTES
+from tests.ingest.api.seeding import queued_notifications
 from tests.ingest.api.serving import FLOW, Api, Reply
+from tests.ingest.api.test_history import started
 from tests.ingest.api.test_keys import create
 from tests.ingest.api.test_redrive import dead
 from tests.waiting import eventually
@@ -132,6 +134,54 @@ async def test_commands_have_an_entry_with_their_result(api: Api) -> None:
     assert entries[6]["before"]["queue"] == "webhook-processing"
 
 
+async def test_commands_for_one_object_have_an_entry_with_their_change(api: Api) -> None:
+    """Cancels, replays and retries of executions, events and messages."""
+    event, execution = await started(api)
+    [first, second] = await queued_notifications(api, execution, 2)
+    _, waiting = await started(api)
+    await api.database.fetch("update notifications set status = 'failed', ended_at = now() where id = $1", first)
+    before = len(await audit(api))
+    await api.post(f"/notifications/{second}/cancel")
+    assert (await api.post(f"/notifications/{first}/retry")).status == 200
+    assert (await api.post(f"/executions/{waiting}/replay", {})).status == 409
+    await api.post(f"/executions/{waiting}/cancel")
+    replayed = (await api.post(f"/executions/{execution}/replay", {})).data
+    await api.post(f"/events/{event}/replay")
+    entries = (await audit(api))[before:]
+    assert [(entry["action"], entry["subject"]) for entry in entries] == [
+        ("cancelNotification", f"notifications/{second}"),
+        ("retryNotification", f"notifications/{first}"),
+        ("cancelExecution", f"executions/{waiting}"),
+        ("replayExecution", f"executions/{execution}"),
+        ("replayEvent", f"events/{event}"),
+    ]
+    assert (entries[0]["before"], entries[0]["after"]) == (
+        {"status": "queued"},
+        {"status": "queued", "cancel": "requested"},
+    )
+    assert entries[1]["after"]["id"] == str(first)
+    assert entries[2]["after"]["cancel"] == "requested"
+    assert entries[3]["after"] == replayed == {"id": replayed["id"], "replayOf": str(execution)}
+    assert entries[4]["after"] == {"status": "received"}
+
+
+async def test_the_address_is_that_of_the_client_behind_a_trusted_proxy(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The header of any other client does not count."""
+    headers = {"X-Forwarded-For": "6.6.6.6, 203.0.113.7"}
+    await api.post("/queue/webhook/pause", headers=headers)
+    assert (await last(api))["address"] == "127.0.0.1"
+    addresses = api.context.access.addresses
+    monkeypatch.setattr(addresses, "has_proxies", True)
+    monkeypatch.setattr(addresses, "is_trusted", lambda address: address == "127.0.0.1")
+    await api.post("/queue/webhook/resume", headers=headers)
+    assert (await last(api))["address"] == "203.0.113.7"
+    await api.get("/flows", token=None, headers=headers)
+    await api.context.access.audit.close()
+    assert [entry["address"] for entry in await audit(api, action="signInFailed")] == ["203.0.113.7"]
+
+
 async def test_what_changes_nothing_has_no_entry(api: Api) -> None:
     """A refused or repeated command, a dry run, a read, and events of producers, which are stored anyway."""
     await api.post("/queue/webhook/pause")
@@ -229,13 +279,11 @@ async def test_a_command_that_fails_on_the_way_has_an_entry(api: Api, monkeypatc
         raise RuntimeError("whsec_secret in an error")
 
     monkeypatch.setattr("ingest.api.history.dead_letter_routes.redrive", fail)
-    assert (await api.post("/dead-letters/replay", {})).status == 500
+    assert (await api.post("/dead-letters/replay", {"queue": "flow"})).status == 500
     entry = await last(api)
-    assert (entry["action"], entry["outcome"], entry["after"]) == (
-        "replayDeadLetters",
-        "failed",
-        {"error": "RuntimeError"},
-    )
+    assert (entry["action"], entry["outcome"]) == ("replayDeadLetters", "failed")
+    assert (entry["after"]["error"], entry["after"]["request"]["queue"]) == ("RuntimeError", "flow")
+    assert "whsec" not in json.dumps(entry)
 
 
 async def test_changes_at_the_same_time_form_a_chain(api: Api) -> None:

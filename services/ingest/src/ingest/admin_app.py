@@ -75,6 +75,7 @@ def _access(settings: IngestAdminSettings, stores: Stores) -> Access:
         admin_token=settings.filas_admin_token.reveal(),
         secret_key=settings.secrets.filas_secret_key.reveal(),
         failures_a_minute=settings.auth_failures_per_ip,
+        trusted_proxies=settings.trusted_proxies,
     )
 
 

@@ -28,6 +28,9 @@ from filas.settings.setting_groups import (
 )
 from filas.settings.value_types import Networks, Secret
 
+TrustedProxies = Annotated[
+    Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
+]
 FAILURES_PER_IP: Final = 60
 FailureLimit = Annotated[
     Count,
@@ -70,9 +73,7 @@ class IngestServeSettings(ProcessSettings, frozen=True, kw_only=True):
     ingest_body_budget: Annotated[
         Positive, Meta(description="Bytes of request bodies that one process holds at a time; beyond, 503")
     ] = 67_108_864
-    trusted_proxies: Annotated[
-        Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
-    ] = Networks(())
+    trusted_proxies: TrustedProxies = Networks(())
     rate_limit_per_ip: Annotated[Count, Meta(description="Webhooks a minute from one address; 0: no limit")] = 0
     auth_failures_per_ip: FailureLimit = FAILURES_PER_IP
     shutdown_delay_s: Annotated[
@@ -87,6 +88,7 @@ class IngestAdminSettings(ProcessSettings, frozen=True, kw_only=True):
     secrets: SecretSettings
     scaling: ScalingSettings
     retention: RetentionSettings
+    trusted_proxies: TrustedProxies = Networks(())
     auth_failures_per_ip: FailureLimit = FAILURES_PER_IP
     filas_admin_token: Annotated[Secret, Meta(description="The bearer token of the API; at least 32 random characters")]
     ingest_admin_port: Annotated[Port, Meta(description="The private port: API, metrics, health")] = 8081

@@ -66,10 +66,10 @@ class CallAudit:
         if not self._is_settled:
             await self._log.add(self._entry("done", self.before, answer if self.after is _NO_RESULT else self.after))
 
-    async def failed(self, error: Exception) -> None:
-        """Stores the entry of a call that may have changed something before the error."""
+    async def failed(self, failure: Any) -> None:
+        """Stores the entry of a call that ended with an error after it may have changed something."""
         if not self._is_settled:
-            await self._log.add(self._entry("failed", self.before, {"error": type(error).__name__}))
+            await self._log.add(self._entry("failed", self.before, failure))
 
     def nothing_changed(self) -> None:
         """The call stores no entry."""

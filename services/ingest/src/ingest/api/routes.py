@@ -31,7 +31,7 @@ from ingest.api.history import (
     refusal_routes,
 )
 from ingest.api.operations import audit_routes, doctor_routes, key_routes, queue_routes, scaling_routes
-from ingest.api.routing.access import CLIENT, make_guard, problem_of, require
+from ingest.api.routing.access import ADDRESS, CLIENT, make_guard, problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
 from ingest.api.routing.problems import ApiProblem
@@ -71,7 +71,7 @@ MEMORY_WAIT_S: Final = 5.0
 
 def register(app: web.Application, context: ApiContext) -> None:
     """Mounts the API under `/api` of `app`, as a sub-application behind its own guard."""
-    guard = make_guard(context.access.authenticator, context.access.failed_sign_ins)
+    guard = make_guard(context.access)
     api = web.Application(middlewares=[guard], client_max_size=MAX_BODY_BYTES)
     for route in ROUTES:
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
@@ -98,7 +98,7 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
 
         async def respond() -> web.Response:
             body = None if raw is None else await _parsed(route, raw)
-            address = request.remote or ""
+            address = request[ADDRESS]
             audit = CallAudit(context.access.audit, client, address, route.operation_id, subject_of(route.path, path))
             call = Call(context=context, path=path, query=query, body=body, client=client, audit=audit, address=address)
             answer = await _audited(route, call)
@@ -125,14 +125,16 @@ async def _audited(route: Route[Any, Any], call: Call[Any, Any]) -> Answer:
     """Carries out the call. The audit stores it if it may have changed something, also if it ends with an error."""
     if not route.is_audited or getattr(call.body, "dry_run", False):
         return await route.handler(call)
+    # Of a command for all objects that match, the request states which ones.
+    is_for_many = route.body is not None and "{" not in route.path
     try:
         answer = await route.handler(call)
     except Exception as error:
         if problem_of(error) is None:
-            await call.audit.failed(error)
+            # Without the text of the error, which may contain a secret.
+            failure = {"error": type(error).__name__}
+            await call.audit.failed({"request": call.body, **failure} if is_for_many else failure)
         raise
-    # Of a command for all objects that match, the request states which ones.
-    is_for_many = route.body is not None and "{" not in route.path
     await call.audit.succeeded({"request": call.body, "result": answer.data} if is_for_many else answer.data)
     return answer
 

@@ -80,7 +80,9 @@ async def replay_event(call: Call[None, Query]) -> Answer:
     webhook = await call.context.webhooks.get(event.webhook_id)
     if webhook is not None:
         event = event_at_present(event, webhook)
-    if not await call.context.events.reopen(event):
+    events, accepted = call.context.events, event
+    call.audit.after = {"status": "received"}
+    if not await call.audit.change(lambda: events.reopen(accepted)):
         raise not_found("event", event_id)
     for replay in range(1, MAX_REPLAYS + 1):
         result = await call.context.producer.enqueue(job_of_event(event, replay))

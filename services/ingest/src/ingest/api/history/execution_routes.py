@@ -9,7 +9,13 @@ from filas.contract.identity import conversation_id, new_id
 from filas.contract.job_factories import cancel_execution_job, flow_job
 from filas.contract.jobs import WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
-from filas.models.executions import FINAL_EXECUTION_STATUSES, Execution, ExecutionStatus, ExecutionWithSteps
+from filas.models.executions import (
+    FINAL_EXECUTION_STATUSES,
+    DueExecution,
+    Execution,
+    ExecutionStatus,
+    ExecutionWithSteps,
+)
 from filas.models.failure_groups import FailureGroup
 from filas.observability.logs import get_logger
 from filas.repository.executions.execution_search import ExecutionFilter
@@ -142,24 +148,31 @@ async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
         raise not_found("execution", execution_id)
     order = call.body
     trigger = None if order.body is msgspec.UNSET else await _edited_trigger(call, execution, order.body)
-    try:
+    replay_id = new_id()
+
+    async def create() -> DueExecution:
         due = await call.context.executions.replay(
             execution_id,
-            new_id(),
+            replay_id,
             from_failure=order.begin == "failed-step",
             newest=order.version == "newest",
             trigger=trigger,
         )
+        if due is None:
+            raise not_found("execution", execution_id)
+        return due
+
+    call.audit.after = ExecutionReplayed(id=str(replay_id), replay_of=str(execution_id))
+    try:
+        due = await call.audit.change(create)
     except Conflict as error:
         raise conflict(str(error)) from None
-    if due is None:
-        raise not_found("execution", execution_id)
     try:
         await call.context.producer.enqueue(flow_job(due, "start", spans.root_traceparent(due.event_id or due.id)))
     except StoreUnavailable as error:
         # The relay of the flow-runner enqueues the job of the stored row. An error here would lead to a second replay.
         log.warning("replay.left_to_relay", execution_id=str(due.id), store=error.store, reason=error.reason)
-    return Answer(ExecutionReplayed(id=str(due.id), replay_of=str(execution_id)))
+    return Answer(call.audit.after)
 
 
 async def replay_executions(call: Call[ReplayManyBody, Query]) -> Answer:

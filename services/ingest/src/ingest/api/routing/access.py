@@ -10,14 +10,17 @@ from filas.models.access import RANK, Role
 from filas.observability.logs import get_logger
 from filas.observability.metrics import AUTH_FAILURES
 from filas.service.problem_documents import problem_response
-from ingest.access.authentication import Authenticator, Client
-from ingest.access.sign_in_failures import FailedSignIns
+from ingest.access.api_access import Access
+from ingest.access.authentication import Client
 from ingest.api.routing.problems import ApiProblem, invalid_field
 
 log = get_logger(__name__)
 
 CLIENT = web.RequestKey("filas-client", Client)
 """The key under which the request has its client."""
+
+ADDRESS = web.RequestKey("filas-address", str)
+"""The key under which the request has the address of its client."""
 
 
 def require(role: Role, granted: str) -> None:
@@ -32,7 +35,7 @@ def bearer_token(header: str) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def make_guard(authenticator: Authenticator, failed_sign_ins: FailedSignIns) -> Any:
+def make_guard(access: Access) -> Any:
     """Returns the middleware around every path below `/api`: it checks the token and answers the API's own errors.
 
     A token that is not valid is answered 401, and 429 beyond the limit of failures. A valid one is always accepted:
@@ -45,17 +48,18 @@ def make_guard(authenticator: Authenticator, failed_sign_ins: FailedSignIns) -> 
     async def guard(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        client = authenticator.client_of(bearer_token(request.headers.get("Authorization", "")))
+        address = access.addresses.of(request.remote, request.headers.getall("X-Forwarded-For", []))
+        client = access.authenticator.client_of(bearer_token(request.headers.get("Authorization", "")))
         if client is None:
             AUTH_FAILURES.labels("api").inc()
-            pause_s = failed_sign_ins.record(request.remote or "")
+            pause_s = access.failed_sign_ins.record(address)
             if pause_s:
                 detail = "too many requests without a valid token came from this address"
                 return problem_response(429, "Too many requests", detail, headers={"Retry-After": str(pause_s)})
-            log.warning("api.unauthenticated", address=request.remote, method=request.method, path=request.path[:200])
+            log.warning("api.unauthenticated", address=address, method=request.method, path=request.path[:200])
             detail = "send the header `Authorization: Bearer TOKEN`"
             return problem_response(401, "Unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="filas"'})
-        request[CLIENT] = client
+        request[CLIENT], request[ADDRESS] = client, address
         try:
             return await handler(request)
         except Exception as error:
