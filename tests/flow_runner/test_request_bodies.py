@@ -143,6 +143,10 @@ OTHER_BODIES: list[tuple[Any, dict[str, str], bytes]] = [
     ("<a>{{ '<' | escape }}{{ '&lt;' | escape_once }}</a>", XML, b"<a>&lt;&lt;</a>"),
     ("<a>{{ '<b/>' | raw }}</a>", {"Content-Type": "application/soap+xml"}, b"<a><b/></a>"),
     ("<a><![CDATA[{{ ']]><b>' }}]]>{{ '<' }}</a>", XML, b"<a><![CDATA[]]]]><![CDATA[><b>]]>&lt;</a>"),
+    # JSON of another type.
+    ('{"a":"{{ attack }}"}', {"Content-Type": "text/plain"}, b'{"a":"x\\",\\"tipo\\":\\"admin"}'),
+    ('[{"a":{{ ana }}}]', {"Content-Type": "application/x-amz"}, b'[{"a":"Ana \\"Nina\\" Lima"}]'),
+    ("[{{ ana }}]", {"Content-Type": "text/plain"}, b'[Ana "Nina" Lima]'),
     # The charset.
     ("é{{ '\u00e7' }}", {"Content-Type": "text/plain; charset=ISO-8859-1"}, b"\xe9\xe7"),
     ("<a>{{ 'é€' }}</a>", {"Content-Type": "text/xml; charset=iso-8859-1"}, b"<a>\xe9&#8364;</a>"),

@@ -111,7 +111,7 @@ def _rendered_text(source: str, declared: _ContentType, scope: template.Scope) -
         found = _document(json_text.in_json(pieces)) if begins == "{" else None
         write = body_text.in_form if declared.essence == _FORM else body_text.in_text
         return found if isinstance(found, dict) else write(pieces)
-    if not declared.essence and begins in ("{", "["):
+    if json_text.begins_json(str(pieces[0])) or (not declared.essence and begins in ("{", "[")):
         text = json_text.in_json(pieces)
         if _is_object_or_list(text):
             return text
