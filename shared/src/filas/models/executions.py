@@ -41,12 +41,15 @@ ExecutionStatus = Literal[
 |                    | resumed another execution                     |                                               |
 | `failed`           | a node failed and no edge handles it, or its  | a replay of its dead letter: `queued`         |
 |                    | job is a dead letter                          |                                               |
-| `cancelled`        | an operator cancelled it                      | never                                         |
-| `timed-out`        | the flow's time limit has passed              | never                                         |
+| `cancelled`        | an operator cancelled it, or it waited when   | never                                         |
+|                    | its conversation was restarted or replaced    |                                               |
+| `timed-out`        | the flow's time limit has passed, or a        | never                                         |
+|                    | question was not answered in time             |                                               |
 
 A request to cancel moves every status that is not final, except `running`, to `queued`; the next checkpoint is then
-`cancelled`. The dead letter of the job of its present turn moves every status that is not final to `failed`. Executions
-are created by `ingest work` (an event), `ingest admin` (a replay) and the flow-runner (a schedule, an error flow).
+`cancelled`. A new execution that replaces those of its conversation requests that of all that wait. The dead letter of
+the job of its present turn moves every status that is not final to `failed`. Executions are created by `ingest work`
+(an event), `ingest admin` (a replay) and the flow-runner (a schedule, an error flow).
 
 `ingest work` (retention) removes an execution, with its steps and callbacks, when `ended_at` is old enough. An
 execution without a final status is never removed.

@@ -193,6 +193,8 @@ class Executions:
         if claimed is not None and claimed.leaves_waits:
             cancelled = await self._rows.leave_waits(claimed.id)
             if cancelled:
+                ids = [str(one.id) for one in cancelled]
+                log.info("conversation.waits_cancelled", execution_id=str(claimed.id), cancelled=ids)
                 await self._outbox.enqueue_runs(cancelled)
         return claimed
 
