@@ -1,12 +1,15 @@
 """The filters that Filas adds to Liquid or replaces, on the data that real systems and people send."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from filas.flows.author_settings import AuthorSettings, applied
+from filas.flows.step_budget import shared_budget
 from filas.flows.templates import template
+from tests.cpu_costs import cpu_s
 
 NOW = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)
 BRAZIL = AuthorSettings("pt-BR", None, NOW)
@@ -181,6 +184,7 @@ FAILURES: list[tuple[str, str, str]] = [
     ("a day that does not exist", "{{ '31/02/2026' | parse_date: '%d/%m/%Y' }}", 'found "31/02/2026"'),
     ("a format without a year", "{{ '05/11' | parse_date: '%d/%m' }}", "the format %d/%m has no year"),
     ("a directive that is not read", "{{ 'x' | parse_date: '%d/%m/%Y %j' }}", "cannot read %j; known are %d, "),
+    ("a format that states the day twice", "{{ 'x' | parse_date: '%d%d/%m/%Y' }}", "states the day twice"),
     (
         "money of a name",
         "{{ webhook.body.name | money: 'BRL' }}",
@@ -306,3 +310,22 @@ def test_an_error_shows_the_first_80_characters() -> None:
     with pytest.raises(template.TemplateError) as failure:
         template.parse("{{ vars.long | money: 'BRL' }}").evaluate({"vars": {"long": "a" * 500}})
     assert f'"{"a" * 80}…"' in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in (1..10000) %}{{ vars.ms | date: '%c %c %c %c %c %c' }}{% endfor %}",
+        "{% for i in (1..10000) %}{{ 'November 5, 2026' | date: '%F' }}{% endfor %}",
+        "{% for i in (1..10000) %}{{ i | money: 'BRL' }}{{ i | number: 2 }}{% endfor %}",
+        "{% for i in (1..10000) %}{{ vars.long | unaccent | digits }}{% endfor %}",
+        "{% for i in (1..10000) %}{{ vars.long | regex_replace: 'a', 'b' }}{% endfor %}",
+        "{% for i in (1..10000) %}{{ '05/11/2026' | parse_date: '%d/%m/%Y' }}{% endfor %}",
+    ],
+)
+def test_filters_are_bounded_by_the_step_budget(source: str) -> None:
+    def render() -> None:
+        with shared_budget(), contextlib.suppress(template.TemplateError):
+            template.parse(source).evaluate({"vars": SCOPE["vars"] | {"long": "á" * 10_000}})
+
+    assert cpu_s(render, 0.5) < 0.5

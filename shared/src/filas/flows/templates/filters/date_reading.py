@@ -17,7 +17,12 @@ from typing import Final, NamedTuple
 
 from dateutil import parser as month_names  # type: ignore[import-untyped]
 
+from filas.flows import step_budget
+
 MAX_CHARS: Final = 64
+_STEPS_OF_NAMES: Final = 80
+"""The steps of reading a date with the name of its month."""
+
 MILLISECONDS_FROM: Final = 100_000_000_000
 """From this number on, a number is in milliseconds: as seconds, it would be in the year 5138."""
 
@@ -90,6 +95,7 @@ def _written(text: str) -> tuple[datetime.datetime, bool]:
         return datetime.datetime.fromisoformat(text.upper()), True
     if _MONTH.search(text) is None or _YEAR.search(text) is None:
         raise NotATime(day_or_month=_DAY_OR_MONTH.match(text) is not None)
+    step_budget.charge(_STEPS_OF_NAMES)
     # Each default fills what the text leaves out, so the results differ unless the text has year, month and day.
     first, second = (month_names.parse(text, default=default, tzinfos=_no_zone) for default in _DEFAULTS)
     if first != second:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from babel import Locale
 
-from filas.flows import author_settings
+from filas.flows import author_settings, step_budget
 from filas.flows.found_values import described
 from filas.flows.locales import locale_of, zone_of
 from filas.flows.templates.filters.date_reading import NotATime, read_time
@@ -25,6 +25,7 @@ def date_of(value: object, format_: object, zone: object = None, locale: object 
         return ""
     if format_ is None or format_ == "":
         return value
+    step_budget.charge(2 + _STEPS_A_DIRECTIVE * str(format_).count("%"))
     settings = author_settings.current()
     shown_in = None if zone is None else zone_argument("date", zone)
     try:
@@ -43,6 +44,7 @@ def parse_date_of(value: object, format_: object, zone: object = None, locale: o
     """The date or time that the text writes in that format, in ISO 8601. Null and an empty text are null."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return None
+    step_budget.charge(5 + len(str(format_)))
     layout = _layout(_parse_format(format_), locale_argument("parse_date", locale))
     text = _folded(value.strip()) if isinstance(value, str) else str(value) if _is_whole(value) else ""
     found = layout.pattern.fullmatch(text) if 0 < len(text) <= _MAX_TEXT else None
@@ -85,13 +87,18 @@ def _format(name: str, format_: object) -> str:
 
 def _parse_format(format_: object) -> str:
     text = _format("parse_date", format_)
-    unknown = sorted({found for found in re.findall("%-?(.)", text) if found not in _PARTS and found != "%"})
-    missing = [each for each in ("day", "month", "year") if each not in _groups(text)]
+    shown = text[:80]
+    unknown = sorted({found for found in re.findall("%-?(.)", text, re.DOTALL) if found not in _PARTS and found != "%"})
+    twice = [each for each in _stated(text) if _stated(text).count(each) > 1]
+    if twice:
+        # The pattern of a format that states a part many times could take exponential time.
+        raise FilterFailure(f"parse_date: the format {shown} states the {twice[0].replace('_', ' ')} twice")
+    missing = [each for each in ("day", "month", "year") if each not in _stated(text)]
     if unknown:
         known = ", ".join(f"%{one}" for one in _PARTS)
         raise FilterFailure(f"parse_date: cannot read %{unknown[0]}; known are {known}")
     if missing:
-        raise FilterFailure(f"parse_date: the format {format_} has no {missing[0]}; write for example %d/%m/%Y")
+        raise FilterFailure(f"parse_date: the format {shown} has no {missing[0]}; write for example %d/%m/%Y")
     return text
 
 
@@ -100,11 +107,14 @@ def _is_whole(value: object) -> bool:
 
 
 _MAX_TEXT: Final = 200
+_STEPS_A_DIRECTIVE: Final = 8
+"""The steps of writing one directive: the slowest writes a date and a time of the locale."""
+
 _PARTS: Final[dict[str, tuple[str, str]]] = {
     "d": ("day", r"\d{1,2}"), "e": ("day", r"\d{1,2}"), "m": ("month", r"\d{1,2}"),
     "Y": ("year", r"\d{4}"), "y": ("short_year", r"\d{2}"),
     "B": ("month_name", "%names%"), "b": ("month_name", "%names%"), "h": ("month_name", "%names%"),
-    "A": ("", r"[^\W\d_]+(?:-[^\W\d_]+)?\.?"), "a": ("", r"[^\W\d_]+\.?"),
+    "A": ("weekday", r"[^\W\d_]+(?:-[^\W\d_]+)?\.?"), "a": ("weekday", r"[^\W\d_]+\.?"),
     "H": ("hour", r"\d{1,2}"), "k": ("hour", r"\d{1,2}"), "I": ("hour", r"\d{1,2}"), "l": ("hour", r"\d{1,2}"),
     "M": ("minute", r"\d{2}"), "S": ("second", r"\d{2}"), "L": ("fraction", r"\d{1,9}"), "f": ("fraction", r"\d{1,9}"),
     "p": ("half", r"[ap]\.?\s?m\.?"), "P": ("half", r"[ap]\.?\s?m\.?"),
@@ -131,7 +141,7 @@ class _Layout:
                 continue
             name, pattern = _PARTS[directive]
             pattern = pattern.replace("%names%", names)
-            pieces.append(f"(?P<{name}>{pattern})" if name and name not in used else f"(?:{pattern})")
+            pieces.append(f"(?P<{name}>{pattern})")
             used.add(name)
         self.pattern = re.compile("".join(pieces))
         self.has_time = bool(used & {"hour", "minute", "second"})
@@ -171,10 +181,10 @@ def _spelled_out(format_: str) -> str:
     return re.sub("%([FTR])", lambda found: _TOGETHER[found[1]], format_)
 
 
-def _groups(format_: str) -> set[str]:
-    """What the format states: `day`, `month`, `year` and so on."""
-    names = {_PARTS[one][0] for one in re.findall("%-?(.)", _spelled_out(format_)) if one in _PARTS}
-    return names | ({"year"} if "short_year" in names else set()) | ({"month"} if "month_name" in names else set())
+def _stated(format_: str) -> list[str]:
+    """What each directive of the format states."""
+    names = [_PARTS[one][0] for one in re.findall("%-?(.)", _spelled_out(format_), re.DOTALL) if one in _PARTS]
+    return [{"short_year": "year", "month_name": "month"}.get(name, name) for name in names]
 
 
 @functools.lru_cache(maxsize=128)

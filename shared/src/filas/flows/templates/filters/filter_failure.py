@@ -1,13 +1,17 @@
 """The failure of a filter, in the author's terms, and the arguments that several filters have."""
 
 import zoneinfo
+from typing import Final
 
 from babel import Locale
 from liquid.exceptions import LiquidError
 
-from filas.flows import author_settings
+from filas.flows import author_settings, step_budget
 from filas.flows.found_values import described
 from filas.flows.locales import locale_of, zone_of
+
+_LOAD_STEPS: Final = 2000
+"""The steps of reading a locale's data for the first time."""
 
 
 class FilterFailure(LiquidError):
@@ -26,8 +30,12 @@ def locale_argument(name: str, value: object) -> Locale:
     """The locale of a filter's argument (null: that of the flow). Raises FilterFailure."""
     if value is not None and not isinstance(value, str):
         raise expected(name, "a locale such as pt-BR", value)
+    known = locale_of.cache_info().misses
     try:
-        return locale_of(author_settings.current().locale if value is None else value)
+        locale = locale_of(author_settings.current().locale if value is None else value)
+        if locale_of.cache_info().misses > known:
+            step_budget.charge(_LOAD_STEPS)
+        return locale
     except ValueError as error:
         raise FilterFailure(f"{name}: {error}") from None
 

@@ -8,11 +8,14 @@ from typing import Any, Final
 
 from babel import numbers as babel_numbers
 
-from filas.flows import author_settings
+from filas.flows import author_settings, step_budget
 from filas.flows.templates.filters.filter_failure import expected, locale_argument
 from filas.flows.written_numbers import read_number
 
 MAX_DIGITS: Final = 20
+_STEPS: Final = 8
+"""The steps of writing a number by a locale."""
+
 _A_NUMBER: Final = "a number without thousands separators, such as 1234.5"
 _CONTEXT: Final = decimal.Context(prec=1000, rounding=ROUND_HALF_UP)
 
@@ -22,6 +25,7 @@ def money_of(value: object, currency: object, locale: object = None) -> str:
     code, named = _currency(currency), locale_argument("money", locale)
     if _is_nothing(value):
         return ""
+    step_budget.charge(_STEPS)
     amount = _rounded(_decimal("money", value), babel_numbers.get_currency_precision(code))
     with decimal.localcontext(_CONTEXT):
         return _plain_blanks(babel_numbers.format_currency(amount, code, locale=named))
@@ -36,6 +40,7 @@ def number_of(value: object, digits: object = None, locale: object = None) -> st
     places = None if digits is None else _places(digits)
     if _is_nothing(value):
         return ""
+    step_budget.charge(_STEPS)
     amount = _decimal("number", value)
     if places is not None:
         amount = _rounded(amount, places)

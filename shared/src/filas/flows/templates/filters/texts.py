@@ -11,10 +11,13 @@ from typing import Any, Final
 import msgspec
 
 from filas.contacts.phone_numbers import number_of
-from filas.flows import regular_expressions
+from filas.flows import regular_expressions, step_budget
 from filas.flows.templates.filters.filter_failure import FilterFailure, expected, locale_argument
 from filas.flows.templates.liquid_filters import OverLimit, text_of
 from filas.flows.value_limits import TooLarge, plain
+
+_CHARACTERS_A_STEP: Final = 16
+"""Characters that are examined one by one in the time of a step."""
 
 _NATIONAL: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
     "AR": ("54", (10, 11)), "BO": ("591", (8,)), "BR": ("55", (10, 11)), "CA": ("1", (10,)), "CL": ("56", (9,)),
@@ -67,13 +70,17 @@ def hmac_sha256_of(value: object, key: object) -> str:
 
 def unaccent_of(value: object) -> str:
     """The text without accents: `Olá` becomes `Ola`."""
-    decomposed = unicodedata.normalize("NFD", text_of(value))
+    text = text_of(value)
+    step_budget.charge(len(text) // _CHARACTERS_A_STEP)
+    decomposed = unicodedata.normalize("NFD", text)
     return unicodedata.normalize("NFC", "".join(each for each in decomposed if not unicodedata.combining(each)))
 
 
 def digits_of(value: object) -> str:
     """The digits of the text, as 0 to 9."""
-    decimals = (unicodedata.decimal(each, None) for each in text_of(value))
+    text = text_of(value)
+    step_budget.charge(len(text) // _CHARACTERS_A_STEP)
+    decimals = (unicodedata.decimal(each, None) for each in text)
     return "".join(str(each) for each in decimals if each is not None)
 
 
