@@ -90,6 +90,33 @@ async def test_a_failed_status_carries_the_providers_reason() -> None:
     assert third is None
 
 
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("131047 Re-engagement message", "window-closed"),
+        ("131026 Message undeliverable not on WhatsApp", "recipient"),
+        ("132001 Template name does not exist", "template"),
+        ("131049 This message was not delivered", "policy"),
+        ("63016", "window-closed"),
+        ("30003", "recipient"),
+        ("21610", "recipient"),
+        ("30007 filtered", "policy"),
+        ("999999 something else", "delivery"),
+        ("the phone 131047 is off", "delivery"),
+        ("1310470 is no code", "delivery"),
+        ("", "delivery"),
+    ],
+)
+async def test_a_receipt_has_the_kind_of_the_same_code_in_a_response(text: str, kind: str) -> None:
+    """So a flow sees one kind, whether the provider refuses a message at once or later."""
+    table = Table()
+    function = update_delivery_status(table, OutcomeReports(Jobs()))
+    await run(function, job(status="failed", error_kind="delivery", error_message=text))
+    [update] = table.updates
+    assert update.error is not None
+    assert update.error.kind == kind
+
+
 async def test_the_cancel_command_waits_for_a_message_that_is_being_sent() -> None:
     function = cancel_notification(Table(status="sending"), OutcomeReports(Jobs()))
     message = CancelNotificationJob(notification_id=new_id())

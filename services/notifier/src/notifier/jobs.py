@@ -24,6 +24,7 @@ from filas.observability import logs, metrics
 from filas.queue.job_functions import DeadLetterSink, JobContext, JobFunction
 from filas.queue.relay import GRACE_S
 from filas.tracing import spans
+from notifier.channels.receipt_kinds import kind_of_receipt
 from notifier.deliver.attempt_plan import Attempt
 from notifier.deliver.delivery import MAX_REASON, Delivery, DeliveryPostponed
 from notifier.deliver.outcome_reports import OutcomeReports
@@ -197,7 +198,8 @@ def _update(job: DeliveryReceiptJob, context: JobContext) -> DeliveryReceipt:
     error = None
     if job.status == "failed":
         message = (job.error_message or "the provider could not deliver the message")[:MAX_REASON]
-        error = ErrorDetail(kind=(job.error_kind or "undelivered")[:100], message=message)
+        kind = kind_of_receipt(message) or job.error_kind or "undelivered"
+        error = ErrorDetail(kind=kind[:100], message=message)
     return DeliveryReceipt(
         channel_id=job.channel_id,
         provider_id=job.provider_id,

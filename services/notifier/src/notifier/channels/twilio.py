@@ -47,6 +47,11 @@ _RECIPIENT = frozenset({21211, 21214, 21217, 21265, 21266, 21408, 21604, 21608, 
 """Not a number, an unreachable or forbidden number, and a recipient who opted out with STOP (21610)."""
 
 
+def kind_of_code(code: object) -> str | None:
+    """The kind of a final failure with this code, None if the code is not known."""
+    return "recipient" if code in _RECIPIENT else "credentials" if code in _CREDENTIALS else None
+
+
 class TwilioConfig(msgspec.Struct, frozen=True, rename="camel"):
     """Exactly one of `sender` (`from` in the configuration) and `messaging_service_sid` is set. Twilio sends delivery
     receipts to `status_callback`."""
@@ -112,9 +117,7 @@ class TwilioChannel:
             return busy(answer, reason)
         if status == 429 or status >= 500:
             return by_status(answer, reason, "provider")
-        kind = "credentials" if code in _CREDENTIALS or status in (401, 403) else "rejected"
-        if code in _RECIPIENT:
-            kind = "recipient"
+        kind = kind_of_code(code) or ("credentials" if status in (401, 403) else "rejected")
         return PermanentFailure(reason=reason, kind=kind, status_code=status)
 
 

@@ -75,6 +75,11 @@ _KINDS: tuple[tuple[frozenset[int], str], ...] = (
 )
 
 
+def kind_of_code(code: object) -> str | None:
+    """The kind of a final failure with this code, None if the code is not known."""
+    return next((word for codes, word in _KINDS if code in codes), None)
+
+
 class WhatsAppConfig(msgspec.Struct, frozen=True, rename="camel"):
     """`phone_number_id` is the sender's. `list_label` is the text of the button that opens a list of choices."""
 
@@ -138,7 +143,7 @@ class WhatsAppChannel:
         if code in _RECEIVER_BUSY:
             # Meta allows one message every six seconds to one recipient.
             return TemporaryFailure(reason=reason, kind="busy", after_s=6.0, wait_for="recipient", status_code=status)
-        kind = next((word for codes, word in _KINDS if code in codes), "rejected")
+        kind = kind_of_code(code) or "rejected"
         if code in _AGAIN or (kind == "rejected" and error.get("is_transient") is True):
             return TemporaryFailure(reason=reason, kind="provider", after_s=after_s(answer), status_code=status)
         if kind == "rejected" and (status >= 500 or status == 429):
