@@ -22,7 +22,7 @@ def chosen(data: InputData, titles: Sequence[str], message: Mapping[str, Any], r
     | the id of a pressed button      | `yes`                                                                    |
     | the id, the title in any case   | `yes`, `SIM, JÁ!`                                                        |
     | the id or title, compared as in `filas.contract.comparable_text` | `Yes.`, `sim ja`                        |
-    | the number of the choice from 1 | `2`, `2.`, `2️⃣`                                                          |
+    | the number of the choice from 1, alone or with the title | `2`, `2.`, `2️⃣`, `2 - Sim, já`                  |
 
     Raises NoChoice.
     """
@@ -35,7 +35,8 @@ def chosen(data: InputData, titles: Sequence[str], message: Mapping[str, Any], r
     for choice_id, title in zip(ids, titles, strict=True):
         if reply and title.strip().casefold() == reply.casefold():
             return choice_id
-    found = _only_one(ids, ids, reply) or _only_one(ids, titles, reply)
+    numbered = [f"{number}) {title}" for number, title in enumerate(titles, 1)]
+    found = _only_one(ids, ids, reply) or _only_one(ids, titles, reply) or _only_one(ids, numbered, reply)
     if found is not None:
         return found
     number = _number(reply)
