@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +13,11 @@ from filas.contract.jobs import FlowJob
 from filas.errors import OutboundFailed, RetryLater
 from filas.flows.definition.flow_definition import load
 from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, ClaimedExecution, ExecutionStatus
+from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.jobs.flow_job import RunFlow
 from tests.flow_runner.harness import TRIGGER, Call, Harness, Response
-from tests.flow_runner.memory import MemoryRows, Row
+from tests.flow_runner.memory import WAITS, MemoryRows, Row
 from tests.flow_runner.test_conversations import OneFlow
 from tests.flow_runner.test_jobs import CONTEXT
 from tests.long_form import examples
@@ -61,6 +62,9 @@ def _api(number: int, on_error: str, attempts: int, on_uncertain: str) -> dict[s
 
 VARIABLES = [{"name": "n", "default": 0}, {"name": "list", "default": [1, 2]}]
 RULE = {"variable": "{{ vars.n }}", "operator": "less-than", "value": 3}
+CHOICES = [{"id": "one", "title": "One"}, {"id": "two", "title": "Two"}]
+REFUSED = ErrorDetail(kind="131047", message="Re-engagement message")
+TWO = {"variable": "{{ vars.n }}", "operator": "equals", "value": 2}
 ADD = {"variable": "n", "value": "{{ vars.n | plus: 1 }}"}
 KINDS = st.one_of(
     st.builds(
@@ -84,15 +88,33 @@ KINDS = st.one_of(
             {"type": "loop", "data": {"items": "{{ 'a,b,c' | split: ',' }}"}},
             {"type": "loop", "data": {"items": "{{ vars.list }}"}},
             {"type": "subflow", "data": {"flowId": "other", "onError": "continue"}},
+            {
+                "type": "switch",
+                "data": {"cases": [{"id": "few", "rules": [RULE]}, {"id": "two", "expression": "true"}]},
+            },
+            {"type": "input", "data": {"prompt": "?", "variable": "n", "kind": "number", "maxRetries": 1}},
+            {"type": "input", "data": {"prompt": "?", "kind": "choice", "choices": CHOICES, "timeoutMs": 4000}},
+            {"type": "input", "data": {"prompt": "fails", "timeoutMs": 4000, "onError": "branch"}},
+            {"type": "input", "data": {"prompt": "?", "timeoutMs": 4000, "collectMs": 2000}},
+            {"type": "message", "data": {"text": "x", "await": "sent", "onError": "continue"}},
+            {"type": "message", "data": {"text": "fails", "await": "delivered", "awaitMs": 3000, "onError": "branch"}},
+            {"type": "message", "data": {"text": "late", "await": "sent"}},
+            {"type": "notify", "data": {"channel": "c", "to": "t", "text": "fails", "await": "sent"}},
+            {"type": "webhook", "data": {"mode": "wait", "timeoutMs": 3000}},
         ]
     ),
 )
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> CompiledFlow:
-    """Any nodes, with any edges from handles that exist, also cycles that never wait."""
-    nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(draw(st.lists(KINDS, min_size=1, max_size=6)))]
+def graphs(draw: st.DrawFn, *, repeats_uncertain: bool = False) -> CompiledFlow:
+    """Any nodes, with any edges from handles that exist, also cycles that never wait. `repeats_uncertain`: no node
+    fails because it does not know whether it was interrupted."""
+    kinds = draw(st.lists(KINDS, min_size=1, max_size=6))
+    nodes = [{"id": f"n{number}"} | kind for number, kind in enumerate(kinds)]
+    if repeats_uncertain:
+        nodes = [node | {"data": node["data"] | {"onUncertain": "retry"}} if node["type"] == "api" else node
+                 for node in nodes]  # fmt: skip
     raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
     ways = [(node.id, way) for node in load(raw).nodes for way in node.data.handles()]
     names = st.sampled_from([node["id"] for node in nodes])
@@ -104,21 +126,25 @@ def graphs(draw: st.DrawFn) -> CompiledFlow:
 
 class Trial:
     """One conversation, processed as the queue does it: one job at a time, in order, and a retry blocks the group.
-    `deaths` decides at each point whether the worker is killed. After a job, the contact may write again."""
+    `deaths` decides at each point whether the worker is killed. After a job, the contact may write again. Where a call
+    is awaited, one in two waits is called. A message whose text is `late` has no outcome."""
 
     def __init__(
         self,
         compiled: CompiledFlow,
         other: CompiledFlow,
-        deaths: list[bool],
-        failures: list[bool],
-        messages: list[bool],
+        deaths: Iterable[bool] = (),
+        failures: Iterable[bool] = (),
+        messages: Iterable[bool] = (),
     ) -> None:
         self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
+        self._called: set[UUID] = set()
+        self.points = 0
+        """At how many points the worker could have been killed."""
         self.harness = Harness(DyingRows)
         self.rows = self.harness.rows.rows
         assert isinstance(self.harness.rows, DyingRows)
-        self.harness.rows.dies = lambda: next(self._deaths, False)
+        self.harness.rows.dies = self._dies
         self.harness.outbound.respond = self._answer
         self.urls: dict[str, str] = {}
         self.attempts_used = 0
@@ -128,9 +154,15 @@ class Trial:
         executions, clock = self.harness.executions, self.harness.clock
         self._run = RunFlow(executions, flows, self.harness.engine, clock, lambda: False)
 
+    def _dies(self) -> bool:
+        self.points += 1
+        return next(self._deaths, False)
+
     async def run(self) -> None:
         self._write()
         for _ in range(MOST_ATTEMPTS):
+            self._learn()
+            self._call()
             self._wake()
             if not self.jobs:
                 return
@@ -151,7 +183,30 @@ class Trial:
                 self._write()
 
     def _write(self) -> None:
-        self._enqueue(self.harness.rows.add())
+        self._enqueue(self.harness.rows.add(text="1"))
+
+    def _learn(self) -> None:
+        """The outcome of each awaited message arrives."""
+        for row in list(self.rows.values()):
+            message = self.harness.rows.notifications.get(row.awaits_message) if row.awaits_message else None
+            text = None if message is None else message.payload.get("text")
+            if message is None or row.status not in WAITS or text == "late":
+                continue
+            if text == "fails" or row.status != "waiting-input":
+                status = "failed" if text == "fails" else "delivered"
+                if self.harness.rows.learn(message.id, status, REFUSED if text == "fails" else None) == "resumed":
+                    self._enqueue(row)
+
+    def _call(self) -> None:
+        """Every second address is called once its execution waits for it."""
+        for row in list(self.rows.values()):
+            address = row.awaits_callback
+            if row.status != "waiting-callback" or address is None or address in self._called:
+                continue
+            self._called.add(address)
+            if len(self._called) % 2:
+                self.harness.rows.callbacks[address] = '{"body": {"ok": true}}'
+                self._enqueue(row)
 
     def _enqueue(self, row: Row) -> None:
         self.jobs.append(FlowJob(execution_id=row.id, turn=row.turn, flow_id="flow"))
@@ -159,13 +214,13 @@ class Trial:
     def _wake(self) -> None:
         """Does the timers' work. If nothing else is to be done, time passes until the next due time."""
         clock = self.harness.clock
-        waiting = [row for row in self.rows.values() if row.status == "waiting-timer" and row.wake_at]
+        waiting = [row for row in self.rows.values() if row.status in WAITS and row.wake_at]
         if waiting and not self.jobs:
             first = min(row.wake_at for row in waiting if row.wake_at)
             clock.advance(max(0.0, (first - clock.now()).total_seconds()))
         for row in waiting:
             if row.wake_at is not None and row.wake_at <= clock.now():
-                row.status, row.wake_at = "queued", None
+                row.status, row.wake_at, row.awaits_reply_since = "queued", None, None
                 self._enqueue(row)
 
     def _answer(self, call: Call) -> Response:
@@ -177,11 +232,11 @@ class Trial:
         before = [other for other in self.urls if other != key and other.startswith(execution)]
         assert all(int(other.rpartition(":")[2]) in steps for other in before), "an earlier effect is not written yet"
         assert self.urls.setdefault(key, call.url) == call.url, "one key for two effects"
-        if next(self._deaths, False):
+        if self._dies():
             raise Killed("before the effect")
         if next(self._failures, False):
             raise OutboundFailed("broken", sent=True)
-        if next(self._deaths, False):
+        if self._dies():
             raise Killed("after the effect")
         return Response()
 
@@ -208,11 +263,46 @@ def test_every_execution_ends_and_repeats_no_finished_effect(
         assert row.reply is None
         assert sorted(row.steps) == list(range(1, len(row.steps) + 1))
         assert len(row.steps) <= BOUNDS["maxSteps"]
-        assert {step.status for step in row.steps.values()} <= {"succeeded", "failed"}
+        ended = (
+            {"succeeded", "failed"} if row.status in ("succeeded", "failed") else {"succeeded", "failed", "cancelled"}
+        )
+        assert {step.status for step in row.steps.values()} <= ended
         assert all(step.ended_at is not None for step in row.steps.values())
-        sent = [one.seq for one in trial.harness.rows.notifications.values() if one.execution_id == row.id]
-        assert sorted(sent) == [
-            seq for seq, step in sorted(row.steps.items()) if step.type == "message" and step.output
-        ]
+        sent = Counter(one.seq for one in trial.harness.rows.notifications.values() if one.execution_id == row.id)
+        sending = {seq: step for seq, step in row.steps.items() if step.type in ("message", "notify")}
+        assert {seq for seq, step in sending.items() if step.output} <= sent.keys()
+        assert all(sent[seq] <= 1 for seq in sending)
+        assert all(row.steps[seq].type in ("message", "notify", "input") for seq in sent)
     replied = Counter(row.resumed for row in trial.rows.values() if row.resumed)
     assert set(replied.values()) <= {1}, "two replies for one wait"
+
+
+@settings(max_examples=examples(60), deadline=None)
+@given(compiled=graphs(repeats_uncertain=True), other=graphs(repeats_uncertain=True), replies=st.integers(0, 3))
+def test_a_kill_at_any_write_changes_nothing(compiled: CompiledFlow, other: CompiledFlow, replies: int) -> None:
+    """An execution whose worker is killed at one point, at each in turn, ends as one that is never interrupted: with
+    the same steps, the same messages and the same calls."""
+    undisturbed = Trial(compiled, other, messages=[True] * replies)
+    asyncio.run(undisturbed.run())
+    for point in range(undisturbed.points):
+        killed = Trial(compiled, other, deaths=[*[False] * point, True], messages=[True] * replies)
+        asyncio.run(killed.run())
+        assert told(killed) == told(undisturbed), f"killed at point {point}"
+
+
+def told(trial: Trial) -> list[Any]:
+    """How each execution ended, in the order of their starts: its status, its steps, and what it has sent and called.
+    The ids and the times differ."""
+    numbers = {row_id: number for number, row_id in enumerate(trial.rows)}
+    return [
+        (
+            row.status,
+            row.error and (row.error.kind, row.error.message),
+            numbers.get(row.resumed[0]) if row.resumed else None,
+            [(seq, step.node_id, step.status, step.handle) for seq, step in sorted(row.steps.items())],
+            sorted((one.seq, one.payload["text"]) for one in trial.harness.rows.notifications.values()
+                   if one.execution_id == row.id),
+            sorted((key.rpartition(":")[2], url) for key, url in trial.urls.items() if key.startswith(str(row.id))),
+        )
+        for row in trial.rows.values()
+    ]  # fmt: skip
