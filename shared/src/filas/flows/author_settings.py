@@ -1,8 +1,7 @@
 """What templates, rules and expressions take from their surroundings: the flow's locale and time zone, and the time."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 
 import msgspec
@@ -36,14 +35,19 @@ _DEFAULT = AuthorSettings()
 _current: ContextVar[AuthorSettings] = ContextVar("author_settings", default=_DEFAULT)
 
 
-@contextmanager
-def applied(settings: AuthorSettings) -> Iterator[None]:
-    """All expressions in the block are evaluated with `settings`."""
-    token = _current.set(settings)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class applied:  # noqa: N801 (used like a function, as `contextlib.suppress`)
+    """All expressions in the block are evaluated with `settings`. (Each visit enters one, so it is no generator.)"""
+
+    __slots__ = ("_settings", "_token")
+
+    def __init__(self, settings: AuthorSettings) -> None:
+        self._settings = settings
+
+    def __enter__(self) -> None:
+        self._token: Token[AuthorSettings] = _current.set(self._settings)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)
 
 
 def current() -> AuthorSettings:

@@ -17,6 +17,7 @@ Texts are compared as people write them: without regard to case, accents and sur
 `exact`. A text is a number if it consists of digits with a sign and a decimal point or comma (`written_numbers`).
 """
 
+import functools
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -27,6 +28,9 @@ from filas.flows import author_settings, locales, regular_expressions, step_budg
 from filas.flows.templates.template import as_text
 from filas.flows.written_numbers import read_number
 
+_FREE_CHARS = 64
+"""Texts up to this length cost less than the rule itself."""
+
 
 class Reading(msgspec.Struct, frozen=True):
     """How a rule reads texts. `locale`: that of numbers."""
@@ -36,8 +40,9 @@ class Reading(msgspec.Struct, frozen=True):
 
     def text(self, value: Any) -> str:
         """The text of a value, as it is compared."""
-        text = as_text(value)
-        step_budget.charge(len(text) // (256 if text.isascii() or self.exact else 16))
+        text = value if type(value) is str else as_text(value)
+        if len(text) > _FREE_CHARS:
+            step_budget.charge(len(text) // (256 if text.isascii() or self.exact else 16))
         return text if self.exact else folded(text)
 
     def number(self, value: Any) -> int | float | None:
@@ -70,7 +75,7 @@ def _equals(left: Any, right: Any, reading: Reading) -> bool:
         numbers = reading.number(left), reading.number(right)
         return None not in numbers and numbers[0] == numbers[1]
     if isinstance(left, str) and isinstance(right, str):
-        return reading.text(left) == reading.text(right)
+        return left == right or reading.text(left) == reading.text(right)
     if isinstance(left, (list, dict)) and isinstance(right, (list, dict)):
         step_budget.charge(1 + step_budget.measure(left, step_budget.current().left * 64).size // 64)
         return _same_json(left, right)
@@ -172,7 +177,12 @@ def compare(operator: str, left: Any, right: Any, *, exact: bool = False, locale
     operation = OPERATORS.get(operator)
     if operation is None:
         raise ValueError(f"unknown operator {operator!r}")
-    return operation(left, right, Reading(exact, locale or author_settings.current().locale))
+    return operation(left, right, _reading(exact, locale or author_settings.current().locale))
+
+
+@functools.lru_cache(maxsize=64)
+def _reading(exact: bool, locale: str) -> Reading:
+    return Reading(exact, locale)
 
 
 def problems(operator: str, value: Any, locale: str | None = None) -> Iterator[tuple[str, str]]:
