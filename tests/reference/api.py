@@ -16,6 +16,7 @@ TITLES = {
     "schedules": "Schedules", "secrets": "Secrets", "events": "Events", "executions": "Executions",
     "notifications": "Notifications", "dead-letters": "Dead letters", "refusals": "Refusals", "scaling": "Scaling",
     "doctor": "Doctor", "keys": "Keys", "audit": "Audit", "analytics": "Analytics",
+    "contacts": "Contacts", "conversations": "Conversations",
 }  # fmt: skip
 
 BODY_PAGES = {

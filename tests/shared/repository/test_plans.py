@@ -91,8 +91,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 FIRST_COLUMNS: Final = """
-select c.relname, a.attname from pg_index i join pg_class c on c.oid = i.indexrelid
-    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]"""
+select c.relname, pg_get_indexdef(i.indexrelid, 1, true) from pg_index i join pg_class c on c.oid = i.indexrelid"""
 
 FILL_EXECUTIONS: Final = """
 insert into executions (id, flow_id, version, node_id, trigger, queued_at)
@@ -128,7 +127,7 @@ async def _whole_reads(database: Database, name: str, first_columns: dict[str, s
 def _whole_read(node: dict[str, Any], first_columns: dict[str, str]) -> str | None:
     table, index = node.get("Relation Name"), node.get("Index Name")
     if index is not None and index.startswith(tuple(f"{one}_" for one in GROWING_TABLES)):
-        looked_up = re.search(rf"\b{first_columns[index]}\b", node.get("Index Cond", ""))
+        looked_up = re.search(rf"(?<!\w){re.escape(first_columns[index])}(?!\w)", node.get("Index Cond", ""))
         return None if looked_up else str(index)
     return str(table) if node["Node Type"] == "Seq Scan" and table in GROWING_TABLES else None
 

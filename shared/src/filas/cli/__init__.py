@@ -17,6 +17,7 @@ COMMANDS = {
     "analytics": "filas.cli.analytics_commands:analytics",
     "audit": "filas.cli.key_commands:audit",
     "clean": "filas.cli.queue_commands:clean",
+    "conversations": "filas.cli.conversation_commands:conversations",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
     "doctor": "filas.cli.doctor_command:doctor",
     "events": "filas.cli.event_commands:events",

@@ -23,6 +23,7 @@ from ingest.api.definitions import (
 from ingest.api.history import (
     analytics_routes,
     contact_routes,
+    conversation_routes,
     dead_letter_routes,
     event_intake,
     event_routes,
@@ -51,6 +52,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *execution_routes.ROUTES,
     *notification_routes.ROUTES,
     *contact_routes.ROUTES,
+    *conversation_routes.ROUTES,
     *dead_letter_routes.ROUTES,
     *refusal_routes.ROUTES,
     *analytics_routes.ROUTES,

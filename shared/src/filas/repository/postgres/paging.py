@@ -73,16 +73,25 @@ class Filter:
     def before(self, cursor: str | None, time_column: str) -> None:
         """Adds the condition for the rows after `cursor` in a list with the newest row first. Raises InvalidCursor."""
         if cursor is not None:
-            position = _decode(cursor, _TimeCursor)
-            try:
-                time = position.time.astimezone(UTC)
-            except OverflowError:
-                raise InvalidCursor(FOREIGN_CURSOR) from None
-            self.add(f"({time_column}, id) < ({{}}, {{}})", time, position.id)
+            self.add(f"({time_column}, id) < ({{}}, {{}})", *position_of(cursor))
 
     def where(self) -> str:
         """The `where` clause, empty without conditions."""
         return "where " + " and ".join(self._conditions) if self._conditions else ""
+
+
+def cursor_at(time: datetime, row_id: UUID) -> str:
+    """The cursor of the rows after a row, in a list by time."""
+    return _encode(_TimeCursor(time, row_id))
+
+
+def position_of(cursor: str) -> tuple[datetime, UUID]:
+    """The row that a cursor of a list by time names. Raises InvalidCursor."""
+    position = _decode(cursor, _TimeCursor)
+    try:
+        return position.time.astimezone(UTC), position.id
+    except OverflowError:
+        raise InvalidCursor(FOREIGN_CURSOR) from None
 
 
 def within_bytes(select: str, size: str, order: str, max_bytes: int = PAGE_BYTES) -> str:
@@ -106,7 +115,7 @@ def page_by_time(
 ) -> Page:
     """The page of `rows`, of which one more than `limit` were selected. `read` makes an item from a row."""
     kept, more = _kept(rows, limit)
-    cursor = _encode(_TimeCursor(kept[-1][time_column], kept[-1]["id"])) if more else None
+    cursor = cursor_at(kept[-1][time_column], kept[-1]["id"]) if more else None
     return Page(items=[read(row) for row in kept], next_cursor=cursor)
 
 

@@ -14,6 +14,7 @@ from filas.repository.access.audit import AuditRepository
 from filas.repository.analytics.rollup_queries import AnalyticsRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
+from filas.repository.conversations.conversation_repository import ConversationRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
@@ -50,6 +51,7 @@ class History:
     refusals: RefusalRepository
     contacts: ContactRepository
     analytics: AnalyticsRepository
+    conversations: ConversationRepository
     execution_search: ExecutionSearch
     failures: FailureGroupRepository
     audit: AuditRepository
@@ -134,6 +136,7 @@ def build_api_context(
             RefusalRepository(read_database),
             ContactRepository(read_database),
             AnalyticsRepository(read_database),
+            ConversationRepository(read_database),
             ExecutionSearch(read_database),
             FailureGroupRepository(read_database),
             AuditRepository(read_database),

@@ -1,0 +1,1 @@
+"""Conversations for readers: the search, and the messages of one."""
