@@ -64,6 +64,8 @@ JSON_TEXTS: list[tuple[str, Any]] = [
     # A value without quotation marks.
     ('{"nome":{{ ana }},"n":{{ n }},"y":{{ yes }}}', {"nome": ANA, "n": 3, "y": True}),
     ('{"a":{{ none }},"l":{{ list }},"d":{{ digits }}}', {"a": None, "l": ["a", 1, None], "d": "01234567890"}),
+    ('{"a":{{ price | times: 2 }},"b":{{ "2026-11-05" | date: "%d" }}}', {"a": 19.0, "b": "05"}),
+    ('{"a":{{ (1..3) }},"b":{{ "1,2" | split: "," }}}', {"a": [1, 2, 3], "b": ["1", "2"]}),
     ('{"a":{{ attack }}}', {"a": ATTACK}),
     ('{"a":{{ ana | json }},"l":{{ list | json }}}', {"a": ANA, "l": ["a", 1, None]}),
     ("[{{ n }},{{ ana }}]", [3, ANA]),

@@ -4,6 +4,7 @@ import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from filas.contract import bounded_json
@@ -17,6 +18,9 @@ _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _MARK = re.compile(r'\\.|"', re.DOTALL)
 _BEGIN = re.compile(r'\s*(?:\{\s*"|\[\s*[\[{"])')
 """How a JSON object or list begins that other texts hardly begin with."""
+
+_WRITTEN_AS_JSON = (bool, int, float, Decimal, list, tuple, range, dict)
+"""The types of values whose text is JSON."""
 
 
 def body_source(body: Any) -> Any:
@@ -96,9 +100,9 @@ def in_document(piece: InsertedValue) -> str:
     """A value outside of quotation marks."""
     if piece.value is None:
         return "null"
-    if isinstance(piece.value, str) and piece.last_filter != "json":
-        return json_bytes(piece.text).decode()
-    return piece.text  # It is JSON already.
+    if isinstance(piece.value, _WRITTEN_AS_JSON) or piece.last_filter == "json":
+        return piece.text
+    return json_bytes(piece.text).decode()
 
 
 def in_json_text(text: str) -> str:
