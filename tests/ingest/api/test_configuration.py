@@ -298,3 +298,22 @@ async def test_no_secret_is_in_any_answer(api: Api) -> None:
     for reply in replies:
         assert reply.status == 200, reply.text
         assert not [secret for secret in [*planted, "enc:"] if secret in reply.text]
+
+
+@pytest.mark.parametrize(
+    ("path", "document", "field"),
+    [
+        ("/webhooks/w", {"flowId": "f\n"}, "flowId"),
+        ("/webhooks/w", {"flowId": "f", "path": "shop\n"}, "path"),
+        ("/webhooks/w", {"flowId": "f", "cors": ["https://example.com\n"]}, "cors"),
+        ("/webhooks/w", {"flowId": "f", "response": {"contentType": "text/plain\n"}}, "response.contentType"),
+        ("/webhooks/w", {"flowId": "f", "response": {"headers": {"X-A": "b\n"}}}, "response.headers"),
+        ("/channels/c", {"type": "whatsapp", "phoneNumberId": "1\n", "token": "t", "appSecret": "s"}, "phoneNumberId"),
+    ],
+)
+async def test_a_line_break_at_the_end_of_a_value_is_refused(
+    api: Api, path: str, document: dict[str, Any], field: str
+) -> None:
+    """`$` alone matches before a line break: such a path could not be requested, and such a header ends the headers."""
+    found = fields_of(await api.put(f"{path}?force=true" if "webhooks" in path else path, document))
+    assert [one.partition("[")[0] for one in found] == [field]

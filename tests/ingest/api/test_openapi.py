@@ -5,19 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 from ingest.api.routes import ROUTES
+from ingest.api.routing.openapi import document
 from tests.ingest.api.serving import Api
 
 
-def references(document: Any) -> Iterator[str]:
+def references(part: Any) -> Iterator[str]:
     """Every `$ref` in a document."""
-    if isinstance(document, dict):
-        for name, value in document.items():
+    if isinstance(part, dict):
+        for name, value in part.items():
             if name == "$ref":
                 yield value
             else:
                 yield from references(value)
-    elif isinstance(document, list):
-        for item in document:
+    elif isinstance(part, list):
+        for item in part:
             yield from references(item)
 
 
@@ -52,3 +53,22 @@ def test_every_route_is_in_the_table_once() -> None:
     """Of two handlers for one path, only one would be called."""
     addresses = [(route.method, route.path) for route in ROUTES]
     assert len(addresses) == len(set(addresses))
+
+
+def patterns(part: Any) -> Iterator[str]:
+    """Every pattern in a schema."""
+    if isinstance(part, dict):
+        if isinstance(part.get("pattern"), str):
+            yield part["pattern"]
+        part = list(part.values())
+    if isinstance(part, list):
+        for one in part:
+            yield from patterns(one)
+
+
+def test_no_value_has_a_line_break_at_its_end_that_it_has_nowhere_else() -> None:
+    """`$` alone matches before such a line break."""
+    found = set(patterns(document(ROUTES, "")))
+    assert len(found) > 5
+    strict = {one for one in found if not re.search(one, "\nhttps://a")}
+    assert {one for one in strict if one.endswith("$") and not one.endswith(r"(?!\n)$")} == set()

@@ -16,9 +16,9 @@ the webhook rejects its requests and the channel sends nothing."""
 BodyMode = Literal["auto", "json", "form", "text"]
 SignedBody = Literal["sent", "decoded"]
 
-HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
-HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,1000}$")]
-Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,255}$")]
+HeaderName = Annotated[str, msgspec.Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}(?!\n)$")]
+HeaderValue = Annotated[str, msgspec.Meta(pattern=r"^[ -~]{0,1000}(?!\n)$")]
+Origin = Annotated[str, msgspec.Meta(pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,255}(?!\n)$")]
 
 
 class RateLimit(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,7 +58,7 @@ class WebhookResponse(Record, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The answer to an accepted request, instead of the one that its sender expects."""
 
     status: Annotated[int, msgspec.Meta(ge=200, le=299)] = 200
-    content_type: Annotated[str, msgspec.Meta(pattern=r"^[!-~ ]{1,200}$")] = "application/json"
+    content_type: Annotated[str, msgspec.Meta(pattern=r"^[!-~ ]{1,200}(?!\n)$")] = "application/json"
     body: Annotated[str, msgspec.Meta(max_length=64 * 1024)] = ""
     headers: dict[HeaderName, HeaderValue] = msgspec.field(default_factory=dict)
 

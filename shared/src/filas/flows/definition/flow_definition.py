@@ -16,7 +16,7 @@ from filas.flows.problems import Report
 
 SCHEMA_VERSION = 1
 
-Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+Name = Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")]
 """An id of an author: any text without control characters."""
 
 
@@ -61,7 +61,7 @@ class Variable(Part, frozen=True, kw_only=True):
     appears in no trace.
     """
 
-    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=value_limits.MAX_ID_CHARS)]
+    name: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*(?!\\n)$", max_length=value_limits.MAX_ID_CHARS)]
     type: Literal["any", "string", "number", "boolean", "list", "object"] = "any"
     default: Any = None
     scope: Literal["execution", "conversation"] = "execution"

@@ -19,7 +19,9 @@ InputKind = Literal["text", "number", "email", "regex", "choice", "phone", "date
 class Choice(Part, frozen=True, kw_only=True):
     """One of the possible replies: `id` is the handle and the value, `title` (a template) is shown to the contact."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    id: Annotated[
+        str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")
+    ]
     title: Annotated[str, Meta(min_length=1)]
 
 

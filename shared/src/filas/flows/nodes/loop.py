@@ -21,7 +21,7 @@ class LoopData(NodeData, frozen=True, kw_only=True):
     to the loop. Then the flow continues at `done`. A list of more than `max_iterations` items is an error."""
 
     items: str
-    as_: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*$", max_length=value_limits.MAX_ID_CHARS)] = (
+    as_: Annotated[str, Meta(pattern="^[A-Za-z_][A-Za-z0-9_-]*(?!\\n)$", max_length=value_limits.MAX_ID_CHARS)] = (
         msgspec.field(default="item", name="as")
     )
     max_iterations: Annotated[int, Meta(ge=1, le=10_000)] = 1000

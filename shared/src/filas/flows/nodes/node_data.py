@@ -15,7 +15,7 @@ Awaited = Literal["recorded", "sent", "delivered"]
 AWAIT_MS: dict[Awaited, int] = {"recorded": 0, "sent": 60_000, "delivered": 24 * 3600 * 1000}
 """How long a node waits by default, in milliseconds."""
 
-RetryClass = Annotated[str, Meta(pattern="^(timeout|communication|4xx|5xx|[1-5][0-9]{2})$")]
+RetryClass = Annotated[str, Meta(pattern="^(timeout|communication|4xx|5xx|[1-5][0-9]{2})(?!\\n)$")]
 """A failure that a node may retry: a timeout, a broken connection, or a status of the response."""
 
 Used = Literal["flow", "channel", "secret"]

@@ -20,7 +20,9 @@ class SubflowData(FallibleData, frozen=True, kw_only=True):
     the output of its `end` as `output`.
     """
 
-    flow_id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    flow_id: Annotated[
+        str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")
+    ]
     version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     input: Annotated[dict[str, Any], Meta(max_length=value_limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)
     output: Annotated[dict[str, Any], Meta(max_length=value_limits.MAX_VARIABLES)] = msgspec.field(default_factory=dict)

@@ -18,7 +18,9 @@ DEFAULT = "default"
 class Case(Part, frozen=True, kw_only=True):
     """A handle and its test."""
 
-    id: Annotated[str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
+    id: Annotated[
+        str, Meta(min_length=1, max_length=value_limits.MAX_ID_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*(?!\\n)$")
+    ]
     label: str | None = None
     logic: Literal["and", "or"] = "and"
     rules: Rules | None = None

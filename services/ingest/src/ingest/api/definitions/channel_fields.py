@@ -23,9 +23,9 @@ from ingest.api.routing.route_types import Body
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
 Secret = Annotated[str, Meta(min_length=1, max_length=4096, description="The secret, `env:NAME`, or `***`: no change.")]
-Short = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+$", max_length=256)]
+Short = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]+(?!\n)$", max_length=256)]
 Rate = Annotated[float, Meta(ge=0, le=10_000, description="Messages per second; 0: no limit.")]
-Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+Segment = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,128}(?!\n)$")]
 _BOT_TOKEN = re.compile(r"[A-Za-z0-9._~:-]+")
 
 

@@ -31,7 +31,7 @@ from ingest.verify import auth_types
 Path = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^[A-Za-z0-9._~-]{1,200}$",
+        pattern=r"^[A-Za-z0-9._~-]{1,200}(?!\n)$",
         description="The address is `/webhooks/{path}`. Letters, digits, `.`, `_`, `~` and `-`.",
     ),
 ]

@@ -9,7 +9,7 @@ from filas.contract import policies
 from filas.contract.policies import QueuePolicy
 from ingest.api.routing.problems import invalid_field, not_found
 
-ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}(?!\n)$"
 """An id appears in addresses, keys and log lines, so it has no character that needs quoting."""
 
 Identifier = Annotated[str, msgspec.Meta(pattern=ID_PATTERN, description="Letters, digits, `.`, `_` and `-`.")]

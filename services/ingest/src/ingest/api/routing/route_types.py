@@ -18,7 +18,7 @@ Method = Literal["GET", "PUT", "POST", "DELETE"]
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=500, description="The largest number of items of a page.")]
 Cursor = Annotated[
-    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_=-]{1,1000}$", description="`nextCursor` of the previous page.")
+    str, msgspec.Meta(pattern=r"^[A-Za-z0-9_=-]{1,1000}(?!\n)$", description="`nextCursor` of the previous page.")
 ]
 Word = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$", max_length=200)]
 """The text of a filter. No column can hold a NUL."""

@@ -29,7 +29,7 @@ class HubspotAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, renam
 
     type: Literal["hubspot"]
     secrets: Secrets
-    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]{1,2000}$")] | None = None
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://[^?#]{1,2000}(?!\n)$")] | None = None
 
     def scheme(self, reveal: Reveal) -> "HubspotScheme":
         """The check of the signature."""
