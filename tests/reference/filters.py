@@ -11,6 +11,8 @@ EXAMPLES: dict[str, tuple[str, object]] = {
     "money": ("{{ 1234.5 | money: 'BRL' }}", "R$ 1.234,50"),
     "number": ("{{ 1234.5 | number: 2, 'en-US' }}", "1,234.50"),
     "round": ("{{ 2.5 | round }}", 3),
+    "map": ("""{{ '[{"n":1},{"n":2}]' | parse_json | map: 'n' }}""", [1, 2]),
+    "reverse": ("{{ 'a b' | split: ' ' | reverse }}", ["b", "a"]),
     "sort": ("{{ '3 1 2' | split: ' ' | sort }}", ["1", "2", "3"]),
     "sort_natural": ("{{ 'b A' | split: ' ' | sort_natural }}", ["A", "b"]),
     "where": ("""{{ '[{"n":1},{"n":2}]' | parse_json | where: 'n', 2 }}""", [{"n": 2}]),

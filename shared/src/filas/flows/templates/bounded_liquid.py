@@ -32,7 +32,6 @@ from filas.flows.templates.liquid_filters import (
     as_liquid_writes,
     compact_of,
     is_undefined,
-    map_of,
     raw_of,
     text_of,
     uniq_of,
@@ -65,7 +64,6 @@ def build_environment() -> "Environment":
     environment.add_filter("raw", raw_of)
     environment.add_filter("json", as_json)
     environment.add_filter("uniq", uniq_of)
-    environment.add_filter("map", map_of)
     environment.add_filter("compact", compact_of)
     for name, function in (*FILTERS.items(), *CORRECTED.items()):
         environment.add_filter(name, function)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from liquid.exceptions import FilterError, LiquidError
+from liquid.exceptions import LiquidError
 from liquid.filter import sequence_filter
 from liquid.undefined import Undefined
 
@@ -76,14 +76,6 @@ def raw_of(value: object) -> object:
 
 
 @sequence_filter
-def map_of(items: Sequence[object], key: object) -> list[object]:
-    """The value of `key` in each item, or null. The original's missing value is not JSON."""
-    if not all(isinstance(item, Mapping) for item in items):
-        raise FilterError("map takes a list of objects", token=None)
-    return [_part(item, key) for item in items]
-
-
-@sequence_filter
 def compact_of(items: Sequence[object], key: object = None) -> list[object]:
     """The items that are not null, or whose `key` is neither null nor missing."""
     return [item for item in items if (item if key is None else _part(item, key)) is not None]
@@ -95,7 +87,7 @@ def _part(item: object, key: object) -> object:
 
 def uniq_of(value: object, key: object = None) -> list[object]:
     """Each item once, compared by its JSON or that of its `key`. The original compares every pair of items."""
-    items = list(value) if isinstance(value, (list, tuple, range)) else [value]
+    items = list(value) if isinstance(value, (list, tuple, range)) else [] if value is None else [value]
     seen: dict[str, object] = {}
     for item in items:
         seen.setdefault(as_json(item.get(key) if key is not None and isinstance(item, dict) else item), item)

@@ -75,6 +75,20 @@ def concat_of(value: object, more: object) -> list[object]:
     return [*_items(value), *(more or ())]
 
 
+def map_of(value: object, key: object) -> list[object]:
+    """The value of `key` in each item. It is null in an item that is null or has no such key."""
+    items = list(_items(value))
+    for item in items:
+        if item is not None and not isinstance(item, Mapping):
+            raise expected("map", "a list of objects", item)
+    return [part_of(item, key) for item in items]
+
+
+def reverse_of(value: object) -> list[object]:
+    """The items in the opposite order. Null is an empty list."""
+    return list(_items(value))[::-1]
+
+
 def part_of(item: object, key: object) -> object:
     """The value of a key in an object, null elsewhere."""
     return item.get(str(key)) if isinstance(item, Mapping) else None
@@ -115,6 +129,8 @@ def _natural_rank(value: object) -> tuple[int, Any]:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "map": map_of,
+    "reverse": reverse_of,
     "sort": sort_of,
     "sort_natural": sort_natural_of,
     "where": where_of,

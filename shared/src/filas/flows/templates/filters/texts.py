@@ -64,7 +64,7 @@ def sha256_of(value: object) -> str:
 def hmac_sha256_of(value: object, key: object) -> str:
     """The HMAC-SHA-256 of the text with that key, in hexadecimal."""
     if key is None or key == "":
-        raise FilterFailure("hmac_sha256: expected a key, found an empty text")
+        raise expected("hmac_sha256", "a key", key)
     return hmac.new(_bytes(key), _bytes(value), hashlib.sha256).hexdigest()
 
 
