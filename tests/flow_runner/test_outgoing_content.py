@@ -225,3 +225,35 @@ async def test_no_part_is_lost_or_doubled_wherever_the_worker_is_killed(deadly: 
     sent = [one.payload["text"] for one in trial.harness.rows.notifications.values()]
     assert " ".join(sent) == f"{LONG} {LONG} Fim."
     assert len(sent) == 6
+
+
+async def test_an_e_mail_has_copies_and_attachments() -> None:
+    data = {
+        "channel": "c",
+        "to": "{{ vars.list }}",
+        "text": "x",
+        "cc": "{{ vars.list }}",
+        "bcc": ["{{ webhook.body.path }}@b.example"],
+        "replyTo": "r@b.example",
+        "attachments": [{"url": "https://a/{{ webhook.body.path }}", "name": "nota {{ 5 }}.pdf"}],
+    }
+    harness = Harness()
+    harness.channels.types["c"] = "email"
+    definition = chain(
+        node("n", "notify", **data), variables=[{"name": "list", "default": ["a@b.example", "c@d.example"]}]
+    )
+    await harness.run(definition, webhook={"body": VALUES, "headers": {}, "queryParams": {}})
+    [sent] = harness.rows.notifications.values()
+    assert sent.recipient == "a@b.example, c@d.example"
+    assert sent.payload["cc"] == ["a@b.example", "c@d.example"]
+    assert sent.payload["bcc"] == ["../a?b=1@b.example"]
+    assert sent.payload["replyTo"] == "r@b.example"
+    assert sent.payload["attachments"] == [{"url": "https://a/..%2Fa%3Fb%3D1", "name": "nota 5.pdf"}]
+
+
+async def test_only_e_mail_has_attachments() -> None:
+    note = node("n", "notify", channel="c", to="#ops", text="x", attachments=[{"url": "https://a/b.pdf"}])
+    row, sent = await run(note, channel_type="slack")
+    assert (row.status, sent) == ("failed", [])
+    assert row.error is not None
+    assert "Slack has no `attachments`" in row.error.message

@@ -91,7 +91,7 @@ def certificate() -> tuple[bytes, bytes]:
 
 @asynccontextmanager
 async def mail_server(
-    *, tls: ssl.SSLContext | None = None, implicit: bool = False, password: str | None = None
+    *, tls: ssl.SSLContext | None = None, implicit: bool = False, password: str | None = None, utf8: bool = False
 ) -> AsyncIterator[MailServer]:
     """Serves on a port of its own while the block runs: TLS at once (`implicit`) or by STARTTLS, and a login as
     `bot` with that password before anything else."""
@@ -102,7 +102,7 @@ async def mail_server(
         return AuthResult(success=known, handled=False)
 
     def protocol() -> SMTP:
-        options: dict[str, Any] = {"hostname": "mail.test", "enable_SMTPUTF8": False}
+        options: dict[str, Any] = {"hostname": "mail.test", "enable_SMTPUTF8": utf8}
         if tls is not None and not implicit:
             options |= {"tls_context": tls, "require_starttls": True}
         if password is not None:

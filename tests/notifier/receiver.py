@@ -116,7 +116,7 @@ async def receiver(behaviour: Behaviour) -> AsyncIterator[Receiver]:
         this.received.append(Received(headers, await request.read(), request.path))
         return await this.behaviour(request)
 
-    app.router.add_post("/{path:.*}", take)
+    app.router.add_route("*", "/{path:.*}", take)
     async with serve_app(app, "127.0.0.1", 0, shutdown_s=0.1) as port:
         this = Receiver(f"http://127.0.0.1:{port}", behaviour)
         yield this

@@ -122,10 +122,17 @@ MEANINGS = {
     "notify.awaitMs": "how long it waits; afterwards the node is left by `out`; by default 60 s for `sent` and a "
     "day for `delivered`",
     "notify.channel": "the channel",
-    "notify.to": "the recipient",
+    "notify.to": "the recipient; of an e-mail, several addresses with commas, or a list",
     "notify.subject": "the subject of an e-mail",
     "notify.html": "the HTML part of an e-mail; values are escaped, except with the filter `raw`",
     "notify.text": "the text to send",
+    "notify.cc": "addresses that get a copy: a text in which a comma separates them, or a list",
+    "notify.bcc": "addresses that get a copy without being shown, as `cc`",
+    "notify.replyTo": "the addresses to which an answer goes, as `cc`",
+    "notify.attachments[].url": "the address of a file, which is fetched through the outbound guard; all files "
+    "together have at most 8 MiB",
+    "notify.attachments[].name": "the name of the file; by default the last part of the address",
+    "notify.attachments[].contentType": "its type; by default the one that its address or its name states",
     "notify.parseMode": "the markup of the text on Telegram; without it, the text is plain",
     "notify.thread": 'the thread or topic, such as `{"threadTs":"1503435956.000247"}`',
     "subflow.flowId": "the flow to run",

@@ -12,6 +12,8 @@ from filas.contract.storable_text import lossless_bytes
 Problem = tuple[str, str, str]
 """The field of the content, a sentence, and the kind of the error."""
 
+MAIL_FIELDS = ("cc", "bcc", "replyTo", "attachments")
+
 TOO_LONG, UNSUPPORTED, INVALID = "too-long", "unsupported", "invalid"
 
 
@@ -26,6 +28,10 @@ def problems(content: Mapping[str, Any], channel_type: str | None) -> Iterator[P
     limits = limits_of(channel_type)
     if limits is None:
         return
+    if channel_type != "email":
+        for field in MAIL_FIELDS:
+            if content.get(field):
+                yield field, f"{limits.name} has no `{field}`; it is for e-mail", UNSUPPORTED
     content = adapted(content, limits)
     form = content.get("type") or "text"
     if form == "template":

@@ -12,7 +12,7 @@ async def run(visit: Visit) -> Done | Wait:
         return awaited_message.end(visit)
     data: NotifyData = visit.data
     scope = visit.scope.roots
-    channel, recipient = template.render_text(data.channel, scope).strip(), template.render_text(data.to, scope).strip()
+    channel, recipient = template.render_text(data.channel, scope).strip(), _recipient(data, scope).strip()
     to = await recipient_of(visit, channel, recipient)
     payloads = [rendered(content, scope, to) for content in data.contents()]
     visit.input = {"channel": channel, "to": recipient, **payloads[0]}
@@ -20,3 +20,9 @@ async def run(visit: Visit) -> Done | Wait:
         raise NodeFailure("notify", "the text is empty")
     thread = None if data.thread is None else template.render(data.thread, scope)
     return awaited_message.begin(visit, outgoing_notification.notifications(visit, "notify", to, payloads, thread))
+
+
+def _recipient(data: NotifyData, scope: template.Scope) -> str:
+    """The recipient, or the recipients of an e-mail if the template is a list."""
+    to = template.render(data.to, scope)
+    return ", ".join(template.as_text(one) for one in to) if isinstance(to, list) else template.as_text(to)

@@ -14,6 +14,9 @@ from flow_runner.engine.node_protocol import Visit
 _MARKED = frozenset({"text", "caption", "subject", "footer"})
 """Fields in which a channel may know markup."""
 
+_ADDRESSES = frozenset({"cc", "bcc", "replyTo"})
+"""Fields of an e-mail that are a text or a list of texts."""
+
 _LITERAL = frozenset({"type", "kind", "parseMode"})
 
 
@@ -63,6 +66,8 @@ def rendered(content: Mapping[str, Any], scope: template.Scope, to: Recipient) -
 def _value(name: str, value: Any, scope: template.Scope, escape: Escape | None) -> Any:
     if value is None or name in _LITERAL:
         return value
+    if name in _ADDRESSES:
+        return template.render(value, scope)
     if isinstance(value, list):
         return [{field: _value(field, item, scope, None) for field, item in one.items()} for one in value]
     if name == "url":

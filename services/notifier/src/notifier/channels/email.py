@@ -11,12 +11,12 @@
 """
 
 import asyncio
-import re
 import ssl
+import time
 from collections.abc import Mapping
-from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
+from email.policy import EmailPolicy
 from email.utils import format_datetime, localtime
 from typing import Any, Literal
 
@@ -24,7 +24,6 @@ import aiosmtplib
 import msgspec
 
 from filas.channels.invalid_content import InvalidContent
-from filas.channels.text_escapes import ZERO_WIDTH_SPACE
 from filas.contract.storable_text import mark_surrogates
 from filas.crypto.redaction import Redactor
 from filas.errors import OutboundError, OutboundRefused
@@ -38,6 +37,8 @@ from notifier.channels.channel import (
     Tools,
     configuration,
 )
+from notifier.channels.email_addresses import Envelope, MailAddress, address, envelope_of, in_header
+from notifier.channels.email_attachments import AttachmentFetcher, Fetched, attachments_of
 from notifier.channels.message_content import kind_of, media_of, numbered, sendable, text_of
 from notifier.channels.smtp_connections import SmtpConnections
 
@@ -50,8 +51,6 @@ GREYLISTED_S = 300.0
 
 _CREDENTIALS = frozenset({530, 534, 535, 538})
 _FAILURES = (OutboundRefused, OutboundError, aiosmtplib.SMTPException, ssl.SSLError, OSError, TimeoutError)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_FORBIDDEN_IN_ADDRESS = frozenset(' ,;:<>()[]"\\')
 
 
 class EmailConfig(msgspec.Struct, frozen=True, rename="camel"):
@@ -74,26 +73,34 @@ class EmailConfig(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EmailChannel:
-    """Sends one message per recipient. Its `Message-ID` is the same at each attempt, so a mail server can recognise a
-    repetition. Mail has no templates. Buttons become a numbered list."""
+    """Sends one mail to all recipients of a message, or to none if the server refuses one of them. Its `Message-ID` is
+    the same at each attempt, so a mail server can recognise a repetition. Mail has no templates. Buttons become a
+    numbered list."""
 
-    def __init__(self, config: EmailConfig, connections: SmtpConnections) -> None:
+    def __init__(self, config: EmailConfig, connections: SmtpConnections, attachments: AttachmentFetcher) -> None:
         self._config = config
         self._connections = connections
+        self._attachments = attachments
         self._redactor = Redactor()
         self._redactor.hide(config.password)
-        self._domain = _checked(config.sender, "`from`", InvalidConfiguration).rpartition("@")[2]
+        self._sender = sender_of(config)
+        self._domain = self._sender.domain
 
     async def deliver(self, message: OutgoingMessage) -> Result:
         """See `Channel.deliver`."""
+        begun = time.monotonic()
         try:
-            to = _checked(message.to, "the recipient", InvalidContent)
-            content = self._message(message, to).as_bytes(policy=SMTP_POLICY)
+            envelope = envelope_of(message)
+            wanted = attachments_of(message.content)
+            files = await self._attachments.fetch(wanted) if wanted else []
+            if isinstance(files, TemporaryFailure | PermanentFailure):
+                return files
+            content = self._message(message, envelope, files).as_bytes(policy=_policy(envelope.needs_utf8))
         except InvalidContent as error:
             return PermanentFailure(reason=str(error), kind=error.kind)
-        sending = _Sending(self._connections, self._config.sender, to)
+        sending = _Sending(self._connections, self._sender.text, envelope)
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S - (time.monotonic() - begun)):
                 await sending.send(content)
         except _FAILURES as error:
             return self._failed(error, sending.stage)
@@ -104,6 +111,8 @@ class EmailChannel:
             return self._answered(error, stage)
         if isinstance(error, OutboundRefused):
             return PermanentFailure(reason=str(error), kind="refused")
+        if isinstance(error, NeedsUtf8):
+            return PermanentFailure(reason=str(error), kind="recipient")
         # The plain class means that the server lacks what the configuration requires: STARTTLS, or a login.
         if isinstance(error, aiosmtplib.SMTPNotSupported) or type(error) is aiosmtplib.SMTPException:
             return PermanentFailure(reason=f"the mail server does not support it: {error}", kind="configuration")
@@ -126,19 +135,25 @@ class EmailChannel:
         if code == 421:
             return TemporaryFailure(reason=reason, kind="busy", wait_for="channel", status_code=code)
         if code < 500:
-            wait_for: Literal["recipient", "none"] = "recipient" if stage in ("recipient", "content") else "none"
+            wait_for: Literal["recipient", "none"] = (
+                "recipient" if stage.startswith(("recipient", "content")) else "none"
+            )
             wait = GREYLISTED_S if wait_for == "recipient" else None
             return TemporaryFailure(reason=reason, kind="busy", after_s=wait, wait_for=wait_for, status_code=code)
-        kind = "credentials" if code in _CREDENTIALS else "recipient" if stage == "recipient" else "rejected"
+        kind = "credentials" if code in _CREDENTIALS else "recipient" if stage.startswith("recipient") else "rejected"
         return PermanentFailure(reason=reason, kind=kind, status_code=code)
 
-    def _message(self, message: OutgoingMessage, to: str) -> EmailMessage:
+    def _message(self, message: OutgoingMessage, envelope: Envelope, files: list[Fetched]) -> EmailMessage:
         text, html = _bodies(message.content)
-        mail = EmailMessage()
+        mail = EmailMessage(policy=_policy(envelope.needs_utf8))
         subject = str(message.content.get("subject") or self._config.subject)
         try:
-            mail["From"] = Address(in_header(self._config.sender_name), addr_spec=self._config.sender)
-            mail["To"] = Address(addr_spec=to)
+            mail["From"] = self._sender.header()
+            mail["To"] = [one.header() for one in envelope.to]
+            if envelope.cc:
+                mail["Cc"] = [one.header() for one in envelope.cc]
+            if envelope.reply_to:
+                mail["Reply-To"] = [one.header() for one in envelope.reply_to]
             mail["Subject"] = in_header(subject)
             mail["Date"] = format_datetime(localtime())
             mail["Message-ID"] = f"<{message.id}@{self._domain}>"
@@ -147,28 +162,43 @@ class EmailChannel:
             mail.set_content(mark_surrogates(text))
             if html:
                 mail.add_alternative(mark_surrogates(html), subtype="html")
+            for file in files:
+                main, _, subtype = file.content_type.partition("/")
+                mail.add_attachment(file.content, maintype=main, subtype=subtype, filename=in_header(file.name))
         except (ValueError, UnicodeError, IndexError) as error:
             raise InvalidContent(f"the message cannot be written as a mail: {error}", "invalid") from None
         return mail
 
 
+class NeedsUtf8(aiosmtplib.SMTPException):
+    """An address is not ASCII, and the mail server has no SMTPUTF8."""
+
+
 class _Sending:
     """Sends one message to the server. Before the stage `content`, nothing can have arrived."""
 
-    def __init__(self, connections: SmtpConnections, sender: str, to: str) -> None:
+    def __init__(self, connections: SmtpConnections, sender: str, envelope: Envelope) -> None:
         self._connections = connections
         self._sender = sender
-        self._to = to
+        self._recipients = envelope.recipients
+        self._needs_utf8 = envelope.needs_utf8
         self.stage = "connecting"
 
     async def send(self, content: bytes) -> None:
         client = await self._connections.acquire()
         reusable = False
         try:
+            if self._needs_utf8:
+                await client.ehlo()
+            if self._needs_utf8 and not client.supports_extension("smtputf8"):
+                reusable = True
+                raise NeedsUtf8("an address is not ASCII before the @, and the mail server has no SMTPUTF8")
+            options, encoding = (["SMTPUTF8"], "utf-8") if self._needs_utf8 else (None, "ascii")
             self.stage = "sender"
-            await client.mail(self._sender)
-            self.stage = "recipient"
-            await client.rcpt(self._to)
+            await client.mail(self._sender, options=options, encoding=encoding)
+            for recipient in self._recipients:
+                self.stage = "recipient" if len(self._recipients) == 1 else f"recipient {recipient}"
+                await client.rcpt(recipient, encoding=encoding)
             self.stage = "content"
             await client.data(content)
             reusable = True
@@ -199,28 +229,24 @@ def build(config: dict[str, Any], tools: Tools) -> EmailChannel:
         security=checked.security,
         credentials=(checked.username, checked.password) if checked.username and checked.password else None,
         context=context,
-        own_name=checked.sender.rpartition("@")[2],
+        own_name=sender_of(checked).domain,
     )
-    return EmailChannel(checked, connections)
+    return EmailChannel(checked, connections, AttachmentFetcher(tools.outbound))
 
 
-def in_header(text: str) -> str:
-    """A text as the value of a header: in one line, without control characters and lone surrogates.
+def sender_of(config: EmailConfig) -> MailAddress:
+    """Returns the sender. Raises InvalidConfiguration."""
+    try:
+        found = address(config.sender, "`from`")
+    except InvalidContent:
+        raise InvalidConfiguration("`from` is not an e-mail address") from None
+    if not found.is_ascii or found.name:
+        raise InvalidConfiguration("`from` is not an e-mail address")
+    return msgspec.structs.replace(found, name=in_header(config.sender_name))
 
-    A line break would begin another header. So would one in an encoded word (`=?utf-8?q?=0A…?=`), because Python's
-    policy decodes encoded words of a value and writes their line breaks: a zero-width space keeps them from being read.
-    """
-    words = _CONTROL.sub(" ", mark_surrogates(text)).split()
-    return " ".join(words).replace("=?", f"={ZERO_WIDTH_SPACE}?")
 
-
-def _checked(address: str, what: str, failure: type[InvalidConfiguration] | type[InvalidContent]) -> str:
-    """Returns `address` if it is exactly one address. The mail server checks the rest."""
-    local, at, domain = address.rpartition("@")
-    plain = address.isascii() and address.isprintable() and not _FORBIDDEN_IN_ADDRESS & set(address)
-    if not (local and at and domain and plain):
-        raise failure(f"{what} is not an e-mail address")
-    return address
+def _policy(needs_utf8: bool) -> "EmailPolicy[EmailMessage]":
+    return SMTP_POLICY.clone(utf8=True) if needs_utf8 else SMTP_POLICY
 
 
 def _bodies(content: Mapping[str, Any]) -> tuple[str, str]:
