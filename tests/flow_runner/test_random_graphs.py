@@ -138,7 +138,9 @@ class Trial:
         messages: Iterable[bool] = (),
     ) -> None:
         self._deaths, self._failures, self._messages = iter(deaths), iter(failures), iter(messages)
-        self._called: set[UUID] = set()
+        self._called: dict[UUID, set[UUID]] = {}
+        self.lease_s = 10
+        """The time from a kill until the lease has expired. 0: it expires at once, and nothing else becomes due."""
         self.points = 0
         """At how many points the worker could have been killed."""
         self.harness = Harness(DyingRows)
@@ -173,7 +175,9 @@ class Trial:
         try:
             await self._run(CONTEXT, job)
         except Killed:
-            self.harness.clock.advance(10)
+            self.harness.clock.advance(self.lease_s)
+            for row in self.rows.values() if self.lease_s == 0 else ():
+                row.lease_until = None
         except RetryLater as later:
             self.attempts_used += later.uses_attempt
             self.harness.clock.advance(later.delay_s)
@@ -198,13 +202,14 @@ class Trial:
                     self._enqueue(row)
 
     def _call(self) -> None:
-        """Every second address is called once its execution waits for it."""
+        """Every second address of an execution is called once the execution waits for it."""
         for row in list(self.rows.values()):
             address = row.awaits_callback
-            if row.status != "waiting-callback" or address is None or address in self._called:
+            known = self._called.setdefault(row.id, set())
+            if row.status != "waiting-callback" or address is None or address in known:
                 continue
-            self._called.add(address)
-            if len(self._called) % 2:
+            known.add(address)
+            if len(known) % 2:
                 self.harness.rows.callbacks[address] = '{"body": {"ok": true}}'
                 self._enqueue(row)
 
@@ -286,6 +291,7 @@ def test_a_kill_at_any_write_changes_nothing(compiled: CompiledFlow, other: Comp
     asyncio.run(undisturbed.run())
     for point in range(undisturbed.points):
         killed = Trial(compiled, other, deaths=[*[False] * point, True], messages=[True] * replies)
+        killed.lease_s = 0
         asyncio.run(killed.run())
         assert told(killed) == told(undisturbed), f"killed at point {point}"
 
