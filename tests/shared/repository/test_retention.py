@@ -82,11 +82,18 @@ async def test_old_notifications_are_deleted_with_their_attempts(database: Datab
     await ExecutionRepository(database).checkpoint_many([checkpoint(held, notifications=new)])
     rows = NotificationRepository(database)
     await rows.begin_attempts([(one.id, False) for one in new])
+    for one in new:
+        await database.fetch(
+            "insert into message_outcomes (notification_id, execution_id, status) values ($1, $2, 'failed')",
+            one.id,
+            held.id,
+        )
     await database.fetch("update notifications set created_at = $1", LONG_AGO)
     await database.fetch("update notifications set status = 'sent', ended_at = $1 where id = $2", LONG_AGO, new[0].id)
     assert (await Retention(database).purge(NOW, Ages()))["notifications"] == 1
     assert await rows.get(new[0].id) is None
     assert await count(database, "notification_attempts") == 1
+    assert await count(database, "message_outcomes") == 1
 
 
 async def test_dead_letters_are_kept_longer(database: Database) -> None:

@@ -122,6 +122,8 @@ with chunk as (
     delete from notifications n using chunk c where n.id = c.id and c.done returning n.id
 ), deleted_attempts as (
     delete from notification_attempts a using deleted_rows g where a.notification_id = g.id
+), deleted_outcomes as (
+    delete from message_outcomes o using deleted_rows g where o.notification_id = g.id
 )
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
@@ -212,13 +214,13 @@ select count(*) from deleted_rows"""
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
 
-    Content keys are deleted with their event, steps and callbacks with their execution, attempts with their
-    notification. Cancels that concern no job, execution or notification any more are kept as long as dead letters.
-    Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the contact's
-    variables, is kept for so many days after its last execution, and while it has an unfinished one. A contact is
-    deleted with its last conversation. Refusals have no setting of their own: the processes that write them also keep
-    at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names them. Rollups are
-    kept by minute, hour and day for different times, counted from the bucket.
+    Content keys are deleted with their event, steps and callbacks with their execution, attempts and outcomes with
+    their notification. Cancels that concern no job, execution or notification any more are kept as long as dead
+    letters. Delivery receipts that were never recorded are kept as long as notifications. A conversation, with the
+    contact's variables, is kept for so many days after its last execution, and while it has an unfinished one. A
+    contact is deleted with its last conversation. Refusals have no setting of their own: the processes that write
+    them also keep at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names
+    them. Rollups are kept by minute, hour and day for different times, counted from the bucket.
     """
 
     events_days: float = 30.0
