@@ -330,3 +330,84 @@ async def test_an_empty_parameter_is_refused_without_a_call(type_: str) -> None:
     assert isinstance(result, PermanentFailure)
     assert (result.kind, received) == ("invalid", [])
     assert "`template.parameters.n` is null" in result.reason
+
+
+# ---- lists, addresses behind buttons, markup -------------------------------------------------------
+
+ROW = {"id": "m1", "title": "Básico", "description": "R$ 29"}
+LIST: dict[str, Any] = {
+    "type": "list",
+    "text": "Escolha",
+    "label": "Ver",
+    "footer": "Fim",
+    "header": "Planos",
+    "sections": [{"title": "Mensal", "rows": [ROW]}, {"title": "Anual", "rows": [{"id": "a1", "title": "Pro"}]}],
+}
+LINK = {"type": "buttons", "text": "Pague", "buttons": [{"title": "Pagar", "url": "https://a.example/?a=1&b=2"}]}
+
+
+async def test_whatsapp_shows_a_list_with_sections_and_descriptions() -> None:
+    assert (await sent("whatsapp", LIST))["interactive"] == {
+        "type": "list",
+        "header": {"type": "text", "text": "Planos"},
+        "body": {"text": "Escolha"},
+        "footer": {"text": "Fim"},
+        "action": {
+            "button": "Ver",
+            "sections": [
+                {"title": "Mensal", "rows": [ROW]},
+                {"title": "Anual", "rows": [{"id": "a1", "title": "Pro"}]},
+            ],
+        },
+    }
+
+
+async def test_slack_shows_a_list_as_a_menu() -> None:
+    document = await sent("slack", LIST)
+    header, section, actions = document["blocks"]
+    assert header["text"] == {"type": "plain_text", "text": "Planos"}
+    assert section["text"] == {"type": "mrkdwn", "text": "Escolha\nFim"}
+    (menu,) = actions["elements"]
+    assert (menu["type"], menu["placeholder"]["text"]) == ("static_select", "Ver")
+    group = menu["option_groups"][0]
+    assert (group["label"]["text"], group["options"][0]["value"]) == ("Mensal", "m1")
+    assert group["options"][0]["description"]["text"] == "R$ 29"
+
+
+async def test_telegram_and_twilio_show_a_list_in_their_own_form() -> None:
+    found = await sent("telegram", LIST)
+    assert found["reply_markup"]["inline_keyboard"] == [
+        [{"text": "Básico", "callback_data": "m1"}],
+        [{"text": "Pro", "callback_data": "a1"}],
+    ]
+    assert found["text"] == "Planos\nEscolha\nMensal\n1. Básico - R$ 29\nAnual\n2. Pro\nFim"
+    lines = "Planos\nEscolha\nMensal\n1. Básico - R$ 29\nAnual\n2. Pro\nFim"
+    assert (await sent("twilio", LIST))["Body"] == lines
+
+
+async def test_a_button_opens_an_address() -> None:
+    url = "https://a.example/?a=1&b=2"
+    action = (await sent("whatsapp", LINK))["interactive"]
+    assert (action["type"], action["action"]["name"]) == ("cta_url", "cta_url")
+    assert action["action"]["parameters"] == {"display_text": "Pagar", "url": url}
+    assert (await sent("telegram", LINK))["reply_markup"] == {"inline_keyboard": [[{"text": "Pagar", "url": url}]]}
+    (button,) = (await sent("slack", LINK))["blocks"][1]["elements"]
+    assert (button["url"], "value" in button) == (url, False)
+    assert (await sent("twilio", LINK))["Body"] == f"Pague\nPagar: {url}"
+
+
+@pytest.mark.parametrize("mode", ["HTML", "MarkdownV2", "Markdown"])
+async def test_telegram_has_the_parse_mode_of_the_message(mode: str) -> None:
+    assert (await sent("telegram", TEXT | {"parseMode": mode}))["parse_mode"] == mode
+    assert (await sent("telegram", IMAGE | {"parseMode": mode}))["parse_mode"] == mode
+    assert "parse_mode" not in await sent("telegram", TEXT)
+
+
+async def test_lines_that_telegram_gets_instead_of_a_list_are_escaped_for_the_parse_mode() -> None:
+    found = await sent("telegram", LIST | {"parseMode": "MarkdownV2", "header": None, "footer": None})
+    assert "1\\. Básico \\- R$ 29" in found["text"]
+
+
+async def test_no_address_of_a_file_notifies_a_channel_of_slack() -> None:
+    video = {"type": "media", "kind": "video", "url": "https://a.example/<!channel>", "caption": "v"}
+    assert (await sent("slack", video))["text"] == "v\nhttps://a.example/&lt;!channel&gt;"

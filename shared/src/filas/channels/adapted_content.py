@@ -5,6 +5,7 @@ from typing import Any
 
 from filas.channels import choice_lines
 from filas.channels.content_limits import ContentLimits
+from filas.channels.text_escapes import escape_of
 
 
 def adapted(content: Mapping[str, Any], limits: ContentLimits) -> dict[str, Any]:
@@ -19,7 +20,10 @@ def adapted(content: Mapping[str, Any], limits: ContentLimits) -> dict[str, Any]
         if any(row.get("description") for row in rows) or any(
             section.get("title") for section in choice_lines.objects(result.get("sections"))
         ):
-            result["text"] = "\n".join([str(result.get("text") or ""), *choice_lines.choice_lines(result)])
+            # The lines are no part of the author's text, so they are not markup.
+            escape = escape_of("telegram", None, result.get("parseMode")) or str
+            lines = (escape(line) for line in choice_lines.choice_lines(result))
+            result["text"] = "\n".join([str(result.get("text") or ""), *lines])
         result["type"] = "buttons"
         result["buttons"] = [{"id": row.get("id"), "title": row.get("title")} for row in rows]
         del result["sections"]
