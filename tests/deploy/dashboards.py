@@ -248,6 +248,13 @@ INGEST = Dashboard(
             {rate("filas_refusals_unrecorded_total", "reason"): "{{reason}}"},
         ),
         Panel(
+            "Alerts", "Alerts that fire, and the notifier that evaluates the rules.", "short",
+            {
+                "max(filas_alerts_firing)": "firing",
+                "max by (instance) (filas_alert_evaluator)": "{{instance}} evaluates",
+            },
+        ),
+        Panel(
             "Circuits of the stores", "1 for a store that a process skips, because it does not answer.", "short",
             {'max by (job, store) (filas_store_circuits{state!="closed"})': "{{job}} {{store}}"},
         ),

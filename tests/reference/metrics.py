@@ -48,6 +48,8 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_notifications_total": _NOTIFIER,
     "filas_notifications_interrupted_total": _NOTIFIER,
     "filas_notification_seconds": _NOTIFIER,
+    "filas_alerts_firing": _NOTIFIER,
+    "filas_alert_evaluator": _NOTIFIER,
     "filas_notifications_deferred_total": _NOTIFIER,
     "filas_channel_circuits": _NOTIFIER,
     "filas_channel_circuit_changes_total": _NOTIFIER,

@@ -9,7 +9,10 @@ from typing import Final
 from filas.contract.policies import NOTIFICATIONS
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
+from filas.doctor.figures import figures
+from filas.doctor.stores import DoctorSettings, DoctorStores
 from filas.memory_budget import MEMORY_BYTES, MemoryBudget
+from filas.models.alerts import AlertTarget
 from filas.observability import metrics
 from filas.outbound.client import OutboundClient
 from filas.periodic import periodic
@@ -17,6 +20,7 @@ from filas.queue.channel_circuits import ChannelCircuits
 from filas.queue.producer import QueueProducer
 from filas.queue.relay import Relay
 from filas.queue.worker.worker import Worker
+from filas.repository.alerts import AlertRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
@@ -27,6 +31,7 @@ from filas.service.health import Health
 from filas.service.run_worker import WorkerParts, run_worker
 from filas.service.stores import Stores
 from filas.settings.process_settings import NotifierSettings
+from notifier.alerts.evaluator import AlertEvaluator, AlertSettings
 from notifier.channels.channel import Tools
 from notifier.channels.channel_types import CHANNEL_TYPES
 from notifier.deliver.address_reports import AddressReports
@@ -104,13 +109,27 @@ def build_parts(
         on_data_lost=data_lost,
         budget=memory,
     )
+    alerts = _alerts(settings, stores, producer)
     return WorkerParts(
         worker=worker,
         background=(
             *(relay.run() for relay in relays),
             periodic("show-circuits", show_circuits, CIRCUITS_SHOWN_EVERY_S),
+            periodic("alerts", alerts.step, float(settings.alert_every_s), retry_s=(1.0, 10.0)),
         ),
     )
+
+
+def _alerts(settings: NotifierSettings, stores: Stores, producer: QueueProducer) -> AlertEvaluator:
+    doctor = DoctorSettings(database_bytes=settings.database_volume_bytes)
+    examined = DoctorStores(stores.redis, stores.database, stores.database, doctor)
+    alerts = AlertSettings(
+        to=tuple(AlertTarget(channel=channel, to=to) for channel, to in settings.alert_to),
+        dashboard_url=settings.dashboard_url,
+        language="pt-BR" if settings.alert_language == "pt-br" else "en",
+        lease_s=2.5 * settings.alert_every_s,
+    )
+    return AlertEvaluator(AlertRepository(stores.database), producer, lambda: figures(examined), alerts)
 
 
 async def serve(settings: NotifierSettings, stop: asyncio.Event, environ: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ PLUGINS = "filas.commands"
 COMMANDS = {
     "analytics": "filas.cli.analytics_commands:analytics",
     "audit": "filas.cli.key_commands:audit",
+    "alerts": "filas.cli.alert_commands:alerts",
     "clean": "filas.cli.queue_commands:clean",
     "conversations": "filas.cli.conversation_commands:conversations",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",

@@ -17,7 +17,7 @@ _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 _UNITS_MS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def _milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
+def milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
     """Converts an age such as `90s`, `30m`, `24h` or `7d` to milliseconds. Raises click.BadParameter."""
     if value is None:
         return None
@@ -54,7 +54,7 @@ def stats(as_json: bool) -> None:
 @click.option(
     "--older-than",
     metavar="AGE",
-    callback=_milliseconds,
+    callback=milliseconds,
     help="An age: 90s, 30m, 24h, 7d.  [default: completed 24h, failed 7d]",
 )
 @as_json

@@ -202,6 +202,10 @@ NOTIFICATION_SECONDS = Histogram(
     registry=REGISTRY,
 )
 
+ALERTS_FIRING = Gauge(
+    "filas_alerts_firing", "Alerts that fire, as the evaluating notifier knows them", registry=REGISTRY
+)
+ALERT_EVALUATOR = Gauge("filas_alert_evaluator", "1 in the notifier that evaluates the alert rules", registry=REGISTRY)
 NOTIFICATIONS_DEFERRED = Counter(
     "filas_notifications_deferred_total",
     "Notifications that waited for their channel, by reason: paused, half-open, rate, recipient, slow",

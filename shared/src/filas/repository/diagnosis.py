@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -109,6 +110,30 @@ where f.published_version is null
 order by w.id limit 20"""
 
 FAILING_SCHEDULES: Final = "select id, last_error from schedules where last_error is not null order by id limit 20"
+
+# Of the newest rows only, so that a busy hour costs no more than a quiet one.
+ENDED_BY_FLOW: Final = """
+select flow_id as name, count(*) as ended, count(*) filter (where status in ('failed', 'timed-out')) as failed
+from (
+    select flow_id, status, ended_at from executions
+    where queued_at >= now() - make_interval(secs => $1) and resumed_id is null order by queued_at desc limit $2
+) recent
+where ended_at is not null group by flow_id"""
+
+ENDED_BY_CHANNEL: Final = """
+select channel_id as name, count(*) as ended, count(*) filter (where status = 'failed') as failed
+from (
+    select channel_id, status, ended_at from notifications
+    where created_at >= now() - make_interval(secs => $1) order by created_at desc limit $2
+) recent
+where ended_at is not null group by channel_id"""
+
+COUNT_REFUSALS: Final = """
+select count(*) from (
+    select status from refusals where received_at >= now() - make_interval(secs => $1)
+    order by received_at desc limit $2
+) refused
+where $3::integer[] is null or status = any($3::integer[])"""
 
 DUE_EXECUTION: Final = """
 select id, turn, flow_id, conversation_id, status, channel, contact, event_id from executions where id = $1"""
@@ -224,6 +249,15 @@ class UnusableWebhook:
     no_flow: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedWork:
+    """How many executions of a flow, or messages of a channel, have ended, and how many of them failed."""
+
+    name: str
+    ended: int
+    failed: int
+
+
 class DiagnosisRepository:
     """Reads many tables. Every method raises StoreUnavailable."""
 
@@ -307,6 +341,19 @@ class DiagnosisRepository:
         """The schedules whose last run failed, at most 20."""
         rows = await self._database.fetch(FAILING_SCHEDULES)
         return [(row["id"], error) for row in rows if (error := error_detail(row["last_error"])) is not None]
+
+    async def ended_by_flow(self, seconds: float) -> list[EndedWork]:
+        """The executions of the last `seconds` that have ended, by flow; of the newest MAX_ROWS."""
+        return [EndedWork(**row) for row in await self._database.fetch(ENDED_BY_FLOW, seconds, MAX_ROWS)]
+
+    async def ended_by_channel(self, seconds: float) -> list[EndedWork]:
+        """The messages of the last `seconds` that have ended, by channel; of the newest MAX_ROWS."""
+        return [EndedWork(**row) for row in await self._database.fetch(ENDED_BY_CHANNEL, seconds, MAX_ROWS)]
+
+    async def count_refusals(self, seconds: float, statuses: Sequence[int] | None) -> int:
+        """The refused requests of the last `seconds` with one of `statuses` (None: all), at most MAX_ROWS."""
+        count: int = await self._database.fetchval(COUNT_REFUSALS, seconds, MAX_ROWS, statuses)
+        return count
 
     async def due_execution(self, execution_id: UUID) -> DueExecution | None:
         """The execution as its next job names it. None if it has ended or does not exist."""

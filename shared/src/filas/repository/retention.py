@@ -184,6 +184,17 @@ with chunk as (
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
 
+ALERT_FIRINGS: Final = """
+with chunk as (
+    select id, pending_since as time, resolved_at < $1 as done from alert_firings
+    where pending_since < $1 and (pending_since, id) > ($2, $3)
+    order by pending_since, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from alert_firings a using chunk c where a.id = c.id and c.done returning a.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
 # A key that was valid within the time of the audit is kept, because entries name it.
 API_KEYS: Final = """
 with chunk as (
@@ -247,6 +258,8 @@ KEPT_TABLES: Final = {
     "rollup_progress": "some rows for each source of rollups",
     "rollup_marks": "a row is deleted when its bucket is built, with the next round",
     "rollup_lease": "one row",
+    "alert_rules": "definitions, which operators delete",
+    "alert_lease": "one row",
     "_pogo_migration": "one row for each migration",
     "_pogo_version": "one row",
 }
@@ -282,6 +295,7 @@ class Retention:
             "delivery_statuses": (DELIVERY_STATUSES, ages.notifications_days),
             "dead_letters": (DEAD_LETTERS, ages.dead_letters_days),
             "refusals": (REFUSALS, ages.refusals_days),
+            "alert_firings": (ALERT_FIRINGS, ages.dead_letters_days),
             "audit_entries": (AUDIT_ENTRIES, ages.audit_days),
             "api_keys": (API_KEYS, ages.audit_days),
         }

@@ -3,7 +3,7 @@
 A class consists of groups: `settings.redis.redis_port`. `filas.settings.settings_reader.load` reads it.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
@@ -26,7 +26,7 @@ from filas.settings.setting_groups import (
     check_key,
     is_weak,
 )
-from filas.settings.value_types import Networks, Secret
+from filas.settings.value_types import Networks, Recipients, Secret
 
 TrustedProxies = Annotated[
     Networks, Meta(description="Networks of proxies whose `X-Forwarded-For` is believed: `10.0.0.0/8`")
@@ -141,6 +141,18 @@ class NotifierSettings(ProcessSettings, frozen=True, kw_only=True):
     outbound: OutboundSettings
     notifier_admin_port: Annotated[Port, Meta(description="The private port: metrics, health")] = 8083
     notifier_concurrency: Annotated[Positive, Meta(description="Notifications delivered at a time")] = 100
+    alert_to: Annotated[
+        Recipients,
+        Meta(description="The recipients of alerts whose rule has none: `email:ops@example.com,slack:#ops`"),
+    ] = Recipients(())
+    alert_language: Annotated[Literal["en", "pt-br"], Meta(description="The language of messages about alerts")] = "en"
+    alert_every_s: Annotated[Positive, Meta(description="Seconds between two evaluations of the alert rules")] = 10
+    dashboard_url: Annotated[
+        str, Meta(description="The address of the dashboard, for the links in messages about alerts; empty: no links")
+    ] = ""
+    database_volume_bytes: Annotated[
+        Count, Meta(description="Bytes of the volume of Postgres, for a warning when it is nearly full; 0: unknown")
+    ] = 0
 
 
 PROCESSES: tuple[type[ProcessSettings], ...] = (

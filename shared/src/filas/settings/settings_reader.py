@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from filas.errors import SettingsError
 from filas.settings.setting_groups import Group
-from filas.settings.value_types import Addresses, HostNames, NamePatterns, Networks, Ports, Secret, decode
+from filas.settings.value_types import Addresses, HostNames, NamePatterns, Networks, Ports, Recipients, Secret, decode
 
 SettingsType = TypeVar("SettingsType", bound=Group)
 
@@ -111,6 +111,7 @@ def _expected(hint: Any, kinds: tuple[Any, ...]) -> str:
         Ports: "a list of ports such as 443,8443",
         Addresses: "a list of addresses such as host-a:26379,host-b:26379",
         HostNames: "a list of names such as localhost,filas.internal",
+        Recipients: "a list of channels with recipients such as email:ops@example.com,slack:#ops",
         NamePatterns: "a list of names and patterns such as SECRET_*,STRIPE_KEY",
         bool: "true or false",
         int: "a whole number",

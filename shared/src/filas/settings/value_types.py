@@ -1,6 +1,7 @@
 """The types of settings that are not a number or a text, and how they are written."""
 
 import re
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -75,25 +76,25 @@ class NamePatterns(tuple[str, ...]):
         return ",".join(self)
 
 
+class Recipients(tuple[tuple[str, str], ...]):
+    """Channels with a recipient each, written `email:ops@example.com,slack:#ops`."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return ",".join(f"{channel}:{to}" for channel, to in self)
+
+
 def decode(kind: type, text: object) -> object:
     """Converts `text` to one of these types (the `dec_hook` of msgspec). Raises ValueError for an invalid text."""
-    if kind is Secret:
-        return Secret(str(text))
-    if kind is Networks:
-        return Networks(tuple(ip_network(part) for part in _parts(text)))
-    if kind is Ports:
-        return Ports(tuple(_port(part) for part in _parts(text)))
-    if kind is Addresses:
-        return Addresses(tuple(_address(part) for part in _parts(text)))
-    if kind is HostNames:
-        return HostNames(tuple(_host_name(part) for part in _parts(text)))
-    if kind is NamePatterns:
-        return NamePatterns(tuple(_name_pattern(part) for part in _parts(text)))
-    raise NotImplementedError(kind)
+    read = _READERS.get(kind)
+    if read is None:
+        raise NotImplementedError(kind)
+    return read(str(text))
 
 
-def _parts(text: object) -> list[str]:
-    return [part.strip() for part in str(text).split(",") if part.strip()]
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _port(text: str) -> int:
@@ -115,8 +116,26 @@ def _name_pattern(text: str) -> str:
     return text
 
 
+def _recipient(text: str) -> tuple[str, str]:
+    channel, colon, to = text.partition(":")
+    if not channel.strip() or not colon or not to.strip():
+        raise ValueError(text)
+    return channel.strip(), to.strip()
+
+
 def _address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not host or not colon:
         raise ValueError(text)
     return host.strip("[]"), _port(port)
+
+
+_READERS: dict[type, Callable[[str], object]] = {
+    Secret: Secret,
+    Networks: lambda text: Networks(tuple(ip_network(part) for part in _parts(text))),
+    Ports: lambda text: Ports(tuple(_port(part) for part in _parts(text))),
+    Addresses: lambda text: Addresses(tuple(_address(part) for part in _parts(text))),
+    HostNames: lambda text: HostNames(tuple(_host_name(part) for part in _parts(text))),
+    NamePatterns: lambda text: NamePatterns(tuple(_name_pattern(part) for part in _parts(text))),
+    Recipients: lambda text: Recipients(tuple(_recipient(part) for part in _parts(text))),
+}

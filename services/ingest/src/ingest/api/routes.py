@@ -31,7 +31,7 @@ from ingest.api.history import (
     notification_routes,
     refusal_routes,
 )
-from ingest.api.operations import audit_routes, doctor_routes, key_routes, queue_routes, scaling_routes
+from ingest.api.operations import alert_routes, audit_routes, doctor_routes, key_routes, queue_routes, scaling_routes
 from ingest.api.routing.access import ADDRESS, CLIENT, make_guard, problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
@@ -58,6 +58,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *analytics_routes.ROUTES,
     *scaling_routes.ROUTES,
     *doctor_routes.ROUTES,
+    *alert_routes.ROUTES,
     *key_routes.ROUTES,
     *audit_routes.ROUTES,
 )

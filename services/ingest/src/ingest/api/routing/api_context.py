@@ -11,6 +11,7 @@ from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.access.api_keys import ApiKeyRepository
 from filas.repository.access.audit import AuditRepository
+from filas.repository.alerts import AlertRepository
 from filas.repository.analytics.rollup_queries import AnalyticsRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
@@ -81,6 +82,7 @@ class ApiContext:
     notifications: NotificationRepository
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
+    alerts: AlertRepository
     history: History
     cancels: CancelRepository
     producer: QueueProducer
@@ -127,6 +129,7 @@ def build_api_context(
         notifications=NotificationRepository(database),
         dead_letters=DeadLetterRepository(database),
         pauses=PauseRepository(database),
+        alerts=AlertRepository(database),
         history=History(
             EventRepository(read_database),
             ExecutionRepository(read_database),
