@@ -110,17 +110,18 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
         contact = example("events", "support-menu")["from"]
 
         async def waiting() -> bool:
-            return len(await pipeline.executions(status="waiting-timer")) == 1
+            return len(await pipeline.executions(status="waiting-input")) == 1
 
-        for count, text in enumerate(("oi", "1", "banana"), start=1):
+        for count, text in ((1, "oi"), (3, "1"), (4, "banana")):
             await post(pipeline, "support-menu", {"from": contact, "text": text}, BEARER)
             assert len(await outside.received(count)) == count
             await eventually(waiting, timeout=30)
         await post(pipeline, "support-menu", {"from": contact, "text": "abacate"}, BEARER)
-        received = await outside.received(5)
+        received = await outside.received(6)
         assert [text[:9] for to, text in received if to == contact] == [
             "Olá! Como",
             "Atendemos",
+            "Mais algu",
             "Não enten",
             "Certo, al",
         ]
@@ -134,11 +135,13 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
 async def test_order_status(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """The shop fails once. The call is repeated under the same key, and the contact receives the response."""
     async with installed("order-status", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
-        order = {"status": "shipped", "eta": "2026-12-01"}
+        order = {"status": "shipped", "eta": "2026-12-01", "total": 1234.5}
         outside.answer = lambda _, times: web.json_response(order, status=503 if times == 1 else 200)
         event = example("events", "order-status")
         await post(pipeline, "order-status", event, BEARER)
-        assert await outside.received(1) == [(event["from"], "Pedido 1234: a caminho. Previsão: 01/12.")]
+        assert await outside.received(1) == [
+            (event["from"], "Pedido 1234: a caminho. Total: R$ 1.234,50. Previsão: 01/12.")
+        ]
         assert await end_of(pipeline) == [
             ("succeeded", ["start", "names-order", "number", "look-up", "is-unknown", "report"])
         ]

@@ -55,7 +55,8 @@ async def event_of(api: Api, name: str, body: bytes, content_type: str) -> NewEv
 
 @pytest.mark.parametrize("name", STARTS)
 async def test_the_example_of_a_provider_starts_its_flow(api: Api, name: str) -> None:
-    """In the order in which the README installs it: channel, flow, webhook."""
+    """In the order in which the README installs it: secret, channel, flow, webhook."""
+    await api.put("/secrets/instagram", {"value": "the token of the page"})
     if (EXAMPLES / "channels" / f"{name}.json").exists():
         await store(api, "channels", name)
     await store(api, "flows", FLOW_OF.get(name, "support-menu"))
