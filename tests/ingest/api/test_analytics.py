@@ -138,7 +138,7 @@ async def test_a_longer_period_has_longer_steps(api: Api, rows: Rows) -> None:
 WRONG = {
     "executions have no webhook": ("/executions", {"webhookId": "shop"}, "webhookId"),
     "executions have no node": ("/executions", {"nodeId": "a", "flowId": "b"}, "nodeId"),
-    "a node without its flow": ("/nodes", {"nodeId": "a"}, "nodeId"),
+    "a node without its flow": ("/nodes", {"nodeId": "a"}, "flowId"),
     "groups of one node": ("/nodes/groups", {"nodeId": "a", "flowId": "b"}, "nodeId"),
     "an unknown queue": ("/queue-run", {"queue": "other"}, "queue"),
     "empty": ("", {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "since"),
@@ -164,5 +164,5 @@ async def test_an_unknown_figure_does_not_exist(api: Api) -> None:
 async def test_without_rollups_every_answer_is_empty(api: Api) -> None:
     """Also before the first round of the builder."""
     assert (await api.get("/analytics")).data["builtUntil"] is None
-    assert (await api.get("/analytics/nodes")).data["total"]["count"] == 0
+    assert (await api.get("/analytics/queue-run")).data["total"]["count"] == 0
     assert (await api.get("/analytics/nodes/groups")).data["groups"] == []

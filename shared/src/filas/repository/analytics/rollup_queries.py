@@ -55,19 +55,29 @@ from unnest($3::timestamptz[]) as b (at) cross join unnest($2::text[]) as f (fig
             and ($4::text is null or part = $4) offset 0) r
 group by b.at, f.figure, r.outcome""")
 
-# $5: only this subject, or null. $6: the number of subjects, the largest first.
+# As SERIES_OF_SUBJECT and SERIES, without the buckets.
+TOTALS_OF_SUBJECT: Final = SERIES_OF_SUBJECT.replace("b.at, f.figure", "f.figure")
+TOTALS: Final = SERIES.replace("b.at, f.figure", "f.figure")
+
+# $1: the resolution. $2: the figure. $3: the buckets. $4: the number of subjects, the largest first. Only their
+# histograms are read.
 GROUPS: Final = _composed("""
-with sums as materialized (
-    select subject, part, outcome, {sums}
-    from rollups
-    where resolution = $1 and figure = $2 and at >= $3 and at < $4 and subject <> '*'
-        and ($5::text is null or subject = $5)
-    group by subject, part, outcome
-), largest as (
-    select subject, part, sum(count) as total from sums group by subject, part order by 3 desc, 1, 2 limit $6
+with largest as materialized (
+    select r.subject, r.part, sum(r.count) as total
+    from unnest($3::timestamptz[]) as b (at) cross join lateral (
+        select subject, part, count from rollups
+        where resolution = $1 and figure = $2 and at = b.at and subject <> '*' offset 0) r
+    group by r.subject, r.part order by 3 desc, 1, 2 limit $4
 )
-select s.* from largest l join sums s on s.subject = l.subject and s.part = l.part
+select l.subject, l.part, r.outcome, {sums}
+from largest l cross join unnest($3::timestamptz[]) as b (at) cross join lateral (
+    select * from rollups
+    where resolution = $1 and figure = $2 and at = b.at and subject = l.subject and part = l.part offset 0) r
+group by l.subject, l.part, l.total, r.outcome
 order by l.total desc, l.subject, l.part""")
+
+# $5: the subject.
+GROUPS_OF_SUBJECT: Final = GROUPS.replace("subject <> '*'", "subject = $5")
 
 BUILT_UNTIL: Final = """
 select min(next_at) from rollup_progress where pass = 'fresh' and source = any ($1::text[])"""
@@ -129,8 +139,8 @@ class AnalyticsRepository:
     async def overview(self, span: Span) -> Overview:
         """The sums of the figures that have one, compared with the span before. Raises StoreUnavailable."""
         figures = sorted({figure for source in SOURCES for figure, _ in source.figures} - WITHOUT_SUM)
-        rows = await self._series(span, figures, ALL, None)
-        earlier = await self._series(span.before(), figures, ALL, None)
+        rows = await self._totals(span, figures, ALL, None)
+        earlier = await self._totals(span.before(), figures, ALL, None)
         return Overview(
             step=span.step,
             since=span.since,
@@ -150,7 +160,7 @@ class AnalyticsRepository:
         if subject is None and figure not in WITHOUT_SUM:
             subject = ALL
         rows = await self._series(span, [figure], subject, part)
-        earlier = await self._series(span.before(), [figure], subject, part)
+        earlier = await self._totals(span.before(), [figure], subject, part)
         found = {at: _Sum() for at in span.buckets()}
         for row in rows:
             found[row["at"]].add(row)
@@ -167,7 +177,11 @@ class AnalyticsRepository:
 
     async def groups(self, figure: Figure, span: Span, *, subject: str | None, limit: int) -> Groups:
         """A figure by subject and part, the largest first. Raises StoreUnavailable."""
-        rows = await self._database.fetch(GROUPS, span.step, figure, span.since, span.until, subject, limit + 1)
+        arguments: list[object] = [span.step, figure, span.buckets(), limit + 1]
+        if subject is None:
+            rows = await self._database.fetch(GROUPS, *arguments)
+        else:
+            rows = await self._database.fetch(GROUPS_OF_SUBJECT, *arguments, subject)
         found: dict[tuple[str, str], _Sum] = {}
         for row in rows:
             found.setdefault((row["subject"], row["part"]), _Sum()).add(row)
@@ -189,6 +203,14 @@ class AnalyticsRepository:
         if subject is None:
             return await self._database.fetch(SERIES, *arguments)
         return await self._database.fetch(SERIES_OF_SUBJECT, *arguments, subject)
+
+    async def _totals(
+        self, span: Span, figures: Sequence[str], subject: str | None, part: str | None
+    ) -> list[asyncpg.Record]:
+        arguments: list[object] = [span.step, list(figures), span.buckets(), part]
+        if subject is None:
+            return await self._database.fetch(TOTALS, *arguments)
+        return await self._database.fetch(TOTALS_OF_SUBJECT, *arguments, subject)
 
     async def _built_until(self, figures: Iterable[str]) -> datetime | None:
         wanted = set(figures)

@@ -61,8 +61,10 @@ async def get_figure(call: Call[None, SubjectQuery]) -> Answer:
     """Returns a figure over time."""
     figure, query = _figure(call.path["figure"]), call.query
     subject = _subject(figure, query)
-    if query.node_id is not None and (figure != "nodes" or subject is None):
+    if query.node_id is not None and figure != "nodes":
         raise invalid_field("nodeId", "only for the figure nodes, together with flowId")
+    if figure == "nodes" and subject is None:
+        raise invalid_field("flowId", "the figure nodes is that of one flow; /groups has the nodes of all flows")
     span = _span(query)
     return Answer(await call.context.history.analytics.series(figure, span, subject=subject, part=query.node_id))
 
