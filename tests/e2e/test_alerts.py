@@ -180,14 +180,14 @@ async def test_a_channel_that_fails_is_announced_once(redis_url: str, postgres_d
         notify = {"channel": "crm", "to": "{{ webhook.body.to }}", "text": "oi"}
         nodes = [
             {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
-            {"id": "tell", "type": "notify", "data": notify},
+            {"id": "notify", "type": "notify", "data": notify},
         ]
-        flow = {"schemaVersion": 1, "nodes": nodes, "edges": [{"source": "start", "target": "tell"}]}
-        await pipeline.api("PUT", "/api/flows/tell", flow)
-        await pipeline.api("PUT", "/api/webhooks/tell", {"flowId": "tell"})
+        flow = {"schemaVersion": 1, "nodes": nodes, "edges": [{"source": "start", "target": "notify"}]}
+        await pipeline.api("PUT", "/api/flows/notify", flow)
+        await pipeline.api("PUT", "/api/webhooks/notify", {"flowId": "notify"})
         seen.outside.fails = True
         for number in range(8):
-            await pipeline.webhook("tell", json.dumps({"to": f"+{number}"}).encode())
+            await pipeline.webhook("notify", json.dumps({"to": f"+{number}"}).encode())
         assert await seen.until("x-channel", 1) == ["Warning: x-channel (crm)"]
         seen.outside.fails = False
 
@@ -199,7 +199,7 @@ async def test_a_channel_that_fails_is_announced_once(redis_url: str, postgres_d
         while not await closed():
             number += 1
             assert number < 200, "the circuit closes with the first message that is accepted"
-            await pipeline.webhook("tell", json.dumps({"to": f"+{number}"}).encode())
+            await pipeline.webhook("notify", json.dumps({"to": f"+{number}"}).encode())
         assert (await seen.until("x-channel", 2))[-1] == "Over: x-channel (crm)"
         assert [len(one) for one in seen.titles("x-channel")] == [2, 2]
 
@@ -212,12 +212,12 @@ async def test_dead_letters_are_announced_once(redis_url: str, postgres_dsn: str
         notify = {"channel": "crm", "to": "+1", "text": "oi"}
         nodes = [
             {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
-            {"id": "tell", "type": "notify", "data": notify},
+            {"id": "notify", "type": "notify", "data": notify},
         ]
-        flow = {"schemaVersion": 1, "nodes": nodes, "edges": [{"source": "start", "target": "tell"}]}
-        await pipeline.api("PUT", "/api/flows/tell", flow)
-        await pipeline.api("PUT", "/api/webhooks/tell", {"flowId": "tell"})
-        await pipeline.webhook("tell", b"{}")
+        flow = {"schemaVersion": 1, "nodes": nodes, "edges": [{"source": "start", "target": "notify"}]}
+        await pipeline.api("PUT", "/api/flows/notify", flow)
+        await pipeline.api("PUT", "/api/webhooks/notify", {"flowId": "notify"})
+        await pipeline.webhook("notify", b"{}")
         assert await seen.until("x-letters", 1) == ["Warning: x-letters"]
         seen.outside.fails = False
         for letter in await pipeline.api("GET", "/api/dead-letters"):

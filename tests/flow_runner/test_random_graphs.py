@@ -297,10 +297,10 @@ def test_a_kill_at_any_write_changes_nothing(compiled: CompiledFlow, other: Comp
         killed = Trial(compiled, other, deaths=[*[False] * point, True], messages=[True] * replies)
         killed.lease_s = 0
         asyncio.run(killed.run())
-        assert told(killed) == told(undisturbed), f"killed at point {point}"
+        assert ending(killed) == ending(undisturbed), f"killed at point {point}"
 
 
-def told(trial: Trial) -> list[Any]:
+def ending(trial: Trial) -> list[Any]:
     """How each execution ended, in the order of their starts: its status, its steps, and what it has sent and called.
     The ids and the times differ."""
     numbers = {row_id: number for number, row_id in enumerate(trial.rows)}
