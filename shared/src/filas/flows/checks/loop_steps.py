@@ -11,8 +11,8 @@ MANY: Final = 10**9
 
 def steps_of_item(nodes: Mapping[str, OrderedNode], loop_id: str, items: Mapping[str, int]) -> int:
     """The most steps of one item of a loop: its own visit and the longest path of its body. What follows the edges of
-    one handle is added up. `items` is the number of items of each loop. Where a path returns to a node that it has
-    visited, the repetition does not count."""
+    one handle is added up. `items` is the number of items of each loop (1 for others). Where a path returns to a node
+    that it has visited, the repetition does not count."""
     steps = _Steps(nodes, items)
     return min(1 + steps.of_targets(nodes[loop_id].targets.get("loop", []), loop_id), MANY)
 

@@ -1,6 +1,6 @@
 """The checks of a whole graph. They examine the nodes whose data could be read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
 from typing import Final
@@ -11,7 +11,7 @@ from filas.flows.checks.waits import earliest, shown
 from filas.flows.definition.flow_definition import Draft, Node
 from filas.flows.expressions import cel
 from filas.flows.nodes.loop import LoopData
-from filas.flows.nodes.node_data import FallibleData
+from filas.flows.nodes.node_data import FallibleData, NodeData
 from filas.flows.problems import Report, Severity
 from filas.flows.templates import template
 from filas.flows.timing import cron_meaning, moments
@@ -31,7 +31,7 @@ def check_graph(draft: Draft, report: Report, now: datetime) -> None:
         # The order is known only if every node is.
         ordered = _ordered(draft, nodes)
         _check_order(nodes, ordered, report)
-        _check_loops(draft, nodes, ordered, report)
+        _check_loops(draft, ordered, report)
 
 
 def _ordered(draft: Draft, nodes: Mapping[str, Node]) -> dict[str, OrderedNode]:
@@ -139,8 +139,10 @@ def _check_crons(draft: Draft, nodes: Mapping[str, Node], report: Report, now: d
                 report.add(node.id, field, message, "longer-than-timeout", "warning")
 
 
-def _check_loops(draft: Draft, nodes: Mapping[str, Node], ordered: Mapping[str, OrderedNode], report: Report) -> None:
-    items = {node.id: _items(node.data) for node in nodes.values() if isinstance(node.data, LoopData)}
+def _check_loops(draft: Draft, ordered: Mapping[str, OrderedNode], report: Report) -> None:
+    loops = [(each.node, each.reader.given) for each in draft.nodes if isinstance(each.node.data, LoopData)]
+    all_count = "settings.maxSteps" in draft.given
+    items = {node.id: most for node, given in loops if (most := _most_items(node.data, given, all_count)) is not None}
     limit = draft.head.settings.max_steps
     for loop_id, count in items.items():
         each = steps_of_item(ordered, loop_id, items)
@@ -155,11 +157,16 @@ def _check_loops(draft: Draft, nodes: Mapping[str, Node], ordered: Mapping[str, 
         report.add(loop_id, "maxIterations", message, "loop-exceeds-steps", "warning")
 
 
-def _items(data: LoopData) -> int:
-    """The number of items of a fixed list, otherwise the largest number that the loop accepts."""
+def _most_items(data: NodeData, given: Set[str], counts_default: bool) -> int | None:
+    """The number of items of a fixed list, otherwise the largest number that the loop accepts. `counts_default`:
+    also if its author has not written that number. None: nothing is known about the number of items."""
+    if not isinstance(data, LoopData):
+        return None
     try:
         parsed = template.parse(data.items)
         found = None if parsed.references else parsed.evaluate({})
     except template.TemplateError:
         found = None
-    return min(len(found), data.max_iterations) if isinstance(found, list) else data.max_iterations
+    if isinstance(found, list):
+        return min(len(found), data.max_iterations)
+    return data.max_iterations if counts_default or "maxIterations" in given else None

@@ -134,10 +134,12 @@ class DraftNode(msgspec.Struct, frozen=True):
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """The decoded parts of a definition. The checks use them even if other parts have errors.
 
-    `ids` has the id of every node, also of nodes of unknown types. `edges` has None for an invalid edge.
+    `given` has the fields of the head that the JSON has, such as `settings.maxSteps`. `ids` has the id of every node,
+    also of nodes of unknown types. `edges` has None for an invalid edge.
     """
 
     head: FlowHead
+    given: set[str]
     ids: list[str]
     nodes: list[DraftNode]
     edges: list[Edge | None]
@@ -178,7 +180,8 @@ def load(raw: object) -> FlowDefinition:
 
 def read_draft(raw: object, report: Report) -> Draft:
     """Decodes a definition as far as possible, and reports every wrong field."""
-    head = Reader(report.of_node(None), report.unknown.append).read(raw, FlowHead)
+    reader = Reader(report.of_node(None), report.unknown.append)
+    head = reader.read(raw, FlowHead)
     nodes: list[DraftNode] = []
     ids: list[str] = []
     for index, item in enumerate(head.nodes):
@@ -187,7 +190,8 @@ def read_draft(raw: object, report: Report) -> Draft:
             nodes.append(node)
         if isinstance(item, dict) and isinstance(item.get("id"), str):
             ids.append(item["id"])
-    return Draft(head=head, ids=ids, nodes=nodes, edges=[_read_edge(e, i, report) for i, e in enumerate(head.edges)])
+    edges = [_read_edge(edge, index, report) for index, edge in enumerate(head.edges)]
+    return Draft(head=head, given=reader.given, ids=ids, nodes=nodes, edges=edges)
 
 
 def _read_node(item: object, index: int, report: Report) -> DraftNode | None:

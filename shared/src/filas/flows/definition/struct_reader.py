@@ -18,7 +18,7 @@ _BLANKS: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False, list: [], d
 
 
 class Reader:
-    """Reads structs and keeps the names of the wrong fields in `failed`.
+    """Reads structs. `failed` has the names of the wrong fields, and `given` those of all fields that the JSON has.
 
     In the returned struct, a wrong field has its default, or an empty value of its type, so that the checks can examine
     the other fields. `add_unknown` gets the name of each field, and each value of an enumeration, that is not known.
@@ -28,6 +28,7 @@ class Reader:
         self._add = add
         self._add_unknown = add_unknown
         self.failed: list[str] = []
+        self.given: set[str] = set()
 
     def read(self, value: object, struct: type[Struct], path: str = "") -> Struct:
         """Reads `value` as a `struct`, and reports every problem in it."""
@@ -45,6 +46,7 @@ class Reader:
         for name, field in fields.items():
             where = _join(path, name)
             if name in value:
+                self.given.add(where)
                 failures = len(self.failed)
                 result = self._field(value[name], field.type, where)
                 if failures == len(self.failed) or not isinstance(result, _Wrong):
