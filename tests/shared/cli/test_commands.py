@@ -14,7 +14,6 @@ from click.testing import CliRunner
 
 from filas.cli.doctor_command import CHECK_S, examine
 from filas.cli.migrate_command import migrate as migrate_command
-from filas.cli.output import show_table
 from filas.contract.new_job import NewJob
 from filas.contract.policies import FLOWS
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -264,12 +263,3 @@ async def test_help_lists_every_command() -> None:
     for command in ("stats", "clean", "jobs", "job", "dead-letters", "flow", "webhook", "migrate", "doctor", "up"):
         assert f"  {command} " in run.out
     assert "cannot be loaded" not in run.out
-
-
-def test_a_table_shows_no_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    """A text from outside cannot move the cursor or break a line, and a long cell is cut."""
-    show_table(("A", "B"), [("x\x1b[2Jy\nz", 5), ("w" * 200, 12345)], nothing="")
-    out = capsys.readouterr().out
-    assert "\x1b" not in out
-    assert len(out.splitlines()) == 3
-    assert max(map(len, out.splitlines())) < 100

@@ -25,7 +25,7 @@ async def test_conversations_are_listed_and_shown(api: Api) -> None:
     assert listed.splitlines()[1].split()[:3] == [str(one), "whatsapp", "5511900000001"]
     assert (await asked(api, "conversations", "list", "--channel", "sms")).out == "No conversations\n"
     assert (await asked(api, "conversations", "list", "--json")).json[0]["id"] == str(one)
-    shown = (await asked(api, "conversations", "show", str(one))).out.splitlines()
+    shown = (await asked(api, "conversations", "show", str(one), "--output", "wide")).out.splitlines()
     assert shown[0] == "5511900000001 over whatsapp"
     assert [line.split()[1:] for line in shown[2:4]] == [
         ["<-", "-", "pedido"],

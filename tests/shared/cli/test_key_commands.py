@@ -95,7 +95,7 @@ async def test_the_audit_is_listed(api: Api) -> None:
     await as_admin(api, "keys", "create", "Ana", "--role", "viewer")
     await api.post("/queue/flow/pause")
     await api.put("/channels/c", {"type": "console"})
-    run = await as_admin(api, "audit")
+    run = await as_admin(api, "audit", "--output", "wide")
     lines = run.out.splitlines()
     assert lines[0].split() == ["TIME", "WHO", "ADDRESS", "ACTION", "SUBJECT", "OUTCOME", "CHANGE"]
     assert [line.split()[4] for line in lines[1:]] == ["putChannel", "pauseQueue", "createKey"]

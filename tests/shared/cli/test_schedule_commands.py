@@ -20,7 +20,7 @@ async def test_a_schedule_is_applied_shown_listed_and_deleted(api: Api, tmp_path
     file.write_text(json.dumps({"flowId": "greeting", "cron": "0 9 * * *", "timezone": "America/Sao_Paulo"}))
     applied = await asked(api, "schedule", "apply", str(file))
     assert applied.code == 0, applied.err
-    assert re.fullmatch(r"daily starts greeting next at \d{4}-\d\d-\d\d \d\d:00:00 [+-]\d{4}\n", applied.out)
+    assert re.fullmatch(r"daily starts greeting next at \d{4}-\d\d-\d\dT\d\d:00:00Z \(in \d+ (h|min)\)\n", applied.out)
     shown = await asked(api, "schedule", "get", "daily", "--preview", "3")
     assert len(shown.json["nextRuns"]) == 3
     listed = (await asked(api, "schedule", "list")).out

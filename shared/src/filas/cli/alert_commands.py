@@ -9,6 +9,7 @@ from filas.cli.api_client import from_environment
 from filas.cli.json_documents import read_document
 from filas.cli.output import as_json, show_json, show_table
 from filas.cli.queue_commands import milliseconds
+from filas.cli.times import both
 
 
 @click.group()
@@ -82,7 +83,7 @@ def silence(alert_id: str, age: int | None, end: bool) -> None:
     until = datetime.now(UTC) + timedelta(milliseconds=age or 3_600_000)
     body: dict[str, Any] = {"until": None if end else until.isoformat()}
     stored = from_environment().post("alerts", alert_id, "silence", body=body)
-    state = "is no longer silenced" if end else f"is silenced until {stored['silencedUntil']}"
+    state = "is no longer silenced" if end else f"is silenced until {both(stored['silencedUntil'])}"
     click.echo(f"{alert_id} {state}")
 
 
@@ -98,7 +99,7 @@ def _state(rule: dict[str, Any]) -> str:
     if not rule["enabled"]:
         return "disabled"
     if rule["silencedUntil"]:
-        return f"silenced until {rule['silencedUntil']}"
+        return f"silenced until {both(rule['silencedUntil'])}"
     return "standard" if rule["standard"] else "enabled"
 
 

@@ -68,7 +68,7 @@ def show_summary(as_json: bool, **period: Any) -> None:
         (name, one["total"]["count"], one["previous"]["count"], *_details(one["total"]))
         for name, one in found["figures"].items()
     ]
-    show_table(("FIGURE", "COUNT", "BEFORE", "OUTCOMES", "P50", "P95", "P99"), rows, nothing="")
+    show_table(("FIGURE", "COUNT", "BEFORE", "OUTCOMES", "P50", "P95", "P99"), rows, nothing="", exact_times=True)
 
 
 @analytics.command("show")
@@ -85,7 +85,7 @@ def show_series(figure: str, as_json: bool, **options: Any) -> None:
         return
     rows = [(one["at"], one["count"], *_details(one)) for one in found["points"]]
     rows.append(("total", found["total"]["count"], *_details(found["total"])))
-    show_table((found["step"].upper(), "COUNT", "OUTCOMES", "P50", "P95", "P99"), rows, nothing="")
+    show_table((found["step"].upper(), "COUNT", "OUTCOMES", "P50", "P95", "P99"), rows, nothing="", exact_times=True)
 
 
 @analytics.command("groups")

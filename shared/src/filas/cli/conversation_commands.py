@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from filas.cli.api_client import from_environment
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli.output import as_json, show_json, show_table, shown
+from filas.cli.times import both
 
 
 @click.group()
@@ -41,12 +42,12 @@ def show(conversation_id: str, limit: int, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    click.echo(f"{found['address'] or found['contact']} over {found['channel']}")
+    click.echo(shown(f"{found['address'] or found['contact']} over {found['channel']}"))
     rows = [
         (one["at"], "<-" if one["direction"] == "incoming" else "->", one["status"], one["text"] or f"({one['kind']})")
         for one in reversed(found["messages"])
     ]
-    show_table(("TIME", "", "STATUS", "MESSAGE"), rows, nothing="No messages", uncut=True)
+    show_table(("TIME", "", "STATUS", "MESSAGE"), rows, nothing="No messages")
     for wait in found["waits"]:
-        until = "" if wait["wakeAt"] is None else f", until {wait['wakeAt']} at the latest"
+        until = "" if wait["wakeAt"] is None else f", until {both(wait['wakeAt'])} at the latest"
         click.echo(f"{wait['executionId']} ({wait['flowId']}) is {wait['status']} at {wait['nodeId'] or '-'}{until}")

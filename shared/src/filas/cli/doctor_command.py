@@ -17,6 +17,7 @@ import click
 from filas.cli.api_client import CommandFailed, from_environment
 from filas.cli.credentials import WrongSetting, api_url
 from filas.cli.output import as_json, show_json, show_table
+from filas.cli.times import both
 from filas.errors import FilasError, SettingsError, StoreUnavailable
 from filas.observability import logs
 from filas.queue.redis_client.connection import connect
@@ -105,7 +106,7 @@ def why(object_id: str, as_json: bool) -> None:
 
 def _show(finding: dict[str, Any]) -> None:
     """Prints a finding in full, because advice must not be cut."""
-    since = f" (since {finding['since']})" if finding["since"] else ""
+    since = f" (since {both(finding['since'])})" if finding["since"] else ""
     click.echo(f"\n{finding['severity'].upper()} {finding['code']}{since}: {finding['message']}")
     repairable = " (`filas doctor --repair` does it)" if finding["repairable"] else ""
     click.echo(f"  What to do: {finding['remedy']}{repairable}")

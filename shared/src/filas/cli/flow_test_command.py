@@ -11,11 +11,12 @@ import click
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_test_chat import passed, show_chat
 from filas.cli.json_documents import read_document, read_json, read_object
-from filas.cli.output import as_json, show_json, show_problems, show_table
+from filas.cli.output import as_json, is_wide, show_json, show_problems, show_table
 
 WAIT_S = 60.0
 POLL_S = 0.5
 MAX_REPLIES = 1000
+MAX_VALUE = 300
 WAITS = 3
 """The exit code of a run that waits for a reply or a call that was not given."""
 
@@ -173,4 +174,6 @@ def _sent(call: dict[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """Returns the value of a variable, output or body. A long one is cut, except with `--output wide`."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if is_wide() or len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

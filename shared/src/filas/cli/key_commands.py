@@ -9,6 +9,7 @@ import click
 
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.output import as_json, show_json, show_table
+from filas.cli.times import both
 from filas.models.access import Role
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -77,7 +78,7 @@ def create(name: str, role: str, expires: str | None, as_json: bool) -> None:
     if as_json:
         show_json(created)
         return
-    until = f"until {created['expiresAt']}" if created["expiresAt"] else "until it is revoked"
+    until = f"until {both(created['expiresAt'])}" if created["expiresAt"] else "until it is revoked"
     click.echo(f"{name} ({role}), valid {until}; the key is not shown again:", err=True)
     click.echo(created["key"])
 

@@ -11,6 +11,7 @@ import click
 from filas.cli import credentials
 from filas.cli.api_client import Client, CommandFailed
 from filas.cli.credentials import Credentials
+from filas.cli.times import both
 
 
 @click.command()
@@ -29,7 +30,7 @@ def login(url: str | None) -> None:
     file = credentials.store(found, os.environ)
     click.echo(f"signed in to {address} as {client['name']} ({client['role']}); stored in {file}")
     if client["expiresAt"]:
-        click.echo(f"the key is valid until {client['expiresAt']}")
+        click.echo(f"the key is valid until {both(client['expiresAt'])}")
     for variable in credentials.KEY_VARIABLES:
         if os.environ.get(variable):
             click.echo(f"warning: {variable} is set, so the commands use it instead", err=True)

@@ -1,14 +1,53 @@
-"""The output of the commands: tables for a person, JSON for a program."""
+"""The output of the commands: tables for a person, JSON for a program.
 
+`--json` prints the `data` of the API's answer: a list for a command that lists, otherwise an object.
+"""
+
+import functools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import click
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+from filas.cli import times
 
-MAX_CELL = 80
+MAX_LINE: Final = 20_000
+"""The width of a table that is not wrapped: one that no terminal shows, or a wide one."""
+
+_WIDE: Final = "filas.wide"
+_STYLES: Final = {
+    **dict.fromkeys(("failed", "timed-out", "FAIL", "critical", "revoked", "expired", "firing"), "red"),
+    **dict.fromkeys(("succeeded", "sent", "delivered", "read", "processed", "OK", "valid"), "green"),
+    **dict.fromkeys(("retrying", "open", "half-open", "paused", "warning", "cancelled", "ignored"), "yellow"),
+}
+"""The colours of the states, on a terminal."""
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def as_json(function: CommandT) -> CommandT:
+    """Adds `--json` and `--output`. The command receives `as_json`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, output: str | None, **given: Any) -> Any:
+        if as_json and output not in (None, "json"):
+            raise click.UsageError(f"--json and --output {output} exclude each other")
+        click.get_current_context().meta[_WIDE] = output == "wide"
+        return function(*args, as_json=as_json or output == "json", **given)
+
+    option: Any = click.option(
+        "--output", type=click.Choice(["table", "wide", "json"]), help="wide: exact times, and lines are not wrapped."
+    )(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(option)  # type: ignore[no-any-return]
+
+
+def is_wide() -> bool:
+    """Whether the command was called with `--output wide`."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_WIDE))
 
 
 def show_json(value: Any) -> None:
@@ -16,22 +55,56 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, nothing: str, uncut: bool = False) -> None:
-    """Prints rows in columns, with numbers aligned to the right. Prints `nothing` if there are no rows. `uncut`: the
-    last column is printed in full."""
+def show_result(value: Any, sentence: str, *, as_json: bool) -> None:
+    """Prints what a command has done: a sentence, or the API's answer as JSON."""
+    if as_json:
+        show_json(value)
+    else:
+        click.echo(shown(sentence))
+
+
+def show_table(
+    headings: Sequence[str], rows: Sequence[Sequence[Any]], *, nothing: str, exact_times: bool = False
+) -> None:
+    """Prints rows in columns, with numbers aligned to the right. Prints `nothing` if there are no rows.
+
+    Times are in words unless they are to be exact. On a terminal, cells are wrapped at its width; nothing is cut.
+    """
     if not rows:
         click.echo(nothing)
         return
-    numeric = [all(isinstance(row[index], int) for row in rows) for index in range(len(headings))]
-    last = len(headings) - 1
-    cells = [[_cell(value, cut=not uncut or index < last) for index, value in enumerate(row)] for row in rows]
-    widths = [max(len(heading), *(len(row[index]) for row in cells)) for index, heading in enumerate(headings)]
-    for line in [list(headings), *cells]:
-        columns = [
-            text.rjust(width) if right else text.ljust(width)
-            for text, width, right in zip(line, widths, numeric, strict=True)
-        ]
-        click.echo("  ".join(columns).rstrip())
+    click.echo(table_text(headings, rows, exact_times=exact_times))
+
+
+def table_text(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, exact_times: bool = False) -> str:
+    """Returns the table that `show_table` prints, without the last line break."""
+    # Imported here because the import takes longer than most commands.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for index, heading in enumerate(headings):
+        numeric = all(isinstance(row[index], int) and not isinstance(row[index], bool) for row in rows)
+        table.add_column(Text(heading), justify="right" if numeric else "left", overflow="fold")
+    exactly = exact_times or is_wide()
+    for row in rows:
+        cells = [_cell(value, exactly) for value in row]
+        table.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in cells))
+    console = Console(file=sys.stdout, width=_width(), highlight=False, legacy_windows=False)
+    with console.capture() as captured:
+        console.print(table)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _width() -> int:
+    """The width of the terminal, or COLUMNS. Lines for a file, a pipe or `--output wide` are not wrapped."""
+    if is_wide():
+        return MAX_LINE
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns) > 0:
+        return int(columns)
+    return os.get_terminal_size(sys.stdout.fileno()).columns or MAX_LINE if sys.stdout.isatty() else MAX_LINE
 
 
 def show_problems(problems: Sequence[Mapping[str, Any]], *, with_lines: bool = False) -> None:
@@ -43,14 +116,19 @@ def show_problems(problems: Sequence[Mapping[str, Any]], *, with_lines: bool = F
         message = ("warning: " if item.get("severity") == "warning" else "") + item["message"]
         rows.append((item.get("nodeId"), item.get("field") or None, *line, message))
     if rows:
-        show_table(headings, rows, nothing="", uncut=True)
+        show_table(headings, rows, nothing="")
 
 
-def _cell(value: Any, *, cut: bool = True) -> str:
+def shown(text: str) -> str:
+    """Returns a text without line breaks and escape sequences, which a terminal must not execute."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _cell(value: Any, exactly: bool) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # A text from outside may contain line breaks and escape sequences, which a terminal must not execute.
-    text = "".join(char if char.isprintable() else " " for char in str(value))
-    return text if not cut or len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+    if times.is_moment(value):
+        return times.exact(value) if exactly else times.in_words(value)
+    return shown(str(value))

@@ -95,7 +95,7 @@ def jobs(queue: str, state: str, limit: int, as_json: bool) -> None:
 def _moment(milliseconds: int | None) -> str | None:
     if milliseconds is None:
         return None
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat()
 
 
 @click.group()

@@ -1,6 +1,5 @@
 """`filas schedule …`: apply, show, list and delete schedules."""
 
-from datetime import datetime
 from typing import Any
 
 import click
@@ -8,6 +7,7 @@ import click
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.json_documents import Document, read_document
 from filas.cli.output import as_json, show_json, show_problems, show_table
+from filas.cli.times import both
 
 
 @click.group()
@@ -49,7 +49,7 @@ def _next(stored: dict[str, Any]) -> str:
         return "never: the schedule is disabled"
     if stored["nextRunAt"] is None:
         return "never: all its times have passed"
-    return f"next at {datetime.fromisoformat(stored['nextRunAt']).astimezone():%Y-%m-%d %H:%M:%S %z}"
+    return f"next at {both(stored['nextRunAt'])}"
 
 
 @schedule.command()
