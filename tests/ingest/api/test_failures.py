@@ -6,9 +6,12 @@ from uuid import UUID
 
 import pytest
 
+from filas.contacts.canonical_address import medium_of
 from filas.contract.policies import FLOWS
+from filas.models.contacts import FoundConversation, ReportedContact
 from filas.models.executions import NewExecution
 from filas.models.record import ErrorDetail
+from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from ingest.api.history import execution_replays
 from tests.ingest.api.serving import FLOW, TOKEN, Api
@@ -25,7 +28,13 @@ async def failed(api: Api, error: ErrorDetail, count: int = 1, status: str = "fa
     rows = ExecutionRepository(api.database)
     ids = []
     for number in range(count):
-        new: NewExecution = builders.execution(flow_id="greeting", **({"contact": f"contact {number}"} | fields))
+        given = {"channel": "whatsapp", "contact": f"contact {number}"} | fields
+        report = ReportedContact(
+            channel=given["channel"], address=given["contact"], medium=medium_of(given["channel"]), begins=True
+        )
+        [found] = await ContactRepository(api.database).find_many([report])
+        assert isinstance(found, FoundConversation)
+        new: NewExecution = builders.execution(flow_id="greeting", conversation_id=found.id, **given)
         await api.context.events.insert_many([builders.event(id=new.event_id)])
         await rows.start_many([(new.event_id, [new])])
         claimed = await rows.claim(new.id, 1, "worker-1", 8.0)
@@ -59,6 +68,9 @@ async def test_failures_are_found_by_status_error_contact_and_time(api: Api) -> 
     assert await listed(api, f"error={one['fingerprint']}") == [str(broken[0])]
     assert await listed(api, "error=time") == []
     assert await listed(api, "flowId=other&status=failed") == []
+    for typed in ("%2B55 11 90000-0003", "5511900000003", "900000003", "(11) 90000-0003"):
+        assert await listed(api, f"contact={typed}") == [str(broken[0])], typed
+    assert await listed(api, "contact=nobody@example.com") == []
     now = datetime.now(UTC)
     assert await listed(api, f"until={(now - timedelta(hours=1)).isoformat()[:19]}Z") == []
     assert await listed(api, f"since={(now - timedelta(hours=1)).isoformat()[:19]}Z") == both

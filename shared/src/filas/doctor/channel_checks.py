@@ -16,7 +16,8 @@ async def check_channels(stores: DoctorStores) -> Checked:
     channels: list[Channel] = page.items
     waiting = {one.channel_id: one for one in await stores.rows.waiting_by_channel()}
     failed = {one.channel_id: one for one in await stores.rows.failed_by_channel(stores.settings.failures_within_s)}
-    checked = Checked(f"{len(channels)} channels; {sum(one.count for one in waiting.values())} messages waiting")
+    number = "1 channel" if len(channels) == 1 else f"{len(channels)} channels"
+    checked = Checked(f"{number}; messages waiting: {sum(one.count for one in waiting.values())}")
     for channel, circuit in zip(channels, await _circuits(stores, channels), strict=True):
         if circuit is not None and circuit.state != "closed":
             checked.findings.append(_paused(channel.id, circuit, waiting.get(channel.id), failed.get(channel.id)))

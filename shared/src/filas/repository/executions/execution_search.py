@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from filas.contacts.canonical_address import canonical_address, ordering_address
+from filas.contacts.typed_contact import last_digits, possible_aliases
 from filas.models.executions import FAILED_EXECUTION_STATUSES, Execution, ExecutionStatus
 from filas.models.record import Page
 from filas.repository.executions import execution_rows
@@ -28,7 +28,11 @@ OF_EVENT: Final = "id in (select coalesce(resumed_id, id) from executions where 
 OF_CONTACT: Final = """
 conversation_id = any(array(
     select c.id from contact_aliases a join conversations c on c.contact_id = a.contact_id
-    where a.alias = any({}::text[])))"""
+    where a.alias = any({}::text[])
+    union
+    select c.id from unnest({}::text[]) as r (ending)
+        join contact_aliases a on reverse(a.alias) ~>=~ r.ending and reverse(a.alias) ~<~ (r.ending || chr(1114111))
+        join conversations c on c.contact_id = a.contact_id))"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +106,9 @@ def _conditions(wanted: ExecutionFilter) -> paging.Filter:
         search.add("fingerprint = {}" if is_fingerprint else "split_part(fingerprint, ':', 1) = {}", wanted.error)
     search.add(OF_EVENT, wanted.event_id)
     search.add("conversation_id = {}", wanted.conversation_id)
-    search.add(OF_CONTACT, None if wanted.contact is None else _forms(wanted.contact))
+    if wanted.contact is not None:
+        endings = [digits[::-1] for digits in last_digits(wanted.contact)]
+        search.add(OF_CONTACT, possible_aliases(wanted.contact), endings)
     search.add("queued_at >= {}", wanted.since)
     search.add("queued_at < {}", wanted.until)
     return search
-
-
-def _forms(contact: str) -> list[str]:
-    """The forms in which the address may be an alias: which one it is depends on the medium."""
-    typed = contact.strip()
-    return sorted(
-        {typed, typed.lower(), canonical_address(typed), canonical_address(typed, "whatsapp"), ordering_address(typed)}
-    )

@@ -1,5 +1,5 @@
 -- Indexes of the executions that failed
--- depends: 0110_fingerprints.pre 0060_contacts.pre
+-- depends: 0110_fingerprints.pre
 -- transaction: false
 
 -- migrate: apply
@@ -9,11 +9,9 @@ create index concurrently if not exists executions_failed on executions (ended_a
 create index concurrently if not exists executions_failed_queued on executions (queued_at, id)
     where status in ('failed', 'timed-out');
 create index concurrently if not exists executions_replay on executions (replay_of) where replay_of is not null;
-create index concurrently if not exists contact_aliases_alias on contact_aliases (alias);
 
 -- migrate: rollback
 
 drop index concurrently if exists executions_failed;
 drop index concurrently if exists executions_failed_queued;
 drop index concurrently if exists executions_replay;
-drop index concurrently if exists contact_aliases_alias;
