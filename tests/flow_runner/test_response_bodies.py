@@ -57,6 +57,11 @@ CASES: list[tuple[str | None, bytes, Any]] = [
     ("text/xml", XML.encode("latin-1"), XML),
     ("application/soap+xml", XML.encode("latin-1"), XML),
     ("text/plain", b"NaN", "NaN"),
+    # Several documents are no JSON document.
+    ("application/json-seq", b'\x1e{"a":1}\n\x1e{"a":2}', '\x1e{"a":1}\n\x1e{"a":2}'),
+    ("application/jsonl; charset=utf-8", b'{"a":1}\n{"a":2}', '{"a":1}\n{"a":2}'),
+    ("application/json5", b"{a:1}", "{a:1}"),
+    ("application/json-patch+json", b'[{"op":"test"}]', [{"op": "test"}]),
     ("text/plain", b" \n", " \n"),
     ("text/plain", b"12", 12),
     ("application/x-ndjson", b'{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":2}\n'),

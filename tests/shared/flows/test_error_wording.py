@@ -30,7 +30,7 @@ LIBRARY_WORDING = re.compile(
     r"NoneType|overload|_[-+<>=!&|?*/%]+_|\b(?:str|int64|int|dict|bool|float|uint64|string_type)\b|__\w+__"
     r"|object is not|positional argument|instances of|EOF|[Jj]mespath expression:.*JMESPath|enum value"
     r"|No matching|(?:Value|Type|Key|Index|Attribute|Syntax|Runtime|Overflow)Error|strftime"
-    r"|codec|0x[0-9a-f]{6}|must be str|could not convert|std::|absl::|kwargs|lambda"
+    r"|codec|protobuf|\bdyn\b|<class|0x[0-9a-f]{6}|must be str|could not convert|std::|absl::|kwargs|lambda"
     r"|\bUndefined\b|Decimal|\{'|datetime\.|\bTrue\b|\bFalse\b|\bNone\b"
     r"|\bregex\b|Traceback|isoformat|array-|INVALID_ARGUMENT|<\w+>|unhashable|subscriptable"
 )
@@ -56,6 +56,17 @@ CEL = [
     (
         "now.getHours('Mars') == 1",
         "cannot be evaluated: the time zone is not one such as America/Sao_Paulo",
+    ),
+    ("vars.name[0] == 'A'", "cannot be evaluated: cannot look up a part of a text"),
+    ("now > '2026'", "invalid CEL expression: line 1:5: cannot apply > to a timestamp and a text"),
+    ("duration('1s') > 1", "invalid CEL expression: line 1:16: cannot apply > to a duration and a whole number"),
+    (
+        "vars.list.contains(1)",
+        "invalid CEL expression: line 1:19: cannot apply contains to any value and a whole number",
+    ),
+    (
+        "vars.n == 1000000000000000000000",
+        "invalid CEL expression: line 1:11: a whole number is out of the range of 64 bits",
     ),
     ("'a' + 1 == 'b'", "invalid CEL expression: line 1:5: cannot apply + to a text and a whole number"),
     ("vars.n ==", "invalid CEL expression: line 1:10: unexpected end of the expression"),

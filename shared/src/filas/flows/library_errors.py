@@ -16,6 +16,9 @@ _KINDS = {
     **dict.fromkeys(("dict", "map", "object"), "an object"),
     **dict.fromkeys(("null", "null_type", "NoneType"), "null"),
     "timestamp": "a timestamp",
+    "google.protobuf.Timestamp": "a timestamp",
+    "google.protobuf.Duration": "a duration",
+    "dyn": "any value",
     "duration": "a duration",
     "expref": "an expression such as &name",
     "array-string": "a list of texts",
@@ -125,6 +128,9 @@ _CEL: list[Rewrite] = [
         lambda m: f"cannot convert {kind_of(m[1])} to {kind_of(m[2])}",
     ),
     (re.compile(r"String to (Timestamp|Duration) conversion"), lambda m: f"the text is not a {m[1].lower()}"),
+    (re.compile(r"Invalid container type: '?(\w+)"), lambda m: f"cannot look up a part of {kind_of(m[1])}"),
+    (re.compile(r"invalid (?:u?int) literal"), lambda _: "a whole number is out of the range of 64 bits"),
+    (re.compile(r"invalid double literal"), lambda _: "a number is out of range"),
     (re.compile(r"Integer value '(\d+)\S* out of range"), lambda _: "a whole number is out of the range of 64 bits"),
     (re.compile(r"recursion limit exceeded\. limit: (\d+)"), lambda m: f"is nested deeper than {m[1]}"),
     (re.compile(r"Invalid timezone"), lambda _: "the time zone is not one such as America/Sao_Paulo"),
@@ -168,8 +174,19 @@ def describe_jmespath(message: str) -> str:
 
 
 _LIQUID: list[Rewrite] = [
+    (
+        re.compile(r"'contains' are not supported between '(\w+)' and"),
+        lambda m: f"contains: expected a text, a list or an object, found {kind_of(m[1])}",
+    ),
     (re.compile(r"not supported between (?:instances of )?'(\w+)' and '(\w+)'"), _compared),
     (re.compile(r"^(\w+): can't divide by"), lambda m: f"{m[1]}: cannot divide by 0"),
+    (re.compile(r"^(?:index|key) out of range$"), lambda _: "a list has no item at this place"),
+    (re.compile(r"decimal\.\w+"), lambda _: "a calculation has no result with these numbers"),
+    (re.compile(r"^(\w+): as_json\(\) takes"), lambda m: f"{m[1]} has too many arguments"),
+    (
+        re.compile(r"^(?:\w+: )?(\w+?)(?:_of)?\(\) got an unexpected keyword argument '(\w+)'"),
+        lambda m: f"{m[1]} has no argument named {m[2]}",
+    ),
     (re.compile(r"(\w+?)(?:_of)?\(\) missing \d+ required positional"), lambda m: f"{m[1]} needs one more argument"),
     (re.compile(r"(\w+?)(?:_of)?\(\) takes .* (?:was|were) given"), lambda m: f"{m[1]} has too many arguments"),
     (

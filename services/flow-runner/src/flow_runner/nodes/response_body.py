@@ -21,7 +21,7 @@ text."""
 MALFORMED_SHOWN = 200
 """How many characters of a malformed body an error shows."""
 
-_JSON_TYPE = re.compile(r"(?:application|text)/(?:json|x-json|[^;\s]+\+json)", re.IGNORECASE)
+_JSON_TYPE = re.compile(r"(?:application|text)/(?:json|x-json|[^;,\s]+\+json)(?![\w.+-])", re.IGNORECASE)
 _XML_TYPE = re.compile(r"(?:application|text)/(?:xml|[^;\s]+\+xml)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"""^\s*<\?xml[^>]{1,100}?encoding\s*=\s*["']([A-Za-z0-9._-]{1,40})""")
 

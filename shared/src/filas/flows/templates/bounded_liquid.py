@@ -24,6 +24,7 @@ from liquid.output import LimitedStringIO
 
 from filas.flows import step_budget
 from filas.flows.templates.filters.added_filters import CORRECTED, FILTERS
+from filas.flows.templates.filters.filter_failure import FilterFailure
 from filas.flows.templates.filters.numbers import as_number
 from filas.flows.templates.liquid_filters import (
     MAX_TEXT,
@@ -144,6 +145,8 @@ class BoundedContext(RenderContext):
             _check_numbers(value, args)
             if name != "sum":
                 value, args = _numeric(value), tuple(map(_numeric, args))
+            if name in ("divided_by", "modulo") and args and as_number(args[0]) == 0:
+                raise FilterFailure(f"{name}: cannot divide by 0")
         result = function(value, *args, **kwargs)
         _check(result)
         return result
@@ -262,8 +265,9 @@ def _growth(name: str, value: object, args: tuple[Any, ...]) -> int:
 
 
 def _numeric(given: object) -> object:
-    """The number of a text. Liquid's own reading accepts `inf` and `1_500`."""
-    return as_number(given) if isinstance(given, str) else given
+    """The number of a text or a boolean. Liquid's own reading accepts `inf` and `1_500`, and that of Python takes true
+    for 1."""
+    return as_number(given) if isinstance(given, (str, bool)) else given
 
 
 def _check_numbers(value: object, args: tuple[Any, ...]) -> None:

@@ -5,6 +5,8 @@
 | `now`, `today`                                               | the present time                                     |
 | a number, or a text of digits, with a fraction or without    | seconds since 1970; from 100,000,000,000 on          |
 |                                                              | milliseconds                                         |
+| `20261105`, `20261105103000`                                 | an error: digits without a sign between year, month  |
+|                                                              | and day                                              |
 | `2026-11-05T10:30:00-03:00`, `2026-11-05 10:30`, `2026/11/5` | a year, a month and a day; without an offset in the  |
 |                                                              | time zone of the flow                                |
 | `Thu, 05 Nov 2026 10:30:00 GMT`, `November 5, 2026`          | the same, with the month's English name              |
@@ -27,6 +29,10 @@ MILLISECONDS_FROM: Final = 100_000_000_000
 """From this number on, a number is in milliseconds: as seconds, it would be in the year 5138."""
 
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,20}(?:\.[0-9]{1,20})?", re.ASCII)
+_DAY_IN_DIGITS: Final = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])([0-9]{4}|[0-9]{6})?")
+"""Digits that are a year, a month and a day, perhaps with a time. As seconds they would be a day of 1970 or of the far
+future."""
+
 _YEAR_FIRST: Final = re.compile(
     r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})"
     r"(?:(?:[Tt]|\s+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?)?"
@@ -41,11 +47,13 @@ _DEFAULTS: Final = (datetime.datetime(2000, 1, 1), datetime.datetime(2001, 2, 2)
 
 
 class NotATime(ValueError):
-    """The value is not a time. `day_or_month`: it is a date whose day and month may be exchanged."""
+    """The value is not a time. `day_or_month`: it is a date whose day and month may be exchanged. `digits_format`: it
+    consists of digits that may be a date in that format of `parse_date`."""
 
-    def __init__(self, *, day_or_month: bool = False) -> None:
+    def __init__(self, *, day_or_month: bool = False, digits_format: str | None = None) -> None:
         super().__init__("not a time")
         self.day_or_month = day_or_month
+        self.digits_format = digits_format
 
 
 class ReadTime(NamedTuple):
@@ -60,6 +68,7 @@ def read_time(value: object, zone: zoneinfo.ZoneInfo, now: datetime.datetime) ->
     if isinstance(value, bool):
         raise NotATime
     if isinstance(value, (int, float)):
+        _refuse_day_in_digits(str(value))
         return ReadTime(_since_1970(value).astimezone(zone), has_time=True)
     if not isinstance(value, str) or len(value) > MAX_CHARS:
         raise NotATime
@@ -67,6 +76,7 @@ def read_time(value: object, zone: zoneinfo.ZoneInfo, now: datetime.datetime) ->
     if text.lower() in ("now", "today"):
         return ReadTime(now.astimezone(zone), has_time=True)
     if _DIGITS.fullmatch(text):
+        _refuse_day_in_digits(text)
         number = float(text) if "." in text else int(text)
         return ReadTime(_since_1970(number).astimezone(zone), has_time=True)
     try:
@@ -74,6 +84,13 @@ def read_time(value: object, zone: zoneinfo.ZoneInfo, now: datetime.datetime) ->
     except (ValueError, OverflowError, AttributeError, TypeError) as error:
         raise error if isinstance(error, NotATime) else NotATime from None
     return ReadTime(moment.replace(tzinfo=zone) if moment.tzinfo is None else moment, has_time)
+
+
+def _refuse_day_in_digits(text: str) -> None:
+    found = _DAY_IN_DIGITS.fullmatch(text)
+    if found is not None:
+        time = {4: "%H%M", 6: "%H%M%S"}.get(len(found[1] or ""), "")
+        raise NotATime(digits_format=f"%Y%m%d{time}")
 
 
 def _since_1970(number: float) -> datetime.datetime:

@@ -16,6 +16,7 @@ from filas.flows.templates.filters.date_writing import format_problem, write_tim
 from filas.flows.templates.filters.filter_failure import FilterFailure, expected, locale_argument, zone_argument
 
 _TIME: Final = "a time such as 2026-11-05T10:30:00-03:00 or seconds since 1970"
+_IN_DIGITS: Final = "may be a date or seconds since 1970: write parse_date"
 _DAY_OR_MONTH: Final = 'is a date whose day and month may be exchanged: write parse_date: "%d/%m/%Y" before date'
 
 
@@ -33,11 +34,16 @@ def date_of(value: object, format_: object, zone: object = None, locale: object 
     except NotATime as error:
         if error.day_or_month:
             raise FilterFailure(f"date: {described(value)} {_DAY_OR_MONTH}") from None
+        if error.digits_format:
+            raise FilterFailure(f'date: {described(value)} {_IN_DIGITS}: "{error.digits_format}" before date') from None
         raise expected("date", _TIME, value) from None
     moment = read.moment
-    if shown_in is not None:
-        moment = moment.astimezone(shown_in) if read.has_time else moment.replace(tzinfo=shown_in)
-    return write_time(moment, _format("date", format_), locale_argument("date", locale))
+    try:
+        if shown_in is not None:
+            moment = moment.astimezone(shown_in) if read.has_time else moment.replace(tzinfo=shown_in)
+        return write_time(moment, _format("date", format_), locale_argument("date", locale))
+    except OverflowError:
+        raise expected("date", "a time in the years 1 to 9999 of its time zone", value) from None
 
 
 def parse_date_of(value: object, format_: object, zone: object = None, locale: object = None) -> str | None:

@@ -26,7 +26,8 @@ def money_of(value: object, currency: object, locale: object = None) -> str:
     if _is_nothing(value):
         return ""
     step_budget.charge(_STEPS)
-    amount = _rounded(_decimal("money", value), babel_numbers.get_currency_precision(code))
+    # Adding 0 makes -0 a 0: "-R$ 0,00" is no amount.
+    amount = _rounded(_decimal("money", value), babel_numbers.get_currency_precision(code)) + 0
     with decimal.localcontext(_CONTEXT):
         return _plain_blanks(babel_numbers.format_currency(amount, code, locale=named))
 
@@ -43,7 +44,7 @@ def number_of(value: object, digits: object = None, locale: object = None) -> st
     step_budget.charge(_STEPS)
     amount = _decimal("number", value)
     if places is not None:
-        amount = _rounded(amount, places)
+        amount = _rounded(amount, places) + 0
     pattern = "#,##0." + ("#" * MAX_DIGITS if places is None else "0" * places)
     with decimal.localcontext(_CONTEXT):
         written = babel_numbers.format_decimal(amount, format=pattern.rstrip("."), locale=named)

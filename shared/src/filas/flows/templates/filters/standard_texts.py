@@ -1,6 +1,9 @@
 """Liquid's filters of texts that its library for Python does not write as Liquid documents them."""
 
+import base64
+import binascii
 import html
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -8,6 +11,7 @@ from filas.flows.templates.filters.filter_failure import expected
 from filas.flows.templates.liquid_filters import text_of
 from filas.flows.written_numbers import read_number
 
+_URL_SAFE: Final = str.maketrans("-_", "+/")
 _RAW: Final = (("<script", "</script>"), ("<style", "</style>"), ("<!--", "-->"))
 
 
@@ -71,6 +75,25 @@ def _without(text: str, opening: str, closing: str) -> str:
     return "".join(kept) + text[position:]
 
 
+def base64_decode_of(value: object) -> str:
+    """The text that the Base64 encodes."""
+    return _decoded("base64_decode", value, text_of(value))
+
+
+def base64_url_safe_decode_of(value: object) -> str:
+    """The text that the Base64 with `-` and `_` encodes."""
+    return _decoded("base64_url_safe_decode", value, text_of(value).translate(_URL_SAFE))
+
+
+def _decoded(name: str, value: object, text: str) -> str:
+    # Many systems leave out the padding, and lines of e-mail have breaks.
+    digits = re.sub(r"\s+", "", text).rstrip("=")
+    try:
+        return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True).decode()
+    except (binascii.Error, ValueError):
+        raise expected(name, "Base64 of a text in UTF-8", value) from None
+
+
 def _whole(name: str, value: object) -> int:
     number = read_number(value, "en-US") if isinstance(value, str) else value
     if isinstance(number, bool) or not isinstance(number, int):
@@ -79,6 +102,8 @@ def _whole(name: str, value: object) -> int:
 
 
 FILTERS: Final[dict[str, Callable[..., Any]]] = {
+    "base64_decode": base64_decode_of,
+    "base64_url_safe_decode": base64_url_safe_decode_of,
     "escape": escape_of,
     "escape_once": escape_once_of,
     "remove_last": remove_last_of,

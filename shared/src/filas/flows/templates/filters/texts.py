@@ -8,9 +8,9 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from filas.contacts.phone_numbers import number_of
+from filas.contract import bounded_json
+from filas.decoding.json_body import decode_json
 from filas.flows import regular_expressions, step_budget
 from filas.flows.templates.filters.filter_failure import FilterFailure, expected, locale_argument
 from filas.flows.templates.liquid_filters import OverLimit, text_of
@@ -29,14 +29,15 @@ _NATIONAL: Final[dict[str, tuple[str, tuple[int, ...]]]] = {
 
 
 def parse_json_of(value: object) -> object:
-    """The value of a JSON text. Null stays null, and what is not a text is returned as it is."""
+    """The value of a JSON text, read as the body of a response is. Null and an empty text are null, and what is not a
+    text is returned as it is."""
     if not isinstance(value, str):
         return value
     try:
-        return plain(msgspec.json.decode(value.encode(errors="replace")))
+        return plain(decode_json(value.encode(errors="replace"))[0])
     except TooLarge as error:
         raise OverLimit(str(error)) from None
-    except (msgspec.DecodeError, RecursionError):
+    except bounded_json.InvalidJson:
         raise expected("parse_json", "JSON", value) from None
 
 
