@@ -75,7 +75,8 @@ TEST_RUN = FlowTestJob(
 def webhook_job(replay: int = 0) -> NewJob:
     """The job of EVENT, as the relay makes it."""
     body = msgspec.Raw(EVENT.body)
-    message = message_of_event(EVENT, decoded_row(EVENT, "json", body), recorded=True, replay=replay)
+    event = msgspec.structs.replace(EVENT, replay=replay)
+    message = message_of_event(event, decoded_row(event, "json", body), recorded=True)
     return job_factories.webhook_job(message, EVENT.group_key)
 
 

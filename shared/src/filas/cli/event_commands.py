@@ -11,7 +11,7 @@ from filas.models.events import EventStatus
 
 @click.group()
 def events() -> None:
-    """The events that webhooks accepted: list, show."""
+    """The events that webhooks accepted: list, show, replay."""
 
 
 @events.command("list")
@@ -40,6 +40,53 @@ def list_events(limit: int, as_json: bool, **filters: Any) -> None:
 def show(event_id: str) -> None:
     """Print an event with its headers and its body."""
     show_json(from_environment().get("events", event_id))
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@as_json
+def replay(event_id: str, as_json: bool) -> None:
+    """Process an event again, by the present definition of its webhook."""
+    done = from_environment().post("events", event_id, "replay")
+    if as_json:
+        show_json(done)
+        return
+    click.echo(f"enqueued as {', '.join(done['jobIds'])}")
+
+
+@events.command("replay-all")
+@click.option("--webhook", "webhookId", metavar="ID", help="Only those of this webhook.")
+@click.option(
+    "--status",
+    type=click.Choice([one for one in get_args(EventStatus) if one != "received"]),
+    default="failed",
+    show_default=True,
+    help="Only those with this status.",
+)
+@click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (filter).")
+@click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
+@click.option("--since", metavar="TIME", help="Only those received at or after TIME (2026-11-22T12:00:00Z).")
+@click.option("--until", metavar="TIME", help="Only those received before TIME.")
+@click.option("--again", is_flag=True, help="Also replay processed events that were replayed before.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--rate", type=float, metavar="N", help="Events per second; by default all at once.")
+@click.option("--dry-run", is_flag=True, help="Only count them; replay nothing.")
+@as_json
+def replay_all(as_json: bool, rate: float | None, dry_run: bool, **filters: Any) -> None:
+    """Process all matching events again, the oldest first, by the present definitions of their webhooks."""
+    order = {name: value for name, value in filters.items() if value is not None}
+    if rate is not None:
+        order["rate"] = rate
+    done = from_environment().post("events", "replay", body={**order, "dryRun": dry_run})
+    if as_json:
+        show_json(done)
+        return
+    webhooks = ", ".join(f"{count} of {name}" for name, count in sorted(done["webhooks"].items())) or "none"
+    click.echo(f"{done['matched']} match: {webhooks}")
+    verb = "would be replayed" if dry_run else "replayed"
+    click.echo(f"{done['replayed']} {verb}" + (f", the last one due in {done['takesS']:.0f} s" if rate else ""))
+    if done["more"]:
+        click.echo(f"more than {order['limit']} match: run the command again for the rest")
 
 
 @click.group()

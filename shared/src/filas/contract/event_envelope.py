@@ -75,7 +75,7 @@ def decoded_row(event: NewEvent, body_kind: BodyKind, body: Any) -> DecodedEvent
 
 
 def message_of_event(
-    event: NewEvent, decoded: DecodedEvent, *, recorded: bool, replay: int = 0, traceparent: Traceparent = msgspec.UNSET
+    event: NewEvent, decoded: DecodedEvent, *, recorded: bool, traceparent: Traceparent = msgspec.UNSET
 ) -> WebhookJob:
     """The message of `event`. Acceptance has the `decoded` parts at hand; other callers use `decoded_row`."""
     optional: dict[str, Any] = {}
@@ -86,8 +86,10 @@ def message_of_event(
         optional["content_digest"] = event.content_digest.hex()
     if decoded.snapshot.filter is not msgspec.UNSET:
         optional["filter"] = decoded.snapshot.filter
+    if event.run:
+        optional["run"] = event.run
     return WebhookJob(
-        schema_version=webhook_job_version(decoded.snapshot.conversation, decoded.snapshot.filter),
+        schema_version=webhook_job_version(decoded.snapshot.conversation, decoded.snapshot.filter, event.run),
         event_id=event.id,
         webhook_id=event.webhook_id,
         method=event.method,
@@ -104,7 +106,7 @@ def message_of_event(
         recorded=recorded,
         duplicate_key=event.duplicate_key,
         remote_address=event.remote_address,
-        replay=replay,
+        replay=event.replay,
         traceparent=traceparent,
         **optional,
     )
@@ -141,6 +143,8 @@ def event_of_message(message: WebhookJob, *, body: bytes, content_type: str, gro
         received_at=datetime.fromtimestamp(message.timestamp / 1000, UTC),
         content_key=message.content_key if isinstance(message.content_key, UUID) else None,
         content_digest=bytes.fromhex(digest) if isinstance(digest, str) else None,
+        replay=message.replay,
+        run=message.run or 0,
     )
 
 

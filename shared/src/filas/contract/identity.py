@@ -48,9 +48,10 @@ def content_key(webhook_id: str, digest: str, part: int | None = None) -> uuid.U
     return derived_id("content", webhook_id, digest, *([] if part is None else [part]))
 
 
-def execution_id(event: uuid.UUID, message: str) -> uuid.UUID:
-    """The id of the execution that a message of an event starts. `message` is the provider's id of it, or its index."""
-    return derived_id("execution", str(event), message)
+def execution_id(event: uuid.UUID, message: str, run: int = 0) -> uuid.UUID:
+    """The id of the execution that a message of an event starts. `message` is the provider's id of it, or its index.
+    `run` counts the replays of the processed event: each starts executions of its own."""
+    return derived_id("execution", str(event), message, *([run] if run else []))
 
 
 def error_execution_id(execution: uuid.UUID) -> uuid.UUID:

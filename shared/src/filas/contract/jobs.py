@@ -34,7 +34,7 @@ from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
 from filas.contract.storable_text import escaped_bytes
 from filas.errors import JobDecodeError, NewerVersionRequired
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The newest version that this code reads. A message has the oldest version whose readers understand it:
 
 | version | what is new |
@@ -43,12 +43,14 @@ SCHEMA_VERSION = 4
 | 2 | `filter` of a WebhookJob |
 | 3 | `role` in the `conversation` of a WebhookJob |
 | 4 | messages and bursts in the `replies` of a FlowTestJob |
+| 5 | `run` of a WebhookJob |
 """
 
 FIRST_VERSION = 1
 FILTER_VERSION = 2
 ROLE_VERSION = 3
 REPLIES_VERSION = 4
+RUN_VERSION = 5
 
 TEST_FLOW = "test_flow"
 UPDATE_DELIVERY_STATUS = "update_delivery_status"
@@ -107,6 +109,9 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     conversation rule, `filter` its filter. They are as they were at acceptance. A message with a filter has
     FILTER_VERSION, because an older worker would ignore the filter, and one whose rule has a role has ROLE_VERSION.
 
+    `run` counts how often the event was replayed after it had been processed. The executions of each run have ids of
+    their own; an older worker would find those of the first run and start nothing, so the message has RUN_VERSION.
+
     `recorded` states that acceptance wrote the event's row; otherwise the worker writes it, and needs `duplicate_key`,
     `remote_address`, `content_key` and `content_digest` (hexadecimal) for that.
     """
@@ -133,6 +138,7 @@ class WebhookJob(JobMessage, frozen=True, kw_only=True):
     content_key: UUID | msgspec.UnsetType = msgspec.UNSET
     content_digest: str | msgspec.UnsetType = msgspec.UNSET
     filter: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+    run: Annotated[int, msgspec.Meta(ge=0)] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def row_key(self) -> str:
@@ -340,8 +346,14 @@ def message_type(policy: QueuePolicy, function: str) -> type[JobMessage]:
     return OTHER_FUNCTIONS.get(function, MESSAGE_TYPES[policy.name])
 
 
-def webhook_job_version(conversation: dict[str, Any] | None, event_filter: dict[str, Any] | msgspec.UnsetType) -> int:
-    """The schema version of a WebhookJob with this conversation rule and this filter."""
+def webhook_job_version(
+    conversation: dict[str, Any] | None,
+    event_filter: dict[str, Any] | msgspec.UnsetType,
+    run: int | msgspec.UnsetType = msgspec.UNSET,
+) -> int:
+    """The schema version of a WebhookJob with this conversation rule, this filter and this run."""
+    if run:
+        return RUN_VERSION
     if conversation is not None and "role" in conversation:
         return ROLE_VERSION
     return FIRST_VERSION if event_filter is msgspec.UNSET else FILTER_VERSION

@@ -148,7 +148,8 @@ async def why_event(stores: DoctorStores, event_id: UUID) -> Diagnosis | None:
                     since=answer.since,
                 )
         return Diagnosis(subject=subject, status=event.status, cause="finished", sentence="it was processed")
-    return await why_job.of_row(stores, WEBHOOKS, WEBHOOKS.job_id(str(event_id)), subject, event.status)
+    key = f"{event_id}:replay-{event.replay}" if event.replay else str(event_id)
+    return await why_job.of_row(stores, WEBHOOKS, WEBHOOKS.job_id(key), subject, event.status)
 
 
 async def why_notification(stores: DoctorStores, notification_id: UUID) -> Diagnosis | None:

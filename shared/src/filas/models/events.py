@@ -33,6 +33,9 @@ class NewEvent(Record, frozen=True, kw_only=True):
 
     `content_key` is the second duplicate key, for a sender whose signature does not cover `duplicate_key`.
     `content_digest` is a digest of what `duplicate_key` identifies. Both are set at acceptance and not read again.
+
+    `replay` is the number of the event's newest replay, and `run` how many replays began after the event had been
+    processed. Both are 0 at acceptance.
     """
 
     id: UUID
@@ -51,6 +54,8 @@ class NewEvent(Record, frozen=True, kw_only=True):
     received_at: datetime
     content_key: UUID | None = None
     content_digest: bytes | None = None
+    replay: int = 0
+    run: int = 0
 
 
 class EventReceipt(Record, frozen=True, kw_only=True):
@@ -68,7 +73,8 @@ class EventReceipt(Record, frozen=True, kw_only=True):
 class Event(Record, frozen=True, kw_only=True):
     """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`, or why its execution has
     no conversation (`no-contact`, `no-channel`). `body` is the text if it is
-    UTF-8, otherwise base64 with `body_encoding` `base64`."""
+    UTF-8, otherwise base64 with `body_encoding` `base64`. `replay` is the number of its newest
+    replay."""
 
     id: UUID
     webhook_id: str
@@ -87,3 +93,4 @@ class Event(Record, frozen=True, kw_only=True):
     error: ErrorDetail | None
     received_at: datetime
     processed_at: datetime | None
+    replay: int = 0

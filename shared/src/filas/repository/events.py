@@ -10,6 +10,7 @@ from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
 from filas.contract.storable_text import lossless_bytes
 from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
@@ -77,14 +78,20 @@ order by received_at, id limit $2""",
     MAX_UNFINISHED_BYTES,
 )
 
+# An event that was processed has executions. Its replay is another run, which starts new ones. An event that is not
+# processed keeps its run, so that two replays at the same time start one set of executions.
 REOPEN: Final = """
-update events set status = 'received', reason = null, error = null, processed_at = null,
+update events set replay = replay + 1, run = run + (status = 'processed')::integer, status = 'received', reason = null,
+    error = null, processed_at = null,
     flow_id = $2, node_id = $3, group_key = $4, config = $5::json
 where id = $1
-returning id"""
+returning replay, run"""
 
 REOPEN_MANY: Final = """
-update events set status = 'received', reason = null, error = null, processed_at = null where id = any($1::uuid[])"""
+update events e set status = 'received', reason = null, error = null, processed_at = null,
+    replay = greatest(e.replay, r.replay)
+from unnest($1::uuid[], $2::integer[]) as r (id, replay)
+where e.id = r.id"""
 
 # The case of ASCII letters is ignored. Every byte is valid Latin-1 except NUL, which text cannot hold. A body with a
 # NUL is compared by its escaped bytes.
@@ -100,7 +107,7 @@ OF_CONVERSATION: Final = "id in (select event_id from executions where conversat
 class EventFilter:
     """The filters of a search; an event matches all that are given. It was received at `since` or later and before
     `until`, has an execution in the conversation, and its body contains each of `words` (compared as UTF-8 bytes; the
-    case of ASCII letters is ignored)."""
+    case of ASCII letters is ignored). `first_run_only`: it was not replayed after it had been processed."""
 
     event_id: UUID | None = None
     webhook_id: str | None = None
@@ -110,6 +117,7 @@ class EventFilter:
     since: datetime | None = None
     until: datetime | None = None
     words: Sequence[str] = ()
+    first_run_only: bool = False
 
 
 class EventRepository:
@@ -194,23 +202,26 @@ class EventRepository:
     ) -> Page:
         """One page of the events that match `wanted`, the newest first. Raises InvalidCursor."""
         limit = paging.bounded(limit)
-        search = paging.Filter()
-        search.add("id = {}", wanted.event_id)
-        search.add("webhook_id = {}", wanted.webhook_id)
-        search.add(OF_CONVERSATION, wanted.conversation_id)
-        search.add("status = {}", wanted.status)
-        search.add("reason = {}", wanted.reason)
-        search.add("received_at >= {}", wanted.since)
-        search.add("received_at < {}", wanted.until)
-        for word in wanted.words:
-            raw = lossless_bytes(word)
-            search.add(HAS_WORD, raw, raw)
+        search = _filter(wanted)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))
         select = " ".join(("select * from events", search.where(), *order))
         statement = paging.within_bytes(select, SIZE, "received_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "received_at", _event)
+
+    async def replayable(self, wanted: EventFilter, after: NewEvent | None, limit: int) -> list[NewEvent]:
+        """Up to `limit` events that match `wanted`, the oldest first, from the one after `after`. The page ends at
+        MAX_UNFINISHED_BYTES; an empty one is the end."""
+        search = _filter(wanted)
+        search.add("run = {}", 0 if wanted.first_run_only else None)
+        if after is not None:
+            search.add("(received_at, id) > ({}, {})", after.received_at, after.id)
+        select = " ".join(
+            ("select * from events", search.where(), "order by received_at, id limit", search.place(limit))
+        )
+        statement = paging.within_bytes(select, SIZE, "received_at, id", MAX_UNFINISHED_BYTES)
+        return [_new_event(row) for row in await self._database.fetch(statement, *search.arguments)]
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
         """Events with the status `received` that were received at least `older_than_s` seconds ago, the oldest first.
@@ -219,15 +230,32 @@ class EventRepository:
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
-    async def reopen(self, event: NewEvent) -> bool:
-        """Makes the event `received` again, for a replay with this flow, node, group and config. False if there is no
+    async def reopen(self, event: NewEvent) -> NewEvent | None:
+        """Makes the event `received` again, for a replay with this flow, node, group and config. Returns it with the
+        number of the replay, and that of its run, which is a new one if the event was processed. None if there is no
         such event."""
         arguments = event.id, event.flow_id, event.node_id, event.group_key, event.config
-        return await self._database.fetchrow(REOPEN, *arguments) is not None
+        row = await self._database.fetchrow(REOPEN, *arguments)
+        return None if row is None else msgspec.structs.replace(event, replay=row["replay"], run=row["run"])
 
-    async def reopen_many(self, event_ids: Sequence[UUID]) -> None:
-        """Makes these events `received` again, for a replay."""
-        await self._database.fetch(REOPEN_MANY, list(event_ids))
+    async def reopen_many(self, replays: Sequence[tuple[UUID, int]]) -> None:
+        """Makes these events `received` again, each for the replay with this number."""
+        await self._database.fetch(REOPEN_MANY, [one for one, _ in replays], [number for _, number in replays])
+
+
+def _filter(wanted: EventFilter) -> paging.Filter:
+    search = paging.Filter()
+    search.add("id = {}", wanted.event_id)
+    search.add("webhook_id = {}", wanted.webhook_id)
+    search.add(OF_CONVERSATION, wanted.conversation_id)
+    search.add("status = {}", wanted.status)
+    search.add("reason = {}", wanted.reason)
+    search.add("received_at >= {}", wanted.since)
+    search.add("received_at < {}", wanted.until)
+    for word in wanted.words:
+        raw = lossless_bytes(word)
+        search.add(HAS_WORD, raw, raw)
+    return search
 
 
 def _new_event(row: asyncpg.Record) -> NewEvent:
@@ -246,6 +274,8 @@ def _new_event(row: asyncpg.Record) -> NewEvent:
         group_key=row["group_key"],
         config=row["config"],
         received_at=row["received_at"],
+        replay=row["replay"],
+        run=row["run"],
     )
 
 
@@ -274,4 +304,5 @@ def _event(row: asyncpg.Record) -> Event:
         error=error_detail(row["error"]),
         received_at=row["received_at"],
         processed_at=row["processed_at"],
+        replay=row["replay"],
     )

@@ -37,16 +37,16 @@ def job_of_request(event: NewEvent, decoded: DecodedEvent, *, recorded: bool) ->
     return webhook_job(message, event.group_key)
 
 
-def job_of_event(event: NewEvent, replay: int = 0) -> NewJob:
-    """The job of a stored event, under the key of its replay number `replay` (0: the key that acceptance uses)."""
-    return webhook_job(message_of_stored(event, replay), event.group_key)
+def job_of_event(event: NewEvent) -> NewJob:
+    """The job of a stored event, under the key of its newest replay (0: the key that acceptance uses)."""
+    return webhook_job(message_of_stored(event), event.group_key)
 
 
-def message_of_stored(event: NewEvent, replay: int = 0) -> WebhookJob:
+def message_of_stored(event: NewEvent) -> WebhookJob:
     """The message of a stored event: the one that acceptance made, with `recorded` set."""
     body = read_body(event)
     decoded = decoded_row(event, body.kind, body.embedded)
-    return message_of_event(event, decoded, recorded=True, replay=replay, traceparent=spans.root_traceparent(event.id))
+    return message_of_event(event, decoded, recorded=True, traceparent=spans.root_traceparent(event.id))
 
 
 def event_at_present(event: NewEvent, webhook: Webhook) -> NewEvent:
@@ -71,7 +71,7 @@ def job_at_present(job: WebhookJob, webhook: Webhook) -> WebhookJob:
     snapshot = snapshot_of(webhook)
     return msgspec.structs.replace(
         job,
-        schema_version=webhook_job_version(snapshot.conversation, snapshot.filter),
+        schema_version=webhook_job_version(snapshot.conversation, snapshot.filter, job.run),
         flow_id=webhook.flow_id,
         node_id=webhook.node_id,
         config=snapshot.config,

@@ -235,7 +235,7 @@ def new_executions(job: WebhookJob, found: Starts) -> list[NewExecution]:
     """The executions of `found`, one for each start, in the channel that the rule or the provider names."""
     return [
         NewExecution(
-            id=execution_id(job.event_id, (start.message and start.message.id) or "0"),
+            id=execution_id(job.event_id, (start.message and start.message.id) or "0", job.run or 0),
             event_id=job.event_id,
             flow_id=job.flow_id,
             node_id=job.node_id,

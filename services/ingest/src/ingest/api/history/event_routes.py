@@ -5,15 +5,18 @@ from uuid import UUID
 
 import msgspec
 
-from filas.models.events import Event, EventStatus
-from filas.queue.producer import EnqueueOutcome
+from filas.models.events import Event, EventStatus, NewEvent
 from filas.repository.events import EventFilter
+from ingest.api.history.event_replays import (
+    EventsReplayed,
+    ReplayEventsBody,
+    at_present,
+    enqueue_replay,
+    replay_many,
+)
 from ingest.api.routing.moments import Moment
-from ingest.api.routing.problems import conflict, not_found, parse_row_id
+from ingest.api.routing.problems import not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
-from ingest.event.event_jobs import event_at_present, job_of_event
-
-MAX_REPLAYS = 100
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
@@ -34,10 +37,12 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The jobs that a replay enqueued."""
+    """The jobs that a replay enqueued. `run` counts how often the event was replayed after it had been processed: each
+    run starts executions of its own."""
 
     id: str
     replay: int
+    run: int
     job_ids: list[str]
 
 
@@ -71,24 +76,29 @@ async def replay_event(call: Call[None, Query]) -> Answer:
     """Processes an event again by the present definition of its webhook, under the first replay number that the queue
     does not know. Without the webhook, by the definition at its acceptance.
 
-    Existing executions and messages of the event stay as they are, because their ids derive from the event's id.
+    The replay of a processed event starts new executions; those that exist stay as they are. Until they are started,
+    another replay of the event starts no further ones.
     """
     event_id = parse_row_id("event", call.path["id"])
     event = await call.context.events.get_accepted(event_id)
     if event is None:
         raise not_found("event", event_id)
-    webhook = await call.context.webhooks.get(event.webhook_id)
-    if webhook is not None:
-        event = event_at_present(event, webhook)
-    events, accepted = call.context.events, event
+    accepted = await at_present(event, call.context.webhooks)
+
+    async def reopen() -> NewEvent:
+        reopened = await call.context.events.reopen(accepted)
+        if reopened is None:
+            raise not_found("event", event_id)
+        return reopened
+
     call.audit.after = {"status": "received"}
-    if not await call.audit.change(lambda: events.reopen(accepted)):
-        raise not_found("event", event_id)
-    for replay in range(1, MAX_REPLAYS + 1):
-        result = await call.context.producer.enqueue(job_of_event(event, replay))
-        if result.outcome is EnqueueOutcome.ENQUEUED:
-            return Answer(Replayed(id=str(event_id), replay=replay, job_ids=[result.job_id]))
-    raise conflict(f"the event has {MAX_REPLAYS} unfinished or recent replays: wait until they have ended")
+    replayed, job = await enqueue_replay(call.context, await call.audit.change(reopen))
+    return Answer(Replayed(id=str(event_id), replay=replayed.replay, run=replayed.run, job_ids=[job.job_id]))
+
+
+async def replay_events(call: Call[ReplayEventsBody, Query]) -> Answer:
+    """Replays all events that match, oldest first."""
+    return Answer(await replay_many(call.context, call.body))
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -119,6 +129,17 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Process an event again.",
         answer=Replayed,
         query=Query,
+        problems=(409,),
+    ),
+    Route(
+        method="POST",
+        path="/events/replay",
+        handler=replay_events,
+        role="operator",
+        summary="Process all events that match a filter again, oldest first, at a rate.",
+        answer=EventsReplayed,
+        query=Query,
+        body=ReplayEventsBody,
         problems=(409,),
     ),
 )

@@ -129,7 +129,7 @@ def replay_number(job: NewJob) -> int:
 
 async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLetter, NewJob]]) -> list[EnqueueOutcome]:
     """Enqueues the jobs in order and marks their dead letters as replayed. Returns the outcomes in the same order."""
-    events = [job.message.event_id for _, job in replays if isinstance(job.message, WebhookJob)]
+    events = [(one.event_id, one.replay) for _, job in replays if isinstance(one := job.message, WebhookJob)]
     if events:
         await context.events.reopen_many(events)
     outcomes = await context.producer.enqueue_many([job for _, job in replays])
@@ -142,14 +142,15 @@ async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLette
     return outcomes
 
 
-class _ReadOnce:
-    """Reads each webhook once: many dead letters have the same one."""
+class WebhooksReadOnce:
+    """Reads each webhook once: many dead letters and events have the same one."""
 
     def __init__(self, webhooks: WebhookStore) -> None:
         self._webhooks = webhooks
         self._found: dict[str, Webhook | None] = {}
 
     async def get(self, webhook_id: str) -> Webhook | None:
+        """Returns the webhook, or None. Raises StoreUnavailable."""
         if webhook_id not in self._found:
             self._found[webhook_id] = await self._webhooks.get(webhook_id)
         return self._found[webhook_id]
@@ -189,7 +190,7 @@ async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
     If a store becomes unavailable, the finished pages are marked as replayed, and a second call does the rest.
     """
     start_s = monotonic()
-    tally, webhooks = _Tally(), _ReadOnce(context.webhooks)
+    tally, webhooks = _Tally(), WebhooksReadOnce(context.webhooks)
     async for page in _matching(context, body):
         replays: list[tuple[DeadLetter, NewJob]] = []
         for letter in page[: body.limit - tally.matched]:
@@ -197,7 +198,7 @@ async def redrive(context: ApiContext, body: RedriveBody) -> RedriveResult:
             tally.kinds[letter.error.kind] += 1
             try:
                 replays.append(
-                    (letter, await replay_job(letter, webhooks, _delay_ms(start_s, tally.scheduled, body.rate)))
+                    (letter, await replay_job(letter, webhooks, delay_ms(start_s, tally.scheduled, body.rate)))
                 )
                 tally.scheduled += 1
             except NotReplayable as error:
@@ -244,7 +245,7 @@ def _refused_by_queue(
     ]
 
 
-def _delay_ms(start_s: float, number: int, rate: float | None) -> int | None:
+def delay_ms(start_s: float, number: int, rate: float | None) -> int | None:
     """Returns in how many ms the job `number` (from 0) is due; None: now. `start_s`: the start in monotonic seconds."""
     if rate is None or number == 0:
         return None
