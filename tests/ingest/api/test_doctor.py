@@ -332,8 +332,11 @@ async def test_waits(healthy: Api) -> None:
 async def test_executions_that_wait_for_something_that_is_gone(healthy: Api) -> None:
     """A deleted channel, and a deleted version of a flow."""
     one = await waiting(healthy, "waiting-input", None, channel="console", contact="a")
-    await healthy.database.fetch("delete from channels where id = 'console'")
+    assert (await healthy.delete("/channels/console")).status == 200
     assert (await findings(healthy))["executions-without-channel"]["evidence"]["example"] == str(one)
+    answer = await why(healthy, execution=one)
+    assert (answer["cause"], answer["stuck"]) == ("channel-unknown", True)
+    assert "the channel console does not exist" in answer["sentence"]
     await healthy.database.fetch("delete from flow_versions")
     found = (await findings(healthy))["executions-without-flow"]
     assert f"filas executions cancel {one}" in found["remedy"]
@@ -351,10 +354,11 @@ async def test_channels_that_fail_are_paused_or_unknown(healthy: Api) -> None:
         await circuits.report(ChannelReport(channel_id="console", id=str(number), outcome="failure"))
     found = (await findings(healthy))["channel-failing"]
     assert (found["severity"], found["subject"]["id"], found["evidence"]["waiting"]) == ("critical", "console", 1)
+    assert "1 message waits; the last error: no answer within 10 s" in found["message"]
     answer = await why(healthy, channel="console")
     assert (answer["cause"], answer["stuck"]) == ("channel-failing", True)
     assert (await why(healthy, notification=message))["cause"] == "channel-failing"
-    await healthy.database.fetch("delete from channels where id = 'console'")
+    assert (await healthy.delete("/channels/console")).status == 200
     assert (await findings(healthy))["channel-unknown"]["evidence"]["waiting"] == 1
     assert (await why(healthy, notification=message))["cause"] == "channel-unknown"
 
@@ -382,6 +386,12 @@ async def test_webhooks_that_start_nothing(healthy: Api) -> None:
     assert "`conversation.contact` yields nothing" in found["message"]
     answer = await why(healthy, event=event.id)
     assert (answer["cause"], answer["evidence"]["reason"]) == ("ignored", "no-contact")
+    assert (await healthy.put("/webhooks/hi?force=true", hook | {"enabled": False})).status == 200
+    assert "webhook-without-flow" not in await findings(healthy)
+    assert (await healthy.put("/webhooks/hi?force=true", hook)).status == 200
+    assert "webhook-without-flow" in await findings(healthy)
+    assert (await healthy.delete("/webhooks/hi")).status == 200
+    assert "webhook-without-flow" not in await findings(healthy)
 
 
 async def test_a_spike_of_refusals(healthy: Api) -> None:

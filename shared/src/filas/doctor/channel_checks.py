@@ -39,14 +39,15 @@ def _paused(
     behind = 0 if waiting is None else waiting.count
     is_busy = circuit.reason == "busy"
     cause = "its provider asked for a pause" if is_busy else "its last messages failed"
+    count = "1 message waits" if behind == 1 else f"{behind} messages wait"
     until = f" until {circuit.until:%H:%M:%S} UTC" if circuit.until is not None and circuit.state == "open" else ""
-    error = failed.error if failed is not None else None
+    error = next((one.error for one in (waiting, failed) if one is not None and one.error is not None), None)
     last = f"; the last error: {error.message[:200]}" if error is not None else ""
     return Finding(
         code="channel-paused" if is_busy else "channel-failing",
         severity="warning" if is_busy else "critical",
         subject=Subject(kind="channel", id=channel_id),
-        message=f"the channel {channel_id} is paused{until}, because {cause}; {behind} messages wait{last}",
+        message=f"the channel {channel_id} is paused{until}, because {cause}; {count}{last}",
         remedy="nothing: it continues by itself" if is_busy else "check the channel's address and credentials",
         evidence={
             "state": circuit.state,

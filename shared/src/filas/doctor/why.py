@@ -58,13 +58,28 @@ async def _unfinished_execution(stores: DoctorStores, subject: Subject, found: E
         return Diagnosis(
             subject=subject, status=found.status, cause="flow-gone", sentence=sentence, stuck=True, remedy=remedy
         )
-    waits = _wait(subject, found)
-    if waits is not None:
-        return waits
     due = await stores.rows.due_execution(found.id)
     if due is None:
         return Diagnosis(subject=subject, status=found.status, cause="finished", sentence="it has just ended")
+    channel = due.channel if found.status == "waiting-input" else None
+    if channel is not None and await ChannelRepository(stores.database).get(channel) is None:
+        return _without_channel(subject, found, channel)
+    waits = _wait(subject, found)
+    if waits is not None:
+        return waits
     return await why_job.of_row(stores, FLOWS, flow_job(due, "start", None).job_id, subject, found.status)
+
+
+def _without_channel(subject: Subject, found: ExecutionWithSteps, channel: str) -> Diagnosis:
+    return Diagnosis(
+        subject=subject,
+        status=found.status,
+        cause="channel-unknown",
+        sentence=f"it waits for a reply that cannot come: the channel {channel} does not exist",
+        stuck=True,
+        remedy=f"store the channel {channel} again, or cancel it: `filas executions cancel {found.id}`",
+        evidence={"channel": channel},
+    )
 
 
 def _wait(subject: Subject, found: ExecutionWithSteps) -> Diagnosis | None:

@@ -61,12 +61,14 @@ async def check_dead_letters(stores: DoctorStores) -> Checked:
     count, since = await stores.rows.open_dead_letters(within_s)
     checked = Checked(f"{count} in the last {within_s / 3600:.0f} hours that have not been replayed")
     if count:
+        letters = "1 dead letter" if count == 1 else f"{count} dead letters"
+        verb = "has" if count == 1 else "have"
         checked.findings.append(
             Finding(
                 code="dead-letters",
                 severity="warning",
                 subject=Subject(kind="queue"),
-                message=f"{count} dead letters of the last {within_s / 3600:.0f} hours have not been replayed",
+                message=f"{letters} of the last {within_s / 3600:.0f} hours {verb} not been replayed",
                 remedy="`filas dead-letters groups` shows their causes; `filas dead-letters replay-all` replays them",
                 evidence={"count": count},
                 since=since,

@@ -50,7 +50,7 @@ from (
     select id, wake_at from executions where wake_at < now() - make_interval(secs => $1) order by wake_at limit $2
 ) due"""
 
-# Executions that have not ended, of versions or channels that no longer exist.
+# Executions that have not ended, of versions or channels that no longer exist. A deleted channel stays as a row.
 ORPHANS: Final = """
 select u.flow_id, u.version, u.channel, v.flow_id is null as no_flow, count(*) as count, min(u.queued_at) as since,
     (array_agg(u.id order by u.queued_at))[1] as example
@@ -59,14 +59,18 @@ from (
     where ended_at is null order by flow_id limit $1
 ) u
     left join flow_versions v on v.flow_id = u.flow_id and v.version = u.version
-    left join channels c on c.id = u.channel
+    left join channels c on c.id = u.channel and not c.deleted
 where v.flow_id is null or (u.status = 'waiting-input' and u.channel is not null and c.id is null)
 group by 1, 2, 3, 4 limit 20"""
 
 WAITING_BY_CHANNEL: Final = """
-select n.channel_id, count(*) as count, min(n.created_at) as since, bool_or(c.id is null) as unknown
-from (select channel_id, created_at from notifications where ended_at is null order by due_at limit $1) n
-    left join channels c on c.id = n.channel_id
+select n.channel_id, count(*) as count, min(n.created_at) as since, bool_or(c.id is null) as unknown,
+    (array_agg(n.id order by n.updated_at desc) filter (where n.has_failed))[1] as example
+from (
+    select id, channel_id, created_at, updated_at, error is not null as has_failed
+    from notifications where ended_at is null order by due_at limit $1
+) n
+    left join channels c on c.id = n.channel_id and not c.deleted
 group by n.channel_id"""
 
 FAILED_BY_CHANNEL: Final = """
@@ -106,7 +110,7 @@ group by 1, 2, 3 order by count(*) desc limit 1"""
 WEBHOOK_TARGETS: Final = """
 select w.id, w.flow_id, w.node_id, f.id is null as no_flow, f.published_version is null as unpublished
 from webhooks w left join flows f on f.id = w.flow_id
-where f.published_version is null
+where f.published_version is null and w.enabled and not w.deleted
 order by w.id limit 20"""
 
 FAILING_SCHEDULES: Final = "select id, last_error from schedules where last_error is not null order by id limit 20"
@@ -199,12 +203,15 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingMessages:
-    """Messages of one channel that are not delivered yet. `unknown`: the channel does not exist."""
+    """Messages of one channel that are not delivered yet. `unknown`: the channel does not exist. `error` is that of the
+    newest attempt that failed."""
 
     channel_id: str
     count: int
     since: datetime
     unknown: bool
+    example: UUID | None = None
+    error: ErrorDetail | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,14 +312,19 @@ class DiagnosisRepository:
 
     async def waiting_by_channel(self) -> list[WaitingMessages]:
         """The messages that are not delivered yet, by channel."""
-        return [WaitingMessages(**row) for row in await self._database.fetch(WAITING_BY_CHANNEL, MAX_ROWS)]
+        rows = await self._database.fetch(WAITING_BY_CHANNEL, MAX_ROWS)
+        errors = await self._notification_errors([row["example"] for row in rows if row["example"]])
+        return [WaitingMessages(**row, error=errors.get(row["example"])) for row in rows]
 
     async def failed_by_channel(self, seconds: float) -> list[FailedMessages]:
         """The messages that failed in the last `seconds`, by channel."""
         rows = await self._database.fetch(FAILED_BY_CHANNEL, seconds, MAX_ROWS)
-        found = await self._database.fetch(NOTIFICATION_ERRORS, [row["example"] for row in rows]) if rows else []
-        errors = {row["id"]: error_detail(row["error"]) for row in found}
+        errors = await self._notification_errors([row["example"] for row in rows])
         return [FailedMessages(**row, error=errors.get(row["example"])) for row in rows]
+
+    async def _notification_errors(self, ids: list[UUID]) -> dict[UUID, ErrorDetail | None]:
+        found = await self._database.fetch(NOTIFICATION_ERRORS, ids) if ids else []
+        return {row["id"]: error_detail(row["error"]) for row in found}
 
     async def without_conversation(self, seconds: float) -> list[EventsWithoutConversation]:
         """The events of the last `seconds` whose templates found no contact or channel, by webhook and reason."""
