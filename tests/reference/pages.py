@@ -6,7 +6,19 @@ A region is the text between `<!-- generated:NAME:begin -->` and `<!-- generated
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.reference import api, command_line, definitions, error_kinds, filters, log_events, metrics, nodes, settings
+from filas.flows.definition.node_types import NODE_TYPES
+from tests.reference import (
+    api,
+    command_line,
+    definitions,
+    error_kinds,
+    filters,
+    log_events,
+    metrics,
+    node_examples,
+    nodes,
+    settings,
+)
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -17,7 +29,14 @@ REGIONS: dict[str, dict[str, Callable[[], str]]] = {
         "auth-fields": definitions.auth_fields_table,
         "rejection-reasons": error_kinds.reasons_table,
     },
-    "nodes.md": {f"fields-{owner}": (lambda owner=owner: nodes.table(owner)) for owner in nodes.owners()},  # type: ignore[misc]
+    "nodes.md": {
+        f"fields-{owner}": (lambda owner=owner: nodes.table(owner))  # type: ignore[misc]
+        for owner in nodes.owners()
+    }
+    | {
+        f"example-{node_type}": (lambda node_type=node_type: node_examples.section(node_type))  # type: ignore[misc]
+        for node_type in NODE_TYPES
+    },
     "channels.md": {
         f"fields-{name}": (lambda name=name: definitions.channel_table(name))  # type: ignore[misc]
         for name in definitions.channel_types()
