@@ -4,11 +4,13 @@ A region is the text between `<!-- generated:NAME:begin -->` and `<!-- generated
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from filas.flows.definition.node_types import NODE_TYPES
 from tests.reference import (
     api,
+    channel_examples,
     command_line,
     definitions,
     error_kinds,
@@ -30,16 +32,12 @@ REGIONS: dict[str, dict[str, Callable[[], str]]] = {
         "rejection-reasons": error_kinds.reasons_table,
     },
     "nodes.md": {
-        f"fields-{owner}": (lambda owner=owner: nodes.table(owner))  # type: ignore[misc]
-        for owner in nodes.owners()
-    }
-    | {
-        f"example-{node_type}": (lambda node_type=node_type: node_examples.section(node_type))  # type: ignore[misc]
-        for node_type in NODE_TYPES
+        **{f"fields-{owner}": partial(nodes.table, owner) for owner in nodes.owners()},
+        **{f"example-{node_type}": partial(node_examples.section, node_type) for node_type in NODE_TYPES},
     },
     "channels.md": {
-        f"fields-{name}": (lambda name=name: definitions.channel_table(name))  # type: ignore[misc]
-        for name in definitions.channel_types()
+        **{f"fields-{name}": partial(definitions.channel_table, name) for name in definitions.channel_types()},
+        **{f"example-{name}": partial(channel_examples.section, name) for name in definitions.channel_types()},
     },
     "templates.md": {"filters": filters.table, "liquid-filters": filters.names},
     "schedules.md": {"schedule-fields": definitions.schedule_table},
