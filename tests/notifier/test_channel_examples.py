@@ -39,7 +39,7 @@ async def payload_of(example: Example) -> dict[str, Any]:
 
 
 def config_of(example: Example, **local: Any) -> dict[str, Any]:
-    """The fields of the channel, with the values of its secrets, and with the address of the stand-in."""
+    """The fields of the channel, with the values of its secrets, and with the address of the local server."""
     secrets = {
         name: TOKENS.get(value, "TOKEN")
         for name, value in example.channel.items()
@@ -65,7 +65,7 @@ def test_put_accepts_an_example(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name, example in EXAMPLES.items() if example.request])
 async def test_an_example_is_sent_as_a_request(name: str) -> None:
-    """To a stand-in that answers as the provider does."""
+    """To a local server that answers as the provider does."""
     example = EXAMPLES[name]
     async with imitated_provider(responds(200, TAKEN.get(name, {}))) as (outside, outbound):
         own = outside.url + urlsplit(example.channel.get("url", "")).path
@@ -82,13 +82,14 @@ async def test_an_example_is_sent_as_a_request(name: str) -> None:
 async def test_the_example_of_the_console_is_printed() -> None:
     example, lines = EXAMPLES["console"], list[str]()
     async with OutboundClient(HOME) as outbound:
-        channel = CHANNEL_TYPES["console"].build(config_of(example), Tools(outbound, lines.append, outbound.open_socket))
+        tools = Tools(outbound, lines.append, outbound.open_socket)
+        channel = CHANNEL_TYPES["console"].build(config_of(example), tools)
         await channel.deliver(message(await payload_of(example), example.message["to"]))
     assert lines == [example.sent]
 
 
 async def test_the_example_of_the_email_is_mailed() -> None:
-    """Without TLS and without a login, which the stand-in does not have."""
+    """Without TLS and without a login, which the local server does not have."""
     example = EXAMPLES["email"]
     async with mail_server() as server, OutboundClient(HOME) as outbound:
         local = {"host": "127.0.0.1", "port": server.port, "security": "none"}
