@@ -1,5 +1,6 @@
 """`loop` runs its body for each item, in order, also over waits and crashes."""
 
+import re
 from typing import Any
 
 import pytest
@@ -143,8 +144,10 @@ async def test_visits_of_a_body_are_counted_for_each_item() -> None:
 
 
 async def test_steps_are_bounded_in_all() -> None:
-    definition = _each(_append("add", "x"), edges="each.loop>add") | {"settings": {"maxSteps": 20}}
-    row = await Harness().run(definition, webhook=_body(items=list(range(150))))
+    """The shortest path of an item is the loop's own visit, so that the loop begins."""
+    skip = node("if", "condition", expression="true")
+    definition = _each(skip, _append("add", "x"), edges="each.loop>if if.true>add") | {"settings": {"maxSteps": 20}}
+    row = await Harness().run(definition, webhook=_body(items=list(range(9))))
     assert row.error is not None
     assert (row.error.kind, len(row.steps)) == ("limit", 20)
 
@@ -194,6 +197,48 @@ async def test_a_failed_execution_is_replayed_from_the_item_where_it_failed() ->
     await harness.finish(again, compiled_flow(definition))
     assert again.output == {"text": "a b c "}
     assert [call.url[-1] for call in harness.outbound.calls] == ["a", "b", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "edges", "items", "sent"),
+    [
+        ([], "each.loop>a a>b b>c", 400, None),
+        ([], "each.loop>a each.loop>b each.loop>c", 300, None),
+        ([], "each.loop>a a>b b>c", 249, 747),
+        # The shorter path may be taken for every item.
+        ([node("if", "condition", expression="false")], "each.loop>if if.true>a a>b b>c", 400, 0),
+        ([node("if", "condition", expression="false")], "each.loop>if if.true>a if.false>b", 400, None),
+        # The execution may end at an item.
+        (
+            [node("if", "condition", expression="loop.index > 3"), node("stop", "end")],
+            "each.loop>if if.true>stop if.false>a a>b b>c",
+            400,
+            12,
+        ),
+        (
+            [node("inner", "loop", items="{{ webhook.body.none }}")],
+            "each.loop>inner inner.loop>a inner.done>b",
+            400,
+            None,
+        ),
+    ],
+)
+async def test_a_loop_that_cannot_reach_its_last_item_sends_nothing(
+    nodes: list[dict[str, Any]], edges: str, items: int, sent: int | None
+) -> None:
+    harness = Harness()
+    messages = [node(name, "message", text="oi") for name in "abc" if f">{name}" in edges]
+    definition = _each(*nodes, *messages, edges=edges)
+    row = await harness.run(definition, webhook=_body(items=list(range(items)), none=[]))
+    assert len(harness.rows.notifications) == (sent or 0)
+    if sent is None:
+        assert row.error is not None
+        assert (row.status, row.error.kind, row.error.node_id) == ("failed", "limit", "each")
+        assert re.match(
+            rf"items: has {items} entries, which need at least [\d,]+ steps, and only 998 are", row.error.message
+        )
+    else:
+        assert row.status == "succeeded"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from tests.flow_runner.harness import chain, flow, node
 
 NOW = datetime(2026, 11, 27, 8, 10, tzinfo=UTC)
 DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
 N = [{"name": "n", "default": 0}]
 
 
@@ -218,6 +219,20 @@ def test_single_braces_are_found_in_every_field_with_templates() -> None:
                      [("w", "timeoutMs", "longer-than-timeout", "error")], id="the wait for a call"),
         pytest.param(chain(call("crm", timeoutMs=9000), settings={"timeoutMs": 5000}),
                      [("crm", "timeoutMs", "longer-than-timeout", "error")], id="a call"),
+        pytest.param(chain(node("i", "input", prompt="?"), settings={"conversation": {"idleMs": 8 * DAY_MS}}),
+                     [("i", "timeoutMs", "longer-than-timeout", "error")], id="an input that waits for idleMs"),
+        pytest.param(chain(node("i", "input", prompt="?"), settings={"timeoutMs": HOUR_MS}), [],
+                     id="the default idleMs"),
+        pytest.param(chain(node("m", "message", text="a", **{"await": "delivered", "awaitMs": 8 * DAY_MS})),
+                     [("m", "awaitMs", "longer-than-timeout", "error")], id="the wait for a delivery"),
+        pytest.param(chain(node("m", "message", text="a", **{"await": "recorded", "awaitMs": 8 * DAY_MS})), [],
+                     id="no wait for a delivery"),
+        pytest.param(chain(node("a", "api", url="https://x.example/",
+                                retry={"maxAttempts": 3, "delayMs": 2 * HOUR_MS, "maxDelayMs": 2 * HOUR_MS}),
+                           settings={"timeoutMs": HOUR_MS}),
+                     [("a", "retry.delayMs", "longer-than-timeout", "error")], id="the wait before another attempt"),
+        pytest.param(chain(node("a", "api", url="https://x.example/", retry={"delayMs": 2 * HOUR_MS}),
+                           settings={"timeoutMs": HOUR_MS}), [], id="a single attempt"),
         pytest.param(chain(node("d", "delay", cron="0 9 1 * *")), [("d", "cron", "longer-than-timeout", "warning")],
                      id="a month between two ticks"),
         pytest.param(chain(node("a", "delay", ms=4 * DAY_MS), node("b", "delay", ms=4 * DAY_MS), text("hi")),

@@ -25,7 +25,7 @@ from filas.flows.templates.template import TemplateError
 from filas.models.executions import ClaimedExecution, ExecutionStatus, StepStatus
 from filas.models.record import ErrorDetail
 from filas.tracing import spans
-from flow_runner.engine import node_retry
+from flow_runner.engine import loop_steps, node_retry
 from flow_runner.engine.checkpoint_builder import CheckpointBuilder
 from flow_runner.engine.execution_state import Pending
 from flow_runner.engine.flow_cursor import FlowCursor, NextVisit
@@ -199,6 +199,8 @@ class ExecutionRun:
             self._leave(visit, upcoming, outcome)
         elif isinstance(outcome, Wait):
             await self._wait(visit, outcome)
+        elif isinstance(outcome, Repeat) and (problem := self._loop_problem(visit, outcome)):
+            await self._fail(visit, upcoming, Failed("limit", problem))
         elif isinstance(outcome, Repeat):
             item = {"index": outcome.index, "item": outcome.items[outcome.index]}
             self._record(visit, "succeeded", "loop", item)
@@ -209,6 +211,12 @@ class ExecutionRun:
             await self._fail(visit, upcoming, outcome)
         if upcoming.node.call_limit_s:
             self.builder.effect_unsaved = self._result is None
+
+    def _loop_problem(self, visit: Visit, repeat: Repeat) -> str | None:
+        if repeat.index > 0:
+            return None
+        left = self.settings.max_steps - self.cursor.state.seq
+        return loop_steps.problem(self.cursor.flow, visit.node_id, len(repeat.items), left)
 
     async def _outcome(self, visit: Visit) -> Outcome:
         if visit.pending is not None and visit.pending.reason == "effect":

@@ -10,6 +10,7 @@ from filas.flows.checks.loop_steps import steps_of_item
 from filas.flows.checks.waits import earliest, shown
 from filas.flows.definition.flow_definition import Draft, Node
 from filas.flows.expressions import cel
+from filas.flows.nodes.input import InputData
 from filas.flows.nodes.loop import LoopData
 from filas.flows.nodes.node_data import FallibleData, NodeData
 from filas.flows.problems import Report, Severity
@@ -18,6 +19,9 @@ from filas.flows.timing import cron_meaning, moments
 
 _ALTERNATIVES: Final = ("default", "{%", "has(", "||", "&&", "?")
 """A template or an expression with one of these may be meant for a node that has not run."""
+
+
+_IDLE: Final = "settings.conversation.idleMs"
 
 
 def check_graph(draft: Draft, report: Report, now: datetime) -> None:
@@ -94,6 +98,15 @@ def _check_waits(draft: Draft, nodes: Mapping[str, Node], report: Report) -> Non
     of_flow = f"the flow's settings.timeoutMs, {limit} ms ({shown(limit)})"
     instead = "raise settings.timeoutMs or shorten it"
     too_long = set()
+    idle_ms = draft.head.settings.conversation.idle_ms
+    if idle_ms > limit and _IDLE in draft.given:
+        for node in nodes.values():
+            if isinstance(node.data, InputData) and node.data.timeout_ms is None:
+                message = (
+                    f"waits for {_IDLE}, {idle_ms} ms ({shown(idle_ms)}), which is longer than {of_flow}, so the "
+                    f"execution ends first: {instead}"
+                )
+                report.add(node.id, "timeoutMs", message, "longer-than-timeout")
     for node in nodes.values():
         for field, ms in node.data.waits_ms():
             if ms < limit:

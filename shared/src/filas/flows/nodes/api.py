@@ -52,6 +52,7 @@ class ApiData(FallibleData, frozen=True, kw_only=True):
             yield f"responseMapping[{index}].variable", entry.variable
 
     def waits_ms(self) -> Iterable[tuple[str, int]]:
+        yield from super().waits_ms()
         if self.timeout_ms != DEFAULT_TIMEOUT_MS:
             yield "timeoutMs", self.timeout_ms
 

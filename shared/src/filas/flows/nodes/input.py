@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from filas.flows import regular_expressions, value_limits
-from filas.flows.nodes.node_data import Awaited, Part, SendingData
+from filas.flows.nodes.node_data import Awaited, FallibleData, Part, SendingData
 from filas.flows.problems import Add
 
 INVALID, TIMEOUT, OUT, ERROR, OTHER = "invalid", "timeout", "out", "error", "other"
@@ -102,6 +102,7 @@ class InputData(SendingData, frozen=True, kw_only=True):
                 add(f"choices[{index}].id", f"{ids[choice.id]} choices have the id '{choice.id[:64]}'")
 
     def waits_ms(self) -> Iterable[tuple[str, int]]:
+        yield from FallibleData.waits_ms(self)  # awaitMs has no effect here.
         if self.timeout_ms is not None:
             yield "timeoutMs", self.timeout_ms
 

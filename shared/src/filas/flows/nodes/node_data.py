@@ -134,6 +134,10 @@ class FallibleData(NodeData, frozen=True, kw_only=True):
     def handles(self) -> tuple[str, ...]:
         return ("out", "error") if self.on_error == "branch" else ("out",)
 
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        if self.retry.max_attempts > 1:
+            yield "retry.delayMs", min(self.retry.delay_ms, self.retry.max_delay_ms)
+
 
 class SendingData(FallibleData, frozen=True, kw_only=True):
     """The data of a node that sends a message.
@@ -145,6 +149,11 @@ class SendingData(FallibleData, frozen=True, kw_only=True):
 
     awaits: Awaited | None = msgspec.field(name="await", default=None)
     await_ms: Annotated[int, Meta(ge=1, le=value_limits.DELAY_MAX_MS)] | None = None
+
+    def waits_ms(self) -> Iterable[tuple[str, int]]:
+        yield from super().waits_ms()
+        if self.await_ms is not None and self.awaits != "recorded":
+            yield "awaitMs", self.await_ms
 
     def awaited(self, error_is_connected: bool) -> Awaited:
         return self.awaits or ("sent" if error_is_connected else "recorded")

@@ -53,6 +53,7 @@ class WebhookData(FallibleData, frozen=True, kw_only=True):
             add("timeoutMs", "is allowed only with mode wait")
 
     def waits_ms(self) -> Iterable[tuple[str, int]]:
+        yield from super().waits_ms()
         if self.mode == "wait" and self.timeout_ms is not None:
             yield "timeoutMs", self.timeout_ms
 
