@@ -10,10 +10,17 @@ from hypothesis import strategies as st
 
 from ingest.api.definitions.schedule_fields import read_schedule
 from ingest.api.routing.problems import ApiProblem
-from tests.ingest.api.serving import Api, fields_of
+from tests.ingest.api.serving import FLOW, Api, fields_of
 from tests.long_form import examples
 
 DAILY: dict[str, Any] = {"flowId": "greeting", "cron": "30 8 * * *", "timezone": "America/Sao_Paulo", "input": {"a": 1}}
+
+
+@pytest.fixture(autouse=True)
+async def stored(api: Api) -> None:
+    """The flow and the channel that the schedules name."""
+    assert (await api.put("/flows/greeting", FLOW)).status == 200
+    assert (await api.put("/channels/console", {"type": "console"})).status == 200
 
 
 def _time(text: str) -> datetime:
@@ -77,6 +84,7 @@ async def test_a_due_tick_stays_due_unless_the_times_change(api: Api) -> None:
         shown = await api.put("/schedules/daily", DAILY | change)
         return _time(shown.data["nextRunAt"]) if shown.data["nextRunAt"] else None
 
+    await api.put("/flows/other", FLOW)
     assert await put(input=2, misfire="skip", flowId="other") == due
     moved = await put(cron="0 9 * * *")
     assert moved is not None

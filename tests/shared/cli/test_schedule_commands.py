@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest.api.serving import Api
+from tests.ingest.api.serving import FLOW, Api
 from tests.shared.cli.test_commands import api, asked
 
 __all__ = ["api"]
@@ -18,6 +18,10 @@ async def test_a_schedule_is_applied_shown_listed_and_deleted(api: Api, tmp_path
     """The whole life of a schedule; its id is the file's name."""
     file = tmp_path / "daily.json"
     file.write_text(json.dumps({"flowId": "greeting", "cron": "0 9 * * *", "timezone": "America/Sao_Paulo"}))
+    early = await asked(api, "schedule", "apply", str(file))
+    assert (early.code, "no flow 'greeting' is stored" in early.err) == (1, True)
+    assert (await asked(api, "schedule", "apply", "--force", str(file))).code == 0
+    await api.put("/flows/greeting", FLOW)
     applied = await asked(api, "schedule", "apply", str(file))
     assert applied.code == 0, applied.err
     assert re.fullmatch(r"daily starts greeting next at \d{4}-\d\d-\d\dT\d\d:00:00Z \(in \d+ (h|min)\)\n", applied.out)
@@ -47,8 +51,10 @@ async def test_errors_in_a_file_are_reported_field_by_field(api: Api, tmp_path: 
 @pytest.mark.parametrize("file", EXAMPLES, ids=[file.stem for file in EXAMPLES])
 async def test_the_examples_can_be_applied(api: Api, file: Path) -> None:
     """As they are in deploy/examples, each for a flow of the gallery."""
+    await api.put("/channels/console", {"type": "console"})
+    flow = file.parents[1] / "flows" / f"{json.loads(file.read_text())['flowId']}.json"
+    assert (await asked(api, "flow", "apply", "--force", str(flow))).code == 0
     run = await asked(api, "schedule", "apply", str(file), "--json")
     assert run.code == 0, run.err
     [stored] = run.json
     assert stored["nextRuns"]
-    assert (file.parents[1] / "flows" / f"{stored['flowId']}.json").exists()

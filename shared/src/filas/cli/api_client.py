@@ -51,9 +51,9 @@ class Client:
         """Returns the `data` of a POST."""
         return self._call("POST", path, {}, body)["data"]
 
-    def delete(self, *path: str) -> Any:
+    def delete(self, *path: str, **query: Any) -> Any:
         """Returns the `data` of a DELETE."""
-        return self._call("DELETE", path, {})["data"]
+        return self._call("DELETE", path, query)["data"]
 
     def items(self, *path: str, limit: int, **query: Any) -> Iterator[Any]:
         """Yields up to `limit` items of a list, from as many pages as needed."""

@@ -18,8 +18,9 @@ def schedule() -> None:
 @schedule.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--id", "schedule_id", metavar="ID", help="The schedule's id.  [default: the file's name without .json]")
+@click.option("--force", is_flag=True, help="Also if its flow or channel is not stored.")
 @as_json
-def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> None:
+def apply(files: tuple[str, ...], schedule_id: str | None, force: bool, as_json: bool) -> None:
     """Create or replace the schedule of each FILE (JSON; `-`: standard input)."""
     if schedule_id is not None and len(files) > 1:
         raise click.UsageError("--id needs exactly one FILE")
@@ -27,7 +28,7 @@ def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> Non
     client = from_environment()
     applied = []
     for name, document in documents:
-        stored = _put(client, name, document)
+        stored = _put(client, name, document, force=force)
         applied.append(stored)
         if not as_json:
             click.echo(f"{name} starts {stored['flowId']} {_next(stored)}")
@@ -35,9 +36,11 @@ def apply(files: tuple[str, ...], schedule_id: str | None, as_json: bool) -> Non
         show_json(applied)
 
 
-def _put(client: Client, schedule_id: str, document: Document) -> dict[str, Any]:
+def _put(client: Client, schedule_id: str, document: Document, *, force: bool) -> dict[str, Any]:
     try:
-        stored: dict[str, Any] = client.put("schedules", schedule_id, body=document.value)
+        stored: dict[str, Any] = client.put(
+            "schedules", schedule_id, body=document.value, **({"force": "true"} if force else {})
+        )
     except CommandFailed as refusal:
         show_problems(refusal.errors)
         raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None

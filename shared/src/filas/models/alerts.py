@@ -49,7 +49,7 @@ Counts and shares are those of the last `windowMs`.
 
 WindowMs = Annotated[int, msgspec.Meta(ge=60_000, le=24 * 3_600_000)]
 WaitMs = Annotated[int, msgspec.Meta(ge=0, le=30 * 24 * 3_600_000)]
-ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](?!\n)$")]
 Weekday = Annotated[int, msgspec.Meta(ge=1, le=7)]
 
 

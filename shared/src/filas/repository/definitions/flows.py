@@ -126,7 +126,7 @@ class FlowRepository:
             if await connection.fetchrow(LOCK_FLOW, flow_id) is None:
                 return False
             if await connection.fetchval(UNFINISHED, flow_id):
-                raise Conflict("executions of this flow are not finished")
+                raise Conflict(f"executions of flow {flow_id!r} have not ended: wait for them, or cancel them")
             await connection.execute(DELETE, flow_id)
         return True
 

@@ -10,6 +10,7 @@ from filas.errors import StoreUnavailable
 from filas.models.configuration import Channel
 from filas.queue.channel_circuits import ChannelCircuits
 from ingest.api.definitions.channel_fields import SECRET_FIELDS, SHOWN_FIELDS, TYPES, ChannelBody, check
+from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import invalid_field, not_found
@@ -83,17 +84,25 @@ async def get_channel(call: Call[None, Query]) -> Answer:
     return Answer(shown(channel, circuit))
 
 
-async def delete_channel(call: Call[None, Query]) -> Answer:
-    """Deletes a channel. Its unsent notifications fail."""
+async def delete_channel(call: Call[None, DeleteQuery]) -> Answer:
+    """Deletes a channel, unless a webhook, a schedule, a flow or an alert refers to it. Its unsent notifications
+    fail."""
     channel_id = existing_id("channel", call.path["id"])
+
     channels = call.context.channels
-    if not await call.audit.change(lambda: channels.delete(channel_id), before=lambda: _before(call, channel_id)):
+
+    async def delete() -> bool:
+        return await delete_unused(
+            call.context, "channel", channel_id, lambda: channels.delete(channel_id), force=call.query.force
+        )
+
+    if not await call.audit.change(delete, before=lambda: _before(call, channel_id)):
         raise not_found("channel", channel_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=channel_id))
 
 
-async def _before(call: Call[Any, Query], channel_id: str) -> dict[str, Any] | None:
+async def _before(call: Call[Any, Any], channel_id: str) -> dict[str, Any] | None:
     channel = await call.context.channels.get(channel_id)
     return None if channel is None else shown(channel)
 
@@ -141,8 +150,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/channels/{id}",
         handler=delete_channel,
         role="admin",
-        summary="Delete a channel.",
+        summary="Delete a channel, unless other definitions refer to it.",
         answer=Deleted,
-        query=Query,
+        query=DeleteQuery,
+        problems=(409,),
     ),
 )

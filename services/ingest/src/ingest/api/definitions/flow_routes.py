@@ -15,6 +15,7 @@ from filas.flows.problems import FlowProblem, Severity
 from filas.models.configuration import FlowSummary, FlowVersion
 from ingest.api.definitions.flow_channels import known_channels
 from ingest.api.definitions.flow_uses import unknown_uses
+from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
@@ -88,18 +89,23 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     # In a thread, because the check of a large flow takes a second and would block the event loop.
     raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body, channels)
     errors, warnings = field_errors(problems, "error"), field_errors(problems, "warning")
+    is_doubtful = call.query.force or not call.query.publish
     if definition is not None:
         unknown = await unknown_uses(flow_id, definition, context.flows, context.channels, context.secrets)
-        is_doubtful = call.query.force or not call.query.publish
         (warnings if is_doubtful else errors).extend(field_errors(unknown, "error"))
     if definition is None or errors:
         raise invalid(errors)
-    flows, name = context.flows, definition.name or flow_id
-    version = await call.audit.change(
-        lambda: flows.store(flow_id, raw, name, call.query.publish),
-        before=lambda: _before(call, flow_id),
-        after=_summary,
-    )
+    valid, name = definition, definition.name or flow_id
+
+    async def store() -> FlowVersion:
+        if not is_doubtful:  # nothing that it uses is deleted before it is stored
+            await context.references.lock()
+            unknown = await unknown_uses(flow_id, valid, context.flows, context.channels, context.secrets)
+            if unknown:
+                raise invalid(field_errors(unknown, "error"))
+        return await context.flows.store(flow_id, raw, name, call.query.publish)
+
+    version = await call.audit.change(store, before=lambda: _before(call, flow_id), after=_summary)
     await call.context.configuration_changed()
     return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings))
 
@@ -149,8 +155,9 @@ async def list_flow_versions(call: Call[None, PageQuery]) -> Answer:
     return Answer([shown(version) for version in page.items], page.next_cursor)
 
 
-async def delete_flow(call: Call[None, Query]) -> Answer:
-    """Deletes a flow with its versions. Answers 409 while it has unfinished executions."""
+async def delete_flow(call: Call[None, DeleteQuery]) -> Answer:
+    """Deletes a flow with its versions. Answers 409 while it has unfinished executions, and while a webhook, a schedule
+    or another flow refers to it."""
     flow_id = existing_id("flow", call.path["id"])
     flows = call.context.flows
 
@@ -159,7 +166,10 @@ async def delete_flow(call: Call[None, Query]) -> Answer:
         version = await flows.get(flow_id)
         return None if version is None else shown(version)
 
-    if not await call.audit.change(lambda: flows.delete(flow_id), before=before):
+    async def delete() -> bool:
+        return await delete_unused(call.context, "flow", flow_id, lambda: flows.delete(flow_id), force=call.query.force)
+
+    if not await call.audit.change(delete, before=before):
         raise not_found("flow", flow_id)
     await call.context.configuration_changed()
     return Answer(Deleted(id=flow_id))
@@ -218,9 +228,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/flows/{id}",
         handler=delete_flow,
         role="operator",
-        summary="Delete a flow and its versions.",
+        summary="Delete a flow and its versions, unless other definitions refer to it.",
         answer=Deleted,
-        query=Query,
+        query=DeleteQuery,
         problems=(409,),
     ),
     Route(

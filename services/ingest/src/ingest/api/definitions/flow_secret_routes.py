@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.definitions.secret_masking import MASK, masked, sealed
 from ingest.api.routing.identifiers import Deleted
 from ingest.api.routing.problems import invalid_field, not_found
@@ -40,18 +41,21 @@ async def put_secret(call: Call[SecretBody, Query]) -> Answer:
     return Answer(SecretName(name=name))
 
 
-async def delete_secret(call: Call[None, Query]) -> Answer:
-    """Deletes a secret."""
+async def delete_secret(call: Call[None, DeleteQuery]) -> Answer:
+    """Deletes a secret, unless a flow uses it."""
     name = call.path["name"]
+
     secrets = call.context.secrets
-    if not _NAME.fullmatch(name) or not await call.audit.change(
-        lambda: secrets.delete(name), before=lambda: _before(call, name)
-    ):
+
+    async def delete() -> bool:
+        return await delete_unused(call.context, "secret", name, lambda: secrets.delete(name), force=call.query.force)
+
+    if not _NAME.fullmatch(name) or not await call.audit.change(delete, before=lambda: _before(call, name)):
         raise not_found("secret", name)
     return Answer(Deleted(id=name))
 
 
-async def _before(call: Call[Any, Query], name: str) -> dict[str, str] | None:
+async def _before(call: Call[Any, Any], name: str) -> dict[str, str] | None:
     value = await call.context.secrets.get(name)
     return None if value is None else _shown(name, value)
 
@@ -91,8 +95,9 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/secrets/{name}",
         handler=delete_secret,
         role="admin",
-        summary="Delete a secret.",
+        summary="Delete a secret, unless a flow uses it.",
         answer=Deleted,
-        query=Query,
+        query=DeleteQuery,
+        problems=(409,),
     ),
 )

@@ -8,9 +8,10 @@ import msgspec
 from filas.flows.timing import cron_meaning
 from filas.flows.timing.schedule_ticks import first_tick, next_runs
 from filas.models.schedules import Schedule, ScheduleWithRuns
+from ingest.api.definitions.schedule_checks import schedule_errors
 from ingest.api.definitions.schedule_fields import ScheduleBody, read_schedule
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
-from ingest.api.routing.problems import FieldError, not_found
+from ingest.api.routing.problems import FieldError, invalid, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 PREVIEW = 5
@@ -23,12 +24,19 @@ class PreviewQuery(Query, frozen=True, kw_only=True):
 
 
 class StoredSchedule(ScheduleWithRuns, frozen=True, kw_only=True):
-    """A schedule that was stored. `warnings`: a cron expression that perhaps does not mean what it seems to mean."""
+    """A schedule that was stored. `warnings`: the errors that `force` has accepted, and a cron expression that perhaps
+    does not mean what it seems to mean."""
 
     warnings: list[FieldError] = msgspec.field(default_factory=list)
 
 
-async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
+class PutQuery(Query, frozen=True, kw_only=True):
+    """`force=true` stores a schedule whose flow or channel does not exist. The answer then has `warnings`."""
+
+    force: bool = False
+
+
+async def put_schedule(call: Call[ScheduleBody, PutQuery]) -> Answer:
     """Creates or replaces a schedule."""
     body = call.body
     schedule_id = definition_id(call.path["id"], body.id)
@@ -49,12 +57,20 @@ async def put_schedule(call: Call[ScheduleBody, Query]) -> Answer:
         misfire_grace_ms=body.misfire_grace_ms,
         catch_up_limit=body.catch_up_limit,
     )
-    schedules = call.context.schedules
-    stored = await call.audit.change(
-        lambda: schedules.store(schedule, first_tick), before=lambda: schedules.get(schedule_id), after=lambda new: new
-    )
+    context, warnings = call.context, list[FieldError]()
+    schedules = context.schedules
+
+    async def store() -> Schedule:
+        stored = await schedules.store(schedule, first_tick)  # from here on, no flow and no channel is deleted
+        doubtful = await schedule_errors(schedule, context.flows, context.channels)
+        if doubtful and not call.query.force:
+            raise invalid(doubtful)
+        warnings[:] = doubtful
+        return stored
+
+    stored = await call.audit.change(store, before=lambda: schedules.get(schedule_id), after=lambda new: new)
     found = () if body.cron is None else cron_meaning.findings(body.cron, body.timezone, datetime.now(UTC))
-    warnings = [FieldError(field="cron", message=message, code="cron-meaning") for _, message in found]
+    warnings += [FieldError(field="cron", message=message, code="cron-meaning") for _, message in found]
     return Answer(StoredSchedule(**msgspec.structs.asdict(_shown(stored, PREVIEW)), warnings=warnings))
 
 
@@ -106,7 +122,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=StoredSchedule,
         body=ScheduleBody,
         decode=read_schedule,
-        query=Query,
+        query=PutQuery,
     ),
     Route(
         method="GET",

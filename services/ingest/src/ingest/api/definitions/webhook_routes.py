@@ -135,12 +135,19 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
 
 
 async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook:
-    """Stores the webhook, and returns it as an answer shows it."""
-    webhooks = call.context.webhooks
-    stored = await call.audit.change(
-        lambda: webhooks.store(webhook), before=lambda: _before(call, webhook.id), after=shown
-    )
-    return shown(stored)
+    """Stores the webhook, and returns it as an answer shows it. Raises the 422 if its flow or channel was deleted
+    meanwhile."""
+    context = call.context
+
+    async def store() -> Webhook:
+        stored = await context.webhooks.store(webhook)  # from here on, no flow and no channel is deleted
+        errors = reference_errors(webhook, await context.flows.get(webhook.flow_id))
+        errors += await channel_errors(webhook, context.channels)
+        if errors and not call.query.force:
+            raise invalid(errors)
+        return stored
+
+    return shown(await call.audit.change(store, before=lambda: _before(call, webhook.id), after=shown))
 
 
 async def _before(call: Call[Any, Any], webhook_id: str) -> Webhook | None:

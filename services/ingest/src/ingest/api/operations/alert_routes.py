@@ -84,11 +84,14 @@ async def put_alert(call: Call[AlertBody, Query]) -> Answer:
     rule_id = definition_id(call.path["id"], body.id)
     fields = {name: getattr(body, name) for name in AlertRule.__struct_fields__ if name not in ("id", "to")}
     rule = AlertRule(id=rule_id, to=tuple(body.to), **fields)
-    await _check(call, rule)
     alerts = call.context.alerts
-    stored = await call.audit.change(
-        lambda: alerts.store(rule), before=lambda: alerts.rule(rule_id), after=lambda new: new
-    )
+
+    async def store() -> StoredAlertRule:
+        await call.context.references.lock()  # so that none of its channels is deleted before it is stored
+        await _check(call, rule)
+        return await alerts.store(rule)
+
+    stored = await call.audit.change(store, before=lambda: alerts.rule(rule_id), after=lambda new: new)
     return Answer(stored)
 
 

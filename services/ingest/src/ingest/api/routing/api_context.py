@@ -20,6 +20,7 @@ from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
+from filas.repository.definitions.references import ReferenceRepository
 from filas.repository.definitions.schedules import ScheduleRepository
 from filas.repository.definitions.secret_references import SecretReferenceRepository
 from filas.repository.definitions.webhooks import WebhookRepository
@@ -75,6 +76,7 @@ class ApiContext:
     channels: ChannelRepository
     secrets: SecretRepository
     secret_references: SecretReferenceRepository
+    references: ReferenceRepository
     flows: FlowRepository
     schedules: ScheduleRepository
     events: EventRepository
@@ -122,6 +124,7 @@ def build_api_context(
         channels=ChannelRepository(database),
         secrets=SecretRepository(database),
         secret_references=SecretReferenceRepository(database),
+        references=ReferenceRepository(database),
         flows=FlowRepository(database),
         schedules=ScheduleRepository(database),
         events=EventRepository(database),
