@@ -52,7 +52,7 @@ async def test_errors_in_a_file_are_reported_field_by_field(api: Api, tmp_path: 
 async def test_the_examples_can_be_applied(api: Api, file: Path) -> None:
     """As they are in deploy/examples, each for a flow of the gallery."""
     await api.put("/channels/console", {"type": "console"})
-    flow = file.parents[1] / "flows" / f"{json.loads(file.read_text())['flowId']}.json"
+    flow = file.parents[1] / "flows" / file.name
     assert (await asked(api, "flow", "apply", "--force", str(flow))).code == 0
     run = await asked(api, "schedule", "apply", str(file), "--json")
     assert run.code == 0, run.err
