@@ -13,7 +13,7 @@ Make = Callable[[int], dict[str, Any]]
 
 
 def buttons(count: int = 1, title: int = 3, text: int = 1, id_: int = 1, **more: Any) -> dict[str, Any]:
-    items = [{"id": "i" * id_, "title": "t" * title, **more} for _ in range(count)]
+    items = [{"id": "i" * id_, "title": chr(200 + at) + "t" * (title - 1), **more} for at in range(count)]
     return {"type": "buttons", "text": "x" * text, "buttons": items}
 
 
@@ -97,6 +97,21 @@ def test_the_longest_content_fits_and_one_more_is_refused(
 @pytest.mark.parametrize(
     ("channel_type", "content", "message"),
     [
+        (
+            "whatsapp",
+            {"type": "buttons", "text": "x", "buttons": [{"id": "a", "title": "Sim"}, {"id": "b", "title": "Sim "}]},
+            'two buttons have the title "Sim"; WhatsApp refuses it',
+        ),
+        *(
+            (name, buttons() | {"buttons": [{"id": "a", "title": " "}]}, f"the title of a button is empty; {called}")
+            for name, called in (("whatsapp", "WhatsApp"), ("telegram", "Telegram"), ("slack", "Slack"))
+        ),
+        (
+            "whatsapp",
+            buttons() | {"buttons": [{"id": str(at), "title": "x" * at} for at in range(5)]},
+            "the title of a choice is empty; WhatsApp refuses it",
+        ),
+        ("slack", rows(title=0), "the title of a choice is empty; Slack refuses it"),
         ("telegram", {"type": "template", "name": "x"}, "Telegram has no approved templates"),
         (
             "whatsapp",
@@ -116,6 +131,13 @@ def test_the_longest_content_fits_and_one_more_is_refused(
 )
 def test_what_a_channel_cannot_show_is_refused(channel_type: str, content: dict[str, Any], message: str) -> None:
     assert message in next(problems(content, channel_type))[1]
+
+
+def test_the_same_title_may_be_in_a_list_and_on_other_channels() -> None:
+    twice = [{"id": "a", "title": "Sim"}, {"id": "b", "title": "Sim"}]
+    assert list(problems({"type": "buttons", "text": "x", "buttons": twice}, "telegram")) == []
+    listed = {"type": "list", "text": "x", "label": "l", "sections": [{"rows": twice}]}
+    assert list(problems(listed, "whatsapp")) == []
 
 
 @pytest.mark.parametrize("channel_type", ["http", "console", None, "unknown"])

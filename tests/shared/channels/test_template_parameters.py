@@ -20,6 +20,10 @@ PRICE = {"type": "currency", "currency": {"fallback_value": "R$ 1", "code": "BRL
         (["a\nb", "a\r\n\r\nb", "a    b", "\ta\u2028b ", "R$\u00a05"], ["a b", "a b", "a b", "a b", "R$\u00a05"]),
         ({"nome": "Ana\tLima", "n": 1, "on": True}, {"nome": "Ana Lima", "n": "1", "on": "true"}),
         ([PRICE, {"type": "vip", "n": 1}], [PRICE, '{"type":"vip","n":1}']),
+        (
+            [{"type": "document", "document": {"link": "https://x.example/a.pdf", "filename": "a\nb.pdf"}}],
+            [{"type": "document", "document": {"link": "https://x.example/a.pdf", "filename": "a b.pdf"}}],
+        ),
         ([{"type": "text", "text": 5}], [{"type": "text", "text": "5"}]),
         ([BODY], [{"type": "body", "parameters": [{"type": "text", "text": "a b"}]}]),
         (
@@ -52,6 +56,18 @@ def test_values_are_written_as_texts_on_one_line(given: Any, expected: Any) -> N
         (["Ana", None], "the template's parameter `template.parameters[1]` is null; a provider refuses it"),
         ({"nome": None}, "the template's parameter `template.parameters.nome` is null; a provider refuses it"),
         ([" \n "], "the template's parameter `template.parameters[0]` is empty; a provider refuses it"),
+        (
+            [{"type": "currency", "currency": {"fallback_value": "R$ 1", "code": "BRL", "amount_1000": None}}],
+            "the template's parameter `template.parameters[0].currency.amount_1000` is null",
+        ),
+        (
+            [{"type": "header", "parameters": [{"type": "image", "image": {"link": ""}}]}],
+            "the template's parameter `template.parameters[0].parameters[0].image.link` is empty",
+        ),
+        (
+            {"dia": {"type": "date_time", "date_time": {"fallback_value": " "}}},
+            "the template's parameter `template.parameters.dia.date_time.fallback_value` is empty",
+        ),
         ([{"type": "text", "text": None}], "the template's parameter `template.parameters[0].text` is null"),
         (
             [BODY, {"type": "button", "parameters": [{"type": "text", "text": ""}]}],

@@ -12,6 +12,7 @@ CHANNELS = KnownChannels({"wa": "whatsapp", "tg": "telegram", "team": "slack", "
 CHOICES = [{"id": f"c{number}", "title": f"Opção {number}"} for number in range(11)]
 LONG_TITLE = [{"id": "a", "title": "t" * 25}]
 LONGER_TITLE = [{"id": "a", "title": "t" * 76}]
+SAME_TITLE = [{"id": "a", "title": "Sim"}, {"id": "b", "title": "Sim"}]
 LONG_ID = [{"id": "i" * 65, "title": "t"}]
 LINK = [{"title": "t" * 21, "url": "https://a"}]
 ROWS = [{"id": f"r{number}", "title": "Plano"} for number in range(6)]
@@ -30,6 +31,7 @@ def found(*nodes: dict[str, Any], channels: KnownChannels = CHANNELS) -> list[tu
         ({"text": "?", "buttons": CHOICES}, "buttons", "11 buttons; the limit of WhatsApp is 10"),
         ({"text": "?", "buttons": LONG_TITLE}, "buttons[0].title", "WhatsApp is 24"),
         ({"text": "?", "sections": SECTIONS}, "sections", "12 rows; the limit of WhatsApp is 10"),
+        ({"text": "?", "buttons": SAME_TITLE}, "buttons[1].title", 'two buttons have the title "Sim"'),
         ({"text": "?", "buttons": LINK}, "buttons[0].title", "WhatsApp is 20"),
         ({"text": "?", "buttons": LONG_TITLE, "channel": "wa"}, "buttons[0].title", "WhatsApp is 24"),
         ({"text": "?", "buttons": LONG_TITLE, "channel": "whatsapp"}, "buttons[0].title", "WhatsApp is 24"),
@@ -59,6 +61,7 @@ def test_choices_of_an_input_are_checked() -> None:
         {"text": "?", "buttons": CHOICES[:10]},
         {"text": "?", "buttons": [{"id": "a", "title": "t" * 24}]},
         {"text": "Long. " * 2000},
+        {"text": "?", "buttons": [{"id": "a", "title": "{{ vars.x }}"}, {"id": "b", "title": "{{ vars.x | upcase }}"}]},
         {"text": "{{ vars.x }}", "buttons": [{"id": "{{ vars.x }}", "title": "{{ vars.x }} and 24 characters"}]},
         {"text": "?", "buttons": CHOICES, "channel": "{{ vars.x }}"},
         {"text": "?", "buttons": CHOICES, "channel": "out"},

@@ -92,8 +92,14 @@ def _buttons(content: Mapping[str, Any], limit: ButtonLimits, limits: ContentLim
         found = f"{len(opening)} buttons with `url`; the limit of {limits.name} is {limit.urls}"
         yield "buttons", found, TOO_LONG
     yield from _too_long(content.get("text"), limit.text, "text", "the text above the buttons", limits)
+    titles: set[str] = set()
     for index, button in enumerate(buttons):
         field = f"buttons[{index}]"
+        yield from _missing_title(button, f"{field}.title", "a button", limits)
+        title = _title(button)
+        if limit.distinct_titles and title in titles:
+            yield f"{field}.title", f'two buttons have the title "{title[:80]}"; {limits.name} refuses it', INVALID
+        titles.add(title)
         yield from _too_long(button.get("title"), limit.title, f"{field}.title", "a button's title", limits)
         if button.get("url"):
             yield from _too_long(button["url"], limit.url, f"{field}.url", "a button's address", limits)
@@ -118,8 +124,18 @@ def _list(content: Mapping[str, Any], limit: ListLimits, limits: ContentLimits) 
         yield from _too_long(title, limit.section_title, f"{field}.title", "a section's title", limits)
         place = f"{field}.rows" if is_list else "buttons"
         for index, row in enumerate(choice_lines.objects(section.get("rows"))):
+            yield from _missing_title(row, f"{place}[{index}].title", "a choice", limits)
             for name, most in (("title", limit.title), ("description", limit.description), ("id", limit.id)):
                 yield from _too_long(row.get(name), most, f"{place}[{index}].{name}", f"a choice's {name}", limits)
+
+
+def _missing_title(choice: Mapping[str, Any], field: str, what: str, limits: ContentLimits) -> Iterator[Problem]:
+    if "title" in choice and not _title(choice):
+        yield field, f"the title of {what} is empty; {limits.name} refuses it", INVALID
+
+
+def _title(choice: Mapping[str, Any]) -> str:
+    return str(choice.get("title") or "").strip()
 
 
 def _too_many(count: int, limit: int, field: str, what: str, limits: ContentLimits) -> Iterator[Problem]:

@@ -6,10 +6,10 @@ limit. Lengths are in characters, unless the limit is in bytes (of UTF-8).
 
 | type       | sources                                                                                               |
 |------------|-------------------------------------------------------------------------------------------------------|
-| `whatsapp` | Meta, "Text messages" (4096); "Interactive reply buttons messages" (3 buttons, title 20, id 256, body |
-|            | 1024, header and footer 60); "Interactive list messages" (10 rows and 10 sections, row title 24,      |
-|            | description 72, id 200, section title 24, button 20, body 4096); "Interactive call-to-action URL      |
-|            | button messages" (one button, 20); "Image messages" and others (caption 1024)                         |
+| `whatsapp` | Meta, "Text messages" (4096); "Interactive reply buttons messages" (3 buttons, title 20 and not twice |
+|            | in a message, id 256, body 1024, header and footer 60); "Interactive list messages" (10 rows and 10   |
+|            | sections, row title 24, description 72, id 200, section title 24, button 20, body 4096); "Interactive |
+|            | call-to-action URL button messages" (one button, 20); "Image messages" and others (caption 1024)      |
 | `telegram` | Bot API, `sendMessage` (4096), `sendPhoto` and others (caption 1024), `InlineKeyboardButton`          |
 |            | (`callback_data` 64 bytes); 100 buttons under a message                                               |
 | `slack`    | "Truncation of message text" (40,000), section block (3,000), actions block (25 elements), button     |
@@ -30,7 +30,8 @@ Unit = Literal["characters", "bytes"]
 
 
 class ButtonLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The limits of buttons under a text. `urls`: how many of them may open an address; `mixed`: beside others."""
+    """The limits of buttons under a text. `urls`: how many of them may open an address; `mixed`: beside others.
+    `distinct_titles`: two buttons cannot have the same title."""
 
     count: int
     text: int
@@ -40,6 +41,7 @@ class ButtonLimits(msgspec.Struct, frozen=True, kw_only=True):
     urls: int
     url: int = 2000
     mixed: bool = True
+    distinct_titles: bool = False
 
 
 class ListLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,7 @@ LIMITS: Final[Mapping[str, ContentLimits]] = {
         name="WhatsApp",
         text=4096,
         caption=1024,
-        buttons=ButtonLimits(count=3, text=1024, title=20, id=256, urls=1, mixed=False),
+        buttons=ButtonLimits(count=3, text=1024, title=20, id=256, urls=1, mixed=False, distinct_titles=True),
         lists=ListLimits(rows=10, text=4096, title=24, description=72, id=200, sections=10, section_title=24, label=20),
         header=60,
         footer=60,

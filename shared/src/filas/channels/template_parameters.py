@@ -8,6 +8,7 @@ WhatsApp refuses a parameter that is empty or that contains a line break, a tab 
 | text                          | itself; line breaks and runs of spaces become one space      |
 | number, boolean, list, object | JSON: `10.5`, `true`, `["a","b"]`                            |
 | null, empty text              | refused, with an error that names the parameter              |
+| an object of WhatsApp's API   | itself; its texts and nulls as above                         |
 """
 
 import re
@@ -74,7 +75,16 @@ def _value(value: Any, field: str) -> Any:
         return parameter_text(value, field)
     if value["type"] == "text":
         return {**value, "text": parameter_text(value["text"], f"{field}.text")}
-    return value
+    return _refuse_missing(value, field)
+
+
+def _refuse_missing(value: Any, field: str) -> Any:
+    """A parameter object, whose texts become one line. Raises InvalidContent for a null or an empty text in it."""
+    if isinstance(value, dict):
+        return {name: _refuse_missing(item, f"{field}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [_refuse_missing(item, f"{field}[{index}]") for index, item in enumerate(value)]
+    return parameter_text(value, field) if value is None or isinstance(value, str) else value
 
 
 def _component(component: dict[str, Any], field: str) -> dict[str, Any]:

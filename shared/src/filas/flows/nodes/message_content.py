@@ -1,7 +1,7 @@
 """The content of a message as a node defines it: media, buttons, lists and approved templates."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta
 
@@ -82,10 +82,21 @@ class MessageTemplate(Part, frozen=True, kw_only=True):
             yield f"{field}.{name}", getattr(self, name)
 
 
+_FIRST_LETTER: Final = 0x4E00
+"""The first of many thousand letters."""
+
+
 def with_placeholders(value: Any) -> Any:
-    """JSON in which a letter replaces each text with templates, whose value only an execution has."""
+    """JSON in which a letter replaces each text with templates, whose value only an execution has. It is another letter
+    for each item of a list, because the values may differ."""
+    return _with_letter(value, "x")
+
+
+def _with_letter(value: Any, letter: str) -> Any:
     if isinstance(value, str):
-        return "x" if "{{" in value or "{%" in value else value
+        return letter if "{{" in value or "{%" in value else value
     if isinstance(value, dict):
-        return {name: with_placeholders(item) for name, item in value.items()}
-    return [with_placeholders(item) for item in value] if isinstance(value, list) else value
+        return {name: _with_letter(item, letter) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_letter(item, chr(_FIRST_LETTER + index)) for index, item in enumerate(value)]
+    return value
