@@ -13,7 +13,9 @@ from tests.waiting import eventually
 POOL_SIZE = 4
 STATEMENT_TIMEOUT_S = 2.0
 REQUESTS = 12
-CONNECTIONS = "select count(*) from pg_stat_activity where application_name = 'filas-ingest-admin'"
+CONNECTIONS = """
+select count(*) from pg_stat_activity
+where application_name like 'filas-ingest-admin %' and application_name not like '%-watch'"""
 
 
 async def _flows(process: Process) -> tuple[int, str]:

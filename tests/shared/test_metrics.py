@@ -24,6 +24,8 @@ LABELS = {
     "reason",
     "change",
     "kind",
+    "flow",
+    "error",
 }
 
 

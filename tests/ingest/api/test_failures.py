@@ -91,7 +91,7 @@ async def test_failures_are_counted_by_flow_and_error(api: Api) -> None:
     assert (await api.get("/executions/groups?flowId=other")).data == []
     assert (await api.get("/executions/groups?until=2020-01-01T00:00:00Z")).data == []
     assert (await api.get("/executions/groups?since=2030-01-01T00:00:00Z")).status == 422
-    assert (await api.get("/queue/stats")).data["executions"] == {"failed": 4, "timedOut": 0}
+    assert (await api.get("/executions/counts")).data == {"failed": 4, "timedOut": 0}
 
 
 async def test_dead_letters_are_counted_by_queue_and_error(api: Api) -> None:

@@ -54,6 +54,8 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     handed = await api.post("/events", {"events": [{"webhookId": "orders", "body": {"id": 1}}]})
     run = await api.post("/flows/greeting/test", {"timeoutMs": 0})
     reported = ReportedContact(channel="console", address="5511999990000")
+    target = {"channel": "console", "to": "operators"}
+    assert (await api.put("/alerts/console-alert", {"metric": "dead-letters", "to": [target]})).status == 200
     key = await api.post("/keys", {"name": "Ana", "role": "viewer"})
     [contact] = await ContactRepository(api.database).find_many([reported])
     assert isinstance(contact, FoundConversation)
@@ -73,6 +75,10 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "dead-letters": [letter],
         "jobs": ["stock-job"],
         "queue": [queue.short for queue in QUEUES],
+        "conversations": [str(contact.id)],
+        "analytics": ["executions", "events"],
+        "alerts": ["dead-letters", "late-queue"],
+        "tested-alerts": ["console-alert"],
     }
 
 
@@ -84,6 +90,8 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
                     kind = "test-runs" if parameter["name"] == "runId" else path.split("/")[2]
+                    if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
+                        kind = "tested-alerts"
                     parameter["schema"] = {"enum": known[kind]}
     flow = document["components"]["schemas"]["FlowBody"]["properties"]
     flow["nodes"], flow["edges"] = {"enum": [FLOW["nodes"]]}, {"enum": [FLOW["edges"]]}

@@ -9,7 +9,7 @@ import pytest
 from arq import create_pool
 from arq.connections import ArqRedis, RedisSettings
 
-from filas.contract.jobs import NotificationJob
+from filas.contract.jobs import SCHEMA_VERSION, NotificationJob
 from filas.contract.policies import NEWER_VERSION_MAX_AGE_S
 from filas.errors import NewerVersionRequired
 from filas.queue import job_format
@@ -25,11 +25,11 @@ from tests.waiting import eventually
 
 MESSAGE = b'{"notificationId":"0190e2a4-0000-7000-8000-000000000001","channelId":"c"'
 UNKNOWN_FUNCTION = b'{"f":"deliver_fax","a":[1,2],"k":{"x":1},"et":9223372036854775807}'
+NEXT = SCHEMA_VERSION + 1
 NEWER = {
-    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":3,"other":1}},"et":1}',
-    "a newer version of the same fields": b'{"f":"deliver_notification","k":{"job":'
-    + MESSAGE
-    + b',"schemaVersion":3}}}',
+    "a newer version": b'{"f":"deliver_notification","k":{"job":{"schemaVersion":%d,"other":1}},"et":1}' % NEXT,
+    "a newer version of the same fields": b'{"f":"deliver_notification","k":{"job":%b,"schemaVersion":%d}}}'
+    % (MESSAGE, NEXT),
     "an unknown function": b'{"f":"deliver_fax","a":[],"k":{"job":' + MESSAGE + b'}},"et":1}',
     "an unknown function without a message": UNKNOWN_FUNCTION,
 }
@@ -69,7 +69,7 @@ async def test_a_job_of_a_newer_version_waits(
     found = await read_newer_version_waiting(redis, QUICK)
     assert found is not None
     assert found.jobs == 1
-    assert found.examples[0].startswith(("deliver_fax", "deliver_notification (schema version 3)"))
+    assert found.examples[0].startswith(("deliver_fax", f"deliver_notification (schema version {NEXT})"))
 
 
 async def _delayed(stats: QueueStats, number: int) -> bool:

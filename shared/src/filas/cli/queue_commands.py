@@ -31,7 +31,8 @@ def milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None
 @as_json
 def stats(as_json: bool) -> None:
     """Count the jobs of each queue: waiting, active, delayed, completed, failed; and the executions that failed."""
-    found = from_environment().get("queue", "stats")
+    client = from_environment()
+    found = client.get("queue", "stats")
     if as_json:
         show_json(found)
         return
@@ -42,10 +43,8 @@ def stats(as_json: bool) -> None:
     summary = found["summary"]
     rows.append(("all", *(summary[f"total{name.capitalize()}"] for name in _COUNTS)))
     show_table(("QUEUE", *(name.upper() for name in _COUNTS)), rows, nothing="")
-    executions = found.get("executions")
-    if executions is not None:
-        failed, timed_out = executions["failed"], executions["timedOut"]
-        click.echo(f"\nExecutions of the last 24 hours: {failed} failed, {timed_out} timed out")
+    counts = client.get("executions", "counts")
+    click.echo(f"\nExecutions of the last 24 hours: {counts['failed']} failed, {counts['timedOut']} timed out")
 
 
 @click.command()

@@ -1,6 +1,6 @@
 """The routes of executions: search, show with every step, cancel, replay."""
 
-from typing import Any, cast, get_args
+from typing import Any, Final, cast, get_args
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,8 @@ from ingest.event.event_jobs import message_of_stored
 from ingest.process.processor import executions_of
 
 log = get_logger(__name__)
+
+COUNTED_S: Final = 24 * 3600.0
 
 
 class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
@@ -80,6 +82,19 @@ class FailuresQuery(Query, frozen=True, kw_only=True):
     flow_id: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
+
+
+class ExecutionCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The executions that failed and that timed out in the last 24 hours, at most 100,000 together."""
+
+    failed: int
+    timed_out: int
+
+
+async def count_failures(call: Call[None, Query]) -> Answer:
+    """Counts the executions that failed or timed out in the last 24 hours."""
+    failed, timed_out = await call.context.history.failures.count_failed(COUNTED_S)
+    return Answer(ExecutionCounts(failed=failed, timed_out=timed_out))
 
 
 async def list_failures(call: Call[None, FailuresQuery]) -> Answer:
@@ -213,6 +228,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=list[Execution],
         query=ExecutionsQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/executions/counts",
+        handler=count_failures,
+        role="viewer",
+        summary="How many executions failed and timed out in the last 24 hours.",
+        answer=ExecutionCounts,
+        query=Query,
     ),
     Route(
         method="GET",

@@ -9,7 +9,6 @@ import msgspec
 
 from filas.contract import policies
 from filas.contract.policies import QueuePolicy
-from filas.errors import StoreUnavailable
 from filas.models.dead_letters import JobState
 from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
@@ -20,8 +19,6 @@ from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query,
 
 ACTIVE_SHOWN = 20
 """The largest number of active jobs that the statistics of a queue show."""
-
-FAILED_S = 24 * 3600.0
 
 MAX_AGE_MS = 10 * 365 * 24 * 3600 * 1000
 
@@ -57,20 +54,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     total_delayed: int
 
 
-class ExecutionCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The executions that failed and that timed out in the last 24 hours, at most 100,000 together."""
-
-    failed: int
-    timed_out: int
-
-
 class StatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The statistics of all queues. `queues` has them by short name. `executions` is null while Postgres does not
-    answer."""
+    """The statistics of all queues. `queues` has them by short name."""
 
     queues: dict[str, QueueView]
     summary: Summary
-    executions: ExecutionCounts | None
     timestamp: str
 
 
@@ -115,10 +103,8 @@ def _addressed_policy(call: Call[Any, Any]) -> QueuePolicy:
 
 
 async def queue_stats(call: Call[None, Query]) -> Answer:
-    """Counts the jobs of every queue, and the executions that failed."""
-    views, executions = await asyncio.gather(
-        asyncio.gather(*(_view(call, policy) for policy in policies.QUEUES)), _executions(call)
-    )
+    """Counts the jobs of every queue."""
+    views = await asyncio.gather(*(_view(call, policy) for policy in policies.QUEUES))
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Answer(
         StatsView(
@@ -130,18 +116,9 @@ async def queue_stats(call: Call[None, Query]) -> Answer:
                 total_failed=sum(view.failed for view in views),
                 total_delayed=sum(view.delayed for view in views),
             ),
-            executions=executions,
             timestamp=now,
         )
     )
-
-
-async def _executions(call: Call[None, Query]) -> ExecutionCounts | None:
-    try:
-        failed, timed_out = await call.context.history.failures.count_failed(FAILED_S)
-    except StoreUnavailable:
-        return None
-    return ExecutionCounts(failed=failed, timed_out=timed_out)
 
 
 async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
