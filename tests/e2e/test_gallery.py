@@ -45,7 +45,8 @@ class Outside(Receiver):
         if request.path == "/messages":
             return web.json_response({})
         if request.path == "/api/chat.postMessage":
-            return web.json_response({"ok": True, "ts": "1.2"})
+            ts = f"{len(self.at(request.path))}.2"
+            return web.json_response({"ok": True, "channel": "C1", "ts": ts})
         return self.answer(request.path, len(self.at(request.path)))
 
     @property
@@ -208,7 +209,8 @@ def _booked(name: str) -> str:
 
 
 async def test_github_to_slack(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
-    """A signed pull request is posted to Slack in Slack's format; a push starts no message."""
+    """A signed pull request is posted to Slack in Slack's format, with its description in the thread below it; a push
+    starts no message."""
     async with installed("github-to-slack", (redis_url, postgres_dsn), tmp_path) as (pipeline, outside):
         example = (EXAMPLES / "events" / "github-to-slack.json").read_bytes()
         # Equal signed bodies would be one event.
@@ -219,11 +221,15 @@ async def test_github_to_slack(redis_url: str, postgres_dsn: str, tmp_path: Path
             assert status == 200, answer
         assert sorted(await end_of(pipeline, 2)) == [
             ("succeeded", ["start", "is-pull-request", "is-release"]),
-            ("succeeded", ["start", "is-pull-request", "pull-request"]),
+            ("succeeded", ["start", "is-pull-request", "pull-request", "has-description", "description"]),
         ]
-        [(headers, body)] = await eventually(lambda: outside.at("/api/chat.postMessage"), timeout=30)
-        sent = json.loads(body)
+        [(headers, body), (_, below)] = await eventually(
+            lambda: found if len(found := outside.at("/api/chat.postMessage")) > 1 else None, timeout=30
+        )
+        sent, description = json.loads(body), json.loads(below)
         assert headers["authorization"] == "Bearer xoxb-the-token"
+        assert (description["channel"], description["thread_ts"]) == ("#dev", "1.2")
+        assert description["text"].endswith("if that is &lt; 60 s.")
         assert sent["channel"] == "#dev"
         assert "*acme/shop*: maria asks for a review of <https://github.com/acme/shop/pull/42|#42" in sent["text"]
 

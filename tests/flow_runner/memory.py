@@ -182,7 +182,8 @@ class MemoryRows:
         if row.status not in WAITS:
             return "running"
         row.status, row.wake_at, row.awaits_reply_since = "queued", None, None
-        row.message_outcome = msgspec.json.encode({"status": status, "error": error}).decode()
+        outcome = {"status": status, "error": error, "providerId": f"provider:{row.id}"}
+        row.message_outcome = msgspec.json.encode(outcome).decode()
         return "resumed"
 
     def _leaves_waits(self, row: Row) -> bool:

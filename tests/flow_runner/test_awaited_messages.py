@@ -90,6 +90,7 @@ async def test_an_awaited_message_that_arrives_leaves_by_out(kind: str, status: 
     assert path(sender.row) == ["start", "send", "next"]
     sent = step(sender.row, "send")
     assert (sent.handle, sent.output["delivery"], sent.attempt) == ("out", status, 1)
+    assert sent.output["providerId"] == f"provider:{sender.row.id}"
     assert sent.input == {"channel": sent.output["channel"], "to": sent.output["to"], "type": "text", "text": "oi"}
     assert len(sender.harness.rows.notifications) == 1
 
@@ -164,7 +165,8 @@ async def test_the_wait_ends_by_out_after_its_time(data: dict[str, Any], wait_s:
             await sender.run()
     sender.harness.clock.advance(wait_s)
     assert await sender.run() == "succeeded"
-    assert step(sender.row, "send").output["delivery"] is None
+    output = step(sender.row, "send").output
+    assert (output["delivery"], output["providerId"]) == (None, None)
     assert sender.learn("failed") == "over"
 
 

@@ -145,11 +145,11 @@ async def test_an_outcome_resumes_the_execution_that_waits_for_it(world: World) 
     assert await world.unlearned() == []
     assert await world.learn() == "over"
     again = await world.claim_again()
-    assert outcome_of(again) == {"status": "sent", "error": None}
+    assert outcome_of(again) == {"status": "sent", "error": None, "providerId": "wamid.1"}
     assert again is not None
     await world.executions.renew([(again.id, again.fence)], 0.0)
     after_crash = await world.claim_again()
-    assert outcome_of(after_crash) == {"status": "sent", "error": None}
+    assert outcome_of(after_crash) == {"status": "sent", "error": None, "providerId": "wamid.1"}
     assert after_crash is not None
     await world.executions.checkpoint_many([checkpoint(after_crash, "queued")])
     assert outcome_of(await world.claim_again()) is None
@@ -173,7 +173,7 @@ async def test_a_wait_that_keeps_its_turn_is_asked_again_by_its_job(world: World
     due = await world.learn()
     assert isinstance(due, DueExecution)
     assert due.turn == world.held.turn
-    assert outcome_of(await world.claim_again()) == {"status": "sent", "error": None}
+    assert outcome_of(await world.claim_again()) == {"status": "sent", "error": None, "providerId": "wamid.1"}
 
 
 class Parts:
@@ -345,7 +345,7 @@ async def test_a_cancelled_message_resumes_its_execution(world: World, by_comman
         assert await world.notifications.begin_attempt(world.id) is None
     assert await world.unlearned() == [(world.id, "cancelled")]
     await world.learn()
-    assert outcome_of(await world.claim_again()) == {"status": "cancelled", "error": None}
+    assert outcome_of(await world.claim_again()) == {"status": "cancelled", "error": None, "providerId": None}
 
 
 async def test_the_dead_letter_of_the_outcomes_own_job_removes_the_outcome(world: World) -> None:

@@ -57,7 +57,8 @@ with outcome as (
 ), resumed as (
     update executions e set status = 'queued', ready_at = coalesce(e.ready_at, now()), wake_at = null,
         awaits_reply_since = null,
-        message_outcome = json_build_object('status', c.outcome, 'error', c.outcome_error)
+        message_outcome = json_build_object('status', c.outcome, 'error', c.outcome_error, 'providerId',
+            (select n.provider_id from notifications n where n.id = c.notification_id))
     from chosen c where e.id = c.id
     returning e.id, e.turn, e.flow_id, e.conversation_id, e.status, e.channel, e.contact, e.event_id, c.notification_id
 ), removed as (

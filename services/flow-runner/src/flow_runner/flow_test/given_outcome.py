@@ -11,6 +11,9 @@ from filas.models.record import ErrorDetail
 
 _NOT_DELIVERED = "the message was not delivered (as the test defines)"
 
+_PROVIDER_ID = "test-run"
+"""The provider's id of every message of a test run."""
+
 
 @dataclass(frozen=True, slots=True)
 class GivenOutcome:
@@ -22,7 +25,8 @@ class GivenOutcome:
     @property
     def text(self) -> str:
         """The outcome as a claim returns it (`ClaimedExecution.message_outcome`)."""
-        return msgspec.json.encode({"status": self.status, "error": self.error}).decode()
+        provider_id = None if self.status == "failed" else _PROVIDER_ID
+        return msgspec.json.encode({"status": self.status, "error": self.error, "providerId": provider_id}).decode()
 
 
 def outcome_of(answer: GivenAnswer, awaits: AwaitedStatus | None) -> GivenOutcome:

@@ -55,14 +55,15 @@ def end(visit: Visit) -> Done | Wait:
     visit.input, output = pending.input, pending.memo
     raise_if_failed(pending.outcome, output)
     if not isinstance(pending.outcome, UnsetType):
-        return Done({**output, "delivery": pending.outcome["status"]})
+        provider_id = pending.outcome.get("providerId")  # An outcome of an older version has none.
+        return Done({**output, "delivery": pending.outcome["status"], "providerId": provider_id})
     if pending.wake_at is not None and pending.wake_at > visit.now:
         message_id, left = UUID(output["notificationId"]), pending.wake_at - visit.now
         holds = _holds_conversation(visit, left.total_seconds() * 1000)
         return Wait(
             pending.wake_at, status="waiting-callback", memo=output, message_id=message_id, holds_conversation=holds
         )
-    return Done({**output, "delivery": None})
+    return Done({**output, "delivery": None, "providerId": None})
 
 
 def _holds_conversation(visit: Visit, wait_ms: float) -> bool:
