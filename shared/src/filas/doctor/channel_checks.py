@@ -4,10 +4,10 @@ from filas.contract.channel_circuits import CircuitStatus
 from filas.doctor.stores import Checked, DoctorStores
 from filas.errors import StoreUnavailable
 from filas.models.configuration import Channel
+from filas.models.diagnosis_rows import FailedMessages, WaitingMessages
 from filas.models.findings import Finding, Subject
 from filas.queue.channel_circuits import ChannelCircuits
 from filas.repository.definitions.channels import ChannelRepository
-from filas.repository.diagnosis import FailedMessages, WaitingMessages
 
 
 async def check_channels(stores: DoctorStores) -> Checked:

@@ -6,9 +6,9 @@ from time import perf_counter
 from typing import Any, Final
 
 from filas.doctor.stores import Checked, DoctorStores
+from filas.models.diagnosis_rows import ServerState
 from filas.models.findings import Finding, Severity, Subject
 from filas.queue.redis_client.redis_clock import read_time_s
-from filas.repository.diagnosis import ServerState
 from filas.repository.schema import required_version
 
 POSTGRES: Final = Subject(kind="postgres")
