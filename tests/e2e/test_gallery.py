@@ -97,7 +97,7 @@ async def end_of(pipeline: Pipeline, count: int = 1) -> list[tuple[str, list[str
 
 @pytest.mark.starts_processes
 async def test_every_example_is_valid() -> None:
-    """By `filas flow check`; and each has its webhook and its event."""
+    """By `filas flows check`; and each has its webhook and its event."""
     run = await filas("flow", "check", *(str(EXAMPLES / "flows" / f"{name}.json") for name in NAMES))
     assert run.code == 0, run.out
     for name in NAMES:

@@ -1,12 +1,16 @@
 """Channels of every type with their circuits, and the commands for notifications."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from filas.contract.channel_circuits import ChannelReport
+from filas.contract.identity import new_id
+from filas.contract.job_factories import notification_job
 from filas.contract.jobs import CANCEL_NOTIFICATION
 from filas.contract.policies import NOTIFICATIONS
 from filas.queue.channel_circuits import ChannelCircuits
@@ -197,3 +201,24 @@ async def test_a_command_for_an_unknown_notification_is_rejected(api: Api, actio
     assert refused.status == 404
     assert which in refused.json["detail"]
     assert await waiting(api) == []
+
+
+async def test_a_channel_is_resumed_with_the_messages_that_wait_for_it(api: Api) -> None:
+    """The circuit is closed, and the delayed messages of this channel are due now; those of others stay delayed."""
+    mine, other = new_id(), new_id()
+    for channel_id, notification_id in (("mine", mine), ("other", other)):
+        await api.put(f"/channels/{channel_id}", {"type": "console"})
+        job = notification_job(notification_id, channel_id, "5511", msgspec.UNSET)
+        await api.context.producer.enqueue(replace(job, delay_ms=600_000))
+    await ChannelCircuits(api.redis).report(ChannelReport(channel_id="mine", id="1", outcome="busy", pause_s=60.0))
+    done = (await api.post("/channels/mine/resume")).data
+    assert done == {"id": "mine", "changed": True, "promoted": 1, "more": False}
+    assert (await api.get("/channels/mine")).data["circuit"]["state"] == "closed"
+    waiting, delayed = [(await api.get(f"/queue/notification/jobs?state={one}")).data for one in ("waiting", "delayed")]
+    assert [job["data"]["notificationId"] for job in waiting] == [str(mine)]
+    assert [job["data"]["notificationId"] for job in delayed] == [str(other)]
+    again = (await api.post("/channels/mine/resume")).data
+    assert (again["changed"], again["promoted"]) == (False, 0)
+    assert (await api.post("/channels/none/resume")).status == 404
+    entry = (await api.get("/audit?action=resumeChannel")).data[-1]
+    assert (entry["before"]["circuit"]["state"], entry["after"]["circuit"]["state"]) == ("open", "closed")

@@ -260,6 +260,6 @@ async def test_help_lists_every_command() -> None:
     """The commands of installed plug-ins are listed too, even if one of them cannot be imported."""
     run = await filas("--help")
     assert run.code == 0
-    for command in ("stats", "clean", "jobs", "job", "dead-letters", "flow", "webhook", "migrate", "doctor", "up"):
+    for command in ("stats", "queues", "jobs", "dead-letters", "flows", "webhooks", "migrate", "doctor", "up"):
         assert f"  {command} " in run.out
     assert "cannot be loaded" not in run.out

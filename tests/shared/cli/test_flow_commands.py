@@ -1,4 +1,4 @@
-"""`filas flow …`: check, apply, diff, test, export, against a running API and offline."""
+"""`filas flows …`: check, apply, diff, test, export, against a running API and offline."""
 
 import copy
 import json

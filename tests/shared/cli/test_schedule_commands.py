@@ -1,4 +1,4 @@
-"""`filas schedule` against the running API."""
+"""`filas schedules` against the running API."""
 
 import json
 import re

@@ -14,29 +14,42 @@ PLUGINS = "filas.commands"
 """The entry-point group in which other packages add commands. `filas up` is in the package `filas-local`."""
 
 COMMANDS = {
+    "alerts": "filas.cli.alert_commands:alerts",
     "analytics": "filas.cli.analytics_commands:analytics",
     "audit": "filas.cli.key_commands:audit",
-    "alerts": "filas.cli.alert_commands:alerts",
-    "clean": "filas.cli.queue_commands:clean",
+    "channels": "filas.cli.channel_commands:channels",
+    "contacts": "filas.cli.contact_commands:contacts",
     "conversations": "filas.cli.conversation_commands:conversations",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
     "doctor": "filas.cli.doctor_command:doctor",
     "events": "filas.cli.event_commands:events",
     "executions": "filas.cli.execution_commands:executions",
-    "flow": "filas.cli.flow_commands:flow",
-    "job": "filas.cli.queue_commands:job",
-    "jobs": "filas.cli.queue_commands:jobs",
+    "flows": "filas.cli.flow_commands:flows",
+    "jobs": "filas.cli.job_commands:jobs",
     "keys": "filas.cli.key_commands:keys",
     "login": "filas.cli.login_commands:login",
     "logout": "filas.cli.login_commands:logout",
     "migrate": "filas.cli.migrate_command:migrate",
+    "notifications": "filas.cli.notification_commands:notifications",
+    "queues": "filas.cli.queue_commands:queues",
     "refusals": "filas.cli.event_commands:refusals",
     "roles": "filas.cli.role_commands:roles",
-    "schedule": "filas.cli.schedule_commands:schedule",
+    "scaling": "filas.cli.scaling_commands:scaling",
+    "schedules": "filas.cli.schedule_commands:schedules",
+    "secrets": "filas.cli.secret_commands:secrets",
     "stats": "filas.cli.queue_commands:stats",
-    "webhook": "filas.cli.webhook_commands:webhook",
+    "webhooks": "filas.cli.webhook_commands:webhooks",
     "why": "filas.cli.doctor_command:why",
 }
+
+ALIASES = {
+    "clean": "queues clean",
+    "flow": "flows",
+    "job": "jobs",
+    "schedule": "schedules",
+    "webhook": "webhooks",
+}
+"""Names of earlier versions. They work, but are not listed."""
 
 
 def program() -> click.Group:
@@ -46,8 +59,9 @@ def program() -> click.Group:
     group = LazyGroup(
         "filas",
         addresses=addresses,
+        aliases=ALIASES,
         help=(
-            "Operate Filas: flows, webhooks, schedules, queues and dead letters.\n\n"
+            "Operate Filas: what runs, what fails and why, and what is defined.\n\n"
             "Most commands call the API at FILAS_URL (default http://127.0.0.1:8081) with\n"
             "FILAS_API_KEY or FILAS_ADMIN_TOKEN, or with what `filas login` has stored."
         ),

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.json_documents import read_document
-from filas.cli.output import as_json, show_json, show_table
-from filas.cli.queue_commands import milliseconds
+from filas.cli.output import always_json, as_json, show_json, show_result, show_table
 from filas.cli.times import both
 
 
@@ -34,6 +34,7 @@ def list_alerts(as_json: bool) -> None:
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
+@always_json
 def show(alert_id: str) -> None:
     """Print an alert rule."""
     show_json(from_environment().get("alerts", alert_id))
@@ -42,27 +43,30 @@ def show(alert_id: str) -> None:
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
 @click.argument("file", metavar="FILE")
-def apply(alert_id: str, file: str) -> None:
+@as_json
+def apply(alert_id: str, file: str, as_json: bool) -> None:
     """Create or replace the alert rule ID from FILE (JSON; `-`: standard input)."""
     stored = from_environment().put("alerts", alert_id, body=read_document(file).value)
-    click.echo(f"{stored['id']} is stored")
+    show_result(stored, f"{stored['id']} is stored", as_json=as_json)
 
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
-def delete(alert_id: str) -> None:
+@as_json
+def delete(alert_id: str, as_json: bool) -> None:
     """Delete a stored alert rule. A standard rule then has its standard definition."""
-    from_environment().delete("alerts", alert_id)
-    click.echo(f"{alert_id} deleted")
+    done = from_environment().delete("alerts", alert_id)
+    show_result(done, f"{alert_id} deleted", as_json=as_json)
 
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID", required=False)
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.limit
 @as_json
 def history(alert_id: str | None, limit: int, as_json: bool) -> None:
     """List what has fired, the newest first; of one rule, or of all."""
-    found = list(from_environment().items("alerts", "history", limit=limit, ruleId=alert_id))
+    path = ("alerts", alert_id, "history") if alert_id else ("alerts", "history")
+    found = list(from_environment().items(*path, limit=limit))
     if as_json:
         show_json(found)
         return
@@ -76,23 +80,27 @@ def history(alert_id: str | None, limit: int, as_json: bool) -> None:
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
-@click.option("--for", "age", metavar="TIME", callback=milliseconds, help="How long: 30m, 2h, 7d.  [default: 1h]")
+@click.option(
+    "--for", "age", metavar="TIME", callback=options.milliseconds, help="How long: 30m, 2h, 7d.  [default: 1h]"
+)
 @click.option("--end", is_flag=True, help="End the silence.")
-def silence(alert_id: str, age: int | None, end: bool) -> None:
+@as_json
+def silence(alert_id: str, age: int | None, end: bool, as_json: bool) -> None:
     """Announce nothing about an alert rule for a while."""
     until = datetime.now(UTC) + timedelta(milliseconds=age or 3_600_000)
     body: dict[str, Any] = {"until": None if end else until.isoformat()}
     stored = from_environment().post("alerts", alert_id, "silence", body=body)
     state = "is no longer silenced" if end else f"is silenced until {both(stored['silencedUntil'])}"
-    click.echo(f"{alert_id} {state}")
+    show_result(stored, f"{alert_id} {state}", as_json=as_json)
 
 
 @alerts.command()
 @click.argument("alert_id", metavar="ID")
-def test(alert_id: str) -> None:
+@as_json
+def test(alert_id: str, as_json: bool) -> None:
     """Send a test message to the recipients of an alert rule."""
     sent = from_environment().post("alerts", alert_id, "test")
-    click.echo(f"{len(sent['notificationIds'])} test messages are being sent")
+    show_result(sent, f"{len(sent['notificationIds'])} test messages are being sent", as_json=as_json)
 
 
 def _state(rule: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table
 from filas.models.analytics import Figure, Resolution
@@ -41,7 +42,7 @@ def _of_period(function: Any) -> Any:
 def _of_subject(function: Any) -> Any:
     """Adds the options of the subject."""
     for option in (
-        click.option("--queue", metavar="QUEUE", help="Only this queue."),
+        click.option("--queue", type=options.QUEUES, help="Only this queue."),
         click.option("--channel", "channelId", metavar="ID", help="Only this channel."),
         click.option("--flow", "flowId", metavar="ID", help="Only this flow."),
         click.option("--webhook", "webhookId", metavar="ID", help="Only this webhook."),

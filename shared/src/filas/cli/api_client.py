@@ -43,6 +43,10 @@ class Client:
         """Returns the `data` of a GET. Query parameters that are None are omitted."""
         return self._call("GET", path, query)["data"]
 
+    def document(self, *path: str) -> Any:
+        """Returns the whole answer of a GET that has no `data`."""
+        return self._call("GET", path, {})
+
     def put(self, *path: str, body: Any, **query: Any) -> Any:
         """Returns the `data` of a PUT."""
         return self._call("PUT", path, query, body)["data"]

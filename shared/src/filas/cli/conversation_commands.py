@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table, shown
 from filas.cli.times import both
@@ -18,7 +19,7 @@ def conversations() -> None:
 @click.option("--contact", metavar="ADDRESS", help="Only those of this contact, in any form, or its last digits.")
 @click.option("--channel", metavar="ID", help="Only those over this channel.")
 @click.option("--text", metavar="WORDS", help="Only those with a message that has all of these words.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.limit
 @as_json
 def list_conversations(limit: int, as_json: bool, **filters: Any) -> None:
     """List conversations, those with the newest execution first."""

@@ -1,13 +1,13 @@
 """`filas dead-letters …`: list, show, replay and delete dead letters."""
 
+from typing import Any
+
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.json_documents import read_object
-from filas.cli.output import as_json, show_json, show_table
-from filas.contract import policies
-
-QUEUE_NAMES = [policy.short for policy in policies.QUEUES] + [policy.name for policy in policies.QUEUES]
+from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table
 
 
 @click.group("dead-letters")
@@ -16,37 +16,37 @@ def dead_letters() -> None:
 
 
 @dead_letters.command("list")
-@click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.queue
+@click.option("--fingerprint", metavar="TEXT", help="Only those with this fingerprint (`filas dead-letters groups`).")
+@options.limit
 @as_json
-def list_dead_letters(queue: str | None, limit: int, as_json: bool) -> None:
+def list_dead_letters(limit: int, as_json: bool, **filters: Any) -> None:
     """List dead letters, the newest first."""
-    found = list(from_environment().items("dead-letters", limit=limit, queue=queue))
+    found = list(from_environment().items("dead-letters", limit=limit, **filters))
     if as_json:
         show_json(found)
         return
     rows = [
         (item["id"], item["queue"], item["attempts"], item["failedAt"], item["replayedAt"],
-         f"{item['error']['kind']}: {item['error']['message']}")
+         error_text(item["error"]))
         for item in found
     ]  # fmt: skip
     show_table(("ID", "QUEUE", "ATTEMPTS", "FAILED", "REPLAYED", "ERROR"), rows, nothing="No dead letters")
 
 
 @dead_letters.command()
-@click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
-@click.option("--since", metavar="TIME", help="Only those that failed at or after TIME; by default 24 hours ago.")
-@click.option("--until", metavar="TIME", help="Only those that failed before TIME.")
+@options.queue
+@options.period("failed")
 @as_json
 def groups(queue: str | None, since: str | None, until: str | None, as_json: bool) -> None:
-    """Count the dead letters that were not replayed, by queue and error."""
+    """Count the dead letters of the last 24 hours that were not replayed, by queue and error."""
     found = from_environment().get("dead-letters", "groups", queue=queue, since=since, until=until)
     if as_json:
         show_json(found)
         return
     rows = [
         (item["where"], item["count"], item["first"], item["last"], item["fingerprint"],
-         f"{item['error']['kind']}: {item['error']['message']}" if item["error"] else None)
+         error_text(item["error"]))
         for item in found
     ]  # fmt: skip
     show_table(("QUEUE", "COUNT", "FIRST", "LAST", "FINGERPRINT", "ERROR"), rows, nothing="No dead letters")
@@ -54,6 +54,7 @@ def groups(queue: str | None, since: str | None, until: str | None, as_json: boo
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
+@always_json
 def show(letter_id: str) -> None:
     """Print a dead letter with its payload, error and history."""
     show_json(from_environment().get("dead-letters", letter_id))
@@ -67,33 +68,23 @@ def replay(letter_id: str, file: str | None, as_json: bool) -> None:
     """Enqueue the job again, unchanged or with a corrected message."""
     body = None if file is None else {"payload": read_object(file)}
     put = from_environment().post("dead-letters", letter_id, "replay", body=body)
-    if as_json:
-        show_json(put)
-        return
-    click.echo(f"enqueued as {put['jobId']}")
+    show_result(put, f"enqueued as {put['jobId']}", as_json=as_json)
 
 
 @dead_letters.command("replay-all")
-@click.option("--queue", type=click.Choice(QUEUE_NAMES), help="Only those of this queue.")
+@options.queue
 @click.option("--error", "error_kind", metavar="KIND", help="Only those with this error kind.")
-@click.option("--since", metavar="TIME", help="Only those that failed at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those that failed before TIME.")
+@click.option("--fingerprint", metavar="TEXT", help="Only those with this fingerprint (`filas dead-letters groups`).")
+@options.period("failed")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
 @click.option("--rate", type=float, metavar="JOBS", help="Jobs per second; by default all at once.")
 @click.option("--dry-run", is_flag=True, help="Only count them; enqueue nothing.")
 @as_json
 def replay_all(
-    queue: str | None,
-    error_kind: str | None,
-    since: str | None,
-    until: str | None,
-    limit: int,
-    rate: float | None,
-    dry_run: bool,
-    as_json: bool,
+    error_kind: str | None, rate: float | None, limit: int, dry_run: bool, as_json: bool, **filters: Any
 ) -> None:
     """Enqueue the jobs of all matching dead letters, the oldest first. Those that were replayed before are skipped."""
-    asked = {"queue": queue, "errorKind": error_kind, "since": since, "until": until, "rate": rate}
+    asked = {**filters, "errorKind": error_kind, "rate": rate}
     given = {name: value for name, value in asked.items() if value is not None}
     done = from_environment().post("dead-letters", "replay", body={**given, "limit": limit, "dryRun": dry_run})
     if as_json:
@@ -114,7 +105,8 @@ def _counted(counts: dict[str, int]) -> str:
 
 @dead_letters.command()
 @click.argument("letter_id", metavar="ID")
-def delete(letter_id: str) -> None:
+@as_json
+def delete(letter_id: str, as_json: bool) -> None:
     """Delete a dead letter."""
-    from_environment().delete("dead-letters", letter_id)
-    click.echo(f"{letter_id} deleted")
+    done = from_environment().delete("dead-letters", letter_id)
+    show_result(done, f"{letter_id} deleted", as_json=as_json)

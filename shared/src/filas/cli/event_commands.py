@@ -4,23 +4,27 @@ from typing import Any, get_args
 
 import click
 
-from filas.cli.api_client import from_environment
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli import options
+from filas.cli.api_client import CommandFailed, from_environment
+from filas.cli.json_documents import read_json
+from filas.cli.lazy_commands import LazyGroup
+from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table, shown
 from filas.models.events import EventStatus
 
 
 @click.group()
 def events() -> None:
-    """The events that webhooks accepted: list, show, replay."""
+    """The events that webhooks accepted: list, show, replay, replay-all, accept."""
 
 
 @events.command("list")
 @click.option("--webhook", "webhookId", metavar="ID", help="Only those of this webhook.")
 @click.option("--status", type=click.Choice(get_args(EventStatus)), help="Only those with this status.")
+@click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
+@click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
 @click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (kind:reaction).")
-@click.option("--since", metavar="TIME", help="Only those received at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those received before TIME.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.period("received")
+@options.limit
 @as_json
 def list_events(limit: int, as_json: bool, **filters: Any) -> None:
     """List events, the newest first."""
@@ -29,7 +33,7 @@ def list_events(limit: int, as_json: bool, **filters: Any) -> None:
         show_json(found)
         return
     rows = [
-        (item["id"], item["webhookId"], item["receivedAt"], item["status"], item["reason"] or _message(item["error"]))
+        (item["id"], item["webhookId"], item["receivedAt"], item["status"], item["reason"] or error_text(item["error"]))
         for item in found
     ]
     show_table(("ID", "WEBHOOK", "RECEIVED", "STATUS", "REASON"), rows, nothing="No events")
@@ -37,6 +41,7 @@ def list_events(limit: int, as_json: bool, **filters: Any) -> None:
 
 @events.command()
 @click.argument("event_id", metavar="ID")
+@always_json
 def show(event_id: str) -> None:
     """Print an event with its headers and its body."""
     show_json(from_environment().get("events", event_id))
@@ -48,10 +53,7 @@ def show(event_id: str) -> None:
 def replay(event_id: str, as_json: bool) -> None:
     """Process an event again, by the present definition of its webhook."""
     done = from_environment().post("events", event_id, "replay")
-    if as_json:
-        show_json(done)
-        return
-    click.echo(f"enqueued as {', '.join(done['jobIds'])}")
+    show_result(done, f"enqueued as {', '.join(done['jobIds'])}", as_json=as_json)
 
 
 @events.command("replay-all")
@@ -65,8 +67,7 @@ def replay(event_id: str, as_json: bool) -> None:
 )
 @click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (filter).")
 @click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
-@click.option("--since", metavar="TIME", help="Only those received at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those received before TIME.")
+@options.period("received")
 @click.option("--again", is_flag=True, help="Also replay processed events that were replayed before.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
 @click.option("--rate", type=float, metavar="N", help="Events per second; by default all at once.")
@@ -89,7 +90,26 @@ def replay_all(as_json: bool, rate: float | None, dry_run: bool, **filters: Any)
         click.echo(f"more than {order['limit']} match: run the command again for the rest")
 
 
-@click.group()
+@events.command()
+@click.argument("file", metavar="FILE")
+@as_json
+def accept(file: str, as_json: bool) -> None:
+    """Accept the events in FILE (JSON; `-`: standard input): a list of `{"webhookId": …, "body": …}`.
+
+    Signatures and rate limits are not checked. Exit code 1 if an event was not accepted.
+    """
+    given = read_json(file)
+    done = from_environment().post("events", body=given if isinstance(given, dict) else {"events": given})
+    words = f"{done['accepted']} accepted, {done['duplicates']} duplicates, {done['failed']} not accepted"
+    show_result(done, words, as_json=as_json)
+    for place, one in enumerate(done["events"], 1):
+        if "error" in one:
+            click.echo(shown(f"event {place}: {one['error']['detail']}"), err=True)
+    if done["failed"]:
+        raise CommandFailed(f"{done['failed']} events were not accepted")
+
+
+@click.group(cls=LazyGroup, default="list")
 def refusals() -> None:
     """The requests to webhooks that were refused: list."""
 
@@ -100,9 +120,8 @@ def refusals() -> None:
 @click.option("--reason", metavar="REASON", help="Only those with this reason (signature, too-large).")
 @click.option("--status", type=click.IntRange(400, 499), help="Only those with this status.")
 @click.option("--address", metavar="ADDRESS", help="Only those from this address.")
-@click.option("--since", metavar="TIME", help="Only those received at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those received before TIME.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.period("received")
+@options.limit
 @as_json
 def list_refusals(limit: int, as_json: bool, **filters: Any) -> None:
     """List refused requests, the newest first. --json also shows their headers and the beginning of their bodies."""
@@ -117,7 +136,3 @@ def list_refusals(limit: int, as_json: bool, **filters: Any) -> None:
     ]  # fmt: skip
     headings = ("RECEIVED", "STATUS", "REASON", "REQUEST", "ADDRESS", "BYTES", "DETAIL")
     show_table(headings, rows, nothing="No refused requests")
-
-
-def _message(error: dict[str, str] | None) -> str | None:
-    return None if error is None else f"{error['kind']}: {error['message']}"

@@ -4,8 +4,9 @@ from typing import Any, get_args
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table
 from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus
 
 _FAILED = ",".join(sorted(FAILED_EXECUTION_STATUSES))
@@ -37,10 +38,10 @@ def executions() -> None:
 @click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
 @click.option("--error", metavar="KIND", help="Only failures of this kind, or with this fingerprint.")
 @click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
+@click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
 @click.option("--event", "eventId", metavar="ID", help="Only those that this event started or resumed.")
-@click.option("--since", metavar="TIME", help="Only those queued at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those queued before TIME.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.period("queued")
+@options.limit
 @as_json
 def list_executions(failed: bool, status: str | None, limit: int, as_json: bool, **filters: Any) -> None:
     """List executions, the newest first."""
@@ -52,7 +53,7 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
         show_json(found)
         return
     rows = [
-        (item["id"], item["flowId"], item["version"], item["queuedAt"], _status(item), _error(item["error"]))
+        (item["id"], item["flowId"], item["version"], item["queuedAt"], _status(item), error_text(item["error"]))
         for item in found
     ]
     show_table(("ID", "FLOW", "VERSION", "QUEUED", "STATUS", "ERROR"), rows, nothing="No executions")
@@ -60,6 +61,7 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
 
 @executions.command()
 @click.argument("execution_id", metavar="ID")
+@always_json
 def show(execution_id: str) -> None:
     """Print an execution with every step."""
     show_json(from_environment().get("executions", execution_id))
@@ -67,17 +69,16 @@ def show(execution_id: str) -> None:
 
 @executions.command()
 @click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
-@click.option("--since", metavar="TIME", help="Only those that ended at or after TIME; by default 24 hours ago.")
-@click.option("--until", metavar="TIME", help="Only those that ended before TIME.")
+@options.period("ended")
 @as_json
 def groups(as_json: bool, **filters: Any) -> None:
-    """Count the executions that failed or timed out, by flow and error."""
+    """Count the executions that failed or timed out in the last 24 hours, by flow and error."""
     found = from_environment().get("executions", "groups", **filters)
     if as_json:
         show_json(found)
         return
     rows = [
-        (item["where"], item["count"], item["first"], item["last"], item["fingerprint"], _error(item["error"]))
+        (item["where"], item["count"], item["first"], item["last"], item["fingerprint"], error_text(item["error"]))
         for item in found
     ]
     show_table(("FLOW", "COUNT", "FIRST", "LAST", "FINGERPRINT", "ERROR"), rows, nothing="No failed executions")
@@ -85,10 +86,11 @@ def groups(as_json: bool, **filters: Any) -> None:
 
 @executions.command()
 @click.argument("execution_id", metavar="ID")
-def cancel(execution_id: str) -> None:
+@as_json
+def cancel(execution_id: str, as_json: bool) -> None:
     """Cancel an execution."""
-    from_environment().post("executions", execution_id, "cancel")
-    click.echo(f"{execution_id} is being cancelled")
+    done = from_environment().post("executions", execution_id, "cancel")
+    show_result(done, f"{execution_id} is being cancelled", as_json=as_json)
 
 
 @executions.command()
@@ -100,18 +102,14 @@ def replay(execution_id: str, begin: str, version: str, as_json: bool) -> None:
     """Replay an ended execution as a new one."""
     order = {"from": begin, "version": version}
     done = from_environment().post("executions", execution_id, "replay", body=order)
-    if as_json:
-        show_json(done)
-        return
-    click.echo(f"replayed as {done['id']}")
+    show_result(done, f"replayed as {done['id']}", as_json=as_json)
 
 
 @executions.command("replay-all")
 @click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
 @click.option("--error", metavar="KIND", help="Only failures of this kind, or with this fingerprint.")
 @click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
-@click.option("--since", metavar="TIME", help="Only those queued at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only those queued before TIME.")
+@options.period("queued")
 @_BEGIN
 @_VERSION
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
@@ -145,10 +143,3 @@ def _status(item: dict[str, Any]) -> str:
     """The status, with the number of messages that were not delivered."""
     undelivered = item.get("undelivered") or 0
     return f"{item['status']} ({undelivered} undelivered)" if undelivered else str(item["status"])
-
-
-def _error(error: dict[str, Any] | None) -> str | None:
-    if error is None:
-        return None
-    place = f" at {error['nodeId']}" if error.get("nodeId") else ""
-    return f"{error['kind']}{place}: {error['message']}"

@@ -1,4 +1,4 @@
-"""`filas flow check`. It is in its own module because it imports the template and pattern engines."""
+"""`filas flows check`. It is in its own module because it imports the template and pattern engines."""
 
 from typing import Any
 

@@ -1,29 +1,39 @@
-"""`filas flow …`: apply, compare, test, export and list flows."""
+"""`filas flows …`: apply, compare, test, export and list flows."""
 
 import json
 from typing import Any
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_differences import Difference, differences
 from filas.cli.flow_order import in_order_of_use
 from filas.cli.json_documents import Document, read_document
 from filas.cli.lazy_commands import LazyGroup
-from filas.cli.output import as_json, show_json, show_problems, show_table
+from filas.cli.output import always_json, as_json, show_json, show_problems, show_table
 from filas.flows.definition import older_builder_import
 
 _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @click.group(
-    cls=LazyGroup, addresses={"check": "filas.cli.flow_check_command:check", "test": "filas.cli.flow_test_command:test"}
+    cls=LazyGroup,
+    addresses={
+        "check": "filas.cli.flow_check_command:check",
+        "delete": "filas.cli.flow_version_commands:delete",
+        "rollback": "filas.cli.flow_version_commands:rollback",
+        "schema": "filas.cli.flow_version_commands:schema",
+        "show": "filas.cli.flow_version_commands:show",
+        "test": "filas.cli.flow_test_command:test",
+        "versions": "filas.cli.flow_version_commands:versions",
+    },
 )
-def flow() -> None:
-    """Check, apply, compare, test, export and list flows."""
+def flows() -> None:
+    """Flows: list, show, check, apply, compare, test, export, roll back, delete."""
 
 
-@flow.command()
+@flows.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--no-publish", is_flag=True, help="Store the version without publishing it.")
@@ -73,7 +83,7 @@ def _published(client: Client, flow_id: str, version: int | None = None) -> dict
     return found if found["published"] or version is not None else None
 
 
-@flow.command()
+@flows.command()
 @click.argument("file")
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the published one.")
@@ -116,16 +126,17 @@ def _value(value: Any) -> str:
     return shown if len(shown) <= 200 else shown[:199] + "…"
 
 
-@flow.command()
+@flows.command()
 @click.argument("flow_id", metavar="ID")
 @click.option("--version", type=click.IntRange(min=1), help="This version instead of the published one.")
+@always_json
 def export(flow_id: str, version: int | None) -> None:
     """Print the definition of the flow ID in the form that `apply` reads."""
     show_json(from_environment().get("flows", flow_id, version=version)["definition"])
 
 
-@flow.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@flows.command("list")
+@options.limit
 @as_json
 def list_flows(limit: int, as_json: bool) -> None:
     """List the flows."""

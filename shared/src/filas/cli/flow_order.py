@@ -1,4 +1,4 @@
-"""The order in which `filas flow apply` stores several flows: a flow after the flows that it uses."""
+"""The order in which `filas flows apply` stores several flows: a flow after the flows that it uses."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The chat view of `filas flow test`."""
+"""The chat view of `filas flows test`."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""`filas flow test`: runs a flow as a test and shows its trace."""
+"""`filas flows test`: runs a flow as a test and shows its trace."""
 
 import json
 import sys

@@ -1,18 +1,18 @@
 """`filas keys …` and `filas audit`: who may use the API, and who has changed what."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, get_args
 from uuid import UUID
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import Client, CommandFailed, from_environment
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli.lazy_commands import LazyGroup
+from filas.cli.output import as_json, show_json, show_result, show_table
 from filas.cli.times import both
 from filas.models.access import Role
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MAX_CHANGES = 4
 
 
@@ -46,28 +46,13 @@ def _state(key: dict[str, Any]) -> str:
     return "expired" if expires_at and datetime.fromisoformat(expires_at) <= datetime.now(UTC) else "valid"
 
 
-def _moment(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    """Converts an age such as `90d` to the time after it. Raises click.BadParameter."""
-    if value is None:
-        return None
-    age = re.fullmatch(r"(\d{1,5})([mhdw])", value)
-    if age is not None:
-        return (datetime.now(UTC) + timedelta(**{_UNITS[age[2]]: int(age[1])})).isoformat(timespec="seconds")
-    try:
-        if datetime.fromisoformat(value).tzinfo is not None:
-            return value
-    except ValueError:
-        pass
-    raise click.BadParameter(f"{value!r} is neither an age (12h, 90d) nor a time (2026-11-22T12:00:00Z)")
-
-
 @keys.command()
 @click.argument("name")
 @click.option("--role", type=click.Choice(get_args(Role)), required=True, help="What the key may do.")
 @click.option(
     "--expires",
     metavar="AGE|TIME",
-    callback=_moment,
+    callback=options.future,
     help="How long it is valid: 12h, 90d, or until a time.  [default: until it is revoked]",
 )
 @as_json
@@ -116,15 +101,28 @@ def _matches(key: dict[str, Any], text: str) -> bool:
     )
 
 
-@click.command()
+@keys.command()
+@as_json
+def current(as_json: bool) -> None:
+    """Show the key that the commands use: its name, its role, until when it is valid."""
+    found = from_environment().get("keys", "current")
+    until = f", valid until {both(found['expiresAt'])}" if found["expiresAt"] else ""
+    show_result(found, f"{found['name']} ({found['role']}){until}", as_json=as_json)
+
+
+@click.group(cls=LazyGroup, default="list")
+def audit() -> None:
+    """Who changed what: list."""
+
+
+@audit.command("list")
 @click.option("--who", metavar="NAME", help="Only changes by this key, or by `admin token`.")
 @click.option("--action", metavar="ACTION", help="Only this action (putWebhook, signInFailed).")
 @click.option("--subject", metavar="SUBJECT", help="Only this subject (webhooks/shop) or kind of subject (webhooks).")
-@click.option("--since", metavar="TIME", help="Only changes at or after TIME (2026-11-22T12:00:00Z).")
-@click.option("--until", metavar="TIME", help="Only changes before TIME.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@options.period("made")
+@options.limit
 @as_json
-def audit(limit: int, as_json: bool, **filters: Any) -> None:
+def list_audit(limit: int, as_json: bool, **filters: Any) -> None:
     """List who changed what, the newest first. --json also shows before and after."""
     found = list(from_environment().items("audit", limit=limit, **filters))
     if as_json:

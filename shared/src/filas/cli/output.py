@@ -44,6 +44,14 @@ def as_json(function: CommandT) -> CommandT:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(option)  # type: ignore[no-any-return]
 
 
+def always_json(function: CommandT) -> CommandT:
+    """Adds `--json` and `--output` to a command that prints JSON in any case."""
+    option: Any = click.option(
+        "--output", type=click.Choice(["json"]), expose_value=False, help="It prints JSON in any case."
+    )(function)
+    return click.option("--json", is_flag=True, expose_value=False, help="It prints JSON in any case.")(option)  # type: ignore[no-any-return]
+
+
 def is_wide() -> bool:
     """Whether the command was called with `--output wide`."""
     context = click.get_current_context(silent=True)
@@ -117,6 +125,14 @@ def show_problems(problems: Sequence[Mapping[str, Any]], *, with_lines: bool = F
         rows.append((item.get("nodeId"), item.get("field") or None, *line, message))
     if rows:
         show_table(headings, rows, nothing="")
+
+
+def error_text(error: Mapping[str, Any] | None) -> str | None:
+    """Returns an error of the API as one text: its kind, its node, its message."""
+    if error is None:
+        return None
+    place = f" at {error['nodeId']}" if error.get("nodeId") else ""
+    return f"{error['kind']}{place}: {error['message']}"
 
 
 def shown(text: str) -> str:

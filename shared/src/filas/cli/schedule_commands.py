@@ -1,21 +1,23 @@
-"""`filas schedule …`: apply, show, list and delete schedules."""
+"""`filas schedules …`: apply, show, list and delete schedules."""
 
 from typing import Any
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.json_documents import Document, read_document
-from filas.cli.output import as_json, show_json, show_problems, show_table
+from filas.cli.lazy_commands import LazyGroup
+from filas.cli.output import always_json, as_json, show_json, show_problems, show_result, show_table
 from filas.cli.times import both
 
 
-@click.group()
-def schedule() -> None:
-    """Apply, show, list and delete schedules."""
+@click.group(cls=LazyGroup, aliases={"get": "show"})
+def schedules() -> None:
+    """Times at which flows start: list, show, apply, delete."""
 
 
-@schedule.command()
+@schedules.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--id", "schedule_id", metavar="ID", help="The schedule's id.  [default: the file's name without .json]")
 @click.option("--force", is_flag=True, help="Also if its flow or channel is not stored.")
@@ -55,18 +57,19 @@ def _next(stored: dict[str, Any]) -> str:
     return f"next at {both(stored['nextRunAt'])}"
 
 
-@schedule.command()
+@schedules.command()
 @click.argument("schedule_id", metavar="ID")
 @click.option(
     "--preview", type=click.IntRange(min=0, max=100), default=5, show_default=True, help="Number of next runs to show."
 )
-def get(schedule_id: str, preview: int) -> None:
+@always_json
+def show(schedule_id: str, preview: int) -> None:
     """Print the schedule ID with its next runs and the outcome of the last runs."""
     show_json(from_environment().get("schedules", schedule_id, preview=preview))
 
 
-@schedule.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@schedules.command("list")
+@options.limit
 @as_json
 def list_schedules(limit: int, as_json: bool) -> None:
     """List the schedules."""
@@ -89,9 +92,10 @@ def _times(item: dict[str, Any]) -> str:
     return str(item["cron"] or f"{len(item['at'])} times")
 
 
-@schedule.command()
+@schedules.command()
 @click.argument("schedule_id", metavar="ID")
-def delete(schedule_id: str) -> None:
+@as_json
+def delete(schedule_id: str, as_json: bool) -> None:
     """Delete the schedule ID. Executions that it started continue."""
-    from_environment().delete("schedules", schedule_id)
-    click.echo(f"{schedule_id} deleted")
+    done = from_environment().delete("schedules", schedule_id)
+    show_result(done, f"{schedule_id} deleted", as_json=as_json)

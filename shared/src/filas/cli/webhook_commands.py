@@ -1,18 +1,20 @@
-"""`filas webhook …`: apply, show, list and delete webhooks."""
+"""`filas webhooks …`: apply, show, list and delete webhooks."""
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.json_documents import read_object
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli.lazy_commands import LazyGroup
+from filas.cli.output import always_json, as_json, show_json, show_result, show_table
 
 
-@click.group()
-def webhook() -> None:
-    """Apply, show, list and delete webhooks."""
+@click.group(cls=LazyGroup, aliases={"get": "show"})
+def webhooks() -> None:
+    """Addresses that receive events and start flows: list, show, apply, delete."""
 
 
-@webhook.command()
+@webhooks.command()
 @click.argument("webhook_id", metavar="ID")
 @click.argument("file")
 @click.option("--force", is_flag=True, help="Also if its flow, node, channel, templates or filter have errors.")
@@ -23,21 +25,20 @@ def apply(webhook_id: str, file: str, force: bool, as_json: bool) -> None:
     stored = from_environment().put("webhooks", webhook_id, body=read_object(file), **query)
     for warning in stored.get("warnings", ()):
         click.echo(f"warning: {warning['field']}: {warning['message']}", err=True)
-    if as_json:
-        show_json(stored)
-        return
-    click.echo(f"/webhooks/{stored['path']} starts {stored['flowId']} at {stored['nodeId']}")
+    sentence = f"/webhooks/{stored['path']} starts {stored['flowId']} at {stored['nodeId']}"
+    show_result(stored, sentence, as_json=as_json)
 
 
-@webhook.command()
+@webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-def get(webhook_id: str) -> None:
+@always_json
+def show(webhook_id: str) -> None:
     """Print the webhook ID with its secrets masked."""
     show_json(from_environment().get("webhooks", webhook_id))
 
 
-@webhook.command("list")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@webhooks.command("list")
+@options.limit
 @as_json
 def list_webhooks(limit: int, as_json: bool) -> None:
     """List the webhooks."""
@@ -54,9 +55,10 @@ def list_webhooks(limit: int, as_json: bool) -> None:
     show_table(headings, rows, nothing="No webhooks yet")
 
 
-@webhook.command()
+@webhooks.command()
 @click.argument("webhook_id", metavar="ID")
-def delete(webhook_id: str) -> None:
+@as_json
+def delete(webhook_id: str, as_json: bool) -> None:
     """Delete the webhook ID. Its events are kept."""
-    from_environment().delete("webhooks", webhook_id)
-    click.echo(f"{webhook_id} deleted")
+    done = from_environment().delete("webhooks", webhook_id)
+    show_result(done, f"{webhook_id} deleted", as_json=as_json)

@@ -100,6 +100,12 @@ class ChannelCircuits:
         now, *rows = await self._redis.run(load("circuit_status"), [self._key(one) for one in channel_ids], [])
         return [_status(rows[at : at + 3], float(now)) for at in range(0, len(rows), 3)]
 
+    async def close(self, channel_id: str) -> bool:
+        """Closes the circuit of a channel and forgets its failures. False if it was closed. Raises StoreUnavailable."""
+        found = await self.status(channel_id)
+        await self._redis.command("UNLINK", self._key(channel_id))
+        return found.state != "closed"
+
     def _key(self, channel_id: str) -> str:
         return self._names.named(f"destination:{channel_id}")
 

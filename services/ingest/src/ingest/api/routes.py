@@ -31,7 +31,15 @@ from ingest.api.history import (
     notification_routes,
     refusal_routes,
 )
-from ingest.api.operations import alert_routes, audit_routes, doctor_routes, key_routes, queue_routes, scaling_routes
+from ingest.api.operations import (
+    alert_routes,
+    audit_routes,
+    channel_resume,
+    doctor_routes,
+    key_routes,
+    queue_routes,
+    scaling_routes,
+)
 from ingest.api.routing.access import ADDRESS, CLIENT, make_guard, problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
@@ -45,6 +53,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *flow_test_routes.ROUTES,
     *webhook_routes.ROUTES,
     *channel_routes.ROUTES,
+    *channel_resume.ROUTES,
     *schedule_routes.ROUTES,
     *flow_secret_routes.ROUTES,
     *event_intake.ROUTES,
