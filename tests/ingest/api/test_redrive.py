@@ -187,4 +187,4 @@ async def test_the_command_line_replays_many_and_one_with_another_message(api: A
     assert (await api.get(f"/dead-letters/{newest['id']}")).data["replayedAt"] is not None
     assert {str(job["data"]["body"]) for job in await jobs(api, "waiting")} == {"repaired", "{'name': 'Maria'}"}
     run = await filas("dead-letters", "replay-all", "--since", "noon", environ=environ)
-    assert (run.code, run.err.splitlines()[0]) == (1, "Error: Invalid: since: Invalid RFC3339 encoded datetime")
+    assert (run.code, "is neither a time" in run.err) == (2, True)

@@ -75,8 +75,8 @@ async def test_a_key_is_revoked_by_its_id(api: Api) -> None:
     [
         (["x"], "--role"),
         (["x", "--role", "root"], "root"),
-        (["x", "--role", "viewer", "--expires", "soon"], "neither an age (12h, 90d) nor a time"),
-        (["x", "--role", "viewer", "--expires", "2999-01-01T00:00:00"], "neither an age"),
+        (["x", "--role", "viewer", "--expires", "soon"], "neither a time (2026-11-22T12:00:00Z) nor an age"),
+        (["x", "--role", "viewer", "--expires", "2999-01-01T00:00:00"], "neither a time"),
     ],
 )
 def test_wrong_arguments_of_a_key_are_refused(arguments: list[str], message: str) -> None:
