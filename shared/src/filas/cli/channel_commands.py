@@ -59,10 +59,11 @@ def apply(channel_id: str, file: str, as_json: bool) -> None:
 
 @channels.command()
 @click.argument("channel_id", metavar="ID")
+@options.delete_force
 @as_json
-def delete(channel_id: str, as_json: bool) -> None:
+def delete(channel_id: str, force: bool, as_json: bool) -> None:
     """Delete the channel ID. Its unsent messages fail."""
-    done = from_environment().delete("channels", channel_id)
+    done = from_environment().delete("channels", channel_id, **options.forced(force))
     show_result(done, f"{channel_id} deleted", as_json=as_json)
 
 

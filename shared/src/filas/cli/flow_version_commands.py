@@ -51,10 +51,12 @@ def rollback(flow_id: str, version: int, force: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("flow_id", metavar="ID")
+@options.delete_force
 @as_json
-def delete(flow_id: str, as_json: bool) -> None:
+def delete(flow_id: str, force: bool, as_json: bool) -> None:
     """Delete the flow ID with its versions. It is refused while it has unfinished executions, or is used."""
-    show_result(from_environment().delete("flows", flow_id), f"{flow_id} deleted", as_json=as_json)
+    done = from_environment().delete("flows", flow_id, **options.forced(force))
+    show_result(done, f"{flow_id} deleted", as_json=as_json)
 
 
 @click.command()

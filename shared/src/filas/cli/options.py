@@ -17,7 +17,7 @@ _AGE: Final = re.compile(r"(\d{1,6})([smhdw])")
 
 limit = click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="How many at most.")
 queue = click.option("--queue", type=QUEUES, help="Only those of this queue.")
-yes = click.option("--yes", is_flag=True, help="Do not ask.")
+delete_force = click.option("--force", is_flag=True, help="Also if other definitions refer to it.")
 
 
 def milliseconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> int | None:
@@ -38,6 +38,11 @@ def past(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str
 def future(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     """Converts an age such as `90d` to the time after it, and leaves a time. Raises click.BadParameter."""
     return _moment(value, 1)
+
+
+def forced(force: bool) -> dict[str, str]:
+    """The query parameter of `--force`."""
+    return {"force": "true"} if force else {}
 
 
 def period(verb: str) -> Callable[[Any], Any]:

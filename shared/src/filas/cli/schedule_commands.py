@@ -40,9 +40,7 @@ def apply(files: tuple[str, ...], schedule_id: str | None, force: bool, as_json:
 
 def _put(client: Client, schedule_id: str, document: Document, *, force: bool) -> dict[str, Any]:
     try:
-        stored: dict[str, Any] = client.put(
-            "schedules", schedule_id, body=document.value, **({"force": "true"} if force else {})
-        )
+        stored: dict[str, Any] = client.put("schedules", schedule_id, body=document.value, **options.forced(force))
     except CommandFailed as refusal:
         show_problems(refusal.errors)
         raise CommandFailed(f"{document.source}: {refusal.message}", refusal.errors, refusal.status) from None

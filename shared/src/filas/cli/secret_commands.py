@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_result, show_table
 
@@ -47,7 +48,9 @@ def _value(name: str) -> str:
 
 @secrets.command()
 @click.argument("name", metavar="NAME")
+@options.delete_force
 @as_json
-def delete(name: str, as_json: bool) -> None:
+def delete(name: str, force: bool, as_json: bool) -> None:
     """Delete the secret NAME. Flows that use it fail."""
-    show_result(from_environment().delete("secrets", name), f"{name} deleted", as_json=as_json)
+    done = from_environment().delete("secrets", name, **options.forced(force))
+    show_result(done, f"{name} deleted", as_json=as_json)

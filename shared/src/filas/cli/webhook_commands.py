@@ -21,8 +21,7 @@ def webhooks() -> None:
 @as_json
 def apply(webhook_id: str, file: str, force: bool, as_json: bool) -> None:
     """Create or replace the webhook ID with FILE (JSON; `-`: standard input). `***` keeps a stored secret."""
-    query = {"force": "true"} if force else {}
-    stored = from_environment().put("webhooks", webhook_id, body=read_object(file), **query)
+    stored = from_environment().put("webhooks", webhook_id, body=read_object(file), **options.forced(force))
     for warning in stored.get("warnings", ()):
         click.echo(f"warning: {warning['field']}: {warning['message']}", err=True)
     sentence = f"/webhooks/{stored['path']} starts {stored['flowId']} at {stored['nodeId']}"
