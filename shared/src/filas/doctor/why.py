@@ -9,6 +9,7 @@ from filas.contract.job_factories import flow_job, notification_job
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS
 from filas.doctor import why_job
 from filas.doctor.channel_checks import check_channels
+from filas.doctor.replay_advice import is_of_webhook
 from filas.doctor.stores import DoctorStores
 from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus, ExecutionWithSteps
 from filas.models.findings import Diagnosis, Subject
@@ -41,14 +42,40 @@ async def why_execution(stores: DoctorStores, execution_id: UUID) -> Diagnosis |
     if found.resumed_id is not None:
         sentence = f"its message answered the question of execution {found.resumed_id}, and it ran nothing itself"
         return Diagnosis(subject=subject, status=found.status, cause="resumed-another", sentence=sentence)
-    if found.status in FAILED_EXECUTION_STATUSES:
-        return _failed(subject, found.status, found.error, found.ended_at, f"filas executions replay {execution_id}")
     if found.ended_at is not None:
-        sentence = f"it ended at {_time(found.ended_at)}: {found.status}"
-        return Diagnosis(
-            subject=subject, status=found.status, cause="finished", sentence=sentence, since=found.ended_at
-        )
+        return _ended(subject, found)
     return await _unfinished_execution(stores, subject, found)
+
+
+def _ended(subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
+    """The answer for an execution that ended by itself."""
+    if found.status in FAILED_EXECUTION_STATUSES:
+        if found.event_id is not None and is_of_webhook(found.error):
+            again = f"filas events replay {found.event_id}"
+            return _failed(subject, found.status, found.error, found.ended_at, again, cause="the webhook")
+        return _failed(subject, found.status, found.error, found.ended_at, f"filas executions replay {found.id}")
+    if found.undelivered:
+        return _undelivered(subject, found)
+    sentence = f"it ended at {_time(found.ended_at)}: {found.status}"
+    return Diagnosis(subject=subject, status=found.status, cause="finished", sentence=sentence, since=found.ended_at)
+
+
+def _undelivered(subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
+    """The answer for an execution that ended, although messages of it were not delivered."""
+    failed = next((one for one in found.messages if one.status == "failed"), None)
+    count = "1 message was" if found.undelivered == 1 else f"{found.undelivered} messages were"
+    error = None if failed is None else failed.error
+    reason = "" if error is None else f": {error.kind}: {error.message}"
+    again = "" if failed is None else f", then POST /api/notifications/{failed.id}/retry"
+    return Diagnosis(
+        subject=subject,
+        status=found.status,
+        cause="undelivered",
+        sentence=f"it ended at {_time(found.ended_at)}: {found.status}, but {count} not delivered{reason}",
+        evidence={"undelivered": found.undelivered, "channel": None if failed is None else failed.channel_id},
+        remedy=f"correct the cause{again}",
+        since=found.ended_at,
+    )
 
 
 async def _unfinished_execution(stores: DoctorStores, subject: Subject, found: ExecutionWithSteps) -> Diagnosis:
@@ -277,12 +304,18 @@ async def _why_contact(stores: DoctorStores, contact_id: UUID) -> Diagnosis | No
 
 
 def _failed(
-    subject: Subject, status: str, error: ErrorDetail | None, since: datetime | None, command: str | None
+    subject: Subject,
+    status: str,
+    error: ErrorDetail | None,
+    since: datetime | None,
+    command: str | None,
+    *,
+    cause: str = "the cause",
 ) -> Diagnosis:
     place = f" at the node {error.node_id}" if error is not None and error.node_id else ""
     reason = f": {error.kind}: {error.message}" if error is not None else ""
     verb = "timed out" if status == "timed-out" else "failed"
-    remedy = "correct the cause" + (f", then `{command}`" if command else ", then send it again")
+    remedy = f"correct {cause}" + (f", then `{command}`" if command else ", then send it again")
     return Diagnosis(
         subject=subject,
         status=status,

@@ -5,6 +5,7 @@ from typing import Final
 
 from filas.contract.job_factories import flow_job, notification_job
 from filas.contract.policies import FLOWS, NOTIFICATIONS, WEBHOOKS, QueuePolicy
+from filas.doctor.replay_advice import is_of_webhook
 from filas.doctor.stores import Checked, DoctorStores
 from filas.models.failure_groups import FailureGroup
 from filas.models.findings import Finding, Severity, Subject
@@ -36,13 +37,16 @@ def _failing(group: FailureGroup) -> Finding:
     cause = "" if error is None else f": {error.kind}{where}: {error.message[:200]}"
     count = "1 execution" if group.count == 1 else f"{group.count} executions"
     severity: Severity = "critical" if group.count >= 10 * MANY_FAILURES else "warning"
+    if is_of_webhook(error):
+        again = "the webhook, then replay its events: `filas events replay-all --status processed --webhook ID`"
+    else:
+        again = f"the cause, then `filas executions replay-all --error {group.fingerprint or '…'}`"
     return Finding(
         code="flow-failing",
         severity=severity,
         subject=Subject(kind="flow", id=group.where),
         message=f"{count} of {group.where} failed{cause}",
-        remedy=f"see `filas executions show {group.example}`; correct the cause, then "
-        f"`filas executions replay-all --error {group.fingerprint or '…'}`",
+        remedy=f"see `filas executions show {group.example}`; correct {again}",
         evidence={
             "count": group.count,
             "fingerprint": group.fingerprint,

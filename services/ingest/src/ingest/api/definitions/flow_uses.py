@@ -11,13 +11,12 @@ from filas.flows.nodes.node_data import Used
 from filas.flows.problems import Code, FlowProblem
 from filas.flows.value_limits import MAX_ID_CHARS
 from filas.models.configuration import Channel, FlowVersion
-
-SIMILAR: Final = 0.6
+from ingest.api.definitions.similar_names import SIMILAR, NamedDefinitions, suggestion
 
 _CODES: Final[dict[Used, Code]] = {"flow": "unknown-flow", "channel": "unknown-channel", "secret": "unknown-secret"}
 
 
-class FlowStore(Protocol):
+class FlowStore(NamedDefinitions, Protocol):
     """The stored flows (`FlowRepository`). Each method raises StoreUnavailable."""
 
     async def get(self, flow_id: str, version: int | None = None, /) -> FlowVersion | None:
@@ -27,7 +26,7 @@ class FlowStore(Protocol):
         """Returns the number of the published version, or None."""
 
 
-class ChannelStore(Protocol):
+class ChannelStore(NamedDefinitions, Protocol):
     """The definitions of channels (`ChannelRepository`)."""
 
     async def get(self, channel_id: str, /) -> Channel | None:
@@ -76,7 +75,7 @@ class _Lookup(NamedTuple):
             return None if use.name in self.secrets else f"no secret {name!r} is stored: {hint}"
         if use.kind == "channel":
             stored = can_be_stored and await self.channels.get(use.name) is not None
-            return None if stored else f"no channel {name!r} is stored: store it first"
+            return None if stored else f"no channel {name!r} is stored{await suggestion(name, self.channels)}"
         return await self._flow(use) if can_be_stored else f"no flow {name!r} is stored: store it first"
 
     async def _flow(self, use: OutsideUse) -> str | None:
@@ -86,7 +85,7 @@ class _Lookup(NamedTuple):
         elif use.name == self.flow_id or await self.flows.published_version(use.name) is not None:
             return None
         if await self.flows.get(use.name) is None:
-            return f"no flow {use.name!r} is stored: store it first"
+            return f"no flow {use.name!r} is stored{await suggestion(use.name, self.flows)}"
         if use.version is not None:
             return f"flow {use.name!r} has no version {use.version}"
         return f"no version of flow {use.name!r} is published: publish it first"

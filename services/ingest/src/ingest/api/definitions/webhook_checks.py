@@ -17,6 +17,7 @@ from filas.models.configuration import Channel, FlowVersion, Webhook
 from filas.models.events import Event
 from filas.models.record import Page
 from filas.repository.events import EventFilter
+from ingest.api.definitions.similar_names import SIMILAR, NamedDefinitions, suggestion
 from ingest.api.routing.problems import FieldError
 from ingest.event import body_parsing
 from ingest.providers.message import IncomingMessage
@@ -27,14 +28,12 @@ MAX_EVENTS: Final = 20
 MAX_EVENT_BYTES: Final = 64 * 1024
 """A larger body is not compared."""
 
-SIMILAR: Final = 0.6
-
 _MESSAGE_FIELDS: Final = frozenset({*IncomingMessage.__struct_encode_fields__, "raw"} - {"rawPath"})
 _HAS_ALTERNATIVES: Final = ("default", "{%", "has(", "||", "?")
 """A template or expression with one of these may name a field that only some events have."""
 
 
-class ChannelStore(Protocol):
+class ChannelStore(NamedDefinitions, Protocol):
     """The definitions of channels (`ChannelRepository`)."""
 
     async def get(self, channel_id: str, /) -> Channel | None:
@@ -48,10 +47,14 @@ class EventStore(Protocol):
         """Returns the newest events that match. Raises StoreUnavailable."""
 
 
-def reference_errors(webhook: Webhook, flow: FlowVersion | None) -> list[FieldError]:
-    """Returns the error of a flow or a node that does not exist."""
+async def reference_errors(webhook: Webhook, flow: FlowVersion | None, flows: NamedDefinitions) -> list[FieldError]:
+    """Returns the error of a flow or a node that does not exist. Raises StoreUnavailable."""
     if flow is None:
-        return [FieldError(field="flowId", message=f"no flow {webhook.flow_id!r} is stored")]
+        message = f"no flow {webhook.flow_id!r} is stored{await suggestion(webhook.flow_id, flows)}"
+        return [FieldError(field="flowId", message=message)]
+    if not flow.published:
+        message = f"no version of flow {flow.flow_id!r} is published: publish it first"
+        return [FieldError(field="flowId", message=message)]
     nodes = [str(node.get("id")) for node in flow.definition.get("nodes", [])]
     if webhook.node_id in nodes:
         return []
@@ -64,7 +67,8 @@ async def channel_errors(webhook: Webhook, channels: ChannelStore) -> list[Field
     name = webhook.conversation.channel if webhook.conversation is not None else None
     if not name or "{{" in name or "{%" in name or await channels.get(name) is not None:
         return []
-    return [FieldError(field="conversation.channel", message=f"no channel {name[:200]!r} is stored")]
+    message = f"no channel {name[:200]!r} is stored{await suggestion(name, channels)}"
+    return [FieldError(field="conversation.channel", message=message)]
 
 
 async def template_errors(webhook: Webhook, events: EventStore) -> list[FieldError]:

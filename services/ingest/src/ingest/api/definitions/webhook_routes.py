@@ -121,7 +121,8 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
         enabled=body.enabled,
         **options,
     )
-    doubtful = [*reference_errors(webhook, flow), *await channel_errors(webhook, call.context.channels)]
+    doubtful = await reference_errors(webhook, flow, call.context.flows)
+    doubtful += await channel_errors(webhook, call.context.channels)
     doubtful += await template_errors(webhook, call.context.history.events)
     if not call.query.force:
         errors += doubtful
@@ -141,7 +142,7 @@ async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook
 
     async def store() -> Webhook:
         stored = await context.webhooks.store(webhook)  # from here on, no flow and no channel is deleted
-        errors = reference_errors(webhook, await context.flows.get(webhook.flow_id))
+        errors = await reference_errors(webhook, await context.flows.get(webhook.flow_id), context.flows)
         errors += await channel_errors(webhook, context.channels)
         if errors and not call.query.force:
             raise invalid(errors)
