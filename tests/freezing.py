@@ -1,4 +1,4 @@
-"""Freezes servers that a test has started: they keep their connections and answer nothing."""
+"""Freezes servers and processes that a test has started: they keep their connections and answer nothing."""
 
 import os
 import signal
@@ -16,6 +16,16 @@ def frozen(*servers: EmbeddedServer) -> Iterator[None]:
         for server in servers:
             stack.enter_context(_frozen(server))
         yield
+
+
+@contextmanager
+def frozen_process(pid: int) -> Iterator[None]:
+    """A process that is stopped while the block runs. It is continued whatever happens."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @contextmanager

@@ -2,22 +2,23 @@
 
 import asyncio
 import json
-import os
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from filas.contract.policies import QueuePolicy
+from filas.queue.redis_client.connection import Redis
 from filas.repository.postgres.database import Database
 from filas_local.servers import RedisServer
 from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.flow_runner.harness import chain, node
 from tests.notifier.rows import opened
+from tests.redis_address import connect_url
 from tests.shared.cli.running import filas
 from tests.waiting import eventually
 
@@ -61,10 +62,11 @@ class Outside(Receiver):
 class Operator:
     """A pipeline whose flows are `work` (a call, then a message), `sleep` (a delay) and `ask` (a question)."""
 
-    def __init__(self, pipeline: Pipeline, outside: Outside, database: Database) -> None:
+    def __init__(self, pipeline: Pipeline, outside: Outside, database: Database, redis: Redis) -> None:
         self.pipeline = pipeline
         self.outside = outside
         self.database = database
+        self.redis = redis
         self.slowest_s = 0.0
 
     async def store_channel(self) -> None:
@@ -165,6 +167,18 @@ class Operator:
         query = "select count(*) from executions where status in ('failed', 'timed-out')"
         assert await self.database.fetchval(query) == 0
 
+    async def age_job(self, policy: QueuePolicy, job_id: str) -> None:
+        """Makes a waiting job two minutes older."""
+        due_ms = float(await self.redis.command("ZSCORE", policy.name, job_id))
+        await self.redis.command("ZADD", policy.name, "XX", due_ms - 120_000, job_id)
+
+    async def age_leases(self, policy: QueuePolicy) -> None:
+        """Makes the leases of a queue two minutes older."""
+        key = f"{{{policy.name}}}:active"
+        for job_id in await self.redis.command("ZRANGE", key, 0, -1):
+            until_ms = float(await self.redis.command("ZSCORE", key, job_id))
+            await self.redis.command("ZADD", key, "XX", until_ms - 120_000, job_id)
+
     async def refused(self, method: str, route: str) -> tuple[int, str]:
         """Calls the API, which is to refuse it; returns status and body."""
         url = f"http://127.0.0.1:{self.pipeline.admin_ports['ingest-admin']}{route}"
@@ -204,22 +218,17 @@ async def operating(
     """A running pipeline in which the doctor finds nothing."""
     pipeline = Pipeline(redis.url, postgres_dsn, logs)
     pipeline.environment |= environment or {}
+    connection = connect_url(redis.url)
     async with receiver(Outside()) as outside, pipeline, opened(postgres_dsn) as database:
         assert isinstance(outside, Outside)
-        operator = Operator(pipeline, outside, database)
+        operator = Operator(pipeline, outside, database, connection)
         await operator.store_channel()
         for name, definition in flows(outside.url).items():
             await pipeline.api("PUT", f"/api/flows/{name}", definition)
             await pipeline.api("PUT", f"/api/webhooks/{name}", conversation_webhook(name))
         await operator.until()
-        yield operator
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """A process that is stopped while the block runs. It is continued whatever happens."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+        try:
+            yield operator
+        finally:
+            outside.release()
+            await connection.close()

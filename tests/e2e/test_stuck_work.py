@@ -5,7 +5,7 @@ doctor reports them only after a minute.
 
 | complaint of n8n's users                                        | the test in which it is caused here          |
 |-----------------------------------------------------------------|----------------------------------------------|
-| #14233: a worker seems healthy and takes no executions          | `…a_frozen_notifier…`                        |
+| #14233: a worker seems healthy and takes no executions          | `…are_frozen`, `…every_slot…`                |
 | #13960: executions are queued for ever, because no worker runs  | `…a_flow_runner_is_killed…`                  |
 | #12367: a worker runs, and nothing moves                        | `…an_operator…`: paused queue, lost head     |
 | #12535: the queue and the database disagree about what exists   | `…redis_is_emptied…`                         |
@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from filas.contract.policies import FLOWS
-from filas_local.servers import RedisServer
-from tests.e2e.operating import MAX_S, Operator, conversation_webhook, flows, frozen, operating
+from filas_local.servers import PostgresServer, RedisServer
+from tests.e2e.operating import MAX_S, Operator, conversation_webhook, flows, operating
+from tests.freezing import frozen, frozen_process
+from tests.long_form import LONG
 from tests.process_table import WORKERS
-from tests.redis_address import connect_url
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -54,6 +55,8 @@ async def test_a_flow_runner_is_killed_while_executions_run(
         answer = await seen.until_why("timer-overdue", execution=sleeping)
         assert "no flow-runner has continued it" in answer["sentence"]
         await seen.age("executions", "wake_at", f"id = '{sleeping}'")
+        if not LONG:  # otherwise the leases become old by themselves, within 25 s
+            await seen.age_leases(FLOWS)
         await seen.until("queue-without-worker flow", "timers-overdue " + sleeping, "jobs-without-lease flow")
         assert await seen.repair() == {}
 
@@ -64,11 +67,13 @@ async def test_a_flow_runner_is_killed_while_executions_run(
 
 
 async def test_redis_is_emptied_while_no_worker_runs(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
-    """An event, an execution and a message are only in Postgres. The repair enqueues them, before a worker runs."""
+    """An event, an execution and messages are only in Postgres. The repair enqueues them, before a worker runs.
+    One message is then only in Redis: the job of a row that is gone ends by itself."""
     async with operating(own_redis, postgres_dsn, tmp_path) as seen:
         seen.pipeline.kill("notifier")
         first = await seen.execution(await seen.say("work", "+1"), "succeeded")
         message = await seen.message(first)
+        gone = await seen.message(await seen.execution(await seen.say("work", "+4"), "succeeded"))
         seen.pipeline.kill("flow-runner")
         second = await seen.execution(await seen.say("work", "+2"), "queued")
         seen.pipeline.kill("ingest-worker")
@@ -83,35 +88,65 @@ async def test_redis_is_emptied_while_no_worker_runs(own_redis: RedisServer, pos
         lost = ["events-on-no-queue webhook", "executions-on-no-queue flow", "messages-on-no-queue notification"]
         found = await seen.until(*workers, *lost)
         for code, one in zip(lost, (third, second, message), strict=True):
-            assert (found[code]["repairable"], found[code]["evidence"]["examples"]) == (True, [one])
+            assert (found[code]["repairable"], found[code]["evidence"]["examples"][0]) == (True, one)
             assert (await seen.why(id=one))["cause"] == "not-on-queue"
         assert "its job is not in flow-processing" in await seen.filas_why(second)
 
-        assert await seen.repair() == {code.split()[0]: 1 for code in lost}
+        repaired = {"events-on-no-queue": 1, "executions-on-no-queue": 1, "messages-on-no-queue": 2}
+        assert await seen.repair() == repaired
         await seen.until(*workers)
         for one in (third, second, message):
             assert (await seen.why(id=one))["cause"] == "no-worker"
+        job = (await seen.why(id=gone))["evidence"]["job"]
+        await seen.database.fetch("delete from notifications where id = $1::uuid", gone)
+        assert (await seen.why(job=job))["cause"] == "no-worker"
         for name in WORKERS:
             seen.pipeline.start(name)
         await seen.until_done()
         assert sorted(seen.outside.keys("/messages").values()) == [1, 1, 1]
+        assert (await seen.why(job=job))["cause"] == "finished"
 
 
-async def test_a_frozen_notifier_is_not_taken_for_a_running_one(
-    own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
+async def test_processes_and_stores_are_frozen(
+    own_redis: RedisServer, own_postgres: PostgresServer, tmp_path: Path
 ) -> None:
-    """Its process exists, its port is open, and nothing moves. The doctor answers in time, whatever is frozen."""
-    async with operating(own_redis, postgres_dsn, tmp_path) as seen:
-        with frozen(seen.pipeline.pids["notifier"]):
+    """Their processes exist, their ports are open, and nothing moves. The doctor answers in time."""
+    async with operating(own_redis, own_postgres.dsn(), tmp_path) as seen:
+        with frozen_process(seen.pipeline.pids["notifier"]):
             message = await seen.message(await seen.execution(await seen.say("work", "+1"), "succeeded"))
             found = await seen.until("queue-without-worker notification")
             assert "start a notifier" in found["queue-without-worker notification"]["remedy"]
             assert "no notifier is running" in await seen.filas_why(message)
-            with frozen(seen.pipeline.pids["flow-runner"]), frozen(seen.pipeline.pids["ingest-worker"]):
+            with frozen_process(seen.pipeline.pids["flow-runner"]), frozen_process(seen.pipeline.pids["ingest-worker"]):
                 await seen.until(*(f"queue-without-worker {queue}" for queue in ("webhook", "flow", "notification")))
+        await seen.until_done()
+        with frozen(own_redis, own_postgres):
+            await seen.until("redis-unavailable", "postgres-unavailable", timeout=5)
         assert seen.slowest_s < MAX_S
         await seen.until_done()
         assert list(seen.outside.keys("/messages").values()) == [1]
+
+
+async def test_every_slot_of_the_flow_runner_is_taken(
+    own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
+) -> None:
+    """Executions wait for calls that are not answered. The worker is alive, and takes no others."""
+    slots = {"FLOW_RUNNER_CONCURRENCY": "2"}
+    async with operating(own_redis, postgres_dsn, tmp_path, environment=slots) as seen:
+        seen.outside.hold("/calls")
+        for contact in ("+1", "+2"):
+            await seen.say("work", contact)
+        await seen.outside.until("/calls", 2)
+        waiting = await seen.execution(await seen.say("work", "+3"), "queued")
+        answer = await seen.until_why("waiting", execution=waiting)
+        await seen.until()
+        assert "1 is running, 100 % busy" in await seen.filas_why(waiting)
+        await seen.age_job(FLOWS, answer["evidence"]["job"])
+        found = (await seen.until("queue-late flow"))["queue-late flow"]
+        assert (found["evidence"]["running"], found["evidence"]["slots"]) == (2, 2)
+        assert "too few or too slow" in found["message"]
+        seen.outside.release()
+        await seen.until_done()
 
 
 async def test_what_an_operator_has_caused_or_can_repair(
@@ -120,11 +155,11 @@ async def test_what_an_operator_has_caused_or_can_repair(
     """One fault after the other, in one pipeline. Nothing remains of each."""
     async with operating(own_redis, postgres_dsn, tmp_path) as seen:
         for cause in (_pause, _lose_a_head, _open_a_circuit, _delete_a_channel, _delete_a_flow, _name_no_flow):
-            await cause(seen, own_redis)
+            await cause(seen)
             await seen.until_done()
 
 
-async def _pause(seen: Operator, _redis: RedisServer) -> None:
+async def _pause(seen: Operator) -> None:
     """The worker runs and is idle, and the queue is paused."""
     await seen.pipeline.api("POST", "/api/queue/flow/pause")
     assert (await seen.until("queue-paused flow"))["queue-paused flow"]["severity"] == "info"
@@ -135,17 +170,15 @@ async def _pause(seen: Operator, _redis: RedisServer) -> None:
     await seen.pipeline.api("POST", "/api/queue/flow/resume")
 
 
-async def _lose_a_head(seen: Operator, redis: RedisServer) -> None:
+async def _lose_a_head(seen: Operator) -> None:
     """The job that runs first in a conversation is deleted; the next one waits for it."""
     seen.pipeline.kill("flow-runner")
     first = await seen.execution(await seen.say("work", "+1"), "queued")
     second = await seen.execution(await seen.say("work", "+1"), "queued")
     await seen.until("queue-without-worker flow")
     head = (await seen.why(execution=first))["evidence"]["job"]
-    connection = connect_url(redis.url)
-    await connection.command("ZREM", FLOWS.name, head)
-    await connection.command("DEL", f"arq:job:{head}")
-    await connection.close()
+    await seen.redis.command("ZREM", FLOWS.name, head)
+    await seen.redis.command("DEL", f"arq:job:{head}")
     found = await seen.until("queue-without-worker flow", "groups-without-head flow")
     assert found["groups-without-head flow"]["repairable"]
     assert await seen.repair() == {"groups-without-head": 1}
@@ -155,7 +188,7 @@ async def _lose_a_head(seen: Operator, redis: RedisServer) -> None:
     seen.pipeline.start("flow-runner")
 
 
-async def _open_a_circuit(seen: Operator, _redis: RedisServer) -> None:
+async def _open_a_circuit(seen: Operator) -> None:
     """The other side of a channel fails, until the channel is paused."""
     seen.outside.broken.add("/messages")
     executions = [await seen.execution(await seen.say("work", f"+{number}"), "succeeded") for number in range(6)]
@@ -168,7 +201,7 @@ async def _open_a_circuit(seen: Operator, _redis: RedisServer) -> None:
     seen.outside.broken.clear()
 
 
-async def _delete_a_channel(seen: Operator, _redis: RedisServer) -> None:
+async def _delete_a_channel(seen: Operator) -> None:
     """A question is open in it. It is answered after the channel was stored again."""
     asking = await seen.execution(await seen.say("ask", "+7"), "waiting-input")
     await seen.until()
@@ -183,7 +216,7 @@ async def _delete_a_channel(seen: Operator, _redis: RedisServer) -> None:
     await seen.say("ask", "+7", "Ana")
 
 
-async def _delete_a_flow(seen: Operator, _redis: RedisServer) -> None:
+async def _delete_a_flow(seen: Operator) -> None:
     """The API refuses it while an execution waits. A database that was restored can be without it."""
     asking = await seen.execution(await seen.say("ask", "+1"), "waiting-input")
     assert (await seen.why(execution=asking))["cause"] == "waits-for-reply"
@@ -198,7 +231,7 @@ async def _delete_a_flow(seen: Operator, _redis: RedisServer) -> None:
     await seen.pipeline.api("DELETE", "/api/webhooks/ask")
 
 
-async def _name_no_flow(seen: Operator, _redis: RedisServer) -> None:
+async def _name_no_flow(seen: Operator) -> None:
     """The events of a webhook start nothing until the flow exists; then they are replayed."""
     await seen.pipeline.api("PUT", "/api/webhooks/soon?force=true", conversation_webhook("soon"))
     found = (await seen.until("webhook-without-flow soon"))["webhook-without-flow soon"]

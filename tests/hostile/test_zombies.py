@@ -8,12 +8,11 @@ import asyncio
 import json
 import os
 import random
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -26,6 +25,7 @@ from aiohttp import web
 from filas.contract.policies import LEASE_S
 from filas_local.servers import PostgresServer, RedisServer
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
+from tests.freezing import frozen_process
 from tests.hostile.faulty_proxy import FAULTS, Fault, FaultyProxy
 from tests.hostile.write_audit import WriteAudit
 from tests.long_form import by_form
@@ -114,7 +114,7 @@ class Scene:
         """SIGSTOP, and SIGCONT after its leases have expired."""
         seconds = self.chance.uniform(*FROZEN_S)
         self.done.append(f"{name} frozen {seconds:.1f} s")
-        with frozen(self.pipeline.pids[name]):
+        with frozen_process(self.pipeline.pids[name]):
             await asyncio.sleep(seconds)
 
     async def cut_off(self, name: str, store: str, fault: Fault) -> None:
@@ -138,16 +138,6 @@ class Scene:
             for do_harm in faults:
                 await asyncio.sleep(self.chance.uniform(*BETWEEN_S))
                 await do_harm()
-
-
-@contextmanager
-def frozen(pid: int) -> Iterator[None]:
-    """A process that is stopped while the block runs. It is continued whatever happens."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def report(*lines: str) -> None:

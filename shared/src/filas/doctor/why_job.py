@@ -110,7 +110,8 @@ def _next(policy: QueuePolicy, job: JobInfo, load: QueueLoad) -> _Answer:
         return _Answer("delayed", f"it {verb} at {_clock(job.due_on)}{reason}", remedy="nothing: it runs by itself")
     share = 100 * load.running / max(load.slots, 1)
     worker = WORKERS[policy.name]
-    return _Answer("waiting", f"it waits for a free {worker}; {load.workers} are running, {share:.0f} % busy")
+    running = "1 is running" if load.workers == 1 else f"{load.workers} are running"
+    return _Answer("waiting", f"it waits for a free {worker}; {running}, {share:.0f} % busy")
 
 
 def _state(head: JobInfo) -> str:
