@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +21,12 @@ from tests.flow_runner.harness import TRIGGER, Call, Harness, Response
 from tests.flow_runner.memory import WAITS, MemoryRows, Row
 from tests.flow_runner.test_conversations import OneFlow
 from tests.flow_runner.test_jobs import CONTEXT
-from tests.long_form import LONG, examples
+from tests.long_form import LONG, by_form, examples
 
 BOUNDS = {"maxSteps": 40, "maxVisitsPerNode": 8}
+FEWER_STEPS = {"maxSteps": 20, "maxVisitsPerNode": 5}
+"""The bounds where the worker is killed at every point in turn: the work grows with the square of the steps."""
+
 MOST_ATTEMPTS = 3000
 
 
@@ -107,7 +111,7 @@ KINDS = st.one_of(
 
 
 @st.composite
-def graphs(draw: st.DrawFn, *, repeats_uncertain: bool = False) -> CompiledFlow:
+def graphs(draw: st.DrawFn, *, bounds: dict[str, int] = BOUNDS, repeats_uncertain: bool = False) -> CompiledFlow:
     """Any nodes, with any edges from handles that exist, also cycles that never wait. `repeats_uncertain`: no node
     fails because it does not know whether it was interrupted."""
     kinds = draw(st.lists(KINDS, min_size=1, max_size=6))
@@ -115,7 +119,7 @@ def graphs(draw: st.DrawFn, *, repeats_uncertain: bool = False) -> CompiledFlow:
     if repeats_uncertain:
         nodes = [node | {"data": node["data"] | {"onUncertain": "retry"}} if node["type"] == "api" else node
                  for node in nodes]  # fmt: skip
-    raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": BOUNDS}
+    raw: dict[str, Any] = {"nodes": [TRIGGER, *nodes], "variables": VARIABLES, "settings": bounds}
     ways = [(node.id, way) for node in load(raw).nodes for way in node.data.handles()]
     names = st.sampled_from([node["id"] for node in nodes])
     drawn = draw(st.lists(st.tuples(st.sampled_from(ways), names), max_size=12))
@@ -286,8 +290,13 @@ def test_every_execution_ends_and_repeats_no_finished_effect(
     assert set(replied.values()) <= {1}, "two replies for one wait"
 
 
+@pytest.mark.timeout(by_form(120, 900))
 @settings(max_examples=examples(60), deadline=None, derandomize=not LONG)
-@given(compiled=graphs(repeats_uncertain=True), other=graphs(repeats_uncertain=True), replies=st.integers(0, 3))
+@given(
+    compiled=graphs(bounds=FEWER_STEPS, repeats_uncertain=True),
+    other=graphs(bounds=FEWER_STEPS, repeats_uncertain=True),
+    replies=st.integers(0, 3),
+)
 def test_a_kill_at_any_write_changes_nothing(compiled: CompiledFlow, other: CompiledFlow, replies: int) -> None:
     """An execution whose worker is killed at one point, at each in turn, ends as one that is never interrupted: with
     the same steps, the same messages and the same calls."""
