@@ -19,6 +19,7 @@ from tests.reference import (
     metrics,
     node_examples,
     nodes,
+    operators,
     settings,
 )
 
@@ -39,7 +40,7 @@ REGIONS: dict[str, dict[str, Callable[[], str]]] = {
         **{f"fields-{name}": partial(definitions.channel_table, name) for name in definitions.channel_types()},
         **{f"example-{name}": partial(channel_examples.section, name) for name in definitions.channel_types()},
     },
-    "templates.md": {"filters": filters.table, "liquid-filters": filters.names},
+    "templates.md": {"filters": filters.table, "liquid-filters": filters.names, "operators": operators.table},
     "schedules.md": {"schedule-fields": definitions.schedule_table},
     "api.md": {"routes": api.overview, "operations": api.page},
     "cli.md": {"commands": command_line.page},

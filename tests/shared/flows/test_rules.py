@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filas.flows.expressions import rules
+from tests.reference.operators import EXAMPLES
 
 YES: list[tuple[str, Any, Any]] = [
     ("equals", "oi", "oi"),
@@ -114,3 +115,15 @@ def test_an_invalid_rule_is_reported_with_its_field(operator: str, value: Any, f
 def test_a_pattern_for_which_backtracking_takes_exponential_time() -> None:
     """RE2 takes time in proportion to the length of the text."""
     assert rules.compare("matches", "a" * 50_000 + "b", "^(a+)+$") is False
+
+
+@pytest.mark.parametrize("operator", rules.OPERATORS)
+def test_the_examples_of_the_reference(operator: str) -> None:
+    """A new operator needs an entry in tests/reference/operators.py."""
+    shown = EXAMPLES[operator]
+    assert [rules.compare(operator, *pair) for pair in (shown.true, shown.false)] == [True, False]
+    assert list(rules.problems(operator, shown.true[1])) == []
+
+
+def test_every_example_of_the_reference_belongs_to_an_operator() -> None:
+    assert EXAMPLES.keys() == rules.OPERATORS.keys()
