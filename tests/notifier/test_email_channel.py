@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import resource
 import ssl
 from collections.abc import AsyncIterator
@@ -26,6 +27,7 @@ from notifier.channels.channel import (
 from tests.notifier.mail import MailServer, certificate, mail_server
 from tests.notifier.providers import BUTTONS, HOME, IMAGE, TEMPLATE, message
 from tests.notifier.receiver import receiver
+from tests.ports import free_port
 
 MARIA = "maria@example.com"
 
@@ -435,3 +437,30 @@ async def test_invalid_attachments_are_refused(outbound: OutboundClient, value: 
         result = await channel(outbound, server).deliver(mail(NOTE | {"attachments": value}))
     assert isinstance(result, PermanentFailure)
     assert result.kind in ("invalid", "too-long")
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+async def test_a_broken_connection_is_described_in_words(outbound: OutboundClient, command: str) -> None:
+    async with mail_server() as server:
+        server.reset_at = command
+        result = await channel(outbound, server).deliver(mail())
+    assert isinstance(result, TemporaryFailure)
+    assert re.fullmatch(r"the connection to the mail server failed \(\w+\): it closed the connection", result.reason)
+
+
+async def test_what_the_mail_server_does_before_the_message_is_described_in_words(
+    outbound: OutboundClient, tmp_path: Path
+) -> None:
+    """No server listens; and its certificate is of an authority that is not known."""
+    absent = MailServer(port=free_port())
+    result = await channel(outbound, absent).deliver(mail())
+    assert isinstance(result, TemporaryFailure)
+    assert result.reason == f"127.0.0.1:{absent.port} refused the connection"
+    unknown = await channel(outbound, absent, host="mail.invalid").deliver(mail())
+    assert isinstance(unknown, TemporaryFailure)
+    assert unknown.reason == "the host mail.invalid is not known"
+    context, _ = server_context(tmp_path)
+    async with mail_server(tls=context) as server:
+        result = await channel(outbound, server, security="starttls", host="localhost").deliver(mail())
+    assert isinstance(result, TemporaryFailure)
+    assert "its certificate is not trusted: self" in result.reason

@@ -1,4 +1,4 @@
-"""Describes the errors of the HTTP client in the terms of a flow's author.
+"""Describes the errors of the HTTP client and of TCP connections in the terms of a flow's author.
 
 No text contains the URL, because the URLs of some providers contain tokens."""
 
@@ -17,6 +17,16 @@ _REASONS = {
     errno.ENETUNREACH: "cannot be reached",
 }
 
+
+def describe_no_connection(host: str, port: int, error: OSError) -> str:
+    """Why no connection to `host` was made."""
+    return f"{host}:{port} {_connecting(error)}"
+
+
+def _connecting(error: OSError) -> str:
+    return _REASONS.get(error.errno or 0, "cannot be reached")
+
+
 _CODING = "is not valid in its Content-Encoding"
 
 _DESCRIBED: list[tuple[type[aiohttp.ClientError], Callable[[Any], str]]] = [
@@ -31,7 +41,7 @@ _DESCRIBED: list[tuple[type[aiohttp.ClientError], Callable[[Any], str]]] = [
     ),
     (
         aiohttp.ClientConnectorError,
-        lambda error: f"{error.host}:{error.port} {_REASONS.get(error.errno or 0, 'cannot be reached')}",
+        lambda error: f"{error.host}:{error.port} {_connecting(error)}",
     ),
     (
         aiohttp.ClientPayloadError,

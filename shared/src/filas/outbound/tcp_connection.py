@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from filas.errors import OutboundFailed, OutboundRefused, OutboundTimeout
 from filas.outbound.address_rules import Network, refusal_reason
 from filas.outbound.dns_lookup import DnsLookup
+from filas.outbound.failure_texts import describe_no_connection
 
 
 async def open_connection(
@@ -31,8 +32,8 @@ async def _first(host: str, port: int, names: DnsLookup, allowed: Sequence[Netwo
     loop = asyncio.get_running_loop()
     try:
         found = await names.addresses(host, port)
-    except (OSError, UnicodeError) as error:
-        raise OutboundFailed(f"{host} has no address: {error}", sent=False) from None
+    except (OSError, UnicodeError):
+        raise OutboundFailed(f"the host {host} is not known", sent=False) from None
     refused: str | None = None
     failed: OSError | None = None
     for family, kind, protocol, _, address in found:
@@ -56,4 +57,6 @@ async def _first(host: str, port: int, names: DnsLookup, allowed: Sequence[Netwo
             return connection
     if failed is None and refused is not None:
         raise OutboundRefused(f"{host} may not be called: {refused}")
-    raise OutboundFailed(f"no connection to {host}: {failed}", sent=False)
+    if failed is None:
+        raise OutboundFailed(f"the host {host} has no address", sent=False)
+    raise OutboundFailed(describe_no_connection(host, port, failed), sent=False)

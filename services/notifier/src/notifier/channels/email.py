@@ -118,7 +118,7 @@ class EmailChannel:
             return PermanentFailure(reason=f"the mail server does not support it: {error}", kind="configuration")
         if isinstance(error, OutboundError):
             return TemporaryFailure(reason=str(error), kind=error.kind)
-        reason, kind = f"the connection to the mail server failed ({stage}): {type(error).__name__}", "communication"
+        reason, kind = f"the connection to the mail server failed ({stage}): {_words(error)}", "communication"
         if isinstance(error, TimeoutError):
             reason, kind = f"the mail server did not finish within {TIMEOUT_S:g} s ({stage})", "timeout"
         return TemporaryFailure(reason=reason, kind=kind, uncertain=stage == "content")
@@ -211,6 +211,21 @@ class _Sending:
                 self._connections.release(client)
             else:
                 client.close()
+
+
+def _words(error: Exception) -> str:
+    """What has happened to a connection, for the author of a flow."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return "no encrypted connection could be made"
+    if isinstance(error, ConnectionRefusedError):
+        return "it accepts no connection at this port"
+    if isinstance(error, ConnectionError | aiosmtplib.SMTPServerDisconnected):
+        return "it closed the connection"
+    if isinstance(error, OSError):
+        return "it cannot be reached"
+    return "its response is invalid"
 
 
 def build(config: dict[str, Any], tools: Tools) -> EmailChannel:

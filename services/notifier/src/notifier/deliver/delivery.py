@@ -247,9 +247,10 @@ async def _send(
             result = await known.channel.deliver(message)
     except Exception as error:
         log.error("channel.failed", channel_id=notification.channel_id, type=known.type, exc_info=error)
-        result = TemporaryFailure(
-            reason=f"the channel failed: {type(error).__name__}", kind="exception", uncertain=True
+        reason = (
+            "the channel failed with an error that Filas does not expect; the notifier's log has it (channel.failed)"
         )
+        result = TemporaryFailure(reason=reason, kind="exception", uncertain=True)
     metrics.NOTIFICATION_SECONDS.labels(known.type).observe(time.monotonic() - begun)
     return known.type, result
 
