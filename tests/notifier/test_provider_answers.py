@@ -369,3 +369,32 @@ async def test_an_incoming_webhook_of_slack_explains_itself_too() -> None:
         result = await hook.deliver(message())
     assert isinstance(result, PermanentFailure)
     assert (result.kind, result.reason) == ("rejected", "Slack answered invalid_blocks: missing text")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"type": "buttons", "text": "x", "buttons": "a"}, "buttons: expected a list, got a text"),
+        (
+            {"type": "list", "text": "x", "sections": [{"rows": [{"id": 1, "title": "a"}]}]},
+            "sections[0].rows[0].id: expected a text, got a whole number",
+        ),
+        (
+            {"type": "template", "name": "a", "parameters": 5},
+            "template.parameters: expected an object or a list, got a whole number",
+        ),
+    ],
+)
+async def test_a_content_of_a_wrong_type_is_described_in_words(content: dict[str, Any], reason: str) -> None:
+    result, _ = await deliver("whatsapp", responds(200, TAKEN["whatsapp"]), content)
+    assert isinstance(result, PermanentFailure)
+    assert result.reason == reason
+
+
+async def test_slack_without_an_error_or_an_id() -> None:
+    refused, _ = await deliver("slack", responds(200, {"ok": False, "error": None}))
+    assert isinstance(refused, PermanentFailure)
+    assert refused.reason == "Slack answered no error"
+    delivered, _ = await deliver("slack", responds(200, {"ok": True}))
+    assert isinstance(delivered, Delivered)
+    assert delivered.provider_id is None

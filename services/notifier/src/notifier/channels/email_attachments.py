@@ -12,6 +12,7 @@ import msgspec
 from filas.channels.invalid_content import InvalidContent
 from filas.errors import OutboundError, OutboundRefused
 from notifier.channels.channel import Outbound, PermanentFailure, TemporaryFailure
+from notifier.channels.message_content import invalid_part
 
 MAX_ATTACHMENTS: Final = 10
 MAX_BYTES: Final = 8 * 1024 * 1024
@@ -46,7 +47,7 @@ def attachments_of(content: Mapping[str, Any]) -> list[Attachment]:
     try:
         found = msgspec.convert(content.get("attachments") or [], list[Attachment])
     except msgspec.ValidationError as error:
-        raise InvalidContent(f"invalid attachments: {error}", "invalid") from None
+        raise invalid_part("attachments", error) from None
     if len(found) > MAX_ATTACHMENTS:
         raise InvalidContent(f"{len(found)} attachments; the limit is {MAX_ATTACHMENTS}", "too-long")
     return found

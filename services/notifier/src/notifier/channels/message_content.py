@@ -21,6 +21,7 @@ from filas.channels import choice_lines, content_checks, template_parameters
 from filas.channels.adapted_content import adapted
 from filas.channels.content_limits import LIMITS
 from filas.channels.invalid_content import InvalidContent
+from filas.flows.library_errors import describe_msgspec
 
 MEDIA_KINDS = ("image", "video", "audio", "document", "sticker")
 
@@ -105,7 +106,7 @@ def template_of(content: Mapping[str, Any]) -> Template:
     try:
         template = msgspec.convert({"language": "en", "parameters": [], **given}, Template)
     except msgspec.ValidationError as error:
-        raise InvalidContent(f"invalid template: {error}", "invalid") from None
+        raise invalid_part("template", error) from None
     return msgspec.structs.replace(template, parameters=template_parameters.written(template.parameters))
 
 
@@ -124,6 +125,12 @@ def sections_of(content: Mapping[str, Any]) -> list[Section]:
     return sections
 
 
+def invalid_part(what: str, error: msgspec.ValidationError) -> InvalidContent:
+    """The error of a part of a content that has a wrong type, in the words of a flow's author."""
+    message, _, path = str(error).partition(" - at `$")
+    return InvalidContent(f"{what}{path.rstrip('`')}: {describe_msgspec(message)}", "invalid")
+
+
 def numbered(content: Mapping[str, Any]) -> str:
     """Returns text and choices for a channel without buttons: the titles as numbered lines under the text."""
     if kind_of(content) == "buttons":
@@ -138,7 +145,7 @@ def _choices(given: Any, form: type[Items], what: str) -> Items:
     try:
         items = msgspec.convert(_without_nulls(given), form)
     except msgspec.ValidationError as error:
-        raise InvalidContent(f"invalid {what}: {error}", "invalid") from None
+        raise invalid_part(what, error) from None
     if not items:
         raise InvalidContent(f"the message has no {what}", "invalid")
     return items

@@ -115,8 +115,11 @@ class SlackChannel:
                 else by_status(answer, self._caller.answered(answer, "Slack"))
             )
         if decoded["ok"]:
-            return Delivered(provider_id=f"{decoded.get('channel')}:{decoded.get('ts')}", status_code=answer.status)
-        return self._refused(answer, str(decoded.get("error")), *_explanation(decoded))
+            ts = decoded.get("ts")
+            provider_id = f"{decoded.get('channel') or ''}:{ts}" if ts else None
+            return Delivered(provider_id=provider_id, status_code=answer.status)
+        word = decoded.get("error")
+        return self._refused(answer, word if isinstance(word, str) else "no error", *_explanation(decoded))
 
     def _of_webhook(self, answer: OutboundResponse) -> Result:
         word = answer.body.decode("utf-8", "replace").strip()
