@@ -205,7 +205,7 @@ async def _delete_a_channel(seen: Operator) -> None:
     """A question is open in it. It is answered after the channel was stored again."""
     asking = await seen.execution(await seen.say("ask", "+7"), "waiting-input")
     await seen.until()
-    await seen.pipeline.api("DELETE", "/api/channels/phone")
+    await seen.pipeline.api("DELETE", "/api/channels/phone?force=true")
     found = await seen.until("executions-without-channel ask")
     assert found["executions-without-channel ask"]["evidence"]["example"] == asking
     answer = await seen.why(execution=asking)
@@ -220,8 +220,8 @@ async def _delete_a_flow(seen: Operator) -> None:
     """The API refuses it while an execution waits. A database that was restored can be without it."""
     asking = await seen.execution(await seen.say("ask", "+1"), "waiting-input")
     assert (await seen.why(execution=asking))["cause"] == "waits-for-reply"
-    status, text = await seen.refused("DELETE", "/api/flows/ask")
-    assert (status, "not finished" in text) == (409, True)
+    status, text = await seen.refused("DELETE", "/api/flows/ask?force=true")
+    assert (status, "have not ended" in text) == (409, True)
     await seen.database.fetch("delete from flows where id = 'ask'")
     found = await seen.until("executions-without-flow ask", "webhook-without-flow ask")
     assert f"filas executions cancel {asking}" in found["executions-without-flow ask"]["remedy"]
