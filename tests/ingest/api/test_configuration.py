@@ -308,7 +308,7 @@ async def test_no_secret_is_in_any_answer(api: Api) -> None:
         ("/webhooks/w", {"flowId": "f", "cors": ["https://example.com\n"]}, "cors"),
         ("/webhooks/w", {"flowId": "f", "response": {"contentType": "text/plain\n"}}, "response.contentType"),
         ("/webhooks/w", {"flowId": "f", "response": {"headers": {"X-A": "b\n"}}}, "response.headers"),
-        ("/channels/c", {"type": "whatsapp", "phoneNumberId": "1\n", "token": "t", "appSecret": "s"}, "phoneNumberId"),
+        ("/channels/c", {"type": "whatsapp", "phoneNumberId": "1\n", "accessToken": "t"}, "phoneNumberId"),
     ],
 )
 async def test_a_line_break_at_the_end_of_a_value_is_refused(

@@ -43,7 +43,7 @@ from ingest.api.operations import (
 from ingest.api.routing.access import ADDRESS, CLIENT, make_guard, problem_of, require
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.openapi import document
-from ingest.api.routing.problems import ApiProblem
+from ingest.api.routing.problems import ApiProblem, FieldError
 from ingest.api.routing.request_parsing import LARGE_BODY, MAX_BODY_BYTES, parse_body, parse_query, read_body
 from ingest.api.routing.route_types import Answer, Call, Route
 
@@ -109,10 +109,13 @@ def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Reque
         raw = None if route.body is None else await read_body(request)
 
         async def respond() -> web.Response:
-            body = None if raw is None else await _parsed(route, raw)
+            body, errors = (None, []) if raw is None else await _parsed(route, raw)
             address = request[ADDRESS]
             audit = CallAudit(context.access.audit, client, address, route.operation_id, subject_of(route.path, path))
-            call = Call(context=context, path=path, query=query, body=body, client=client, audit=audit, address=address)
+            call = Call(
+                context=context, path=path, query=query, body=body, client=client, audit=audit, address=address,
+                errors=errors,
+            )  # fmt: skip
             answer = await _audited(route, call)
             document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
             if route.paged:
@@ -151,7 +154,7 @@ async def _audited(route: Route[Any, Any], call: Call[Any, Any]) -> Answer:
     return answer
 
 
-async def _parsed(route: Route[Any, Any], raw: bytes) -> Any:
+async def _parsed(route: Route[Any, Any], raw: bytes) -> tuple[Any, list[FieldError]]:
     if len(raw) > LARGE_BODY:
         return await asyncio.to_thread(parse_body, route, raw)
     return parse_body(route, raw)

@@ -18,7 +18,7 @@ from filas.contract.channel_circuits import CircuitStatus
 from filas.contract.channel_retry import ChannelRetry
 from ingest.api.definitions.secret_masking import MASK, names_variable
 from ingest.api.routing.identifiers import Identifier
-from ingest.api.routing.problems import invalid_field
+from ingest.api.routing.problems import FieldError, InvalidFields, invalid, invalid_field
 from ingest.api.routing.route_types import Body
 
 Url = Annotated[str, Meta(min_length=1, max_length=2048)]
@@ -127,14 +127,28 @@ SHOWN_FIELDS = frozenset({"id", "type", "revision", "createdAt", "updatedAt", "c
 
 
 def check(channel: ChannelBody) -> None:
-    """Raises the 422 for the first wrong field."""
+    """Raises the 422 that lists every wrong field."""
+    errors: list[FieldError] = []
+    for further in (_check_addresses, *_CHECKS.get(type(channel), ())):
+        try:
+            further(channel)
+        except InvalidFields as problem:
+            errors += problem.errors
+    if errors:
+        raise invalid(errors)
+
+
+def _check_addresses(channel: ChannelBody) -> None:
+    errors: list[FieldError] = []
     for field in ("url", "base_url", "status_callback"):
         address = getattr(channel, field, None)
         if address is not None:
-            check_address(address, _WIRE_NAMES.get(field, field))
-    further = _CHECKS.get(type(channel))
-    if further is not None:
-        further(channel)
+            try:
+                check_address(address, _WIRE_NAMES.get(field, field))
+            except InvalidFields as problem:
+                errors += problem.errors
+    if errors:
+        raise invalid(errors)
 
 
 def check_address(url: str, field: str) -> None:
@@ -180,19 +194,22 @@ def _check_twilio(channel: TwilioChannel) -> None:
         raise invalid_field("from", "give either `from` or `messagingServiceSid`")
 
 
-def _check_email(channel: EmailChannel) -> None:
+def _check_sender(channel: EmailChannel) -> None:
     local, at, domain = channel.sender.rpartition("@")
     if not (local and at and domain and channel.sender.isascii()) or set(channel.sender) & set(' ,;:<>()[]"\\'):
         raise invalid_field("from", "not an e-mail address")
+
+
+def _check_login(channel: EmailChannel) -> None:
     if (channel.username is None) != (channel.password is None):
         raise invalid_field("password", "give both `username` and `password`, or neither")
 
 
 _WIRE_NAMES = {"base_url": "baseUrl", "status_callback": "statusCallback"}
-_CHECKS: Mapping[type, Callable[[Any], None]] = {
-    HttpChannel: _check_http,
-    SlackChannel: _check_slack,
-    TelegramChannel: _check_telegram,
-    TwilioChannel: _check_twilio,
-    EmailChannel: _check_email,
+_CHECKS: Mapping[type, tuple[Callable[[Any], None], ...]] = {
+    HttpChannel: (_check_http,),
+    SlackChannel: (_check_slack,),
+    TelegramChannel: (_check_telegram,),
+    TwilioChannel: (_check_twilio,),
+    EmailChannel: (_check_sender, _check_login),
 }

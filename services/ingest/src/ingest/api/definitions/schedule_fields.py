@@ -13,9 +13,10 @@ from filas.flows.timing.moments import cron_problem, moments
 from filas.models.interval import Interval
 from filas.models.record import ErrorDetail
 from filas.models.schedules import Misfire, ScheduleConversation
+from ingest.api.routing.body_errors import field_error
 from ingest.api.routing.identifiers import Identifier
 from ingest.api.routing.problems import FieldError, invalid, invalid_field
-from ingest.api.routing.request_parsing import decode_json, field_error
+from ingest.api.routing.request_parsing import decode_json
 from ingest.api.routing.route_types import Body
 
 MAX_TIMES = 1000

@@ -21,9 +21,9 @@ from filas.models.configuration import (
 )
 from ingest.api.definitions.secret_masking import masked, sealed
 from ingest.api.definitions.webhook_checks import channel_errors, reference_errors, template_errors
+from ingest.api.routing.body_errors import field_error
 from ingest.api.routing.identifiers import Deleted, Identifier, definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, not_found
-from ingest.api.routing.request_parsing import field_error
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
 from ingest.receive.duplicate_keys import configured
 from ingest.verify import auth_types
@@ -100,7 +100,7 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
     """Creates or replaces a webhook."""
     body = call.body
     webhook_id = definition_id(call.path["id"], body.id)
-    errors = _errors(body)
+    errors = [*call.errors, *_errors(body)]
     options = {name: getattr(body, name) for name in WebhookOptions.__struct_fields__}
     if isinstance(body.filter, str):
         options["filter"] = WebhookFilter(expression=body.filter)
@@ -124,8 +124,10 @@ async def put_webhook(call: Call[WebhookBody, PutQuery]) -> Answer:
     doubtful = await reference_errors(webhook, flow, call.context.flows)
     doubtful += await channel_errors(webhook, call.context.channels)
     doubtful += await template_errors(webhook, call.context.history.events)
+    # A field of the wrong type has the value of a placeholder, or its default.
+    wrong = {_first_part(error.field) for error in call.errors}
     if not call.query.force:
-        errors += doubtful
+        errors += [error for error in doubtful if _first_part(error.field) not in wrong]
     if errors:
         raise invalid(errors)
     webhook = msgspec.structs.replace(webhook, auth=_sealed_auth(call, stored))
@@ -154,6 +156,10 @@ async def _store(call: Call[WebhookBody, PutQuery], webhook: Webhook) -> Webhook
 async def _before(call: Call[Any, Any], webhook_id: str) -> Webhook | None:
     webhook = await call.context.webhooks.get(webhook_id)
     return None if webhook is None else shown(webhook)
+
+
+def _first_part(field: str) -> str:
+    return field.partition(".")[0].partition("[")[0]
 
 
 def _errors(body: WebhookBody) -> list[FieldError]:
@@ -254,6 +260,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         summary="Create or replace a webhook. `***` keeps a stored secret.",
         answer=StoredWebhook,
         body=WebhookBody,
+        placeholders={"flow_id": ""},
         query=PutQuery,
         problems=(409,),
     ),

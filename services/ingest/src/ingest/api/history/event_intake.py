@@ -17,8 +17,9 @@ from filas.contract.storable_text import header_text
 from filas.errors import StoreUnavailable
 from filas.observability.metrics import WEBHOOKS
 from filas.tracing import spans
+from ingest.api.routing.body_errors import field_error
 from ingest.api.routing.problems import invalid
-from ingest.api.routing.request_parsing import LARGE_BODY, decode_json, field_error
+from ingest.api.routing.request_parsing import LARGE_BODY, decode_json
 from ingest.api.routing.route_types import Answer, Body, Call, Query, Route
 from ingest.event import body_parsing
 from ingest.http import error_answers, request

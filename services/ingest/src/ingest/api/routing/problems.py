@@ -31,17 +31,25 @@ class ApiProblem(Exception):
         self.extra = extra
 
 
-def invalid(errors: Sequence[FieldError]) -> ApiProblem:
+class InvalidFields(ApiProblem):
+    """The 422 that lists wrong fields."""
+
+    def __init__(self, detail: str, errors: Sequence[FieldError]) -> None:
+        super().__init__(422, "Invalid", detail, errors=msgspec.to_builtins(list(errors)))
+        self.errors = list(errors)
+
+
+def invalid(errors: Sequence[FieldError]) -> InvalidFields:
     """Returns the 422 that lists every wrong field. `errors` has at least one."""
     first = errors[0]
     where = " ".join(part for part in (first.node_id, first.field) if part)
     detail = f"{where}: {first.message}" if where else first.message
     if len(errors) > 1:
         detail += f" (and {len(errors) - 1} more)"
-    return ApiProblem(422, "Invalid", detail, errors=msgspec.to_builtins(list(errors)))
+    return InvalidFields(detail, errors)
 
 
-def invalid_field(field: str, message: str) -> ApiProblem:
+def invalid_field(field: str, message: str) -> InvalidFields:
     """Returns the 422 for one wrong field."""
     return invalid([FieldError(field=field, message=message)])
 

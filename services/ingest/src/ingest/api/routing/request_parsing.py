@@ -9,6 +9,7 @@ from aiohttp import web
 from msgspec.structs import fields
 
 from filas.contract import bounded_json
+from ingest.api.routing.body_errors import convertible_fields, errors_of, field_error
 from ingest.api.routing.problems import ApiProblem, FieldError, invalid, invalid_field
 from ingest.api.routing.route_types import QueryT, Route
 
@@ -20,12 +21,6 @@ LARGE_BODY = 32 * 1024
 """A longer body, in bytes, is decoded in a thread, because that may take more than 5 milliseconds."""
 
 T = TypeVar("T")
-
-_MESSAGES = {
-    "Object missing required field": "missing required field",
-    "Object contains unknown field": "unknown field",
-}
-"""Messages of msgspec that name a field, with ours."""
 
 
 async def read_body(request: web.Request) -> bytes:
@@ -40,20 +35,27 @@ async def read_body(request: web.Request) -> bytes:
     return b"".join(chunks)
 
 
-def parse_body(route: Route[Any, Any], raw: bytes) -> Any:
-    """Returns the body as the type of the route. A missing body counts as `{}`.
+def parse_body(route: Route[Any, Any], raw: bytes) -> tuple[Any, list[FieldError]]:
+    """Returns the body as the type of the route, without errors. A missing body counts as `{}`.
 
-    Raises the 400 for a body that is not JSON, and the 422 that names the field for any other error.
+    Of a route with `placeholders`, a body with wrong fields is returned without them, with their errors. Raises the 400
+    for a body that is not JSON, and the 422 that names every wrong field otherwise.
     """
     if route.decode is not None:
-        return route.decode(raw)
+        return route.decode(raw), []
     try:
         document = decode_json(raw, Any)
     except msgspec.ValidationError as error:  # a number that no machine type holds
         raise invalid_field("", str(error)) from None
     if route.precheck is not None:
         route.precheck(document)
-    return _convert(document, route.body, strict=True)
+    try:
+        return msgspec.convert(document, route.body), []
+    except msgspec.ValidationError as error:
+        errors = errors_of(document, route.body) or [field_error(str(error))]
+    if route.placeholders is None or not isinstance(document, dict):
+        raise invalid(errors)
+    return route.body(**{**route.placeholders, **convertible_fields(document, route.body)}), errors
 
 
 def decode_json(raw: bytes, expected: type[T]) -> T:
@@ -77,7 +79,10 @@ def parse_query(route: Route[Any, QueryT], pairs: Iterable[tuple[str, str]]) -> 
         if name in found:
             raise invalid_field(name, "given more than once")
         found[name] = value
-    query: QueryT = _convert(found, route.query, strict=False)
+    try:
+        query: QueryT = msgspec.convert(found, route.query, strict=False)
+    except msgspec.ValidationError as error:
+        raise invalid([field_error(str(error))]) from None
     for field in fields(query):
         value = getattr(query, field.name)
         if isinstance(value, datetime):
@@ -94,22 +99,3 @@ def _check_time(name: str, text: str, time: datetime) -> None:
         time.astimezone(UTC)
     except OverflowError:
         raise invalid_field(name, "in UTC, the time is outside of the years 1 to 9999") from None
-
-
-def _convert(document: Any, expected: Any, *, strict: bool) -> Any:
-    try:
-        return msgspec.convert(document, expected, strict=strict)
-    except msgspec.ValidationError as error:
-        raise invalid([field_error(str(error))]) from None
-
-
-def field_error(message: str) -> FieldError:
-    """Returns field and message of an error of msgspec, such as "Expected `int`, got `str` - at `$.rateLimit.max`"."""
-    text, _, place = message.partition(" - at `")
-    field = place.rstrip("`").removeprefix("$").removeprefix(".")
-    for opening, ours in _MESSAGES.items():
-        if text.startswith(f"{opening} `"):
-            name = text.removeprefix(f"{opening} `").rstrip("`")
-            field = f"{field}.{name}" if field else name
-            text = f"{ours} `{name}`"
-    return FieldError(field=field, message=text)

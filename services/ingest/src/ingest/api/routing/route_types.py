@@ -3,7 +3,7 @@
 One table serves the router, the validation and the OpenAPI document, so the three cannot disagree.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -13,6 +13,7 @@ from filas.models.access import Role
 from ingest.access.authentication import Client
 from ingest.access.call_audit import CallAudit
 from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.problems import FieldError
 
 Method = Literal["GET", "PUT", "POST", "DELETE"]
 
@@ -46,7 +47,7 @@ QueryT = TypeVar("QueryT", bound=Query)
 @dataclass(frozen=True, slots=True)
 class Call(Generic[BodyT, QueryT]):
     """One authorised request of `client`, with its validated body and query. `audit` stores what it changes. `address`
-    is the address from which it came."""
+    is the address from which it came. `errors` are those of the body of a route with `placeholders`."""
 
     context: ApiContext
     path: Mapping[str, str]
@@ -55,6 +56,7 @@ class Call(Generic[BodyT, QueryT]):
     client: Client
     audit: CallAudit
     address: str = ""
+    errors: Sequence[FieldError] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ class Route(Generic[BodyT, QueryT]):
     | `body` | the type of the body; None if none is read |
     | `documented` | the type in the OpenAPI document instead of `body`, if the handler checks more than `body` does |
     | `precheck` | receives the parsed JSON before it is converted to `body`; raises ApiProblem |
+    | `placeholders` | values of required fields: the handler gets a body with wrong fields without them, and `errors` |
     | `decode` | reads the raw body instead of `precheck` and the conversion; raises ApiProblem |
     | `answer` | the type of the answer's `data` |
     | `paged` | adds `nextCursor` to the answer |
@@ -99,6 +102,7 @@ class Route(Generic[BodyT, QueryT]):
     body: Any = None
     documented: Any = None
     precheck: Callable[[Any], None] | None = None
+    placeholders: Mapping[str, Any] | None = None
     decode: Callable[[bytes], Any] | None = None
     paged: bool = False
     may_continue: bool = False
