@@ -62,7 +62,7 @@ async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path:
     assert "bearer" in (await asked(api, "webhook", "list")).out
     assert (await asked(api, "webhook", "delete", "orders")).code == 0
     gone = await asked(api, "webhook", "get", "orders")
-    assert (gone.code, gone.err) == (1, "Error: Not found: no webhook 'orders'\n")
+    assert (gone.code, gone.err) == (1, "Error: Not found: no webhook 'orders'. `filas webhooks list` lists them.\n")
 
 
 async def test_empty_lists_say_so(api: Api) -> None:
@@ -150,7 +150,7 @@ async def test_an_unreachable_api_is_one_line() -> None:
     """Exit code 1; nothing listens on port 9 of the loopback."""
     run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "x", "FILAS_URL": "http://127.0.0.1:9"})
     assert run.code == 1
-    assert run.err.startswith("Error: http://127.0.0.1:9 cannot be reached")
+    assert run.err.startswith("Error: nothing answers at 127.0.0.1:9: is `make up` ")
     assert len(run.err.splitlines()) == 1
 
 
@@ -159,7 +159,10 @@ async def test_a_wrong_token_is_one_line(api: Api) -> None:
     run = await filas("stats", environ={"FILAS_ADMIN_TOKEN": "wrong", "FILAS_URL": api.url})
     assert (run.code, run.err) == (
         1,
-        "Error: the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation\n",
+        (
+            "Error: the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation. "
+            "After `make up`, `set -a; . .filas/env` sets it.\n"
+        ),
     )
 
 

@@ -28,13 +28,15 @@ WITHOUT_API = {
     "flows diff": "test_flow_commands.py",
     "login": "test_key_commands.py",
     "logout": "test_key_commands.py",
+    "logs": "test_live_commands.py",
     "migrate": "test_commands.py",
     "roles create": "tests/shared/repository/test_roles.py",
+    "tail": "test_live_commands.py",
     "up": "tests/local",
 }
 """Commands that are not run here, and the tests that run them."""
 
-WITHOUT_JSON = {"login", "logout", "migrate", "roles create", "up"}
+WITHOUT_JSON = {"login", "logout", "logs", "migrate", "roles create", "up"}
 """Commands that have no data to print as JSON."""
 
 CONSOLE = {"type": "console"}

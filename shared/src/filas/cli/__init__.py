@@ -29,6 +29,7 @@ COMMANDS = {
     "keys": "filas.cli.key_commands:keys",
     "login": "filas.cli.login_commands:login",
     "logout": "filas.cli.login_commands:logout",
+    "logs": "filas.cli.logs_command:logs",
     "migrate": "filas.cli.migrate_command:migrate",
     "notifications": "filas.cli.notification_commands:notifications",
     "queues": "filas.cli.queue_commands:queues",
@@ -38,6 +39,7 @@ COMMANDS = {
     "schedules": "filas.cli.schedule_commands:schedules",
     "secrets": "filas.cli.secret_commands:secrets",
     "stats": "filas.cli.queue_commands:stats",
+    "tail": "filas.cli.live_commands:tail",
     "webhooks": "filas.cli.webhook_commands:webhooks",
     "why": "filas.cli.doctor_command:why",
 }

@@ -10,7 +10,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 
 import click
 
-from filas.cli import credentials
+from filas.cli import advice, credentials
 
 TIMEOUT_S = 30.0
 
@@ -85,12 +85,11 @@ class Client:
             with self._opener.open(request, timeout=self._timeout_s) as response:
                 answer: dict[str, Any] = json.load(response)
         except HTTPError as error:
-            raise _refused(error, self._source) from None
+            raise _refused(error, self._source, path) from None
         except (URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise CommandFailed(f"{self._url} cannot be reached ({reason}): is `ingest admin` running?") from None
+            raise CommandFailed(advice.unreachable(self._url, error)) from None
         except ValueError:
-            raise CommandFailed(f"{self._url} answers, but it is not the API of Filas") from None
+            raise CommandFailed(advice.other_program(self._url)) from None
         return answer
 
 
@@ -101,15 +100,13 @@ class _NoRedirects(HTTPRedirectHandler):
         """Returns None: the answer is then an error."""
 
 
-def _refused(error: HTTPError, source: str) -> CommandFailed:
-    if error.code == 401 and source == credentials.ADMIN_VARIABLE:
-        return CommandFailed("the API does not accept FILAS_ADMIN_TOKEN: it is not the token of this installation")
+def _refused(error: HTTPError, source: str, path: tuple[str, ...]) -> CommandFailed:
     if error.code == 401:
-        return CommandFailed(f"the API does not accept {source}: it is revoked, expired or of another installation")
+        return CommandFailed(advice.not_accepted(source), status=error.code)
     try:
         problem = json.loads(error.read())
-        return CommandFailed(f"{problem['title']}: {problem['detail']}", problem.get("errors"), error.code)
-    except (ValueError, KeyError, TypeError):
+        return CommandFailed(advice.refused(problem, error.code, path), problem.get("errors"), error.code)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError):
         return CommandFailed(f"the API answers {error.code} {error.reason}", status=error.code)
 
 

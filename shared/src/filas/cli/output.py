@@ -63,6 +63,11 @@ def show_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def json_line(value: Any) -> None:
+    """Prints a value as JSON in one line."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
 def show_result(value: Any, sentence: str, *, as_json: bool) -> None:
     """Prints what a command has done: a sentence, or the API's answer as JSON."""
     if as_json:

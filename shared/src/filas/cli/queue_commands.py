@@ -1,12 +1,14 @@
 """`filas queues …` and `filas stats`: the counts of the queues, pause, resume and clean."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from filas.cli import options
 from filas.cli.api_client import Client, from_environment
-from filas.cli.output import as_json, show_json, show_result, table_text
+from filas.cli.live_commands import repeat
+from filas.cli.output import as_json, json_line, show_json, show_result, table_text
 from filas.contract import policies
 
 _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
@@ -18,14 +20,31 @@ def queues() -> None:
 
 
 @queues.command()
+@click.option("--watch", is_flag=True, help="Show the counts again and again, until Ctrl-C.")
+@click.option("--interval", type=click.FloatRange(0.5, 60), default=2, show_default=True, help="Seconds, with --watch.")
+@click.option("--for", "duration_ms", metavar="TIME", callback=options.milliseconds, help="End --watch after 30s, 10m.")
 @as_json
-def stats(as_json: bool) -> None:
-    """Count the jobs of each queue: waiting, active, delayed, completed, failed; and the executions that failed."""
+def stats(watch: bool, interval: float, duration_ms: int | None, as_json: bool) -> None:
+    """Count the jobs of each queue: waiting, active, delayed, completed, failed; and the executions that failed.
+
+    With --watch, --json prints one object a line.
+    """
     client = from_environment()
-    if as_json:
+
+    def show() -> None:
+        if as_json:
+            json_line(client.get("queue", "stats"))
+            return
+        text = stats_text(client)
+        click.clear()
+        click.echo(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{text}\n")
+
+    if watch:
+        repeat(show, interval, duration_ms)
+    elif as_json:
         show_json(client.get("queue", "stats"))
-        return
-    click.echo(stats_text(client))
+    else:
+        click.echo(stats_text(client))
 
 
 def stats_text(client: Client) -> str:
