@@ -12,8 +12,12 @@ WIDTH = 100
 def page() -> str:
     """The help of every command, in the order of their names."""
     sections = []
-    for name, command in commands("filas", program()):
-        context = click.Context(command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
+    filas = program()
+    names = filas.context_settings["help_option_names"]
+    for name, command in commands("filas", filas):
+        context = click.Context(
+            command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH, help_option_names=names
+        )
         heading = "##" if name.count(" ") < 2 else "###"
         text = command.get_help(context).rstrip()
         sections.append(f"{heading} `{name}`\n\n```text\n{text}\n```\n")

@@ -56,7 +56,7 @@ async def test_a_webhook_is_applied_shown_listed_and_deleted(api: Api, tmp_path:
     assert (refused.code, "no flow 'greeting' is stored" in refused.err) == (1, True)
     applied = await asked(api, "webhook", "apply", "--force", "orders", str(file))
     assert (applied.code, applied.out) == (0, "/webhooks/orders starts greeting at start\n")
-    assert applied.err == "warning: flowId: no flow 'greeting' is stored\n"
+    assert applied.err.startswith("warning: flowId: no flow 'greeting' is stored")
     shown = await asked(api, "webhook", "get", "orders")
     assert shown.json["auth"]["secrets"] == ["***"]
     assert "bearer" in (await asked(api, "webhook", "list")).out

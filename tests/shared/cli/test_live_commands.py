@@ -103,20 +103,20 @@ async def test_the_statistics_are_shown_again(api: Api) -> None:
     assert [json.loads(line)["summary"]["totalWaiting"] for line in lines] == [0]
 
 
-def test_an_api_that_is_away_for_a_while_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_api_that_does_not_answer_for_a_while_is_reported_once(capsys: pytest.CaptureFixture[str]) -> None:
     """And the calls continue. A first call that fails ends the command."""
-    answers = iter(["ok", "away", "away", "ok", "stop"])
+    answers = iter(["ok", "unavailable", "unavailable", "ok", "stop"])
 
     def work() -> None:
         answer = next(answers)
-        if answer == "away":
+        if answer == "unavailable":
             raise CommandFailed("nothing answers.")
         if answer == "stop":
             raise KeyboardInterrupt
 
     live_commands.repeat(work, 0)
     assert capsys.readouterr().err == "nothing answers. Still trying.\n\n"
-    answers = iter(["away"])
+    answers = iter(["unavailable"])
     with pytest.raises(CommandFailed):
         live_commands.repeat(work, 0)
 

@@ -149,18 +149,18 @@ def repeat(work: Callable[[], None], interval_s: float, duration_ms: int | None 
     fails, or if the API refuses the request.
     """
     end = None if duration_ms is None else time.monotonic() + duration_ms / 1000
-    is_first, is_away = True, False
+    is_first, is_unavailable = True, False
     try:
         while True:
             try:
                 work()
-                is_away = False
+                is_unavailable = False
             except CommandFailed as failure:
                 if is_first or (failure.status is not None and failure.status < 500):
                     raise
-                if not is_away:
+                if not is_unavailable:
                     click.echo(f"{failure.message} Still trying.", err=True)
-                is_away = True
+                is_unavailable = True
             is_first = False
             if end is not None and time.monotonic() >= end:
                 return
