@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from filas.flows.templates.json_text import render_nested
 from filas.flows.templates.template import TemplateError
 from flow_runner.engine.node_protocol import NodeFailure
 from flow_runner.nodes.request_body import RequestBody, render_body
@@ -303,3 +304,10 @@ async def test_an_error_hides_a_secret_before_it_is_cut() -> None:
 def test_a_template_that_is_not_valid_is_an_error() -> None:
     with pytest.raises(TemplateError):
         _render('{"a":"{{ x | }} \\" }}"}')
+
+
+def test_a_large_value_keeps_its_type_in_a_variable() -> None:
+    """A text that is one whole template is not JSON, although it begins with a brace: nothing is written as a text."""
+    items = [{"id": 12345, "name": "abcdef", "on": True}] * 18_000
+    assert render_nested("{{ vars.items }}", {"vars": {"items": items}}) == items
+    assert render_nested('{"a":"{{ vars.a }}"}', {"vars": {"a": 'x"y'}}) == '{"a":"x\\"y"}'

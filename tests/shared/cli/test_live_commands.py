@@ -77,13 +77,17 @@ def test_what_was_seen_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not follower.is_new((24,))
 
 
+DEFAULT_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+"""A shell that runs the tests in the background makes them, and the processes that they start, ignore the signal."""
+
+
 @pytest.mark.starts_processes
 @pytest.mark.parametrize("command", [["tail", "--since", "1h"], ["stats", "--watch"]])
 async def test_ctrl_c_ends_it_cleanly(api: Api, command: list[str]) -> None:
     """Exit code 0, and no stack trace."""
     await with_messages(api)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", ENTRY, *command,
+        sys.executable, "-c", f"{DEFAULT_SIGINT}; {ENTRY}", *command,
         env={"PATH": os.environ["PATH"], "FILAS_URL": api.url, "FILAS_ADMIN_TOKEN": TOKEN},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

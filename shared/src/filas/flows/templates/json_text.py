@@ -115,7 +115,9 @@ def render_nested(value: Any, scope: template.Scope, undo: Mapping[str, Escape] 
     field; a value in quotation marks stays a text. Raises TemplateError."""
 
     def change(text: str) -> Any:
-        if text.lstrip()[:1] in ("{", "[") and ("{{" in text or "{%" in text):
+        begin = text.lstrip()[:2]
+        # A text that begins with a template is not JSON itself; its value keeps its type, however large it is.
+        if begin[:1] in ("{", "[") and begin not in ("{{", "{%") and ("{{" in text or "{%" in text):
             pieces = template.render_pieces(text, scope)
             made = in_json(pieces, keep_types=False) if begins_json(str(pieces[0])) else ""
             if made and is_json(made):
