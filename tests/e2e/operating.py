@@ -116,7 +116,7 @@ class Operator:
         async def exactly() -> bool:
             seen.clear()
             seen.update(await self.findings())
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # the doctor is asked five times a second, not without pause
             return set(seen) == set(expected)
 
         try:

@@ -192,7 +192,7 @@ async def test_a_channel_that_fails_is_announced_once(redis_url: str, postgres_d
         seen.outside.fails = False
 
         async def closed() -> bool:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)  # the channel is asked twice a second, not without pause
             return bool((await pipeline.api("GET", "/api/channels/crm"))["circuit"]["state"] == "closed")
 
         number = 100

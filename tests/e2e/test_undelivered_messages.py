@@ -64,7 +64,7 @@ class WhatsApp:
     async def take(self, request: web.Request) -> web.StreamResponse:
         text = (await request.json())["text"]["body"]
         if text == self.slow:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(1.0)  # the provider's own slowness
         if "refuse" in text:
             return web.json_response(REFUSED, status=400)
         self.accepted[text] = f"wamid.{next(self.ids)}"

@@ -41,7 +41,7 @@ def as_json(function: CommandT) -> CommandT:
     option: Any = click.option(
         "--output", type=click.Choice(["table", "wide", "json"]), help="wide: exact times, and lines are not wrapped."
     )(command)
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(option)  # type: ignore[no-any-return]
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(option)  # type: ignore[no-any-return]  # click's option is untyped
 
 
 def always_json(function: CommandT) -> CommandT:
@@ -49,7 +49,7 @@ def always_json(function: CommandT) -> CommandT:
     option: Any = click.option(
         "--output", type=click.Choice(["json"]), expose_value=False, help="It prints JSON in any case."
     )(function)
-    return click.option("--json", is_flag=True, expose_value=False, help="It prints JSON in any case.")(option)  # type: ignore[no-any-return]
+    return click.option("--json", is_flag=True, expose_value=False, help="It prints JSON in any case.")(option)  # type: ignore[no-any-return]  # click's option is untyped
 
 
 def is_wide() -> bool:
@@ -92,9 +92,9 @@ def show_table(
 def table_text(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, exact_times: bool = False) -> str:
     """Returns the table that `show_table` prints, without the last line break."""
     # Imported here because the import takes longer than most commands.
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.table import Table  # noqa: PLC0415 - slow to import
+    from rich.text import Text  # noqa: PLC0415 - slow to import
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for index, heading in enumerate(headings):

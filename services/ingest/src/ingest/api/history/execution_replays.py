@@ -15,6 +15,7 @@ from filas.models.executions import Execution, ExecutionStatus
 from filas.observability.logs import get_logger
 from filas.repository.executions.execution_search import ExecutionFilter
 from filas.tracing import spans
+from ingest.api.history.redrive import delay_ms
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.moments import Moment
 from ingest.api.routing.route_types import Body, Word
@@ -148,8 +149,8 @@ async def replay_many(
         for execution in page[: body.limit - tally.matched]:
             tally.flows[execution.flow_id] += 1
             tally.errors[execution.fingerprint or "-"] += 1
-            delay_ms = _delay_ms(start_s, tally.replayed, body.rate)
-            job = None if body.dry_run else await _replayed(context, execution, body, tally, delay_ms)
+            delay = delay_ms(start_s, tally.replayed, body.rate)
+            job = None if body.dry_run else await _replayed(context, execution, body, tally, delay)
             if job is not None:
                 jobs.append(job)
             tally.replayed += body.dry_run or job is not None
@@ -163,7 +164,7 @@ async def replay_many(
 
 
 async def _replayed(
-    context: ApiContext, execution: Execution, body: ReplayManyBody, tally: _Tally, delay_ms: int | None
+    context: ApiContext, execution: Execution, body: ReplayManyBody, tally: _Tally, delay: int | None
 ) -> NewJob | None:
     """Creates the new execution and returns its job. None if it exists already or is refused."""
     try:
@@ -179,7 +180,7 @@ async def _replayed(
     if due is None:
         return None
     job = flow_job(due, "start", spans.root_traceparent(due.event_id or due.id))
-    return replace(job, delay_ms=delay_ms)
+    return replace(job, delay_ms=delay)
 
 
 async def _enqueue(context: ApiContext, jobs: list[NewJob]) -> None:
@@ -190,10 +191,3 @@ async def _enqueue(context: ApiContext, jobs: list[NewJob]) -> None:
     except StoreUnavailable as error:
         # The relay of the flow-runner enqueues the jobs of the stored rows.
         log.warning("replay.left_to_relay", executions=len(jobs), store=error.store, reason=error.reason)
-
-
-def _delay_ms(start_s: float, number: int, rate: float | None) -> int | None:
-    """Returns in how many ms the job `number` (from 0) is due; None: now. `start_s`: the start in monotonic seconds."""
-    if rate is None or number == 0:
-        return None
-    return max(int((start_s + number / rate - monotonic()) * 1000), 0)

@@ -17,7 +17,7 @@ import re
 import zoneinfo
 from typing import Final, NamedTuple
 
-from dateutil import parser as month_names  # type: ignore[import-untyped]
+from dateutil import parser as month_names  # type: ignore[import-untyped]  # dateutil has no types
 
 from filas.flows import step_budget
 
