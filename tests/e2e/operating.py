@@ -131,6 +131,37 @@ class Operator:
         answer: dict[str, Any] = await self.pipeline.api("GET", f"/api/doctor?{kind}={value}")
         return answer
 
+    async def until_evidence(self, finding: str, **evidence: object) -> dict[str, Any]:
+        """Waits until the doctor finds exactly this, with this evidence, and returns the finding."""
+        seen: dict[str, Any] = {}
+
+        async def shown() -> bool:
+            seen.update((await self.until(finding))[finding])
+            return all(seen["evidence"].get(name) == value for name, value in evidence.items())
+
+        await eventually(shown, 40, message=f"{finding} with {evidence}: {seen}")
+        return seen
+
+    async def until_paused(self, process: str, queue: str) -> None:
+        """Waits until a worker has read that its queue is paused: until then it takes jobs."""
+        url = f"http://127.0.0.1:{self.pipeline.admin_ports[process]}/metrics"
+
+        async def paused() -> bool:
+            async with self.pipeline.session.get(url) as answer:
+                return f'filas_queue_paused{{queue="{queue}"}} 1.0' in await answer.text()
+
+        await eventually(paused, 30, message=f"{process} still takes jobs of {queue}")
+
+    async def until_filas_why(self, sentence: str, name: str) -> None:
+        """Waits until `filas why` prints this sentence."""
+        printed: list[str] = []
+
+        async def shown() -> bool:
+            printed[:] = [await self.filas_why(name)]
+            return sentence in printed[0]
+
+        await eventually(shown, 30, message=f"{sentence}: {printed}")
+
     async def until_why(self, cause: str, **subject: str) -> dict[str, Any]:
         """Waits until `why` names this cause, and returns the answer."""
         seen: dict[str, Any] = {}

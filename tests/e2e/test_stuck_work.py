@@ -140,10 +140,9 @@ async def test_every_slot_of_the_flow_runner_is_taken(
         waiting = await seen.execution(await seen.say("work", "+3"), "queued")
         answer = await seen.until_why("waiting", execution=waiting)
         await seen.until()
-        assert "1 is running, 100 % busy" in await seen.filas_why(waiting)
+        await seen.until_filas_why("1 is running, 100 % busy", waiting)  # a heartbeat reports it
         await seen.age_job(FLOWS, answer["evidence"]["job"])
-        found = (await seen.until("queue-late flow"))["queue-late flow"]
-        assert (found["evidence"]["running"], found["evidence"]["slots"]) == (2, 2)
+        found = await seen.until_evidence("queue-late flow", running=2, slots=2)
         assert "too few or too slow" in found["message"]
         seen.outside.release()
         await seen.until_done()
@@ -163,10 +162,11 @@ async def _pause(seen: Operator) -> None:
     """The worker runs and is idle, and the queue is paused."""
     await seen.pipeline.api("POST", "/api/queue/flow/pause")
     assert (await seen.until("queue-paused flow"))["queue-paused flow"]["severity"] == "info"
+    await seen.until_paused("flow-runner", FLOWS.name)
     stuck = await seen.execution(await seen.say("work", "+1"))
     assert "the queue flow-processing is paused" in await seen.filas_why(stuck)
-    found = (await seen.until("queue-paused flow"))["queue-paused flow"]
-    assert (found["severity"], found["evidence"]["waiting"]) == ("warning", 1)
+    found = await seen.until_evidence("queue-paused flow", waiting=1)
+    assert found["severity"] == "warning"
     await seen.pipeline.api("POST", "/api/queue/flow/resume")
 
 
@@ -192,9 +192,8 @@ async def _open_a_circuit(seen: Operator) -> None:
     """The other side of a channel fails, until the channel is paused."""
     seen.outside.broken.add("/messages")
     executions = [await seen.execution(await seen.say("work", f"+{number}"), "succeeded") for number in range(6)]
-    found = (await seen.until("channel-failing phone"))["channel-failing phone"]
+    found = await seen.until_evidence("channel-failing phone", waiting=6)
     assert "500" in found["message"], found
-    assert found["evidence"]["waiting"] == 6
     assert (await seen.why(channel="phone"))["cause"] == "channel-failing"
     answer = await seen.why(notification=await seen.message(executions[0]))
     assert "it is not sent: the channel phone is paused" in answer["sentence"]
