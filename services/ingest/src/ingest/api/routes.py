@@ -1,17 +1,15 @@
 """The route table of the API, and its registration in the application of the private listener."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import metadata
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from filas.contract.storable_text import json_bytes
-from filas.memory_budget import SMALL_BYTES, NoRoom, size_in_memory
-from ingest.access.call_audit import CallAudit, subject_of
 from ingest.api.definitions import (
     channel_routes,
     flow_routes,
@@ -40,12 +38,12 @@ from ingest.api.operations import (
     queue_routes,
     scaling_routes,
 )
-from ingest.api.routing.access import ADDRESS, CLIENT, make_guard, problem_of, require
+from ingest.api.routing.access import ADDRESS, CLIENT, make_guard
 from ingest.api.routing.api_context import ApiContext
+from ingest.api.routing.invocation import Caller, Given, invoke
 from ingest.api.routing.openapi import document
-from ingest.api.routing.problems import ApiProblem, FieldError
-from ingest.api.routing.request_parsing import LARGE_BODY, MAX_BODY_BYTES, parse_body, parse_query, read_body
-from ingest.api.routing.route_types import Answer, Call, Route
+from ingest.api.routing.request_parsing import MAX_BODY_BYTES, read_body
+from ingest.api.routing.route_types import Answer, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
@@ -73,14 +71,6 @@ ROUTES: tuple[Route[Any, Any], ...] = (
 )
 
 
-ANSWER_BYTES: Final = 16 * 2**20
-"""The memory of an answer with bodies. A page has about 1 MiB, and several times as much as Python objects."""
-
-BODY_COPIES: Final = 4
-MEMORY_WAIT_S: Final = 5.0
-"""How long a call waits for memory before it is answered with 503."""
-
-
 def register(app: web.Application, context: ApiContext) -> None:
     """Mounts the API under `/api` of `app`, as a sub-application behind its own guard."""
     guard = make_guard(context.access)
@@ -99,70 +89,15 @@ def register(app: web.Application, context: ApiContext) -> None:
 
 
 def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def present(answer: Answer) -> web.Response:
+        document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
+        if route.paged:
+            document["nextCursor"] = answer.next_cursor
+        status = 200 if answer.done else 202
+        return web.Response(status=status, body=json_bytes(document), content_type="application/json")
+
     async def handle(request: web.Request) -> web.Response:
-        client = request[CLIENT]
-        require(route.role, client.role)
-        path = dict(request.match_info)
-        if any("\x00" in part for part in path.values()):
-            raise ApiProblem(404, "Not found", "an id has no NUL")
-        query = parse_query(route, request.query.items())
-        raw = None if route.body is None else await read_body(request)
-
-        async def respond() -> web.Response:
-            body, errors = (None, []) if raw is None else await _parsed(route, raw)
-            address = request[ADDRESS]
-            audit = CallAudit(context.access.audit, client, address, route.operation_id, subject_of(route.path, path))
-            call = Call(
-                context=context, path=path, query=query, body=body, client=client, audit=audit, address=address,
-                errors=errors,
-            )  # fmt: skip
-            answer = await _audited(route, call)
-            document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
-            if route.paged:
-                document["nextCursor"] = answer.next_cursor
-            status = 200 if answer.done else 202
-            return web.Response(status=status, body=json_bytes(document), content_type="application/json")
-
-        memory = _memory(route, raw)
-        if not memory:
-            return await respond()
-        try:
-            async with context.memory.hold(memory, MEMORY_WAIT_S):
-                return await respond()
-        except NoRoom:
-            detail = "too many large requests and answers are being processed"
-            raise ApiProblem(503, "Service unavailable", detail, headers={"Retry-After": "1"}) from None
+        given = Given(dict(request.match_info), request.query.items(), partial(read_body, request))
+        return await invoke(route, context, Caller(request[CLIENT], request[ADDRESS]), given, present)
 
     return handle
-
-
-async def _audited(route: Route[Any, Any], call: Call[Any, Any]) -> Answer:
-    """Carries out the call. The audit stores it if it may have changed something, also if it ends with an error."""
-    if not route.is_audited or getattr(call.body, "dry_run", False):
-        return await route.handler(call)
-    # Of a command for all objects that match, the request states which ones.
-    is_for_many = route.body is not None and "{" not in route.path
-    try:
-        answer = await route.handler(call)
-    except Exception as error:
-        if problem_of(error) is None:
-            # Without the text of the error, which may contain a secret.
-            failure = {"error": type(error).__name__}
-            await call.audit.failed({"request": call.body, **failure} if is_for_many else failure)
-        raise
-    await call.audit.succeeded({"request": call.body, "result": answer.data} if is_for_many else answer.data)
-    return answer
-
-
-async def _parsed(route: Route[Any, Any], raw: bytes) -> tuple[Any, list[FieldError]]:
-    if len(raw) > LARGE_BODY:
-        return await asyncio.to_thread(parse_body, route, raw)
-    return parse_body(route, raw)
-
-
-def _memory(route: Route[Any, Any], raw: bytes | None) -> int:
-    """Returns the bytes of memory that a call may need; 0 if they are few."""
-    memory = ANSWER_BYTES if route.answers_bodies else 0
-    if raw is not None and len(raw) > SMALL_BYTES:
-        memory += size_in_memory(raw) + BODY_COPIES * len(raw)
-    return memory
