@@ -15,6 +15,8 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --no-input --quiet
 PYTEST := $(VENV)/bin/pytest
 # Processes that run tests, each with servers of its own. Half of a test's time is waiting, so two cores run three.
 WORKERS ?= 3
+# The dashboard's third-party files, from npm. Does nothing where they are there; warns where npm cannot be reached.
+ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
 .PHONY: help setup up test test-quick test-long test-hostile lint bench test-deploy test-monitoring test-browser lock clean
@@ -22,7 +24,8 @@ PARALLEL = -n $(WORKERS) --dist worksteal
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
-setup: $(READY) ## the virtual environment with everything for development
+setup: $(READY) ## the virtual environment with everything for development, and the dashboard's assets
+	@$(ASSETS)
 
 # A stamp is newer than every file that names what is installed, so a second run does nothing. The two lock files agree
 # on every version, so an environment for development can also run everything.
@@ -44,6 +47,7 @@ $(READY_LOCAL): requirements-local.lock $(PYPROJECTS)
 	@touch $@
 
 up: $(READY_LOCAL) ## everything on this machine, in this terminal (Ctrl-C stops it)
+	@$(ASSETS)
 	@exec $(VENV)/bin/filas up
 
 test: lint ## every check and test that needs no engine or browser that is missing (six minutes on two cores)
@@ -102,4 +106,4 @@ lock: ## resolves the lock files again from the pyproject.toml files (UPGRADE=--
 	@"$(PYTHON)" deploy/local/src/filas_local/image_lock.py $(UPGRADE)
 
 clean: ## removes what set-up and tests made (not the data in .filas)
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build services/ingest/src/ingest/dashboard/static/vendor .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
