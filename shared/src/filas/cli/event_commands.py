@@ -9,6 +9,7 @@ from filas.cli.api_client import CommandFailed, from_environment
 from filas.cli.json_documents import read_json
 from filas.cli.lazy_commands import LazyGroup
 from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table, shown
+from filas.cli.timeline_tables import show_timeline
 from filas.models.events import EventStatus
 
 
@@ -45,6 +46,15 @@ def list_events(limit: int, as_json: bool, **filters: Any) -> None:
 def show(event_id: str) -> None:
     """Print an event with its headers and its body."""
     show_json(from_environment().get("events", event_id))
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
+@as_json
+def timeline(event_id: str, as_json: bool) -> None:
+    """Show what happened to an event, from its receipt to the delivery receipts of its messages."""
+    found = from_environment().get("events", event_id, "timeline")
+    show_json(found) if as_json else show_timeline(found)
 
 
 @events.command()

@@ -7,7 +7,9 @@ import click
 from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table
+from filas.cli.timeline_tables import show_timeline, show_waiting
 from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus
+from filas.models.waiting import WaitsFor
 
 _FAILED = ",".join(sorted(FAILED_EXECUTION_STATUSES))
 _BEGIN = click.option(
@@ -65,6 +67,29 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
 def show(execution_id: str) -> None:
     """Print an execution with every step."""
     show_json(from_environment().get("executions", execution_id))
+
+
+@executions.command()
+@click.argument("execution_id", metavar="ID")
+@as_json
+def timeline(execution_id: str, as_json: bool) -> None:
+    """Show what happened to an execution, from the receipt of its event to its delivery receipts."""
+    found = from_environment().get("executions", execution_id, "timeline")
+    show_json(found) if as_json else show_timeline(found)
+
+
+@executions.command()
+@click.option("--for", "waitsFor", type=click.Choice(get_args(WaitsFor)), help="Only those that wait for this.")
+@click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
+@click.option("--channel", metavar="ID", help="Only those of this channel.")
+@click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
+@click.option("--until", metavar="TIME", callback=options.future, help="Only waits that end before TIME, or within 2h.")
+@options.limit
+@as_json
+def waiting(limit: int, as_json: bool, **filters: Any) -> None:
+    """List the executions that wait, the wait that ends first at the top."""
+    found = list(from_environment().items("waiting", limit=limit, **filters))
+    show_json(found) if as_json else show_waiting(found)
 
 
 @executions.command()

@@ -8,7 +8,7 @@ import click
 from filas.cli import options
 from filas.cli.api_client import Client, from_environment
 from filas.cli.live_commands import repeat
-from filas.cli.output import as_json, json_line, show_json, show_result, table_text
+from filas.cli.output import as_json, json_line, show_json, show_result, show_table, table_text
 from filas.contract import policies
 
 _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
@@ -16,7 +16,7 @@ _COUNTS = ("waiting", "active", "delayed", "completed", "failed")
 
 @click.group()
 def queues() -> None:
-    """The queues: stats, pause, resume, clean. `filas jobs` lists their jobs."""
+    """The queues: list, stats, pause, resume, clean. `filas jobs` lists their jobs."""
 
 
 @queues.command()
@@ -59,6 +59,24 @@ def stats_text(client: Client) -> str:
     text = table_text(("QUEUE", *(name.upper() for name in _COUNTS)), rows)
     counts = client.get("executions", "counts")
     return f"{text}\n\nExecutions of the last 24 hours: {counts['failed']} failed, {counts['timedOut']} timed out"
+
+
+@queues.command("list")
+@as_json
+def list_queues(as_json: bool) -> None:
+    """Show each queue with its jobs, its oldest waiting job and its workers."""
+    found = from_environment().get("queues")
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["name"], *(item["counts"][name] for name in _COUNTS[:3]),
+         f"{item['counts']['oldestWaitingMs'] / 1000:.1f} s", item["workers"], f"{item['running']} of {item['slots']}",
+         item["pausedSince"])
+        for item in found
+    ]  # fmt: skip
+    headings = ("QUEUE", "WAITING", "ACTIVE", "DELAYED", "OLDEST", "WORKERS", "BUSY", "PAUSED")
+    show_table(headings, rows, nothing="No queues")
 
 
 @queues.command()

@@ -28,6 +28,8 @@ from ingest.api.history import (
     execution_routes,
     notification_routes,
     refusal_routes,
+    timeline_routes,
+    waiting_routes,
 )
 from ingest.api.operations import (
     alert_routes,
@@ -57,6 +59,8 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *event_intake.ROUTES,
     *event_routes.ROUTES,
     *execution_routes.ROUTES,
+    *timeline_routes.ROUTES,
+    *waiting_routes.ROUTES,
     *notification_routes.ROUTES,
     *contact_routes.ROUTES,
     *conversation_routes.ROUTES,

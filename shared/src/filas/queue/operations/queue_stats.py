@@ -160,6 +160,20 @@ class QueueStats:
                     return _finished(record, state)
         return None
 
+    async def some_jobs(self, policy: QueuePolicy, job_ids: Sequence[str]) -> list[JobInfo]:
+        """Returns those of these jobs that the queue still has, in any state. The records of finished jobs are read
+        once for all of them."""
+        infos = await self._inspect(policy, [one.encode("utf-8", "backslashreplace") for one in job_ids])
+        found = {info.id: info for info in infos if info is not None}
+        missing = set(job_ids) - set(found)
+        for state in _FINISHED if missing else ():
+            ring = self._redis.keys(policy.name).named(f"ring:{state}")
+            for raw in await self._redis.command("LRANGE", ring, 0, -1):
+                record = _ring_decoder.decode(raw)
+                if record.id in missing:
+                    found[record.id] = _finished(record, state)
+        return [found[one] for one in job_ids if one in found]
+
     async def _inspect(self, policy: QueuePolicy, raw_ids: list[bytes]) -> list[JobInfo | None]:
         """Returns the first of these jobs: as many as have PAGE_BYTES, at least one. None for one that is not there."""
         if not raw_ids:

@@ -94,6 +94,11 @@ class ExecutionSearch:
         return [Execution(**execution_rows.fields(row)) for row in rows]
 
 
+def contact_arguments(contact: str) -> tuple[list[str], list[str]]:
+    """The arguments of OF_CONTACT for an address, however it is typed."""
+    return list(possible_aliases(contact)), [digits[::-1] for digits in last_digits(contact)]
+
+
 def _conditions(wanted: ExecutionFilter) -> paging.Filter:
     search = paging.Filter()
     search.require("resumed_id is null")
@@ -107,8 +112,7 @@ def _conditions(wanted: ExecutionFilter) -> paging.Filter:
     search.add(OF_EVENT, wanted.event_id)
     search.add("conversation_id = {}", wanted.conversation_id)
     if wanted.contact is not None:
-        endings = [digits[::-1] for digits in last_digits(wanted.contact)]
-        search.add(OF_CONTACT, possible_aliases(wanted.contact), endings)
+        search.add(OF_CONTACT, *contact_arguments(wanted.contact))
     search.add("queued_at >= {}", wanted.since)
     search.add("queued_at < {}", wanted.until)
     return search

@@ -12,7 +12,8 @@ from filas.contract.policies import QueuePolicy
 from filas.models.dead_letters import JobState
 from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
-from filas.queue.operations.queue_stats import JobInfo
+from filas.queue.operations.queue_stats import JobInfo, QueueCounts
+from filas.queue.worker_presence import read_load
 from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.problems import conflict, not_found
 from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
@@ -60,6 +61,27 @@ class StatsView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     queues: dict[str, QueueView]
     summary: Summary
     timestamp: str
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A queue with its jobs and its workers.
+
+    `oldestWaitingMs` is how long the oldest waiting job has been due. `pausedSince` is null if it is not paused.
+    `workers` processes reported within the last six seconds; together they have `slots`, of which `running` run a job.
+    `finished` jobs ended in the last `finishedMs`. The counts `retries`, `deadLetters` and `lostLeases` are since Redis
+    last lost its data.
+    """
+
+    name: str
+    short: str
+    priority: int
+    counts: QueueCounts
+    paused_since: datetime | None
+    workers: int
+    slots: int
+    running: int
+    finished: int
+    finished_ms: int
 
 
 class CleanBody(Body, frozen=True, kw_only=True):
@@ -141,6 +163,28 @@ async def _view(call: Call[None, Query], policy: QueuePolicy) -> QueueView:
             )
             for job in active
         ],
+    )
+
+
+async def list_queues(call: Call[None, Query]) -> Answer:
+    """Returns the state of every queue and of its workers."""
+    paused = await call.context.history.pauses.since()
+    return Answer([await _state(call, policy, paused.get(policy.name)) for policy in policies.QUEUES])
+
+
+async def _state(call: Call[None, Query], policy: QueuePolicy, paused_since: datetime | None) -> QueueState:
+    counts, load = await asyncio.gather(call.context.stats.snapshot(policy), read_load(call.context.redis, policy))
+    return QueueState(
+        name=policy.name,
+        short=policy.short,
+        priority=policy.priority,
+        counts=counts,
+        paused_since=paused_since,
+        workers=load.workers,
+        slots=load.slots,
+        running=load.running,
+        finished=load.finished,
+        finished_ms=load.finished_ms,
     )
 
 
@@ -293,6 +337,15 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=StatsView,
         query=Query,
         large=True,
+    ),
+    Route(
+        method="GET",
+        path="/queues",
+        handler=list_queues,
+        role="viewer",
+        summary="The state of each queue: its jobs, its oldest waiting job, its workers, and whether it is paused.",
+        answer=list[QueueState],
+        query=Query,
     ),
     Route(
         method="POST",

@@ -27,11 +27,13 @@ from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.executions.execution_search import ExecutionSearch
+from filas.repository.executions.waiting_search import WaitingSearch
 from filas.repository.failure_groups import FailureGroupRepository
 from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from filas.repository.refusals import RefusalRepository
+from filas.repository.timelines import TimelineRepository
 from filas.service.stores import Stores
 from filas.store_watch import limit_silence
 from ingest.access.api_access import Access
@@ -57,6 +59,8 @@ class History:
     execution_search: ExecutionSearch
     failures: FailureGroupRepository
     audit: AuditRepository
+    waiting: WaitingSearch
+    timelines: TimelineRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +150,8 @@ def build_api_context(
             ExecutionSearch(read_database),
             FailureGroupRepository(read_database),
             AuditRepository(read_database),
+            WaitingSearch(read_database),
+            TimelineRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),
