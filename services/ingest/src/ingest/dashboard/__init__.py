@@ -1,0 +1,1 @@
+"""The dashboard: HTML pages at `/dashboard` in the admin process."""
