@@ -17,7 +17,7 @@ Side = Literal["top", "bottom", "left", "right"]
 
 PORT_DISTANCE: Final = 16.0
 CORNER: Final = 14.0
-"""How far a line at least stays away from the corners of a box."""
+"""The least distance of a line from the corners of a box."""
 
 INNER: Final = 0.3
 """How far from the middle of a side a line leaves, as a share of the side, if there is space."""
