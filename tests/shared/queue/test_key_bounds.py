@@ -41,6 +41,7 @@ BOUNDS: Final = {
 """What bounds each family of `filas.queue.redis_client.queue_keys`."""
 
 OTHER_BOUNDS: Final = {
+    "filas:dashboard": "a time to live, and a fixed number of moments (dashboard/live/moments.py)",
     "filas-rate": "a time to live (rate_limit.lua)",
     "filas:untrusted-proxy": "a time to live (untrusted_proxies.py)",
 }

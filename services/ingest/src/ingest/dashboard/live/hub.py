@@ -86,7 +86,7 @@ class LiveHub:
         self._audiences: dict[Hashable, _Audience] = {}
         self._owners: Counter[str] = Counter()
         self._kept: deque[Snapshot] = deque()
-        self._taken_at = float("-inf")
+        self._composed_at = float("-inf")
         self._wanted = asyncio.Event()
         self._ticked: asyncio.Future[Snapshot] | None = None
         self._reading_pages = asyncio.Semaphore(READING_PAGES)
@@ -119,7 +119,7 @@ class LiveHub:
         started = {reader.name: task for reader in self.readers if (task := reader.start()) is not None}
         if started:
             await asyncio.wait(started.values(), timeout=FAST_S)
-        snapshot = self._take()
+        snapshot = self._compose()
         if self._ticked is not None:
             self._ticked.set_result(snapshot)
             self._ticked = None
@@ -127,13 +127,13 @@ class LiveHub:
 
     async def snapshot(self) -> Snapshot:
         """Returns a snapshot that is about a second old at most, for the first view of a page."""
-        if self._kept and self._clock() - self._taken_at < 1.5 * TICK_S:
+        if self._kept and self._clock() - self._composed_at < 1.5 * TICK_S:
             return self._kept[-1]
         started = [(reader, task) for reader in self.readers if (task := reader.start()) is not None]
         if started:
             is_first = any(reader.reading.read_at is None for reader, _ in started)
             await asyncio.wait([task for _, task in started], timeout=FIRST_S if is_first else FAST_S)
-        return self._take()
+        return self._compose()
 
     def recent(self, at: int) -> Snapshot | None:
         """Returns the last snapshot that is not newer than `at` (Unix ms) and still in memory."""
@@ -180,12 +180,12 @@ class LiveHub:
             for viewer in audience.viewers:
                 viewer.close("closing")
 
-    def _take(self) -> Snapshot:
+    def _compose(self) -> Snapshot:
         now_ms = time.time_ns() // 1_000_000
         last = self._kept[-1].at if self._kept else 0
         parts: dict[str, Any] = {reader.name: reader.reading for reader in self.readers}
         snapshot = Snapshot(at=max(now_ms, last + 1), **parts)
-        self._taken_at = self._clock()
+        self._composed_at = self._clock()
         self._kept.append(snapshot)
         while snapshot.at - self._kept[0].at > KEPT_S * 1000:
             self._kept.popleft()
