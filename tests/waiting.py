@@ -9,6 +9,10 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 POLL_S = 0.02
 
+PATIENCE_S = 45.0
+"""How long a test waits for something that takes a second on a machine with nothing else to do. It is only a bound: a
+test that states how long something takes has a limit of its own."""
+
 
 @overload
 async def eventually(
@@ -20,7 +24,9 @@ async def eventually(
 async def eventually(predicate: Callable[[], T | None], timeout: float = ..., *, message: str | None = ...) -> T: ...
 
 
-async def eventually(predicate: Callable[[], object], timeout: float = 10.0, *, message: str | None = None) -> object:
+async def eventually(
+    predicate: Callable[[], object], timeout: float = PATIENCE_S, *, message: str | None = None
+) -> object:
     """Call `predicate` (sync or async) until it returns a true value, and return that value.
 
     Fails after `timeout` seconds with `message`, or with the predicate's name and its last value. An exception of the

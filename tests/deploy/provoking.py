@@ -16,7 +16,7 @@ from tests.e2e.pipeline import Pipeline, Receiver
 from tests.ingest.test_meta_bodies import DELIVERED, whatsapp
 from tests.ports import free_port
 from tests.process_table import PROCESSES
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 NOT_PROVOKED = {
     # A worker of each kind would have to die with a job in hand, and Redis to lose a job of each table.
@@ -128,7 +128,7 @@ class Provoking:
     async def _lose_a_worker(self) -> None:
         """Kills a worker during a call. Another worker gets its job, and a schedule misses a tick meanwhile."""
         assert await self._post("slow", "a") == 200
-        await asyncio.wait_for(self._outside.called.wait(), 30)
+        await asyncio.wait_for(self._outside.called.wait(), PATIENCE_S)
         soon = datetime.now(UTC) + timedelta(seconds=1)
         tick = {"flowId": "broken", "at": [soon.isoformat()], "misfire": "run-once", "misfireGraceMs": 1000}
         self._pipeline.kill("flow-runner")
@@ -159,12 +159,12 @@ class Provoking:
         for number in range(8):
             assert await self._post("lost", f"e{number}") == 200
         assert await self._post("greeting", "5599") == 200
-        await eventually(partial(self._has_notification, "sent"), timeout=30)
+        await eventually(partial(self._has_notification, "sent"))
         raw = json.dumps(whatsapp(statuses=[DELIVERED])).encode()
         signature = "sha256=" + hmac.new(b"app-secret", raw, hashlib.sha256).hexdigest()
         status, _ = await self._pipeline.webhook("meta", raw, {"X-Hub-Signature-256": signature})
         assert status == 200
-        await eventually(partial(self._has_notification, "delivered"), timeout=30)
+        await eventually(partial(self._has_notification, "delivered"))
 
     async def _has_notification(self, status: str) -> bool:
         """Whether the message over WhatsApp has a notification yet."""
@@ -181,7 +181,7 @@ class Provoking:
             stats = await self._pipeline.api("GET", "/api/queue/stats")
             return int(stats["queues"]["flow"]["waiting"]) > 0
 
-        await eventually(queued, timeout=30)
+        await eventually(queued)
         await asyncio.to_thread(self._redis.execute, "FLUSHDB", database=self._database)
         await self._pipeline.api("POST", "/api/queue/flow/resume")
 

@@ -60,7 +60,7 @@ async def run_the_demo(deployment: Deployment, name: str) -> None:
 
     execution = deployment.api.get("executions", await eventually(finished, timeout=60))
     assert [step["nodeId"] for step in execution["steps"]] == ["start", "is-oi", "health", "think", "greet"]
-    await eventually(lambda: f"{name}! Filas answered 200." in deployment.compose("logs", "notifier"), timeout=30)
+    await eventually(lambda: f"{name}! Filas answered 200." in deployment.compose("logs", "notifier"))
 
 
 async def test_the_first_flow_runs_from_the_host(deployment: Deployment) -> None:

@@ -34,11 +34,11 @@ async def under_load(deployment: Deployment, senders: Senders, *commands: tuple[
     """Send while the commands are run one after the other, and for a few seconds before and after."""
     async with asyncio.TaskGroup() as group:
         group.create_task(senders.run())
-        await eventually(lambda: len(senders.accepted) > RATE, timeout=30, message=str(senders.answers))
+        await eventually(lambda: len(senders.accepted) > RATE, message=str(senders.answers))
         for command in commands:
             await asyncio.to_thread(deployment.run, *command)
         so_far = len(senders.accepted)
-        await eventually(lambda: len(senders.accepted) > so_far + RATE, timeout=30, message=str(senders.answers))
+        await eventually(lambda: len(senders.accepted) > so_far + RATE, message=str(senders.answers))
         senders.stop.set()
 
 

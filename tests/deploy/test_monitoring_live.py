@@ -24,7 +24,7 @@ from tests.waiting import eventually
 PLACEHOLDERS = {"$__rate_interval": "1m", "$__range": "1h", "$__interval": "15s"}
 """The value that Grafana sets for a panel of one hour with the source's `timeInterval`."""
 
-pytestmark = [needs_prometheus, pytest.mark.timeout(240)]
+pytestmark = needs_prometheus
 
 
 def panels() -> Iterator[tuple[str, str]]:
@@ -79,7 +79,7 @@ async def until_all_are_set(pipeline: Pipeline) -> None:
         return not absent
 
     try:
-        await eventually(nothing_absent, timeout=30)
+        await eventually(nothing_absent)
     except AssertionError:
         pytest.fail(f"not set: {', '.join(absent)}")
 
@@ -123,7 +123,7 @@ async def test_prometheus_scrapes_the_processes_and_evaluates_every_rule_and_que
     ):
         assert isinstance(outside, Outside)
         with prometheus(pipeline.admin_ports, tmp_path) as server:
-            await eventually(server.is_ready, timeout=30, message="Prometheus does not start")
+            await eventually(server.is_ready, message="Prometheus does not start")
             await Provoking(pipeline, outside, redis_server, database).everything()
 
             await until_all_are_set(pipeline)
@@ -132,9 +132,7 @@ async def test_prometheus_scrapes_the_processes_and_evaluates_every_rule_and_que
 
             # Two scrapes after the last change, so that each rate has its points, and an evaluation of every rule.
             scraped = float(server.series("max(timestamp(up))")[0]["value"][1])
-            await eventually(
-                lambda: float(server.series("min(timestamp(up))")[0]["value"][1]) > scraped + 3, timeout=30
-            )
-            await eventually(lambda: all(rule["health"] != "unknown" for rule in server.rules()), timeout=30)
+            await eventually(lambda: float(server.series("min(timestamp(up))")[0]["value"][1]) > scraped + 3)
+            await eventually(lambda: all(rule["health"] != "unknown" for rule in server.rules()))
             assert server.targets_up().keys() == {*PROCESSES, "prometheus"}
             assert check_rules(server) + check_dashboards(server, began) == []

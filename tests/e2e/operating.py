@@ -56,7 +56,7 @@ class Outside(Receiver):
 
     async def until(self, path: str, count: int) -> None:
         """Waits until `count` requests have arrived at a path."""
-        await eventually(lambda: len(self.at(path)) >= count, 30, message=f"{path}: {len(self.at(path))} of {count}")
+        await eventually(lambda: len(self.at(path)) >= count, message=f"{path}: {len(self.at(path))} of {count}")
 
 
 class Operator:
@@ -90,7 +90,7 @@ class Operator:
             execution_id: str | None = await self.database.fetchval(query, event_id, status)
             return execution_id
 
-        return await eventually(found, 30, message=f"no execution of {event_id} is {status}")
+        return await eventually(found, message=f"no execution of {event_id} is {status}")
 
     async def message(self, execution_id: str) -> str:
         """The id of the message of an execution, once it exists."""
@@ -100,7 +100,7 @@ class Operator:
             message_id: str | None = await self.database.fetchval(query, execution_id)
             return message_id
 
-        return await eventually(found, 30, message=f"{execution_id} has no message")
+        return await eventually(found, message=f"{execution_id} has no message")
 
     async def findings(self) -> dict[str, dict[str, Any]]:
         """The findings, by code and subject: `queue-paused flow`."""
@@ -139,7 +139,7 @@ class Operator:
             seen.update((await self.until(finding))[finding])
             return all(seen["evidence"].get(name) == value for name, value in evidence.items())
 
-        await eventually(shown, 40, message=f"{finding} with {evidence}: {seen}")
+        await eventually(shown, message=f"{finding} with {evidence}: {seen}")
         return seen
 
     async def until_paused(self, process: str, queue: str) -> None:
@@ -150,7 +150,7 @@ class Operator:
             async with self.pipeline.session.get(url) as answer:
                 return f'filas_queue_paused{{queue="{queue}"}} 1.0' in await answer.text()
 
-        await eventually(paused, 30, message=f"{process} still takes jobs of {queue}")
+        await eventually(paused, message=f"{process} still takes jobs of {queue}")
 
     async def until_filas_why(self, sentence: str, name: str) -> None:
         """Waits until `filas why` prints this sentence."""
@@ -160,7 +160,7 @@ class Operator:
             printed[:] = [await self.filas_why(name)]
             return sentence in printed[0]
 
-        await eventually(shown, 30, message=f"{sentence}: {printed}")
+        await eventually(shown, message=f"{sentence}: {printed}")
 
     async def until_why(self, cause: str, **subject: str) -> dict[str, Any]:
         """Waits until `why` names this cause, and returns the answer."""
@@ -171,7 +171,7 @@ class Operator:
             await asyncio.sleep(0.1)
             return bool(seen["cause"] == cause)
 
-        await eventually(named, 30, message=f"{cause}: {seen}")
+        await eventually(named, message=f"{cause}: {seen}")
         return seen
 
     async def filas_why(self, name: str) -> str:

@@ -106,7 +106,7 @@ class Pipeline:
             except aiohttp.ClientError:
                 return False
 
-        await eventually(ready, timeout=30)
+        await eventually(ready)
 
     @property
     def pids(self) -> dict[str, int]:

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import ClientError, web
 
 from filas_local.servers import RedisServer
@@ -17,8 +16,6 @@ from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline, Receiver, receiver
 from tests.notifier.mail import MailServer, mail_server
 from tests.shared.cli.running import filas
 from tests.waiting import eventually
-
-pytestmark = pytest.mark.timeout(240)
 
 TO = [{"channel": "mail", "to": "ops@example.com"}, {"channel": "slack", "to": "#ops"}]
 SIGNING = "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLWNybQ=="
@@ -88,7 +85,7 @@ class Watched:
                             return name
             return None
 
-        return await eventually(found, timeout=30)
+        return await eventually(found)
 
 
 @asynccontextmanager
@@ -234,7 +231,7 @@ async def test_a_redis_without_an_append_only_file_is_announced_once(
     async with watched(own_redis.url, postgres_dsn, tmp_path, "x-redis", **rule) as seen:
         test = await seen.pipeline.api("POST", "/api/alerts/x-redis/test")
         assert len(test["notificationIds"]) == 2
-        await eventually(lambda: len(seen.mail.mails) == 1, timeout=30)
+        await eventually(lambda: len(seen.mail.mails) == 1)
         assert seen.mail.mails[0]["Subject"] == "Test: x-redis"
         own_redis.execute("CONFIG SET appendonly no")
         assert await seen.until("x-redis", 1) == ["Warning: x-redis"]

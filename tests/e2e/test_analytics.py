@@ -9,11 +9,10 @@ import pytest
 from filas.repository.postgres.database import Database
 from tests.e2e.pipeline import Pipeline
 from tests.shared.repository.rollup_rows import Rows
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.mark.starts_processes
-@pytest.mark.timeout(120)
 async def test_the_worker_builds_the_figures_of_rows_that_exist(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
@@ -22,7 +21,7 @@ async def test_the_worker_builds_the_figures_of_rows_that_exist(
     added.chain(random.Random(1), datetime.now(UTC))
     database = Database(postgres_dsn, application_name="test", max_size=1)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     await Rows().write(database, added)
     await database.close()
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:

@@ -81,7 +81,7 @@ def sender(provider: Receiver) -> Callable[[Sent], Awaitable[None]]:
     """A function that waits until that message was sent."""
 
     async def until(message: Sent) -> None:
-        await eventually(lambda: message in sent(provider), 20, message=f"{message} is not in {sent(provider)}")
+        await eventually(lambda: message in sent(provider), message=f"{message} is not in {sent(provider)}")
 
     return until
 
@@ -123,7 +123,7 @@ async def test_a_flow_waits_for_a_person_and_not_for_one_way_of_writing_a_number
                 aliases = await database.fetch("select alias from contact_aliases where alias like 'BR.%'")
                 return [row["alias"] for row in aliases] == ["BR.9"]
 
-            await eventually(learned, 20)
+            await eventually(learned)
         await say(pipeline, text_message("5599911112222", "Eva", "c1"))
         await until((FIRST, "5599911112222", "thanks Eva"))
         assert len([one for one in sent(provider) if one[2] == "name?"]) == len(talks) + 2
@@ -161,7 +161,7 @@ async def test_a_person_with_a_user_name_and_two_numbers_of_our_own(
             channels = await database.fetch("select channel_id from notifications where status = 'failed'")
             return [row["channel_id"] for row in channels] == [f"whatsapp-{THIRD}"]
 
-        await eventually(refused, 20)
+        await eventually(refused)
         assert [one[0] for one in sent(provider)].count(THIRD) == 0
         assert len(sent(provider)) == 5
         contact = await database.fetchval(

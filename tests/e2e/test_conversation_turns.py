@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.waiting import eventually
@@ -64,7 +62,7 @@ class Conversation:
 
     async def receives(self, *texts: str) -> None:
         """Waits until the contact has received all of these texts, in this order, and no others."""
-        await eventually(lambda: len(self.received) >= len(texts), timeout=20)
+        await eventually(lambda: len(self.received) >= len(texts))
         assert self.received == list(texts)
 
     @property
@@ -76,7 +74,6 @@ class Conversation:
         return sorted(one["status"] for one in found)
 
 
-@pytest.mark.timeout(120)
 async def test_the_flows_of_a_conversation_take_turns(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """A payment starts its flow although a question is open; the reply goes to the question that was asked last; the
     older one is open for `idleMs`; `menu` leaves everything; and a burst is one reply."""
@@ -118,7 +115,7 @@ async def test_the_flows_of_a_conversation_take_turns(redis_url: str, postgres_d
             expected = (["cancelled", "succeeded"], ["cancelled", "succeeded"])
             return (await talk.statuses("menu"), await talk.statuses("payment")) == expected
 
-        await eventually(others_are_cancelled, timeout=10)
+        await eventually(others_are_cancelled)
         for text in ("Rua A", "número 1"):
             await talk.send("chat", text)
         received += ["address: Rua A\nnúmero 1"]

@@ -62,7 +62,7 @@ async def until(pipeline: Pipeline, provider_id: str, status: str) -> dict[str, 
         rows = await pipeline.api("GET", "/api/notifications")
         return next((row for row in rows if (row["providerId"], row["status"]) == (provider_id, status)), None)
 
-    return await eventually(reached, 20, message=f"{provider_id} is not {status}")
+    return await eventually(reached, message=f"{provider_id} is not {status}")
 
 
 async def test_a_providers_reports_move_the_notification_and_never_backwards(
@@ -109,7 +109,7 @@ async def test_a_providers_reports_move_the_notification_and_never_backwards(
             summary = stats["summary"]
             return not (summary["totalWaiting"] or summary["totalActive"] or summary["totalDelayed"])
 
-        await eventually(nothing_waits, 20)
+        await eventually(nothing_waits)
         # What came late has moved nothing backwards.
         for provider_id, final in {"wamid.1": "read", "wamid.2": "failed", "SM1": "delivered", "SM2": "failed"}.items():
             await until(pipeline, provider_id, final)

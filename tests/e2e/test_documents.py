@@ -51,7 +51,6 @@ class Shell:
         return output
 
 
-@pytest.mark.timeout(120)
 async def test_the_tutorial_works_as_written(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """Channel, flow, webhook and request by the tutorial's own commands: the notifier prints the greeting."""
     blocks = [block for block in shell_blocks("docs/getting-started.md") if block.startswith("curl")]
@@ -59,7 +58,7 @@ async def test_the_tutorial_works_as_written(redis_url: str, postgres_dsn: str, 
         shell = Shell(pipeline, tmp_path)
         for block in blocks[:-1]:
             await shell.run(block)
-        await eventually(lambda: "Olá, Maria!" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "Olá, Maria!" in pipeline.log("notifier"))
         (execution,) = await until_all_final(pipeline, 1)
         assert execution["status"] == "succeeded"
         listed, shown = (await shell.run(blocks[-1].replace("THE-ID", execution["id"]))).splitlines()
@@ -68,14 +67,13 @@ async def test_the_tutorial_works_as_written(redis_url: str, postgres_dsn: str, 
         assert [step["nodeId"] for step in steps] == ["start", "is-oi", "think", "greet"]
 
 
-@pytest.mark.timeout(120)
 async def test_the_first_flow_of_the_readme_works_as_written(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """Channel, flow, webhook and request by the README's own commands: the notifier prints the greeting."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         shell = Shell(pipeline, tmp_path)
         for block in [block for block in shell_blocks("README.md") if block.startswith("curl")]:
             await shell.run(block)
-        await eventually(lambda: "Olá, Maria!" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "Olá, Maria!" in pipeline.log("notifier"))
 
 
 SENT: dict[str, tuple[str, str]] = {
@@ -92,7 +90,6 @@ def sent(outside: Receiver, path: str) -> str:
     return " ".join(json.dumps(json.loads(body), ensure_ascii=False) for _, body in outside.at(path))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("provider", SENT)
 async def test_a_provider_guide_works_as_written(
     provider: str, redis_url: str, postgres_dsn: str, tmp_path: Path
@@ -103,20 +100,18 @@ async def test_a_provider_guide_works_as_written(
         shell = Shell(pipeline, tmp_path, outside.url)
         outputs = [await shell.run(block) for block in shell_blocks(f"docs/how-to/{provider}.md", tested=True)]
         assert '"status":"received"' in outputs[-1]
-        await eventually(lambda: text in sent(outside, path), timeout=20)
+        await eventually(lambda: text in sent(outside, path))
 
 
-@pytest.mark.timeout(120)
 async def test_the_guide_for_stripe_works_as_written(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """A signed payment starts the flow, and the notifier prints the thanks."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         shell = Shell(pipeline, tmp_path)
         for block in shell_blocks("docs/how-to/stripe.md", tested=True):
             await shell.run(block)
-        await eventually(lambda: "Recebemos 49.9 BRL. Obrigado!" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "Recebemos 49.9 BRL. Obrigado!" in pipeline.log("notifier"))
 
 
-@pytest.mark.timeout(120)
 async def test_the_hand_over_works_as_written(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """The team is notified with an address; calling it ends the hand-over."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
@@ -125,16 +120,15 @@ async def test_the_hand_over_works_as_written(redis_url: str, postgres_dsn: str,
         await shell.run(setup)
         first, second = re.findall(r"curl .*?\n.*?\n", messages)
         await shell.run(first)
-        await eventually(lambda: "Como podemos ajudar?" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "Como podemos ajudar?" in pipeline.log("notifier"))
         await shell.run(second)
-        await eventually(lambda: "alguém da equipe" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "alguém da equipe" in pipeline.log("notifier"))
         token = re.search(r"/resume/([\w.~-]+)", pipeline.log("notifier"))
         assert token is not None
         await shell.run(f"curl -X POST http://127.0.0.1:8080/resume/{token[1]}")
-        await eventually(lambda: "O atendimento foi encerrado" in pipeline.log("notifier"), timeout=20)
+        await eventually(lambda: "O atendimento foi encerrado" in pipeline.log("notifier"))
 
 
-@pytest.mark.timeout(120)
 async def test_the_guide_to_a_missing_reply_finds_the_delivered_one(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
@@ -152,7 +146,7 @@ async def test_the_guide_to_a_missing_reply_finds_the_delivered_one(
             found: list[dict[str, Any]] = await pipeline.api("GET", "/api/notifications")
             return found
 
-        await eventually(delivered, timeout=20)
+        await eventually(delivered)
         output = await shell.run("\n".join(shell_blocks("docs/how-to/no-reply.md", tested=True)))
         *_, steps, found = output.splitlines()
         assert json.loads(steps)["data"]["status"] == "succeeded"

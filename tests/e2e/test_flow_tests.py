@@ -27,7 +27,6 @@ async def installed(postgres_dsn: str, redis_url: str) -> AsyncIterator[Api]:
         yield api
 
 
-@pytest.mark.timeout(180)
 async def test_a_test_run_shows_everything_and_leaves_nothing(postgres_dsn: str, redis_url: str) -> None:
     """A stored flow with a call, an hour's wait and a message: the trace is complete, no call was made, and no row of
     an execution, a conversation or a notification is there afterwards."""
@@ -55,7 +54,6 @@ async def test_a_test_run_shows_everything_and_leaves_nothing(postgres_dsn: str,
             assert await api.database.fetchval(f"select count(*) from {table}") == 0, table
 
 
-@pytest.mark.timeout(180)
 async def test_an_unsaved_flow_is_checked_and_run_from_any_node(postgres_dsn: str, redis_url: str) -> None:
     """The definition comes with the request; nothing is stored under its id."""
     async with installed(postgres_dsn, redis_url) as api:

@@ -24,8 +24,6 @@ SIGNING_SECRET = "whsec_" + "c2lnbmluZy1zZWNyZXQtb2YtdGhlLWNybQ=="
 ADDRESSES = ("shop", "clinic", "crm")
 """The variables of the flows that contain an address or a recipient outside."""
 
-pytestmark = pytest.mark.timeout(180)
-
 
 def example(kind: str, name: str) -> dict[str, Any]:
     """A file of the gallery."""
@@ -57,7 +55,7 @@ class Outside(Receiver):
 
     async def received(self, count: int) -> list[tuple[str, str]]:
         """The messages, once there are `count`."""
-        return await eventually(lambda: self.messages if len(self.messages) >= count else None, timeout=30)
+        return await eventually(lambda: self.messages if len(self.messages) >= count else None)
 
 
 @asynccontextmanager
@@ -116,7 +114,7 @@ async def test_support_menu(redis_url: str, postgres_dsn: str, tmp_path: Path) -
         for count, text in ((1, "oi"), (3, "1"), (4, "banana")):
             await post(pipeline, "support-menu", {"from": contact, "text": text}, BEARER)
             assert len(await outside.received(count)) == count
-            await eventually(waiting, timeout=30)
+            await eventually(waiting)
         await post(pipeline, "support-menu", {"from": contact, "text": "abacate"}, BEARER)
         received = await outside.received(6)
         assert [text[:9] for to, text in received if to == contact] == [
@@ -175,7 +173,7 @@ async def test_appointment_reminder(redis_url: str, postgres_dsn: str, tmp_path:
             return len(await pipeline.executions(status="waiting-timer")) >= 1
 
         for text, count in (("ok, obrigada", 4), ("quero cancelar", 5)):
-            await eventually(waiting, timeout=30)
+            await eventually(waiting)
             await post(pipeline, "appointment-reminder", {"phone": event["phone"], "text": text}, BEARER)
             await outside.received(count)
         received = [text for to, text in outside.messages if to == event["phone"]]
@@ -224,7 +222,7 @@ async def test_github_to_slack(redis_url: str, postgres_dsn: str, tmp_path: Path
             ("succeeded", ["start", "is-pull-request", "pull-request", "has-description", "description"]),
         ]
         [(headers, body), (_, below)] = await eventually(
-            lambda: found if len(found := outside.at("/api/chat.postMessage")) > 1 else None, timeout=30
+            lambda: found if len(found := outside.at("/api/chat.postMessage")) > 1 else None
         )
         sent, description = json.loads(body), json.loads(below)
         assert headers["authorization"] == "Bearer xoxb-the-token"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from aiohttp import web
 
 from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline, Receiver, receiver
@@ -57,7 +56,7 @@ class Newcomer:
         async def ended() -> bool:
             return bool((await self._pipeline.api("GET", f"/api/events/{event}"))["status"] != "received")
 
-        await eventually(ended, timeout=30)
+        await eventually(ended)
         return event
 
     async def execution(self, event: str) -> str:
@@ -82,7 +81,7 @@ class Newcomer:
             named = (one for one in report["findings"] if (one["code"], one["subject"]["id"]) == (code, subject))
             return next((one for one in named if words in one["message"]), None)
 
-        return await eventually(found, timeout=30, message=f"no finding {code} of {subject}: {words}")
+        return await eventually(found, message=f"no finding {code} of {subject}: {words}")
 
     async def replayed(self, event: str) -> Any:
         """Replays an event as the advice states. Returns its newest execution, when it has ended."""
@@ -96,7 +95,6 @@ class Newcomer:
         return await eventually(ended, timeout=60)
 
 
-@pytest.mark.timeout(240)
 async def test_five_mistakes_are_explained(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """By the answer of the PUT, by the doctor, and by `why`. The advice works."""
     async with receiver(Broken()) as crm, Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:

@@ -109,7 +109,7 @@ async def break_the_stores(pipeline: Pipeline, postgres: PostgresServer, redis: 
         await asyncio.to_thread(redis.execute, "FLUSHALL")
         return True
 
-    await eventually(flushed_at_work, timeout=30)
+    await eventually(flushed_at_work)
 
 
 @pytest.mark.timeout(420)

@@ -88,7 +88,7 @@ class Installation:
             stats = await self.pipeline.api("GET", "/api/queue/stats")
             return bool(stats["queues"]["flow"]["waiting"] == EACH)
 
-        await eventually(queued, timeout=30)
+        await eventually(queued)
 
     async def until_idle(self) -> None:
         """Wait until no queue holds anything."""
@@ -125,7 +125,6 @@ def sent_texts(part: str) -> list[str]:
     return [f"{part} {number}" for number in range(EACH)]
 
 
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("redis_backup", ["kept", "lost"])
 async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
     own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path, redis_backup: str
@@ -187,7 +186,6 @@ async def test_everything_accepted_before_the_backup_is_finished_exactly_once(
     assert own_postgres.execute("select count(*) from dead_letters", database="filas") == "0"
 
 
-@pytest.mark.timeout(240)
 async def test_a_redis_older_than_postgres_repeats_nothing(
     own_postgres: PostgresServer, own_redis: RedisServer, tmp_path: Path
 ) -> None:

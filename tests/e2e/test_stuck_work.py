@@ -14,16 +14,12 @@ doctor reports them only after a minute.
 
 from pathlib import Path
 
-import pytest
-
 from filas.contract.policies import FLOWS
 from filas_local.servers import PostgresServer, RedisServer
 from tests.e2e.operating import MAX_S, Operator, conversation_webhook, flows, operating
 from tests.freezing import frozen, frozen_process
 from tests.long_form import LONG
 from tests.process_table import WORKERS
-
-pytestmark = pytest.mark.timeout(240)
 
 
 async def test_a_flow_runner_is_killed_while_executions_run(

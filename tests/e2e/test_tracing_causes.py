@@ -5,8 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.e2e.test_main_job import CHANNEL_SECRET
 from tests.e2e.test_tracing import CALLER, DELIVERING, FLOW_PUT, FLOW_RUN, NOTIFIED, THEIRS, traced
@@ -65,7 +63,6 @@ def texts(outside: Receiver) -> list[str]:
     return [json.loads(body)["text"] for _, body in outside.at("/messages")]
 
 
-@pytest.mark.timeout(120)
 async def test_a_reply_a_call_and_a_failure_are_in_the_trace_of_their_cause(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
@@ -74,9 +71,9 @@ async def test_a_reply_a_call_and_a_failure_are_in_the_trace_of_their_cause(
     async with receiver() as outside, traced(redis_url, postgres_dsn, tmp_path) as (pipeline, traces):
         await set_up(pipeline, outside)
         first = await say(pipeline, "hello")
-        await eventually(lambda: texts(outside) == ["Your name?"], timeout=20)
+        await eventually(lambda: texts(outside) == ["Your name?"])
         second = await say(pipeline, "Maria")
-        await eventually(lambda: len(texts(outside)) == 2, timeout=20)
+        await eventually(lambda: len(texts(outside)) == 2)
 
         await traces.until("deliver http", 2)
         asked, replied = traces.named("deliver http")
@@ -93,7 +90,7 @@ async def test_a_reply_a_call_and_a_failure_are_in_the_trace_of_their_cause(
                 return answer.status == 200
 
         await eventually(called)
-        await eventually(lambda: texts(outside)[2:] == ["It failed."], timeout=20)
+        await eventually(lambda: texts(outside)[2:] == ["It failed."])
         [failed, resumed] = (await traces.until("node api"))[0], (await traces.until("resume"))[0]
         await traces.until("deliver http", 3)
         assert (failed.trace, failed.failed) == (first, True)
@@ -113,7 +110,6 @@ async def test_a_reply_a_call_and_a_failure_are_in_the_trace_of_their_cause(
         ]
 
 
-@pytest.mark.timeout(120)
 async def test_a_schedule_and_our_own_producer_begin_traces(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
     """A tick's is named after its execution, an event's of the API after the event, as a webhook's is."""
     async with receiver() as outside, traced(redis_url, postgres_dsn, tmp_path) as (pipeline, traces):

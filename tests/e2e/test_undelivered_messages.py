@@ -84,16 +84,16 @@ class Chats:
 
     async def reported_as_failed(self, text: str) -> None:
         """The provider reports that the message with this text was not delivered, after it was recorded as sent."""
-        provider_id = await eventually(lambda: self.provider.accepted.get(text), 20, message=f"{text} was not sent")
+        provider_id = await eventually(lambda: self.provider.accepted.get(text), message=f"{text} was not sent")
         query = "select 1 from notifications where provider_id = $1 and status = 'sent'"
-        await eventually(lambda: self.database.fetchval(query, provider_id), 20)
+        await eventually(lambda: self.database.fetchval(query, provider_id))
         failed = {"id": provider_id, "status": "failed", "timestamp": "1790000000", "recipient_id": "5511"}
         await post_meta(self.pipeline, whatsapp(statuses=[failed | {"errors": [RE_ENGAGEMENT]}]))
 
     async def found(self, query: str, contact: str, flow_id: str = "echo") -> dict[str, Any]:
         """The execution as the API shows it, once the query finds it."""
         execution_id = await eventually(
-            lambda: self.database.fetchval(query, contact, flow_id), 20, message=f"{contact}: {flow_id}"
+            lambda: self.database.fetchval(query, contact, flow_id), message=f"{contact}: {flow_id}"
         )
         whole: dict[str, Any] = await self.pipeline.api("GET", f"/api/executions/{execution_id}")
         return whole
@@ -157,11 +157,11 @@ async def test_an_outcome_outlives_redis_and_the_processes(redis_url: str, postg
         for contact, name in contacts.items():
             await chats.say(contact, name)
         waiting = "select count(*) = 3 from executions where status in ('waiting-callback', 'waiting-input')"
-        await eventually(lambda: chats.database.fetchval(waiting), 20)
+        await eventually(lambda: chats.database.fetchval(waiting))
         pipeline.kill("flow-runner")
         pipeline.start("notifier")
         await chats.reported_as_failed("CPF?")
-        await eventually(lambda: chats.database.fetchval("select count(*) = 3 from message_outcomes"), 30)
+        await eventually(lambda: chats.database.fetchval("select count(*) = 3 from message_outcomes"))
         pipeline.kill("notifier")
         await redis.command("FLUSHDB")
         await chats.database.fetch("update message_outcomes set created_at = created_at - interval '1 minute'")
@@ -195,7 +195,7 @@ async def test_an_answer_that_overtakes_the_provider_answers_the_question_that_f
         chats.provider.slow = "demorado"
         await chats.say("5511900000000", "oi")
         begun = "select 1 from executions where status = 'waiting-callback'"
-        await eventually(lambda: chats.database.fetchval(begun), 20)
+        await eventually(lambda: chats.database.fetchval(begun))
         await chats.say("5511900000000", "Ana")
         done = await chats.found(f"{ENDED} and e.resumed_id is null", "5511900000000")
         assert done["output"] == "Ana"

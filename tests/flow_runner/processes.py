@@ -27,7 +27,7 @@ from tests import service_processes
 from tests.ports import free_port
 from tests.redis_address import connect_url
 from tests.service_processes import ServiceProcess
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @dataclass
@@ -123,7 +123,7 @@ async def stores(postgres: str, redis: str) -> AsyncIterator[Stores]:
     database = Database(postgres, application_name="test")
     connection = connect_url(redis)
     database.start()
-    await database.wait_ready(20)
+    await database.wait_ready(PATIENCE_S)
     try:
         yield Stores(database, QueueProducer(connection))
     finally:
@@ -172,19 +172,19 @@ class Process:
                 except aiohttp.ClientError:
                     return False
 
-            await eventually(is_ready, 30)
+            await eventually(is_ready)
 
     async def kill(self) -> None:
         """Kill the process (SIGKILL): it writes nothing and releases nothing."""
         assert self._process is not None
         self._process.kill()
-        await asyncio.to_thread(self._process.wait, 10)
+        await asyncio.to_thread(self._process.wait, PATIENCE_S)
 
     async def stop(self) -> int:
         """Stop the process with SIGTERM, as a deployment does. Returns the exit code."""
         assert self._process is not None
         self._process.terminate()
-        return await asyncio.to_thread(self._process.wait, 30)
+        return await asyncio.to_thread(self._process.wait, PATIENCE_S)
 
 
 @asynccontextmanager

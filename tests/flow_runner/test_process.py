@@ -5,7 +5,6 @@ from collections import Counter
 from typing import Any
 
 import aiohttp
-import pytest
 
 from filas.contract.identity import error_execution_id
 from filas.models.executions import ExecutionWithSteps
@@ -51,7 +50,7 @@ async def test_a_killed_process_repeats_its_call_under_the_same_key(postgres_dsn
         receiver.open.clear()
         async with running(postgres_dsn, redis_url) as process:
             executions = await store.start(10)
-            await eventually(lambda: len(receiver.calls) == 10, 30)
+            await eventually(lambda: len(receiver.calls) == 10)
             await process.kill()
         receiver.open.set()
         async with running(postgres_dsn, redis_url):
@@ -81,7 +80,7 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
         async def all_wait() -> bool:
             return {(await store.get(each)).status for each in executions} == {"waiting-timer"}
 
-        await eventually(all_wait, 20)
+        await eventually(all_wait)
         await process.kill()
     own_redis.kill()
     own_postgres.kill()
@@ -105,7 +104,7 @@ async def test_a_reply_resumes_and_a_deadline_ends_a_wait(postgres_dsn: str, red
         async def both_wait() -> bool:
             return {(await store.get(each)).status for each in (silent, talking)} == {"waiting-timer"}
 
-        await eventually(both_wait, 20)
+        await eventually(both_wait)
         [reply] = await store.finished(await store.start(contact="talking"))
         assert (reply.status, reply.resumed_id, reply.steps) == ("succeeded", talking, [])
         answered, late = await store.finished([talking, silent])
@@ -143,7 +142,6 @@ LATENESS = """
 select max(extract(epoch from ended_at - (input->>'until')::timestamptz))::float8 from steps where type = 'delay'"""
 
 
-@pytest.mark.timeout(180)
 async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str, own_redis: RedisServer) -> None:
     """As many executions wait as run when Redis is emptied. All finish once, and the waits end at their time."""
     many, wait_ms = by_form((250, 12_000), (1000, 25_000))
@@ -166,7 +164,7 @@ async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str
                 row = await store.database.fetchrow(COUNTS)
                 return row is not None and (row["waiting"], row["running"]) == (many, many)
 
-            await eventually(all_under_way, 25)
+            await eventually(all_under_way)
             own_redis.execute("FLUSHALL")
             receiver.open.set()
             await eventually(lambda: _all_ended(store, 2 * many), 120)
@@ -193,7 +191,7 @@ async def test_a_stopped_process_leaves_its_executions_to_the_next(postgres_dsn:
         receiver.open.clear()
         async with running(postgres_dsn, redis_url) as process:
             executions = await store.start(5)
-            await eventually(lambda: len(receiver.calls) == 5, 30)
+            await eventually(lambda: len(receiver.calls) == 5)
             stopping = asyncio.create_task(process.stop())
             await _unready(process.port)
             receiver.open.set()
@@ -237,10 +235,10 @@ async def test_without_stores_it_is_alive_and_not_ready(own_postgres: PostgresSe
             said = await ready()
             return said is not None and said["code"] == 200
 
-        await eventually(names_both, 30)
+        await eventually(names_both)
         async with session.get(f"{url}/livez") as alive:
             assert alive.status == 200
         await asyncio.to_thread(own_postgres.start)
         await asyncio.to_thread(own_redis.start)
-        await eventually(is_ready, 30)
+        await eventually(is_ready)
         assert await process.stop() == 0

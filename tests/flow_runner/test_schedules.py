@@ -92,7 +92,6 @@ async def _all_succeeded(store: Stores, expected: set[Any], timeout: float) -> N
     assert await store.database.fetchval("select count(*) from schedules where next_run_at is not null") == 0
 
 
-@pytest.mark.timeout(120)
 async def test_three_processes_run_each_tick_once(postgres_dsn: str, redis_url: str) -> None:
     """240 ticks of 40 schedules, no more and no fewer. A tick is run within two seconds."""
     async with stores(postgres_dsn, redis_url) as store, AsyncExitStack() as stack:
@@ -116,9 +115,9 @@ async def test_a_killed_process_loses_and_repeats_no_tick(postgres_dsn: str, red
         async with running(postgres_dsn, redis_url) as first, running(postgres_dsn, redis_url) as second:
             await asyncio.gather(first.ready(), second.ready())
             expected = await _due_many(store, 30, 6)
-            await eventually(lambda: begun(20), 20)
+            await eventually(lambda: begun(20))
             await first.kill()
-            await eventually(lambda: begun(80), 20)
+            await eventually(lambda: begun(80))
             await second.kill()
         async with running(postgres_dsn, redis_url):
             await store.database.fetch("update schedules set misfire = 'catch-up'")
@@ -135,7 +134,7 @@ async def test_a_stored_schedule_is_run_in_its_conversation(postgres_dsn: str, r
         talk = ScheduleConversation(channel="demo", contact="+5511")
         await _put(store, at=[tick], input={"nome": "Ana"}, conversation=talk)
         execution = scheduled_execution_id("s", tick)
-        await eventually(lambda: store.executions.get(execution), 10)
+        await eventually(lambda: store.executions.get(execution))
         [done] = await store.finished([execution])
         assert (done.status, done.event_id, done.conversation_id is None) == ("succeeded", None, False)
         row = await store.database.fetchrow("select recipient, channel_id, payload from notifications")
@@ -157,7 +156,7 @@ async def test_a_tick_that_was_due_without_a_process_is_run_after_the_start(post
         for tick in (due, later):
             async with running(postgres_dsn, redis_url) as process:
                 execution = scheduled_execution_id("s", tick)
-                await eventually(partial(store.executions.get, execution), 20)
+                await eventually(partial(store.executions.get, execution))
                 await store.finished([execution])
                 assert await process.stop() == 0
             await _put(store, at=[due, later])

@@ -30,7 +30,7 @@ from flow_runner.stores.wall_clock import WallClock
 from tests.flow_runner.harness import Harness, chain, compiled_flow, node
 from tests.flow_runner.memory import MemoryRows
 from tests.shared.repository import builders
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 LONG_S = 30.0
 SHORT_S = 0.05
@@ -99,7 +99,7 @@ async def _memory() -> AsyncIterator[Store]:
 async def _postgres(dsn: str) -> AsyncIterator[Store]:
     database = Database(dsn, application_name="test")
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     rows = ExecutionRepository(database)
     await FlowRepository(database).store("flow", chain(node("d", "delay", ms=1)), "flow", publish=True)
 

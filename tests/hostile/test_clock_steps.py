@@ -180,7 +180,7 @@ async def test_no_step_moves_a_job_a_timer_or_a_schedule(redis_url: str, postgre
                 pipeline.step(name, 0.0)
         await pipeline.api("DELETE", "/api/schedules/ticks")
         ended = time.time()
-        await eventually(lambda: len(outside.keys("/messages")) == len(posted), timeout=30)
+        await eventually(lambda: len(outside.keys("/messages")) == len(posted))
         for path in ("/call", "/messages"):
             assert len(outside.keys(path)) == len(posted)
             assert set(outside.keys(path).values()) == {1}, f"{path}: one runner at a time"
@@ -198,7 +198,6 @@ async def test_no_step_moves_a_job_a_timer_or_a_schedule(redis_url: str, postgre
                 assert await metric(pipeline, name, line) == 0, f"{name}: {line}"
 
 
-@pytest.mark.timeout(120)
 async def test_what_is_cancelled_stays_cancelled_after_a_day_and_without_redis(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
@@ -209,7 +208,7 @@ async def test_what_is_cancelled_stays_cancelled_after_a_day_and_without_redis(
         await set_up(pipeline, outside)
         await pipeline.api("POST", "/api/queue/notification/pause")
         first = await post(pipeline, 1)
-        notification = (await eventually(lambda: rows(pipeline, "/api/notifications"), timeout=20))[0]
+        notification = (await eventually(lambda: rows(pipeline, "/api/notifications")))[0]
         await pipeline.api("POST", "/api/queue/flow/pause")
         await eventually(lambda: is_paused(pipeline, "flow-runner", FLOWS.name))
         events = [first, await post(pipeline, 2), await post(pipeline, 3), await post(pipeline, 4)]
@@ -229,7 +228,7 @@ async def test_what_is_cancelled_stays_cancelled_after_a_day_and_without_redis(
         for queue in (FLOWS, NOTIFICATIONS):
             await pipeline.api("POST", f"/api/queue/{queue.short}/resume")
         await eventually(lambda: outside.times.get(("/messages", "n4")), timeout=60)
-        await eventually(lambda: statuses(pipeline, executions), timeout=40)
+        await eventually(lambda: statuses(pipeline, executions))
         assert [number for path, number in outside.times if path == "/call"] == ["n1", "n4"]
         assert [number for path, number in outside.times if path == "/messages"] == ["n4"]
         [letter] = await pipeline.api("GET", "/api/dead-letters")
@@ -245,7 +244,7 @@ async def rows(pipeline: Pipeline, route: str) -> list[dict[str, Any]]:
 
 async def execution_of(pipeline: Pipeline, event_id: str) -> str:
     """The id of the event's execution, once it exists."""
-    found = await eventually(lambda: rows(pipeline, f"/api/executions?eventId={event_id}"), timeout=20)
+    found = await eventually(lambda: rows(pipeline, f"/api/executions?eventId={event_id}"))
     execution_id: str = found[0]["id"]
     return execution_id
 

@@ -141,7 +141,7 @@ async def test_nothing_is_lost_or_delayed_while_stores_are_frozen(
             await sender.send()
             return sender.answers[-1][0] == 200
 
-        await eventually(published, timeout=20)
+        await eventually(published)
         cases: list[tuple[str, tuple[EmbeddedServer, ...]]] = [
             ("redis", (own_redis,)),
             ("postgres", (own_postgres,)),
@@ -202,7 +202,7 @@ async def test_a_slow_redis_is_used_and_its_delay_is_bounded(redis_url: str, pos
         async def enqueued() -> bool:
             return [job["body"]["n"] for job in await app.jobs()] == [0, 1, 2, 3, 4]
 
-        await eventually(enqueued, timeout=20)
+        await eventually(enqueued)
 
 
 @pytest.mark.timeout(90)
@@ -220,7 +220,7 @@ async def test_silent_connections_are_replaced(redis_url: str, postgres_dsn: str
         async def enqueued() -> bool:
             return app.redis.problem is None and [job["body"]["n"] for job in await app.jobs()] == [0, 1, 2]
 
-        await eventually(enqueued, timeout=20)
+        await eventually(enqueued)
 
 
 @pytest.mark.timeout(90)

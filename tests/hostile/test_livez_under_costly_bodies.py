@@ -14,7 +14,7 @@ from tests.ingest.adversarial_bodies import COSTLY_EXPRESSIONS, JSON, MIB, NUMBE
 from tests.ingest.serving import webhook
 from tests.ingest.test_processes import Process, environment, running
 from tests.long_form import by_form
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 MAX_CPU_S = 0.25
 MAX_GROWTH = 200 * MIB
@@ -70,7 +70,7 @@ async def test_livez_is_answered_while_costly_bodies_arrive(redis_url: str, post
     webhooks.append(webhook("conversation", conversation=rule))
     database = Database(postgres_dsn, application_name="test")
     database.start()
-    await database.wait_ready(20)
+    await database.wait_ready(PATIENCE_S)
     for one in webhooks:
         await WebhookRepository(database).store(one)
     variables = environment(redis_url, postgres_dsn, RATE_LIMIT_PER_IP="0")

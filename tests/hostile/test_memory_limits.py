@@ -25,7 +25,7 @@ from filas_local.servers import RedisServer
 from tests.deploy.memory_limits import LIMITS_MIB
 from tests.e2e.pipeline import Pipeline
 from tests.long_form import by_form
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
@@ -106,7 +106,7 @@ async def within_limits(redis: RedisServer, dsn: str, logs: Path) -> AsyncIterat
         def released() -> bool:
             return all(memory_mib(pid, "VmRSS") < RELEASED_MIB for pid in pipeline.pids.values())
 
-        await eventually(released, timeout=20, message="a process keeps its memory after the peak")
+        await eventually(released, message="a process keeps its memory after the peak")
 
 
 async def until_all_processed(dsn: str, count: int, *, timeout_s: float) -> None:
@@ -133,7 +133,7 @@ async def store_events(dsn: str, webhook: str, count: int, bodies: Sequence[byte
     """Stores events of 1 MiB that were accepted some time ago and have no job."""
     database = Database(dsn, application_name="test", max_size=1)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     try:
         for number in range(count):
             event = NewEvent(
@@ -207,7 +207,7 @@ async def test_half_sent_bodies_beside_honest_senders(
                 _, writer = await asyncio.open_connection("127.0.0.1", pipeline.port)
                 writers.append(writer)
                 writer.write(head + half)
-                await asyncio.wait_for(writer.drain(), 30)
+                await asyncio.wait_for(writer.drain(), PATIENCE_S)
             except (OSError, TimeoutError):
                 return  # shed
 

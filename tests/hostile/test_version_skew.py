@@ -33,7 +33,7 @@ from tests.hostile.mixed_versions import (
 from tests.hostile.next_version import FUNCTION
 from tests.long_form import by_form
 from tests.redis_address import connect_url
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.timeout(by_form(240, 1800))]
 
@@ -60,7 +60,7 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
     """The database of the processes."""
     database = Database(postgres_dsn, application_name="tests", max_size=2)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     yield database
     await database.close()
 
@@ -148,7 +148,7 @@ async def test_processes_are_replaced_in_any_order_and_back_under_load(
         assert {one["status"] for one in executions} == {"succeeded"}
         assert len(executions) == sender.count
         await eventually(lambda: len(messages(outside, "/messages/newer")) == sender.count // 2, timeout=60)
-        await eventually(lambda: len(_effects(pipeline)) == 9, timeout=30)
+        await eventually(lambda: len(_effects(pipeline)) == 9)
         assert set(_effects(pipeline)) == {
             f"{policy.job_id(key)} 1" for policy in QUEUES for key in ("before", "between", "after")
         }
@@ -214,15 +214,15 @@ async def test_a_migration_under_load_with_an_open_reader_stops_nothing(
         watching = asyncio.create_task(_watch(watcher, waits))
         try:
             async with sender.sending():
-                await eventually(lambda: len(called(outside, "/calls/plain")) > 20, timeout=30)
+                await eventually(lambda: len(called(outside, "/calls/plain")) > 20)
                 await reader.execute("begin")
                 await reader.fetch("select * from executions limit 1")
                 monkeypatch.setattr(schema, "MIGRATIONS", directory)
                 reports: list[str] = []
                 migrating = asyncio.create_task(migrate.migrate(owner_dsn, report=reports.append))
-                await eventually(lambda: len(reports) >= 2, timeout=30)
+                await eventually(lambda: len(reports) >= 2)
                 before = len(called(outside, "/calls/plain"))
-                await eventually(lambda: len(called(outside, "/calls/plain")) > before + 20, timeout=30)
+                await eventually(lambda: len(called(outside, "/calls/plain")) > before + 20)
                 await reader.execute("commit")
                 assert await asyncio.wait_for(migrating, 60) == 9001
         finally:

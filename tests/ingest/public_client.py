@@ -16,7 +16,7 @@ from ingest.http.body_reading import read_body
 from ingest.http.error_answers import RejectedRequest
 from ingest.http.listener import PublicListener
 from ingest.http.request import Request
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -116,5 +116,5 @@ async def statuses(public: OpenListener, sent: bytes) -> list[int]:
     async with public.connection() as (reader, writer):
         writer.write(sent)
         writer.write_eof()
-        answers = await asyncio.wait_for(reader.read(), 10)
+        answers = await asyncio.wait_for(reader.read(), PATIENCE_S)
     return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d+) ", answers)]

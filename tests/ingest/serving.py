@@ -23,6 +23,7 @@ from filas.service.private_listener import serve_connections
 from filas.settings.value_types import Network
 from ingest.public_endpoint import Limits, PublicEndpoint, build_public_endpoint
 from tests.redis_address import connect_url
+from tests.waiting import PATIENCE_S
 
 BOX = SecretBox("the key of these tests", SecretVariables(os.environ))
 TOKENS = ResumeTokens("the key of these tests")
@@ -98,7 +99,7 @@ async def serving(
     """Runs a listener with `webhooks`. `limits` are the fields of Limits."""
     database, redis = Database(dsn, application_name="test-serve"), connect_url(redis_url)
     database.start()
-    await database.wait_ready(20)
+    await database.wait_ready(PATIENCE_S)
     public = build_public_endpoint(
         database,
         redis,
@@ -140,6 +141,6 @@ async def raw(port: int, request: bytes) -> bytes:
     try:
         writer.write(request)
         await writer.drain()
-        return await asyncio.wait_for(reader.read(500), 10)
+        return await asyncio.wait_for(reader.read(500), PATIENCE_S)
     finally:
         writer.close()

@@ -8,7 +8,7 @@ from aiohttp import ClientSession
 
 from filas.repository.postgres.database import Database
 from tests.ingest.test_processes import TOKEN, Process, environment, running
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 POOL_SIZE = 4
 STATEMENT_TIMEOUT_S = 2.0
@@ -25,20 +25,19 @@ async def _flows(process: Process) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.starts_processes
 async def test_slow_statements_are_ended_and_hold_few_connections(redis_url: str, postgres_dsn: str) -> None:
     """While a table is locked, requests for it are answered 503, with at most four connections; then 200 again."""
     database = Database(postgres_dsn, application_name="tests", max_size=2)
     database.start()
     try:
-        await database.wait_ready(20)
+        await database.wait_ready(PATIENCE_S)
         async with running("admin", environment(redis_url, postgres_dsn)) as process:
 
             async def ready() -> bool:
                 return (await process.get("/readyz"))[0] == 200
 
-            await eventually(ready, timeout=30)
+            await eventually(ready)
             async with database.transaction() as locking:
                 await locking.execute("lock table flows in access exclusive mode")
                 began = time.monotonic()
@@ -47,7 +46,7 @@ async def test_slow_statements_are_ended_and_hold_few_connections(redis_url: str
                 async def pool_is_full() -> bool:
                     return int(await database.fetchval(CONNECTIONS)) == POOL_SIZE
 
-                await eventually(pool_is_full, timeout=10)
+                await eventually(pool_is_full)
                 first, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
                 # The other processes wait 10 seconds for a statement.
                 assert STATEMENT_TIMEOUT_S - 0.1 <= time.monotonic() - began < 4 * STATEMENT_TIMEOUT_S
@@ -60,6 +59,6 @@ async def test_slow_statements_are_ended_and_hold_few_connections(redis_url: str
             async def answers_again() -> bool:
                 return (await _flows(process))[0] == 200
 
-            await eventually(answers_again, timeout=20)
+            await eventually(answers_again)
     finally:
         await database.close()

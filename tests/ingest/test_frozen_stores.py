@@ -17,7 +17,7 @@ from filas_local.servers import PostgresServer, RedisServer
 from tests.freezing import frozen
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
 from tests.redis_address import connect_url
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 FIRST_S = 2.5
 """A bound for the request that notices. The requirement is 1 s."""
@@ -68,7 +68,7 @@ async def test_a_frozen_redis_delays_one_request(own_redis: RedisServer, postgre
             except StoreUnavailable:
                 return False
 
-        await eventually(enqueued, timeout=20)
+        await eventually(enqueued)
         assert time.monotonic() - began < 5
         assert [job["body"]["n"] for job in await app.jobs()] == [-1, 0, 1, 2, 3, 4, 5]
         assert first["eventId"]
@@ -89,12 +89,12 @@ async def test_a_frozen_postgres_delays_one_request(redis_url: str, own_postgres
             assert (later[-1][1]["duplicate"], later[-1][1]["eventId"]) == (True, first["eventId"])
             jobs = await app.jobs()
             assert [job["recorded"] for job in jobs] == [True, *[False] * 6]
-        await app.database.wait_ready(20)
+        await app.database.wait_ready(PATIENCE_S)
 
         async def written() -> bool:
             return await unfinished(app) == 7
 
-        await eventually(written, timeout=20)
+        await eventually(written)
         assert (await app.post("deduped", {"id": "0"}))[1]["duplicate"]
         assert len(await app.jobs()) == 7, "an event whose write had an unknown outcome has one job"
 
@@ -118,10 +118,9 @@ async def test_without_an_answer_of_both_stores_the_answer_is_503(
         async def taken() -> bool:
             return (await timed(app, "orders", {}))[0] == 200 and states(app) == ("closed", "closed")
 
-        await eventually(taken, timeout=20)
+        await eventually(taken)
 
 
-@pytest.mark.timeout(60)
 async def test_a_locked_table_delays_one_request(redis_url: str, postgres_dsn: str) -> None:
     """Postgres answers, but not this statement: its circuit stays closed, and the events go to Redis."""
     async with serving(redis_url, postgres_dsn, webhook()) as app:
@@ -136,7 +135,7 @@ async def test_a_locked_table_delays_one_request(redis_url: str, postgres_dsn: s
         async def written() -> bool:
             return await unfinished(app) == 4
 
-        await eventually(written, timeout=20)
+        await eventually(written)
 
 
 async def test_a_long_statement_and_a_busy_pool_are_no_outage(postgres_dsn: str) -> None:
@@ -144,7 +143,7 @@ async def test_a_long_statement_and_a_busy_pool_are_no_outage(postgres_dsn: str)
     database = Database(postgres_dsn, application_name="test", max_size=1)
     database.watch.circuit.patience_s = 0.3
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     await asyncio.gather(database.fetchval("select pg_sleep(1)"), database.fetchval("select 1"))
     assert database.problem is None
     await database.close()

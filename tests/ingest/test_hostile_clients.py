@@ -18,7 +18,7 @@ from tests.ingest.public_client import on_service_loop, open_listener, statuses
 from tests.ingest.request_bytes import AMBIGUOUS, CHUNKED, HEAD, NEXT, UNAMBIGUOUS
 from tests.ingest.serving import raw
 from tests.long_form import examples
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.mark.parametrize("sent", AMBIGUOUS.values(), ids=AMBIGUOUS.keys())
@@ -43,7 +43,7 @@ async def test_unusual_but_unambiguous_requests_are_accepted(sent: bytes, target
                 await asyncio.sleep(0)  # so that the listener reads it separately
             answers = b""
             while answers.count(b"HTTP/1.1 200") < 2 or not answers.endswith(b"[]"):
-                answers += await asyncio.wait_for(reader.read(1000), 10)
+                answers += await asyncio.wait_for(reader.read(1000), PATIENCE_S)
         assert public.seen == [(target, b"{}"), ("/next", b"[]")] * 2
 
 
@@ -57,9 +57,9 @@ async def test_a_trailer_is_not_added_to_the_next_request() -> None:
         assert await statuses(public, sent + NEXT) == [200, 200]
         async with public.connection() as (reader, writer):
             writer.write(sent)
-            await asyncio.wait_for(reader.readuntil(b"{}"), 10)
+            await asyncio.wait_for(reader.readuntil(b"{}"), PATIENCE_S)
             writer.write(NEXT)
-            await asyncio.wait_for(reader.readuntil(b"[]"), 10)
+            await asyncio.wait_for(reader.readuntil(b"[]"), PATIENCE_S)
         assert [set(headers) for headers in public.headers[1::2]] == [{"Host", "Content-Length"}] * 2
 
 
@@ -93,7 +93,7 @@ async def test_bodies_of_every_size_arrive_complete(size: int) -> None:
                     await writer.drain()
                 writer.write(NEXT)
                 writer.write_eof()
-                assert (await asyncio.wait_for(reader.read(), 10)).count(b"HTTP/1.1 200") == 2
+                assert (await asyncio.wait_for(reader.read(), PATIENCE_S)).count(b"HTTP/1.1 200") == 2
         assert public.seen == [("/first", body), ("/next", b"[]")] * 4
 
 
@@ -122,7 +122,7 @@ def test_requests_do_not_depend_on_how_their_bytes_are_split(bodies: list[tuple[
                 writer.write(sent[begin:end])
                 await asyncio.sleep(0)
             writer.write_eof()
-            await asyncio.wait_for(reader.read(), 10)
+            await asyncio.wait_for(reader.read(), PATIENCE_S)
             return [body for _, body in public.seen]
 
     assert scenario() == [body for _, body in bodies]
@@ -135,7 +135,7 @@ async def test_the_framing_of_chunks_is_bounded(beside: bytes) -> None:
     async with open_listener() as public:
         async with public.connection() as (reader, writer):
             writer.write(CHUNKED + b"1\r\na\r\n" + (b"1" + beside if beside.startswith(b";") else beside))
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 400")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 400")
         assert await statuses(public, CHUNKED + b"1\r\na\r\n" * 30_000 + b"0\r\n\r\n") == [200]
         assert public.seen == [("/first", b"a" * 30_000)]
 
@@ -164,7 +164,7 @@ async def test_a_slow_body_is_answered_with_408() -> None:
         writer.write(HEAD + b"Content-Length: 90000\r\n\r\n")
         dripping = asyncio.create_task(drip())
         assert await statuses(public, NEXT) == [200]
-        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 408")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 408")
         dripping.cancel()
         await public.all_closed()
 
@@ -265,7 +265,7 @@ async def test_a_client_that_disconnects_early_leaves_no_connection(sent: bytes)
         async with public.connection() as (reader, writer):
             writer.write(sent)
             writer.write_eof()
-            await asyncio.wait_for(reader.read(), 10)
+            await asyncio.wait_for(reader.read(), PATIENCE_S)
         _, writer = await asyncio.open_connection("127.0.0.1", public.port)
         connection: socket.socket = writer.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -294,10 +294,10 @@ async def test_a_flood_of_one_client_does_not_delay_others() -> None:
         cheap = b"GET /cheap HTTP/1.1\r\nHost: x\r\n\r\n"
         flooding.write(cheap * 900)  # about the size of one read
         writer.write(NEXT)
-        assert (await asyncio.wait_for(reader.readuntil(b"[]"), 10)).startswith(b"HTTP/1.1 200")
+        assert (await asyncio.wait_for(reader.readuntil(b"[]"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
         place = public.seen.index(("/next", b"[]"))
         while len(public.seen) < 901:
-            await asyncio.wait_for(flood.read(100_000), 10)
+            await asyncio.wait_for(flood.read(100_000), PATIENCE_S)
     assert place < 400
 
 
@@ -311,7 +311,7 @@ async def test_a_client_of_http_1_0_gets_no_100_continue() -> None:
                 writer.write(head.replace(b"1.1", version))
                 await eventually(lambda: public.started > len(public.seen))  # `100 Continue` was sent by now
                 writer.write(b"{}")
-                assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(first)
+                assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(first)
             await public.all_closed()
 
 
@@ -332,12 +332,12 @@ async def test_requests_before_the_shutdown_are_answered() -> None:
         endless[1].write(HEAD + b"Content-Length: 3\r\n\r\n{")
         await eventually(lambda: public.started == 3)
         ending = asyncio.create_task(public.listener.shutdown(5))
-        assert await asyncio.wait_for(idle[0].read(), 10) == b""
+        assert await asyncio.wait_for(idle[0].read(), PATIENCE_S) == b""
         busy[1].write(b"}" + NEXT)
-        answers = await asyncio.wait_for(busy[0].read(), 10)
+        answers = await asyncio.wait_for(busy[0].read(), PATIENCE_S)
         assert answers.count(b"HTTP/1.1 200") == 2
         assert answers.count(b"Connection: close") == 1
         assert answers.endswith(b"Connection: close\r\n\r\n[]")
-        assert (await asyncio.wait_for(endless[0].read(), 10)).startswith(b"HTTP/1.1 408")
-        await asyncio.wait_for(ending, 10)
+        assert (await asyncio.wait_for(endless[0].read(), PATIENCE_S)).startswith(b"HTTP/1.1 408")
+        await asyncio.wait_for(ending, PATIENCE_S)
         assert public.listener.open_connections == 0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.ingest.serving import Serving, raw, serving, webhook
 from tests.long_form import by_form
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 HEAD = b"POST /webhooks/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -31,7 +31,7 @@ async def asked(streams: Streams, request: bytes = REQUEST) -> bytes:
     reader, writer = streams
     try:
         writer.write(request)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
         length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
         await reader.readexactly(length)
     except (OSError, asyncio.IncompleteReadError):
@@ -43,7 +43,7 @@ async def is_closed(streams: Streams) -> bool:
     """Whether the listener has ended the connection."""
     reader, _ = streams
     try:
-        return await asyncio.wait_for(reader.read(1), 10) == b""
+        return await asyncio.wait_for(reader.read(1), PATIENCE_S) == b""
     except OSError:
         return True
 
@@ -160,7 +160,7 @@ async def test_a_client_that_half_closes_gets_all_answers(redis_url: str, postgr
     async with serving(redis_url, postgres_dsn, webhook()) as app, connections(app, 1) as (streams,):
         streams[1].write(REQUEST * 3)
         streams[1].write_eof()
-        assert (await asyncio.wait_for(streams[0].read(), 10)).count(b"HTTP/1.1 200") == 3
+        assert (await asyncio.wait_for(streams[0].read(), PATIENCE_S)).count(b"HTTP/1.1 200") == 3
 
 
 async def test_an_upgrade_to_another_protocol_is_ignored(redis_url: str, postgres_dsn: str) -> None:
@@ -174,7 +174,7 @@ async def test_an_upgrade_to_another_protocol_is_ignored(redis_url: str, postgre
             for piece in (offering[:-2], b"{", b"}GET"):
                 writer.write(piece)
                 await writer.drain()
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ async def test_a_chunked_body_is_read_or_rejected(
             for piece in (head, *(body[at : at + 1] for at in range(len(body)))):
                 writer.write(piece)
                 await writer.drain()
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).split(b" ")[1] == status
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).split(b" ")[1] == status
         assert len(await app.jobs()) == (2 if status == b"200" else 0)
 
 
@@ -203,10 +203,10 @@ async def test_a_sender_of_too_large_a_body_gets_its_answer(redis_url: str, post
     async with serving(redis_url, postgres_dsn, webhook(max_body_bytes=1000)) as app:
         async with connections(app, 1) as ((reader, writer),):
             writer.write(head + b"a" * 8_000_000)
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 413")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 413")
         async with connections(app, 1) as ((reader, writer),):
             writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"1000\r\n" + b"a" * 4096 + b"\r\n")
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 413")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 413")
 
 
 async def test_pipelined_requests_beyond_the_bound_keep_their_order(redis_url: str, postgres_dsn: str) -> None:

@@ -13,7 +13,7 @@ from filas.observability.metrics import REGISTRY
 from ingest.http.load_shedding import Phase, address_key
 from tests.ingest.public_client import OpenListener, Streams, on_service_loop, open_listener, statuses
 from tests.long_form import by_form
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 HONEST_WAIT_S = by_form(4.0, 1.0)
 """The promise is one second. The short form runs beside other tests, which may delay an answer by seconds; without the
@@ -50,7 +50,7 @@ async def answer(streams: Streams, sent: bytes = REQUEST) -> bytes:
     reader, writer = streams
     try:
         writer.write(sent)
-        line = await asyncio.wait_for(reader.readline(), 10)
+        line = await asyncio.wait_for(reader.readline(), PATIENCE_S)
         await reader.readuntil(b"{}")
     except (OSError, asyncio.IncompleteReadError):
         return b""
@@ -100,7 +100,7 @@ async def test_incomplete_bodies_make_room_for_honest_senders(address: str) -> N
         # A request whose connection is shed before the listener has read its head would never be counted.
         for count in (2000, *[10] * 10):
             hostile += await opened.enter_async_context(clients(public, count, sent=NO_BODY))
-            await eventually(all_begun, 40)
+            await eventually(all_begun)
         ended = watched(hostile)
         found, seconds = await answers(public, 10, address)
         assert found == [b"HTTP/1.1 200 OK\r\n"] * 10
@@ -119,7 +119,7 @@ async def test_a_shed_request_is_answered_with_503() -> None:
     ):
         await eventually(lambda: public.started == 4)
         async with clients(public, 1):
-            text = await asyncio.wait_for(hostile[0][0].read(), 10)
+            text = await asyncio.wait_for(hostile[0][0].read(), PATIENCE_S)
         assert text.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 5\r\n" in text
     assert _counted("connection-limit") - before == 1
@@ -172,7 +172,7 @@ async def test_clients_that_have_their_last_answer_make_room() -> None:
         clients(public, 20, sent=b"nonsense\r\n\r\n") as hostile,
     ):
         for reader, _ in hostile:
-            assert (await asyncio.wait_for(reader.readline(), 10)).startswith(b"HTTP/1.1 400")
+            assert (await asyncio.wait_for(reader.readline(), PATIENCE_S)).startswith(b"HTTP/1.1 400")
         assert (await answers(public, 10))[0] == [b"HTTP/1.1 200 OK\r\n"] * 10
 
 
@@ -229,8 +229,8 @@ async def test_bodies_beyond_the_budget_are_answered_with_503() -> None:
         await eventually(lambda: public.listener.bodies.held > 160_000)
         async with clients(public, 1) as (honest,):
             honest[1].write(post(b"b" * 60_000 + b"{}"))
-            assert (await asyncio.wait_for(honest[0].readuntil(b"{}"), 10)).startswith(b"HTTP/1.1 200")
-        text = await asyncio.wait_for(slow[0][0].read(), 10)
+            assert (await asyncio.wait_for(honest[0].readuntil(b"{}"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
+        text = await asyncio.wait_for(slow[0][0].read(), PATIENCE_S)
         assert text.startswith(b"HTTP/1.1 503 ")
         assert b"\r\nRetry-After: 5\r\n" in text
         assert closed(watched(slow[1:])) == []
@@ -250,10 +250,10 @@ async def test_bodies_count_until_their_request_is_answered() -> None:
             await eventually(lambda: len(public.seen) == 2)
             assert 90_000 < public.listener.bodies.held < 100_000
             release.set()
-            assert (await asyncio.wait_for(first[0].readuntil(b"{}"), 10)).startswith(b"HTTP/1.1 200")
+            assert (await asyncio.wait_for(first[0].readuntil(b"{}"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
             await eventually(lambda: public.started == 3)
             second[1].write(REQUEST)
-            text = await asyncio.wait_for(second[0].readuntil(b"{}"), 10)
+            text = await asyncio.wait_for(second[0].readuntil(b"{}"), PATIENCE_S)
             assert (text.count(b"HTTP/1.1 200"), text.count(b"HTTP/1.1 503")) == (2, 1)
         await public.all_closed()
         assert public.listener.bodies.held == 0
@@ -277,10 +277,10 @@ async def test_many_incomplete_requests_make_room_for_one_body() -> None:
     head = b"POST / HTTP/1.1\r\nA: " + b"a" * 80
     async with open_listener(max_connections=900, body_budget=140_000, request_timeout_s=60) as public:
         async with clients(public, 850, sent=head, address="127.0.0.2"):
-            await eventually(lambda: public.listener.bodies.held == 850 * len(head), 40)
+            await eventually(lambda: public.listener.bodies.held == 850 * len(head))
             async with clients(public, 1) as (honest,):
                 honest[1].write(post(b"a" * 99_000))
-                assert await asyncio.wait_for(honest[0].readline(), 10) == b"HTTP/1.1 200 OK\r\n"
+                assert await asyncio.wait_for(honest[0].readline(), PATIENCE_S) == b"HTTP/1.1 200 OK\r\n"
         await public.all_closed()
         assert public.listener.bodies.held == 0
 
@@ -300,7 +300,7 @@ async def test_the_bytes_of_pipelined_requests_are_bounded() -> None:
         assert public.listener.bodies.held < 500_000
         release.set()
         for _ in range(31):
-            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 200")
+            assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)).startswith(b"HTTP/1.1 200")
             await reader.readexactly(30_000)
 
 

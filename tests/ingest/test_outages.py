@@ -14,7 +14,7 @@ from filas_local.servers import PostgresServer, RedisServer
 from ingest.event.event_jobs import job_of_event
 from ingest.receive.acceptor import Acceptor, IncomingEvent, NotStorable
 from tests.ingest.serving import DEDUPED, Serving, problem_of, serving, webhook
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 async def answer(app: Serving, path: str, body: Any) -> tuple[int, str | None]:
@@ -46,13 +46,13 @@ async def test_without_postgres_the_job_holds_the_whole_event(redis_url: str, ow
         assert "x-api-key" not in jobs[50]["headers"]
 
         own_postgres.start()
-        await app.database.wait_ready(30)
+        await app.database.wait_ready(PATIENCE_S)
 
         async def recorded_again() -> bool:
             await app.post("plain", {"a": 2}, {"X-Api-Key": "k"})
             return len(await app.events.unfinished(0, 100)) > 0
 
-        await eventually(recorded_again, timeout=10)
+        await eventually(recorded_again)
 
 
 @pytest.mark.timeout(90)
@@ -79,7 +79,7 @@ async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, po
             assert (await app.post("orders", {}))[0] == 200
             return app.redis.problem is None and len(await app.jobs()) > 0
 
-        await eventually(put_again, timeout=10)
+        await eventually(put_again)
 
 
 @pytest.mark.timeout(90)
@@ -101,7 +101,7 @@ async def test_without_both_stores_no_request_is_answered_with_200(
         async def taken() -> bool:
             return await answer(app, "orders", {}) == (200, None)
 
-        await eventually(taken, timeout=15)
+        await eventually(taken)
 
 
 @pytest.mark.timeout(90)
@@ -166,7 +166,6 @@ async def test_one_event_that_cannot_be_stored_fails_alone(redis_url: str, postg
         assert len(await app.jobs()) == 19
 
 
-@pytest.mark.timeout(60)
 async def test_events_that_only_redis_has_are_written_when_postgres_is_available(
     redis_url: str, own_postgres: PostgresServer
 ) -> None:
@@ -181,7 +180,7 @@ async def test_events_that_only_redis_has_are_written_when_postgres_is_available
             found = await app.events.unfinished(0, 100) if app.database.problem is None else []
             return {str(event.id) for event in found} == {receipt["eventId"] for _, receipt in sent}
 
-        await eventually(written, timeout=20)
+        await eventually(written)
 
 
 class NoJobs:

@@ -15,7 +15,7 @@ from aiohttp import ClientError, ClientSession
 from filas_local.servers import PostgresServer, RedisServer
 from tests.ports import free_port
 from tests.process_table import PROCESSES
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PORTS = {
     process.arguments[1]: process.private_port for process in PROCESSES.values() if process.arguments[0] == "ingest"
@@ -70,12 +70,11 @@ async def running(command: str, variables: dict[str, str]) -> AsyncIterator[Proc
         yield Process(process, port, session)
     if process.returncode is None:
         process.send_signal(signal.SIGTERM)
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 0, errors.decode()
     assert b"Traceback" not in errors, errors.decode()
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("command", PORTS)
 async def test_a_process_starts_before_its_stores(
     command: str, own_redis: RedisServer, own_postgres: PostgresServer
@@ -91,15 +90,14 @@ async def test_a_process_starts_before_its_stores(
             found, text = await process.get(path)
             return found == status and all(word in text for word in words)
 
-        await eventually(lambda: answers("/livez", 200), timeout=20)
-        await eventually(lambda: answers("/readyz", 503, "redis", "postgres"), timeout=10)
+        await eventually(lambda: answers("/livez", 200))
+        await eventually(lambda: answers("/readyz", 503, "redis", "postgres"))
         own_redis.start()
         own_postgres.start()
-        await eventually(lambda: answers("/readyz", 200), timeout=40)
+        await eventually(lambda: answers("/readyz", 200))
         assert (await process.get("/metrics"))[0] == 200
 
 
-@pytest.mark.timeout(120)
 async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
     """It accepts with one store, so it stays ready; without both it is not ready."""
     async with running("serve", environment(own_redis.url, own_postgres.dsn())) as process:
@@ -107,16 +105,16 @@ async def test_the_listener_stays_ready_with_one_store(own_redis: RedisServer, o
         async def ready(status: int) -> bool:
             return (await process.get("/readyz"))[0] == status
 
-        await eventually(lambda: ready(200), timeout=30)
+        await eventually(lambda: ready(200))
         own_redis.kill()
 
         async def noticed() -> bool:
             return 'filas_store_up{store="redis"} 0.0' in (await process.get("/metrics"))[1]
 
-        await eventually(noticed, timeout=20)
+        await eventually(noticed)
         assert await ready(200)
         own_postgres.kill()
-        await eventually(lambda: ready(503), timeout=20)
+        await eventually(lambda: ready(503))
 
 
 @pytest.mark.starts_processes
@@ -144,7 +142,7 @@ async def test_a_wrong_setting_is_one_line_that_names_the_variable(
         env={**environment("redis://127.0.0.1:1", "postgresql://unknown@127.0.0.1:1/x"), **variables},
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    _, errors = await asyncio.wait_for(process.communicate(), 30)
+    _, errors = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 2
     assert named in errors.decode()
     assert len(errors.decode().splitlines()) == 1
@@ -166,5 +164,5 @@ async def test_a_process_imports_only_what_it_needs(root: str, absent: tuple[str
     """`serve` holds no API, `admin` no public endpoint, and `work` neither of them nor templates."""
     code = f"import {root}, sys; print([name for name in {absent} if name in sys.modules])"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
-    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    output, _ = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert output.decode().strip() == "[]"

@@ -176,7 +176,8 @@ async def test_a_line_a_minute_has_the_count(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_refusals_wait_for_postgres_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While Postgres is unavailable they wait in memory, at most MAX_WAITING of them. Another failure drops a batch."""
+    """While Postgres is unavailable they wait in memory, at most MAX_WAITING of them. Another failure drops a batch;
+    then the recorder waits for the next refusal."""
     monkeypatch.setattr(refusal_recorder, "UNKNOWN_PER_MINUTE", 10_000)
     monkeypatch.setattr(refusal_recorder, "ALL_PER_MINUTE", 10_000)
     monkeypatch.setattr(refusal_recorder, "RETRY_S", 0.01)
@@ -191,7 +192,8 @@ async def test_refusals_wait_for_postgres_within_a_bound(monkeypatch: pytest.Mon
         assert store.rows == []
         assert len(recorder._waiting) == refusal_recorder.MAX_WAITING
         store.failure = ValueError("a batch that cannot be stored")
-        await eventually(lambda: not recorder._waiting)
+        await eventually(lambda: not recorder._has_waiting.is_set())
+        assert not recorder._waiting
         store.failure = None
         _refuse(recorder, "/webhooks/later")
         await eventually(lambda: [one.path for one in store.rows] == ["/webhooks/later"])

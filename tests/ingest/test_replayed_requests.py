@@ -24,7 +24,7 @@ from tests.ingest.test_unauthenticated_requests import counted
 from tests.ingest.verify.test_signatures import meta_signature
 from tests.ingest.verify.vendors import SMS, VENDORS
 from tests.shared.repository.builders import event
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 Captured = tuple[dict[str, str], bytes]
 HMAC = {**VENDORS["hmac"].auth(BOX.seal(VENDORS["hmac"].secret))}
@@ -261,12 +261,12 @@ async def test_a_replay_without_postgres_has_its_effect_once(redis_url: str, own
         assert jobs[0]["contentKey"] == jobs[1]["contentKey"]
         assert jobs[0]["contentDigest"] == jobs[1]["contentDigest"]
         own_postgres.start()
-        await app.database.wait_ready(30)
+        await app.database.wait_ready(PATIENCE_S)
 
         async def written() -> bool:
             return len(await app.events.unfinished(0, 10)) > 0
 
-        await eventually(written, timeout=20)
+        await eventually(written)
         assert [str(one.id) for one in await app.events.unfinished(0, 10)] == [first["eventId"]]
         again = await send(app, "github", captured("github"))
         assert again == {**first, "duplicate": True}

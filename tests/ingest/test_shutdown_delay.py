@@ -4,7 +4,6 @@ import asyncio
 import signal
 import sys
 
-import pytest
 from aiohttp import ClientSession
 
 from filas.repository.definitions.webhooks import WebhookRepository
@@ -13,7 +12,7 @@ from filas_local.servers import PostgresServer, RedisServer
 from tests.ingest.serving import webhook
 from tests.ingest.test_processes import Process, environment, running
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 DELAY_S = 4
 
@@ -28,13 +27,12 @@ async def _store_a_webhook(dsn: str) -> None:
     database = Database(dsn, application_name="tests")
     database.start()
     try:
-        await database.wait_ready(20)
+        await database.wait_ready(PATIENCE_S)
         await WebhookRepository(database).store(webhook("ping"))
     finally:
         await database.close()
 
 
-@pytest.mark.timeout(120)
 async def test_webhooks_are_accepted_while_the_process_is_not_ready(
     own_redis: RedisServer, own_postgres: PostgresServer
 ) -> None:
@@ -47,7 +45,7 @@ async def test_webhooks_are_accepted_while_the_process_is_not_ready(
     url = f"http://127.0.0.1:{variables['INGEST_PORT']}/webhooks/ping"
     await _store_a_webhook(own_postgres.dsn())
     async with running("serve", variables) as process:
-        await eventually(lambda: _ready(process, 200), timeout=30)
+        await eventually(lambda: _ready(process, 200))
         async with ClientSession() as kept, ClientSession() as fresh:
             async with kept.post(url, json={"n": 1}) as answer:
                 assert (answer.status, answer.headers.get("Connection")) == (200, None)
@@ -62,7 +60,6 @@ async def test_webhooks_are_accepted_while_the_process_is_not_ready(
         assert loop.time() - began >= DELAY_S
 
 
-@pytest.mark.timeout(120)
 async def test_a_second_signal_ends_the_delay(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
     """A second signal ends the process at once."""
     variables = environment(
@@ -74,11 +71,11 @@ async def test_a_second_signal_ends_the_delay(own_redis: RedisServer, own_postgr
     try:
         async with ClientSession() as session:
             seen = Process(process, int(variables["INGEST_SERVE_ADMIN_PORT"]), session)
-            await eventually(lambda: _ready(seen, 200), timeout=30)
+            await eventually(lambda: _ready(seen, 200))
             process.send_signal(signal.SIGTERM)
             await eventually(lambda: _ready(seen, 503, "draining"), timeout=5)
         process.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(process.communicate(), 30)
+        await asyncio.wait_for(process.communicate(), PATIENCE_S)
     finally:
         if process.returncode is None:
             process.kill()

@@ -157,7 +157,6 @@ async def test_failures_are_counted_across_replicas(redis_url: str, postgres_dsn
         assert await status(second, "t") == 429
 
 
-@pytest.mark.timeout(60)
 async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
     """The requests are rejected at once while both stores are unavailable, and the address is limited."""
     name, vendor = "github", VENDORS["github"]

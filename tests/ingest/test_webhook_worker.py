@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-import pytest
 
 from filas.contract import jobs
 from filas.contract.identity import content_key, new_id
@@ -266,7 +265,6 @@ async def test_the_relay_reads_a_long_table_in_pages(redis_url: str, postgres_ds
         assert await EventRelaySource(app.events).due(10) == [], "younger than the grace period"
 
 
-@pytest.mark.timeout(120)
 async def test_events_accepted_without_postgres_are_stored_and_processed(
     redis_url: str, own_postgres: PostgresServer
 ) -> None:
@@ -287,7 +285,7 @@ async def test_events_accepted_without_postgres_are_stored_and_processed(
             async def processed(event_id: str = receipt["eventId"]) -> bool:
                 return app.database.problem is None and await status_of(app, event_id) == "processed"
 
-            await eventually(processed, timeout=40)
+            await eventually(processed)
         event = await app.events.get(UUID(answers[3][1]["eventId"]))
         assert event is not None
         assert (json.loads(event.body), event.duplicate_key, event.remote_address) == ({"id": 3}, "3", "127.0.0.1")

@@ -34,7 +34,7 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         assert token in up.output
         assert f"http://127.0.0.1:{up.ports['INGEST_PORT']}/webhooks/demo" in up.output
         assert up.run_printed_curl() == 200
-        await eventually(up.printed(GREETING), timeout=20)
+        await eventually(up.printed(GREETING))
         await eventually(up.printed("execution.ended flow_id=demo contact=+5511999990000 outcome=succeeded"))
         assert "execution.ended" in (up.home / "log" / "flow-runner.log").read_text()
         started = descendants(up.process.pid)
@@ -45,7 +45,7 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         await up.until_up()
         assert token in up.output
         assert up.run_printed_curl() == 200
-        await eventually(up.printed(GREETING), timeout=20)
+        await eventually(up.printed(GREETING))
         assert up.signal(signal.SIGINT) == 0
 
 
@@ -57,7 +57,7 @@ async def test_a_worker_that_is_killed_is_restarted_and_works(home: Path) -> Non
         assert up.run_printed_curl() == 200
         await eventually(up.printed("flow-runner died (terminated by SIGKILL): restarting it"))
         await eventually(up.printed("flow-runner was restarted (pid "))
-        await eventually(up.printed(GREETING), timeout=30)
+        await eventually(up.printed(GREETING))
 
 
 async def test_embedded_servers_that_are_killed_come_back(home: Path) -> None:
@@ -68,7 +68,7 @@ async def test_embedded_servers_that_are_killed_come_back(home: Path) -> None:
             if "redis-server" in command or " -D " in command:
                 os.kill(pid, signal.SIGKILL)
         await eventually(up.printed("redis was restarted (pid "))
-        await eventually(up.printed("postgres was restarted (pid "), timeout=20)
+        await eventually(up.printed("postgres was restarted (pid "))
 
         def accepted() -> bool:
             try:
@@ -76,7 +76,7 @@ async def test_embedded_servers_that_are_killed_come_back(home: Path) -> None:
             except OSError:
                 return False
 
-        await eventually(accepted, timeout=30)
+        await eventually(accepted)
         await eventually(up.printed(GREETING), timeout=60)
 
 
@@ -105,7 +105,7 @@ async def test_the_users_own_servers_are_used_and_migrated(
         commands = descendants(up.process.pid).values()
         assert not [command for command in commands if "redis-server" in command or "postgres" in command]
         assert up.run_printed_curl() == 200
-        await eventually(up.printed(GREETING), timeout=20)
+        await eventually(up.printed(GREETING))
         assert postgres_server.execute("select count(*) from events", database="up_external") == "1"
         assert up.signal(signal.SIGTERM) == 0
 
@@ -142,7 +142,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_the_work_under_way(tmp_path: Pa
         await eventually(up.printed("the notifier works"), timeout=60)
         started = descendants(up.process.pid)
         up.process.send_signal(signal.SIGINT)
-        await eventually(up.printed("the notifier drains"), timeout=30)
+        await eventually(up.printed("the notifier drains"))
         assert up.process.poll() is None
         assert up.signal(signal.SIGINT) == 130
         assert "Ctrl-C again stops at once" in up.output

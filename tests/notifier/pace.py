@@ -55,7 +55,7 @@ async def p99_s(world: Stage, timed: Timed, name: str, count: int) -> float:
         put[await world.notify(name, f"{name}-{number}")] = begun
         await asyncio.sleep(GAP_S)
     await eventually(
-        lambda: len(timed.came) == known + count, 30, message=f"{len(timed.came)} of {known + count} came to {name}"
+        lambda: len(timed.came) == known + count, message=f"{len(timed.came)} of {known + count} came to {name}"
     )
     keys = {(await world.row(one)).idempotency_key: begun for one, begun in put.items()}
     ways = sorted(timed.came[key] - begun for key, begun in keys.items())

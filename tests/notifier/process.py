@@ -83,7 +83,7 @@ class NotifierProcess:
         """Its exit code, once it has ended."""
         assert self._process is not None
         process = self._process
-        await eventually(lambda: process.poll() is not None, 20, message="the notifier still runs")
+        await eventually(lambda: process.poll() is not None, message="the notifier still runs")
         return process.wait()
 
     async def ready(self) -> tuple[int, dict[str, object]]:
@@ -104,7 +104,7 @@ class NotifierProcess:
         async def is_ready() -> bool:
             return (await self.ready())[0] == 200
 
-        await eventually(is_ready, 20, message=f"the notifier is not ready: {self.log[-2000:]}")
+        await eventually(is_ready, message=f"the notifier is not ready: {self.log[-2000:]}")
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:

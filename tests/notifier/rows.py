@@ -11,6 +11,7 @@ from filas.contract.identity import new_id
 from filas.contract.jobs import DeliveryReceiptJob
 from filas.contract.policies import NOTIFICATIONS
 from filas.repository.postgres.database import Database
+from tests.waiting import PATIENCE_S
 
 ADD = """
 insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, due_at,
@@ -24,7 +25,7 @@ async def opened(dsn: str) -> AsyncIterator[Database]:
     database = Database(dsn, application_name="filas-tests")
     database.start()
     try:
-        await database.wait_ready(10)
+        await database.wait_ready(PATIENCE_S)
         yield database
     finally:
         await database.close()

@@ -41,7 +41,7 @@ async def test_a_released_slot_goes_to_a_waiting_message() -> None:
     assert await slots.acquire("a")
     assert await slots.acquire("a")
     waiting = asyncio.create_task(slots.acquire("a"))
-    await eventually(lambda: bool(slots._waiting), 1)
+    await eventually(lambda: bool(slots._waiting))
     slots.release("a")
     assert await waiting
 
@@ -52,7 +52,7 @@ async def test_a_message_cancelled_with_a_slot_of_its_own_releases_it() -> None:
     assert await slots.acquire("a")
     assert await slots.acquire("a")
     waiting = asyncio.create_task(slots.acquire("a"))
-    await eventually(lambda: bool(slots._waiting), 1)
+    await eventually(lambda: bool(slots._waiting))
     slots.release("a")
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -74,7 +74,7 @@ async def test_messages_do_not_wait_for_a_channel_that_answers_none() -> None:
     assert await slots.acquire("a")
     call = asyncio.create_task(hold(slots, "a", end))
     waiting = asyncio.create_task(slots.acquire("a"))
-    await eventually(lambda: bool(slots._waiting), 1)
+    await eventually(lambda: bool(slots._waiting))
     clock.now += bulkhead.SLOW_S + 0.01
     assert not await asyncio.wait_for(waiting, 1)
     assert not await slots.acquire("a")
@@ -116,7 +116,7 @@ async def test_a_message_that_is_cancelled_while_it_waits_uses_no_slot() -> None
     await slots.acquire("a")
     await slots.acquire("a")
     waiting = asyncio.create_task(slots.acquire("a"))
-    await eventually(lambda: bool(slots._waiting), 1)
+    await eventually(lambda: bool(slots._waiting))
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     slots.release("a")

@@ -18,7 +18,7 @@ from tests.notifier.process import stage
 from tests.notifier.receiver import answer, receiver
 from tests.notifier.rows import add_delivery_status, add_notification
 from tests.redis_address import connect_url
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 async def test_postgres_dies_while_messages_are_under_way(
@@ -44,7 +44,7 @@ async def test_postgres_dies_while_messages_are_under_way(
 
         await eventually(names_postgres)
         await asyncio.to_thread(own_postgres.start)
-        await world.database.wait_ready(20)
+        await world.database.wait_ready(PATIENCE_S)
         for notification_id in sent:
             row = await world.until(notification_id, "delivered", 30)
             assert [attempt.outcome for attempt in row.history] == ["uncertain", "delivered"]
@@ -130,8 +130,8 @@ async def test_redis_is_emptied_while_a_channel_is_paused(
         outside.behaviour = answer(429, {"Retry-After": "1"})
         # A deferred attempt is due at the end of the lost pause, and the relay searches for overdue rows.
         await world.database.fetch("update notifications set due_at = now() - interval '1 minute'")
-        await eventually(lambda: len(outside.received) > asked, 45)
-        await eventually(is_open, 10)
+        await eventually(lambda: len(outside.received) > asked)
+        await eventually(is_open)
         outside.behaviour = answer(200)
         for notification_id in waiting:
             row = await world.until(notification_id, "delivered", 45)

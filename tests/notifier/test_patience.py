@@ -67,7 +67,7 @@ async def test_one_that_never_answers_holds_no_more_than_its_share(
         await world.channel("silent", silent.url)
         await world.channel("others", others.url)
         await flood(world, "silent", 200)
-        await eventually(lambda: len(silent.received) >= 10, 30)
+        await eventually(lambda: len(silent.received) >= 10)
         # A call without an answer ends after 10 s: no other message waited for one of them.
         assert await p99_s(world, quick, "others", QUICK) < 5.0
         assert len(silent.received) <= 50

@@ -198,7 +198,7 @@ async def test_it_starts_without_its_stores_and_reports_which_are_unavailable(tm
             problems = document.get("problems", {})
             return status == 503 and isinstance(problems, dict) and set(problems) == {"redis", "postgres"}
 
-        await eventually(names_both, 20)
+        await eventually(names_both)
         notifier.signal(signal.SIGTERM)
         assert await notifier.ended() == 0
         assert "Traceback" not in notifier.log

@@ -48,7 +48,7 @@ async def until_open(circuits: ChannelCircuits, since: datetime | None = None) -
         is_news = since is None or (status.until is not None and status.until > since)
         return status if status.state == "open" and is_news else None
 
-    return await eventually(found, 20)
+    return await eventually(found)
 
 
 async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_dsn: str, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_ds
         if probing.is_set():
             # Meanwhile, other messages try to be sent too.
             before = await deferred()
-            await eventually(lambda: more_deferred(before + 20), 10)
+            await eventually(lambda: more_deferred(before + 20))
         return web.Response(status=500)
 
     async with (
@@ -85,7 +85,7 @@ async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_ds
         async def both_show(line: str) -> bool:
             return [await one.metric(line) for one in (world.notifier, other)] == [1.0, 1.0]
 
-        await eventually(lambda: both_show(OPEN), 15)
+        await eventually(lambda: both_show(OPEN))
         second = (await until_open(circuits, since=first)).until
         assert second is not None
         probes = [moment for moment in came if moment >= first.timestamp() - 0.05]
@@ -96,7 +96,7 @@ async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_ds
             left = await world.database.fetchval("select count(*) from notifications where ended_at is null")
             return bool(left == 0)
 
-        await eventually(all_settled, 40)
+        await eventually(all_settled)
         given_up = (await world.dead_letters.list()).items
         assert len(given_up) <= 1, "only the probe can have used up its second try"
-        await eventually(lambda: both_show(CLOSED), 15)
+        await eventually(lambda: both_show(CLOSED))

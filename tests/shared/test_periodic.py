@@ -13,7 +13,7 @@ import pytest
 
 from filas.errors import StoreUnavailable
 from filas.periodic import periodic
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @asynccontextmanager
@@ -133,7 +133,7 @@ async def test_the_wait_doubles_during_an_outage_up_to_its_maximum(monkeypatch: 
 
     monkeypatch.setattr("filas.periodic._wait", wait)
     async with repeating(step, 60.0, retry_s=(0.5, 5.0)):
-        await asyncio.wait_for(enough.wait(), 5)
+        await asyncio.wait_for(enough.wait(), PATIENCE_S)
     assert waits == [0.0, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
 
 

@@ -20,6 +20,7 @@ from filas.service.run_server import ServerParts, run_server
 from filas.service.stores import Stores
 from filas.settings.process_settings import IngestServeSettings
 from filas.settings.settings_reader import load
+from tests.waiting import PATIENCE_S
 
 UNREACHABLE = {
     "REDIS_PORT": "1",
@@ -80,7 +81,7 @@ async def test_a_request_for_a_foreign_host_is_rejected(host: str | None, status
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         line = "" if host is None else f"Host: {host}\r\n"
         writer.write(f"GET {path} HTTP/1.0\r\n{line}\r\n".encode())
-        answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+        answer = (await asyncio.wait_for(reader.read(), PATIENCE_S)).decode()
         writer.close()
     expected = 404 if path == "/nothing" and status == 200 else status
     assert answer.startswith(f"HTTP/1.0 {expected} ")
@@ -140,7 +141,7 @@ async def test_a_failed_background_task_ends_the_process() -> None:
         return ServerParts(health=Health(), background=(fails(),), drain=drain)
 
     settings = load(IngestServeSettings, UNREACHABLE)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         with pytest.raises(ExceptionGroup) as failed:
             await run_server(settings, asyncio.Event(), name="test", admin_port=0, compose=compose)
     assert [type(error) for error in failed.value.exceptions] == [KeyError]
@@ -169,7 +170,7 @@ async def test_a_server_drains_after_its_listeners_are_closed() -> None:
     def compose(_stores: Stores) -> ServerParts:
         return ServerParts(health=health, listener=public_listener(), before_close=delay, drain=drain)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         settings = load(IngestServeSettings, UNREACHABLE)
         await run_server(settings, stop, name="test", admin_port=0, compose=compose)
     assert steps == ["open", "delay, draining True", "closed", "drain"]
@@ -236,7 +237,7 @@ async def test_a_signal_drains_and_stops_a_process(number: signal.Signals) -> No
         assert (await running.stdout.readline()).startswith(b"ready")
         running.send_signal(number)
         assert await running.stdout.readline() == b"stopping\n"
-        assert await asyncio.wait_for(running.wait(), 10) == 0
+        assert await asyncio.wait_for(running.wait(), PATIENCE_S) == 0
 
 
 @pytest.mark.starts_processes
@@ -247,13 +248,13 @@ async def test_a_second_signal_does_not_wait() -> None:
         running.send_signal(signal.SIGTERM)
         assert await running.stdout.readline() == b"stopping\n"
         running.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(running.wait(), 10) == 1
+        assert await asyncio.wait_for(running.wait(), PATIENCE_S) == 1
 
 
 @pytest.mark.starts_processes
 async def test_a_wrong_setting_is_one_line_and_exit_code_2() -> None:
     async with process(REDIS_PORT="abc") as running:
-        _, errors = await asyncio.wait_for(running.communicate(), 10)
+        _, errors = await asyncio.wait_for(running.communicate(), PATIENCE_S)
         assert running.returncode == 2
         assert errors == b"REDIS_PORT='abc' is not a whole number from 0 to 65535\n"
 
@@ -264,7 +265,7 @@ async def test_a_port_in_use_is_one_line_and_exit_code_1() -> None:
         serve_app(web.Application(), "127.0.0.1", 0) as taken,
         process(INGEST_WORKER_ADMIN_PORT=str(taken)) as running,
     ):
-        _, errors = await asyncio.wait_for(running.communicate(), 10)
+        _, errors = await asyncio.wait_for(running.communicate(), PATIENCE_S)
     assert running.returncode == 1
     assert b"process.failed" in errors
     assert b"Traceback" not in errors

@@ -9,7 +9,7 @@ import pytest
 from filas.errors import StoreUnavailable
 from filas.store_circuit import StoreCircuit
 from filas.store_watch import CallSkipped, StoreWatch, limit_silence
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Clock:
@@ -94,7 +94,7 @@ async def test_calls_are_given_up_and_skipped(stores: tuple[Store, Store]) -> No
     store, _ = stores
     store.answers.clear()
     with pytest.raises(StoreUnavailable, match="timed out"):
-        await asyncio.wait_for(store.ask(), 10)
+        await asyncio.wait_for(store.ask(), PATIENCE_S)
     with pytest.raises(CallSkipped):
         await store.ask()
     store.watch.circuit.close()
@@ -119,7 +119,7 @@ async def test_all_stores_are_examined_when_one_is_silent(stores: tuple[Store, S
     first.answers.clear()
     second.answers.clear()
     with suppress(StoreUnavailable):
-        await asyncio.wait_for(first.ask(), 10)
+        await asyncio.wait_for(first.ask(), PATIENCE_S)
     await eventually(lambda: second.watch.circuit.state == "open")
 
 

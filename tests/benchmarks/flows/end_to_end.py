@@ -165,4 +165,4 @@ async def _set_up(pipeline: Pipeline, outside: Receiver, definition: dict[str, A
         # The listener reads changes once a second.
         return (await pipeline.webhook("bench", b'{"text":"no conversation"}'))[0] == 200
 
-    await eventually(known, 10)
+    await eventually(known)

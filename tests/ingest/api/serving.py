@@ -27,6 +27,7 @@ from ingest.receive.backfill import EventBackfill
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
 from tests.redis_address import connect_url
+from tests.waiting import PATIENCE_S
 
 TOKEN = "the-long-and-random-admin-token-of-the-tests"
 SECRET_KEY = "a long and random key of the tests"
@@ -134,7 +135,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     register(app, context)
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
-            await database.wait_ready(10)
+            await database.wait_ready(PATIENCE_S)
             await webhook_cache.refresh()
             await access.keys.refresh()
             tasks = [asyncio.create_task(access.keys.run()), asyncio.create_task(access.audit.run())]

@@ -172,7 +172,7 @@ async def test_a_redis_that_may_lose_jobs(own_redis: RedisServer, postgres_dsn: 
         async def none_is_left() -> bool:
             return not await codes()
 
-        await eventually(none_is_left, timeout=20)
+        await eventually(none_is_left)
 
 
 async def test_an_unavailable_store_is_a_finding(own_redis: RedisServer, own_postgres: PostgresServer) -> None:
@@ -199,7 +199,6 @@ async def findings_of_store(api: Api, store: str) -> dict[str, Any]:
     return next(one for one in (await examined(api))["findings"] if one["code"] == f"{store}-unavailable")
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("frozen_store", ["redis", "postgres"])
 async def test_a_frozen_store_delays_no_finding_of_the_other(
     own_redis: RedisServer, own_postgres: PostgresServer, frozen_store: str

@@ -251,7 +251,7 @@ async def test_either_store_is_enough_and_none_is_503(own_redis: RedisServer, ow
             reply = await api.post("/events", {"events": [event]})
             return reply.data["events"][0] if reply.status == 200 else None
 
-        outcome = await eventually(taken, 20)
+        outcome = await eventually(taken)
         job = (await api.get(f"/jobs/{outcome['jobId']}")).data
         assert (job["data"]["eventId"], job["data"]["recorded"]) == (outcome["eventId"], False)
 

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
-import pytest
 import pytest_asyncio
 import requests
 import schemathesis
@@ -185,7 +184,6 @@ def fuzz_operation(
     return statuses
 
 
-@pytest.mark.timeout(180)
 async def test_every_answer_conforms_to_the_document(
     api_and_ids: tuple[Api, dict[str, list[str]]], redis_url: str, postgres_dsn: str
 ) -> None:
@@ -199,7 +197,7 @@ async def test_every_answer_conforms_to_the_document(
         async def ready() -> bool:
             return (await process.get("/readyz"))[0] == 200
 
-        await eventually(ready, timeout=30)
+        await eventually(ready)
         document = (await api.get("/openapi.json")).json
         url = f"http://127.0.0.1:{process.port}"
         answered = await asyncio.to_thread(fuzz, url, narrowed(document, known))

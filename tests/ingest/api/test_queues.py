@@ -14,7 +14,7 @@ from filas.contract.policies import FLOWS, QUEUES
 from filas.queue.job_functions import JobContext, JobFunction
 from filas.queue.worker.worker import Worker
 from tests.ingest.api.serving import Api, fields_of
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 COUNTS = {"waiting", "active", "completed", "failed", "delayed"}
 
@@ -69,7 +69,7 @@ async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
     worker = Worker(api.redis, FLOWS, [function], concurrency=2, dead_letters=no_letters)
     running = asyncio.create_task(worker.run())
     try:
-        await asyncio.wait_for(began.wait(), 10)
+        await asyncio.wait_for(began.wait(), PATIENCE_S)
         flow = (await api.get("/queue/stats")).data["queues"]["flow"]
         assert (flow["waiting"], flow["active"]) == (0, 1)
         [active] = flow["activeJobs"]
@@ -88,7 +88,7 @@ async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
     finally:
         go_on.set()
         worker.stop()
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, PATIENCE_S)
     listed = await api.get("/queue/flow/jobs", params={"state": "completed"})
     assert [item["id"] for item in listed.data] == [put.job_id]
     assert (await api.post("/queue/clean")).data["removed"] == 0

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.pipeline import Pipeline
 from tests.ingest.api.serving import FLOW
 from tests.waiting import eventually
@@ -12,7 +10,6 @@ from tests.waiting import eventually
 CONVERSATION = {"channel": "console", "contact": "{{ body.from }}", "text": "{{ body.text }}"}
 
 
-@pytest.mark.timeout(180)
 async def test_a_dead_flow_job_is_replayed_and_its_execution_succeeds(
     redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:
@@ -29,11 +26,11 @@ async def test_a_dead_flow_job_is_replayed_and_its_execution_succeeds(
         async def first(route: str) -> Any:
             return next(iter(await pipeline.api("GET", route)), None)
 
-        job = await eventually(lambda: first("/api/queue/flow/jobs"), 30)
+        job = await eventually(lambda: first("/api/queue/flow/jobs"))
         execution = job["data"]["executionId"]
         await pipeline.api("POST", f"/api/jobs/{job['id']}/cancel")
         pipeline.start("flow-runner")
-        letter = await eventually(lambda: first("/api/dead-letters?queue=flow"), 30)
+        letter = await eventually(lambda: first("/api/dead-letters?queue=flow"))
         assert (letter["jobId"], letter["error"]["kind"]) == (job["id"], "cancelled")
         dead = await pipeline.api("GET", f"/api/executions/{execution}")
         assert (dead["status"], dead["eventId"], dead["steps"]) == ("failed", event, [])
@@ -46,7 +43,7 @@ async def test_a_dead_flow_job_is_replayed_and_its_execution_succeeds(
             found = await first(f"/api/notifications?executionId={execution}&status=delivered")
             return found and await pipeline.api("GET", f"/api/notifications/{found['id']}")
 
-        message = await eventually(delivered, 30)
+        message = await eventually(delivered)
         assert (message["payload"]["text"], message["attempts"]) == ("Hello Maria", 1)
         assert [one["outcome"] for one in message["history"]] == ["delivered"]
         shown = await pipeline.api("GET", f"/api/executions/{execution}")

@@ -60,7 +60,7 @@ async def test_an_overloaded_worker_asks_for_one_more(api: Api) -> None:
             entry = (await api.get("/scaling/flow-runner")).data
             return (entry["current"], entry["replicas"]) == (1, 2)
 
-        await eventually(asks_for_two, timeout=20)
+        await eventually(asks_for_two)
         entry = (await api.get("/scaling/flow-runner", params={"targetAgeS": "0.1"})).data
         assert entry["reasons"][0]["code"] == "too-old"
         figures = entry["figures"]

@@ -60,7 +60,7 @@ async def test_without_postgres_the_queues_are_still_available(own_postgres: Pos
         async def answers() -> Any:
             return (await api.get("/events")).status == 200
 
-        await eventually(answers, 30)
+        await eventually(answers)
 
 
 async def test_without_redis_executions_and_notifications_can_be_cancelled(

@@ -206,7 +206,6 @@ TALK = chain(
 )
 
 
-@pytest.mark.timeout(180)
 async def test_a_flow_is_tried_from_a_file_and_from_the_store(
     api: Api, redis_url: str, postgres_dsn: str, tmp_path: Path
 ) -> None:

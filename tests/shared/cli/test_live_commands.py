@@ -20,6 +20,7 @@ from tests.ingest.api.test_failures import BROKEN, failed
 from tests.ingest.api.test_history import with_messages
 from tests.shared.cli.inside import inside
 from tests.shared.cli.running import ENTRY, filas
+from tests.waiting import PATIENCE_S
 
 __all__ = ["api"]
 
@@ -93,9 +94,9 @@ async def test_ctrl_c_ends_it_cleanly(api: Api, command: list[str]) -> None:
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert process.stdout is not None
-    await asyncio.wait_for(process.stdout.readline(), 30)
+    await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
     process.send_signal(signal.SIGINT)
-    _, err = await asyncio.wait_for(process.communicate(), 30)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert (process.returncode, err.decode().strip()) == (0, "")
 
 

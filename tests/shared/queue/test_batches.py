@@ -19,7 +19,7 @@ from filas.queue.redis_client.hiredis_connections import Connection
 from filas.queue.redis_client.scripts import pad_json
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 MANY = 120
 
@@ -117,7 +117,7 @@ async def test_a_claim_whose_payloads_cannot_be_read_is_requeued_without_using_a
     await producer.enqueue_many([job(key) for key in keys])
     broken = NoPayloads(redis.client)
     seen = Recorder()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         start_worker([function(seen)], on=broken, concurrency=MANY)
         await eventually(lambda: len(seen.keys) == MANY)
     assert broken.refused == 1

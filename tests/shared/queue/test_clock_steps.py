@@ -17,6 +17,9 @@ from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.waiting import eventually
 
+LEASE_S = 1.0
+"""Longer than a loaded machine may delay its renewal."""
+
 STEPS = pytest.mark.parametrize("step_s", [-3600.0, -60.0, 60.0, 3600.0])
 
 
@@ -54,12 +57,12 @@ async def test_a_step_neither_interrupts_a_job_nor_lets_another_worker_run_it(
 
     async def run(_context: JobContext, _message: NotificationJob) -> None:
         wall_clock.step_s = 0.0
-        await asyncio.sleep(0.9)
+        await asyncio.sleep(3 * LEASE_S)
 
     wall_clock.step_s = step_s
     seen = Recorder(run)
     for number in range(2):
-        start_worker([function(seen)], on=connect_more("") if number else None, lease_s=0.3)
+        start_worker([function(seen)], on=connect_more("") if number else None, lease_s=LEASE_S)
     await producer.enqueue(job("a"))
     counts = await eventually(lambda: ended(stats))
     assert (counts.completed, counts.failed, counts.retries, counts.lost_leases) == (1, 0, 0, 0)
@@ -81,10 +84,10 @@ async def test_a_time_limit_holds_whatever_the_clock_does(
     wall_clock.step_s = step_s
     start_worker([function(Recorder(hang), timeout_s=0.3, max_attempts=1)])
     await producer.enqueue(job("a"))
-    (letter,) = await eventually(lambda: letters.stored, timeout=5)
+    (letter,) = await eventually(lambda: letters.stored)
     assert (letter.error.kind, letter.attempts) == ("timeout", 1)
     entry = letter.history[0]
-    assert 300 <= entry["failedAt"] - entry["startedAt"] < 5000
+    assert 300 <= entry["failedAt"] - entry["startedAt"] < 40_000
     assert abs(letter.failed_at.timestamp() - began) < 30
 
 
@@ -99,7 +102,7 @@ async def test_the_clock_of_redis_decides_when_a_delay_ends(
     await producer.enqueue_many([job("b"), job("later", delay_ms=300), job("c", delay_ms=-1)])
     seen = Recorder()
     start_worker([function(seen)])
-    await eventually(lambda: len(seen.keys) == 4, timeout=5)
+    await eventually(lambda: len(seen.keys) == 4)
     assert seen.keys == ["a", "b", "c", "later"]
     assert all(context.age_s < 30 for context in seen.contexts[1:])
     assert seen.contexts[-1].age_s >= 0.29
@@ -118,5 +121,5 @@ async def test_a_cron_job_runs_at_the_time_of_redis(
     began = time.time()
     wall_clock.step_s = step_s
     start_worker([], cron_jobs=[cron(tick, name="tick", second=set(range(60)), microsecond=0)])
-    await eventually(lambda: due, timeout=10)
-    assert began <= due[0] < began + 12
+    await eventually(lambda: due)
+    assert began <= due[0] < began + 50

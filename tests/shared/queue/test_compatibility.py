@@ -21,7 +21,7 @@ from filas.queue.redis_client.connection import Redis
 from filas.queue.worker.arq_functions import arq_function
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ID = "{notifications}:stock"
 
@@ -76,7 +76,7 @@ async def test_a_stock_job_runs_and_the_stock_client_reports_it_correctly(
     assert info is not None
     assert (info.function, list(info.args), info.kwargs) == ("add", [1, 2], {"more": 3})
     go.set()
-    assert await one.result(timeout=5, poll_delay=0.02) == 6
+    assert await one.result(timeout=PATIENCE_S, poll_delay=0.02) == 6
     assert await one.status() is JobStatus.complete
     result = await one.result_info()
     assert result is not None
@@ -95,7 +95,7 @@ async def test_the_error_of_a_failed_job_reaches_the_stock_client(
     start_worker([JobFunction("add", add, keep_result_s=60, max_attempts=max_attempts)])
     one = await enqueue(arq, "add", -1)
     with pytest.raises(ValueError, match="-1 is negative"):
-        await one.result(timeout=5, poll_delay=0.02)
+        await one.result(timeout=PATIENCE_S, poll_delay=0.02)
     info = await one.result_info()
     assert info is not None
     assert (info.success, info.job_try) == (False, attempts)
@@ -112,15 +112,15 @@ async def test_an_unknown_error_type_reaches_the_stock_client_by_name(arq: ArqRe
 
     start_worker([JobFunction("fail", fail, keep_result_s=60, max_attempts=1)])
     with pytest.raises(JobFailed, match="Unfamiliar: text"):
-        await (await enqueue(arq, "fail")).result(timeout=5, poll_delay=0.02)
+        await (await enqueue(arq, "fail")).result(timeout=PATIENCE_S, poll_delay=0.02)
 
 
 async def test_a_stock_client_s_deferred_job_runs_when_due(arq: ArqRedis, start_worker: StartWorker) -> None:
     """Its status is deferred until then."""
     start_worker([JobFunction("add", add, keep_result_s=60)])
-    one = await enqueue(arq, "add", 1, _defer_by=timedelta(seconds=0.3))
+    one = await enqueue(arq, "add", 1, _defer_by=timedelta(seconds=2))
     assert await one.status() is JobStatus.deferred
-    assert await one.result(timeout=5, poll_delay=0.02) == 1
+    assert await one.result(timeout=PATIENCE_S, poll_delay=0.02) == 1
 
 
 async def test_a_stock_abort_stops_a_running_job_and_a_deferred_job(
@@ -138,8 +138,8 @@ async def test_a_stock_abort_stops_a_running_job_and_a_deferred_job(
     running = await enqueue(arq, "hang")
     await eventually(lambda: began)
     deferred = await enqueue(arq, "hang", _job_id="{notifications}:later", _defer_by=3600)
-    assert await running.abort(timeout=5, poll_delay=0.02)
-    assert await deferred.abort(timeout=5, poll_delay=0.02)
+    assert await running.abort(timeout=PATIENCE_S, poll_delay=0.02)
+    assert await deferred.abort(timeout=PATIENCE_S, poll_delay=0.02)
     assert began == [ID]
     await eventually(lambda: len(letters.stored) == 2)
 
@@ -162,7 +162,7 @@ async def test_a_stock_job_without_braces_in_its_id_runs(arq: ArqRedis, start_wo
     start_worker([JobFunction("add", add, keep_result_s=60)])
     one = await arq.enqueue_job("add", 2, 2)
     assert one is not None
-    assert await one.result(timeout=5, poll_delay=0.02) == 4
+    assert await one.result(timeout=PATIENCE_S, poll_delay=0.02) == 4
 
 
 async def test_a_stock_worker_runs_our_jobs(
@@ -180,12 +180,11 @@ async def test_a_stock_worker_runs_our_jobs(
         [func(deliver, name=QUICK.function)], redis_pool=arq, queue_name=QUICK.name, burst=True, max_jobs=1,
         handle_signals=False, poll_delay=0.01, job_serializer=serialize, job_deserializer=deserialize,
     )  # fmt: skip
-    await asyncio.wait_for(worker.async_run(), 20)
+    await asyncio.wait_for(worker.async_run(), PATIENCE_S)
     assert seen == [str(number) for number in range(20)]
-    assert await Job(QUICK.job_id("3"), arq, QUICK.name, deserialize).result(timeout=1) == "done"
+    assert await Job(QUICK.job_id("3"), arq, QUICK.name, deserialize).result(timeout=PATIENCE_S) == "done"
 
 
-@pytest.mark.timeout(240)
 async def test_beside_a_stock_worker_no_job_is_lost_and_none_runs_twice(
     redis_url: str, producer: QueueProducer, arq: ArqRedis, redis: Redis, start_worker: StartWorker
 ) -> None:
@@ -238,7 +237,7 @@ async def test_functions_written_for_arq_run_in_our_worker(
         return f"hello {name}"
 
     start_worker([arq_function(func(stock, name="greet", max_tries=2))])
-    assert await (await enqueue(arq, "greet", "you")).result(timeout=5, poll_delay=0.02) == "hello you"
+    assert await (await enqueue(arq, "greet", "you")).result(timeout=PATIENCE_S, poll_delay=0.02) == "hello you"
     assert attempts == [1, 2]
 
 

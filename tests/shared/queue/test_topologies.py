@@ -26,7 +26,7 @@ from filas.settings.value_types import Addresses, Secret
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
 from tests.shared.queue.topologies import SLOTS, Sentinels, cluster, sentinels
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.starts_processes
 
@@ -56,12 +56,12 @@ async def test_the_worker_resumes_after_a_failover_of_sentinels(
     await eventually(lambda: len(seen.keys) == 20)
     group.master.kill()
     await eventually(lambda: worker.problem)
-    await eventually(lambda: worker.problem is None, timeout=30)
+    await eventually(lambda: worker.problem is None)
 
     async def enqueued() -> bool:
         return (await producer.enqueue(job("after"))).outcome is EnqueueOutcome.ENQUEUED
 
-    await eventually(enqueued, timeout=15)
+    await eventually(enqueued)
     await eventually(lambda: "after" in seen.keys)
     assert "role:master" in group.replica.execute("INFO replication")
     assert letters.stored == []
@@ -156,7 +156,7 @@ async def test_a_client_of_a_cluster_reconnects_after_commands_failed_on_all_nod
             except StoreUnavailable:
                 return False
 
-        await eventually(answered, timeout=30, message=str(redis.problem))
+        await eventually(answered, message=str(redis.problem))
         await redis.close()
 
 
@@ -173,7 +173,7 @@ async def test_a_node_that_is_removed_during_a_connection_attempt_does_not_inter
     async with server:
         redis = connect(RedisSettings(redis_port=server.sockets[0].getsockname()[1], redis_cluster=True))
         attempt = asyncio.create_task(redis.command("GET", "a"))
-        await asyncio.wait_for(connected.wait(), 10)
+        await asyncio.wait_for(connected.wait(), PATIENCE_S)
         redis.client.nodes_manager.startup_nodes.popitem()
         removed.set()
         with pytest.raises(StoreUnavailable):

@@ -23,7 +23,7 @@ from filas.tracing import spans, switch
 from tests.collector import NO_DELAY, Collector, collector
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Recorder, function, job, raising
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 CAUSE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -218,7 +218,7 @@ async def test_a_duplicate_has_no_span(traces: Collector, producer: QueueProduce
 
 async def test_a_failed_enqueue_has_a_failed_span(traces: Collector, redis: Redis) -> None:
     producer = QueueProducer(redis, retry_for_s=0.0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         await redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
         try:
             with pytest.raises(StoreUnavailable):

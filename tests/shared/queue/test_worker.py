@@ -17,9 +17,14 @@ from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.queue.redis_client.scripts import Script
 from filas.queue.worker import claimer
+from tests.long_form import by_form
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job, raising
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
+
+LATE_MS = by_form(4000.0, 1000.0)
+"""The promise is one second. The short form runs beside other tests, which may delay a job; an endless wait is given up
+after five seconds."""
 
 
 async def empty(redis: Redis) -> bool:
@@ -33,7 +38,7 @@ async def test_a_very_short_wait_is_not_endless(redis: Redis, timeout_s: float) 
     """Redis 6 truncates 0.001 s to 0, which would mean to wait without end."""
     begun = time.monotonic()
     assert not await redis.pop_blocking("an-empty-list", timeout_s)
-    assert time.monotonic() - begun < 1.0
+    assert time.monotonic() - begun < 4.0, "an endless wait is given up after five seconds"
 
 
 async def test_jobs_that_are_due_each_millisecond_run_each_millisecond(
@@ -51,7 +56,7 @@ async def test_jobs_that_are_due_each_millisecond_run_each_millisecond(
     start_worker([function(Recorder(step))])
     await eventually(lambda: len(late) == len(due))
     assert min(late) > -2.0, "no job runs before it is due"
-    assert max(late) < 1000.0
+    assert max(late) < LATE_MS
 
 
 async def test_a_failing_job_is_retried_with_the_policy_s_backoff(
@@ -145,9 +150,13 @@ async def test_an_unavailable_store_uses_no_attempt_and_stops_the_claiming(
     worker = start_worker([function(seen)], concurrency=2, store_problem=lambda: problem[0] if seen.keys else None)
     await producer.enqueue_many([job(str(number)) for number in range(20)])
     await eventually(lambda: worker.problem)
+
+    async def all_wait() -> bool:
+        return (await stats.snapshot(QUICK)).waiting == 20
+
+    await eventually(all_wait)  # what was claimed is requeued
     tried = len(seen.keys)
     assert tried <= 2
-    assert (await stats.snapshot(QUICK)).waiting == 20
     problem[0] = None
     await eventually(lambda: len(seen.keys) == 20 + tried)
     await eventually(lambda: worker.problem is None)
@@ -192,7 +201,7 @@ async def test_free_slots_are_filled_although_no_job_ends(producer: QueueProduce
     worker = start_worker([function(handler)], concurrency=many, policy=replace(QUICK, timeout_s=60.0))
     await producer.enqueue_many([job(text="long") for _ in range(many)])
     try:
-        await eventually(lambda: running == many, 30, message=f"only some of {many} slots were used")
+        await eventually(lambda: running == many, message=f"only some of {many} slots were used")
         assert worker.running == many
     finally:
         release.set()
@@ -302,13 +311,13 @@ async def test_a_handler_that_outlasts_the_drain_is_requeued_without_using_an_at
 async def test_an_idle_worker_is_woken_by_the_enqueue(
     producer: QueueProducer, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten jobs in a row start without the fallback poll, which would take forty seconds."""
-    monkeypatch.setattr(claimer, "FALLBACK_POLL_S", 4.0)
+    """Ten jobs in a row start without the fallback poll, which would take ten minutes."""
+    monkeypatch.setattr(claimer, "FALLBACK_POLL_S", 60.0)
     seen = Recorder()
     start_worker([function(seen)])
     await producer.enqueue(job())
     await eventually(lambda: seen.keys)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(10):
             seen.began.clear()
             await producer.enqueue(job())
@@ -340,7 +349,7 @@ async def test_a_claim_in_progress_when_the_worker_stops_is_requeued(
     seen = Recorder()
     worker = start_worker([function(seen)], on=slow)
     await producer.enqueue(job("a"))
-    await asyncio.wait_for(slow.claimed.wait(), 10)
+    await asyncio.wait_for(slow.claimed.wait(), PATIENCE_S)
     worker.stop()
     asyncio.get_running_loop().call_later(0.3, slow.release.set)
 
@@ -348,7 +357,7 @@ async def test_a_claim_in_progress_when_the_worker_stops_is_requeued(
         counts = await stats.snapshot(QUICK)
         return (counts.waiting, counts.active) == (1, 0)
 
-    await eventually(waits_again, timeout=5)
+    await eventually(waits_again)
     assert seen.keys == []
 
 

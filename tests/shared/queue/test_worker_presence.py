@@ -46,7 +46,7 @@ async def test_a_worker_is_counted_while_it_runs(
     async def no_worker() -> bool:
         return (await read_load(redis, QUICK)).workers == 0
 
-    await eventually(no_worker, timeout=5)
+    await eventually(no_worker)
 
 
 async def test_a_dead_worker_is_removed(redis: Redis) -> None:

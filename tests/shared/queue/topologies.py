@@ -17,7 +17,7 @@ SLOTS = 16_384
 CLUSTER_BUS = 10_000
 """The difference between the port for the other nodes of a Cluster and the port for clients."""
 
-_BOUND_S = 30.0
+_BOUND_S = 60.0
 
 
 class Node(RedisServer):
@@ -51,7 +51,7 @@ class Node(RedisServer):
         if not self._sentinel:
             return super().execute(*commands, database=database)
         make: Any = Connection  # redis-py's constructor has no types
-        connection = make(host=self.host, port=self.port, socket_timeout=5)
+        connection = make(host=self.host, port=self.port, socket_timeout=30)
         answers = []
         try:
             for command in commands:
@@ -106,7 +106,7 @@ def sentinels(directory: Path) -> Iterator[Sentinels]:
                 Node(
                     directory / f"sentinel-{number}",
                     f"sentinel monitor {Sentinels.master_name} 127.0.0.1 {master.port} 2",
-                    f"sentinel down-after-milliseconds {Sentinels.master_name} 1000",
+                    f"sentinel down-after-milliseconds {Sentinels.master_name} 2500",
                     f"sentinel failover-timeout {Sentinels.master_name} 5000",
                     sentinel=True,
                 )

@@ -6,6 +6,7 @@ import pytest
 
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.postgres.database import Database
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
     """Returns the test's own database, connected."""
     database = Database(postgres_dsn, application_name="test", max_size=8)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     yield database
     await database.close()
 

@@ -14,7 +14,7 @@ from filas.repository import schema
 from filas.repository.postgres.database import Database
 from filas_local.servers import PostgresServer
 from tests.ports import free_port
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def own_database(own_postgres: PostgresServer) -> AsyncIterator[Database]:
     """Returns a database whose server the test may kill."""
     database = Database(own_postgres.dsn(), application_name="test", max_size=4, statement_timeout_s=1.0)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     yield database
     await database.close()
 
@@ -51,7 +51,7 @@ async def test_it_connects_when_the_server_comes_up_later(own_postgres: Postgres
     database.start()
     await eventually(lambda: database.problem in ("connection refused", "unreachable"))
     await asyncio.to_thread(own_postgres.start)
-    await database.wait_ready(20)
+    await database.wait_ready(PATIENCE_S)
     assert database.problem is None
     assert await ask(database) == 1
     await database.close()
@@ -70,7 +70,7 @@ async def test_a_killed_server_is_unavailable_until_it_runs_again(
     with pytest.raises(StoreUnavailable):
         await ask(own_database)
     await asyncio.to_thread(own_postgres.start)
-    await own_database.wait_ready(20)
+    await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
 
 
@@ -81,7 +81,7 @@ async def test_a_stopped_server_is_unavailable_until_it_runs_again(
     await asyncio.to_thread(own_postgres.stop)
     await eventually(lambda: _refused(own_database))
     await asyncio.to_thread(own_postgres.start)
-    await own_database.wait_ready(20)
+    await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
 
 
@@ -96,7 +96,7 @@ async def test_a_server_that_turns_read_only_is_unavailable(
     own_postgres.execute(
         "set default_transaction_read_only = off", "alter database filas reset default_transaction_read_only"
     )
-    await own_database.wait_ready(20)
+    await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
 
 
@@ -109,7 +109,7 @@ async def test_sessions_ended_by_an_administrator_are_replaced(
     own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
     with pytest.raises(StoreUnavailable):
         await under_way
-    await own_database.wait_ready(20)
+    await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
 
 
@@ -134,7 +134,7 @@ async def test_a_frozen_server_is_unavailable(own_database: Database, own_postgr
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
-    await own_database.wait_ready(20)
+    await own_database.wait_ready(PATIENCE_S)
     assert await ask(own_database) == 1
 
 
@@ -142,7 +142,7 @@ async def test_a_busy_pool_is_not_an_outage(postgres_dsn: str) -> None:
     """A caller that gets no connection in time gets an error. The store stays available."""
     database = Database(postgres_dsn, application_name="test", max_size=1, acquire_timeout_s=0.1)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     async with database.connection():
         with pytest.raises(StoreUnavailable, match="busy"):
             await ask(database)
@@ -220,7 +220,7 @@ async def test_a_statement_that_is_rolled_back_again_and_again_is_no_fault_of_it
     """A migration locks its tables in another order, for example: the job is requeued and uses no attempt."""
     database = Database(postgres_dsn, application_name="tests")
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     try:
         with pytest.raises(StoreUnavailable, match="waited for each other"):
             await database.fetch("do $$ begin raise exception using errcode = '40P01'; end $$")

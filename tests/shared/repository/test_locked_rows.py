@@ -30,13 +30,11 @@ from tests.shared.repository.builders import (
     notification,
     started,
 )
+from tests.waiting import PATIENCE_S
 
 MANY = 16
 LOCKED = 5
 """The index of the item whose row is locked."""
-
-PATIENCE_S = 8.0
-"""Within this time the other items must be written. They wait for about 1.5 s, and the machine may be busy."""
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ async def database(postgres_dsn: str) -> AsyncIterator[Database]:
     """Waits for a lock for less time than in production."""
     database = Database(postgres_dsn, application_name="test", max_size=4, lock_wait_s=0.2)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     yield database
     await database.close()
 

@@ -18,7 +18,7 @@ from filas.contract.identity import new_id
 from filas.repository.executions import execution_sql
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.table_growth import TableGrowth
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 GROWING_TABLES: Final = frozenset(
     {
@@ -137,7 +137,7 @@ async def test_each_statement_finds_its_rows_through_an_index(owner_dsn: str) ->
     database = Database(owner_dsn, application_name="test", max_size=1)
     database.start()
     try:
-        await database.wait_ready(10)
+        await database.wait_ready(PATIENCE_S)
         first_columns = {row[0]: row[1] for row in await database.fetch(FIRST_COLUMNS)}
         found = [fault for name in STATEMENTS for fault in await _whole_reads(database, name, first_columns)]
         assert found == [], found
@@ -164,7 +164,7 @@ async def test_a_plan_for_an_empty_table_is_not_kept_when_the_table_grows(owner_
     database = Database(owner_dsn, application_name="test", max_size=1, growth_check_interval_s=0.05)
     database.start()
     try:
-        await database.wait_ready(10)
+        await database.wait_ready(PATIENCE_S)
         await database.fetch("vacuum analyze executions")
         for _ in range(6):
             await _rows_read_by_renew(database)
@@ -173,7 +173,7 @@ async def test_a_plan_for_an_empty_table_is_not_kept_when_the_table_grows(owner_
         async def few_rows_are_read() -> bool:
             return await _rows_read_by_renew(database) < 100
 
-        await eventually(few_rows_are_read, 10)
+        await eventually(few_rows_are_read)
     finally:
         await database.close()
 

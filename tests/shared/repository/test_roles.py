@@ -16,7 +16,7 @@ from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from filas_local.launching import LocalRunError
 from filas_local.servers import PostgresServer
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 PASSWORDS = {roles.MIGRATE: "migrate-secret", roles.WRITE: "write-secret", roles.READ: "read-secret"}
 TABLES = "select tablename from pg_tables where schemaname = 'public' order by 1"
@@ -203,7 +203,7 @@ async def test_a_process_without_rights_reports_which_command_helps(
     store = Database(postgres_server.dsn(database, user=roles.READ), application_name="tests")
     store.start()
     try:
-        await store.wait_ready(10)
+        await store.wait_ready(PATIENCE_S)
         with pytest.raises(StoreUnavailable, match="filas migrate"):
             await PauseRepository(store).pause("notifications")
     finally:

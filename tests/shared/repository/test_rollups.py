@@ -19,6 +19,7 @@ from filas.repository.analytics.rollup_store import RollupStore
 from filas.repository.postgres.database import Database
 from tests.long_form import by_form
 from tests.shared.repository.rollup_rows import Rows, stored
+from tests.waiting import PATIENCE_S
 
 NOW = datetime(2026, 11, 22, 12, 34, 56, tzinfo=UTC)
 MINUTES_DAYS = 1.05
@@ -82,7 +83,7 @@ async def killed(postgres_dsn: str) -> AsyncIterator[KilledDatabase]:
     """Returns the database of builders that are killed."""
     database = KilledDatabase(postgres_dsn, application_name="killed", max_size=1)
     database.start()
-    await database.wait_ready(10)
+    await database.wait_ready(PATIENCE_S)
     yield database
     await database.close()
 

@@ -183,6 +183,8 @@ class RefusalRecorder:
                     await self._has_waiting.wait()
             self.log_due()
             if not self._waiting:
+                # It is still set after a batch that could not be stored. The next wait would return without a pause.
+                self._has_waiting.clear()
                 continue
             try:
                 await asyncio.sleep(PAUSE_S)
