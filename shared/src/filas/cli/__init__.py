@@ -37,6 +37,7 @@ COMMANDS = {
     "roles": "filas.cli.role_commands:roles",
     "scaling": "filas.cli.scaling_commands:scaling",
     "schedules": "filas.cli.schedule_commands:schedules",
+    "search": "filas.cli.search_commands:search",
     "secrets": "filas.cli.secret_commands:secrets",
     "stats": "filas.cli.queue_commands:stats",
     "tail": "filas.cli.live_commands:tail",

@@ -57,6 +57,7 @@ execution without a final status is never removed.
 
 FINAL_EXECUTION_STATUSES = frozenset({"succeeded", "failed", "cancelled", "timed-out"})
 FAILED_EXECUTION_STATUSES = frozenset({"failed", "timed-out"})
+WAITING_EXECUTION_STATUSES = frozenset({"waiting-timer", "waiting-input", "waiting-callback", "retrying"})
 
 StepStatus = Literal["running", "waiting", "retrying", "succeeded", "failed", "cancelled"]
 """The status of a step. Each checkpoint of its execution may replace it:

@@ -62,6 +62,9 @@ order by place"""
 
 GET: Final = "select * from events where id = $1"
 
+RARE_STATUSES: Final = frozenset({"received", "ignored", "failed"})
+"""A status that few events have is stated literally, as in the condition of its index."""
+
 SIZE: Final = "octet_length(body) + octet_length(headers::text) + octet_length(query_params::text)"
 
 MAX_UNFINISHED_BYTES: Final = 4 * 2**20
@@ -249,6 +252,8 @@ def _filter(wanted: EventFilter) -> paging.Filter:
     search.add("webhook_id = {}", wanted.webhook_id)
     search.add(OF_CONVERSATION, wanted.conversation_id)
     search.add("status = {}", wanted.status)
+    if wanted.status in RARE_STATUSES:
+        search.require(f"status = '{wanted.status}'")
     search.add("reason = {}", wanted.reason)
     search.add("received_at >= {}", wanted.since)
     search.add("received_at < {}", wanted.until)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from uuid import UUID
@@ -194,6 +194,15 @@ with found as (
 select case when c.id is null then f.status else 'cancelled' end as status
 from found f left join cancelled c on c.id = f.id"""
 
+# A status that few notifications have is stated literally, as in the condition of its index.
+CONDITIONS: Final[Mapping[str | None, str]] = {
+    "failed": "status = 'failed'",
+    "cancelled": "status = 'cancelled'",
+    "queued": "ended_at is null",
+    "sending": "ended_at is null",
+    "retrying": "ended_at is null",
+}
+
 SIZE: Final = "octet_length(payload::text) + coalesce(octet_length(error::text), 0)"
 
 GET: Final = "select * from notifications where id = $1"
@@ -361,6 +370,8 @@ class NotificationRepository:
         search.add("conversation_id = {}", conversation_id)
         search.add("channel_id = {}", channel_id)
         search.add("status = {}", status)
+        if status in CONDITIONS:
+            search.require(CONDITIONS[status])
         search.add("created_at >= {}", since)
         search.add("created_at < {}", until)
         search.before(cursor, "created_at")

@@ -37,6 +37,7 @@ from filas.repository.postgres.database import Database
 CHUNK_ROWS: Final = 500
 PAUSE_SHARE: Final = 1.0
 CONVERSATION_CHUNKS: Final = 40
+SEGMENT_CHUNK: Final = 4
 
 _log = get_logger("filas.repository")
 
@@ -222,6 +223,18 @@ with chunk as (
 select count(*) from deleted_rows"""
 
 
+# The newest event of a segment is older than $1. $2: the segments of one chunk, because each has many rows.
+SEARCH_SEGMENTS: Final = """
+with chunk as (
+    select no from search_segments where last_at < $1 order by last_at limit $2
+), deleted_rows as (
+    delete from search_segments s using chunk c where s.no = c.no returning s.no
+), deleted_words as (
+    delete from search_words w using deleted_rows g where w.segment = g.no
+)
+select count(*) from deleted_rows"""
+
+
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
     """How many days the rows of each table are kept after they ended (events: after they were received).
 
@@ -231,7 +244,8 @@ class Ages(msgspec.Struct, frozen=True, kw_only=True):
     contact's variables, is kept for so many days after its last execution, and while it has an unfinished one. A
     contact is deleted with its last conversation. Refusals have no setting of their own: the processes that write
     them also keep at most 10,000. Revoked and expired keys of the API are kept as long as the audit, which names
-    them. Rollups are kept by minute, hour and day for different times, counted from the bucket.
+    them. Rollups are kept by minute, hour and day for different times, counted from the bucket. The index of the words
+    in events is kept as long as events; an old event that is kept because it is unfinished is not found by words.
     """
 
     events_days: float = 30.0
@@ -258,6 +272,7 @@ KEPT_TABLES: Final = {
     "rollup_progress": "some rows for each source of rollups",
     "rollup_marks": "a row is deleted when its bucket is built, with the next round",
     "rollup_lease": "one row",
+    "search_progress": "one row",
     "alert_rules": "definitions, which operators delete",
     "alert_lease": "one row",
     "_pogo_migration": "one row for each migration",
@@ -304,6 +319,7 @@ class Retention:
             counts[table] = await self._purge_table(statement, now - timedelta(days=days), until)
         counts["cancels"] = await self._database.fetchval(CANCELS, now - timedelta(days=ages.dead_letters_days))
         counts["conversations"] = await self._purge_conversations(now - timedelta(days=ages.conversations_days), until)
+        counts["search_segments"] = await self._purge_search(now - timedelta(days=ages.events_days), until)
         counts["rollups"] = await self._purge_rollups(now, ages, until)
         _log.info("retention.purged", **counts)
         return counts
@@ -341,6 +357,15 @@ class Retention:
                     chunk = await self._database.fetchval(ROLLUPS, resolution, figure, cutoff, self._chunk_rows)
                     deleted += chunk
                     await asyncio.sleep((time.monotonic() - began) * PAUSE_SHARE)
+        return deleted
+
+    async def _purge_search(self, older_than: datetime, until: float) -> int:
+        deleted, chunk = 0, SEGMENT_CHUNK
+        while chunk == SEGMENT_CHUNK and time.monotonic() < until:
+            began = time.monotonic()
+            chunk = await self._database.fetchval(SEARCH_SEGMENTS, older_than, SEGMENT_CHUNK)
+            deleted += chunk
+            await asyncio.sleep((time.monotonic() - began) * PAUSE_SHARE)
         return deleted
 
     async def _purge_table(self, statement: str, older_than: datetime, until: float) -> int:

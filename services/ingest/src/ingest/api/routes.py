@@ -28,6 +28,7 @@ from ingest.api.history import (
     execution_routes,
     notification_routes,
     refusal_routes,
+    search_routes,
     timeline_routes,
     waiting_routes,
 )
@@ -66,6 +67,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *conversation_routes.ROUTES,
     *dead_letter_routes.ROUTES,
     *refusal_routes.ROUTES,
+    *search_routes.ROUTES,
     *analytics_routes.ROUTES,
     *scaling_routes.ROUTES,
     *doctor_routes.ROUTES,

@@ -9,7 +9,12 @@ from typing import Final
 from uuid import UUID
 
 from filas.contacts.typed_contact import last_digits, possible_aliases
-from filas.models.executions import FAILED_EXECUTION_STATUSES, Execution, ExecutionStatus
+from filas.models.executions import (
+    FAILED_EXECUTION_STATUSES,
+    WAITING_EXECUTION_STATUSES,
+    Execution,
+    ExecutionStatus,
+)
 from filas.models.record import Page
 from filas.repository.executions import execution_rows
 from filas.repository.executions.execution_sql import SEARCH
@@ -20,6 +25,15 @@ SIZE: Final = "coalesce(octet_length(output::text), 0) + coalesce(octet_length(e
 
 # Literally as the indexes of failures state it.
 HAS_FAILED: Final = "status in ('failed', 'timed-out')"
+IS_WAITING: Final = "left(status, 4) in ('wait', 'retr')"
+
+# A status that few executions have is stated literally, as in the condition of its index.
+RARE_STATUSES: Final[tuple[tuple[frozenset[str], str], ...]] = (
+    (frozenset(FAILED_EXECUTION_STATUSES), HAS_FAILED),
+    (frozenset(WAITING_EXECUTION_STATUSES), IS_WAITING),
+    (frozenset({"cancelled"}), "status = 'cancelled'"),
+    (frozenset({"queued", "running"}), "ready_at is not null"),
+)
 
 # An execution that a message resumed is found by the event of the message too. The execution that carried the message
 # ran nothing and is not listed.
@@ -102,8 +116,11 @@ def contact_arguments(contact: str) -> tuple[list[str], list[str]]:
 def _conditions(wanted: ExecutionFilter) -> paging.Filter:
     search = paging.Filter()
     search.require("resumed_id is null")
-    if wanted.error is not None or (wanted.statuses and FAILED_EXECUTION_STATUSES.issuperset(wanted.statuses)):
+    if wanted.error is not None:
         search.require(HAS_FAILED)
+    for statuses, condition in RARE_STATUSES:
+        if wanted.statuses and statuses.issuperset(wanted.statuses):
+            search.require(condition)
     search.add("flow_id = {}", wanted.flow_id)
     search.add("status = any({}::text[])", list(wanted.statuses) or None)
     if wanted.error is not None:

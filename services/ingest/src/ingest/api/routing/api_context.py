@@ -33,6 +33,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from filas.repository.refusals import RefusalRepository
+from filas.repository.search.entity_lookup import EntityLookup
 from filas.repository.timelines import TimelineRepository
 from filas.service.stores import Stores
 from filas.store_watch import limit_silence
@@ -61,6 +62,7 @@ class History:
     audit: AuditRepository
     waiting: WaitingSearch
     timelines: TimelineRepository
+    entities: EntityLookup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,7 @@ class ApiContext:
     dead_letters: DeadLetterRepository
     pauses: PauseRepository
     alerts: AlertRepository
+    entities: EntityLookup
     history: History
     cancels: CancelRepository
     producer: QueueProducer
@@ -137,6 +140,7 @@ def build_api_context(
         dead_letters=DeadLetterRepository(database),
         pauses=PauseRepository(database),
         alerts=AlertRepository(database),
+        entities=EntityLookup(database),
         history=History(
             EventRepository(read_database),
             ExecutionRepository(read_database),
@@ -152,6 +156,7 @@ def build_api_context(
             AuditRepository(read_database),
             WaitingSearch(read_database),
             TimelineRepository(read_database),
+            EntityLookup(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),
