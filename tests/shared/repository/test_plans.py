@@ -60,6 +60,7 @@ FRAGMENTS: Final = frozenset(
     {
         "executions.execution_sql.SEARCH",
         "executions.execution_search.SEARCH",
+        "executions.waiting_search.WAITING",
         "failure_groups._GROUPS",
         "events.HAS_WORD",
         "events.OF_CONVERSATION",

@@ -60,9 +60,12 @@ union all
 select execution_id, null, received_at from callbacks where execution_id = any($1::uuid[]) and payload is not null
 order by at limit $2"""
 
+# `offset 0` keeps the subquery apart: in the order of the time, all notifications would be read.
 MESSAGES: Final = """
-select id, execution_id, seq, channel_id, status, attempts, error, due_at, created_at, updated_at
-from notifications where execution_id = any($1::uuid[]) order by created_at, id limit $2"""
+select * from (
+    select id, execution_id, seq, channel_id, status, attempts, error, due_at, created_at, updated_at
+    from notifications where execution_id = any($1::uuid[]) offset 0) found
+order by created_at, id limit $2"""
 
 ATTEMPTS: Final = """
 select notification_id, attempt, outcome, status_code, error, started_at, ended_at

@@ -19,8 +19,6 @@ create index concurrently if not exists executions_error on executions (split_pa
 create index concurrently if not exists executions_cancelled on executions (queued_at, id) where status = 'cancelled';
 create index concurrently if not exists executions_waiting_queued on executions (queued_at, id)
     where left(status, 4) in ('wait', 'retr');
-create index concurrently if not exists executions_waiting_due on executions (wake_at, id)
-    where left(status, 4) in ('wait', 'retr');
 create index concurrently if not exists notifications_failed_created on notifications (created_at, id)
     where status = 'failed';
 create index concurrently if not exists notifications_cancelled on notifications (created_at, id)
@@ -40,7 +38,6 @@ drop index concurrently if exists executions_fingerprint;
 drop index concurrently if exists executions_error;
 drop index concurrently if exists executions_cancelled;
 drop index concurrently if exists executions_waiting_queued;
-drop index concurrently if exists executions_waiting_due;
 drop index concurrently if exists notifications_failed_created;
 drop index concurrently if exists notifications_cancelled;
 drop index concurrently if exists notifications_channel_failed;
