@@ -19,7 +19,7 @@ WORKERS ?= 3
 ASSETS := $(VENV)/bin/python services/ingest/frontend/install_assets.py
 PARALLEL = -n $(WORKERS) --dist worksteal
 
-.PHONY: help setup up test test-quick test-long test-hostile lint bench test-deploy test-monitoring test-browser lock clean
+.PHONY: help setup up test test-quick test-long test-hostile lint bench test-deploy test-monitoring test-browser screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -82,8 +82,16 @@ test-monitoring: $(READY) ## alerts, dashboards and scrapes, with Debian's Prome
 	@tests/deploy/install-prometheus
 	@FILAS_TEST_MONITORING=1 $(PYTEST) tests/deploy/test_monitoring*.py
 
-test-browser: $(READY) ## the dashboard in a browser
-	@echo 'There is no dashboard to test in a browser yet.'
+test-browser: export FILAS_TEST_BROWSER = 1
+test-browser: export FILAS_TEST_LONG = 1
+test-browser: setup ## every page and action of the dashboard in Chromium (Debian's, installed by this; as root)
+	@tests/browser/install-chromium
+	@$(PYTEST) tests/browser
+
+screenshots: setup ## every page of the dashboard, light and dark, wide and narrow, to build/screenshots (needs Chromium)
+	@tests/browser/install-chromium
+	@FILAS_TEST_BROWSER=1 FILAS_SCREENSHOTS=build/screenshots $(PYTEST) tests/browser/test_screenshots.py
+	@echo build/screenshots/index.html
 
 # requirements.lock is what runs in production, and each service's lock is a part of it. requirements-dev.lock has the same
 # versions with the tools of development, requirements-local.lock what `make up` runs, requirements-tracing.lock what images
