@@ -151,6 +151,7 @@ EXAMPLES = [
     Example("keys revoke <key>", r"Ben \(viewer, .*…\) revoked"),
     Example("keys current", r"admin token \(admin\)"),
     Example("audit list --limit 1", r"TIME +WHO +ADDRESS +ACTION +SUBJECT +OUTCOME +CHANGE\n.*revokeKey.*"),
+    Example("dashboard", r"http://127.0.0.1:\d+/dashboard/sign-in\?once=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
     Example("refusals list", "No refused requests"),
     Example("analytics summary", r"(?s)FIGURE +COUNT +BEFORE .*received +0 .*"),
     Example("analytics show queue-total --queue webhook-processing", r"(?s)MINUTE +COUNT .*total +0 .*"),

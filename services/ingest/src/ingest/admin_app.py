@@ -48,13 +48,13 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
         async def drain() -> None:
             await context.acceptor.drain()
-            await access.audit.close()
+            await access.close()
 
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
         return ServerParts(
             health=accepting_health(stores, context.webhook_cache),
             add_routes=partial(routes.register, context=context),
-            background=(context.webhook_cache.run(), backfill.run(), access.keys.run(), access.audit.run(), figures),
+            background=(context.webhook_cache.run(), backfill.run(), *access.background(), figures),
             drain=drain,
         )
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "channels": "filas.cli.channel_commands:channels",
     "contacts": "filas.cli.contact_commands:contacts",
     "conversations": "filas.cli.conversation_commands:conversations",
+    "dashboard": "filas.cli.dashboard_command:dashboard",
     "dead-letters": "filas.cli.dead_letter_commands:dead_letters",
     "doctor": "filas.cli.doctor_command:doctor",
     "events": "filas.cli.event_commands:events",

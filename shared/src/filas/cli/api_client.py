@@ -34,7 +34,7 @@ class Client:
         self, url: str, key: str, *, source: str = credentials.ADMIN_VARIABLE, timeout_s: float = TIMEOUT_S
     ) -> None:
         self._timeout_s = timeout_s
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
         self._key = key
         self._source = source
         self._opener = build_opener(ProxyHandler({}), _NoRedirects())
@@ -71,7 +71,7 @@ class Client:
                 return
 
     def _call(self, method: str, path: tuple[str, ...], query: Mapping[str, Any], body: Any = None) -> dict[str, Any]:
-        address = f"{self._url}/api/" + "/".join(quote(part, safe="") for part in path)
+        address = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
         given = {name: value for name, value in query.items() if value is not None}
         if given:
             address += "?" + urlencode(given)
@@ -87,9 +87,9 @@ class Client:
         except HTTPError as error:
             raise _refused(error, self._source, path) from None
         except (URLError, OSError) as error:
-            raise CommandFailed(advice.unreachable(self._url, error)) from None
+            raise CommandFailed(advice.unreachable(self.url, error)) from None
         except ValueError:
-            raise CommandFailed(advice.other_program(self._url)) from None
+            raise CommandFailed(advice.other_program(self.url)) from None
         return answer
 
 

@@ -90,8 +90,9 @@ class AuditEntry(Record, frozen=True, kw_only=True):
     | `who` | the name of the key, `admin token`, `command line`, or `unknown` for a failed sign-in |
     | `key_id`, `role` | the key and its role; no key: null |
     | `address` | the address from which the request came; `local`: a command; `other`: many addresses |
-    | `action` | the operation, as in OpenAPI (`putWebhook`), `signInFailed`, `migrateDatabase` or `createRoles` |
-    | `subject` | what was changed, as in the path of the API (`webhooks/shop`), `sign-in` or `database` |
+    | `action` | the operation, as in OpenAPI (`putWebhook`), `signIn`, `signOut`, `signInFailed`, `migrateDatabase` or
+      `createRoles` |
+    | `subject` | what was changed, as in the path of the API (`webhooks/shop`), `sessions/…`, `sign-in` or `database` |
     | `outcome` | `done`, or `failed`: an error after something may have been changed |
     | `count`, `last_at` | of failed sign-ins: how many, and the last one |
     | `before`, `after` | the subject as the API shows it, or the command and its result; secrets are hidden |

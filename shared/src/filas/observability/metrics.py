@@ -126,7 +126,7 @@ EVENTS_IGNORED = Counter(
 )
 AUTH_FAILURES = Counter(
     "filas_auth_failures_total",
-    "Wrong signatures and tokens, by listener: webhook, api",
+    "Wrong signatures and tokens, by where they were sent: webhook, api, dashboard",
     ["listener"],
     registry=REGISTRY,
 )

@@ -63,6 +63,10 @@ class AuditLog:
         except Exception as error:  # the command was carried out, and its answer must say so
             log.error("audit.not_recorded", action=entry.action, who=entry.who, exc_info=error)
 
+    def add_later(self, entry: NewAuditEntry) -> None:
+        """Stores the entry within about a second, so that the caller does not wait for Postgres."""
+        self._wait(entry)
+
     def _wait(self, entry: NewAuditEntry) -> None:
         if len(self._waiting) >= MAX_WAITING:
             log.error("audit.not_recorded", action=entry.action, who=entry.who, reason="too many entries wait")

@@ -1,12 +1,13 @@
 """Authenticates the clients of the API: by FILAS_ADMIN_TOKEN, or by a key of the table `api_keys`."""
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
 from filas.crypto import api_keys
 from filas.errors import StoreUnavailable
-from filas.models.access import FIRST_ADMIN, Role
+from filas.models.access import FIRST_ADMIN, ActiveKey, Role
 from ingest.access.key_cache import KeyCache
 
 
@@ -47,5 +48,21 @@ class Authenticator:
             return None
         if not self._keys.is_loaded:
             raise StoreUnavailable("postgres", "the keys of the API have not been read yet")
-        key = self._keys.find(token)
-        return None if key is None else Client(key.name, key.role, key.id)
+        return _client(self._keys.find(token))
+
+    def client_with_key(self, key_id: UUID) -> Client | None:
+        """Returns the client with the key of this id; None if the key is not valid any more.
+
+        Raises StoreUnavailable while the keys have not been read yet.
+        """
+        if not self._keys.is_loaded:
+            raise StoreUnavailable("postgres", "the keys of the API have not been read yet")
+        return _client(self._keys.with_id(key_id))
+
+    def admin_mark(self, digest: Callable[[bytes], bytes]) -> bytes:
+        """Returns the digest of the admin token, for a session that ends when the token changes; b"" without one."""
+        return digest(self._admin_token) if self._admin_token else b""
+
+
+def _client(key: ActiveKey | None) -> Client | None:
+    return None if key is None else Client(key.name, key.role, key.id)

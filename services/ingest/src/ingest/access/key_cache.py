@@ -37,6 +37,7 @@ class KeyCache:
         self._hasher = hasher
         self._clock = clock
         self._keys: dict[bytes, tuple[ActiveKey, float | None]] = {}
+        self._hash_of: dict[UUID, bytes] = {}
         self._used: set[UUID] = set()
         self._written_at: dict[UUID, float] = {}
         self.is_loaded = False
@@ -47,7 +48,13 @@ class KeyCache:
         The place in the dictionary depends on the hash, and without FILAS_SECRET_KEY no one can compute it: the time of
         a search does not depend on the key in a known way.
         """
-        digest = self._hasher.hash(token)
+        return self._valid(self._hasher.hash(token))
+
+    def with_id(self, key_id: UUID) -> ActiveKey | None:
+        """Returns the valid key with this id, or None: the key of a session. Its use is written as that of a value."""
+        return self._valid(self._hash_of.get(key_id, b""))
+
+    def _valid(self, digest: bytes) -> ActiveKey | None:
         key, ends_at = self._keys.get(digest, (None, None))
         if key is None or not hmac.compare_digest(key.hash, digest):
             return None
@@ -63,6 +70,7 @@ class KeyCache:
         began = self._clock()
         active = await self._store.active()
         self._keys = {key.hash: (key, None if key.expires_in_s is None else began + key.expires_in_s) for key in active}
+        self._hash_of = {key.id: key.hash for key in active}
         self._written_at = {key.id: at for key in active if (at := self._written_at.get(key.id)) is not None}
         self.is_loaded = True
 

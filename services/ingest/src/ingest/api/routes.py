@@ -40,6 +40,7 @@ from ingest.api.operations import (
     key_routes,
     queue_routes,
     scaling_routes,
+    sign_in_link_routes,
 )
 from ingest.api.routing.access import ADDRESS, CLIENT, make_guard
 from ingest.api.routing.api_context import ApiContext
@@ -74,6 +75,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *alert_routes.ROUTES,
     *key_routes.ROUTES,
     *audit_routes.ROUTES,
+    *sign_in_link_routes.ROUTES,
 )
 
 
