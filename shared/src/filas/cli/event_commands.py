@@ -6,7 +6,7 @@ import click
 
 from filas.cli import options
 from filas.cli.api_client import CommandFailed, from_environment
-from filas.cli.json_documents import read_json
+from filas.cli.json_documents import read_json, read_text
 from filas.cli.lazy_commands import LazyGroup
 from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table, shown
 from filas.cli.timeline_tables import show_timeline
@@ -22,6 +22,7 @@ def events() -> None:
 @click.option("--webhook", "webhookId", metavar="ID", help="Only those of this webhook.")
 @click.option("--status", type=click.Choice(get_args(EventStatus)), help="Only those with this status.")
 @click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
+@click.option("--replay-of", "replayOf", metavar="ID", help="Only those that repeat this event with an edited body.")
 @click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
 @click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (kind:reaction).")
 @options.period("received")
@@ -59,10 +60,12 @@ def timeline(event_id: str, as_json: bool) -> None:
 
 @events.command()
 @click.argument("event_id", metavar="ID")
+@click.option("--body", "file", metavar="FILE", help="Store a new event with the body in FILE (`-`: stdin) instead.")
 @as_json
-def replay(event_id: str, as_json: bool) -> None:
+def replay(event_id: str, file: str | None, as_json: bool) -> None:
     """Process an event again, by the present definition of its webhook."""
-    done = from_environment().post("events", event_id, "replay")
+    body = None if file is None else {"bodyText": read_text(file)}
+    done = from_environment().post("events", event_id, "replay", body=body)
     show_result(done, f"enqueued as {', '.join(done['jobIds'])}", as_json=as_json)
 
 

@@ -6,6 +6,7 @@ import click
 
 from filas.cli import options
 from filas.cli.api_client import from_environment
+from filas.cli.json_documents import read_text
 from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table
 from filas.cli.timeline_tables import show_timeline, show_waiting
 from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus
@@ -20,12 +21,9 @@ _BEGIN = click.option(
     show_default=True,
     help="From the start, or from the failed step with the variables of that moment.",
 )
+_VERSION_HELP = "The version of the execution, or the published one."
 _VERSION = click.option(
-    "--version",
-    type=click.Choice(["own", "newest"]),
-    default="own",
-    show_default=True,
-    help="The version of the execution, or the published one.",
+    "--version", type=click.Choice(["own", "newest"]), default="own", show_default=True, help=_VERSION_HELP
 )
 
 
@@ -42,6 +40,7 @@ def executions() -> None:
 @click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
 @click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
 @click.option("--event", "eventId", metavar="ID", help="Only those that this event started or resumed.")
+@click.option("--replay-of", "replayOf", metavar="ID", help="Only those that replay this execution.")
 @options.period("queued")
 @options.limit
 @as_json
@@ -121,11 +120,19 @@ def cancel(execution_id: str, as_json: bool) -> None:
 @executions.command()
 @click.argument("execution_id", metavar="ID")
 @_BEGIN
-@_VERSION
+@click.option("--node", metavar="NODE", help="From this node instead, with what the nodes before it have left.")
+@click.option(
+    "--version", metavar="VERSION", default="own", show_default=True, help="own, newest (published), or a number."
+)
+@click.option("--body", "file", metavar="FILE", help="Replace the body of the event by FILE (`-`: stdin).")
 @as_json
-def replay(execution_id: str, begin: str, version: str, as_json: bool) -> None:
+def replay(execution_id: str, begin: str, node: str | None, version: str, file: str | None, as_json: bool) -> None:
     """Replay an ended execution as a new one."""
-    order = {"from": begin, "version": version}
+    order: dict[str, Any] = {"from": begin, "version": int(version) if version.isdecimal() else version}
+    if node is not None:
+        order["node"] = node
+    if file is not None:
+        order["bodyText"] = read_text(file)
     done = from_environment().post("executions", execution_id, "replay", body=order)
     show_result(done, f"replayed as {done['id']}", as_json=as_json)
 

@@ -54,6 +54,16 @@ def read_json(source: str) -> Any:
     return _read(source)[0]
 
 
+def read_text(source: str) -> str:
+    """Returns the text of a file, whatever it contains. Raises click.UsageError."""
+    try:
+        return sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"{source}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{source} is not UTF-8") from None
+
+
 def _read(source: str) -> tuple[Any, str]:
     try:
         text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")

@@ -74,7 +74,7 @@ class Event(Record, frozen=True, kw_only=True):
     """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`, or why its execution has
     no conversation (`no-contact`, `no-channel`). `body` is the text if it is
     UTF-8, otherwise base64 with `body_encoding` `base64`. `replay` is the number of its newest
-    replay."""
+    replay. `replay_of`: the event whose request it repeats with an edited body."""
 
     id: UUID
     webhook_id: str
@@ -94,3 +94,4 @@ class Event(Record, frozen=True, kw_only=True):
     received_at: datetime
     processed_at: datetime | None
     replay: int = 0
+    replay_of: UUID | None = None

@@ -305,6 +305,24 @@ class ExecutionWithSteps(Execution, frozen=True, kw_only=True):
     messages: list[ExecutionMessage] = msgspec.field(default_factory=list)
 
 
+class ReplayStart(Record, frozen=True, kw_only=True):
+    """Where a replay starts: at a node, with a state (JSON text) as the flow-runner saves it, or without one."""
+
+    node_id: str
+    state: str | None = None
+
+
+class ReplaySource(Record, frozen=True, kw_only=True):
+    """What a replay from any node needs of an execution. `state` is its last one (JSON text), `replies` the times and
+    triggers (JSON text) of the contact's messages that resumed it, the newest first."""
+
+    flow_id: str
+    version: int
+    published_version: int | None
+    state: str | None
+    replies: list[tuple[datetime, str]]
+
+
 class ExecutionCancel(Record, frozen=True, kw_only=True):
     """A cancel of an execution that the flow-runner has not written to the execution's row."""
 

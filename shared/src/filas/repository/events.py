@@ -90,6 +90,16 @@ update events set replay = replay + 1, run = run + (status = 'processed')::integ
 where id = $1
 returning replay, run"""
 
+# An event that repeats the request of another one, with an edited body. A second call with the same id changes nothing.
+INSERT_EDITED: Final = """
+insert into events (id, webhook_id, flow_id, node_id, method, headers, query_params, body, content_type,
+    remote_address, group_key, config, received_at, replay_of)
+select $2, webhook_id, $3, $4, method, $5::json, query_params, $6, content_type, remote_address, $7, $8::json, now(),
+    id
+from events where id = $1
+on conflict (id) do nothing
+returning received_at"""
+
 REOPEN_MANY: Final = """
 update events e set status = 'received', reason = null, error = null, processed_at = null,
     replay = greatest(e.replay, r.replay)
@@ -110,7 +120,8 @@ OF_CONVERSATION: Final = "id in (select event_id from executions where conversat
 class EventFilter:
     """The filters of a search; an event matches all that are given. It was received at `since` or later and before
     `until`, has an execution in the conversation, and its body contains each of `words` (compared as UTF-8 bytes; the
-    case of ASCII letters is ignored). `first_run_only`: it was not replayed after it had been processed."""
+    case of ASCII letters is ignored). `first_run_only`: it was not replayed after it had been processed. `replay_of`:
+    it repeats the request of this event with an edited body."""
 
     event_id: UUID | None = None
     webhook_id: str | None = None
@@ -121,6 +132,7 @@ class EventFilter:
     until: datetime | None = None
     words: Sequence[str] = ()
     first_run_only: bool = False
+    replay_of: UUID | None = None
 
 
 class EventRepository:
@@ -241,6 +253,12 @@ class EventRepository:
         row = await self._database.fetchrow(REOPEN, *arguments)
         return None if row is None else msgspec.structs.replace(event, replay=row["replay"], run=row["run"])
 
+    async def insert_edited(self, edited: NewEvent, replay_of: UUID) -> bool:
+        """Stores an event that repeats the request of `replay_of` with the headers, body, flow, node, group and config
+        of `edited`, received now. False if the event `edited.id` exists already, or `replay_of` does not."""
+        arguments = (edited.flow_id, edited.node_id, edited.headers, edited.body, edited.group_key, edited.config)
+        return await self._database.fetchrow(INSERT_EDITED, replay_of, edited.id, *arguments) is not None
+
     async def reopen_many(self, replays: Sequence[tuple[UUID, int]]) -> None:
         """Makes these events `received` again, each for the replay with this number."""
         await self._database.fetch(REOPEN_MANY, [one for one, _ in replays], [number for _, number in replays])
@@ -255,6 +273,7 @@ def _filter(wanted: EventFilter) -> paging.Filter:
     if wanted.status in RARE_STATUSES:
         search.require(f"status = '{wanted.status}'")
     search.add("reason = {}", wanted.reason)
+    search.add("replay_of = {}", wanted.replay_of)
     search.add("received_at >= {}", wanted.since)
     search.add("received_at < {}", wanted.until)
     for word in wanted.words:
@@ -310,4 +329,5 @@ def _event(row: asyncpg.Record) -> Event:
         received_at=row["received_at"],
         processed_at=row["processed_at"],
         replay=row["replay"],
+        replay_of=row["replay_of"],
     )

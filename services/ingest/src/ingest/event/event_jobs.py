@@ -102,7 +102,7 @@ def read_body(event: NewEvent) -> body_parsing.Content:
     """The event's body, parsed as acceptance parsed it. A body that acceptance would refuse is text or bytes."""
     body = plain_body(event)
     try:
-        return body_parsing.read(event.content_type, body, mode=_mode(event))
+        return body_parsing.read(event.content_type, body, mode=body_mode(event))
     except body_parsing.UnreadableBody:
         return body_parsing.read("", body)
 
@@ -124,7 +124,8 @@ class _CodedHeaders(msgspec.Struct):
     coding: str = msgspec.field(default="", name="content-encoding")
 
 
-def _mode(event: NewEvent) -> BodyMode:
+def body_mode(event: NewEvent) -> BodyMode:
+    """How the definition at acceptance states that the body is read."""
     found = msgspec.json.decode(event.config, type=_Reading).body
     return "auto" if found is msgspec.UNSET else found
 

@@ -21,6 +21,8 @@ from filas.models.executions import (
     ExecutionStatus,
     ExecutionWithSteps,
     NewExecution,
+    ReplaySource,
+    ReplayStart,
 )
 from filas.models.notifications import DueNotification, PendingReceipt
 from filas.repository.executions import execution_rows
@@ -266,15 +268,24 @@ class ExecutionRepository:
         return execution_rows.due(row) if row else None
 
     async def replay(
-        self, execution_id: UUID, new_id: UUID, *, from_failure: bool, newest: bool, trigger: str | None = None
+        self,
+        execution_id: UUID,
+        new_id: UUID,
+        *,
+        from_failure: bool = False,
+        newest: bool = False,
+        version: int | None = None,
+        trigger: str | None = None,
+        start: ReplayStart | None = None,
     ) -> DueExecution | None:
-        """Creates the execution `new_id`, which replays an execution that has ended: from its start or from where it
-        failed, in its own version or in the published one, with its own trigger or another.
+        """Creates the execution `new_id`, which replays an execution that has ended: from its start, from where it
+        failed or from `start`, in its own version, in the published one or in `version`, with its own trigger or
+        another.
 
         Returns the execution that needs a job. None if `execution_id` does not exist, or `new_id` exists already.
-        Raises Conflict if the execution has not ended, has no saved state, or its flow has no published version.
+        Raises Conflict if the execution has not ended, has no saved state, or its flow has no such version.
         """
-        found = await self._database.fetchrow(sql.REPLAYABLE, execution_id)
+        found = await self._database.fetchrow(sql.REPLAYABLE, execution_id, version)
         if found is None:
             return None
         if not found["ended"]:
@@ -285,8 +296,27 @@ class ExecutionRepository:
             raise Conflict("it has no saved state: replay it from its start")
         if newest and found["published_version"] is None:
             raise Conflict("its flow has no published version")
-        row = await self._database.fetchrow(sql.REPLAY, execution_id, new_id, from_failure, newest, trigger)
+        if not found["has_version"]:
+            raise Conflict(f"its flow has no version {version}")
+        node_id, state = (None, None) if start is None else (start.node_id, start.state)
+        row = await self._database.fetchrow(
+            sql.REPLAY, execution_id, new_id, from_failure, newest, trigger, version, node_id, state
+        )
         return execution_rows.due(row) if row else None
+
+    async def replay_source(self, execution_id: UUID) -> ReplaySource | None:
+        """What a replay from any node needs of an execution, or None."""
+        row = await self._database.fetchrow(sql.REPLAY_SOURCE, execution_id)
+        if row is None:
+            return None
+        replies = await self._database.fetch(sql.REPLY_TRIGGERS, execution_id)
+        return ReplaySource(
+            flow_id=row["flow_id"],
+            version=row["version"],
+            published_version=row["published_version"],
+            state=row["state"],
+            replies=[(one["queued_at"], one["trigger"]) for one in replies],
+        )
 
     async def cancel_requested(self, execution_ids: Iterable[UUID]) -> set[UUID]:
         """Those of the executions whose cancellation was requested and that have not ended."""

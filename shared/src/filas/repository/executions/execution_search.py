@@ -53,8 +53,8 @@ conversation_id = any(array(
 class ExecutionFilter:
     """The filters of a search; an execution matches all that are given.
 
-    Without `statuses`: all. `error` is a kind or a fingerprint. `contact` is an address, however it is typed. The
-    execution was queued at `since` or later and before `until`.
+    Without `statuses`: all. `error` is a kind or a fingerprint. `contact` is an address, however it is typed.
+    `replay_of`: it replays this execution. The execution was queued at `since` or later and before `until`.
     """
 
     flow_id: str | None = None
@@ -63,6 +63,7 @@ class ExecutionFilter:
     event_id: UUID | None = None
     conversation_id: UUID | None = None
     contact: str | None = None
+    replay_of: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -130,6 +131,7 @@ def _conditions(wanted: ExecutionFilter) -> paging.Filter:
     search.add("conversation_id = {}", wanted.conversation_id)
     if wanted.contact is not None:
         search.add(OF_CONTACT, *contact_arguments(wanted.contact))
+    search.add("replay_of = {}", wanted.replay_of)
     search.add("queued_at >= {}", wanted.since)
     search.add("queued_at < {}", wanted.until)
     return search

@@ -1,12 +1,16 @@
 """The routes of events: search, show, replay."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 
+from filas.contract.identity import derived_id, new_id
+from filas.errors import StoreUnavailable
 from filas.models.events import Event, EventStatus, NewEvent
+from filas.observability.logs import get_logger
 from filas.repository.events import EventFilter
+from ingest.api.history.edited_events import edited_event
 from ingest.api.history.event_replays import (
     EventsReplayed,
     ReplayEventsBody,
@@ -16,19 +20,24 @@ from ingest.api.history.event_replays import (
 )
 from ingest.api.routing.moments import Moment
 from ingest.api.routing.problems import not_found, parse_row_id
-from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
+from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route, Word
+from ingest.event.event_jobs import job_of_event
+
+log = get_logger(__name__)
 
 
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of events. An event must match all of them.
 
     `since` is inclusive, `until` is exclusive. `text`: the body has every one of these words, in any order and case.
+    `replayOf`: it repeats the request of this event with an edited body.
     `reason` is that of an ignored event, such as `kind:reaction`.
     """
 
     id: UUID | None = None
     webhook_id: Word | None = None
     conversation_id: UUID | None = None
+    replay_of: UUID | None = None
     text: Word | None = None
     status: EventStatus | None = None
     reason: Word | None = None
@@ -37,13 +46,28 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The jobs that a replay enqueued. `run` counts how often the event was replayed after it had been processed: each
-    run starts executions of its own."""
+    """The jobs that a replay enqueued. `id` is the event that is processed: that of the path, or a new one with the
+    edited body, which replays `replayOf`. `run` counts how often the event was replayed after it had been
+    processed: each run starts executions of its own."""
 
     id: str
     replay: int
     run: int
     job_ids: list[str]
+    replay_of: str | None = None
+
+
+class ReplayEventBody(Body, frozen=True, kw_only=True):
+    """How an event is replayed. Without a body: as it was received."""
+
+    body_text: Annotated[
+        str | None,
+        msgspec.Meta(description="Replaces the body, as UTF-8. A new event with this body is stored and processed."),
+    ] = None
+    request_id: Annotated[
+        UUID | None,
+        msgspec.Meta(description="With an edited body: a repeated call with the same id stores no further event."),
+    ] = None
 
 
 async def list_events(call: Call[None, EventsQuery]) -> Answer:
@@ -53,6 +77,7 @@ async def list_events(call: Call[None, EventsQuery]) -> Answer:
         event_id=query.id,
         webhook_id=query.webhook_id,
         conversation_id=query.conversation_id,
+        replay_of=query.replay_of,
         words=(query.text or "").split(),
         status=query.status,
         reason=query.reason,
@@ -72,17 +97,20 @@ async def get_event(call: Call[None, Query]) -> Answer:
     return Answer(event)
 
 
-async def replay_event(call: Call[None, Query]) -> Answer:
+async def replay_event(call: Call[ReplayEventBody, Query]) -> Answer:
     """Processes an event again by the present definition of its webhook, under the first replay number that the queue
     does not know. Without the webhook, by the definition at its acceptance.
 
     The replay of a processed event starts new executions; those that exist stay as they are. Until they are started,
-    another replay of the event starts no further ones.
+    another replay of the event starts no further ones. With another body, a new event is stored, and the event of the
+    path stays as it was received.
     """
     event_id = parse_row_id("event", call.path["id"])
     event = await call.context.events.get_accepted(event_id)
     if event is None:
         raise not_found("event", event_id)
+    if call.body.body_text is not None:
+        return await _replay_edited(call, event, call.body.body_text)
     accepted = await at_present(event, call.context.webhooks)
 
     async def reopen() -> NewEvent:
@@ -94,6 +122,24 @@ async def replay_event(call: Call[None, Query]) -> Answer:
     call.audit.after = {"status": "received"}
     replayed, job = await enqueue_replay(call.context, await call.audit.change(reopen))
     return Answer(Replayed(id=str(event_id), replay=replayed.replay, run=replayed.run, job_ids=[job.job_id]))
+
+
+async def _replay_edited(call: Call[ReplayEventBody, Query], event: NewEvent, text: str) -> Answer:
+    """Stores the edited event by the present definition of the webhook, then enqueues its job."""
+    webhook = await call.context.webhooks.get(event.webhook_id)
+    wanted = call.body.request_id
+    edited_id = new_id() if wanted is None else derived_id("edited-event", str(event.id), str(wanted))
+    edited = edited_event(event, text, edited_id, webhook)
+    job = job_of_event(edited)
+    answer = Replayed(id=str(edited.id), replay=0, run=0, job_ids=[job.job_id], replay_of=str(event.id))
+    call.audit.after = answer
+    if await call.audit.change(lambda: call.context.events.insert_edited(edited, event.id)):
+        try:
+            await call.context.producer.enqueue(job)
+        except StoreUnavailable as error:
+            # The relay of `ingest work` enqueues the job of the stored row.
+            log.warning("replay.left_to_relay", event_id=str(edited.id), store=error.store, reason=error.reason)
+    return Answer(answer)
 
 
 async def replay_events(call: Call[ReplayEventsBody, Query]) -> Answer:
@@ -126,9 +172,10 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/events/{id}/replay",
         handler=replay_event,
         role="operator",
-        summary="Process an event again.",
+        summary="Process an event again, as it was received or with an edited body.",
         answer=Replayed,
         query=Query,
+        body=ReplayEventBody,
         problems=(409,),
     ),
     Route(

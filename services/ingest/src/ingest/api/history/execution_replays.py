@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Annotated, Any, Final, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -27,6 +28,9 @@ MAX_REFUSED_SHOWN: Final = 100
 """The largest number of refused executions that an answer lists."""
 
 
+FlowVersionNumber = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+
+
 class ReplayOrder(Body, frozen=True, kw_only=True):
     """How an execution is replayed."""
 
@@ -34,10 +38,21 @@ class ReplayOrder(Body, frozen=True, kw_only=True):
         Literal["start", "failed-step"],
         msgspec.Meta(description="From its start, or from the failed step with the variables of that moment."),
     ] = msgspec.field(name="from", default="start")
+    node: Annotated[
+        Word | None, msgspec.Meta(description="From this node instead, with what the nodes before it have left.")
+    ] = None
     version: Annotated[
-        Literal["own", "newest"], msgspec.Meta(description="The version of the execution, or the published one.")
+        Literal["own", "newest"] | FlowVersionNumber,
+        msgspec.Meta(description="The version of the execution, the published one, or the version of this number."),
     ] = "own"
     body: Annotated[Any, msgspec.Meta(description="Replaces the body of the event.")] = msgspec.UNSET
+    body_text: Annotated[
+        str | None,
+        msgspec.Meta(description="Replaces the body of the event by this text, which is read like a received body."),
+    ] = None
+    request_id: Annotated[
+        UUID | None, msgspec.Meta(description="A repeated call with the same id does not replay again.")
+    ] = None
 
 
 class ReplayManyBody(Body, frozen=True, kw_only=True):

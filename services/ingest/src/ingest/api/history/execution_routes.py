@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from filas.contract.identity import conversation_id, new_id
+from filas.contract.identity import conversation_id, derived_id, new_id
 from filas.contract.job_factories import cancel_execution_job, flow_job
 from filas.contract.jobs import WebhookJob
 from filas.errors import Conflict, PermanentError, StoreUnavailable
@@ -15,12 +15,15 @@ from filas.models.executions import (
     Execution,
     ExecutionStatus,
     ExecutionWithSteps,
+    ReplayStart,
 )
 from filas.models.failure_groups import FailureGroup
 from filas.observability.logs import get_logger
 from filas.repository.executions.execution_search import ExecutionFilter
 from filas.tracing import spans
+from ingest.api.history.edited_events import with_body_text
 from ingest.api.history.execution_replays import ExecutionsReplayed, ReplayManyBody, ReplayOrder, replay_many
+from ingest.api.history.replay_position import start_at
 from ingest.api.routing.moments import Moment, searched_time
 from ingest.api.routing.problems import conflict, invalid_field, not_found, parse_row_id
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
@@ -36,7 +39,8 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of executions. An execution must match all of them.
 
     `status` is one status, or several with commas between them. `error` is the kind of an error, or a fingerprint.
-    `contact` is an address, however it is typed. `since` is inclusive and `until` exclusive; they are about `queuedAt`.
+    `contact` is an address, however it is typed. `replayOf`: it replays this execution.
+    `since` is inclusive and `until` exclusive; they are about `queuedAt`.
     """
 
     flow_id: Word | None = None
@@ -45,6 +49,7 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
     status: Word | None = None
     error: Word | None = None
     contact: Word | None = None
+    replay_of: UUID | None = None
     since: Moment | None = None
     until: Moment | None = None
 
@@ -59,6 +64,7 @@ async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
         event_id=query.event_id,
         conversation_id=query.conversation_id,
         contact=query.contact,
+        replay_of=query.replay_of,
         since=query.since,
         until=query.until,
     )
@@ -155,33 +161,35 @@ class ExecutionReplayed(msgspec.Struct, frozen=True, kw_only=True, rename="camel
 async def replay_execution(call: Call[ReplayOrder, Query]) -> Answer:
     """Replays an ended execution as a new execution in the same conversation.
 
-    Writes the row of the new execution, then enqueues its job.
+    Writes the row of the new execution, then enqueues its job. A repeated call with the same `requestId` has the same
+    answer and changes nothing.
     """
     execution_id = parse_row_id("execution", call.path["id"])
     execution = await call.context.executions.get(execution_id)
     if execution is None:
         raise not_found("execution", execution_id)
     order = call.body
-    trigger = None if order.body is msgspec.UNSET else await _edited_trigger(call, execution, order.body)
-    replay_id = new_id()
+    trigger = await _edited_trigger(call, execution, order)
+    replay_id = new_id() if order.request_id is None else derived_id("replay", str(execution_id), str(order.request_id))
 
-    async def create() -> DueExecution:
-        due = await call.context.executions.replay(
+    async def create() -> DueExecution | None:
+        return await call.context.executions.replay(
             execution_id,
             replay_id,
-            from_failure=order.begin == "failed-step",
+            from_failure=order.begin == "failed-step" and order.node is None,
             newest=order.version == "newest",
+            version=order.version if isinstance(order.version, int) else None,
             trigger=trigger,
+            start=None if order.node is None else await _position(call, execution, order.node),
         )
-        if due is None:
-            raise not_found("execution", execution_id)
-        return due
 
     call.audit.after = ExecutionReplayed(id=str(replay_id), replay_of=str(execution_id))
     try:
         due = await call.audit.change(create)
     except Conflict as error:
         raise conflict(str(error)) from None
+    if due is None:
+        return Answer(call.audit.after)
     try:
         await call.context.producer.enqueue(flow_job(due, "start", spans.root_traceparent(due.event_id or due.id)))
     except StoreUnavailable as error:
@@ -195,17 +203,39 @@ async def replay_executions(call: Call[ReplayManyBody, Query]) -> Answer:
     return Answer(await replay_many(call.context, call.body, named_statuses(call.body.status)))
 
 
-async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, body: Any) -> str:
-    """Returns the trigger that the execution's event would have with another body, read by the event's webhook."""
+async def _position(call: Call[ReplayOrder, Query], execution: ExecutionWithSteps, node_id: str) -> ReplayStart:
+    """Where a replay from the node starts, in the version in which it runs. Raises Conflict."""
+    source = await call.context.executions.replay_source(execution.id)
+    if source is None:
+        raise not_found("execution", execution.id)
+    named = {"own": source.version, "newest": source.published_version}
+    order = call.body.version
+    version = order if isinstance(order, int) else named[order]
+    found = None if version is None else await call.context.flows.get(execution.flow_id, version)
+    if found is None:
+        raise Conflict("its flow has no such version")
+    return start_at(node_id, found.definition, source, execution.steps)
+
+
+async def _edited_trigger(call: Call[ReplayOrder, Query], execution: Execution, order: ReplayOrder) -> str | None:
+    """Returns the trigger that the execution's event would have with the body of the order, read by the event's
+    webhook; None if the order has no body."""
+    if order.body is msgspec.UNSET and order.body_text is None:
+        return None
     event = None if execution.event_id is None else await call.context.events.get_accepted(execution.event_id)
     if event is None:
         raise conflict("the event of the execution is deleted, so there is no body to replace")
+    field = "body" if order.body_text is None else "bodyText"
+    if order.body_text is not None:
+        message = message_of_stored(with_body_text(event, order.body_text))
+    else:
+        message = _with_body(message_of_stored(event), order.body)
     try:
-        found, reason = executions_of(_with_body(message_of_stored(event), body))
+        found, reason = executions_of(message)
     except PermanentError as error:
-        raise invalid_field("body", str(error)) from None
+        raise invalid_field(field, str(error)) from None
     if not found:
-        raise invalid_field("body", f"no part of the body starts a flow ({reason})")
+        raise invalid_field(field, f"no part of the body starts a flow ({reason})")
     same = [one for one in found if execution.conversation_id == _conversation(one.channel, one.contact)]
     return (same or found)[0].trigger
 
