@@ -107,7 +107,7 @@ async def test_a_replay_from_a_node_has_what_the_nodes_before_it_have_left(api: 
 
 @pytest.mark.parametrize("output", ["a [redacted] b", {"truncated": True, "bytes": 9}, ["x", "… (7 items more)"]])
 async def test_a_replay_from_a_node_is_refused_if_an_output_is_not_stored_whole(api: Api, output: Any) -> None:
-    """It would go on with other values."""
+    """It would continue with other values."""
     steps = [builders.step(1, node_id="start", output=output), builders.step(2, node_id="hello")]
     _, execution = await ended(api, steps=steps)
     reply = await api.post(f"/executions/{execution}/replay", {"node": "hello"})
@@ -119,9 +119,9 @@ async def test_a_replay_from_a_node_is_refused_if_an_output_is_not_stored_whole(
     assert (await api.get(f"/executions?replayOf={execution}")).data == []
 
 
-SAYS = {
+NAMED = {
     "schemaVersion": 1,
-    "name": "Says",
+    "name": "Named",
     "variables": [{"name": "who", "type": "string", "default": "nobody"}],
     "nodes": [
         {"id": "start", "type": "webhook", "data": {"mode": "trigger"}},
@@ -143,8 +143,8 @@ async def test_a_replay_from_a_node_runs_only_from_there(redis_url: str, postgre
     """With all processes: the message of the node is sent again, with the variable, and no other one."""
     async with Pipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         await pipeline.api("PUT", "/api/channels/console", {"type": "console"})
-        await pipeline.api("PUT", "/api/flows/says", SAYS)
-        await pipeline.api("PUT", "/api/webhooks/hi", {"flowId": "says", "conversation": CONVERSATION})
+        await pipeline.api("PUT", "/api/flows/named", NAMED)
+        await pipeline.api("PUT", "/api/webhooks/hi", {"flowId": "named", "conversation": CONVERSATION})
         body = {"from": "+5511999990000", "text": "oi"}
         handed = await pipeline.api("POST", "/api/events", {"events": [{"webhookId": "hi", "body": body}]})
         event = handed["events"][0]["eventId"]
