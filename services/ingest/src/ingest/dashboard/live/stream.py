@@ -8,7 +8,7 @@
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -38,11 +38,18 @@ class FrameResponse(EventSourceResponse):
 
 
 async def stream(
-    request: web.Request, hub: LiveHub, feed: LiveFeed, *, owner: str, is_allowed: Callable[[], bool]
+    request: web.Request,
+    hub: LiveHub,
+    feed: LiveFeed,
+    *,
+    owner: str,
+    is_allowed: Callable[[], bool],
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Streams the live regions of a page until the viewer leaves, the process stops, or `is_allowed` returns False.
 
-    `is_allowed` is asked before each event: the session may end while the stream is open.
+    `is_allowed` is asked before each event: the session may end while the stream is open. `headers` are those of every
+    response of the dashboard.
     """
     try:
         viewer = hub.join(feed, owner)
@@ -50,7 +57,7 @@ async def stream(
         raise web.HTTPServiceUnavailable(text=f"{error}\n", headers={"Retry-After": "30"}) from None
     try:
         # The beats detect a lost viewer, so the library's own pings are not needed.
-        response = FrameResponse(send_timeout=SEND_S, ping_interval=3600.0)
+        response = FrameResponse(headers=headers, send_timeout=SEND_S, ping_interval=3600.0)
         await response.prepare(request)
         async with response:
             await response.send_frame(b"retry: %d\r\n\r\n" % _RETRY_MS)
