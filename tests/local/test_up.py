@@ -1,6 +1,7 @@
 """`filas up` as a user runs it: a real process, its services, its servers, and a message in the terminal."""
 
 import os
+import re
 import signal
 import socket
 from pathlib import Path
@@ -33,6 +34,9 @@ async def test_the_printed_curl_line_ends_in_a_message_in_the_terminal(tmp_path:
         token = (up.home / "admin-token").read_text().strip()
         assert token in up.output
         assert f"http://127.0.0.1:{up.ports['INGEST_PORT']}/webhooks/demo" in up.output
+        assert re.search(
+            rf"Dashboard: http://127.0.0.1:{up.ports['INGEST_ADMIN_PORT']}/dashboard/sign-in\?once=\S+\n", up.output
+        )
         assert up.run_printed_curl() == 200
         await eventually(up.printed(GREETING))
         await eventually(up.printed("execution.ended flow_id=demo contact=+5511999990000 outcome=succeeded"))

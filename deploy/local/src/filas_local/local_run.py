@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from filas.repository import migrate, roles
-from filas_local import demo, environment
+from filas_local import demo, environment, sign_in_link
 from filas_local.home import Home
 from filas_local.launching import LocalRunError, bound_to_parent, run_directory
 from filas_local.processes import PROCESSES
@@ -121,8 +121,9 @@ class LocalRun:
         supervisor.start_services()
         for process in PROCESSES:
             self._wait_for_service(process.name, process.admin_port)
-        demo.load(environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
-        self._terminal.plain(self._banner())
+        api = (environment.admin_url(self._environment), self._environment["FILAS_ADMIN_TOKEN"])
+        demo.load(*api)
+        self._terminal.plain(self._banner(sign_in_link.create(*api)))
 
     def _owners_address(self) -> str:
         """The database as the user that migrates it. The embedded server gets its database and its roles first."""
@@ -168,7 +169,7 @@ class LocalRun:
         if self._watch.failed.is_set():
             raise LocalRunError("Filas cannot start, because a process kept dying: its last log lines are above")
 
-    def _banner(self) -> str:
+    def _banner(self, dashboard: str) -> str:
         api = environment.admin_url(self._environment)
         kept = f"set -a; . {_short(self._home.path)}/env"
         return "\n".join(
@@ -183,6 +184,11 @@ class LocalRun:
                 "Try it in another terminal. The answer appears here:",
                 "",
                 f"  {demo.curl_line(environment.public_url(self._environment))}",
+                "",
+                "Then see what happened, in a browser. This link signs you in once, within five minutes;",
+                "`filas dashboard` prints another one.",
+                "",
+                f"  Dashboard: {dashboard}",
                 "",
             )
         )
