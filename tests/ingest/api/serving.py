@@ -1,4 +1,4 @@
-"""The API over a real Redis and a real Postgres, on a port of the loopback."""
+"""The API and the dashboard over a real Redis and a real Postgres, on a port of the loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -22,6 +22,7 @@ from filas.service.stores import Stores
 from ingest.access.api_access import build_access
 from ingest.api.routes import register
 from ingest.api.routing.api_context import ApiContext, build_api_context
+from ingest.dashboard import application
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
 from ingest.receive.webhook_cache import WebhookCache
@@ -133,12 +134,13 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     )
     app: web.Application = build_private_app(Health())
     register(app, context)
+    application.register(app, context, SECRET_KEY)
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(PATIENCE_S)
             await webhook_cache.refresh()
             await access.keys.refresh()
-            tasks = [asyncio.create_task(access.keys.run()), asyncio.create_task(access.audit.run())]
+            tasks = [asyncio.create_task(work) for work in access.background()]
             try:
                 yield Api(f"http://127.0.0.1:{port}", context, database, redis, session, changes)
             finally:

@@ -1,4 +1,4 @@
-"""The composition root of `python -m ingest admin`: the API on a private listener, and the figures of the queues.
+"""The composition root of `python -m ingest admin`: the API and the dashboard on a private listener.
 
 The process has a small Postgres pool and a short statement timeout of its own, and imports nothing of the public
 endpoint: no export or search can slow the public endpoint.
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Final
+
+from aiohttp import web
 
 from filas.crypto.secret_box import SecretBox
 from filas.crypto.secret_variables import SecretVariables
@@ -25,6 +27,7 @@ from filas.settings.setting_groups import is_weak
 from ingest.access.api_access import Access, build_access
 from ingest.api import routes
 from ingest.api.routing.api_context import ApiContext, build_api_context
+from ingest.dashboard import application
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
 from ingest.receive.readiness import accepting_health
@@ -50,10 +53,14 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
             await context.acceptor.drain()
             await access.close()
 
+        def add_routes(app: web.Application) -> None:
+            routes.register(app, context)
+            application.register(app, context, settings.secrets.filas_secret_key.reveal())
+
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
         return ServerParts(
             health=accepting_health(stores, context.webhook_cache),
-            add_routes=partial(routes.register, context=context),
+            add_routes=add_routes,
             background=(context.webhook_cache.run(), backfill.run(), *access.background(), figures),
             drain=drain,
         )

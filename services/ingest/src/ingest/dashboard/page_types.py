@@ -1,0 +1,121 @@
+"""The types of the table of pages: what the handler of a page receives, and what it returns."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import urlencode
+
+from aiohttp import web
+from multidict import MultiMapping
+
+from ingest.access.authentication import Client
+from ingest.dashboard.api_calls import ApiCalls, Part
+from ingest.dashboard.flash import Flash
+from ingest.dashboard.presentation.rendering import Renderer
+from ingest.dashboard.presentation.texts import Reader
+from ingest.dashboard.sessions import return_path
+
+
+@dataclass(frozen=True, slots=True)
+class Html:
+    """A page, or a part of one."""
+
+    text: str
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """The browser goes on to `location`, a path of the dashboard. `flash` is shown there once."""
+
+    location: str
+    flash: Flash | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file. The browser stores it and shows nothing of it."""
+
+    content: bytes
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageCall:
+    """One request of a signed-in client for a page.
+
+    `path` are the parameters of the path, `query` those of the query, `form` the fields of a POST (`csrf` was checked).
+    `url` is the path with its query, as it was requested.
+    """
+
+    api: ApiCalls
+    reader: Reader
+    renderer: Renderer
+    path: Mapping[str, str]
+    query: MultiMapping[str]
+    form: Mapping[str, str]
+    url: str
+    csrf: str
+    request: web.Request
+    shared: Mapping[str, Any] = field(default_factory=dict)
+    """What every template receives, such as the theme."""
+
+    @property
+    def client(self) -> Client:
+        """Who is signed in."""
+        return self.api.client
+
+    def render(self, template: str, *, status: int = 200, **values: Any) -> Html:
+        """Returns a page made of a template. It receives `call`, `t`, `may`, `now` and `values`."""
+        now = datetime.now(UTC)
+        text = self.renderer.render(template, self.reader, now, {**self.shared, **values, "call": self})
+        return Html(text, status)
+
+    def done(
+        self,
+        message_id: str,
+        location: str | None = None,
+        *,
+        kind: Literal["done", "failed"] = "done",
+        **parameters: str | int,
+    ) -> Redirect:
+        """Returns to a page, which shows a message of the catalogue once. By default to the page of the form."""
+        return Redirect(location or self.return_to, Flash(message_id, kind, parameters))
+
+    @property
+    def return_to(self) -> str:
+        """The page on which the form was: its field `return`, or the overview."""
+        return return_path.checked(self.form.get("return", ""))
+
+    def filters(self, *names: str) -> dict[str, str]:
+        """Returns the filters of the query string that have a value, for a call of the API."""
+        return {name: self.query[name] for name in names if self.query.get(name)}
+
+    def with_query(self, **changes: str | None) -> str:
+        """Returns the address of this page with other filters; None removes one. The place in the list is forgotten."""
+        query = {name: value for name, value in self.query.items() if name != "cursor"}
+        for name, value in changes.items():
+            query.pop(name, None)
+            if value is not None:
+                query[name] = value
+        path = self.url.partition("?")[0]
+        return f"{path}?{urlencode(query)}" if query else path
+
+
+PageAnswer = Html | Redirect | Download | web.StreamResponse
+
+
+@dataclass(frozen=True, slots=True)
+class PageRoute:
+    """One page or action. `path` is relative to `/dashboard`. A GET shows, a POST acts and leads to a page.
+
+    The calls of the API that a handler makes check the role.
+    """
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[[PageCall], Awaitable[PageAnswer]]
+
+
+__all__ = ["ApiCalls", "Download", "Html", "PageAnswer", "PageCall", "PageRoute", "Part", "Redirect"]

@@ -1,0 +1,25 @@
+"""The page that shows every macro, for looking at them. Its data is made up."""
+
+from datetime import UTC, datetime, timedelta
+
+from ingest.dashboard.page_types import Html, PageCall, PageRoute
+from ingest.dashboard.presentation.states import LOOKS
+
+
+async def show_components(call: PageCall) -> Html:
+    """Shows all macros with made-up data."""
+    now = datetime.now(UTC)
+    moments = [now - timedelta(seconds=seconds) for seconds in (0, 42, 400, 86400 * 3)]
+    payload = '{"from": "5511999990000", "id": 9223372036854775807, "text": "<script>alert(1)</script> \u202eabc"}'
+    wave = [3, 4, 8, 2, 0, 0, 5, 9, 12, 4, 3, 6]
+    return call.render(
+        "components.html",
+        moments=moments,
+        states=sorted(LOOKS),
+        payload=payload,
+        wave=wave,
+        gap=[1, None, 3, 4, None, 2],
+    )
+
+
+ROUTES = (PageRoute("GET", "/_components", show_components),)

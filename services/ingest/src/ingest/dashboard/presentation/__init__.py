@@ -1,0 +1,1 @@
+"""How the pages show texts, times, numbers, states and charts. Nothing here reads a store."""

@@ -1,0 +1,63 @@
+"""Renders the templates of the pages. Every value is escaped; a name that a template does not get is an error."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from filas.contract.storable_text import escape_surrogates
+from ingest.dashboard.presentation import charts, figures, moments
+from ingest.dashboard.presentation.copies import copies
+from ingest.dashboard.presentation.payload_text import document_text, shown
+from ingest.dashboard.presentation.states import look_of
+from ingest.dashboard.presentation.texts import NAMES, Reader
+
+_READER_FUNCTIONS: Final[dict[str, Callable[..., str]]] = {
+    "number": figures.number,
+    "count": figures.count,
+    "percent": figures.percent,
+    "size": figures.size,
+    "duration": figures.duration,
+    "absolute": moments.absolute,
+    "clock": moments.clock,
+    "relative": moments.relative,
+}
+
+
+class Renderer:
+    """The templates, compiled once. `asset` returns the address of a file of `static` with the hash of its content."""
+
+    def __init__(self, asset: Callable[[str], str], has_asset: Callable[[str], bool]) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("ingest.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+            cache_size=-1,
+        )
+        self._environment.globals |= {
+            "asset": asset,
+            "has_asset": has_asset,
+            "look_of": look_of,
+            "iso": moments.iso,
+            "from_ms": moments.from_ms,
+            "sparkline": charts.sparkline,
+            "bars": charts.bars,
+            "progress": charts.progress,
+            "copies": copies,
+            "shown": shown,
+            "document_text": document_text,
+            "language_names": NAMES,
+        }
+
+    def render(self, template: str, reader: Reader, now: datetime, values: dict[str, Any]) -> str:
+        """Returns the text of a template. In it, `t` is the catalogue, and the functions for numbers and times write as
+        the reader's language does."""
+        bound = {name: partial(function, reader) for name, function in _READER_FUNCTIONS.items()}
+        given = {"t": reader.text, "reader": reader, "now": now, **bound, **values}
+        # No page can contain a lone surrogate, which a payload or an id may have.
+        return escape_surrogates(self._environment.get_template(template).render(given))
