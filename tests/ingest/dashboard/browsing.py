@@ -108,22 +108,22 @@ class Browser:
         self.api = api
         self._session = session
 
-    async def open(self, path: str, *, status: int = 200, **headers: str) -> Page:
+    async def open(self, path: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Page:
         """Opens a page of the dashboard (`/executions`); fails for another status."""
-        return await self._request("GET", "/dashboard" + path, status, headers=headers)
+        return await self._request("GET", "/dashboard" + path, status, headers=headers or {})
 
-    async def submit(self, page: Page, action: str, *, status: int = 200, **fields: str) -> Page:
+    async def submit(self, page: Page, action: str, fields: dict[str, str] | None = None, *, status: int = 200) -> Page:
         """Submits the form of a page with this action, with other values for some fields, and follows the redirect."""
         form = page.form(action)
         assert form.method == "post", form
         # A textarea drops the first line break of its content.
-        data = {name: value.removeprefix("\n") for name, value in form.fields.items()} | fields
+        data = {name: value.removeprefix("\n") for name, value in form.fields.items()} | (fields or {})
         return await self._request("POST", form.action, status, data=data)
 
-    async def post(self, path: str, *, status: int, **fields: str) -> Page:
+    async def post(self, path: str, fields: dict[str, str] | None = None, *, status: int) -> Page:
         """Sends a form that no page has offered, with the token of a page."""
         csrf = next(form.fields["csrf"] for form in (await self.open("/_components")).forms if "csrf" in form.fields)
-        return await self._request("POST", "/dashboard" + path, status, data={"csrf": csrf, **fields})
+        return await self._request("POST", "/dashboard" + path, status, data={"csrf": csrf} | (fields or {}))
 
     async def _request(self, method: str, path: str, status: int, **options: Any) -> Page:
         async with self._session.request(method, urljoin(self.api.url, path), **options) as response:

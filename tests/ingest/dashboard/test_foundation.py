@@ -91,7 +91,7 @@ def test_the_language_is_the_chosen_one_or_the_browsers(chosen: str | None, acce
 async def test_every_building_block_is_shown_in_both_languages(browser: Browser) -> None:
     """The page has hostile data, which appears as text."""
     for language, title in (("en", "Components"), ("pt-BR", "Componentes")):
-        page = await browser.open("/_components", **{"Accept-Language": language})
+        page = await browser.open("/_components", headers={"Accept-Language": language})
         assert f'<html lang="{language}"' in page.html
         assert title in page.text
         assert "<script>alert(1)</script>" in page.text
@@ -102,12 +102,13 @@ async def test_preferences_are_kept_and_return_to_the_page(browser: Browser) -> 
     """Theme, language, time zone and shortcuts."""
     page = await browser.open("/_components?q=a")
     chosen = {"theme": "dark", "language": "pt-BR", "zone": "America/Sao_Paulo", "shortcuts": "off"}
-    page = await browser.submit(page, "/dashboard/preferences", **chosen)
+    page = await browser.submit(page, "/dashboard/preferences", chosen)
     assert page.url == "/dashboard/_components"
     assert '<html lang="pt-BR" data-theme="dark"' in page.html
     assert 'data-shortcuts="off"' in page.html
     assert " -03</time>" in page.html
-    page = await browser.submit(page, "/dashboard/preferences", theme="neon", language="xx", zone="../etc/passwd")
+    wrong = {"theme": "neon", "language": "xx", "zone": "../etc/passwd"}
+    page = await browser.submit(page, "/dashboard/preferences", wrong)
     assert '<html lang="pt-BR" data-theme="dark"' in page.html
     assert " UTC</time>" in page.html
 
@@ -116,7 +117,7 @@ async def test_a_missing_page_and_a_wrong_form_are_pages(browser: Browser) -> No
     """404 with the frame, 403 without it."""
     missing = await browser.open("/no-such-page", status=404)
     assert "there is no page" in missing.text
-    answer = await browser.post("/preferences", status=403, csrf="wrong")
+    answer = await browser.post("/preferences", {"csrf": "wrong"}, status=403)
     assert "reload the page" in answer.text
 
 

@@ -1,6 +1,6 @@
 """The shape and the colour class of each state. Its word comes from the catalogue: `states.<state>`.
 
-A state always has a shape, a word and a colour, so that nobody has to tell colours apart.
+A state always has a shape, a word and a colour, so that no one depends on seeing colours.
 """
 
 from dataclasses import dataclass
