@@ -1,4 +1,4 @@
-"""What a search finds for a text that somebody has typed."""
+"""What a search finds for a text that a user has typed."""
 
 from typing import Literal
 

@@ -1,1 +1,1 @@
-"""Finds what somebody has typed: the entities with an id, and the events with words."""
+"""Finds what a user has typed: the entities with an id, and the events with words."""

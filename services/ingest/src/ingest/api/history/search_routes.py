@@ -29,7 +29,7 @@ class SearchQuery(PageQuery, frozen=True, kw_only=True):
 
 
 async def search(call: Call[None, SearchQuery]) -> Answer:
-    """Says what a text is: an id, an address of a contact, or words; and what it finds.
+    """States what a text is: an id, an address of a contact, or words; and what it finds.
 
     An address without a conversation, and an id that does not exist, are searched as words.
     """
