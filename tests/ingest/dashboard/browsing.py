@@ -106,7 +106,7 @@ class Browser:
 
     def __init__(self, api: Api, session: aiohttp.ClientSession) -> None:
         self.api = api
-        self._session = session
+        self.session = session
 
     async def open(self, path: str, *, status: int = 200, headers: dict[str, str] | None = None) -> Page:
         """Opens a page of the dashboard (`/executions`); fails for another status."""
@@ -126,7 +126,7 @@ class Browser:
         return await self._request("POST", "/dashboard" + path, status, data={"csrf": csrf} | (fields or {}))
 
     async def _request(self, method: str, path: str, status: int, **options: Any) -> Page:
-        async with self._session.request(method, urljoin(self.api.url, path), **options) as response:
+        async with self.session.request(method, urljoin(self.api.url, path), **options) as response:
             html = await response.text()
             page = Page(urlsplit(str(response.url)).path, response.status, html, response.headers)
             assert response.status == status, f"{method} {path}: {response.status} {html[:3000]}"

@@ -19,7 +19,7 @@ from ingest.dashboard.api_calls import ApiCalls
 from ingest.dashboard.flash import COOKIE as FLASH_COOKIE
 from ingest.dashboard.flash import put_flash, read_flash
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
-from ingest.dashboard.pages import components, dead_letters
+from ingest.dashboard.pages import components, dead_letters, search
 from ingest.dashboard.preferences import read_preferences, save_preferences
 from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.sessions.first_page import newest_demo_execution
@@ -40,6 +40,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     PageRoute("POST", "/preferences", save_preferences),
     *components.ROUTES,
     *dead_letters.ROUTES,
+    *search.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

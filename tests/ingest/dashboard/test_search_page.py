@@ -1,0 +1,23 @@
+"""The search box: an id opens its page, other text shows what is found."""
+
+from tests.ingest.api.serving import Api
+from tests.ingest.api.test_history import new_event
+from tests.ingest.dashboard.browsing import Browser
+
+
+async def test_an_id_opens_its_page(api: Api, browser: Browser) -> None:
+    """The page of an event."""
+    event = new_event()
+    await api.context.events.insert_many([event])
+    async with browser.session.get(f"{api.url}/dashboard/search?q={event.id}", allow_redirects=False) as answer:
+        assert (answer.status, answer.headers["Location"]) == (303, f"/dashboard/events/{event.id}")
+
+
+async def test_words_and_nothing(browser: Browser) -> None:
+    """What was typed stays in the box, as text."""
+    page = await browser.open("/search?q=%3Cscript%3Ealert(1)%3C/script%3E")
+    assert "Nothing was found" in page.text
+    assert page.form("/dashboard/search").fields["q"] == "<script>alert(1)</script>"
+    assert "What are you looking for?" in (await browser.open("/search?q=")).text
+    for odd in ("%00", "%ff", "%ed%a0%80", "a" * 300, "%27%3B drop table events"):
+        assert (await browser.open(f"/search?q={odd}")).status == 200
