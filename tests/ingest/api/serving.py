@@ -134,7 +134,7 @@ async def serving(redis_url: str, postgres_dsn: str) -> AsyncIterator[Api]:
     )
     app: web.Application = build_private_app(Health())
     register(app, context)
-    application.register(app, context, SECRET_KEY)
+    application.register(app, context, SECRET_KEY, is_local_run=True)
     try:
         async with serve_app(app, "127.0.0.1", 0) as port, aiohttp.ClientSession() as session:
             await database.wait_ready(PATIENCE_S)

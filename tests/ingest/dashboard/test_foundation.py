@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from filas.messages.catalogue import LANGUAGES, Message
-from ingest.dashboard import assets
+from ingest.dashboard import application, assets
 from ingest.dashboard.presentation.states import LOOKS
 from ingest.dashboard.presentation.texts import choose_language, page_messages
 from ingest.dashboard.sessions.middlewares import CONTENT_SECURITY_POLICY
@@ -137,3 +137,10 @@ async def test_headers_of_pages_and_files(browser: Browser) -> None:
 def test_the_style_sheet_stays_small() -> None:
     """12 kB, compressed."""
     assert len(gzip.compress(assets.content_of("dashboard.css") or b"")) <= 12_000
+
+
+def test_only_a_local_run_has_the_page_of_building_blocks() -> None:
+    """It is for development, and has made-up data."""
+    paths = {page.path for page in application.PAGES}
+    assert "/_components" not in paths
+    assert {page.path for page in application.LOCAL_PAGES} == {"/_components"}

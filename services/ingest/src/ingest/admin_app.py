@@ -55,7 +55,8 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
 
         def add_routes(app: web.Application) -> None:
             routes.register(app, context)
-            application.register(app, context, settings.secrets.filas_secret_key.reveal())
+            secrets = settings.secrets
+            application.register(app, context, secrets.filas_secret_key.reveal(), is_local_run=secrets.filas_local_run)
 
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
         return ServerParts(

@@ -38,21 +38,23 @@ log = get_logger(__name__)
 
 PAGES: Final[tuple[PageRoute, ...]] = (
     PageRoute("POST", "/preferences", save_preferences),
-    *components.ROUTES,
     *dead_letters.ROUTES,
     *search.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
+
+LOCAL_PAGES: Final[tuple[PageRoute, ...]] = components.ROUTES
+"""The pages for development, which only a local run has (`make up`)."""
 
 MAX_FORM_BYTES: Final = 6 * 2**20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def register(app: web.Application, context: ApiContext, secret_key: str) -> None:
+def register(app: web.Application, context: ApiContext, secret_key: str, *, is_local_run: bool = False) -> None:
     """Mounts the dashboard under `/dashboard` of `app`, as a sub-application behind its own middlewares.
 
-    `secret_key` is FILAS_SECRET_KEY, which signs the sessions.
+    `secret_key` is FILAS_SECRET_KEY, which signs the sessions. `is_local_run` adds the pages for development.
     """
     renderer = Renderer(assets.address_of, assets.is_present)
     access = context.access
@@ -68,7 +70,7 @@ def register(app: web.Application, context: ApiContext, secret_key: str) -> None
         ],
         client_max_size=MAX_FORM_BYTES,
     )
-    for page in PAGES:
+    for page in (*PAGES, *(LOCAL_PAGES if is_local_run else ())):
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", page.path)
         dashboard.router.add_route(page.method, path, _handler(page, context, access, renderer))
