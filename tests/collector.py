@@ -10,7 +10,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 NO_DELAY = {"OTEL_BSP_SCHEDULE_DELAY": "50"}
 """For the environment of what sends: batches go out after 50 ms."""
@@ -58,7 +58,7 @@ class Collector:
         """Returns every span of that name, the oldest first."""
         return sorted((span for span in self.spans if span.name == name), key=lambda span: span.began)
 
-    async def until(self, name: str, count: int = 1, timeout: float = 20.0) -> list[Seen]:
+    async def until(self, name: str, count: int = 1, timeout: float = PATIENCE_S) -> list[Seen]:
         """Waits for `count` spans of that name."""
 
         def there() -> list[Seen] | None:

@@ -106,7 +106,7 @@ async def test_a_flow_waits_for_a_person_and_not_for_one_way_of_writing_a_number
             await say(pipeline, text_message(reported, f"Ana {number}", f"a{number}"))
             await until((FIRST, reported, f"thanks Ana {number}"))
 
-        moment = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        moment = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
         conversation = {"channel": "whatsapp", "contact": "whatsapp:+55 21 8765-0001"}
         schedule = {"flowId": "ask", "at": [moment], "conversation": conversation, "misfireGraceMs": 60_000}
         await pipeline.api("PUT", "/api/schedules/once", schedule)

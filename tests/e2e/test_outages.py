@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -95,11 +96,18 @@ async def break_the_stores(pipeline: Pipeline, postgres: PostgresServer, redis: 
     async def at(second: float) -> None:
         await asyncio.sleep(max(0.0, began + second - time.monotonic()))
 
-    for server, (down, up) in ((postgres, POSTGRES_DOWN), (redis, REDIS_DOWN)):
+    async def is_up(store: str) -> bool:
+        url = f"http://127.0.0.1:{pipeline.admin_ports['ingest']}/metrics"
+        async with pipeline.session.get(url) as answer:
+            return f'filas_store_up{{store="{store}"}} 1.0' in await answer.text()
+
+    for server, store, (down, up) in ((postgres, "postgres", POSTGRES_DOWN), (redis, "redis", REDIS_DOWN)):
         await at(down)
         await asyncio.to_thread(server.kill)
         await at(up)
         await asyncio.to_thread(server.start)
+        # On a slow machine the next store would be killed before this one is used again: then none is available.
+        await eventually(partial(is_up, store))
     await at(FLUSHED_FROM)
 
     async def flushed_at_work() -> bool:

@@ -26,9 +26,7 @@ async def test_a_flow_runner_is_killed_while_executions_run(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
     """Three executions are in the middle of a call, one waits for them, and the time of another one comes."""
-    async with operating(own_redis, postgres_dsn, tmp_path) as seen:
-        sleeping = await seen.execution(await seen.say("sleep", "+1"), "waiting-timer")
-        assert (await seen.why(execution=sleeping))["cause"] == "waits-for-time"
+    async with operating(own_redis, postgres_dsn, tmp_path, sleep_ms=8000) as seen:
         seen.outside.hold("/calls")
         events = [await seen.say("work", f"+{number}") for number in (2, 3, 4)]
         await seen.outside.until("/calls", 3)
@@ -37,6 +35,8 @@ async def test_a_flow_runner_is_killed_while_executions_run(
         behind = await seen.execution(await seen.say("work", "+2"))
         answer = await seen.until_why("behind-others", execution=behind)
         assert "1 job of its conversation comes first; the first is running since" in answer["sentence"]
+        sleeping = await seen.execution(await seen.say("sleep", "+1"), "waiting-timer")
+        assert (await seen.why(execution=sleeping))["cause"] == "waits-for-time"
 
         seen.pipeline.kill("flow-runner")
         found = await seen.until("queue-without-worker flow")
@@ -100,7 +100,7 @@ async def test_redis_is_emptied_while_no_worker_runs(own_redis: RedisServer, pos
             seen.pipeline.start(name)
         await seen.until_done()
         assert sorted(seen.outside.keys("/messages").values()) == [1, 1, 1]
-        assert (await seen.why(job=job))["cause"] == "finished"
+        await seen.until_why("finished", job=job)
 
 
 async def test_processes_and_stores_are_frozen(
@@ -117,8 +117,9 @@ async def test_processes_and_stores_are_frozen(
                 await seen.until(*(f"queue-without-worker {queue}" for queue in ("webhook", "flow", "notification")))
         await seen.until_done()
         with frozen(own_redis, own_postgres):
-            await seen.until("redis-unavailable", "postgres-unavailable", timeout=5)
-        assert seen.slowest_s < MAX_S
+            await seen.until("redis-unavailable", "postgres-unavailable")
+            # The least of a few: a stall of the machine makes one slow, and a store that is awaited makes all slow.
+            assert min([await seen.seconds() for _ in range(5)]) < MAX_S
         await seen.until_done()
         assert list(seen.outside.keys("/messages").values()) == [1]
 
@@ -160,7 +161,7 @@ async def _pause(seen: Operator) -> None:
     assert (await seen.until("queue-paused flow"))["queue-paused flow"]["severity"] == "info"
     await seen.until_paused("flow-runner", FLOWS.name)
     stuck = await seen.execution(await seen.say("work", "+1"))
-    assert "the queue flow-processing is paused" in await seen.filas_why(stuck)
+    await seen.until_filas_why("the queue flow-processing is paused", stuck)
     found = await seen.until_evidence("queue-paused flow", waiting=1)
     assert found["severity"] == "warning"
     await seen.pipeline.api("POST", "/api/queue/flow/resume")

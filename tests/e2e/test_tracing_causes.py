@@ -114,7 +114,7 @@ async def test_a_schedule_and_our_own_producer_begin_traces(redis_url: str, post
     """A tick's is named after its execution, an event's of the API after the event, as a webhook's is."""
     async with receiver() as outside, traced(redis_url, postgres_dsn, tmp_path) as (pipeline, traces):
         await set_up(pipeline, outside)
-        moment = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        moment = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
         await pipeline.api("PUT", "/api/schedules/once", {"flowId": "sorry", "at": [moment]})
         [delivered] = await traces.until("deliver http")
         [execution] = await pipeline.executions()

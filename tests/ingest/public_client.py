@@ -38,7 +38,7 @@ def on_service_loop(test: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]
 
 @dataclass
 class OpenListener:
-    """A listener that accepts every body, and whose time limit for each client is half a second.
+    """A listener that accepts every body, and whose time limit for each client is a minute.
 
     `started`: the number of requests that it has begun to answer. `seen`: target and body of each request. `headers`:
     the headers of the same requests. `before_answer`: what each request awaits after its body has arrived.
@@ -50,9 +50,9 @@ class OpenListener:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     max_connections: int = 50
     body_budget: int = 1 << 20
-    body_timeout_s: float = 0.5
-    request_timeout_s: float = 0.5
-    answer_timeout_s: float = 0.5
+    body_timeout_s: float = 60.0
+    request_timeout_s: float = 60.0
+    answer_timeout_s: float = 60.0
     is_shared: Callable[[str], bool] = lambda _address: False
     before_answer: Callable[[], Awaitable[object]] | None = None
     listener: PublicListener = field(init=False)

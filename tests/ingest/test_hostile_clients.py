@@ -152,7 +152,8 @@ async def test_trailers_are_bounded_as_headers_are() -> None:
 @on_service_loop
 async def test_a_slow_body_is_answered_with_408() -> None:
     """Also if it keeps sending one byte at a time. Other clients are served meanwhile."""
-    async with open_listener() as public, public.connection() as (reader, writer):
+    limits = {"body_timeout_s": 1.0, "answer_timeout_s": 1.0}
+    async with open_listener(**limits) as public, public.connection() as (reader, writer):
 
         async def drip() -> None:
             with contextlib.suppress(OSError):
@@ -172,7 +173,7 @@ async def test_a_slow_body_is_answered_with_408() -> None:
 @on_service_loop
 async def test_a_client_that_never_reads_its_answers_is_closed() -> None:
     """It sends request after request, and holds neither memory nor a connection for longer than the time limit."""
-    async with open_listener() as public:
+    async with open_listener(answer_timeout_s=1.0) as public:
         body = b"a" * 50_000
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -224,7 +225,7 @@ async def test_a_client_that_resets_an_unread_connection_causes_no_error() -> No
 @on_service_loop
 async def test_a_client_that_never_reads_its_last_answer_is_closed() -> None:
     """Its requests are answered, and the connection ends after the time limit."""
-    async with open_listener() as public:
+    async with open_listener(answer_timeout_s=2.0) as public:
         caller = socket.socket()
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         caller.setblocking(False)
@@ -322,7 +323,7 @@ async def test_requests_before_the_shutdown_are_answered() -> None:
     An idle client is closed at once, and a client that never completes its request does not delay the shutdown.
     """
     async with (
-        open_listener() as public,
+        open_listener(body_timeout_s=3.0, answer_timeout_s=1.0) as public,
         public.connection() as idle,
         public.connection() as busy,
         public.connection() as endless,
@@ -331,7 +332,7 @@ async def test_requests_before_the_shutdown_are_answered() -> None:
         busy[1].write(HEAD + b"Content-Length: 2\r\n\r\n{")
         endless[1].write(HEAD + b"Content-Length: 3\r\n\r\n{")
         await eventually(lambda: public.started == 3)
-        ending = asyncio.create_task(public.listener.shutdown(5))
+        ending = asyncio.create_task(public.listener.shutdown(PATIENCE_S))
         assert await asyncio.wait_for(idle[0].read(), PATIENCE_S) == b""
         busy[1].write(b"}" + NEXT)
         answers = await asyncio.wait_for(busy[0].read(), PATIENCE_S)

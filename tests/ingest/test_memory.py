@@ -29,6 +29,7 @@ async def test_large_bodies_wait_for_memory_and_are_then_refused(
                 assert "Retry-After" in refused.headers
             status, _ = await app.post("orders", {"small": True})
             assert status == 200
+            monkeypatch.setattr(handler, "MEMORY_WAIT_S", 30.0)
             waiting = asyncio.create_task(app.post("orders", LARGE))
             await eventually(lambda: memory.waiting)
         assert (await waiting)[0] == 200

@@ -66,7 +66,7 @@ async def test_without_redis_the_event_is_in_postgres(own_redis: RedisServer, po
         began = loop.time()
         answers = await asyncio.gather(*(app.post("orders", {"n": number}) for number in range(50)))
         answers += [await app.post("orders", {"n": 50 + number}) for number in range(5)]
-        assert loop.time() - began < 10
+        assert loop.time() - began < 20, "each would wait for seconds"
         assert {status for status, _ in answers} == {200}
         events = await app.events.unfinished(0, 100)
         assert [str(event.id) for event in events] == [receipt["eventId"] for _, receipt in answers]
@@ -126,6 +126,8 @@ async def test_acceptance_waits_for_a_postgres_that_becomes_available_as_redis_f
 async def test_before_the_webhooks_are_read_the_answer_is_503(redis_url: str, own_postgres: PostgresServer) -> None:
     """A sender that gets a 404 does not repeat its request."""
     async with serving(redis_url, own_postgres.dsn(), webhook()) as app:
+        own_postgres.kill()
+        await eventually(lambda: app.database.problem)  # so that they are not read now
         app.public.webhook_cache.is_loaded = False
         assert await answer(app, "new", {}) == (503, "5")
         assert await answer(app, "orders", {}) == (200, None)

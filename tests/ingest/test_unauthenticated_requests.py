@@ -129,8 +129,12 @@ async def test_every_rejection_is_counted_by_its_outcome(redis_url: str, postgre
         ("challenge", challenge + b" HTTP/1.1\r\nHost: x\r\n\r\n"),
         ("not-json", b"POST /webhooks/orders" + json_of_1 + b"{"),
     ]
-    async with serving(redis_url, postgres_dsn, *hooks, body_timeout_s=0.2) as app:
+    async with (
+        serving(redis_url, postgres_dsn, *hooks) as patient,
+        serving(redis_url, postgres_dsn, *hooks, body_timeout_s=0.2) as strict,
+    ):
         for reason, request in cases:
+            app = strict if reason == "too-slow" else patient
             before = counted(WEBHOOKS, reason)
             assert b"application/problem+json" in await raw(app.port, request), reason
             assert counted(WEBHOOKS, reason) == before + 1, reason
@@ -178,7 +182,7 @@ async def test_a_flood_of_wrong_signatures_needs_no_store(own_redis: RedisServer
 
         began = time.monotonic()
         statuses = [await status() for _ in range(60)]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20, "each would wait for a second"
         assert statuses == [401] * 20 + [429] * 40
 
 

@@ -26,7 +26,7 @@ from tests.notifier.rows import add_notification, opened
 from tests.ports import free_port
 from tests.redis_address import connect_url
 from tests.service_processes import ServiceProcess
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 KEY = "a long and random key of the tests"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -143,7 +143,7 @@ class Stage:
         assert found is not None
         return found
 
-    async def until(self, notification_id: UUID, status: str, timeout: float = 20.0) -> NotificationWithAttempts:
+    async def until(self, notification_id: UUID, status: str, timeout: float = PATIENCE_S) -> NotificationWithAttempts:
         async def reached() -> bool:
             return (await self.row(notification_id)).status == status
 

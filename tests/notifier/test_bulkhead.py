@@ -4,7 +4,7 @@ import asyncio
 
 from notifier.deliver import bulkhead
 from notifier.deliver.bulkhead import Bulkhead
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 
 class Clock:
@@ -76,7 +76,7 @@ async def test_messages_do_not_wait_for_a_channel_that_answers_none() -> None:
     waiting = asyncio.create_task(slots.acquire("a"))
     await eventually(lambda: bool(slots._waiting))
     clock.now += bulkhead.SLOW_S + 0.01
-    assert not await asyncio.wait_for(waiting, 1)
+    assert not await asyncio.wait_for(waiting, PATIENCE_S)
     assert not await slots.acquire("a")
     assert await slots.acquire("b")
     end.set()

@@ -46,7 +46,7 @@ async def test_postgres_dies_while_messages_are_under_way(
         await asyncio.to_thread(own_postgres.start)
         await world.database.wait_ready(PATIENCE_S)
         for notification_id in sent:
-            row = await world.until(notification_id, "delivered", 30)
+            row = await world.until(notification_id, "delivered")
             assert [attempt.outcome for attempt in row.history] == ["uncertain", "delivered"]
             assert row.uncertain
             assert outside.keys().count(row.idempotency_key) == 2
@@ -71,7 +71,7 @@ async def test_redis_is_emptied_while_jobs_wait(own_redis: RedisServer, postgres
         own_redis.execute("FLUSHALL")
         await pauses.resume(NOTIFICATIONS.name)
         for notification_id in waiting:
-            await world.until(notification_id, "delivered", 45)
+            await world.until(notification_id, "delivered")
         assert len(outside.received) == 20
         assert len(set(outside.keys())) == 20
 
@@ -99,8 +99,12 @@ async def test_redis_is_emptied_while_a_status_waits_for_its_message(
             "update notifications set status = 'sent', provider_id = 'wamid.1', ended_at = now() where id = $1",
             notification_id,
         )
-        await world.until(notification_id, "delivered", 30)
-        assert await world.database.fetchval("select count(*) from delivery_statuses") == 0
+        await world.until(notification_id, "delivered")
+
+        async def none_waits() -> bool:
+            return bool(await world.database.fetchval("select count(*) from delivery_statuses") == 0)
+
+        await eventually(none_waits)
     await redis.close()
 
 
@@ -119,22 +123,28 @@ async def test_redis_is_emptied_while_a_channel_is_paused(
         async def is_open() -> bool:
             return (await circuits.status("outside")).state == "open"
 
-        # Only one message gets the answer to wait, so that no other answer arrives after Redis was emptied.
+        async def all_wait() -> bool:
+            names = redis.keys(NOTIFICATIONS.name)
+            queued = await redis.command("ZCOUNT", NOTIFICATIONS.name, (time.time() + 10) * 1000, "+inf")
+            return bool(queued == 21 and not await redis.command("ZCARD", names.named("active")))
+
+        # Only one message gets the answer to wait, and no message is under way when Redis is emptied.
         waiting = [await world.notify("outside", "the first")]
         await eventually(is_open)
         waiting += [await world.notify("outside", f"contact-{number}") for number in range(20)]
+        await eventually(all_wait)
+        asked = len(outside.received)
+        # The next answers of the receiver open the circuit again.
+        outside.behaviour = answer(429, {"Retry-After": "1"})
         own_redis.execute("FLUSHALL")
         assert (await circuits.status("outside")).state == "closed"
-        # The next answers of the receiver open the circuit again.
-        asked = len(outside.received)
-        outside.behaviour = answer(429, {"Retry-After": "1"})
         # A deferred attempt is due at the end of the lost pause, and the relay searches for overdue rows.
         await world.database.fetch("update notifications set due_at = now() - interval '1 minute'")
         await eventually(lambda: len(outside.received) > asked)
         await eventually(is_open)
         outside.behaviour = answer(200)
         for notification_id in waiting:
-            row = await world.until(notification_id, "delivered", 45)
+            row = await world.until(notification_id, "delivered")
             assert {attempt.outcome for attempt in row.history} <= {"retry", "delivered"}
             assert not row.uncertain
         assert (await world.dead_letters.list()).items == []
@@ -168,7 +178,7 @@ async def test_redis_dies_while_messages_are_under_way(
             await world.until(notification_id, "delivered")
         await asyncio.to_thread(own_redis.start)
         for notification_id in waiting:
-            row = await world.until(notification_id, "delivered", 45)
+            row = await world.until(notification_id, "delivered")
             assert [attempt.outcome for attempt in row.history] == ["delivered"]
         assert sorted(set(outside.keys())) == sorted(outside.keys()), "each was sent once"
         assert (await world.dead_letters.list()).items == []

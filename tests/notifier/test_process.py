@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from aiohttp import web
 
 from filas.models.configuration import Channel
 from filas.repository.definitions.channels import ChannelRepository
+from tests.notifier.pace import Timed, least_p99_s
 from tests.notifier.process import SECRET, NotifierProcess, stage
 from tests.notifier.receiver import Flood, answer, never, receiver
 from tests.notifier.rows import add_notification
@@ -47,7 +49,7 @@ async def test_a_kill_in_the_middle_of_a_send_sends_again_under_the_same_key(
         await world.notifier.ended()
         outside.behaviour = answer(200)
         world.notifier.start()
-        row = await world.until(notification_id, "delivered", 30)
+        row = await world.until(notification_id, "delivered")
         assert row.uncertain
         assert [attempt.outcome for attempt in row.history] == ["uncertain", "delivered"]
         assert outside.keys() == [row.idempotency_key] * 2
@@ -138,31 +140,32 @@ async def test_hostile_receivers_keep_only_their_own_messages_waiting(
     async def never_answers(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
+    good = Timed()
     async with (
         receiver(never) as silent,
         receiver(Flood()) as flood,
         receiver(inside) as leading,
-        receiver(answer(200)) as good,
+        receiver(good) as kind,
         stage(redis_url, postgres_dsn, tmp_path) as world,
         await asyncio.start_server(never_answers, "127.0.0.1", 0) as mute,
     ):
         mail = {"host": "127.0.0.1", "port": mute.sockets[0].getsockname()[1], "from": "bot@filas.example"}
         await ChannelRepository(world.database).store(Channel(id="mail", type="email", config=mail))
-        for name, outside in {"silent": silent, "flood": flood, "leading": leading, "good": good}.items():
+        for name, outside in {"silent": silent, "flood": flood, "leading": leading, "good": kind}.items():
             await world.channel(name, outside.url)
+        began = time.monotonic()
         hostile = [
             await world.notify(name, f"contact-{number}@example.com")
             for number in range(30)
             for name in ("silent", "flood", "leading", "mail")
         ]
-        wanted = [await world.notify("good", f"contact-{number}") for number in range(30)]
-        for notification_id in wanted:
-            # In less time than the time limit of one call: no message waited for a hostile one.
-            await world.until(notification_id, "delivered", 9)
+        # In less time than the time limit of one call: no message waited for a hostile one.
+        assert await least_p99_s(world, good, "good", 30, 9.0) < 9.0
         rows = [await world.row(notification_id) for notification_id in hostile]
         # Under way, or waiting for their share of the handlers; the first may have had their time-out.
         late = {row.status for row in rows if row.channel_id in ("silent", "mail")}
-        assert late <= {"sending", "queued", "retrying"}
+        if time.monotonic() - began < 20:  # the time limits of two attempts
+            assert late <= {"sending", "queued", "retrying"}
         for notification_id in hostile:
             if (await world.row(notification_id)).channel_id == "leading":
                 await world.until(notification_id, "failed")

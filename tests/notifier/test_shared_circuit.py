@@ -85,11 +85,11 @@ async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_ds
         async def both_show(line: str) -> bool:
             return [await one.metric(line) for one in (world.notifier, other)] == [1.0, 1.0]
 
-        await eventually(lambda: both_show(OPEN))
         second = (await until_open(circuits, since=first)).until
         assert second is not None
         probes = [moment for moment in came if moment >= first.timestamp() - 0.05]
         assert len(probes) == 1, "one message found out for both processes"
+        await eventually(lambda: both_show(OPEN))
         broken.behaviour = answer(200)
 
         async def all_settled() -> bool:
