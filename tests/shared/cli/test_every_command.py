@@ -18,6 +18,7 @@ from tests.ingest.api.test_conversations import conversation
 from tests.ingest.api.test_failures import BROKEN, failed
 from tests.ingest.api.test_history import with_messages
 from tests.ingest.api.test_redrive import dead
+from tests.ingest.api.test_refusal_routes import refusal, stored
 from tests.shared.cli.inside import inside, recorded
 
 __all__ = ["api"]
@@ -154,7 +155,9 @@ EXAMPLES = [
     Example("keys current", r"admin token \(admin\)"),
     Example("audit list --limit 1", r"TIME +WHO +ADDRESS +ACTION +SUBJECT +OUTCOME +CHANGE\n.*revokeKey.*"),
     Example("dashboard", r"http://127.0.0.1:\d+/dashboard/sign-in\?once=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
-    Example("refusals list", "No refused requests"),
+    Example("refusals list", r"RECEIVED +STATUS +REASON .*\n.*signature +POST /webhooks/shop .*"),
+    Example("refusals groups", r"WEBHOOK +REASON +STATUS +COUNT .*\nshop +signature +401 +1 +1 .*"),
+    Example("refusals show <refusal>", r'(?s).*"reason": "signature".*'),
     Example("analytics summary", r"(?s)FIGURE +COUNT +BEFORE .*received +0 .*"),
     Example("analytics show queue-total --queue webhook-processing", r"(?s)MINUTE +COUNT .*total +0 .*"),
     Example("analytics groups received", "No figures in this period"),
@@ -181,6 +184,7 @@ async def seeded(api: Api) -> Rows:
     assert key
     messages = (await api.get("/notifications")).data
     contact = (await api.get(f"/conversations/{one}")).data["contactId"]
+    [refused] = await stored(api, refusal())
     letter = (await api.get("/dead-letters?queue=webhook")).data[0]
     ids = {
         "event": (await api.get("/events")).data[0]["id"],
@@ -190,6 +194,7 @@ async def seeded(api: Api) -> Rows:
         "contact": contact,
         "letter": letter["id"],
         "key": key["id"],
+        "refusal": str(refused),
     } | {
         name: next(row["id"] for row in messages if row["status"] == status)
         for name, status in (("undelivered", "failed"), ("queued", "queued"))

@@ -124,7 +124,7 @@ def accept(file: str, as_json: bool) -> None:
 
 @click.group(cls=LazyGroup, default="list")
 def refusals() -> None:
-    """The requests to webhooks that were refused: list."""
+    """The requests to webhooks that were refused: list, groups, show."""
 
 
 @refusals.command("list")
@@ -149,3 +149,31 @@ def list_refusals(limit: int, as_json: bool, **filters: Any) -> None:
     ]  # fmt: skip
     headings = ("RECEIVED", "STATUS", "REASON", "REQUEST", "ADDRESS", "BYTES", "DETAIL")
     show_table(headings, rows, nothing="No refused requests")
+
+
+@refusals.command()
+@click.option("--webhook", "webhookId", metavar="ID", help="Only those to this webhook.")
+@click.option("--reason", metavar="REASON", help="Only those with this reason (signature, too-large).")
+@options.period("received")
+@as_json
+def groups(as_json: bool, **filters: Any) -> None:
+    """Show the refused requests by webhook and reason, the largest groups first."""
+    found = from_environment().get("refusals", "groups", **filters)
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (item["webhookId"], item["reason"], item["status"], item["count"], item["addresses"], item["firstAt"],
+         item["lastAt"], item["lastDetail"])
+        for item in found
+    ]  # fmt: skip
+    headings = ("WEBHOOK", "REASON", "STATUS", "COUNT", "ADDRESSES", "FIRST", "LAST", "LAST DETAIL")
+    show_table(headings, rows, nothing="No refused requests")
+
+
+@refusals.command("show")
+@click.argument("refusal_id", metavar="ID")
+@always_json
+def show_refusal(refusal_id: str) -> None:
+    """Show a refused request with its headers and the beginning of its body."""
+    show_json(from_environment().get("refusals", refusal_id))

@@ -48,3 +48,18 @@ class Refusal(Record, frozen=True, kw_only=True):
     query_params: dict[str, str | list[str]]
     body: str
     body_encoding: Literal["utf-8", "base64"]
+
+
+class RefusalGroup(Record, frozen=True, kw_only=True):
+    """The refused requests to one webhook for one reason. `webhook_id` is null for all paths that no webhook has.
+    `addresses`: from how many addresses they came. `last_path` and `last_detail` are those of the newest one."""
+
+    webhook_id: str | None
+    reason: str
+    status: int
+    count: int
+    addresses: int
+    first_at: datetime
+    last_at: datetime
+    last_path: str
+    last_detail: str

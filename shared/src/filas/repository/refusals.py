@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
+from uuid import UUID
 
 import asyncpg
 
 from filas.models.record import Page
-from filas.models.refusals import NewRefusal, Refusal
+from filas.models.refusals import NewRefusal, Refusal, RefusalGroup
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import from_json
@@ -32,6 +33,18 @@ delete from refusals where id in (
     select id from refusals order by received_at desc, id desc offset $1 limit $2 for update skip locked)"""
 
 SIZE: Final = "octet_length(body) + octet_length(headers::text) + octet_length(query_params::text)"
+
+
+# At most MAX_ROWS rows, without their bodies.
+GROUPS: Final = """
+select webhook_id, reason, status, count(*) as count, count(distinct address) as addresses,
+    min(received_at) as first_at, max(received_at) as last_at,
+    (array_agg(path order by received_at desc, id desc))[1] as last_path,
+    (array_agg(detail order by received_at desc, id desc))[1] as last_detail
+from refusals {where}
+group by webhook_id, reason, status order by count(*) desc, max(received_at) desc, reason limit {limit}"""
+
+GET: Final = "select * from refusals where id = $1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +96,36 @@ class RefusalRepository:
     async def search(self, wanted: RefusalFilter, *, cursor: str | None, limit: int) -> Page:
         """Refusals, the newest first. Raises InvalidCursor and StoreUnavailable."""
         limit = paging.bounded(limit)
-        search = paging.Filter()
-        search.add("webhook_id = {}", wanted.webhook_id)
-        search.add("path = {}", wanted.path)
-        search.add("reason = {}", wanted.reason)
-        search.add("status = {}", wanted.status)
-        search.add("address = {}", wanted.address)
-        search.add("received_at >= {}", wanted.since)
-        search.add("received_at < {}", wanted.until)
+        search = _conditions(wanted)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))
         select = " ".join(("select * from refusals", search.where(), *order))
         statement = paging.within_bytes(select, SIZE, "received_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "received_at", _refusal)
+
+    async def groups(self, wanted: RefusalFilter, limit: int) -> list[RefusalGroup]:
+        """The refusals by webhook and reason, the largest groups first. Raises StoreUnavailable."""
+        search = _conditions(wanted)
+        statement = GROUPS.format(where=search.where(), limit=search.place(paging.bounded(limit)))
+        return [RefusalGroup(**row) for row in await self._database.fetch(statement, *search.arguments)]
+
+    async def get(self, refusal_id: UUID) -> Refusal | None:
+        """The refusal with this id, or None. Raises StoreUnavailable."""
+        row = await self._database.fetchrow(GET, refusal_id)
+        return None if row is None else _refusal(row)
+
+
+def _conditions(wanted: RefusalFilter) -> paging.Filter:
+    search = paging.Filter()
+    search.add("webhook_id = {}", wanted.webhook_id)
+    search.add("path = {}", wanted.path)
+    search.add("reason = {}", wanted.reason)
+    search.add("status = {}", wanted.status)
+    search.add("address = {}", wanted.address)
+    search.add("received_at >= {}", wanted.since)
+    search.add("received_at < {}", wanted.until)
+    return search
 
 
 def _refusal(row: asyncpg.Record) -> Refusal:

@@ -1,19 +1,20 @@
-"""The route of refusals: the requests to webhooks that were refused."""
+"""The routes of refusals: the requests to webhooks that were refused."""
 
 from typing import Annotated, Any
 
 import msgspec
 
-from filas.models.refusals import Refusal
+from filas.models.refusals import Refusal, RefusalGroup
 from filas.repository.refusals import RefusalFilter
 from ingest.api.routing.moments import Moment
-from ingest.api.routing.route_types import Answer, Call, PageQuery, Route, Word
+from ingest.api.routing.problems import not_found, parse_row_id
+from ingest.api.routing.route_types import Answer, Call, Cursor, Limit, Query, Route, Word
 
 WEBHOOKS = "/webhooks/"
 
 
-class RefusalsQuery(PageQuery, frozen=True, kw_only=True):
-    """Filters of the list of refusals. A refusal must match all of them.
+class RefusalFilters(Query, frozen=True, kw_only=True):
+    """Filters of refusals. A refusal must match all of them.
 
     `path` is that of the request, with or without `/webhooks/`. `since` is inclusive, `until` is exclusive.
     """
@@ -27,13 +28,44 @@ class RefusalsQuery(PageQuery, frozen=True, kw_only=True):
     until: Moment | None = None
 
 
+class RefusalGroupsQuery(RefusalFilters, frozen=True, kw_only=True):
+    """Filters of the groups of refusals."""
+
+    limit: Limit = 50
+
+
+class RefusalsQuery(RefusalGroupsQuery, frozen=True, kw_only=True):
+    """Filters and page of the list of refusals."""
+
+    cursor: Cursor | None = None
+
+
 async def list_refusals(call: Call[None, RefusalsQuery]) -> Answer:
     """Lists refusals, newest first."""
-    query = call.query
+    refusals = call.context.history.refusals
+    page = await refusals.search(_wanted(call.query), cursor=call.query.cursor, limit=call.query.limit)
+    return Answer(page.items, page.next_cursor)
+
+
+async def list_refusal_groups(call: Call[None, RefusalGroupsQuery]) -> Answer:
+    """Lists refusals by webhook and reason, the largest groups first."""
+    return Answer(await call.context.history.refusals.groups(_wanted(call.query), call.query.limit))
+
+
+async def get_refusal(call: Call[None, Query]) -> Answer:
+    """Returns a refusal."""
+    refusal_id = parse_row_id("refusal", call.path["id"])
+    refusal = await call.context.history.refusals.get(refusal_id)
+    if refusal is None:
+        raise not_found("refusal", refusal_id)
+    return Answer(refusal)
+
+
+def _wanted(query: RefusalFilters) -> RefusalFilter:
     path = query.path
     if path is not None and not path.startswith("/"):
         path = WEBHOOKS + path
-    wanted = RefusalFilter(
+    return RefusalFilter(
         webhook_id=query.webhook_id,
         path=path,
         reason=query.reason,
@@ -42,8 +74,6 @@ async def list_refusals(call: Call[None, RefusalsQuery]) -> Answer:
         since=query.since,
         until=query.until,
     )
-    page = await call.context.history.refusals.search(wanted, cursor=query.cursor, limit=query.limit)
-    return Answer(page.items, page.next_cursor)
 
 
 ROUTES: tuple[Route[Any, Any], ...] = (
@@ -56,5 +86,23 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=list[Refusal],
         query=RefusalsQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/refusals/groups",
+        handler=list_refusal_groups,
+        role="viewer",
+        summary="The refused requests by webhook and reason, the largest groups first.",
+        answer=list[RefusalGroup],
+        query=RefusalGroupsQuery,
+    ),
+    Route(
+        method="GET",
+        path="/refusals/{id}",
+        handler=get_refusal,
+        role="viewer",
+        summary="One refused request, with what was sent.",
+        answer=Refusal,
+        query=Query,
     ),
 )
