@@ -19,6 +19,9 @@ from filas.service.private_listener import build_private_app, serve_app
 from filas.service.stores import Stores
 from filas.settings.value_types import Networks
 from ingest.access.api_access import Access, build_access
+from ingest.dashboard import assets
+from ingest.dashboard.application import sign_in_render
+from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.sessions.middlewares import (
     csrf_middleware,
     origin_middleware,
@@ -134,6 +137,7 @@ async def dashboard(
         trusted_proxies=proxies(*trusted),
     )
     sessions = Sessions(access, secret_key)
+    render = sign_in_render(Renderer(assets.address_of, assets.is_present))
     received: list[Any] = []
 
     async def page(request: web.Request) -> web.Response:
@@ -151,7 +155,7 @@ async def dashboard(
             csrf_middleware(),
         ]
     )
-    pages.add_routes(SignInPage(sessions, access, first_page=first_page).routes())
+    pages.add_routes(SignInPage(sessions, access, render, first_page=first_page).routes())
     pages.router.add_get("/static/{name}", _static)
     pages.router.add_get("/wrong", _fail)
     pages.router.add_route("*", "/{page:.*}", page)

@@ -228,3 +228,10 @@ async def test_before_the_keys_were_read_only_the_admin_token_is_accepted(redis_
         assert (await running.get("/dashboard/", session)).status == 503
         assert (await running.get("/dashboard/sign-in", session)).status == 200
         assert (await running.sign_in()).status == 303
+
+
+async def test_the_form_is_in_the_language_of_the_browser(redis_url: str, postgres_dsn: str) -> None:
+    async with dashboard(redis_url, postgres_dsn) as running:
+        for language, title in (("pt-BR,pt;q=0.9", "Entrar no Filas"), ("en-GB", "Sign in to Filas")):
+            page = await running.get("/dashboard/sign-in", headers={"Accept-Language": language})
+            assert f"<h1>{title}</h1>" in page.text

@@ -31,6 +31,7 @@ from ingest.dashboard.sessions.middlewares import (
     session_middleware,
 )
 from ingest.dashboard.sessions.sign_in_page import SignInPage
+from ingest.dashboard.sessions.sign_in_view import Render, SignInView
 from ingest.dashboard.sessions.signed_in import SIGNED_IN, Sessions
 from ingest.dashboard.sessions.submitted_form import FORM
 
@@ -74,11 +75,23 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", page.path)
         dashboard.router.add_route(page.method, path, _handler(page, context, access, renderer))
-    dashboard.add_routes(SignInPage(sessions, access, first_page=first_page).routes())
+    dashboard.add_routes(SignInPage(sessions, access, sign_in_render(renderer), first_page=first_page).routes())
     dashboard.router.add_get("/static/{hash:[0-9a-f]{12}}/{name:.+}", assets.serve_asset)
     dashboard.router.add_route("*", "/{rest:.*}", _handler(_MISSING, context, access, renderer))
     app.router.add_get("/dashboard", _to_overview)
     app.add_subapp("/dashboard", dashboard)
+
+
+def sign_in_render(renderer: Renderer) -> Render:
+    """Returns the function that makes the sign-in page."""
+
+    def render(request: web.Request, view: SignInView) -> web.Response:
+        preferences = read_preferences(request)
+        values = {"theme": preferences.theme, "view": view}
+        text = renderer.render("sign_in.html", preferences.reader, datetime.now(UTC), values)
+        return web.Response(text=text, content_type="text/html")
+
+    return render
 
 
 def _page_errors(renderer: Renderer) -> Any:

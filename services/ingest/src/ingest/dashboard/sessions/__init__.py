@@ -3,7 +3,7 @@
 How `application` composes them, in this order:
 
     sessions = Sessions(access, secret_key)
-    page = SignInPage(sessions, access, first_page=partial(newest_demo_execution, history.execution_search), render=…)
+    page = SignInPage(sessions, access, render, first_page=partial(newest_demo_execution, history.execution_search))
     dashboard = web.Application(middlewares=[
         security_headers,                      # outermost
         …                                      # pages for errors: HTTPException with a text for the user, ApiProblem

@@ -21,7 +21,7 @@ from ingest.dashboard.sessions import return_path, session_cookie
 from ingest.dashboard.sessions.middlewares import REQUEST_ORIGIN
 from ingest.dashboard.sessions.request_origin import comes_from_this_machine, opened_by_the_user
 from ingest.dashboard.sessions.session_cookie import Session
-from ingest.dashboard.sessions.sign_in_view import STATUS, Problem, Render, SignInView, plain_page
+from ingest.dashboard.sessions.sign_in_view import STATUS, Problem, Render, SignInView
 from ingest.dashboard.sessions.signed_in import SIGNED_IN, Sessions
 from ingest.dashboard.sessions.submitted_form import Form, read_form
 
@@ -39,9 +39,7 @@ async def overview() -> str:
 class SignInPage:
     """The handlers. `first_page` returns the path to which a link leads that names no page. `render`: the page."""
 
-    def __init__(
-        self, sessions: Sessions, access: Access, *, first_page: FirstPage = overview, render: Render = plain_page
-    ) -> None:
+    def __init__(self, sessions: Sessions, access: Access, render: Render, *, first_page: FirstPage = overview) -> None:
         self._sessions = sessions
         self._access = access
         self._first_page = first_page
