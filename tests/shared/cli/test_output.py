@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from filas.cli import times
-from filas.cli.output import as_json, show_json, show_table
+from filas.cli.output import always_json, as_json, json_line, show_json, show_table
 
 NOW = datetime(2026, 11, 27, 9, 0, tzinfo=UTC)
 MESSAGE = "the channel answers 500 since an hour: look at its log, then run `filas channels resume shop` " * 3
@@ -71,7 +72,40 @@ def test_json_has_one_shape() -> None:
     assert CliRunner().invoke(listed, ["--json", "--output", "json"]).exit_code == 0
     refused = CliRunner().invoke(listed, ["--json", "--output", "wide"])
     assert (refused.exit_code, "exclude each other" in refused.output) == (2, True)
-    assert CliRunner().invoke(listed, ["--output", "yaml"]).exit_code == 2
+    assert CliRunner().invoke(listed, ["--output", "xml"]).exit_code == 2
+
+
+VALUES = [
+    {"id": "no", "at": "2026-11-27T09:00:00Z", "number": 9223372036854775807, "text": 'olá: "x"\n- y', "none": None},
+    {"id": "007", "on": True, "list": [], "emoji": "❤️", "odd": "\u202e\u0000", "float": 0.1, "long": "a " * 500},
+]
+
+
+@click.command()
+@always_json
+def one() -> None:
+    """A command that shows one object."""
+    show_json(VALUES)
+
+
+@click.command()
+@as_json
+def streamed(as_json: bool) -> None:
+    """A command that prints one value after the other."""
+    for value in VALUES:
+        json_line(value)
+
+
+def test_yaml_is_the_same_data_as_json() -> None:
+    """Of lists, of commands that always print data, and of streams, which are several documents."""
+    listing = CliRunner().invoke(listed, ["--output", "yaml"]).output
+    assert yaml.safe_load(listing) == json.loads(CliRunner().invoke(listed, ["--json"]).output)
+    assert listing.startswith("- id: a\n")
+    assert yaml.safe_load(CliRunner().invoke(one, ["--output", "yaml"]).output) == VALUES
+    assert json.loads(CliRunner().invoke(one, ["--json"]).output) == VALUES
+    assert list(yaml.safe_load_all(CliRunner().invoke(streamed, ["--output", "yaml"]).output)) == VALUES
+    for command in (listed, one):
+        assert CliRunner().invoke(command, ["--json", "--output", "yaml"]).exit_code == 2
 
 
 def on_a_terminal(show: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> str:

@@ -1,6 +1,7 @@
-"""The output of the commands: tables for a person, JSON for a program.
+"""The output of the commands: tables for a person, JSON or YAML for a program.
 
-`--json` prints the `data` of the API's answer: a list for a command that lists, otherwise an object.
+`--json` prints the `data` of the API's answer: a list for a command that lists, otherwise an object. `--output yaml`
+prints the same as YAML.
 """
 
 import functools
@@ -18,6 +19,7 @@ MAX_LINE: Final = 20_000
 """The width of a table that is not wrapped: one that no terminal shows, or a wide one."""
 
 _WIDE: Final = "filas.wide"
+_YAML: Final = "filas.yaml"
 _STYLES: Final = {
     **dict.fromkeys(("failed", "timed-out", "FAIL", "critical", "revoked", "expired", "firing"), "red"),
     **dict.fromkeys(("succeeded", "sent", "delivered", "read", "processed", "OK", "valid"), "green"),
@@ -35,21 +37,32 @@ def as_json(function: CommandT) -> CommandT:
     def command(*args: Any, as_json: bool, output: str | None, **given: Any) -> Any:
         if as_json and output not in (None, "json"):
             raise click.UsageError(f"--json and --output {output} exclude each other")
-        click.get_current_context().meta[_WIDE] = output == "wide"
-        return function(*args, as_json=as_json or output == "json", **given)
+        meta = click.get_current_context().meta
+        meta[_WIDE], meta[_YAML] = output == "wide", output == "yaml"
+        return function(*args, as_json=as_json or output in ("json", "yaml"), **given)
 
     option: Any = click.option(
-        "--output", type=click.Choice(["table", "wide", "json"]), help="wide: exact times, and lines are not wrapped."
+        "--output",
+        type=click.Choice(["table", "wide", "json", "yaml"]),
+        help="wide: exact times, and lines are not wrapped.",
     )(command)
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(option)  # type: ignore[no-any-return]  # click's option is untyped
 
 
 def always_json(function: CommandT) -> CommandT:
-    """Adds `--json` and `--output` to a command that prints JSON in any case."""
+    """Adds `--json` and `--output` to a command that prints JSON unless it is to print YAML."""
+
+    @functools.wraps(function)
+    def command(*args: Any, as_json: bool, output: str, **given: Any) -> Any:
+        if as_json and output == "yaml":
+            raise click.UsageError("--json and --output yaml exclude each other")
+        click.get_current_context().meta[_YAML] = output == "yaml"
+        return function(*args, **given)
+
     option: Any = click.option(
-        "--output", type=click.Choice(["json"]), expose_value=False, help="It prints JSON in any case."
-    )(function)
-    return click.option("--json", is_flag=True, expose_value=False, help="It prints JSON in any case.")(option)  # type: ignore[no-any-return]  # click's option is untyped
+        "--output", type=click.Choice(["json", "yaml"]), default="json", help="It prints JSON by default."
+    )(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON: the default.")(option)  # type: ignore[no-any-return]  # click's option is untyped
 
 
 def is_wide() -> bool:
@@ -59,13 +72,27 @@ def is_wide() -> bool:
 
 
 def show_json(value: Any) -> None:
-    """Prints a value as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """Prints a value as indented JSON, or as YAML with `--output yaml`."""
+    click.echo(_yaml(value) if _is_yaml() else json.dumps(value, indent=2, ensure_ascii=False), nl=not _is_yaml())
 
 
 def json_line(value: Any) -> None:
-    """Prints a value as JSON in one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Prints a value as JSON in one line, or as a document of YAML with `--output yaml`."""
+    click.echo("---\n" + _yaml(value) if _is_yaml() else json.dumps(value, ensure_ascii=False), nl=not _is_yaml())
+
+
+def _is_yaml() -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get(_YAML))
+
+
+def _yaml(value: Any) -> str:
+    """Returns a value of JSON as YAML, which ends with a line break. Texts that YAML would read as something else, such
+    as `no` or a time, are quoted."""
+    # Imported here because few commands need it.
+    import yaml  # noqa: PLC0415 - slow to import
+
+    return str(yaml.safe_dump(value, allow_unicode=True, sort_keys=False, width=MAX_LINE))
 
 
 def show_result(value: Any, sentence: str, *, as_json: bool) -> None:
