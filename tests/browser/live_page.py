@@ -66,16 +66,16 @@ class LivePage:
         texts = " ".join(f'data-text-{name}="{text}"' for name, text in TEXTS.items())
         regions = "".join(
             f'<button type="button" data-new-for="{name}" data-one="1 new" data-many="{{n}} new" hidden></button>'
-            f'<ul id="{name}" data-region data-rows>{html}</ul>'
+            f'<ul id="{name}" data-region="rows">{html}</ul>'
             if name in self.rows
             else f'<div id="{name}" data-region>{html}</div>'
             for name, html in self.regions.items()
         )
         html = (
             f'<!doctype html><html lang="en"><title>Live</title><link rel="icon" href="/icon">{scripts}'
-            f'<body data-live="/live" data-at="1"><h1>Live</h1><p data-live-state {texts}></p>'
+            f'<body data-zone="UTC" data-live="/live" data-at="1"><h1>Live</h1><p data-live-state {texts}></p>'
             '<form data-freeze method="post" action="/moments"><input type="hidden" name="csrf" value="secret">'
-            '<button data-shortcut="." data-freeze="Freeze" data-continue="Continue">Freeze</button></form>'
+            '<button data-shortcut="." data-freeze-text="Freeze" data-continue-text="Continue">Freeze</button></form>'
             f"{self.extra}{regions}"
         )
         return web.Response(text=html, content_type="text/html", headers={"Content-Security-Policy": POLICY})

@@ -242,7 +242,7 @@ async def test_shortcuts_do_nothing_in_a_field_and_can_be_switched_off(browser: 
         await page.keyboard.press("?")
         await page.uncheck("[data-shortcuts-switch]")
         await page.keyboard.press("Escape")
-        await page.reload()
+        await page.evaluate("document.activeElement.blur()")
         await page.keyboard.type("/gq")
         assert await page.evaluate(focused) != "search"
         assert not await page.locator("#shortcuts").evaluate("dialog => dialog.open")

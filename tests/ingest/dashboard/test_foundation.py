@@ -144,3 +144,10 @@ def test_only_a_local_run_has_the_page_of_building_blocks() -> None:
     paths = {page.path for page in application.PAGES}
     assert "/_components" not in paths
     assert {page.path for page in application.LOCAL_PAGES} == {"/_components"}
+
+
+def test_the_scripts_of_every_page_stay_small() -> None:
+    """12 kB together with idiomorph, compressed. Without npm, its 4 kB are missing here too."""
+    names = ("vendor/idiomorph.js", "live.js", "keyboard.js", "controls.js")
+    assert sum(len(gzip.compress(assets.content_of(name) or b"")) for name in names) <= 12_000
+    assert len((assets.content_of("live.js") or b"").splitlines()) <= 500

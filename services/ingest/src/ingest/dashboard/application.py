@@ -10,7 +10,6 @@ from aiohttp import web
 
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
-from ingest.access.api_access import Access
 from ingest.api.routing.access import problem_of
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.problems import ApiProblem
@@ -18,6 +17,11 @@ from ingest.dashboard import assets
 from ingest.dashboard.api_calls import ApiCalls
 from ingest.dashboard.flash import COOKIE as FLASH_COOKIE
 from ingest.dashboard.flash import put_flash, read_flash
+from ingest.dashboard.live.figures import LiveFigures
+from ingest.dashboard.live.hub import LiveHub
+from ingest.dashboard.live.moments import MomentStore
+from ingest.dashboard.live.part_readers import part_readers
+from ingest.dashboard.live_pages import LivePages
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
 from ingest.dashboard.pages import components, dead_letters, search
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -60,6 +64,9 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
     renderer = Renderer(assets.address_of, assets.is_present)
     access = context.access
     sessions = Sessions(access, secret_key)
+    hub = LiveHub(part_readers(context))
+    figures = LiveFigures(hub, MomentStore(context.redis))
+    live = LivePages(PAGES, hub, figures, sessions)
     first_page = partial(newest_demo_execution, context.history.execution_search)
     dashboard = web.Application(
         middlewares=[
@@ -71,13 +78,16 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
         ],
         client_max_size=MAX_FORM_BYTES,
     )
-    for page in (*PAGES, *(LOCAL_PAGES if is_local_run else ())):
+    dashboard.cleanup_ctx.append(hub.running)
+    dashboard.on_shutdown.append(hub.end_streams)
+    streams = (PageRoute("GET", "/live", live.serve), PageRoute("POST", "/live/moments", live.freeze))
+    for page in (*PAGES, *streams, *(LOCAL_PAGES if is_local_run else ())):
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", page.path)
-        dashboard.router.add_route(page.method, path, _handler(page, context, access, renderer))
+        dashboard.router.add_route(page.method, path, _handler(page, context, figures, renderer))
     dashboard.add_routes(SignInPage(sessions, access, sign_in_render(renderer), first_page=first_page).routes())
     dashboard.router.add_get("/static/{hash:[0-9a-f]{12}}/{name:.+}", assets.serve_asset)
-    dashboard.router.add_route("*", "/{rest:.*}", _handler(_MISSING, context, access, renderer))
+    dashboard.router.add_route("*", "/{rest:.*}", _handler(_MISSING, context, figures, renderer))
     app.router.add_get("/dashboard", _to_overview)
     app.add_subapp("/dashboard", dashboard)
 
@@ -119,9 +129,9 @@ async def _to_overview(_request: web.Request) -> web.Response:
     return web.Response(status=308, headers={"Location": "/dashboard/"})
 
 
-def _handler(page: PageRoute, context: ApiContext, access: Access, renderer: Renderer) -> Handler:
+def _handler(page: PageRoute, context: ApiContext, figures: LiveFigures, renderer: Renderer) -> Handler:
     async def handle(request: web.Request) -> web.StreamResponse:
-        call = _page_call(request, context, access, renderer)
+        call = _page_call(request, page, context, figures, renderer)
         try:
             answer = await page.handler(call)
         except Exception as error:
@@ -131,9 +141,11 @@ def _handler(page: PageRoute, context: ApiContext, access: Access, renderer: Ren
     return handle
 
 
-def _page_call(request: web.Request, context: ApiContext, access: Access, renderer: Renderer) -> PageCall:
+def _page_call(
+    request: web.Request, page: PageRoute, context: ApiContext, figures: LiveFigures, renderer: Renderer
+) -> PageCall:
     signed_in = request[SIGNED_IN]
-    address = access.addresses.of(request.remote, request.headers.getall("X-Forwarded-For", []))
+    address = context.access.addresses.of(request.remote, request.headers.getall("X-Forwarded-For", []))
     preferences = read_preferences(request)
     form: Mapping[str, str] = request.get(FORM, {})
     shared: dict[str, Any] = {
@@ -142,6 +154,8 @@ def _page_call(request: web.Request, context: ApiContext, access: Access, render
         "is_insecure": signed_in.is_insecure,
         "flash": read_flash(request) if request.method == "GET" else None,
         "nav": _section_of(request.path),
+        "live": page.live,
+        "moment": request.query.get("at", "") if page.live is not None and page.live.has_moments else "",
     }
     return PageCall(
         api=ApiCalls(context, signed_in.client, address),
@@ -153,6 +167,7 @@ def _page_call(request: web.Request, context: ApiContext, access: Access, render
         url=request.path_qs,
         csrf=signed_in.csrf,
         request=request,
+        figures=figures,
         shared=shared,
     )
 

@@ -10,8 +10,11 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from ingest.access.authentication import Client
+from ingest.api.routing.problems import ApiProblem
 from ingest.dashboard.api_calls import ApiCalls, Part
 from ingest.dashboard.flash import Flash
+from ingest.dashboard.live.figures import LiveFigures
+from ingest.dashboard.live.snapshot import Snapshot
 from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.presentation.texts import Reader
 from ingest.dashboard.sessions import return_path
@@ -58,6 +61,7 @@ class PageCall:
     url: str
     csrf: str
     request: web.Request
+    figures: LiveFigures
     shared: Mapping[str, Any] = field(default_factory=dict)
     """What every template receives, such as the theme."""
 
@@ -88,6 +92,17 @@ class PageCall:
         """The page on which the form was: its field `return`, or the overview."""
         return return_path.checked(self.form.get("return", ""))
 
+    async def snapshot(self) -> Snapshot:
+        """Returns the live figures: of now, or of the moment of the query parameter `at`. Raises the 404 for a moment
+        that is not stored, and StoreUnavailable."""
+        at = self.query.get("at")
+        if not at:
+            return await self.figures.now()
+        stored = await self.figures.stored(at)
+        if stored is None:
+            raise ApiProblem(404, "Not found", self.reader.text("live.no-moment"))
+        return stored
+
     def filters(self, *names: str) -> dict[str, str]:
         """Returns the filters of the query string that have a value, for a call of the API."""
         return {name: self.query[name] for name in names if self.query.get(name)}
@@ -106,6 +121,19 @@ class PageCall:
 PageAnswer = Html | Redirect | Download | web.StreamResponse
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """How a page is kept up to date: what its template has put into the macro `live` is rendered again.
+
+    `every_s` is how often. `reads_stores`: the handler calls the API; without it, the page shows the snapshot alone.
+    `has_moments`: the handler shows the snapshot of the query parameter `at`.
+    """
+
+    every_s: float = 2.0
+    reads_stores: bool = True
+    has_moments: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class PageRoute:
     """One page or action. `path` is relative to `/dashboard`. A GET shows, a POST acts and leads to a page.
@@ -116,6 +144,7 @@ class PageRoute:
     method: Literal["GET", "POST"]
     path: str
     handler: Callable[[PageCall], Awaitable[PageAnswer]]
+    live: Live | None = None
 
 
-__all__ = ["ApiCalls", "Download", "Html", "PageAnswer", "PageCall", "PageRoute", "Part", "Redirect"]
+__all__ = ["ApiCalls", "Download", "Html", "Live", "PageAnswer", "PageCall", "PageRoute", "Part", "Redirect"]

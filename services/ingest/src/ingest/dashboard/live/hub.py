@@ -6,10 +6,12 @@ The number of viewers changes neither what is read nor what is rendered. Nothing
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
+
+from aiohttp import web
 
 from filas.errors import FilasError, StoreUnavailable
 from filas.observability.logs import get_logger
@@ -172,6 +174,17 @@ class LiveHub:
                 audience.task.cancel()
         if not self._owners:
             self._wanted.clear()
+
+    async def running(self, _app: web.Application) -> AsyncIterator[None]:
+        """Runs the hub while the application does; for `cleanup_ctx`."""
+        task = asyncio.create_task(self.run(), name="live-hub")
+        yield
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    async def end_streams(self, _app: web.Application) -> None:
+        """Ends all streams; for `on_shutdown`, because the application then waits for the requests under way."""
+        self.close()
 
     def close(self) -> None:
         """Ends all streams."""

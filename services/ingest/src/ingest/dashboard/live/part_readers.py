@@ -137,6 +137,7 @@ async def _hour(context: ApiContext, now: datetime) -> Hour:
     # One after the other: the pool has few connections, and pages need them too.
     return Hour(
         received=await analytics.series("received", span, subject=None, part=None),
+        refused=await analytics.series("refusals", span, subject=None, part=None),
         executions=await analytics.series("executions", span, subject=None, part=None),
         deliveries=await analytics.series("deliveries", span, subject=None, part=None),
         answers=await analytics.series("latency", span, subject=None, part=None),

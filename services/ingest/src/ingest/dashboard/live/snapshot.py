@@ -56,6 +56,7 @@ class Hour(Record, frozen=True, kw_only=True):
     | field | counts |
     |---|---|
     | `received` | events |
+    | `refused` | recorded refusals |
     | `executions` | ended executions, by status |
     | `deliveries` | messages that had their outcome, by status |
     | `answers` | first answers to events, with the time since the event was received |
@@ -63,6 +64,7 @@ class Hour(Record, frozen=True, kw_only=True):
     """
 
     received: Series
+    refused: Series
     executions: Series
     deliveries: Series
     answers: Series

@@ -1,13 +1,11 @@
-/* Small controls of every page: copy buttons, times that stay relative, and the theme.
+/* Small controls of every page: copy buttons, times that stay relative, the theme, and the browser's time zone.
 
    | attribute | meaning |
    |---|---|
-   | data-copy="TEXT" | a button that copies the text |
-   | data-copy-from="ID" | a button that copies the content of an element |
-   | data-done | what such a button says after it has copied |
-   | time data-relative | its text is kept up to date: "3 minutes ago" |
-   | data-theme-choice="light" | a button of a form that sets the theme: this file sets it without loading the page |
-   | data-confirm="QUESTION" | a button whose form is sent only if the reader agrees |
+   | data-copy="TEXT" | a button that copies the text; hidden without this file |
+   | data-copy-from | the same for the text of the payload that the button belongs to |
+   | time without data-absolute | its text is kept up to date: "3 minutes ago" |
+   | select name="theme" | sets the theme at once |
 
    Each control works without this file, or is not needed then. */
 (() => {
@@ -32,7 +30,7 @@
     }
     const field = document.createElement("textarea");
     field.value = text;
-    field.className = "visually-hidden";
+    field.className = "hidden";
     field.setAttribute("aria-hidden", "true");
     document.body.append(field);
     const focused = document.activeElement;
@@ -44,28 +42,31 @@
   }
 
   async function copyFrom(button) {
-    const source = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
-    const text = source ? (source.value ?? source.textContent) : button.dataset.copy || "";
+    const text = button.dataset.copy ?? button.closest("figure, div")?.querySelector("pre")?.textContent ?? "";
     if (!(await copy(text))) return;
     button.dataset.copied = "";
     const status = document.getElementById("announcements");
-    if (status) status.textContent = button.dataset.done || "";
+    if (status) status.textContent = document.body.dataset.copied || "";
     setTimeout(() => delete button.dataset.copied, DONE_MS);
+  }
+
+  function showCopyButtons(part) {
+    for (const button of part.querySelectorAll("[data-copy][hidden], [data-copy-from][hidden]")) button.hidden = false;
   }
 
   /* ---- Times ----------------------------------------------------------------------------------------------- */
 
-  /* The same steps as those of the server (Babel's format_timedelta): a unit is used from 0.85 of it. */
+  /* The same steps as those of the server (Babel's format_timedelta): a unit is used from 1.2 of it. */
   const UNITS = [
     ["year", YEAR_S],
-    ["month", YEAR_S / 12],
+    ["month", 30 * 24 * 3600],
     ["week", 7 * 24 * 3600],
     ["day", 24 * 3600],
     ["hour", 3600],
     ["minute", 60],
     ["second", 1],
   ];
-  const THRESHOLD = 0.85;
+  const THRESHOLD = 1.2;
   let relative = null;
   try {
     relative = new Intl.RelativeTimeFormat(root.lang || "en", { numeric: "always" });
@@ -74,54 +75,65 @@
   }
 
   function relativeText(seconds) {
-    const [unit, length] = UNITS.find(([, one]) => Math.abs(seconds) / one >= THRESHOLD) || UNITS.at(-1);
-    const value = Math.max(Math.round(Math.abs(seconds) / length), unit === "second" ? 0 : 1);
+    const span = Math.abs(seconds);
+    const [unit, length] = UNITS.find(([, one]) => span / one >= THRESHOLD) || UNITS.at(-1);
+    const value = Math.max(Math.round(span / length), 1);
     return relative.format(seconds < 0 ? -value : value, unit);
   }
 
   function refreshTimes() {
     if (document.hidden || !relative) return;
-    for (const element of document.querySelectorAll("time[data-relative][datetime]")) {
+    for (const element of document.querySelectorAll("time[datetime]:not([data-absolute])")) {
       const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000;
-      if (Number.isNaN(seconds)) continue;
+      /* The server writes "now" for a second. */
+      if (Number.isNaN(seconds) || Math.abs(seconds) < 1) continue;
       const text = relativeText(seconds);
       if (element.textContent !== text) element.textContent = text;
     }
   }
 
-  /* ---- Theme ----------------------------------------------------------------------------------------------- */
+  /* ---- Preferences ----------------------------------------------------------------------------------------- */
+
+  function setCookie(name, value) {
+    document.cookie = `${name}=${value}; path=/dashboard; max-age=${YEAR_S}; samesite=lax`;
+  }
 
   function setTheme(choice) {
-    const isDefault = choice === "auto";
-    const secure = location.protocol === "https:" ? "; secure" : "";
-    document.cookie = `filas-theme=${choice}; path=/dashboard; max-age=${isDefault ? 0 : YEAR_S}; samesite=lax${secure}`;
-    if (isDefault) delete root.dataset.theme;
+    setCookie("filas-theme", choice);
+    if (choice === "auto") delete root.dataset.theme;
     else root.dataset.theme = choice;
-    for (const one of document.querySelectorAll("[data-theme-choice]")) {
-      one.setAttribute("aria-pressed", String(one.dataset.themeChoice === choice));
-    }
+  }
+
+  /* Without a choice, the next page shows times in the zone of the browser. The form offers it at once. */
+  function offerZone() {
+    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    if (!zone || !/^[A-Za-z0-9_+\/-]{1,64}$/.test(zone)) return;
+    if (!/(^|; )filas-zone=/.test(document.cookie)) setCookie("filas-zone", zone);
+    const select = document.querySelector("select[name=zone]");
+    if (!select || [...select.options].some((option) => option.value === zone)) return;
+    select.append(new Option(zone, zone));
   }
 
   /* ---- Events ---------------------------------------------------------------------------------------------- */
 
   document.addEventListener("click", (event) => {
-    const target = event.target instanceof Element ? event.target : null;
-    const copier = target?.closest("[data-copy], [data-copy-from]");
-    if (copier) {
-      event.preventDefault();
-      copyFrom(copier);
-      return;
-    }
-    const theme = target?.closest("[data-theme-choice]");
-    if (theme) {
-      event.preventDefault();
-      setTheme(theme.dataset.themeChoice);
-      return;
-    }
-    const asking = target?.closest("[data-confirm]");
-    if (asking && !window.confirm(asking.dataset.confirm)) event.preventDefault();
+    const copier = event.target instanceof Element && event.target.closest("[data-copy], [data-copy-from]");
+    if (!copier) return;
+    event.preventDefault();
+    copyFrom(copier);
+  });
+
+  document.addEventListener("change", (event) => {
+    if (event.target instanceof Element && event.target.matches("select[name=theme]")) setTheme(event.target.value);
+  });
+
+  document.addEventListener("filas:updated", (event) => {
+    showCopyButtons(event.target);
+    refreshTimes();
   });
 
   document.addEventListener("visibilitychange", refreshTimes);
   setInterval(refreshTimes, TIMES_EVERY_MS);
+  showCopyButtons(document);
+  offerZone();
 })();

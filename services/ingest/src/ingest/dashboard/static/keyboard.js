@@ -4,38 +4,31 @@
    |---|---|
    | data-shortcut="o" | a link or button that this key activates; a field gets the focus |
    | data-shortcut="g o" | the same for two keys, one after the other |
-   | data-row | a row of a list; j and k move over its first link, x ticks its box, r and e use its own shortcuts |
-   | dialog#shortcuts | the help, which ? opens; a checkbox data-shortcuts-switch in it switches the shortcuts off |
+   | data-row, data-row-href | a row of a list; j and k go to its first link, x ticks its box; its own r and e come first |
+   | data-shortcuts-switch, body data-shortcuts | switches the shortcuts off |
 
    Nothing happens while a field has the focus, except that Escape leaves it. */
 (() => {
   "use strict";
 
-  const STORED = "filas-shortcuts";
+  const YEAR_S = 365 * 86400;
+  const ROWS = "[data-row], [data-row-href]";
   const SEQUENCE_MS = 1500;
   const help = document.getElementById("shortcuts");
   const toggles = document.querySelectorAll("[data-shortcuts-switch]");
   let prefix = "";
   let prefixTimer = 0;
 
-  /* Storage may be forbidden. Then the shortcuts are on. */
   function isOn() {
-    try {
-      return localStorage.getItem(STORED) !== "off";
-    } catch {
-      return true;
-    }
+    return document.body.dataset.shortcuts !== "off";
   }
 
   for (const toggle of toggles) {
     toggle.checked = isOn();
     toggle.addEventListener("change", () => {
-      try {
-        localStorage.setItem(STORED, toggle.checked ? "on" : "off");
-      } catch {
-        /* It holds for this page only. */
-      }
-      for (const other of toggles) other.checked = toggle.checked;
+      const choice = toggle.checked ? "on" : "off";
+      document.body.dataset.shortcuts = choice;
+      document.cookie = `filas-shortcuts=${choice}; path=/dashboard; max-age=${YEAR_S}; samesite=lax`;
     });
   }
 
@@ -44,11 +37,11 @@
   }
 
   function rows() {
-    return [...document.querySelectorAll("[data-row]")].filter((row) => row.offsetParent !== null);
+    return [...document.querySelectorAll(ROWS)].filter((row) => row.offsetParent !== null);
   }
 
   function currentRow() {
-    return document.activeElement?.closest("[data-row]") || document.querySelector("[data-row][aria-current]");
+    return document.activeElement?.closest(ROWS);
   }
 
   function move(step) {
@@ -141,6 +134,16 @@
     if (handle(event.key)) event.preventDefault();
   });
 
+  /* The row in which the focus is looks like the current one. */
+  document.addEventListener("focusin", () => {
+    const current = currentRow();
+    for (const row of document.querySelectorAll(`:is(${ROWS})[aria-current]`)) {
+      if (row !== current) row.removeAttribute("aria-current");
+    }
+    current?.setAttribute("aria-current", "true");
+  });
+
+  for (const opener of document.querySelectorAll("[data-shortcuts-help]")) opener.hidden = !help;
   document.addEventListener("click", (event) => {
     const opener = event.target instanceof Element && event.target.closest("[data-shortcuts-help]");
     if (opener && showHelp()) event.preventDefault();

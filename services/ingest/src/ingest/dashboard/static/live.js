@@ -1,16 +1,13 @@
 /* Keeps a page up to date: receives the regions that changed (server-sent events) and morphs them into the page.
 
-   The page works without this file. It declares everything in attributes:
-
    | attribute | meaning |
    |---|---|
-   | body data-live="URL" | the stream of this page; missing if nothing on it is live, or it shows a stored moment |
-   | body data-at="MS" | the moment that the page shows (Unix ms) |
-   | data-region (with an id) | an element whose content the stream replaces |
-   | data-region data-rows | the same for a list: rows (data-row, with an id) change where they are, new ones are offered |
-   | data-new-for="ID" data-one data-many | the button that offers the new rows of a region; {n} is their number |
-   | data-live-state data-text-STATE | shows the state of the stream: connecting, live, missing, lost, frozen, full, ended |
-   | form data-freeze | freezes and continues the stream; without JavaScript it stores the moment |
+   | body data-live | the address of the page's stream; missing if nothing on it is live |
+   | body data-at | the moment that the page shows (Unix ms) |
+   | data-region | an element with an id whose content the stream replaces; "rows": a list of rows, see updateRows |
+   | data-new-for data-one data-many | the button that offers the new rows of a region; {n} is their number |
+   | data-live-state data-text-STATE | shows the state of the stream |
+   | form data-freeze | freezes and continues the stream. With the value "here", the moment is not stored |
 
    live.js dispatches `filas:updated` on each region that it has changed. */
 (() => {
@@ -29,7 +26,7 @@
 
   /* ---- Text ------------------------------------------------------------------------------------------------ */
 
-  const zone = document.documentElement.dataset.zone;
+  const zone = body.dataset.zone;
   let clockFormat;
   try {
     clockFormat = new Intl.DateTimeFormat(document.documentElement.lang || "en", {
@@ -77,7 +74,7 @@
   function parsed(html) {
     const template = document.createElement("template");
     template.innerHTML = html;
-    return template.content;
+    return withToken(template.content);
   }
 
   function replaceContent(region, content) {
@@ -116,22 +113,35 @@
     if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
   }
 
+  /* A page is rendered once for many readers, so the forms in it have no token. */
+  const token = document.querySelector("input[name=csrf]")?.value;
+
+  function withToken(content) {
+    for (const field of content.querySelectorAll("input[name=csrf]")) field.setAttribute("value", token);
+    return content;
+  }
+
   /* Rows must not move under the pointer, so new ones wait until the reader asks for them. */
+  const ROWS = "[data-row], [data-row-href]";
   const waitingRows = new Map();
+
+  function keyOf(row) {
+    return row.id || row.dataset.rowHref;
+  }
 
   function updateRows(region, html) {
     const button = document.querySelector(`[data-new-for="${CSS.escape(region.id)}"]`);
     const content = parsed(html);
-    const incoming = [...content.querySelectorAll("[data-row]")];
-    const present = new Map([...region.querySelectorAll("[data-row]")].map((row) => [row.id, row]));
+    const incoming = [...content.querySelectorAll(ROWS)];
+    const present = new Map([...region.querySelectorAll(ROWS)].map((row) => [keyOf(row), row]));
     if (!button || !present.size) {
       replaceContent(region, content);
       return;
     }
-    const fresh = incoming.filter((row) => !present.has(row.id));
-    const last = incoming.findLastIndex((row) => present.has(row.id));
+    const fresh = incoming.filter((row) => !present.has(keyOf(row)));
+    const last = incoming.findLastIndex((row) => present.has(keyOf(row)));
     for (const row of incoming) {
-      if (present.has(row.id)) replaceRow(present.get(row.id), row.cloneNode(true));
+      if (present.has(keyOf(row))) replaceRow(present.get(keyOf(row)), row.cloneNode(true));
     }
     markGone(present, incoming, last);
     waitingRows.set(region.id, html);
@@ -142,10 +152,10 @@
      have are on the next page now. */
   function markGone(present, incoming, last) {
     if (last < 0) return;
-    const ids = new Set(incoming.map((row) => row.id));
-    const rows = [...present.values()];
-    const end = rows.findIndex((row) => row.id === incoming[last].id);
-    rows.forEach((row, index) => row.classList.toggle("row-outdated", index < end && !ids.has(row.id)));
+    const keys = [...present.keys()];
+    const end = keys.indexOf(keyOf(incoming[last]));
+    const kept = new Set(incoming.map(keyOf));
+    keys.forEach((key, index) => present.get(key).classList.toggle("row-outdated", index < end && !kept.has(key)));
   }
 
   function offerRows(button, count, isMore) {
@@ -166,7 +176,7 @@
     replaceContent(region, parsed(html));
     button.hidden = true;
     announce(region);
-    region.querySelector("[data-row] a[href]")?.focus();
+    region.querySelector(ROWS)?.querySelector("a[href]")?.focus();
   });
 
   /* Text that is being selected must not change until it is copied. */
@@ -191,7 +201,7 @@
       }
       if (id in regions && regions[id] !== html) continue;
       postponed.delete(id);
-      if (region.hasAttribute("data-rows")) updateRows(region, html);
+      if (region.dataset.region === "rows") updateRows(region, html);
       else replaceContent(region, parsed(html));
       announce(region);
     }
@@ -299,7 +309,7 @@
     if (button) {
       button.setAttribute("aria-pressed", String(frozen));
       const label = button.querySelector("[data-label]") || button;
-      const text = frozen ? button.dataset.continue : button.dataset.freeze;
+      const text = frozen ? button.dataset.continueText : button.dataset.freezeText;
       if (text) label.textContent = text;
     }
     if (frozen) showState(state, { time: clockTime(shownAt) });
@@ -308,7 +318,8 @@
   async function freeze() {
     frozen = true;
     close();
-    showFrozen("frozen");
+    showFrozen(freezeForm.dataset.freeze === "here" ? "held" : "frozen");
+    if (freezeForm.dataset.freeze === "here") return;
     const fields = new URLSearchParams(new FormData(freezeForm));
     fields.set("at", String(shownAt));
     try {
@@ -328,21 +339,17 @@
   }
 
   function proceed() {
-    if (!url) {
-      /* The page was loaded with a stored moment. */
-      location.assign(pageUrl(0));
-      return;
-    }
     frozen = false;
     history.replaceState(null, "", pageUrl(0));
     showFrozen("live");
     reopen();
   }
 
-  if (freezeForm) {
+  if (freezeForm && url) {
+    freezeForm.hidden = false;
     freezeForm.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (frozen || !url) proceed();
+      if (frozen) proceed();
       else freeze();
     });
   }
