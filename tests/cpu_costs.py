@@ -21,13 +21,17 @@ def cpu_s(function: Callable[[], object], limit: float | None = None) -> float:
     """The least CPU time of this thread of some runs of `function`. Ends early with a run that is below `limit`."""
     least = float("inf")
     for _ in range(ROUNDS):
-        before = _thread_s(_reference_work)
+        before = slowness()
         used = _thread_s(function)
-        slowness = max(1.0, min(before, _thread_s(_reference_work)) / REFERENCE_S)
-        least = min(least, used / slowness)
+        least = min(least, used / min(before, slowness()))
         if limit is not None and least < limit:
             break
     return least
+
+
+def slowness() -> float:
+    """How many times as long as on that machine a piece of work takes now: at least 1."""
+    return max(1.0, _thread_s(_reference_work) / REFERENCE_S)
 
 
 def _thread_s(function: Callable[[], object]) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
+from filas.contract.policies import FLOWS
 from filas_local.servers import RedisServer
 from tests.e2e.pipeline import Pipeline, Receiver
 from tests.ingest.test_meta_bodies import DELIVERED, whatsapp
@@ -175,6 +176,7 @@ class Provoking:
         """Empties Redis while an execution is queued, so that the relay enqueues its job again."""
         broken = len(await self._pipeline.executions(flowId="broken"))
         await self._pipeline.api("POST", "/api/queue/flow/pause")
+        await eventually(self._flows_are_paused)
         assert await self._post("broken", "f") == 200
 
         async def queued() -> bool:
@@ -189,6 +191,12 @@ class Provoking:
             return len(await self._pipeline.executions(flowId="broken", status="failed")) > broken
 
         await eventually(ended, timeout=60)
+
+    async def _flows_are_paused(self) -> bool:
+        """Whether the flow-runner has read the pause. It takes jobs until then."""
+        url = f"http://127.0.0.1:{self._pipeline.admin_ports['flow-runner']}/metrics"
+        async with self._pipeline.session.get(url) as answer:
+            return f'filas_queue_paused{{queue="{FLOWS.name}"}} 1.0' in await answer.text()
 
     async def _answer_what_waits(self) -> None:
         """Calls the address of the waiting flow once it is known. The execution then ends."""

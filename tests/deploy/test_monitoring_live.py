@@ -68,7 +68,7 @@ async def setters(pipeline: Pipeline) -> dict[str, set[str]]:
 
 
 async def until_all_are_set(pipeline: Pipeline) -> None:
-    """Wait until every process has set the metrics that the reference lists for it (bound: 30 s)."""
+    """Wait until every process has set the metrics that the reference lists for it (bound: 90 s)."""
     absent: list[str] = []
 
     async def nothing_absent() -> bool:
@@ -79,7 +79,7 @@ async def until_all_are_set(pipeline: Pipeline) -> None:
         return not absent
 
     try:
-        await eventually(nothing_absent)
+        await eventually(nothing_absent, 90)
     except AssertionError:
         pytest.fail(f"not set: {', '.join(absent)}")
 

@@ -85,7 +85,7 @@ class Stores:
             await self._producer.enqueue(job_of(job, group=conversation_group(row.channel, row.contact)))
         return [row.id for row in due]
 
-    async def finished(self, executions: list[UUID], timeout: float = 40.0) -> list[ExecutionWithSteps]:
+    async def finished(self, executions: list[UUID], timeout: float = 90.0) -> list[ExecutionWithSteps]:
         """The executions, after all have ended."""
 
         async def all_ended() -> list[ExecutionWithSteps]:

@@ -74,7 +74,7 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
     """The worker and both stores are killed and Redis is emptied: the flow continues when its delay ends."""
     dsn = own_postgres.dsn()
     async with stores(dsn, own_redis.url) as store, running(dsn, own_redis.url) as process:
-        await store.put_flow(chain(node("wait", "delay", ms=4000), HI, variables=NAME))
+        await store.put_flow(chain(node("wait", "delay", ms=8000), HI, variables=NAME))
         executions = await store.start(5)
 
         async def all_wait() -> bool:
@@ -93,11 +93,11 @@ async def test_a_delay_survives_the_restart_of_everything(own_postgres: Postgres
 
 
 async def test_a_reply_resumes_and_a_deadline_ends_a_wait(postgres_dsn: str, redis_url: str) -> None:
-    """Two conversations wait for an hour. One receives a reply, and the other one's flow times out after two
+    """Two conversations wait for an hour. One receives a reply, and the other one's flow times out after eight
     seconds."""
     wait = node("wait", "delay", ms=3_600_000, endOnReply=True)
     async with stores(postgres_dsn, redis_url) as store, running(postgres_dsn, redis_url):
-        definition = chain(wait, HI, variables=NAME, settings={"timeoutMs": 2000})
+        definition = chain(wait, HI, variables=NAME, settings={"timeoutMs": 8000})
         await store.put_flow(definition)
         [silent, talking] = [*await store.start(contact="silent"), *await store.start(contact="talking")]
 
@@ -112,7 +112,7 @@ async def test_a_reply_resumes_and_a_deadline_ends_a_wait(postgres_dsn: str, red
         assert (late.status, _visited(late), late.steps[-1].status) == ("timed-out", ["start", "wait"], "cancelled")
         assert late.started_at is not None
         assert late.ended_at is not None
-        assert 2 <= (late.ended_at - late.started_at).total_seconds() < 7
+        assert 8 <= (late.ended_at - late.started_at).total_seconds() < 40
 
 
 async def test_an_error_flow_runs_in_the_conversation(postgres_dsn: str, redis_url: str) -> None:
@@ -144,7 +144,7 @@ select max(extract(epoch from ended_at - (input->>'until')::timestamptz))::float
 
 async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str, own_redis: RedisServer) -> None:
     """As many executions wait as run when Redis is emptied. All finish once, and the waits end at their time."""
-    many, wait_ms = by_form((250, 12_000), (1000, 25_000))
+    many, wait_ms = by_form((150, 15_000), (1000, 25_000))
     waits = node(
         "waits",
         "condition",
@@ -154,7 +154,7 @@ async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str
     async with receiving() as receiver, stores(postgres_dsn, own_redis.url) as store:
         edges = "start>waits waits.true>wait wait>hi waits.false>call call>hi"
         call = _call(receiver.url)
-        call["data"] |= {"timeoutMs": 40_000}
+        call["data"] |= {"timeoutMs": 50_000}
         await store.put_flow(flow(waits, wait, call, HI, edges=edges, variables=NAME))
         async with running(postgres_dsn, own_redis.url, FLOW_RUNNER_CONCURRENCY=str(2 * many)):
             receiver.open.clear()
@@ -176,7 +176,7 @@ async def test_an_emptied_redis_loses_and_repeats_no_execution(postgres_dsn: str
         }
         assert len(set(receiver.calls)) == many, "a call was made under two keys"
         assert await store.database.fetchval("select count(*) from notifications") == 2 * many
-        assert late_s < 5
+        assert late_s < by_form(20, 5)
 
 
 async def _all_ended(store: Stores, count: int) -> bool:

@@ -15,6 +15,7 @@ from filas.models.schedules import Misfire, Schedule, ScheduleConversation
 from filas.repository.definitions.schedules import ScheduleRepository
 from tests.flow_runner.harness import chain, node
 from tests.flow_runner.processes import Stores, running, stores
+from tests.long_form import by_form
 from tests.waiting import eventually
 
 SECOND = timedelta(seconds=1)
@@ -47,7 +48,7 @@ async def _overdue(store: Stores, since: timedelta, schedule_id: str = "s") -> d
 
 async def _due_many(store: Stores, count: int, seconds: int) -> set[Any]:
     """`count` schedules that tick `seconds` times, once a second. Returns the ids of the expected executions."""
-    start = datetime.now(UTC).replace(microsecond=0) + 3 * SECOND
+    start = datetime.now(UTC).replace(microsecond=0) + 5 * SECOND
     end = start + (seconds - 1) * SECOND
     for number in range(count):
         await _put(store, f"s{number}", cron="* * * * * *", starts_at=start, ends_at=end)
@@ -93,14 +94,14 @@ async def _all_succeeded(store: Stores, expected: set[Any], timeout: float) -> N
 
 
 async def test_three_processes_run_each_tick_once(postgres_dsn: str, redis_url: str) -> None:
-    """240 ticks of 40 schedules, no more and no fewer. A tick is run within two seconds."""
+    """240 ticks of 40 schedules, no more and no fewer. A tick is run within seconds."""
     async with stores(postgres_dsn, redis_url) as store, AsyncExitStack() as stack:
         await store.put_flow(chain(END))
         processes = [await stack.enter_async_context(running(postgres_dsn, redis_url)) for _ in range(3)]
         await asyncio.gather(*(process.ready() for process in processes))
         expected = await _due_many(store, 40, 6)
-        await _all_succeeded(store, expected, 40)
-        assert await store.database.fetchval(LATENESS) < 2
+        await _all_succeeded(store, expected, 90)
+        assert await store.database.fetchval(LATENESS) < by_form(15, 2)
 
 
 @pytest.mark.timeout(150)
@@ -130,7 +131,7 @@ async def test_a_stored_schedule_is_run_in_its_conversation(postgres_dsn: str, r
         hello = node("hello", "message", text="{{ webhook.body.nome }} {{ webhook.headers['filas-scheduled-at'] }}")
         await store.put_flow(chain(hello))
         await process.ready()
-        tick = datetime.now(UTC).replace(microsecond=0) + 2 * SECOND
+        tick = datetime.now(UTC).replace(microsecond=0) + 4 * SECOND
         talk = ScheduleConversation(channel="demo", contact="+5511")
         await _put(store, at=[tick], input={"nome": "Ana"}, conversation=talk)
         execution = scheduled_execution_id("s", tick)
@@ -152,15 +153,20 @@ async def test_a_tick_that_was_due_without_a_process_is_run_after_the_start(post
         await _put(store, cron="0 0 1 1 *")
         due = await _overdue(store, timedelta(hours=1))
         await store.database.fetch("update schedules set at = array[$1::timestamptz], cron = null", due)
-        later = datetime.now(UTC) + timedelta(seconds=8)
-        for tick in (due, later):
-            async with running(postgres_dsn, redis_url) as process:
-                execution = scheduled_execution_id("s", tick)
-                await eventually(partial(store.executions.get, execution))
-                await store.finished([execution])
-                assert await process.stop() == 0
-            await _put(store, at=[due, later])
+        await _until_run(store, postgres_dsn, redis_url, due)
+        later = datetime.now(UTC) + timedelta(seconds=4)
+        await _put(store, at=[due, later])
+        await _until_run(store, postgres_dsn, redis_url, later)
         assert await store.database.fetchval("select count(*) from executions") == 2
+
+
+async def _until_run(store: Stores, postgres_dsn: str, redis_url: str, tick: datetime) -> None:
+    """Runs a process until the tick's execution has ended."""
+    async with running(postgres_dsn, redis_url) as process:
+        execution = scheduled_execution_id("s", tick)
+        await eventually(partial(store.executions.get, execution))
+        await store.finished([execution])
+        assert await process.stop() == 0
 
 
 @pytest.mark.parametrize(("misfire", "least", "most"), [("skip", 0, 2), ("run-once", 1, 1), ("catch-up", 20, 20)])

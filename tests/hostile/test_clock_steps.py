@@ -207,12 +207,14 @@ async def test_what_is_cancelled_stays_cancelled_after_a_day_and_without_redis(
     async with receiver(outside), SteppedPipeline(redis_url, postgres_dsn, tmp_path) as pipeline:
         await set_up(pipeline, outside)
         await pipeline.api("POST", "/api/queue/notification/pause")
+        await eventually(lambda: is_paused(pipeline, "notifier", NOTIFICATIONS.name))
         first = await post(pipeline, 1)
         notification = (await eventually(lambda: rows(pipeline, "/api/notifications")))[0]
         await pipeline.api("POST", "/api/queue/flow/pause")
         await eventually(lambda: is_paused(pipeline, "flow-runner", FLOWS.name))
         events = [first, await post(pipeline, 2), await post(pipeline, 3), await post(pipeline, 4)]
         executions = [await execution_of(pipeline, event) for event in events]
+        await eventually(lambda: wait_in(pipeline, "flow", 3))
         job_id = FLOWS.job_id(f"{executions[1]}:1")
         assert (await pipeline.api("POST", f"/api/jobs/{job_id}/cancel"))["outcome"] == "done"
         await pipeline.api("POST", f"/api/executions/{executions[2]}/cancel")
@@ -247,6 +249,12 @@ async def execution_of(pipeline: Pipeline, event_id: str) -> str:
     found = await eventually(lambda: rows(pipeline, f"/api/executions?eventId={event_id}"))
     execution_id: str = found[0]["id"]
     return execution_id
+
+
+async def wait_in(pipeline: Pipeline, queue: str, count: int) -> bool:
+    """Whether that many jobs wait: a row is there before its job."""
+    stats = await pipeline.api("GET", "/api/queue/stats")
+    return bool(stats["queues"][queue]["waiting"] == count)
 
 
 async def is_paused(pipeline: Pipeline, name: str, queue: str) -> bool:

@@ -20,6 +20,7 @@ from filas_local.servers import EmbeddedServer, PostgresServer, RedisServer
 from tests.e2e.pipeline import ADMIN_TOKEN, Pipeline
 from tests.freezing import frozen
 from tests.ingest.serving import serving, webhook
+from tests.local.processes import alive, descendants
 from tests.long_form import by_form
 from tests.shared.queue.proxy import Proxy
 from tests.waiting import eventually
@@ -28,9 +29,11 @@ FROZEN_S = by_form(6.0, 20.0)
 PAUSE_S = 0.1
 """The time between two requests of the sender."""
 
-FIRST_S = 2.5
-HEALTH_S = 1.5
-RESUME_S = 15.0
+FIRST_S = by_form(4.5, 2.5)
+HEALTH_S = by_form(4.5, 1.5)
+"""Without an open circuit, a call of a frozen store ends after five seconds."""
+
+RESUME_S = by_form(40.0, 15.0)
 
 FLOW = {
     "schemaVersion": 1,
@@ -187,10 +190,10 @@ async def test_nothing_is_lost_or_delayed_while_stores_are_frozen(
 
 @pytest.mark.timeout(90)
 async def test_a_slow_redis_is_used_and_its_delay_is_bounded(redis_url: str, postgres_dsn: str) -> None:
-    """Each answer takes 0.9 s. No circuit opens, and a request takes as long as its own calls."""
+    """Each answer takes 0.5 s. No circuit opens, and a request takes as long as its own calls."""
     async with Proxy(redis_url) as proxy, serving(proxy.url, postgres_dsn, webhook()) as app:
         await app.post("orders", {"n": 0})
-        proxy.delay_s = 0.9
+        proxy.delay_s = 0.5
         for number in range(1, 5):
             began = time.monotonic()
             status, _ = await app.post("orders", {"n": number})
@@ -229,7 +232,10 @@ async def test_clients_of_a_refused_store_do_not_wait(own_redis: RedisServer, ow
     async with serving(own_redis.url, own_postgres.dsn(), webhook()) as app:
         await app.post("orders", {"n": 0})
         own_redis.kill()
+        assert own_postgres.pid is not None
+        sessions = descendants(own_postgres.pid)
         own_postgres.kill()
+        await eventually(lambda: not any(alive(pid) for pid in sessions))  # they end a moment after the server
         times = []
         with contextlib.suppress(aiohttp.ClientError):
             for number in range(6):

@@ -10,6 +10,7 @@ from aiohttp import ClientSession
 from filas.models.configuration import ConversationRule, Dedupe, Webhook
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.postgres.database import Database
+from tests.cpu_costs import slowness
 from tests.ingest.adversarial_bodies import COSTLY_EXPRESSIONS, JSON, MIB, NUMBERS, Adversarial, every_body
 from tests.ingest.serving import webhook
 from tests.ingest.test_processes import Process, environment, running
@@ -38,7 +39,8 @@ def peak_bytes(pid: int) -> int:
 async def probe(process: Process, ended: asyncio.Event) -> list[float]:
     """Requests `/livez` until `ended`. Returns the CPU time that the process used during each request.
 
-    On an idle machine that is the time of the answer. On another one, that depends on the other processes.
+    On an idle machine that is the time of the answer. On another one, that depends on the other processes. The
+    seconds are those of tests/cpu_costs.py.
     """
     used: list[float] = []
     pid = process.process.pid
@@ -46,7 +48,7 @@ async def probe(process: Process, ended: asyncio.Event) -> list[float]:
         before = cpu_s(pid)
         status, _ = await process.get("/livez")
         assert status == 200
-        used.append(cpu_s(pid) - before)
+        used.append((cpu_s(pid) - before) / slowness())
         await asyncio.sleep(0.02)
     return used
 

@@ -144,7 +144,7 @@ async def test_processes_are_replaced_in_any_order_and_back_under_load(
         # The present version cannot read what is left. It keeps it until the next version is back.
         for name in order:
             await pipeline.replace(name, by_next=True)
-        executions = await until_all_final(pipeline, sender.count, timeout=60)
+        executions = await until_all_final(pipeline, sender.count)
         assert {one["status"] for one in executions} == {"succeeded"}
         assert len(executions) == sender.count
         await eventually(lambda: len(messages(outside, "/messages/newer")) == sender.count // 2, timeout=60)
@@ -224,7 +224,7 @@ async def test_a_migration_under_load_with_an_open_reader_stops_nothing(
                 before = len(called(outside, "/calls/plain"))
                 await eventually(lambda: len(called(outside, "/calls/plain")) > before + 20)
                 await reader.execute("commit")
-                assert await asyncio.wait_for(migrating, 60) == 9001
+                assert await asyncio.wait_for(migrating, 120) == 9001
         finally:
             watching.cancel()
             reader.terminate()
@@ -235,7 +235,7 @@ async def test_a_migration_under_load_with_an_open_reader_stops_nothing(
         await assert_nothing_failed(pipeline)
         assert_effects(sender, outside, "plain")
     # The limit is two seconds. The rest is the time in which a statement that got its lock is scheduled and seen.
-    assert max(waits) < 3.0
+    assert max(waits) < by_form(6.0, 3.0)
 
 
 async def _watch(connection: "asyncpg.Connection[Any]", waits: list[float]) -> None:

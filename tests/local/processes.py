@@ -14,8 +14,8 @@ from filas_local import environment
 from tests.ports import free_port
 from tests.waiting import eventually
 
-UP_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 60.0
+UP_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 120.0
 
 
 def alive(pid: int) -> bool:
@@ -110,7 +110,7 @@ class Up:
         _, url, _, header, _, body = shlex.split(line)
         name, _, value = header.partition(": ")
         request = urllib.request.Request(url, data=body.encode(), headers={name: value})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             status: int = answer.status
             return status
 

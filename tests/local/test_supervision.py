@@ -86,7 +86,7 @@ async def test_a_process_that_is_killed_is_named_and_restarted(running: Running)
 async def test_the_supervisor_gives_up_on_a_process_that_keeps_dying(running: Running) -> None:
     """After a bounded number of exits the process is not restarted, and `failed` is set."""
     await running.start(dies=DIES, stays=STAYS)
-    await eventually(running.watch.failed.is_set)
+    await eventually(running.watch.failed.is_set, 120)
     output = running.output.getvalue()
     assert "dies died (exit status 3)" in output
     assert "dies keeps dying: giving up" in output

@@ -10,7 +10,7 @@ import pytest
 
 from filas_local.servers import PostgresServer, RedisServer
 from tests.databases import copy_cluster
-from tests.local.processes import alive, descendants, filas_up
+from tests.local.processes import STOP_TIMEOUT_S, alive, descendants, filas_up
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.starts_processes
@@ -121,7 +121,7 @@ async def test_a_process_that_keeps_dying_ends_the_run(tmp_path: Path, home: Pat
     (broken / "__init__.py").touch()
     (broken / "__main__.py").write_text("raise SystemExit('the notifier is broken')")
     with filas_up(home, PYTHONPATH=str(broken.parent)) as up:
-        assert up.process.wait(60) == 1
+        assert up.process.wait(STOP_TIMEOUT_S) == 1
         assert "notifier died (exit status 1): restarting it" in up.output
         assert "the notifier is broken" in up.output
         assert "notifier keeps dying: giving up" in up.output
@@ -159,6 +159,6 @@ async def test_a_port_in_use_is_one_line_and_nothing_starts(tmp_path: Path) -> N
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         with filas_up(tmp_path / "home", INGEST_PORT=port) as up:
-            assert up.process.wait(30) == 2
+            assert up.process.wait(STOP_TIMEOUT_S) == 2
             assert up.output == f"port in use: 127.0.0.1:{port}; set INGEST_PORT to a free port\n"
             assert not (up.home / "postgres").exists()
