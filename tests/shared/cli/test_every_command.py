@@ -129,6 +129,15 @@ EXAMPLES = [
     Example("dead-letters replay-all --dry-run --queue webhook", "2 match: .*\n2 would be enqueued"),
     Example("dead-letters replay <letter>", r"enqueued as \{webhook-processing\}:.*"),
     Example("dead-letters delete <letter>", "<letter> deleted"),
+    Example("dead-letters restore <letter>", "<letter> restored"),
+    Example("dead-letters delete-all --queue notifications --dry-run", "1 would be deleted"),
+    Example("dead-letters delete-all --queue webhook --until 1d", rf"1 deleted; to restore them: filas .*-all {UUID}"),
+    Example("dead-letters restore-all 01990f3c-5d2e-7000-8000-3f2a9c1d0e4b", "0 restored"),
+    Example("replays start executions --flow greeting --rate 5", rf"{UUID} runs: \d match. filas replays show {UUID}"),
+    Example("replays list", rf"ID +KIND +STATUS .*\n<run> .*running .*\n{UUID} .*|ID +KIND .*\n({UUID} .*\n?){{2}}"),
+    Example("replays show <run>", r'(?s).*"failedAgain": 0.*'),
+    Example("replays rate <run> --rate 7", "<run> replays 7 rows a second"),
+    Example("replays stop <run>", "<run> is stopped after 0"),
     Example("queues list", r"QUEUE +WAITING +ACTIVE .*\nwebhook-processing +.*0 of 0.*\nflow-.*\nnotif.*"),
     Example("queues stats", r"(?s)QUEUE +WAITING .*all .*Executions of the last 24 hours: .*"),
     Example("stats", r"(?s)QUEUE +WAITING .*all .*Executions of the last 24 hours: .*"),
@@ -186,7 +195,9 @@ async def seeded(api: Api) -> Rows:
     contact = (await api.get(f"/conversations/{one}")).data["contactId"]
     [refused] = await stored(api, refusal())
     letter = (await api.get("/dead-letters?queue=webhook")).data[0]
+    run = (await api.post("/replays", {"kind": "events", "rate": 0.1})).data
     ids = {
+        "run": run["id"],
         "event": (await api.get("/events")).data[0]["id"],
         "failed": str(broken),
         "waiting": str(waiting),

@@ -61,6 +61,8 @@ FRAGMENTS: Final = frozenset(
         "executions.execution_sql.SEARCH",
         "executions.execution_search.SEARCH",
         "executions.waiting_search.WAITING",
+        "dead_letters._DELETE",
+        "dead_letters._RESTORE",
         "failure_groups._GROUPS",
         "events.HAS_WORD",
         "events.OF_CONVERSATION",

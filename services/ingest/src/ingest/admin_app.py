@@ -26,6 +26,7 @@ from filas.settings.process_settings import IngestAdminSettings
 from filas.settings.setting_groups import is_weak
 from ingest.access.api_access import Access, build_access
 from ingest.api import routes
+from ingest.api.history.replay_runner import IDLE_S, ReplayRunner
 from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.dashboard import application
 from ingest.receive.acceptor import Acceptor
@@ -59,10 +60,12 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
             application.register(app, context, secrets.filas_secret_key.reveal(), is_local_run=secrets.filas_local_run)
 
         figures = periodic("publish-figures", partial(_publish_figures, context), FIGURES_EVERY_S, on_error="log")
+        runner = ReplayRunner(context)
+        replays = periodic("run-replays", runner.step, IDLE_S, wake=context.replay_started, on_error="log")
         return ServerParts(
             health=accepting_health(stores, context.webhook_cache),
             add_routes=add_routes,
-            background=(context.webhook_cache.run(), backfill.run(), *access.background(), figures),
+            background=(context.webhook_cache.run(), backfill.run(), *access.background(), figures, replays),
             drain=drain,
         )
 

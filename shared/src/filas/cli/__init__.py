@@ -35,6 +35,7 @@ COMMANDS = {
     "notifications": "filas.cli.notification_commands:notifications",
     "queues": "filas.cli.queue_commands:queues",
     "refusals": "filas.cli.event_commands:refusals",
+    "replays": "filas.cli.replay_commands:replays",
     "roles": "filas.cli.role_commands:roles",
     "scaling": "filas.cli.scaling_commands:scaling",
     "schedules": "filas.cli.schedule_commands:schedules",

@@ -12,7 +12,7 @@ from filas.cli.output import always_json, as_json, error_text, show_json, show_r
 
 @click.group("dead-letters")
 def dead_letters() -> None:
-    """Jobs that could not succeed: list, show, replay, delete."""
+    """Jobs that could not succeed: list, show, replay, delete, restore."""
 
 
 @dead_letters.command("list")
@@ -107,6 +107,40 @@ def _counted(counts: dict[str, int]) -> str:
 @click.argument("letter_id", metavar="ID")
 @as_json
 def delete(letter_id: str, as_json: bool) -> None:
-    """Delete a dead letter."""
+    """Delete a dead letter. It can be restored for seven days."""
     done = from_environment().delete("dead-letters", letter_id)
     show_result(done, f"{letter_id} deleted", as_json=as_json)
+
+
+@dead_letters.command()
+@click.argument("letter_id", metavar="ID")
+@as_json
+def restore(letter_id: str, as_json: bool) -> None:
+    """Restore a deleted dead letter."""
+    done = from_environment().post("dead-letters", letter_id, "restore")
+    show_result(done, f"{letter_id} restored", as_json=as_json)
+
+
+@dead_letters.command("delete-all")
+@options.queue
+@click.option("--fingerprint", metavar="TEXT", help="Only those with this fingerprint (`filas dead-letters groups`).")
+@options.period("failed")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Only count them; delete nothing.")
+@as_json
+def delete_all(limit: int, dry_run: bool, as_json: bool, **filters: Any) -> None:
+    """Delete all matching dead letters that were not replayed. They can be restored for seven days."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    done = from_environment().post("dead-letters", "delete", body={**given, "limit": limit, "dryRun": dry_run})
+    words = f"{done['deleted']} would be deleted" if dry_run else f"{done['deleted']} deleted"
+    undo = "" if dry_run else f"; to restore them: filas dead-letters restore-all {done['deletion']}"
+    show_result(done, words + undo, as_json=as_json)
+
+
+@dead_letters.command("restore-all")
+@click.argument("deletion", metavar="DELETION")
+@as_json
+def restore_all(deletion: str, as_json: bool) -> None:
+    """Restore what was deleted together. DELETION is shown by `filas dead-letters delete-all`."""
+    done = from_environment().post("dead-letters", "restore", body={"deletion": deletion})
+    show_result(done, f"{done['restored']} restored", as_json=as_json)

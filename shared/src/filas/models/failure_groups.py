@@ -13,7 +13,8 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     """The failures with one fingerprint in one flow, or the dead letters in one queue.
 
     `where` is the flow or the queue. `first` and `last` are within the searched time. `trend` has the count of each
-    twelfth of that time, the oldest first. `example` is the newest failure, `error` its error.
+    twelfth of that time, the oldest first. `example` is the newest failure, `error` its error. `since_version`: the
+    lowest version of the flow that failed so in the searched time; of a dead letter, that of the first failure.
     """
 
     where: str
@@ -24,3 +25,4 @@ class FailureGroup(Record, frozen=True, kw_only=True):
     trend: list[int]
     example: UUID
     error: ErrorDetail | None
+    since_version: int | None = None

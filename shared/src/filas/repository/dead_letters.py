@@ -76,12 +76,37 @@ SIZE: Final = "octet_length(payload) + octet_length(history::text) + octet_lengt
 GET: Final = "select * from dead_letters where id = $1"
 
 MARK_REPLAYED: Final = """
-update dead_letters d set replayed_at = now(), replayed_job_id = r.job_id
+update dead_letters d set replayed_at = now(), replayed_job_id = r.job_id, replay_run = $3
 from unnest($1::uuid[], $2::text[]) as r (id, job_id) where d.id = r.id"""
 
 COUNT_OPEN: Final = "select count(*) from dead_letters where replayed_at is null and failed_at >= $1"
 
-DELETE: Final = "delete from dead_letters where id = $1 returning id"
+_COLUMNS: Final = (
+    "id, queue, job_id, function, payload, group_key, error, attempts, history, enqueued_at, failed_at, replayed_at,"
+    " replayed_job_id, fingerprint, replay_run"
+)
+
+# Moves rows to the table of deleted dead letters. $1: the id of what is deleted together.
+_DELETE: Final = """
+with moved as (
+    delete from dead_letters where id in ({chosen}) returning {columns}
+)
+insert into deleted_dead_letters ({columns}, deletion) select {columns}, $1 from moved
+on conflict (id) do update set deletion = excluded.deletion, deleted_at = now()
+returning id"""
+
+# Moves rows back. A dead letter that exists again stays as it is.
+_RESTORE: Final = """
+with moved as (
+    delete from deleted_dead_letters where {condition} returning {columns}
+), restored as (
+    insert into dead_letters ({columns}) select {columns} from moved on conflict do nothing
+)
+select id from moved"""
+
+DELETE: Final = _DELETE.format(chosen="$2", columns=_COLUMNS)
+RESTORE: Final = _RESTORE.format(condition="id = $1", columns=_COLUMNS)
+RESTORE_DELETION: Final = _RESTORE.format(condition="deletion = $1", columns=_COLUMNS)
 
 
 class _Subject(msgspec.Struct, rename="camel"):
@@ -164,22 +189,22 @@ class DeadLetterRepository:
         *,
         queue: str | None = None,
         function: str | None = None,
+        fingerprint: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         after: DeadLetter | None = None,
+        position: tuple[datetime, UUID] | None = None,
         limit: int,
     ) -> builtins.list[DeadLetter]:
-        """Dead letters that were not replayed, the oldest first, starting after `after`. A page of large ones has
-        fewer than `limit`; only an empty page is the end. The filters: a queue (by its
-        full name), a function, failed at `since` or later and before `until`."""
-        search = paging.Filter()
-        search.require("replayed_at is null")
-        search.add("queue = {}", queue)
+        """Dead letters that were not replayed, the oldest first, starting after `after`, or after `position` (failed
+        at, id). A page of large ones has fewer than `limit`; only an empty page is the end. The filters: a queue (by
+        its full name), a function, a fingerprint, failed at `since` or later and before `until`."""
+        search = _open(queue, fingerprint, since, until)
         search.add("function = {}", function)
-        search.add("failed_at >= {}", since)
-        search.add("failed_at < {}", until)
         if after is not None:
-            search.add("(failed_at, id) > ({}, {})", after.failed_at, after.id)
+            position = after.failed_at, after.id
+        if position is not None:
+            search.add("(failed_at, id) > ({}, {})", *position)
         order = ("order by failed_at, id limit", search.place(limit))
         select = " ".join(("select * from dead_letters", search.where(), *order))
         rows = await self._database.fetch(paging.within_bytes(select, SIZE, "failed_at, id"), *search.arguments)
@@ -190,14 +215,79 @@ class DeadLetterRepository:
         count: int = await self._database.fetchval(COUNT_OPEN, since)
         return count
 
-    async def mark_replayed(self, replayed: Sequence[tuple[UUID, str]]) -> None:
-        """Records that the jobs of these dead letters (by id) were enqueued again, under which job id."""
-        ids = [letter_id for letter_id, _ in replayed]
-        await self._database.fetch(MARK_REPLAYED, ids, [job_id for _, job_id in replayed])
+    async def count_replayable(
+        self,
+        *,
+        queue: str | None = None,
+        fingerprint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+    ) -> int:
+        """How many dead letters `replayable` would return in all its pages, up to `limit`."""
+        search = _open(queue, fingerprint, since, until)
+        select = " ".join(("select from dead_letters", search.where(), "limit", search.place(limit)))
+        count: int = await self._database.fetchval(f"select count(*) from ({select}) found", *search.arguments)  # noqa: S608 - only placeholders
+        return count
 
-    async def delete(self, letter_id: UUID) -> bool:
-        """Deletes the dead letter. False if there was none."""
-        return await self._database.fetchrow(DELETE, letter_id) is not None
+    async def mark_replayed(self, replayed: Sequence[tuple[UUID, str]], run: UUID | None = None) -> None:
+        """Records that the jobs of these dead letters (by id) were enqueued again, under which job id, and in which
+        replay run."""
+        ids = [letter_id for letter_id, _ in replayed]
+        await self._database.fetch(MARK_REPLAYED, ids, [job_id for _, job_id in replayed], run)
+
+    async def delete(self, letter_id: UUID, deletion: UUID | None = None) -> bool:
+        """Deletes the dead letter; it can be restored until retention removes it. False if there was none."""
+        return await self._database.fetchrow(DELETE, deletion or new_id(), letter_id) is not None
+
+    async def delete_many(
+        self,
+        deletion: UUID,
+        *,
+        queue: str | None = None,
+        fingerprint: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int,
+    ) -> int:
+        """Deletes up to `limit` dead letters that match and were not replayed, the oldest first, as one deletion.
+        Returns their number."""
+        search = paging.Filter()
+        search.place(deletion)
+        _add_filters(search, queue, fingerprint, since, until)
+        order = ("order by failed_at, id limit", search.place(limit))
+        chosen = " ".join(("select id from dead_letters", search.where(), *order))
+        statement = _DELETE.format(chosen=chosen, columns=_COLUMNS)
+        return len(await self._database.fetch(statement, *search.arguments))
+
+    async def restore(self, letter_id: UUID) -> bool:
+        """Restores a deleted dead letter. False if there is none, because it was never deleted or retention has removed
+        it."""
+        return await self._database.fetchrow(RESTORE, letter_id) is not None
+
+    async def restore_deletion(self, deletion: UUID) -> int:
+        """Restores what was deleted together. Returns the number of dead letters."""
+        return len(await self._database.fetch(RESTORE_DELETION, deletion))
+
+
+def _open(queue: str | None, fingerprint: str | None, since: datetime | None, until: datetime | None) -> paging.Filter:
+    search = paging.Filter()
+    _add_filters(search, queue, fingerprint, since, until)
+    return search
+
+
+def _add_filters(
+    search: paging.Filter,
+    queue: str | None,
+    fingerprint: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    search.require("replayed_at is null")
+    search.add("queue = {}", queue)
+    search.add("fingerprint = {}", fingerprint)
+    search.add("failed_at >= {}", since)
+    search.add("failed_at < {}", until)
 
 
 def _subject(letter: NewDeadLetter) -> tuple[str | None, UUID | None, int | None]:

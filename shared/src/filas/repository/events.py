@@ -86,7 +86,7 @@ order by received_at, id limit $2""",
 REOPEN: Final = """
 update events set replay = replay + 1, run = run + (status = 'processed')::integer, status = 'received', reason = null,
     error = null, processed_at = null,
-    flow_id = $2, node_id = $3, group_key = $4, config = $5::json
+    flow_id = $2, node_id = $3, group_key = $4, config = $5::json, replay_run = $6
 where id = $1
 returning replay, run"""
 
@@ -225,18 +225,35 @@ class EventRepository:
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "received_at", _event)
 
-    async def replayable(self, wanted: EventFilter, after: NewEvent | None, limit: int) -> list[NewEvent]:
-        """Up to `limit` events that match `wanted`, the oldest first, from the one after `after`. The page ends at
-        MAX_UNFINISHED_BYTES; an empty one is the end."""
+    async def replayable(
+        self,
+        wanted: EventFilter,
+        after: NewEvent | None,
+        limit: int,
+        *,
+        position: tuple[datetime, UUID] | None = None,
+    ) -> list[NewEvent]:
+        """Up to `limit` events that match `wanted`, the oldest first, from the one after `after`, or after `position`
+        (received at, id). The page ends at MAX_UNFINISHED_BYTES; an empty one is the end."""
         search = _filter(wanted)
         search.add("run = {}", 0 if wanted.first_run_only else None)
         if after is not None:
-            search.add("(received_at, id) > ({}, {})", after.received_at, after.id)
+            position = after.received_at, after.id
+        if position is not None:
+            search.add("(received_at, id) > ({}, {})", *position)
         select = " ".join(
             ("select * from events", search.where(), "order by received_at, id limit", search.place(limit))
         )
         statement = paging.within_bytes(select, SIZE, "received_at, id", MAX_UNFINISHED_BYTES)
         return [_new_event(row) for row in await self._database.fetch(statement, *search.arguments)]
+
+    async def count_replayable(self, wanted: EventFilter, limit: int) -> int:
+        """How many events `replayable` would return in all its pages, up to `limit`."""
+        search = _filter(wanted)
+        search.add("run = {}", 0 if wanted.first_run_only else None)
+        select = " ".join(("select from events", search.where(), "limit", search.place(limit)))
+        count: int = await self._database.fetchval(f"select count(*) from ({select}) found", *search.arguments)  # noqa: S608 - only placeholders
+        return count
 
     async def unfinished(self, older_than_s: float, limit: int, after: UUID | None = None) -> list[NewEvent]:
         """Events with the status `received` that were received at least `older_than_s` seconds ago, the oldest first.
@@ -245,11 +262,11 @@ class EventRepository:
         """
         return [_new_event(row) for row in await self._database.fetch(UNFINISHED, older_than_s, limit, after)]
 
-    async def reopen(self, event: NewEvent) -> NewEvent | None:
+    async def reopen(self, event: NewEvent, run: UUID | None = None) -> NewEvent | None:
         """Makes the event `received` again, for a replay with this flow, node, group and config. Returns it with the
         number of the replay, and that of its run, which is a new one if the event was processed. None if there is no
-        such event."""
-        arguments = event.id, event.flow_id, event.node_id, event.group_key, event.config
+        such event. `run` is the replay run that does it."""
+        arguments = event.id, event.flow_id, event.node_id, event.group_key, event.config, run
         row = await self._database.fetchrow(REOPEN, *arguments)
         return None if row is None else msgspec.structs.replace(event, replay=row["replay"], run=row["run"])
 

@@ -23,9 +23,10 @@ MAX_GROUPS: Final = 100
 # $1, $2: the searched time. $3: the flow or the queue, or null. $4: the largest number of failures.
 _GROUPS: Final = """
 select place, fingerprint, part, count(*) as count, min(failed_at) as first, max(failed_at) as last,
-    (array_agg(id order by failed_at desc, id))[1] as example
+    (array_agg(id order by failed_at desc, id))[1] as example, (array_agg(id order by failed_at, id))[1] as oldest,
+    min(version) as version
 from (
-    select {place} as place, fingerprint, id, {time} as failed_at,
+    select {place} as place, fingerprint, id, {time} as failed_at, {version} as version,
         least(floor(extract(epoch from {time} - $1::timestamptz) * {parts}
             / extract(epoch from $2::timestamptz - $1::timestamptz)), {parts} - 1)::integer as part
     from {table}
@@ -39,11 +40,24 @@ FAILED_EXECUTIONS: Final = _GROUPS.format(
     time="ended_at",
     table="executions",
     condition="status in ('failed', 'timed-out')",
+    version="version",
     parts=TREND_PARTS,
 )
 OPEN_DEAD_LETTERS: Final = _GROUPS.format(
-    place="queue", time="failed_at", table="dead_letters", condition="replayed_at is null", parts=TREND_PARTS
+    place="queue",
+    time="failed_at",
+    table="dead_letters",
+    condition="replayed_at is null",
+    version="null::integer",
+    parts=TREND_PARTS,
 )
+
+# The job of a flow names its execution: `{flow-processing}:EXECUTION:TURN`.
+LETTER_VERSIONS: Final = r"""
+select d.id, e.version from dead_letters d
+    cross join lateral (select substring(d.job_id from '^\{flow-processing\}:([0-9a-f-]{36}):') as execution_id) j
+    join executions e on e.id = j.execution_id::uuid
+where d.id = any($1::uuid[]) and d.queue = 'flow-processing'"""
 
 EXECUTION_ERRORS: Final = "select id, error from executions where id = any($1::uuid[])"
 DEAD_LETTER_ERRORS: Final = "select id, error from dead_letters where id = any($1::uuid[])"
@@ -63,6 +77,8 @@ class _Group:
     first: datetime | None = None
     last: datetime | None = None
     example: UUID | None = None
+    oldest: UUID | None = None
+    version: int | None = None
     trend: list[int] = field(default_factory=lambda: [0] * TREND_PARTS)
 
     def add(self, row: asyncpg.Record) -> None:
@@ -70,9 +86,11 @@ class _Group:
         self.count += row["count"]
         self.trend[row["part"]] += row["count"]
         if self.first is None or row["first"] < self.first:
-            self.first = row["first"]
+            self.first, self.oldest = row["first"], row["oldest"]
         if self.last is None or row["last"] > self.last:
             self.last, self.example = row["last"], row["example"]
+        if row["version"] is not None and (self.version is None or row["version"] < self.version):
+            self.version = row["version"]
 
 
 class FailureGroupRepository:
@@ -104,6 +122,7 @@ class FailureGroupRepository:
             groups.setdefault((row["place"], row["fingerprint"]), _Group()).add(row)
         largest = sorted(groups.items(), key=lambda one: (-one[1].count, one[0][0], one[0][1] or ""))[:MAX_GROUPS]
         found = await self._errors(errors, [group.example for _, group in largest if group.example is not None])
+        versions = await self._letter_versions([one.oldest for _, one in largest if one.version is None])
         return [
             FailureGroup(
                 where=where,
@@ -114,10 +133,16 @@ class FailureGroupRepository:
                 trend=group.trend,
                 example=group.example,
                 error=found.get(group.example),
+                since_version=versions.get(group.oldest) if group.version is None else group.version,
             )
             for (where, fingerprint), group in largest
             if group.first is not None and group.last is not None and group.example is not None
         ]
+
+    async def _letter_versions(self, ids: Sequence[UUID | None]) -> dict[UUID | None, int]:
+        """The versions of the flows of those dead letters that are jobs of executions."""
+        rows = await self._database.fetch(LETTER_VERSIONS, [one for one in ids if one is not None]) if ids else []
+        return {row["id"]: row["version"] for row in rows}
 
     async def _errors(self, statement: str, ids: Sequence[UUID]) -> dict[UUID, ErrorDetail | None]:
         rows = await self._database.fetch(statement, ids) if ids else []

@@ -163,6 +163,28 @@ with chunk as (
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""
 
+DELETED_DEAD_LETTERS: Final = """
+with chunk as (
+    select id, deleted_at as time from deleted_dead_letters
+    where deleted_at < $1 and (deleted_at, id) > ($2, $3)
+    order by deleted_at, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from deleted_dead_letters d using chunk c where d.id = c.id returning d.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
+REPLAY_RUNS: Final = """
+with chunk as (
+    select id, started_at as time, ended_at is not null as done from replay_runs
+    where started_at < $1 and (started_at, id) > ($2, $3)
+    order by started_at, id limit $4 for update skip locked
+), deleted_rows as (
+    delete from replay_runs r using chunk c where r.id = c.id and c.done returning r.id
+)
+select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
+from chunk order by time desc, id desc limit 1"""
+
 REFUSALS: Final = """
 with chunk as (
     select id, received_at as time from refusals
@@ -233,6 +255,10 @@ with chunk as (
     delete from search_words w using deleted_rows g where w.segment = g.no
 )
 select count(*) from deleted_rows"""
+
+
+RESTORABLE_DAYS: Final = 7.0
+"""How many days a deleted dead letter can be restored."""
 
 
 class Ages(msgspec.Struct, frozen=True, kw_only=True):
@@ -309,6 +335,8 @@ class Retention:
             "notifications": (NOTIFICATIONS, ages.notifications_days),
             "delivery_statuses": (DELIVERY_STATUSES, ages.notifications_days),
             "dead_letters": (DEAD_LETTERS, ages.dead_letters_days),
+            "deleted_dead_letters": (DELETED_DEAD_LETTERS, RESTORABLE_DAYS),
+            "replay_runs": (REPLAY_RUNS, ages.dead_letters_days),
             "refusals": (REFUSALS, ages.refusals_days),
             "alert_firings": (ALERT_FIRINGS, ages.dead_letters_days),
             "audit_entries": (AUDIT_ENTRIES, ages.audit_days),

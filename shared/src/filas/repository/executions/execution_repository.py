@@ -277,10 +277,11 @@ class ExecutionRepository:
         version: int | None = None,
         trigger: str | None = None,
         start: ReplayStart | None = None,
+        run: UUID | None = None,
     ) -> DueExecution | None:
         """Creates the execution `new_id`, which replays an execution that has ended: from its start, from where it
         failed or from `start`, in its own version, in the published one or in `version`, with its own trigger or
-        another.
+        another. `run` is the replay run that does it.
 
         Returns the execution that needs a job. None if `execution_id` does not exist, or `new_id` exists already.
         Raises Conflict if the execution has not ended, has no saved state, or its flow has no such version.
@@ -300,7 +301,7 @@ class ExecutionRepository:
             raise Conflict(f"its flow has no version {version}")
         node_id, state = (None, None) if start is None else (start.node_id, start.state)
         row = await self._database.fetchrow(
-            sql.REPLAY, execution_id, new_id, from_failure, newest, trigger, version, node_id, state
+            sql.REPLAY, execution_id, new_id, from_failure, newest, trigger, version, node_id, state, run
         )
         return execution_rows.due(row) if row else None
 

@@ -94,19 +94,39 @@ class ExecutionSearch:
         return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
 
     async def replayable(
-        self, wanted: ExecutionFilter, after: Execution | None = None, limit: int = paging.DEFAULT_LIMIT
+        self,
+        wanted: ExecutionFilter,
+        after: Execution | None = None,
+        limit: int = paging.DEFAULT_LIMIT,
+        *,
+        position: tuple[datetime, UUID] | None = None,
     ) -> list[Execution]:
         """Executions that match and failed or timed out, and that no other execution replays, the oldest first,
-        starting after `after`. A page of large ones has fewer than `limit`; only an empty page is the end."""
-        search = _conditions(wanted)
-        search.require(HAS_FAILED)
-        search.require("not exists (select from executions r where r.replay_of = executions.id)")
+        starting after `after`, or after `position` (queued at, id). A page of large ones has fewer than `limit`; only
+        an empty page is the end."""
+        search = _replayable(wanted)
         if after is not None:
-            search.add("(queued_at, id) > ({}, {})", after.queued_at, after.id)
+            position = after.queued_at, after.id
+        if position is not None:
+            search.add("(queued_at, id) > ({}, {})", *position)
         order = ("order by queued_at, id limit", search.place(paging.bounded(limit)))
         select = " ".join((SEARCH, search.where(), *order))
         rows = await self._database.fetch(paging.within_bytes(select, SIZE, "queued_at, id"), *search.arguments)
         return [Execution(**execution_rows.fields(row)) for row in rows]
+
+    async def count_replayable(self, wanted: ExecutionFilter, limit: int) -> int:
+        """How many executions `replayable` would return in all its pages, up to `limit`."""
+        search = _replayable(wanted)
+        select = " ".join(("select from executions", search.where(), "limit", search.place(limit)))
+        count: int = await self._database.fetchval(f"select count(*) from ({select}) found", *search.arguments)  # noqa: S608 - only placeholders
+        return count
+
+
+def _replayable(wanted: ExecutionFilter) -> paging.Filter:
+    search = _conditions(wanted)
+    search.require(HAS_FAILED)
+    search.require("not exists (select from executions r where r.replay_of = executions.id)")
+    return search
 
 
 def contact_arguments(contact: str) -> tuple[list[str], list[str]]:

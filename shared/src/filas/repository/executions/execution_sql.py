@@ -425,13 +425,13 @@ order by queued_at desc limit 20"""
 
 # $1: the execution to replay. $2: the new execution. $3: whether it starts where $1 failed. $4: whether it runs in the
 # published version. $5: another trigger, or null. $6: another version, or null. $7: the node and $8 the state with
-# which it starts, or null.
+# which it starts, or null. $9: the replay run that creates it, or null.
 REPLAY: Final = """
 insert into executions (id, flow_id, version, node_id, event_id, conversation_id, channel, contact, trigger,
-    replay_of, start_state, ready_at, queued_at)
+    replay_of, start_state, replay_run, ready_at, queued_at)
 select $2, e.flow_id, coalesce($6::integer, case when $4 then f.published_version else e.version end),
     coalesce($7::text, e.node_id), e.event_id, e.conversation_id, e.channel, e.contact, coalesce($5::json, e.trigger),
-    e.id, coalesce($8::json, case when $3 then e.state end),
+    e.id, coalesce($8::json, case when $3 then e.state end), $9::uuid,
     now(), now()
 from executions e left join flows f on f.id = e.flow_id
 where e.id = $1

@@ -1,9 +1,11 @@
 """The routes of dead letters: list, show, replay, redrive, delete."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 
+from filas.contract.identity import new_id
 from filas.models.dead_letters import DeadLetter
 from filas.models.failure_groups import FailureGroup
 from filas.queue.producer import EnqueueOutcome
@@ -77,8 +79,48 @@ async def get_dead_letter(call: Call[None, Query]) -> Answer:
     return Answer(await _letter(call))
 
 
+class DeleteLettersBody(Body, frozen=True, kw_only=True):
+    """Selects dead letters that were not replayed. Without a filter: all. A dead letter must match all filters.
+    `since` is inclusive, `until` is exclusive."""
+
+    queue: Word | None = None
+    fingerprint: Word | None = None
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Annotated[
+        int, msgspec.Meta(ge=1, le=10_000, description="The largest number of dead letters to delete.")
+    ] = 1000
+    dry_run: Annotated[bool, msgspec.Meta(description="Only count them.")] = False
+
+
+class LettersDeleted(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was deleted together. `deletion` restores it, for seven days; null with `dryRun`."""
+
+    dry_run: bool
+    deleted: int
+    deletion: str | None
+
+
+class RestoreLettersBody(Body, frozen=True, kw_only=True):
+    """The `deletion` of the answer that deleted them."""
+
+    deletion: UUID
+
+
+class LettersRestored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many dead letters exist again."""
+
+    restored: int
+
+
+class LetterRestored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The dead letter that exists again."""
+
+    id: str
+
+
 async def delete_dead_letter(call: Call[None, Query]) -> Answer:
-    """Deletes a dead letter."""
+    """Deletes a dead letter. It can be restored for seven days."""
     letter_id = parse_row_id("dead letter", call.path["id"])
     letters = call.context.dead_letters
 
@@ -90,6 +132,40 @@ async def delete_dead_letter(call: Call[None, Query]) -> Answer:
     if not await call.audit.change(lambda: letters.delete(letter_id), before=before):
         raise not_found("dead letter", letter_id)
     return Answer(Deleted(id=str(letter_id)))
+
+
+async def restore_dead_letter(call: Call[None, Query]) -> Answer:
+    """Restores a deleted dead letter. Nothing changes if it was not deleted."""
+    letter_id = parse_row_id("dead letter", call.path["id"])
+    call.audit.after = LetterRestored(id=str(letter_id))
+    restored = await call.audit.change(lambda: call.context.dead_letters.restore(letter_id))
+    if not restored and await call.context.dead_letters.get(letter_id) is None:
+        raise not_found("deleted dead letter", letter_id)
+    return Answer(call.audit.after)
+
+
+async def delete_dead_letters(call: Call[DeleteLettersBody, Query]) -> Answer:
+    """Deletes all dead letters that match and were not replayed. They can be restored together for seven days."""
+    body = call.body
+    queue = None if body.queue is None else named_queue(body.queue).name
+    wanted: dict[str, Any] = {
+        "queue": queue,
+        "fingerprint": body.fingerprint,
+        "since": body.since,
+        "until": body.until,
+        "limit": body.limit,
+    }
+    letters = call.context.dead_letters
+    if body.dry_run:
+        return Answer(LettersDeleted(dry_run=True, deleted=await letters.count_replayable(**wanted), deletion=None))
+    deletion = new_id()
+    deleted = await letters.delete_many(deletion, **wanted)
+    return Answer(LettersDeleted(dry_run=False, deleted=deleted, deletion=str(deletion)))
+
+
+async def restore_dead_letters(call: Call[RestoreLettersBody, Query]) -> Answer:
+    """Restores what was deleted together."""
+    return Answer(LettersRestored(restored=await call.context.dead_letters.restore_deletion(call.body.deletion)))
 
 
 async def replay_dead_letter(call: Call[ReplayLetterBody, Query]) -> Answer:
@@ -191,8 +267,37 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/dead-letters/{id}",
         handler=delete_dead_letter,
         role="operator",
-        summary="Delete a dead letter.",
+        summary="Delete a dead letter. It can be restored for seven days.",
         answer=Deleted,
         query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/dead-letters/{id}/restore",
+        handler=restore_dead_letter,
+        role="operator",
+        summary="Restore a deleted dead letter.",
+        answer=LetterRestored,
+        query=Query,
+    ),
+    Route(
+        method="POST",
+        path="/dead-letters/delete",
+        handler=delete_dead_letters,
+        role="operator",
+        summary="Delete all dead letters that match a filter. They can be restored together for seven days.",
+        answer=LettersDeleted,
+        query=Query,
+        body=DeleteLettersBody,
+    ),
+    Route(
+        method="POST",
+        path="/dead-letters/restore",
+        handler=restore_dead_letters,
+        role="operator",
+        summary="Restore the dead letters that were deleted together.",
+        answer=LettersRestored,
+        query=Query,
+        body=RestoreLettersBody,
     ),
 )

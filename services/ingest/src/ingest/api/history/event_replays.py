@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 import msgspec
 
@@ -75,18 +76,20 @@ async def at_present(event: NewEvent, webhooks: WebhookStore) -> NewEvent:
     return event if webhook is None else event_at_present(event, webhook)
 
 
-async def enqueue_replay(context: ApiContext, reopened: NewEvent, delay: int | None = None) -> tuple[NewEvent, NewJob]:
+async def enqueue_replay(
+    context: ApiContext, reopened: NewEvent, delay: int | None = None, run: UUID | None = None
+) -> tuple[NewEvent, NewJob]:
     """Enqueues the job of a reopened event, due after `delay` ms (None: now). Returns the event and its job.
 
     A replay of the event's dead letter may have the same number; then the event gets the next one. Raises the 409 if
-    the queue knows all of MAX_REPLAYS numbers.
+    the queue knows all of MAX_REPLAYS numbers. `run` is the replay run that does it.
     """
     for _ in range(MAX_REPLAYS):
         job = replace(job_of_event(reopened), delay_ms=delay)
         result = await context.producer.enqueue(job)
         if result.outcome is EnqueueOutcome.ENQUEUED:
             return reopened, job
-        again = await context.events.reopen(reopened)
+        again = await context.events.reopen(reopened, run)
         if again is None:
             raise not_found("event", reopened.id)
         reopened = again

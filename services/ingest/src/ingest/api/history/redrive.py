@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Annotated, Any, Final, Protocol
+from uuid import UUID
 
 import msgspec
 
@@ -127,8 +128,11 @@ def replay_number(job: NewJob) -> int:
     return 0 if job.message is None else job.message.replay
 
 
-async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLetter, NewJob]]) -> list[EnqueueOutcome]:
-    """Enqueues the jobs in order and marks their dead letters as replayed. Returns the outcomes in the same order."""
+async def enqueue_replays(
+    context: ApiContext, replays: Sequence[tuple[DeadLetter, NewJob]], run: UUID | None = None
+) -> list[EnqueueOutcome]:
+    """Enqueues the jobs in order and marks their dead letters as replayed. Returns the outcomes in the same order.
+    `run` is the replay run that does it."""
     events = [(one.event_id, one.replay) for _, job in replays if isinstance(one := job.message, WebhookJob)]
     if events:
         await context.events.reopen_many(events)
@@ -138,7 +142,7 @@ async def enqueue_replays(context: ApiContext, replays: Sequence[tuple[DeadLette
         for (letter, job), outcome in zip(replays, outcomes, strict=True)
         if outcome is not EnqueueOutcome.REFUSED
     ]
-    await context.dead_letters.mark_replayed(replayed)
+    await context.dead_letters.mark_replayed(replayed, run)
     return outcomes
 
 

@@ -1,5 +1,6 @@
 """The stores and services that the handlers of the API use. The composition root builds one `ApiContext`."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -33,6 +34,7 @@ from filas.repository.notifications import NotificationRepository
 from filas.repository.pauses import PauseRepository
 from filas.repository.postgres.database import Database
 from filas.repository.refusals import RefusalRepository
+from filas.repository.replay_runs import ReplayRunRepository
 from filas.repository.search.entity_lookup import EntityLookup
 from filas.repository.timelines import TimelineRepository
 from filas.service.stores import Stores
@@ -73,7 +75,7 @@ class ApiContext:
     channel, so that this process's own webhook cache is up to date at once; other processes poll for changes.
     The composition root samples `watch` periodically. `history` reads through DATABASE_READ_URL.
     `memory` bounds the bodies of requests and answers that are processed at a time. `doctor`: when the doctor finds
-    something wrong.
+    something wrong. `replay_started` is set when a replay run was started in this process.
     """
 
     access: Access
@@ -106,6 +108,8 @@ class ApiContext:
     database: Database
     read_database: Database
     doctor: DoctorSettings
+    replay_runs: ReplayRunRepository
+    replay_started: asyncio.Event = field(default_factory=asyncio.Event)
     memory: MemoryBudget = field(default_factory=lambda: MemoryBudget(MEMORY_BYTES))
 
 
@@ -171,4 +175,5 @@ def build_api_context(
         database=database,
         read_database=read_database,
         doctor=doctor,
+        replay_runs=ReplayRunRepository(database),
     )

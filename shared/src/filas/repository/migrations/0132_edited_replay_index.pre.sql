@@ -1,5 +1,5 @@
 -- The index of the events that replay another one
--- depends: 0130_edited_replays.pre
+-- depends: 0131_edited_replays.pre
 -- transaction: false
 
 -- migrate: apply
