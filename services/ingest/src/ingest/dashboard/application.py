@@ -17,6 +17,7 @@ from ingest.dashboard import assets
 from ingest.dashboard.api_calls import ApiCalls
 from ingest.dashboard.flash import COOKIE as FLASH_COOKIE
 from ingest.dashboard.flash import put_flash, read_flash
+from ingest.dashboard.graph.layout_cache import LayoutCache
 from ingest.dashboard.live.figures import LiveFigures
 from ingest.dashboard.live.hub import LiveHub
 from ingest.dashboard.live.moments import MomentStore
@@ -24,6 +25,8 @@ from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live_pages import LivePages
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
 from ingest.dashboard.pages import components, dead_letters, search
+from ingest.dashboard.pages.executions import execution_routes
+from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
 from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.sessions.first_page import newest_demo_execution
@@ -45,6 +48,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     PageRoute("POST", "/preferences", save_preferences),
     *dead_letters.ROUTES,
     *search.ROUTES,
+    *execution_routes.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 
@@ -81,6 +85,7 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
     dashboard.cleanup_ctx.append(hub.running)
     dashboard.on_shutdown.append(hub.end_streams)
     streams = (PageRoute("GET", "/live", live.serve), PageRoute("POST", "/live/moments", live.freeze))
+    dashboard[LAYOUTS] = LayoutCache()
     for page in (*PAGES, *streams, *(LOCAL_PAGES if is_local_run else ())):
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", page.path)

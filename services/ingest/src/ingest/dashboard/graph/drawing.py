@@ -12,7 +12,7 @@
 | `edge-taken`     | the execution took it  |
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +93,7 @@ def draw(layout: Layout, nodes: Mapping[str, NodeLook], edges: Sequence[EdgeLook
     parts = [
         head,
         f'<title id="{escape(prefix)}-title">{escape(shown(picture.title))}</title>',
-        f"<defs>{_arrow(prefix, 'pale')}{_arrow(prefix, 'strong')}</defs>",
+        f"<defs>{_arrow(prefix, 'pale')}{_arrow(prefix, 'strong')}{_icons(nodes.values(), picture)}</defs>",
         f'<g class="edges" aria-hidden="true">{"".join(_edge(*each, prefix) for each in [*pale, *strong])}</g>',
         f'<g class="edge-labels" aria-hidden="true">{"".join(_label(*each) for each in [*pale, *strong])}</g>',
         *(_node(box, nodes[node_id], picture) for node_id, box in layout.boxes.items()),
@@ -106,6 +106,17 @@ def _arrow(prefix: str, name: str) -> str:
     return (
         f'<marker id="{escape(prefix)}-{name}" class="arrow-{name}" viewBox="0 0 8 8" refX="7" refY="4" '
         'markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0 8 4 0 8z"/></marker>'
+    )
+
+
+def _icons(looks: Iterable[NodeLook], picture: Picture) -> str:
+    """The icons of the types, each once: their addresses are long."""
+    if picture.icons is None:
+        return ""
+    return "".join(
+        f'<g id="{escape(picture.id_prefix)}-i-{name}"><use href="{escape(picture.icons)}#icon-{name}" '
+        f'width="{_ICON}" height="{_ICON}"/></g>'
+        for name in sorted({TYPE_ICONS.get(look.type, "circle") for look in looks})
     )
 
 
@@ -150,17 +161,15 @@ def _node(box: Box, look: NodeLook, picture: Picture) -> str:
     )
     place = f'transform="translate({_n(box.x)} {_n(box.y)})"'
     if look.address is None:
-        return f'<g class="{css}" {place} role="img" aria-label="{description}">{inner}</g>'
+        return f'<g class="{css}" {place} role="img">{inner}</g>'
     current = ' aria-current="true"' if look.selected else ""
-    return f'<a class="{css}" {place} href="{escape(look.address)}" aria-label="{description}"{current}>{inner}</a>'
+    return f'<a class="{css}" {place} href="{escape(look.address)}"{current}>{inner}</a>'
 
 
 def _icon(look: NodeLook, picture: Picture) -> str:
     if picture.icons is None:
         return ""
-    name = TYPE_ICONS.get(look.type, "circle")
-    href = escape(f"{picture.icons}#icon-{name}")
-    return f'<use href="{href}" x="10" y="9" width="{_ICON}" height="{_ICON}"/>'
+    return f'<use href="#{escape(picture.id_prefix)}-i-{TYPE_ICONS.get(look.type, "circle")}" x="10" y="9"/>'
 
 
 def _texts(box: Box, look: NodeLook) -> str:

@@ -1,11 +1,14 @@
 """Shows payloads as text. A payload is never parsed and written again, so 64-bit integers keep their value."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from filas.contract.storable_text import json_bytes
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 SHOWN_CHARACTERS: Final = 16_000
 """What a page shows of a payload. The rest is in the download."""
@@ -36,4 +39,21 @@ def document_text(value: Any) -> str:
     Only white space is added: the tokens are those of the encoder, so every number keeps its digits.
     """
     raw = bytes(value) if isinstance(value, msgspec.Raw) else json_bytes(value)
-    return msgspec.json.format(raw, indent=2).decode("utf-8", "replace")
+    try:
+        return msgspec.json.format(raw, indent=2).decode("utf-8", "replace")
+    except msgspec.DecodeError:  # It reads no lone surrogate.
+        return _indented(raw.decode("utf-8", "replace"))
+
+
+def _indented(text: str) -> str:
+    depth, parts = 0, list[str]()
+    for part in _TOKEN.findall(text):
+        if part in ("}", "]"):
+            depth -= 1
+            parts.append("\n" + "  " * depth)
+        parts.append(": " if part == ":" else part)
+        if part in ("{", "["):
+            depth += 1
+        if part in ("{", "[", ","):
+            parts.append("\n" + "  " * depth)
+    return re.sub(r"([{\[])\n\s*\n\s*([}\]])", r"\1\2", "".join(parts))

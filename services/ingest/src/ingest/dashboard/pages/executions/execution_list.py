@@ -1,0 +1,51 @@
+"""The list of executions: those that failed first."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from ingest.dashboard.page_types import Html, PageCall, Part
+from ingest.dashboard.pages.executions import time_filters
+from ingest.dashboard.pages.executions.cli_arguments import cli_arguments
+from ingest.dashboard.pages.executions.execution_filters import FAILED, NAMES, VIEWS, filters_of
+from ingest.dashboard.pages.executions.relative_links import query_links
+
+ROWS: Final = 50
+FAILED_ROWS: Final = 10
+FAILED_FOR: Final = timedelta(hours=24)
+COUNTED: Final = 500
+"""How many executions are counted that match without the status."""
+
+
+async def list_executions(call: PageCall) -> Html:
+    """Shows the executions that match the filters. Without a status, the last ones that failed come first."""
+    filters = filters_of(call)
+    status = filters.get("status", "")
+    is_first_page = not call.query.get("cursor")
+    failed = await _failed(call, filters) if not status and is_first_page else None
+    rows = ROWS - len(failed.data or ()) if failed is not None else ROWS
+    query = {**filters, "limit": str(rows), "cursor": call.query.get("cursor")}
+    page = await call.api.part("listExecutions", query=query)
+    others = None
+    if page.ok and not page.data and status:
+        others = await call.api.part("listExecutions", query={**filters, "status": None, "limit": str(COUNTED)})
+    return call.render(
+        "executions/list.html",
+        page=page,
+        failed=failed,
+        others=others,
+        counted=COUNTED,
+        views=VIEWS,
+        failed_statuses=FAILED,
+        chosen_status=status,
+        filtered=[name for name in NAMES if call.query.get(name)],
+        times=time_filters.local_times(call),
+        query_of=query_links(call),
+        cli_arguments=cli_arguments(filters),
+    )
+
+
+async def _failed(call: PageCall, filters: dict[str, str]) -> Part:
+    begin = (datetime.now(UTC) - FAILED_FOR).isoformat()
+    since = filters.get("since", begin)
+    query = {**filters, "status": FAILED, "since": since, "limit": str(FAILED_ROWS)}
+    return await call.api.part("listExecutions", query=query)
