@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from filas.contract.identity import notification_id, notification_id_of_key
+from filas.contract.jobs import GivenAnswer
 from filas.models.executions import NewNotification
 from flow_runner.flow_test.flow_test_run import FlowTest
 from tests.flow_runner.harness import Harness, KnownChannels, KnownFlows, KnownSecrets, chain, compiled_flow, node
@@ -104,6 +105,20 @@ async def test_a_test_run_reports_the_limit(channel_type: str, data: dict[str, A
     assert result.status == "failed"
     assert result.error is not None
     assert message in result.error.message
+
+
+@pytest.mark.parametrize("answers", [{}, {"m": [GivenAnswer()]}])
+async def test_a_test_run_fails_the_message_of_a_channel_that_is_not_stored(
+    answers: dict[str, list[GivenAnswer]],
+) -> None:
+    """As a real execution does. An answer that the test gives to the node comes first."""
+    asked = job(chain(node("m", "message", text="oi")), channel="gone", contact="5511", answers=answers)
+    result = await FlowTest(asked, KnownSecrets(), KnownFlows(), KnownChannels()).run()
+    (call,) = result.calls
+    if answers:
+        assert (call.delivery, result.undelivered) == ("sent", 0)
+    else:
+        assert (call.delivery, call.delivery_error, result.undelivered) == ("failed", "there is no channel 'gone'", 1)
 
 
 async def test_an_input_with_too_many_choices_fails() -> None:

@@ -11,7 +11,7 @@ import click
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.flow_test_chat import passed, show_chat
 from filas.cli.json_documents import read_document, read_json, read_object
-from filas.cli.output import as_json, is_wide, show_json, show_problems, show_table
+from filas.cli.output import as_json, is_wide, show_json, show_problems, show_table, shown
 
 WAIT_S = 60.0
 POLL_S = 0.5
@@ -147,7 +147,10 @@ def _verdict(run: dict[str, Any]) -> str:
     if run["errorFlowId"]:
         words += f"; the error flow {run['errorFlowId']} would start"
     if run.get("undelivered"):
-        words += f"; {run['undelivered']} messages were not delivered"
+        count = run["undelivered"]
+        words += "; 1 message was not delivered" if count == 1 else f"; {count} messages were not delivered"
+        reason = next((call["deliveryError"] for call in run["calls"] if call.get("deliveryError")), None)
+        words += f" ({shown(reason)})" if reason else ""
     if run.get("undeliveredFlowId"):
         words += f"; the flow {run['undeliveredFlowId']} for undelivered messages would start"
     if run["unusedReplies"]:

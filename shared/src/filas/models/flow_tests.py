@@ -1,13 +1,16 @@
 """The result of a test run of a flow. It is not a row: it is the result of the run's job."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from filas.models.executions import StepRecord
 from filas.models.notifications import OutcomeStatus
 from filas.models.record import ErrorDetail, Record
+
+ANY_CHANNEL: Final = "test"
+"""The channel of a test run that names none. It does not have to be stored: it delivers every message."""
 
 FlowTestStatus = Literal[
     "succeeded", "failed", "cancelled", "timed-out", "waiting-input", "waiting-callback", "waiting-timer", "stopped"

@@ -2,6 +2,7 @@
 define."""
 
 import time
+from collections.abc import Sequence
 from secrets import token_hex
 from typing import Final, TypeVar
 from uuid import UUID
@@ -14,8 +15,8 @@ from filas.crypto.redaction import HIDDEN
 from filas.crypto.secret_box import SecretBox
 from filas.errors import PermanentError
 from filas.flows.definition.flow_definition import load
-from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, StepRecord
-from filas.models.flow_tests import FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
+from filas.models.executions import FINAL_EXECUTION_STATUSES, Checkpoint, NewNotification, StepRecord
+from filas.models.flow_tests import ANY_CHANNEL, FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail
 from flow_runner.engine.compiled_flow import CompiledFlow
 from flow_runner.engine.engine import Engine
@@ -70,6 +71,7 @@ class FlowTest:
         # The trace of a run with real secrets can show parts of them, for example with a template's `slice`.
         secrets = secrets if job.real_secrets is True else PlaceholderSecrets(secrets)
         services = FlowServices(flows, secrets, addresses, box)
+        self._channels = channels
         self._engine = Engine(runners, self._execution, self._outbound, self._clock, services, channels)
         self._replies = GivenReplies(job.replies)
         self._chat = Chat(job.contact)
@@ -85,7 +87,7 @@ class FlowTest:
             claimed = self._execution.claim(self._clock.now(), reply, outcome, cancel=restarts)
             await self._engine.run(claimed, self._flow, lambda: self._exceeded() is not None)
             last = self._last_checkpoint()
-            self._chat.add_messages(self._outbound.record_notifications(self._execution.new_notifications()))
+            self._chat.add_messages(await self._record(self._execution.new_notifications()))
             if last.status in FINAL_EXECUTION_STATUSES:
                 last = msgspec.structs.replace(last, error=_RESTARTED) if restarts else last
                 return self._result(last, msgspec.convert(last.status, FlowTestStatus))
@@ -110,6 +112,14 @@ class FlowTest:
             self._clock.jump_to(last.wake_at)
             if last.status == "waiting-input" and not _is_collecting(last):
                 self._chat.add_reply(self._clock.now(), None)
+
+    async def _record(self, notifications: Sequence[NewNotification]) -> list[FlowTestCall]:
+        """Records messages. Without a store of channels, every channel counts as stored."""
+        if self._channels is None:
+            return self._outbound.record_notifications(notifications)
+        named = {each.channel_id for each in notifications} - {ANY_CHANNEL}
+        unknown = {each for each in named if await self._channels.type_of(each) is None}
+        return self._outbound.record_notifications(notifications, unknown)
 
     def _outcome(self, last: Checkpoint) -> str | None:
         """The outcome that ends the wait for a message: the awaited status, or a failure. Each is learned once."""

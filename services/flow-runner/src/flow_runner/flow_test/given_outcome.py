@@ -47,3 +47,8 @@ def outcome_of(answer: GivenAnswer, awaits: AwaitedStatus | None) -> GivenOutcom
     message = as_text(body.get("message") or _NOT_DELIVERED)
     detail = None if answer.error is not None else {"status": answer.status}
     return GivenOutcome("failed", ErrorDetail(kind=kind, message=message, detail=detail))
+
+
+def without_channel(channel_id: str) -> GivenOutcome:
+    """The outcome of a message over a channel that is not stored: a real message fails too."""
+    return GivenOutcome("failed", ErrorDetail(kind="permanent", message=f"there is no channel {channel_id!r}"))

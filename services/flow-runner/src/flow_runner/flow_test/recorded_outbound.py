@@ -1,6 +1,6 @@
 """The outbound calls of a test run: they are recorded and answered as the test defines, and none leaves the process."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from filas.outbound.outbound_response import OutboundResponse
 from flow_runner.engine.node_protocol import NodeRunner, Outcome, Visit
 from flow_runner.engine.redaction import bounded, headers_shown
 from flow_runner.engine.template_scope import TemplateScope
-from flow_runner.flow_test.given_outcome import GivenOutcome, outcome_of
+from flow_runner.flow_test.given_outcome import GivenOutcome, outcome_of, without_channel
 
 
 class UnreachableAddresses:
@@ -76,13 +76,18 @@ class RecordedOutbound:
         headers_given = {"content-type": content_type, **answer.headers}
         return OutboundResponse(status=answer.status, headers=headers_given, body=content, url=url)
 
-    def record_notifications(self, notifications: Sequence[NewNotification]) -> list[FlowTestCall]:
+    def record_notifications(
+        self, notifications: Sequence[NewNotification], unknown_channels: Collection[str] = ()
+    ) -> list[FlowTestCall]:
         """Records notifications that a real checkpoint would send to the notifier, and their `outcomes`. Returns what
-        it has recorded."""
+        it has recorded. A notification over one of `unknown_channels` fails, unless its node has an answer."""
         recorded: list[FlowTestCall] = []
         for each in notifications:
             place, node_type, at = self._visits[each.seq]
-            outcome = self.outcomes[each.id] = outcome_of(self._next_answer(place), each.awaits)
+            outcome = outcome_of(self._next_answer(place), each.awaits)
+            if each.channel_id in unknown_channels and place not in self._answers:
+                outcome = without_channel(each.channel_id)
+            self.outcomes[each.id] = outcome
             call = FlowTestCall(
                 seq=each.seq,
                 node_id=place,

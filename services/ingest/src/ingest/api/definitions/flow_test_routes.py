@@ -18,7 +18,7 @@ from filas.flows.definition.flow_definition import FlowDefinition
 from filas.flows.definition.variables import convert
 from filas.models.event_kinds import ContentKind
 from filas.models.executions import StepRecord
-from filas.models.flow_tests import FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
+from filas.models.flow_tests import ANY_CHANNEL, FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
 from ingest.api.definitions.flow_routes import field_errors, imported_and_checked
@@ -47,7 +47,7 @@ class TestConversation(Body, frozen=True, kw_only=True):
     """The contact, the channel and the first message."""
 
     contact: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] = "test"
-    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = "test"
+    channel: Annotated[str, msgspec.Meta(min_length=1, max_length=128)] = ANY_CHANNEL
     text: Text | None = None
 
 
