@@ -20,4 +20,4 @@ class DashboardPage(NamedTuple):
         return self.path.replace("{}", str(await clinic.until(self.subject)))
 
 
-PAGES: tuple[DashboardPage, ...] = ()
+PAGES: tuple[DashboardPage, ...] = (DashboardPage("overview", "/"),)

@@ -24,7 +24,7 @@ from ingest.dashboard.live.moments import MomentStore
 from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live_pages import LivePages
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
-from ingest.dashboard.pages import components, dead_letters, search
+from ingest.dashboard.pages import components, dead_letters, overview, search
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -46,6 +46,7 @@ log = get_logger(__name__)
 
 PAGES: Final[tuple[PageRoute, ...]] = (
     PageRoute("POST", "/preferences", save_preferences),
+    *overview.ROUTES,
     *dead_letters.ROUTES,
     *search.ROUTES,
     *execution_routes.ROUTES,

@@ -35,8 +35,8 @@ _PAGES_OF_KINDS: Final = {
     "event": "/dashboard/events/{}",
     "job": "/dashboard/jobs/{}",
     "conversation": "/dashboard/conversations/{}",
-    "webhook": "/dashboard/events?webhook={}",
-    "flow": "/dashboard/executions?status=failed&flow={}",
+    "webhook": "/dashboard/events?webhookId={}",
+    "flow": "/dashboard/executions?status=failed&flowId={}",
     "channel": "/dashboard/doctor?channel={}",
     "notification": "/dashboard/doctor?notification={}",
 }
