@@ -97,6 +97,10 @@ PIPELINE = Dashboard(
             "Spans dropped", "Lost spans per second, by reason; none while tracing is off.", "ops",
             {rate("filas_spans_dropped_total", "job, reason"): "{{job}}: {{reason}}"},
         ),
+        Panel(
+            "Index of words", "The age of the oldest new event that searches do not find through the index yet.", "s",
+            {"max(filas_search_index_behind_seconds)": "behind"},
+        ),
     ],
 )  # fmt: skip
 

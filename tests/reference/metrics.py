@@ -21,6 +21,7 @@ SET_BY: dict[str, tuple[str, ...]] = {
     "filas_job_run_seconds": WORKERS,
     "filas_jobs_enqueued_total": _ALL,
     "filas_queue_jobs": _ADMIN,
+    "filas_search_index_behind_seconds": _ADMIN,
     "filas_queue_oldest_waiting_seconds": _ADMIN,
     "filas_queue_paused": WORKERS,
     "filas_workers": _ADMIN,

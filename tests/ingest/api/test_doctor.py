@@ -440,8 +440,21 @@ async def test_weak_keys_versions_and_retention(healthy: Api) -> None:
     await healthy.context.events.insert_many([event])
     await builders.end_events(healthy.database, event.id)
     found = await findings(healthy)
-    assert set(found) == {"weak-secret", "retention-behind", "postgres-disk"}
+    assert set(found) == {"weak-secret", "retention-behind", "postgres-disk", "search-index-behind"}
     assert "EVENTS_RETENTION_DAYS is 30" in found["retention-behind"]["message"]
+
+
+async def test_an_index_of_words_that_is_behind(healthy: Api) -> None:
+    """The finding states since when, and whether a process builds it. An event of a minute ago is no finding."""
+    await healthy.context.events.insert_many([builders.event(received_at=datetime.now(UTC) - timedelta(seconds=60))])
+    assert "search-index-behind" not in await findings(healthy)
+    await healthy.context.events.insert_many([builders.event(received_at=datetime.now(UTC) - timedelta(minutes=9))])
+    found = (await findings(healthy))["search-index-behind"]
+    assert found["severity"] == "warning"
+    assert (found["evidence"]["behindEvents"], found["evidence"]["built"]) == (2, False)
+    assert found["evidence"]["behindS"] >= 540
+    state = (await healthy.get("/search/state")).data
+    assert (state["behindEvents"], state["events"], state["indexedUntil"]) == (2, 0, None)
 
 
 async def test_processes_of_two_versions(healthy: Api, postgres_dsn: str) -> None:

@@ -122,6 +122,7 @@ EXAMPLES = [
     Example("search find +55 11 90000-0001", r"(?s)KIND .*conversation +<conversation> +whatsapp 5511900000001 .*"),
     Example("search find <conversation>", r"(?s)KIND .*conversation +<conversation> .*"),
     Example("search find nothing-has-this", r"Nothing has .nothing-has-this.*"),
+    Example("search state", r"(?s)0 events in 0 segments; .*No process builds the index: start `ingest admin`"),
     Example("contacts show <contact>", r'(?s).*"address": "5511900000001".*'),
     Example("dead-letters list", r"ID +QUEUE +ATTEMPTS +FAILED +REPLAYED +ERROR\n(.*timeout: .*\n?){3}"),
     Example("dead-letters show <letter>", r'(?s).*"history".*'),

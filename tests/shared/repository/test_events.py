@@ -11,7 +11,8 @@ from filas.contract.identity import content_key, event_id
 from filas.contract.policies import WEBHOOKS
 from filas.errors import Unstorable
 from filas.models.events import EventReceipt
-from filas.repository.events import EventFilter, EventRepository
+from filas.repository.event_filter import EventFilter
+from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from tests.long_form import examples
 from tests.shared.repository.builders import BROKEN, NOON, end_events, event, fail_jobs

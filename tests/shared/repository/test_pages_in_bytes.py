@@ -21,7 +21,8 @@ from filas.repository.definitions.channels import ChannelRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.delivery_receipts import DeliveryReceiptRepository
-from filas.repository.events import MAX_UNFINISHED_BYTES, EventFilter, EventRepository
+from filas.repository.event_filter import EventFilter
+from filas.repository.events import MAX_UNFINISHED_BYTES, EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
 from filas.repository.executions.execution_search import ExecutionSearch
 from filas.repository.executions.execution_sql import STEPS_BYTES

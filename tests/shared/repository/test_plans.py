@@ -35,6 +35,7 @@ GROWING_TABLES: Final = frozenset(
         "delivery_statuses",
         "dead_letters",
         "rollups",
+        "search_words",
     }
 )
 
@@ -64,9 +65,9 @@ FRAGMENTS: Final = frozenset(
         "dead_letters._DELETE",
         "dead_letters._RESTORE",
         "failure_groups._GROUPS",
-        "events.HAS_WORD",
-        "events.OF_CONVERSATION",
+        "event_filter.OF_CONVERSATION",
         "postgres.paging._WITHIN_BYTES",
+        "refusals.GROUPS",
     }
 )
 

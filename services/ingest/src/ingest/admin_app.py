@@ -1,4 +1,5 @@
-"""The composition root of `python -m ingest admin`: the API and the dashboard on a private listener.
+"""The composition root of `python -m ingest admin`: the API and the dashboard on a private listener, and the index of
+the words in events, which only they read.
 
 The process has a small Postgres pool and a short statement timeout of its own, and imports nothing of the public
 endpoint: no export or search can slow the public endpoint.
@@ -21,6 +22,7 @@ from filas.queue.producer import QueueProducer
 from filas.repository.definitions.webhooks import WebhookRepository
 from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
+from filas.service.search_index import build_search_index
 from filas.service.stores import PoolLimits, Stores
 from filas.settings.process_settings import IngestAdminSettings
 from filas.settings.setting_groups import is_weak
@@ -35,6 +37,7 @@ from ingest.receive.readiness import accepting_health
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
 
+NAME: Final = "filas-ingest-admin"
 STATEMENT_TIMEOUT_S: Final = 2.0
 FIGURES_EVERY_S: Final = 5.0
 
@@ -65,7 +68,14 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
         return ServerParts(
             health=accepting_health(stores, context.webhook_cache),
             add_routes=add_routes,
-            background=(context.webhook_cache.run(), backfill.run(), *access.background(), figures, replays),
+            background=(
+                context.webhook_cache.run(),
+                backfill.run(),
+                *access.background(),
+                figures,
+                replays,
+                build_search_index(settings, NAME),
+            ),
             drain=drain,
         )
 
@@ -77,7 +87,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
         read_url=settings.database_read_url,
     )
     port = settings.ingest_admin_port
-    await run_server(settings, stop, name="filas-ingest-admin", admin_port=port, compose=compose, pool=pool)
+    await run_server(settings, stop, name=NAME, admin_port=port, compose=compose, pool=pool)
 
 
 def _access(settings: IngestAdminSettings, stores: Stores) -> Access:

@@ -23,7 +23,8 @@ def events() -> None:
 @click.option("--status", type=click.Choice(get_args(EventStatus)), help="Only those with this status.")
 @click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
 @click.option("--replay-of", "replayOf", metavar="ID", help="Only those that repeat this event with an edited body.")
-@click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
+@click.option("--text", metavar="WORDS", help="Only those with all of these words, or beginnings of words.")
+@click.option("--contact", metavar="ADDRESS", help="Only those that name this contact, in any form.")
 @click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (kind:reaction).")
 @options.period("received")
 @options.limit
@@ -79,7 +80,8 @@ def replay(event_id: str, file: str | None, as_json: bool) -> None:
     help="Only those with this status.",
 )
 @click.option("--reason", metavar="REASON", help="Only those that were ignored for this reason (filter).")
-@click.option("--text", metavar="WORDS", help="Only those whose body has all of these words.")
+@click.option("--text", metavar="WORDS", help="Only those with all of these words, or beginnings of words.")
+@click.option("--contact", metavar="ADDRESS", help="Only those that name this contact, in any form.")
 @options.period("received")
 @click.option("--again", is_flag=True, help="Also replay processed events that were replayed before.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True)

@@ -6,11 +6,12 @@ import click
 
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table, shown
+from filas.cli.times import both
 
 
 @click.group()
 def search() -> None:
-    """Find ids, contacts and words: find."""
+    """Find ids, contacts and words: find, state."""
 
 
 @search.command()
@@ -29,6 +30,22 @@ def find(text: tuple[str, ...], limit: int, as_json: bool) -> None:
         *map(_event, found["events"]),
     ]
     show_table(("KIND", "ID", "WHERE", "TIME"), rows, nothing=shown(f"Nothing has {found['query']!r}"))
+
+
+@search.command()
+@as_json
+def state(as_json: bool) -> None:
+    """Show how far the index of the words in events is behind."""
+    found = from_environment().get("search", "state")
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"{found['events']} events in {found['segments']} segments; {found['behindS']:.0f} s behind", nl=False)
+    click.echo(f" ({found['behindEvents']} events)" if found["behindEvents"] else "")
+    if found["indexedFrom"] is not None:
+        click.echo(f"Events before {both(found['indexedFrom'])} are being indexed")
+    if not found["built"]:
+        click.echo("No process builds the index: start `ingest admin`")
 
 
 def _entity(one: dict[str, Any]) -> tuple[Any, ...]:

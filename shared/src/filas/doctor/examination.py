@@ -12,6 +12,7 @@ from filas.doctor.postgres_checks import check_clocks, check_postgres, check_ver
 from filas.doctor.queue_checks import check_queue
 from filas.doctor.receiving_checks import check_refusals, check_schedules, check_webhooks
 from filas.doctor.redis_checks import check_redis
+from filas.doctor.search_checks import check_search
 from filas.doctor.stores import Checked, DoctorStores
 from filas.doctor.work_checks import check_dead_letters, check_failures, check_unqueued, check_waits
 from filas.errors import StoreUnavailable
@@ -37,6 +38,7 @@ async def examine(stores: DoctorStores, more: Mapping[str, Check] = NO_CHECKS) -
         "postgres": partial(check_postgres, stores),
         "clocks": partial(check_clocks, stores),
         "versions": partial(check_versions, stores),
+        "search index": partial(check_search, stores),
         **more,
         "webhooks": partial(check_webhooks, stores),
         "refusals": partial(check_refusals, stores),

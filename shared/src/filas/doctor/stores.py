@@ -24,6 +24,7 @@ class DoctorSettings:
     letters_within_s: float = 24 * 3600.0
     long_transaction_s: float = 300.0
     clock_difference_s: float = 2.0
+    search_behind_s: float = 120.0
     dead_rows: int = 1_000_000
     database_bytes: int = 0
     retention_days: Mapping[str, int] = field(default_factory=dict)

@@ -37,7 +37,7 @@ class ReplayDefinition(Record, frozen=True, kw_only=True, forbid_unknown_fields=
     | `queue`, `fingerprint` | dead letters | as in their list |
     | `flowId`, `error`, `contact` | executions that failed or timed out | as in their list |
     | `begin`, `version` | executions | as in the replay of one execution (`from`) |
-    | `webhookId`, `status`, `reason`, `text`, `again` | events | as in `POST /api/events/replay` |
+    | `webhookId`, `status`, `reason`, `text`, `contact`, `again` | events | as in `POST /api/events/replay` |
     | `since`, `until` | all | failed (dead letters), queued (executions) or received (events) in this time |
     """
 

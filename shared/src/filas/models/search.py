@@ -1,5 +1,6 @@
 """What a search finds for a text that a user has typed."""
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -49,3 +50,27 @@ class SearchResult(Record, frozen=True, kw_only=True):
     entities: list[Entity] = msgspec.field(default_factory=list)
     conversations: list[Conversation] = msgspec.field(default_factory=list)
     events: list[Event] = msgspec.field(default_factory=list)
+
+
+class SearchState(Record, frozen=True, kw_only=True):
+    """How far the index of the words in events has come. All events are searched; those that are not indexed only more
+    slowly.
+
+    | field           | meaning                                                                             |
+    |-----------------|-------------------------------------------------------------------------------------|
+    | `built`         | a process builds the index now                                                      |
+    | `behind_s`      | the age of the oldest new event that is not indexed; 0 if all are                   |
+    | `behind_events` | how many new events are not indexed, 10,000 at most                                 |
+    | `indexed_until` | events that were received later are not indexed; None if nothing was indexed yet    |
+    | `indexed_from`  | events that were received before are not indexed yet; None if all are               |
+    | `events`        | how many events are indexed                                                         |
+    | `segments`      | the parts of the index; a search reads as many at most                              |
+    """
+
+    built: bool
+    behind_s: float
+    behind_events: int
+    indexed_until: datetime | None
+    indexed_from: datetime | None
+    events: int
+    segments: int

@@ -239,6 +239,11 @@ OUTBOUND_REQUESTS = Counter(
     ["outcome"],
     registry=REGISTRY,
 )
+SEARCH_INDEX_BEHIND = Gauge(
+    "filas_search_index_behind_seconds",
+    "The age of the oldest new event that is not in the index of words; 0 if all are",
+    registry=REGISTRY,
+)
 STORE_UP = Gauge(
     "filas_store_up", "1 while this process can use the store: redis, postgres", ["store"], registry=REGISTRY
 )

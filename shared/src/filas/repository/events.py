@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -12,13 +11,14 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from filas.contract.storable_text import lossless_bytes
-from filas.models.events import Event, EventReceipt, EventStatus, NewEvent
+from filas.models.events import Event, EventReceipt, NewEvent
 from filas.models.record import Page
+from filas.repository.event_filter import EventFilter, conditions_of
 from filas.repository.postgres import paging
 from filas.repository.postgres.batch_bisection import LockedItems, write_bisected
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail, from_json
+from filas.repository.search.event_search import SEARCH_S, EventSearch
 
 # Returns the ids that are new, or null if all are new. That is nearly always so, and then no ids have to be compared.
 # Of two rows with the same id or the same content key in one batch, the first is inserted. A row whose content key
@@ -62,10 +62,17 @@ order by place"""
 
 GET: Final = "select * from events where id = $1"
 
-RARE_STATUSES: Final = frozenset({"received", "ignored", "failed"})
-"""A status that few events have is stated literally, as in the condition of its index."""
-
 SIZE: Final = "octet_length(body) + octet_length(headers::text) + octet_length(query_params::text)"
+
+# The events with the ids $1, in their order.
+NAMED: Final = paging.within_bytes(
+    """
+select e.*, a.place from unnest($1::uuid[]) with ordinality as a (id, place)
+    cross join lateral (select * from events where id = a.id offset 0) e
+order by a.place""",
+    SIZE,
+    "place",
+)
 
 MAX_UNFINISHED_BYTES: Final = 4 * 2**20
 
@@ -106,40 +113,13 @@ update events e set status = 'received', reason = null, error = null, processed_
 from unnest($1::uuid[], $2::integer[]) as r (id, replay)
 where e.id = r.id"""
 
-# The case of ASCII letters is ignored. Every byte is valid Latin-1 except NUL, which text cannot hold. A body with a
-# NUL is compared by its escaped bytes.
-HAS_WORD: Final = r"""
-case when position('\x00'::bytea in body) = 0
-    then position(lower(convert_from({}::bytea, 'LATIN1')) in lower(convert_from(body, 'LATIN1')))
-    else position(lower(encode({}::bytea, 'escape')) in lower(encode(body, 'escape'))) end > 0"""
-
-OF_CONVERSATION: Final = "id in (select event_id from executions where conversation_id = {})"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventFilter:
-    """The filters of a search; an event matches all that are given. It was received at `since` or later and before
-    `until`, has an execution in the conversation, and its body contains each of `words` (compared as UTF-8 bytes; the
-    case of ASCII letters is ignored). `first_run_only`: it was not replayed after it had been processed. `replay_of`:
-    it repeats the request of this event with an edited body."""
-
-    event_id: UUID | None = None
-    webhook_id: str | None = None
-    conversation_id: UUID | None = None
-    status: EventStatus | None = None
-    reason: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    words: Sequence[str] = ()
-    first_run_only: bool = False
-    replay_of: UUID | None = None
-
 
 class EventRepository:
     """The table `events`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._by_words = EventSearch(database)
         self._locked_inserts = LockedItems[NewEvent]("events", "insert", lambda event: event.id)
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -215,15 +195,32 @@ class EventRepository:
     async def search(
         self, wanted: EventFilter, *, cursor: str | None = None, limit: int = paging.DEFAULT_LIMIT
     ) -> Page:
-        """One page of the events that match `wanted`, the newest first. Raises InvalidCursor."""
+        """One page of the events that match `wanted`, the newest first. Raises InvalidCursor.
+
+        With words or a contact, a page may have fewer events than `limit`, or none, although more follow: a search ends
+        after `event_search.SEARCH_S` seconds.
+        """
         limit = paging.bounded(limit)
-        search = _filter(wanted)
+        if wanted.needs_words:
+            return await self._search_words(wanted, cursor, limit)
+        search = conditions_of(wanted)
         search.before(cursor, "received_at")
         order = ("order by received_at desc, id desc limit", search.place(limit + 1))
         select = " ".join(("select * from events", search.where(), *order))
         statement = paging.within_bytes(select, SIZE, "received_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "received_at", _event)
+
+    async def _search_words(self, wanted: EventFilter, cursor: str | None, limit: int) -> Page:
+        after = None if cursor is None else paging.position_of(cursor)
+        found = await self._by_words.find(wanted, after, limit + 1, budget_s=SEARCH_S)
+        events = found.events[:limit]
+        reached = events[-1] if len(found.events) > limit else found.reached
+        rows = await self._database.fetch(NAMED, [event_id for _, event_id in events])
+        if rows and rows[0]["found"] > len(rows):
+            reached = rows[-1]["received_at"], rows[-1]["id"]
+        cursor = None if reached is None else paging.cursor_at(*reached)
+        return Page(items=[_event(row) for row in rows], next_cursor=cursor)
 
     async def replayable(
         self,
@@ -235,10 +232,12 @@ class EventRepository:
     ) -> list[NewEvent]:
         """Up to `limit` events that match `wanted`, the oldest first, from the one after `after`, or after `position`
         (received at, id). The page ends at MAX_UNFINISHED_BYTES; an empty one is the end."""
-        search = _filter(wanted)
-        search.add("run = {}", 0 if wanted.first_run_only else None)
         if after is not None:
             position = after.received_at, after.id
+        if wanted.needs_words:
+            found = await self._by_words.find(wanted, position, limit, oldest_first=True)
+            return [_new_event(row) for row in await self._database.fetch(NAMED, [one for _, one in found.events])]
+        search = conditions_of(wanted)
         if position is not None:
             search.add("(received_at, id) > ({}, {})", *position)
         select = " ".join(
@@ -248,9 +247,11 @@ class EventRepository:
         return [_new_event(row) for row in await self._database.fetch(statement, *search.arguments)]
 
     async def count_replayable(self, wanted: EventFilter, limit: int) -> int:
-        """How many events `replayable` would return in all its pages, up to `limit`."""
-        search = _filter(wanted)
-        search.add("run = {}", 0 if wanted.first_run_only else None)
+        """How many events `replayable` would return in all its pages, up to `limit`. Raises StoreBusy if that takes too
+        long."""
+        if wanted.needs_words:
+            return await self._by_words.count(wanted, limit)
+        search = conditions_of(wanted)
         select = " ".join(("select from events", search.where(), "limit", search.place(limit)))
         count: int = await self._database.fetchval(f"select count(*) from ({select}) found", *search.arguments)  # noqa: S608 - only placeholders
         return count
@@ -279,24 +280,6 @@ class EventRepository:
     async def reopen_many(self, replays: Sequence[tuple[UUID, int]]) -> None:
         """Makes these events `received` again, each for the replay with this number."""
         await self._database.fetch(REOPEN_MANY, [one for one, _ in replays], [number for _, number in replays])
-
-
-def _filter(wanted: EventFilter) -> paging.Filter:
-    search = paging.Filter()
-    search.add("id = {}", wanted.event_id)
-    search.add("webhook_id = {}", wanted.webhook_id)
-    search.add(OF_CONVERSATION, wanted.conversation_id)
-    search.add("status = {}", wanted.status)
-    if wanted.status in RARE_STATUSES:
-        search.require(f"status = '{wanted.status}'")
-    search.add("reason = {}", wanted.reason)
-    search.add("replay_of = {}", wanted.replay_of)
-    search.add("received_at >= {}", wanted.since)
-    search.add("received_at < {}", wanted.until)
-    for word in wanted.words:
-        raw = lossless_bytes(word)
-        search.add(HAS_WORD, raw, raw)
-    return search
 
 
 def _new_event(row: asyncpg.Record) -> NewEvent:

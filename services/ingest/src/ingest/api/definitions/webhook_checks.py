@@ -16,7 +16,7 @@ from filas.flows.templates import template
 from filas.models.configuration import Channel, FlowVersion, Webhook
 from filas.models.events import Event
 from filas.models.record import Page
-from filas.repository.events import EventFilter
+from filas.repository.event_filter import EventFilter
 from ingest.api.definitions.similar_names import SIMILAR, NamedDefinitions, suggestion
 from ingest.api.routing.problems import FieldError
 from ingest.event import body_parsing

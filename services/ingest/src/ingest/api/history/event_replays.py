@@ -11,7 +11,7 @@ import msgspec
 from filas.contract.new_job import NewJob
 from filas.models.events import NewEvent
 from filas.queue.producer import EnqueueOutcome
-from filas.repository.events import EventFilter
+from filas.repository.event_filter import EventFilter
 from ingest.api.history.redrive import WebhooksReadOnce, WebhookStore, delay_ms
 from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.moments import Moment
@@ -36,6 +36,7 @@ class ReplayEventsBody(Body, frozen=True, kw_only=True):
     status: ReplayedStatus = "failed"
     reason: Word | None = None
     text: Word | None = None
+    contact: Word | None = None
     since: Moment | None = None
     until: Moment | None = None
     again: Annotated[bool, msgspec.Meta(description="Also replay processed events that were replayed before.")] = False
@@ -120,6 +121,7 @@ async def replay_many(context: ApiContext, body: ReplayEventsBody) -> EventsRepl
         since=body.since,
         until=body.until,
         words=(body.text or "").split(),
+        contact=body.contact or None,
         first_run_only=body.status == "processed" and not body.again,
     )
     last: NewEvent | None = None

@@ -9,7 +9,7 @@ from filas.contract.identity import derived_id, new_id
 from filas.errors import StoreUnavailable
 from filas.models.events import Event, EventStatus, NewEvent
 from filas.observability.logs import get_logger
-from filas.repository.events import EventFilter
+from filas.repository.event_filter import EventFilter
 from ingest.api.history.edited_events import edited_event
 from ingest.api.history.event_replays import (
     EventsReplayed,
@@ -29,7 +29,9 @@ log = get_logger(__name__)
 class EventsQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of events. An event must match all of them.
 
-    `since` is inclusive, `until` is exclusive. `text`: the body has every one of these words, in any order and case.
+    `since` is inclusive, `until` is exclusive. `text`: the event has words that begin with each of these, in any order,
+    whatever the case and the accents; a word of fewer than three characters is found as a whole. `contact`: the event
+    names this contact, by an address in any form or by the last 7 digits of a number or more.
     `replayOf`: it repeats the request of this event with an edited body.
     `reason` is that of an ignored event, such as `kind:reaction`.
     """
@@ -39,6 +41,7 @@ class EventsQuery(PageQuery, frozen=True, kw_only=True):
     conversation_id: UUID | None = None
     replay_of: UUID | None = None
     text: Word | None = None
+    contact: Word | None = None
     status: EventStatus | None = None
     reason: Word | None = None
     since: Moment | None = None
@@ -71,7 +74,7 @@ class ReplayEventBody(Body, frozen=True, kw_only=True):
 
 
 async def list_events(call: Call[None, EventsQuery]) -> Answer:
-    """Lists events, newest first."""
+    """Lists events, newest first. With `text` or `contact`, a page may be short, or empty, although more follow."""
     query = call.query
     wanted = EventFilter(
         event_id=query.id,
@@ -79,6 +82,7 @@ async def list_events(call: Call[None, EventsQuery]) -> Answer:
         conversation_id=query.conversation_id,
         replay_of=query.replay_of,
         words=(query.text or "").split(),
+        contact=query.contact or None,
         status=query.status,
         reason=query.reason,
         since=query.since,
@@ -153,7 +157,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         path="/events",
         handler=list_events,
         role="viewer",
-        summary="Events, newest first.",
+        summary="Events, newest first. With `text` or `contact`, a page may be short although more follow.",
         answer=list[Event],
         query=EventsQuery,
         paged=True,

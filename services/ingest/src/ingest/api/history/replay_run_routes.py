@@ -20,7 +20,7 @@ log = get_logger(__name__)
 _FIELDS: Final[dict[ReplayKind, frozenset[str]]] = {
     "dead-letters": frozenset({"queue", "fingerprint"}),
     "executions": frozenset({"flow_id", "error", "contact", "begin", "version"}),
-    "events": frozenset({"webhook_id", "status", "reason", "text", "again"}),
+    "events": frozenset({"webhook_id", "status", "reason", "text", "contact", "again"}),
 }
 
 

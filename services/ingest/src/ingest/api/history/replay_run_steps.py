@@ -13,7 +13,7 @@ from filas.models.dead_letters import DeadLetter
 from filas.models.replay_runs import ClaimedReplayRun, RefusedRow, ReplayDefinition, ReplayKind, ReplayProgress
 from filas.observability.logs import get_logger
 from filas.queue.producer import EnqueueOutcome
-from filas.repository.events import EventFilter
+from filas.repository.event_filter import EventFilter
 from filas.repository.executions.execution_search import ExecutionFilter
 from filas.tracing import spans
 from ingest.api.history.event_replays import at_present, enqueue_replay
@@ -60,6 +60,7 @@ def events_of(definition: ReplayDefinition) -> EventFilter:
         status=definition.status,
         reason=definition.reason,
         words=(definition.text or "").split(),
+        contact=definition.contact,
         since=definition.since,
         until=definition.until,
         first_run_only=definition.status == "processed" and not definition.again,

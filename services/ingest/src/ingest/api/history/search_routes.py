@@ -10,11 +10,12 @@ from filas.contacts.phone_numbers import number_of
 from filas.contacts.typed_contact import MIN_LAST_DIGITS
 from filas.contract import policies
 from filas.models.record import Page
-from filas.models.search import Entity, SearchResult
+from filas.models.search import Entity, SearchResult, SearchState
 from filas.repository.conversations.conversation_repository import ConversationFilter
-from filas.repository.events import EventFilter
+from filas.repository.event_filter import EventFilter
+from filas.repository.search.index_state import read_search_state
 from ingest.api.routing.problems import invalid_field
-from ingest.api.routing.route_types import Answer, Call, PageQuery, Route, Word
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[^@\s]+@[^@\s]+")
@@ -43,9 +44,8 @@ async def search(call: Call[None, SearchQuery]) -> Answer:
         page = await _conversations(call, typed, call.query.limit, call.query.cursor)
         if page.items or (call.query.cursor and (await _conversations(call, typed, 1)).items):
             return Answer(SearchResult(query=typed, kind="contact", conversations=page.items), page.next_cursor)
-    events = await call.context.history.events.search(
-        EventFilter(words=typed.split()), cursor=call.query.cursor, limit=call.query.limit
-    )
+    wanted = EventFilter(contact=typed) if _is_address(typed) else EventFilter(words=typed.split())
+    events = await call.context.history.events.search(wanted, cursor=call.query.cursor, limit=call.query.limit)
     is_first = call.query.cursor is None
     found = SearchResult(
         query=typed,
@@ -77,6 +77,11 @@ async def _conversations(call: Call[None, SearchQuery], typed: str, limit: int, 
     return await call.context.history.conversations.search(wanted, cursor=cursor, limit=limit)
 
 
+async def show_search_state(call: Call[None, Query]) -> Answer:
+    """Returns how far the index of the words in events is behind."""
+    return Answer(await read_search_state(call.context.read_database))
+
+
 ROUTES: tuple[Route[Any, Any], ...] = (
     Route(
         method="GET",
@@ -87,5 +92,14 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=SearchResult,
         query=SearchQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/search/state",
+        handler=show_search_state,
+        role="viewer",
+        summary="How far the index of the words in events has come.",
+        answer=SearchState,
+        query=Query,
     ),
 )
