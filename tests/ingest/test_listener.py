@@ -51,7 +51,7 @@ async def is_closed(streams: Streams) -> bool:
 async def test_a_slow_client_is_closed(redis_url: str, postgres_dsn: str) -> None:
     """A client that sends nothing, or an incomplete head. A client that has its answers may stay idle."""
     async with (
-        serving(redis_url, postgres_dsn, webhook(), request_timeout_s=0.5) as app,
+        serving(redis_url, postgres_dsn, webhook(), request_timeout_s=2.0) as app,
         connections(app, 3) as (waiting, slow, proper),
     ):
         slow[1].write(HEAD)

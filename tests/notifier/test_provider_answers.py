@@ -116,7 +116,8 @@ async def test_a_busy_answer_may_name_a_date(type_: str) -> None:
         result = await channel(outbound, type_, outside.url).deliver(message())
     assert isinstance(result, TemporaryFailure)
     assert result.wait_for == "channel"
-    assert result.after_s == pytest.approx(90, abs=3)
+    assert result.after_s is not None
+    assert 45 < result.after_s <= 90
 
 
 @pytest.mark.parametrize("type_", PROVIDERS)

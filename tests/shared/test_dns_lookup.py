@@ -77,14 +77,14 @@ async def test_names_without_an_answer_delay_no_other(dead: DeadNames) -> None:
     async with receiver(echo) as url, OutboundClient(Networks(HOME)) as client:
         hosts = [f"{number}.dead.example" for number in range(MAX_LOOKUPS // 2)]
         waiting = [
-            *(asyncio.create_task(client.request("POST", f"http://{host}/", timeout_s=20)) for host in hosts[::2]),
-            *(asyncio.create_task(client.open_socket(host, 25, timeout_s=20)) for host in hosts[1::2]),
+            *(asyncio.create_task(client.request("POST", f"http://{host}/", timeout_s=60)) for host in hosts[::2]),
+            *(asyncio.create_task(client.open_socket(host, 25, timeout_s=60)) for host in hosts[1::2]),
         ]
         await eventually(lambda: len(set(dead.asked)) == len(hosts))
         port = int(url.rpartition(":")[2])
-        answer = await client.request("GET", f"http://localhost:{port}/", timeout_s=5)
+        answer = await client.request("GET", f"http://localhost:{port}/", timeout_s=30)
         assert answer.status == 200
-        (await client.open_socket("localhost", port, timeout_s=5)).close()
+        (await client.open_socket("localhost", port, timeout_s=30)).close()
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)

@@ -83,7 +83,7 @@ class Store:
 @pytest.fixture
 async def stores() -> AsyncIterator[tuple[Store, Store]]:
     pair = Store(), Store()
-    limit_silence([store.watch for store in pair], 0.3)
+    limit_silence([store.watch for store in pair], 1.0)
     yield pair
     for store in pair:
         await store.watch.close()

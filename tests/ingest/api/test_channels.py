@@ -109,7 +109,7 @@ async def test_a_channel_shows_that_it_is_paused(api: Api) -> None:
     listed = {one["id"]: one["circuit"] for one in (await api.get("/channels")).data}
     assert (listed["mine"], listed["other"]["state"]) == (shown, "closed")
     until = datetime.fromisoformat(shown["until"])
-    assert 50 < (until - datetime.now(UTC)).total_seconds() <= 60
+    assert 15 < (until - datetime.now(UTC)).total_seconds() <= 60
 
 
 # ---- notifications -----------------------------------------------------------------------------------

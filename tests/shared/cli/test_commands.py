@@ -240,7 +240,7 @@ async def test_doctor_is_quick_and_complete_with_frozen_stores(
     with frozen(own_redis, own_postgres):
         began = time.monotonic()
         found = await asyncio.to_thread(examine, environ)
-        assert time.monotonic() - began < 2 * CHECK_S
+        assert time.monotonic() - began < 3 * CHECK_S
     details = {finding.part: finding.detail for finding in found.parts}
     assert details["redis"].startswith("redis: does not answer")
     assert details["postgres"].startswith("does not answer")

@@ -27,6 +27,16 @@ async def own_database(own_postgres: PostgresServer) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture
+async def patient_database(own_postgres: PostgresServer) -> AsyncIterator[Database]:
+    """Returns another connection to it, whose statements may take half a minute."""
+    database = Database(own_postgres.dsn(), application_name="test", max_size=1, statement_timeout_s=30.0)
+    database.start()
+    await database.wait_ready(PATIENCE_S)
+    yield database
+    await database.close()
+
+
 async def ask(database: Database) -> int:
     answer: int = await database.fetchval("select 1")
     return answer
@@ -58,15 +68,15 @@ async def test_it_connects_when_the_server_comes_up_later(own_postgres: Postgres
 
 
 async def test_a_killed_server_is_unavailable_until_it_runs_again(
-    own_database: Database, own_postgres: PostgresServer
+    own_database: Database, patient_database: Database, own_postgres: PostgresServer
 ) -> None:
     """The running call and the calls after it raise StoreUnavailable. The pool reconnects by itself."""
-    under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
+    under_way = asyncio.create_task(patient_database.fetchval("select pg_sleep(20)"))
     await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
     await asyncio.to_thread(own_postgres.kill)
     with pytest.raises(StoreUnavailable):
         await under_way
-    assert own_database.problem is not None
+    assert patient_database.problem is not None
     with pytest.raises(StoreUnavailable):
         await ask(own_database)
     await asyncio.to_thread(own_postgres.start)
@@ -101,10 +111,10 @@ async def test_a_server_that_turns_read_only_is_unavailable(
 
 
 async def test_sessions_ended_by_an_administrator_are_replaced(
-    own_database: Database, own_postgres: PostgresServer
+    own_database: Database, patient_database: Database, own_postgres: PostgresServer
 ) -> None:
     """57P01 during a statement is StoreUnavailable. The next statement gets a new connection."""
-    under_way = asyncio.create_task(own_database.fetchval("select pg_sleep(0.9)"))
+    under_way = asyncio.create_task(patient_database.fetchval("select pg_sleep(20)"))
     await eventually(lambda: asyncio.to_thread(_sleeping, own_postgres))
     own_postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'test'")
     with pytest.raises(StoreUnavailable):

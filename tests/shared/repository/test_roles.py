@@ -221,7 +221,7 @@ async def test_a_locked_table_delays_the_change_of_owner_only(postgres_server: P
     other = await asyncpg.connect(postgres_server.dsn(database))
     waiting = "select count(*) from pg_locks where not granted"
     await eventually(lambda: other.fetchval(waiting))
-    await asyncio.wait_for(other.execute("select * from events"), roles.LOCK_TIMEOUT_S + 5)
+    await asyncio.wait_for(other.execute("select * from events"), PATIENCE_S)
     await transaction.rollback()
     await changing
     await other.close()

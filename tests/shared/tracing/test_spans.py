@@ -112,7 +112,7 @@ async def test_a_collector_that_hangs_delays_nothing(monkeypatch: pytest.MonkeyP
             spans.span("one", "internal", None, {}).end()
         assert dropped("queue-full") - full == 400
         await asyncio.to_thread(switch.off)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9, "an export is given up after ten seconds"
         assert dropped("rejected") - rejected == 600
 
 
@@ -214,5 +214,5 @@ def test_a_closed_port_of_the_collector_does_not_delay_the_end(monkeypatch: pyte
     switch.on(TracingSettings(otel_exporter_otlp_endpoint=f"http://127.0.0.1:{port}"), "test")
     spans.span("one", "internal", None, {}).end()
     switch.off()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9, "an export is given up after ten seconds"
     assert dropped("rejected") > before

@@ -7,13 +7,13 @@ import msgspec
 from filas.contract.channel_circuits import FAILURES_TO_OPEN, ChannelReport
 from filas.contract.policies import QUEUES, WEBHOOKS
 from filas.queue.channel_circuits import ChannelCircuits
-from filas.queue.worker_presence import beat
 from filas_local.servers import PostgresServer, RedisServer
 from ingest.dashboard.live.hub import LiveHub
 from ingest.dashboard.live.moments import KEPT_S, KEY, MOST, MomentStore
 from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live.snapshot import PARTS, Snapshot
 from tests.freezing import frozen
+from tests.heartbeats import present
 from tests.ingest.api.seeding import delayed_job
 from tests.ingest.api.serving import Api, serving
 from tests.ingest.dashboard.live.feeds import WAIT_S, Clock
@@ -30,7 +30,7 @@ async def test_a_snapshot_has_the_figures_of_every_part(redis_url: str, postgres
         for name in ("shop", "broken"):
             assert (await api.put(f"/channels/{name}", {"type": "console"})).status == 200
         for policy in QUEUES:
-            await beat(api.redis, policy, "a-worker", 3, 10)
+            await present(api.redis, policy, 3, 10)
         await delayed_job(api, "later")
         assert (await api.post("/queue/flow/pause")).status == 200
         report = ChannelReport(channel_id="broken", id="m", outcome="failure")
@@ -94,7 +94,7 @@ async def test_while_postgres_is_frozen_the_queues_stay_up_to_date(
         before = await hub.tick()
         with frozen(own_postgres):
             await delayed_job(api, "later")
-            await beat(api.redis, WEBHOOKS, "a-worker", 1, 2)
+            await present(api.redis, WEBHOOKS, 1, 2)
 
             async def marked() -> Snapshot | None:
                 clock.now += 10

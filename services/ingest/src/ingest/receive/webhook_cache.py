@@ -28,9 +28,10 @@ POLL_S = 0.5
 MISS_PAUSE_S = 0.05
 """The shortest time between two reads: requests for unknown paths cause at most 20 reads a second."""
 
-MISS_WAIT_S = 0.5
-"""The longest time that a request for an unknown path waits for the next read."""
-
+MISS_WAIT_S = 2.0
+"""The longest time that a request for an unknown path waits for the next read. A read takes milliseconds, but a process
+that was stopped for half a second would answer 404 for a webhook that was stored a moment ago, and a sender that gets a
+404 does not repeat its request. An unavailable Postgres ends the read, and with it the wait, within a second."""
 
 LOAD_WAIT_S = 1.0
 """The longest time that a request waits for the first read. A load balancer may send requests to a new process before
