@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import aiohttp
 from yarl import URL
@@ -41,7 +41,7 @@ class Page:
 
     def form(self, action: str) -> Form:
         """The form with this action; fails if there is not exactly one."""
-        found = [form for form in self.forms if form.action == action]
+        found = [form for form in self.forms if unquote(form.action) == unquote(action)]
         assert len(found) == 1, f"{len(found)} forms for {action}: {[form.action for form in self.forms]}"
         return found[0]
 

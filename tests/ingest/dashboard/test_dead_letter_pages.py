@@ -8,10 +8,12 @@ import pytest
 from filas.contract.fingerprints import fingerprint
 from filas.models.dead_letters import NewDeadLetter
 from filas.models.record import ErrorDetail
+from ingest.api.history.replay_runner import ReplayRunner
 from ingest.dashboard.pages import dead_letters
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import new_event, webhook_payload
 from tests.ingest.api.test_redrive import dead, jobs, letter
+from tests.ingest.api.test_replay_runs import finish
 from tests.ingest.dashboard.browsing import Browser
 
 HOSTILE = "<script>alert(1)</script>\u202e\"'"
@@ -62,15 +64,55 @@ async def test_a_group_is_tried_and_then_replayed(api: Api, browser: Browser) ->
     name = fingerprint(ErrorDetail(kind="timeout", message="refused"))
     path = f"/dead-letters/groups/{name}"
     page = await browser.open(path)
-    action = page.forms[-1].action
+    action = f"/dashboard{path}/replay"
     tried = await browser.submit(page, action, {"rate": "100", "preview": "1"})
     assert "4 dead letters would be replayed" in tried.text
     assert await jobs(api, "waiting") == []
-    done = await browser.submit(tried, action, {"replay": "1"})
-    assert "4 dead letters were enqueued again" in done.text
+    run = await browser.submit(tried, action, {"replay": "1", "rate": ""})
+    assert run.url.startswith("/dashboard/replays/")
+    run_id = run.url.rpartition("/")[2]
+    await finish(ReplayRunner(api.context))
     # A delayed job may become due between the two calls.
     enqueued = await jobs(api, "delayed") + await jobs(api, "waiting")
     assert len({job["id"] for job in enqueued}) == 4
+    ended = await browser.open(f"/replays/{run_id}")
+    assert "4 of 4" in ended.text
+    assert "finished" in ended.text
+    assert f"/dashboard/replays/{run_id}" in (await browser.open("/replays")).links
+
+
+async def test_a_replay_is_slowed_down_and_stopped(api: Api, browser: Browser) -> None:
+    """The rest of the dead letters stays as it is."""
+    await letters(api, 30)
+    name = fingerprint(ErrorDetail(kind="timeout", message="no answer"))
+    page = await browser.open(f"/dead-letters/groups/{name}")
+    action = f"/dashboard/dead-letters/groups/{name}/replay"
+    run = await browser.submit(page, action, {"rate": "1", "replay": "1"})
+    wrong = await browser.submit(run, f"{run.url}/rate", {"rate": "soon"})
+    assert "soon is no number" in wrong.text
+    slow = await browser.submit(run, f"{run.url}/rate", {"rate": "0,5"})
+    assert "0.5 per second" in slow.text
+    stopped = await browser.submit(slow, f"{run.url}/stop")
+    assert "The replay was stopped" in stopped.text
+    assert [form.action for form in stopped.forms if "/replays/" in form.action] == []
+    run_id = run.url.rpartition("/")[2]
+    assert (await api.get(f"/replays/{run_id}")).data["status"] == "stopped"
+    again = await browser.post(f"/replays/{run_id}/stop", status=409)
+    assert "does not run" in again.text
+
+
+async def test_a_group_is_deleted_and_restored(api: Api, browser: Browser) -> None:
+    """The button of the message takes it back."""
+    await letters(api, 3)
+    name = fingerprint(ErrorDetail(kind="timeout", message="no answer"))
+    page = await browser.open(f"/dead-letters/groups/{name}")
+    gone = await browser.submit(page, f"/dashboard/dead-letters/groups/{name}/delete")
+    assert "3 dead letters were deleted" in gone.text
+    assert await ids(api) == []
+    undo = next(form.action for form in gone.forms if form.action.endswith("/restore"))
+    back = await browser.submit(gone, undo)
+    assert "3 dead letters exist again" in back.text
+    assert len(await ids(api)) == 3
 
 
 @pytest.mark.parametrize("rate", ["fast", "0", "-1", "1e9"])
@@ -78,7 +120,8 @@ async def test_a_wrong_rate_is_an_error_on_the_page(api: Api, browser: Browser, 
     """Nothing is replayed."""
     await letters(api, 1)
     page = await browser.open("/dead-letters/groups/" + fingerprint(ErrorDetail(kind="timeout", message="no answer")))
-    answer = await browser.submit(page, page.forms[-1].action, {"rate": rate, "replay": "1"})
+    action = next(form.action for form in page.forms if form.action.endswith("/replay"))
+    answer = await browser.submit(page, action, {"rate": rate, "replay": "1"})
     assert "did not work" in answer.text
     assert await jobs(api, "waiting") == []
 
@@ -119,7 +162,7 @@ async def test_an_edited_message_is_replayed_and_a_wrong_one_is_shown_again(api:
     assert job["data"]["flowId"].startswith("other-")
 
 
-async def test_a_dead_letter_is_deleted(api: Api, browser: Browser) -> None:
+async def test_a_dead_letter_is_deleted_and_restored(api: Api, browser: Browser) -> None:
     """The button asks first. The page leads to the list."""
     await dead(api, 1)
     (one,) = await ids(api)
@@ -129,6 +172,9 @@ async def test_a_dead_letter_is_deleted(api: Api, browser: Browser) -> None:
     assert done.url == "/dashboard/dead-letters"
     assert await ids(api) == []
     await browser.open(f"/dead-letters/{one}", status=404)
+    back = await browser.submit(done, f"/dashboard/dead-letters/{one}/restore")
+    assert "exists again" in back.text
+    assert await ids(api) == [one]
 
 
 async def test_a_viewer_reads_and_cannot_act(api: Api, viewer: Browser) -> None:

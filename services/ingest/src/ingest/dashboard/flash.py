@@ -16,18 +16,20 @@ _MAX_PARAMETER: Final = 300
 
 
 class Flash(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A text of the catalogue with its parameters. `kind` decides how it looks."""
+    """A text of the catalogue with its parameters. `kind` decides how it looks. `undo` is the path of the action that
+    takes the change back."""
 
     message_id: str
     kind: Literal["done", "failed"] = "done"
     parameters: dict[str, str | int] = {}
+    undo: str = ""
 
 
 def put_flash(response: web.StreamResponse, flash: Flash, *, secure: bool) -> None:
     """Gives the message to the next page."""
     given = flash.parameters.items()
     cut = {name: value[:_MAX_PARAMETER] if isinstance(value, str) else value for name, value in given}
-    raw = msgspec.json.encode(Flash(flash.message_id, flash.kind, cut))
+    raw = msgspec.json.encode(Flash(flash.message_id, flash.kind, cut, flash.undo))
     text = base64.urlsafe_b64encode(raw).decode()
     response.set_cookie(
         COOKIE, text, max_age=_MAX_AGE_S, path="/dashboard", httponly=True, samesite="Lax", secure=secure

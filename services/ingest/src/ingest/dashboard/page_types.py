@@ -82,10 +82,14 @@ class PageCall:
         location: str | None = None,
         *,
         kind: Literal["done", "failed"] = "done",
+        undo: str = "",
         **parameters: str | int,
     ) -> Redirect:
-        """Returns to a page, which shows a message of the catalogue once. By default to the page of the form."""
-        return Redirect(location or self.return_to, Flash(message_id, kind, parameters))
+        """Returns to a page, which shows a message of the catalogue once. By default to the page of the form.
+
+        `undo` is the path of the action that takes the change back: the message has a button for it.
+        """
+        return Redirect(location or self.return_to, Flash(message_id, kind, parameters, undo))
 
     @property
     def return_to(self) -> str:

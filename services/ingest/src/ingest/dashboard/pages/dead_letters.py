@@ -1,6 +1,6 @@
-"""The pages of dead letters: groups with their trend, the members of a group, one dead letter, replays."""
+"""The pages of dead letters: groups with their trend, the members of a group, one dead letter, and what can be done."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -8,38 +8,39 @@ import msgspec
 from filas.contract.policies import QUEUES
 from ingest.api.routing.problems import ApiProblem
 from ingest.dashboard.page_types import Html, PageAnswer, PageCall, PageRoute, Redirect
+from ingest.dashboard.pages.replays import number_field
 from ingest.dashboard.presentation.payload_text import document_text
 
-LIST = "/dashboard/dead-letters"
-FILTERS = ("queue", "fingerprint")
-DEFAULT_RATE = "10"
+LIST: Final = "/dashboard/dead-letters"
+TIMES: Final = ("since", "until")
+DEFAULT_RATE: Final = "10"
+MAX_DELETED: Final = 10_000
 
 
 async def show_list(call: PageCall) -> Html:
     """Shows the groups of the last day (or of `since` and `until`), and the newest dead letters."""
-    groups = await call.api.part("listDeadLetterGroups", query=call.filters("queue", "since", "until"))
-    query = call.filters("cursor", *FILTERS)
-    letters = await call.api.part("listDeadLetters", query=query)
-    return call.render(
-        "dead_letters/list.html", groups=groups, letters=letters, queues=_queues(), default_rate=DEFAULT_RATE
-    )
+    groups = await call.api.part("listDeadLetterGroups", query=call.filters("queue", *TIMES))
+    letters = await call.api.part("listDeadLetters", query=call.filters("cursor", "queue", "fingerprint"))
+    return call.render("dead_letters/list.html", groups=groups, letters=letters, queues=_queues())
 
 
 async def show_group(call: PageCall) -> Html:
-    """Shows the dead letters with one fingerprint, and how to replay all of them."""
+    """Shows the dead letters with one fingerprint, and how to replay or delete all of them."""
     fingerprint = call.path["fingerprint"]
-    query = {"fingerprint": fingerprint, **call.filters("cursor", "queue")}
-    letters = await call.api.part("listDeadLetters", query=query)
-    groups = await call.api.part("listDeadLetterGroups", query=call.filters("queue", "since", "until"))
-    group = next((one for one in groups.data or () if one.fingerprint == fingerprint), None)
+    letters = await call.api.part(
+        "listDeadLetters", query={"fingerprint": fingerprint, **call.filters("cursor", "queue")}
+    )
+    groups = await call.api.part("listDeadLetterGroups", query=call.filters("queue", *TIMES))
+    found = [one for one in groups.data or () if one.fingerprint == fingerprint]
     preview = None
-    if call.query.get("preview"):
-        preview = await _replay_many(call, {"fingerprint": fingerprint, "dryRun": True})
+    if call.query.get("preview") and call.api.may("replayDeadLetters"):
+        body = {"fingerprint": fingerprint, "dryRun": True, **number_field(call, call.query, "rate")}
+        preview = (await call.api.call("replayDeadLetters", body=body)).data
     return call.render(
         "dead_letters/group.html",
         fingerprint=fingerprint,
         letters=letters,
-        group=group,
+        groups=found,
         preview=preview,
         default_rate=DEFAULT_RATE,
     )
@@ -48,7 +49,7 @@ async def show_group(call: PageCall) -> Html:
 async def show_letter(call: PageCall) -> Html:
     """Shows one dead letter with its payload, its error and its attempts."""
     letter = (await call.api.call("getDeadLetter", path={"id": call.path["id"]})).data
-    return call.render("dead_letters/letter.html", letter=letter, job_text=_job_text(letter), edited=None, problem=None)
+    return _letter_page(call, letter)
 
 
 async def replay_letter(call: PageCall) -> PageAnswer:
@@ -63,43 +64,62 @@ async def replay_letter(call: PageCall) -> PageAnswer:
     except ApiProblem as problem:
         if not changed or problem.status == 403:
             raise
-        text = _job_text(letter)
-        return call.render(
-            "dead_letters/letter.html",
-            status=problem.status,
-            letter=letter,
-            job_text=text,
-            edited=edited,
-            problem=problem,
-        )
+        return _letter_page(call, letter, edited, problem)
     return call.done("dead-letters.replayed", f"{LIST}/{letter_id}", job=answer.data.job_id)
 
 
 async def delete_letter(call: PageCall) -> Redirect:
-    """Deletes one dead letter."""
-    await call.api.call("deleteDeadLetter", path={"id": call.path["id"]})
-    return call.done("dead-letters.deleted", LIST)
+    """Deletes one dead letter. The next page has a button that restores it."""
+    letter_id = call.path["id"]
+    await call.api.call("deleteDeadLetter", path={"id": letter_id})
+    return call.done("dead-letters.deleted", LIST, undo=f"{LIST}/{letter_id}/restore")
+
+
+async def restore_letter(call: PageCall) -> Redirect:
+    """Restores a deleted dead letter."""
+    letter_id = call.path["id"]
+    await call.api.call("restoreDeadLetter", path={"id": letter_id})
+    return call.done("dead-letters.restored", f"{LIST}/{letter_id}")
 
 
 async def replay_group(call: PageCall) -> Redirect:
-    """Replays all dead letters with one fingerprint, or shows first what would be replayed."""
+    """Replays all dead letters with one fingerprint in the background, or shows first what would be replayed."""
     fingerprint = call.path["fingerprint"]
-    page = f"{LIST}/groups/{quote(fingerprint, safe='')}"
     if "preview" in call.form:
-        rate = call.form.get("rate", "")
-        return Redirect(f"{page}?preview=1&rate={quote(rate, safe='')}")
-    result = await _replay_many(call, {"fingerprint": fingerprint})
-    return call.done("dead-letters.replayed-many", page, count=result.replayed, refused=result.refused_count)
+        rate = quote(call.form.get("rate", ""), safe="")
+        return Redirect(f"{_group(fingerprint)}?preview=1&rate={rate}")
+    body = {"kind": "dead-letters", "fingerprint": fingerprint, **number_field(call, call.form, "rate")}
+    run = (await call.api.call("startReplay", body=body)).data
+    return Redirect(f"/dashboard/replays/{run.id}")
 
 
-async def _replay_many(call: PageCall, body: dict[str, Any]) -> Any:
-    rate = call.form.get("rate") or call.query.get("rate") or ""
-    if rate:
-        try:
-            body["rate"] = float(rate.replace(",", "."))
-        except ValueError:
-            raise ApiProblem(422, "Invalid", call.reader.text("dead-letters.wrong-rate", rate=rate[:50])) from None
-    return (await call.api.call("replayDeadLetters", body=body)).data
+async def delete_group(call: PageCall) -> Redirect:
+    """Deletes all dead letters with one fingerprint. The next page has a button that restores them."""
+    body = {"fingerprint": call.path["fingerprint"], "limit": MAX_DELETED}
+    result = (await call.api.call("deleteDeadLetters", body=body)).data
+    undo = f"{LIST}/deletions/{result.deletion}/restore" if result.deletion else ""
+    return call.done("dead-letters.deleted-many", LIST, count=result.deleted, undo=undo)
+
+
+async def restore_many(call: PageCall) -> Redirect:
+    """Restores the dead letters that were deleted together."""
+    result = (await call.api.call("restoreDeadLetters", body={"deletion": call.path["deletion"]})).data
+    return call.done("dead-letters.restored-many", LIST, count=result.restored)
+
+
+def _letter_page(call: PageCall, letter: Any, edited: str | None = None, problem: ApiProblem | None = None) -> Html:
+    return call.render(
+        "dead_letters/letter.html",
+        status=200 if problem is None else problem.status,
+        letter=letter,
+        job_text=_job_text(letter),
+        edited=edited,
+        problem=problem,
+    )
+
+
+def _group(fingerprint: str) -> str:
+    return f"{LIST}/groups/{quote(fingerprint, safe='')}"
 
 
 def _job_text(letter: Any) -> str:
@@ -114,7 +134,10 @@ ROUTES = (
     PageRoute("GET", "/dead-letters", show_list),
     PageRoute("GET", "/dead-letters/groups/{fingerprint}", show_group),
     PageRoute("POST", "/dead-letters/groups/{fingerprint}/replay", replay_group),
+    PageRoute("POST", "/dead-letters/groups/{fingerprint}/delete", delete_group),
+    PageRoute("POST", "/dead-letters/deletions/{deletion}/restore", restore_many),
     PageRoute("GET", "/dead-letters/{id}", show_letter),
     PageRoute("POST", "/dead-letters/{id}/replay", replay_letter),
     PageRoute("POST", "/dead-letters/{id}/delete", delete_letter),
+    PageRoute("POST", "/dead-letters/{id}/restore", restore_letter),
 )

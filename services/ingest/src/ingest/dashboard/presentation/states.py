@@ -64,6 +64,7 @@ LOOKS: Final[dict[str, Look]] = {
     "warning": FAILED,
     "critical": DEAD,
     # replays
+    "finished": COMPLETED,
     "stopped": PALE,
     "replayed": COMPLETED,
 }
