@@ -20,4 +20,9 @@ class DashboardPage(NamedTuple):
         return self.path.replace("{}", str(await clinic.until(self.subject)))
 
 
-PAGES: tuple[DashboardPage, ...] = (DashboardPage("overview", "/"),)
+PAGES: tuple[DashboardPage, ...] = (
+    DashboardPage("overview", "/"),
+    DashboardPage("events", "/events"),
+    DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
+    DashboardPage("event-edit", "/events/{}/edit", "select id from events order by received_at limit 1"),
+)

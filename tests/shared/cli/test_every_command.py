@@ -92,6 +92,7 @@ EXAMPLES = [
     Example("events accept -", "0 accepted, 0 duplicates, 1 not accepted", [{"webhookId": "none", "body": 1}], 1),
     Example("events list --webhook shop", rf"ID +WEBHOOK +RECEIVED +STATUS +REASON\n{UUID} +shop +.*received +-"),
     Example("events show <event>", r'(?s).*"id": "<event>".*'),
+    Example("events decoded <event>", r'(?s).*"kind": "json".*'),
     Example("events timeline <event>", r"(?s)AT +TOOK +WHAT +ERROR\n.*the webhook orders received POST.*"),
     Example("events replay <event>", r"enqueued as \{webhook-processing\}:.*"),
     Example("events replay <event> --body -", r"enqueued as \{webhook-processing\}:.*", {"name": "Bia"}),

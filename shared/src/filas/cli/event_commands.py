@@ -52,6 +52,14 @@ def show(event_id: str) -> None:
 
 @events.command()
 @click.argument("event_id", metavar="ID")
+@always_json
+def decoded(event_id: str) -> None:
+    """Print the body of an event as its flow saw it."""
+    show_json(from_environment().get("events", event_id, "decoded"))
+
+
+@events.command()
+@click.argument("event_id", metavar="ID")
 @as_json
 def timeline(event_id: str, as_json: bool) -> None:
     """Show what happened to an event, from its receipt to the delivery receipts of its messages."""

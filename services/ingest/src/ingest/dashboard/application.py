@@ -24,7 +24,7 @@ from ingest.dashboard.live.moments import MomentStore
 from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live_pages import LivePages
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
-from ingest.dashboard.pages import components, conversations, dead_letters, overview, refusals, replays, search
+from ingest.dashboard.pages import components, conversations, dead_letters, events, overview, refusals, replays, search
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -51,6 +51,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *replays.ROUTES,
     *conversations.ROUTES,
     *refusals.ROUTES,
+    *events.ROUTES,
     *search.ROUTES,
     *execution_routes.ROUTES,
 )
