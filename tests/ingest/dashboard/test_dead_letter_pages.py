@@ -207,3 +207,17 @@ async def test_a_payload_keeps_its_numbers(api: Api, browser: Browser) -> None:
 def test_every_queue_can_be_chosen() -> None:
     """The filter has the three queues."""
     assert len(dead_letters._queues()) == 3
+
+
+async def test_times_are_in_the_readers_zone(api: Api, browser: Browser) -> None:
+    """A time without a zone is that of the reader's clock."""
+    await letters(api, 1)
+    page = await browser.open("/dead-letters")
+    await browser.submit(page, "/dashboard/preferences", {"zone": "America/Sao_Paulo"})
+    since = datetime.now(UTC) - timedelta(hours=1)
+    local = (since - timedelta(hours=3)).replace(tzinfo=None).isoformat(timespec="minutes")
+    shown = await browser.open(f"/dead-letters?since={local}")
+    assert f'value="{local}"' in shown.html
+    assert "1 over the time" in shown.html
+    assert "1 over the time" not in (await browser.open(f"/dead-letters?since={local}&until={local}")).html
+    assert "cannot be shown" in (await browser.open("/dead-letters?since=yesterday")).text

@@ -17,6 +17,8 @@ from ingest.dashboard.live.figures import LiveFigures
 from ingest.dashboard.live.snapshot import Snapshot
 from ingest.dashboard.presentation.rendering import Renderer
 from ingest.dashboard.presentation.texts import Reader
+from ingest.dashboard.presentation.time_filters import NAMES as TIMES
+from ingest.dashboard.presentation.time_filters import with_zone
 from ingest.dashboard.sessions import return_path
 
 
@@ -108,8 +110,11 @@ class PageCall:
         return stored
 
     def filters(self, *names: str) -> dict[str, str]:
-        """Returns the filters of the query string that have a value, for a call of the API."""
-        return {name: self.query[name] for name in names if self.query.get(name)}
+        """Returns the filters of the query string that have a value, for a call of the API. Times without a zone are
+        in that of the reader."""
+        given = {name: self.query[name] for name in names if self.query.get(name)}
+        times = {name: with_zone(self.reader, given[name]) for name in TIMES if name in given}
+        return given | times
 
     def with_query(self, **changes: str | None) -> str:
         """Returns the address of this page with other filters; None removes one. The place in the list is forgotten."""

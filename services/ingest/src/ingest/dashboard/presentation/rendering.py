@@ -13,6 +13,7 @@ from ingest.dashboard.presentation.copies import copies
 from ingest.dashboard.presentation.payload_text import document_text, shown
 from ingest.dashboard.presentation.states import look_of
 from ingest.dashboard.presentation.texts import NAMES, Reader
+from ingest.dashboard.presentation.time_filters import local_time
 
 _READER_FUNCTIONS: Final[dict[str, Callable[..., str]]] = {
     "number": figures.number,
@@ -23,6 +24,7 @@ _READER_FUNCTIONS: Final[dict[str, Callable[..., str]]] = {
     "absolute": moments.absolute,
     "clock": moments.clock,
     "relative": moments.relative,
+    "local_time": local_time,
 }
 
 
