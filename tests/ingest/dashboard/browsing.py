@@ -1,6 +1,8 @@
 """A browser without JavaScript: signs in, opens pages, submits forms, and checks every page that it gets."""
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -150,3 +152,10 @@ async def sign_in(api: Api, session: aiohttp.ClientSession, token: str = TOKEN) 
     for cookie in answer.cookies.values():
         session.cookie_jar.update_cookies({cookie.key: cookie.value}, URL(api.url))
     return Browser(api, session)
+
+
+@asynccontextmanager
+async def signed_in(api: Api, token: str = TOKEN) -> AsyncIterator[Browser]:
+    """A signed-in browser with a session of its own."""
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        yield await sign_in(api, session, token)

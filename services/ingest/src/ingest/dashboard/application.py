@@ -24,7 +24,18 @@ from ingest.dashboard.live.moments import MomentStore
 from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live_pages import LivePages
 from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
-from ingest.dashboard.pages import components, conversations, dead_letters, events, overview, refusals, replays, search
+from ingest.dashboard.pages import (
+    components,
+    conversations,
+    dead_letters,
+    doctor,
+    events,
+    overview,
+    queues,
+    refusals,
+    replays,
+    search,
+)
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -47,6 +58,8 @@ log = get_logger(__name__)
 PAGES: Final[tuple[PageRoute, ...]] = (
     PageRoute("POST", "/preferences", save_preferences),
     *overview.ROUTES,
+    *queues.ROUTES,
+    *doctor.ROUTES,
     *dead_letters.ROUTES,
     *replays.ROUTES,
     *conversations.ROUTES,

@@ -61,7 +61,10 @@ class QueueCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class JobInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One job. Times are Unix ms. `data` is its message, `error` the reason of its failure or of its last attempt's."""
+    """One job. Times are Unix ms. `data` is its message, `error` the reason of its failure or of its last attempt's.
+
+    `leaseUntil` is when the lease of an active job ends; its worker renews it while the job runs.
+    """
 
     id: str
     name: str
@@ -70,6 +73,7 @@ class JobInfo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     enqueued_on: int | None = None
     due_on: int | None = None
     processed_on: int | None = None
+    lease_until: int | None = None
     finished_on: int | None = None
     group: str | None = None
     data: Any = None
@@ -206,6 +210,7 @@ def _live(raw_id: bytes, row: list[Any], now: float) -> JobInfo | None:
         enqueued_on=enqueued,
         due_on=int(due) if state == "delayed" else None,
         processed_on=_claimed_ms(token) if token else None,
+        lease_until=int(due) if state == "active" else None,
         group=_text(position.split(b"|", 1)[1]) if position else None,
         data=data,
         error=msgspec.json.decode(last_error).get("error") if last_error else None,

@@ -20,6 +20,10 @@ class LiveFigures:
         """Returns the figures of now; a part that a store does not answer is marked."""
         return await self._hub.snapshot()
 
+    def expire(self, *parts: str) -> None:
+        """Lets the next page read these parts again, because an action has changed them."""
+        self._hub.expire(*parts)
+
     async def stored(self, at: str) -> Snapshot | None:
         """Returns the stored figures of a moment (Unix ms); None if there are none. Raises StoreUnavailable."""
         moment = _parsed(at)

@@ -137,6 +137,13 @@ class LiveHub:
             await asyncio.wait([task for _, task in started], timeout=FIRST_S if is_first else FAST_S)
         return self._compose()
 
+    def expire(self, *parts: str) -> None:
+        """Lets the next snapshot read these parts again, because an action has changed them."""
+        for reader in self.readers:
+            if reader.name in parts:
+                reader.expire()
+        self._composed_at = float("-inf")
+
     def recent(self, at: int) -> Snapshot | None:
         """Returns the last snapshot that is not newer than `at` (Unix ms) and still in memory."""
         return next((one for one in reversed(self._kept) if one.at <= at), None)

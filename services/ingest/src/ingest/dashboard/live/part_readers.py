@@ -55,6 +55,10 @@ class PartReader:
         """Whether the figures are older than the interval."""
         return self._clock() >= self._due_at
 
+    def expire(self) -> None:
+        """Makes the part due now."""
+        self._due_at = float("-inf")
+
     def start(self) -> asyncio.Task[None] | None:
         """Starts to read if the part is due and not being read. Returns the task that reads, None if none does."""
         if (self._task is None or self._task.done()) and self.is_due:
