@@ -20,9 +20,21 @@ class DashboardPage(NamedTuple):
         return self.path.replace("{}", str(await clinic.until(self.subject)))
 
 
+BOOKED = "select id from executions where flow_id = 'marcar-consulta' and status = 'succeeded' limit 1"
+FAILED = "select id from executions where status = 'failed' limit 1"
+ASKING = "select id from executions where status = 'waiting-input' limit 1"
+
 PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
     DashboardPage("events", "/events"),
     DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
     DashboardPage("event-edit", "/events/{}/edit", "select id from events order by received_at limit 1"),
+    DashboardPage("executions", "/executions"),
+    DashboardPage("executions-without-match", "/executions?status=cancelled"),
+    DashboardPage("executions-replay", "/executions/replay?flowId=pagamento"),
+    DashboardPage("execution", "/executions/{}", BOOKED),
+    DashboardPage("execution-failed", "/executions/{}?show=timeline", FAILED),
+    DashboardPage("execution-waiting", "/executions/{}?show=messages", ASKING),
+    DashboardPage("execution-replay", "/executions/{}/replay", FAILED),
+    DashboardPage("waiting", "/waiting"),
 )

@@ -90,7 +90,7 @@ async def test_a_hostile_error_is_text(api: Api, browser: Browser) -> None:
 
 
 async def test_a_replay_of_all_that_match_is_checked_and_then_confirmed(api: Api, browser: Browser) -> None:
-    """The check changes nothing. The replay has the filters, and the list keeps them."""
+    """The check changes nothing. The replay has the filters, runs in the background, and two clicks start one."""
     await store_flow(api)
     await record(api)
     await record(api, error=ErrorDetail(kind="template", message="wrong", node_id="known"))
@@ -99,12 +99,14 @@ async def test_a_replay_of_all_that_match_is_checked_and_then_confirmed(api: Api
     checked = await browser.open("/executions/replay?error=timeout&rate=50")
     assert "1 execution would be replayed" in checked.text
     assert await replays(api) == 0
-    done = await browser.submit(checked, "/dashboard/executions/replay")
-    assert done.url == "/dashboard/executions"
-    assert "Replayed: 1. Refused: 0." in done.text
-    assert await replays(api) == 1
-    again = await browser.open("/executions/replay?error=timeout")
-    assert "Nothing to replay" in again.text
+    fields = checked.form("/dashboard/executions/replay").fields
+    for _ in range(2):
+        address = f"{api.url}/dashboard/executions/replay"
+        async with browser.session.post(address, data=fields, allow_redirects=False) as answer:
+            assert answer.status == 303
+    [run] = (await api.get("/replays")).data
+    assert answer.headers["Location"] == f"/dashboard/replays/{run['id']}"
+    assert (run["definition"]["error"], run["rate"], run["expected"]) == ("timeout", 50.0, 1)
 
 
 async def test_wrong_options_of_a_replay_are_explained(api: Api, browser: Browser) -> None:

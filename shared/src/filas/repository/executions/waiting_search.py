@@ -19,8 +19,8 @@ WAITING: Final = """
 select w.id, w.wake_at, w.status, w.is_for_message, w.flow_id, w.version, w.event_id, w.conversation_id, w.channel,
     w.contact, s.node_id, s.type as node_type, s.started_at as since
 from (
-    select id, wake_at, status, awaits_message is not null as is_for_message, flow_id, version, event_id,
-        conversation_id, channel, contact
+    select id, wake_at, status, status = 'waiting-callback' and awaits_message is not null as is_for_message, flow_id,
+        version, event_id, conversation_id, channel, contact
     from executions {where} order by wake_at, id limit {limit}
 ) w
     left join lateral (

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from filas.contract.identity import new_id
 from ingest.api.routing.problems import ApiProblem
 from ingest.dashboard.page_types import Html, PageAnswer, PageCall
 from ingest.dashboard.pages.executions import time_filters
@@ -26,19 +27,20 @@ async def check_replay(call: PageCall) -> Html:
         order=order,
         result=result,
         problem=problem,
-        kept=("status", *OF_MANY),
+        request=new_id(),
+        run_order={"kind": "executions", **{name: value for name, value in order.items() if name != "status"}},
         times=time_filters.local_times(call),
         cli_arguments=cli_arguments({name: value for name, value in order.items() if name != "status"}),
     )
 
 
 async def replay_all(call: PageCall) -> PageAnswer:
-    """Replays what was checked, and returns to the list."""
-    order = {name: call.form[name] for name in ("status", *OF_MANY) if call.form.get(name)} | _options(call.form)
-    answer = await call.api.call("replayExecutions", body=order)
-    result = answer.data
-    message = "executions.bulk-more" if result.more else "executions.bulk-done"
-    return call.done(message, replayed=result.replayed, refused=result.refused_count)
+    """Starts the replay of what was checked, and shows its progress."""
+    order = {name: call.form[name] for name in OF_MANY if call.form.get(name)} | _options(call.form)
+    if call.form.get("request"):
+        order["requestId"] = call.form["request"]
+    answer = await call.api.call("startReplay", body={"kind": "executions", **order})
+    return call.done("executions.bulk-started", f"/dashboard/replays/{answer.data.id}")
 
 
 def _options(given: Any) -> dict[str, Any]:

@@ -31,6 +31,7 @@ async def list_executions(call: PageCall) -> Html:
     return call.render(
         "executions/list.html",
         page=page,
+        live=None if call.query.get("cursor") else call.shared["live"],
         failed=failed,
         others=others,
         counted=COUNTED,

@@ -48,6 +48,7 @@ async def show_execution(call: PageCall) -> Html:
         "executions/execution.html",
         execution=execution,
         is_final=execution.status in FINAL_EXECUTION_STATUSES,
+        live=None if execution.status in FINAL_EXECUTION_STATUSES else call.shared["live"],
         cause=cause,
         replays=replays,
         flow=flow,

@@ -17,6 +17,7 @@ async def list_waiting(call: PageCall) -> Html:
     return call.render(
         "executions/waiting.html",
         page=page,
+        live=None if call.query.get("cursor") else call.shared["live"],
         kinds=KINDS,
         filtered=bool(filters),
         query_of=query_links(call),
