@@ -13,7 +13,7 @@ from filas_local.servers import RedisServer
 from tests.e2e.operating import Operator, operating
 from tests.long_form import by_form
 
-SECONDS = by_form(20, 600)
+SECONDS = by_form(12, 600)
 TALKS = 4
 """How many contacts talk at a time."""
 
@@ -55,7 +55,7 @@ class Talks:
 async def test_ten_minutes_of_healthy_load_give_no_finding(
     own_redis: RedisServer, postgres_dsn: str, tmp_path: Path
 ) -> None:
-    """Twenty seconds in the short form. The doctor is asked every second."""
+    """Twelve seconds in the short form. The doctor is asked every second."""
     found: dict[str, dict[str, Any]] = {}
     times: Counter[str] = Counter()
     async with operating(own_redis, postgres_dsn, tmp_path) as seen:

@@ -290,8 +290,8 @@ def test_every_execution_ends_and_repeats_no_finished_effect(
     assert set(replied.values()) <= {1}, "two replies for one wait"
 
 
-@pytest.mark.timeout(by_form(120, 900))
-@settings(max_examples=examples(60), deadline=None, derandomize=not LONG)
+@pytest.mark.timeout(by_form(240, 900))
+@settings(max_examples=by_form(10, 60), deadline=None, derandomize=not LONG)
 @given(
     compiled=graphs(bounds=FEWER_STEPS, repeats_uncertain=True),
     other=graphs(bounds=FEWER_STEPS, repeats_uncertain=True),

@@ -27,20 +27,21 @@ def events() -> list[Event]:
     found: dict[str, tuple[set[str], set[str]]] = {}
     for package in SOURCES:
         for module, tree in trees(package).items():
+            methods = _methods(tree)
             for node in ast.walk(tree):
-                for level, name in _logged(node, tree):
+                for level, name in _logged(node, tree, methods):
                     levels, modules = found.setdefault(name, (set(), set()))
                     levels.add(level)
                     modules.add(module)
     return [Event(name, tuple(sorted(pair[0])), tuple(sorted(pair[1]))) for name, pair in sorted(found.items())]
 
 
-def _logged(node: ast.AST, tree: ast.Module) -> list[tuple[str, str]]:
+def _logged(node: ast.AST, tree: ast.Module, methods: dict[str, set[str]]) -> list[tuple[str, str]]:
     """The level and the names of the events of a call of a logger, or of a variable that is a logger's method."""
     if not isinstance(node, ast.Call) or not node.args:
         return []
     if isinstance(node.func, ast.Name):
-        return [(level, text) for level in _methods(tree, node.func.id) for text in texts(node.args[0])]
+        return [(level, text) for level in methods.get(node.func.id, ()) for text in texts(node.args[0])]
     if not isinstance(node.func, ast.Attribute):
         return []
     owner = node.func.value
@@ -53,17 +54,18 @@ def _logged(node: ast.AST, tree: ast.Module) -> list[tuple[str, str]]:
     return [(level, text) for text in texts(name)]
 
 
-def _methods(tree: ast.Module, variable: str) -> set[str]:
-    """The levels of the logger's methods that are assigned to a variable."""
-    found: set[str] = set()
+def _methods(tree: ast.Module) -> dict[str, set[str]]:
+    """The levels of the logger's methods that are assigned to each variable."""
+    found: dict[str, set[str]] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and any(
-            isinstance(one, ast.Name) and one.id == variable for one in node.targets
-        ):
+        if isinstance(node, ast.Assign):
             methods = [one for one in ast.walk(node.value) if isinstance(one, ast.Attribute)]
-            found |= {
+            levels = {
                 one.attr for one in methods if isinstance(one.value, ast.Name) and one.value.id in _LOGGERS
             } & LEVELS
+            for one in node.targets:
+                if levels and isinstance(one, ast.Name):
+                    found.setdefault(one.id, set()).update(levels)
     return found
 
 
