@@ -23,6 +23,12 @@ class DashboardPage(NamedTuple):
 BOOKED = "select id from executions where flow_id = 'marcar-consulta' and status = 'succeeded' limit 1"
 FAILED = "select id from executions where status = 'failed' limit 1"
 ASKING = "select id from executions where status = 'waiting-input' limit 1"
+CONVERSATION = """
+select e.conversation_id from executions e where e.conversation_id is not null
+group by e.conversation_id order by count(*) desc, e.conversation_id limit 1"""
+WAITING_CONVERSATION = """
+select conversation_id from executions where status = 'waiting-input' order by queued_at, id limit 1"""
+REFUSAL = "select id from refusals where reason = 'signature' and length(body) > 0 order by received_at, id limit 1"
 
 PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
@@ -37,4 +43,11 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("execution-waiting", "/executions/{}?show=messages", ASKING),
     DashboardPage("execution-replay", "/executions/{}/replay", FAILED),
     DashboardPage("waiting", "/waiting"),
+    DashboardPage("refusals", "/refusals"),
+    DashboardPage("refusals-none", "/refusals?reason=too-slow&status=401"),
+    DashboardPage("refusal", "/refusals/{}", REFUSAL),
+    DashboardPage("conversations", "/conversations"),
+    DashboardPage("conversations-none", "/conversations?q=99999-1234"),
+    DashboardPage("conversation", "/conversations/{}", CONVERSATION),
+    DashboardPage("conversation-waiting", "/conversations/{}", WAITING_CONVERSATION),
 )

@@ -94,7 +94,7 @@ async def test_a_thread_has_messages_flows_and_waits_in_their_order(api: Api, br
     assert "✓✓ read" in page.text
     assert "○ queued" in page.text
     assert "◷ waits for a reply" in page.text
-    assert "until at the latest" in page.text
+    assert "at the latest in" in page.text
     assert {f"/dashboard/executions/{earlier}", f"/dashboard/executions/{waiting}"} <= set(page.links)
     assert any(link.startswith("/dashboard/events/") for link in page.links)
     assert f"filas conversations show {one}" in page.text

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,6 +17,8 @@ PAGE: Final = 40
 
 MAX_TEXT: Final = 2000
 """How many characters of a message the thread shows. Its event and its execution have the rest."""
+
+STORED_WITHIN: Final = timedelta(seconds=2)
 
 CANCELLABLE: Final = frozenset({"queued", "sending", "retrying"})
 """The delivery states in which a message can be cancelled."""
@@ -112,11 +114,19 @@ def _entries(thread: Any, next_cursor: str | None, *, is_newest: bool) -> list[E
     begin = messages[-1].at if messages and next_cursor else None
     end = messages[0].at if messages and not is_newest else None
     flows = [Entry(one.queued_at, "began", one) for one in thread.executions]
-    flows += [Entry(one.ended_at, "ended", one) for one in thread.executions if one.ended_at is not None]
+    last = {one.execution_id: one.at for one in reversed(thread.messages) if one.direction == "outgoing"}
+    flows += [_end_of(one, last.get(one.id)) for one in thread.executions if one.ended_at is not None]
     within = [one for one in flows if (begin is None or one.at >= begin) and (end is None or one.at <= end)]
     # At the same time, a flow begins before its message and ends after it.
     order = {"began": 0, "incoming": 1, "outgoing": 2, "ended": 3}
     return sorted([*messages, *within], key=lambda one: (one.at, order[one.kind]))
+
+
+def _end_of(execution: Any, last_message: datetime | None) -> Entry:
+    """The end of an execution. Its last messages are stored with it, a moment later, and are shown before it."""
+    ended: datetime = execution.ended_at
+    is_part = last_message is not None and timedelta(0) < last_message - ended < STORED_WITHIN
+    return Entry(last_message if is_part and last_message is not None else ended, "ended", execution)
 
 
 async def cancel_executions(call: PageCall) -> Redirect:
