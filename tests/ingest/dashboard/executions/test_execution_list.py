@@ -109,10 +109,27 @@ async def test_a_replay_of_all_that_match_is_checked_and_then_confirmed(api: Api
     assert (run["definition"]["error"], run["rate"], run["expected"]) == ("timeout", 50.0, 1)
 
 
+async def test_a_replay_of_all_is_offered_only_for_what_it_selects(api: Api, browser: Browser) -> None:
+    """It has no filter for one state or one event, so it would ignore them."""
+    await store_flow(api)
+    execution = await record(api)
+    event_id = await api.database.fetchval("select event_id from executions where id = $1", execution)
+    for query, offered in (
+        ("status=failed,timed-out", True),
+        ("flowId=orders", True),
+        ("status=failed", False),
+        (f"eventId={event_id}", False),
+    ):
+        page = await browser.open(f"/executions?{query}")
+        assert f"/dashboard/executions/{execution}" in page.links
+        assert any(form.action == "/dashboard/executions/replay" for form in page.forms) is offered, query
+
+
 async def test_wrong_options_of_a_replay_are_explained(api: Api, browser: Browser) -> None:
     """The form stays."""
-    page = await browser.open("/executions/replay?limit=many&rate=-1")
-    assert "limit" in page.text
+    for query in ("limit=many", "rate=-1", "rate=nan", "rate=inf", "since=yesterday"):
+        page = await browser.open(f"/executions/replay?{query}")
+        assert 'role="alert"' in page.html, query
     assert await replays(api) == 0
 
 

@@ -1,20 +1,20 @@
 """The replay of all executions that match a filter: first what it would do, then the replay."""
 
+import math
 from typing import Any, Final
 
 from filas.contract.identity import new_id
 from ingest.api.routing.problems import ApiProblem
 from ingest.dashboard.page_types import Html, PageAnswer, PageCall
-from ingest.dashboard.pages.executions import time_filters
 from ingest.dashboard.pages.executions.cli_arguments import cli_arguments
-from ingest.dashboard.pages.executions.execution_filters import OF_MANY, body_of_many
+from ingest.dashboard.pages.executions.execution_filters import OF_MANY, filters_of
 
 OPTIONS: Final = ("from", "version", "limit", "rate")
 
 
 async def check_replay(call: PageCall) -> Html:
     """Shows what a replay with the filters and options of the query string would do. It changes nothing."""
-    order, result, problem = {**body_of_many(call), **_options(call.query)}, None, None
+    order, result, problem = {**filters_of(call, OF_MANY), **_options(call.query)}, None, None
     try:
         answer = await call.api.call("replayExecutions", body={**order, "dryRun": True})
         result = answer.data
@@ -28,9 +28,8 @@ async def check_replay(call: PageCall) -> Html:
         result=result,
         problem=problem,
         request=new_id(),
-        run_order={"kind": "executions", **{name: value for name, value in order.items() if name != "status"}},
-        times=time_filters.local_times(call),
-        cli_arguments=cli_arguments({name: value for name, value in order.items() if name != "status"}),
+        run_order={"kind": "executions", **order},
+        cli_arguments=cli_arguments(order),
     )
 
 
@@ -48,7 +47,9 @@ def _options(given: Any) -> dict[str, Any]:
     options: dict[str, Any] = {name: given[name] for name in OPTIONS if given.get(name)}
     for name, kind in (("limit", int), ("rate", float)):
         try:
-            options |= {name: kind(options[name])} if name in options else {}
+            number = kind(options[name]) if name in options else 0
         except ValueError:
             continue
+        if number and math.isfinite(number):
+            options[name] = number
     return options

@@ -1,9 +1,9 @@
 """The filters of the list of executions, which a replay of all that match takes over."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from ingest.dashboard.page_types import PageCall
-from ingest.dashboard.pages.executions import time_filters
 
 FAILED: Final = "failed,timed-out"
 
@@ -18,20 +18,16 @@ VIEWS: Final = (
 """The views of the list, each with its statuses."""
 
 OF_MANY: Final = ("flowId", "error", "contact", "since", "until")
-"""The filters that a replay of many has too, besides the status."""
+"""The filters that a replay of many has too. It is of all executions that failed or timed out."""
 
 NAMES: Final = ("status", *OF_MANY, "eventId", "conversationId", "replayOf")
 
 
 def filters_of(call: PageCall, names: tuple[str, ...] = NAMES) -> dict[str, str]:
     """The filters of the query string, as the API reads them."""
-    found = call.filters(*names)
-    for name in time_filters.NAMES:
-        if name in found:
-            found[name] = time_filters.with_zone(call, found[name])
-    return found
+    return call.filters(*names)
 
 
-def body_of_many(call: PageCall) -> dict[str, Any]:
-    """The filters as the body of a replay of many."""
-    return filters_of(call, ("status", *OF_MANY))
+def may_replay_all(filters: Mapping[str, str]) -> bool:
+    """Whether a replay of many selects what the list shows: it has no other filters."""
+    return filters.get("status", FAILED) == FAILED and filters.keys() <= {"status", *OF_MANY}

@@ -4,9 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from ingest.dashboard.page_types import Html, PageCall, Part
-from ingest.dashboard.pages.executions import time_filters
 from ingest.dashboard.pages.executions.cli_arguments import cli_arguments
-from ingest.dashboard.pages.executions.execution_filters import FAILED, NAMES, VIEWS, filters_of
+from ingest.dashboard.pages.executions.execution_filters import FAILED, NAMES, VIEWS, filters_of, may_replay_all
 from ingest.dashboard.pages.executions.relative_links import query_links
 
 ROWS: Final = 50
@@ -36,10 +35,10 @@ async def list_executions(call: PageCall) -> Html:
         others=others,
         counted=COUNTED,
         views=VIEWS,
+        may_replay_all=may_replay_all(filters),
         failed_statuses=FAILED,
         chosen_status=status,
         filtered=[name for name in NAMES if call.query.get(name)],
-        times=time_filters.local_times(call),
         query_of=query_links(call),
         cli_arguments=cli_arguments(filters),
     )
