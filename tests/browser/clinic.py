@@ -160,6 +160,8 @@ class Clinic:
         await self._receipts()
         await self._mistakes()
         await self.until("select count(*) = 5 from dead_letters")
+        replay = {"kind": "executions", "flowId": "pagamento", "limit": 1, "rate": 5}
+        await self.pipeline.api("POST", "/api/replays", replay)
 
     async def _converse(self) -> None:
         await self.talk(PHONES[0], "Oi, bom dia!", "Cardiologia", "terça às 9h30")

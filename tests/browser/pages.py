@@ -34,6 +34,14 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
     DashboardPage("events", "/events"),
     DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
+    DashboardPage("dead-letters", "/dead-letters"),
+    DashboardPage(
+        "dead-letter-group", "/dead-letters/groups/{}", "select fingerprint from dead_letters where replayed_at is null"
+    ),
+    DashboardPage("dead-letter", "/dead-letters/{}", "select id from dead_letters order by failed_at limit 1"),
+    DashboardPage("replays", "/replays"),
+    DashboardPage("replay", "/replays/{}", "select id from replay_runs where ended_at is not null limit 1"),
+    DashboardPage("search", "/search?q=Aparecida"),
     DashboardPage("event-edit", "/events/{}/edit", "select id from events order by received_at limit 1"),
     DashboardPage("executions", "/executions"),
     DashboardPage("executions-without-match", "/executions?status=cancelled"),
