@@ -49,7 +49,7 @@ async def show_group(call: PageCall) -> Html:
 async def show_letter(call: PageCall) -> Html:
     """Shows one dead letter with its payload, its error and its attempts."""
     letter = (await call.api.call("getDeadLetter", path={"id": call.path["id"]})).data
-    return _letter_page(call, letter)
+    return await _letter_page(call, letter)
 
 
 async def replay_letter(call: PageCall) -> PageAnswer:
@@ -64,7 +64,7 @@ async def replay_letter(call: PageCall) -> PageAnswer:
     except ApiProblem as problem:
         if not changed or problem.status == 403:
             raise
-        return _letter_page(call, letter, edited, problem)
+        return await _letter_page(call, letter, edited, problem)
     return call.done("dead-letters.replayed", f"{LIST}/{letter_id}", job=answer.data.job_id)
 
 
@@ -107,11 +107,16 @@ async def restore_many(call: PageCall) -> Redirect:
     return call.done("dead-letters.restored-many", LIST, count=result.restored)
 
 
-def _letter_page(call: PageCall, letter: Any, edited: str | None = None, problem: ApiProblem | None = None) -> Html:
+async def _letter_page(
+    call: PageCall, letter: Any, edited: str | None = None, problem: ApiProblem | None = None
+) -> Html:
+    message_id = (letter.payload or {}).get("notificationId")
+    message = await call.api.part("getNotification", path={"id": str(message_id)}) if message_id else None
     return call.render(
         "dead_letters/letter.html",
         status=200 if problem is None else problem.status,
         letter=letter,
+        message=message,
         job_text=_job_text(letter),
         edited=edited,
         problem=problem,
