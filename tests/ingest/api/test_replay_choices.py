@@ -165,6 +165,16 @@ async def test_a_replay_from_a_node_runs_only_from_there(redis_url: str, postgre
             return [one["status"] for one in found] == ["delivered"]
 
         await eventually(delivered, 60)
+        again = {"webhookId": "hi", "body": body, "duplicateKey": "k"}
+        twice = [await pipeline.api("POST", "/api/events", {"events": [again]}) for _ in range(2)]
+        repeated = twice[1]["events"][0]
+        assert repeated["duplicate"] is True
+
+        async def counted() -> Any:
+            found = await pipeline.api("GET", f"/api/events/{repeated['eventId']}/timeline")
+            return [one["count"] for one in found["entries"] if one["kind"] == "duplicates"]
+
+        assert await eventually(counted, 60) == [1]
         timeline = await pipeline.api("GET", f"/api/events/{event}/timeline")
         kinds = {one["kind"] for one in timeline["entries"]}
         assert {"received", "job-wait", "job-run", "processed", "execution-wait", "step", "attempt"} <= kinds

@@ -1,13 +1,21 @@
 """Timelines: what happened from receipt to delivery receipt, with every wait between."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from filas.contract.identity import new_id
 from filas.contract.policies import WEBHOOKS
+from filas.errors import StoreUnavailable
+from filas.models.events import SeenDuplicates
 from filas.models.notifications import DeliveryReceipt
 from filas.models.record import ErrorDetail
+from filas.repository.event_duplicates import EventDuplicateRepository
+from ingest.receive import duplicate_recorder
+from ingest.receive.duplicate_recorder import DuplicateRecorder
 from tests.ingest.api.seeding import attempted, queued_notifications
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import new_event, started, with_messages
@@ -31,18 +39,67 @@ async def test_an_event_is_followed_from_its_receipt_to_a_delivery_receipt(api: 
     [message] = await queued_notifications(api, execution)
     await attempted(api, message, succeeds=False)
     await attempted(api, message, succeeds=True)
-    receipt = DeliveryReceipt(channel_id="console", provider_id="p7", status="read")
-    await api.context.notifications.record_receipts([receipt])
+    for status in ("delivered", "read"):
+        receipt = DeliveryReceipt(channel_id="console", provider_id="p7", status=status)
+        await api.context.notifications.record_receipts([receipt])
     found = await entries(api, f"events/{event}")
     ours = [one for one in found if one.get("notificationId") == str(message)]
-    assert kinds(ours) == ["message-wait", "attempt", "message-wait", "attempt", "receipt"]
-    assert [one.get("attempt") for one in ours] == [1, 1, 2, 2, None]
+    assert kinds(ours) == ["message-wait", "attempt", "message-wait", "attempt", "receipt", "receipt"]
+    assert [one.get("attempt") for one in ours] == [1, 1, 2, 2, None, None]
     assert ours[1]["error"]["kind"] == "timeout"
-    assert (ours[4]["status"], ours[4]["channelId"]) == ("read", "console")
+    assert [(one["status"], one["channelId"]) for one in ours[4:]] == [("delivered", "console"), ("read", "console")]
     assert {"received", "processed", "execution-wait", "step", "execution-end"} <= set(kinds(found))
     assert all(one["until"] >= one["at"] for one in ours[:4])
     timeline = (await api.get(f"/events/{event}/timeline")).data
-    assert (timeline["truncated"], set(timeline["notStored"])) == (False, {"jobs", "receipt-times", "short-pauses"})
+    assert (timeline["truncated"], set(timeline["notStored"])) == (False, {"jobs", "short-pauses"})
+
+
+async def test_the_duplicates_of_an_event_are_counted(api: Api) -> None:
+    """How many, and when the first and the last came; also after a time without Postgres. A conflict is a duplicate."""
+    event = new_event()
+    await api.context.events.insert_many([event])
+    recorder = DuplicateRecorder(EventDuplicateRepository(api.database))
+    recorder.add(event.id, conflict=False)
+    recorder.add(event.id, conflict=True)
+    await recorder.close()
+    [first] = [one for one in await entries(api, f"events/{event.id}") if one["kind"] == "duplicates"]
+    recorder.add(event.id, conflict=False)
+    await recorder.close()
+    [entry] = [one for one in await entries(api, f"events/{event.id}") if one["kind"] == "duplicates"]
+    assert (first["count"], entry["count"]) == (2, 3)
+    assert (entry["at"], entry["until"] > first["until"]) == (first["at"], True)
+    row = await api.database.fetchrow("select conflicts from event_duplicates where event_id = $1", event.id)
+    assert row is not None
+    assert row["conflicts"] == 1
+
+
+class Unavailable:
+    """A table that does not answer until it works again."""
+
+    def __init__(self) -> None:
+        self.works = False
+        self.seen: list[SeenDuplicates] = []
+
+    async def add_many(self, seen: Sequence[SeenDuplicates]) -> None:
+        """Stores the duplicates, or raises."""
+        if not self.works:
+            raise StoreUnavailable("postgres", "it is away")
+        self.seen += seen
+
+
+async def test_duplicates_are_kept_while_postgres_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And counted together with those that come meanwhile. Beyond a bound of events they are not counted."""
+    monkeypatch.setattr(duplicate_recorder, "MAX_EVENTS", 2)
+    store = Unavailable()
+    recorder = DuplicateRecorder(store)
+    one, two, three = new_id(), new_id(), new_id()
+    recorder.add(one, conflict=False)
+    await recorder.close()
+    for event in (one, two, three):
+        recorder.add(event, conflict=False)
+    store.works = True
+    await recorder.close()
+    assert {seen.event_id: seen.count for seen in store.seen} == {one: 2, two: 1}
 
 
 async def test_a_message_that_waits_is_open_until_its_next_attempt(api: Api) -> None:

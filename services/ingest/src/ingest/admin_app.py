@@ -20,6 +20,7 @@ from filas.errors import StoreUnavailable
 from filas.periodic import periodic
 from filas.queue.producer import QueueProducer
 from filas.repository.definitions.webhooks import WebhookRepository
+from filas.repository.event_duplicates import EventDuplicateRepository
 from filas.repository.events import EventRepository
 from filas.service.run_server import ServerParts, run_server
 from filas.service.search_index import build_search_index
@@ -33,6 +34,7 @@ from ingest.api.routing.api_context import ApiContext, build_api_context
 from ingest.dashboard import application
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.backfill import EventBackfill
+from ingest.receive.duplicate_recorder import DuplicateRecorder
 from ingest.receive.readiness import accepting_health
 from ingest.receive.webhook_cache import WebhookCache
 from ingest.scaling.worker_advice import Bounds
@@ -51,10 +53,12 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
     def compose(stores: Stores) -> ServerParts:
         backfill = EventBackfill(EventRepository(stores.database))
         access = _access(settings, stores)
-        context = _context(settings, stores, access, backfill, environ)
+        duplicates = DuplicateRecorder(EventDuplicateRepository(stores.database))
+        context = _context(settings, stores, access, backfill, duplicates, environ)
 
         async def drain() -> None:
             await context.acceptor.drain()
+            await duplicates.close()
             await access.close()
 
         def add_routes(app: web.Application) -> None:
@@ -71,6 +75,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
             background=(
                 context.webhook_cache.run(),
                 backfill.run(),
+                duplicates.run(),
                 *access.background(),
                 figures,
                 replays,
@@ -105,6 +110,7 @@ def _context(
     stores: Stores,
     access: Access,
     backfill: EventBackfill,
+    duplicates: DuplicateRecorder,
     environ: Mapping[str, str],
 ) -> ApiContext:
     variables = SecretVariables(environ, settings.secrets.secret_env_allow)
@@ -117,7 +123,7 @@ def _context(
         with suppress(StoreUnavailable):
             await webhook_cache.refresh()
 
-    acceptor = Acceptor(EventRepository(stores.database), producer, write_later=backfill.add)
+    acceptor = Acceptor(EventRepository(stores.database), producer, write_later=backfill.add, duplicates=duplicates)
     backfill.on_written = acceptor.postgres_took_events
     return build_api_context(
         stores,

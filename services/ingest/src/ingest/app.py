@@ -33,6 +33,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
         async def drain() -> None:
             await public.acceptor.drain()
             await public.refusals.close()
+            await public.duplicates.close()
 
         async def shutdown_delay() -> None:
             # A load balancer needs a while to notice that the process is not ready, and sends requests until then.
@@ -48,6 +49,7 @@ async def serve(settings: IngestServeSettings, stop: asyncio.Event, environ: Map
                 public.listener.watch(),
                 public.backfill.run(),
                 public.refusals.run(),
+                public.duplicates.run(),
             ),
             before_close=shutdown_delay,
             drain=drain,

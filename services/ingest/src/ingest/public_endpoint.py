@@ -10,6 +10,7 @@ from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from filas.repository.callbacks import CallbackRepository
 from filas.repository.definitions.webhooks import WebhookRepository
+from filas.repository.event_duplicates import EventDuplicateRepository
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.repository.refusals import RefusalRepository
@@ -23,6 +24,7 @@ from ingest.http.request import Request
 from ingest.receive.acceptor import Acceptor
 from ingest.receive.address_limits import AddressLimits
 from ingest.receive.backfill import EventBackfill
+from ingest.receive.duplicate_recorder import DuplicateRecorder
 from ingest.receive.handler import BODY_TIMEOUT_S, WebhookHandler
 from ingest.receive.rate_limit import RateLimiter
 from ingest.receive.redis_rate_windows import RedisRateWindows
@@ -40,8 +42,8 @@ ENQUEUE_RETRY_S = 0.3
 class PublicEndpoint:
     """The listener and its parts.
 
-    `webhook_cache.run()`, `listener.watch()`, `backfill.run()` and `refusals.run()` must be running. `acceptor` is
-    drained, and `refusals` closed, at the end.
+    `webhook_cache.run()`, `listener.watch()`, `backfill.run()`, `refusals.run()` and `duplicates.run()` must be
+    running. `acceptor` is drained, and `refusals` and `duplicates` are closed, at the end.
     """
 
     listener: PublicListener
@@ -50,6 +52,7 @@ class PublicEndpoint:
     backfill: EventBackfill
     refusals: RefusalRecorder
     memory: MemoryBudget
+    duplicates: DuplicateRecorder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,8 @@ def build_public_endpoint(
     webhook_cache = WebhookCache(WebhookRepository(database), reveal)
     producer = QueueProducer(redis, retry_for_s=ENQUEUE_RETRY_S)
     backfill = EventBackfill(EventRepository(database))
-    acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add)
+    duplicates = DuplicateRecorder(EventDuplicateRepository(database))
+    acceptor = Acceptor(EventRepository(database), producer, write_later=backfill.add, duplicates=duplicates)
     backfill.on_written = acceptor.postgres_took_events
     limiter = RateLimiter(RedisRateWindows(redis))
     address_limits = AddressLimits(
@@ -130,4 +134,4 @@ def build_public_endpoint(
         answer_timeout_s=limits.answer_timeout_s,
         on_malformed=refusals.add_malformed,
     )
-    return PublicEndpoint(listener, webhook_cache, acceptor, backfill, refusals, memory)
+    return PublicEndpoint(listener, webhook_cache, acceptor, backfill, refusals, memory, duplicates)

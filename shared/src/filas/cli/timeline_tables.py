@@ -11,7 +11,7 @@ from filas.cli.output import error_text, show_table, shown
 _MISSING: Final = {
     "jobs": "the jobs on the queues: they ended a while ago, or Redis is unavailable",
     "step-attempts": "the times of the attempts of a node before its last one",
-    "receipt-times": "the times of a message's receipts before its last one",
+    "receipt-times": "when a message that was read was delivered, if no receipt stated that",
     "short-pauses": "pauses of a channel that lasted less than two minutes",
     "duplicate-times": "the times of the duplicates between the first and the last one",
 }

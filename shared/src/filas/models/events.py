@@ -70,6 +70,16 @@ class EventReceipt(Record, frozen=True, kw_only=True):
     conflict: bool = False
 
 
+class SeenDuplicates(Record, frozen=True, kw_only=True):
+    """The duplicates of an event: how many, how many of them with another content, and when the first and last came."""
+
+    event_id: UUID
+    count: int
+    conflicts: int
+    first_at: datetime
+    last_at: datetime
+
+
 class Event(Record, frozen=True, kw_only=True):
     """An accepted webhook. `reason` is why the event is `ignored`, such as `kind:reaction`, or why its execution has
     no conversation (`no-contact`, `no-channel`). `body` is the text if it is

@@ -58,7 +58,7 @@ NotStored = Literal["jobs", "step-attempts", "receipt-times", "short-pauses", "d
 
 - `jobs`: jobs that ended a while ago (the queues keep the newest 1,000), or all, while Redis is unavailable.
 - `step-attempts`: the times of the attempts of a node before its last one.
-- `receipt-times`: of a message, the times of the receipts before the last one.
+- `receipt-times`: of a message that was read, when it was delivered, if no receipt stated that.
 - `short-pauses`: pauses of a channel that lasted less than two minutes.
 - `duplicate-times`: the times of the duplicates between the first and the last one.
 """
@@ -110,6 +110,9 @@ class TimelineEvent(Record, frozen=True, kw_only=True):
     received_at: datetime
     processed_at: datetime | None
     replay: int
+    duplicates: int | None = None
+    first_duplicate_at: datetime | None = None
+    last_duplicate_at: datetime | None = None
 
 
 class TimelineExecution(Record, frozen=True, kw_only=True):
@@ -167,6 +170,8 @@ class TimelineMessage(Record, frozen=True, kw_only=True):
     due_at: datetime
     created_at: datetime
     updated_at: datetime
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
 
 
 class TimelineAttempt(Record, frozen=True, kw_only=True):

@@ -148,6 +148,8 @@ with receipt as (
 ), moved as (
     update notifications n set status = f.status, provider_id = f.provider_id, updated_at = now(),
         error = case when f.by_key then null else coalesce(f.error, n.error) end,
+        delivered_at = case when f.status = 'delivered' then now() else n.delivered_at end,
+        read_at = case when f.status = 'read' then now() else n.read_at end,
         ended_at = coalesce(n.ended_at, now())
     from found f
     where n.id = f.id and case

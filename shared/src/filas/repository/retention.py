@@ -85,6 +85,8 @@ with chunk as (
     delete from events e using chunk c where e.id = c.id and c.done returning e.id
 ), deleted_keys as (
     delete from event_keys k using deleted_rows g where k.event_id = g.id
+), deleted_duplicates as (
+    delete from event_duplicates d using deleted_rows g where d.event_id = g.id
 )
 select (select count(*) from chunk) as examined, (select count(*) from deleted_rows) as deleted, time, id
 from chunk order by time desc, id desc limit 1"""

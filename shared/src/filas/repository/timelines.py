@@ -33,8 +33,10 @@ LETTER_REPLAYS: Final = 5
 """How many replays of a job are searched in the dead letters."""
 
 EVENT: Final = """
-select id, webhook_id, method, octet_length(body) as size, status, reason, error, received_at, processed_at, replay
-from events where id = $1"""
+select e.id, e.webhook_id, e.method, octet_length(e.body) as size, e.status, e.reason, e.error, e.received_at,
+    e.processed_at, e.replay, d.count as duplicates, d.first_at as first_duplicate_at, d.last_at as last_duplicate_at
+from events e left join event_duplicates d on d.event_id = e.id
+where e.id = $1"""
 
 EXECUTION: Final = """
 select id, event_id, flow_id, version, status, error, turn, replay_of, wake_at, queued_at, started_at, ended_at
@@ -63,7 +65,8 @@ order by at limit $2"""
 # `offset 0` keeps the subquery apart: in the order of the time, all notifications would be read.
 MESSAGES: Final = """
 select * from (
-    select id, execution_id, seq, channel_id, status, attempts, error, due_at, created_at, updated_at
+    select id, execution_id, seq, channel_id, status, attempts, error, due_at, created_at, updated_at,
+        delivered_at, read_at
     from notifications where execution_id = any($1::uuid[]) offset 0) found
 order by created_at, id limit $2"""
 

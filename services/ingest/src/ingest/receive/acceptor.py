@@ -21,6 +21,7 @@ from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_BATCH_SIZE
 from filas.queue.producer import EnqueueOutcome
 from filas.store_watch import NO_ANSWER
+from ingest.receive.duplicate_recorder import DuplicateRecorder
 from ingest.receive.duplicate_reports import DuplicateReports
 from ingest.receive.missed_jobs import MissedJobs
 
@@ -99,6 +100,7 @@ class Acceptor:
     """Accepts events. A receipt means that the event survives the loss of any one store.
 
     `write_later` is called with each event that only Redis has, so that it is written when Postgres is available.
+    `duplicates` counts the duplicates of each event.
     """
 
     def __init__(
@@ -109,10 +111,11 @@ class Acceptor:
         limit: int = 500,
         timeout_s: float = 1.0,
         write_later: Callable[[NewEvent], None] | None = None,
+        duplicates: DuplicateRecorder | None = None,
     ) -> None:
         self._events = events
         self._write_later = write_later
-        self._duplicates = DuplicateReports()
+        self._duplicates = DuplicateReports(recorder=duplicates)
         self._jobs = jobs
         self._timeout_s = timeout_s
         # Kept, because asyncio.get_running_loop() is a system call on Python 3.11, and would be made per request.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from filas.models.events import EventReceipt, NewEvent
 from filas.observability.logs import get_logger
 from filas.observability.metrics import WEBHOOK_DUPLICATES
+from ingest.receive.duplicate_recorder import DuplicateRecorder
 
 log = get_logger(__name__)
 
@@ -35,12 +36,15 @@ class DuplicateReports:
     | `replayed` | the signed content of the first one, and another duplicate key, which is not signed |
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, recorder: DuplicateRecorder | None = None) -> None:
         self._clock = clock
+        self._recorder = recorder
         self._pauses: dict[tuple[str, str], _Pause] = {}
 
     def report(self, event: NewEvent, first: EventReceipt) -> None:
         """Reports that `event` is a duplicate of `first`."""
+        if self._recorder is not None:
+            self._recorder.add(first.id, conflict=first.conflict)
         if first.conflict:
             WEBHOOK_DUPLICATES.labels("conflict").inc()
             count = self._count(event.webhook_id, "conflict")

@@ -11,16 +11,15 @@ from filas.models.record import ErrorDetail
 from filas.models.timelines import (
     NotStored,
     Timeline,
-    TimelineAttempt,
     TimelineEntry,
     TimelineEvent,
     TimelineExecution,
     TimelineLetter,
-    TimelineMessage,
     TimelineRows,
     TimelineStep,
 )
 from filas.queue.operations.queue_stats import JobInfo
+from ingest.api.history.timeline_messages import message_entries
 
 WAITING_NODES: Final = {"delay": "for a time", "input": "for a reply", "webhook": "for a call"}
 """The node types that wait. The first visit of a webhook node in an execution is its trigger and does not wait."""
@@ -29,9 +28,6 @@ SHOWN_GAP: Final = timedelta(milliseconds=100)
 """The shortest time between two steps that is an entry."""
 
 MAX_ENTRIES: Final = 2000
-
-_RECEIPTS: Final = frozenset({"delivered", "read", "failed"})
-_SENT: Final = frozenset({"sent", "delivered"})
 
 
 def build(rows: TimelineRows, jobs: Sequence[JobInfo] | None) -> Timeline:
@@ -43,7 +39,7 @@ def build(rows: TimelineRows, jobs: Sequence[JobInfo] | None) -> Timeline:
         *_received(rows.event),
         *(entry for execution in rows.executions for entry in _execution(execution, steps[execution.id])),
         *_replies(rows),
-        *_messages(rows),
+        *message_entries(rows),
         *(entry for letter in rows.letters for entry in _letter(letter)),
         *_jobs(rows, jobs or ()),
         *_pauses(rows),
@@ -63,6 +59,15 @@ def _received(event: TimelineEvent | None) -> Iterator[TimelineEntry]:
         return
     what = f"the webhook {event.webhook_id} received {event.method}, {event.size} bytes"
     yield TimelineEntry(at=event.received_at, kind="received", what=what, event_id=event.id)
+    if event.first_duplicate_at is not None:
+        yield TimelineEntry(
+            at=event.first_duplicate_at,
+            kind="duplicates",
+            what=f"{event.duplicates} duplicates of it were received and dropped",
+            until=event.last_duplicate_at,
+            count=event.duplicates,
+            event_id=event.id,
+        )
     if event.processed_at is None:
         return
     words = {
@@ -152,75 +157,6 @@ def _replies(rows: TimelineRows) -> Iterator[TimelineEntry]:
         )
 
 
-def _messages(rows: TimelineRows) -> Iterator[TimelineEntry]:
-    attempts: defaultdict[UUID, list[TimelineAttempt]] = defaultdict(list)
-    for one in rows.attempts:
-        attempts[one.notification_id].append(one)
-    for message in rows.messages:
-        yield from _message(message, attempts[message.id])
-
-
-def _message(message: TimelineMessage, attempts: Sequence[TimelineAttempt]) -> Iterator[TimelineEntry]:
-    common: dict[str, Any] = {
-        "execution_id": message.execution_id,
-        "seq": message.seq,
-        "notification_id": message.id,
-        "channel_id": message.channel_id,
-    }
-    since: datetime | None = message.created_at
-    for one in attempts:
-        if since is not None:
-            what = "the message waited for its first attempt" if one.attempt == 1 else "it waited for the next attempt"
-            yield TimelineEntry(
-                at=since, kind="message-wait", what=what, until=one.started_at, attempt=one.attempt, **common
-            )
-        code = "" if one.status_code is None else f", status {one.status_code}"
-        yield TimelineEntry(
-            at=one.started_at,
-            kind="attempt",
-            what=f"attempt {one.attempt} to deliver it over {message.channel_id}: {one.outcome}{code}",
-            until=one.ended_at,
-            open=one.outcome == "sending",
-            status=one.outcome,
-            attempt=one.attempt,
-            error=one.error,
-            **common,
-        )
-        since = one.ended_at
-    if message.status in ("queued", "retrying"):
-        until = message.due_at if message.status == "retrying" else None
-        yield TimelineEntry(
-            at=since or message.updated_at,
-            kind="message-wait",
-            what="the message waits for its first attempt" if not attempts else "it waits for the next attempt",
-            until=until,
-            open=True,
-            status=message.status,
-            **common,
-        )
-    yield from _receipt(message, attempts, common)
-
-
-def _receipt(
-    message: TimelineMessage, attempts: Sequence[TimelineAttempt], common: dict[str, Any]
-) -> Iterator[TimelineEntry]:
-    last = attempts[-1] if attempts else None
-    if last is None:
-        if message.status == "cancelled":
-            yield _changed(message, "it was cancelled", common)
-        return
-    if message.status == "cancelled":
-        yield _changed(message, "it was cancelled", common)
-    elif message.status in _RECEIPTS and last.outcome in _SENT and message.status != last.outcome:
-        yield _changed(message, f"a delivery receipt of {message.channel_id}: {message.status}", common)
-
-
-def _changed(message: TimelineMessage, what: str, common: dict[str, Any]) -> TimelineEntry:
-    return TimelineEntry(
-        at=message.updated_at, kind="receipt", what=what, status=message.status, error=message.error, **common
-    )
-
-
 def _letter(letter: TimelineLetter) -> Iterator[TimelineEntry]:
     since = letter.enqueued_at
     for tried in letter.history:
@@ -304,8 +240,10 @@ def _not_stored(rows: TimelineRows, jobs: Sequence[JobInfo] | None) -> list[NotS
         found.append("jobs")
     if any(step.attempt > 1 for step in rows.steps):
         found.append("step-attempts")
-    if any(one.status == "read" for one in rows.messages):
+    if any(one.status == "read" and one.delivered_at is None for one in rows.messages):
         found.append("receipt-times")
+    if rows.event is not None and (rows.event.duplicates or 0) > 2:
+        found.append("duplicate-times")
     if rows.messages:
         found.append("short-pauses")
     return found

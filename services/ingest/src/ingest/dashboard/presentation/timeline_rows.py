@@ -29,9 +29,10 @@ _WITH_PRESENT: Final[frozenset[EntryKind]] = frozenset({"job-wait", "execution-w
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One row. `lasted_s` is None for a moment. `until` is when an open entry is to end."""
+    """One row. `clock` is the time of the day, with the date where it changes. `lasted_s` is None for a moment. `until` is when an open entry is to end."""
 
     at: datetime
+    clock: str
     state: str
     title: str
     detail: str
@@ -43,13 +44,21 @@ class TimelineRow:
 
 def timeline_rows(reader: Reader, entries: Sequence[TimelineEntry], now: datetime) -> list[TimelineRow]:
     """Returns the rows of the entries, in their order."""
-    return [_row(reader, entry, now) for entry in entries]
+    rows: list[TimelineRow] = []
+    day = ""
+    for entry in entries:
+        local = entry.at.astimezone(reader.zone)
+        moment = f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+        is_new_day, day = f"{local:%Y-%m-%d}" != day, f"{local:%Y-%m-%d}"
+        rows.append(_row(reader, entry, now, f"{day} {moment}" if is_new_day else moment))
+    return rows
 
 
-def _row(reader: Reader, entry: TimelineEntry, now: datetime) -> TimelineRow:
+def _row(reader: Reader, entry: TimelineEntry, now: datetime, clock: str) -> TimelineRow:
     end = now if entry.open else entry.until
     return TimelineRow(
         at=entry.at,
+        clock=clock,
         state=_state(entry),
         title=_title(reader, entry),
         detail="" if entry.error is None else f"{entry.error.kind}: {entry.error.message[:300]}",
