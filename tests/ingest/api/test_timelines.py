@@ -83,11 +83,11 @@ class Unavailable:
     async def add_many(self, seen: Sequence[SeenDuplicates]) -> None:
         """Stores the duplicates, or raises."""
         if not self.works:
-            raise StoreUnavailable("postgres", "it is away")
+            raise StoreUnavailable("postgres", "it does not answer")
         self.seen += seen
 
 
-async def test_duplicates_are_kept_while_postgres_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_duplicates_are_kept_while_postgres_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """And counted together with those that come meanwhile. Beyond a bound of events they are not counted."""
     monkeypatch.setattr(duplicate_recorder, "MAX_EVENTS", 2)
     store = Unavailable()

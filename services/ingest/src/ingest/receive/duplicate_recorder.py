@@ -87,11 +87,11 @@ class DuplicateRecorder:
             try:
                 await self._store.add_many([_seen(event_id, one) for event_id, one in batch.items()])
             except (StoreUnavailable, asyncio.CancelledError):
-                self._put_back(batch)
+                self._restore(batch)
                 raise
         self._has_counted.clear()
 
-    def _put_back(self, batch: dict[UUID, _Counted]) -> None:
+    def _restore(self, batch: dict[UUID, _Counted]) -> None:
         """Adds what could not be stored to what was counted meanwhile."""
         for event_id, one in batch.items():
             newer = self._counted.get(event_id)

@@ -29,7 +29,8 @@ _WITH_PRESENT: Final[frozenset[EntryKind]] = frozenset({"job-wait", "execution-w
 
 @dataclass(frozen=True, slots=True)
 class TimelineRow:
-    """One row. `clock` is the time of the day, with the date where it changes. `lasted_s` is None for a moment. `until` is when an open entry is to end."""
+    """One row. `clock` is the time of the day, with the date where it changes. `lasted_s` is None for a
+    moment. `until` is when an open entry is to end."""
 
     at: datetime
     clock: str

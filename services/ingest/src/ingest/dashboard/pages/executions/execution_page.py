@@ -1,5 +1,6 @@
 """The page of one execution: the graph with the path taken, its steps, messages and timeline, and why it waits."""
 
+from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,7 +19,7 @@ from ingest.dashboard.pages.executions.execution_picture import (
 from ingest.dashboard.pages.executions.relative_links import query_links
 from ingest.dashboard.pages.executions.step_rows import node_of, rows_around, selected_step
 from ingest.dashboard.presentation.payload_text import document_text
-from ingest.dashboard.presentation.states import LOOKS
+from ingest.dashboard.presentation.timeline_rows import TimelineRow, timeline_rows
 
 SHOWN_CHARACTERS: Final = 3000
 """What the page shows of the input and of the output of a step. The rest is in the download."""
@@ -62,12 +63,18 @@ async def show_execution(call: PageCall) -> Html:
         sections=SECTIONS,
         messages=execution.messages[-MESSAGES:],
         timeline=timeline,
-        timeline_rows=TIMELINE,
-        known_states=LOOKS,
+        rows_of_timeline=_timeline_rows(call, timeline),
+        timeline_most=TIMELINE,
         query_of=query_links(call),
         shown_characters=SHOWN_CHARACTERS,
         node_query=urlencode({"node": step.node_id}) if step else "",
     )
+
+
+def _timeline_rows(call: PageCall, timeline: Part | None) -> list[TimelineRow]:
+    if timeline is None or not timeline.ok:
+        return []
+    return timeline_rows(call.reader, timeline.data.entries, datetime.now(UTC))[-TIMELINE:]
 
 
 async def get_execution(call: PageCall, execution_id: str) -> ExecutionWithSteps:
