@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from filas.repository.postgres.database import Database
-from tests.browser import clinic_flows
+from tests.browser import clinic_flows, clinic_hour
 from tests.browser.clinic_flows import BEARER
 from tests.e2e.pipeline import Pipeline, Receiver, receiver
 from tests.ingest.test_meta_bodies import whatsapp
@@ -138,6 +138,7 @@ class Clinic:
 
     async def work(self) -> None:
         """A morning: conversations, reminders, payments (some of which fail), parcels, examinations, and mistakes."""
+        await clinic_hour.fill(self.database)
         await self._converse()
         for phone in PHONES[:3]:
             body = {"telefone": phone, "nome": PEOPLE[phone], "quando": "quinta-feira, 14h"}

@@ -32,6 +32,14 @@ REFUSAL = "select id from refusals where reason = 'signature' and length(body) >
 
 PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
+    DashboardPage("queues", "/queues"),
+    DashboardPage("queue", "/queues/notification?state=delayed"),
+    DashboardPage("queue-failed", "/queues/notification?state=failed"),
+    DashboardPage(
+        "job", "/jobs/%7Bnotifications%7D:{}", "select id from notifications where channel_id = 'sms' limit 1"
+    ),
+    DashboardPage("doctor", "/doctor"),
+    DashboardPage("doctor-why", "/doctor?channel=sms"),
     DashboardPage("events", "/events"),
     DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
     DashboardPage("dead-letters", "/dead-letters"),

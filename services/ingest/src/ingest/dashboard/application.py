@@ -73,6 +73,9 @@ PAGES: Final[tuple[PageRoute, ...]] = (
 LOCAL_PAGES: Final[tuple[PageRoute, ...]] = components.ROUTES
 """The pages for development, which only a local run has (`make up`)."""
 
+_SECTIONS: Final = {"jobs": "queues", "replays": "dead-letters"}
+"""The entry of the navigation to which other pages belong."""
+
 MAX_FORM_BYTES: Final = 6 * 2**20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -197,7 +200,8 @@ def _page_call(
 
 def _section_of(path: str) -> str:
     """Returns the first part of a page's path (`executions`), which the navigation marks."""
-    return path.removeprefix("/dashboard").strip("/").partition("/")[0] or "overview"
+    section = path.removeprefix("/dashboard").strip("/").partition("/")[0] or "overview"
+    return _SECTIONS.get(section, section)
 
 
 def _response(request: web.Request, call: PageCall, answer: PageAnswer) -> web.StreamResponse:
