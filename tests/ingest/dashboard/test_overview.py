@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filas.contract.channel_circuits import FAILURES_TO_OPEN, ChannelReport
+from filas.contract.channel_circuits import ChannelReport
 from filas.contract.policies import QUEUES
 from filas.models.findings import Finding, Severity, Subject, SubjectKind
 from filas.queue.channel_circuits import ChannelCircuits
@@ -41,14 +41,18 @@ async def test_the_picture_shows_every_part(browser: Browser) -> None:
     await api.context.events.insert_many(events)
     await RollupBuilder(RollupStore(api.database, "a-worker", pause_share=0.0)).build(datetime.now(UTC))
     assert (await api.put("/channels/sms", {"type": "console"})).status == 200
-    report = ChannelReport(channel_id="sms", id="m", outcome="failure")
-    await ChannelCircuits(api.redis).report_many([report] * FAILURES_TO_OPEN)
+    # A pause of an hour: one after failures may end before the second page is read.
+    report = ChannelReport(channel_id="sms", id="m", outcome="busy", pause_s=3600)
+    await ChannelCircuits(api.redis).report_many([report])
     for policy in QUEUES:
         await beat(api.redis, policy, "a-worker", 3, 10)
     await delayed_job(api, "later")
     for language, words in (
-        ("en", ("loja <b>", "3 events", "3 of 10 slots busy", "sms", "paused", "A channel fails", "Redis", "Postgres")),
-        ("pt-BR", ("3 eventos", "3 de 10 vagas em uso", "pausado", "Um canal falha")),
+        (
+            "en",
+            ("loja <b>", "3 events", "3 of 10 slots busy", "sms", "paused", "A channel is paused", "Redis", "Postgres"),
+        ),
+        ("pt-BR", ("3 eventos", "3 de 10 vagas em uso", "pausado", "Um canal está pausado")),
     ):
         page = await browser.open("/", headers={"Accept-Language": language})
         for word in words:
@@ -56,8 +60,8 @@ async def test_the_picture_shows_every_part(browser: Browser) -> None:
         assert page.html.count('<svg class="pipeline ') == 2, "one for wide screens and one for narrow ones"
         assert "/dashboard/events?webhookId=loja%20%3Cb%3E" in page.links
         assert "/dashboard/doctor?channel=sms" in page.links
-        assert "#finding-channel-failing-sms" in page.links, "the mark in the picture leads to the finding"
-        assert 'id="finding-channel-failing-sms"' in page.html
+        assert "#finding-channel-paused-sms" in page.links, "the mark in the picture leads to the finding"
+        assert 'id="finding-channel-paused-sms"' in page.html
         assert len(page.html) < 2 * MAX_HTML_BYTES
 
 
