@@ -28,6 +28,9 @@ PAUSES_S: Final = 2.0
 CHANNELS_S: Final = 5.0
 HOUR_S: Final = 10.0
 FINDINGS_S: Final = 10.0
+CHANNELS_FIRST_S: Final = 1.0
+"""How long the first reading of the circuits waits for the names of the channels."""
+
 ANSWER_S: Final = 3.0
 """How long the reading of a part may take. The doctor limits itself to less."""
 
@@ -105,6 +108,8 @@ def part_readers(context: ApiContext, clock: Callable[[], float] = time.monotoni
     channels = PartReader("channels", "postgres", CHANNELS_S, read_channels, clock)
 
     async def read_circuits() -> dict[str, CircuitStatus]:
+        if channels.reading.read_at is None and (first := channels.start()) is not None:
+            await asyncio.wait([first], timeout=CHANNELS_FIRST_S)
         names = [one.id for one in channels.reading.value or []]
         found = await circuits.status_many(names)
         return {name: one for name, one in zip(names, found, strict=True) if one.state != "closed" or one.failures}
