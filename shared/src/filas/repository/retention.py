@@ -303,6 +303,7 @@ KEPT_TABLES: Final = {
     "search_progress": "one row",
     "alert_rules": "definitions, which operators delete",
     "alert_lease": "one row",
+    "revoked_tokens": "an expired one is deleted with the next revocation",
     "_pogo_migration": "one row for each migration",
     "_pogo_version": "one row",
 }
