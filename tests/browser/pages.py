@@ -41,6 +41,7 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("doctor", "/doctor"),
     DashboardPage("doctor-why", "/doctor?channel=sms"),
     DashboardPage("events", "/events"),
+    DashboardPage("events-replay", "/events/replay?status=processed"),
     DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
     DashboardPage("dead-letters", "/dead-letters"),
     DashboardPage(

@@ -10,6 +10,7 @@ import pytest
 
 from filas.contract.policies import WEBHOOKS
 from filas.models.timelines import EntryKind, TimelineEntry
+from ingest.api.history.replay_runner import ReplayRunner
 from ingest.dashboard.pages import events as pages
 from ingest.dashboard.presentation.states import look_of
 from ingest.dashboard.presentation.texts import Reader
@@ -176,6 +177,39 @@ async def test_an_edit_without_a_change_replays_the_event_itself(api: Api, brows
     await browser.submit(page, form.action, {"body": form.fields["body"].removeprefix("\n").replace("\n", "\r\n")})
     assert (await api.get(f"/events?replayOf={event}")).data == []
     assert (await api.get(f"/events/{event}")).data["replay"] == 1
+
+
+async def test_all_that_match_are_checked_and_then_replayed(api: Api, browser: Browser, viewer: Browser) -> None:
+    """The check changes nothing. The replay has the filters of the list, and leads to its progress."""
+    failed = [await stored(api) for _ in range(3)]
+    await fail_jobs(api.database, WEBHOOKS, *({"eventId": event} for event in failed))
+    await stored(api, webhook_id="other")
+    assert "Check what would be replayed" not in (await browser.open("/events?webhookId=orders")).text
+    assert "your role is viewer" in (await viewer.open("/events?status=failed")).text
+    page = await browser.open("/events?webhookId=orders&status=failed")
+    checked = await browser.open("/events/replay?webhookId=orders&status=failed&rate=100")
+    assert "/dashboard/events/replay" in {form.action for form in page.forms}
+    assert "3 events would be processed again" in checked.text
+    assert (await api.get("/replays")).data == []
+    for _ in range(2):
+        done = await browser.submit(checked, "/dashboard/events/replay", status=200)
+    [run] = (await api.get("/replays")).data
+    assert done.url == f"/dashboard/replays/{run['id']}"
+    assert (run["definition"]["webhookId"], run["rate"], run["expected"]) == ("orders", 100, 3)
+    await ReplayRunner(api.context).step()
+    assert len(await jobs(api)) == 1
+    assert "Nothing to replay" in (await browser.open("/events/replay?webhookId=none")).text
+    assert "did not work" not in (await browser.open("/events/replay?rate=fast")).text
+
+
+async def test_the_list_is_searched_by_contact_and_words(api: Api, browser: Browser) -> None:
+    """A number may be typed in any form; words in any order."""
+    maria = await stored(api, body=b'{"from":"+5511987654321","text":"bom dia Maria"}')
+    await stored(api, body=b'{"from":"+5521999990000","text":"boa noite"}')
+    for query in ("contact=%2B55+%2811%29+98765-4321", "text=maria+BOM"):
+        page = await browser.open(f"/events?{query}")
+        assert page.html.count("data-row-href") == 1, query
+        assert f"/dashboard/events/{maria}" in page.links
 
 
 async def test_a_viewer_reads_and_cannot_act(api: Api, viewer: Browser) -> None:

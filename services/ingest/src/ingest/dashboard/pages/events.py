@@ -1,6 +1,8 @@
 """The pages of events: search, the received request, what followed from it, replay as received or edited."""
 
 import base64
+import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,6 +18,8 @@ LIST: Final = "/dashboard/events"
 FILTERS: Final = (
     "text", "contact", "webhookId", "status", "reason", "since", "until", "conversationId", "replayOf",
 )  # fmt: skip
+BULK_FILTERS: Final = ("text", "webhookId", "status", "reason", "since", "until")
+BULK_STATUSES: Final = ("failed", "ignored", "processed")
 STATUSES: Final = ("received", "processed", "ignored", "failed")
 
 PREVIEW: Final = 160
@@ -47,6 +51,8 @@ async def list_events(call: PageCall) -> Html:
         counted=COUNTED,
         preview_of=preview_of,
         is_filtered=bool(wanted),
+        bulk_filters=BULK_FILTERS,
+        can_replay_all=wanted.get("status") in BULK_STATUSES and set(wanted) <= set(BULK_FILTERS),
         example=_example(webhooks),
     )
 
@@ -166,8 +172,57 @@ def _replayed(call: PageCall, data: Any) -> Redirect:
     return call.done(message, f"{LIST}/{data.id}")
 
 
+async def check_replay(call: PageCall) -> Html:
+    """Shows what a replay of all events that match the query string would do. It changes nothing."""
+    order, result, problem = _order(call.filters(*BULK_FILTERS), call.query), None, None
+    try:
+        result = (await call.api.call("replayEvents", body={**order, "dryRun": True})).data
+    except ApiProblem as error:
+        if error.status == 403:
+            raise
+        problem = error
+    return call.render(
+        "events/bulk_replay.html",
+        order=order,
+        run_order={"kind": "events", **order},
+        result=result,
+        problem=problem,
+        request_id=str(uuid4()),
+        statuses=[(name, call.reader.text(f"states.{name}")) for name in BULK_STATUSES],
+    )
+
+
+async def replay_all(call: PageCall) -> PageAnswer:
+    """Starts the replay of what was checked, and shows its progress."""
+    order = _order({name: call.form[name] for name in BULK_FILTERS if call.form.get(name)}, call.form)
+    if call.form.get("requestId"):
+        order["requestId"] = call.form["requestId"]
+    run = (await call.api.call("startReplay", body={"kind": "events", **order})).data
+    return call.done("events.bulk-started", f"/dashboard/replays/{run.id}")
+
+
+def _order(filters: dict[str, str], given: Mapping[str, str]) -> dict[str, Any]:
+    """The filters, the limit and the rate. What is no number is passed on: the API explains what is wrong."""
+    order: dict[str, Any] = {"status": "failed", **filters}
+    if given.get("again"):
+        order["again"] = True
+    for name, kind in (("limit", int), ("rate", float)):
+        written = given.get(name)
+        if not written:
+            continue
+        try:
+            order[name] = kind(written)
+        except ValueError:
+            order[name] = written
+        if isinstance(order[name], float) and not math.isfinite(order[name]):
+            order[name] = written
+    return order
+
+
 ROUTES = (
     PageRoute("GET", "/events", list_events),
+    PageRoute("GET", "/events/replay", check_replay),
+    PageRoute("POST", "/events/replay", replay_all),
     PageRoute("GET", "/events/{id}", show_event),
     PageRoute("GET", "/events/{id}/body", download_body),
     PageRoute("GET", "/events/{id}/edit", edit_event),
