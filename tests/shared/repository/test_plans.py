@@ -61,6 +61,7 @@ FRAGMENTS: Final = frozenset(
     {
         "executions.execution_sql.SEARCH",
         "executions.execution_search.SEARCH",
+        "executions.execution_search._CONVERSATIONS",
         "executions.waiting_search.WAITING",
         "dead_letters._DELETE",
         "dead_letters._RESTORE",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -39,14 +39,23 @@ RARE_STATUSES: Final[tuple[tuple[frozenset[str], str], ...]] = (
 # ran nothing and is not listed.
 OF_EVENT: Final = "id in (select coalesce(resumed_id, id) from executions where event_id = {})"
 
-OF_CONTACT: Final = """
-conversation_id = any(array(
+_CONVERSATIONS: Final = """
     select c.id from contact_aliases a join conversations c on c.contact_id = a.contact_id
     where a.alias = any({}::text[])
     union
     select c.id from unnest({}::text[]) as r (ending)
         join contact_aliases a on reverse(a.alias) ~>=~ r.ending and reverse(a.alias) ~<~ (r.ending || chr(1114111))
-        join conversations c on c.contact_id = a.contact_id))"""
+        join conversations c on c.contact_id = a.contact_id"""
+
+OF_CONTACT: Final = "conversation_id = any(array(" + _CONVERSATIONS + "))"
+
+# The newest executions of each conversation of a contact. The planner would otherwise read all executions in the order
+# of their time, because it takes a contact to have many.
+NEWEST_OF_CONTACT: Final = """
+where id = any(array(
+    select newest.id from ({conversations}) as conversation cross join lateral (
+        select id from executions {where} and conversation_id = conversation.id
+        order by queued_at desc, id desc limit {limit}) newest))"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +94,13 @@ class ExecutionSearch:
         Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found.
         """
         limit = paging.bounded(limit)
-        search = _conditions(wanted)
+        search = _conditions(replace(wanted, contact=None))
         search.before(cursor, "queued_at")
-        order = ("order by queued_at desc, id desc limit", search.place(limit + 1))
-        select = " ".join((SEARCH, search.where(), *order))
+        where, count = search.where(), search.place(limit + 1)
+        if wanted.contact is not None:
+            conversations = _CONVERSATIONS.format(*map(search.place, contact_arguments(wanted.contact)))
+            where = NEWEST_OF_CONTACT.format(conversations=conversations, where=where, limit=count)
+        select = " ".join((SEARCH, where, "order by queued_at desc, id desc limit", count))
         statement = paging.within_bytes(select, SIZE, "queued_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))

@@ -47,8 +47,12 @@ SEARCH_S: Final = 0.15
 COUNT_S: Final = 1.5
 COUNTED_TOGETHER: Final = 5000
 
-FEW: Final = 2000
+FEW: Final = 300
 """If no more events match the other conditions, the index is not used."""
+
+EXAMINED: Final = 500
+RARE_SHARE: Final = 20
+"""If less than one of so many events with the words matches the other conditions, the index is not used further."""
 
 CHUNK: Final = 250
 CHUNK_BYTES: Final = 2**20
@@ -218,16 +222,20 @@ class _Search:
         reader = SegmentReader(self._connection, self._query, *bounds, oldest_first=self._oldest_first)
         await reader.open()
         begin = low if self._oldest_first else high
-        reached = begin
+        reached, examined, matching = begin, 0, 0
         while reader.next_at is not None:
             events = await reader.read(max(self._limit - len(self._found), MIN_READ))
+            examined += len(events)
             for position in await self._matching(events):
+                matching += 1
                 self._found.append(position)
                 if len(self._found) == self._limit:
                     return position
             reached = self._later(events[-1] if events else reached, reader.next_at)
             if self._is_over() and reached != begin:
                 return reached
+            if examined >= EXAMINED and RARE_SHARE * matching < examined and may_be_few(self._wanted):
+                return await self._scan(*((reached, high) if self._oldest_first else (low, reached)))
         return None
 
     def _later(self, reached: Position, next_at: datetime | None) -> Position:

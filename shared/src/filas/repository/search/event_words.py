@@ -14,10 +14,11 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from itertools import islice
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
 
-from filas.contacts.phone_numbers import MAX_DIGITS, number_of
+from filas.contacts.phone_numbers import number_of
 from filas.contract.comparable_text import folded_text
 
 TEXT_BYTES: Final = 64 * 1024
@@ -26,18 +27,20 @@ TEXT_BYTES: Final = 64 * 1024
 MAX_WORDS: Final = 1000
 """The words of one event; the first ones of its text."""
 
-WORD_BYTES: Final = 64
-"""The rest of a longer word is not compared."""
+WORD_CHARS: Final = 64
+"""A longer word is several words."""
 
 PREFIX_CHARS: Final = 3
 MIN_NUMBER: Final = 8
 
-_WORD: Final = re.compile(r"[^\W_]+")
+_WORD: Final = re.compile(r"[^\W_]{1,64}")
+_ASCII_WORD: Final = re.compile(rb"[a-z0-9]{1,64}")
+_FOREIGN: Final = re.compile(r"[^\x00-\x7f]+")
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _BLANK_ESCAPES: Final = frozenset("ntrbf")
-_WRITTEN_NUMBER: Final = re.compile(r"(?<![0-9a-z])[+(]*[0-9][0-9 ()./-]{6,24}[0-9](?![0-9a-z])")
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_NUMBER_SIGNS: Final = frozenset("+( -")
+_NUMBER: Final = re.compile(rb"[0-9][0-9 ()./-]{6,24}[0-9]")
+_DATE: Final = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ALPHANUMERIC: Final = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyz")
 _JSON: Final = ("{", "[", '"')
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -69,77 +72,83 @@ def matches(query: Query, words: frozenset[bytes]) -> bool:
     )
 
 
-def words_of(row: Mapping[str, object]) -> frozenset[bytes]:
+def words_of(row: Mapping[str, Any]) -> frozenset[bytes]:
     """The words of an event. `row` has the columns of `search_sql.WORD_COLUMNS`."""
+    further = (row["query_params"], row["duplicate_key"], _contact_of(row["group_key"]))
+    others = "\n".join(one for one in further if one)
     body, content_type = row["body"], row["content_type"]
-    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else ""
+    if body.isascii() and others.isascii() and b"\\" not in body and not content_type.startswith(_FORM):
+        words = _ascii_words(b"\n".join((body, others.encode())).lower())
+    else:
+        words = _words("\n".join((_text_of(body, content_type), others)).lower())
+    return frozenset((webhook_word(row["webhook_id"]), *words))
+
+
+def _text_of(body: bytes, content_type: str) -> str:
+    text = body.decode("utf-8", "replace")
     if "\\" in text and text.lstrip().startswith(_JSON):
         text = _ESCAPE.sub(_unescaped, text)
-    if isinstance(content_type, str) and content_type.startswith(_FORM):
-        text = unquote_plus(text)
-    further = (row["query_params"], row["duplicate_key"], _contact_of(row["group_key"]))
-    text = "\n".join((text, *(one for one in further if isinstance(one, str))))
-    return frozenset((webhook_word(str(row["webhook_id"])), *_words(text)))
+    return unquote_plus(text) if content_type.startswith(_FORM) else text
 
 
 def webhook_word(webhook_id: str) -> bytes:
     """The word of the events of a webhook."""
-    return b"\0" + webhook_id.encode()[:WORD_BYTES]
+    return b"\0" + webhook_id.encode()
 
 
 def terms_of(typed: str) -> tuple[Term, ...]:
     """The terms for what somebody has typed."""
-    return tuple(
-        Term(word.encode("utf-8", "surrogatepass")[:WORD_BYTES], exact=len(word) < PREFIX_CHARS)
-        for word in dict.fromkeys(_split(typed))
-    )
+    return tuple(Term(word, exact=len(word) < PREFIX_CHARS) for word in _words(typed.lower(), numbers=False))
 
 
 def address_terms(alias: str) -> tuple[Term, ...]:
     """The terms for the canonical address of a contact."""
-    return tuple(Term(word.encode("utf-8", "surrogatepass")[:WORD_BYTES], exact=True) for word in _split(alias))
+    return tuple(Term(word, exact=True) for word in _words(alias.lower(), numbers=False))
 
 
-def _words(text: str) -> Iterable[bytes]:
-    words = dict.fromkeys(_split(text))
-    numbers = {
-        number
-        for number in (*map(_number_of_word, words), *map(_number_as_written, _WRITTEN_NUMBER.finditer(text)))
-        if number is not None
-    }
-    kept = [*numbers, *words][: MAX_WORDS + len(numbers)]
-    return (word.encode("utf-8", "surrogatepass")[:WORD_BYTES] for word in kept)
-
-
-def _split(text: str) -> Iterable[str]:
+def _words(text: str, *, numbers: bool = True) -> list[bytes]:
+    """The first words of a text in lower case, and its numbers."""
+    if not text.isascii():
+        text = _FOREIGN.sub(_folded_match, unicodedata.normalize("NFC", text))
+    data = text.encode("utf-8", "surrogatepass")
     if text.isascii():
-        return _WORD.findall(text.lower())
-    found = _WORD.findall(unicodedata.normalize("NFC", text.lower()))
-    return (word if word.isascii() else _folded(word) for word in found)
+        return _ascii_words(data, numbers=numbers)
+    found = dict.fromkeys(word.encode("utf-8", "surrogatepass") for word in _WORD.findall(text))
+    return [*(_numbers(data) if numbers else ()), *islice(found, MAX_WORDS)]
+
+
+def _ascii_words(data: bytes, *, numbers: bool = True) -> list[bytes]:
+    found = dict.fromkeys(_ASCII_WORD.findall(data))
+    return [*(_numbers(data) if numbers else ()), *islice(found, MAX_WORDS)]
+
+
+def _numbers(data: bytes) -> Iterable[bytes]:
+    """The canonical forms of the phone numbers in a text."""
+    for found in islice(_NUMBER.finditer(data), MAX_WORDS):
+        written = found[0]
+        if _continues(data, found.start() - 1) or _continues(data, found.end()) or _DATE.match(written):
+            continue
+        number = number_of(written.decode())
+        if number is not None and len(number) >= MIN_NUMBER:
+            yield number.encode()
+
+
+def _continues(data: bytes, place: int) -> bool:
+    """Whether a letter or a digit is at this place."""
+    return 0 <= place < len(data) and data[place] in _ALPHANUMERIC
+
+
+def _folded_match(found: re.Match[str]) -> str:
+    return _folded(found[0])
 
 
 @lru_cache(maxsize=4096)
-def _folded(word: str) -> str:
-    return folded_text(word)
+def _folded(characters: str) -> str:
+    return folded_text(characters)
 
 
-def _number_of_word(word: str) -> str | None:
-    if not word.isdigit() or not MIN_NUMBER <= len(word) <= MAX_DIGITS:
-        return None
-    number = number_of(word)
-    return None if number == word else number
-
-
-def _number_as_written(found: re.Match[str]) -> str | None:
-    written = found[0]
-    if _NUMBER_SIGNS.isdisjoint(written) or _DATE.match(written):
-        return None
-    number = number_of(written)
-    return number if number is not None and len(number) >= MIN_NUMBER else None
-
-
-def _contact_of(group_key: object) -> str | None:
-    if not isinstance(group_key, str) or group_key.startswith("webhook:"):
+def _contact_of(group_key: str | None) -> str | None:
+    if group_key is None or group_key.startswith("webhook:"):
         return None
     return group_key.partition(":")[2]
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from filas.repository.postgres.database import Connection
 from filas.repository.search import search_sql as sql
-from filas.repository.search.event_words import Query, Term
+from filas.repository.search.event_words import Clause, Query, Term
 from filas.repository.search.index_store import Position, head_of
 from filas.repository.search.segments import SegmentHead, ids_of, microseconds, moment, times_of
 from filas.repository.search.word_parts import found_in
@@ -24,6 +24,7 @@ RESOLVED: Final = 64
 """How many events of a segment are read at a time."""
 
 SPAN: Final = 4096
+MANY_WORDS: Final = 1000
 MOST_OPENED: Final = 64
 FEW_BYTES: Final = 256 * 1024
 """If the parts of the segments that were opened together are smaller, more are opened the next time."""
@@ -59,8 +60,7 @@ class SegmentReader:
         self, connection: Connection, query: Query, low: Place, high: Place, *, oldest_first: bool = False
     ) -> None:
         self._connection = connection
-        self._query = query
-        self._terms: Sequence[Term] = sorted({term for clause in query for terms in clause for term in terms})
+        self._query = sorted(query, key=_expected_bytes)
         self._low, self._high = low, high
         self._sign = 1 if oldest_first else -1
         self._heap: list[tuple[Place, int, _Stream]] = []
@@ -114,7 +114,29 @@ class SegmentReader:
         streams: list[_Stream] = []
         while self._heap and len(streams) < self._opened_together and self._heap[0][2].left is None:
             streams.append(heapq.heappop(self._heap)[2])
-        asked = [(stream, term) for stream in streams for term in self._terms]
+        size = 0
+        for stream in streams:
+            stream.left = (1 << stream.head.events) - 1
+        for clause in self._query:
+            # Most segments have no event with the rarest word, and need not be read further.
+            size += await self._apply(clause, [stream for stream in streams if stream.left])
+        if size < FEW_BYTES:
+            self._opened_together = min(2 * self._opened_together, MOST_OPENED)
+        elif size > 2 * FEW_BYTES:
+            self._opened_together = max(self._opened_together // 2, 1)
+        for stream in streams:
+            if stream.left:
+                stream.left &= await self._window(stream.head)
+            if stream.left:
+                await self._resolve(stream)
+            self._push(stream)
+
+    async def _apply(self, clause: Clause, streams: Sequence[_Stream]) -> int:
+        """Leaves the events that match a clause. Returns the bytes that were read."""
+        if not streams:
+            return 0
+        terms = sorted({term for alternative in clause for term in alternative})
+        asked = [(stream, term) for stream in streams for term in terms]
         rows = await self._connection.fetch(
             sql.PARTS,
             [stream.head.no for stream, _ in asked],
@@ -122,21 +144,12 @@ class SegmentReader:
             [term.word + _AFTER_WORD[term.exact] for _, term in asked],
         )
         parts = [(row["number"] - 1, row["words"]) for row in rows]
-        size = sum(len(words) for _, words in parts)
-        if size < FEW_BYTES:
-            self._opened_together = min(2 * self._opened_together, MOST_OPENED)
-        elif size > 2 * FEW_BYTES:
-            self._opened_together = max(self._opened_together // 2, 1)
         bits = await asyncio.to_thread(_bits, [term for _, term in asked], parts)
         for number, stream in enumerate(streams):
-            begin = number * len(self._terms)
-            found = dict(zip(self._terms, bits[begin : begin + len(self._terms)], strict=True))
-            stream.left = _combined(self._query, found)
-            if stream.left:
-                stream.left &= await self._window(stream.head)
-            if stream.left:
-                await self._resolve(stream)
-            self._push(stream)
+            found = dict(zip(terms, bits[number * len(terms) : (number + 1) * len(terms)], strict=True))
+            matching = reduce(or_, (reduce(and_, (found[term] for term in alternative)) for alternative in clause))
+            stream.left = (stream.left or 0) & matching
+        return sum(len(words) for _, words in parts)
 
     async def _window(self, head: SegmentHead) -> int:
         """The bits of the events of a segment whose time is within the bounds."""
@@ -170,16 +183,14 @@ class SegmentReader:
         return [(times_of(row["times"])[0], int.from_bytes(row["ids"], "big")) for row in rows]
 
 
+def _expected_bytes(clause: Clause) -> int:
+    """Orders the clauses of a query: first those that read little. A short beginning of a word has many words."""
+    terms = [term for alternative in clause for term in alternative]
+    return sum(1 if term.exact else MANY_WORDS // len(term.word) for term in terms)
+
+
 def _bits(terms: Sequence[Term], parts: Sequence[tuple[int, bytes]]) -> list[int]:
     bits = [0] * len(terms)
     for number, words in parts:
         bits[number] |= found_in(words, terms[number])
     return bits
-
-
-def _combined(query: Query, found: dict[Term, int]) -> int:
-    """The events that match each clause: one of its alternatives, all terms of which they have."""
-    clauses = (
-        reduce(or_, (reduce(and_, (found[term] for term in terms)) for terms in clause if terms), 0) for clause in query
-    )
-    return reduce(and_, clauses)

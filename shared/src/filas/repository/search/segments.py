@@ -94,12 +94,16 @@ class SegmentDraft:
     def finish(self) -> Segment:
         """The segment of the events. There must be one at least."""
         self._events.sort(key=itemgetter(0, 1))
-        found: dict[bytes, array[int]] = {}
+        # Most words are those of one event: they get no list of their own.
+        found: dict[bytes, tuple[int] | array[int]] = {}
         for position, (_, _, words) in enumerate(self._events):
+            alone = (position,)
             for word in words:
-                positions = found.get(word)
-                if positions is None:
-                    found[word] = array("H", (position,))
+                positions = found.setdefault(word, alone)
+                if positions is alone:
+                    continue
+                if isinstance(positions, tuple):
+                    found[word] = array("H", (*positions, position))
                 else:
                     positions.append(position)
         times = [time for time, _, _ in self._events]

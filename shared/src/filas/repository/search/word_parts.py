@@ -119,6 +119,8 @@ def ones(bits: int) -> Sequence[int]:
 
 
 def _encoded_positions(positions: Sequence[int], events: int) -> bytes:
+    if len(positions) == 1:
+        return _LIST + positions[0].to_bytes(2, "little")
     if len(positions) * _BITS_OF_POSITION < events:
         return _LIST + _bytes(array("H", positions))
     return _BITS + bits_of(positions).to_bytes((events + 7) >> 3, "little")

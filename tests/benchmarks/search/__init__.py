@@ -1,0 +1,1 @@
+"""How long searches take among millions of rows, and how fast the index of words is built."""
