@@ -39,6 +39,7 @@ PAGES: Final = 5
 SIZES: Final = """
 select relname, pg_size_pretty(pg_total_relation_size(oid)) as size from pg_class
 where relname in ('events', 'search_words', 'search_segments', 'executions') order by relname"""
+NEWEST: Final = "select received_at from events order by received_at desc offset $1 limit 1"
 ROUND_S: Final = 30.0
 RATED: Final = 50_000
 HOUR: Final = timedelta(hours=1)
@@ -49,17 +50,12 @@ Call = Callable[[], Awaitable[Any]]
 async def build(database: Database, dsn: str) -> None:
     """Indexes all events, the newest of them as `ingest admin` does it, but without pauses. Prints how fast."""
     now = datetime.now(UTC)
-    newest = await database.fetchval(
-        "select received_at from events order by received_at desc offset $1 limit 1", RATED
-    )
+    newest = await database.fetchval(NEWEST, RATED)
     began = time.perf_counter()
     indexed = await index_all(dsn, newest, now)
     print(f"{indexed:,} events indexed by {PROCESSES} processes in {time.perf_counter() - began:.0f} s", flush=True)
-    builder, began, cpu = (
-        IndexBuilder(IndexStore(database, "benchmark"), pause_share=0.0),
-        time.perf_counter(),
-        time.process_time(),
-    )
+    builder = IndexBuilder(IndexStore(database, "benchmark"), pause_share=0.0)
+    began, cpu = time.perf_counter(), time.process_time()
     while not await builder.build(budget_s=ROUND_S):
         pass
     took, cpu = time.perf_counter() - began, time.process_time() - cpu
@@ -182,7 +178,8 @@ async def measure_all(dsn: str, sizes: Sizes) -> int:
     database.start()
     await database.wait_ready(10)
     try:
-        if not (await read_search_state(database)).events:
+        state = await read_search_state(database)
+        if not state.events or state.indexed_from is not None:
             await build(database, dsn)
         for row in await database.fetch(SIZES):
             print(f"{row['relname']:16} {row['size']}")

@@ -64,6 +64,8 @@ async def index_all(dsn: str, until: datetime, now: datetime) -> int:
     """Indexes every event before `until`. Returns their number."""
     connection = await asyncpg.connect(dsn)
     try:
+        await connection.execute("truncate search_segments, search_words")
+        await connection.execute("update search_progress set expires_at = '-infinity'")
         oldest = await connection.fetchval("select min(received_at) from events")
         loop = asyncio.get_running_loop()
         with ProcessPoolExecutor(PROCESSES) as pool:

@@ -146,6 +146,23 @@ async def test_many_events_with_a_rare_status_are_searched_through_the_index(
     assert await pages(database, words=["word"], status="received") == [rows[0].id]
 
 
+@pytest.mark.parametrize("limit", [1, 4, 50])
+async def test_a_word_of_many_events_of_which_few_match_is_compared_in_their_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """The search changes over in the middle, without gap or repetition."""
+    monkeypatch.setattr(event_search, "FEW", 0)
+    monkeypatch.setattr(event_search, "EXAMINED", 1)
+    monkeypatch.setattr(event_search, "MIN_READ", 2)
+    monkeypatch.setattr(event_search, "RARE_SHARE", 2)
+    rows = await old_events(database, [f'{{"t":"word n{number}"}}' for number in range(40)])
+    await end_events(database, *(one.id for number, one in enumerate(rows) if number % 9 == 1))
+    ignored = [one.id for number, one in enumerate(rows) if number % 9 == 1]
+    assert await pages(database, limit, words=["word"], status="ignored") == list(reversed(ignored))
+    wanted = EventFilter(words=["word"], status="ignored")
+    assert [one.id for one in await EventRepository(database).replayable(wanted, None, 50)] == ignored
+
+
 async def test_events_are_found_before_they_are_indexed(database: Database) -> None:
     """Before the index was ever built, after it, and before its history is complete."""
     old = await stored(database, ['{"t":"word"}'] * 3)
