@@ -1,5 +1,6 @@
 """The picture of an execution: the graph of its flow with the path taken, its order, states and times."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,7 @@ from markupsafe import Markup
 from filas.flows.definition.node_types import NODE_TYPES
 from filas.models.executions import ExecutionWithSteps, StepRecord
 from ingest.dashboard.graph.drawing import EdgeLook, NodeLook, Picture, draw
-from ingest.dashboard.graph.graph_types import FlowGraph, read_graph
+from ingest.dashboard.graph.graph_types import FlowGraph, Layout, read_graph
 from ingest.dashboard.graph.layout_cache import LayoutCache
 from ingest.dashboard.graph.path_taken import PathTaken, path_taken
 from ingest.dashboard.graph.shown_part import part_around
@@ -59,24 +60,34 @@ class PictureOrder:
 
 
 async def picture_of(call: PageCall, order: PictureOrder) -> ShownFlow:
-    """Draws the flow of an execution."""
+    """Draws the flow of an execution, in threads: a large flow takes longer than the event loop may be blocked."""
+    execution = order.execution
+    whole, graph = await asyncio.to_thread(_graphs, order)
+    key = (execution.flow_id, execution.version, order.created_at, _part_key(whole, graph))
+    layout = await call.request.config_dict[LAYOUTS].layout(key, graph)
+    svg = await asyncio.to_thread(_drawn, call, order, graph, layout)
+    return ShownFlow(svg, len(graph.nodes), len(whole.nodes))
+
+
+def _graphs(order: PictureOrder) -> tuple[FlowGraph, FlowGraph]:
+    """The graph of the flow, and the part of it that is shown."""
     whole, steps = read_graph(order.definition), order.execution.steps
     chosen = next((step.node_id for step in steps if step.seq == order.selected), order.node)
     visited = [step.node_id for step in reversed(steps)]
-    graph = part_around(whole, [*([chosen] if chosen else []), *visited], order.most)
-    taken = path_taken(graph, steps, default_handles(order.definition))
+    return whole, part_around(whole, [*([chosen] if chosen else []), *visited], order.most)
+
+
+def _drawn(call: PageCall, order: PictureOrder, graph: FlowGraph, layout: Layout) -> Markup:
     execution = order.execution
-    key = (execution.flow_id, execution.version, order.created_at, _part_key(whole, graph))
-    layout = await call.request.config_dict[LAYOUTS].layout(key, graph)
+    taken = path_taken(graph, execution.steps, default_handles(order.definition))
     looks = _Looks(call, order, taken)
     title = call.reader.text("executions.picture", flow=execution.flow_id, version=execution.version)
-    svg = draw(
+    return draw(
         layout,
         {node.id: looks.node(node.id) for node in graph.nodes},
         [_edge_look(edge.handle, count) for edge, count in zip(graph.edges, taken.passes, strict=True)],
         Picture(title=title, id_prefix=order.prefix, icons=order.icons),
     )
-    return ShownFlow(svg, len(graph.nodes), len(whole.nodes))
 
 
 def default_handles(definition: Mapping[str, Any]) -> dict[str, str]:
