@@ -23,6 +23,7 @@ class DashboardPage(NamedTuple):
 BOOKED = "select id from executions where flow_id = 'marcar-consulta' and status = 'succeeded' limit 1"
 FAILED = "select id from executions where status = 'failed' limit 1"
 ASKING = "select id from executions where status = 'waiting-input' limit 1"
+REPLAYED = "select id from executions where replay_of is not null and ended_at is not null limit 1"
 CONVERSATION = """
 select e.conversation_id from executions e where e.conversation_id is not null
 group by e.conversation_id order by count(*) desc, e.conversation_id limit 1"""
@@ -59,6 +60,7 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("execution-failed", "/executions/{}?show=timeline", FAILED),
     DashboardPage("execution-waiting", "/executions/{}?show=messages", ASKING),
     DashboardPage("execution-replay", "/executions/{}/replay", FAILED),
+    DashboardPage("execution-compare", "/executions/{}/compare", REPLAYED),
     DashboardPage("waiting", "/waiting"),
     DashboardPage("refusals", "/refusals"),
     DashboardPage("refusals-none", "/refusals?reason=too-slow&status=401"),
