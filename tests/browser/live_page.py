@@ -118,6 +118,7 @@ class LivePage:
             watch.expect("503 (")
             watch.expect("401 (")
             await watch.over(context)
+            context.set_default_timeout(60_000)
             page = await context.new_page()
             await page.goto(f"http://127.0.0.1:{port}/")
             yield page

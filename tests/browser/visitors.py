@@ -80,7 +80,7 @@ class Visitors:
             storage_state=state,
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(60_000)
         try:
             yield context
         finally:

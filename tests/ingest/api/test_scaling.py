@@ -3,6 +3,7 @@
 import asyncio
 from functools import reduce
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import yaml
@@ -61,8 +62,12 @@ async def test_an_overloaded_worker_asks_for_one_more(api: Api) -> None:
             return (entry["current"], entry["replicas"]) == (1, 2)
 
         await eventually(asks_for_two)
-        entry = (await api.get("/scaling/flow-runner", params={"targetAgeS": "0.1"})).data
-        assert entry["reasons"][0]["code"] == "too-old"
+
+        async def too_old() -> Any:
+            entry = (await api.get("/scaling/flow-runner", params={"targetAgeS": "0.1"})).data
+            return entry if entry["reasons"][0]["code"] == "too-old" else None
+
+        entry = await eventually(too_old)
         figures = entry["figures"]
         assert (figures["waiting"], figures["busyNow"], figures["drainRate"]) == (6, 1.0, 0.0)
         assert figures["oldestAgeS"] > 0.1

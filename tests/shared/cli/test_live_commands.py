@@ -102,7 +102,7 @@ async def test_ctrl_c_ends_it_cleanly(api: Api, command: list[str]) -> None:
 
 async def test_the_statistics_are_shown_again(api: Api) -> None:
     """With the time; as JSON one object a line."""
-    run = await inside(api, "stats", "--watch", "--interval", "0.5", "--for", "1s")
+    run = await inside(api, "stats", "--watch", "--interval", "0.5", "--for", "3s")
     assert run.out.count("QUEUE") >= 2
     lines = (await inside(api, "stats", "--watch", "--json", *ONCE)).out.splitlines()
     assert [json.loads(line)["summary"]["totalWaiting"] for line in lines] == [0]
