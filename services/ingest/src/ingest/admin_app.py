@@ -79,7 +79,7 @@ async def administer(settings: IngestAdminSettings, stop: asyncio.Event, environ
                 *access.background(),
                 figures,
                 replays,
-                build_search_index(settings, NAME),
+                build_search_index(settings, f"{NAME}-search"),
             ),
             drain=drain,
         )

@@ -18,7 +18,7 @@ LONGEST_RETRY_S: Final = 30.0
 
 
 async def build_search_index(settings: ProcessSettings, name: str) -> None:
-    """Builds the index until cancelled, if no other process does. `name` is that of the process.
+    """Builds the index until cancelled, if no other process does. `name` is that of its connection.
 
     It has a connection of its own: a chunk takes longer than the statements of the API may take.
     """
