@@ -15,10 +15,11 @@ from tests.e2e.pipeline import ADMIN_TOKEN
 class Visitor:
     """A browser context of a person who uses the dashboard."""
 
-    def __init__(self, page: Page, url: str, watch: Watch) -> None:
+    def __init__(self, page: Page, url: str, watch: Watch, *, javascript: bool = True) -> None:
         self.page = page
         self.watch = watch
         self.url = url
+        self._javascript = javascript
 
     async def open(self, path: str, *, status: int = 200) -> Page:
         """Opens a page of the dashboard by its path, such as `/executions?status=failed`."""
@@ -27,7 +28,10 @@ class Visitor:
         answer = await self.page.goto(f"{self.url}/dashboard{path}", wait_until="domcontentloaded")
         assert answer is not None
         assert answer.status == status, f"{path}: {answer.status} {(await answer.text())[:2000]}"
-        await settled(self.page)
+        if self._javascript:  # without it, no promise of a page ends
+            await settled(self.page)
+        else:
+            await self.page.wait_for_load_state("load")
         return self.page
 
 
@@ -48,7 +52,7 @@ class Visitors:
         async with self._context(look, state, javascript=javascript) as context:
             watch = Watch(self._clinic.url)
             await watch.over(context)
-            yield Visitor(await context.new_page(), self._clinic.url, watch)
+            yield Visitor(await context.new_page(), self._clinic.url, watch, javascript=javascript)
             watch.check()
 
     async def _signed_in(self, role: Role) -> StorageState:

@@ -13,7 +13,8 @@ from filas.repository.executions.execution_search import ExecutionSearch
 from ingest.access import sign_in_links
 from ingest.access.authentication import ADMIN, Client
 from ingest.dashboard.sessions.first_page import newest_demo_execution
-from tests.ingest.api.serving import Api
+from tests.ingest.api.serving import FLOW, Api
+from tests.ingest.api.test_conversations import conversation, said
 from tests.ingest.dashboard.sessions_serving import Dashboard, dashboard
 from tests.ingest.dashboard.test_sign_in import new_key
 
@@ -219,5 +220,15 @@ async def test_expired_rows_are_deleted(redis_url: str, postgres_dsn: str) -> No
         assert await running.database.fetchval("select count(*) from revoked_tokens") == 3
 
 
-async def test_without_executions_of_the_demo_the_first_page_is_the_overview(api: Api) -> None:
-    assert await newest_demo_execution(ExecutionSearch(api.database)) == "/dashboard/"
+async def test_the_first_page_is_the_newest_execution_of_the_demo(api: Api) -> None:
+    """The overview before there is one, and while Postgres is unavailable."""
+    search = ExecutionSearch(api.database)
+    assert (await api.put("/flows/demo", FLOW)).status == 200
+    one = await conversation(api, "5511987650001")
+    await said(api, one, "of another flow")
+    assert await newest_demo_execution(search) == "/dashboard/"
+    await said(api, one, "oi", ago_s=60, flow_id="demo")
+    newest = await said(api, one, "oi", ago_s=30, flow_id="demo")
+    assert await newest_demo_execution(search) == f"/dashboard/executions/{newest}"
+    await api.database.close()
+    assert await newest_demo_execution(search) == "/dashboard/"
