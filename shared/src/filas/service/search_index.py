@@ -23,7 +23,7 @@ async def build_search_index(settings: ProcessSettings, name: str) -> None:
     It has a connection of its own: a chunk takes longer than the statements of the API may take.
     """
     database = Database(
-        settings.postgres.database_url.reveal(), application_name=f"{name} {version('filas')}", max_size=1
+        settings.postgres.database_url.reveal(), application_name=f"{name}-index {version('filas')}", max_size=1
     )
     database.start()
     builder = IndexBuilder(IndexStore(database, str(new_id())))
