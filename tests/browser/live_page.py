@@ -87,8 +87,10 @@ class LivePage:
     async def live(self, request: web.Request) -> web.StreamResponse:
         """The stream of the page."""
         self.streams += 1
-        if self.refuses:
-            return web.Response(status=self.refusal)
+        if self.refuses or not self.is_allowed:
+            return web.Response(status=self.refusal if self.is_allowed else 401)
+        if request.method == "HEAD":
+            return web.Response(status=204)
         return await stream(request, self.hub, self._feed, owner="session", is_allowed=lambda: self.is_allowed)
 
     async def moments(self, request: web.Request) -> web.Response:

@@ -132,3 +132,12 @@ async def test_a_script_freezes_the_moment_that_its_page_shows(browser: Browser)
         return "figures of a stored moment" in (await browser.open(f"/?at={at}")).text
 
     await eventually(is_shown)
+
+
+async def test_a_page_that_stays_open_renews_its_session(browser: Browser, api: Api) -> None:
+    """Its script asks once an hour, and when a stream has ended."""
+    address = f"{browser.api.url}/dashboard/live?page=/dashboard/"
+    async with browser.session.head(address) as answer:
+        assert answer.status == 204
+    async with aiohttp.ClientSession() as session, session.head(address, headers={"Sec-Fetch-Mode": "cors"}) as answer:
+        assert answer.status == 401

@@ -111,6 +111,7 @@ def register(app: web.Application, context: ApiContext, secret_key: str, *, is_l
         # Without a pattern, the router accepts no braces in a parameter. The id of a job starts with one.
         path = re.sub(r"{(\w+)}", r"{\1:[^/]+}", page.path)
         dashboard.router.add_route(page.method, path, _handler(page, context, figures, renderer))
+    dashboard.router.add_route("HEAD", "/live", live.check)
     dashboard.add_routes(SignInPage(sessions, access, sign_in_render(renderer), first_page=first_page).routes())
     dashboard.router.add_get("/static/{hash:[0-9a-f]{12}}/{name:.+}", assets.serve_asset)
     dashboard.router.add_route("*", "/{rest:.*}", _handler(_MISSING, context, figures, renderer))

@@ -86,6 +86,10 @@ class LivePages:
             call.request, self._hub, feed, owner=str(signed_in.session.id), is_allowed=is_allowed, headers=HEADERS
         )
 
+    async def check(self, _request: web.Request) -> web.Response:
+        """Answers the script of a page that asks whether its session is still valid; the middleware renews it."""
+        return web.Response(status=204)
+
     async def freeze(self, call: PageCall) -> PageAnswer:
         """Stores the figures that the page showed, and leads to the page that shows them. A script gets the moment."""
         at = await self._figures.freeze(call.form.get("at", ""))

@@ -18,6 +18,7 @@
   /* The server sends something every 10 s. */
   const SILENCE_MS = 35000;
   const WATCH_MS = 5000;
+  const RENEW_MS = 3600000;
 
   const body = document.body;
   const url = body.dataset.live;
@@ -240,12 +241,9 @@
     source.addEventListener("beat", received);
     source.addEventListener("end", (event) => {
       close();
-      if (event.data === "closing") {
-        retry();
-        return;
-      }
-      ended = true;
-      showState("ended");
+      /* The session of the stream has ended. That of the page may have been renewed since. */
+      if (event.data === "signed-out") checkSession();
+      retry();
     });
     source.addEventListener("error", () => {
       /* The browser's own way to connect again does not wait longer each time, and gives up after an error status. */
@@ -259,7 +257,7 @@
     failures = 0;
   }
 
-  /* An EventSource does not report the status of an answer. */
+  /* An EventSource does not report the status of an answer. This request also renews the session. */
   async function checkSession() {
     const answer = await fetch(url, { method: "HEAD" }).catch(() => null);
     if (answer?.status !== 401) return;
@@ -267,6 +265,10 @@
     ended = true;
     showState("ended");
   }
+
+  setInterval(() => {
+    if (source) checkSession();
+  }, RENEW_MS);
 
   function retry() {
     failures += 1;
