@@ -117,12 +117,14 @@ def fastify(scratch: Path, redis: RedisServer, postgres: PostgresServer) -> Iter
 class Filas:
     """The processes of Filas on the given stores."""
 
-    def __init__(self, scratch: Path, redis: RedisServer, postgres: PostgresServer) -> None:
+    def __init__(
+        self, scratch: Path, redis: RedisServer, postgres: PostgresServer, *, database: str | None = None
+    ) -> None:
         self._scratch = scratch
         self._ports = {name: free_port() for name in ("public", "serve", "admin", "work", "flows", "notifier")}
         self._environ = {
             "REDIS_PORT": str(redis.port),
-            "DATABASE_URL": postgres.dsn(),
+            "DATABASE_URL": postgres.dsn() if database is None else postgres.dsn(database),
             "FILAS_ADMIN_TOKEN": ADMIN_TOKEN,
             "FILAS_SECRET_KEY": "benchmark-key-that-is-long-enough",
             "INGEST_PORT": str(self._ports["public"]),
@@ -133,6 +135,7 @@ class Filas:
             "NOTIFIER_ADMIN_PORT": str(self._ports["notifier"]),
         }
         self.url = f"http://127.0.0.1:{self._ports['public']}/webhooks/bench"
+        self.admin_url = f"http://127.0.0.1:{self._ports['admin']}"
 
     @contextmanager
     def serving(self) -> Iterator[Process]:
@@ -159,6 +162,12 @@ class Filas:
                     "rateLimit": {"max": 1_000_000, "windowMs": 60_000},
                 },
             )
+            yield process
+
+    @contextmanager
+    def administering(self) -> Iterator[Process]:
+        """Runs `ingest admin` alone."""
+        with self._running("admin", ["ingest", "admin"]) as process:
             yield process
 
     @contextmanager
