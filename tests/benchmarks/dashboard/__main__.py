@@ -1,6 +1,7 @@
 """Measures the pages of the dashboard at 5 million events, and the public endpoint with 50 open dashboards.
 
-    python -m tests.benchmarks.dashboard [--directory PATH] [--events N] [--only pages|viewers] [--seconds N] [--rounds N]
+    python -m tests.benchmarks.dashboard [--directory PATH] [--events N] [--only pages|viewers]
+                                         [--seconds N] [--rounds N]
 
 `--directory` is a database that `python -m tests.benchmarks.search --directory PATH` has filled.
 """
