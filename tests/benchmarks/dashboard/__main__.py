@@ -12,6 +12,7 @@ import gzip
 import statistics
 import tempfile
 import time
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -107,12 +108,14 @@ async def measure_viewers(filas: Filas, scratch: Path, seconds: int, rounds: int
         bodies = scratch / "warm-up.tsv"
         write_bodies(bodies, "warm.", RATE * WARM_UP_S)
         await at_a_rate(filas.url, bodies, RATE, WARM_UP_S)
-        async with signed_in(filas.admin_url, ADMIN_TOKEN) as session:
+        async with AsyncExitStack() as stack:
+            # A session may have 32 streams.
+            sessions = [await stack.enter_async_context(signed_in(filas.admin_url, ADMIN_TOKEN)) for _ in range(5)]
             for number in range(rounds):
                 for name, results in found.items():
                     write_bodies(bodies, f"{number}.{len(name)}.", RATE * seconds)
                     viewers = 0 if name == "none open" else VIEWERS
-                    async with watching(session, filas.admin_url, "/dashboard/", viewers):
+                    async with watching(sessions, filas.admin_url, "/dashboard/", viewers):
                         results.append(await at_a_rate(filas.url, bodies, RATE, seconds))
     for name, results in found.items():
         p50, p99 = (statistics.median(getattr(each, part) for each in results) for part in ("p50", "p99"))

@@ -1,7 +1,7 @@
 """A reader of the dashboard without a browser: opens pages, and keeps streams open."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -26,14 +26,19 @@ async def signed_in(url: str, token: str) -> AsyncIterator[aiohttp.ClientSession
 
 
 @asynccontextmanager
-async def watching(session: aiohttp.ClientSession, url: str, page: str, count: int) -> AsyncIterator[list[int]]:
-    """Keeps `count` streams of a page open while the block runs. Yields the bytes that each of them has received."""
+async def watching(
+    sessions: Sequence[aiohttp.ClientSession], url: str, page: str, count: int
+) -> AsyncIterator[list[int]]:
+    """Keeps `count` streams of a page open while the block runs, in turn of the sessions. Yields the bytes that each of
+    them has received."""
     received = [0] * count
 
     async def read(number: int) -> None:
         address = f"{url}/dashboard/live?page={quote(page, safe='')}"
         timeout = aiohttp.ClientTimeout(total=None)
-        async with session.get(address, headers={"Accept": "text/event-stream"}, timeout=timeout) as answer:
+        async with sessions[number % len(sessions)].get(
+            address, headers={"Accept": "text/event-stream"}, timeout=timeout
+        ) as answer:
             if answer.status != 200:
                 raise SystemExit(f"the stream was answered {answer.status}: {await answer.text()}")
             async for chunk in answer.content.iter_any():

@@ -1,5 +1,6 @@
 """The files of `static`: their addresses contain the hash of their content, so browsers may keep them for ever."""
 
+import gzip
 import hashlib
 from functools import cache
 from importlib import resources
@@ -46,4 +47,14 @@ async def serve_asset(request: web.Request) -> web.Response:
     content = None if content_type is None else content_of(name)
     if content is None:
         raise web.HTTPNotFound
-    return web.Response(body=content, content_type=content_type, charset="utf-8", headers=CACHED)
+    headers = CACHED | {"Vary": "Accept-Encoding"}
+    # Pages are not compressed: their size would reveal parts of the token of their forms.
+    if "gzip" in request.headers.get("Accept-Encoding", ""):
+        content, headers = compressed(name), headers | {"Content-Encoding": "gzip"}
+    return web.Response(body=content, content_type=content_type, charset="utf-8", headers=headers)
+
+
+@cache
+def compressed(name: str) -> bytes:
+    """Returns the content of a file, compressed once."""
+    return gzip.compress(content_of(name) or b"", mtime=0)
