@@ -8,7 +8,7 @@ import pytest
 
 from filas.contract.policies import FLOWS
 from tests.ingest.api.seeding import attempted
-from tests.ingest.api.serving import Api
+from tests.ingest.api.serving import TOKEN, Api
 from tests.ingest.dashboard.browsing import MAX_HTML_BYTES, Browser
 from tests.ingest.dashboard.executions.recorded import LARGE, VISITS, record, record_waiting, steps, store_flow
 from tests.shared.repository import builders
@@ -168,6 +168,19 @@ async def test_cancel_reaches_the_flow_runner(api: Api, browser: Browser, status
     stored = await api.database.fetch("select execution_id from execution_cancels")
     assert [row["execution_id"] for row in stored] == [execution]
     assert (await api.get(f"/queue/{FLOWS.short}/jobs?state=waiting")).data
+
+
+async def test_actions_can_be_copied_as_commands(api: Api, browser: Browser) -> None:
+    """The entity, and what may be done with it. The commands contain no token."""
+    await store_flow(api)
+    failed, waiting = await record(api), await record_waiting(api)
+    text = (await browser.open(f"/executions/{failed}")).text
+    assert f"filas executions show {failed}" in text
+    assert f"filas executions replay {failed}" in text
+    assert f"/api/executions/{failed}/replay" in text
+    text = (await browser.open(f"/executions/{waiting}")).text
+    assert f"filas executions cancel {waiting}" in text
+    assert TOKEN not in text
 
 
 async def test_a_viewer_cannot_act(api: Api, viewer: Browser) -> None:

@@ -38,10 +38,17 @@ async def list_executions(call: PageCall) -> Html:
         may_replay_all=may_replay_all(filters),
         failed_statuses=FAILED,
         chosen_status=status,
+        view_word=_view_word(call, status),
         filtered=[name for name in NAMES if call.query.get(name)],
         query_of=query_links(call),
         cli_arguments=cli_arguments(filters),
     )
+
+
+def _view_word(call: PageCall, status: str) -> str:
+    """The name of the view with these statuses, or the statuses themselves."""
+    name = next((name for name, statuses in VIEWS if statuses == status), None)
+    return status if name is None else call.reader.text(f"executions.view-{name}")
 
 
 async def _failed(call: PageCall, filters: dict[str, str]) -> Part:
