@@ -9,7 +9,7 @@ from uuid import UUID
 from filas.contacts.phone_numbers import number_of
 from ingest.api.routing.problems import ApiProblem
 from ingest.dashboard.api_calls import Part
-from ingest.dashboard.page_types import Html, PageCall, PageRoute, Redirect
+from ingest.dashboard.page_types import Html, Live, PageCall, PageRoute, Redirect
 
 LIST: Final = "/dashboard/conversations"
 PAGE: Final = 40
@@ -155,8 +155,8 @@ async def cancel_message(call: PageCall) -> Redirect:
 
 
 ROUTES = (
-    PageRoute("GET", "/conversations", show_list),
-    PageRoute("GET", "/conversations/{id}", show_thread),
+    PageRoute("GET", "/conversations", show_list, Live(every_s=5.0)),
+    PageRoute("GET", "/conversations/{id}", show_thread, Live()),
     PageRoute("POST", "/conversations/{id}/cancel", cancel_executions),
     PageRoute("POST", "/conversations/{id}/cancel-message", cancel_message),
 )

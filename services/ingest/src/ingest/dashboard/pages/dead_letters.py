@@ -7,7 +7,7 @@ import msgspec
 
 from filas.contract.policies import QUEUES
 from ingest.api.routing.problems import ApiProblem
-from ingest.dashboard.page_types import Html, PageAnswer, PageCall, PageRoute, Redirect
+from ingest.dashboard.page_types import Html, Live, PageAnswer, PageCall, PageRoute, Redirect
 from ingest.dashboard.pages.replays import number_field
 from ingest.dashboard.presentation.payload_text import document_text
 
@@ -136,7 +136,7 @@ def _queues() -> list[tuple[str, str]]:
 
 
 ROUTES = (
-    PageRoute("GET", "/dead-letters", show_list),
+    PageRoute("GET", "/dead-letters", show_list, Live(every_s=5.0)),
     PageRoute("GET", "/dead-letters/groups/{fingerprint}", show_group),
     PageRoute("POST", "/dead-letters/groups/{fingerprint}/replay", replay_group),
     PageRoute("POST", "/dead-letters/groups/{fingerprint}/delete", delete_group),

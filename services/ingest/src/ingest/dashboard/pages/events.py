@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from filas.models.events import Event
 from ingest.api.routing.problems import ApiProblem
-from ingest.dashboard.page_types import Download, Html, PageAnswer, PageCall, PageRoute, Part, Redirect
+from ingest.dashboard.page_types import Download, Html, Live, PageAnswer, PageCall, PageRoute, Part, Redirect
 from ingest.dashboard.presentation.figures import size
 from ingest.dashboard.presentation.timeline_rows import timeline_rows
 
@@ -220,10 +220,10 @@ def _order(filters: dict[str, str], given: Mapping[str, str]) -> dict[str, Any]:
 
 
 ROUTES = (
-    PageRoute("GET", "/events", list_events),
+    PageRoute("GET", "/events", list_events, Live(every_s=5.0)),
     PageRoute("GET", "/events/replay", check_replay),
     PageRoute("POST", "/events/replay", replay_all),
-    PageRoute("GET", "/events/{id}", show_event),
+    PageRoute("GET", "/events/{id}", show_event, Live()),
     PageRoute("GET", "/events/{id}/body", download_body),
     PageRoute("GET", "/events/{id}/edit", edit_event),
     PageRoute("POST", "/events/{id}/replay", replay_event),

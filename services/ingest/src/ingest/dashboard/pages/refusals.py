@@ -3,7 +3,7 @@
 import base64
 from typing import Any, Final
 
-from ingest.dashboard.page_types import Download, Html, PageCall, PageRoute
+from ingest.dashboard.page_types import Download, Html, Live, PageCall, PageRoute
 
 OPTIONS: Final = {
     "webhookId": "--webhook",
@@ -72,7 +72,7 @@ async def download_body(call: PageCall) -> Download:
 
 
 ROUTES = (
-    PageRoute("GET", "/refusals", show_list),
+    PageRoute("GET", "/refusals", show_list, Live(every_s=5.0)),
     PageRoute("GET", "/refusals/{id}", show_refusal),
     PageRoute("GET", "/refusals/{id}/body", download_body),
 )

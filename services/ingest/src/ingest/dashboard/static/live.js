@@ -127,7 +127,7 @@
   const waitingRows = new Map();
 
   function keyOf(row) {
-    return row.id || row.dataset.rowHref;
+    return row.id || row.dataset.rowHref || row.querySelector("a[href]")?.getAttribute("href");
   }
 
   function updateRows(region, html) {
