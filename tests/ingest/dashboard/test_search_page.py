@@ -1,8 +1,14 @@
 """The search box: an id opens its page, other text shows what is found."""
 
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import new_event
 from tests.ingest.dashboard.browsing import Browser
+
+AN_HOUR_AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
 async def test_an_id_opens_its_page(api: Api, browser: Browser) -> None:
@@ -21,3 +27,13 @@ async def test_words_and_nothing(browser: Browser) -> None:
     assert "What are you looking for?" in (await browser.open("/search?q=")).text
     for odd in ("%00", "%ff", "%ed%a0%80", "a" * 300, "%27%3B drop table events"):
         assert (await browser.open(f"/search?q={odd}")).status == 200
+
+
+async def test_a_search_for_words_shows_how_far_the_index_is_behind(api: Api, browser: Browser) -> None:
+    """On the page of the search box, and on that of the events."""
+    event = new_event()
+    await api.context.events.insert_many([msgspec.structs.replace(event, received_at=AN_HOUR_AGO)])
+    for address in ("/search?q=nothing-has-this", "/events?text=nothing-has-this"):
+        page = await browser.open(address)
+        assert "not in the index of words yet: 1, the oldest" in page.text, address
+    assert "index of words" not in (await browser.open("/events")).text

@@ -18,7 +18,7 @@ LIST: Final = "/dashboard/events"
 FILTERS: Final = (
     "text", "contact", "webhookId", "status", "reason", "since", "until", "conversationId", "replayOf",
 )  # fmt: skip
-BULK_FILTERS: Final = ("text", "webhookId", "status", "reason", "since", "until")
+BULK_FILTERS: Final = ("text", "contact", "webhookId", "status", "reason", "since", "until")
 BULK_STATUSES: Final = ("failed", "ignored", "processed")
 STATUSES: Final = ("received", "processed", "ignored", "failed")
 
@@ -47,6 +47,7 @@ async def list_events(call: PageCall) -> Html:
         webhooks=[(one.id, one.id) for one in webhooks.data or ()],
         statuses=[(name, call.reader.text(f"states.{name}")) for name in STATUSES],
         others=others,
+        index=await call.api.part("showSearchState") if {"text", "contact"} & wanted.keys() else None,
         dropped=dropped,
         counted=COUNTED,
         preview_of=preview_of,

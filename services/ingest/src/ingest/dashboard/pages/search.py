@@ -19,17 +19,18 @@ async def show_search(call: PageCall) -> Html | Redirect:
     """Goes to the page of the only thing that is found, or shows what is found."""
     typed = call.query.get("q", "").strip()
     if not typed:
-        return call.render("search.html", typed="", found=None, addresses=[])
+        return call.render("search.html", typed="", found=None, addresses=[], index=None)
     found = await call.api.part("search", query={"q": typed, **call.filters("cursor")})
     if not found.ok:
-        return call.render("search.html", typed=typed, found=found, addresses=[])
+        return call.render("search.html", typed=typed, found=found, addresses=[], index=None)
     result = found.data
     addresses = [(one, _address(one.kind, one.id)) for one in result.entities]
     if result.kind == "id" and len(addresses) == 1 and addresses[0][1]:
         return Redirect(addresses[0][1])
     if result.kind == "contact" and len(result.conversations) == 1 and not call.query.get("cursor"):
         return Redirect(f"/dashboard/conversations/{result.conversations[0].id}")
-    return call.render("search.html", typed=typed, found=found, addresses=addresses)
+    index = await call.api.part("showSearchState") if result.kind == "words" else None
+    return call.render("search.html", typed=typed, found=found, addresses=addresses, index=index)
 
 
 def _address(kind: str, entity_id: str) -> str:
