@@ -1,8 +1,10 @@
 """The page that shows every macro, for looking at them. Its data is made up."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from ingest.dashboard.page_types import Html, PageCall, PageRoute
+from ingest.dashboard.pages.component_graph import example_graph
 from ingest.dashboard.presentation.states import LOOKS
 
 
@@ -19,6 +21,7 @@ async def show_components(call: PageCall) -> Html:
         payload=payload,
         wave=wave,
         gap=[1, None, 3, 4, None, 2],
+        graph=await asyncio.to_thread(example_graph),
     )
 
 

@@ -36,6 +36,7 @@ ICONS: Final = "vendor/icons.svg"
 async def show_execution(call: PageCall) -> Html:
     """Shows an execution. `step` or `node` selects what the panel beside the graph shows."""
     execution = await get_execution(call, call.path["id"])
+    is_final = execution.status in FINAL_EXECUTION_STATUSES
     query = {"execution": str(execution.id)}
     cause = await call.api.part("doctor", query=query) if execution.status != "succeeded" else None
     replays = await call.api.part("listExecutions", query={"replayOf": str(execution.id), "limit": str(REPLAYS)})
@@ -48,8 +49,8 @@ async def show_execution(call: PageCall) -> Html:
     return call.render(
         "executions/execution.html",
         execution=execution,
-        is_final=execution.status in FINAL_EXECUTION_STATUSES,
-        live=None if execution.status in FINAL_EXECUTION_STATUSES else call.shared["live"],
+        is_final=is_final,
+        live=None if is_final or shows_all(call) else call.shared["live"],
         cause=cause,
         replays=replays,
         flow=flow,
@@ -89,6 +90,11 @@ async def flow_of(call: PageCall, execution: ExecutionWithSteps) -> Part:
     return await call.api.part("getFlow", path={"id": execution.flow_id}, query={"version": str(execution.version)})
 
 
+def shows_all(call: PageCall) -> bool:
+    """Whether all nodes are drawn. A large flow is not drawn again every few seconds, so the page is not live."""
+    return call.query.get("graph") == "all"
+
+
 async def _picture(
     call: PageCall, execution: ExecutionWithSteps, flow: Part, selected: int | None, node: str | None
 ) -> ShownFlow | None:
@@ -100,7 +106,7 @@ async def _picture(
         execution=execution,
         selected=selected,
         node=node,
-        most=ALL_NODES if call.query.get("graph") == "all" else MAX_SHOWN,
+        most=ALL_NODES if shows_all(call) else MAX_SHOWN,
         icons=icons(),
     )
     return await picture_of(call, order)
