@@ -3,7 +3,7 @@
 import re
 
 from filas.contract.policies import FLOWS
-from tests.browser.clinic import Clinic
+from tests.browser.clinic import PHONES, Clinic
 from tests.browser.visitors import Visitor, Visitors
 from tests.browser.watched import settled
 from tests.waiting import eventually
@@ -56,6 +56,19 @@ async def test_a_frozen_moment_is_sent_to_a_colleague(visitors: Visitors) -> Non
         await there.keyboard.press(".")
         await there.wait_for_selector(f"{STATE}[data-state=live]")
         assert "at=" not in there.url
+
+
+async def test_a_new_event_waits_until_its_reader_asks_for_it(visitors: Visitors, clinic: Clinic) -> None:
+    async with visitors.visitor("viewer") as visitor:
+        page = (await opened(visitor, "/events")).page
+        first = await page.locator("[data-row-href]").first.get_attribute("data-row-href")
+        event_id = await clinic.say(PHONES[0], "uma pergunta nova")
+        button = page.locator("[data-new-for]")
+        await button.wait_for(state="visible")
+        assert await page.locator("[data-row-href]").first.get_attribute("data-row-href") == first
+        await button.click()
+        await page.wait_for_selector(f"[data-row-href='/dashboard/events/{event_id}']")
+        assert await button.is_hidden()
 
 
 async def test_a_mark_in_the_picture_leads_to_its_finding(visitors: Visitors) -> None:
