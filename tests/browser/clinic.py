@@ -30,7 +30,7 @@ PEOPLE = {
 }
 PHONES = tuple(PEOPLE)
 NOT_ON_WHATSAPP = {"558599990000", "558599990001"}
-BOUND_S = 60
+BOUND_S = 120
 """How long the services may take for the work of the clinic on a loaded machine."""
 
 
@@ -128,6 +128,15 @@ class Clinic:
 
         return await eventually(found, BOUND_S, message=f"no execution of {event_id} is {status}")
 
+    async def dead_letter(self) -> str:
+        """A new dead letter: a message that the team's channel refuses. Returns its id."""
+        event_id = await self.post("recepcao", {"telefone": PHONES[7], "nome": PEOPLE[PHONES[7]]})
+        message_id = await self.until(
+            "select id::text from notifications where execution_id = $1::uuid", await self.execution(event_id)
+        )
+        letter_id: str = await self.until("select id::text from dead_letters where job_id like '%' || $1", message_id)
+        return letter_id
+
     async def until(self, query: str, *arguments: object) -> Any:
         """The value of a query, once it is true."""
 
@@ -201,11 +210,10 @@ class Clinic:
 @asynccontextmanager
 async def opened_clinic(redis_url: str, postgres_dsn: str, logs: Path) -> AsyncIterator[Clinic]:
     """The clinic with its definitions, before its first event."""
-    async with (
-        receiver(Outside()) as outside,
-        Pipeline(redis_url, postgres_dsn, logs) as pipeline,
-        opened(postgres_dsn) as database,
-    ):
+    pipeline = Pipeline(redis_url, postgres_dsn, logs)
+    # The page of building blocks is shown only in a local run.
+    pipeline.own_environment["ingest-admin"] = {"FILAS_LOCAL_RUN": "1"}
+    async with receiver(Outside()) as outside, pipeline, opened(postgres_dsn) as database:
         assert isinstance(outside, Outside)
         clinic = Clinic(pipeline, outside, database)
         await clinic.define()

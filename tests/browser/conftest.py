@@ -17,7 +17,7 @@ from tests.ports import free_port
 
 HERE = Path(__file__).parent
 MISSING = "there is no Chromium: run `make test-browser`, which installs Debian's, or name one by FILAS_CHROMIUM"
-TIMEOUT_S = 300
+TIMEOUT_S = 400
 DATABASE = "clinic"
 
 

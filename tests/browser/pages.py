@@ -7,11 +7,12 @@ from tests.browser.clinic import Clinic
 
 class DashboardPage(NamedTuple):
     """`path` is below `/dashboard`. Its `{}` becomes the value of the query `subject`, which finds something that the
-    clinic has."""
+    clinic has. Viewers are refused an `acting` page: it is a form for an action."""
 
     name: str
     path: str
     subject: str | None = None
+    acting: bool = False
 
     async def address(self, clinic: Clinic) -> str:
         """The path with the id of its subject."""
@@ -30,6 +31,7 @@ group by e.conversation_id order by count(*) desc, e.conversation_id limit 1"""
 WAITING_CONVERSATION = """
 select conversation_id from executions where status = 'waiting-input' order by queued_at, id limit 1"""
 REFUSAL = "select id from refusals where reason = 'signature' and length(body) > 0 order by received_at, id limit 1"
+LETTER = "select id from dead_letters order by failed_at, id limit 1"
 
 PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("overview", "/"),
@@ -42,20 +44,20 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("doctor", "/doctor"),
     DashboardPage("doctor-why", "/doctor?channel=sms"),
     DashboardPage("events", "/events"),
-    DashboardPage("events-replay", "/events/replay?status=processed"),
+    DashboardPage("events-replay", "/events/replay?status=processed", acting=True),
     DashboardPage("event", "/events/{}", "select id from events where processed_at is not null limit 1"),
     DashboardPage("dead-letters", "/dead-letters"),
     DashboardPage(
         "dead-letter-group", "/dead-letters/groups/{}", "select fingerprint from dead_letters where replayed_at is null"
     ),
-    DashboardPage("dead-letter", "/dead-letters/{}", "select id from dead_letters order by failed_at limit 1"),
+    DashboardPage("dead-letter", "/dead-letters/{}", LETTER),
     DashboardPage("replays", "/replays"),
     DashboardPage("replay", "/replays/{}", "select id from replay_runs where ended_at is not null limit 1"),
     DashboardPage("search", "/search?q=Aparecida"),
     DashboardPage("event-edit", "/events/{}/edit", "select id from events order by received_at limit 1"),
     DashboardPage("executions", "/executions"),
     DashboardPage("executions-without-match", "/executions?status=cancelled"),
-    DashboardPage("executions-replay", "/executions/replay?flowId=pagamento"),
+    DashboardPage("executions-replay", "/executions/replay?flowId=pagamento", acting=True),
     DashboardPage("execution", "/executions/{}", BOOKED),
     DashboardPage("execution-failed", "/executions/{}?show=timeline", FAILED),
     DashboardPage("execution-waiting", "/executions/{}?show=messages", ASKING),
@@ -69,4 +71,5 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("conversations-none", "/conversations?q=99999-1234"),
     DashboardPage("conversation", "/conversations/{}", CONVERSATION),
     DashboardPage("conversation-waiting", "/conversations/{}", WAITING_CONVERSATION),
+    DashboardPage("components", "/_components"),
 )

@@ -23,12 +23,17 @@ FAULTS = {
     "inline style": (f'{GOOD}<p style="color:red">x</p>', "style-src"),
     "file that is missing": (f'{GOOD}<img alt="x" src="/missing">', "404"),
     "error of a script": (f'{GOOD}<script src="/throws.js"></script>', "uncaught"),
+    "dialog": (f'{GOOD}<script src="/asks.js"></script>', "dialog"),
     "another host": (
         f'{GOOD}<a href="http://127.0.0.1:{OTHER}/">x</a><script src="/follow.js"></script>',
         "another host",
     ),
 }
-SCRIPTS = {"/throws.js": "throw new Error('broken')", "/follow.js": "document.querySelector('a').click()"}
+SCRIPTS = {
+    "/asks.js": "alert('hello')",
+    "/throws.js": "throw new Error('broken')",
+    "/follow.js": "document.querySelector('a').click()",
+}
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import BrowserContext, ConsoleMessage, Dialog, Page, Request
 
 OBSERVE = """
 document.addEventListener("securitypolicyviolation", event => {
@@ -25,6 +25,7 @@ class Watch:
         context.on("console", self._console)
         context.on("weberror", lambda error: self.faults.append(f"uncaught: {error.error}"))
         context.on("request", self._request)
+        context.on("dialog", self._dialog)
         await context.add_init_script(OBSERVE)
 
     def expect(self, part: str) -> None:
@@ -34,6 +35,10 @@ class Watch:
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning") and not any(part in message.text for part in self._expected):
             self.faults.append(f"console {message.type}: {message.text} ({message.location.get('url')})")
+
+    async def _dialog(self, dialog: Dialog) -> None:
+        self.faults.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
 
     def _request(self, request: Request) -> None:
         url = urlsplit(request.url)
