@@ -13,6 +13,7 @@ from filas.models.record import ErrorDetail
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_conversations import TYPED, answered, conversation, said
 from tests.ingest.dashboard.browsing import MAX_HTML_BYTES, Browser
+from tests.ingest.dashboard.live.test_live_pages import streaming
 
 HOSTILE = "<script>alert(1)</script>\u202e\"'"
 PHONE = "5511987650001"
@@ -234,3 +235,21 @@ async def test_a_full_page_of_a_thread_stays_small(api: Api, browser: Browser) -
     page = await browser.open(f"/conversations/{one}")
     assert page.text.count("✓✓ read") == 30
     assert len(page.html.encode()) <= MAX_HTML_BYTES
+
+
+async def test_a_new_message_and_a_new_wait_appear_on_the_open_page(api: Api, browser: Browser) -> None:
+    """The stream sends the thread again, without the token of a session."""
+    one = await conversation(api, PHONE)
+    await said(api, one, "oi", ago_s=60)
+    async with streaming(browser, f"/conversations/{one}") as (_, messages):
+        first = (await anext(messages))["regions"]
+        assert set(first) == {"waits", "thread"}
+        execution = await said(api, one, "agora")
+        await answered(api, execution, one, "Que dia?", status="waiting-input")
+        async for message in messages:
+            regions = message["regions"]
+            if "Que dia?" in regions.get("thread", "") and str(execution) in str(regions):
+                break
+        assert "agora" in regions["thread"]
+    page = await browser.open(f"/conversations/{one}")
+    assert str(execution) in page.form(f"/dashboard/conversations/{one}/cancel").fields["execution"]
