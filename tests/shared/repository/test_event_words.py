@@ -1,4 +1,4 @@
-"""The words of an event, and the words of what somebody types."""
+"""The words of an event, and the words of what a user types."""
 
 from typing import Any
 

@@ -178,7 +178,7 @@ async def test_events_are_found_before_they_are_indexed(database: Database) -> N
     assert await pages(database, 2, words=["word"]) == [one.id for one in reversed([*old, *new])]
 
 
-async def test_a_search_ends_in_time_and_goes_on_at_its_cursor(
+async def test_a_search_ends_in_time_and_continues_at_its_cursor(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page may then be empty although more follow. Each page comes further."""

@@ -1,9 +1,9 @@
-"""The words by which an event is found, and the words of what somebody has typed.
+"""The words by which an event is found, and the words of what a user has typed.
 
 A word is a run of letters and digits without case and accents, in UTF-8. Everything else separates words, so
 `wamid.HBg=` has two and `pedido_1042` has two. The words of an event are those of its body (the values of JSON strings
 without their escapes), of its query parameters, of its duplicate key and of its contact. A phone number is a word too,
-in its canonical form, however the body writes it. The webhook is a word that nobody can type.
+in its canonical form, however the body writes it. The webhook is a word that no user can type.
 
 A typed word finds the words that begin with it; one of fewer than three characters only finds itself.
 """
@@ -97,7 +97,7 @@ def webhook_word(webhook_id: str) -> bytes:
 
 
 def terms_of(typed: str) -> tuple[Term, ...]:
-    """The terms for what somebody has typed."""
+    """The terms for what a user has typed."""
     return tuple(Term(word, exact=len(word) < PREFIX_CHARS) for word in _words(typed.lower(), numbers=False))
 
 
