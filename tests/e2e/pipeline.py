@@ -95,7 +95,7 @@ class Pipeline:
         self._processes[name].wait()
 
     async def until_ready(self, name: str) -> None:
-        """Wait until `/readyz` of the process answers 200 (bound: 30 s)."""
+        """Wait until `/readyz` of the process answers 200 (bound: two minutes: five interpreters may start at once)."""
 
         async def ready() -> bool:
             exit_code = self._processes[name].poll()
@@ -106,7 +106,7 @@ class Pipeline:
             except aiohttp.ClientError:
                 return False
 
-        await eventually(ready)
+        await eventually(ready, 120)
 
     @property
     def pids(self) -> dict[str, int]:

@@ -162,7 +162,7 @@ class Process:
         return self._process.pid
 
     async def ready(self) -> None:
-        """Wait until `/readyz` answers 200 (bound: 30 s)."""
+        """Wait until `/readyz` answers 200 (bound: two minutes)."""
         async with aiohttp.ClientSession() as session:
 
             async def is_ready() -> bool:
@@ -172,7 +172,7 @@ class Process:
                 except aiohttp.ClientError:
                     return False
 
-            await eventually(is_ready)
+            await eventually(is_ready, 120)
 
     async def kill(self) -> None:
         """Kill the process (SIGKILL): it writes nothing and releases nothing."""

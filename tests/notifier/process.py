@@ -104,7 +104,7 @@ class NotifierProcess:
         async def is_ready() -> bool:
             return (await self.ready())[0] == 200
 
-        await eventually(is_ready, message=f"the notifier is not ready: {self.log[-2000:]}")
+        await eventually(is_ready, 120, message=f"the notifier is not ready: {self.log[-2000:]}")
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
