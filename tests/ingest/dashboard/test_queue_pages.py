@@ -153,3 +153,14 @@ async def test_a_session_of_a_key_sees_the_same_pages(api: Api) -> None:
         page = await browser.open("/queues")
         await browser.submit(page, "/dashboard/queues/webhook/pause")
         assert await api.context.pauses.all() == {"webhook-processing"}
+
+
+async def test_the_error_of_a_failed_job_is_a_sentence(browser: Browser) -> None:
+    """In the list, with its kind."""
+    names = browser.api.redis.keys(FLOWS.name)
+    error = {"kind": "http-status", "message": "the response's status is 503"}
+    record = {"id": "x", "name": "run_flow", "attemptsMade": 3, "enqueuedOn": 1, "processedOn": 2, "finishedOn": 3}
+    await browser.api.redis.command("LPUSH", names.named("ring:failed"), json.dumps(record | {"error": error}))
+    page = await browser.open("/queues/flow?state=failed")
+    assert "http-status the response's status is 503" in page.text
+    assert "Actions" not in page.text
