@@ -98,6 +98,7 @@ async def test_a_thread_has_messages_flows_and_waits_in_their_order(api: Api, br
     assert "at the latest in" in page.text
     assert {f"/dashboard/executions/{earlier}", f"/dashboard/executions/{waiting}"} <= set(page.links)
     assert any(link.startswith("/dashboard/events/") for link in page.links)
+    assert f"1 execution has not ended; the oldest is {waiting}" in page.text
     assert f"filas conversations show {one}" in page.text
 
 
@@ -251,5 +252,6 @@ async def test_a_new_message_and_a_new_wait_appear_on_the_open_page(api: Api, br
             if "Que dia?" in regions.get("thread", "") and str(execution) in str(regions):
                 break
         assert "agora" in regions["thread"]
+    assert "2 executions have not ended" in regions.get("waits", "")
     page = await browser.open(f"/conversations/{one}")
     assert str(execution) in page.form(f"/dashboard/conversations/{one}/cancel").fields["execution"]

@@ -98,8 +98,10 @@ async def show_thread(call: PageCall) -> Html | Redirect:
     thread = answer.data
     if UUID(call.path["id"]) != thread.id:
         return Redirect(f"{LIST}/{thread.id}")
+    cause = await call.api.part("doctor", query={"conversation": str(thread.id)}) if thread.executions else None
     return call.render(
         "conversations/thread.html",
+        cause=cause,
         thread=thread,
         entries=_entries(thread, answer.next_cursor, is_newest="cursor" not in call.query),
         next_cursor=answer.next_cursor,
