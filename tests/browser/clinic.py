@@ -4,6 +4,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ NOT_ON_WHATSAPP = {"558599990000", "558599990001"}
 BOUND_S = 120
 """How long the services may take for the work of the clinic on a loaded machine."""
 
+in_utf8 = partial(web.json_response, dumps=partial(json.dumps, ensure_ascii=False))
+"""An answer as people read it: without escapes."""
+
 
 class Outside(Receiver):
     """The provider, the accounts, the laboratory and the calendar of the clinic."""
@@ -49,15 +53,15 @@ class Outside(Receiver):
         if request.path.endswith("/messages"):
             if json.loads(body)["to"] in NOT_ON_WHATSAPP:
                 error = {"error": {"code": 131026, "message": "Message undeliverable"}}
-                return web.json_response(error, status=400)
-            return web.json_response({"messages": [{"id": f"wamid.{next(self._messages)}"}]})
+                return in_utf8(error, status=400)
+            return in_utf8({"messages": [{"id": f"wamid.{next(self._messages)}"}]})
         if request.path == "/sms":
-            return web.json_response({"erro": "limite do plano"}, status=429, headers={"Retry-After": "86400"})
+            return in_utf8({"erro": "limite do plano"}, status=429, headers={"Retry-After": "86400"})
         if request.path == "/equipe":
-            return web.json_response({"erro": "destinatário desconhecido"}, status=400)
+            return in_utf8({"erro": "destinatário desconhecido"}, status=400)
         if request.path.startswith("/financeiro") and self.accounts_are_down:
-            return web.json_response({"erro": "manutenção"}, status=503)
-        return web.json_response({"ok": True, "livres": ["terça às 9h30", "quinta às 14h"]})
+            return in_utf8({"erro": "manutenção"}, status=503)
+        return in_utf8({"ok": True, "livres": ["terça às 9h30", "quinta às 14h"]})
 
 
 class Clinic:

@@ -32,6 +32,7 @@ async def test_a_page_is_photographed(visitors: Visitors, clinic: Clinic, shown:
     for look in LOOKS:
         async with visitors.visitor("admin", look) as visitor:
             page = await visitor.open(await shown.address(clinic))
+            await page.locator("[data-live-state][data-state=connecting]").wait_for(state="detached")
             height = int(await page.evaluate("document.documentElement.scrollHeight"))
             await page.set_viewport_size({"width": look.width, "height": max(look.height, min(height, MAX_HEIGHT))})
             await page.screenshot(path=picture(shown, look), animations="disabled", caret="hide")
