@@ -35,7 +35,7 @@ from tests.long_form import by_form
 from tests.redis_address import connect_url
 from tests.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.timeout(by_form(240, 1800))]
+pytestmark = [pytest.mark.timeout(by_form(480, 1800))]
 
 ORDERS = by_form(
     [REPLACED, tuple(reversed(REPLACED))],
