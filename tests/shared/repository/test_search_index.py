@@ -19,7 +19,7 @@ from filas.repository.event_filter import EventFilter
 from filas.repository.events import EventRepository
 from filas.repository.postgres.database import Database
 from filas.repository.retention import Ages, Retention
-from filas.repository.search import event_search, segments
+from filas.repository.search import event_search, index_builder, segments
 from filas.repository.search.event_words import words_of
 from filas.repository.search.index_builder import IndexBuilder
 from filas.repository.search.index_state import read_search_state
@@ -356,6 +356,28 @@ async def test_small_segments_become_large_ones(database: Database) -> None:
     assert len(heads) < 12
     assert await pages(database, 4, words=["word"]) == [row.id for row in reversed(rows)]
     assert await pages(database, words=["n17"]) == [rows[17].id]
+
+
+async def test_segments_with_very_many_words_are_not_merged(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A merge reads them into memory. They are found all the same."""
+    monkeypatch.setattr(index_builder, "MERGED_BYTES", 100)
+    one, rows = builder(database), []
+    for number in range(9):
+        rows += await stored(database, [f'{{"t":"word n{number}"}}'], AGO + timedelta(minutes=number))
+        await built(database, one)
+    assert len(await IndexStore(database, "reader").heads()) == 9
+    assert await pages(database, 4, words=["word"]) == [row.id for row in reversed(rows)]
+
+
+def test_a_draft_is_bounded_by_its_events_and_by_its_words() -> None:
+    """A hostile body has a thousand words of its own."""
+    draft, added = SegmentDraft(), 0
+    while not draft.is_full:
+        draft.add(AGO, UUID(int=added), frozenset(b"%d-%d" % (added, number) for number in range(1000)))
+        added += 1
+    assert added == segments.DRAFT_WORDS // 1000
 
 
 def test_the_segments_of_a_tier_are_merged_when_they_reach_the_next() -> None:

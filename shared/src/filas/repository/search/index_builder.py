@@ -59,7 +59,9 @@ SURE_PART: Final = 3
 STATEMENT_S: Final = timedelta(seconds=15)
 LONGEST_S: Final = timedelta(minutes=10)
 
-DRAFT_EVENTS: Final = 8192
+MERGED_BYTES: Final = 32 * 2**20
+"""Segments with more words together are not merged, because a merge reads them into memory."""
+
 SLICE_EVENTS: Final = 100
 """So many events are read for words at a time, so that other tasks of the process run between."""
 
@@ -78,6 +80,7 @@ class IndexBuilder:
         self._grace = grace
         self._pending: Snapshot | None = None
         self._safe_until: datetime | None = None
+        self._large: set[int] = set()
 
     async def run(self) -> float:
         """One round. Returns the seconds until the next one. Raises StoreUnavailable."""
@@ -127,7 +130,7 @@ class IndexBuilder:
         """Indexes the next events by the time of their receipt. Returns whether more may follow."""
         after, until = (await self._progress()).next, now - self._grace
         draft, more = SegmentDraft(), True
-        while more and len(draft) < DRAFT_EVENTS:
+        while more and not draft.is_full:
             rows = await self.store.read_next(after, until)
             more = bool(rows)
             if rows:
@@ -143,7 +146,7 @@ class IndexBuilder:
         if before is None:
             return False
         draft, more = SegmentDraft(), True
-        while more and len(draft) < DRAFT_EVENTS:
+        while more and not draft.is_full:
             rows = await self.store.read_history(before)
             more = bool(rows)
             if rows:
@@ -190,10 +193,13 @@ class IndexBuilder:
 
     async def _merge(self, _now: datetime) -> bool:
         """Merges small segments. Returns whether it has merged some."""
-        heads = to_merge(await self.store.heads())
+        heads = to_merge(one for one in await self.store.heads() if one.no not in self._large)
         if not heads:
             return False
         began = time.monotonic()
+        if await self.store.word_bytes([head.no for head in heads]) > MERGED_BYTES:
+            self._large.update(head.no for head in heads)
+            return True
         segments = [segment for head in heads if (segment := await self.store.segment(head.no)) is not None]
         await self.store.acquire()
         together = await asyncio.to_thread(merged, segments) if segments else None

@@ -135,6 +135,11 @@ class IndexStore:
         row = await self._database.fetchrow(sql.PLACES, no)
         return None if row is None else (row["times"], row["ids"])
 
+    async def word_bytes(self, numbers: Sequence[int]) -> int:
+        """The size of the words of these segments together."""
+        size: int = await self._database.fetchval(sql.WORD_BYTES, list(numbers))
+        return size
+
     async def segment(self, no: int) -> Segment | None:
         """A segment. None if it does not exist any more."""
         row = await self._database.fetchrow(sql.ALL_PARTS, no)

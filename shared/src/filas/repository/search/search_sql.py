@@ -102,6 +102,9 @@ select s.events, s.first_at, s.last_at, s.times, s.ids,
     (select array_agg(w.words order by w.first) from search_words w where w.segment = s.no) as words
 from search_segments s where s.no = $1"""
 
+WORD_BYTES: Final = """
+select coalesce(sum(octet_length(words)), 0)::bigint from search_words where segment = any ($1::bigint[])"""
+
 INSERT_SEGMENT: Final = """
 insert into search_segments (no, events, first_at, last_at, times, ids) values ($1, $2, $3, $4, $5, $6)"""
 

@@ -24,6 +24,10 @@ FULL_EVENTS: Final = 2**15
 """A segment with so many events is not merged. Two smaller ones together have less than 2**16 events, the most that a
 position can count."""
 
+DRAFT_EVENTS: Final = 8192
+DRAFT_WORDS: Final = 500_000
+"""The words of a draft take about 100 bytes each."""
+
 ID_BYTES: Final = 16
 TIME_BYTES: Final = 8
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -83,13 +87,20 @@ class SegmentDraft:
 
     def __init__(self) -> None:
         self._events: list[tuple[int, bytes, frozenset[bytes]]] = []
+        self._words = 0
 
     def __len__(self) -> int:
         return len(self._events)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it should be finished: its words take memory."""
+        return len(self._events) >= DRAFT_EVENTS or self._words >= DRAFT_WORDS
+
     def add(self, received_at: datetime, event_id: UUID, words: frozenset[bytes]) -> None:
         """Adds an event. Events may be added in any order."""
         self._events.append((microseconds(received_at), event_id.bytes, words))
+        self._words += len(words)
 
     def finish(self) -> Segment:
         """The segment of the events. There must be one at least."""
