@@ -124,9 +124,11 @@ async def _query_of(connection: Connection, wanted: EventFilter) -> Query:
     clauses: list[Clause] = [(terms_of(word),) for word in wanted.words]
     if wanted.contact is not None:
         ends = [digits[::-1] for digits in last_digits(wanted.contact)]
-        aliases = possible_aliases(wanted.contact)
-        arguments = aliases, ends, [end + _LAST for end in ends], MAX_ADDRESSES
-        aliases += [row["alias"] for row in await connection.fetch(sql.ADDRESSES, *arguments)]
+        typed = possible_aliases(wanted.contact)
+        arguments = typed, ends, [end + _LAST for end in ends], MAX_ADDRESSES
+        known = [row["alias"] for row in await connection.fetch(sql.ADDRESSES, *arguments)]
+        # A number is a word in its canonical form only, so what was typed beside its digits need not be looked up.
+        aliases = known or [alias for alias in typed if not ends or alias.isdigit()]
         clauses.append(tuple(dict.fromkeys(map(address_terms, aliases))))
     if wanted.webhook_id is not None:
         clauses.append(((Term(webhook_word(wanted.webhook_id), exact=True),),))

@@ -25,7 +25,11 @@ RESOLVED: Final = 64
 
 SPAN: Final = 4096
 MANY_WORDS: Final = 1000
-MOST_OPENED: Final = 64
+FIRST_OPENED: Final = 4
+MOST_OPENED: Final = 128
+QUICK_BYTES: Final = 64 * 1024
+"""So much is decompressed in a millisecond or two: another thread would take longer to start."""
+
 FEW_BYTES: Final = 256 * 1024
 """If the parts of the segments that were opened together are smaller, more are opened the next time."""
 
@@ -64,7 +68,7 @@ class SegmentReader:
         self._low, self._high = low, high
         self._sign = 1 if oldest_first else -1
         self._heap: list[tuple[Place, int, _Stream]] = []
-        self._opened_together = 1
+        self._opened_together = FIRST_OPENED
         self._number = 0
 
     async def open(self) -> None:
@@ -121,14 +125,12 @@ class SegmentReader:
             # Most segments have no event with the rarest word, and need not be read further.
             size += await self._apply(clause, [stream for stream in streams if stream.left])
         if size < FEW_BYTES:
-            self._opened_together = min(2 * self._opened_together, MOST_OPENED)
+            self._opened_together = min(FIRST_OPENED * self._opened_together, MOST_OPENED)
         elif size > 2 * FEW_BYTES:
-            self._opened_together = max(self._opened_together // 2, 1)
+            self._opened_together = max(self._opened_together // FIRST_OPENED, 1)
         for stream in streams:
             if stream.left:
                 stream.left &= await self._window(stream.head)
-            if stream.left:
-                await self._resolve(stream)
             self._push(stream)
 
     async def _apply(self, clause: Clause, streams: Sequence[_Stream]) -> int:
@@ -144,12 +146,14 @@ class SegmentReader:
             [term.word + _AFTER_WORD[term.exact] for _, term in asked],
         )
         parts = [(row["number"] - 1, row["words"]) for row in rows]
-        bits = await asyncio.to_thread(_bits, [term for _, term in asked], parts)
+        size = sum(len(words) for _, words in parts)
+        looked_up = [term for _, term in asked]
+        bits = _bits(looked_up, parts) if size < QUICK_BYTES else await asyncio.to_thread(_bits, looked_up, parts)
         for number, stream in enumerate(streams):
             found = dict(zip(terms, bits[number * len(terms) : (number + 1) * len(terms)], strict=True))
             matching = reduce(or_, (reduce(and_, (found[term] for term in alternative)) for alternative in clause))
             stream.left = (stream.left or 0) & matching
-        return sum(len(words) for _, words in parts)
+        return size
 
     async def _window(self, head: SegmentHead) -> int:
         """The bits of the events of a segment whose time is within the bounds."""
