@@ -1,6 +1,6 @@
 """The page of one execution: the graph with the path taken, its steps, messages and timeline, and why it waits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -29,6 +29,7 @@ TIMELINE: Final = 40
 REPLAYS: Final = 5
 SECTIONS: Final = ("steps", "messages", "timeline")
 ALL_NODES: Final = 1000
+LIVE_AFTER_END: Final = timedelta(minutes=10)
 
 ICONS: Final = "vendor/icons.svg"
 
@@ -50,7 +51,7 @@ async def show_execution(call: PageCall) -> Html:
         "executions/execution.html",
         execution=execution,
         is_final=is_final,
-        live=None if is_final or shows_all(call) else call.shared["live"],
+        live=call.shared["live"] if is_live(call, execution) else None,
         cause=cause,
         replays=replays,
         flow=flow,
@@ -88,6 +89,12 @@ async def get_execution(call: PageCall, execution_id: str) -> ExecutionWithSteps
 async def flow_of(call: PageCall, execution: ExecutionWithSteps) -> Part:
     """The version of the flow in which the execution runs. It may be deleted."""
     return await call.api.part("getFlow", path={"id": execution.flow_id}, query={"version": str(execution.version)})
+
+
+def is_live(call: PageCall, execution: ExecutionWithSteps) -> bool:
+    """Whether the page is kept up to date. Delivery receipts and replays still come after the end."""
+    ended = execution.ended_at
+    return not shows_all(call) and (ended is None or datetime.now(UTC) - ended < LIVE_AFTER_END)
 
 
 def shows_all(call: PageCall) -> bool:

@@ -14,7 +14,7 @@ ROUTES: Final[tuple[PageRoute, ...]] = (
     PageRoute("GET", "/executions", list_executions, live=Live(every_s=5.0)),
     PageRoute("GET", "/executions/replay", check_replay),
     PageRoute("POST", "/executions/replay", replay_all),
-    PageRoute("GET", "/executions/{id}", show_execution, live=Live(every_s=2.0)),
+    PageRoute("GET", "/executions/{id}", show_execution, live=Live(every_s=3.0)),
     PageRoute("GET", "/executions/{id}/compare", compare),
     PageRoute("GET", "/executions/{id}/replay", show_replay),
     PageRoute("POST", "/executions/{id}/replay", replay_execution),
