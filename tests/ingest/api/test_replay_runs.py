@@ -117,6 +117,7 @@ async def test_another_process_continues_a_run(api: Api) -> None:
     first, second = ReplayRunner(api.context, clock=clock), ReplayRunner(api.context, clock=clock)
     run = await start(api, kind="dead-letters", rate=1)
     await first.step()
+    await api.database.fetch("update replay_runs set lease_until = now() + interval '1 hour'")
     assert await second.step() == IDLE_S
     await api.post(f"/replays/{run}/rate", {"rate": None})
     await api.database.fetch("update replay_runs set lease_until = now() - interval '1 s'")
