@@ -209,6 +209,8 @@ class _Search:
                     self._found.append(reached)
                     if len(self._found) == self._limit:
                         return reached
+            if rows[0]["found"] == len(rows) < CHUNK:
+                return None
             low, high = (reached, high) if self._oldest_first else (low, reached)
             if self._is_over():
                 return reached
