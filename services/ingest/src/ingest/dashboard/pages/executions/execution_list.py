@@ -6,6 +6,7 @@ from typing import Final
 from ingest.dashboard.page_types import Html, PageCall, Part
 from ingest.dashboard.pages.executions.cli_arguments import cli_arguments
 from ingest.dashboard.pages.executions.execution_filters import FAILED, NAMES, VIEWS, filters_of, may_replay_all
+from ingest.dashboard.pages.executions.live_regions import live_regions
 from ingest.dashboard.pages.executions.relative_links import query_links
 
 ROWS: Final = 50
@@ -30,7 +31,7 @@ async def list_executions(call: PageCall) -> Html:
     return call.render(
         "executions/list.html",
         page=page,
-        live=None if call.query.get("cursor") else call.shared["live"],
+        **live_regions(call, not call.query.get("cursor")),
         failed=failed,
         others=others,
         counted=COUNTED,

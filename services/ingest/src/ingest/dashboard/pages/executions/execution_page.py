@@ -16,6 +16,7 @@ from ingest.dashboard.pages.executions.execution_picture import (
     picture_of,
     type_word,
 )
+from ingest.dashboard.pages.executions.live_regions import live_regions
 from ingest.dashboard.pages.executions.relative_links import query_links
 from ingest.dashboard.pages.executions.step_rows import node_of, rows_around, selected_step
 from ingest.dashboard.presentation.payload_text import document_text
@@ -51,7 +52,7 @@ async def show_execution(call: PageCall) -> Html:
         "executions/execution.html",
         execution=execution,
         is_final=is_final,
-        live=call.shared["live"] if is_live(call, execution) else None,
+        **live_regions(call, is_live(call, execution)),
         cause=cause,
         replays=replays,
         flow=flow,

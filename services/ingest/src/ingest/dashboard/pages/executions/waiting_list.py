@@ -4,6 +4,7 @@ from typing import Final
 
 from ingest.dashboard.page_types import Html, PageCall
 from ingest.dashboard.pages.executions.cli_arguments import cli_arguments
+from ingest.dashboard.pages.executions.live_regions import live_regions
 from ingest.dashboard.pages.executions.relative_links import query_links
 
 ROWS: Final = 50
@@ -17,7 +18,7 @@ async def list_waiting(call: PageCall) -> Html:
     return call.render(
         "executions/waiting.html",
         page=page,
-        live=None if call.query.get("cursor") else call.shared["live"],
+        **live_regions(call, not call.query.get("cursor")),
         kinds=KINDS,
         filtered=bool(filters),
         query_of=query_links(call),
