@@ -1,5 +1,6 @@
 """Replays in the background: at a rate, with progress, stopped, after a restart; and dead letters that are restored."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -71,6 +72,21 @@ async def test_a_run_replays_all_dead_letters_that_match(api: Api, monkeypatch: 
     await api.context.dead_letters.insert_many([again])
     assert (await run_of(api, run))["failedAgain"] == 1
     assert [one["id"] for one in (await api.get("/replays")).data] == [run]
+
+
+async def test_a_run_does_not_replay_what_fails_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead letter that is younger than the run stays, although it matches. Otherwise the run would not end."""
+    monkeypatch.setattr(replay_runner, "CHUNK", 2)
+    await dead(api, 2)
+    run = await start(api, kind="dead-letters", queue="webhook")
+    runner = ReplayRunner(api.context)
+    await runner.step()
+    assert await open_letters(api) == 0
+    later = datetime.now(UTC) + timedelta(seconds=1)
+    await api.context.dead_letters.insert_many([builders.dead_letter(WEBHOOKS.name, b"{}", failed_at=later)])
+    await finish(runner)
+    assert (await run_of(api, run))["handled"] == 2
+    assert await open_letters(api) == 1
 
 
 async def test_a_rate_bounds_a_run_and_can_be_changed(api: Api) -> None:

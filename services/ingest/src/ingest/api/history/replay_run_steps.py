@@ -5,12 +5,21 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from msgspec import structs
+
 from filas.contract.identity import derived_id
 from filas.contract.job_factories import flow_job
 from filas.contract.new_job import NewJob
 from filas.errors import Conflict, StoreUnavailable
 from filas.models.dead_letters import DeadLetter
-from filas.models.replay_runs import ClaimedReplayRun, RefusedRow, ReplayDefinition, ReplayKind, ReplayProgress
+from filas.models.replay_runs import (
+    ClaimedReplayRun,
+    RefusedRow,
+    ReplayDefinition,
+    ReplayKind,
+    ReplayProgress,
+    ReplayRun,
+)
 from filas.observability.logs import get_logger
 from filas.queue.producer import EnqueueOutcome
 from filas.repository.event_filter import EventFilter
@@ -67,8 +76,15 @@ def events_of(definition: ReplayDefinition) -> EventFilter:
     )
 
 
+def _of_its_start(run: ReplayRun) -> ReplayDefinition:
+    """The definition without rows that are younger than the run. What it replays and fails again is such a row, and
+    would otherwise be replayed again and again, up to the limit."""
+    until = run.definition.until
+    return structs.replace(run.definition, until=run.started_at if until is None else min(until, run.started_at))
+
+
 async def _dead_letters(context: ApiContext, claimed: ClaimedReplayRun, limit: int) -> ReplayProgress | None:
-    definition, webhooks = claimed.run.definition, WebhooksReadOnce(context.webhooks)
+    definition, webhooks = _of_its_start(claimed.run), WebhooksReadOnce(context.webhooks)
     page = await context.dead_letters.replayable(
         queue=definition.queue,
         fingerprint=definition.fingerprint,
@@ -100,7 +116,7 @@ async def _dead_letters(context: ApiContext, claimed: ClaimedReplayRun, limit: i
 
 
 async def _executions(context: ApiContext, claimed: ClaimedReplayRun, limit: int) -> ReplayProgress | None:
-    definition = claimed.run.definition
+    definition = _of_its_start(claimed.run)
     page = await context.history.execution_search.replayable(
         executions_of(definition), limit=limit, position=_position(claimed)
     )
