@@ -28,6 +28,7 @@ from ingest.api.routes import ROUTES
 from tests.ingest.api.seeding import attempted, delayed_job, queued_notifications
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
 from tests.ingest.api.test_history import dead_letter, started
+from tests.ingest.api.test_refusal_routes import refusal, stored
 from tests.ingest.test_processes import environment, running
 from tests.waiting import eventually
 
@@ -58,7 +59,12 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     key = await api.post("/keys", {"name": "Ana", "role": "viewer"})
     [contact] = await ContactRepository(api.database).find_many([reported])
     assert isinstance(contact, FoundConversation)
+    replay = await api.post("/replays", {"kind": "executions", "flowId": "no-such-flow"})
+    refused = refusal(1)
+    await stored(api, refused)
     return {
+        "replays": [replay.data["id"]],
+        "refusals": [str(refused.id)],
         "test-runs": [run.data["id"]],
         "keys": [key.data["id"]],
         "channels": ["console"],
@@ -140,7 +146,7 @@ async def api_and_ids(redis_url: str, postgres_dsn: str) -> AsyncIterator[tuple[
 
 
 def fuzz(url: str, document: dict[str, Any]) -> dict[str, set[int]]:
-    """Calls every operation, the DELETEs last. Returns the statuses of each."""
+    """Calls every operation, those that delete last. Returns the statuses of each."""
     answered: dict[str, set[int]] = {}
     found = [
         result.ok()
@@ -148,13 +154,18 @@ def fuzz(url: str, document: dict[str, Any]) -> dict[str, set[int]]:
         if isinstance(result, Ok)
     ]
     with requests.Session() as session:
-        for operation in sorted(found, key=lambda one: str(one.method).upper() == "DELETE"):
+        for operation in sorted(found, key=_deletes):
             answered[operation.label] = {
                 status
                 for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
                 for status in fuzz_operation(operation.label, operation.as_strategy(mode), url, session)
             }
     return answered
+
+
+def _deletes(operation: Any) -> int:
+    """The place of an operation in the order: the deletion of one object comes late, that of many last."""
+    return 2 if operation.label.endswith("/delete") else int(str(operation.method).upper() == "DELETE")
 
 
 def fuzz_operation(
