@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -24,6 +25,16 @@ from tests.long_form import examples
 from tests.ports import free_port
 
 REDIS_DATABASES = 64
+
+_configure = structlog.configure
+
+
+def _configure_without_cache(**options: Any) -> None:
+    """A logger that was used before a test captures the log would otherwise keep what was configured then."""
+    _configure(**options | {"cache_logger_on_first_use": False})
+
+
+structlog.configure = _configure_without_cache  # type: ignore[assignment]  # it passes on what it is given
 
 _numbers = itertools.count(1)
 
