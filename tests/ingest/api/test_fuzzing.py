@@ -44,7 +44,8 @@ async def seeded(api: Api) -> dict[str, list[str]]:
     await api.put("/channels/console", {"type": "console"})
     await api.put("/secrets/shop", {"value": "s"})
     await api.put("/webhooks/orders?force=true", {"flowId": "greeting", "dedupe": {"path": "id"}})
-    await api.put("/schedules/daily", {"flowId": "greeting", "cron": "0 9 * * *"})
+    schedule = {"flowId": "greeting", "cron": "0 9 * * *"}
+    assert (await api.put("/schedules/daily?force=true", schedule)).status == 200
     event, execution = await started(api)
     [notification] = await queued_notifications(api, execution)
     await attempted(api, notification, succeeds=True)
@@ -106,6 +107,7 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
     schedule = document["components"]["schemas"]["ScheduleBody"]
     schedule["required"] = ["flowId", "cron"]  # or the times in `at`, which the schema does not express
     schedule["properties"] |= {
+        "flowId": {"enum": ["greeting"]},
         "cron": {"enum": ["30 8 * * *"]},
         "timezone": {"enum": ["America/Sao_Paulo"]},
         "startsAt": {"enum": [None, "2030-01-01T00:00:00Z"]},
