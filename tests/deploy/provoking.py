@@ -80,7 +80,7 @@ class Provoking:
     def __init__(self, pipeline: Pipeline, outside: Outside, redis: RedisServer, database: int) -> None:
         self._pipeline, self._outside = pipeline, outside
         self._redis, self._database = redis, database
-        self._silent: asyncio.StreamWriter | None = None
+        self._silent: list[asyncio.StreamWriter] = []
 
     async def everything(self) -> None:
         """All of it. What counts from the start of a process comes after that process was killed."""
@@ -146,8 +146,11 @@ class Provoking:
         await eventually(done, timeout=60)
 
     async def _use_and_misuse(self) -> None:
-        """Sends a request to every webhook, some of them wrong, and leaves a silent connection to be closed."""
-        _, self._silent = await asyncio.open_connection("127.0.0.1", self._pipeline.port)
+        """Sends a request to every webhook, some of them wrong, and leaves silent connections to be closed."""
+        for sent in (b"", b"POST /webhooks/waiting HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"P"):
+            _, writer = await asyncio.open_connection("127.0.0.1", self._pipeline.port)
+            writer.write(sent)
+            self._silent.append(writer)
         assert await self._post("waiting", "b") == 200
         assert await self._post("waiting", "b") == 200  # a duplicate
         assert await self._post("waiting", "c", {"Authorization": "Bearer wrong"}) == 401
