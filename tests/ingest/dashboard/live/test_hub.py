@@ -1,6 +1,7 @@
 """The hub reads and renders once for all viewers, and no viewer delays another."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -55,6 +56,26 @@ async def test_a_viewer_who_comes_later_gets_every_region_at_once() -> None:
     message = await late.next(0)
     assert message is not None
     assert message.regions == {"title": "<h1>Queues</h1>", "state": "<p>queue-1</p>"}
+
+
+async def test_a_rendering_older_than_the_page_is_not_sent() -> None:
+    """It would take back what the page shows, such as the effect of an action. The next rendering is sent whole."""
+    part, page = PausesPart(clock := Clock()), Page()
+    hub = LiveHub([part.reader], clock=clock)
+    [first] = await ticked(hub, early := hub.join(page.feed, "a"))
+    assert first is not None
+    await eventually(lambda: time.time_ns() // 1_000_000 > first.at)
+    late = hub.join(page.feed, "b", since=2**50)  # the clock of the process that made the page is ahead
+    assert await late.next(0) is None
+    clock.now += 1
+    [changed, whole] = await ticked(hub, early, late)
+    assert changed is not None
+    assert whole is not None
+    assert (set(changed.regions), set(whole.regions)) == ({"state"}, {"title", "state"})
+    clock.now += 1
+    [changed] = await ticked(hub, late)
+    assert changed is not None
+    assert set(changed.regions) == {"state"}
 
 
 async def test_a_slow_viewer_gets_the_newest_of_every_region_and_delays_no_one() -> None:

@@ -61,7 +61,10 @@ class LivePages:
         self._sessions = sessions
 
     async def serve(self, call: PageCall) -> PageAnswer:
-        """Streams the page of the query parameter `page`. Raises the 404 for one that is not live."""
+        """Streams the page of the query parameter `page`, which was rendered at `since` (Unix ms).
+
+        Raises the 404 for a page that is not live.
+        """
         url = return_path.checked(call.query.get("page", ""))
         found = self._find(url.partition("?")[0])
         if found is None:
@@ -83,7 +86,13 @@ class LivePages:
             reads_stores=found.live.reads_stores,
         )
         return await stream(
-            call.request, self._hub, feed, owner=str(signed_in.session.id), is_allowed=is_allowed, headers=HEADERS
+            call.request,
+            self._hub,
+            feed,
+            owner=str(signed_in.session.id),
+            since=_moment(call.query.get("since", "")),
+            is_allowed=is_allowed,
+            headers=HEADERS,
         )
 
     async def check(self, _request: web.Request) -> web.Response:
@@ -137,6 +146,11 @@ def _renderer(found: _Found, call: PageCall, url: str) -> Any:
         return regions_of(answer.text) if isinstance(answer, Html) else {}
 
     return render
+
+
+def _moment(text: str) -> int:
+    """Returns Unix ms; 0 for any other text."""
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0
 
 
 def _pattern(path: str) -> re.Pattern[str]:

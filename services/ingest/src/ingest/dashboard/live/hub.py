@@ -148,8 +148,12 @@ class LiveHub:
         """Returns the last snapshot that is not newer than `at` (Unix ms) and still in memory."""
         return next((one for one in reversed(self._kept) if one.at <= at), None)
 
-    def join(self, feed: LiveFeed, owner: str) -> Viewer:
-        """Adds a viewer of a page. It gets all regions first. Raises TooManyViewers."""
+    def join(self, feed: LiveFeed, owner: str, since: int = 0) -> Viewer:
+        """Adds a viewer whose page shows the moment `since` (Unix ms). Raises TooManyViewers.
+
+        It first gets all regions of a rendering that began later: an older one would take back what the page shows
+        already, such as the effect of an action.
+        """
         if self._closed or self.viewers >= MAX_VIEWERS:
             raise TooManyViewers(f"this process has {self.viewers} live streams")
         if self._owners[owner] >= MAX_OF_OWNER:
@@ -158,10 +162,11 @@ class LiveHub:
         if audience is None:
             audience = self._audiences[feed.key] = _Audience(feed)
             audience.task = asyncio.create_task(self._follow(audience), name="live-page")
-        viewer = Viewer(owner)
+        # The page may come from a process whose clock is ahead.
+        viewer = Viewer(owner, min(since, time.time_ns() // 1_000_000))
         audience.viewers.add(viewer)
         if audience.current is not None:
-            viewer.offer(audience.current)
+            _offer((viewer,), audience.current, None)
         self._owners[owner] += 1
         self._wanted.set()
         return viewer
@@ -230,9 +235,7 @@ class LiveHub:
                 continue
             previous = audience.current
             audience.current = message
-            changed = _changed(previous, message)
-            if changed is not None:
-                _offer(audience.viewers, changed)
+            _offer(audience.viewers, message, _changed(previous, message))
 
     async def _rendered(self, audience: _Audience, snapshot: Snapshot) -> Message | None:
         """Renders all regions. Returns None if that fails: viewers keep what they have."""
@@ -276,6 +279,13 @@ def _changed(previous: Message | None, message: Message) -> Message | None:
     return Message(message.at, regions, message.missing, message.since)
 
 
-def _offer(viewers: Iterable[Viewer], message: Message) -> None:
+def _offer(viewers: Iterable[Viewer], message: Message, changed: Message | None) -> None:
+    """Offers what has changed to each viewer that is current, and the whole rendering to the others once it is not
+    older than their page."""
     for viewer in viewers:
-        viewer.offer(message)
+        if not viewer.is_current:
+            viewer.is_current = message.at >= viewer.since
+            if viewer.is_current:
+                viewer.offer(message)
+        elif changed is not None:
+            viewer.offer(changed)

@@ -1,4 +1,4 @@
-"""`GET /dashboard/live?page=…`: the stream of a page's live regions (server-sent events).
+"""`GET /dashboard/live?page=…&since=…`: the stream of a page's live regions (server-sent events).
 
 | event | data |
 |---|---|
@@ -43,16 +43,18 @@ async def stream(
     feed: LiveFeed,
     *,
     owner: str,
+    since: int = 0,
     is_allowed: Callable[[], bool],
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Streams the live regions of a page until the viewer leaves, the process stops, or `is_allowed` returns False.
+    `since` is the moment that the viewer's page shows (Unix ms).
 
     `is_allowed` is asked before each event: the session may end while the stream is open. `headers` are those of every
     response of the dashboard.
     """
     try:
-        viewer = hub.join(feed, owner)
+        viewer = hub.join(feed, owner, since)
     except TooManyViewers as error:
         raise web.HTTPServiceUnavailable(text=f"{error}\n", headers={"Retry-After": "30"}) from None
     try:

@@ -44,10 +44,13 @@ class Message:
 
 
 class Viewer:
-    """A stream's place in the hub. `owner` identifies the session that it belongs to."""
+    """A stream's place in the hub. `owner` identifies the session that it belongs to. `since` is the moment that the
+    viewer's page shows (Unix ms). `is_current`: the viewer has all regions of a rendering that is not older."""
 
-    def __init__(self, owner: str) -> None:
+    def __init__(self, owner: str, since: int = 0) -> None:
         self.owner = owner
+        self.since = since
+        self.is_current = False
         self.end: EndReason | None = None
         self._slot: Message | None = None
         self._filled = asyncio.Event()
