@@ -121,7 +121,7 @@ async def until_all_processed(dsn: str, count: int, *, timeout_s: float) -> None
             )
             found = {row[0]: row[1] for row in rows}
             assert not any(found.get(bad) for bad in ("failed", "execution failed", "execution timed-out")), found
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)  # the database is asked three times a second, not without pause
             return found == {"processed": count, "execution succeeded": count}
 
         await eventually(done, timeout=timeout_s)
@@ -176,7 +176,7 @@ async def post(pipeline: Pipeline, path: str, body: bytes) -> int:
         status, _ = await pipeline.webhook(path, body)
         if status != 503 or time.monotonic() > deadline:
             return status
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # a sender waits before it tries again
 
 
 async def test_large_posts_at_once(own_redis: RedisServer, postgres_dsn: str, tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ async def walk(pipeline: Pipeline, route: str) -> int:
         query = {"limit": "500"} | ({"cursor": cursor} if cursor else {})
         async with pipeline.session.get(url, params=query, headers=headers) as answer:
             if answer.status == 503:
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(0.5)  # a client waits before it asks a busy API again
                 continue
             assert answer.status == 200, await answer.text()
             document = await answer.json()
