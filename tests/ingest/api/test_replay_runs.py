@@ -8,7 +8,9 @@ import pytest
 
 from filas.contract.identity import new_id
 from filas.contract.policies import WEBHOOKS
+from filas.errors import StoreUnavailable
 from filas.models.record import ErrorDetail
+from filas.repository.replay_runs import ReplayRunRepository
 from ingest.api.history import replay_runner
 from ingest.api.history.replay_run_steps import STEPS
 from ingest.api.history.replay_runner import IDLE_S, PACE_S, ReplayRunner
@@ -142,6 +144,32 @@ async def test_another_process_continues_a_run(api: Api) -> None:
     assert (done["status"], done["replayed"]) == ("finished", 4)
     jobs = (await api.get("/queue/webhook/jobs?state=waiting")).data
     assert len({one["id"] for one in jobs}) == 4
+
+
+async def test_a_chunk_whose_progress_is_lost_is_not_replayed_twice(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process dies after it has replayed the events. They were processed again when another one continues."""
+    assert (await api.put("/flows/greeting", FLOW)).status == 200
+    events = [new_event(), new_event()]
+    await api.context.events.insert_many(events)
+
+    async def process() -> None:
+        await api.database.fetch("update events set status = 'processed', processed_at = now()")
+
+    await process()
+    run = await start(api, kind="events", webhookId="orders", status="processed", again=True)
+
+    async def die(*_: object) -> None:
+        raise StoreUnavailable("postgres", "the process died")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(ReplayRunRepository, "save", die)
+        with pytest.raises(StoreUnavailable):
+            await ReplayRunner(api.context).step()
+    await process()
+    await api.database.fetch("update replay_runs set lease_until = now() - interval '1 s'")
+    await finish(ReplayRunner(api.context))
+    assert (await run_of(api, run))["status"] == "finished"
+    assert [(await api.get(f"/events/{one.id}")).data["replay"] for one in events] == [1, 1]
 
 
 async def test_executions_and_events_are_replayed_in_the_background(api: Api) -> None:

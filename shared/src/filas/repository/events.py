@@ -90,11 +90,12 @@ order by received_at, id limit $2""",
 
 # An event that was processed has executions. Its replay is another run, which starts new ones. An event that is not
 # processed keeps its run, so that two replays at the same time start one set of executions.
+# A replay run replays an event once, also if its progress was not saved or two processes work on it.
 REOPEN: Final = """
 update events set replay = replay + 1, run = run + (status = 'processed')::integer, status = 'received', reason = null,
     error = null, processed_at = null,
     flow_id = $2, node_id = $3, group_key = $4, config = $5::json, replay_run = $6
-where id = $1
+where id = $1 and ($6::uuid is null or replay_run is distinct from $6)
 returning replay, run"""
 
 # An event that repeats the request of another one, with an edited body. A second call with the same id changes nothing.
@@ -266,7 +267,7 @@ class EventRepository:
     async def reopen(self, event: NewEvent, run: UUID | None = None) -> NewEvent | None:
         """Makes the event `received` again, for a replay with this flow, node, group and config. Returns it with the
         number of the replay, and that of its run, which is a new one if the event was processed. None if there is no
-        such event. `run` is the replay run that does it."""
+        such event, or the replay run `run` has replayed it already."""
         arguments = event.id, event.flow_id, event.node_id, event.group_key, event.config, run
         row = await self._database.fetchrow(REOPEN, *arguments)
         return None if row is None else msgspec.structs.replace(event, replay=row["replay"], run=row["run"])
