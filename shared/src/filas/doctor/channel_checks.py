@@ -79,7 +79,7 @@ def _undelivered(failed: FailedMessages) -> Finding:
         severity="warning",
         subject=Subject(kind="channel", id=failed.channel_id),
         message=f"{count} over {failed.channel_id} could not be delivered{cause}",
-        remedy="correct the cause; then send them again with POST /api/notifications/{id}/retry",
+        remedy="correct the cause; then send them again with `filas notifications retry ID`",
         evidence={"count": failed.count, "last": failed.last.isoformat(), "example": str(failed.example)},
         since=failed.first,
     )
