@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from filas.contract.channel_circuits import CircuitStatus
+from filas.contract.channel_circuits import FAILURES_TO_OPEN, CircuitStatus
 from filas.queue.channel_circuits import ChannelCircuits
 from tests.notifier.process import NotifierProcess, Stage, stage
 from tests.notifier.receiver import answer, receiver
@@ -51,14 +51,16 @@ async def until_open(circuits: ChannelCircuits, since: datetime | None = None) -
     return await eventually(found, 120)
 
 
-async def quiet_pause(world: Stage, circuits: ChannelCircuits) -> datetime:
-    """The end of a pause of `broken` that has begun, once no message is under way.
+async def quiet_pause(world: Stage, circuits: ChannelCircuits, *, tried: int) -> datetime:
+    """The end of a pause of `broken` that has begun, once no message is under way, and `tried` messages were sent.
 
-    A message that was admitted before the pause may be sent late.
+    A message that was admitted before the pause is sent late, if its process is slow.
     """
 
     async def found() -> datetime | None:
         pause = await circuits.status("broken")
+        if await world.database.fetchval("select count(*) from notifications where attempts > 0") < tried:
+            return None
         sending = await world.database.fetchval("select count(*) from notifications where status = 'sending'")
         is_same = (await circuits.status("broken")).until == pause.until
         return pause.until if pause.state == "open" and sending == 0 and is_same else None
@@ -92,8 +94,11 @@ async def test_all_notifiers_together_send_one_probe(redis_url: str, postgres_ds
     ):
         notifiers += world.notifier, other
         await world.channel("broken", broken.url)
-        await asyncio.gather(*(world.notify("broken", f"contact-{number}") for number in range(100)))
-        first = await quiet_pause(world, circuits)
+        # These open the circuit, so that none of the others is admitted before the pause.
+        await asyncio.gather(*(world.notify("broken", f"contact-{number}") for number in range(FAILURES_TO_OPEN)))
+        await quiet_pause(world, circuits, tried=FAILURES_TO_OPEN)
+        await asyncio.gather(*(world.notify("broken", f"other-{number}") for number in range(100 - FAILURES_TO_OPEN)))
+        first = await quiet_pause(world, circuits, tried=FAILURES_TO_OPEN)
         before = len(came)
         probing.set()
 
