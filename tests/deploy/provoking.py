@@ -90,6 +90,11 @@ class Provoking:
         await self._lose_redis()
         await self._answer_what_waits()
 
+    def close(self) -> None:
+        """Closes the silent connections. They must stay open until the listener closes them (after 10 s or more)."""
+        for writer in self._silent:
+            writer.close()
+
     async def _install(self) -> None:
         put, outside = self._put, self._outside.url
         await put("channels/phone", {"type": "http", "url": f"{outside}/messages", "secret": SECRET})

@@ -124,9 +124,11 @@ async def test_prometheus_scrapes_the_processes_and_evaluates_every_rule_and_que
         assert isinstance(outside, Outside)
         with prometheus(pipeline.admin_ports, tmp_path) as server:
             await eventually(server.is_ready, message="Prometheus does not start")
-            await Provoking(pipeline, outside, redis_server, database).everything()
+            provoking = Provoking(pipeline, outside, redis_server, database)
+            await provoking.everything()
 
             await until_all_are_set(pipeline)
+            provoking.close()
             others = {name: found - set(SET_BY[name]) for name, found in (await setters(pipeline)).items()}
             assert {name: found for name, found in others.items() if found} == {}
 
