@@ -1,14 +1,14 @@
 """Calls a route of the API in the process: with the same check of the role, validation, memory limit and audit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from filas.contract.storable_text import json_bytes
 from filas.errors import StoreUnavailable
-from filas.models.access import RANK, Role
+from filas.models.access import RANK
 from ingest.access.authentication import Client
 from ingest.api.routes import ROUTES
 from ingest.api.routing.access import problem_of
@@ -41,7 +41,6 @@ class ApiCalls:
     context: ApiContext
     client: Client
     address: str
-    _roles: dict[str, Role] = field(default_factory=dict)
 
     def may(self, operation: str) -> bool:
         """Whether the client's role is enough for an operation (`cancelExecution`)."""

@@ -51,7 +51,7 @@ from ingest.dashboard.sessions.middlewares import (
 from ingest.dashboard.sessions.sign_in_page import SignInPage
 from ingest.dashboard.sessions.sign_in_view import Render, SignInView
 from ingest.dashboard.sessions.signed_in import SIGNED_IN, Sessions
-from ingest.dashboard.sessions.submitted_form import FORM
+from ingest.dashboard.sessions.submitted_form import FORM, MAX_FORM_BYTES
 
 log = get_logger(__name__)
 
@@ -75,8 +75,6 @@ LOCAL_PAGES: Final[tuple[PageRoute, ...]] = components.ROUTES
 
 _SECTIONS: Final = {"jobs": "queues", "replays": "dead-letters"}
 """The entry of the navigation to which other pages belong."""
-
-MAX_FORM_BYTES: Final = 6 * 2**20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

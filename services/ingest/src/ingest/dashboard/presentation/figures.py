@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_decimal
 
 from ingest.dashboard.presentation.texts import Reader
 
@@ -23,11 +23,6 @@ def number(reader: Reader, value: float) -> str:
 def count(reader: Reader, value: int, *, most: int = MAX_SHOWN) -> str:
     """Returns a count; "1,000+" if `value` is above `most`."""
     return number(reader, value) if value <= most else f"{number(reader, most)}+"
-
-
-def percent(reader: Reader, share: float) -> str:
-    """Returns a share from 0 to 1 as a percentage; one decimal place below 10 %."""
-    return format_percent(share, format="#,##0%" if share >= 0.1 or share == 0 else "#,##0.#%", locale=reader.locale)
 
 
 def size(reader: Reader, count_bytes: float) -> str:

@@ -18,7 +18,6 @@ from ingest.dashboard.presentation.time_filters import local_time
 _READER_FUNCTIONS: Final[dict[str, Callable[..., str]]] = {
     "number": figures.number,
     "count": figures.count,
-    "percent": figures.percent,
     "size": figures.size,
     "duration": figures.duration,
     "absolute": moments.absolute,
