@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from filas.contract.storable_text import json_bytes
 from filas.errors import StoreUnavailable
 from filas.observability.logs import get_logger
 from ingest.api.routing.access import problem_of
@@ -23,7 +24,7 @@ from ingest.dashboard.live.hub import LiveHub
 from ingest.dashboard.live.moments import MomentStore
 from ingest.dashboard.live.part_readers import part_readers
 from ingest.dashboard.live_pages import LivePages
-from ingest.dashboard.page_types import Download, PageAnswer, PageCall, PageRoute, Redirect
+from ingest.dashboard.page_types import Download, Json, PageAnswer, PageCall, PageRoute, Redirect
 from ingest.dashboard.pages import (
     components,
     conversations,
@@ -75,6 +76,9 @@ LOCAL_PAGES: Final[tuple[PageRoute, ...]] = components.ROUTES
 
 _SECTIONS: Final = {"jobs": "queues", "replays": "dead-letters"}
 """The entry of the navigation to which other pages belong."""
+
+SHOWN_SECTIONS: Final = frozenset(page.path.split("/")[1] or "overview" for page in PAGES if page.method == "GET")
+"""The entries of the navigation."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -179,6 +183,7 @@ def _page_call(
         "is_insecure": signed_in.is_insecure,
         "flash": read_flash(request) if request.method == "GET" else None,
         "nav": _section_of(request.path),
+        "sections": SHOWN_SECTIONS,
         "live": page.live,
         "moment": request.query.get("at", "") if page.live is not None and page.live.has_moments else "",
     }
@@ -207,6 +212,8 @@ def _response(request: web.Request, call: PageCall, answer: PageAnswer) -> web.S
     secure = not request[REQUEST_ORIGIN].is_insecure and request[REQUEST_ORIGIN].is_tls
     if isinstance(answer, web.StreamResponse):
         return answer
+    if isinstance(answer, Json):
+        return web.Response(body=json_bytes(answer.data), status=answer.status, content_type="application/json")
     if isinstance(answer, Redirect):
         response = web.Response(status=303, headers={"Location": answer.location})
         if answer.flash is not None:
@@ -216,7 +223,7 @@ def _response(request: web.Request, call: PageCall, answer: PageAnswer) -> web.S
         name = re.sub(r"[^A-Za-z0-9._-]", "_", answer.name)
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(body=answer.content, content_type="application/octet-stream", headers=headers)
-    page = web.Response(text=answer.text, status=answer.status, content_type="text/html")
+    page = web.Response(text=answer.text, status=answer.status, headers=answer.headers, content_type="text/html")
     if call.shared["flash"] is not None:
         page.del_cookie(FLASH_COOKIE, path="/dashboard")
     return page
@@ -234,6 +241,8 @@ def _failed(call: PageCall, page: PageRoute, error: Exception) -> PageAnswer:
         else:
             log.error("page.failed", method=page.method, path=call.request.path[:200], exc_info=error)
             problem = ApiProblem(500, "Internal error", "the reason is in the log")
+    if call.wants_json:
+        return Json({"title": problem.title, "detail": problem.detail, **problem.extra}, problem.status)
     if page.method == "POST" and problem.status != 403 and "return" in call.form:
         return call.done("flash.failed", kind="failed", reason=problem.detail)
     return call.render("error.html", status=problem.status, problem=problem)

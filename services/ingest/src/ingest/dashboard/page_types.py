@@ -28,6 +28,16 @@ class Html:
 
     text: str
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Replace those that every page has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Json:
+    """Data for a script of a page, which sends `Accept: application/json`. `data` is what JSON can contain."""
+
+    data: Any
+    status: int = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +82,18 @@ class PageCall:
         """Who is signed in."""
         return self.api.client
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> Html:
+    @property
+    def wants_json(self) -> bool:
+        """Whether a script of a page asks, not the browser itself."""
+        return "application/json" in self.request.headers.get("Accept", "")
+
+    def render(
+        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: Any
+    ) -> Html:
         """Returns a page made of a template. It receives `call`, `t`, `may`, `now` and `values`."""
         now = datetime.now(UTC)
         text = self.renderer.render(template, self.reader, now, {**self.shared, **values, "call": self})
-        return Html(text, status)
+        return Html(text, status, headers or {})
 
     def done(
         self,
@@ -127,7 +144,7 @@ class PageCall:
         return f"{path}?{urlencode(query)}" if query else path
 
 
-PageAnswer = Html | Redirect | Download | web.StreamResponse
+PageAnswer = Html | Json | Redirect | Download | web.StreamResponse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,4 +173,4 @@ class PageRoute:
     live: Live | None = None
 
 
-__all__ = ["ApiCalls", "Download", "Html", "Live", "PageAnswer", "PageCall", "PageRoute", "Part", "Redirect"]
+__all__ = ["ApiCalls", "Download", "Html", "Json", "Live", "PageAnswer", "PageCall", "PageRoute", "Part", "Redirect"]
