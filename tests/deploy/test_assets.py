@@ -45,7 +45,8 @@ class Installation:
         self._npm.chmod(0o755)
         for name, listed in PACKAGES.items():
             self.write(f"{name}/package.json", json.dumps({"version": "1.2.3"}))
-            self.write(f"{name}/{listed['licence']}", f"licence of {name} <&>")
+            for owner, licence in {name: listed["licence"], **listed.get("bundled", {})}.items():
+                self.write(f"{owner}/{licence}", f"licence of {owner} <&>")
             for source in listed["files"].values():
                 self.write(f"{name}/{source}", f"content of {source}")
         for icon in ASSETS["sprite"]["icons"]:
@@ -75,7 +76,8 @@ class Installation:
 
     def files(self) -> dict[str, str]:
         """The installed files."""
-        return {path.name: path.read_text() for path in self.vendor.iterdir()} if self.vendor.exists() else {}
+        found = (path for path in self.vendor.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.vendor)): path.read_text() for path in found}
 
 
 @pytest.fixture
@@ -117,11 +119,14 @@ def test_listed_files_are_copied_with_the_licences_of_their_packages(installatio
     assert (run.returncode, run.stderr) == (0, "")
     files = installation.files()
     for name, listed in PACKAGES.items():
-        assert files.pop(f"{name}.LICENSE") == f"licence of {name} <&>"
+        for owner in (name, *listed.get("bundled", {})):
+            assert files.pop(f"{owner.replace('/', '-')}.LICENSE") == f"licence of {owner} <&>"
         for served, source in listed["files"].items():
             assert files.pop(served) == f"content of {source}"
     record = json.loads(files.pop("installed.json"))
     assert record["packages"] == dict.fromkeys(PACKAGES, "1.2.3")
+    modules = {name: file for listed in PACKAGES.values() for name, file in listed.get("modules", {}).items()}
+    assert record["modules"] == modules
     assert set(files) == {ASSETS["sprite"]["file"]}
 
 
@@ -133,6 +138,14 @@ def test_the_sprite_has_every_icon_as_a_symbol_and_its_licence(installation: Ins
     assert [symbol.get("id") for symbol in symbols] == [f"icon-{name}" for name in ASSETS["sprite"]["icons"]]
     assert all(symbol.attrib.keys() == {"id", "viewBox"} and len(symbol) == 1 for symbol in symbols)
     assert root.findtext(f"{SVG}metadata") == f"licence of {ASSETS['sprite']['package']} <&>"
+
+
+def test_the_licences_of_everything_that_is_served_go_along() -> None:
+    """A bundle contains the packages that its package needs, and those need. Types and tools are not in it."""
+    not_in_a_bundle = {"js-tokens", "loose-envify"}
+    listed = set(PACKAGES).union(*(package.get("bundled", {}) for package in PACKAGES.values()))
+    pinned = {path.removeprefix("node_modules/") for path in LOCK["packages"] if path}
+    assert {name for name in pinned if not name.startswith("@types/")} - not_in_a_bundle == listed
 
 
 def test_a_second_run_asks_npm_for_nothing(installation: Installation) -> None:

@@ -119,17 +119,33 @@ def build_sprite(packages: Path, sprite: dict[str, Any], licence: str) -> str:
 def copy_assets(packages: Path, assets: dict[str, Any], target: Path) -> dict[str, str]:
     """Copies the listed files with their licences into an empty folder; returns the version of each package."""
     versions: dict[str, str] = {}
-    licences: dict[str, str] = {}
     for package, listed in assets["packages"].items():
         versions[package] = json.loads(existing(packages, package, "package.json").read_text())["version"]
-        licences[package] = existing(packages, package, listed["licence"]).read_text(encoding="utf-8")
-        (target / f"{package.replace('/', '-')}.LICENSE").write_text(licences[package], encoding="utf-8")
+        for name, licence in {package: listed["licence"], **listed.get("bundled", {})}.items():
+            shutil.copyfile(existing(packages, name, licence), target / licence_name(name))
         for name, source in listed["files"].items():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(existing(packages, package, source), target / name)
     sprite = assets["sprite"]
-    drawn = build_sprite(packages, sprite, licences[sprite["package"]])
-    (target / sprite["file"]).write_text(drawn, encoding="utf-8")
+    licence = (target / licence_name(sprite["package"])).read_text(encoding="utf-8")
+    (target / sprite["file"]).write_text(build_sprite(packages, sprite, licence), encoding="utf-8")
     return versions
+
+
+def licence_name(package: str) -> str:
+    """The name of the file with the licence of a package: all are in one folder."""
+    return f"{package.replace('/', '-')}.LICENSE"
+
+
+def module_names(assets: dict[str, Any]) -> dict[str, str]:
+    """The file of each module, by the name by which other modules import it."""
+    modules: dict[str, str] = {}
+    for package, listed in assets["packages"].items():
+        for name, file in listed.get("modules", {}).items():
+            if file not in listed["files"]:
+                raise WrongAssetsError(f"assets.toml names the module {file} of {package}, which is none of its files")
+            modules[name] = file
+    return modules
 
 
 def install(frontend: Path, vendor: Path, npm: str | None) -> str | None:
@@ -149,8 +165,8 @@ def install(frontend: Path, vendor: Path, npm: str | None) -> str | None:
             complete.mkdir(mode=0o755)
             assets = tomllib.loads((frontend / "assets.toml").read_text())
             versions = copy_assets(work / "node_modules", assets, complete)
-            files = sorted(path.name for path in complete.iterdir())
-            record = {"input": wanted, "packages": versions, "files": files}
+            files = sorted(str(path.relative_to(complete)) for path in complete.rglob("*") if path.is_file())
+            record = {"input": wanted, "packages": versions, "files": files, "modules": module_names(assets)}
             (complete / RECORD).write_text(json.dumps(record, indent=2) + "\n")
             if vendor.exists():
                 vendor.rename(Path(fresh) / "replaced")
@@ -170,7 +186,7 @@ def main() -> int:
     except NpmUnavailableError as error:
         state = "those of an earlier version stay" if (options.vendor / RECORD).exists() else "they are missing"
         print(
-            f"Warning: the dashboard's icons and partial page updates could not be installed ({error}); {state}. "
+            f"Warning: the dashboard's icons, live updates and flow editor could not be installed ({error}); {state}. "
             "The dashboard works without them. The next `make up` tries again.",
             file=sys.stderr,
         )
