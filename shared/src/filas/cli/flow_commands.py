@@ -38,8 +38,11 @@ def flows() -> None:
 @click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
 @click.option("--no-publish", is_flag=True, help="Store the version without publishing it.")
 @click.option("--force", is_flag=True, help="Publish it although a flow, channel or secret that it uses is not stored.")
+@click.option("--if-version", type=click.IntRange(min=0), help="Refuse if another version is published (0: none).")
 @as_json
-def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: bool, as_json: bool) -> None:
+def apply(
+    files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: bool, if_version: int | None, as_json: bool
+) -> None:
     """Store each FILE (JSON; `-`: standard input) as a new version of its flow and publish it.
 
     A definition that equals the newest version creates no new version. A flow is stored after the flows of other FILEs
@@ -47,12 +50,15 @@ def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: 
     """
     if flow_id is not None and len(files) > 1:
         raise click.UsageError("--id needs exactly one FILE")
+    if if_version is not None and len(files) > 1:
+        raise click.UsageError("--if-version needs exactly one FILE")
+    options = {} if if_version is None else {"ifVersion": str(if_version)}
     documents = [(flow_id or document.stem, document) for document in map(read_document, files)]
     client = from_environment()
     applied = []
     for name, document, is_before_used in in_order_of_use(documents):
         before = _published(client, name)
-        version = _put(client, name, document, publish=not no_publish, force=force or is_before_used)
+        version = _put(client, name, document, publish=not no_publish, force=force or is_before_used, **options)
         applied.append(version)
         if not as_json:
             unchanged = before is not None and before["version"] == version["version"]
@@ -63,8 +69,10 @@ def apply(files: tuple[str, ...], flow_id: str | None, no_publish: bool, force: 
         show_json(applied)
 
 
-def _put(client: Client, flow_id: str, document: Document, *, publish: bool, force: bool) -> dict[str, Any]:
-    query = {"publish": str(publish).lower(), "force": str(force).lower()}
+def _put(
+    client: Client, flow_id: str, document: Document, *, publish: bool, force: bool, **query: str
+) -> dict[str, Any]:
+    query |= {"publish": str(publish).lower(), "force": str(force).lower()}
     try:
         version: dict[str, Any] = client.put("flows", flow_id, body=document.value, **query)
     except CommandFailed as refusal:

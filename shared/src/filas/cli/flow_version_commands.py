@@ -28,8 +28,8 @@ def versions(flow_id: str, limit: int, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
-    rows = [(item["version"], item["name"], item["published"], item["createdAt"]) for item in found]
-    show_table(("VERSION", "NAME", "PUBLISHED", "CREATED"), rows, nothing="No versions")
+    rows = [(item["version"], item["name"], item["published"], item["createdAt"], item["createdBy"]) for item in found]
+    show_table(("VERSION", "NAME", "PUBLISHED", "CREATED", "BY"), rows, nothing="No versions")
 
 
 @click.command()

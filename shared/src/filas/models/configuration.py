@@ -147,7 +147,8 @@ class Channel(Record, frozen=True, kw_only=True):
 
 class FlowVersion(Record, frozen=True, kw_only=True):
     """One immutable version of a flow. `definition` is what the author stored. `published`: new executions of the flow
-    start in this version. Another version that is published replaces it. Versions are removed with their flow."""
+    start in this version. Another version that is published replaces it. Versions are removed with their flow.
+    `created_by` is the name of the key that stored it, None if it is not known."""
 
     flow_id: str
     version: int
@@ -155,6 +156,7 @@ class FlowVersion(Record, frozen=True, kw_only=True):
     definition: dict[str, Any]
     published: bool
     created_at: datetime
+    created_by: str | None = None
 
 
 class FlowSummary(Record, frozen=True, kw_only=True):

@@ -36,6 +36,11 @@ class CallAudit:
         self.after: Any = _NO_RESULT
         self._is_settled = False
 
+    @property
+    def who(self) -> str:
+        """The name of the client, as the audit stores it."""
+        return without_keys(self._client.name, HIDDEN)
+
     async def change(
         self,
         write: Callable[[], Awaitable[T]],
@@ -78,7 +83,7 @@ class CallAudit:
     def _entry(self, outcome: Outcome, before: Any, after: Any) -> NewAuditEntry:
         return NewAuditEntry(
             id=new_id(),
-            who=without_keys(self._client.name, HIDDEN),
+            who=self.who,
             key_id=self._client.key_id,
             role=self._client.role,
             address=self._address,

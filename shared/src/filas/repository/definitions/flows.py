@@ -24,12 +24,12 @@ on conflict (id) do update set name = excluded.name, updated_at = now()
 returning published_version"""
 
 NEWEST_VERSION: Final = """
-select version, name, definition, digest, created_at from flow_versions
+select version, name, definition, digest, created_at, created_by from flow_versions
 where flow_id = $1 order by version desc limit 1"""
 
 INSERT_VERSION: Final = """
-insert into flow_versions (flow_id, version, name, definition, digest, timeout_ms, on_new_start, restart_on)
-values ($1, $2, $3, $4::json, $5, $6, $7, $8) returning version, name, definition, created_at"""
+insert into flow_versions (flow_id, version, name, definition, digest, timeout_ms, on_new_start, restart_on, created_by)
+values ($1, $2, $3, $4::json, $5, $6, $7, $8, $9) returning version, name, definition, created_at, created_by"""
 
 PUBLISH: Final = "update flows set published_version = $2 where id = $1"
 
@@ -67,7 +67,9 @@ class FlowRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def store(self, flow_id: str, definition: dict[str, Any], name: str, publish: bool) -> FlowVersion:
+    async def store(
+        self, flow_id: str, definition: dict[str, Any], name: str, publish: bool, created_by: str | None = None
+    ) -> FlowVersion:
         """Stores a new version of the flow, and creates the flow if it is new. `publish` publishes the version.
 
         If name and definition equal those of the newest version, no version is created: that one is returned, and
@@ -81,7 +83,9 @@ class FlowRepository:
             if newest is None or newest["digest"] != digest:
                 number = newest["version"] + 1 if newest else 1
                 columns = (_timeout_ms(definition), _on_new_start(definition), _restart_on(definition))
-                [newest] = await connection.fetch(INSERT_VERSION, flow_id, number, name, text, digest, *columns)
+                [newest] = await connection.fetch(
+                    INSERT_VERSION, flow_id, number, name, text, digest, *columns, created_by
+                )
             if publish and published != newest["version"]:
                 await connection.execute(PUBLISH, flow_id, newest["version"])
                 published = newest["version"]
@@ -92,6 +96,7 @@ class FlowRepository:
             definition=from_json(newest["definition"]),
             published=published == newest["version"],
             created_at=newest["created_at"],
+            created_by=newest["created_by"],
         )
 
     async def get(self, flow_id: str, version: int | None = None) -> FlowVersion | None:
@@ -171,4 +176,5 @@ def _version(row: asyncpg.Record) -> FlowVersion:
         definition=from_json(row["definition"]),
         published=row["published"],
         created_at=row["created_at"],
+        created_by=row["created_by"],
     )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -17,7 +17,7 @@ from ingest.api.definitions.flow_channels import known_channels
 from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
-from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found
+from ingest.api.routing.problems import ApiProblem, FieldError, conflict, invalid, invalid_field, not_found
 from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 SCHEMA = "schema.json"
@@ -33,10 +33,13 @@ class FlowBody(FlowHead, frozen=True, kw_only=True):
 
 class PublishQuery(Query, frozen=True, kw_only=True):
     """`publish=false` stores the version without publishing it. `force=true` publishes a flow that uses a flow, a
-    channel or a secret which is not stored. In both cases such a use is in `warnings`."""
+    channel or a secret which is not stored. In both cases such a use is in `warnings`. `ifVersion` is the number of the
+    published version that the definition is based on (0: no version is published): if another one is published, the
+    answer is 409."""
 
     publish: bool = True
     force: bool = False
+    if_version: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
 
 
 class VersionQuery(Query, frozen=True, kw_only=True):
@@ -54,6 +57,7 @@ class FlowView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     published: bool
     definition: dict[str, Any]
     created_at: datetime
+    created_by: str | None = None
 
 
 class StoredFlow(FlowView, frozen=True, kw_only=True):
@@ -71,6 +75,7 @@ def shown(version: FlowVersion) -> FlowView:
         published=version.published,
         definition=version.definition,
         created_at=version.created_at,
+        created_by=version.created_by,
     )
 
 
@@ -98,12 +103,14 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     valid, name = definition, definition.name or flow_id
 
     async def store() -> FlowVersion:
+        if call.query.if_version is not None:
+            await _check_published(call, flow_id, call.query.if_version)
         if not is_doubtful:  # nothing that it uses is deleted before it is stored
             await context.references.lock()
             unknown = await unknown_uses(flow_id, valid, context.flows, context.channels, context.secrets)
             if unknown:
                 raise invalid(field_errors(unknown, "error"))
-        return await context.flows.store(flow_id, raw, name, call.query.publish)
+        return await context.flows.store(flow_id, raw, name, call.query.publish, call.audit.who)
 
     version = await call.audit.change(store, before=lambda: _before(call, flow_id), after=_summary)
     await call.context.configuration_changed()
@@ -122,6 +129,26 @@ def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[Fi
 async def _before(call: Call[Any, Any], flow_id: str) -> dict[str, Any] | None:
     version = await call.context.flows.get(flow_id)
     return None if version is None else _summary(version)
+
+
+async def _check_published(call: Call[Any, Any], flow_id: str, expected: int) -> None:
+    """Raises the 409 if another version than `expected` is published. It names that version."""
+    found = await call.context.flows.get(flow_id)
+    published = found if found is not None and found.published else None
+    if (published.version if published else 0) == expected:
+        return
+    if published is None:
+        raise conflict(f"no version of flow {flow_id!r} is published: the definition is based on version {expected}")
+    base = f"version {expected}" if expected else "no version"
+    at = published.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    detail = (
+        f"version {published.version} was published meanwhile ({published.created_by or 'unknown'}, {at}), and the "
+        f"definition is based on {base}: compare the two, then publish with ifVersion={published.version}"
+    )
+    raise ApiProblem(
+        409, "Conflict", detail, version=published.version, createdBy=published.created_by,
+        createdAt=msgspec.to_builtins(published.created_at),
+    )  # fmt: skip
 
 
 def _summary(version: FlowVersion) -> dict[str, Any]:
@@ -213,6 +240,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         body=dict[str, Any],
         documented=FlowBody,
         query=PublishQuery,
+        problems=(409,),
     ),
     Route(
         method="GET",
