@@ -84,7 +84,8 @@ class Api:
             headers.setdefault("Authorization", f"Bearer {token}")
         async with self.session.request(method, f"{self.url}/api{path}", headers=headers, **options) as response:
             text = await response.text()
-            return Reply(response.status, await response.json(content_type=None), response.headers, text)
+            document = None if response.content_type == "text/csv" else await response.json(content_type=None)
+            return Reply(response.status, document, response.headers, text)
 
     async def get(self, path: str, **options: Any) -> Reply:
         """Sends a GET."""

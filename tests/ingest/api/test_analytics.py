@@ -1,6 +1,9 @@
 """Figures over time: their answers, their periods, and the parameters that fit each figure."""
 
+import csv
+import io
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from filas.models.analytics import SUBJECTS
+from filas.contract.identity import new_id
+from filas.models.analytics import SUBJECTS, bucket_of
 from filas.repository.analytics.rollup_builder import RollupBuilder
 from filas.repository.analytics.rollup_store import RollupStore
 from tests.ingest.api.serving import Api, fields_of
@@ -102,6 +106,99 @@ async def test_the_groups_of_each_figure_are_ordered_by_their_counts(api: Api, r
             assert counted(group) == total(rows, figure, group["subject"], group["nodeId"] or ""), figure
 
 
+async def test_groups_are_ordered_by_failures_and_by_mean_time(api: Api, rows: Rows) -> None:
+    """Only those with a failure, and only those with a time."""
+    for figure in ("nodes", "executions", "deliveries"):
+        groups = (await api.get(f"/analytics/{figure}/groups")).data["groups"]
+        failing = (await api.get(f"/analytics/{figure}/groups", params={"order": "failures"})).data["groups"]
+        failures = [sum(one["outcomes"].get(name, 0) for name in ("failed", "timed-out")) for one in failing]
+        assert failures == sorted(failures, reverse=True), figure
+        assert min(failures) > 0, figure
+        assert sum(failures) == sum(one["outcomes"].get(n, 0) for one in groups for n in ("failed", "timed-out"))
+        slow = (await api.get(f"/analytics/{figure}/groups", params={"order": "slowest"})).data["groups"]
+        means = [one["times"]["meanMs"] for one in slow]
+        assert means == sorted(means, reverse=True), figure
+        assert len(means) == len(groups), figure
+    assert (await api.get("/analytics/received/groups", params={"order": "slowest"})).data["groups"] == []
+    nodes = {"order": "slowest", "flowId": "welcome"}
+    of_flow = (await api.get("/analytics/nodes/groups", params=nodes)).data["groups"]
+    assert {one["subject"] for one in of_flow} == {"welcome"}
+
+
+async def test_a_period_is_compared_with_the_one_before(api: Api, rows: Rows) -> None:
+    """By point and by subject."""
+    until = NOW + timedelta(minutes=2)
+    later = {"since": until.isoformat(), "until": (until + timedelta(hours=1)).isoformat()}
+    one = (await api.get("/analytics/executions", params=later | {"previous": "true"})).data
+    assert len(one["previousPoints"]) == len(one["points"]) == 60
+    assert sum(point["count"] for point in one["previousPoints"]) == total(rows, "executions")[0]
+    assert one["previousPoints"][-1]["at"] < one["points"][0]["at"]
+    assert counted(one["previous"]) == total(rows, "executions")
+    assert (await api.get("/analytics/executions", params=later)).data["previousPoints"] is None
+    # The minutes overlap: the earlier half of the rows is in the period before.
+    middle = NOW - timedelta(minutes=1)
+    half = {"since": middle.isoformat(), "until": (middle + timedelta(minutes=60)).isoformat()}
+    groups = (await api.get("/analytics/received/groups", params=half)).data["groups"]
+    present = sum(group["count"] for group in groups)
+    assert present == sum(1 for event in rows.tables["events"] if event["received"] >= middle)
+    for group in groups:
+        earlier = [
+            event for event in rows.tables["events"]
+            if event["webhook"] == group["subject"] and event["received"] < middle
+        ]  # fmt: skip
+        assert group["previousCount"] == len(earlier)
+
+
+async def test_a_figure_is_exported_as_csv(api: Api, rows: Rows) -> None:
+    """The table has the same figures as the JSON."""
+    for path in ("/analytics/executions", "/analytics/nodes/groups"):
+        answer = await api.get(path, params={"format": "csv"})
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        table = list(csv.DictReader(io.StringIO(answer.text)))
+        data = (await api.get(path)).data
+        found = data.get("groups") or data["points"]
+        assert abs(len(table) - len(found)) <= 1  # a minute may begin between the two
+        assert sum(int(row["count"]) for row in table) == sum(one["count"] for one in found) > 0
+        failed = sum(one["outcomes"].get("failed", 0) for one in found)
+        assert sum(int(row["failed"]) for row in table) == failed
+
+
+async def test_a_cell_of_a_table_is_no_formula(api: Api) -> None:
+    """Whatever the reason of a refusal or the id of a node is."""
+    hostile = ['=HYPERLINK("http://evil")', "+1", "-1", "@SUM(A1)", "\t=1", 'a"b,c']
+    at = NOW - timedelta(minutes=1)
+    statement = """
+    insert into rollups (resolution, figure, at, subject, part, outcome, count, sum_ms)
+    values ('minute', 'nodes', $1, 'flow', $2, 'failed', 1, 0)"""
+    for name in hostile:
+        await api.database.fetch(statement, at, name)
+    answer = await api.get("/analytics/nodes/groups", params={"format": "csv"})
+    cells = {row["node"] for row in csv.DictReader(io.StringIO(answer.text, newline=""))}
+    assert cells == {*(f"'{name}" for name in hostile[:-1]), hostile[-1]}
+
+
+async def test_rows_at_the_ends_of_a_day_are_in_their_day(api: Api) -> None:
+    """In UTC, to the microsecond; the present day, hour and minute are built as far as they are over."""
+    today = bucket_of("day", NOW)
+    moments = [today - timedelta(days=2), today - timedelta(days=1, microseconds=1), today - timedelta(days=1),
+               today - timedelta(microseconds=1), today, max(today, NOW - timedelta(seconds=1))]  # fmt: skip
+    moments = [moment for moment in moments if moment < NOW]
+    rows, added = Rows(), Rows()
+    for moment in moments:
+        added.tables["refusals"].append({"id": new_id(), "received": moment, "webhook": "shop", "reason": "signature"})
+    await rows.write(api.database, added)
+    store = RollupStore(api.database, "worker-1", pause_share=0.0)
+    assert await RollupBuilder(store).build(NOW, budget_s=60)
+    params = {"since": (today - timedelta(days=2)).isoformat(), "until": (today + timedelta(days=1)).isoformat()}
+    days = (await api.get("/analytics/refusals", params=params | {"step": "day"})).data["points"]
+    expected = [sum(bucket_of("day", moment) == today - timedelta(days=age) for moment in moments) for age in (2, 1, 0)]
+    assert [point["count"] for point in days] == expected
+    assert expected[:2] == [2, 2]
+    hours = (await api.get("/analytics/refusals", params=params | {"step": "hour"})).data["points"]
+    by_hour = {datetime.fromisoformat(point["at"]): point["count"] for point in hours if point["count"]}
+    assert by_hour == dict(Counter(bucket_of("hour", moment) for moment in moments))
+
+
 async def test_groups_are_limited_and_filtered(api: Api, rows: Rows) -> None:
     """The groups of a flow's nodes are those of its heat map."""
     nodes = (await api.get("/analytics/nodes/groups", params={"flowId": "welcome"})).data
@@ -116,7 +213,10 @@ async def test_groups_are_limited_and_filtered(api: Api, rows: Rows) -> None:
 
 async def test_the_overview_compares_with_the_period_before(api: Api, rows: Rows) -> None:
     answer = (await api.get("/analytics")).data
-    assert sorted(answer["figures"]) == ["deliveries", "events", "executions", "latency", "received", "refusals"]
+    assert sorted(answer["figures"]) == [
+        "channel-retries", "deliveries", "events", "executions", "flow-retries", "latency", "received", "refusals",
+        "webhook-retries",
+    ]  # fmt: skip
     for figure, one in answer["figures"].items():
         assert counted(one["total"]) == total(rows, figure)
     later = {"since": (NOW + timedelta(minutes=2)).isoformat(), "until": (NOW + timedelta(hours=1)).isoformat()}

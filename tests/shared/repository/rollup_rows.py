@@ -20,7 +20,10 @@ Cell: TypeAlias = tuple[int, float, dict[int, int]]
 
 Row: TypeAlias = dict[str, Any]
 
-WITH_SUM = frozenset({"received", "events", "executions", "deliveries", "latency", "refusals"})
+WITH_SUM = frozenset(
+    {"received", "events", "executions", "deliveries", "latency", "refusals"}
+    | {"webhook-retries", "flow-retries", "channel-retries"}
+)
 
 INSERTS = {
     "events": """
@@ -35,7 +38,7 @@ values ($1, $2, 1, 'start', $3, '{}', $4, $5, $6, $7, $8, $9)
 on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at""",
     "steps": """
 insert into steps (execution_id, seq, node_id, type, status, attempt, started_at, ended_at)
-values ($1, $2, $3, 'message', $4, 1, $5, $6)""",
+values ($1, $2, $3, 'message', $4, $5, $6, $7)""",
     "notifications": """
 insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, status, due_at,
     created_at, updated_at, ended_at)
@@ -53,7 +56,7 @@ values ($1, $2, $3, '/', 'POST', '', 401, $4, '', 0, '{}', '{}', '')""",
 COLUMNS = {
     "events": ("id", "webhook", "status", "received", "processed"),
     "executions": ("id", "flow", "status", "event", "turn", "resumed", "queued", "started", "ended"),
-    "steps": ("execution", "seq", "node", "status", "started", "ended"),
+    "steps": ("execution", "seq", "node", "status", "attempt", "started", "ended"),
     "notifications": ("id", "execution", "seq", "channel", "status", "created", "ended"),
     "attempts": ("notification", "attempt", "started", "ended"),
     "refusals": ("id", "received", "webhook", "reason"),
@@ -116,6 +119,7 @@ class Rows:
                     "seq": seq,
                     "node": f"node-{seq}",
                     "status": chance.choice(["succeeded", "failed"]),
+                    "attempt": chance.choice([1, 1, 2, 3]),
                     "started": started,
                     "ended": created if chance.random() < 0.8 else None,
                 }
@@ -194,7 +198,18 @@ class Rows:
             if step["execution"] == one["id"]:
                 ms = _ms(step["started"], step["ended"])
                 facts.append(("nodes", ended, one["flow"], step["node"], step["status"], ms))
+                facts += self._retries(one, step) * (step["attempt"] - 1)
         return facts
+
+    def _retries(self, execution: Row, step: Row) -> list[tuple[str, datetime, str, str, str, float | None]]:
+        ended, flow = execution["ended"], execution["flow"]
+        webhooks = [event["webhook"] for event in self.tables["events"] if event["id"] == execution["event"]]
+        return [
+            ("node-retries", ended, flow, step["node"], "", None),
+            ("flow-retries", ended, flow, "", "", None),
+            ("queue-retries", ended, "flow-processing", "", "", None),
+            *(("webhook-retries", ended, webhook, "", "", None) for webhook in webhooks),
+        ]
 
     def _of_notification(self, one: Row) -> list[tuple[str, datetime, str, str, str, float | None]]:
         ended, created, queue = one["ended"], one["created"], "notifications"
@@ -209,6 +224,9 @@ class Rows:
                 facts.append(("queue-run", ended, queue, "", "", _ms(attempt["started"], attempt["ended"])))
                 if attempt["attempt"] == 1:
                     facts.append(("queue-wait", ended, queue, "", "", _ms(created, attempt["started"])))
+                else:
+                    facts.append(("channel-retries", ended, one["channel"], "", "", None))
+                    facts.append(("queue-retries", ended, queue, "", "", None))
         event = self._answered(one)
         if event is not None:
             facts.append(("latency", ended, event["webhook"], "", "", _ms(event["received"], ended)))

@@ -69,6 +69,7 @@ FRAGMENTS: Final = frozenset(
         "event_filter.OF_CONVERSATION",
         "postgres.paging._WITHIN_BYTES",
         "refusals.GROUPS",
+        "analytics.rollup_queries._GROUPS",
     }
 )
 

@@ -9,7 +9,7 @@ import click
 from filas.cli import options
 from filas.cli.api_client import from_environment
 from filas.cli.output import as_json, show_json, show_table
-from filas.models.analytics import Figure, Resolution
+from filas.models.analytics import Figure, GroupOrder, Resolution
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _FIGURES = click.Choice(get_args(Figure))
@@ -51,6 +51,15 @@ def _of_subject(function: Any) -> Any:
     return function
 
 
+def _as_csv(function: Any) -> Any:
+    """Adds `--csv`."""
+    return click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")(function)
+
+
+def _show_csv(*path: str, **query: Any) -> None:
+    click.echo(from_environment().text("analytics", *path, format="csv", **query).replace("\r\n", "\n"), nl=False)
+
+
 @click.group()
 def analytics() -> None:
     """Figures over time: how many, with which outcome, how long."""
@@ -77,9 +86,13 @@ def show_summary(as_json: bool, **period: Any) -> None:
 @click.option("--node", "nodeId", metavar="ID", help="Only this node, with --flow.")
 @_of_subject
 @_of_period
+@_as_csv
 @as_json
-def show_series(figure: str, as_json: bool, **options: Any) -> None:
+def show_series(figure: str, as_json: bool, as_csv: bool, **options: Any) -> None:
     """Show FIGURE over time."""
+    if as_csv:
+        _show_csv(figure, **_query(options))
+        return
     found = from_environment().get("analytics", figure, **_query(options))
     if as_json:
         show_json(found)
@@ -92,17 +105,29 @@ def show_series(figure: str, as_json: bool, **options: Any) -> None:
 @analytics.command("groups")
 @click.argument("figure", type=_FIGURES)
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
+@click.option("--order", type=click.Choice(get_args(GroupOrder)), default="count", show_default=True)
 @_of_subject
 @_of_period
+@_as_csv
 @as_json
-def show_groups(figure: str, as_json: bool, **options: Any) -> None:
-    """Show FIGURE by webhook, flow, node, channel or queue, the largest first."""
+def show_groups(figure: str, as_json: bool, as_csv: bool, **options: Any) -> None:
+    """Show FIGURE by webhook, flow, node, channel or queue, ordered."""
+    if as_csv:
+        _show_csv(figure, "groups", **_query(options))
+        return
     found = from_environment().get("analytics", figure, "groups", **_query(options))
     if as_json:
         show_json(found)
         return
-    rows = [(one["subject"] or "(none)", one["nodeId"], one["count"], *_details(one)) for one in found["groups"]]
-    show_table(("SUBJECT", "NODE", "COUNT", "OUTCOMES", "P50", "P95", "P99"), rows, nothing="No figures in this period")
+    rows = [
+        (one["subject"] or "(none)", one["nodeId"], one["count"], one["previousCount"], *_details(one))
+        for one in found["groups"]
+    ]
+    show_table(
+        ("SUBJECT", "NODE", "COUNT", "BEFORE", "OUTCOMES", "P50", "P95", "P99"),
+        rows,
+        nothing="No figures in this period",
+    )
 
 
 def _query(options: dict[str, Any]) -> dict[str, Any]:

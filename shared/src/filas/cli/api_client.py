@@ -43,6 +43,10 @@ class Client:
         """Returns the `data` of a GET. Query parameters that are None are omitted."""
         return self._call("GET", path, query)["data"]
 
+    def text(self, *path: str, **query: Any) -> str:
+        """Returns the answer of a GET that is no JSON."""
+        return self._request("GET", path, query).decode()
+
     def document(self, *path: str) -> Any:
         """Returns the whole answer of a GET that has no `data`."""
         return self._call("GET", path, {})
@@ -71,6 +75,13 @@ class Client:
                 return
 
     def _call(self, method: str, path: tuple[str, ...], query: Mapping[str, Any], body: Any = None) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = json.loads(self._request(method, path, query, body))
+        except ValueError:
+            raise CommandFailed(advice.other_program(self.url)) from None
+        return answer
+
+    def _request(self, method: str, path: tuple[str, ...], query: Mapping[str, Any], body: Any = None) -> bytes:
         address = f"{self.url}/api/" + "/".join(quote(part, safe="") for part in path)
         given = {name: value for name, value in query.items() if value is not None}
         if given:
@@ -83,13 +94,11 @@ class Client:
         )
         try:
             with self._opener.open(request, timeout=self._timeout_s) as response:
-                answer: dict[str, Any] = json.load(response)
+                answer: bytes = response.read()
         except HTTPError as error:
             raise _refused(error, self._source, path) from None
         except (URLError, OSError) as error:
             raise CommandFailed(advice.unreachable(self.url, error)) from None
-        except ValueError:
-            raise CommandFailed(advice.other_program(self.url)) from None
         return answer
 
 

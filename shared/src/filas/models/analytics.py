@@ -16,6 +16,11 @@ Figure = Literal[
     "queue-wait",
     "queue-run",
     "queue-total",
+    "webhook-retries",
+    "flow-retries",
+    "node-retries",
+    "channel-retries",
+    "queue-retries",
 ]
 """A figure counts rows by subject and outcome, in the minute, hour or day of one of their times:
 
@@ -36,6 +41,10 @@ Figure = Literal[
 | `queue-wait`  | jobs (see below)         | the row ended           | queue       | none    | until the first attempt |
 | `queue-run`   | jobs (see below)         | the row ended           | queue       | none    | of the work             |
 | `queue-total` | jobs (see below)         | the row ended           | queue       | none    | of both                 |
+| `…-retries`   | attempts after the first | their execution or      | webhook,    | none    | none                    |
+|               | one                      | message ended           | flow, node, |         |                         |
+|               |                          |                         | channel,    |         |                         |
+|               |                          |                         | queue       |         |                         |
 
 An execution whose message resumed another execution ran nothing and is not counted. An event, execution or notification
 that is replayed is counted once, with its last outcome.
@@ -50,6 +59,9 @@ The times of jobs come from the rows that the jobs are about:
 |                      | to its first claim        | executions that never waited    | same executions            |
 | `notifications`      | creation of the message   | each attempt                    | creation to outcome        |
 |                      | to its first attempt      |                                 |                            |
+
+Retries are those of steps (`flow-retries`, `node-retries`, and `webhook-retries`: of the executions that an event of
+the webhook started) and of messages (`channel-retries`). `queue-retries` has both, by their queues.
 """
 
 Resolution = Literal["minute", "hour", "day"]
@@ -67,7 +79,22 @@ SUBJECTS: Final[dict[Figure, SubjectKind]] = {
     "queue-wait": "queue",
     "queue-run": "queue",
     "queue-total": "queue",
+    "webhook-retries": "webhook",
+    "flow-retries": "flow",
+    "node-retries": "flow",
+    "channel-retries": "channel",
+    "queue-retries": "queue",
 }
+
+WITH_NODES: Final[frozenset[Figure]] = frozenset({"nodes", "node-retries"})
+"""The figures by flow and node."""
+
+FAILED_OUTCOMES: Final = ("failed", "timed-out")
+"""The outcomes of what has failed, of every figure."""
+
+GroupOrder = Literal["count", "failures", "slowest"]
+"""`count`: the largest first. `failures`: the most with an outcome of FAILED_OUTCOMES; the others are left out.
+`slowest`: by the mean time; those without a time are left out."""
 
 ALL: Final = "*"
 """The subject of the sum of all subjects. No webhook, flow or channel has this id."""
@@ -116,10 +143,13 @@ class Point(Totals, frozen=True, kw_only=True):
 
 
 class Group(Totals, frozen=True, kw_only=True):
-    """One webhook, flow, channel or queue, or one node of a flow. An empty `subject`: no webhook has the path."""
+    """One webhook, flow, channel or queue, or one node of a flow. An empty `subject`: no webhook has the path.
+    `previous…`: of the period before."""
 
     subject: str
     node_id: str | None = None
+    previous_count: int
+    previous_outcomes: dict[str, int]
 
 
 class Period(Record, frozen=True, kw_only=True):
@@ -146,16 +176,18 @@ class Overview(Period, frozen=True, kw_only=True):
 
 
 class Series(Period, frozen=True, kw_only=True):
-    """A figure over time. `points` has every bucket, also the empty ones. `previous`: as in Comparison."""
+    """A figure over time. `points` has every bucket, also the empty ones. `previous`: as in Comparison.
+    `previous_points`, if they were asked for, are those of the period before, as many as `points`."""
 
     figure: Figure
     total: Totals
     previous: Totals
     points: list[Point]
+    previous_points: list[Point] | None = None
 
 
 class Groups(Period, frozen=True, kw_only=True):
-    """A figure by subject, the largest first. `more`: there are further subjects."""
+    """A figure by subject, in the `order` of the request. `more`: there are further subjects."""
 
     figure: Figure
     groups: list[Group]

@@ -49,7 +49,7 @@ from ingest.api.routing.api_context import ApiContext
 from ingest.api.routing.invocation import Caller, Given, invoke
 from ingest.api.routing.openapi import document
 from ingest.api.routing.request_parsing import MAX_BODY_BYTES, read_body
-from ingest.api.routing.route_types import Answer, Route
+from ingest.api.routing.route_types import Answer, CsvTable, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
@@ -102,6 +102,8 @@ def register(app: web.Application, context: ApiContext) -> None:
 
 def _handler(route: Route[Any, Any], context: ApiContext) -> Callable[[web.Request], Awaitable[web.Response]]:
     def present(answer: Answer) -> web.Response:
+        if isinstance(answer.data, CsvTable):
+            return web.Response(text=answer.data.text, content_type="text/csv", charset="utf-8")
         document: dict[str, Any] = answer.data if route.bare else {"status": "success", "data": answer.data}
         if route.paged:
             document["nextCursor"] = answer.next_cursor

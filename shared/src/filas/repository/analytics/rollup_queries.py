@@ -11,10 +11,12 @@ import asyncpg
 
 from filas.models.analytics import (
     ALL,
+    FAILED_OUTCOMES,
     WIDTHS,
     Comparison,
     Figure,
     Group,
+    GroupOrder,
     Groups,
     Overview,
     Point,
@@ -29,6 +31,7 @@ from filas.repository.analytics.rollup_sql import COLUMNS
 from filas.repository.postgres.database import Database
 
 _SUMS: Final = ", ".join(f"sum({column})::bigint as {column}" for column in COLUMNS)
+_MEASURED: Final = " + ".join(f"coalesce({column}, 0)" for column in COLUMNS)
 
 
 def _composed(statement: str) -> str:
@@ -59,25 +62,64 @@ group by b.at, f.figure, r.outcome""")
 TOTALS_OF_SUBJECT: Final = SERIES_OF_SUBJECT.replace("b.at, f.figure", "f.figure")
 TOTALS: Final = SERIES.replace("b.at, f.figure", "f.figure")
 
-# $1: the resolution. $2: the figure. $3: the buckets. $4: the number of subjects, the largest first. Only their
-# histograms are read.
-GROUPS: Final = _composed("""
-with largest as materialized (
-    select r.subject, r.part, sum(r.count) as total
+# $1: the resolution. $2: the figure. $3: the buckets. $4: the number of subjects. Only their histograms are read.
+# $5: the buckets of the period before, of which only the counts are read.
+_GROUPS: Final = _composed("""
+with chosen as materialized (
+    select r.subject, r.part, {rank} as rank
     from unnest($3::timestamptz[]) as b (at) cross join lateral (
-        select subject, part, count from rollups
+        select {ranked} from rollups
         where resolution = $1 and figure = $2 and at = b.at and subject <> '*' offset 0) r
-    group by r.subject, r.part order by 3 desc, 1, 2 limit $4
+    group by r.subject, r.part having {rank} > 0 order by 3 desc, 1, 2 limit $4
 )
-select l.subject, l.part, r.outcome, {sums}
-from largest l cross join unnest($3::timestamptz[]) as b (at) cross join lateral (
+select c.rank, c.subject, c.part, r.outcome, true as present, {sums}
+from chosen c cross join unnest($3::timestamptz[]) as b (at) cross join lateral (
     select * from rollups
-    where resolution = $1 and figure = $2 and at = b.at and subject = l.subject and part = l.part offset 0) r
-group by l.subject, l.part, l.total, r.outcome
-order by l.total desc, l.subject, l.part""")
+    where resolution = $1 and figure = $2 and at = b.at and subject = c.subject and part = c.part offset 0) r
+group by c.subject, c.part, c.rank, r.outcome
+union all
+select c.rank, c.subject, c.part, r.outcome, false, sum(count)::bigint, 0, {nothing}
+from chosen c cross join unnest($5::timestamptz[]) as b (at) cross join lateral (
+    select outcome, count from rollups
+    where resolution = $1 and figure = $2 and at = b.at and subject = c.subject and part = c.part offset 0) r
+group by c.subject, c.part, c.rank, r.outcome
+order by 1 desc, 2, 3""").replace("{nothing}", ", ".join(["null"] * BUCKETS))
 
-# $5: the subject.
-GROUPS_OF_SUBJECT: Final = GROUPS.replace("subject <> '*'", "subject = $5")
+_FAILED: Final = ", ".join(f"'{outcome}'" for outcome in FAILED_OUTCOMES)
+_RANKS: Final[dict[GroupOrder, tuple[str, str]]] = {
+    "count": ("sum(r.count)", "subject, part, count"),
+    "failures": (f"coalesce(sum(r.count) filter (where r.outcome in ({_FAILED})), 0)", "subject, part, outcome, count"),
+    "slowest": (
+        "coalesce(sum(r.sum_ms) / nullif(sum(r.measured), 0), 0)",
+        f"subject, part, sum_ms, {_MEASURED} as measured",
+    ),
+}
+"""By what the subjects are ordered, and the columns that it needs."""
+
+
+def _groups_by(order: GroupOrder) -> str:
+    rank, ranked = _RANKS[order]
+    return _GROUPS.replace("{rank}", rank).replace("{ranked}", ranked)
+
+
+def _of_subject(statement: str) -> str:
+    return statement.replace("subject <> '*'", "subject = $6")
+
+
+GROUPS_BY_COUNT: Final = _groups_by("count")
+GROUPS_BY_FAILURES: Final = _groups_by("failures")
+GROUPS_BY_TIME: Final = _groups_by("slowest")
+NODES_BY_COUNT: Final = _of_subject(GROUPS_BY_COUNT)
+NODES_BY_FAILURES: Final = _of_subject(GROUPS_BY_FAILURES)
+NODES_BY_TIME: Final = _of_subject(GROUPS_BY_TIME)
+"""The groups of one subject, $6: the nodes of a flow."""
+
+_ORDERED: Final[dict[GroupOrder, tuple[str, str]]] = {
+    "count": (GROUPS_BY_COUNT, NODES_BY_COUNT),
+    "failures": (GROUPS_BY_FAILURES, NODES_BY_FAILURES),
+    "slowest": (GROUPS_BY_TIME, NODES_BY_TIME),
+}
+"""Each order with its statements for all subjects and for one."""
 
 BUILT_UNTIL: Final = """
 select min(next_at) from rollup_progress where pass = 'fresh' and source = any ($1::text[])"""
@@ -155,15 +197,16 @@ class AnalyticsRepository:
             },
         )
 
-    async def series(self, figure: Figure, span: Span, *, subject: str | None, part: str | None) -> Series:
-        """A figure over time, of one subject and part or of all. Raises StoreUnavailable."""
+    async def series(
+        self, figure: Figure, span: Span, *, subject: str | None, part: str | None, with_previous: bool = False
+    ) -> Series:
+        """A figure over time, of one subject and part or of all. `with_previous`: also the points of the span before.
+        Raises StoreUnavailable."""
         if subject is None and figure not in WITHOUT_SUM:
             subject = ALL
         rows = await self._series(span, [figure], subject, part)
-        earlier = await self._totals(span.before(), [figure], subject, part)
-        found = {at: _Sum() for at in span.buckets()}
-        for row in rows:
-            found[row["at"]].add(row)
+        read_before = self._series if with_previous else self._totals
+        earlier = await read_before(span.before(), [figure], subject, part)
         return Series(
             figure=figure,
             step=span.step,
@@ -172,20 +215,27 @@ class AnalyticsRepository:
             built_until=await self._built_until([figure]),
             total=_total(rows),
             previous=_total(earlier),
-            points=[_point(at, one.totals()) for at, one in found.items()],
+            points=_points(span, rows),
+            previous_points=_points(span.before(), earlier) if with_previous else None,
         )
 
-    async def groups(self, figure: Figure, span: Span, *, subject: str | None, limit: int) -> Groups:
-        """A figure by subject and part, the largest first. Raises StoreUnavailable."""
-        arguments: list[object] = [span.step, figure, span.buckets(), limit + 1]
+    async def groups(
+        self, figure: Figure, span: Span, *, subject: str | None, limit: int, order: GroupOrder = "count"
+    ) -> Groups:
+        """A figure by subject and part, ordered. Raises StoreUnavailable."""
+        arguments: list[object] = [span.step, figure, span.buckets(), limit + 1, span.before().buckets()]
+        of_all, of_one = _ORDERED[order]
         if subject is None:
-            rows = await self._database.fetch(GROUPS, *arguments)
+            rows = await self._database.fetch(of_all, *arguments)
         else:
-            rows = await self._database.fetch(GROUPS_OF_SUBJECT, *arguments, subject)
-        found: dict[tuple[str, str], _Sum] = {}
+            rows = await self._database.fetch(of_one, *arguments, subject)
+        found: dict[tuple[str, str], tuple[_Sum, _Sum]] = {}
         for row in rows:
-            found.setdefault((row["subject"], row["part"]), _Sum()).add(row)
-        groups = [_group(subject, part, one.totals()) for (subject, part), one in found.items()]
+            present, previous = found.setdefault((row["subject"], row["part"]), (_Sum(), _Sum()))
+            (present if row["present"] else previous).add(row)
+        groups = [
+            _group(subject, part, present.totals(), previous) for (subject, part), (present, previous) in found.items()
+        ]
         return Groups(
             figure=figure,
             step=span.step,
@@ -226,13 +276,26 @@ def _total(rows: Iterable[asyncpg.Record]) -> Totals:
     return total.totals()
 
 
+def _points(span: Span, rows: Iterable[asyncpg.Record]) -> list[Point]:
+    found = {at: _Sum() for at in span.buckets()}
+    for row in rows:
+        found[row["at"]].add(row)
+    return [_point(at, one.totals()) for at, one in found.items()]
+
+
 def _point(at: datetime, totals: Totals) -> Point:
     return Point(at=at, count=totals.count, outcomes=totals.outcomes, times=totals.times)
 
 
-def _group(subject: str, part: str, totals: Totals) -> Group:
+def _group(subject: str, part: str, totals: Totals, previous: _Sum) -> Group:
     return Group(
-        subject=subject, node_id=part or None, count=totals.count, outcomes=totals.outcomes, times=totals.times
+        subject=subject,
+        node_id=part or None,
+        count=totals.count,
+        outcomes=totals.outcomes,
+        times=totals.times,
+        previous_count=previous.count,
+        previous_outcomes=dict(sorted(previous.outcomes.items())),
     )
 
 

@@ -46,8 +46,13 @@ from ended group by 1, 6""")
 
 EXECUTIONS: Final = _composed("""
 with ended as materialized (
-    select id, date_trunc($3, ended_at, 'UTC') as at, flow_id, status, turn, queued_at, started_at, ended_at
+    select id, date_trunc($3, ended_at, 'UTC') as at, flow_id, event_id, status, turn, queued_at, started_at, ended_at
     from executions where ended_at >= $1 and ended_at < $2 and resumed_id is null
+), visits as materialized (
+    select e.at, e.flow_id, e.event_id, s.* from ended e cross join lateral (
+        select node_id, status, attempt, started_at, ended_at from steps where execution_id = e.id offset 0) s
+), again as materialized (
+    select at, flow_id, event_id, node_id from visits cross join generate_series(2, attempt) where attempt > 1
 ), timed as (
     select at, 'executions' as figure, flow_id as subject, '' as part, status as outcome,
         {started_at..ended_at} as ms
@@ -62,9 +67,16 @@ with ended as materialized (
     select at, 'queue-total', 'flow-processing', '', '', {queued_at..ended_at}
     from ended where started_at is not null and turn = 1
     union all
-    select e.at, 'nodes', e.flow_id, s.node_id, s.status, {s.started_at..s.ended_at}
-    from ended e cross join lateral (
-        select node_id, status, started_at, ended_at from steps where execution_id = e.id offset 0) s
+    select at, 'nodes', flow_id, node_id, status, {started_at..ended_at}
+    from visits
+    union all
+    select e.at, r.figure, r.subject, r.part, '', null::float8
+    from again e cross join lateral (values
+        ('node-retries', e.flow_id, e.node_id), ('flow-retries', e.flow_id, ''),
+        ('queue-retries', 'flow-processing', '')) as r (figure, subject, part)
+    union all
+    select e.at, 'webhook-retries', v.webhook_id, '', '', null
+    from again e cross join lateral (select webhook_id from events where id = e.event_id offset 0) v
 )
 select at, figure, subject, part, outcome, {counted}
 from timed group by 1, 2, 3, 4, 5, 6""")
@@ -91,7 +103,7 @@ with ended as materialized (
         where p.execution_id = n.execution_id and p.created_at >= v.received_at
             and (p.created_at, p.seq, p.id) < (n.created_at, n.seq, n.id) offset 0)
 ), attempts as (
-    select n.at, n.created_at, a.attempt, a.started_at, a.ended_at
+    select n.at, n.channel_id, n.created_at, a.attempt, a.started_at, a.ended_at
     from ended n cross join lateral (
         select attempt, started_at, ended_at from notification_attempts where notification_id = n.id offset 0) a
 ), timed as (
@@ -109,6 +121,10 @@ with ended as materialized (
     union all
     select at, 'queue-total', 'notifications', '', {created_at..ended_at}
     from ended
+    union all
+    select at, 'channel-retries', channel_id, '', null from attempts where attempt > 1
+    union all
+    select at, 'queue-retries', 'notifications', '', null from attempts where attempt > 1
 )
 select at, figure, subject, '' as part, outcome, {counted}
 from timed group by 1, 2, 3, 5, 6""")
@@ -157,6 +173,10 @@ SOURCES: Final = (
         (
             ("executions", None),
             ("nodes", None),
+            ("webhook-retries", None),
+            ("flow-retries", None),
+            ("node-retries", None),
+            ("queue-retries", "flow-processing"),
             ("queue-wait", "flow-processing"),
             ("queue-run", "flow-processing"),
             ("queue-total", "flow-processing"),
@@ -169,6 +189,8 @@ SOURCES: Final = (
         (
             ("deliveries", None),
             ("latency", None),
+            ("channel-retries", None),
+            ("queue-retries", "notifications"),
             ("queue-wait", "notifications"),
             ("queue-run", "notifications"),
             ("queue-total", "notifications"),
@@ -177,5 +199,5 @@ SOURCES: Final = (
     Source("refusals", REFUSALS, NEXT_REFUSAL, (("refusals", None),), grows_only=True),
 )
 
-WITHOUT_SUM: Final = frozenset({"nodes", "queue-wait", "queue-run", "queue-total"})
+WITHOUT_SUM: Final = frozenset({"nodes", "node-retries", "queue-wait", "queue-run", "queue-total", "queue-retries"})
 """The figures whose sum over all subjects means nothing."""

@@ -1,12 +1,24 @@
 """The routes of analytics: figures over time, by subject, and compared with the period before."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from filas.models.analytics import SUBJECTS, WIDTHS, Figure, Groups, Overview, Resolution, Series, bucket_of
+from filas.models.analytics import (
+    SUBJECTS,
+    WIDTHS,
+    WITH_NODES,
+    Figure,
+    GroupOrder,
+    Groups,
+    Overview,
+    Resolution,
+    Series,
+    bucket_of,
+)
 from filas.repository.analytics.rollup_queries import Span
+from ingest.api.history.figure_tables import groups_csv, series_csv
 from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.moments import Moment
 from ingest.api.routing.problems import invalid_field, not_found
@@ -36,19 +48,32 @@ class PeriodQuery(Query, frozen=True, kw_only=True):
     ] = None
 
 
+Format = Annotated[Literal["json", "csv"], msgspec.Meta(description="`csv`: the figures as text/csv.")]
+
+
 class SubjectQuery(PeriodQuery, frozen=True, kw_only=True):
     """The period, and the subject: only the parameter that fits the figure may be given."""
 
     webhook_id: Word | None = None
     flow_id: Word | None = None
-    node_id: Annotated[Word | None, msgspec.Meta(description="Of the figure `nodes`, together with `flowId`.")] = None
+    node_id: Annotated[Word | None, msgspec.Meta(description="Of the figures of nodes, together with `flowId`.")] = None
     channel_id: Word | None = None
     queue: Word | None = None
+    format: Format = "json"
+
+
+class SeriesQuery(SubjectQuery, frozen=True, kw_only=True):
+    """As above."""
+
+    previous: Annotated[bool, msgspec.Meta(description="Also the points of the period before.")] = False
 
 
 class GroupsQuery(SubjectQuery, frozen=True, kw_only=True):
     """As above; `nodeId` does not apply."""
 
+    order: Annotated[
+        GroupOrder, msgspec.Meta(description="The largest, the most failures, or the longest mean time first.")
+    ] = "count"
     limit: Limit = 50
 
 
@@ -57,16 +82,18 @@ async def get_analytics(call: Call[None, PeriodQuery]) -> Answer:
     return Answer(await call.context.history.analytics.overview(_span(call.query)))
 
 
-async def get_figure(call: Call[None, SubjectQuery]) -> Answer:
+async def get_figure(call: Call[None, SeriesQuery]) -> Answer:
     """Returns a figure over time."""
     figure, query = _figure(call.path["figure"]), call.query
     subject = _subject(figure, query)
-    if query.node_id is not None and figure != "nodes":
-        raise invalid_field("nodeId", "only for the figure nodes, together with flowId")
-    if figure == "nodes" and subject is None:
-        raise invalid_field("flowId", "the figure nodes is that of one flow; /groups has the nodes of all flows")
-    span = _span(query)
-    return Answer(await call.context.history.analytics.series(figure, span, subject=subject, part=query.node_id))
+    if query.node_id is not None and figure not in WITH_NODES:
+        raise invalid_field("nodeId", "only for the figures of nodes, together with flowId")
+    if figure in WITH_NODES and subject is None:
+        raise invalid_field("flowId", f"the figure {figure} is that of one flow; /groups has the nodes of all flows")
+    found = await call.context.history.analytics.series(
+        figure, _span(query), subject=subject, part=query.node_id, with_previous=query.previous
+    )
+    return Answer(series_csv(found) if query.format == "csv" else found)
 
 
 async def get_figure_groups(call: Call[None, GroupsQuery]) -> Answer:
@@ -75,7 +102,10 @@ async def get_figure_groups(call: Call[None, GroupsQuery]) -> Answer:
     if query.node_id is not None:
         raise invalid_field("nodeId", "the groups of a flow are its nodes: use flowId alone")
     subject, span = _subject(figure, query), _span(query)
-    return Answer(await call.context.history.analytics.groups(figure, span, subject=subject, limit=query.limit))
+    found = await call.context.history.analytics.groups(
+        figure, span, subject=subject, limit=query.limit, order=query.order
+    )
+    return Answer(groups_csv(found) if query.format == "csv" else found)
 
 
 def _figure(name: str) -> Figure:
@@ -153,15 +183,17 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         role="viewer",
         summary="A figure over time: of all, or of one webhook, flow, node, channel or queue.",
         answer=Series,
-        query=SubjectQuery,
+        query=SeriesQuery,
+        csv=True,
     ),
     Route(
         method="GET",
         path="/analytics/{figure}/groups",
         handler=get_figure_groups,
         role="viewer",
-        summary="A figure by webhook, flow, node, channel or queue, the largest first.",
+        summary="A figure by webhook, flow, node, channel or queue, ordered.",
         answer=Groups,
         query=GroupsQuery,
+        csv=True,
     ),
 )

@@ -131,7 +131,10 @@ def _success(route: Route[Any, Any], schema_of: dict[str, Any]) -> dict[str, Any
         required.append("nextCursor")
     envelope = {"type": "object", "properties": properties, "required": required}
     schema = schema_of[_key(route.answer)] if route.bare else envelope
-    return {"description": route.summary, "content": {"application/json": {"schema": schema}}}
+    content = {"application/json": {"schema": schema}}
+    if route.csv:
+        content["text/csv"] = {"schema": {"type": "string"}}
+    return {"description": route.summary, "content": content}
 
 
 def _problems(route: Route[Any, Any]) -> dict[str, Any]:

@@ -60,6 +60,13 @@ class Call(Generic[BodyT, QueryT]):
 
 
 @dataclass(frozen=True, slots=True)
+class CsvTable:
+    """A table as text/csv: the answer of a route with `csv`."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a handler returns. `data` is the `data` of the answer; `next_cursor` is the start of a list's next page.
 
@@ -87,6 +94,7 @@ class Route(Generic[BodyT, QueryT]):
     | `paged` | adds `nextCursor` to the answer |
     | `may_continue` | the answer may be a 202 |
     | `bare` | the answer is its `data` alone, for tools that expect another shape |
+    | `csv` | the answer is a CsvTable if the query asks for it |
     | `large` | the answer may contain bodies, although it is neither a list nor one object |
     | `unaudited` | why a call that is no GET has no entry in the audit |
     | `problems` | the statuses of problems beside those that every route has |
@@ -107,6 +115,7 @@ class Route(Generic[BodyT, QueryT]):
     paged: bool = False
     may_continue: bool = False
     bare: bool = False
+    csv: bool = False
     large: bool = False
     unaudited: str = ""
     problems: tuple[int, ...] = ()
