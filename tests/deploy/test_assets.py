@@ -130,6 +130,17 @@ def test_listed_files_are_copied_with_the_licences_of_their_packages(installatio
     assert set(files) == {ASSETS["sprite"]["file"]}
 
 
+def test_a_stripped_file_has_no_documentation(installation: Installation) -> None:
+    """Only comments that begin a line are left out: any other text of that form may be a part of the program."""
+    package, served, source = "crelt", "codemirror/crelt.js", "index.js"
+    program = '/**\nWhat it does.\n*/\nconst a = 1; /** kept */\n  /** How. */\nconst b = "/** c */";\n// kept\n'
+    assert PACKAGES[package]["stripped"]
+    assert PACKAGES[package]["files"] == {served: source}
+    installation.write(f"{package}/{source}", program)
+    installation.run()
+    assert installation.files()[served] == 'const a = 1; /** kept */\nconst b = "/** c */";\n// kept\n'
+
+
 def test_the_sprite_has_every_icon_as_a_symbol_and_its_licence(installation: Installation) -> None:
     """It is one valid SVG, and a symbol takes its size from where it is used."""
     installation.run()

@@ -29,6 +29,7 @@ RECORD = "installed.json"
 TIME_LIMIT_S = 300
 OURS_TO_FIX = {"EINTEGRITY", "EUSAGE", "EJSONPARSE"}
 """npm's error codes for files of this repository or packages that are wrong. All others are about reaching npm."""
+DOCUMENTATION = re.compile(r"^[ \t]*/\*\*.*?\*/[ \t]*\n", re.DOTALL | re.MULTILINE)
 SVG = "{http://www.w3.org/2000/svg}"
 
 
@@ -125,11 +126,20 @@ def copy_assets(packages: Path, assets: dict[str, Any], target: Path) -> dict[st
             shutil.copyfile(existing(packages, name, licence), target / licence_name(name))
         for name, source in listed["files"].items():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(existing(packages, package, source), target / name)
+            copy_file(existing(packages, package, source), target / name, stripped=listed.get("stripped", False))
     sprite = assets["sprite"]
     licence = (target / licence_name(sprite["package"])).read_text(encoding="utf-8")
     (target / sprite["file"]).write_text(build_sprite(packages, sprite, licence), encoding="utf-8")
     return versions
+
+
+def copy_file(source: Path, target: Path, *, stripped: bool) -> None:
+    """Copies a file. `stripped`: without the comments `/** … */` that begin a line."""
+    if stripped:
+        text = source.read_text(encoding="utf-8")
+        target.write_text(DOCUMENTATION.sub("", text), encoding="utf-8")
+    else:
+        shutil.copyfile(source, target)
 
 
 def licence_name(package: str) -> str:

@@ -2,16 +2,22 @@
 
 It lets an editor complete and check a file: every field has its type, its bounds and its default. A schema cannot
 express every rule (an edge that leads nowhere, an unknown name); the publishing checks report the rest.
+
+`x-editor` has what a form needs besides the types (`editor_hints`), and `x-filters` the filters of templates.
 """
 
 import functools
+import inspect
 import re
 from typing import Any
 
 import msgspec
 
+from filas.flows.definition.editor_hints import add_hints
 from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
 from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.templates.bounded_liquid import build_environment
+from filas.flows.templates.filters.added_filters import FILTERS
 
 _SNAKE = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
 
@@ -31,7 +37,14 @@ def json_schema() -> dict[str, Any]:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **flow, "$defs": {"Node": node, **parts}}
     for part in (schema, *schema["$defs"].values()):
         part["description"] = _description(part.get("description", ""))
-    return schema
+    add_hints(schema)
+    return schema | {"x-filters": _filters()}
+
+
+def _filters() -> list[dict[str, str]]:
+    """Every filter of templates by name. Those of Filas have a description."""
+    described = {name: " ".join((inspect.getdoc(function) or "").split()) for name, function in FILTERS.items()}
+    return [{"name": name, "description": described.get(name, "")} for name in sorted(build_environment().filters)]
 
 
 def _data_of(node_type: str, name: str, parts: dict[str, Any]) -> dict[str, Any]:
