@@ -74,6 +74,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "schedules": ["daily"],
         "scaling": ["flow-runner"],
         "flows": ["greeting"],
+        "flow-versions": ["1"],
         "webhooks": ["orders"],
         "events": [str(event), handed.data["events"][0]["eventId"]],
         "executions": [str(execution)],
@@ -96,6 +97,8 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
             for parameter in operation["parameters"]:
                 if parameter["in"] == "path":
                     kind = "test-runs" if parameter["name"] == "runId" else path.split("/")[2]
+                    if parameter["name"] in ("before", "after"):
+                        kind = "flow-versions"
                     if path == "/api/alerts/{id}/test":  # of an alert that no other operation changes or deletes
                         kind = "tested-alerts"
                     parameter["schema"] = {"enum": known[kind]}

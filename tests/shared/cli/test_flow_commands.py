@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from filas.cli.flow_differences import Difference, differences
+from filas.flows.differences import Difference, differences
 from tests.flow_runner.harness import chain, flow, node
 from tests.flow_runner.processes import running
 from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving

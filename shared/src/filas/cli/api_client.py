@@ -55,9 +55,9 @@ class Client:
         """Returns the `data` of a PUT."""
         return self._call("PUT", path, query, body)["data"]
 
-    def post(self, *path: str, body: Any = None) -> Any:
-        """Returns the `data` of a POST."""
-        return self._call("POST", path, {}, body)["data"]
+    def post(self, *path: str, body: Any = None, **query: Any) -> Any:
+        """Returns the `data` of a POST. Query parameters that are None are omitted."""
+        return self._call("POST", path, query, body)["data"]
 
     def delete(self, *path: str, **query: Any) -> Any:
         """Returns the `data` of a DELETE."""

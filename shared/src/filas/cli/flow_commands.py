@@ -1,27 +1,24 @@
 """`filas flows …`: apply, compare, test, export and list flows."""
 
-import json
 from typing import Any
 
 import click
 
 from filas.cli import options
 from filas.cli.api_client import Client, CommandFailed, from_environment
-from filas.cli.flow_differences import Difference, differences
 from filas.cli.flow_order import in_order_of_use
 from filas.cli.json_documents import Document, read_document
 from filas.cli.lazy_commands import LazyGroup
 from filas.cli.output import always_json, as_json, show_json, show_problems, show_table
-from filas.flows.definition import older_builder_import
-
-_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 @click.group(
     cls=LazyGroup,
     addresses={
         "check": "filas.cli.flow_check_command:check",
+        "compare": "filas.cli.flow_difference_commands:compare",
         "delete": "filas.cli.flow_version_commands:delete",
+        "diff": "filas.cli.flow_difference_commands:diff",
         "rollback": "filas.cli.flow_version_commands:rollback",
         "schema": "filas.cli.flow_version_commands:schema",
         "show": "filas.cli.flow_version_commands:show",
@@ -81,57 +78,14 @@ def _put(
     return version
 
 
-def _published(client: Client, flow_id: str, version: int | None = None) -> dict[str, Any] | None:
+def _published(client: Client, flow_id: str) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = client.get("flows", flow_id, version=version)
+        found: dict[str, Any] = client.get("flows", flow_id)
     except CommandFailed as refusal:
         if refusal.status == 404:
             return None
         raise
-    return found if found["published"] or version is not None else None
-
-
-@flows.command()
-@click.argument("file")
-@click.option("--id", "flow_id", metavar="ID", help="The flow's id.  [default: the file's name without .json]")
-@click.option("--version", type=click.IntRange(min=1), help="Compare with this version instead of the published one.")
-@as_json
-def diff(file: str, flow_id: str | None, version: int | None, as_json: bool) -> None:
-    """Show what FILE would change in the published version of its flow. Exit code 1 if they differ."""
-    document = read_document(file)
-    name = flow_id or document.stem
-    stored = _published(from_environment(), name, version)
-    found = differences(stored["definition"] if stored else {}, older_builder_import.to_current_format(document.value))
-    if as_json:
-        show_json([one._asdict() for one in found])
-    else:
-        for one in found:
-            click.echo(_line(one))
-    against = f"version {stored['version']} of {name}" if stored else f"{name}, which has no published version"
-    if found:
-        raise CommandFailed(f"{file} differs from {against}")
-    if not as_json:
-        click.echo(f"{file} equals {against}")
-
-
-def _line(one: Difference) -> str:
-    place = " ".join(part for part in (one.part if one.part != "flow" else "", one.name) if part)
-    head = f"{_MARKS[one.kind]} {': '.join(part for part in (place, one.field) if part)}"
-    if one.field == "drawing":
-        return f"{head} (positions only; executions do not change)"
-    if not one.field:
-        kind = one.after or one.before
-        return f"{head} ({kind['type']})" if isinstance(kind, dict) and kind.get("type") else head
-    if one.kind == "changed":
-        return f"{head}: {_value(one.before)} → {_value(one.after)}"
-    return f"{head}: {_value(one.after if one.kind == 'added' else one.before)}"
-
-
-def _value(value: Any) -> str:
-    # JSON escapes line breaks and control characters, which a terminal would execute.
-    text = json.dumps(value, ensure_ascii=False)
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return shown if len(shown) <= 200 else shown[:199] + "…"
+    return found if found["published"] else None
 
 
 @flows.command()

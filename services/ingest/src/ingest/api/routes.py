@@ -12,6 +12,7 @@ from aiohttp import web
 from filas.contract.storable_text import json_bytes
 from ingest.api.definitions import (
     channel_routes,
+    flow_check_routes,
     flow_routes,
     flow_secret_routes,
     flow_test_routes,
@@ -54,6 +55,7 @@ from ingest.api.routing.route_types import Answer, CsvTable, Route
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
     *flow_routes.ROUTES,
+    *flow_check_routes.ROUTES,
     *flow_test_routes.ROUTES,
     *webhook_routes.ROUTES,
     *channel_routes.ROUTES,

@@ -33,12 +33,13 @@ def check_graph(draft: Draft, report: Report, now: datetime) -> None:
     _check_crons(draft, nodes, report, now)
     if len(nodes) == len(draft.head.nodes):
         # The order is known only if every node is.
-        ordered = _ordered(draft, nodes)
+        ordered = ordered_nodes(draft, nodes)
         _check_order(nodes, ordered, report)
         _check_loops(draft, ordered, report)
 
 
-def _ordered(draft: Draft, nodes: Mapping[str, Node]) -> dict[str, OrderedNode]:
+def ordered_nodes(draft: Draft, nodes: Mapping[str, Node]) -> dict[str, OrderedNode]:
+    """The nodes with their edges, for ExecutionOrder."""
     targets: dict[str, dict[str | None, list[str]]] = {node_id: {} for node_id in nodes}
     for edge in draft.edges:
         if edge is not None and edge.source in nodes and edge.target in nodes:

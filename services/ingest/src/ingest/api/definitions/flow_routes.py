@@ -1,19 +1,15 @@
 """The routes of flows. Every PUT checks the whole definition, then stores an immutable version."""
 
-import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 
-from filas.flows import publishing_checks, value_limits
-from filas.flows.checks.channel_limits import KnownChannels
-from filas.flows.definition import json_schema, older_builder_import
-from filas.flows.definition.flow_definition import Edge, FlowDefinition, FlowHead, NodeHead
-from filas.flows.problems import FlowProblem, Severity
+from filas.flows import value_limits
+from filas.flows.definition import json_schema
+from filas.flows.definition.flow_definition import Edge, FlowHead, NodeHead
 from filas.models.configuration import FlowSummary, FlowVersion
-from ingest.api.definitions.flow_channels import known_channels
+from ingest.api.definitions.flow_checks import check_definition, field_errors
 from ingest.api.definitions.flow_uses import unknown_uses
 from ingest.api.definitions.references import DeleteQuery, delete_unused
 from ingest.api.routing.identifiers import Deleted, definition_id, existing_id
@@ -90,14 +86,9 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     if flow_id == SCHEMA:
         raise invalid_field("id", f"{SCHEMA} is reserved for the JSON Schema of flows")
     context = call.context
-    channels = await known_channels(flow_id, context.channels, context.webhooks)
-    # In a thread, because the check of a large flow takes a second and would block the event loop.
-    raw, definition, problems = await asyncio.to_thread(imported_and_checked, call.body, channels)
-    errors, warnings = field_errors(problems, "error"), field_errors(problems, "warning")
     is_doubtful = call.query.force or not call.query.publish
-    if definition is not None:
-        unknown = await unknown_uses(flow_id, definition, context.flows, context.channels, context.secrets)
-        (warnings if is_doubtful else errors).extend(field_errors(unknown, "error"))
+    checked = await check_definition(context, flow_id, call.body, uses_are_errors=not is_doubtful)
+    raw, definition, errors, warnings = checked
     if definition is None or errors:
         raise invalid(errors)
     valid, name = definition, definition.name or flow_id
@@ -115,15 +106,6 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
     version = await call.audit.change(store, before=lambda: _before(call, flow_id), after=_summary)
     await call.context.configuration_changed()
     return Answer(StoredFlow(**msgspec.structs.asdict(shown(version)), warnings=warnings))
-
-
-def field_errors(problems: Sequence[FlowProblem], severity: Severity) -> list[FieldError]:
-    """Returns the findings of that severity as an answer shows them."""
-    return [
-        FieldError(node_id=found.node_id, field=found.field, message=found.message, code=found.code)
-        for found in problems
-        if found.severity == severity
-    ]
 
 
 async def _before(call: Call[Any, Any], flow_id: str) -> dict[str, Any] | None:
@@ -154,14 +136,6 @@ async def _check_published(call: Call[Any, Any], flow_id: str, expected: int) ->
 def _summary(version: FlowVersion) -> dict[str, Any]:
     """What the audit stores of a version: its definition never changes, and stays readable by the number."""
     return {"version": version.version, "name": version.name, "published": version.published}
-
-
-def imported_and_checked(
-    body: dict[str, Any], channels: KnownChannels | None = None
-) -> tuple[dict[str, Any], FlowDefinition | None, list[FlowProblem]]:
-    """Returns a definition in the present format, and the result of its checks."""
-    raw = older_builder_import.to_current_format(body)
-    return raw, *publishing_checks.check(raw, channels=channels)
 
 
 async def get_flow(call: Call[None, VersionQuery]) -> Answer:

@@ -21,7 +21,7 @@ from filas.models.executions import StepRecord
 from filas.models.flow_tests import ANY_CHANNEL, FlowTestCall, FlowTestChatLine, FlowTestResult, FlowTestStatus
 from filas.models.record import ErrorDetail, Record
 from filas.queue.operations.job_results import JobResult, JobResults
-from ingest.api.definitions.flow_routes import field_errors, imported_and_checked
+from ingest.api.definitions.flow_checks import field_errors, imported_and_checked
 from ingest.api.routing.access import require
 from ingest.api.routing.identifiers import definition_id, existing_id
 from ingest.api.routing.problems import FieldError, invalid, invalid_field, not_found, parse_row_id

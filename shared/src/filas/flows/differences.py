@@ -1,9 +1,12 @@
 """The differences between two definitions of a flow."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 Kind = Literal["added", "removed", "changed"]
+
+DRAWING: Final = "drawing"
+"""The field of a difference that executions do not see: positions, and other data of an editor."""
 
 _ABSENT: Any = object()
 _PARTS = ("nodes", "edges", "variables")
@@ -30,8 +33,18 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
         *_edges(before, after),
     ]
     if not found and before != after:
-        found.append(Difference("changed", "flow", "", "drawing"))
+        found.append(Difference("changed", "flow", "", DRAWING))
     return found
+
+
+def moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Returns the nodes of both definitions whose place in the drawing differs, in the order of `after`."""
+    old = _by_name(before, "nodes", "id")
+    return [
+        name
+        for name, node in _by_name(after, "nodes", "id").items()
+        if name in old and node.get("position") != old[name].get("position")
+    ]
 
 
 def _rest(flow: Mapping[str, Any]) -> dict[str, Any]:
