@@ -1,12 +1,15 @@
 """What is done with jobs, queues and findings, by mouse and by keyboard, with its effect in Redis and in Postgres."""
 
+import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Page, Route
 
 import filas
 from filas.contract.policies import FLOWS, WEBHOOKS
@@ -16,7 +19,7 @@ from tests.browser.hands import HOWS, Hands, How
 from tests.browser.visitors import Visitors
 from tests.long_form import LONG
 from tests.redis_address import connect_url
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 SUCCEEDED = """
 select count(*) = 1 from executions where event_id = $1::uuid and status = 'succeeded'"""
@@ -104,6 +107,15 @@ async def test_a_job_is_cancelled_after_a_question(visitors: Visitors, clinic: C
         assert not any(str(amount).encode() in body for _, body in clinic.outside.at("/financeiro/pagamentos"))
 
 
+async def remove_records(page: Page, hands: Hands, state: str) -> None:
+    """Chooses all records of the flow queue in this state, and presses the button."""
+    form = page.locator("form[data-clean]")
+    await hands.choose(form.locator("select[name=queue]"), "flow")
+    await hands.choose(form.locator("select[name=state]"), state)
+    await hands.choose(form.locator("select[name=age]"), "all")
+    await hands.press(form.locator("button"))
+
+
 @by
 async def test_finished_jobs_are_removed(visitors: Visitors, clinic: Clinic, redis: Redis, how: How) -> None:
     """The records of the chosen queue and state go; those of other queues stay."""
@@ -114,15 +126,46 @@ async def test_finished_jobs_are_removed(visitors: Visitors, clinic: Clinic, red
     assert before
     async with visitors.visitor("operator") as visitor:
         page = await visitor.open("/queues")
-        hands = Hands(page, how)
-        form = page.locator("form[action='/dashboard/queues/clean']")
-        await hands.choose(form.locator("select[name=queue]"), "flow")
-        await hands.choose(form.locator("select[name=state]"), "completed")
-        await hands.choose(form.locator("select[name=age]"), "all")
-        await hands.press(form.locator("button"))
-        await page.locator("main [role=status].completed").wait_for()
+        await remove_records(page, Hands(page, how), "completed")
+        await page.locator("[data-clean-progress][data-state=done]").wait_for()
         assert await redis.command("LPOS", cleaned, newest) is None
         assert await redis.command("LLEN", kept) >= before
+
+
+@by
+async def test_the_removal_of_records_is_stopped(visitors: Visitors, clinic: Clinic, redis: Redis, how: How) -> None:
+    """It shows how far it is after each request. After Stop there is no further request, and the other records stay."""
+    counter = redis.keys(FLOWS.name).named("failed")
+    minute = int(time.time() // 60)
+    await redis.client.hset(counter, mapping={str(minute - ago): 1 for ago in range(2, 20_002)})
+    second, go_on, requests = asyncio.Event(), asyncio.Event(), 0
+
+    async def hold(route: Route) -> None:
+        """Holds the second request until the reader has asked to stop."""
+        nonlocal requests
+        requests += 1
+        if requests == 2:
+            second.set()
+            await go_on.wait()
+        await route.continue_()
+
+    async with visitors.visitor("operator") as visitor:
+        page = await visitor.open("/queues")
+        await page.route("**/dashboard/queues/clean", hold)
+        hands = Hands(page, how)
+        await remove_records(page, hands, "failed")
+        progress = page.locator("[data-clean-progress]")
+        await asyncio.wait_for(second.wait(), PATIENCE_S)
+        assert "0 of 1 lists" in await progress.inner_text()
+        await hands.press(progress.locator("button"))
+        go_on.set()
+        await page.locator("[data-clean-progress][data-state=stopped]").wait_for()
+        assert requests == 2
+        assert await page.locator("form[data-clean] button").is_enabled()
+        assert 0 < await redis.command("HLEN", counter) < 20_000
+        await hands.press(page.locator("form[data-clean] button"))
+        await page.locator("[data-clean-progress][data-state=done]").wait_for()
+        assert not await redis.client.hexists(counter, str(minute - 20_001))
 
 
 @pytest.mark.skipif(not LONG, reason="the long form only: it stops a worker and starts it again")

@@ -93,7 +93,8 @@ async def test_an_active_job_is_shown_and_then_counted(api: Api) -> None:
     assert [item["id"] for item in listed.data] == [put.job_id]
     assert (await api.post("/queue/clean")).data["removed"] == 0
     cleaned = await api.post("/queue/clean", {"queue": "flow", "state": "completed", "olderThanMs": 0})
-    assert cleaned.data == {"removed": 1, "queues": {"flow-processing": 1}}
+    assert cleaned.data["removed"] == 1
+    assert cleaned.data["queues"] == {"flow-processing": 1}
     assert (await api.get("/queue/flow/jobs", params={"state": "completed"})).data == []
 
 
@@ -112,11 +113,44 @@ async def test_a_queue_is_paused_and_resumed(api: Api) -> None:
 
 async def test_the_body_of_clean_is_checked(api: Api) -> None:
     """422 for the field. Without a body, the defaults apply."""
-    assert (await api.post("/queue/clean")).data == {"removed": 0, "queues": {policy.name: 0 for policy in QUEUES}}
+    assert (await api.post("/queue/clean")).data == {
+        "removed": 0,
+        "queues": {policy.name: 0 for policy in QUEUES},
+        "doneLists": 6,
+        "lists": 6,
+        "nextCursor": None,
+    }
     assert fields_of(await api.post("/queue/clean", {"queue": "nothing"})) == ["queue"]
     assert fields_of(await api.post("/queue/clean", {"state": "waiting"})) == ["state"]
     assert fields_of(await api.post("/queue/clean", {"olderThanMs": -1})) == ["olderThanMs"]
     assert fields_of(await api.post("/queue/clean", {"olderThan": 5})) == ["olderThan"]
+    assert fields_of(await api.post("/queue/clean", {"steps": 0})) == ["steps"]
+    for cursor in ("nonsense", "WzEsNiwiMCJd", "WzEsMCwieCJd", "WzEsMCwiMCIsMV0", "é"):
+        assert fields_of(await api.post("/queue/clean", {"cursor": cursor})) == ["cursor"]
+
+
+async def test_a_clean_in_steps_continues_where_the_step_before_ended(api: Api) -> None:
+    """Each request is short. Together they remove what one request would; jobs that finish meanwhile stay."""
+    minute = int(time.time() // 60)
+    key = api.redis.keys(FLOWS.name).named("failed")
+    old = {str(minute - ago): 1 for ago in range(2, 3002)}
+    await api.redis.client.hset(key, mapping={**old, "total": 3000})
+    body: dict[str, Any] = {"state": "failed", "olderThanMs": 60_000, "steps": 2}
+    removed, requests, done = 0, 0, []
+    while True:
+        answer = (await api.post("/queue/clean", body)).data
+        removed += answer["removed"]
+        requests += 1
+        done.append((answer["doneLists"], answer["lists"]))
+        if answer["nextCursor"] is None:
+            break
+        body["cursor"] = answer["nextCursor"]
+        await api.redis.client.hset(key, str(minute + 1), 1)
+    assert removed == 3000
+    assert requests > 3
+    assert done == sorted(done)
+    assert done[-1] == (3, 3)
+    assert await api.redis.client.hget(key, str(minute + 1)) == b"1"
 
 
 async def test_jobs_are_listed_by_state(api: Api) -> None:

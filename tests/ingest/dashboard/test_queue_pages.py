@@ -1,6 +1,8 @@
 """The pages of queues and jobs: what they show, and that each action has its effect in Redis or Postgres."""
 
 import json
+import re
+import time
 from urllib.parse import quote
 
 import msgspec
@@ -89,6 +91,24 @@ async def test_finished_jobs_are_removed(browser: Browser) -> None:
     page = await browser.open("/queues")
     await browser.submit(page, "/dashboard/queues/clean", {"queue": "flow", "state": "completed", "age": "all"})
     assert await browser.api.redis.command("LLEN", names.named("ring:completed")) == 0
+
+
+async def test_many_records_are_removed_in_short_requests(browser: Browser) -> None:
+    """The page shows how far it is. Its button continues, and nothing goes on without it."""
+    key = browser.api.redis.keys(FLOWS.name).named("completed")
+    minute = int(time.time() // 60)
+    await browser.api.redis.client.hset(key, mapping={str(minute - ago): 1 for ago in range(2, 12_002)})
+    page = await browser.open("/queues")
+    fields = {"queue": "flow", "state": "completed", "age": "hour"}
+    page = await browser.submit(page, "/dashboard/queues/clean", fields)
+    assert 60 < await browser.api.redis.command("HLEN", key) < 12_000
+    assert re.search(r"[1-9],\d{3} records removed so far. 0 of 1 lists are done.", page.text)
+    assert "/dashboard/queues" in page.links
+    while "so far" in page.text:
+        page = await browser.submit(page, "/dashboard/queues/clean")
+    assert page.url == "/dashboard/queues"
+    assert "records were removed." in page.text
+    assert 50 < await browser.api.redis.command("HLEN", key) < 70
 
 
 async def test_a_hostile_message_is_text_and_keeps_its_numbers(browser: Browser) -> None:

@@ -1,6 +1,7 @@
 """Counts and lists of a queue, clean-up, and an operator's commands for single jobs."""
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -16,7 +17,7 @@ from filas.queue.producer import QueueProducer
 from filas.queue.redis_client.connection import Redis
 from tests.shared.queue.conftest import StartWorker
 from tests.shared.queue.jobs import QUICK, Letters, Recorder, function, job
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 HOUR_MS = 3_600_000
 
@@ -118,6 +119,19 @@ async def test_clean_removes_old_jobs_in_chunks_and_reports_its_progress(
     assert await clean(redis, QUICK, "completed", 0) == 718
     assert await counted(stats, completed=0)
     assert (await stats.jobs(QUICK, "completed")).items == []
+
+
+async def test_old_records_are_removed_beside_many_minutes_that_stay(redis: Redis) -> None:
+    """The counter keeps more minutes than one step examines. The ring has more old records than one step removes."""
+    await finished_at(redis, "failed", dict.fromkeys(range(2, 1500), 1))
+    ring = redis.keys(QUICK.name).named("ring:failed")
+    old = json.dumps(
+        {"id": "x", "name": "f", "attemptsMade": 1, "finishedOn": 1_790_000_000_000}, separators=(",", ":")
+    )
+    await redis.client.rpush(ring, *[old] * 1100)
+    async with asyncio.timeout(PATIENCE_S):
+        assert await clean(redis, QUICK, "failed", 2 * 24 * HOUR_MS) == 0
+    assert await redis.command("LLEN", ring) == 0
 
 
 async def test_a_clean_can_be_cancelled_between_two_chunks(redis: Redis, stats: QueueStats) -> None:

@@ -41,6 +41,7 @@ from ingest.api.operations import (
     channel_resume,
     doctor_routes,
     key_routes,
+    queue_clean_routes,
     queue_routes,
     scaling_routes,
     sign_in_link_routes,
@@ -54,6 +55,7 @@ from ingest.api.routing.route_types import Answer, CsvTable, Route
 
 ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_routes.ROUTES,
+    *queue_clean_routes.ROUTES,
     *flow_routes.ROUTES,
     *flow_check_routes.ROUTES,
     *flow_test_routes.ROUTES,

@@ -3,25 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 
 from filas.contract import policies
 from filas.contract.policies import QueuePolicy
 from filas.models.dead_letters import JobState
-from filas.queue.operations.finished_job_cleanup import RETENTION_MS, FinishedState, clean
 from filas.queue.operations.job_control import ControlOutcome, JobControl
 from filas.queue.operations.queue_stats import JobInfo, QueueCounts
 from filas.queue.worker_presence import read_load
-from ingest.api.routing.identifiers import named_queue
 from ingest.api.routing.problems import conflict, not_found
-from ingest.api.routing.route_types import Answer, Body, Call, PageQuery, Query, Route
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route
 
 ACTIVE_SHOWN = 20
 """The largest number of active jobs that the statistics of a queue show."""
-
-MAX_AGE_MS = 10 * 365 * 24 * 3600 * 1000
 
 
 class ActiveJob(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -82,25 +78,6 @@ class QueueState(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     running: int
     finished: int
     finished_ms: int
-
-
-class CleanBody(Body, frozen=True, kw_only=True):
-    """Which records to remove.
-
-    Without `queue` or `state`: all. Without `olderThanMs`: those older than the retention (24 h, or 7 days for failed
-    jobs).
-    """
-
-    queue: str | None = None
-    state: FinishedState | None = None
-    older_than_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_AGE_MS)] | None = None
-
-
-class Cleaned(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The number of removed records, in total and by queue."""
-
-    removed: int
-    queues: dict[str, int]
 
 
 class PauseView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -186,19 +163,6 @@ async def _state(call: Call[None, Query], policy: QueuePolicy, paused_since: dat
         finished=load.finished,
         finished_ms=load.finished_ms,
     )
-
-
-async def clean_queues(call: Call[CleanBody, Query]) -> Answer:
-    """Removes the records of finished jobs."""
-    body = call.body
-    chosen = policies.QUEUES if body.queue is None else (named_queue(body.queue),)
-    states = list(RETENTION_MS) if body.state is None else [body.state]
-    removed: dict[str, int] = {}
-    for policy in chosen:
-        removed[policy.name] = 0
-        for state in states:
-            removed[policy.name] += await clean(call.context.redis, policy, state, body.older_than_ms)
-    return Answer(Cleaned(removed=sum(removed.values()), queues=removed))
 
 
 async def pause_queue(call: Call[None, Query]) -> Answer:
@@ -345,16 +309,6 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         role="viewer",
         summary="The state of each queue: its jobs, its oldest waiting job, its workers, and whether it is paused.",
         answer=list[QueueState],
-        query=Query,
-    ),
-    Route(
-        method="POST",
-        path="/queue/clean",
-        handler=clean_queues,
-        role="operator",
-        summary="Remove the records of finished jobs: completed older than 24 h, failed older than 7 days, or as said.",
-        answer=Cleaned,
-        body=CleanBody,
         query=Query,
     ),
     Route(

@@ -11,14 +11,12 @@ from ingest.api.routing.problems import not_found
 from ingest.dashboard.graph.shown_text import shortened
 from ingest.dashboard.live.snapshot import Snapshot
 from ingest.dashboard.page_types import Html, Live, PageCall, PageRoute, Redirect
+from ingest.dashboard.pages import queue_clean
 from ingest.dashboard.pipeline.content import pipeline_of
 from ingest.dashboard.pipeline.finding_places import anchor_of, cause_address
 
 LIST: Final = "/dashboard/queues"
 STATES: Final = ("waiting", "active", "delayed", "failed", "completed")
-CLEANED: Final = ("completed", "failed")
-AGES: Final = (("default", None), ("hour", 3_600_000), ("all", 0))
-"""Ages from which records of finished jobs are removed, in ms; None: the retention."""
 
 _LINKS: Final = (
     ("eventId", "events", "/dashboard/events/"),
@@ -36,8 +34,8 @@ async def show_queues(call: PageCall) -> Html:
         snapshot=snapshot,
         pipeline=pipeline_of(snapshot),
         findings=_findings(snapshot, None),
-        ages=AGES,
-        cleaned=CLEANED,
+        ages=queue_clean.AGES,
+        cleaned=queue_clean.STATES,
         **_functions(),
     )
 
@@ -81,18 +79,6 @@ async def pause(call: PageCall) -> Redirect:
 async def resume(call: PageCall) -> Redirect:
     """Resumes a queue."""
     return await _change(call, "resumeQueue", "queues.resumed-done")
-
-
-async def clean(call: PageCall) -> Redirect:
-    """Removes the records of finished jobs, of one queue or of all."""
-    body: dict[str, Any] = {name: call.form[name] for name in ("queue", "state") if call.form.get(name)}
-    age = dict(AGES).get(call.form.get("age", "default"))
-    if age is not None:
-        body["olderThanMs"] = age
-    removed = (await call.api.call("cleanQueues", body=body)).data
-    call.figures.expire("queues")
-    detail = ", ".join(f"{name}: {count}" for name, count in removed.queues.items())
-    return call.done("queues.cleaned", count=removed.removed, detail=detail)
 
 
 async def retry(call: PageCall) -> Redirect:
@@ -159,7 +145,7 @@ def _functions() -> dict[str, Any]:
 
 ROUTES: Final = (
     PageRoute("GET", "/queues", show_queues, Live(every_s=1.0, reads_stores=False, has_moments=True)),
-    PageRoute("POST", "/queues/clean", clean),
+    PageRoute("POST", "/queues/clean", queue_clean.clean),
     PageRoute("GET", "/queues/{queue}", show_queue, Live(every_s=2.0)),
     PageRoute("POST", "/queues/{queue}/pause", pause),
     PageRoute("POST", "/queues/{queue}/resume", resume),
