@@ -37,6 +37,7 @@ from ingest.dashboard.pages import (
     replays,
     search,
 )
+from ingest.dashboard.pages.analytics import analytics_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -68,6 +69,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *events.ROUTES,
     *search.ROUTES,
     *execution_routes.ROUTES,
+    *analytics_routes.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

@@ -1,0 +1,1 @@
+"""The pages of analytics: figures over time, compared with the period before."""
