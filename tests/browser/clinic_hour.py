@@ -1,10 +1,10 @@
-"""The hour before the morning's work, as the rollups count it, so that the charts show what they show in production."""
+"""The time before the morning's work, as the rollups count it, so that the charts show what they show in production."""
 
 import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from filas.models.analytics import ALL, bucket_of
+from filas.models.analytics import ALL, WIDTHS, Resolution, bucket_of
 from filas.models.histograms import BUCKETS
 from filas.repository.postgres.database import Database
 
@@ -25,9 +25,47 @@ insert into rollups (resolution, figure, at, subject, part, outcome, count, sum_
 values ('minute', $1, $2, $3, '', $4, $5, $6, {", ".join(f"${bucket + 7}" for bucket in range(BUCKETS))})
 on conflict do nothing"""
 
+# By figure, subject, node and outcome: how many in ten minutes, and how long each takes.
+SERIES: Final = """
+    ('received', '*', '', '', 140, 0), ('events', 'marcar-consulta', '', 'processed', 60, 90),
+    ('events', 'pagamento', '', 'processed', 40, 120), ('events', 'pagamento', '', 'failed', 2, 150),
+    ('events', 'meta', '', 'processed', 28, 60), ('executions', '*', '', 'succeeded', 120, 900),
+    ('executions', '*', '', 'failed', 4, 300), ('latency', '*', '', '', 130, 260),
+    ('executions', 'pagamento', '', 'succeeded', 38, 700), ('executions', 'pagamento', '', 'failed', 3, 400),
+    ('executions', 'marcar-consulta', '', 'succeeded', 58, 4000),
+    ('nodes', 'pagamento', 'financeiro', 'failed', 3, 400),
+    ('nodes', 'pagamento', 'financeiro', 'succeeded', 38, 520),
+    ('nodes', 'marcar-consulta', 'menu', 'succeeded', 58, 40000),
+    ('nodes', 'marcar-consulta', 'horarios', 'succeeded', 50, 300),
+    ('nodes', 'marcar-consulta', 'horarios', 'failed', 1, 900),
+    ('deliveries', 'whatsapp', '', 'delivered', 70, 800), ('deliveries', 'whatsapp', '', 'failed', 1, 900),
+    ('deliveries', 'equipe', '', 'failed', 2, 200), ('latency', 'pagamento', '', '', 38, 240),
+    ('flow-retries', '*', '', '', 5, 0), ('flow-retries', 'pagamento', '', '', 4, 0),
+    ('node-retries', 'pagamento', 'financeiro', '', 4, 0), ('channel-retries', '*', '', '', 2, 0),
+    ('channel-retries', 'whatsapp', '', '', 2, 0), ('webhook-retries', 'pagamento', '', '', 4, 0),
+    ('queue-total', 'flow-processing', '', '', 130, 600), ('queue-wait', 'flow-processing', '', '', 130, 20),
+    ('queue-retries', 'flow-processing', '', '', 5, 0), ('queue-total', 'notifications', '', '', 110, 800)"""
+MEASURED: Final = "case when s.ms = 0 then null else {} end"
+BEFORE: Final = f"""
+insert into rollups (resolution, figure, at, subject, part, outcome, count, sum_ms, h{QUICK}, h{SLOW})
+select $1::text, s.figure, $2::timestamptz - ago * $4::interval, s.subject, s.part, s.outcome, c.n, c.n * s.ms,
+    {MEASURED.format("c.n - c.n / 6")}, {MEASURED.format("c.n / 6")}
+from generate_series(1, $3::integer) ago cross join (values {SERIES}) as s (figure, subject, part, outcome, amount, ms)
+    cross join lateral (select round(s.amount * extract(epoch from $4::interval) / 600
+        * (0.75 + 0.25 * sin(ago / 3.0 + s.amount)))::bigint as n) c
+where c.n > 0 on conflict do nothing"""
+
 
 async def fill(database: Database) -> None:
-    """Writes the minutes of the hour."""
+    """Writes the minutes of the hour, and coarser figures of the months before it."""
+    await _fill_hour(database)
+    steps: tuple[tuple[Resolution, int], ...] = (("minute", 119), ("hour", 14 * 24), ("day", 180))
+    for resolution, buckets in steps:
+        at = bucket_of(resolution, datetime.now(UTC))
+        await database.fetch(BEFORE, resolution, at, buckets, WIDTHS[resolution])
+
+
+async def _fill_hour(database: Database) -> None:
     now = bucket_of("minute", datetime.now(UTC))
     for minute in MINUTES:
         at = now - timedelta(minutes=minute)

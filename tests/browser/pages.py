@@ -71,7 +71,7 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("conversations-none", "/conversations?q=99999-1234"),
     DashboardPage("conversation", "/conversations/{}", CONVERSATION),
     DashboardPage("conversation-waiting", "/conversations/{}", WAITING_CONVERSATION),
-    DashboardPage("analytics", "/analytics?period=1h"),
+    DashboardPage("analytics", "/analytics?period=7d"),
     DashboardPage("analytics-nodes", "/analytics?period=7d&by=node&order=failures"),
     DashboardPage("analytics-flow", "/analytics?period=1h&by=flow&id=pagamento"),
     DashboardPage("components", "/_components"),

@@ -53,7 +53,9 @@ def chart_of(reader: Reader, kind: ChartKind, found: Sequence[Series]) -> Chart:
         value=value,
         detail=detail,
         change=change,
-        drawing=_drawn(reader, kind, _joined(present, MOST_POINTS), _joined(before, MOST_POINTS), value),
+        drawing=_drawn(
+            reader, kind, _joined(present, MOST_POINTS), _joined(before, MOST_POINTS), value, first.built_until
+        ),
         x_labels=(labels[0], labels[1], labels[2]),
         columns=columns,
         rows=rows,
@@ -118,7 +120,14 @@ def _joined(slots: Sequence[_Slot], most: int) -> list[_Slot]:
     ]
 
 
-def _drawn(reader: Reader, kind: ChartKind, present: Sequence[_Slot], before: Sequence[_Slot], value: str) -> Plot:
+def _drawn(
+    reader: Reader,
+    kind: ChartKind,
+    present: Sequence[_Slot],
+    before: Sequence[_Slot],
+    value: str,
+    built_until: datetime | None,
+) -> Plot:
     label = reader.text(f"analytics.chart-{kind.name}") + ": " + value
     if kind.measure == "times":
         highest = max((one.p95_ms for one in (*present, *before) if one.p95_ms is not None), default=0.0)
@@ -132,7 +141,9 @@ def _drawn(reader: Reader, kind: ChartKind, present: Sequence[_Slot], before: Se
         lines = [("before", [_share(one) for one in before]), ("strong", [_share(one) for one in present])]
         return plot(lines, label, top=1.0, write=lambda share: percent(reader, share))
     top = nice_count(max((one.count for one in (*present, *before)), default=0))
-    lines = [("before", [one.count for one in before]), ("strong", [one.count for one in present])]
+    # What is not built yet is a gap, not a fall to 0.
+    counts = [None if one.count == 0 and built_until and one.at >= built_until else one.count for one in present]
+    lines = [("before", [one.count for one in before]), ("strong", counts)]
     return plot(lines, label, top=top, write=lambda count: number(reader, count), filled=True)
 
 
