@@ -38,7 +38,7 @@ from ingest.dashboard.pages import (
     search,
 )
 from ingest.dashboard.pages.analytics import analytics_routes
-from ingest.dashboard.pages.editor import editor_page
+from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -72,6 +72,7 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *execution_routes.ROUTES,
     *analytics_routes.ROUTES,
     *editor_page.ROUTES,
+    *script_routes.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 
