@@ -21,6 +21,7 @@ from filas.repository.analytics.rollup_builder import RollupBuilder
 from filas.repository.analytics.rollup_queries import AnalyticsRepository, Span
 from filas.repository.analytics.rollup_sql import COLUMNS
 from filas.repository.analytics.rollup_store import RollupStore
+from filas.repository.analytics.traffic_queries import TrafficRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.events import EventRepository
 from filas.repository.executions.execution_repository import ExecutionRepository
@@ -90,6 +91,8 @@ async def fill_rollups(database: Database, now: datetime) -> int:
         ("events", WEBHOOKS, 1, ["processed", "ignored", "failed"]),
         ("executions", FLOWS, 1, ["succeeded", "failed", "timed-out"]),
         ("nodes", FLOWS, NODES, ["succeeded", "failed"]),
+        ("outputs", FLOWS, NODES, ["out", "error"]),
+        ("endings", FLOWS, NODES, ["succeeded", "failed", "timed-out", "cancelled"]),
         ("deliveries", CHANNELS, 1, ["sent", "delivered", "read", "failed"]),
         ("latency", WEBHOOKS, 1, [""]),
         ("refusals", WEBHOOKS, 1, ["signature"]),
@@ -135,7 +138,11 @@ async def answers(database: Database) -> None:
     days = span("day", timedelta(days=1), 90)
     hours = span("hour", timedelta(hours=1), 192)
     minutes = span("minute", timedelta(minutes=1), 360)
+    traffic = TrafficRepository(database)
     calls: dict[str, Call] = {
+        "traffic of one flow, 90 days": lambda: traffic.figures("s7", days),
+        "traffic of one flow, 8 days by hour": lambda: traffic.figures("s7", hours),
+        "traffic of one flow, 6 hours by minute": lambda: traffic.figures("s7", minutes),
         "overview, 90 days": lambda: analytics.overview(days),
         "executions of all flows, 90 days": lambda: analytics.series("executions", days, subject=None, part=None),
         "executions of one flow, 90 days": lambda: analytics.series("executions", days, subject="s7", part=None),

@@ -37,8 +37,8 @@ insert into executions (id, flow_id, version, node_id, status, trigger, event_id
 values ($1, $2, 1, 'start', $3, '{}', $4, $5, $6, $7, $8, $9)
 on conflict (id) do update set status = excluded.status, ended_at = excluded.ended_at""",
     "steps": """
-insert into steps (execution_id, seq, node_id, type, status, attempt, started_at, ended_at)
-values ($1, $2, $3, 'message', $4, $5, $6, $7)""",
+insert into steps (execution_id, seq, node_id, type, status, attempt, handle, started_at, ended_at)
+values ($1, $2, $3, 'message', $4, $5, $6, $7, $8)""",
     "notifications": """
 insert into notifications (id, execution_id, seq, channel_id, recipient, payload, idempotency_key, status, due_at,
     created_at, updated_at, ended_at)
@@ -56,7 +56,7 @@ values ($1, $2, $3, '/', 'POST', '', 401, $4, '', 0, '{}', '{}', '')""",
 COLUMNS = {
     "events": ("id", "webhook", "status", "received", "processed"),
     "executions": ("id", "flow", "status", "event", "turn", "resumed", "queued", "started", "ended"),
-    "steps": ("execution", "seq", "node", "status", "attempt", "started", "ended"),
+    "steps": ("execution", "seq", "node", "status", "attempt", "handle", "started", "ended"),
     "notifications": ("id", "execution", "seq", "channel", "status", "created", "ended"),
     "attempts": ("notification", "attempt", "started", "ended"),
     "refusals": ("id", "received", "webhook", "reason"),
@@ -80,7 +80,7 @@ class Rows:
             self.tables[name] = [one for one in self.tables[name] if one.get("id") not in changed] + rows
 
     def chain(self, chance: random.Random, ended: datetime) -> None:
-        """Adds an event whose execution, with two steps, sends two messages; everything has ended at `ended`."""
+        """Adds an event whose execution, with two steps or none, sends two messages. All has ended at `ended`."""
 
         def before(moment: datetime, longest_s: float) -> datetime:
             return moment - timedelta(seconds=round(chance.expovariate(3 / longest_s), 6))
@@ -112,21 +112,27 @@ class Rows:
                 "ended": created,
             }
         )
+        has_steps = chance.random() < 0.9
         for seq in (1, 2):
-            self.tables["steps"].append(
-                {
-                    "execution": execution,
-                    "seq": seq,
-                    "node": f"node-{seq}",
-                    "status": chance.choice(["succeeded", "failed"]),
-                    "attempt": chance.choice([1, 1, 2, 3]),
-                    "started": started,
-                    "ended": created if chance.random() < 0.8 else None,
-                }
-            )
+            if has_steps:
+                self._step(chance, execution, seq, started, created)
             self._notification(chance, execution, seq, created, ended)
         self.tables["refusals"].append(
             {"id": new_id(), "received": ended, "webhook": chance.choice(["shop", None]), "reason": "signature"}
+        )
+
+    def _step(self, chance: random.Random, execution: UUID, seq: int, started: datetime, ended: datetime) -> None:
+        self.tables["steps"].append(
+            {
+                "execution": execution,
+                "seq": seq,
+                "node": f"node-{seq}",
+                "status": chance.choice(["succeeded", "failed"]),
+                "attempt": chance.choice([1, 1, 2, 3]),
+                "handle": chance.choice(["out", "error", None]),
+                "started": started,
+                "ended": ended if chance.random() < 0.8 else None,
+            }
         )
 
     def _notification(
@@ -194,11 +200,15 @@ class Rows:
         if started is not None and one["turn"] == 1:
             facts.append(("queue-run", ended, queue, "", "", _ms(started, ended)))
             facts.append(("queue-total", ended, queue, "", "", _ms(one["queued"], ended)))
-        for step in self.tables["steps"]:
-            if step["execution"] == one["id"]:
-                ms = _ms(step["started"], step["ended"])
-                facts.append(("nodes", ended, one["flow"], step["node"], step["status"], ms))
-                facts += self._retries(one, step) * (step["attempt"] - 1)
+        steps = [step for step in self.tables["steps"] if step["execution"] == one["id"]]
+        for step in steps:
+            ms = _ms(step["started"], step["ended"])
+            facts.append(("nodes", ended, one["flow"], step["node"], step["status"], ms))
+            facts += self._retries(one, step) * (step["attempt"] - 1)
+            if step["handle"] is not None:
+                facts.append(("outputs", ended, one["flow"], step["node"], step["handle"], None))
+        last = max(steps, key=lambda step: step["seq"])["node"] if steps else "start"
+        facts.append(("endings", ended, one["flow"], last, one["status"], None))
         return facts
 
     def _retries(self, execution: Row, step: Row) -> list[tuple[str, datetime, str, str, str, float | None]]:

@@ -62,6 +62,7 @@ FRAGMENTS: Final = frozenset(
         "executions.execution_sql.SEARCH",
         "executions.execution_search.SEARCH",
         "executions.execution_search._CONVERSATIONS",
+        "executions.execution_search.EXAMINED",
         "executions.waiting_search.WAITING",
         "dead_letters._DELETE",
         "dead_letters._RESTORE",

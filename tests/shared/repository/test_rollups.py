@@ -158,6 +158,28 @@ async def test_events_that_are_written_late_are_counted_when_they_are_processed(
     await check(database, rows)
 
 
+async def test_a_source_that_is_added_later_counts_the_rows_that_exist(database: Database) -> None:
+    """As after an update that brings new figures. The oldest day, whose rows are being deleted, stays as it was."""
+    rows, chance = Rows(), random.Random(4)
+    added = Rows()
+    for age in (0, 1, 2, 3):
+        for _ in range(4):
+            added.chain(chance, NOW - timedelta(days=age, seconds=chance.uniform(0, 3600)))
+    await rows.write(database, added)
+    assert await builder_of(database).build(NOW, budget_s=60)
+    await database.fetch("delete from rollups where figure in ('outputs', 'endings')")
+    await database.fetch("delete from rollup_progress where source = 'steps'")
+    oldest = bucket_of("day", NOW - timedelta(days=3))
+    await database.fetch("delete from executions where ended_at = (select min(ended_at) from executions)")
+    before = {key: cell for key, cell in (await stored(database, "day")).items() if key[1] == oldest}
+    assert before
+    assert await builder_of(database).build(NOW, budget_s=60)
+    days = await stored(database, "day")
+    assert {key: cell for key, cell in days.items() if key[1] == oldest} == before
+    expected = {key: cell for key, cell in rows.figures("day").items() if key[1] > oldest}
+    assert {key for key in days if key[1] > oldest} == expected.keys()
+
+
 async def test_one_worker_builds_at_a_time_and_another_takes_over(database: Database) -> None:
     """A builder whose lease has expired while it read writes nothing."""
     rows, chance = Rows(), random.Random(1)

@@ -27,7 +27,7 @@ def _period(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 
-def _of_period(function: Any) -> Any:
+def of_period(function: Any) -> Any:
     """Adds the options of the period."""
     for option in (
         click.option("--step", type=click.Choice(get_args(Resolution)), help="The buckets. [default: by the period]"),
@@ -66,11 +66,11 @@ def analytics() -> None:
 
 
 @analytics.command("summary")
-@_of_period
+@of_period
 @as_json
 def show_summary(as_json: bool, **period: Any) -> None:
     """Show the totals of a period, compared with the period before."""
-    found = from_environment().get("analytics", **_query(period))
+    found = from_environment().get("analytics", **period_query(period))
     if as_json:
         show_json(found)
         return
@@ -85,15 +85,15 @@ def show_summary(as_json: bool, **period: Any) -> None:
 @click.argument("figure", type=_FIGURES)
 @click.option("--node", "nodeId", metavar="ID", help="Only this node, with --flow.")
 @_of_subject
-@_of_period
+@of_period
 @_as_csv
 @as_json
 def show_series(figure: str, as_json: bool, as_csv: bool, **options: Any) -> None:
     """Show FIGURE over time."""
     if as_csv:
-        _show_csv(figure, **_query(options))
+        _show_csv(figure, **period_query(options))
         return
-    found = from_environment().get("analytics", figure, **_query(options))
+    found = from_environment().get("analytics", figure, **period_query(options))
     if as_json:
         show_json(found)
         return
@@ -107,15 +107,15 @@ def show_series(figure: str, as_json: bool, as_csv: bool, **options: Any) -> Non
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.option("--order", type=click.Choice(get_args(GroupOrder)), default="count", show_default=True)
 @_of_subject
-@_of_period
+@of_period
 @_as_csv
 @as_json
 def show_groups(figure: str, as_json: bool, as_csv: bool, **options: Any) -> None:
     """Show FIGURE by webhook, flow, node, channel or queue, ordered."""
     if as_csv:
-        _show_csv(figure, "groups", **_query(options))
+        _show_csv(figure, "groups", **period_query(options))
         return
-    found = from_environment().get("analytics", figure, "groups", **_query(options))
+    found = from_environment().get("analytics", figure, "groups", **period_query(options))
     if as_json:
         show_json(found)
         return
@@ -130,7 +130,7 @@ def show_groups(figure: str, as_json: bool, as_csv: bool, **options: Any) -> Non
     )
 
 
-def _query(options: dict[str, Any]) -> dict[str, Any]:
+def period_query(options: dict[str, Any]) -> dict[str, Any]:
     """The query parameters of the API. Raises click.UsageError."""
     query = dict(options)
     period: timedelta | None = query.pop("period")
@@ -153,10 +153,10 @@ def _end(until: str | None) -> datetime:
 def _details(totals: dict[str, Any]) -> tuple[str | None, ...]:
     outcomes = ", ".join(f"{count} {name}" for name, count in totals["outcomes"].items())
     times = totals["times"]
-    return outcomes or None, *(_duration(times[name]) for name in ("p50Ms", "p95Ms", "p99Ms"))
+    return outcomes or None, *(duration(times[name]) for name in ("p50Ms", "p95Ms", "p99Ms"))
 
 
-def _duration(ms: float | None) -> str | None:
+def duration(ms: float | None) -> str | None:
     if ms is None:
         return None
     if ms < _SECOND_MS:

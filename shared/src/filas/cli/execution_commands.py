@@ -9,7 +9,7 @@ from filas.cli.api_client import from_environment
 from filas.cli.json_documents import read_text
 from filas.cli.output import always_json, as_json, error_text, show_json, show_result, show_table
 from filas.cli.timeline_tables import show_timeline, show_waiting
-from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus
+from filas.models.executions import FAILED_EXECUTION_STATUSES, ExecutionStatus, StepStatus
 from filas.models.waiting import WaitsFor
 
 _FAILED = ",".join(sorted(FAILED_EXECUTION_STATUSES))
@@ -36,6 +36,9 @@ def executions() -> None:
 @click.option("--failed", is_flag=True, help="Only those that failed or timed out.")
 @click.option("--status", type=click.Choice(get_args(ExecutionStatus)), help="Only those with this status.")
 @click.option("--flow", "flowId", metavar="ID", help="Only those of this flow.")
+@click.option("--node", "nodeId", metavar="ID", help="Only those with a step of this node.")
+@click.option("--step-status", "stepStatus", type=click.Choice(get_args(StepStatus)), help="Of a step of --node.")
+@click.option("--handle", metavar="HANDLE", help="Only those in which a step of --node left by this handle.")
 @click.option("--error", metavar="KIND", help="Only failures of this kind, or with this fingerprint.")
 @click.option("--contact", metavar="ADDRESS", help="Only those of this contact, however it is typed.")
 @click.option("--conversation", "conversationId", metavar="ID", help="Only those of this conversation.")
@@ -54,18 +57,10 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
         show_json(found)
         return
     rows = [
-        (
-            item["id"],
-            item["flowId"],
-            item["version"],
-            item["queuedAt"],
-            item["contact"],
-            _status(item),
-            error_text(item["error"]),
-        )
+        (item["id"], item["flowId"], item["version"], item["queuedAt"], _status(item), error_text(item["error"]))
         for item in found
     ]
-    show_table(("ID", "FLOW", "VERSION", "QUEUED", "CONTACT", "STATUS", "ERROR"), rows, nothing="No executions")
+    show_table(("ID", "FLOW", "VERSION", "QUEUED", "STATUS", "ERROR"), rows, nothing="No executions")
 
 
 @executions.command()

@@ -18,17 +18,17 @@ from filas.cli.output import always_json, as_json, show_json, show_problems, sho
         "check": "filas.cli.flow_check_command:check",
         "compare": "filas.cli.flow_difference_commands:compare",
         "delete": "filas.cli.flow_version_commands:delete",
-        "drafts": "filas.cli.flow_draft_commands:drafts",
         "diff": "filas.cli.flow_difference_commands:diff",
         "rollback": "filas.cli.flow_version_commands:rollback",
         "schema": "filas.cli.flow_version_commands:schema",
         "show": "filas.cli.flow_version_commands:show",
         "test": "filas.cli.flow_test_command:test",
+        "traffic": "filas.cli.flow_traffic_command:traffic",
         "versions": "filas.cli.flow_version_commands:versions",
     },
 )
 def flows() -> None:
-    """Flows: list, show, check, apply, compare, test, export, roll back, delete."""
+    """Flows: list, show, check, apply, compare, test, export, roll back, delete; their traffic."""
 
 
 @flows.command()

@@ -10,6 +10,8 @@ Figure = Literal[
     "events",
     "executions",
     "nodes",
+    "outputs",
+    "endings",
     "deliveries",
     "latency",
     "refusals",
@@ -32,6 +34,10 @@ Figure = Literal[
 | `executions`  | executions               | ended                   | flow        | status  | since its first claim,  |
 |               |                          |                         |             |         | with all waits          |
 | `nodes`       | steps                    | their execution ended   | flow, node  | status  | of the step, with waits |
+| `outputs`     | steps that left their    | their execution ended   | flow, node  | handle  | none                    |
+|               | node by a handle         |                         |             |         |                         |
+| `endings`     | executions, at the node  | ended                   | flow, node  | status  | none                    |
+|               | of their last step       |                         |             |         |                         |
 | `deliveries`  | notifications            | had its outcome (not a  | channel     | status  | since it was created,   |
 |               |                          | later receipt)          |             |         | with retries and pauses |
 | `latency`     | first messages that      | was sent                | webhook     | none    | since the event was     |
@@ -73,6 +79,8 @@ SUBJECTS: Final[dict[Figure, SubjectKind]] = {
     "events": "webhook",
     "executions": "flow",
     "nodes": "flow",
+    "outputs": "flow",
+    "endings": "flow",
     "deliveries": "channel",
     "latency": "webhook",
     "refusals": "webhook",
@@ -86,7 +94,7 @@ SUBJECTS: Final[dict[Figure, SubjectKind]] = {
     "queue-retries": "queue",
 }
 
-WITH_NODES: Final[frozenset[Figure]] = frozenset({"nodes", "node-retries"})
+WITH_NODES: Final[frozenset[Figure]] = frozenset({"nodes", "outputs", "endings", "node-retries"})
 """The figures by flow and node."""
 
 FAILED_OUTCOMES: Final = ("failed", "timed-out")

@@ -13,7 +13,6 @@ from filas.contract.storable_text import json_bytes
 from ingest.api.definitions import (
     channel_routes,
     flow_check_routes,
-    flow_draft_routes,
     flow_routes,
     flow_secret_routes,
     flow_test_routes,
@@ -34,6 +33,7 @@ from ingest.api.history import (
     replay_run_routes,
     search_routes,
     timeline_routes,
+    traffic_routes,
     waiting_routes,
 )
 from ingest.api.operations import (
@@ -59,8 +59,8 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_clean_routes.ROUTES,
     *flow_routes.ROUTES,
     *flow_check_routes.ROUTES,
-    *flow_draft_routes.ROUTES,
     *flow_test_routes.ROUTES,
+    *traffic_routes.ROUTES,
     *webhook_routes.ROUTES,
     *channel_routes.ROUTES,
     *channel_resume.ROUTES,

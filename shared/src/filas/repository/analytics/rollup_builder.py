@@ -128,6 +128,9 @@ class _Round:
         start = bucket_of("hour", self._now)
         oldest = await self._store.next_row(source)
         first = start if oldest is None else min(bucket_of("day", oldest), start)
+        if oldest is not None and await self._store.has_days(source):
+            # Another source has built them before. Rows of the oldest day may be deleted, so its bucket stays.
+            first = min(first + WIDTHS["day"], start)
         passes = {FRESH: Progress(start, None), HISTORY: Progress(first, start)}
         passes |= {name: Progress(bucket_of("hour", self._now - age), None) for name, age in SETTLING.items()}
         await self._store.begin(source, passes)

@@ -30,12 +30,16 @@ from filas.repository.analytics.rollup_sources import SOURCES, WITHOUT_SUM
 from filas.repository.analytics.rollup_sql import COLUMNS
 from filas.repository.postgres.database import Database
 
-_SUMS: Final = ", ".join(f"sum({column})::bigint as {column}" for column in COLUMNS)
+SUMS: Final = "sum(count)::bigint as count, sum(sum_ms) as sum_ms, " + ", ".join(
+    f"sum({column})::bigint as {column}" for column in COLUMNS
+)
+"""The columns of RollupSum.add, added up."""
+
 _MEASURED: Final = " + ".join(f"coalesce({column}, 0)" for column in COLUMNS)
 
 
 def _composed(statement: str) -> str:
-    return statement.replace("{sums}", f"sum(count)::bigint as count, sum(sum_ms) as sum_ms, {_SUMS}")
+    return statement.replace("{sums}", SUMS)
 
 
 # $1: the resolution. $2: the figures. $3: the buckets. $4: the part, or null. Each bucket is looked up, so the rows of
@@ -144,7 +148,7 @@ class Span:
 
 
 @dataclass(slots=True)
-class _Sum:
+class RollupSum:
     """Rows of rollups, added up."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
@@ -153,6 +157,7 @@ class _Sum:
     histogram: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
     def add(self, row: asyncpg.Record) -> None:
+        """Adds a row of a statement with SUMS and `outcome`."""
         self.count += row["count"]
         self.sum_ms += row["sum_ms"]
         if row["outcome"]:
@@ -161,6 +166,7 @@ class _Sum:
             self.histogram[bucket] += row[column] or 0
 
     def totals(self) -> Totals:
+        """The sum as an answer shows it."""
         measured = sum(self.histogram)
         times = Times(
             measured=measured,
@@ -229,9 +235,9 @@ class AnalyticsRepository:
             rows = await self._database.fetch(of_all, *arguments)
         else:
             rows = await self._database.fetch(of_one, *arguments, subject)
-        found: dict[tuple[str, str], tuple[_Sum, _Sum]] = {}
+        found: dict[tuple[str, str], tuple[RollupSum, RollupSum]] = {}
         for row in rows:
-            present, previous = found.setdefault((row["subject"], row["part"]), (_Sum(), _Sum()))
+            present, previous = found.setdefault((row["subject"], row["part"]), (RollupSum(), RollupSum()))
             (present if row["present"] else previous).add(row)
         groups = [
             _group(subject, part, present.totals(), previous) for (subject, part), (present, previous) in found.items()
@@ -270,14 +276,14 @@ class AnalyticsRepository:
 
 
 def _total(rows: Iterable[asyncpg.Record]) -> Totals:
-    total = _Sum()
+    total = RollupSum()
     for row in rows:
         total.add(row)
     return total.totals()
 
 
 def _points(span: Span, rows: Iterable[asyncpg.Record]) -> list[Point]:
-    found = {at: _Sum() for at in span.buckets()}
+    found = {at: RollupSum() for at in span.buckets()}
     for row in rows:
         found[row["at"]].add(row)
     return [_point(at, one.totals()) for at, one in found.items()]
@@ -287,7 +293,7 @@ def _point(at: datetime, totals: Totals) -> Point:
     return Point(at=at, count=totals.count, outcomes=totals.outcomes, times=totals.times)
 
 
-def _group(subject: str, part: str, totals: Totals, previous: _Sum) -> Group:
+def _group(subject: str, part: str, totals: Totals, previous: RollupSum) -> Group:
     return Group(
         subject=subject,
         node_id=part or None,

@@ -46,13 +46,8 @@ from ended group by 1, 6""")
 
 EXECUTIONS: Final = _composed("""
 with ended as materialized (
-    select id, date_trunc($3, ended_at, 'UTC') as at, flow_id, event_id, status, turn, queued_at, started_at, ended_at
+    select id, date_trunc($3, ended_at, 'UTC') as at, flow_id, status, turn, queued_at, started_at, ended_at
     from executions where ended_at >= $1 and ended_at < $2 and resumed_id is null
-), visits as materialized (
-    select e.at, e.flow_id, e.event_id, s.* from ended e cross join lateral (
-        select node_id, status, attempt, started_at, ended_at from steps where execution_id = e.id offset 0) s
-), again as materialized (
-    select at, flow_id, event_id, node_id from visits cross join generate_series(2, attempt) where attempt > 1
 ), timed as (
     select at, 'executions' as figure, flow_id as subject, '' as part, status as outcome,
         {started_at..ended_at} as ms
@@ -66,9 +61,31 @@ with ended as materialized (
     union all
     select at, 'queue-total', 'flow-processing', '', '', {queued_at..ended_at}
     from ended where started_at is not null and turn = 1
+)
+select at, figure, subject, part, outcome, {counted}
+from timed group by 1, 2, 3, 4, 5, 6""")
+
+# An execution ends at its last step, or at the node where it was to start if it has none.
+STEPS: Final = _composed("""
+with ended as materialized (
+    select id, date_trunc($3, ended_at, 'UTC') as at, flow_id, node_id, event_id, status
+    from executions where ended_at >= $1 and ended_at < $2 and resumed_id is null
+), visits as materialized (
+    select e.at, e.flow_id, e.event_id, coalesce(s.node_id, e.node_id) as node_id, s.status, s.attempt, s.handle,
+        s.started_at, s.ended_at, e.status as ending, coalesce(s.is_last, true) as is_last
+    from ended e left join lateral (
+        select node_id, status, attempt, handle, started_at, ended_at,
+            lead(seq) over (order by seq) is null as is_last
+        from steps where execution_id = e.id offset 0) s on true
+), again as materialized (
+    select at, flow_id, event_id, node_id from visits cross join generate_series(2, attempt) where attempt > 1
+), timed as (
+    select at, 'nodes' as figure, flow_id as subject, node_id as part, status as outcome, {started_at..ended_at} as ms
+    from visits where status is not null
     union all
-    select at, 'nodes', flow_id, node_id, status, {started_at..ended_at}
-    from visits
+    select at, 'outputs', flow_id, node_id, handle, null from visits where handle is not null
+    union all
+    select at, 'endings', flow_id, node_id, ending, null from visits where is_last
     union all
     select e.at, r.figure, r.subject, r.part, '', null::float8
     from again e cross join lateral (values
@@ -172,14 +189,25 @@ SOURCES: Final = (
         NEXT_EXECUTION,
         (
             ("executions", None),
+            ("queue-wait", "flow-processing"),
+            ("queue-run", "flow-processing"),
+            ("queue-total", "flow-processing"),
+        ),
+    ),
+    # Apart from `executions`, so that an installation that has the figures of executions already counts what is newer
+    # here for the executions that it still has.
+    Source(
+        "steps",
+        STEPS,
+        NEXT_EXECUTION,
+        (
             ("nodes", None),
+            ("outputs", None),
+            ("endings", None),
             ("webhook-retries", None),
             ("flow-retries", None),
             ("node-retries", None),
             ("queue-retries", "flow-processing"),
-            ("queue-wait", "flow-processing"),
-            ("queue-run", "flow-processing"),
-            ("queue-total", "flow-processing"),
         ),
     ),
     Source(
@@ -199,5 +227,7 @@ SOURCES: Final = (
     Source("refusals", REFUSALS, NEXT_REFUSAL, (("refusals", None),), grows_only=True),
 )
 
-WITHOUT_SUM: Final = frozenset({"nodes", "node-retries", "queue-wait", "queue-run", "queue-total", "queue-retries"})
+WITHOUT_SUM: Final = frozenset(
+    {"nodes", "outputs", "endings", "node-retries", "queue-wait", "queue-run", "queue-total", "queue-retries"}
+)
 """The figures whose sum over all subjects means nothing."""

@@ -40,6 +40,11 @@ insert into rollup_progress (source, pass, next_at, until_at) values ($1, $2, $3
 
 ADVANCE: Final = "update rollup_progress set next_at = $3 where source = $1 and pass = $2"
 
+HAS_DAYS: Final = """
+select exists (
+    select from unnest($1::text[]) as f (figure)
+        cross join lateral (select from rollups where resolution = 'day' and figure = f.figure limit 1) r)"""
+
 MARKED: Final = """
 select at, marked_at from rollup_marks where resolution = $1 and source = $2 order by at limit $3"""
 

@@ -97,6 +97,11 @@ class RollupStore:
         found: datetime | None = await self._database.fetchval(source.next, start)
         return found
 
+    async def has_days(self, source: Source) -> bool:
+        """Whether there are days of a figure of the source. Raises StoreUnavailable."""
+        found: bool = await self._database.fetchval(sql.HAS_DAYS, [figure for figure, _ in source.figures])
+        return found
+
     async def skip(self, source: Source, name: str, next_at: datetime) -> None:
         """Records that a pass has nothing to build before `next_at`. Raises BuilderReplaced and StoreUnavailable."""
         async with self._writing() as connection:

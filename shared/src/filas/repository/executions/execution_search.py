@@ -14,6 +14,7 @@ from filas.models.executions import (
     WAITING_EXECUTION_STATUSES,
     Execution,
     ExecutionStatus,
+    StepStatus,
 )
 from filas.models.record import Page
 from filas.repository.executions import execution_rows
@@ -61,12 +62,38 @@ where id = any(array(
         order by queued_at desc, id desc limit {limit}) newest))"""
 
 
+MAX_EXAMINED: Final = 1000
+"""How many executions one page examines for a step: steps are found by their execution only, so that a step is written
+to no index more."""
+
+# The newest executions that match otherwise, those of them that have the step, and the last one that was examined.
+EXAMINED: Final = """
+with examined as materialized (
+    select id, queued_at from executions {where} order by queued_at desc, id desc limit {most}
+), matching as (
+    select e.id from examined e where exists (select from steps s where s.execution_id = e.id{step} offset 0)
+    order by e.queued_at desc, e.id desc limit {limit}
+)
+select array(select id from matching) as found, (select count(*) from examined) as examined, l.queued_at, l.id
+from (select queued_at, id from examined order by queued_at, id limit 1) l"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFilter:
+    """A step of the execution: its node, by the name in the trace, its status, and the handle by which it left."""
+
+    node_id: str
+    status: StepStatus | None = None
+    handle: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutionFilter:
     """The filters of a search; an execution matches all that are given.
 
     Without `statuses`: all. `error` is a kind or a fingerprint. `contact` is an address, however it is typed.
-    `replay_of`: it replays this execution. The execution was queued at `since` or later and before `until`.
+    `replay_of`: it replays this execution. The execution was queued at `since` or later and before `until`. `step`: it
+    has such a step; a page then examines MAX_EXAMINED executions at most, and a replay of many ignores it.
     """
 
     flow_id: str | None = None
@@ -78,6 +105,7 @@ class ExecutionFilter:
     replay_of: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
+    step: StepFilter | None = None
 
 
 EVERYTHING: Final = ExecutionFilter()
@@ -94,9 +122,12 @@ class ExecutionSearch:
     ) -> Page:
         """One page of executions without their steps, the newest first. Raises InvalidCursor.
 
-        Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found.
+        Executions whose message resumed another one are left out. With `event_id`, the resumed execution is found. With
+        `step`, a page may be short, or empty, although more follow.
         """
         limit = paging.bounded(limit)
+        if wanted.step is not None:
+            return await self._with_step(wanted, wanted.step, cursor, limit)
         search = _conditions(replace(wanted, contact=None))
         search.before(cursor, "queued_at")
         where, count = search.where(), search.place(limit + 1)
@@ -107,6 +138,28 @@ class ExecutionSearch:
         statement = paging.within_bytes(select, SIZE, "queued_at desc, id desc")
         rows = await self._database.fetch(statement, *search.arguments)
         return paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
+
+    async def _with_step(self, wanted: ExecutionFilter, step: StepFilter, cursor: str | None, limit: int) -> Page:
+        search = _conditions(wanted)
+        search.before(cursor, "queued_at")
+        where = search.where()
+        conditions = [f" and s.node_id = {search.place(step.node_id)}"]
+        if step.status is not None:
+            conditions.append(f" and s.status = {search.place(step.status)}")
+        if step.handle is not None:
+            conditions.append(f" and s.handle = {search.place(step.handle)}")
+        most, count = search.place(MAX_EXAMINED), search.place(limit + 1)
+        statement = EXAMINED.format(where=where, most=most, step="".join(conditions), limit=count)
+        last = await self._database.fetchrow(statement, *search.arguments)
+        if last is None:
+            return Page(items=[])
+        order = "order by queued_at desc, id desc"
+        select = paging.within_bytes(f"{SEARCH} where id = any($1::uuid[]) {order}", SIZE, "queued_at desc, id desc")
+        rows = await self._database.fetch(select, last["found"])
+        page = paging.page_by_time(rows, limit, "queued_at", lambda row: Execution(**execution_rows.fields(row)))
+        if page.next_cursor is None and last["examined"] == MAX_EXAMINED:
+            return Page(items=page.items, next_cursor=paging.cursor_at(last["queued_at"], last["id"]))
+        return page
 
     async def replayable(
         self,

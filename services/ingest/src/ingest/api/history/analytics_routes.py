@@ -79,7 +79,7 @@ class GroupsQuery(SubjectQuery, frozen=True, kw_only=True):
 
 async def get_analytics(call: Call[None, PeriodQuery]) -> Answer:
     """Returns the totals of the figures, and those of the period before."""
-    return Answer(await call.context.history.analytics.overview(_span(call.query)))
+    return Answer(await call.context.history.analytics.overview(span_of(call.query)))
 
 
 async def get_figure(call: Call[None, SeriesQuery]) -> Answer:
@@ -91,7 +91,7 @@ async def get_figure(call: Call[None, SeriesQuery]) -> Answer:
     if figure in WITH_NODES and subject is None:
         raise invalid_field("flowId", f"the figure {figure} is that of one flow; /groups has the nodes of all flows")
     found = await call.context.history.analytics.series(
-        figure, _span(query), subject=subject, part=query.node_id, with_previous=query.previous
+        figure, span_of(query), subject=subject, part=query.node_id, with_previous=query.previous
     )
     return Answer(series_csv(found) if query.format == "csv" else found)
 
@@ -101,7 +101,7 @@ async def get_figure_groups(call: Call[None, GroupsQuery]) -> Answer:
     figure, query = _figure(call.path["figure"]), call.query
     if query.node_id is not None:
         raise invalid_field("nodeId", "the groups of a flow are its nodes: use flowId alone")
-    subject, span = _subject(figure, query), _span(query)
+    subject, span = _subject(figure, query), span_of(query)
     found = await call.context.history.analytics.groups(
         figure, span, subject=subject, limit=query.limit, order=query.order
     )
@@ -133,7 +133,7 @@ def _subject(figure: Figure, query: SubjectQuery) -> str | None:
     return named_queue(subject).name
 
 
-def _span(query: PeriodQuery) -> Span:
+def span_of(query: PeriodQuery) -> Span:
     """Returns the period in whole buckets. Raises the 422 for a period that is empty, too long or too fine."""
     now = datetime.now(UTC)
     until = now if query.until is None else query.until.astimezone(UTC)

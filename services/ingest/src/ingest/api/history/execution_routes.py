@@ -16,10 +16,11 @@ from filas.models.executions import (
     ExecutionStatus,
     ExecutionWithSteps,
     ReplayStart,
+    StepStatus,
 )
 from filas.models.failure_groups import FailureGroup
 from filas.observability.logs import get_logger
-from filas.repository.executions.execution_search import ExecutionFilter
+from filas.repository.executions.execution_search import ExecutionFilter, StepFilter
 from filas.tracing import spans
 from ingest.api.history.edited_events import with_body_text
 from ingest.api.history.execution_replays import ExecutionsReplayed, ReplayManyBody, ReplayOrder, replay_many
@@ -41,9 +42,16 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
     `status` is one status, or several with commas between them. `error` is the kind of an error, or a fingerprint.
     `contact` is an address, however it is typed. `replayOf`: it replays this execution.
     `since` is inclusive and `until` exclusive; they are about `queuedAt`.
+
+    `nodeId` finds executions with a step of this node, `stepStatus` those in which such a step has this status, and
+    `handle` those in which it left by this handle. One page then examines 1,000 executions: it may be short, or empty,
+    although `nextCursor` leads to more.
     """
 
     flow_id: Word | None = None
+    node_id: Word | None = None
+    step_status: StepStatus | None = None
+    handle: Word | None = None
     event_id: UUID | None = None
     conversation_id: UUID | None = None
     status: Word | None = None
@@ -57,6 +65,8 @@ class ExecutionsQuery(PageQuery, frozen=True, kw_only=True):
 async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
     """Lists executions, newest first, without their steps."""
     query = call.query
+    if query.node_id is None and (query.step_status is not None or query.handle is not None):
+        raise invalid_field("nodeId", "`stepStatus` and `handle` are those of a step of this node: give `nodeId` too")
     wanted = ExecutionFilter(
         flow_id=query.flow_id,
         statuses=named_statuses(query.status),
@@ -67,6 +77,9 @@ async def list_executions(call: Call[None, ExecutionsQuery]) -> Answer:
         replay_of=query.replay_of,
         since=query.since,
         until=query.until,
+        step=None
+        if query.node_id is None
+        else StepFilter(node_id=query.node_id, status=query.step_status, handle=query.handle),
     )
     page = await call.context.history.execution_search.search(wanted, cursor=query.cursor, limit=query.limit)
     return Answer(page.items, page.next_cursor)

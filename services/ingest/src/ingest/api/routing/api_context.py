@@ -14,12 +14,12 @@ from filas.repository.access.api_keys import ApiKeyRepository
 from filas.repository.access.audit import AuditRepository
 from filas.repository.alerts import AlertRepository
 from filas.repository.analytics.rollup_queries import AnalyticsRepository
+from filas.repository.analytics.traffic_queries import TrafficRepository
 from filas.repository.cancels import CancelRepository
 from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.conversations.conversation_repository import ConversationRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
-from filas.repository.definitions.flow_drafts import FlowDraftRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.references import ReferenceRepository
@@ -66,6 +66,7 @@ class History:
     waiting: WaitingSearch
     timelines: TimelineRepository
     entities: EntityLookup
+    traffic: TrafficRepository
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,6 @@ class ApiContext:
     secret_references: SecretReferenceRepository
     references: ReferenceRepository
     flows: FlowRepository
-    flow_drafts: FlowDraftRepository
     schedules: ScheduleRepository
     events: EventRepository
     executions: ExecutionRepository
@@ -139,7 +139,6 @@ def build_api_context(
         secret_references=SecretReferenceRepository(database),
         references=ReferenceRepository(database),
         flows=FlowRepository(database),
-        flow_drafts=FlowDraftRepository(database),
         schedules=ScheduleRepository(database),
         events=EventRepository(database),
         executions=ExecutionRepository(database),
@@ -164,6 +163,7 @@ def build_api_context(
             WaitingSearch(read_database),
             TimelineRepository(read_database),
             EntityLookup(read_database),
+            TrafficRepository(read_database),
         ),
         cancels=CancelRepository(database),
         producer=QueueProducer(redis),

@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import msgspec
 from aiohttp import web
 from markupsafe import Markup
 
-from filas.flows.definition.node_types import NODE_TYPES
+from filas.flows.definition.node_handles import default_handles
 from filas.models.executions import ExecutionWithSteps, StepRecord
 from ingest.dashboard.graph.drawing import EdgeLook, NodeLook, Picture, draw
 from ingest.dashboard.graph.graph_types import FlowGraph, Layout, read_graph
@@ -88,21 +87,6 @@ def _drawn(call: PageCall, order: PictureOrder, graph: FlowGraph, layout: Layout
         [_edge_look(edge.handle, count) for edge, count in zip(graph.edges, taken.passes, strict=True)],
         Picture(title=title, id_prefix=order.prefix, icons=order.icons),
     )
-
-
-def default_handles(definition: Mapping[str, Any]) -> dict[str, str]:
-    """The handle of each node by which an edge without a handle leaves: its first one."""
-    found = {}
-    for node in definition.get("nodes") or ():
-        if isinstance(node, dict) and isinstance(node.get("id"), str):
-            data_type = NODE_TYPES.get(str(node.get("type")))
-            try:
-                data = None if data_type is None else msgspec.convert(node.get("data") or {}, data_type)
-            except msgspec.MsgspecError:
-                continue
-            if data is not None:
-                found[node["id"]] = data.handles()[0]
-    return found
 
 
 def node_names(definition: Mapping[str, Any]) -> dict[str, str]:

@@ -1,3 +1,0 @@
-/* The form of the selected node. */
-
-export function createNodeForm() {}

@@ -1,3 +1,0 @@
-/* The test run of the flow. */
-
-export function createTestPanel() {}

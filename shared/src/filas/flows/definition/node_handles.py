@@ -1,0 +1,23 @@
+"""The handles of the nodes of a stored definition, which may be malformed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from filas.flows.definition.node_types import NODE_TYPES
+
+
+def default_handles(definition: Mapping[str, Any]) -> dict[str, str]:
+    """The handle of each node by which an edge without a handle leaves: its first one."""
+    found = {}
+    for node in definition.get("nodes") or ():
+        if isinstance(node, dict) and isinstance(node.get("id"), str):
+            data_type = NODE_TYPES.get(str(node.get("type")))
+            try:
+                data = None if data_type is None else msgspec.convert(node.get("data") or {}, data_type)
+            except msgspec.MsgspecError:
+                continue
+            if data is not None:
+                found[node["id"]] = data.handles()[0]
+    return found
