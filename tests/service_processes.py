@@ -159,8 +159,9 @@ def _run(request: _Request) -> None:
 def main() -> None:
     """Import, then fork for as long as the process of the tests runs."""
     _, connection, *arguments = sys.argv
-    [root] = [process.composition_root for process in PROCESSES.values() if process.arguments == tuple(arguments)]
-    importlib.import_module(root)
+    [service] = [process for process in PROCESSES.values() if process.arguments == tuple(arguments)]
+    importlib.import_module(service.composition_root)
+    service.prepared()
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

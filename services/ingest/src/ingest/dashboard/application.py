@@ -88,9 +88,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def register(app: web.Application, context: ApiContext, secret_key: str, *, is_local_run: bool = False) -> None:
     """Mounts the dashboard under `/dashboard` of `app`, as a sub-application behind its own middlewares.
 
-    `secret_key` is FILAS_SECRET_KEY, which signs the sessions. `is_local_run` adds the pages for development.
+    `secret_key` is FILAS_SECRET_KEY, which signs the sessions. `is_local_run` adds the pages for development. Compiles
+    the templates, and raises if one is wrong or missing.
     """
     renderer = Renderer(assets.address_of, assets.is_present)
+    renderer.compile_all()
     access = context.access
     sessions = Sessions(access, secret_key)
     hub = LiveHub(part_readers(context))
