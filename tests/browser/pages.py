@@ -74,5 +74,6 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("analytics", "/analytics?period=7d"),
     DashboardPage("analytics-nodes", "/analytics?period=7d&by=node&order=failures"),
     DashboardPage("analytics-flow", "/analytics?period=1h&by=flow&id=pagamento"),
+    DashboardPage("flow-editor", "/flows/marcar-consulta/edit"),
     DashboardPage("components", "/_components"),
 )

@@ -155,6 +155,11 @@ async def test_conversations_are_found_by_the_words_of_a_message(api: Api) -> No
     assert await found(api, text="PEDIDO meu") == ["5511900000001"]
     assert await found(api, text='"entrega"') == ["5511900000001"]
     assert await found(api, text="entrega", contact="900000001") == ["5511900000001"]
+    assert await found(api, text="ONDE ESTA") == ["5511900000001"]
+    third = await conversation(api, "5511900000003")
+    await said(api, third, "AMANHÃ não, na terc\u0327a! ПРИВЕТ Größe", 1)
+    for text in ("amanha", "amanhã", "Nao", "terça", "TERCA amanha", "привет", "größe", "GROSSE", "na terca! привет"):
+        assert await found(api, text=text) == ["5511900000003"], text
     for text in ("hidden", "word", "message", "novo entrega", "pedidos"):
         assert await found(api, text=text) == [], text
 

@@ -57,10 +57,18 @@ def list_executions(failed: bool, status: str | None, limit: int, as_json: bool,
         show_json(found)
         return
     rows = [
-        (item["id"], item["flowId"], item["version"], item["queuedAt"], _status(item), error_text(item["error"]))
+        (
+            item["id"],
+            item["flowId"],
+            item["version"],
+            item["queuedAt"],
+            item["contact"],
+            _status(item),
+            error_text(item["error"]),
+        )
         for item in found
     ]
-    show_table(("ID", "FLOW", "VERSION", "QUEUED", "STATUS", "ERROR"), rows, nothing="No executions")
+    show_table(("ID", "FLOW", "VERSION", "QUEUED", "CONTACT", "STATUS", "ERROR"), rows, nothing="No executions")
 
 
 @executions.command()

@@ -18,6 +18,7 @@ from filas.cli.output import always_json, as_json, show_json, show_problems, sho
         "check": "filas.cli.flow_check_command:check",
         "compare": "filas.cli.flow_difference_commands:compare",
         "delete": "filas.cli.flow_version_commands:delete",
+        "drafts": "filas.cli.flow_draft_commands:drafts",
         "diff": "filas.cli.flow_difference_commands:diff",
         "rollback": "filas.cli.flow_version_commands:rollback",
         "schema": "filas.cli.flow_version_commands:schema",

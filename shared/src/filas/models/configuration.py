@@ -159,6 +159,29 @@ class FlowVersion(Record, frozen=True, kw_only=True):
     created_by: str | None = None
 
 
+class FlowDraft(Record, frozen=True, kw_only=True):
+    """The definition that an editor keeps for a flow before it is published; it may have errors. `base_version`: the
+    published version that it changes (0: none). `revision` grows with each save."""
+
+    flow_id: str
+    definition: dict[str, Any]
+    revision: int
+    base_version: int
+    saved_by: str
+    saved_at: datetime
+
+
+class FlowTestCase(Record, frozen=True, kw_only=True):
+    """A saved test of a flow: `request` is the input of a test run, `expect` what is expected of it."""
+
+    flow_id: str
+    name: str
+    request: dict[str, Any]
+    expect: dict[str, Any]
+    saved_by: str
+    saved_at: datetime
+
+
 class FlowSummary(Record, frozen=True, kw_only=True):
     """A flow in a list, with its newest and its published version."""
 

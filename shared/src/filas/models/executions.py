@@ -256,7 +256,8 @@ class Execution(Record, frozen=True, kw_only=True):
 
     `replay_of`: the execution that this one replays. `resumed_id`: the execution that waited for this one's message
     and was resumed by it; this one has then run nothing. `fingerprint`: that of the error of an execution that failed
-    or timed out, `KIND:NODE:HASH`. `undelivered` counts its messages that were not delivered (`failed`).
+    or timed out, `KIND:NODE:HASH`. `undelivered` counts its messages that were not delivered (`failed`). `contact` is
+    the address on `channel` with which its conversation began; both are null without a conversation.
     """
 
     id: UUID
@@ -275,6 +276,8 @@ class Execution(Record, frozen=True, kw_only=True):
     resumed_id: UUID | None = None
     fingerprint: str | None = None
     undelivered: int = 0
+    channel: str | None = None
+    contact: str | None = None
 
 
 class ExecutionMessage(Record, frozen=True, kw_only=True):

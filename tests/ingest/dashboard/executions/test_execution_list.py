@@ -30,6 +30,19 @@ async def test_a_view_shows_only_its_states(api: Api, browser: Browser) -> None:
     assert "/dashboard/executions?flowId=orders&status=failed%2Ctimed-out" in page.links
 
 
+async def test_a_row_leads_to_the_conversation_of_its_contact(api: Api, browser: Browser) -> None:
+    """An execution without a conversation has none."""
+    await store_flow(api)
+    with_contact, without = await record(api, contact="5511999990000"), await record(api)
+    [listed] = [one for one in (await api.get("/executions")).data if one["id"] == str(with_contact)]
+    assert (listed["channel"], listed["contact"]) == ("whatsapp", "5511999990000")
+    page = await browser.open("/executions")
+    link = f'<a href="/dashboard/conversations/{listed["conversationId"]}">5511999990000</a>'
+    rows = {one: next(row for row in page.html.split("<tr ") if str(one) in row) for one in (with_contact, without)}
+    assert link in rows[with_contact]
+    assert "/dashboard/conversations/" not in rows[without]
+
+
 async def test_filters_by_error_contact_and_time(api: Api, browser: Browser) -> None:
     """A time without a zone is the reader's; a contact is found however it is typed."""
     await store_flow(api)

@@ -13,6 +13,7 @@ from filas.contract.storable_text import json_bytes
 from ingest.api.definitions import (
     channel_routes,
     flow_check_routes,
+    flow_draft_routes,
     flow_routes,
     flow_secret_routes,
     flow_test_routes,
@@ -59,6 +60,7 @@ ROUTES: tuple[Route[Any, Any], ...] = (
     *queue_clean_routes.ROUTES,
     *flow_routes.ROUTES,
     *flow_check_routes.ROUTES,
+    *flow_draft_routes.ROUTES,
     *flow_test_routes.ROUTES,
     *traffic_routes.ROUTES,
     *webhook_routes.ROUTES,

@@ -38,6 +38,7 @@ from ingest.dashboard.pages import (
     search,
 )
 from ingest.dashboard.pages.analytics import analytics_routes
+from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
 from ingest.dashboard.pages.executions.execution_picture import LAYOUTS
 from ingest.dashboard.preferences import read_preferences, save_preferences
@@ -70,6 +71,8 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *search.ROUTES,
     *execution_routes.ROUTES,
     *analytics_routes.ROUTES,
+    *editor_page.ROUTES,
+    *script_routes.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 
@@ -79,8 +82,10 @@ LOCAL_PAGES: Final[tuple[PageRoute, ...]] = components.ROUTES
 _SECTIONS: Final = {"jobs": "queues", "replays": "dead-letters"}
 """The entry of the navigation to which other pages belong."""
 
-SHOWN_SECTIONS: Final = frozenset(page.path.split("/")[1] or "overview" for page in PAGES if page.method == "GET")
-"""The entries of the navigation."""
+SHOWN_SECTIONS: Final = frozenset(
+    page.path.strip("/") or "overview" for page in PAGES if page.method == "GET" and page.path.count("/") == 1
+)
+"""The entries of the navigation: the pages directly below the dashboard."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

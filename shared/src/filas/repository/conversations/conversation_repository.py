@@ -22,7 +22,7 @@ from filas.models.conversations import (
 )
 from filas.models.record import Page
 from filas.repository.conversations import conversation_sql as sql
-from filas.repository.conversations.message_texts import decoded, has_words, incoming_message, text_of
+from filas.repository.conversations.message_texts import decoded, has_words, incoming_message, json_part_of, text_of
 from filas.repository.postgres import paging
 from filas.repository.postgres.database import Database
 from filas.repository.postgres.json_columns import error_detail
@@ -119,7 +119,7 @@ class ConversationRepository:
         """Those of the conversations in which one message has all words."""
         if not words or not conversation_ids:
             return set(conversation_ids)
-        written = [msgspec.json.encode(word.lower()).decode()[1:-1] for word in words]
+        written = [json_part_of(word) for word in words]
         limits = EXECUTIONS_COMPARED, sql.LARGEST_CONTENT, MESSAGES_COMPARED
         matching: set[UUID] = set()
         for first in range(0, len(conversation_ids), COMPARED_TOGETHER):

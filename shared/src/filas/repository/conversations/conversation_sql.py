@@ -68,9 +68,10 @@ MEMBERS: Final = """
 select c.id from conversations v join conversations c on c.contact_id = v.contact_id and c.merged_into = v.id
 where v.id = $1 limit $2"""
 
-# $1: conversations. $2: words in lower case, as they are in JSON. The messages of their newest executions that may
-# contain all words; the caller compares their texts.
-WITH_WORDS: Final = """
+# $1: conversations. $2: parts of words, without accents, in lower case, as they are in JSON. The messages of their
+# newest executions that may contain all words; the caller compares their texts. `folded`: without accents. Only
+# ASCII is compared, because the locale of a database may not know the lower case of other letters.
+WITH_WORDS: Final = r"""
 select a.id, m.incoming, m.content
 from unnest($1::uuid[]) as a (id)
     cross join lateral (
@@ -84,8 +85,13 @@ from unnest($1::uuid[]) as a (id)
         select true as incoming, e.trigger as content where e.carries_message
         union all
         select false, n.payload::text from notifications n where n.execution_id = e.id) m
+    cross join lateral (
+        select lower(case when octet_length(m.content) = char_length(m.content) then m.content
+            else regexp_replace(replace(normalize(m.content, nfkd), 'ß', 'ss'),
+                '[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe00-\ufe2f]', '', 'g')
+            end) as folded offset 0) f
 where octet_length(m.content) <= $4
-    and not exists (select from unnest($2::text[]) as w (word) where position(w.word in lower(m.content)) = 0)
+    and not exists (select from unnest($2::text[]) as w (word) where position(w.word in f.folded) = 0)
 limit $5"""
 
 # $1: conversations. $2-$3: the position before which the messages are. $4: how many. $5: LARGEST_CONTENT.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 
 from filas.contract.comparable_text import folded_text
 
+_NOT_ASCII: Final = re.compile(r"[^\x20-\x7f]+")
 _TEXT_FIELDS: Final = ("text", "caption", "body", "title")
 
 
@@ -38,6 +40,13 @@ def text_of(message: dict[str, Any] | None) -> str | None:
             text: str = message[name]
             return text
     return None
+
+
+def json_part_of(word: str) -> str:
+    """The longest part of a word that every text with this word has when it is written as JSON, without accents and in
+    lower case: only ASCII, because a database may not know the lower case of other letters."""
+    part = max(_NOT_ASCII.split(folded_text(word)), key=len)
+    return msgspec.json.encode(part).decode()[1:-1]
 
 
 def has_words(text: str | None, words: list[str]) -> bool:

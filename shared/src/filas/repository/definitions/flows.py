@@ -58,7 +58,10 @@ PUBLISHED_VERSION: Final = "select published_version from flows where id = $1"
 # The lock prevents executions from starting between the check and the deletion (a start locks the key of the row).
 LOCK_FLOW: Final = "select id from flows where id = $1 for update"
 UNFINISHED: Final = "select exists (select from executions where flow_id = $1 and ended_at is null)"
-DELETE: Final = "delete from flows where id = $1"
+DELETE: Final = """
+with deleted_drafts as (delete from flow_drafts where flow_id = $1),
+    deleted_tests as (delete from flow_tests where flow_id = $1)
+delete from flows where id = $1"""
 
 
 class FlowRepository:
@@ -123,7 +126,7 @@ class FlowRepository:
         return version
 
     async def delete(self, flow_id: str) -> bool:
-        """Deletes the flow with all versions. False if there was none.
+        """Deletes the flow with all versions, its draft and its saved tests. False if there was none.
 
         Raises Conflict while an execution of the flow has no final status. Executions that have ended are kept.
         """

@@ -105,6 +105,8 @@ def fields(row: asyncpg.Record) -> dict[str, Any]:
         "version": row["version"],
         "event_id": row["event_id"],
         "conversation_id": row["conversation_id"],
+        "channel": row["channel"],
+        "contact": row["contact"],
         "error": error_detail(row["error"]),
         "output": from_json(row["output"]),
         "wake_at": row["wake_at"],

@@ -389,8 +389,8 @@ from (
 order by seq"""
 
 SEARCH: Final = """
-select id, status, flow_id, version, event_id, conversation_id, error, output, wake_at, queued_at, started_at,
-    ended_at, replay_of, resumed_id, fingerprint,
+select id, status, flow_id, version, event_id, conversation_id, channel, contact, error, output, wake_at, queued_at,
+    started_at, ended_at, replay_of, resumed_id, fingerprint,
     (select count(*) from notifications n
         where n.execution_id = executions.id and coalesce(n.status, '') = 'failed') as undelivered
 from executions"""

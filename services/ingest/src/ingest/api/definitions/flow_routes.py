@@ -31,11 +31,12 @@ class PublishQuery(Query, frozen=True, kw_only=True):
     """`publish=false` stores the version without publishing it. `force=true` publishes a flow that uses a flow, a
     channel or a secret which is not stored. In both cases such a use is in `warnings`. `ifVersion` is the number of the
     published version that the definition is based on (0: no version is published): if another one is published, the
-    answer is 409."""
+    answer is 409. `draftRevision`: the draft of this revision is deleted."""
 
     publish: bool = True
     force: bool = False
     if_version: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+    draft_revision: Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)] | None = None
 
 
 class VersionQuery(Query, frozen=True, kw_only=True):
@@ -101,7 +102,10 @@ async def put_flow(call: Call[dict[str, Any], PublishQuery]) -> Answer:
             unknown = await unknown_uses(flow_id, valid, context.flows, context.channels, context.secrets)
             if unknown:
                 raise invalid(field_errors(unknown, "error"))
-        return await context.flows.store(flow_id, raw, name, call.query.publish, call.audit.who)
+        stored = await context.flows.store(flow_id, raw, name, call.query.publish, call.audit.who)
+        if call.query.draft_revision is not None:
+            await context.flow_drafts.delete(flow_id, call.query.draft_revision)
+        return stored
 
     version = await call.audit.change(store, before=lambda: _before(call, flow_id), after=_summary)
     await call.context.configuration_changed()

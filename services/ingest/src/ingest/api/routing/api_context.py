@@ -20,6 +20,7 @@ from filas.repository.contacts.contact_repository import ContactRepository
 from filas.repository.conversations.conversation_repository import ConversationRepository
 from filas.repository.dead_letters import DeadLetterRepository
 from filas.repository.definitions.channels import ChannelRepository
+from filas.repository.definitions.flow_drafts import FlowDraftRepository
 from filas.repository.definitions.flow_secrets import SecretRepository
 from filas.repository.definitions.flows import FlowRepository
 from filas.repository.definitions.references import ReferenceRepository
@@ -88,6 +89,7 @@ class ApiContext:
     secret_references: SecretReferenceRepository
     references: ReferenceRepository
     flows: FlowRepository
+    flow_drafts: FlowDraftRepository
     schedules: ScheduleRepository
     events: EventRepository
     executions: ExecutionRepository
@@ -139,6 +141,7 @@ def build_api_context(
         secret_references=SecretReferenceRepository(database),
         references=ReferenceRepository(database),
         flows=FlowRepository(database),
+        flow_drafts=FlowDraftRepository(database),
         schedules=ScheduleRepository(database),
         events=EventRepository(database),
         executions=ExecutionRepository(database),

@@ -1,0 +1,42 @@
+/* The flow editor: reads the data of the page, and puts its parts together. */
+
+import { createCanvas } from "editor/canvas";
+import { createCommands } from "editor/commands";
+import { createConnections } from "editor/connections";
+import { element } from "editor/elements";
+import { createFrame } from "editor/frame";
+import { handleKeys } from "editor/keys";
+import { createPalette } from "editor/palette";
+import { createServer } from "editor/server";
+import { createStore } from "editor/store";
+
+const root = document.getElementById("editor");
+const data = JSON.parse(document.getElementById("editor-data").textContent);
+const { texts, icons, schema, names, csrf } = data;
+
+const store = createStore(data.flow, { isReadOnly: !data.mayPublish });
+const server = createServer({ flowId: data.flowId, csrf });
+const frame = createFrame(root, { store, texts, icons });
+
+const commands = {};
+const canvas = createCanvas(frame.canvas, { store, texts, icons, layOut: server.layOut, addNode: (type, place) => commands.add(type, place) });
+await canvas.isReady;
+Object.assign(commands, createCommands({ store, canvas, texts }));
+
+createPalette(frame.palette, { texts, icons, addNode: commands.add });
+frame.connect({ canvas, commands });
+handleKeys(root, frame.canvas, { store, canvas, commands, frame });
+
+const form = element("div", { className: "node-form" });
+const connections = element("div", { className: "connections", hidden: true });
+frame.panel("node").append(form, connections);
+createConnections(connections, { store, texts, icons, commands });
+import("editor/node_form").then(({ createNodeForm }) => createNodeForm(form, { store, schema, texts, names }));
+frame.whenOpened("json", async (panel) => (await import("editor/json_panel")).createJsonPanel(panel, { store, schema, texts }));
+frame.whenOpened("test", async (panel) =>
+  (await import("editor/test_panel")).createTestPanel(panel, { store, flowId: data.flowId, csrf, texts, highlight: canvas.highlight }),
+);
+
+root.removeAttribute("aria-busy");
+/* For tests, and for the console of a developer. */
+window.filasEditor = { store, canvas };

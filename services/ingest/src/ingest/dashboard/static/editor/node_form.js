@@ -1,0 +1,3 @@
+/* The form of the selected node. */
+
+export function createNodeForm() {}

@@ -1,0 +1,3 @@
+/* The test run of the flow. */
+
+export function createTestPanel() {}
