@@ -49,7 +49,7 @@ def moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def _rest(flow: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the flow without its parts and without the data of an editor."""
-    return {name: value for name, value in flow.items() if name not in (*_PARTS, "viewport", "id")}
+    return {name: value for name, value in flow.items() if name not in (*_PARTS, "viewport", "notes", "id")}
 
 
 def _by_name(flow: Mapping[str, Any], part: str, key: str) -> dict[str, Any]:

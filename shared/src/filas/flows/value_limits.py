@@ -13,6 +13,8 @@ from typing import Any
 MAX_NODES = 1000
 MAX_EDGES = 5000
 MAX_VARIABLES = 500
+MAX_NOTES = 200
+MAX_NOTE_CHARS = 5000
 MAX_ID_CHARS = 128
 MAX_DEPTH = 32
 """How deep JSON may be nested in a definition's data and in a value."""

@@ -59,7 +59,7 @@ async def test_the_page_has_the_flow_with_its_unknown_fields(api: Api, browser: 
     data = data_of(page)
     assert data["flow"] == (await api.get("/flows/greeting")).data["definition"]
     assert data["flow"]["nodes"][0]["measured"] == {"width": 9007199254740993}
-    assert (data["flowId"], data["isNew"], data["version"], data["mayPublish"]) == ("greeting", False, 1, True)
+    assert (data["flowId"], data["isNew"], data["baseVersion"], data["mayPublish"]) == ("greeting", False, 1, True)
     assert data["schema"]["title"] == "Flow"
     assert data["names"] == {"channels": ["desk"], "flows": ["greeting"], "webhooks": [], "secrets": ["crm"]}
     assert page.html.count("<script>") == 0

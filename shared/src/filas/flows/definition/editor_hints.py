@@ -59,6 +59,7 @@ FIELDS: Final[dict[str, dict[str, Any]]] = {
     "Flow.schemaVersion": {"hidden": True},
     "Flow.id": {"hidden": True},
     "Flow.viewport": {"hidden": True},
+    "Flow.notes": {"hidden": True},
     "Flow.nodes": {"hidden": True},
     "Flow.edges": {"hidden": True},
     "Flow.description": {"text": True, "lines": 2},

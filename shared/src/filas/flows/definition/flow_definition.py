@@ -68,6 +68,21 @@ class Variable(Part, frozen=True, kw_only=True):
     secret: bool = False
 
 
+class NotePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """The upper left corner of a note, in the units of the nodes' positions."""
+
+    x: float
+    y: float
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """A note on the canvas of the editor. Executions ignore it. Other fields of an editor are kept."""
+
+    id: Name
+    text: Annotated[str, Meta(max_length=value_limits.MAX_NOTE_CHARS)] = ""
+    position: NotePosition | None = None
+
+
 class NodeHead(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of a node besides its data. React Flow's own fields (`position`, `measured`, …) are ignored."""
 
@@ -86,7 +101,8 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class FlowHead(Part, frozen=True, kw_only=True):
-    """The fields of a definition. The engine ignores `$schema`, `id`, `description` and React Flow's `viewport`."""
+    """The fields of a definition. The engine ignores `$schema`, `id`, `description`, `notes` and React Flow's
+    `viewport`."""
 
     schema: Any = msgspec.field(name="$schema", default=None)
     schema_version: Literal[1] = 1
@@ -100,6 +116,7 @@ class FlowHead(Part, frozen=True, kw_only=True):
     )
     nodes: Annotated[list[Any], Meta(min_length=1, max_length=value_limits.MAX_NODES)]
     edges: Annotated[list[Any], Meta(max_length=value_limits.MAX_EDGES)] = msgspec.field(default_factory=list)
+    notes: Annotated[list[Note], Meta(max_length=value_limits.MAX_NOTES)] = msgspec.field(default_factory=list)
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from ingest.dashboard.graph.graph_types import Point
 from ingest.dashboard.graph.layers import assign_layers
 from ingest.dashboard.graph.ordering import reduce_crossings, with_bends
 
-COLUMN_GAP: Final = 80.0
+COLUMN_GAP: Final = 100.0
 MAX_SIZE: Final = 4000.0
 GRID: Final = 20.0
 

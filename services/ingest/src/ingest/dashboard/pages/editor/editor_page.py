@@ -15,6 +15,7 @@ from ingest.dashboard.api_calls import BY_OPERATION
 from ingest.dashboard.graph.sized_layout import SizedEdge, SizedNode, lay_out_sized
 from ingest.dashboard.page_types import Html, Json, PageAnswer, PageCall, PageRoute
 from ingest.dashboard.pages.editor.import_map import import_map
+from ingest.dashboard.presentation.moments import iso
 from ingest.dashboard.presentation.payload_text import document_text
 from ingest.dashboard.presentation.texts import page_messages
 
@@ -70,12 +71,33 @@ async def lay_out(call: PageCall) -> Json:
 
 
 async def _stored(call: PageCall) -> Mapping[str, Any]:
-    """The definition that the editor starts with, and what is known of it."""
+    """The definition that the editor starts with, and what is known of it: the draft, else the published version."""
     if call.path["id"] == NEW:
         trigger = {"id": "start", "type": "webhook", "position": {"x": 0, "y": 0}, "data": {"mode": "trigger"}}
         return {"definition": {"schemaVersion": 1, "name": "", "nodes": [trigger], "edges": []}}
-    stored = (await call.api.call("getFlow", path={"id": call.path["id"]})).data
-    return {"definition": stored.definition, "version": stored.version}
+    draft = await _found(call, "getFlowDraft")
+    stored = await _found(call, "getFlow")
+    if draft is not None:
+        return {
+            "definition": draft.definition,
+            "revision": draft.revision,
+            "baseVersion": draft.base_version,
+            "savedBy": draft.saved_by,
+            "savedAt": iso(draft.saved_at),
+        }
+    if stored is None:
+        raise ApiProblem(404, "Not found", f"there is no flow {call.path['id'][:128]!r}")
+    return {"definition": stored.definition, "baseVersion": stored.version if stored.published else 0}
+
+
+async def _found(call: PageCall, operation: str) -> Any:
+    """The answer of an operation, None if there is nothing."""
+    try:
+        return (await call.api.call(operation, path={"id": call.path["id"]})).data
+    except ApiProblem as problem:
+        if problem.status == 404:
+            return None
+        raise
 
 
 async def _page(
@@ -109,8 +131,10 @@ async def _data(call: PageCall, stored: Mapping[str, Any]) -> dict[str, Any]:
         "flow": stored["definition"],
         "flowId": call.path["id"],
         "isNew": call.path["id"] == NEW,
-        "version": stored.get("version", 0),
+        "baseVersion": stored.get("baseVersion", 0),
         "revision": stored.get("revision", 0),
+        "savedBy": stored.get("savedBy"),
+        "savedAt": stored.get("savedAt"),
         "schema": schema.data,
         "texts": {name: text for name, text in texts.items() if name.startswith("editor")},
         "csrf": call.csrf,

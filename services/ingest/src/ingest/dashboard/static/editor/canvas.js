@@ -47,7 +47,8 @@ function Canvas({ store, texts, icons, layOut, addNode, handle }) {
   shown.current = { nodes, edges };
 
   const refresh = () => {
-    setNodes(draw);
+    shown.current.nodes = draw(shown.current.nodes);
+    setNodes(shown.current.nodes);
     setEdges((previous) => drawnEdges(store, previous, { texts, path: path.current }));
   };
   useEffect(() => store.subscribe(refresh), [store]);
@@ -92,13 +93,13 @@ function Canvas({ store, texts, icons, layOut, addNode, handle }) {
       const box = handle.root.getBoundingClientRect();
       return flow.screenToFlowPosition({ x: box.x + box.width / 2, y: box.y + box.height / 2 });
     },
-    show: (id) => {
+    show: (id, { isFocused = true } = {}) => {
       const found = shown.current.nodes.find((node) => node.id === id);
       if (!found) return;
       store.select([id]);
       const { width = 200, height = 80 } = found.measured ?? {};
       flow.setCenter(found.position.x + width / 2, found.position.y + height / 2, { zoom: Math.max(flow.getZoom(), 0.8), ...MOVE });
-      handle.focus(id);
+      if (isFocused) handle.focus(id);
     },
     focus: (id) => requestAnimationFrame(() => handle.root.querySelector(`.react-flow__node[data-id="${CSS.escape(id)}"]`)?.focus({ preventScroll: true })),
     arrange: async () => {

@@ -98,19 +98,28 @@ function drawnNotes(flow, previous, shared) {
   });
 }
 
+function pairOf({ source, target }) {
+  return JSON.stringify([source, target]);
+}
+
 export function drawnEdges(store, previousEdges, { texts, path }) {
   const flow = store.get();
   const nodes = new Map(nodesOf(flow).map((node) => [node.id, node]));
   const previous = new Map(previousEdges.map((edge) => [edge.data.edge, edge]));
   const outgoing = leaving(flow);
-  const taken = new Set(path.slice(1).map((step, index) => JSON.stringify([path[index].nodeId, step.nodeId])));
+  const taken = new Set(path.slice(1).map((step, index) => pairOf({ source: path[index].nodeId, target: step.nodeId })));
   const shown = edgesOf(flow).filter((edge) => nodes.has(edge.source) && nodes.has(edge.target));
+  const parallel = new Map();
+  for (const edge of shown) parallel.set(pairOf(edge), [...(parallel.get(pairOf(edge)) ?? []), edge]);
   return shown.map((edge, index) => {
     const source = nodes.get(edge.source);
     const handles = handlesOf(source, outgoing.get(edge.source));
     const sourceHandle = handleOf(edge, handles);
-    const label = handles.length > 1 ? handleName(source, sourceHandle, texts) : undefined;
-    const isTaken = taken.has(JSON.stringify([edge.source, edge.target]));
+    const beside = parallel.get(pairOf(edge));
+    /* The labels of edges between the same nodes would lie on one another. */
+    const more = beside.length > 1 ? ` +${beside.length - 1}` : "";
+    const label = handles.length > 1 && edge === beside[0] ? `${handleName(source, sourceHandle, texts)}${more}` : undefined;
+    const isTaken = taken.has(pairOf(edge));
     const id = String(index);
     const before = previous.get(edge);
     if (before && before.id === id && before.sourceHandle === sourceHandle && before.label === label && before.data.isTaken === isTaken) return before;

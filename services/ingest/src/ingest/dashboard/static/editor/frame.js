@@ -6,14 +6,29 @@ import { nodeOf } from "editor/edits";
 import { nameOf } from "editor/node_types";
 
 const PANELS = ["node", "json", "test", "problems"];
+const NARROW = "(max-width: 900px)";
 const PLACES = ["palette", "canvas"];
+const STATES = {
+  saved: ["✓", "completed"],
+  "published-state": ["✓", "completed"],
+  "draft-of": ["○", "waiting"],
+  saving: ["◐", "active"],
+  unsaved: ["○", "waiting"],
+  unnamed: ["○", "waiting"],
+  taken: ["!", "failed"],
+  "save-failed": ["!", "failed"],
+  "check-failed": ["!", "failed"],
+};
 
 export function createFrame(root, { store, texts, icons }) {
   const tool = (name, image, action) => {
     const label = texts[`editor.${name}`];
     return element("button", { type: "button", className: "quiet", "data-tool": name, title: label, "aria-label": label, onclick: action }, icon(icons, image) ?? label);
   };
-  const toolbar = element("div", { className: "editor-tools", role: "toolbar", "aria-label": texts["editor.tools"] });
+  const naming = element("div", { className: "editor-naming" });
+  const toolbar = element("div", { className: "editor-tools", role: "group", "aria-label": texts["editor.tools"] });
+  const status = element("span", { className: "editor-status muted", role: "status" });
+  const publishing = element("div", { className: "editor-publishing" }, status);
   const palette = element("aside", { className: "editor-palette", id: "editor-palette", "aria-label": texts["editor.palette"] });
   const canvas = element("div", { className: "editor-canvas", id: "editor-canvas" });
   const panels = Object.fromEntries(PANELS.map((name) => [name, element("section", { className: "editor-panel", id: `panel-${name}`, role: "tabpanel", "aria-labelledby": `tab-${name}`, tabIndex: 0, hidden: true })]));
@@ -56,8 +71,8 @@ export function createFrame(root, { store, texts, icons }) {
   );
   const side = element("div", { className: "editor-side" }, ...Object.values(panels));
   const body = element("div", { className: "editor-body" }, palette, canvas, side);
-  root.append(toolbar, tabs, body);
-  open(window.matchMedia("(max-width: 900px)").matches ? "canvas" : "node");
+  root.append(element("div", { className: "editor-bar" }, naming, toolbar, publishing), element("div", { className: "editor-main" }, tabs, body));
+  open(window.matchMedia(NARROW).matches ? "canvas" : "node");
 
   function showProblems() {
     const { problems } = store;
@@ -77,7 +92,15 @@ export function createFrame(root, { store, texts, icons }) {
     palette,
     canvas,
     toolbar,
+    naming,
+    /* States what is saved: a text of the catalogue with a shape, a word and a colour. */
+    state(name, parameters) {
+      const [shape, css] = STATES[name] ?? ["○", "waiting"];
+      status.className = `editor-status ${css}`;
+      status.textContent = `${shape} ${format(texts[`editor.${name}`], parameters)}`;
+    },
     opened: () => opened,
+    isNarrow: () => window.matchMedia(NARROW).matches,
     open,
     panel: (name) => panels[name],
     /* Calls `fill` when the panel is opened for the first time. */
@@ -86,7 +109,7 @@ export function createFrame(root, { store, texts, icons }) {
       else openers[name] = fill;
     },
     /* Adds the tools, which need the canvas. */
-    connect({ canvas: view, commands }) {
+    connect({ canvas: view, commands, publish, help }) {
       frame.show = (id) => {
         view.show(id);
         if (root.dataset.shown === "problems") open("node");
@@ -96,7 +119,9 @@ export function createFrame(root, { store, texts, icons }) {
       const edits = store.isReadOnly
         ? []
         : [undo, redo, tool("lay-out", "network", () => view.arrange()), tool("add-note", "sticky-note", () => commands.addNote()), tool("duplicate", "copy", () => commands.duplicate()), tool("delete", "trash-2", () => commands.remove())];
-      toolbar.append(...edits, tool("fit", "maximize", () => view.fit()), tool("zoom-out", "zoom-out", () => view.zoomOut()), tool("zoom-in", "zoom-in", () => view.zoomIn()));
+      const helpTool = tool("help", "keyboard", help);
+      toolbar.append(...edits, tool("fit", "maximize", () => view.fit()), tool("zoom-out", "zoom-out", () => view.zoomOut()), tool("zoom-in", "zoom-in", () => view.zoomIn()), helpTool);
+      if (!store.isReadOnly) publishing.append(element("button", { type: "button", className: "primary", id: "publish", onclick: publish }, icon(icons, "upload"), " ", texts["editor.publish"]));
       const refresh = () => {
         undo.disabled = !store.canUndo();
         redo.disabled = !store.canRedo();
@@ -109,6 +134,6 @@ export function createFrame(root, { store, texts, icons }) {
       showProblems();
     },
   };
-  if (store.isReadOnly) toolbar.append(element("span", { className: "muted" }, format(texts["editor.read-only"])));
+  if (store.isReadOnly) status.textContent = texts["editor.read-only"];
   return frame;
 }

@@ -4,9 +4,14 @@ import { createCanvas } from "editor/canvas";
 import { createCommands } from "editor/commands";
 import { createConnections } from "editor/connections";
 import { element } from "editor/elements";
+import { createFind } from "editor/find";
 import { createFrame } from "editor/frame";
+import { createHelp } from "editor/help";
 import { handleKeys } from "editor/keys";
+import { createNaming } from "editor/naming";
 import { createPalette } from "editor/palette";
+import { createPublishing } from "editor/publishing";
+import { createSaving } from "editor/saving";
 import { createServer } from "editor/server";
 import { createStore } from "editor/store";
 
@@ -20,12 +25,30 @@ const frame = createFrame(root, { store, texts, icons });
 
 const commands = {};
 const canvas = createCanvas(frame.canvas, { store, texts, icons, layOut: server.layOut, addNode: (type, place) => commands.add(type, place) });
+
+let publishing;
+let naming;
+const saving = createSaving({
+  store,
+  server,
+  data,
+  show: frame.state,
+  onConflict: (found) => publishing.conflict(found),
+  onClaimed: (id) => {
+    naming.fixed();
+    history.replaceState(null, "", `/dashboard/flows/${encodeURIComponent(id)}/edit`);
+  },
+});
+naming = createNaming(frame.naming, { store, texts, isNew: data.isNew, onId: saving.wantId });
+publishing = createPublishing({ store, server, saving, texts, icons, showNode: (id) => frame.show(id) });
+
 await canvas.isReady;
 Object.assign(commands, createCommands({ store, canvas, texts }));
-
 createPalette(frame.palette, { texts, icons, addNode: commands.add });
-frame.connect({ canvas, commands });
-handleKeys(root, frame.canvas, { store, canvas, commands, frame });
+const help = createHelp({ texts });
+frame.connect({ canvas, commands, help, publish: () => (naming.report(), publishing.open()) });
+const find = createFind(frame.toolbar, { store, texts, canvas });
+handleKeys(root, frame.canvas, { store, canvas, commands, frame, find, help });
 
 const form = element("div", { className: "node-form" });
 const connections = element("div", { className: "connections", hidden: true });
@@ -37,6 +60,8 @@ frame.whenOpened("test", async (panel) =>
   (await import("editor/test_panel")).createTestPanel(panel, { store, flowId: data.flowId, csrf, texts, highlight: canvas.highlight }),
 );
 
+if (!store.isReadOnly) saving.check();
+if (data.savedBy && !store.isReadOnly) frame.state("draft-of", { who: data.savedBy, when: new Date(data.savedAt).toLocaleString(document.documentElement.lang) });
 root.removeAttribute("aria-busy");
 /* For tests, and for the console of a developer. */
-window.filasEditor = { store, canvas };
+window.filasEditor = { store, canvas, saving };
