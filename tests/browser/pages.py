@@ -7,12 +7,13 @@ from tests.browser.clinic import Clinic
 
 class DashboardPage(NamedTuple):
     """`path` is below `/dashboard`. Its `{}` becomes the value of the query `subject`, which finds something that the
-    clinic has. Viewers are refused an `acting` page: it is a form for an action."""
+    clinic has. Viewers are refused an `acting` page: it is a form for an action. Only admins see an `admin` page."""
 
     name: str
     path: str
     subject: str | None = None
     acting: bool = False
+    admin: bool = False
 
     async def address(self, clinic: Clinic) -> str:
         """The path with the id of its subject."""
@@ -75,5 +76,10 @@ PAGES: tuple[DashboardPage, ...] = (
     DashboardPage("analytics-nodes", "/analytics?period=7d&by=node&order=failures"),
     DashboardPage("analytics-flow", "/analytics?period=1h&by=flow&id=pagamento"),
     DashboardPage("flow-editor", "/flows/marcar-consulta/edit"),
+    DashboardPage("audit", "/audit", admin=True),
+    DashboardPage(
+        "audit-entry", "/audit/{}", "select id from audit_entries where action = 'putSchedule' limit 1", admin=True
+    ),
+    DashboardPage("access", "/access", admin=True),
     DashboardPage("components", "/_components"),
 )

@@ -35,8 +35,9 @@ async def test_a_viewer_has_no_button_that_acts(visitors: Visitors, clinic: Clin
     async with visitors.visitor("viewer") as viewer, visitors.visitor("operator") as operator:
         for shown in PAGES:
             address = await shown.address(clinic)
-            of_viewer[shown.name] = await forms(await viewer.open(address, status=403 if shown.acting else 200))
-            of_operator |= await forms(await operator.open(address))
+            is_refused = shown.acting or shown.admin
+            of_viewer[shown.name] = await forms(await viewer.open(address, status=403 if is_refused else 200))
+            of_operator |= await forms(await operator.open(address, status=403 if shown.admin else 200))
     assert {name: found for name, found in of_viewer.items() if found} == {}
     assert of_operator
 

@@ -45,6 +45,17 @@ async def last(api: Api) -> dict[str, Any]:
     return (await audit(api))[-1]
 
 
+async def test_one_entry_is_shown_by_its_id(api: Api) -> None:
+    """As it is in the list; only to an admin."""
+    assert (await api.put("/channels/c", HTTP)).status == 200
+    entry = await last(api)
+    assert (await api.get(f"/audit/{entry['id']}")).data == entry
+    assert (await api.get(f"/audit/{new_id()}")).status == 404
+    assert (await api.get("/audit/x")).status == 404
+    operator = await create(api, "operator", "Bea")
+    assert (await api.get(f"/audit/{entry['id']}", token=operator["key"])).status == 403
+
+
 async def test_an_entry_has_who_what_when_and_from_where(api: Api) -> None:
     key = await create(api, "admin", "Ana")
     assert (await api.put("/channels/c", HTTP, token=key["key"])).status == 200

@@ -68,6 +68,7 @@ async def seeded(api: Api) -> dict[str, list[str]]:
         "refusals": [str(refused.id)],
         "test-runs": [run.data["id"]],
         "keys": [key.data["id"]],
+        "audit": [(await api.get("/audit")).data[0]["id"]],
         "channels": ["console"],
         "contacts": [str(contact.contact_id)],
         "secrets": ["shop"],

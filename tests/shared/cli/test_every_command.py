@@ -173,6 +173,7 @@ EXAMPLES = [
     Example("keys revoke <key>", r"Ben \(viewer, .*…\) revoked"),
     Example("keys current", r"admin token \(admin\)"),
     Example("audit list --limit 1", r"TIME +WHO +ADDRESS +ACTION +SUBJECT +OUTCOME +CHANGE\n.*revokeKey.*"),
+    Example("audit show <entry>", r'(?s).*"action": "putFlow".*'),
     Example("dashboard", r"http://127.0.0.1:\d+/dashboard/sign-in\?once=[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"),
     Example("refusals list", r"RECEIVED +STATUS +REASON .*\n.*signature +POST /webhooks/shop .*"),
     Example("refusals groups", r"WEBHOOK +REASON +STATUS +COUNT .*\nshop +signature +401 +1 +1 .*"),
@@ -215,6 +216,7 @@ async def seeded(api: Api) -> Rows:
         "contact": contact,
         "letter": letter["id"],
         "key": key["id"],
+        "entry": (await api.get("/audit?action=putFlow")).data[0]["id"],
         "refusal": str(refused),
     } | {
         name: next(row["id"] for row in messages if row["status"] == status)

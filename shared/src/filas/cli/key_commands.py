@@ -9,7 +9,7 @@ import click
 from filas.cli import options
 from filas.cli.api_client import Client, CommandFailed, from_environment
 from filas.cli.lazy_commands import LazyGroup
-from filas.cli.output import as_json, show_json, show_result, show_table
+from filas.cli.output import always_json, as_json, show_json, show_result, show_table
 from filas.cli.times import both
 from filas.models.access import Role
 
@@ -112,7 +112,7 @@ def current(as_json: bool) -> None:
 
 @click.group(cls=LazyGroup, default="list")
 def audit() -> None:
-    """Who changed what: list."""
+    """Who changed what: list, show."""
 
 
 @audit.command("list")
@@ -134,6 +134,14 @@ def list_audit(limit: int, as_json: bool, **filters: Any) -> None:
     ]
     headings = ("TIME", "WHO", "ADDRESS", "ACTION", "SUBJECT", "OUTCOME", "CHANGE")
     show_table(headings, rows, nothing="No changes")
+
+
+@audit.command("show")
+@click.argument("entry_id", metavar="ID")
+@always_json
+def show_entry(entry_id: str) -> None:
+    """Show one entry, with the values before and after the change."""
+    show_json(from_environment().get("audit", entry_id))
 
 
 def _change(entry: dict[str, Any]) -> str | None:

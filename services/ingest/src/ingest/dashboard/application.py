@@ -37,6 +37,7 @@ from ingest.dashboard.pages import (
     replays,
     search,
 )
+from ingest.dashboard.pages.access import audit, keys
 from ingest.dashboard.pages.analytics import analytics_routes
 from ingest.dashboard.pages.editor import editor_page, script_routes
 from ingest.dashboard.pages.executions import execution_routes
@@ -73,6 +74,8 @@ PAGES: Final[tuple[PageRoute, ...]] = (
     *analytics_routes.ROUTES,
     *editor_page.ROUTES,
     *script_routes.ROUTES,
+    *audit.ROUTES,
+    *keys.ROUTES,
 )
 """Every page and action. `/dashboard/` itself is the path "/"."""
 

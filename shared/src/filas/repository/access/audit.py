@@ -38,6 +38,8 @@ order by id
 on conflict (id) do update set
     count = audit_entries.count + excluded.count, last_at = greatest(audit_entries.last_at, excluded.last_at)"""
 
+SELECT: Final = "select * from audit_entries where id = $1"
+
 HAS_TABLE: Final = "select to_regclass('public.audit_entries') is not null"
 
 SIZE: Final = "coalesce(octet_length(before::text), 0) + coalesce(octet_length(after::text), 0)"
@@ -90,6 +92,11 @@ class AuditRepository:
         rows = [(_failures_id(one), one.at, one.last_at, one.address, one.count) for one in failures]
         columns = (list(column) for column in zip(*rows, strict=True))
         await self._database.fetch(ADD_FAILURES, *columns, UNKNOWN, SIGN_IN_FAILED, SIGN_IN)
+
+    async def get(self, entry_id: UUID) -> AuditEntry | None:
+        """Returns an entry; None if there is none."""
+        row = await self._database.fetchrow(SELECT, entry_id)
+        return None if row is None else _entry(row)
 
     async def search(self, wanted: AuditFilter, *, cursor: str | None, limit: int) -> Page:
         """Entries, the newest first. Raises InvalidCursor."""

@@ -1,11 +1,12 @@
-"""The route of the audit: who changed what through the API."""
+"""The routes of the audit: who changed what through the API."""
 
 from typing import Any
 
 from filas.models.access import AuditEntry
 from filas.repository.access.audit import AuditFilter
 from ingest.api.routing.moments import Moment
-from ingest.api.routing.route_types import Answer, Call, PageQuery, Route, Word
+from ingest.api.routing.problems import not_found, parse_row_id
+from ingest.api.routing.route_types import Answer, Call, PageQuery, Query, Route, Word
 
 
 class AuditQuery(PageQuery, frozen=True, kw_only=True):
@@ -32,6 +33,15 @@ async def list_audit(call: Call[None, AuditQuery]) -> Answer:
     return Answer(page.items, page.next_cursor)
 
 
+async def get_audit_entry(call: Call[None, Query]) -> Answer:
+    """Returns one entry of the audit."""
+    entry_id = parse_row_id("audit entry", call.path["id"])
+    entry = await call.context.history.audit.get(entry_id)
+    if entry is None:
+        raise not_found("audit entry", entry_id)
+    return Answer(entry)
+
+
 ROUTES: tuple[Route[Any, Any], ...] = (
     Route(
         method="GET",
@@ -42,5 +52,14 @@ ROUTES: tuple[Route[Any, Any], ...] = (
         answer=list[AuditEntry],
         query=AuditQuery,
         paged=True,
+    ),
+    Route(
+        method="GET",
+        path="/audit/{id}",
+        handler=get_audit_entry,
+        role="admin",
+        summary="One entry of the audit, with the values before and after the change.",
+        answer=AuditEntry,
+        query=Query,
     ),
 )

@@ -1,0 +1,1 @@
+"""The pages for admins: the audit, and the keys and sign-ins."""
