@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 
+from filas.repository.search import event_search
 from tests.ingest.api.serving import Api
 from tests.ingest.api.test_history import new_event
 from tests.ingest.dashboard.browsing import Browser
@@ -27,6 +29,26 @@ async def test_words_and_nothing(browser: Browser) -> None:
     assert "What are you looking for?" in (await browser.open("/search?q=")).text
     for odd in ("%00", "%ff", "%ed%a0%80", "a" * 300, "%27%3B drop table events"):
         assert (await browser.open(f"/search?q={odd}")).status == 200
+
+
+async def test_a_page_that_is_short_states_that_the_search_is_not_complete(
+    api: Api, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of the search was over. The link continues it, to the last event."""
+    monkeypatch.setattr("filas.repository.events.SEARCH_S", 0.0)
+    monkeypatch.setattr(event_search, "CHUNK", 4)
+    events = [msgspec.structs.replace(new_event(), body=b'{"text":"%s"}' % word) for word in (b"gato", b"cachorro") * 6]
+    await api.context.events.insert_many(events)
+    path, found, pages = "/search?q=gato", [], 0
+    while path:
+        page = await browser.open(path)
+        found += [link for link in page.links if "/dashboard/events/" in link]
+        following = [link for link in page.links if "cursor=" in link]
+        assert len(following) == ("Not all of the time is searched yet" in page.text)
+        path, pages = following[0].removeprefix("/dashboard") if following else "", pages + 1
+    assert sorted(found) == sorted(f"/dashboard/events/{one.id}" for one in events[::2])
+    assert pages > 2
+    assert "Not all of the time is searched yet" in (await browser.open("/events?text=gato")).text
 
 
 async def test_a_search_for_words_shows_how_far_the_index_is_behind(api: Api, browser: Browser) -> None:

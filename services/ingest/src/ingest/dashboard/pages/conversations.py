@@ -12,6 +12,7 @@ from ingest.dashboard.api_calls import Part
 from ingest.dashboard.page_types import Html, Live, PageCall, PageRoute, Redirect
 
 LIST: Final = "/dashboard/conversations"
+ROWS: Final = 50
 PAGE: Final = 40
 """How many messages a page has: with flows between all of them, its HTML has less than 40 kB."""
 
@@ -50,6 +51,7 @@ async def show_list(call: PageCall) -> Html | Redirect:
         "conversations/list.html",
         typed=typed,
         found=found,
+        rows=ROWS,
         by_contact=by_contact,
         is_number=number_of(typed) is not None,
         chosen=chosen,

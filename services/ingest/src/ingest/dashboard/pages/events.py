@@ -24,6 +24,7 @@ STATUSES: Final = ("received", "processed", "ignored", "failed")
 
 PREVIEW: Final = 160
 COUNTED: Final = 100
+ROWS: Final = 50
 EXECUTIONS: Final = 20
 REPLAYS: Final = 10
 TIMELINE: Final = 120
@@ -34,9 +35,9 @@ EDITED_CHARACTERS: Final = 30_000
 async def list_events(call: PageCall) -> Html:
     """Shows the events that match, newest first."""
     wanted = call.filters(*FILTERS)
-    events = await call.api.part("listEvents", query={**wanted, **call.filters("cursor")})
+    events = await call.api.part("listEvents", query={"limit": ROWS, **wanted, **call.filters("cursor")})
     webhooks = await call.api.part("listWebhooks", query={"limit": "200"})
-    others = None
+    is_search, others = bool({"text", "contact"} & wanted.keys()), None
     dropped = next((name for name in ("status", "reason", "text", "contact", "webhookId") if name in wanted), None)
     if events.ok and not events.data and not events.next_cursor and dropped is not None:
         rest = {name: value for name, value in wanted.items() if name != dropped}
@@ -47,7 +48,9 @@ async def list_events(call: PageCall) -> Html:
         webhooks=[(one.id, one.id) for one in webhooks.data or ()],
         statuses=[(name, call.reader.text(f"states.{name}")) for name in STATUSES],
         others=others,
-        index=await call.api.part("showSearchState") if {"text", "contact"} & wanted.keys() else None,
+        is_search=is_search,
+        rows=ROWS,
+        index=await call.api.part("showSearchState") if is_search else None,
         dropped=dropped,
         counted=COUNTED,
         preview_of=preview_of,

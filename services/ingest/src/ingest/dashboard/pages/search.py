@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from ingest.dashboard.page_types import Html, PageCall, PageRoute, Redirect
 
+ROWS: Final = 50
 PAGE_OF: Final = {
     "event": "events",
     "execution": "executions",
@@ -20,7 +21,7 @@ async def show_search(call: PageCall) -> Html | Redirect:
     typed = call.query.get("q", "").strip()
     if not typed:
         return call.render("search.html", typed="", found=None, addresses=[], index=None)
-    found = await call.api.part("search", query={"q": typed, **call.filters("cursor")})
+    found = await call.api.part("search", query={"q": typed, "limit": ROWS, **call.filters("cursor")})
     if not found.ok:
         return call.render("search.html", typed=typed, found=found, addresses=[], index=None)
     result = found.data
@@ -30,7 +31,7 @@ async def show_search(call: PageCall) -> Html | Redirect:
     if result.kind == "contact" and len(result.conversations) == 1 and not call.query.get("cursor"):
         return Redirect(f"/dashboard/conversations/{result.conversations[0].id}")
     index = await call.api.part("showSearchState") if result.kind == "words" else None
-    return call.render("search.html", typed=typed, found=found, addresses=addresses, index=index)
+    return call.render("search.html", typed=typed, found=found, addresses=addresses, index=index, rows=ROWS)
 
 
 def _address(kind: str, entity_id: str) -> str:
