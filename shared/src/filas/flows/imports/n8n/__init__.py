@@ -1,0 +1,1 @@
+"""n8n: workflows that consist of nodes that flows have too."""

@@ -1,0 +1,1 @@
+"""Typebot: its exports of the versions 3 to 6."""
