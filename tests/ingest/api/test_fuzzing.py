@@ -30,6 +30,7 @@ from tests.ingest.api.serving import FLOW, SECRET_KEY, TOKEN, Api, serving
 from tests.ingest.api.test_history import dead_letter, started
 from tests.ingest.api.test_refusal_routes import refusal, stored
 from tests.ingest.test_processes import environment, running
+from tests.shared.flows.imports.typebots import said, typebot
 from tests.waiting import eventually
 
 EXAMPLES = 12
@@ -141,6 +142,9 @@ def narrowed(document: dict[str, Any], known: dict[str, list[str]]) -> dict[str,
         "webhookId": {"enum": [None, "orders"]},
         "definition": {"enum": [None, FLOW]},
     }
+    imported = document["components"]["schemas"]["FlowImportBody"]["properties"]
+    imported["from"], imported["document"] = {"enum": ["typebot"]}, {"enum": [typebot(said("Oi"))]}
+    imported["flowId"] = {"enum": [None, "greeting"]}
     return document
 
 

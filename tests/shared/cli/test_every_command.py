@@ -20,6 +20,7 @@ from tests.ingest.api.test_history import with_messages
 from tests.ingest.api.test_redrive import dead
 from tests.ingest.api.test_refusal_routes import refusal, stored
 from tests.shared.cli.inside import inside, recorded
+from tests.shared.flows.imports.typebots import said, typebot
 
 __all__ = ["api"]
 
@@ -43,6 +44,7 @@ CONSOLE = {"type": "console"}
 ALERT = {"metric": "dead-letters", "threshold": 5, "to": [{"channel": "mail", "to": "a@example.com"}]}
 DAILY = {"flowId": "greeting", "cron": "0 9 * * *"}
 EVENT = [{"webhookId": "shop", "body": {"name": "Ana"}}]
+OTHER = typebot(said("Oi"))
 UUID = r"[0-9a-f-]{36}"
 
 
@@ -86,6 +88,9 @@ EXAMPLES = [
     Example("flows drafts delete greeting", "the draft of greeting deleted"),
     Example("flows rollback greeting 1", "greeting version 3 is published; it equals 1"),
     Example("flows rollback greeting 9", "", code=1),
+    Example("flows import - --from typebot", r'(?s)\{.*"name": "Test".*', OTHER),
+    Example("flows import - --from typebot --server --output /dev/null", r"Everything .*\n1 blocks: 1 .*", OTHER),
+    Example("flows import - --from n8n", "", OTHER, 1),
     Example("flows schema", r'(?s).*"\$schema".*'),
     Example("flows test greeting", "", code=1),
     Example("flows traffic greeting", r"(?s)NODE +VISITS .*\nstart +0 .*FROM +HANDLE +TO +COUNT\nstart +out +hello +0"),

@@ -20,6 +20,7 @@ from filas.cli.output import always_json, as_json, show_json, show_problems, sho
         "delete": "filas.cli.flow_version_commands:delete",
         "drafts": "filas.cli.flow_draft_commands:drafts",
         "diff": "filas.cli.flow_difference_commands:diff",
+        "import": "filas.cli.flow_import_command:import_command",
         "rollback": "filas.cli.flow_version_commands:rollback",
         "schema": "filas.cli.flow_version_commands:schema",
         "show": "filas.cli.flow_version_commands:show",

@@ -29,7 +29,7 @@ class ImportNote(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ImportedBlock(msgspec.Struct, frozen=True, rename="camel"):
-    """What became of one block: `id`, `type` and `place` (its group, or its name) in the other product, and the
+    """The result for one block: `id`, `type` and `place` (its group, or its name) in the other product, and the
     `nodes` of the flow that it is now."""
 
     id: str

@@ -18,7 +18,7 @@ PRODUCTS: Final[tuple[Product, ...]] = ("typebot", "n8n")
 
 
 class ImportedFlow(msgspec.Struct, frozen=True):
-    """The definition, what became of each block, and the warnings of the publishing checks."""
+    """The definition, the result for each block, and the warnings of the publishing checks."""
 
     definition: dict[str, Any]
     blocks: list[ImportedBlock]

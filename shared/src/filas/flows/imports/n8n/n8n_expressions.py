@@ -6,7 +6,7 @@ from typing import Any, Final
 from filas.flows.imports.foreign_fields import text
 from filas.flows.imports.import_report import BlockReport
 from filas.flows.imports.n8n.n8n_scope import N8nScope, Step, steps
-from filas.flows.imports.simple_expressions import convert_expression
+from filas.flows.imports.simple_expressions import MAX_CHARS, convert_expression
 from filas.flows.imports.template_text import joined, literal, quoted
 from filas.flows.value_limits import MAX_DEPTH
 
@@ -87,7 +87,7 @@ class N8nExpressions:
     def expression(self, code: str) -> str:
         """The expression of a template for the code in `{{ }}`. Always returns one that is valid."""
         code = code.strip()
-        found = self._simple(code)
+        found = self._simple(code) if len(code) <= MAX_CHARS else None
         return found if found is not None else self.scope.unknown(["expression"], self.report, code)
 
     def _simple(self, code: str) -> str | None:

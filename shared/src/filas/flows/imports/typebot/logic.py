@@ -14,7 +14,7 @@ from filas.flows.imports.typebot.typebot_document import Block, Target
 from filas.flows.imports.typebot.typebot_scope import Part, TypebotScope
 
 _MAX_CASES: Final = 100
-_CODE: Final = re.compile(r"[;{}]|=>|===?|&&|\|\||\breturn\b|\bnew\b|\bfunction\b|\.\w+\(|\w\(|\?.*:|\[")
+_CODE: Final = re.compile(r"[;{}]|=>|===?|&&|\|\||\breturn\b|\bnew\b|\bfunction\b|\.\w+\(|\w\(|\?[^?]*:|\[")
 _FIXED: Final = {
     "Now": '{{ "now" | date: "%Y-%m-%dT%H:%M:%S%z" }}',
     "Today": '{{ "now" | date: "%Y-%m-%d" }}',
@@ -34,8 +34,10 @@ _SAME: Final = frozenset({"Now", "Today", "Result ID", "Phone number"})
 
 
 def condition(block: Block, scope: TypebotScope, report: BlockReport) -> Part:
-    """One item is a condition, several are a switch. What matches none goes on by the block's own edge."""
+    """One item is a condition, several are a switch. What matches none leaves by the edge of the block."""
     items = block.items[:_MAX_CASES]
+    if len(block.items) > _MAX_CASES:
+        report.add("choices-cut", count=_MAX_CASES)
     targets = [scope.document.target(item, block.id, text(item.get("id"))) for item in items]
     if not items:
         report.add("empty")

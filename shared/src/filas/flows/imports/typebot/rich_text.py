@@ -3,7 +3,8 @@
 A link is its text and its address in parentheses, an item of a list begins with `- ` or its number.
 """
 
-from html.parser import HTMLParser
+import re
+from html import unescape
 from typing import Any, Final
 
 from filas.flows.imports.foreign_fields import Json, objects, text
@@ -11,6 +12,8 @@ from filas.flows.imports.foreign_fields import Json, objects, text
 MAX_DEPTH: Final = 16
 _MARKS: Final = (("bold", "*"), ("italic", "_"), ("strikethrough", "~"), ("strikeThrough", "~"))
 _TAGS: Final = {"b": "*", "strong": "*", "i": "_", "em": "_", "s": "~", "del": "~", "strike": "~"}
+_TAG: Final = re.compile(r"<(?P<end>/?)(?P<name>[A-Za-z][A-Za-z0-9]{0,20})(?P<attributes>[^<>]*)>")
+_ADDRESS: Final = re.compile(r"""href\s*=\s*["'](?P<url>[^"']*)["']""")
 _BLOCKS: Final = frozenset({"div", "p", "h1", "h2", "h3", "ul", "ol"})
 _PARAGRAPHS: Final = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "blockquote", "lic"})
 _LISTS: Final = frozenset({"ul", "ol"})
@@ -24,9 +27,7 @@ def bubble_text(content: Json) -> tuple[str, bool]:
         lines = [line for element in rich for line in _lines(element, 0, marks)]
         return "\n".join(lines).strip("\n"), bool(marks)
     if text(content.get("html")):
-        reader = _HtmlReader()
-        reader.feed(text(content["html"]))
-        reader.close()
+        reader = _HtmlText(text(content["html"]))
         return reader.found(), reader.has_marks
     return text(content.get("plainText")).strip("\n"), False
 
@@ -82,44 +83,47 @@ def _marked(leaf: dict[str, Any], marks: list[str]) -> str:
     return written.replace(core, marked, 1)
 
 
-class _HtmlReader(HTMLParser):
-    """Collects the text of the HTML of an older bubble."""
+class _HtmlText:
+    """The text of the HTML of an older bubble. Its tags are found in linear time."""
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
+    def __init__(self, written: str) -> None:
         self._parts: list[str] = []
         self._links: list[str] = []
         self.has_marks = False
+        position = 0
+        for tag in _TAG.finditer(written):
+            self._parts.append(unescape(written[position : tag.start()]))
+            self._add_tag(tag["name"].lower(), tag["attributes"], is_end=bool(tag["end"]))
+            position = tag.end()
+        self._parts.append(unescape(written[position:]))
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag in _TAGS:
-            self._mark(tag)
-        elif tag == "br" or (tag in _BLOCKS and self._parts and not self._parts[-1].endswith("\n")):
-            self._parts.append("\n")
-        elif tag == "li":
-            self._parts.append("- " if not self._parts or self._parts[-1].endswith("\n") else "\n- ")
-        elif tag == "a" and len(self._links) < MAX_DEPTH:
-            self._links.append(dict(attrs).get("href") or "")
-            self._parts.append("")
+    def _add_tag(self, name: str, attributes: str, *, is_end: bool) -> None:
+        if name in _TAGS:
+            self.has_marks = True
+            self._parts.append(_TAGS[name])
+        elif name == "br" or name in _BLOCKS:
+            self._break_line(always=name == "br" or is_end)
+        elif name == "li":
+            self._break_line(always=is_end)
+            self._parts.append("" if is_end else "- ")
+        elif name == "a":
+            self._add_link(attributes, is_end=is_end)
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _TAGS:
-            self._mark(tag)
-        elif tag in _BLOCKS or tag == "li":
+    def _break_line(self, *, always: bool) -> None:
+        written = next((part for part in reversed(self._parts[-4:]) if part), "\n")
+        if always or not written.endswith("\n"):
             self._parts.append("\n")
-        elif tag == "a" and self._links:
+
+    def _add_link(self, attributes: str, *, is_end: bool) -> None:
+        if not is_end:
+            found = _ADDRESS.search(attributes)
+            self._links = [*self._links[-MAX_DEPTH:], unescape(found["url"]) if found else ""]
+        elif self._links:
             url = self._links.pop()
-            if url and (not self._parts or self._parts[-1].strip() != url):
+            if url and self._parts[-1].strip() != url:
                 self._parts.append(f" ({url})")
 
-    def handle_data(self, data: str) -> None:
-        self._parts.append(data)
-
-    def _mark(self, tag: str) -> None:
-        self.has_marks = True
-        self._parts.append(_TAGS[tag])
-
     def found(self) -> str:
-        """The text without empty lines at its ends."""
+        """The text without empty lines at its ends, and with at most one between others."""
         lines = "".join(self._parts).split("\n")
         return "\n".join(line for index, line in enumerate(lines) if line or (index and lines[index - 1])).strip("\n")
